@@ -1,0 +1,1 @@
+"""Sources into one table of image-caption pairs; encoded images into pixels."""

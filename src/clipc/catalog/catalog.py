@@ -1,0 +1,216 @@
+"""The catalog: one row an image-caption pair, Arrow on disk, memory-mapped."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clipc.catalog.decode import decode
+from clipc.errors import UserError, unknown_name
+
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("captions", pa.list_(pa.string()), nullable=False),
+        pa.field("label", pa.string()),
+        pa.field("split", pa.string()),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("content", pa.uint64(), nullable=False),
+    ]
+)
+"""The columns every catalog has; a source's own metadata columns follow them.
+
+``key`` is unique. ``captions`` holds at least one caption with a word in it. ``file`` is relative to
+the catalog's root and the encoded image is its bytes ``[offset, offset + size)``. ``width`` and
+``height`` are in pixels as shown, that is after EXIF rotation. ``content`` is a 64-bit hash of the
+encoded image, so equal pictures can be found without decoding them.
+"""
+
+REJECTS = pa.schema([("file", pa.string()), ("row", pa.int64()), ("key", pa.string()), ("reason", pa.string())])
+"""What could not be read: the file, the row or record in it (from 1; null where there is none), the key, and why."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a catalog knows of itself beside its rows.
+
+    Attributes:
+        name: A short name for reports, usually the folder's or the file's.
+        generated: Whether the pictures were drawn by a program; said wherever they are shown.
+        notes: What a reader should know of how the source was read, such as ``"read as CP932"``.
+        label_columns: The columns that hold class labels, the main one first.
+        class_names: For a label column, the readable name of each label.
+    """
+
+    name: str
+    generated: bool = False
+    notes: tuple[str, ...] = ()
+    label_columns: tuple[str, ...] = ()
+    class_names: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The fields as one JSON object."""
+        return json.dumps(self.__dict__, ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "About":
+        """The inverse of :meth:`to_json`."""
+        raw: dict[str, Any] = json.loads(text)
+        return cls(**{**raw, "notes": tuple(raw["notes"]), "label_columns": tuple(raw["label_columns"])})
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """Image-caption pairs as a table; images are read and decoded one by one, when asked for.
+
+    Attributes:
+        table: One row a pair, with the columns of :data:`SCHEMA` and the source's own after them.
+        root: The folder that ``file`` is relative to; nothing outside it is ever read.
+        fingerprint: A hash of what the pairs are (not of where they lie): equal data, equal hash.
+        about: Name, notes, label columns and class names.
+        rejects: What could not be read, with the columns of :data:`REJECTS`.
+    """
+
+    table: pa.Table
+    root: Path
+    fingerprint: str
+    about: About
+    rejects: pa.Table = field(default_factory=REJECTS.empty_table)
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    @cached_property
+    def _places(self) -> tuple[pa.ChunkedArray, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        return self.table["file"], self.table["offset"].to_numpy(), self.table["size"].to_numpy()
+
+    @cached_property
+    def _handles(self) -> dict[str, int]:
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Open files stay behind when a catalog travels to a worker."""
+        return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The pairs' keys, in order."""
+        return self.table["key"].to_pylist()
+
+    @cached_property
+    def caption_counts(self) -> npt.NDArray[np.int64]:
+        """How many captions each pair has, shape (n,)."""
+        return pc.list_value_length(self.table["captions"]).to_numpy().astype(np.int64)
+
+    @cached_property
+    def sizes(self) -> npt.NDArray[np.int32]:
+        """Width and height of each image in pixels as shown, shape (n, 2)."""
+        return np.stack([self.table["width"].to_numpy(), self.table["height"].to_numpy()], axis=1)
+
+    def captions(self, row: int) -> list[str]:
+        """All captions of one pair."""
+        return self.table["captions"][row].as_py()
+
+    def caption(self, row: int, choice: int) -> str:
+        """One caption of one pair."""
+        return self.table["captions"][row].values[choice].as_py()
+
+    def encoded(self, row: int) -> bytes:
+        """The encoded image of one pair, as it lies in the source.
+
+        Raises:
+            OSError: The file is gone or was cut since the catalog was made.
+        """
+        files, offsets, sizes = self._places
+        name = files[row].as_py()
+        handle = self._handles.get(name)
+        if handle is None:
+            if len(self._handles) >= 256:
+                os.close(self._handles.pop(next(iter(self._handles))))
+            handle = self._handles[name] = os.open(inside(self.root, name), os.O_RDONLY)
+        data = os.pread(handle, int(sizes[row]), int(offsets[row]))
+        if len(data) != sizes[row]:
+            raise OSError(f"{self.root / name} is shorter than when it was indexed")
+        return data
+
+    def image(self, row: int) -> npt.NDArray[np.uint8]:
+        """The decoded image of one pair: RGB ``uint8`` of shape (height, width, 3), as shown.
+
+        Raises:
+            OSError: The file cannot be read.
+            DecodeError: The bytes are no image that can be decoded.
+        """
+        return decode(self.encoded(row))
+
+    def column(self, name: str) -> list[Any]:
+        """One column as Python values.
+
+        Raises:
+            UserError: There is no such column.
+        """
+        if name not in self.table.column_names:
+            raise unknown_name("column", name, self.table.column_names)
+        return self.table[name].to_pylist()
+
+    def take(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> "Catalog":
+        """The catalog of the given rows, in the given order."""
+        index = np.asarray(rows, dtype=np.int64)
+        mark = hashlib.blake2b(index.tobytes(), key=self.fingerprint.encode(), digest_size=8).hexdigest()
+        return replace(self, table=self.table.take(pa.array(index)), fingerprint=mark)
+
+    @cached_property
+    def splits(self) -> dict[str, int]:
+        """The number of pairs in each split; pairs without one count as ``"train"``."""
+        names, counts = np.unique(self._split_column(), return_counts=True)
+        return {str(n): int(c) for n, c in zip(names, counts, strict=True)}
+
+    def split(self, name: str) -> "Catalog":
+        """The pairs of one split (``train``, ``val`` or ``test``); pairs without a split are ``train``.
+
+        Raises:
+            UserError: The catalog has no such split.
+        """
+        if name not in self.splits:
+            raise unknown_name("split", name, self.splits)
+        return self.take(np.flatnonzero(self._split_column() == name))
+
+    def _split_column(self) -> npt.NDArray[np.str_]:
+        return np.asarray(pc.fill_null(self.table["split"], "train").to_pylist(), dtype=np.str_)
+
+
+def inside(root: Path, name: str) -> Path:
+    """The file ``name`` below ``root``, links resolved.
+
+    Raises:
+        UserError: The name leads out of the root (``..``, an absolute path, a link).
+    """
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise UserError(f"{name!r} leads out of {root}; images must lie below the source's folder.")
+    return path
+
+
+def fingerprint(table: pa.Table) -> str:
+    """A hash of what pairs a table holds: keys, captions, labels, splits and image contents."""
+    digest = hashlib.blake2b(digest_size=8)
+    for batch in table.select(["key", "captions", "label", "split", "content"]).to_batches(max_chunksize=65536):
+        rows: Iterable[Any] = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        for row in rows:
+            digest.update(json.dumps(row, ensure_ascii=False).encode())
+    return digest.hexdigest()

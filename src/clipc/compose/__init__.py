@@ -1,0 +1,1 @@
+"""Catalog, policy and seed into plans: what each training example will show."""

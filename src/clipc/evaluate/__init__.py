@@ -1,0 +1,1 @@
+"""A model and a catalog into metrics."""

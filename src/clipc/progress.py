@@ -1,0 +1,80 @@
+"""Progress of long work, told through a plain callable so that no room depends on a terminal."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+Progress = Callable[[str, int, int], None]
+"""``progress(what, done, total)``: called often; ``total`` 0 means that the end is not known."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """A :data:`Progress` that shows nothing."""
+
+
+@contextmanager
+def terminal(stream: TextIO | None = None) -> Iterator[Progress]:
+    """Shows progress on a stream: live bars on a terminal, a plain line now and then elsewhere.
+
+    Args:
+        stream: Where to write; standard error by default, so that ``--json`` stays clean.
+    """
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        yield _plain(stream)
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Bars(*columns, console=Console(file=stream), refresh_per_second=4) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total or None, rate="")
+            speed = bars.tasks[tasks[what]].speed
+            rate = f"{speed:,.0f}/s" if speed and speed >= 10 else ""
+            bars.update(tasks[what], completed=done, total=total or None, rate=rate)
+
+        yield show
+
+
+def _plain(stream: TextIO, every: float = 10.0) -> Progress:
+    """Lines instead of bars: the first, the last, and one each ``every`` seconds in between."""
+    began: dict[str, float] = {}
+    told: dict[str, float] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        began.setdefault(what, now)
+        finished = total > 0 and done >= total
+        if not finished and now - told.get(what, began[what]) < every:
+            return
+        if finished and what in told and told[what] == float("inf"):
+            return
+        told[what] = float("inf") if finished else now
+        spent = now - began[what]
+        left = f", {spent / done * (total - done):.0f} s left" if total and done else ""
+        of = f"/{total:,}" if total else ""
+        print(f"{what}: {done:,}{of} in {spent:.0f} s{'' if finished else left}", file=stream)
+        stream.flush()
+
+    return show

@@ -1,0 +1,1 @@
+"""Plan rows into batches of pixels and tokens."""

@@ -1,0 +1,1 @@
+"""Tables into figures and pages."""

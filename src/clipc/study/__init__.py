@@ -1,0 +1,1 @@
+"""Trials, compared on equal terms."""

@@ -1,0 +1,1 @@
+"""A recipe into a run folder."""
