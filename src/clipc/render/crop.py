@@ -1,0 +1,79 @@
+"""Random resized crops as arithmetic: boxes for many rows at once, before any pixel is read."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+DRAWS: Final = 8
+"""Random numbers that a view consumes: area, aspect, x, y, flip, brightness, contrast, saturation."""
+
+
+class Augmentation(BaseModel):
+    """How a view is cut from an image, for every arm alike."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    crop_scale: tuple[float, float] = Field((0.5, 1.0), description="Range of the view's share of the image's area.")
+    crop_ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="Range of the view's width over height.")
+    flip: float = Field(
+        0.5, ge=0, le=1, description="Chance of a mirrored view; never where the caption names a side."
+    )
+    strong_scale: tuple[float, float] = Field(
+        (0.25, 0.5), description="Area of a strongly augmented view: about what a composite shows of an image."
+    )
+    strong_colour: float = Field(
+        0.4, ge=0, le=1, description="Largest change of a strong view's brightness, contrast and saturation."
+    )
+
+
+def view_boxes(
+    draws: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.integer],
+    scale: npt.NDArray[np.float64],
+    ratio: tuple[float, float],
+) -> npt.NDArray[np.float64]:
+    """Random resized crops (as in Szegedy et al., 2015) for many images at once.
+
+    The area's share is uniform in the given range and the logarithm of the aspect ratio uniform in that
+    part of its range in which the box fits into the image, so no draw is ever thrown away.
+
+    Args:
+        draws: Numbers in [0, 1): area, aspect, x, y; shape (n, 4).
+        sizes: Width and height of the images in pixels, shape (n, 2).
+        scale: Smallest and largest share of the area, shape (n, 2).
+        ratio: Smallest and largest width over height.
+
+    Returns:
+        x0, y0, x1, y1 in pixels (not rounded), shape (n, 4).
+    """
+    width, height = sizes[:, 0].astype(np.float64), sizes[:, 1].astype(np.float64)
+    share = scale[:, 0] + draws[:, 0] * (scale[:, 1] - scale[:, 0])
+    # A box of ratio r fits while share * height / width <= r <= height's counterpart.
+    low = np.maximum(np.log(ratio[0]), np.log(share * width / height))
+    high = np.minimum(np.log(ratio[1]), np.log(width / (share * height)))
+    aspect = np.exp(np.where(low < high, low + draws[:, 1] * (high - low), np.clip(0.0, high, low)))
+    box_width = np.minimum(width, np.sqrt(share * width * height * aspect))
+    box_height = np.minimum(height, np.sqrt(share * width * height / aspect))
+    x0, y0 = draws[:, 2] * (width - box_width), draws[:, 3] * (height - box_height)
+    return np.stack([x0, y0, x0 + box_width, y0 + box_height], axis=1)
+
+
+def resize_center(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    """The picture as evaluation sees it: shorter side resized (bicubic, antialiased), centre cut out.
+
+    Args:
+        image: RGB ``uint8``, shape (height, width, 3).
+        size: The side S in pixels.
+
+    Returns:
+        RGB ``uint8``, shape (S, S, 3).
+    """
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    side = min(height, width)
+    x0, y0 = (width - side) / 2, (height - side) / 2
+    box = (x0, y0, x0 + side, y0 + side)
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC, box=box))
