@@ -1,7 +1,18 @@
 """Encoded image bytes to right RGB pixels."""
 
+import io
+import struct
+from typing import Any, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
+
+MAX_PIXELS = 100_000_000
+"""The largest picture that is decoded, in pixels: a header that announces more is refused unread."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+_WHITE = 255
+_ORIENTATION = 0x0112
 
 
 class DecodeError(ValueError):
@@ -9,13 +20,216 @@ class DecodeError(ValueError):
 
 
 def decode(data: bytes) -> npt.NDArray[np.uint8]:
-    """Decodes to RGB ``uint8`` of shape (height, width, 3), EXIF rotation applied.
+    """Decodes JPEG, PNG, WebP, TIFF or BMP to RGB as it should be seen.
+
+    EXIF rotation is applied, transparency is laid on white, CMYK is converted, 16-bit values are divided by 257,
+    and floating-point values are scaled from the range they use (see :func:`_eight_bits`). Of several frames or pages the
+    first is taken.
+
+    Returns:
+        ``uint8`` of shape (height, width, 3), in 0..255.
 
     Raises:
-        DecodeError: The bytes are no image that can be decoded.
+        DecodeError: The bytes are no such image, are cut short or damaged, or announce more than
+            :data:`MAX_PIXELS` pixels.
     """
-    import io
+    if data[:3] != b"\xff\xd8\xff":
+        return _with_pillow(data, None)
+    header = jpeg_header(data)
+    _limit(header.width, header.height)
+    if header.bits == 8 and header.components in (1, 3) and not header.adobe_rgb:
+        pixels = _with_simplejpeg(data)
+        if pixels is not None:
+            return _rotated(pixels, header.orientation)
+    return _with_pillow(data, header.orientation)
 
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels as shown (after EXIF rotation), from the header alone.
+
+    Args:
+        data: The encoded image, or enough of its beginning to hold the header.
+
+    Raises:
+        DecodeError: There is no such header, or it announces more than :data:`MAX_PIXELS` pixels.
+    """
+    if data[:3] == b"\xff\xd8\xff":
+        header = jpeg_header(data)
+        size, orientation = (header.width, header.height), header.orientation
+    else:
+        image = _open(data)
+        size, orientation = image.size, _pillow_orientation(image)
+    _limit(*size)
+    return size[::-1] if orientation in (5, 6, 7, 8) else size
+
+
+class JpegHeader(NamedTuple):
+    """What a JPEG says before its first scan; ``orientation`` is EXIF's, 1 (upright) to 8."""
+
+    width: int
+    height: int
+    components: int
+    bits: int
+    orientation: int
+    adobe_rgb: bool
+
+
+def jpeg_header(data: bytes) -> JpegHeader:
+    """Reads a JPEG's markers up to its first scan.
+
+    Raises:
+        DecodeError: There is no complete frame header.
+    """
+    at, orientation, frame = 2, 1, None
+    adobe: int | None = None
+    jfif = False
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            at += 1  # stray bytes between segments are skipped, as libjpeg does
+            continue
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker == 0 or marker == 1 or 0xD0 <= marker <= 0xD8:
+            at += 2
+            continue
+        if marker in (0xD9, 0xDA):
+            break
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        body = data[at + 4 : at + 2 + length]
+        if length < 2:
+            break
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and len(body) >= 6:
+            bits, height, width, components = struct.unpack(">BHHB", body[:6])
+            frame = (width, height, components, bits)
+        elif marker == 0xE1 and body[:6] == b"Exif\0\0":
+            orientation = _exif_orientation(body)
+        elif marker == 0xE0 and body[:5] == b"JFIF\0":
+            jfif = True
+        elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
+            adobe = body[11]
+        at += 2 + length
+    if frame is None:
+        raise DecodeError("the JPEG has no complete header")
+    # libjpeg's rule: a JFIF mark means YCbCr, whatever Adobe's marker says.
+    return JpegHeader(*frame, orientation, frame[2] == 3 and adobe == 0 and not jfif)
+
+
+def _with_simplejpeg(data: bytes) -> npt.NDArray[np.uint8] | None:
+    """The pixels; None where simplejpeg is absent or cannot judge and Pillow should."""
+    try:
+        from simplejpeg import decode_jpeg
+    except ImportError:
+        return None
+    try:
+        return decode_jpeg(data, colorspace="RGB", strict=True)
+    except ValueError as error:
+        reason = str(error)
+        # Bytes too many between segments are common in cameras' files and harm nothing; everything else that is
+        # called corrupt or premature loses picture.
+        harmless = "extraneous" in reason or not any(word in reason for word in ("orrupt", "remature"))
+        if harmless:
+            return None
+        raise DecodeError(f"the JPEG is damaged ({reason})") from None
+
+
+def _open(data: bytes) -> Any:
     from PIL import Image
 
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.UnidentifiedImageError:
+        raise DecodeError("not a JPEG, PNG, WebP, TIFF or BMP image") from None
+    except Exception as error:  # damaged bytes make decoders raise all kinds of things
+        raise DecodeError(f"the image's header is damaged ({error})") from None
+
+
+def _with_pillow(data: bytes, orientation: int | None) -> npt.NDArray[np.uint8]:
+    image = _open(data)
+    _limit(*image.size)
+    try:
+        image.load()
+        pixels = _rgb(image)
+    except DecodeError:
+        raise
+    except Exception as error:  # as above
+        raise DecodeError(f"the image is damaged ({error})") from None
+    return _rotated(pixels, _pillow_orientation(image) if orientation is None else orientation)
+
+
+def _rgb(image: Any) -> npt.NDArray[np.uint8]:
+    from PIL import Image
+
+    mode: str = image.mode
+    if mode.startswith("I") or mode == "F":
+        grey = _eight_bits(np.asarray(image))
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (_WHITE, _WHITE, _WHITE, 255))
+        image = Image.alpha_composite(white, image)
+    if mode == "LAB":
+        raise DecodeError("the image is in Lab colours, which are not supported")
+    return np.asarray(image.convert("RGB"))
+
+
+def _eight_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Grey values of more than 8 bits to 0..255.
+
+    Whole numbers are read as 16-bit (divided by 257) where they fit. Floating-point values are taken to lie in the smallest
+    of 0..1, 0..255 and 0..65535 that holds them. Whatever fits nowhere (negative, larger) is stretched from its
+    own least to its largest value. NaN is black; infinities count as the nearest finite value.
+    """
+    if values.dtype == np.uint16:
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    exact = values.astype(np.float64)
+    finite = exact[np.isfinite(exact)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    ranges = (65535.0,) if np.issubdtype(values.dtype, np.integer) else (1.0, 255.0, 65535.0)
+    top = next((top for top in ranges if low >= 0 and high <= top), None)
+    if top is None:
+        exact = exact - low
+        top = max(high - low, np.finfo(np.float64).tiny)
+    scaled = np.nan_to_num(exact, nan=0.0, posinf=top, neginf=0.0) / top * 255.0
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _rotated(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """The picture turned as EXIF's orientation (1 to 8) asks."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _exif_orientation(body: bytes) -> int:
+    from PIL import Image
+
+    try:
+        exif = Image.Exif()
+        exif.load(body)
+        value = exif.get(_ORIENTATION)
+    except Exception:  # damaged EXIF is no reason to lose the picture
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _pillow_orientation(image: Any) -> int:
+    if image.format == "TIFF":
+        return 1  # Pillow turns TIFFs itself, in their size as in their pixels
+    try:
+        value = image.getexif().get(_ORIENTATION)
+    except Exception:  # as above
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _limit(width: int, height: int) -> None:
+    if width < 1 or height < 1:
+        raise DecodeError(f"the image's size is {width}x{height}")
+    if width * height > MAX_PIXELS:
+        raise DecodeError(f"the image is too large: {width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels")

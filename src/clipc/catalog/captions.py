@@ -1,0 +1,38 @@
+"""Captions, metadata and class names out of loosely typed values."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from clipc.catalog.rows import Scalar
+
+_CLASS_SENTENCE = {"en": "a photo of {article} {name}", "ja": "{name}の写真"}
+
+
+def strings(value: Any) -> list[str]:
+    """The captions in a value: a string is one, a list holds many, nothing is none."""
+    if value is None:
+        return []
+    if isinstance(value, (list, tuple)):
+        return [caption for item in value for caption in strings(item)]
+    return [value if isinstance(value, str) else str(value)]
+
+
+def scalars(record: Mapping[str, Any]) -> dict[str, Scalar]:
+    """The plain values of a record; lists, objects and numbers that are none (NaN) are left out."""
+    return {
+        str(name): value
+        for name, value in record.items()
+        if isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value))
+    }
+
+
+def readable(label: str) -> str:
+    """A class label as words: ``pitted_surface`` becomes ``pitted surface``."""
+    return label.replace("_", " ").strip() or label
+
+
+def class_caption(name: str, lang: str = "en") -> str:
+    """The caption of a picture of which only the class is known: ``a photo of a {class name}``."""
+    article = "an" if name[:1].lower() in set("aeiou") else "a"
+    return _CLASS_SENTENCE.get(lang, _CLASS_SENTENCE["en"]).format(name=name, article=article)

@@ -1,0 +1,39 @@
+"""``classes.json``: readable class names that lie beside the data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from clipc.catalog.rows import Told
+from clipc.errors import UserError
+
+
+def read_class_names(folder: Path, told: Told) -> None:
+    """Reads ``classes.json`` in a folder, where there is one.
+
+    Either flat, ``{label: readable name}``, or one such object a label column, the main column first:
+    ``{"shape": {"gear": "gear"}, "state": {"ok": "undamaged"}}``.
+
+    Raises:
+        UserError: The file is not of that form.
+    """
+    path = folder / "classes.json"
+    if not path.is_file():
+        return
+    try:
+        raw: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from None
+    if _is_flat(raw):
+        told.class_names["label"] = raw
+    elif isinstance(raw, dict) and all(_is_flat(names) for names in raw.values()):
+        told.class_names.update(raw)
+        told.label_columns.extend(raw)
+    else:
+        raise UserError(
+            f"{path} must be an object of labels and their readable names, or one such object for each label column."
+        )
+
+
+def _is_flat(raw: Any) -> bool:
+    return isinstance(raw, dict) and all(isinstance(name, str) for name in raw.values())

@@ -1,0 +1,98 @@
+"""Rows gathered into an Arrow table, metadata columns typed by what is in them."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from clipc.catalog.catalog import SCHEMA
+from clipc.catalog.rows import Row, Scalar
+
+_CHUNK = 1 << 16
+_CORE = ("key", "captions", "label", "split", "file", "offset", "size")
+_TAKEN = {*SCHEMA.names, "dhash"}
+_TYPES = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "string": pa.string()}
+
+
+class Columns:
+    """Takes rows one by one; keeps them as Arrow, a chunk at a time, so that a million fit in memory."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._chunks: list[dict[str, pa.Array]] = []
+        self._lengths: list[int] = []
+        self._kinds: dict[str, set[str]] = {}
+
+    def add(self, row: Row) -> None:
+        """Takes one row."""
+        self._rows.append(row)
+        if len(self._rows) == _CHUNK:
+            self._flush()
+
+    def table(self) -> pa.Table:
+        """All rows so far: the core columns, then the metadata in the order in which it was first seen.
+
+        A metadata column is ``bool``, ``int64``, ``float64`` (also for whole and broken numbers mixed) or, for everything
+        else mixed, ``string``. Names that the catalog uses itself get ``source_`` before them.
+        """
+        self._flush()
+        columns = {name: self._whole(name, SCHEMA.field(name).type) for name in _CORE}
+        for name, kinds in self._kinds.items():
+            columns[_free_name(name, columns)] = self._whole("more " + name, _TYPES[_joint(kinds)])
+        return pa.table(columns)
+
+    def _whole(self, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+        parts = [
+            chunk[name].cast(kind) if name in chunk else pa.nulls(length, kind)
+            for chunk, length in zip(self._chunks, self._lengths, strict=True)
+        ]
+        return pa.chunked_array(parts, kind)
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        chunk: dict[str, pa.Array] = {
+            name: pa.array([getattr(row, name) for row in self._rows], SCHEMA.field(name).type) for name in _CORE
+        }
+        for name in dict.fromkeys(name for row in self._rows for name in row.more):
+            values = [row.more.get(name) for row in self._rows]
+            kinds = {kind for value in values if (kind := _kind(value))}
+            self._kinds.setdefault(name, set()).update(kinds)
+            joint = _joint(kinds)
+            chunk["more " + name] = pa.array([_as(value, joint) for value in values], _TYPES[joint])
+        self._chunks.append(chunk)
+        self._lengths.append(len(self._rows))
+        self._rows = []
+
+
+def _kind(value: Scalar) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int" if -(1 << 63) <= value < 1 << 63 else "string"
+    return "float" if isinstance(value, float) else "string"
+
+
+def _joint(kinds: set[str]) -> str:
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return "float" if kinds == {"int", "float"} else "string"
+
+
+def _as(value: Scalar, kind: str) -> Any:
+    if value is None:
+        return None
+    if kind == "float":
+        return float(value)
+    if kind == "string":
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        return text.encode("utf-8", "replace").decode()
+    return value
+
+
+def _free_name(name: str, used: dict[str, Any]) -> str:
+    name = name.encode("utf-8", "replace").decode()
+    while name in _TAKEN or name in used:
+        name = "source_" + name
+    return name

@@ -1,0 +1,218 @@
+"""WebDataset tars, in the layouts of img2dataset and clip_benchmark, indexed where they lie."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from clipc.catalog.captions import class_caption, readable, scalars, strings
+from clipc.catalog.classes import read_class_names
+from clipc.catalog.members import Damage, Member, members
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, Told
+from clipc.errors import UserError
+
+LONGEST_TEXT = 4 << 20
+_IMAGES = tuple(suffix[1:] for suffix in IMAGE_SUFFIXES)
+_TEXTS = ("txt", "json", "cls")
+_SPLIT = re.compile(r"(train|val(?:id(?:ation)?)?|dev|test)(?![a-z])", re.IGNORECASE)
+
+Sample = dict[str, Member | bytes | Damage]
+"""One sample: its parts by extension; texts are read, images only found."""
+
+
+def tars(paths: Sequence[Path], *, name: str, encoding: str | None = None, lang: str = "en") -> Source:
+    """The pairs in one or many tars.
+
+    A sample is the members that share a path up to the first dot of its last component. It needs an image
+    (``.jpg .jpeg .png .webp .tif .tiff .bmp``) and captions: ``captions`` (a list) or ``caption`` in ``.json``, else
+    ``.txt``, else, for sets with ``.cls``, a sentence made from the class name. ``label`` and ``split`` come from
+    ``.json``, the other plain values in it become metadata. A split that is not told is guessed from the tar's
+    name (``train-00000.tar``) or its folder's. ``classes.json`` beside the tars gives readable class names.
+
+    Args:
+        paths: The tars, at least one.
+        name: The set's name.
+        encoding: The encoding of the texts; UTF-8 by default.
+        lang: The language of captions made from class names.
+    """
+    root = paths[0].parent if len(paths) == 1 else _common_folder(paths)
+    beside = [root / "classes.json", root / "classnames.txt"]
+
+    def read(told: Told) -> Iterator[Row | Reject]:
+        read_class_names(root, told)
+        index_names = _classnames(root)
+        many_folders = len({path.parent for path in paths}) > 1
+        by_lines = (root / "classnames.txt").is_file() or any((p.parent / "nshards.txt").is_file() for p in paths)
+        reader = _Reader(root, told, encoding or "utf-8", by_lines, index_names, lang)
+        for path in sorted(paths):
+            # clip_benchmark counts its keys anew in each folder (train/0.tar, test/0.tar).
+            prefix = path.parent.relative_to(root).as_posix() + "/" if many_folders else ""
+            yield from reader.rows(path, prefix.removeprefix("./"))
+        if index_names and reader.has_classes:
+            told.class_names.setdefault("label", {str(i): text for i, text in enumerate(index_names)})
+        if reader.made_captions:
+            told.notes.append(f"{reader.made_captions:,} captions were made from class names")
+
+    return Source(root, name, [*paths, *(path for path in beside if path.is_file())], read)
+
+
+class _Reader:
+    """Reads tar after tar of one source; holds what is the same for all of them."""
+
+    def __init__(
+        self, root: Path, told: Told, encoding: str, by_lines: bool, index_names: Sequence[str], lang: str
+    ) -> None:
+        self.root = root
+        self.told = told
+        self.encoding = encoding
+        self.by_lines = by_lines
+        self.index_names = index_names
+        self.lang = lang
+        self.made_captions = 0
+        self.has_classes = False
+
+    def rows(self, path: Path, prefix: str) -> Iterator[Row | Reject]:
+        file = path.relative_to(self.root).as_posix()
+        split = split_from_name(path.relative_to(self.root))
+        samples: dict[str, list[Sample]] = {}
+        rejects: list[Reject] = []
+        try:
+            with open(path, "rb") as bytes_of_tar:
+                for member in members(path):
+                    if member.name is None:
+                        rejects.append(Reject(file, None, None, member.reason))  # pyright: ignore
+                        continue
+                    key, extension = split_name(member.name)
+                    if not extension or _is_hidden(key):
+                        continue
+                    part: Member | bytes | Damage = member
+                    if isinstance(member, Member) and extension.rpartition(".")[2] in _TEXTS:
+                        if member.size > LONGEST_TEXT:
+                            part = Damage(member.name, f"is longer than {LONGEST_TEXT >> 20} MiB")
+                        else:
+                            bytes_of_tar.seek(member.offset)
+                            part = bytes_of_tar.read(member.size)
+                    known = samples.setdefault(key, [{}])
+                    # The same name twice: a second sample of that key, so that it is told and not lost.
+                    if extension in known[-1]:
+                        known.append({})
+                    known[-1][extension] = part
+        except OSError as error:
+            rejects.append(Reject(file, None, None, f"cannot be read: {error.strerror or error}"))
+        for key, found in samples.items():
+            for sample in found:
+                for own_key, own in _by_image(key, sample):
+                    yield self._row(file, prefix + own_key, own, split)
+        yield from rejects
+
+    def _row(self, file: str, key: str, sample: Sample, split: str | None) -> Row | Reject:
+        image = next((sample[kind] for kind in _IMAGES if kind in sample), None)
+        if image is None:
+            there = ", ".join(f".{kind}" for kind in sample)
+            return Reject(file, None, key, f"no image of a known kind (there is {there})")
+        if not isinstance(image, Member):
+            return Reject(file, None, key, f"the image {image.reason}" if isinstance(image, Damage) else "no image")
+        try:
+            record = self._json(sample)
+            label = _label(record.pop("label", None))
+            found = [*strings(record.pop("captions", None)), *strings(record.pop("caption", None))]
+            text = self._text(sample, "txt")
+            if not any(caption.strip() for caption in found) and text is not None:
+                found = text.splitlines() if self.by_lines else [text]
+            index = self._text(sample, "cls")
+        except ValueError as error:
+            return Reject(file, None, key, str(error))
+        if index is not None:
+            self.has_classes = True
+            label = label or index.strip() or None
+            if label and not found:
+                found = [class_caption(self._class_name(label), self.lang)]
+                self.made_captions += 1
+        told_split = record.pop("split", None)
+        if isinstance(told_split, str) and told_split.strip():
+            split = told_split
+        return Row(key, found, label, split, file, image.offset, image.size, more=scalars(record))
+
+    def _class_name(self, label: str) -> str:
+        if label.isascii() and label.isdigit() and int(label) < len(self.index_names):
+            return self.index_names[int(label)]
+        return self.told.class_names.get("label", {}).get(label) or readable(label)
+
+    def _text(self, sample: Sample, kind: str) -> str | None:
+        part = sample.get(kind)
+        if part is None:
+            return None
+        if not isinstance(part, bytes):
+            raise ValueError(f"its .{kind} {part.reason if isinstance(part, Damage) else 'cannot be read'}")
+        try:
+            return part.decode(self.encoding).removeprefix("\ufeff")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"its .{kind} is not {self.encoding.upper()}: bad byte at {error.start}") from None
+
+    def _json(self, sample: Sample) -> dict[str, Any]:
+        text = self._text(sample, "json")
+        if text is None:
+            return {}
+        try:
+            record = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"its .json is damaged: {error}") from None
+        if not isinstance(record, dict):
+            raise ValueError("its .json holds no object")
+        return record
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """A member's key and extension in lower case: cut at the first dot of the last path component."""
+    folder, slash, base = name.removeprefix("./").rpartition("/")
+    stem, _, extension = base.partition(".")
+    return folder + slash + stem, extension.lower()
+
+
+def split_from_name(path: Path) -> str | None:
+    """The split that a tar's name begins with, such as ``train-00000.tar``, or its nearest folder's name."""
+    for part in (path.name, *reversed(path.parts[:-1])):
+        if found := _SPLIT.match(part):
+            return found[1].lower()
+    return None
+
+
+def _is_hidden(key: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in key.split("/") if part not in (".", ".."))
+
+
+def _by_image(key: str, sample: Sample) -> Iterable[tuple[str, Sample]]:
+    """The sample itself; or, where dots in file names joined several (``a.1.jpg``, ``a.2.jpg``), each of those."""
+    if any(kind in sample for kind in _IMAGES):
+        return [(key, sample)]
+    parted: dict[str, Sample] = {}
+    for extension, part in sample.items():
+        middle, _, last = extension.rpartition(".")
+        parted.setdefault(f"{key}.{middle}" if middle else key, {})[last] = part
+    if any(kind in own for own in parted.values() for kind in _IMAGES):
+        return parted.items()
+    return [(key, sample)]
+
+
+def _label(value: Any) -> str | None:
+    if value is None or isinstance(value, (dict, list)):
+        return None
+    return str(value).strip() or None
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    """The deepest folder that holds all tars."""
+    parents = [set(path.parents) for path in paths]
+    return max(set.intersection(*parents), key=lambda folder: len(folder.parts))
+
+
+def _classnames(root: Path) -> list[str]:
+    """clip_benchmark's class names, one a line in the order of the class index."""
+    path = root / "classnames.txt"
+    if not path.is_file():
+        return []
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from None
