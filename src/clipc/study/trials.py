@@ -1,0 +1,191 @@
+"""Trials: runs of training and their evaluation, several at a time, each found again when asked for again."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.context import SpawnContext
+from pathlib import Path
+from typing import Any, TypeVar
+
+from clipc.catalog import Catalog
+from clipc.errors import UserError
+from clipc.progress import Progress, silent
+from clipc.train.interrupt import Interrupted, stop_signals
+from clipc.train.recipe import Recipe
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One arm with one seed.
+
+    Attributes:
+        arm: The arm's name.
+        recipe: What is trained.
+        folder: The run folder, named by the hash of recipe and data.
+    """
+
+    arm: str
+    recipe: Recipe
+    folder: Path
+
+    @classmethod
+    def of(cls, arm: str, recipe: Recipe, catalog: Catalog, parent: Path) -> "Trial":
+        """The trial of a recipe on these data; its folder's name tells arm, seed and identity."""
+        name = f"{arm}-s{recipe.seed}-{recipe.identity(catalog.fingerprint)}"
+        return cls(arm, recipe, parent / name)
+
+
+def run_trial(trial: Trial, catalog: Catalog, evaluation: dict[str, Any], progress: Progress = silent) -> None:
+    """Trains one trial and measures its best and last model on the test split; what is done is not done again.
+
+    Writes ``eval/test.json``, ``eval/test-items.npz`` (the best model on validation) and
+    ``eval/test-last.json`` into the run folder.
+
+    Args:
+        trial: What to run.
+        catalog: The data, with a test split.
+        evaluation: Keyword arguments of :func:`clipc.evaluate.evaluate`.
+        progress: Told the pairs shown so far.
+    """
+    import numpy as np
+
+    from clipc.evaluate import evaluate
+    from clipc.train.loop import Lap, threads, train
+    from clipc.train.model import ClipModel
+
+    run = train(trial.recipe, trial.folder, catalog=catalog, progress=progress)
+    if run.read_json("eval/test.json") is not None:
+        return
+    with threads(trial.recipe.threads or 1):
+        lap = Lap()
+        last = evaluate(ClipModel.load(run.last_model), catalog, **{**evaluation, "probe": False})
+        run.write_json("eval/test-last.json", {"metrics": last.metrics})
+        best = evaluate(ClipModel.load(run.model), catalog, **evaluation)
+        np.savez_compressed(run.folder / "eval" / "test-items.npz", **best.items)
+        facts = {"metrics": best.metrics, "context": best.context, "core_seconds": lap.core_seconds}
+        run.write_json("eval/test.json", facts)
+
+
+class Pool:
+    """Worker processes that import the libraries once and then run one task after the other."""
+
+    def __init__(self, jobs: int, threads: int) -> None:
+        """Starts nothing yet; see :func:`workers`.
+
+        Args:
+            jobs: The number of processes.
+            threads: CPU threads a process.
+        """
+        self._context: SpawnContext = get_context("spawn")
+        self._stop = self._context.Event()
+        self._told: Any = self._context.SimpleQueue()
+        with _environment(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads)):
+            self._executor = ProcessPoolExecutor(
+                jobs, self._context, initializer=_begin, initargs=(self._stop, self._told, threads)
+            )
+            # A first task a process makes them start, and import, while the variables are set.
+            self._ready = [self._executor.submit(_imported) for _ in range(jobs)]
+            wait(self._ready)
+
+    def map(self, task: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], told: Progress) -> list[Result]:
+        """Runs ``task(*arguments[i], progress)`` for every i; results in order.
+
+        Args:
+            task: A module-level function; its last argument is a :data:`~clipc.progress.Progress`.
+            arguments: One tuple a call.
+            told: Called in this process with ``(str(i), done, total)`` as call i tells its progress.
+
+        Raises:
+            UserError: A task's, or a worker died.
+            Interrupted: Ctrl-C or SIGTERM; the running tasks have saved themselves.
+        """
+        listener = threading.Thread(target=self._listen, args=(told,), daemon=True)
+        listener.start()
+        with stop_signals() as flag:
+            futures = [self._executor.submit(_call, i, task, args) for i, args in enumerate(arguments)]
+            try:
+                self._wait(futures, lambda: flag.asked)
+                return [future.result() for future in futures]
+            except BrokenProcessPool as error:
+                raise UserError(
+                    "a worker process died (out of memory?); the same command, perhaps with fewer --jobs, goes on from there."
+                ) from error
+            except BaseException:
+                self._stop.set()
+                for future in futures:
+                    future.cancel()
+                wait(futures)
+                raise
+            finally:
+                self._told.put(None)
+                listener.join()
+
+    def _wait(self, futures: list[Future[Result]], asked: Callable[[], bool]) -> None:
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            if asked():
+                raise Interrupted("stopped; the same command goes on from there.")
+
+    def _listen(self, told: Progress) -> None:
+        while (message := self._told.get()) is not None:
+            told(*message)
+
+    def close(self) -> None:
+        """Ends the processes."""
+        self._stop.set()
+        self._executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _environment(**variables: str) -> Any:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+_tell: Callable[[tuple[str, int, int]], None]
+
+
+def _begin(stop: Any, told: Any, threads: int) -> None:
+    """In each worker: threads, where progress goes, and when to stop."""
+    global _tell
+    import torch
+
+    torch.set_num_threads(threads)
+    _tell = told.put
+    parent = parent_process()
+    assert parent is not None
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
+
+    def watch() -> None:
+        while not stop.wait(1.0) and parent.is_alive():
+            pass
+        signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _imported() -> None:
+    import clipc.train.loop  # noqa: F401  (imported once a worker, before any clock runs)
+
+
+def _call(index: int, task: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
+    return task(*arguments, lambda what, done, total: _tell((str(index), done, total)))

@@ -1,0 +1,98 @@
+"""Checkpoints: complete or not there at all."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from clipc.errors import UserError
+
+KEPT: Final = 2
+"""How many checkpoints stay on disk."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a run needs to go on as if it had never stopped; all chance comes from the step's number.
+
+    Attributes:
+        step: Steps done.
+        model: The model's tensors.
+        optimizer: The optimizer's ``state_dict``.
+        progress: Small facts that the loop carries along, as JSON values.
+    """
+
+    step: int
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    progress: dict[str, Any]
+
+
+def save_checkpoint(folder: Path, state: State) -> None:
+    """Writes ``folder/step-N``: under a temporary name, flushed to the disk, then renamed.
+
+    Older checkpoints beyond :data:`KEPT` are removed once the new one is safe.
+
+    Raises:
+        UserError: The disk is full or cannot be written; earlier checkpoints are untouched.
+    """
+    final, temporary = folder / f"step-{state.step}", folder / f".step-{state.step}.partial"
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        save_file({k: v.detach().cpu().contiguous() for k, v in state.model.items()}, temporary / "model.safetensors")
+        torch.save(state.optimizer, temporary / "optimizer.pt")
+        (temporary / "progress.json").write_text(json.dumps({"step": state.step, **state.progress}), "utf-8")
+        for file in (*temporary.iterdir(), temporary):
+            _flush(file)
+        if final.exists():
+            shutil.rmtree(final)
+        temporary.rename(final)
+        _flush(folder)
+    except (OSError, RuntimeError) as error:
+        # torch.save tells a full disk as a RuntimeError.
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise UserError(
+            f"the checkpoint of step {state.step} could not be written to {folder} ({error}); "
+            "make room and start the same command again: it goes on from the last good one."
+        ) from error
+    for step in checkpoint_steps(folder)[:-KEPT]:
+        shutil.rmtree(folder / f"step-{step}", ignore_errors=True)
+
+
+def load_checkpoint(folder: Path) -> State | None:
+    """The newest complete checkpoint, or None where there is none.
+
+    Nothing in a checkpoint is executed: tensors come from safetensors and from ``torch.load`` with
+    ``weights_only``.
+    """
+    steps = checkpoint_steps(folder)
+    if not steps:
+        return None
+    place = folder / f"step-{steps[-1]}"
+    progress = json.loads((place / "progress.json").read_text("utf-8"))
+    return State(
+        step=progress.pop("step"),
+        model=load_file(place / "model.safetensors"),
+        optimizer=torch.load(place / "optimizer.pt", weights_only=True, map_location="cpu"),
+        progress=progress,
+    )
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """The steps of the complete checkpoints in a folder, ascending."""
+    found = (p.name.removeprefix("step-") for p in folder.glob("step-*"))
+    return sorted(int(n) for n in found if n.isdigit())
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

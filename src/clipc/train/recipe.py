@@ -1,0 +1,190 @@
+"""The recipe: everything that decides a run, frozen, from YAML and ``key=value`` overrides."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from clipc.catalog import Catalog, open_catalog, with_splits
+from clipc.compose.policy import Policy
+from clipc.errors import UserError, unknown_name
+from clipc.progress import Progress, silent
+from clipc.render.crop import Augmentation
+
+
+class Data(BaseModel):
+    """Where the pairs come from; the fields are those of :func:`clipc.catalog.open_catalog`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field("demo", description="A tar, table, folder, Hugging Face set, or 'demo'.")
+    images: Path | None = Field(None, description="The folder that a table's image paths are relative to.")
+    image_column: str | None = Field(None, description="The table's column of image paths.")
+    caption_columns: tuple[str, ...] = Field((), description="The table's columns of captions.")
+    label_columns: tuple[str, ...] = Field((), description="Columns of class labels, the main one first.")
+    split_column: str | None = Field(None, description="The table's column of splits.")
+    key_column: str | None = Field(None, description="The table's column of unique keys.")
+    group_column: str | None = Field(None, description="Pairs of one group (a patient, a part) stay in one split.")
+    encoding: str | None = Field(None, description="The table's encoding, where it is not detected rightly.")
+    lang: Literal["en", "ja"] = Field("en", description="Language of the demo set and of prompts.")
+
+    def open(self, progress: Progress = silent) -> Catalog:
+        """The catalog, with splits made where the source has none."""
+        options = self.model_dump(exclude={"group_column"})
+        source = options.pop("source")
+        return with_splits(open_catalog(source, **options, progress=progress), group_column=self.group_column)
+
+
+class Recipe(BaseModel):
+    """One run of training. Two equal recipes on equal data give equal weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Data = Data()
+    model: str = Field("small", description="A model of clipc's or open_clip's, or a JSON configuration.")
+    image_size: int | None = Field(None, ge=8, description="Side of the pictures in pixels; the model's own if null.")
+    policy: Policy = Policy()
+    augmentation: Augmentation = Augmentation()
+    batch_size: int = Field(128, ge=2, description="Pairs a step, over all processes.")
+    samples: int | None = Field(None, ge=1, description="Pairs shown in all; give this or epochs.")
+    epochs: float | None = Field(None, gt=0, description="Times that every training pair is shown.")
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.1, ge=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
+    clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    mask: bool = Field(True, description="Pairs that share an image or a caption are no negatives of each other.")
+    seed: int = Field(0, ge=0)
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the GPU has it.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: int | None = Field(None, ge=1, description="CPU threads; PyTorch's own choice if null.")
+    workers: int = Field(0, ge=0, description="Processes that render ahead; 0 renders in the training process.")
+    validations: int = Field(10, ge=0, description="How often the validation split is measured during the run.")
+    checkpoint_seconds: float = Field(120.0, gt=0, description="Time between two checkpoints.")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Recipe":
+        if (self.samples is None) == (self.epochs is None):
+            raise ValueError("give either samples or epochs, not both and not neither")
+        return self
+
+    def steps(self, pairs: int) -> int:
+        """The number of steps on so many training pairs; the last one may go into one more epoch."""
+        samples = self.samples if self.samples is not None else round((self.epochs or 0) * pairs)
+        return max(1, -(-samples // self.batch_size))
+
+    def identity(self, data_fingerprint: str) -> str:
+        """Ten hexadecimal digits that name what this recipe makes of these data.
+
+        What cannot change the result (where data lie, workers, how often it is saved) is left out.
+        """
+        fields = self.model_dump(mode="json", exclude={"data", "workers", "checkpoint_seconds"})
+        text = json.dumps({**fields, "data_fingerprint": data_fingerprint}, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+
+
+def built_in_recipes() -> list[str]:
+    """The recipes that ship with clipc."""
+    folder = resources.files("clipc") / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe from a YAML file or by the name of one that ships, changed by ``key=value`` words.
+
+    Args:
+        name: A file, or a name from :func:`built_in_recipes`.
+        overrides: Such as ``policy.rho=0.15``; values are read as YAML.
+
+    Raises:
+        UserError: An unknown key (with the nearest one that exists), a wrong value, a file that is not
+            there or no YAML.
+    """
+    if str(name) in built_in_recipes():
+        text = (resources.files("clipc") / "recipes" / f"{name}.yaml").read_text("utf-8")
+    elif Path(name).is_file():
+        text = Path(name).read_text("utf-8")
+    elif Path(name).suffix in (".yaml", ".yml"):
+        raise UserError(f"there is no recipe file {name}.")
+    else:
+        raise unknown_name("recipe", str(name), built_in_recipes())
+    fields = _yaml(text, str(name)) or {}
+    if not isinstance(fields, dict):
+        raise UserError(f"the recipe {name} is not a table of keys and values.")
+    for word in overrides:
+        _override(fields, word)
+    return make_recipe(fields, str(name))
+
+
+def make_recipe(fields: dict[str, Any], where: str = "the recipe") -> Recipe:
+    """A recipe from plain values.
+
+    Args:
+        fields: The recipe's keys and values, nested.
+        where: Named in messages.
+
+    Raises:
+        UserError: As for :func:`read_recipe`.
+    """
+    try:
+        return Recipe.model_validate(fields)
+    except ValidationError as error:
+        raise _readable(error, where) from error
+
+
+def write_recipe(recipe: Recipe, file: Path) -> None:
+    """Writes a recipe, every value resolved, as YAML that :func:`read_recipe` reads."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    with file.open("w", encoding="utf-8") as stream:
+        yaml.dump(recipe.model_dump(mode="json"), stream)
+
+
+def _yaml(text: str, where: str) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise UserError(f"{where} is no YAML: {' '.join(str(error).split())}.") from error
+
+
+def _override(fields: dict[str, Any], word: str) -> None:
+    key, equals, value = word.partition("=")
+    if not equals:
+        raise UserError(f"{word!r} is no override; write key=value, such as policy.rho=0.15.")
+    *path, last = key.split(".")
+    for part in path:
+        inner = fields.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"{key!r} cannot be set: {part!r} has no keys below it.")
+        fields = inner
+    fields[last] = _yaml(value, f"the value of {key}")
+    if {last, *fields} >= {"samples", "epochs"} and last in ("samples", "epochs"):
+        fields["epochs" if last == "samples" else "samples"] = None
+
+
+def _readable(error: ValidationError, where: str) -> UserError:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        return UserError(f"{where}: {unknown_name('key', '.'.join(path), _keys(Recipe))}")
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if first["type"] == "value_error" else f", not {first['input']!r}"
+    return UserError(f"{where}: {'.'.join(path)}{': ' if path else ''}{message}{given}.")
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterable[str]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _keys(inner, f"{prefix}{name}.")
+        else:
+            yield prefix + name

@@ -1,0 +1,122 @@
+"""The run folder: what a run was, what it measured, and where it got to."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clipc.train.recipe import Recipe, write_recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder with everything about one run.
+
+    ``recipe.yaml``, ``environment.json``, ``metrics.jsonl``, ``checkpoints/step-N/``, ``model/``
+    (exported), ``eval/*.json``, ``plan-statistics.json``; ``finished.json`` is written last.
+    """
+
+    folder: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the run can go on from."""
+        return self.folder / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The model of the best validation, as open_clip's ``local-dir:`` takes it."""
+        return self.folder / "model"
+
+    @property
+    def last_model(self) -> Path:
+        """The model of the last step, in the same form."""
+        return self.folder / "model-last"
+
+    @property
+    def finished(self) -> dict[str, Any] | None:
+        """The run's summary once it has ended, or None."""
+        return self.read_json("finished.json")
+
+    def begin(self, recipe: Recipe, environment: dict[str, Any]) -> dict[str, Any]:
+        """Writes recipe and environment where there are none yet.
+
+        Returns:
+            The environment the run began in: a resumed run restores its thread count.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_recipe(recipe, self.folder / "recipe.yaml")
+        began = self.read_json("environment.json")
+        if began is None:
+            self.write_json("environment.json", environment)
+            return environment
+        return began
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Writes a JSON file whole: under a temporary name, then renamed."""
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.name}.partial")
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        temporary.replace(file)
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """A JSON file of the run, or None where there is none."""
+        file = self.folder / name
+        return json.loads(file.read_text("utf-8")) if file.is_file() else None
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Adds one line to ``metrics.jsonl``."""
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+
+    def metrics(self) -> Iterator[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``; a last line cut by a crash is passed over."""
+        file = self.folder / "metrics.jsonl"
+        if not file.is_file():
+            return
+        for line in file.read_text("utf-8").splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue
+
+    def forget_after(self, step: int) -> None:
+        """Drops the metrics of steps that a resumed run is going to repeat."""
+        kept = [record for record in self.metrics() if record["step"] <= step]
+        temporary = self.folder / ".metrics.jsonl.partial"
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), "utf-8")
+        temporary.replace(self.folder / "metrics.jsonl")
+
+
+def environment(device: str, threads: int) -> dict[str, Any]:
+    """What a run began in: machine, versions, threads."""
+    from importlib.metadata import version
+
+    import torch
+
+    return {
+        "clipc": version("clipc"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "open_clip": version("open_clip_torch"),
+        "platform": platform.platform(),
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "device": device,
+        "gpu": torch.cuda.get_device_name() if device.startswith("cuda") else None,
+        "threads": threads,
+    }
+
+
+def cpu_name() -> str:
+    """The processor's name as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
