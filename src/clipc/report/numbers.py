@@ -1,0 +1,65 @@
+"""Numbers as a reader sees them: shares in percent, differences in points, ranks as ranks."""
+
+from collections.abc import Sequence
+
+MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share in [0, 1], shown in percent; a median rank is a count from 1."""
+    return not metric.endswith("median_rank")
+
+
+def scale(metric: str) -> float:
+    """What a metric's value is multiplied by to be shown."""
+    return 100.0 if is_share(metric) else 1.0
+
+
+def level(metric: str, value: float | None) -> str:
+    """A metric's value: ``51.2%``, or ``14.0`` for a rank."""
+    if value is None:
+        return NONE
+    return f"{value * scale(metric):.1f}{'%' if is_share(metric) else ''}"
+
+
+def signed(metric: str, value: float | None) -> str:
+    """A difference of a metric with its sign, in percentage points or ranks: ``+2.0``."""
+    return NONE if value is None else _minus(f"{value * scale(metric):+.1f}")
+
+
+def plain(metric: str, value: float | None) -> str:
+    """An unsigned width of a metric in percentage points or ranks: ``1.2``."""
+    return NONE if value is None else f"{value * scale(metric):.1f}"
+
+
+def count(value: float | None) -> str:
+    """A whole number with its thousands apart: ``8,400``."""
+    return NONE if value is None else f"{value:,.0f}"
+
+
+def short(value: float) -> str:
+    """A large number in three figures: ``2.40 M``, ``86.2 M``, ``950 k``."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}\N{NO-BREAK SPACE}{unit}"
+    return f"{value:.3g}"
+
+
+def tidy(value: float | None) -> str:
+    """A rate or duration in as many figures as are worth reading: ``0.98``, ``17.2``, ``412``."""
+    if value is None:
+        return NONE
+    places = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return _minus(f"{value:,.{places}f}")
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """The arithmetic mean; nothing where there are no values."""
+    return sum(values) / len(values) if values else None
+
+
+def _minus(text: str) -> str:
+    """A true minus sign; a zero has no sign of its own."""
+    if not any(digit in text for digit in "123456789"):
+        return text.lstrip("+-")
+    return text.replace("-", MINUS)

@@ -1,0 +1,72 @@
+"""What every page shares: the template engine, the style, checked pictures, dates."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from clipc.report import numbers
+from clipc.report.figures import mark
+from clipc.report.words import Words
+
+_PICTURE = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
+
+
+def page(template: str, say: Words, content: Mapping[str, Any]) -> str:
+    """One self-contained HTML page; everything in ``content`` that is not :class:`Markup` is escaped.
+
+    Args:
+        template: A file of ``report/pages``.
+        say: The words of the page's language.
+        content: What the template names.
+    """
+    style = Markup(_read("style.css"))  # our own file, not the user's text
+    return _engine().get_template(template).render(say=say, style=style, mark=mark, num=numbers, **content)
+
+
+def picture(uri: str) -> str:
+    """A picture's ``data:`` URI, unchanged.
+
+    Raises:
+        ValueError: It is anything else, such as an address that a browser would ask for.
+    """
+    if not _PICTURE.fullmatch(uri):
+        raise ValueError(f"a sample's picture must be a base64 data URI of a PNG, JPEG or WebP, not {uri[:40]!r}")
+    return uri
+
+
+def sample(row: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
+    """One composite as the templates show it, its joint caption parted at the joiner.
+
+    The joint caption is parted only where it visibly is left + joiner + right; a shortened or otherwise
+    changed caption is shown whole.
+    """
+    left, joiner, rest = row["caption"].partition(policy.get("joiner") or "\0")
+    parted = joiner and row["left_caption"].startswith(left) and rest == row["right_caption"]
+    parts = (left, joiner, rest) if parted else (row["caption"], "", "")
+    sides = ("top", "bottom") if row["axis"] == "top-bottom" else ("left", "right")
+    return {**row, "picture": picture(row["picture"]), "parts": parts, "sides": sides}
+
+
+def date(iso: str, say: Words) -> str:
+    """A moment in ISO 8601 as people write it, in UTC."""
+    moment = datetime.fromisoformat(iso)
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment
+    month = say("page.months").split()[moment.month - 1]
+    return say("page.date", day=moment.day, month=month, year=moment.year, time=f"{moment:%H:%M}")
+
+
+@cache
+def _engine() -> Environment:
+    return Environment(
+        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _read(name: str) -> str:
+    return files("clipc.report").joinpath("pages", name).read_text(encoding="utf-8")

@@ -1,0 +1,123 @@
+"""The results of a pilot as rows: means over seeds, paired differences, effect strips."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from clipc.report import figures, numbers
+from clipc.report.words import Words
+
+PAIRS = (("augment", "clip"), ("clip-c", "clip"), ("clip-c", "augment"))
+"""The comparisons in reading order; others follow as they come."""
+
+
+def tables(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
+    """One block a metric, main metrics first: its name, its arms' levels and its comparisons."""
+    ordered = sorted(data["metrics"], key=lambda metric: not metric["main"])
+    return [_block(metric, data, say) for metric in ordered]
+
+
+def glances(data: Mapping[str, Any], say: Words, most: int = 4) -> list[dict[str, Any]]:
+    """The first main metrics as large figures: CLIP's mean, CLIP-C's mean, and their difference."""
+    blocks = [block for block in tables(data, say) if block["main"]]
+    shown: list[dict[str, Any]] = []
+    for block in blocks:
+        arms = {row["arm"]: row for row in block["levels"]}
+        versus = [c for c in block["comparisons"] if (c["arm"], c["against"]) == ("clip-c", "clip")]
+        if versus and {"clip", "clip-c"} <= arms.keys():
+            shown.append({**block, "before": arms["clip"], "after": arms["clip-c"], "versus": versus[0]})
+    return shown[:most]
+
+
+def effects(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
+    """Groups of effect strips, one group a unit, each with a common scale.
+
+    Ranks are turned round, so that to the right is better on every strip.
+    """
+    blocks = [block for block in tables(data, say) if block["main"] and block["comparisons"]]
+    groups: list[dict[str, Any]] = []
+    for share in (True, False):
+        members = [block for block in blocks if numbers.is_share(block["key"]) is share]
+        if members:
+            groups.append(_group("share" if share else "rank", members))
+    return groups
+
+
+def _block(metric: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    key: str = metric["key"]
+    found = [c for c in data["comparisons"] if c["metric"] == key]
+    found.sort(key=lambda c: _place((c["arm"], c["against"])))
+    return {
+        "key": key,
+        "main": metric["main"],
+        "better": 1.0 if metric["higher_is_better"] else -1.0,
+        "name": say.metric(key),
+        "gloss": say.gloss(key),
+        "n": numbers.count(metric["n"]),
+        "chance": numbers.level(key, metric["chance"]),
+        "levels": [_level(key, arm, say) for arm in data["arms"]],
+        "comparisons": [_comparison(key, c, say) for c in found],
+    }
+
+
+def _place(pair: tuple[str, str]) -> int:
+    return PAIRS.index(pair) if pair in PAIRS else len(PAIRS)
+
+
+def _level(key: str, arm: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    values = [v for trial in arm["trials"] if (v := trial["metrics"].get(key)) is not None]
+    low, high = (numbers.level(key, end(values)) if values else numbers.NONE for end in (min, max))
+    return {
+        "arm": arm["name"],
+        "name": say.arm(arm["name"]),
+        "seeds": len(values),
+        "mean": numbers.level(key, numbers.mean(values)),
+        "spread": say("page.range", low=low, high=high) if values else numbers.NONE,
+    }
+
+
+def _comparison(key: str, row: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    interval = row["interval"]
+    low, high = (numbers.signed(key, end) for end in interval) if interval else (None, None)
+    return {
+        "arm": row["arm"],
+        "against": row["against"],
+        "name": say("against", arm=say.arm(row["arm"]), against=say.arm(row["against"])),
+        "to": say("results.to", against=say.arm(row["against"])),
+        "difference": numbers.signed(key, row["difference"]),
+        "interval": say("page.range", low=low, high=high) if interval else numbers.NONE,
+        "test_error": numbers.plain(key, row["test_error"]),
+        "verdict": row["verdict"] or "none",
+        "said": say(f"verdict.{row['verdict'] or 'none'}"),
+        "raw": row,
+    }
+
+
+def _group(unit: str, blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    reach: list[float] = []
+    for block in blocks:
+        for comparison in block["comparisons"]:
+            drawn = comparison["drawn"] = _drawn(block, comparison["raw"])
+            reach += [drawn["difference"], *(drawn["interval"] or ()), *drawn["per_seed"]]
+            error = 1.96 * (drawn["test_error"] or 0.0)
+            reach += [drawn["difference"] - error, drawn["difference"] + error]
+    bounds = figures.limits(reach)
+    for at, block in enumerate(blocks):
+        for of, comparison in enumerate(block["comparisons"]):
+            name = f"effect-{unit}-{at}-{of}"
+            strip = figures.effect_strip(name, comparison["arm"], bounds=bounds, **comparison.pop("drawn"))
+            comparison["strip"] = Markup(strip)  # made of numbers alone
+    return {"unit": unit, "blocks": blocks, "axis": Markup(figures.effect_axis(f"axis-{unit}", bounds))}
+
+
+def _drawn(block: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """A comparison in the axis' unit, with better to the right."""
+    factor = block["better"] * numbers.scale(block["key"])
+    interval = sorted(factor * end for end in row["interval"]) if row["interval"] else None
+    return {
+        "difference": factor * row["difference"],
+        "interval": tuple(interval) if interval else None,
+        "test_error": abs(factor) * row["test_error"] if row["test_error"] is not None else None,
+        "per_seed": [factor * value for value in row["per_seed"]],
+    }

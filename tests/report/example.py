@@ -1,0 +1,277 @@
+"""Realistic tables for the report's tests; run as a script, it writes example pages to look at.
+
+    PYTHONPATH=src python tests/report/example.py FOLDER
+"""
+
+import base64
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy import stats
+
+SCENES = [
+    ("an airplane stands on the runway beside the terminal .", "airplane", (138, 140, 142)),
+    ("many green trees are on both sides of a curved river .", "river", (46, 92, 58)),
+    ("dense residential buildings with red roofs are neatly arranged .", "residential", (148, 84, 66)),
+    ("white waves beat against the yellow beach .", "beach", (214, 190, 140)),
+    ("several storage tanks stand near a grey road .", "tanks", (170, 170, 164)),
+    ("a baseball diamond surrounded by a lawn .", "diamond", (96, 136, 70)),
+]
+SCENES_JA = [
+    ("六角ナットの表面に擦り傷がある。", "nut", (120, 122, 128)),
+    ("青い背景の上に、へこみのある金属製の歯車が置かれている。", "gear", (70, 96, 140)),
+    ("錆びたボルト。", "bolt", (150, 92, 60)),
+    ("良品のワッシャー、明るい照明で撮影。", "washer", (190, 190, 186)),
+]
+SEEDS = (0, 1, 2)
+
+
+def data_uri(rng: np.random.Generator, left: Any, right: Any, axis: str, size: int = 160) -> str:
+    """A small composite of two textured scenes as a PNG data URI."""
+
+    def scene(colour: tuple[int, int, int]) -> Image.Image:
+        base = np.full((size, size, 3), colour, dtype=np.float64)
+        base += np.linspace(-24, 24, size)[:, None, None] + rng.normal(0, 7, (size, size, 1))
+        image = Image.fromarray(base.clip(0, 255).astype(np.uint8))
+        draw = ImageDraw.Draw(image)
+        for _ in range(7):
+            x, y, r = (int(v) for v in rng.integers([0, 0, 8], [size, size, 30]))
+            shade = tuple(int(np.clip(c + rng.integers(-60, 60), 0, 255)) for c in colour)
+            draw.ellipse((x - r, y - r, x + r, y + r), fill=shade)
+        return image
+
+    image = scene(left)
+    box = (size // 2, 0, size, size) if axis == "left-right" else (0, size // 2, size, size)
+    image.paste(scene(right).crop(box), box)
+    buffer = io.BytesIO()
+    image.quantize(64).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def samples(count: int = 8, *, japanese: bool = False) -> list[dict[str, Any]]:
+    """Composites with their captions."""
+    rng = np.random.default_rng(7)
+    scenes = SCENES_JA if japanese else SCENES
+    joiner = "、そして" if japanese else " and "
+    rows: list[dict[str, Any]] = []
+    for i in range(count):
+        (a, left_key, left), (b, right_key, right) = scenes[i % len(scenes)], scenes[(i * 2 + 1) % len(scenes)]
+        axis = ("left-right", "top-bottom")[i % 3 == 1]
+        rows.append(
+            {
+                "picture": data_uri(rng, left, right, axis),
+                "left_key": f"{left_key}{i:03d}",
+                "right_key": f"{right_key}{i + 40:03d}",
+                "left_caption": a,
+                "right_caption": b,
+                "caption": a.rstrip(" .。") + joiner + b,
+                "axis": axis,
+            }
+        )
+    return rows
+
+
+def source(*, labels: bool = True, generated: bool = False, japanese: bool = False) -> dict[str, Any]:
+    """The data that the example pretends to have read."""
+    return {
+        "name": "clipc demo" if generated else "部品外観検査 2026年度" if japanese else "ucm-captions",
+        "generated": generated,
+        "pairs": {"train": 1680, "val": 210, "test": 210},
+        "captions": {"train": 8400, "val": 1050, "test": 1050},
+        "splits_made": generated or japanese,
+        "label_columns": ["label"] if labels else [],
+        "classes": {"label": 21} if labels else {},
+        "rejects": {"total": 3, "reasons": {"empty caption": 2, "unreadable image": 1}},
+        "notes": ["read as CP932"] if japanese else [],
+        "fingerprint": "9f3c61d2a07be845",
+    }
+
+
+def metrics(*, labels: bool = True) -> list[dict[str, Any]]:
+    """Every metric that a pilot may report."""
+    found: list[tuple[str, bool, float, int]] = []
+    for way, n in (("text_to_image", 1050), ("image_to_text", 210)):
+        for k in (1, 5, 10):
+            found.append((f"retrieval/{way}/recall@{k}", k == 10, k / 210, n))
+        found.append((f"retrieval/{way}/median_rank", False, 105.5, n))
+    found.append(("retrieval/mean_recall", False, 0.025, 210))
+    if labels:
+        found += [
+            ("zero_shot/label/top1", True, 1 / 21, 210),
+            ("zero_shot/label/top5", False, 5 / 21, 210),
+            ("zero_shot/label/mean_per_class", False, 1 / 21, 210),
+        ]
+        found += [(f"probe/label/{k}-shot/top1", False, 1 / 21, 210) for k in (1, 2, 4, 8, 16)]
+        found.append(("probe/label/all/top1", True, 1 / 21, 210))
+    return [
+        {"key": key, "main": main, "chance": chance, "n": n, "higher_is_better": not key.endswith("median_rank")}
+        for key, main, chance, n in found
+    ]
+
+
+def trial(arm: str, seed: int, lift: float, keys: list[str], rng: np.random.Generator) -> dict[str, Any]:
+    """One trial with plausible metrics and curves."""
+    start = np.random.default_rng(seed + 100)
+    values: dict[str, float] = {}
+    for key in keys:
+        base = 0.28 + 0.5 * (sum(map(ord, key)) % 37) / 37
+        if key.endswith("median_rank"):
+            values[key] = float(np.round(12 - 40 * lift + start.normal(0, 0.5) + rng.normal(0, 0.4), 1))
+        else:
+            values[key] = float(base + lift * (0.5 + base) + start.normal(0, 0.012) + rng.normal(0, 0.006))
+    steps = np.arange(10, 790, 10)
+    loss = 1.1 + 3.7 * np.exp(-steps / 210) + (0.18 if arm != "clip" else 0) + rng.normal(0, 0.05, len(steps))
+    checks = np.arange(100, 790, 85)
+    validation = (0.42 + lift) * (1 - np.exp(-checks / 230)) + rng.normal(0, 0.008, len(checks))
+    return {
+        "seed": seed,
+        "run": f"trials/{arm}-s{seed}-ab12cd",
+        "core_seconds": float(412 + rng.normal(0, 6)),
+        "pairs_per_second": float(240 + rng.normal(0, 3)),
+        "best_step": 695,
+        "metrics": values,
+        "last_metrics": {key: value - 0.003 for key, value in values.items()},
+        "curves": {
+            "loss": [[int(s), float(v)] for s, v in zip(steps, loss, strict=True)],
+            "validation": [[int(s), float(v)] for s, v in zip(checks, validation, strict=True)],
+        },
+    }
+
+
+def compare(metric: dict[str, Any], arm: dict[str, Any], against: dict[str, Any]) -> dict[str, Any]:
+    """A paired comparison with a t interval over seeds."""
+    key = metric["key"]
+    pairs = zip(arm["trials"], against["trials"], strict=True)
+    each = np.array([a["metrics"][key] - b["metrics"][key] for a, b in pairs])
+    half = float(stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each)))
+    low, high = float(each.mean()) - half, float(each.mean()) + half
+    better = (low > 0) if metric["higher_is_better"] else (high < 0)
+    worse = (high < 0) if metric["higher_is_better"] else (low > 0)
+    return {
+        "metric": key,
+        "arm": arm["name"],
+        "against": against["name"],
+        "difference": float(each.mean()),
+        "interval": [low, high],
+        "test_error": 0.012 if metric["higher_is_better"] else 0.6,
+        "per_seed": each.tolist(),
+        "verdict": "gain" if better else "loss" if worse else "no evidence",
+    }
+
+
+def pilot_example(
+    *,
+    lift: float = 0.04,
+    control_lift: float | None = 0.005,
+    labels: bool = True,
+    generated: bool = False,
+    japanese: bool = False,
+) -> dict[str, Any]:
+    """The tables of a pilot.
+
+    Args:
+        lift: The true gain of CLIP-C.
+        control_lift: The true gain of the control; without it the control arm was not run.
+        labels: Whether the data has labels.
+        generated: Whether the pictures are said to be generated.
+        japanese: Whether the captions and the source's name are Japanese.
+    """
+    rng = np.random.default_rng(11)
+    listed = metrics(labels=labels)
+    keys = [m["key"] for m in listed]
+    lifts = {"clip": (0.0, 0.0), "augment": (control_lift, 0.302), "clip-c": (lift, 0.298)}
+    arms = [
+        {"name": name, "composite_share": share, "trials": [trial(name, seed, up, keys, rng) for seed in SEEDS]}
+        for name, (up, share) in lifts.items()
+        if up is not None
+    ]
+    by_name = {arm["name"]: arm for arm in arms}
+    pairs = (("augment", "clip"), ("clip-c", "clip"), ("clip-c", "augment"))
+    not_shown: list[Any] = [
+        "same-source",
+        {"code": "few-seeds", "n": 3},
+        {"code": "small-test-set", "n": 210},
+        {"code": "many-measures", "n": 4},
+        "one-recipe",
+        {"code": "one-share", "share": "30%"},
+        "random-partners",
+        "from-scratch",
+        {"code": "small-model", "parameters": "2.4 M", "size": 64},
+        "no-audit",
+    ]
+    not_shown += [] if labels else ["no-labels"]
+    not_shown += [] if control_lift is not None else ["no-control-arm"]
+    not_shown += ["generated"] if generated else []
+    return {
+        "clipc": "0.1.0",
+        "created": "2026-11-23T12:00:00+00:00",
+        "command": "clipc pilot data/ucm --minutes 20",
+        "source": source(labels=labels, generated=generated, japanese=japanese),
+        "machine": {
+            "cpu": "AMD EPYC", "cores": 2, "device": "cpu", "gpu": None,
+            "python": "3.11.7", "torch": "2.15.0", "open_clip": "3.3.0",
+        },
+        "settings": {
+            "budget": "standard", "minutes": 20.0, "minutes_taken": 17.2, "jobs": 2, "model": "small",
+            "image_size": 64, "parameters": 2400000, "batch_size": 128, "samples": 100000, "steps": 781,
+            "epochs": 59.5, "seeds": list(SEEDS), "prompts": "satellite", "learning_rate": 0.001, "weight_decay": 0.1,
+            "policy": {
+                "rho": 0.3, "layout": "centre-halves", "axis": "random",
+                "joiner": "、そして" if japanese else " and ", "partner": "random",
+            },
+        },
+        "arms": arms,
+        "metrics": listed,
+        "comparisons": [
+            compare(metric, by_name[arm], by_name[against])
+            for metric in listed
+            for arm, against in pairs
+            if arm in by_name and against in by_name
+        ],
+        "composing_cost": {
+            "pairs_per_second_plain": 240.0, "pairs_per_second_composed": 236.0, "ratio": 0.983, "what": "loader",
+        },
+        "samples": samples(japanese=japanese),
+        "not_shown": not_shown,
+    }  # fmt: skip
+
+
+def sheet_example(*, generated: bool = False, japanese: bool = False) -> dict[str, Any]:
+    """The tables of a contact sheet."""
+    pilot = pilot_example(generated=generated, japanese=japanese)
+    return {
+        "source": pilot["source"],
+        "policy": pilot["settings"]["policy"],
+        "statistics": {
+            "rows": 8734, "composed": 2620, "share": 0.3, "shortened": 12, "tokens_plain_median": 14,
+            "tokens_composed_median": 29, "tokens_max": 64, "context_length": 64,
+            "axes": {"left-right": 1300, "top-bottom": 1320},
+        },
+        "samples": samples(12, japanese=japanese),
+    }  # fmt: skip
+
+
+def write_pages(folder: Path) -> None:
+    """Writes example pages in both languages to look at in a browser."""
+    from clipc.report.pilot import render_pilot
+    from clipc.report.sheet import render_sheet
+
+    folder.mkdir(parents=True, exist_ok=True)
+    cases: dict[str, dict[str, Any]] = {
+        "gain": {}, "none": {"lift": 0.004}, "unconfirmed": {"control_lift": 0.04},
+        "uncontrolled": {"control_lift": None, "labels": False}, "loss": {"lift": -0.05, "generated": True},
+    }  # fmt: skip
+    for lang in ("en", "ja"):
+        for name, case in cases.items():
+            page = render_pilot(pilot_example(japanese=lang == "ja", **case), lang=lang)
+            (folder / f"pilot-{name}-{lang}.html").write_text(page, encoding="utf-8")
+        page = render_sheet(sheet_example(japanese=lang == "ja"), lang=lang)
+        (folder / f"sheet-{lang}.html").write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_pages(Path(sys.argv[1]))
