@@ -1,0 +1,126 @@
+"""All images and captions of a catalog into features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.decode import DecodeError
+from clipc.errors import UserError
+from clipc.progress import Progress, silent
+from clipc.render.crop import resize_center
+
+
+class Encoder(Protocol):
+    """What evaluation needs of a model. The caller puts it into evaluation mode."""
+
+    @property
+    def image_size(self) -> int:
+        """The side S in pixels of the square images that it sees."""
+        ...
+
+    def encode_image(self, images: Tensor, /) -> Tensor:
+        """``uint8`` RGB images (B, S, S, 3) on the CPU into L2-normalised features, float (B, D), on any device."""
+        ...
+
+    def encode_text(self, texts: list[str], /) -> Tensor:
+        """B texts into L2-normalised features, float (B, D), on any device."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """The features of N images and their M captions, on the CPU.
+
+    Attributes:
+        image: L2-normalised, float32 (N, D), in the catalog's order.
+        text: L2-normalised, float32 (M, D), image by image. Equal captions have equal features.
+        owner: The image of each caption, ``int64`` (M,).
+        sentence: A number for each caption, equal for equal captions, ``int64`` (M,).
+    """
+
+    image: Tensor
+    text: Tensor
+    owner: npt.NDArray[np.int64]
+    sentence: npt.NDArray[np.int64]
+
+
+def embed(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: Progress = silent) -> Embeddings:
+    """Features of every image and every caption; a sentence that stands many times is encoded once.
+
+    Args:
+        model: The model, in evaluation mode.
+        catalog: The pairs, one or more.
+        batch_size: How many images or texts are encoded at once.
+        progress: Told how many images and texts are done.
+
+    Raises:
+        UserError: An image cannot be read, though it could when the catalog was made.
+    """
+    numbers: dict[str, int] = {}
+    captions = [text for row in range(len(catalog)) for text in catalog.captions(row)]
+    sentence = np.asarray([numbers.setdefault(text, len(numbers)) for text in captions], dtype=np.int64)
+    image = embed_images(model, catalog, batch_size=batch_size, progress=progress)
+    text = embed_texts(model, list(numbers), batch_size=batch_size, progress=progress)
+    owner = np.repeat(np.arange(len(catalog)), catalog.caption_counts)
+    return Embeddings(image, text[torch.from_numpy(sentence)], owner, sentence)
+
+
+def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: Progress = silent) -> Tensor:
+    """Features of every image, float32 (N, D) on the CPU: shorter side resized to S, centre cut out.
+
+    Args:
+        model: The model, in evaluation mode.
+        catalog: The pairs, one or more.
+        batch_size: How many images are encoded at once.
+        progress: Told how many images are done.
+
+    Raises:
+        UserError: An image cannot be read, though it could when the catalog was made.
+    """
+    size, total = model.image_size, len(catalog)
+    parts: list[Tensor] = []
+    for start in range(0, total, batch_size):
+        rows = range(start, min(start + batch_size, total))
+        pixels = np.stack([_eval_image(catalog, row, size) for row in rows])
+        with torch.inference_mode():
+            parts.append(model.encode_image(torch.from_numpy(pixels)).float().cpu())
+        progress("images encoded", rows.stop, total)
+    return torch.cat(parts)
+
+
+def embed_texts(model: Encoder, texts: Sequence[str], *, batch_size: int = 256, progress: Progress = silent) -> Tensor:
+    """Features of texts, float32 (len(texts), D) on the CPU, in the given order.
+
+    Args:
+        model: The model, in evaluation mode.
+        texts: One or more.
+        batch_size: How many are encoded at once.
+        progress: Told how many texts are done.
+    """
+    # A batch is padded to its longest text, so texts of about equal length go together.
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    parts: list[Tensor] = []
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        with torch.inference_mode():
+            parts.append(model.encode_text([texts[i] for i in chosen]).float().cpu())
+        progress("captions encoded", start + len(chosen), len(order))
+    features = torch.cat(parts)
+    result = torch.empty_like(features)
+    result[torch.tensor(order)] = features
+    return result
+
+
+def _eval_image(catalog: Catalog, row: int, size: int) -> npt.NDArray[np.uint8]:
+    try:
+        return resize_center(catalog.image(row), size)
+    except (OSError, DecodeError) as error:
+        raise UserError(
+            f"image {catalog.keys[row]!r} cannot be read any more ({error}); build the catalog of its source again."
+        ) from error

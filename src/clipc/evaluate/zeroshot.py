@@ -1,0 +1,130 @@
+"""Zero-shot classification: an image's class is the one whose prompts it is nearest to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from clipc.evaluate.prompts import SETS, fill, shipped
+from clipc.evaluate.ranks import TIE, Ranks
+from clipc.evaluate.retrieval import check_features, exact_products
+
+EncodeText = Callable[[list[str]], Tensor]
+"""``encode_text(texts)``: L2-normalised float features (len(texts), D)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroShot:
+    """Where the right class of each of N images stands among C classes.
+
+    Attributes:
+        ranks: For each image, the place of its right class (N queries); ties as in :class:`Ranks`.
+        labels: The right class of each image, ``int64`` (N,) in [0, C).
+        classes: C.
+    """
+
+    ranks: Ranks
+    labels: npt.NDArray[np.int64]
+    classes: int
+
+    def metrics(self) -> dict[str, float]:
+        """``top1``, ``top5`` (with more than five classes) and ``mean_per_class``, top-1 averaged over classes."""
+        return {name: float(values.mean()) for name, values in self.items().items()}
+
+    def items(self) -> dict[str, npt.NDArray[np.float64]]:
+        """What each metric is the mean of, one value an image, (N,).
+
+        For ``mean_per_class`` a hit counts N / (classes present * images of its class), so that its mean is the metric.
+        """
+        values = {"top1": self.ranks.hit(1)}
+        if self.classes > 5:
+            values["top5"] = self.ranks.hit(5)
+        counts = np.bincount(self.labels, minlength=self.classes)
+        weight = len(self.labels) / (np.count_nonzero(counts) * counts[self.labels])
+        values["mean_per_class"] = values["top1"] * weight
+        return values
+
+    @property
+    def chance(self) -> dict[str, float]:
+        """What guessing each class equally often would reach, by the names of :meth:`metrics`."""
+        levels = {"top1": 1 / self.classes, "top5": 5 / self.classes, "mean_per_class": 1 / self.classes}
+        return levels if self.classes > 5 else {k: v for k, v in levels.items() if k != "top5"}
+
+
+def classifier(encode_text: EncodeText, class_names: Sequence[str], templates: Sequence[str]) -> Tensor:
+    """A zero-shot classifier's weights, float32 (C, D): each class's mean prompt feature, L2-normalised.
+
+    The prompt ensemble of CLIP (Radford et al., arXiv 2103.00020): features are averaged, not probabilities.
+
+    Args:
+        encode_text: Texts into L2-normalised features.
+        class_names: The C readable class names.
+        templates: One or more templates with ``{}`` for the name.
+    """
+    prompts = [fill(template, name) for name in class_names for template in templates]
+    batch = 256
+    with torch.inference_mode():
+        parts = [encode_text(prompts[start : start + batch]).float() for start in range(0, len(prompts), batch)]
+    features = torch.cat(parts)
+    return normalize(features.view(len(class_names), len(templates), -1).mean(dim=1), dim=-1)
+
+
+def zero_shot(image_features: Tensor, weights: Tensor, labels: npt.ArrayLike, *, chunk: int = 8192) -> ZeroShot:
+    """Ranks the classes of each image by cosine.
+
+    Args:
+        image_features: L2-normalised, float (N, D).
+        weights: L2-normalised, float (C, D), as :func:`classifier` makes them, on the same device.
+        labels: The right class of each image, (N,) in [0, C).
+        chunk: How many images are compared at once.
+
+    Raises:
+        UserError: Features are not finite.
+        ValueError: Shapes do not fit, or features are not normalised.
+    """
+    right = np.asarray(labels, dtype=np.int64)
+    if right.shape != (len(image_features),) or len(right) == 0 or right.min() < 0 or right.max() >= len(weights):
+        raise ValueError(f"{right.shape} labels for {len(image_features)} images and {len(weights)} classes.")
+    check_features(image_features)
+    check_features(weights)
+    above: list[Tensor] = []
+    tied: list[Tensor] = []
+    index = torch.from_numpy(right).to(image_features.device)
+    with exact_products(image_features.device):
+        for part, at in zip(image_features.split(chunk), index.split(chunk), strict=True):
+            cosine = part.float() @ weights.float().T
+            best = cosine.gather(1, at[:, None])
+            above.append((cosine > best + TIE).sum(1))
+            tied.append((cosine >= best - TIE).sum(1) - above[-1] - 1)
+    ranks = Ranks(torch.cat(above).cpu().numpy(), torch.cat(tied).cpu().numpy(), np.ones_like(right))
+    return ZeroShot(ranks, right, len(weights))
+
+
+def choose_templates(
+    encode_text: EncodeText,
+    image_features: Tensor,
+    labels: npt.ArrayLike,
+    class_names: Sequence[str],
+    lang: str = "en",
+) -> str:
+    """The name of the shipped template set with the best top-1 on these images, which must be validation images.
+
+    Of equally good sets the first in :data:`~clipc.evaluate.prompts.SETS` is taken: the general one before others.
+
+    Args:
+        encode_text: Texts into L2-normalised features.
+        image_features: Of the validation images, L2-normalised, float (N, D).
+        labels: Their classes, (N,) in [0, C).
+        class_names: The C readable class names.
+        lang: ``"en"`` or ``"ja"``.
+    """
+
+    def top1(name: str) -> float:
+        weights = classifier(encode_text, class_names, shipped(name, lang)).to(image_features.device)
+        return zero_shot(image_features, weights, labels).metrics()["top1"]
+
+    return max(SETS, key=top1)
