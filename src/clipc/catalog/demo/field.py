@@ -1,0 +1,107 @@
+"""Fields on a picture's grid: the few mathematical brushes that everything in the demo set is drawn with."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import cos, sin
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFilter
+
+Field = npt.NDArray[np.floating[Any]]
+"""One number a pixel, shape (n, n), or one colour a pixel, shape (3, n, n); always ``float32``."""
+
+
+def axes(n: int) -> tuple[Field, Field]:
+    """Picture coordinates of an n x n grid, each of shape (n, n): -1 at the left and top, 1 at the right and bottom."""
+    line = (np.arange(n, dtype=np.float32) + 0.5) * (2 / n) - 1
+    u, v = np.meshgrid(line, line)
+    return u, v
+
+
+def turned(u: Field, v: Field, angle: float) -> tuple[Field, Field]:
+    """The coordinates as seen from axes turned by ``angle`` (radians)."""
+    c, s = cos(angle), sin(angle)
+    return u * c + v * s, v * c - u * s
+
+
+def ramp(t: Field) -> Field:
+    """A smooth step: 0 below 0, 1 above 1, ``t^2 (3 - 2t)`` between."""
+    t = np.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def lines(t: Field, period: float, width: float, soft: float) -> Field:
+    """Parallel lines, 1 on a line and 0 between: one every ``period`` along ``t``, edges ``soft`` wide."""
+    off = np.abs(np.mod(t, period) - (period / 2))
+    return np.clip((width / 2 - off) / soft + 0.5, 0, 1)
+
+
+def clouds(rng: np.random.Generator, n: int, across: int, down: int | None = None) -> Field:
+    """Smooth noise between about -1 and 1: random values on a coarse grid, interpolated.
+
+    Args:
+        rng: The source of the coarse values.
+        n: The side of the field in pixels.
+        across: Coarse cells from left to right.
+        down: Coarse cells from top to bottom; as many as across by default.
+    """
+    down = down or across
+    coarse = rng.uniform(-1, 1, (down + 3, across + 3)).astype(np.float32)
+    return _spline(n, down) @ coarse @ _spline(n, across).T
+
+
+@lru_cache(maxsize=64)
+def _spline(n: int, cells: int) -> Field:
+    """Catmull-Rom weights of ``cells + 3`` knots at each of n pixels, shape (n, cells + 3)."""
+    place = (np.arange(n) + 0.5) * cells / n
+    first = place.astype(np.int64)
+    t = place - first
+    weights = np.stack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]) / 2
+    matrix = np.zeros((n, cells + 3), dtype=np.float32)
+    for knot in range(4):
+        matrix[np.arange(n), first + knot] = weights[knot]
+    return matrix
+
+
+def pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """A Pillow picture's values, shape (height, width) or (height, width, 3)."""
+    # NumPy's own conversion asks Pillow for the bytes three times over.
+    values = np.frombuffer(image.tobytes(), dtype=np.uint8)
+    return values.reshape((image.height, image.width, 3) if image.mode == "RGB" else (image.height, image.width))
+
+
+def blurred(field: Field, radius: float) -> Field:
+    """A field of values from 0 to 1, blurred by a Gaussian of ``radius`` pixels (in 256 levels: for soft things)."""
+    # Half the pixels each way are enough for what is soft, and four times as fast.
+    levels = Image.fromarray((np.clip(field[::2, ::2], 0, 1) * 255).astype(np.uint8))
+    soft = pixels(levels.filter(ImageFilter.GaussianBlur(radius / 2))) * np.float32(1 / 255)
+    return soft.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def strokes(n: int, paths: Sequence[tuple[npt.NDArray[np.float64], float]], soft: float) -> Field:
+    """Drawn polylines, 1 on a line and 0 beside it.
+
+    Args:
+        n: The side of the field in pixels.
+        paths: Each line's points, shape (k, 2) as (column, row) in pixels, and its width in pixels.
+        soft: The blur of the lines' edges, in pixels.
+    """
+    sheet = Image.new("L", (n, n))
+    pen = ImageDraw.Draw(sheet)
+    for points, width in paths:
+        pen.line([(float(x), float(y)) for x, y in points], fill=255, width=max(1, round(width)), joint="curve")
+    return pixels(sheet.filter(ImageFilter.GaussianBlur(soft))) * np.float32(1 / 255)
+
+
+def rgb(red: float, green: float, blue: float) -> Field:
+    """One colour, shape (3, 1, 1), ready to be multiplied with a field."""
+    return np.array([red, green, blue], dtype=np.float32)[:, None, None]
+
+
+def blend(under: Field, over: Field, share: Field) -> Field:
+    """The colour ``over`` laid on the colour ``under`` with a share from 0 to 1 a pixel."""
+    mixed = (over - under) * share
+    mixed += under
+    return mixed
