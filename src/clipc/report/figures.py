@@ -19,7 +19,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-INK, MUTED, RULE, BAND = "#1d1d1b", "#6a6a66", "#d9d7d0", "#e6e3da"
+INK, MUTED, RULE, BAND = "#1d1d1b", "#6a6a66", "#d9d7d0", "#e9e7e0"
+_ROUND = [1, 2, 2.5, 5, 10]
 WIDTH = 420.0
 """The width of every figure in CSS pixels at its natural size; pages only ever scale it a little."""
 
@@ -29,14 +30,14 @@ class Mark:
     """How one arm is drawn: the same in every figure and table.
 
     Attributes:
-        glyph: The mark as one character, for tables and legends.
+        outline: The mark as an SVG path in a box of 10 by 10, for tables and legends.
         marker: The same mark for matplotlib.
         colour: Its colour, dark enough for text.
         filled: Whether the mark is filled.
         dashes: The line's dashes in points, none for a solid line.
     """
 
-    glyph: str
+    outline: str
     marker: str
     colour: str
     filled: bool
@@ -49,15 +50,23 @@ class Mark:
 
 
 MARKS = {
-    "clip": Mark("\N{WHITE CIRCLE}", "o", "#5c5c5c", False),
-    "augment": Mark("\N{WHITE SQUARE}", "s", "#a2520a", False, (4.0, 2.0)),
-    "clip-c": Mark("\N{BLACK DIAMOND}", "D", "#0b4f8a", True),
+    "clip": Mark("M5 1.4a3.6 3.6 0 1 1 0 7.2a3.6 3.6 0 1 1 0 -7.2z", "o", "#5c5c5c", False),
+    "augment": Mark("M1.8 1.8h6.4v6.4h-6.4z", "s", "#a2520a", False, (4.0, 2.0)),
+    "clip-c": Mark("M5 .8l4.2 4.2l-4.2 4.2l-4.2 -4.2z", "D", "#0b4f8a", True),
 }
 
 
 def mark(arm: str) -> Mark:
     """How an arm is drawn; arms without a mark of their own share a triangle."""
-    return MARKS.get(arm, Mark("\N{WHITE UP-POINTING TRIANGLE}", "^", "#4a3a6b", False, (1.5, 1.5)))
+    return MARKS.get(arm, Mark("M5 1l4 7.4h-8z", "^", "#4a3a6b", False, (1.5, 1.5)))
+
+
+def glyph(arm: str) -> str:
+    """An arm's mark as a small inline SVG, to stand before its name in text."""
+    drawn = mark(arm)
+    fill = drawn.colour if drawn.filled else "none"
+    path = f'<path d="{drawn.outline}" fill="{fill}" stroke="{drawn.colour}" stroke-width="1.4"/>'
+    return f'<svg class="glyph" viewBox="0 0 10 10" aria-hidden="true">{path}</svg>'
 
 
 def limits(values: Sequence[float]) -> tuple[float, float]:
@@ -94,11 +103,11 @@ def effect_strip(
     axes.axis("off")
     for at in _ticks(bounds):
         zero = bool(np.isclose(at, 0.0))
-        axes.axvline(at, color=INK if zero else RULE, linewidth=1.0 if zero else 0.6, zorder=0)
+        axes.axvline(at, color=INK if zero else RULE, linewidth=1.0 if zero else 0.6, zorder=1.5 if zero else 0)
     drawn = mark(arm)
     if test_error is not None:
         reach = 1.96 * test_error
-        axes.fill_between([difference - reach, difference + reach], 0.2, 0.8, color=BAND, linewidth=0, zorder=1)
+        axes.fill_between([difference - reach, difference + reach], 0.26, 0.74, color=BAND, linewidth=0, zorder=1)
     if interval is not None:
         axes.plot(interval, [0.5, 0.5], color=drawn.colour, linewidth=2.0, solid_capstyle="butt", zorder=2)
         axes.plot(interval, [0.5, 0.5], "|", color=drawn.colour, markersize=8, markeredgewidth=1.6, zorder=2)
@@ -117,7 +126,7 @@ def effect_axis(name: str, bounds: tuple[float, float]) -> str:
     ticks = _ticks(bounds)
     for at in ticks:
         if bounds[0] + inner <= at <= bounds[1] - inner:
-            axes.text(at, 0.45, _sign(at), ha="center", va="center", color=MUTED, fontsize=11)
+            axes.text(at, 0.45, _sign(at), ha="center", va="center", color=MUTED, fontsize=12)
     return _svg(figure, name)
 
 
@@ -146,10 +155,11 @@ def curves(name: str, arms: Sequence[tuple[str, Sequence[Sequence[tuple[float, f
     axes.spines["bottom"].set_color(INK)
     axes.grid(axis="y", color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=11, labelcolor=MUTED)
+    axes.tick_params(length=0, labelsize=12, labelcolor=MUTED)
     axes.tick_params(axis="x", length=3, color=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=_ROUND, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=_ROUND))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     return _svg(figure, name)
 
@@ -183,7 +193,7 @@ def _dot(axes: Axes, x: Any, y: Any, drawn: Mark, size: float) -> None:
 
 
 def _ticks(bounds: tuple[float, float]) -> list[float]:
-    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(*bounds)
+    ticks = MaxNLocator(9, steps=_ROUND).tick_values(*bounds)
     return [float(at) for at in ticks if bounds[0] <= at <= bounds[1]]
 
 

@@ -8,10 +8,10 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from clipc.report import numbers
-from clipc.report.figures import mark
+from clipc.report import readable
+from clipc.report.figures import glyph
 from clipc.report.words import Words
 
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
@@ -26,7 +26,7 @@ def page(template: str, say: Words, content: Mapping[str, Any]) -> str:
         content: What the template names.
     """
     style = Markup(_read("style.css"))  # our own file, not the user's text
-    return _engine().get_template(template).render(say=say, style=style, mark=mark, num=numbers, **content)
+    return _engine().get_template(template).render(say=say, style=style, glyph=lambda arm: Markup(glyph(arm)), num=readable, **content)
 
 
 def picture(uri: str) -> str:
@@ -48,9 +48,9 @@ def sample(row: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
     """
     left, joiner, rest = row["caption"].partition(policy.get("joiner") or "\0")
     parted = joiner and row["left_caption"].startswith(left) and rest == row["right_caption"]
-    parts = (left, joiner, rest) if parted else (row["caption"], "", "")
+    parts = (left, joiner.strip(), rest.strip()) if parted else (row["caption"], "", "")
     sides = ("top", "bottom") if row["axis"] == "top-bottom" else ("left", "right")
-    return {**row, "picture": picture(row["picture"]), "parts": parts, "sides": sides}
+    return {**row, "picture": picture(row["picture"]), "parts": parts, "gap": " " if joiner != joiner.strip() else "", "sides": sides}
 
 
 def date(iso: str, say: Words) -> str:
@@ -63,9 +63,16 @@ def date(iso: str, say: Words) -> str:
 
 @cache
 def _engine() -> Environment:
-    return Environment(
+    engine = Environment(
         loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    engine.filters["whole"] = _whole
+    return engine
+
+
+def _whole(text: str) -> Markup:
+    """A sentence whose method's name is never broken at its hyphen."""
+    return escape(text).replace("CLIP-C", Markup('<span class="whole">CLIP-C</span>'))
 
 
 def _read(name: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clipc.report import figures, numbers
+from clipc.report import figures, readable
 from clipc.report.page import date, page, sample
 from clipc.report.results import effects, glances, tables
 from clipc.report.verdict import verdict
@@ -65,10 +65,10 @@ def _facts(data: Mapping[str, Any], say: Words) -> list[tuple[str, list[tuple[st
 
 
 def _data_facts(source: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
-    counts = {split: numbers.count(source["pairs"].get(split, 0)) for split in ("train", "val", "test")}
-    captions = {split: numbers.count(source["captions"].get(split, 0)) for split in ("train", "val", "test")}
+    counts = {split: readable.count(source["pairs"].get(split, 0)) for split in ("train", "val", "test")}
+    captions = {split: readable.count(source["captions"].get(split, 0)) for split in ("train", "val", "test")}
     labels = [
-        say("done.labels_value", column=column, n=source["classes"].get(column, numbers.NONE))
+        say("done.labels_value", column=column, n=source["classes"].get(column, readable.NONE))
         for column in source["label_columns"]
     ]
     unread = source["rejects"]["total"]
@@ -79,15 +79,15 @@ def _data_facts(source: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
         (say("done.captions"), say("done.pairs_value", **captions)),
         (say("done.splits"), say("done.splits_made" if source["splits_made"] else "done.splits_source")),
         (say("done.labels"), say("page.list").join(labels) if labels else say("done.labels_none")),
-        (say("done.unread"), say("done.unread_value", n=numbers.count(unread)) if unread else say("done.unread_none")),
+        (say("done.unread"), say("done.unread_value", n=readable.count(unread)) if unread else say("done.unread_none")),
     ]
     return [*facts, (say("done.notes"), say("page.list").join(source["notes"]))] if source["notes"] else facts
 
 
 def _training_facts(settings: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
-    seen = {key: numbers.count(settings[key]) for key in ("samples", "steps")}
-    seen |= {"batch": numbers.count(settings["batch_size"]), "epochs": numbers.tidy(settings["epochs"])}
-    parameters = numbers.short(settings["parameters"])
+    seen = {key: readable.count(settings[key]) for key in ("samples", "steps")}
+    seen |= {"batch": readable.count(settings["batch_size"]), "epochs": readable.tidy(settings["epochs"])}
+    parameters = readable.short(settings["parameters"])
     facts = [
         (say("done.model"), say("done.model_value", name=settings["model"], parameters=parameters)),
         (say("done.image"), say("done.image_value", size=settings["image_size"])),
@@ -104,8 +104,8 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
         for key in ("axis", "layout", "partner")
     ]
     share = say("done.share_value", share=f"{policy['rho']:.0%}")
-    joiner = policy["joiner"]
-    return [(say("done.share"), share), *named, (say("done.joiner"), f"“{joiner}”" if say.lang == "en" else f"「{joiner}」")]
+    joiner = say("done.quoted", text=policy["joiner"].strip()) if policy["joiner"].strip() else say("done.space")
+    return [(say("done.share"), share), *named, (say("done.joiner"), joiner)]
 
 
 def _effort_facts(
@@ -116,7 +116,7 @@ def _effort_facts(
         taken = say("done.time_free", **time)
     else:
         taken = say("done.time_value", allowed=f"{settings['minutes']:g}", **time)
-    device = machine["gpu"] or machine["device"]
+    device = machine["gpu"] or str(machine["device"]).upper()
     where = say("done.machine_value", cpu=machine["cpu"], cores=machine["cores"], device=device)
     return [
         (say("done.time"), taken),
@@ -131,10 +131,10 @@ def _arm(arm: Mapping[str, Any], say: Words) -> dict[str, Any]:
         "arm": arm["name"],
         "name": say.arm(arm["name"]),
         "what": say.either(f"arm_what.{arm['name']}", ""),
-        "share": f"{arm['composite_share']:.1%}" if arm["composite_share"] else numbers.NONE,
+        "share": f"{arm['composite_share']:.1%}" if arm["composite_share"] else readable.NONE,
         "trials": len(trials),
-        "core_seconds": numbers.tidy(numbers.mean([trial["core_seconds"] for trial in trials])),
-        "rate": numbers.tidy(numbers.mean([trial["pairs_per_second"] for trial in trials])),
+        "core_seconds": readable.tidy(readable.mean([trial["core_seconds"] for trial in trials])),
+        "rate": readable.tidy(readable.mean([trial["pairs_per_second"] for trial in trials])),
         "runs": [trial["run"] for trial in trials],
     }
 
@@ -162,7 +162,7 @@ def _cost(cost: Mapping[str, Any] | None, say: Words) -> dict[str, Any] | None:
     return {
         "said": say("cost.slower", percent=f"{1 - ratio:.1%}") if slower else say("cost.faster"),
         "bars": [
-            (say(f"cost.{kind}"), say("cost.rate", rate=numbers.tidy(rate)), f"{100 * rate / top:.1f}")
+            (say(f"cost.{kind}"), say("cost.rate", rate=readable.tidy(rate)), f"{100 * rate / top:.1f}")
             for kind, rate in rates.items()
         ],
         "ratio": say("cost.ratio", ratio=f"{ratio:.3f}"),

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clipc.report import figures, numbers
+from clipc.report import figures, readable
 from clipc.report.words import Words
 
 PAIRS = (("augment", "clip"), ("clip-c", "clip"), ("clip-c", "augment"))
@@ -38,7 +38,7 @@ def effects(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     blocks = [block for block in tables(data, say) if block["main"] and block["comparisons"]]
     groups: list[dict[str, Any]] = []
     for share in (True, False):
-        members = [block for block in blocks if numbers.is_share(block["key"]) is share]
+        members = [block for block in blocks if block["share"] is share]
         if members:
             groups.append(_group("share" if share else "rank", members))
     return groups
@@ -51,11 +51,12 @@ def _block(metric: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> di
     return {
         "key": key,
         "main": metric["main"],
+        "share": readable.is_share(key),
         "better": 1.0 if metric["higher_is_better"] else -1.0,
         "name": say.metric(key),
         "gloss": say.gloss(key),
-        "n": numbers.count(metric["n"]),
-        "chance": numbers.level(key, metric["chance"]),
+        "n": readable.count(metric["n"]),
+        "chance": readable.level(key, metric["chance"]),
         "levels": [_level(key, arm, say) for arm in data["arms"]],
         "comparisons": [_comparison(key, c, say) for c in found],
     }
@@ -67,29 +68,30 @@ def _place(pair: tuple[str, str]) -> int:
 
 def _level(key: str, arm: Mapping[str, Any], say: Words) -> dict[str, Any]:
     values = [v for trial in arm["trials"] if (v := trial["metrics"].get(key)) is not None]
-    low, high = (numbers.level(key, end(values)) if values else numbers.NONE for end in (min, max))
+    low, high = (readable.level(key, end(values)) if values else readable.NONE for end in (min, max))
     return {
         "arm": arm["name"],
         "name": say.arm(arm["name"]),
         "seeds": len(values),
-        "mean": numbers.level(key, numbers.mean(values)),
-        "spread": say("page.range", low=low, high=high) if values else numbers.NONE,
+        "mean": readable.level(key, readable.mean(values)),
+        "spread": say("page.range", low=low, high=high) if values else readable.NONE,
     }
 
 
 def _comparison(key: str, row: Mapping[str, Any], say: Words) -> dict[str, Any]:
     interval = row["interval"]
-    low, high = (numbers.signed(key, end) for end in interval) if interval else (None, None)
+    low, high = (readable.signed(key, end) for end in interval) if interval else (None, None)
     return {
         "arm": row["arm"],
         "against": row["against"],
         "name": say("against", arm=say.arm(row["arm"]), against=say.arm(row["against"])),
-        "to": say("results.to", against=say.arm(row["against"])),
-        "difference": numbers.signed(key, row["difference"]),
-        "interval": say("page.range", low=low, high=high) if interval else numbers.NONE,
-        "test_error": numbers.plain(key, row["test_error"]),
+        "to": say.arm(row["against"]),
+        "difference": readable.signed(key, row["difference"]),
+        "interval": say("page.range", low=low, high=high) if interval else readable.NONE,
+        "test_error": readable.plain(key, row["test_error"]),
         "verdict": row["verdict"] or "none",
         "said": say(f"verdict.{row['verdict'] or 'none'}"),
+        "shortly": say(f"verdict_short.{row['verdict'] or 'none'}"),
         "raw": row,
     }
 
@@ -113,7 +115,7 @@ def _group(unit: str, blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _drawn(block: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """A comparison in the axis' unit, with better to the right."""
-    factor = block["better"] * numbers.scale(block["key"])
+    factor = block["better"] * readable.scale(block["key"])
     interval = sorted(factor * end for end in row["interval"]) if row["interval"] else None
     return {
         "difference": factor * row["difference"],

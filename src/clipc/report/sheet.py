@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clipc.report import numbers
+from clipc.report import readable
 from clipc.report.page import page, sample
 from clipc.report.pilot import policy_facts
 from clipc.report.words import Words, words
@@ -34,19 +34,19 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
 
 def _figures(statistics: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
     """The plan's statistics as named lines."""
-    axes = [say(f"sheet.axis.{axis}", n=numbers.count(n)) for axis, n in statistics["axes"].items()]
+    axes = [say(f"sheet.axis.{axis}", n=readable.count(n)) for axis, n in statistics["axes"].items()]
     tokens = say(
         "sheet.tokens_value",
-        plain=numbers.count(statistics["tokens_plain_median"]),
-        composed=numbers.count(statistics["tokens_composed_median"]),
-        max=numbers.count(statistics["tokens_max"]),
+        plain=readable.count(statistics["tokens_plain_median"]),
+        composed=readable.count(statistics["tokens_composed_median"]),
+        max=readable.count(statistics["tokens_max"]),
         limit=statistics["context_length"],
     )
     return [
-        (say("sheet.rows"), numbers.count(statistics["rows"])),
-        (say("sheet.composed"), numbers.count(statistics["composed"])),
+        (say("sheet.rows"), readable.count(statistics["rows"])),
+        (say("sheet.composed"), readable.count(statistics["composed"])),
         (say("sheet.share"), f"{statistics['share']:.1%}"),
-        (say("sheet.axes"), say("page.list").join(axes) if axes else numbers.NONE),
+        (say("sheet.axes"), say("page.list").join(axes) if axes else readable.NONE),
         (say("sheet.tokens"), tokens),
-        (say("sheet.shortened"), numbers.count(statistics["shortened"])),
+        (say("sheet.shortened"), readable.count(statistics["shortened"])),
     ]

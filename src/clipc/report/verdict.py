@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clipc.report.numbers import is_share
+from clipc.report.readable import is_share
 from clipc.report.words import Words
 
 
@@ -44,8 +44,8 @@ def verdict(data: Mapping[str, Any], say: Words) -> Verdict:
     if kind == "gain" and not held:
         badge = "gain_unconfirmed" if control else "gain_uncontrolled"
     headline = kind
-    if kind == "gain" and len(gains) == len(effect):
-        headline = "gain_all" if len(effect) > 1 else "gain_one"
+    if kind in ("gain", "loss") and len(gains | losses) == len(effect):
+        headline = f"{kind}_{'all' if len(effect) > 1 else 'one'}"
     return Verdict(
         badge,
         say(f"headline.{headline}", **counts),
@@ -81,11 +81,12 @@ def _control(say: Words, kind: str, control: bool, counts: Mapping[str, int], ou
 
 def _cautions(data: Mapping[str, Any], found: Sequence[Mapping[str, Any]], say: Words) -> list[str]:
     cautions = [say("caution.generated")] if data["source"]["generated"] else []
-    reach = [
-        50.0 * (c["interval"][1] - c["interval"][0])
-        for c in found
-        if (c["arm"], c["against"]) == ("clip-c", "clip") and c["interval"] and is_share(c["metric"])
-    ]
+    versus = [c for c in found if (c["arm"], c["against"]) == ("clip-c", "clip")]
+    told = [c for c in versus if c["verdict"] in ("gain", "loss")]
+    unsure = [c for c in told if c["test_error"] is not None and abs(c["difference"]) < 1.96 * c["test_error"]]
+    if unsure:
+        cautions.append(say("caution.test_error", k=len(unsure), n=len(told)))
+    reach = [50.0 * (c["interval"][1] - c["interval"][0]) for c in versus if c["interval"] and is_share(c["metric"])]
     if reach:
         low, high = f"{min(reach):.1f}", f"{max(reach):.1f}"
         cautions.append(say(f"caution.resolution{'_one' if low == high else ''}", low=low, high=high))

@@ -118,5 +118,5 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{above}{name}.")
         else:
-            flat[f"{above}{name}"] = str(value).strip()
+            flat[f"{above}{name}"] = str(value)
     return flat
