@@ -2,5 +2,6 @@
 
 from clipc.catalog.catalog import About, Catalog
 from clipc.catalog.open import open_catalog
+from clipc.catalog.split import with_splits
 
-__all__ = ["About", "Catalog", "open_catalog"]
+__all__ = ["About", "Catalog", "open_catalog", "with_splits"]

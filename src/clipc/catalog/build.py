@@ -20,6 +20,9 @@ _SPLITS = {
 }
 _SPLIT_NAMES = {alias: name for name, aliases in _SPLITS.items() for alias in aliases}
 
+KNOWN_SPLITS = frozenset(_SPLIT_NAMES)
+"""All names of splits that are understood, in lower case."""
+
 
 def build(source: Source, progress: Progress = silent) -> Catalog:
     """Reads a source, checks every row and picture, and makes the catalog of those that are right.
@@ -66,7 +69,7 @@ def build(source: Source, progress: Progress = silent) -> Catalog:
         fingerprint=fingerprint(table),
         about=About(
             name=source.name,
-            generated=told.generated,
+            generated=_is_generated(table),
             notes=tuple(told.notes),
             label_columns=_label_columns(table, told),
             class_names=told.class_names,
@@ -144,6 +147,13 @@ def _with_looks(table: pa.Table, seen: list[Look]) -> pa.Table:
         [field or pa.field(name, array.type) for field, name, array in zip(fields, names, arrays, strict=True)]
     )
     return pa.table(arrays, schema=schema).combine_chunks()
+
+
+def _is_generated(table: pa.Table) -> bool:
+    """Whether each row says of itself that a program drew its picture (``"generated": true``)."""
+    if "generated" not in table.column_names or table["generated"].type != pa.bool_():
+        return False
+    return all(table["generated"].to_pylist())
 
 
 def _label_columns(table: pa.Table, told: Told) -> tuple[str, ...]:

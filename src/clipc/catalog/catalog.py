@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ SCHEMA = pa.schema(
 ``key`` is unique. ``captions`` holds at least one caption with a word in it. ``file`` is relative to
 the catalog's root and the encoded image is its bytes ``[offset, offset + size)``. ``width`` and
 ``height`` are in pixels as shown, that is after EXIF rotation. ``content`` is a 64-bit hash of the
-encoded image, so equal pictures can be found without decoding them.
+encoded image, so equal pictures can be found without decoding them. Catalogs that :func:`clipc.catalog.open_catalog`
+makes also have ``dhash`` (``uint64``): a difference hash that near-identical pictures share, null where the
+picture was not decoded or is too flat to have one.
 """
 
 REJECTS = pa.schema([("file", pa.string()), ("row", pa.int64()), ("key", pa.string()), ("reason", pa.string())])
@@ -82,6 +84,7 @@ class Catalog:
         fingerprint: A hash of what the pairs are (not of where they lie): equal data, equal hash.
         about: Name, notes, label columns and class names.
         rejects: What could not be read, with the columns of :data:`REJECTS`.
+        rejects_file: The same as a CSV file for people, where there are any and a cache could be written.
     """
 
     table: pa.Table
@@ -89,6 +92,7 @@ class Catalog:
     fingerprint: str
     about: About
     rejects: pa.Table = field(default_factory=REJECTS.empty_table)
+    rejects_file: Path | None = None
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -98,12 +102,13 @@ class Catalog:
         return self.table["file"], self.table["offset"].to_numpy(), self.table["size"].to_numpy()
 
     @cached_property
-    def _handles(self) -> dict[str, int]:
-        return {}
+    def _handles(self) -> "_Handles | None":
+        """Files that stay open: a few tars, but never a file an image, of which there may be millions."""
+        return _Handles() if pc.count_distinct(self.table["file"]).as_py() <= 256 else None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Open files stay behind when a catalog travels to a worker."""
-        return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
+        """Open files and what can be computed again stay behind when a catalog travels to a worker."""
+        return {name.name: self.__dict__[name.name] for name in fields(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -139,12 +144,12 @@ class Catalog:
         """
         files, offsets, sizes = self._places
         name = files[row].as_py()
-        handle = self._handles.get(name)
-        if handle is None:
-            if len(self._handles) >= 256:
-                os.close(self._handles.pop(next(iter(self._handles))))
-            handle = self._handles[name] = os.open(inside(self.root, name), os.O_RDONLY)
-        data = os.pread(handle, int(sizes[row]), int(offsets[row]))
+        handle = self._handles.open(self.root, name) if self._handles is not None else _open(self.root, name)
+        try:
+            data = os.pread(handle, int(sizes[row]), int(offsets[row]))
+        finally:
+            if self._handles is None:
+                os.close(handle)
         if len(data) != sizes[row]:
             raise OSError(f"{self.root / name} is shorter than when it was indexed")
         return data
@@ -192,6 +197,27 @@ class Catalog:
 
     def _split_column(self) -> npt.NDArray[np.str_]:
         return np.asarray(pc.fill_null(self.table["split"], "train").to_pylist(), dtype=np.str_)
+
+
+class _Handles(dict[str, int]):
+    """Open files by name; closed with the catalog that opened them."""
+
+    def open(self, root: Path, name: str) -> int:
+        handle = self.get(name)
+        if handle is None:
+            handle = _open(root, name)
+            if (first := self.setdefault(name, handle)) != handle:  # another thread was quicker
+                os.close(handle)
+                return first
+        return handle
+
+    def __del__(self) -> None:
+        for handle in self.values():
+            os.close(handle)
+
+
+def _open(root: Path, name: str) -> int:
+    return os.open(inside(root, name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 def inside(root: Path, name: str) -> Path:

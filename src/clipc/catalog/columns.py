@@ -31,7 +31,7 @@ class Columns:
     def table(self) -> pa.Table:
         """All rows so far: the core columns, then the metadata in the order in which it was first seen.
 
-        A metadata column is ``bool``, ``int64``, ``float64`` (also for whole and broken numbers mixed) or, for everything
+        A metadata column is ``bool``, ``int64``, ``float64`` (also for whole and broken numbers mixed) or, for all
         else mixed, ``string``. Names that the catalog uses itself get ``source_`` before them.
         """
         self._flush()

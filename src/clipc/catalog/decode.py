@@ -23,8 +23,8 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
     """Decodes JPEG, PNG, WebP, TIFF or BMP to RGB as it should be seen.
 
     EXIF rotation is applied, transparency is laid on white, CMYK is converted, 16-bit values are divided by 257,
-    and floating-point values are scaled from the range they use (see :func:`_eight_bits`). Of several frames or pages the
-    first is taken.
+    and floating-point values are scaled from the range they use (see :func:`_eight_bits`). Of several frames or
+    pages the first is taken.
 
     Returns:
         ``uint8`` of shape (height, width, 3), in 0..255.
@@ -177,9 +177,9 @@ def _rgb(image: Any) -> npt.NDArray[np.uint8]:
 def _eight_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Grey values of more than 8 bits to 0..255.
 
-    Whole numbers are read as 16-bit (divided by 257) where they fit. Floating-point values are taken to lie in the smallest
-    of 0..1, 0..255 and 0..65535 that holds them. Whatever fits nowhere (negative, larger) is stretched from its
-    own least to its largest value. NaN is black; infinities count as the nearest finite value.
+    Whole numbers are read as 16-bit (divided by 257) where they fit. Floating-point values are taken to lie in the
+    smallest of 0..1, 0..255 and 0..65535 that holds them. Whatever fits nowhere (negative, larger) is stretched from
+    its own least to its largest value. NaN is black; infinities count as the nearest finite value.
     """
     if values.dtype == np.uint16:
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -37,11 +37,11 @@ def members(path: Path) -> Iterator[Member | Damage]:
         end = os.fstat(file.fileno()).st_size
         try:
             yield from _walk(file, end)
-        except _Broken as broken:
+        except _BrokenError as broken:
             yield Damage(None, str(broken))
 
 
-class _Broken(Exception):
+class _BrokenError(Exception):
     """The tar cannot be read past this point."""
 
 
@@ -53,30 +53,30 @@ def _walk(file: BinaryIO, end: int) -> Iterator[Member | Damage]:
         file.seek(at)
         head = file.read(BLOCK)
         if not head:
-            raise _Broken(f"the tar ends at byte {at} without an end mark; it was probably cut short")
+            raise _BrokenError(f"the tar ends at byte {at} without an end mark; it was probably cut short")
         if len(head) < BLOCK:
-            raise _Broken(f"the tar is cut short in a header at byte {at}")
+            raise _BrokenError(f"the tar is cut short in a header at byte {at}")
         if head.count(0) == BLOCK:
             _expect_nothing(file, at)
             return
         if not _sum_is_right(head):
-            raise _Broken(f"the header at byte {at} is damaged")
+            raise _BrokenError(f"the header at byte {at} is damaged")
         kind = head[156:157]
         size = _number(head[124:136], at)
         if kind not in b"xgLK" and "size" in own:
             try:
                 size = int(own["size"])
             except ValueError:
-                raise _Broken(f"the header before byte {at} has a size that is no number") from None
+                raise _BrokenError(f"the header before byte {at} has a size that is no number") from None
         data, name = at + BLOCK, _name(head, own, common)
         if kind in b"12346":  # links, devices and pipes have no data, whatever their size says
             size = 0
         if size < 0 or data + size > end:
-            raise _Broken(f"{name!r} at byte {at} is cut short: {size} bytes are announced, {end - data} are there")
+            raise _BrokenError(f"{name!r} at byte {at} is cut short: {size} bytes are announced, {end - data} are there")
         at = data + -(-size // BLOCK) * BLOCK
         if kind in b"xgLK":
             if size > LONGEST_HEADER:
-                raise _Broken(f"the extended header at byte {data - BLOCK} is absurdly long ({size} bytes)")
+                raise _BrokenError(f"the extended header at byte {data - BLOCK} is absurdly long ({size} bytes)")
             text = file.read(size)
             if kind == b"g":
                 common.update(_pax(text, data))
@@ -100,7 +100,7 @@ def _expect_nothing(file: BinaryIO, at: int) -> None:
     file.seek(at)
     while piece := file.read(1 << 20):
         if piece.count(0) != len(piece):
-            raise _Broken(f"there is data behind the tar's end mark at byte {at}, which is not read")
+            raise _BrokenError(f"there is data behind the tar's end mark at byte {at}, which is not read")
 
 
 def _sum_is_right(head: bytes) -> bool:
@@ -122,7 +122,7 @@ def _number(field: bytes, at: int) -> int:
     try:
         return int(field.strip(b" \0") or b"0", 8)
     except ValueError:
-        raise _Broken(f"the header at byte {at} has a size that is no number") from None
+        raise _BrokenError(f"the header at byte {at} has a size that is no number") from None
 
 
 def _name(head: bytes, own: dict[str, bytes], common: dict[str, bytes]) -> str:
@@ -147,7 +147,7 @@ def _pax(text: bytes, at: int) -> dict[str, bytes]:
             length = 0
         key, mark, value = text[space + 1 : position + length - 1].partition(b"=")
         if length < 5 or position + length > len(text) or not mark:
-            raise _Broken(f"the extended header at byte {at - BLOCK} is damaged")
+            raise _BrokenError(f"the extended header at byte {at - BLOCK} is damaged")
         records[key.decode("utf-8", "replace")] = value
         position += length
     return records

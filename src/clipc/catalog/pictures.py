@@ -55,15 +55,18 @@ class Reader:
     def __post_init__(self) -> None:
         self._folders: dict[str, str] = {}
 
-    def read(self, place: Place, *, ends_only: bool = False) -> tuple[bytes, bytes, int]:
+    def read(
+        self, place: Place, *, ends_only: bool = False, most: int = LARGEST_FILE
+    ) -> tuple[bytes, bytes, int]:
         """The encoded image.
 
         Args:
             place: Where it lies.
             ends_only: Read its first and last 64 KiB only.
+            most: More bytes than this are refused.
 
         Returns:
-            The first part (all of it unless ``ends_only``), the last 64 KiB (of the whole), and the whole length in bytes.
+            The first part (all of it unless ``ends_only``), the last 64 KiB of the whole, and its length in bytes.
 
         Raises:
             ValueError: It may not or cannot be read; the message is a reason for the rejects.
@@ -75,9 +78,9 @@ class Reader:
                 raise ValueError("is not a regular file")
             size = status.st_size - place.offset if place.size < 0 else place.size
             if size == 0:
-                raise ValueError("the image file is empty")
-            if size > LARGEST_FILE:
-                raise ValueError(f"the image file is too large: more than {LARGEST_FILE >> 20} MiB")
+                raise ValueError("is an empty file")
+            if size > most:
+                raise ValueError(f"is too large: more than {most >> 20} MiB")
             if place.offset + size > status.st_size:
                 raise ValueError("the image is cut short")
             head = os.pread(handle, min(size, _PIECE) if ends_only else size, place.offset)

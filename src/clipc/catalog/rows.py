@@ -57,7 +57,6 @@ class Told:
     notes: list[str] = field(default_factory=list)
     label_columns: list[str] = field(default_factory=list)
     class_names: dict[str, dict[str, str]] = field(default_factory=dict)
-    generated: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,11 @@ class Source:
         name: A short name for reports.
         watched: The files and folders whose change makes a cached catalog stale.
         read: Reads the rows, writing what it learns into the given :class:`Told`.
+        loose: Whether the images lie in files that ``watched`` does not name, so that they are watched as well.
     """
 
     root: Path
     name: str
     watched: Sequence[Path]
     read: Callable[[Told], Iterator[Row | Reject]]
+    loose: bool = False

@@ -1,0 +1,137 @@
+"""Catalogs kept on disk: Arrow, memory-mapped, made anew when the source has changed."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from clipc.catalog.catalog import About, Catalog
+from clipc.catalog.rows import Source
+
+FORMAT = 1
+"""Raised whenever catalogs made by an older clipc must be made anew."""
+
+_FILES_WATCHED = 20_000
+_META = b"clipc"
+_REJECTS = b"clipc rejects"
+
+
+def cache_folder(given: Path | None = None) -> Path:
+    """Where clipc keeps what it can make again: the given folder, ``$CLIPC_CACHE``, or the user's cache folder."""
+    if given is not None:
+        return given
+    if own := os.environ.get("CLIPC_CACHE"):
+        return Path(own)
+    common = os.environ.get("XDG_CACHE_HOME")
+    return (Path(common) if common and os.path.isabs(common) else Path.home() / ".cache") / "clipc"
+
+
+def through_cache(source: Source, options: Mapping[str, Any], folder: Path, make: Callable[[], Catalog]) -> Catalog:
+    """The catalog of a source, from the cache if it is there and the source is unchanged, else made and kept.
+
+    A change is seen by the names, sizes and times of the files that the source watches (and of the image files, or,
+    where these are many, the folders that hold them). A cache that cannot be written or read is done without.
+
+    Args:
+        source: The source.
+        options: What else the catalog depends on, as JSON values.
+        folder: The cache folder, as of :func:`cache_folder`.
+        make: Makes the catalog.
+    """
+    told = json.dumps([FORMAT, str(source.root), source.name, dict(options)], sort_keys=True, default=str)
+    name = "".join(c if c.isalnum() else "-" for c in source.name)[:40]
+    path = folder / "catalogs" / f"{name}-{blake2b(told.encode(), digest_size=6).hexdigest()}.arrow"
+    watched = {str(p): _stamp(p) for p in source.watched}
+    mark = blake2b(json.dumps([told, watched], sort_keys=True).encode(), digest_size=16).hexdigest()
+    if (kept := _load(path, source.root, mark)) is not None:
+        return kept
+    catalog = make()
+    try:
+        _save(catalog, path, mark, source)
+    except OSError:
+        return catalog
+    return _load(path, source.root, mark) or catalog
+
+
+def _load(path: Path, root: Path, mark: str) -> Catalog | None:
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        metadata = table.schema.metadata or {}
+        meta = json.loads(metadata[_META])
+        if meta["mark"] != mark or any(_stamp(root / name) != stamp for name, stamp in meta["images"].items()):
+            return None
+        rejects = pa.ipc.open_stream(metadata[_REJECTS]).read_all()
+        about = About.from_json(meta["about"])
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
+        return None
+    return Catalog(
+        table=table.replace_schema_metadata(None),
+        root=root,
+        fingerprint=meta["fingerprint"],
+        about=about,
+        rejects=rejects,
+        rejects_file=_rejects_file(path) if rejects.num_rows else None,
+    )
+
+
+def _save(catalog: Catalog, path: Path, mark: str, source: Source) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rejects = pa.BufferOutputStream()
+    with pa.ipc.new_stream(rejects, catalog.rejects.schema) as stream:
+        stream.write_table(catalog.rejects)
+    meta = {
+        "mark": mark,
+        "fingerprint": catalog.fingerprint,
+        "about": catalog.about.to_json(),
+        "images": _image_stamps(catalog, source) if source.loose else {},
+    }
+    schema = catalog.table.schema.with_metadata(
+        {_META: json.dumps(meta).encode(), _REJECTS: rejects.getvalue().to_pybytes()}
+    )
+    own = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with pa.OSFile(str(own), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
+            file.write_table(catalog.table.replace_schema_metadata(schema.metadata))
+        _write_rejects(catalog, own.with_suffix(".csv"), _rejects_file(path))
+        os.replace(own, path)
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def _rejects_file(path: Path) -> Path:
+    return path.with_suffix(".rejects.csv")
+
+
+def _write_rejects(catalog: Catalog, own: Path, path: Path) -> None:
+    """The rejects for people: UTF-8 with a byte order mark, so that spreadsheets read it right."""
+    if not catalog.rejects.num_rows:
+        path.unlink(missing_ok=True)
+        return
+    with open(own, "w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(catalog.rejects.column_names)
+        writer.writerows(row.values() for row in catalog.rejects.to_pylist())
+    os.replace(own, path)
+
+
+def _image_stamps(catalog: Catalog, source: Source) -> dict[str, list[int] | None]:
+    files = catalog.table["file"].unique().to_pylist()
+    names = {os.path.dirname(file) for file in files}
+    if len(files) <= _FILES_WATCHED:
+        names.update(files)
+    return {name: _stamp(source.root / name) for name in sorted(names)}
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """Size and time of change of a file, the time alone of a folder; None where there is nothing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [0 if path.is_dir() else status.st_size, status.st_mtime_ns]
+

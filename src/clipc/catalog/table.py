@@ -1,0 +1,169 @@
+"""Tables (CSV, TSV, JSON lines, Parquet) whose rows name an image file and its captions."""
+
+import ast
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from clipc.catalog.captions import scalars, strings
+from clipc.catalog.encoding import visible
+from clipc.catalog.finder import Finder
+from clipc.catalog.grid import Record, read_grid
+from clipc.catalog.headings import Headings, Wanted, find_headings
+from clipc.catalog.rows import Reject, Row, Scalar, Source, Told
+from clipc.errors import UserError
+
+_SAMPLE = 200
+_WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
+_BROKEN = re.compile(r"-?(0|[1-9]\d*)?\.\d+([eE][+-]?\d+)?|-?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?")
+
+
+def table(path: Path, *, name: str, images: Path | None = None, wanted: Wanted, encoding: str | None = None) -> Source:
+    """The pairs in one table.
+
+    Image paths are relative to the table's folder (or ``images``), or to the one folder in it where the first of them
+    are found. Rows that name the same image become one pair with all their captions, as sets with one caption a row
+    mean it. A pair's key is that of a unique key column, else the image's path. Other columns become metadata; in text
+    tables numbers are recognised where a whole column holds them, but part numbers such as ``007`` stay text.
+
+    Args:
+        path: The table.
+        name: The set's name.
+        images: The folder that image paths are relative to.
+        wanted: Columns that the user named.
+        encoding: The encoding of a text table; detected by default.
+    """
+    root = (images or path.parent).absolute()
+    if not root.is_dir():
+        raise UserError(f"there is no image folder {root}.")
+
+    def read(told: Told) -> Iterator[Row | Reject]:
+        return _read(path, root, wanted, encoding, told)
+
+    return Source(root, name, [path], read, loose=True)
+
+
+def _read(path: Path, root: Path, wanted: Wanted, encoding: str | None, told: Told) -> Iterator[Row | Reject]:
+    grid = read_grid(path, encoding)
+    first = list(islice(grid.records, _SAMPLE))
+    sample = [record.values for record in first if not isinstance(record.values, str)]
+    headings = find_headings(grid.names, sample, wanted, path.name)
+    told.notes += [grid.note, headings.note]
+    finder = Finder(root, _prefix(root, [str(row.get(headings.image) or "") for row in sample], told))
+    rows: dict[tuple[str, str | None], Row] = {}
+    joined = 0
+    for record in chain(first, grid.records):
+        row = _row(record, headings, finder, path.name)
+        if isinstance(row, Reject):
+            yield row
+            continue
+        key = row.key if headings.key_is_sure else None
+        known = rows.get((row.file, key))
+        if known is not None and (known.label, known.split) == (row.label, row.split):
+            known.captions += row.captions
+            joined += 1
+        elif known is not None:
+            yield Reject(path.name, row.number, row.key, "the same image again, with another label or split")
+        else:
+            rows[row.file, key] = row
+    if joined:
+        told.notes.append(f"{joined:,} rows named an image of an earlier row; their captions were joined to it")
+    found = list(rows.values())
+    if not headings.key_is_sure:
+        _settle_keys(found, headings, told)
+    if grid.texts:
+        _settle_types(found)
+    told.label_columns += ["label", *headings.labels[1:]] if len(headings.labels) > 1 else []
+    yield from found
+
+
+def _row(record: Record, headings: Headings, finder: Finder, place: str) -> Row | Reject:
+    number, values = record
+    if isinstance(values, str):
+        return Reject(place, number, None, values)
+    values = {name: visible(value) if isinstance(value, str) else value for name, value in values.items()}
+    image = values.get(headings.image)
+    if isinstance(image, dict):
+        image = image.get("path")
+    if not isinstance(image, str) or not image.strip():
+        return Reject(place, number, None, "there is no image path")
+    if "://" in image[:12]:
+        return Reject(place, number, image, "the image is a web address; clipc reads files, so fetch them first")
+    captions = [caption for name in headings.captions for caption in _captions(values.get(name))]
+    labels = [values.get(name) for name in headings.labels]
+    label = str(labels[0]).strip() or None if labels and labels[0] is not None else None
+    split = values.get(headings.split) if headings.split else None
+    file = finder.find(image) or image.strip()
+    own = values.get(headings.key) if headings.key else None
+    key = str(own).strip() if own is not None else ""
+    used = {headings.image, *headings.captions, headings.split, headings.key if headings.key_is_sure else None, "label"}
+    more = {name: value for name, value in scalars(values).items() if name not in used}
+    return Row(key, captions, label, None if split is None else str(split), file, 0, -1, place, number, more)
+
+
+def _captions(value: Any) -> list[str]:
+    """The captions in a cell: text, or a list, also one written as JSON or Python text."""
+    if isinstance(value, str) and value.lstrip().startswith("[") and value.rstrip().endswith("]"):
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                parsed = parse(value.strip())
+            except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+                continue
+            if isinstance(parsed, list) and all(isinstance(item, str) for item in parsed):
+                return parsed
+    return [caption for caption in strings(value) if caption.strip()]
+
+
+def _prefix(root: Path, names: Sequence[str], told: Told) -> str:
+    """The folder in the root where the images are, if they are not where their paths say."""
+    names = [name for name in names[:50] if name.strip()]
+
+    def hits(prefix: str) -> int:
+        finder = Finder(root, prefix)
+        return sum(finder.find(name) is not None for name in names)
+
+    if hits("") or not names:
+        return ""
+    folders = sorted(e.name for e in os.scandir(root) if e.is_dir(follow_symlinks=False) and e.name[0] != ".")[:100]
+    best = max(folders, key=hits, default="")
+    if not best or not hits(best):
+        return ""
+    told.notes.append(f"images were found in the folder {best}")
+    return best
+
+
+def _settle_keys(rows: list[Row], headings: Headings, told: Told) -> None:
+    """Keys from the key column if each row has its own there, else from the image's path."""
+    if headings.key is not None:
+        keys = {row.key for row in rows}
+        if len(keys) == len(rows) and "" not in keys:
+            return
+        told.notes.append(f"{headings.key} is not unique, so the image paths are the keys")
+    for row in rows:
+        row.key = row.file
+
+
+def _settle_types(rows: list[Row]) -> None:
+    """Text columns to numbers and truth values where every filled cell is one; empty cells to null."""
+    names = dict.fromkeys(name for row in rows for name in row.more)
+    for name in names:
+        cells = {str(value).strip() for row in rows if (value := row.more.get(name)) is not None} - {""}
+        kind: Any = str
+        if cells and all(_WHOLE.fullmatch(cell) for cell in cells):
+            kind = int
+        elif cells and all(_BROKEN.fullmatch(cell) for cell in cells):
+            kind = float
+        elif cells and {cell.lower() for cell in cells} <= {"true", "false"}:
+            kind = _truth
+        for row in rows:
+            value: Scalar = row.more.get(name)
+            text = "" if value is None else str(value).strip()
+            row.more[name] = kind(text) if text else None
+
+
+def _truth(text: str) -> bool:
+    return text.lower() == "true"
