@@ -19,7 +19,7 @@ _ARTICLE_BEFORE_SLOT = re.compile(r"\b(a|an|the) \{\}", re.IGNORECASE)
 _HAS_ARTICLE = re.compile(r"(a|an|the|some|one|two|many|several) ", re.IGNORECASE)
 _VOWEL_LETTER_SILENT_H = re.compile(r"[aeiou]|h(?:our|onest|onou?r|eir)", re.IGNORECASE)
 _SOUNDS_LIKE_YOU_OR_WON = re.compile(
-    r"eu|ewe|once?\b|uni(?!n|mp|mag|d)|u[kt][aeiloru]|ubi|us[aeiu]|ur[aeiou]", re.IGNORECASE
+    r"eu|ewe|on(?:e|ce)\b|uni(?!n|mp|mag|d)|u[kt][aeiloru]|ubi|us[aeiu]|ur[aeiou]", re.IGNORECASE
 )
 
 

@@ -1,0 +1,142 @@
+"""The evaluator: what it measures, what it leaves out and says so, and what it never looks at."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipc.errors import UserError
+from clipc.evaluate import evaluate
+from clipc.evaluate.evaluation import clusters
+from clipc.evaluate.statistics import sampling_error
+
+from .fake import ColourModel, colour_catalog, with_label_columns
+
+SPLITS = {"train": 32, "val": 8, "test": 12}
+
+
+def test_all_figures_of_a_model_that_knows_its_colours(tmp_path: Path) -> None:
+    found = evaluate(ColourModel(), colour_catalog(tmp_path, SPLITS))
+    metrics = found.metrics
+    assert metrics["zero_shot/label/top1"] == metrics["probe/label/all/top1"] == 1
+    assert metrics["probe/label/8-shot/top1"] == 1
+    assert "probe/label/16-shot/top1" not in metrics
+    assert metrics["retrieval/text_equal/text_to_image/recall@1"] > metrics["retrieval/text_to_image/recall@1"]
+    assert metrics["retrieval/text_to_image/recall@10"] > found.context["chance"]["retrieval/text_to_image/recall@10"]
+    assert set(found.context["chance"]) == {name for name in metrics if not name.endswith("median_rank")}
+    assert found.context["columns"]["label"]["classes"] == ["blue", "dark grey", "green", "red"]
+    assert found.context["columns"]["label"]["templates"] == "general"
+    assert found.context["columns"]["label"]["majority"] == 0.25
+    assert (found.context["images"], found.context["captions"], found.context["distinct_captions"]) == (12, 24, 16)
+    assert found.context["not_measured"] == {}
+    assert json.loads(json.dumps(found.context)) == found.context
+    assert json.loads(json.dumps(metrics)) == metrics
+
+
+def test_items_make_the_metrics_and_go_into_the_bootstrap(tmp_path: Path) -> None:
+    found = evaluate(ColourModel(), colour_catalog(tmp_path, SPLITS))
+    np.savez(tmp_path / "items.npz", **found.items)
+    items = dict(np.load(tmp_path / "items.npz"))
+    for name, value in found.metrics.items():
+        if not name.endswith("median_rank"):
+            assert items[name].mean() == pytest.approx(value, abs=1e-9)
+            error = sampling_error([items[name]], [0 * items[name]], clusters(name, items))
+            assert error.n == 12
+            assert error.mean == pytest.approx(value)
+
+
+def test_without_labels_only_retrieval_is_measured_and_that_is_told(tmp_path: Path) -> None:
+    model = ColourModel()
+    found = evaluate(model, colour_catalog(tmp_path, SPLITS, labelled=False))
+    assert all(name.startswith("retrieval/") for name in found.metrics)
+    assert set(found.context["not_measured"]) == {"zero_shot", "probe"}
+    assert model.images == 12
+
+
+def test_each_split_is_encoded_once_and_only_if_needed(tmp_path: Path) -> None:
+    catalog = colour_catalog(tmp_path, SPLITS, state=["ok", "bad"] * 26)
+    for options, images in (({}, 52), ({"probe": False}, 20), ({"probe": False, "templates": "factory"}, 12)):
+        model = ColourModel()
+        evaluate(model, with_label_columns(catalog, "label", "state"), **options)
+        assert model.images == images
+
+
+def test_several_columns_some_of_them_of_no_use(tmp_path: Path) -> None:
+    catalog = colour_catalog(
+        tmp_path,
+        SPLITS,
+        number=[i % 2 for i in range(52)],
+        one=["x"] * 52,
+        many=[["x", "y"]] * 52,
+        train_only=["a", "b"] * 16 + [None] * 20,
+        test_only=[None] * 40 + ["a", "b"] * 6,
+    )
+    columns = ["number", "one", "many", "train_only", "test_only"]
+    found = evaluate(ColourModel(), catalog, labels=columns)
+    assert found.metrics["zero_shot/number/top1"] == pytest.approx(0.5)
+    missing = found.context["not_measured"]
+    assert set(missing) == {
+        *(f"{kind}/{column}" for kind in ("zero_shot", "probe") for column in ("one", "many", "train_only")),
+        "probe/test_only",
+    }
+    assert "does not tell two classes apart" in missing["zero_shot/one"]
+    assert "test split" in missing["probe/train_only"]
+    assert found.context["columns"]["test_only"]["templates"] == "general"
+    assert any("test_only: no labelled validation" in note for note in found.context["notes"])
+
+
+def test_nothing_is_chosen_or_learnt_on_the_images_that_are_measured(tmp_path: Path) -> None:
+    catalog = colour_catalog(tmp_path, SPLITS)
+    on_val = evaluate(ColourModel(), catalog, split="val").context
+    assert any("choose templates" in note for note in on_val["notes"])
+    assert on_val["columns"]["label"]["probe_strengths"]["all"] == [0.1]
+    assert "probe/label" in evaluate(ColourModel(), catalog, split="train").context["not_measured"]
+
+
+def test_own_templates_and_class_names(tmp_path: Path) -> None:
+    model = ColourModel()
+    names = {"label": {"r": "crimson", "g": "green"}}
+    found = evaluate(
+        model, colour_catalog(tmp_path, SPLITS), class_names=names, templates=["the {} one"], lang="ja", probe=False
+    )
+    assert found.context["columns"]["label"]["templates"] == "own"
+    assert {"the crimson one", "the dark grey one", "the blue one"} <= set(model.texts)
+
+
+def test_japanese_prompts(tmp_path: Path) -> None:
+    model = ColourModel()
+    evaluate(model, colour_catalog(tmp_path, SPLITS), lang="ja", probe=False)
+    assert "redの写真" in model.texts
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "tets"}, "'test'"),
+        ({"labels": ["lable"]}, "'label'"),
+        ({"templates": "satelite"}, "'satellite'"),
+        ({"templates": ["a photo"]}, "no {}"),
+        ({"lang": "fr"}, "en, ja"),
+    ],
+)
+def test_wrong_names_are_answered_before_any_work(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    model = ColourModel()
+    with pytest.raises(UserError, match=message):
+        evaluate(model, colour_catalog(tmp_path, SPLITS), **options)  # type: ignore[arg-type]
+    assert model.images == 0
+
+
+def test_equal_runs_give_equal_figures(tmp_path: Path) -> None:
+    catalog = colour_catalog(tmp_path, SPLITS)
+    first, again = (evaluate(ColourModel(), catalog, seed=3) for _ in range(2))
+    assert first.metrics == again.metrics
+    assert first.context == again.context
+
+
+def test_importing_the_package_loads_no_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, clipc.evaluate, clipc.evaluate.statistics; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,129 @@
+"""Prompts: grammar, the sets that ship, and the user's own files."""
+
+from pathlib import Path
+
+import pytest
+
+from clipc.errors import UserError
+from clipc.evaluate.prompts import LANGUAGES, SETS, fill, read_class_names, read_templates, shipped
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("bolt", "a bolt"),
+        ("airplane", "an airplane"),
+        ("Unit", "a Unit"),
+        ("university", "a university"),
+        ("unpainted part", "an unpainted part"),
+        ("unimportant", "an unimportant"),
+        ("uninsulated wire", "an uninsulated wire"),
+        ("used part", "a used part"),
+        ("umbrella", "an umbrella"),
+        ("urban area", "an urban area"),
+        ("utensil", "a utensil"),
+        ("utter mess", "an utter mess"),
+        ("European", "a European"),
+        ("one-way street", "a one-way street"),
+        ("onion", "an onion"),
+        ("hour", "an hour"),
+        ("honest man", "an honest man"),
+        ("house", "a house"),
+        ("X-ray", "an X-ray"),
+        ("x-ray", "an x-ray"),
+        ("U-bolt", "a U-bolt"),
+        ("O-ring", "an O-ring"),
+        ("T-junction", "a T-junction"),
+        ("LED", "an LED"),
+        ("USB plug", "a USB plug"),
+        ("8 mm screw", "an 8 mm screw"),
+        ("11-tooth gear", "an 11-tooth gear"),
+        ("1-tooth gear", "a 1-tooth gear"),
+        ("the sky", "the sky"),
+        ("an apple", "an apple"),
+        ("ant", "an ant"),
+        ("歯車", "a 歯車"),
+    ],
+)
+def test_the_article_fits_the_name(name: str, phrase: str) -> None:
+    assert fill("a photo of a {}.", name) == f"a photo of {phrase}."
+    assert fill("A {} and an {}", name).lower() == f"{phrase} and {phrase}".lower()
+
+
+def test_names_are_put_in_as_they_are() -> None:
+    assert fill("the {}, {}", "gear") == "the gear, gear"
+    assert fill("the {}", "an apple") == "an apple"
+    assert fill("a {} of {}", "{} \\1") == "a {} \\1 of {} \\1"
+    assert fill("{}の写真", "歯車") == "歯車の写真"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("name", SETS)
+def test_every_set_ships_in_both_languages(name: str, lang: str) -> None:
+    templates = shipped(name, lang)
+    assert len(templates) == len(set(templates)) >= 5
+    assert all(any(ord(c) > 0x3000 for c in t) == (lang == "ja") for t in templates)
+
+
+def test_a_wrong_name_is_answered_by_the_nearest() -> None:
+    with pytest.raises(UserError, match="satellite"):
+        shipped("satelite")
+    with pytest.raises(UserError, match="ja"):
+        shipped("general", "jp")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("t.txt", "\na {}\n\n{}の写真\n".encode("utf-8-sig")),
+        ("t.txt", "a {}\r\n{}の写真\r\n".encode("cp932")),
+        ("t.txt", "a {}\n{}の写真".encode("utf-16")),
+        ("t.yaml", b'en:\n- "a {}"\n'),
+        ("t.yml", '- "a {}"\n- "{}の写真"\n'.encode()),
+        ("t.json", b'["a {}", "{}\\u306e\\u5199\\u771f"]'),
+    ],
+)
+def test_own_templates(tmp_path: Path, file: str, content: bytes) -> None:
+    path = tmp_path / file
+    path.write_bytes(content)
+    if b"en:" in content:
+        with pytest.raises(UserError, match="list of templates"):
+            read_templates(path)
+    else:
+        assert read_templates(path) == ("a {}", "{}の写真")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("t.txt", "a {}\na photo", r"template 2 of .*t\.txt \('a photo'\) has no \{\}"),
+        ("t.txt", "", "has no templates"),
+        ("t.yaml", "a: [", "no valid YAML"),
+        ("t.json", "{", "no valid JSON"),
+    ],
+)
+def test_wrong_templates_are_one_clear_sentence(tmp_path: Path, file: str, content: str, message: str) -> None:
+    (tmp_path / file).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=message) as error:
+        read_templates(tmp_path / file)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_and_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No such file"):
+        read_templates(tmp_path / "none.txt")
+    (tmp_path / "bad.txt").write_bytes(b"\x81\x00{}\xff\xfd")
+    with pytest.raises(UserError, match="save it as UTF-8"):
+        read_templates(tmp_path / "bad.txt")
+
+
+def test_class_names_by_label_or_in_order(tmp_path: Path) -> None:
+    (tmp_path / "n.yaml").write_text("b: bolt\na: 'nut'\n1: washer\nextra: x\n", encoding="utf-8")
+    (tmp_path / "n.txt").write_text("washer\nnut\nbolt\n", encoding="utf-8")
+    expected = {"1": "washer", "a": "nut", "b": "bolt"}
+    assert read_class_names(tmp_path / "n.yaml", ["b", "a", "1"]) == expected
+    assert read_class_names(tmp_path / "n.txt", ["b", "a", "1"]) == expected
+    with pytest.raises(UserError, match=r"no name for the label\(s\) c"):
+        read_class_names(tmp_path / "n.yaml", ["a", "c"])
+    with pytest.raises(UserError, match="names 3 classes, but there are 2 labels: a, c"):
+        read_class_names(tmp_path / "n.txt", ["a", "c"])
