@@ -59,7 +59,7 @@ class WorkerRenderer:
         """
         plan = self.plans.rows(start, stop)
         tiles = LAYOUTS[self.plans.policy.layout](plan.layout)
-        captions, shortened = self._captions(plan)
+        captions, shortened = self.captions(plan)
         draws = rows_uniform(self.plans.seed, "crop", start, stop, 2 * DRAWS).reshape(-1, 2, DRAWS)
         images = np.empty((len(plan), self.image_size, self.image_size, 3), dtype=np.uint8)
         unreadable: list[int] = []
@@ -90,11 +90,8 @@ class WorkerRenderer:
             unreadable=tuple(unreadable),
         )
 
-    def captions(self, plan: Plan) -> list[str]:
-        """The captions of the rows as the model reads them, shortened where they must be."""
-        return self._captions(plan)[0]
-
-    def _captions(self, plan: Plan) -> tuple[list[str], int]:
+    def captions(self, plan: Plan) -> tuple[list[str], int]:
+        """The captions of the rows as the model reads them, and how many of them had to be cut."""
         limit = self.tokenizer.context_length - 2
         catalog, joiner = self.catalog, self.plans.policy.joiner
         made = [

@@ -203,7 +203,7 @@ class Trainer:
         )
 
     def _validate(self, validation: Catalog) -> None:
-        found = validate(self.model, validation)
+        found = validate(self.model, validation, self.precision)
         self.run.log({"step": self.step, "validation": found})
         if self.best is None or found["mean_recall"] > self.best["mean_recall"]:
             self.best = {"step": self.step, **found}
@@ -228,6 +228,17 @@ class Trainer:
             f"the loss is not a number at step {self.step} of {self.run.folder} ({last}); "
             f"start a new run with a learning_rate below {self.recipe.learning_rate:g}, or with precision=fp32."
         )
+
+    def pace(self, seconds: float) -> float:
+        """Trains for about so long and returns the pairs shown a second; the first steps are not counted."""
+        batches = self._batches()
+        for _ in range(3):
+            self._learn(next(batches))
+        lap, steps = Lap(), 0
+        while lap.seconds < seconds:
+            self._learn(next(batches))
+            steps += 1
+        return steps * self.recipe.batch_size / lap.seconds
 
     def resume(self) -> None:
         """Goes to the newest checkpoint, if there is one."""
@@ -266,10 +277,11 @@ class Trainer:
         )
 
 
-def validate(model: ClipModel, catalog: Catalog) -> dict[str, float]:
+def validate(model: ClipModel, catalog: Catalog, precision: torch.dtype) -> dict[str, float]:
     """The recalls of a model on a catalog, and their mean, by which checkpoints are chosen."""
     model.eval()
-    found = embed(model, catalog)
+    with torch.autocast(model.device.type, precision, enabled=precision != torch.float32):
+        found = embed(model, catalog)
     metrics = retrieval(found.image, found.text, found.owner).metrics()
     return {name: value for name, value in metrics.items() if "recall" in name}
 

@@ -52,8 +52,6 @@ def model_config(name: str, image_size: int | None = None) -> Config:
         if found is None:
             raise unknown_name("model", name, [*built_in_models(), *open_clip.list_models()])
         config = deepcopy(found)
-        # get_tokenizer finds some tokenizers by the model's name alone, so the name goes with the configuration.
-        config["text_cfg"].setdefault("clipc_tokenizer_name", name)
     if image_size is not None:
         config["vision_cfg"]["image_size"] = image_size
     return config
@@ -88,6 +86,28 @@ class Tokenizer:
         """Token ids, ``int64``, shape (len(texts), context_length)."""
         return self._tokenizer(texts, context_length=self.context_length)
 
+    def save(self, folder: Path) -> None:
+        """Writes the files that open_clip needs to load a tokenizer that is not CLIP's own."""
+        if isinstance(self._tokenizer, open_clip.tokenizer.HFTokenizer):
+            self._tokenizer.save_pretrained(folder)
+
+
+def load_tokenizer(name: str) -> Tokenizer:
+    """The tokenizer of a model, without the model.
+
+    Args:
+        name: As for :func:`model_config`, or a folder that :meth:`ClipModel.load` takes.
+    """
+    if Path(name).is_dir():
+        return _tokenizer(f"local-dir:{name}", _config_file(Path(name) / CONFIG_FILE))
+    # open_clip finds some tokenizers by the model's name; every other configuration has CLIP's own.
+    return _tokenizer(name if open_clip.get_model_config(name) else "", model_config(name))
+
+
+def _tokenizer(place: str, config: Config) -> Tokenizer:
+    length = config["text_cfg"].get("context_length", 77)
+    return Tokenizer(open_clip.get_tokenizer(place, context_length=length), length)
+
 
 class ClipModel(nn.Module):
     """An open_clip model that takes raw pictures and captions and gives unit vectors.
@@ -102,15 +122,14 @@ class ClipModel(nn.Module):
     _mean: torch.Tensor
     _std: torch.Tensor
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config: Config, folder: Path, tokenizer: Tokenizer) -> None:
         """Builds the model from a folder that holds its configuration, and its weights if there are any."""
         super().__init__()
-        place = f"local-dir:{folder}"
         self.config = config
         with _quiet():
-            self.clip: nn.Module = open_clip.create_model(place)
+            self.clip: nn.Module = open_clip.create_model(f"local-dir:{folder}")
         self.image_size = _side(config["vision_cfg"]["image_size"])
-        self.tokenizer = Tokenizer(open_clip.get_tokenizer(place), config["text_cfg"].get("context_length", 77))
+        self.tokenizer = tokenizer
         self.register_buffer("_mean", torch.tensor(OPENAI_DATASET_MEAN) * 255, persistent=False)
         self.register_buffer("_std", torch.tensor(OPENAI_DATASET_STD) * 255, persistent=False)
         self.to(memory_format=torch.channels_last)
@@ -128,18 +147,18 @@ class ClipModel(nn.Module):
         Raises:
             UserError: There is no such model, or it cannot be built.
         """
-        config = model_config(name, image_size)
+        config, tokenizer = model_config(name, image_size), load_tokenizer(name)
         with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             _write_config(Path(folder), config)
             try:
-                return cls(config, Path(folder))
+                return cls(config, Path(folder), tokenizer)
             except (TypeError, ValueError, RuntimeError, KeyError, AssertionError) as error:
                 raise UserError(f"the model {name!r} cannot be built: {error}.") from error
 
     @classmethod
     def load(cls, folder: str | Path) -> "ClipModel":
-        """A model from a folder that :meth:`save` wrote, or any folder that open_clip's ``local-dir:`` takes.
+        """A model, in evaluation mode, from a folder that :meth:`save` wrote, or any folder that open_clip's ``local-dir:`` takes.
 
         Raises:
             UserError: The folder holds no such model.
@@ -149,12 +168,13 @@ class ClipModel(nn.Module):
         if not config_file.is_file():
             raise UserError(f"{folder} holds no model: {CONFIG_FILE} is missing there; name a run's model folder.")
         with torch.random.fork_rng(devices=[]):
-            return cls(_config_file(config_file), folder)
+            return cls(_config_file(config_file), folder, load_tokenizer(str(folder))).eval()
 
     def save(self, folder: Path) -> None:
         """Writes configuration and weights as ``open_clip.create_model("local-dir:FOLDER")`` reads them."""
         folder.mkdir(parents=True, exist_ok=True)
         _write_config(folder, self.config)
+        self.tokenizer.save(folder)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.clip.state_dict().items()}
         save_file(weights, folder / WEIGHTS_FILE)
 

@@ -1,0 +1,41 @@
+# Set-up, the main job and the checks; each target makes what it needs and starts at once when called again.
+UV := .venv/bin/uv
+RUN := .venv/bin/
+STAMP := .venv/.installed
+PEERS := .venv/.installed-peers
+
+.PHONY: setup pilot test soak lint types clean
+
+setup: $(STAMP)
+
+$(UV):
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.5,<1"
+
+# Bytecode is compiled once here, so that no command has to.
+$(STAMP): $(UV) pyproject.toml uv.lock
+	$(UV) sync --frozen --no-dev --inexact --compile-bytecode
+	touch $@
+
+$(PEERS): $(STAMP)
+	$(UV) sync --frozen --group dev --group peers --inexact --compile-bytecode
+	touch $@
+
+pilot: setup
+	$(RUN)clipc pilot
+
+test: $(PEERS)
+	OMP_NUM_THREADS=1 $(RUN)pytest -n 2 --dist worksteal
+
+soak: $(PEERS)
+	OMP_NUM_THREADS=1 $(RUN)pytest -m soak -n 2 --timeout 3600
+
+lint: $(PEERS)
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+
+types: $(PEERS)
+	$(RUN)pyright
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis

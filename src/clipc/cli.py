@@ -1,0 +1,322 @@
+"""The command line: one short function a command, each calling one function of the Python API."""
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from clipc.errors import UserError
+from clipc.progress import terminal
+
+app = App(
+    name="clipc",
+    help="Train CLIP on the image-caption pairs you have: semantic composition (CLIP-C), honest paired "
+    "experiments, and a report to decide on.",
+    help_flags=["--help", "-h"],
+    version_flags=["--version"],
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Columns:
+    """How a source is read, where clipc does not find it out by itself.
+
+    Attributes:
+        images: The folder that a table's image paths are relative to.
+        image_column: The table's column of image paths.
+        caption_columns: A column of captions; may be repeated.
+        label_columns: A column of class labels, the main one first; may be repeated.
+        split_column: The column that names train, val and test.
+        key_column: The column of unique keys.
+        group_column: Pairs of one group (a patient, a part) stay in one split.
+        encoding: The encoding of tables and caption files.
+        lang: Language of the demo set, of prompts and of pages.
+    """
+
+    images: Path | None = None
+    image_column: Annotated[str | None, Parameter(name="--image")] = None
+    caption_columns: Annotated[tuple[str, ...], Parameter(name="--caption")] = ()
+    label_columns: Annotated[tuple[str, ...], Parameter(name="--label")] = ()
+    split_column: Annotated[str | None, Parameter(name="--split-column")] = None
+    key_column: Annotated[str | None, Parameter(name="--key")] = None
+    group_column: Annotated[str | None, Parameter(name="--group")] = None
+    encoding: str | None = None
+    lang: Literal["en", "ja"] = "en"
+
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Out = Annotated[Path | None, Parameter(name="--out")]
+
+
+@app.command
+def pilot(
+    source: str = "demo",
+    /,
+    *,
+    budget: Literal["quick", "standard", "long"] | None = None,
+    minutes: float | None = None,
+    seeds: int = 3,
+    jobs: int | None = None,
+    recipe: str = "small",
+    override: Annotated[tuple[str, ...], Parameter(name="--set")] = (),
+    templates: str = "auto",
+    pictures: bool = True,
+    columns: Columns | None = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """CLIP, its augmentation control and CLIP-C on the same pairs, seeds and time; then a report.
+
+    Args:
+        source: A tar, a folder or glob of tars, a table (CSV, TSV, JSONL, Parquet), a folder of images, a
+            Hugging Face set (hf:owner/name), or the built-in demo set.
+        budget: quick (4.5 minutes, the demo's default), standard (20) or long (90).
+        minutes: The time for everything, instead of a budget's.
+        seeds: How many seeds, 3 at least.
+        jobs: Trials at a time; on a CPU one a core by default.
+        recipe: The recipe that all arms share: a YAML file, or one that ships.
+        override: A change to the recipe, such as policy.rho=0.15; may be repeated.
+        templates: Prompts for zero-shot classification: auto, general, satellite, x-ray, factory, or a file.
+        pictures: Whether the report shows pictures; --no-pictures for private ones.
+        out: Where everything goes; runs/pilot-NAME by default.
+        as_json: Print the report's tables as one JSON object.
+    """
+    from clipc.report.pilot import render_pilot
+    from clipc.study.pilot import PilotOptions
+    from clipc.study.pilot import pilot as run_pilot
+
+    columns = columns or Columns()
+    folder = out or Path("runs") / f"pilot-{_short(source)}{'' if columns.lang == 'en' else f'-{columns.lang}'}"
+    options = PilotOptions(
+        data=_data(source, columns),
+        budget=budget or ("quick" if source == "demo" else "standard"),
+        minutes=minutes,
+        seeds=seeds,
+        jobs=jobs,
+        overrides=override,
+        recipe=recipe,
+        templates=templates,
+        pictures=pictures,
+        command=_command(),
+    )
+    with terminal() as progress:
+        tables = run_pilot(options, folder, progress)
+    _write(folder / "report.json", json.dumps(tables, indent=1, ensure_ascii=False))
+    _write(folder / "report.html", render_pilot(tables, lang=columns.lang))
+    _show(tables, as_json, [*_pilot_lines(tables), f"The report: {folder / 'report.html'}"])
+
+
+@app.command
+def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = False) -> None:
+    """Trains one model; the same command goes on with a run that was stopped.
+
+    Args:
+        recipe: A YAML file, or a recipe that ships.
+        overrides: Changes as key=value, such as data.source=pairs.csv policy.rho=0.15 seed=1.
+        out: The run folder; runs/NAME-HASH by default, named by what is trained on what.
+        as_json: Print the run's summary as one JSON object.
+    """
+    from clipc.train.loop import train as run_training
+    from clipc.train.recipe import read_recipe
+
+    resolved = read_recipe(recipe, overrides)
+    with terminal() as progress:
+        catalog = resolved.data.open(progress)
+        folder = out or Path("runs") / f"{catalog.about.name}-{resolved.identity(catalog.fingerprint)}"
+        run = run_training(resolved, folder, catalog=catalog, progress=progress)
+    summary = run.finished or {}
+    best = summary.get("best")
+    chosen = f", the best of validation at step {best['step']}" if best else ""
+    _show({"run": str(folder), **summary}, as_json, [f"{summary['samples']:,} pairs shown; {run.model}{chosen}."])
+
+
+@app.command(name="eval")
+def evaluate(
+    model: Path,
+    source: str,
+    /,
+    *,
+    split: str = "test",
+    templates: str = "auto",
+    class_names: Path | None = None,
+    probe: bool = True,
+    columns: Columns | None = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Retrieval, zero-shot classification and linear probe of a trained model.
+
+    Args:
+        model: A run folder, or a model folder as open_clip's local-dir: takes it.
+        source: The pairs, as for pilot.
+        split: The split to measure on.
+        templates: Prompts for zero-shot classification: auto, general, satellite, x-ray, factory, or a file.
+        class_names: A file with a readable name for each label of the main label column.
+        probe: Whether to fit linear probes; --no-probe to leave them out.
+        out: Write the figures into this JSON file too.
+        as_json: Print the figures as one JSON object.
+    """
+    from clipc.evaluate import evaluate as measure
+    from clipc.train.model import ClipModel
+
+    columns = columns or Columns()
+    with terminal() as progress:
+        catalog = _data(source, columns).open(progress)
+        found = measure(
+            ClipModel.load(model / "model" if (model / "model").is_dir() else model),
+            catalog,
+            split=split,
+            templates=_templates(templates),
+            class_names=_class_names(class_names, catalog),
+            probe=probe,
+            lang=columns.lang,
+            progress=progress,
+        )
+    tables = {"metrics": found.metrics, "context": found.context}
+    if out is not None:
+        _write(out, json.dumps(tables, indent=1, ensure_ascii=False))
+    chance = found.context["chance"]
+    lines = [
+        f"{name:48s} {value:8.4f}" + (f"   (chance {chance[name]:.4f})" if name in chance else "")
+        for name, value in found.metrics.items()
+    ]
+    _show(tables, as_json, [*lines, *(f"not measured: {k}: {v}" for k, v in found.context["not_measured"].items())])
+
+
+@app.command
+def compose(
+    source: str = "demo",
+    /,
+    *overrides: str,
+    recipe: str = "small",
+    count: int = 24,
+    columns: Columns | None = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Shows composites as a contact sheet, before anything is trained.
+
+    Args:
+        source: The pairs, as for pilot.
+        overrides: Changes to the recipe as key=value, such as policy.rho=0.5 policy.axis=left-right.
+        recipe: The recipe whose policy and augmentation are shown.
+        count: How many composites.
+        out: The folder for sheet.html; runs/compose-NAME by default.
+        as_json: Print the plan's statistics as one JSON object.
+    """
+    from clipc.catalog.summary import summary
+    from clipc.compose.plan import Plans
+    from clipc.render.preview import preview, statistics
+    from clipc.render.worker import WorkerRenderer
+    from clipc.report.sheet import render_sheet
+    from clipc.train.model import load_tokenizer
+    from clipc.train.recipe import read_recipe
+
+    columns = columns or Columns()
+    resolved = read_recipe(recipe, overrides)
+    with terminal() as progress:
+        catalog = _data(source, columns).open(progress)
+    plans = Plans(catalog.split("train"), resolved.policy, resolved.seed)
+    renderer = WorkerRenderer(plans, resolved.augmentation, 192, load_tokenizer(resolved.model))
+    tables = {
+        "source": summary(catalog),
+        "policy": resolved.policy.model_dump(mode="json"),
+        "statistics": statistics(renderer),
+        "samples": preview(renderer, count),
+    }
+    folder = out or Path("runs") / f"compose-{_short(source)}"
+    _write(folder / "sheet.html", render_sheet(tables, lang=columns.lang))
+    _write(folder / "plan-statistics.json", json.dumps(tables["statistics"], indent=1))
+    found = tables.pop("statistics")
+    tables.pop("samples")
+    lines = [f"{found['composed']:,} of {found['rows']:,} examples are composites.", f"The sheet: {folder / 'sheet.html'}"]
+    _show({**tables, "statistics": found, "sheet": str(folder / "sheet.html")}, as_json, lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line and ends the process: 0 done, 2 the user's mistake, 1 ours, 130 interrupted."""
+    from clipc.train.interrupt import Interrupted
+
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
+    except (UserError, CycloptsError) as error:
+        sys.exit(_fail(str(error)))
+    except Interrupted as error:
+        print(f"clipc: {error}", file=sys.stderr)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _fail(message: str) -> int:
+    print(f"clipc: {message}", file=sys.stderr)
+    return 2
+
+
+def _data(source: str, columns: Columns) -> Any:
+    from clipc.train.recipe import Data
+
+    return Data(source=source, **asdict(columns))
+
+
+def _templates(given: str) -> str | Sequence[str]:
+    from clipc.evaluate.prompts import read_templates
+
+    return read_templates(Path(given)) if Path(given).is_file() else given
+
+
+def _class_names(file: Path | None, catalog: Any) -> dict[str, dict[str, str]] | None:
+    from clipc.evaluate.prompts import read_class_names
+
+    if file is None:
+        return None
+    columns = catalog.about.label_columns
+    if not columns:
+        raise UserError(f"{catalog.about.name} has no labels that {file} could name; give the column with --label.")
+    labels = sorted({str(label) for label in catalog.column(columns[0]) if label is not None})
+    return {columns[0]: read_class_names(file, labels)}
+
+
+def _command() -> str:
+    return shlex.join(["clipc", *sys.argv[1:]])
+
+
+def _short(source: str) -> str:
+    """A source's name as a part of a folder's name."""
+    return re.sub(r"[^\w.-]+", "-", Path(source.rstrip("/")).stem or source).strip("-") or "pairs"
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, "utf-8")
+
+
+def _show(tables: Any, as_json: bool, lines: Sequence[str]) -> None:
+    print(json.dumps(tables, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def _pilot_lines(tables: dict[str, Any]) -> list[str]:
+    """The main comparisons in plain lines."""
+    main = {m["key"] for m in tables["metrics"] if m["main"]}
+    means = {
+        (arm["name"], key): sum(t["metrics"][key] for t in arm["trials"]) / len(arm["trials"])
+        for arm in tables["arms"]
+        for key in main
+    }
+    lines = [f"{'':36s}" + "".join(f"{arm['name']:>10s}" for arm in tables["arms"])]
+    lines += [f"{key:36s}" + "".join(f"{means[arm['name'], key]:10.3f}" for arm in tables["arms"]) for key in sorted(main)]
+    for row in tables["comparisons"]:
+        if row["metric"] in main and row["arm"] == "clip-c":
+            low, high = row["interval"]
+            span = f"[{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else "[no interval]"
+            said = {"gain": "a gain", "loss": "a loss"}.get(row["verdict"], "no evidence of a difference")
+            lines.append(f"CLIP-C against {row['against']}, {row['metric']}: {row['difference']:+.3f} {span}: {said}")
+    return lines
