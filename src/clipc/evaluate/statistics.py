@@ -131,8 +131,8 @@ def _bootstrap_error(totals: npt.NDArray[np.float64], sizes: npt.NDArray[np.floa
     at_once = max(1, 4_000_000 // n)
     means: list[npt.NDArray[np.float64]] = []
     for start in range(0, draws, at_once):
-        times = rng.multinomial(n, np.full(n, 1 / n), size=min(at_once, draws - start)).astype(np.float64)
-        means.append((times @ totals) / (times @ sizes))
+        drawn = rng.integers(n, size=(min(at_once, draws - start), n))
+        means.append(totals[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
     # Drawing n from n loses a share 1/n of the variance.
     return float(np.concatenate(means).std(ddof=1)) * math.sqrt(n / (n - 1))
 
