@@ -1,6 +1,6 @@
 """Realistic tables for the report's tests; run as a script, it writes example pages to look at.
 
-    PYTHONPATH=src python tests/report/example.py FOLDER
+PYTHONPATH=src python tests/report/example.py FOLDER
 """
 
 import base64

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 INK, MUTED, RULE, BAND = "#1d1d1b", "#6a6a66", "#d9d7d0", "#e9e7e0"
 _ROUND = [1, 2, 2.5, 5, 10]
@@ -160,7 +160,7 @@ def curves(name: str, arms: Sequence[tuple[str, Sequence[Sequence[tuple[float, f
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=_ROUND, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=_ROUND))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     return _svg(figure, name)
 
 

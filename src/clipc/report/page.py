@@ -26,7 +26,7 @@ def page(template: str, say: Words, content: Mapping[str, Any]) -> str:
         content: What the template names.
     """
     style = Markup(_read("style.css"))  # our own file, not the user's text
-    return _engine().get_template(template).render(say=say, style=style, glyph=lambda arm: Markup(glyph(arm)), num=readable, **content)
+    return _engine().get_template(template).render(say=say, style=style, glyph=_glyph, num=readable, **content)
 
 
 def picture(uri: str) -> str:
@@ -50,7 +50,8 @@ def sample(row: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
     parted = joiner and row["left_caption"].startswith(left) and rest == row["right_caption"]
     parts = (left, joiner.strip(), rest.strip()) if parted else (row["caption"], "", "")
     sides = ("top", "bottom") if row["axis"] == "top-bottom" else ("left", "right")
-    return {**row, "picture": picture(row["picture"]), "parts": parts, "gap": " " if joiner != joiner.strip() else "", "sides": sides}
+    gap = " " if joiner != joiner.strip() else ""
+    return {**row, "picture": picture(row["picture"]), "parts": parts, "gap": gap, "sides": sides}
 
 
 def date(iso: str, say: Words) -> str:
@@ -68,6 +69,10 @@ def _engine() -> Environment:
     )
     engine.filters["whole"] = _whole
     return engine
+
+
+def _glyph(arm: str) -> Markup:
+    return Markup(glyph(arm))  # made of our own marks
 
 
 def _whole(text: str) -> Markup:

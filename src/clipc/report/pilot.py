@@ -12,7 +12,6 @@ from clipc.report.verdict import verdict
 from clipc.report.words import Words, words
 
 
-
 def render_pilot(data: dict[str, Any], *, lang: str = "en") -> str:
     """The report of one pilot as one self-contained HTML page.
 
@@ -108,9 +107,7 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
     return [(say("done.share"), share), *named, (say("done.joiner"), joiner)]
 
 
-def _effort_facts(
-    settings: Mapping[str, Any], machine: Mapping[str, Any], say: Words
-) -> list[tuple[str, str]]:
+def _effort_facts(settings: Mapping[str, Any], machine: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
     time = {"taken": f"{settings['minutes_taken']:.1f}", "budget": settings["budget"]}
     if settings.get("minutes") is None:
         taken = say("done.time_free", **time)
@@ -184,10 +181,8 @@ def _versions(data: Mapping[str, Any]) -> str:
 
 def _all_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Every setting by its recipe name; nested ones by dotted name."""
-    rows: list[tuple[str, str]] = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            rows += [(f"{name}.{inner}", repr(v) if isinstance(v, str) else str(v)) for inner, v in value.items()]
-        else:
-            rows.append((name, str(value)))
+    nested: dict[str, Mapping[str, Any]] = {name: v for name, v in settings.items() if isinstance(v, Mapping)}
+    rows = [(name, str(value)) for name, value in settings.items() if name not in nested]
+    for name, inner in nested.items():
+        rows += [(f"{name}.{key}", repr(v) if isinstance(v, str) else str(v)) for key, v in inner.items()]
     return sorted(rows)

@@ -34,7 +34,7 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
 
 def _figures(statistics: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
     """The plan's statistics as named lines."""
-    axes = [say(f"sheet.axis.{axis}", n=readable.count(n)) for axis, n in statistics["axes"].items()]
+    axes = [f"{say.either(f'sheet.axis.{axis}', axis)} {readable.count(n)}" for axis, n in statistics["axes"].items()]
     tokens = say(
         "sheet.tokens_value",
         plain=readable.count(statistics["tokens_plain_median"]),

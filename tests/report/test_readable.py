@@ -1,0 +1,21 @@
+"""Numbers as readers see them."""
+
+from clipc.report import readable
+
+
+def test_shares_are_percent_and_ranks_are_ranks() -> None:
+    assert readable.level("zero_shot/label/top1", 0.5123) == "51.2%"
+    assert readable.level("retrieval/text_to_image/median_rank", 14.0) == "14.0"
+    assert readable.level("zero_shot/label/top1", None) == "–"
+
+
+def test_differences_have_a_true_sign_and_zero_has_none() -> None:
+    assert readable.signed("zero_shot/label/top1", 0.02) == "+2.0"
+    assert readable.signed("zero_shot/label/top1", -0.02) == "\N{MINUS SIGN}2.0"
+    assert readable.signed("zero_shot/label/top1", -0.0001) == "0.0"
+
+
+def test_large_numbers_are_short() -> None:
+    assert readable.short(2_400_000) == "2.4\N{NO-BREAK SPACE}M"
+    assert readable.count(8400) == "8,400"
+    assert [readable.tidy(v) for v in (0.983, 17.24, 411.6, None)] == ["0.98", "17.2", "412", "–"]
