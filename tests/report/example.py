@@ -195,7 +195,7 @@ def pilot_example(
         "same-source",
         {"code": "few-seeds", "n": 3},
         {"code": "small-test-set", "n": 210},
-        {"code": "many-measures", "n": 4},
+        {"code": "many-measures", "n": sum(m["main"] for m in listed)},
         "one-recipe",
         {"code": "one-share", "share": "30%"},
         "random-partners",

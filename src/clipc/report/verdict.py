@@ -76,7 +76,8 @@ def _control(say: Words, kind: str, control: bool, counts: Mapping[str, int], ou
         return say(f"control.{'confirmed' if held == gains else 'partly' if held else 'unconfirmed'}", **counts)
     said = list(outcome.values())
     numbers = {"n": len(said), "gains": said.count("gain"), "losses": said.count("loss")}
-    return say(f"control.{_kind(outcome)}", **numbers)
+    found = _kind(outcome)
+    return say("control.none_either" if found == kind == "none" else f"control.{found}", **numbers)
 
 
 def _cautions(data: Mapping[str, Any], found: Sequence[Mapping[str, Any]], say: Words) -> list[str]:
