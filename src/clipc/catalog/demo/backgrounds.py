@@ -5,7 +5,7 @@ from math import pi
 
 import numpy as np
 
-from clipc.catalog.demo.field import Field, axes, blend, clouds, lines, rgb, turned
+from clipc.catalog.demo.field import Field, away, axes, blend, clouds, grain, lines, rgb, turned, wrapped
 
 Background = Callable[[int, np.random.Generator], Field]
 
@@ -20,9 +20,8 @@ def conveyor(n: int, rng: np.random.Generator) -> Field:
     u, _ = turned(*axes(n), rng.uniform(-0.15, 0.15) + int(rng.integers(2)) * pi / 2)
     rib = lines(u + rng.uniform(0, 1), rng.uniform(0.34, 0.5), 0.05, 0.02)
     lip = lines(u + rng.uniform(0, 1), 0.085, 0.035, 0.03)
-    grain = rng.standard_normal((n, n), dtype=np.float32)
     worn = clouds(rng, n, 3, 24) * 0.04
-    tone = _soft(rng, n) * (1 - rib * 0.28 - lip * 0.05) + grain * 0.06 + worn
+    tone = _soft(rng, n) * (1 - rib * 0.28 - lip * 0.05) + grain(rng, n, n) * 0.06 + worn
     return tone * rgb(0.42, 0.42, 0.435)
 
 
@@ -31,8 +30,7 @@ def mat(n: int, rng: np.random.Generator) -> Field:
     u, v = turned(*axes(n), rng.uniform(-0.4, 0.4))
     step = rng.uniform(0.3, 0.42)
     grid = np.maximum(*(lines(t + rng.uniform(0, 1), step, 0.014, 0.012) for t in (u, v)))
-    grain = rng.standard_normal((n, n), dtype=np.float32)
-    green = (_soft(rng, n) + grain * 0.035) * rgb(0.15, 0.43, 0.29)
+    green = (_soft(rng, n) + grain(rng, n, n) * 0.035) * rgb(0.15, 0.43, 0.29)
     return blend(green, rgb(0.62, 0.78, 0.6), grid * 0.5)
 
 
@@ -58,11 +56,9 @@ def tray(n: int, rng: np.random.Generator) -> Field:
     """A blue plastic tray with round perforations."""
     u, v = turned(*axes(n), rng.uniform(-0.5, 0.5))
     step = rng.uniform(0.24, 0.32)
-    x = np.mod(u + rng.uniform(0, 1), step) - step / 2
-    y = np.mod(v + rng.uniform(0, 1), step) - step / 2
-    hole = np.clip((0.055 - np.hypot(x, y)) * 60 + 0.5, 0, 1)
-    grain = rng.standard_normal((n, n), dtype=np.float32)
-    return (_soft(rng, n) + grain * 0.02) * (1 - hole * 0.55) * rgb(0.25, 0.4, 0.66)
+    x, y = wrapped(u + rng.uniform(0, 1), step), wrapped(v + rng.uniform(0, 1), step)
+    hole = np.clip((0.055 - away(x, y)) * 60 + 0.5, 0, 1)
+    return (_soft(rng, n) + grain(rng, n, n) * 0.02) * (1 - hole * 0.55) * rgb(0.25, 0.4, 0.66)
 
 
 BACKGROUNDS: dict[str, Background] = {

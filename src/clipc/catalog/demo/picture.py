@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from clipc.catalog.demo.backgrounds import BACKGROUNDS
 from clipc.catalog.demo.defects import STATES, Surface
-from clipc.catalog.demo.field import Field, axes, blend, blurred, clouds, pixels, rgb, turned
+from clipc.catalog.demo.field import Field, axes, blend, blurred, clouds, grain, pixels, rgb, turned
 from clipc.catalog.demo.shapes import SHAPES
 
 SIDE = 80
@@ -28,7 +28,7 @@ class Material:
 
 MATERIALS = {
     "steel": Material((0.62, 0.64, 0.67), 0.8, rusts=True),
-    "black": Material((0.17, 0.17, 0.18), 0.5, rusts=True),
+    "black": Material((0.18, 0.18, 0.19), 0.75, rusts=True),
     "brass": Material((0.78, 0.62, 0.28), 0.8, rusts=False),
     "copper": Material((0.78, 0.44, 0.31), 0.8, rusts=False),
     "blue": Material((0.16, 0.32, 0.72), 0.6, rusts=True),
@@ -155,5 +155,4 @@ def _photographed(picture: Field, rng: np.random.Generator) -> npt.NDArray[np.ui
     levels = (np.clip(small, 0, 1) * 255).astype(np.uint8)
     sharp = Image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0)))
     seen = pixels(sharp.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.5))))
-    grain = rng.standard_normal(seen.shape, dtype=np.float32) * rng.uniform(1.5, 4.5)
-    return np.clip(seen + grain, 0, 255).astype(np.uint8)
+    return np.clip(seen + grain(rng, *seen.shape) * rng.uniform(1.5, 4.5), 0, 255).astype(np.uint8)

@@ -6,7 +6,7 @@ from math import pi, sin
 
 import numpy as np
 
-from clipc.catalog.demo.field import Field, ramp
+from clipc.catalog.demo.field import Field, away, ramp, wrapped
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ Shape = Callable[[Field, Field, np.random.Generator], Relief]
 
 
 def _disc(x: Field, y: Field, radius: float) -> Field:
-    return np.hypot(x, y) - radius
+    return away(x, y) - radius
 
 
 def _box(x: Field, y: Field, half: tuple[float, float], corner: float = 0.0) -> Field:
     dx, dy = np.abs(x) - (half[0] - corner), np.abs(y) - (half[1] - corner)
-    outside = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0))
+    outside = away(np.maximum(dx, 0), np.maximum(dy, 0))
     return outside + np.minimum(np.maximum(dx, dy), 0) - corner
 
 
@@ -59,16 +59,16 @@ def _round(off: Field, radius: float) -> Field:
 
 def _around(x: Field, y: Field, count: int) -> tuple[Field, Field]:
     """Coordinates folded into one of ``count`` equal sectors, the x axis along its middle."""
-    radius, angle = np.hypot(x, y), np.arctan2(y, x)
+    radius, angle = away(x, y), np.arctan2(y, x)
     step = 2 * pi / count
-    folded = np.mod(angle + step / 2, step) - step / 2
+    folded = wrapped(angle, step)
     return radius * np.cos(folded), radius * np.sin(folded)
 
 
 def gear(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A spur gear: 9 to 14 teeth, a bore, and either a hub or lightening holes."""
     count = int(rng.integers(9, 15))
-    r, angle = np.hypot(x, y), np.arctan2(y, x)
+    r, angle = away(x, y), np.arctan2(y, x)
     tooth = np.clip(np.cos(angle * count) * 1.7, -1, 1) * 0.115
     disc = (r - 0.845 - tooth) * 0.75
     bore = r - rng.uniform(0.17, 0.28)
@@ -83,18 +83,18 @@ def gear(x: Field, y: Field, rng: np.random.Generator) -> Relief:
 
 def hex_nut(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A hexagonal nut from above: chamfered corners, a threaded hole."""
-    r = np.hypot(x, y)
+    r = away(x, y)
     body = _hexagon(x, y, 0.82)
-    hole = r - rng.uniform(0.42, 0.5)
+    hole = r - rng.uniform(0.38, 0.45)
     outline = _without(body, hole)
     chamfer = np.maximum(r - 0.78, 0) * 0.7
     thread = np.sin(hole * 75) * ramp(1 - hole * 9) * 0.018
-    return Relief(outline, _bevel(outline, 0.07) - chamfer + thread)
+    return Relief(outline, _bevel(outline, 0.07) - chamfer + thread, 1 - 0.45 * ramp(1.6 - hole * 16))
 
 
 def washer(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A flat ring."""
-    outline = _without(_disc(x, y, 0.92), _disc(x, y, rng.uniform(0.42, 0.56)))
+    outline = _without(_disc(x, y, 0.92), _disc(x, y, rng.uniform(0.5, 0.62)))
     return Relief(outline, _bevel(outline, 0.05))
 
 
@@ -129,11 +129,11 @@ def spring(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A coil spring from its side: a zigzag of wire, every second strand behind."""
     turns, wide, wire = int(rng.integers(5, 8)), rng.uniform(0.36, 0.46), rng.uniform(0.08, 0.095)
     pitch = 1.6 / turns
-    phase = np.mod(x + 0.8, pitch) - pitch / 2
+    phase = wrapped(x + 0.8 - pitch / 2, pitch)
     # Reflecting each turn at its middle leaves one slanted strand to measure the distance to.
     fold, run = np.abs(phase), pitch / 2
     along = np.clip((fold * run + (y + wide) * 2 * wide) / (run * run + 4 * wide * wide), 0, 1)
-    off = np.hypot(fold - along * run, y + wide - along * 2 * wide)
+    off = away(fold - along * run, y + wide - along * 2 * wide)
     ends = _box(np.abs(x) - 0.84, y, (0.02, wide), 0.02) + 0.02
     off = np.minimum(np.where(np.abs(x) < 0.8, off, 9), np.maximum(ends, 0))
     behind = (phase > 0) & (np.abs(y) < wide * 0.85) & (np.abs(x) < 0.78)
@@ -144,24 +144,28 @@ def spring(x: Field, y: Field, rng: np.random.Generator) -> Relief:
 def bearing(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A ball bearing: two races and the balls between them."""
     count = int(rng.integers(7, 11))
-    r = np.hypot(x, y)
+    r = away(x, y)
     outline = np.maximum(r - 0.93, rng.uniform(0.28, 0.36) - r)
     outer = np.maximum(r - 0.93, 0.75 - r)
     inner = np.maximum(r - 0.5, 0.3 - r)
     bx, by = _around(x, y, count)
-    off = np.hypot(bx - 0.625, by)
+    off = away(bx - 0.625, by)
     height = np.maximum(np.maximum(_bevel(outer, 0.06), _bevel(inner, 0.06)), _round(off, 0.115))
     gap = np.minimum(np.minimum(outer, inner), off - 0.115)
     return Relief(outline, height, 1 - 0.72 * ramp(gap * 40))
 
 
 def pipe_elbow(x: Field, y: Field, rng: np.random.Generator) -> Relief:
-    """A tube bent by a right angle, a collar at each end."""
-    tube, bend = rng.uniform(0.24, 0.3), 1.0
-    x, y = x * 0.87 + 0.5, y * 0.87 + 0.5
-    off = np.where((x >= 0) & (y >= 0), np.abs(np.hypot(x, y) - bend), 9)
-    first, second = _box(x, y - bend, (0.1, tube + 0.1), 0.04), _box(x - bend, y, (tube + 0.1, 0.1), 0.04)
-    lip = np.where(first < 0, _round(y - bend, tube + 0.1), np.where(second < 0, _round(x - bend, tube + 0.1), 0))
+    """A tube bent by a right angle between two short legs, a collar at each end."""
+    tube, bend, leg = rng.uniform(0.26, 0.31), 0.7, rng.uniform(0.3, 0.45)
+    x, y = x * 1.05 + 0.2, y * 1.05 + 0.2
+    off = np.where(x < 0, np.abs(y - bend), np.where(y < 0, np.abs(x - bend), np.abs(away(x, y) - bend)))
+    off = np.where((np.minimum(x, y) > -leg) & (np.maximum(x, y) > 0), off, 9)
+    first, second = (
+        _box(x + leg, y - bend, (0.11, tube + 0.12), 0.04),
+        _box(x - bend, y + leg, (tube + 0.12, 0.11), 0.04),
+    )
+    lip = np.where(first < 0, _round(y - bend, tube + 0.12), np.where(second < 0, _round(x - bend, tube + 0.12), 0))
     body = off - tube
     height = np.maximum(np.where(body < 0, _round(off, tube), 0), lip)
     return Relief(np.minimum(body, np.minimum(first, second)), height)
@@ -169,7 +173,7 @@ def pipe_elbow(x: Field, y: Field, rng: np.random.Generator) -> Relief:
 
 def flange(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A disc with a raised neck around its bore and a circle of bolt holes."""
-    r = np.hypot(x, y)
+    r = away(x, y)
     hx, hy = _around(x, y, int(rng.integers(4, 8)))
     bore = rng.uniform(0.24, 0.34)
     outline = np.maximum(r - 0.93, bore - r)
@@ -180,11 +184,11 @@ def flange(x: Field, y: Field, rng: np.random.Generator) -> Relief:
 
 def connecting_rod(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A big eye and a small eye joined by a tapered beam with a recess along it."""
-    big, small = rng.uniform(0.41, 0.46), rng.uniform(0.24, 0.28)
+    big, small = rng.uniform(0.43, 0.48), rng.uniform(0.26, 0.3)
     left, right = _disc(x + 0.5, y, big), _disc(x - 0.7, y, small)
-    taper = 0.21 - (x + 0.5) * 0.06
+    taper = 0.24 - (x + 0.5) * 0.06
     beam = np.maximum(np.abs(y) - taper, np.abs(x - 0.1) - 0.6)
-    bores = np.minimum(_disc(x + 0.5, y, big - 0.15), _disc(x - 0.7, y, small - 0.11))
+    bores = np.minimum(_disc(x + 0.5, y, big - 0.18), _disc(x - 0.7, y, small - 0.14))
     outline = _without(np.minimum(np.minimum(left, right), beam), bores)
     slot = np.maximum(np.abs(y) - taper + 0.08, np.abs(x - 0.2) - 0.24)
     height = _bevel(outline, 0.06) - ramp(slot * -20) * 0.05
