@@ -1,8 +1,15 @@
 """Fixtures that many tests share."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from clipc.catalog import Catalog, open_catalog
+
+COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200), "white": (240, 240, 240)}
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +19,52 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real data sets beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests never touch the user's cache."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("CLIPC_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def tiny_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A JSON-lines table of 60 coloured pictures with two captions, a label and a split each."""
+    folder = tmp_path_factory.mktemp("tiny")
+    generator = np.random.Generator(np.random.Philox(0))
+    rows = []
+    for i in range(60):
+        name, colour = list(COLOURS.items())[i % 4]
+        noise = generator.integers(-30, 30, size=(24 + i % 5, 32, 3))
+        pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:02d}.png")
+        rows.append(
+            {
+                "image": f"{i:02d}.png",
+                "captions": [f"a {name} plate, number {i}.", f"plate {i} is {name}"],
+                "label": name,
+                "split": "train" if i < 40 else "val" if i < 50 else "test",
+            }
+        )
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return folder / "pairs.jsonl"
+
+
+@pytest.fixture(scope="session")
+def tiny_catalog(tiny_source: Path) -> Catalog:
+    """The opened :func:`tiny_source`."""
+    return open_catalog(tiny_source)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model configuration that builds and runs in no time."""
+    file = tmp_path_factory.mktemp("model") / "tiny.json"
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
+        "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+    }
+    file.write_text(json.dumps(config), "utf-8")
+    return str(file)
