@@ -55,6 +55,7 @@ class About:
         notes: What a reader should know of how the source was read, such as ``"read as CP932"``.
         label_columns: The columns that hold class labels, the main one first.
         class_names: For a label column, the readable name of each label.
+        splits_made: Whether clipc made a split that the source does not name.
     """
 
     name: str
@@ -62,6 +63,7 @@ class About:
     notes: tuple[str, ...] = ()
     label_columns: tuple[str, ...] = ()
     class_names: dict[str, dict[str, str]] = field(default_factory=dict)
+    splits_made: bool = False
 
     def to_json(self) -> str:
         """The fields as one JSON object."""

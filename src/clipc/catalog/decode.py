@@ -37,11 +37,11 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
         return _with_pillow(data, None)
     header = jpeg_header(data)
     _limit(header.width, header.height)
-    if header.bits == 8 and header.components in (1, 3) and not header.adobe_rgb:
+    if header.bits == 8 and header.components in (1, 3) and not header.plain_rgb:
         pixels = _with_simplejpeg(data)
         if pixels is not None:
             return _rotated(pixels, header.orientation)
-    return _with_pillow(data, header.orientation)
+    return _with_pillow(data, header)
 
 
 def image_size(data: bytes) -> tuple[int, int]:
@@ -64,14 +64,25 @@ def image_size(data: bytes) -> tuple[int, int]:
 
 
 class JpegHeader(NamedTuple):
-    """What a JPEG says before its first scan; ``orientation`` is EXIF's, 1 (upright) to 8."""
+    """What a JPEG says before its first scan: EXIF's orientation, 1 (upright) to 8, and Adobe's transform if marked."""
 
     width: int
     height: int
     components: int
     bits: int
     orientation: int
-    adobe_rgb: bool
+    adobe: int | None
+    jfif: bool
+
+    @property
+    def plain_rgb(self) -> bool:
+        """Whether the components are red, green and blue. libjpeg's rule: a JFIF mark means YCbCr all the same."""
+        return self.components == 3 and self.adobe == 0 and not self.jfif
+
+    @property
+    def plain_cmyk(self) -> bool:
+        """Whether four components are inks as they are; Adobe's mark means that they are stored inverted."""
+        return self.components == 4 and self.adobe is None
 
 
 def jpeg_header(data: bytes) -> JpegHeader:
@@ -112,8 +123,7 @@ def jpeg_header(data: bytes) -> JpegHeader:
         at += 2 + length
     if frame is None:
         raise DecodeError("the JPEG has no complete header")
-    # libjpeg's rule: a JFIF mark means YCbCr, whatever Adobe's marker says.
-    return JpegHeader(*frame, orientation, frame[2] == 3 and adobe == 0 and not jfif)
+    return JpegHeader(*frame, orientation, adobe, jfif)
 
 
 def _with_simplejpeg(data: bytes) -> npt.NDArray[np.uint8] | None:
@@ -141,21 +151,25 @@ def _open(data: bytes) -> Any:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.UnidentifiedImageError:
         raise DecodeError("not a JPEG, PNG, WebP, TIFF or BMP image") from None
+    except Image.DecompressionBombError:
+        raise DecodeError(f"the image is too large: more than {MAX_PIXELS // 1_000_000} megapixels") from None
     except Exception as error:  # damaged bytes make decoders raise all kinds of things
         raise DecodeError(f"the image's header is damaged ({error})") from None
 
 
-def _with_pillow(data: bytes, orientation: int | None) -> npt.NDArray[np.uint8]:
+def _with_pillow(data: bytes, header: JpegHeader | None) -> npt.NDArray[np.uint8]:
     image = _open(data)
     _limit(*image.size)
     try:
         image.load()
+        if header is not None and header.plain_cmyk:
+            image = image.point(lambda ink: 255 - ink)  # Pillow takes every CMYK JPEG for an inverted one
         pixels = _rgb(image)
     except DecodeError:
         raise
     except Exception as error:  # as above
         raise DecodeError(f"the image is damaged ({error})") from None
-    return _rotated(pixels, _pillow_orientation(image) if orientation is None else orientation)
+    return _rotated(pixels, _pillow_orientation(image) if header is None else header.orientation)
 
 
 def _rgb(image: Any) -> npt.NDArray[np.uint8]:

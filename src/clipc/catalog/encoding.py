@@ -85,7 +85,12 @@ def detect_encoding(data: bytes, whole: bool = True) -> Encoding:
         return _encoding("euc_jp")
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data[: 1 << 18]).best()
+    matches = from_bytes(data[: 1 << 18])
+    best = matches.best()
+    # Short texts fit many of the one-byte encodings; of those the one that most people have is the likeliest.
+    common = next((match for match in matches if match.encoding == "cp1252"), None)
+    if best is not None and common is not None and (common.chaos, -common.coherence) <= (best.chaos, -best.coherence):
+        best = common
     if best is None:
         raise UserError("its encoding cannot be told; name it with --encoding (utf-8, cp932, euc_jp, cp1252, ...).")
     return named_encoding(best.encoding)

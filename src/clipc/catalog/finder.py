@@ -51,7 +51,7 @@ class Finder:
                 return None
             exact, loose = self._names(at)
             last = number == len(parts) - 1
-            key = _fold(part)
+            key = fold(part)
             match = exact.get(key) or loose.get(key.casefold()) or (loose.get(key.casefold() + ".*") if last else None)
             if match is None:
                 return None
@@ -74,7 +74,7 @@ class Finder:
             except (OSError, UserError):
                 entries = []
             for entry in entries:
-                key = _fold(entry)
+                key = fold(entry)
                 exact.setdefault(key, entry)
                 for other in {key.casefold(), os.path.splitext(key.casefold())[0] + ".*"}:
                     loose[other] = None if other in loose else entry
@@ -82,5 +82,6 @@ class Finder:
         return self._folders[folder]
 
 
-def _fold(name: str) -> str:
+def fold(name: str) -> str:
+    """A file name in the one form in which equal names are equal: composed (NFC), twins made one."""
     return unicodedata.normalize("NFC", name).translate(_TWINS)

@@ -4,12 +4,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from clipc.catalog.build import KNOWN_SPLITS
 from clipc.catalog.captions import class_caption, readable
 from clipc.catalog.classes import read_class_names
 from clipc.catalog.encoding import Encoding, detect_encoding, named_encoding, visible
+from clipc.catalog.finder import fold
 from clipc.catalog.pictures import Place, Reader
 from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, Told
 
@@ -35,7 +36,9 @@ def folder(path: Path, *, name: str, encoding: str | None = None, lang: str = "e
 
     def read(told: Told) -> Iterator[Row | Reject]:
         read_class_names(path, told)
-        beside = {file: text for file in images if (text := str(PurePosixPath(file).with_suffix(".txt"))) in texts}
+        by_name = {fold(text.lower()): text for text in texts}
+        wanted = {file: fold(os.path.splitext(file)[0].lower() + ".txt") for file in images}
+        beside = {file: by_name[text] for file, text in wanted.items() if text in by_name}
         if beside:
             return _captioned(path, images, beside, encoding, told)
         return _classed(images, lang, told)

@@ -72,7 +72,7 @@ def _walk(file: BinaryIO, end: int) -> Iterator[Member | Damage]:
         if kind in b"12346":  # links, devices and pipes have no data, whatever their size says
             size = 0
         if size < 0 or data + size > end:
-            raise _BrokenError(f"{name!r} at byte {at} is cut short: {size} bytes are announced, {end - data} are there")
+            raise _BrokenError(f"{name!r} at byte {at} is cut short: {size} bytes announced, {end - data} there")
         at = data + -(-size // BLOCK) * BLOCK
         if kind in b"xgLK":
             if size > LONGEST_HEADER:

@@ -86,7 +86,7 @@ def _find(
         from clipc.catalog.demo import VERSION, make_demo
 
         made = make_demo(store / "demo" / f"{lang}-v{VERSION}", lang, progress=progress)
-        return tars(_tars_in(made), name="demo", lang=lang)
+        return tars(sorted(made.glob("*.tar")), name="demo", lang=lang)
     if source.startswith("hf:"):
         hub_name = source.removeprefix("hf:")
         return huggingface(hub_name, name=hub_name, wanted=wanted, blob=_blob(store, source))
@@ -129,7 +129,8 @@ def _in_folder(
     top = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     if any((path / mark).is_file() for mark in MARKS):
         return huggingface(path, name=name, wanted=wanted, blob=_blob(store, path))
-    if paths := _tars_in(path):
+    files = _files(path)
+    if paths := [file for file in files if file.suffix.lower() == ".tar"]:
         return tars(paths, name=name, encoding=encoding, lang=lang)
     tables = [entry for entry in top if entry.is_file() and entry.suffix.lower() in TABLE_SUFFIXES and _is_table(entry)]
     named = [entry for entry in tables if entry.stem.lower() == "metadata"]
@@ -137,13 +138,9 @@ def _in_folder(
         return table((named or tables)[0], name=name, images=images, wanted=wanted, encoding=encoding)
     if len(tables) > 1:
         raise UserError(f"{path} holds several tables ({_some(tables)}); name one of them.")
-    if any(file.suffix.lower() in IMAGE_SUFFIXES for file in _files(path)):
+    if any(file.suffix.lower() in IMAGE_SUFFIXES for file in files):
         return folder(path, name=name, encoding=encoding, lang=lang)
     raise UserError(f"{path} holds no pairs: there is {_some(top) or 'nothing'} in it. A source is {KINDS}.")
-
-
-def _tars_in(path: Path) -> list[Path]:
-    return sorted(file for file in _files(path) if file.suffix.lower() == ".tar")
 
 
 def _files(path: Path) -> list[Path]:

@@ -68,7 +68,8 @@ def with_splits(
     column = pa.array(names.tolist(), pa.string())
     table = catalog.table.set_column(catalog.table.schema.get_field_index("split"), "split", column)
     mark = blake2b("\n".join(names).encode(), key=catalog.fingerprint.encode(), digest_size=8).hexdigest()
-    about = replace(catalog.about, notes=(*catalog.about.notes, _note(shares, seed, group_column, used_lookalikes)))
+    note = _note(shares, seed, group_column, used_lookalikes)
+    about = replace(catalog.about, notes=(*catalog.about.notes, note), splits_made=True)
     return replace(catalog, table=table, fingerprint=mark, about=about)
 
 
@@ -76,7 +77,8 @@ def _note(shares: dict[str, float], seed: int, group_column: str | None, used_lo
     made = " and ".join(f"{name} ({share:.0%})" for name, share in shares.items())
     alike = "equal and nearly equal pictures" if used_lookalikes else "equal pictures"
     by = f" and pairs of one {group_column}" if group_column else ""
-    note = f"the source names no {' or '.join(shares)} split; clipc made {made} with seed {seed}, {alike}{by} on one side"
+    made_by = f"clipc made {made} with seed {seed}, {alike}{by} on one side"
+    note = f"the source names no {' or '.join(shares)} split; {made_by}"
     return note if used_lookalikes else note + " (so many pictures look alike that near copies cannot be told)"
 
 

@@ -84,7 +84,7 @@ class _Reader:
                         rejects.append(Reject(file, None, None, member.reason))  # pyright: ignore
                         continue
                     key, extension = split_name(member.name)
-                    if not extension or _is_hidden(key):
+                    if not extension or _is_hidden(member.name):
                         continue
                     part: Member | bytes | Damage = member
                     if isinstance(member, Member) and extension.rpartition(".")[2] in _TEXTS:
@@ -178,8 +178,8 @@ def split_from_name(path: Path) -> str | None:
     return None
 
 
-def _is_hidden(key: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in key.split("/") if part not in (".", ".."))
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/") if part not in (".", ".."))
 
 
 def _by_image(key: str, sample: Sample) -> Iterable[tuple[str, Sample]]:

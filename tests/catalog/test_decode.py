@@ -1,0 +1,235 @@
+import io
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageOps
+
+from clipc.catalog import decode as decode_module
+from clipc.catalog.decode import DecodeError, decode, image_size
+
+RAMP = np.stack(np.meshgrid(np.linspace(0, 255, 40), np.linspace(0, 255, 24)), axis=-1)
+COLOURS = np.dstack([RAMP[..., 0], RAMP[..., 1], 255 - RAMP[..., 0]]).astype(np.uint8)
+GREY = RAMP[..., 0].astype(np.uint8)
+
+
+def saved(image: Image.Image, format: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+def palette() -> Image.Image:
+    return Image.fromarray(COLOURS).quantize(64)
+
+
+@pytest.mark.parametrize(
+    ("image", "format", "options"),
+    [
+        (Image.fromarray(COLOURS), "JPEG", {"quality": 95}),
+        (Image.fromarray(COLOURS), "JPEG", {"quality": 95, "progressive": True, "subsampling": 0}),
+        (Image.fromarray(GREY), "JPEG", {}),
+        (Image.fromarray(COLOURS), "PNG", {}),
+        (Image.fromarray(GREY), "PNG", {}),
+        (Image.fromarray(GREY).convert("1"), "PNG", {}),
+        (palette(), "PNG", {}),
+        (Image.fromarray(COLOURS), "WEBP", {"lossless": True}),
+        (Image.fromarray(COLOURS), "TIFF", {}),
+        (Image.fromarray(COLOURS), "TIFF", {"compression": "tiff_lzw"}),
+        (palette(), "TIFF", {}),
+        (Image.fromarray(COLOURS), "BMP", {}),
+        (Image.fromarray(GREY), "BMP", {}),
+        (palette(), "BMP", {}),
+    ],
+)
+def test_every_kind_agrees_with_pillow(image: Image.Image, format: str, options: dict[str, object]) -> None:
+    data = saved(image, format, **options)
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+    pixels = decode(data)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+    assert image_size(data) == (pixels.shape[1], pixels.shape[0]) == image.size
+    assert np.abs(pixels - expected).max() <= 2  # two JPEG decoders may round differently
+
+
+@pytest.mark.parametrize("adobe", [True, False])
+def test_cmyk_jpeg_is_not_inverted(adobe: bool) -> None:
+    cmyk = Image.fromarray(np.full((16, 16, 4), (200, 20, 0, 30), np.uint8), "CMYK")
+    data = saved(cmyk, "JPEG", quality=95)
+    at = data.index(b"Adobe")
+    if not adobe:  # the same without Adobe's mark holds the values as they are
+        cmyk = Image.eval(cmyk, lambda v: 255 - v)
+        data = saved(cmyk, "JPEG", quality=95)
+        at = data.index(b"Adobe")
+        length = int.from_bytes(data[at - 2 : at], "big")
+        data = data[: at - 4] + data[at - 2 + length :]
+    red, green, blue = decode(data)[8, 8]
+    assert red < 70
+    assert 190 < green < 230
+    assert 210 < blue < 240
+
+
+def test_cmyk_tiff() -> None:
+    data = saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "TIFF")
+    assert decode(data)[4, 4].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_not_clipped(format: str) -> None:
+    wide = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
+    pixels = decode(saved(Image.fromarray(wide), format))
+    assert pixels.shape == (16, 16, 3)
+    assert np.abs(pixels[..., 0] - wide / 257.0).max() <= 0.5
+    assert (pixels[..., 0] == pixels[..., 2]).all()
+
+
+def test_sixteen_bit_colour_png() -> None:
+    wide = (COLOURS.astype(np.uint16) * 257).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in wide)
+    data = png(wide.shape[1], wide.shape[0], 16, 2, rows)
+    assert np.abs(decode(data).astype(int) - COLOURS).max() <= 1
+
+
+def png(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
+    import zlib
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    signature = b"\x89PNG\r\n\x1a\n"
+    return signature + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_is_laid_on_white(mode: str) -> None:
+    if mode == "RGBA":
+        image = Image.new("RGBA", (4, 4), (255, 0, 0, 128))
+        expected = [255, 127, 127]
+    elif mode == "LA":
+        image = Image.new("LA", (4, 4), (0, 0))
+        expected = [255, 255, 255]
+    else:
+        image = Image.new("P", (4, 4), 0)
+        image.putpalette([0, 0, 0])
+        image.info["transparency"] = 0
+        expected = [255, 255, 255]
+    data = saved(image, "PNG", **({"transparency": 0} if mode == "P" else {}))
+    assert np.abs(decode(data)[1, 1].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(("top", "scale"), [(1.0, 255), (255.0, 1), (65535.0, 1 / 257)])
+def test_float_tiff_is_scaled_from_the_range_it_uses(top: float, scale: float) -> None:
+    values = np.linspace(0, top, 64, dtype=np.float32).reshape(8, 8)
+    values[0, 0] = np.nan
+    pixels = decode(saved(Image.fromarray(values), "TIFF"))
+    assert np.abs(pixels[..., 1] - np.nan_to_num(values) * scale).max() <= 0.51
+
+
+def test_negative_floats_are_stretched() -> None:
+    values = np.linspace(-1000, 3000, 64, dtype=np.float32).reshape(8, 8)
+    pixels = decode(saved(Image.fromarray(values), "TIFF"))
+    assert pixels.min() == 0
+    assert pixels.max() == 255
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_exif_orientation(orientation: int, format: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options: dict[str, object] = {"JPEG": {"quality": 98}, "WEBP": {"lossless": True}}.get(format, {})
+    data = saved(Image.fromarray(COLOURS), format, exif=exif, **options)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")).astype(int)
+    pixels = decode(data)
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels - expected).max() <= 2
+    assert image_size(data) == (pixels.shape[1], pixels.shape[0])
+
+
+def test_the_two_jpeg_decoders_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("simplejpeg")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for options in ({}, {"progressive": True}, {"subsampling": 2}, {"exif": exif}):
+        data = saved(Image.fromarray(COLOURS), "JPEG", **options)
+        fast = decode(data)
+        with monkeypatch.context() as patch:
+            patch.setattr(decode_module, "_with_simplejpeg", lambda data: None)
+            slow = decode(data)
+        assert fast.shape == slow.shape
+        assert np.abs(fast.astype(int) - slow).max() <= 2
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("keep", [0.2, 0.6, 0.9])
+def test_a_cut_image_is_an_error_not_half_a_picture(format: str, keep: float) -> None:
+    data = saved(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)), format)
+    with pytest.raises(DecodeError):
+        decode(data[: int(len(data) * keep)])
+
+
+def test_a_cut_jpeg_with_an_end_mark_is_still_an_error() -> None:
+    data = saved(Image.fromarray(COLOURS), "JPEG", quality=95)
+    with pytest.raises(DecodeError):
+        decode(data[: len(data) * 2 // 3] + b"\xff\xd9")
+
+
+def test_stray_bytes_between_jpeg_segments_do_no_harm() -> None:
+    data = saved(Image.fromarray(COLOURS), "JPEG", quality=95)
+    assert decode(data[:-2] + b"\0\0\0" + data[-2:]).shape == (24, 40, 3)
+    assert decode(data + b"trailing bytes").shape == (24, 40, 3)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "bmp"])
+def test_absurd_sizes_are_refused_before_decoding(kind: str) -> None:
+    if kind == "png":
+        data = png(60_000, 60_000, 8, 2, b"\0" * 100)
+    elif kind == "jpeg":
+        good = bytearray(saved(Image.fromarray(COLOURS), "JPEG"))
+        at = good.index(b"\xff\xc0") + 5
+        good[at : at + 4] = struct.pack(">HH", 65_000, 65_000)
+        data = bytes(good)
+    else:
+        good = bytearray(saved(Image.fromarray(COLOURS), "BMP"))
+        good[18:26] = struct.pack("<ii", 50_000, 50_000)
+        data = bytes(good)
+    for call in (decode, image_size):
+        with pytest.raises(DecodeError, match="too large"):
+            call(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"hello", b"GIF89a" + b"\0" * 20, b"%!PS-Adobe-3.0 EPSF-3.0\n"])
+def test_what_is_no_image_is_a_decode_error(data: bytes) -> None:
+    for call in (decode, image_size):
+        with pytest.raises(DecodeError):
+            call(data)
+
+
+def test_lab_is_refused_with_its_name() -> None:
+    lab = ImageCms.profileToProfile(
+        Image.fromarray(COLOURS), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    with pytest.raises(DecodeError, match="Lab"):
+        decode(saved(lab, "TIFF"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "BMP"]),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), min_size=1, max_size=6),
+)
+def test_flipped_bits_give_pixels_or_a_decode_error(format: str, flips: list[tuple[float, int]]) -> None:
+    data = bytearray(saved(Image.fromarray(COLOURS), format))
+    for at, bit in flips:
+        data[int(at * len(data))] ^= 1 << bit
+    try:
+        pixels = decode(bytes(data))
+    except DecodeError:
+        return
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+    assert image_size(bytes(data)) == (pixels.shape[1], pixels.shape[0])

@@ -1,0 +1,63 @@
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from clipc.catalog import open_catalog
+from clipc.errors import UserError
+
+
+def test_parquet_with_images_inside(tmp_path: Path, picture) -> None:
+    rows = [{"image": {"bytes": picture(n), "path": None}, "text": f"number {n}", "n": n} for n in range(4)]
+    rows.append({"image": {"bytes": b"broken", "path": None}, "text": "broken", "n": 4})
+    rows.append({"image": {"bytes": None, "path": "/etc/hostname"}, "text": "outside", "n": 5})
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    for _ in range(2):
+        catalog = open_catalog(tmp_path / "t.parquet")
+        assert [catalog.encoded(n) for n in range(4)] == [picture(n) for n in range(4)]
+        assert catalog.captions(2) == ["number 2"]
+        assert catalog.column("n") == [0, 1, 2, 3]
+        assert sorted(catalog.rejects["row"].to_pylist()) == [5, 6]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("splits", [True, False])
+def test_a_dataset_saved_on_disk(tmp_path: Path, picture, splits: bool, own_cache: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def made(start: int) -> object:
+        features = datasets.Features(
+            {
+                "image": datasets.Image(),
+                "captions": datasets.Sequence(datasets.Value("string")),
+                "label": datasets.ClassLabel(names=["cat", "dog"]),
+            }
+        )
+        numbers = range(start, start + 3)
+        rows = {
+            "image": [Image.open(io.BytesIO(picture(n, format="PNG"))) for n in numbers],
+            "captions": [[f"one {n}", f"two {n}"] for n in numbers],
+            "label": [n % 2 for n in numbers],
+        }
+        return datasets.Dataset.from_dict(rows, features=features)
+
+    whole = datasets.DatasetDict({"train": made(0), "validation": made(3)}) if splits else made(0)
+    whole.save_to_disk(tmp_path / "set")
+    catalog = open_catalog(tmp_path / "set")
+    assert catalog.splits == ({"train": 3, "val": 3} if splits else {"train": 3})
+    assert catalog.captions(1) == ["one 1", "two 1"]
+    assert catalog.column("label")[:3] == ["cat", "dog", "cat"]
+    assert catalog.image(0).shape == (16, 24, 3)
+    next((own_cache / "images").rglob("images.bin")).unlink()  # a lost blob is written again
+    assert open_catalog(tmp_path / "set").image(1).shape == (16, 24, 3)
+
+
+def test_a_name_that_cannot_be_had_is_a_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(UserError, match="extra"):
+        open_catalog("hf:nobody/nothing")

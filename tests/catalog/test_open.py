@@ -1,0 +1,74 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clipc.catalog import open_catalog
+from clipc.catalog.catalog import SCHEMA
+from clipc.errors import UserError
+
+
+def test_every_kind_gives_the_same_columns(tmp_path: Path, write_tar, samples, picture) -> None:
+    write_tar(tmp_path / "tars" / "a.tar", samples(2))
+    (tmp_path / "table").mkdir()
+    (tmp_path / "folder").mkdir()
+    for n in range(2):
+        (tmp_path / "table" / f"{n}.jpg").write_bytes(picture(n))
+        (tmp_path / "folder" / f"{n}.jpg").write_bytes(picture(n))
+        (tmp_path / "folder" / f"{n}.txt").write_text(f"picture {n}", encoding="utf-8")
+    (tmp_path / "table" / "metadata.csv").write_text("file_name,text\n0.jpg,a\n1.jpg,b\n", encoding="utf-8")
+    sources = ["tars", "tars/a.tar", "tars/*.tar", "table", "table/metadata.csv", "folder"]
+    contents = []
+    for source in sources:
+        catalog = open_catalog(str(tmp_path / source))
+        assert catalog.table.schema.names[: len(SCHEMA)] == SCHEMA.names
+        assert catalog.table.schema.names[len(SCHEMA)] == "dhash"
+        assert all(catalog.table.schema.field(name).equals(SCHEMA.field(name)) for name in SCHEMA.names)
+        contents.append(catalog.column("content"))
+    assert all(content == contents[0] for content in contents)
+
+
+def test_wrong_sources_are_told_what_there_is(tmp_path: Path, picture) -> None:
+    (tmp_path / "pictures").mkdir()
+    cases = {
+        str(tmp_path / "picturs"): "did you mean",
+        str(tmp_path / "no" / "where"): "does not exist",
+        str(tmp_path / "pictures"): "nothing in it",
+        str(tmp_path / "*.tar"): "there is no",
+    }
+    (tmp_path / "notes.pdf").write_bytes(b"%PDF")
+    cases[str(tmp_path / "notes.pdf")] = "no known kind"
+    (tmp_path / "set.tar.gz").write_bytes(b"\x1f\x8b")
+    cases[str(tmp_path / "set.tar.gz")] = "unpack it first"
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "readme.md").write_text("hello")
+    cases[str(tmp_path / "docs")] = r"readme\.md"
+    (tmp_path / "tables").mkdir()
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / "tables" / name).write_text("image,caption\n")
+    cases[str(tmp_path / "tables")] = "several tables"
+    for source, words in cases.items():
+        with pytest.raises(UserError, match=words) as caught:
+            open_catalog(source)
+        assert "\n" not in str(caught.value)
+
+
+def test_the_demo_set_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_tar, samples) -> None:
+    import clipc.catalog.demo as demo
+
+    def few(folder: Path, lang: str = "en", progress: object = None) -> Path:
+        write_tar(folder / "train-00000.tar", samples(4, generated=True))
+        return folder
+
+    monkeypatch.setattr(demo, "make_demo", few)
+    catalog = open_catalog("demo")
+    assert catalog.about.name == "demo"
+    assert catalog.about.generated
+    assert len(catalog) == 4
+
+
+def test_opening_needs_no_heavy_library() -> None:
+    code = "import sys, clipc.catalog; print(*({'torch', 'PIL', 'simplejpeg', 'scipy', 'datasets'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

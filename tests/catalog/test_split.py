@@ -1,0 +1,130 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipc.catalog import About, Catalog, with_splits
+from clipc.catalog.catalog import SCHEMA
+from clipc.errors import UserError
+
+
+def catalog_of(
+    contents: list[int],
+    labels: list[str] | None = None,
+    splits: list[str | None] | None = None,
+    dhashes: list[int | None] | None = None,
+    groups: list[str | None] | None = None,
+) -> Catalog:
+    n = len(contents)
+    columns = {
+        "key": [f"k{i}" for i in range(n)],
+        "captions": [["a caption"]] * n,
+        "label": labels or [None] * n,
+        "split": splits or [None] * n,
+        "file": ["a.tar"] * n,
+        "offset": list(range(n)),
+        "size": [1] * n,
+        "width": [1] * n,
+        "height": [1] * n,
+        "content": contents,
+    }
+    table = pa.table([pa.array(v, SCHEMA.field(k).type) for k, v in columns.items()], schema=SCHEMA)
+    table = table.append_column("dhash", pa.array(dhashes or [None] * n, pa.uint64()))
+    table = table.append_column("patient", pa.array(groups or [None] * n, pa.string()))
+    label_columns = ("label",) if labels else ()
+    return Catalog(table, Path("/nowhere"), "0" * 16, About("test", label_columns=label_columns))
+
+
+def hashes(n: int, seed: int = 0) -> list[int]:
+    return np.random.default_rng(seed).integers(0, 1 << 63, n, dtype=np.uint64).tolist()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(10, 300), st.integers(1, 12), st.integers(0, 5), st.data())
+def test_shares_classes_and_determinism(n: int, classes: int, seed: int, data: st.DataObject) -> None:
+    labels = [f"c{i % classes}" for i in range(n)]
+    catalog = catalog_of(hashes(n), labels)
+    made = with_splits(catalog, seed=seed)
+    for name in ("val", "test"):
+        assert abs(made.splits[name] - max(1, round(n / 10))) <= max(1, 0.02 * n)
+    trained = {label for label, split in zip(labels, made.column("split"), strict=True) if split == "train"}
+    if n - classes >= 2 * max(1, round(n / 10)):
+        assert trained == set(labels)
+    order = data.draw(st.permutations(range(n)))
+    again = with_splits(catalog.take(order), seed=seed)
+    assert dict(zip(again.keys, again.column("split"), strict=True)) == dict(
+        zip(made.keys, made.column("split"), strict=True)
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 80), st.integers(0, 40)), min_size=40, max_size=120))
+def test_doubles_look_alikes_and_groups_stay_on_one_side(rows: list[tuple[int, int, int]]) -> None:
+    contents, dhashes, groups = ([row[i] for row in rows] for i in range(3))
+    catalog = catalog_of(contents, None, None, [d or None for d in dhashes], [f"p{g}" if g else None for g in groups])
+    try:
+        made = with_splits(catalog, group_column="patient")
+    except UserError:
+        return  # all may hang together
+    splits = made.column("split")
+    lookalikes = "cannot be told" not in made.about.notes[-1]
+    for values in (contents, groups, dhashes if lookalikes else []):
+        sides: dict[int, set[str]] = {}
+        for value, split in zip(values, splits, strict=False):
+            if value or values is contents:
+                sides.setdefault(value, set()).add(split)
+        assert all(len(side) == 1 for side in sides.values())
+    assert all(made.splits.get(name, 0) >= 1 for name in ("train", "val", "test"))
+
+
+def test_a_source_with_both_splits_is_unchanged() -> None:
+    catalog = catalog_of(hashes(3), splits=["train", "val", "test"])
+    assert with_splits(catalog) is catalog
+
+
+def test_only_the_missing_split_is_made_and_doubles_of_test_stay_out_of_it() -> None:
+    contents = hashes(100)
+    contents[0:5] = contents[90:95]
+    catalog = catalog_of(contents, splits=[None] * 90 + ["test"] * 10)
+    made = with_splits(catalog)
+    assert made.column("split")[90:] == ["test"] * 10
+    assert made.column("split")[:5] == ["train"] * 5
+    assert made.splits["val"] in (8, 9)
+    assert "val" in made.about.notes[-1]
+    assert made.fingerprint != catalog.fingerprint
+
+
+def test_seeds_differ() -> None:
+    catalog = catalog_of(hashes(200))
+    assert with_splits(catalog, seed=0).column("split") != with_splits(catalog, seed=1).column("split")
+
+
+def test_a_fixed_camera_does_not_make_one_group_of_all() -> None:
+    made = with_splits(catalog_of(hashes(50), dhashes=[7] * 50))
+    assert made.splits == {"test": 5, "train": 40, "val": 5}
+    assert "look alike" in made.about.notes[-1]
+
+
+def test_tiny_sets_and_wrong_columns_get_advice() -> None:
+    with pytest.raises(UserError, match="9 pairs; at least 10"):
+        with_splits(catalog_of(hashes(9)))
+    with pytest.raises(UserError, match="unknown column 'patients'; did you mean 'patient'"):
+        with_splits(catalog_of(hashes(20)), group_column="patients")
+    with pytest.raises(UserError, match="too few groups"):
+        with_splits(catalog_of(hashes(20), groups=["one", "two"] * 10), group_column="patient")
+    with pytest.raises(UserError, match="too few groups"):
+        with_splits(catalog_of([1] * 20))
+    with pytest.raises(UserError, match="below 1"):
+        with_splits(catalog_of(hashes(20)), val=0.6, test=0.5)
+
+
+def test_labels_of_the_main_column_are_used() -> None:
+    catalog = catalog_of(hashes(100), labels=["x"] * 100, groups=[f"p{i // 50}" for i in range(100)])
+    catalog = replace(catalog, about=replace(catalog.about, label_columns=("patient",)))
+    made = with_splits(catalog)
+    for half in (made.column("split")[:50], made.column("split")[50:]):
+        assert half.count("val") == half.count("test") == 5

@@ -1,0 +1,179 @@
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from clipc.catalog import open_catalog
+from clipc.errors import UserError
+
+
+def test_pairs_labels_splits_and_metadata(tmp_path: Path, write_tar, samples) -> None:
+    write_tar(tmp_path / "train-00000.tar", samples(4))
+    write_tar(tmp_path / "val-00000.tar", samples(2, start=4))
+    write_tar(tmp_path / "more.tar", samples(1, start=6, split="validation"))
+    catalog = open_catalog(tmp_path)
+    assert sorted(catalog.keys) == [f"{n:06d}" for n in range(7)]
+    assert catalog.splits == {"train": 4, "val": 3}
+    row = catalog.keys.index("000003")
+    assert catalog.captions(row) == ["picture 3", "number 3"]
+    assert catalog.column("label")[row] == "b"
+    assert catalog.column("n")[row] == 3
+    assert catalog.about.label_columns == ("label",)
+    assert catalog.image(row).shape == (16, 24, 3)
+    assert catalog.sizes.tolist() == [[24, 16]] * 7
+    assert catalog.rejects.num_rows == 0
+
+
+def test_metadata_columns_have_one_type_each(tmp_path: Path, write_tar, picture) -> None:
+    values = [
+        {"i": 1, "f": 1, "b": True, "m": 1, "s": "x", "nested": {"a": 1}, "width": 5},
+        {"i": -2, "f": 2.5, "b": False, "m": "one", "s": None, "nested": [1]},
+        {"i": None, "f": None, "m": True, "big": 1 << 70},
+    ]
+    members = []
+    for n, value in enumerate(values):
+        members += [(f"{n}.jpg", picture(n)), (f"{n}.json", json.dumps({"caption": f"cap {n}", **value}).encode())]
+    table = open_catalog(write_tar(tmp_path / "a.tar", members)).table
+    assert table.schema.field("i").type == pa.int64()
+    assert table.schema.field("f").type == pa.float64()
+    assert table.schema.field("b").type == pa.bool_()
+    assert table["m"].to_pylist() == ["1", "one", "true"]
+    assert table["big"].to_pylist() == [None, None, str(1 << 70)]
+    assert table["source_width"].to_pylist() == [5, None, None]
+    assert "nested" not in table.column_names
+
+
+def test_what_is_wrong_is_rejected_with_its_reason_and_the_rest_is_kept(tmp_path: Path, write_tar, picture) -> None:
+    members = [
+        ("good.jpg", picture(1)), ("good.txt", b"a good one"),
+        ("empty.jpg", picture(2)), ("empty.txt", b" . "),
+        ("none.jpg", picture(3)),
+        ("bad.jpg", picture(4)), ("bad.txt", b"caf\xe9 au lait"),
+        ("broken.jpg", picture(5)[:200]), ("broken.txt", b"half"),
+        ("zero.jpg", b""), ("zero.txt", b"nothing"),
+        ("textonly.txt", b"no picture"),
+        ("json.jpg", picture(6)), ("json.json", b'{"captions": ["x"'),
+        ("good.jpg", picture(7)), ("good.txt", b"the key again"),
+    ]  # fmt: skip
+    catalog = open_catalog(write_tar(tmp_path / "a.tar", members))
+    assert catalog.keys == ["good"]
+    assert catalog.captions(0) == ["a good one"]
+    reasons = {row["key"]: row["reason"] for row in catalog.rejects.to_pylist()}
+    for key, word in {
+        "empty": "empty", "none": "no caption", "bad": "UTF-8", "broken": "damaged", "zero": "empty",
+        "textonly": "no image", "json": ".json", "good": "same key",
+    }.items():  # fmt: skip
+        assert word in reasons[key], (key, reasons[key])
+    assert catalog.rejects["file"].to_pylist() == ["a.tar"] * 8
+    assert catalog.rejects_file is not None
+    assert "textonly" in catalog.rejects_file.read_text(encoding="utf-8-sig")
+
+
+def test_nothing_accepted_says_how_many_and_why(tmp_path: Path, write_tar, picture) -> None:
+    members = [(f"{n}.{kind}", data) for n in range(3) for kind, data in (("jpg", picture(n)), ("txt", b"..."))]
+    with pytest.raises(UserError, match=r"3 were refused, 3 times: the caption is empty \(first in a.tar, key '0'\)"):
+        open_catalog(write_tar(tmp_path / "a.tar", members))
+
+
+def test_a_cut_tar_keeps_the_pairs_before_the_cut(tmp_path: Path, write_tar, samples) -> None:
+    path = write_tar(tmp_path / "a.tar", samples(10))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    catalog = open_catalog(path)
+    assert 3 <= len(catalog) <= 6
+    assert any("cut short" in reason for reason in catalog.rejects["reason"].to_pylist())
+    for row in range(len(catalog)):
+        catalog.image(row)
+
+
+def test_folders_in_tars_and_dots_in_names(tmp_path: Path, write_tar, picture) -> None:
+    members = [
+        ("./x/a.jpg", picture(0)), ("./x/a.txt", b"first"),
+        ("y/a.jpg", picture(1)), ("y/a.txt", b"second"),
+        ("IMG_1.5mm.jpg", picture(2)), ("IMG_1.5mm.txt", b"third"),
+        ("IMG_1.7mm.JPG", picture(3)), ("IMG_1.7mm.txt", b"fourth"),
+        ("b.seg.png", picture(4, format="PNG")), ("b.jpg", picture(5)), ("b.txt", b"fifth"),
+        ("x/._a.jpg", b"resource fork"),
+    ]  # fmt: skip
+    catalog = open_catalog(write_tar(tmp_path / "a.tar", members))
+    assert set(catalog.keys) == {"x/a", "y/a", "IMG_1.5mm", "IMG_1.7mm", "b"}
+    assert catalog.rejects.num_rows == 0
+    row = catalog.keys.index("b")
+    assert catalog.encoded(row) == picture(5)
+
+
+@pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_long_and_japanese_names(tmp_path: Path, picture, format: int) -> None:
+    import io
+
+    name = "部品/" + "長い名前" * 40
+    with tarfile.open(tmp_path / "a.tar", "w", format=format) as tar:
+        for kind, data in (("jpg", picture(0)), ("txt", "傷のある歯車".encode())):
+            info = tarfile.TarInfo(f"{name}.{kind}")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    catalog = open_catalog(tmp_path / "a.tar")
+    assert catalog.keys == [name]
+    assert catalog.captions(0) == ["傷のある歯車"]
+
+
+def test_clip_benchmark_layout(tmp_path: Path, write_tar, picture) -> None:
+    (tmp_path / "classnames.txt").write_text("cat\naeroplane\n", encoding="utf-8")
+    for split in ("train", "test"):
+        members = []
+        for n in range(4):
+            members += [(f"s{n:07d}.webp", picture(n, format="WEBP")), (f"s{n:07d}.cls", str(n % 2).encode())]
+        write_tar(tmp_path / split / "0.tar", members)
+        (tmp_path / split / "nshards.txt").write_text("1")
+    catalog = open_catalog(tmp_path)
+    assert catalog.splits == {"test": 4, "train": 4}
+    assert catalog.about.class_names["label"] == {"0": "cat", "1": "aeroplane"}
+    assert catalog.captions(1) == ["a photo of an aeroplane"]
+    assert any("made from class names" in note for note in catalog.about.notes)
+
+
+def test_clip_benchmark_captions_are_lines(tmp_path: Path, write_tar, picture) -> None:
+    (tmp_path / "nshards.txt").write_text("1")
+    catalog = open_catalog(write_tar(tmp_path / "0.tar", [("a.jpg", picture(0)), ("a.txt", b"one\ntwo\n")]))
+    assert catalog.captions(0) == ["one", "two"]
+
+
+def test_class_names_beside_the_tars(tmp_path: Path, write_tar, samples) -> None:
+    path = write_tar(tmp_path / "a.tar", samples(4, state="ok"))
+    (tmp_path / "classes.json").write_text('{"a": "apple", "b": "bee"}', encoding="utf-8")
+    assert open_catalog(path).about.class_names == {"label": {"a": "apple", "b": "bee"}}
+    nested = {"n": {"0": "none", "1": "one"}, "label": {"a": "apple"}, "state": {"ok": "in order"}, "absent": {}}
+    (tmp_path / "classes.json").write_text(json.dumps(nested), encoding="utf-8")
+    about = open_catalog(path).about
+    assert about.label_columns == ("n", "label")  # one state is no class, an absent column none at all
+    assert about.class_names["state"] == {"ok": "in order"}
+    (tmp_path / "classes.json").write_text("[1]", encoding="utf-8")
+    with pytest.raises(UserError, match=r"classes\.json"):
+        open_catalog(path)
+
+
+def test_generated_sets_say_so(tmp_path: Path, write_tar, samples) -> None:
+    assert open_catalog(write_tar(tmp_path / "a.tar", samples(3, generated=True))).about.generated
+    mixed = samples(3, generated=True) + samples(1, start=9)
+    assert not open_catalog(write_tar(tmp_path / "b.tar", mixed)).about.generated
+
+
+@pytest.mark.parametrize(
+    ("name", "pairs", "captions", "classes"),
+    [
+        ("covid-chestxray", 131, 262, 0),
+        ("emoji", 1789, 4283, 0),
+        ("neu-steel-defects", 1800, 7200, 6),
+        ("ucm-captions", 2100, 10500, 21),
+    ],
+)
+def test_real_sets_are_read_whole(shared_data: Path, name: str, pairs: int, captions: int, classes: int) -> None:
+    catalog = open_catalog(shared_data / name)
+    assert (len(catalog), int(catalog.caption_counts.sum())) == (pairs, captions)
+    assert catalog.rejects.num_rows == 0
+    assert len(catalog.about.class_names.get("label", {})) == classes
+    assert set(catalog.splits) == {"train", "val", "test"}
+    row = len(catalog) // 2
+    assert np.array_equal(catalog.sizes[row], catalog.image(row).shape[1::-1])
