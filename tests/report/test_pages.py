@@ -152,7 +152,12 @@ def test_one_seed_has_no_intervals_and_no_verdicts() -> None:
     for arm in data["arms"]:
         del arm["trials"][1:]
     for comparison in data["comparisons"]:
-        comparison |= {"interval": None, "test_error": None, "verdict": None, "per_seed": comparison["per_seed"][:1]}
+        comparison |= {
+            "interval": [None, None],
+            "test_error": None,
+            "verdict": None,
+            "per_seed": comparison["per_seed"][:1],
+        }
     text = Page(render_pilot(data)).text
     assert "cannot tell" in text
     assert "not compared" in text
@@ -209,3 +214,19 @@ def test_a_joint_caption_is_parted_only_where_it_is_the_plain_join() -> None:
     assert "<mark>" not in render_sheet(data)
     data["samples"][0]["caption"] = "no joiner at all"
     assert "no joiner at all" in render_sheet(data)
+
+
+def test_a_thousand_reasons_do_not_make_a_long_page() -> None:
+    data = pilot_example()
+    data["source"]["rejects"] = {"total": 1500, "reasons": {f"reason {i:04d}": 1 + (i == 0) * 501 for i in range(999)}}
+    text = Page(render_pilot(data)).text
+    assert re.search(r"reason 0000 ?502", text)
+    assert "reason 0500" not in text
+    assert re.search(r"987 other reasons ?987", text)
+
+
+def test_a_metric_without_a_chance_level_names_none() -> None:
+    data = pilot_example()
+    for metric in data["metrics"]:
+        metric["chance"] = None
+    assert "chance" not in Page(render_pilot(data)).text

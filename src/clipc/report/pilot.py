@@ -48,6 +48,7 @@ def render_pilot(data: dict[str, Any], *, lang: str = "en") -> str:
         "limits": [_limit(code, say) for code in data["not_shown"]],
         "versions": _versions(data),
         "rejects": data["source"]["rejects"],
+        "reasons": _reasons(data["source"]["rejects"]["reasons"], say),
     }
     return page("pilot.html", say, content)
 
@@ -171,6 +172,14 @@ def _limit(code: str | Mapping[str, Any], say: Words) -> str:
     if isinstance(code, str):
         return say.limit(code, {})
     return say.limit(code["code"], {name: value for name, value in code.items() if name != "code"})
+
+
+def _reasons(reasons: Mapping[str, int], say: Words, most: int = 12) -> list[tuple[str, int]]:
+    """The commonest reasons why something was not read, and the rest as one."""
+    ordered = sorted(reasons.items(), key=lambda item: -item[1])
+    rest = ordered[most:]
+    others = [(say("repeat.others", n=len(rest)), sum(n for _, n in rest))] if rest else []
+    return ordered[:most] + others
 
 
 def _versions(data: Mapping[str, Any]) -> str:

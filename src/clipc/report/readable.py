@@ -1,6 +1,7 @@
 """Numbers as a reader sees them: shares in percent, differences in points, ranks as ranks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
 
@@ -51,6 +52,12 @@ def tidy(value: float | None) -> str:
         return NONE
     places = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return _minus(f"{value:,.{places}f}")
+
+
+def interval(comparison: Mapping[str, Any]) -> tuple[float, float] | None:
+    """A comparison's interval over seeds; nothing where there is none, as with one seed."""
+    low, high = comparison["interval"] or (None, None)
+    return None if low is None or high is None else (low, high)
 
 
 def mean(values: Sequence[float]) -> float | None:

@@ -56,7 +56,7 @@ def _block(metric: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> di
         "name": say.metric(key),
         "gloss": say.gloss(key),
         "n": readable.count(metric["n"]),
-        "chance": readable.level(key, metric["chance"]),
+        "chance": readable.level(key, metric["chance"]) if metric["chance"] is not None else None,
         "levels": [_level(key, arm, say) for arm in data["arms"]],
         "comparisons": [_comparison(key, c, say) for c in found],
     }
@@ -79,7 +79,7 @@ def _level(key: str, arm: Mapping[str, Any], say: Words) -> dict[str, Any]:
 
 
 def _comparison(key: str, row: Mapping[str, Any], say: Words) -> dict[str, Any]:
-    interval = row["interval"]
+    interval = readable.interval(row)
     low, high = (readable.signed(key, end) for end in interval) if interval else (None, None)
     return {
         "arm": row["arm"],
@@ -116,10 +116,12 @@ def _group(unit: str, blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _drawn(block: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """A comparison in the axis' unit, with better to the right."""
     factor = block["better"] * readable.scale(block["key"])
-    interval = sorted(factor * end for end in row["interval"]) if row["interval"] else None
+    interval = readable.interval(row)
     return {
         "difference": factor * row["difference"],
-        "interval": tuple(interval) if interval else None,
+        "interval": (min(factor * end for end in interval), max(factor * end for end in interval))
+        if interval
+        else None,
         "test_error": abs(factor) * row["test_error"] if row["test_error"] is not None else None,
         "per_seed": [factor * value for value in row["per_seed"]],
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clipc.report.readable import is_share
+from clipc.report.readable import interval, is_share
 from clipc.report.words import Words
 
 
@@ -83,11 +83,8 @@ def _control(say: Words, kind: str, control: bool, counts: Mapping[str, int], ou
 def _cautions(data: Mapping[str, Any], found: Sequence[Mapping[str, Any]], say: Words) -> list[str]:
     cautions = [say("caution.generated")] if data["source"]["generated"] else []
     versus = [c for c in found if (c["arm"], c["against"]) == ("clip-c", "clip")]
-    told = [c for c in versus if c["verdict"] in ("gain", "loss")]
-    unsure = [c for c in told if c["test_error"] is not None and abs(c["difference"]) < 1.96 * c["test_error"]]
-    if unsure:
-        cautions.append(say("caution.test_error", k=len(unsure), n=len(told)))
-    reach = [50.0 * (c["interval"][1] - c["interval"][0]) for c in versus if c["interval"] and is_share(c["metric"])]
+    intervals = [interval(c) for c in versus if is_share(c["metric"])]
+    reach = [50.0 * (found[1] - found[0]) for found in intervals if found is not None]
     if reach:
         low, high = f"{min(reach):.1f}", f"{max(reach):.1f}"
         cautions.append(say(f"caution.resolution{'_one' if low == high else ''}", low=low, high=high))

@@ -45,11 +45,15 @@ class Words:
         >>> words("en").metric("retrieval/text_to_image/recall@10")
         'Text → image, recall@10'
         """
-        return self._metric(key, "metric")
+        plain = key.replace("/text_equal/", "/", 1)
+        name = self._metric(plain, "metric")
+        return name if plain == key else self("metric.text_equal", name=name)
 
     def gloss(self, key: str) -> str:
         """What a metric measures, for a reader who does not know it; empty for an unknown one."""
-        return self._metric(key, "gloss") if self._shape(key) else ""
+        plain = key.replace("/text_equal/", "/", 1)
+        gloss = self._metric(plain, "gloss") if self._shape(plain) else ""
+        return gloss if plain == key else self("gloss.text_equal", gloss=gloss)
 
     def arm(self, name: str) -> str:
         """A readable name for an arm; an unknown arm keeps its own."""
