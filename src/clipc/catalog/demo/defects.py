@@ -73,7 +73,7 @@ def scratched(surface: Surface, rng: np.random.Generator) -> Surface:
 
 
 def dented(surface: Surface, rng: np.random.Generator) -> Surface:
-    """Two or three round hollows with a raised rim: seen by their shading alone."""
+    """Two or three round hollows with a raised rim, a little worn inside."""
     height, colour = surface.height, surface.colour
     for middle in _anchors(surface, rng, int(rng.integers(2, 4)), (0.55, 1)):
         across, down = _offsets(surface, middle)
@@ -142,7 +142,7 @@ def chipped(surface: Surface, rng: np.random.Generator) -> Surface:
     reach = min(max(-0.9 * float(surface.distance.min()) / surface.size, 0.075), 0.19)
     for middle in _anchors(surface, rng, int(rng.integers(2, 4)), (0, 0.15)):
         across, down = _offsets(surface, middle)
-        bite = np.minimum(bite, away(across, down) - (reach * rng.uniform(0.85, 1.15)))
+        bite = np.minimum(bite, away(across, down) - reach * rng.uniform(0.85, 1.15))
     bite = (bite + ragged) * surface.size
     fracture = ramp(1.9 - bite / (0.07 * surface.size))
     facets = clouds(rng, n, 26)

@@ -44,7 +44,7 @@ def wrapped(t: Field, period: float) -> Field:
 
 
 def grain(rng: np.random.Generator, *shape: int) -> Field:
-    """Independent noise of mean 0 and variance 1, triangular because that is six times faster than normal."""
+    """Independent noise of mean 0 and variance 1, triangular because a normal draw takes several times as long."""
     first, second = rng.random((2, *shape), dtype=np.float32)
     return (first - second) * sqrt(6)
 
