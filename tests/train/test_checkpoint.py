@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from clipc.errors import UserError
+from clipc.train import checkpoint
+from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint
+
+
+def state(step: int) -> State:
+    return State(step, {"w": torch.full((3, 2), float(step))}, {"state": {0: {"m": torch.ones(2)}}}, {"best": None})
+
+
+def test_the_newest_complete_one_is_loaded_and_old_ones_go(tmp_path: Path) -> None:
+    assert load_checkpoint(tmp_path) is None
+    for step in (5, 10, 100):
+        save_checkpoint(tmp_path, state(step))
+    assert checkpoint_steps(tmp_path) == [10, 100]
+    found = load_checkpoint(tmp_path)
+    assert found is not None
+    assert (found.step, found.progress) == (100, {"best": None})
+    assert torch.equal(found.model["w"], state(100).model["w"])
+
+
+def test_a_half_written_one_is_never_seen(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, state(5))
+    half = tmp_path / ".step-9.partial"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"x")
+    found = load_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 5
+    save_checkpoint(tmp_path, state(9))
+    assert checkpoint_steps(tmp_path) == [5, 9]
+
+
+def test_a_full_disk_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_checkpoint(tmp_path, state(5))
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.torch, "save", full)
+    with pytest.raises(UserError, match=r"step 9 could not be written .*No space left.*last good one"):
+        save_checkpoint(tmp_path, state(9))
+    found = load_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 5
+    assert not list(tmp_path.glob(".step*"))
+
+
+def test_nothing_in_a_checkpoint_is_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return eval, ("1/0",)
+
+    save_checkpoint(tmp_path, state(5))
+    torch.save({"state": Evil()}, tmp_path / "step-5" / "optimizer.pt")
+    with pytest.raises(Exception, match="weights_only|Weights only"):
+        load_checkpoint(tmp_path)

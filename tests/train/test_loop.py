@@ -1,0 +1,165 @@
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from clipc.catalog import Catalog, open_catalog
+from clipc.errors import UserError
+from clipc.train import loop
+from clipc.train.interrupt import Interrupted
+from clipc.train.loop import train
+from clipc.train.model import ClipModel
+from clipc.train.recipe import Recipe, make_recipe, write_recipe
+from clipc.train.run import Run
+
+
+@pytest.fixture
+def recipe(tiny_model: str, tiny_source: Path) -> Recipe:
+    return make_recipe(
+        {
+            "data": {"source": str(tiny_source)},
+            "model": tiny_model,
+            "batch_size": 8,
+            "samples": 240,
+            "threads": 1,
+            "precision": "fp32",
+            "validations": 3,
+            "policy": {"rho": 0.4},
+        }
+    )
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return load_file(run.last_model / "open_clip_model.safetensors")
+
+
+def assert_equal(one: Run, other: Run) -> None:
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_learns_and_leaves_what_the_design_names(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    longer = recipe.model_copy(update={"samples": 1600, "mask": False})
+    run = train(longer, tmp_path / "run", catalog=tiny_catalog)
+    records = list(run.metrics())
+    losses = [r["loss"] for r in records if "loss" in r]
+    assert losses[0] == pytest.approx(math.log(8), abs=0.6)
+    assert losses[-1] < losses[0] - 0.5
+    assert [r["step"] for r in records if "validation" in r] == [67, 134, 200]
+    summary = run.finished
+    assert summary is not None
+    assert summary["samples"] == 1600
+    assert summary["composite_share"] == pytest.approx(0.4, abs=0.05)
+    assert summary["best"]["step"] in (67, 134, 200)
+    names = {"recipe.yaml", "environment.json", "metrics.jsonl", "plan-statistics.json", "model", "finished.json"}
+    assert names <= {file.name for file in run.folder.iterdir()}
+    assert ClipModel.load(run.model).parameter_count == summary["parameters"]
+
+
+def test_same_seed_same_weights_and_another_seed_others(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    one, same = (train(recipe, tmp_path / name, catalog=tiny_catalog) for name in ("a", "b"))
+    assert_equal(one, same)
+    other = train(recipe.model_copy(update={"seed": 1}), tmp_path / "c", catalog=tiny_catalog)
+    assert not torch.equal(weights(one)["visual.proj"], weights(other)["visual.proj"])
+
+
+@pytest.mark.parametrize("stop_at", [1, 13, 29])
+def test_a_stopped_run_ends_in_the_same_weights(
+    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    never = train(recipe, tmp_path / "never", catalog=tiny_catalog)
+    learn = loop.Trainer._learn
+
+    def learn_then_signal(self: loop.Trainer, batch: object) -> torch.Tensor:
+        if self.step + 1 == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return learn(self, batch)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, "_learn", learn_then_signal)
+        with pytest.raises(Interrupted, match=f"step {stop_at} of 30"):
+            train(recipe, tmp_path / "stopped", catalog=tiny_catalog)
+    assert Run(tmp_path / "stopped").finished is None
+    resumed = train(recipe, tmp_path / "stopped", catalog=tiny_catalog)
+    assert_equal(never, resumed)
+    ours, theirs = ([r for r in run.metrics() if "validation" in r] for run in (never, resumed))
+    assert ours == theirs
+    assert never.finished is not None
+    assert resumed.finished is not None
+    same = ("best", "composite_share", "treated", "steps")
+    assert {k: never.finished[k] for k in same} == {k: resumed.finished[k] for k in same}
+
+
+def test_killed_runs_end_in_the_same_weights(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    recipe = recipe.model_copy(update={"checkpoint_seconds": 0.01, "samples": 4000})
+    never = train(recipe, tmp_path / "never", catalog=tiny_catalog)
+    write_recipe(recipe, tmp_path / "recipe.yaml")
+    command = [sys.executable, "-m", "clipc", "train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "killed")]
+    run = Run(tmp_path / "killed")
+    for kills in range(2):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        began = loop.checkpoint_steps(run.checkpoints)
+        while process.poll() is None and loop.checkpoint_steps(run.checkpoints)[-1:] in (began[-1:], []):
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        assert run.finished is None, f"the run ended before kill {kills}"
+    assert subprocess.run(command, capture_output=True, check=True).returncode == 0
+    assert_equal(never, run)
+
+
+def test_a_resume_restores_the_thread_count(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.begin(recipe, {"threads": 2})
+    seen: list[int] = []
+    before = torch.get_num_threads()
+    train(recipe, tmp_path, catalog=tiny_catalog, progress=lambda *_: seen.append(torch.get_num_threads()))
+    assert set(seen) == {2}
+    assert torch.get_num_threads() == before
+
+
+def test_fewer_pairs_than_a_batch_is_refused_with_advice(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"40 training pairs, fewer than one batch of 64; set batch_size=10"):
+        train(recipe.model_copy(update={"batch_size": 64}), tmp_path, catalog=tiny_catalog)
+
+
+def test_a_batch_as_large_as_the_data_and_a_single_pair(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    run = train(recipe.model_copy(update={"batch_size": 40}), tmp_path / "all", catalog=tiny_catalog)
+    assert run.finished is not None
+    with pytest.raises(UserError, match="1 training pairs, fewer than one batch of 8; set batch_size=2"):
+        train(recipe, tmp_path / "one", catalog=tiny_catalog.take([0]))
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    wild = recipe.model_copy(update={"learning_rate": 1e30, "warmup": 0.0})
+    with pytest.raises(UserError, match=r"not a number at step .* learning_rate below 1e\+30"):
+        train(wild, tmp_path, catalog=tiny_catalog)
+
+
+def test_unreadable_images_are_logged_and_the_run_goes_on(recipe: Recipe, tiny_source: Path, tmp_path: Path) -> None:
+    for file in tiny_source.parent.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    catalog = open_catalog(tmp_path / "pairs.jsonl")
+    (tmp_path / "07.png").unlink()
+    run = train(recipe, tmp_path / "run", catalog=catalog)
+    assert run.finished is not None
+    told = [r["unreadable"] for r in run.metrics() if "unreadable" in r]
+    assert len(told) == run.finished["unreadable"] > 0
+    assert set(told) == {catalog.keys[7]}
+
+
+def test_a_crash_while_logging_is_passed_over(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
+    assert [r["step"] for r in run.metrics()] == [1, 2]
+    run.forget_after(1)
+    assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [{"step": 1}]
