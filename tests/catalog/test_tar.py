@@ -1,4 +1,5 @@
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -177,3 +178,28 @@ def test_real_sets_are_read_whole(shared_data: Path, name: str, pairs: int, capt
     assert set(catalog.splits) == {"train", "val", "test"}
     row = len(catalog) // 2
     assert np.array_equal(catalog.sizes[row], catalog.image(row).shape[1::-1])
+
+
+def test_links_to_tars_are_followed_only_when_named(tmp_path: Path, write_tar, samples) -> None:
+    write_tar(tmp_path / "store" / "a.tar", samples(2))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.tar").symlink_to(tmp_path / "store" / "a.tar")
+    assert len(open_catalog(tmp_path / "set" / "a.tar")) == 2
+    assert len(open_catalog(str(tmp_path / "set" / "*.tar"))) == 2
+    with pytest.raises(UserError, match="leads out"):
+        open_catalog(tmp_path / "set")
+    (tmp_path / "linked").symlink_to(tmp_path / "store")
+    assert len(open_catalog(tmp_path / "linked")) == 2
+
+
+def test_a_pipe_named_like_a_tar_does_not_hang(tmp_path: Path, write_tar, samples) -> None:
+    write_tar(tmp_path / "a.tar", samples(2))
+    os.mkfifo(tmp_path / "b.tar")
+    catalog = open_catalog(tmp_path)
+    assert len(catalog) == 2
+    assert "regular file" in catalog.rejects["reason"][0].as_py()
+
+
+def test_captions_in_json_need_no_readable_text_file(tmp_path: Path, write_tar, picture) -> None:
+    members = [("a.jpg", picture(0)), ("a.json", b'{"captions": ["fine"]}'), ("a.txt", b"\xff\xff")]
+    assert open_catalog(write_tar(tmp_path / "a.tar", members)).captions(0) == ["fine"]

@@ -82,7 +82,8 @@ def _checked(found: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable[R
     keys: set[str] = set()
     for row in found:
         if isinstance(row, Reject):
-            rejects.append(Reject(*(_printable(part) if isinstance(part, str) else part for part in row)))
+            key = None if row.key is None else _printable(row.key)
+            rejects.append(Reject(_printable(row.file), row.row, key, _printable(row.reason)))
             continue
         row.captions = [" ".join(caption.replace("\0", " ").split()) for caption in row.captions]
         fault = _fault(row)
@@ -166,8 +167,7 @@ def _label_columns(table: pa.Table, told: Told) -> tuple[str, ...]:
 
 def rejects_table(rejects: Iterable[Reject]) -> pa.Table:
     """Rejects as a table with the columns of :data:`clipc.catalog.catalog.REJECTS`."""
-    rows = list(rejects)
-    return pa.table([[row[i] for row in rows] for i in range(len(REJECTS))], schema=REJECTS)
+    return pa.Table.from_pylist([dict(zip(REJECTS.names, reject, strict=True)) for reject in rejects], schema=REJECTS)
 
 
 def nothing_accepted(source: Source, rejects: list[Reject]) -> UserError:

@@ -120,7 +120,7 @@ def _write_rejects(catalog: Catalog, own: Path, path: Path) -> None:
 
 
 def _image_stamps(catalog: Catalog, source: Source) -> dict[str, list[int] | None]:
-    files = catalog.table["file"].unique().to_pylist()
+    files = [str(file) for file in catalog.table["file"].unique().to_pylist()]
     names = {os.path.dirname(file) for file in files}
     if len(files) <= _FILES_WATCHED:
         names.update(files)

@@ -73,7 +73,8 @@ class About:
     def from_json(cls, text: str) -> "About":
         """The inverse of :meth:`to_json`."""
         raw: dict[str, Any] = json.loads(text)
-        return cls(**{**raw, "notes": tuple(raw["notes"]), "label_columns": tuple(raw["label_columns"])})
+        raw.update(notes=tuple(raw["notes"]), label_columns=tuple(raw["label_columns"]))
+        return cls(**raw)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ class Catalog:
     @cached_property
     def _handles(self) -> "_Handles | None":
         """Files that stay open: a few tars, but never a file an image, of which there may be millions."""
-        return _Handles() if pc.count_distinct(self.table["file"]).as_py() <= 256 else None
+        return _Handles() if len(self.table["file"].unique()) <= 256 else None
 
     def __getstate__(self) -> dict[str, Any]:
         """Open files and what can be computed again stay behind when a catalog travels to a worker."""
@@ -118,12 +119,13 @@ class Catalog:
     @cached_property
     def keys(self) -> list[str]:
         """The pairs' keys, in order."""
-        return self.table["key"].to_pylist()
+        return self.column("key")
 
     @cached_property
     def caption_counts(self) -> npt.NDArray[np.int64]:
         """How many captions each pair has, shape (n,)."""
-        return pc.list_value_length(self.table["captions"]).to_numpy().astype(np.int64)
+        kernels: Any = pc  # made at run time, which type checkers cannot see
+        return kernels.list_value_length(self.table["captions"]).to_numpy().astype(np.int64)
 
     @cached_property
     def sizes(self) -> npt.NDArray[np.int32]:
@@ -179,7 +181,8 @@ class Catalog:
         """The catalog of the given rows, in the given order."""
         index = np.asarray(rows, dtype=np.int64)
         mark = hashlib.blake2b(index.tobytes(), key=self.fingerprint.encode(), digest_size=8).hexdigest()
-        return replace(self, table=self.table.take(pa.array(index)), fingerprint=mark)
+        table: pa.Table = self.table.take(pa.array(index))  # pyright: ignore[reportArgumentType]
+        return replace(self, table=table, fingerprint=mark)
 
     @cached_property
     def splits(self) -> dict[str, int]:
@@ -198,7 +201,7 @@ class Catalog:
         return self.take(np.flatnonzero(self._split_column() == name))
 
     def _split_column(self) -> npt.NDArray[np.str_]:
-        return np.asarray(pc.fill_null(self.table["split"], "train").to_pylist(), dtype=np.str_)
+        return np.asarray([name or "train" for name in self.column("split")], dtype=np.str_)
 
 
 class _Handles(dict[str, int]):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from clipc.catalog.catalog import inside
 from clipc.catalog.rows import Told
 from clipc.errors import UserError
 
@@ -17,8 +18,8 @@ def read_class_names(folder: Path, told: Told) -> None:
     Raises:
         UserError: The file is not of that form.
     """
-    path = folder / "classes.json"
-    if not path.is_file():
+    path = beside_data(folder, "classes.json")
+    if path is None:
         return
     try:
         raw: Any = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -33,6 +34,15 @@ def read_class_names(folder: Path, told: Told) -> None:
         raise UserError(
             f"{path} must be an object of labels and their readable names, or one such object for each label column."
         )
+
+
+def beside_data(folder: Path, name: str) -> Path | None:
+    """The file of that name in a folder; None where there is none, or a link that leads out of the folder."""
+    try:
+        path = inside(folder, name)
+    except UserError:
+        return None
+    return path if path.is_file() else None
 
 
 def _is_flat(raw: Any) -> bool:

@@ -35,13 +35,13 @@ class Columns:
         else mixed, ``string``. Names that the catalog uses itself get ``source_`` before them.
         """
         self._flush()
-        columns = {name: self._whole(name, SCHEMA.field(name).type) for name in _CORE}
+        columns: dict[str, Any] = {name: self._whole(name, SCHEMA.field(name).type) for name in _CORE}
         for name, kinds in self._kinds.items():
             columns[_free_name(name, columns)] = self._whole("more " + name, _TYPES[_joint(kinds)])
         return pa.table(columns)
 
-    def _whole(self, name: str, kind: pa.DataType) -> pa.ChunkedArray:
-        parts = [
+    def _whole(self, name: str, kind: Any) -> pa.ChunkedArray:
+        parts: list[Any] = [
             chunk[name].cast(kind) if name in chunk else pa.nulls(length, kind)
             for chunk, length in zip(self._chunks, self._lengths, strict=True)
         ]

@@ -60,7 +60,8 @@ def image_size(data: bytes) -> tuple[int, int]:
         image = _open(data)
         size, orientation = image.size, _pillow_orientation(image)
     _limit(*size)
-    return size[::-1] if orientation in (5, 6, 7, 8) else size
+    width, height = size
+    return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
 
 
 class JpegHeader(NamedTuple):
@@ -226,20 +227,22 @@ def _exif_orientation(body: bytes) -> int:
     try:
         exif = Image.Exif()
         exif.load(body)
-        value = exif.get(_ORIENTATION)
+        return _upright_unless_valid(exif.get(_ORIENTATION))
     except Exception:  # damaged EXIF is no reason to lose the picture
         return 1
-    return value if value in range(1, 9) else 1
 
 
 def _pillow_orientation(image: Any) -> int:
     if image.format == "TIFF":
         return 1  # Pillow turns TIFFs itself, in their size as in their pixels
     try:
-        value = image.getexif().get(_ORIENTATION)
+        return _upright_unless_valid(image.getexif().get(_ORIENTATION))
     except Exception:  # as above
         return 1
-    return value if value in range(1, 9) else 1
+
+
+def _upright_unless_valid(value: Any) -> int:
+    return int(value) if value in range(1, 9) else 1
 
 
 def _limit(width: int, height: int) -> None:

@@ -102,10 +102,12 @@ def _encoding(codec: str) -> Encoding:
 
 
 def _utf16_without_mark(data: bytes) -> str | None:
-    """UTF-16 has zero bytes in every ASCII character, and no other text has any."""
+    """UTF-16 has a zero byte in every ASCII character; other text has none, or a few by damage."""
     sample = data[: 1 << 16]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
-    if even + odd < max(2, len(sample) // 200):
+    if even + odd < max(2, len(sample) // 200) or max(even, odd) < 4 * min(even, odd):
+        return None
+    if even + odd < len(sample) // 10 and _badness(sample, "utf-8") < _MOST_BAD:
         return None
     return "utf-16-le" if odd >= even else "utf-16-be"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clipc.catalog.build import KNOWN_SPLITS
 from clipc.catalog.captions import class_caption, readable
-from clipc.catalog.classes import read_class_names
+from clipc.catalog.classes import beside_data, read_class_names
 from clipc.catalog.encoding import Encoding, detect_encoding, named_encoding, visible
 from clipc.catalog.finder import fold
 from clipc.catalog.pictures import Place, Reader
@@ -44,8 +44,8 @@ def folder(path: Path, *, name: str, encoding: str | None = None, lang: str = "e
         return _classed(images, lang, told)
 
     watched = [path / part for part in (*folders, *images, *sorted(texts))]
-    classes = path / "classes.json"
-    return Source(path, name, [*watched, *([classes] if classes.is_file() else [])], read)
+    classes = beside_data(path, "classes.json")
+    return Source(path, name, [*watched, *([classes] if classes else [])], read)
 
 
 def _walk(root: Path) -> tuple[list[str], set[str], list[str]]:

@@ -101,7 +101,8 @@ def _find(
     matches = [Path(match).absolute() for match in sorted(glob.glob(str(path), recursive=True))]
     matches = [match for match in matches if match.is_file()]
     if matches and all(match.suffix.lower() == ".tar" for match in matches):
-        return tars(matches, name=matches[0].parent.name, encoding=encoding, lang=lang)
+        named = [match.resolve() for match in matches]  # links that the user names may lead anywhere
+        return tars(named, name=matches[0].parent.name, encoding=encoding, lang=lang)
     if matches:
         raise UserError(f"{source} matches {_some(matches)}; a glob must match tars only. A source is {KINDS}.")
     raise UserError(f"there is no {source}{_near(path)}. A source is {KINDS}.")
@@ -112,7 +113,7 @@ def _in_file(
 ) -> Source:
     suffix = path.suffix.lower()
     if suffix == ".tar":
-        return tars([path], name=path.stem, encoding=encoding, lang=lang)
+        return tars([path.resolve()], name=path.stem, encoding=encoding, lang=lang)
     if suffix in _COMPRESSED:
         raise UserError(f"{path} is compressed; unpack it first (pairs are read where they lie). A source is {KINDS}.")
     if suffix == ".parquet" and (image := parquet_image_column(path, wanted)) is not None:

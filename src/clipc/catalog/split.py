@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError, unknown_name
@@ -41,7 +40,7 @@ def with_splits(
     Raises:
         UserError: The set is too small to split, there is no such column, or it holds too few groups.
     """
-    names = np.asarray(pc.fill_null(catalog.table["split"], "train").to_pylist(), dtype=object)
+    names = np.asarray([name or "train" for name in catalog.column("split")], dtype=object)
     shares = {name: share for name, share in (("test", test), ("val", val)) if name not in catalog.splits}
     if not shares:
         return catalog

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from clipc.catalog.captions import class_caption, readable, scalars, strings
-from clipc.catalog.classes import read_class_names
+from clipc.catalog.catalog import inside
+from clipc.catalog.classes import beside_data, read_class_names
 from clipc.catalog.members import Damage, Member, members
 from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, Told
 from clipc.errors import UserError
@@ -37,13 +38,13 @@ def tars(paths: Sequence[Path], *, name: str, encoding: str | None = None, lang:
         lang: The language of captions made from class names.
     """
     root = paths[0].parent if len(paths) == 1 else _common_folder(paths)
-    beside = [root / "classes.json", root / "classnames.txt"]
+    beside = [path for name in ("classes.json", "classnames.txt") if (path := beside_data(root, name)) is not None]
 
     def read(told: Told) -> Iterator[Row | Reject]:
         read_class_names(root, told)
         index_names = _classnames(root)
         many_folders = len({path.parent for path in paths}) > 1
-        by_lines = (root / "classnames.txt").is_file() or any((p.parent / "nshards.txt").is_file() for p in paths)
+        by_lines = bool(index_names) or any((p.parent / "nshards.txt").is_file() for p in paths)
         reader = _Reader(root, told, encoding or "utf-8", by_lines, index_names, lang)
         for path in sorted(paths):
             # clip_benchmark counts its keys anew in each folder (train/0.tar, test/0.tar).
@@ -54,7 +55,7 @@ def tars(paths: Sequence[Path], *, name: str, encoding: str | None = None, lang:
         if reader.made_captions:
             told.notes.append(f"{reader.made_captions:,} captions were made from class names")
 
-    return Source(root, name, [*paths, *(path for path in beside if path.is_file())], read)
+    return Source(root, name, [*paths, *beside], read)
 
 
 class _Reader:
@@ -78,6 +79,8 @@ class _Reader:
         samples: dict[str, list[Sample]] = {}
         rejects: list[Reject] = []
         try:
+            if not inside(self.root, file).is_file():  # a named pipe would make us wait
+                raise OSError("it is not a regular file")
             with open(path, "rb") as bytes_of_tar:
                 for member in members(path):
                     if member.name is None:
@@ -100,6 +103,8 @@ class _Reader:
                     known[-1][extension] = part
         except OSError as error:
             rejects.append(Reject(file, None, None, f"cannot be read: {error.strerror or error}"))
+        except UserError:
+            rejects.append(Reject(file, None, None, "the path leads out of the source's folder"))
         for key, found in samples.items():
             for sample in found:
                 for own_key, own in _by_image(key, sample):
@@ -117,8 +122,7 @@ class _Reader:
             record = self._json(sample)
             label = _label(record.pop("label", None))
             found = [*strings(record.pop("captions", None)), *strings(record.pop("caption", None))]
-            text = self._text(sample, "txt")
-            if not any(caption.strip() for caption in found) and text is not None:
+            if not any(caption.strip() for caption in found) and (text := self._text(sample, "txt")) is not None:
                 found = text.splitlines() if self.by_lines else [text]
             index = self._text(sample, "cls")
         except ValueError as error:
@@ -209,8 +213,8 @@ def _common_folder(paths: Sequence[Path]) -> Path:
 
 def _classnames(root: Path) -> list[str]:
     """clip_benchmark's class names, one a line in the order of the class index."""
-    path = root / "classnames.txt"
-    if not path.is_file():
+    path = beside_data(root, "classnames.txt")
+    if path is None:
         return []
     try:
         return path.read_text(encoding="utf-8").splitlines()
