@@ -255,7 +255,7 @@ def test_what_is_no_table_is_a_users_error(tmp_path: Path, data: bytes) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).map(lambda t: "w" + t), min_size=1, max_size=8))
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")).map("w".__add__), min_size=1))
 def test_any_caption_survives_a_well_written_csv(tmp_path: Path, picture, captions: list[str]) -> None:
     for n in range(len(captions)):
         (tmp_path / f"{n}.jpg").write_bytes(picture(n))

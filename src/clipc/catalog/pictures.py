@@ -161,6 +161,8 @@ def glance_at(reader: Reader, place: Place) -> Look:
         ValueError: It is refused.
     """
     head, tail, size = reader.read(place, ends_only=True)
+    if not ends_well(head, tail, size):
+        raise ValueError("the image is cut short: its end mark is missing")
     try:
         width, height = image_size(head)
     except DecodeError:
@@ -168,8 +170,6 @@ def glance_at(reader: Reader, place: Place) -> Look:
             raise
         whole, tail, size = reader.read(place)  # the header may lie behind a long colour profile, or at the end
         width, height = image_size(whole)
-    if not ends_well(head, tail, size):
-        raise ValueError("the image is cut short: its end mark is missing")
     return Look(size, width, height, content_hash(head, tail, size), None)
 
 
