@@ -15,10 +15,10 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    crop_scale: tuple[float, float] = Field((0.5, 1.0), description="Range of the view's share of the image's area.")
+    crop_scale: tuple[float, float] = Field((0.8, 1.0), description="Range of the view's share of the image's area.")
     crop_ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="Range of the view's width over height.")
     flip: float = Field(
-        0.5, ge=0, le=1, description="Chance of a mirrored view; never where the caption names a side."
+        0.0, ge=0, le=1, description="Chance of a mirrored view; never where the caption names a side."
     )
     strong_scale: tuple[float, float] = Field(
         (0.25, 0.5), description="Area of a strongly augmented view: about what a composite shows of an image."

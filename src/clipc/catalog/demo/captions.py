@@ -19,7 +19,8 @@ class Language:
         patterns: Sentences with the places ``{part}``, ``{state}``, ``{flaw}``, ``{verdict}``, ``{colour}``,
             ``{place}`` and ``{where}``; each names the part and its state. ``a(n)`` becomes "a" or "an".
         parts: Names of the shapes; the first is the class's readable name.
-        states: States as they stand before a noun; the first is the class's readable name.
+        states: States as they stand before a noun.
+        state_name: How the first of a state's words makes the class's readable name.
         flaws: States as said of a part after it is named.
         verdicts: States as an inspector notes them.
         colours: Colours and materials as they stand before a noun.
@@ -33,6 +34,7 @@ class Language:
     patterns: tuple[str, ...]
     parts: Words
     states: Words
+    state_name: str
     flaws: Words
     verdicts: Words
     colours: Words
@@ -59,7 +61,7 @@ def class_names(language: Language) -> dict[str, dict[str, str]]:
     """The readable names of the labels of ``shape`` and of ``state``."""
     return {
         "shape": {label: words[0] for label, words in language.parts.items()},
-        "state": {label: words[0] for label, words in language.states.items()},
+        "state": {label: language.state_name.format(words[0]) for label, words in language.states.items()},
     }
 
 

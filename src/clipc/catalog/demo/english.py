@@ -42,6 +42,7 @@ ENGLISH = Language(
         "chipped": ("chipped", "chipped", "broken"),
         "stained": ("stained", "stained", "soiled"),
     },
+    state_name="{} part",
     flaws={
         "intact": ("with no visible damage", "in intact condition", "without any defect"),
         "scratched": ("with scratches", "with long scratches across its surface", "scored by deep scratches"),
