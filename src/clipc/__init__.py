@@ -1,1 +1,99 @@
-"""clipc: CLIP on the pairs you have, with semantic composition and honest experiments."""
+"""clipc: CLIP on the pairs you have, with semantic composition and honest experiments.
+
+The public API, each name loaded when it is first used, so that ``import clipc`` costs nothing:
+
+    from clipc import open_catalog, read_recipe, train_model, with_splits
+
+``clipc.train`` and ``clipc.evaluate`` are packages, so their main functions are called
+:func:`train_model` and :func:`evaluate_model` here.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clipc.catalog.catalog import About, Catalog
+    from clipc.catalog.open import open_catalog
+    from clipc.catalog.split import with_splits
+    from clipc.compose.plan import Plan, Plans, plan_epoch
+    from clipc.compose.policy import Policy
+    from clipc.errors import UserError
+    from clipc.evaluate.evaluation import Evaluation
+    from clipc.evaluate.evaluation import evaluate as evaluate_model
+    from clipc.render.crop import Augmentation
+    from clipc.report.pilot import render_pilot
+    from clipc.study.pilot import PilotOptions, pilot
+    from clipc.train.loop import train as train_model
+    from clipc.train.model import ClipModel
+    from clipc.train.recipe import Data, Recipe, make_recipe, read_recipe
+    from clipc.train.run import Run
+
+    __version__: str
+
+__all__ = [
+    "About",
+    "Augmentation",
+    "Catalog",
+    "ClipModel",
+    "Data",
+    "Evaluation",
+    "PilotOptions",
+    "Plan",
+    "Plans",
+    "Policy",
+    "Recipe",
+    "Run",
+    "UserError",
+    "__version__",
+    "evaluate_model",
+    "make_recipe",
+    "open_catalog",
+    "pilot",
+    "plan_epoch",
+    "read_recipe",
+    "render_pilot",
+    "train_model",
+    "with_splits",
+]
+
+_HOMES = {
+    "About": "clipc.catalog.catalog",
+    "Augmentation": "clipc.render.crop",
+    "Catalog": "clipc.catalog.catalog",
+    "ClipModel": "clipc.train.model",
+    "Data": "clipc.train.recipe",
+    "Evaluation": "clipc.evaluate.evaluation",
+    "PilotOptions": "clipc.study.pilot",
+    "Plan": "clipc.compose.plan",
+    "Plans": "clipc.compose.plan",
+    "Policy": "clipc.compose.policy",
+    "Recipe": "clipc.train.recipe",
+    "Run": "clipc.train.run",
+    "UserError": "clipc.errors",
+    "evaluate_model": "clipc.evaluate.evaluation:evaluate",
+    "make_recipe": "clipc.train.recipe",
+    "open_catalog": "clipc.catalog.open",
+    "pilot": "clipc.study.pilot",
+    "plan_epoch": "clipc.compose.plan",
+    "read_recipe": "clipc.train.recipe",
+    "render_pilot": "clipc.report.pilot",
+    "train_model": "clipc.train.loop:train",
+    "with_splits": "clipc.catalog.split",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("clipc")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'clipc' has no attribute {name!r}")
+    home, _, own_name = _HOMES[name].partition(":")
+    found = getattr(import_module(home), own_name or name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -20,6 +20,7 @@ app = App(
     "experiments, and a report to decide on.",
     help_flags=["--help", "-h"],
     version_flags=["--version"],
+    default_parameter=Parameter(negative_iterable=(), show_default=lambda value: value not in (None, (), False, True)),
 )
 
 
@@ -37,17 +38,19 @@ class Columns:
         key_column: The column of unique keys.
         group_column: Pairs of one group (a patient, a part) stay in one split.
         encoding: The encoding of tables and caption files.
+        cache: Where catalogs are kept; $CLIPC_CACHE or the user's cache folder by default.
         lang: Language of the demo set, of prompts and of pages.
     """
 
     images: Path | None = None
-    image_column: Annotated[str | None, Parameter(name="--image")] = None
-    caption_columns: Annotated[tuple[str, ...], Parameter(name="--caption")] = ()
-    label_columns: Annotated[tuple[str, ...], Parameter(name="--label")] = ()
-    split_column: Annotated[str | None, Parameter(name="--split-column")] = None
-    key_column: Annotated[str | None, Parameter(name="--key")] = None
-    group_column: Annotated[str | None, Parameter(name="--group")] = None
+    image_column: str | None = None
+    caption_columns: tuple[str, ...] = ()
+    label_columns: tuple[str, ...] = ()
+    split_column: str | None = None
+    key_column: str | None = None
+    group_column: str | None = None
     encoding: str | None = None
+    cache: Path | None = None
     lang: Literal["en", "ja"] = "en"
 
 
@@ -64,7 +67,7 @@ def pilot(
     minutes: float | None = None,
     seeds: int = 3,
     jobs: int | None = None,
-    recipe: str = "small",
+    recipe: str | None = None,
     override: Annotated[tuple[str, ...], Parameter(name="--set")] = (),
     templates: str = "auto",
     pictures: bool = True,
@@ -81,7 +84,7 @@ def pilot(
         minutes: The time for everything, instead of a budget's.
         seeds: How many seeds, 3 at least.
         jobs: Trials at a time; on a CPU one a core by default.
-        recipe: The recipe that all arms share: a YAML file, or one that ships.
+        recipe: The recipe that all arms share: a YAML file, or one that ships; nano for quick, else small.
         override: A change to the recipe, such as policy.rho=0.15; may be repeated.
         templates: Prompts for zero-shot classification: auto, general, satellite, x-ray, factory, or a file.
         pictures: Whether the report shows pictures; --no-pictures for private ones.
@@ -94,14 +97,15 @@ def pilot(
 
     columns = columns or Columns()
     folder = out or Path("runs") / f"pilot-{_short(source)}{'' if columns.lang == 'en' else f'-{columns.lang}'}"
+    named = budget or ("quick" if source == "demo" else "standard")
     options = PilotOptions(
         data=_data(source, columns),
-        budget=budget or ("quick" if source == "demo" else "standard"),
+        budget=named,
         minutes=minutes,
         seeds=seeds,
         jobs=jobs,
         overrides=override,
-        recipe=recipe,
+        recipe=recipe or ("nano" if named == "quick" else "small"),
         templates=templates,
         pictures=pictures,
         command=_command(),
@@ -225,19 +229,13 @@ def compose(
         catalog = _data(source, columns).open(progress)
     plans = Plans(catalog.split("train"), resolved.policy, resolved.seed)
     renderer = WorkerRenderer(plans, resolved.augmentation, 192, load_tokenizer(resolved.model))
-    tables = {
-        "source": summary(catalog),
-        "policy": resolved.policy.model_dump(mode="json"),
-        "statistics": statistics(renderer),
-        "samples": preview(renderer, count),
-    }
-    folder = out or Path("runs") / f"compose-{_short(source)}"
-    _write(folder / "sheet.html", render_sheet(tables, lang=columns.lang))
-    _write(folder / "plan-statistics.json", json.dumps(tables["statistics"], indent=1))
-    found = tables.pop("statistics")
-    tables.pop("samples")
-    lines = [f"{found['composed']:,} of {found['rows']:,} examples are composites.", f"The sheet: {folder / 'sheet.html'}"]
-    _show({**tables, "statistics": found, "sheet": str(folder / "sheet.html")}, as_json, lines)
+    found = statistics(renderer)
+    tables = {"source": summary(catalog), "policy": resolved.policy.model_dump(mode="json"), "statistics": found}
+    sheet = (out or Path("runs") / f"compose-{_short(source)}") / "sheet.html"
+    _write(sheet, render_sheet({**tables, "samples": preview(renderer, count)}, lang=columns.lang))
+    _write(sheet.with_name("plan-statistics.json"), json.dumps(found, indent=1))
+    lines = [f"{found['composed']:,} of {found['rows']:,} examples are composites.", f"The sheet: {sheet}"]
+    _show({**tables, "sheet": str(sheet)}, as_json, lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -280,7 +278,7 @@ def _class_names(file: Path | None, catalog: Any) -> dict[str, dict[str, str]] |
         return None
     columns = catalog.about.label_columns
     if not columns:
-        raise UserError(f"{catalog.about.name} has no labels that {file} could name; give the column with --label.")
+        raise UserError(f"{catalog.about.name} has no labels that {file} could name; give the column with --label-columns.")
     labels = sorted({str(label) for label in catalog.column(columns[0]) if label is not None})
     return {columns[0]: read_class_names(file, labels)}
 

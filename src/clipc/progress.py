@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -15,15 +15,15 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 @contextmanager
-def terminal(stream: TextIO | None = None) -> Iterator[Progress]:
+def terminal(stream: TextIO | None = None) -> Generator[Progress]:
     """Shows progress on a stream: live bars on a terminal, a plain line now and then elsewhere.
 
     Args:
         stream: Where to write; standard error by default, so that ``--json`` stays clean.
     """
-    stream = stream or sys.stderr
-    if not stream.isatty():
-        yield _plain(stream)
+    output = stream or sys.stderr
+    if not output.isatty():
+        yield _plain(output)
         return
     from rich.console import Console
     from rich.progress import (
@@ -44,7 +44,7 @@ def terminal(stream: TextIO | None = None) -> Iterator[Progress]:
         TimeElapsedColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Bars(*columns, console=Console(file=stream), refresh_per_second=4) as bars:
+    with Bars(*columns, console=Console(file=output), refresh_per_second=4) as bars:
         tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:

@@ -73,6 +73,15 @@ def test_built_in_models_ignore_padding(name: str) -> None:
         torch.testing.assert_close(model.encode_text(texts[:1]), reference[:1], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["ViT-S-16", "small"])
+def test_tokens_are_those_of_open_clip(name: str) -> None:
+    ours = load_tokenizer(name)
+    reference = open_clip.get_tokenizer("ViT-S-16")
+    texts = ["A dog&amp;cat  runs.", "", "歯車の写真", "word " * 200, "it's 3.5 mm"]
+    for _ in range(2):
+        assert torch.equal(ours(texts), reference(texts, context_length=ours.context_length))
+
+
 def test_token_counts_leave_out_start_and_end(tiny_model: str) -> None:
     tokenizer = load_tokenizer(tiny_model)
     assert tokenizer.context_length == 32

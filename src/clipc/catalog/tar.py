@@ -208,7 +208,7 @@ def _label(value: Any) -> str | None:
 def _common_folder(paths: Sequence[Path]) -> Path:
     """The deepest folder that holds all tars."""
     parents = [set(path.parents) for path in paths]
-    return max(set.intersection(*parents), key=lambda folder: len(folder.parts))
+    return Path(max((len(folder.parts), str(folder)) for folder in set.intersection(*parents))[1])
 
 
 def _classnames(root: Path) -> list[str]:

@@ -20,18 +20,18 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rho: float = Field(0.3, ge=0, le=1, description="Share of examples that are treated (0: plain CLIP).")
+    rho: float = Field(default=0.3, ge=0, le=1, description="Share of examples that are treated (0: plain CLIP).")
     treatment: Literal["compose", "augment"] = Field(
-        "compose",
+        default="compose",
         description="What happens to a treated example: it becomes a composite, or (the control) it is shown "
         "alone under a stronger augmentation.",
     )
-    layout: str = Field("centre-halves", description="How two views are joined into one picture.")
+    layout: str = Field(default="centre-halves", description="How two views are joined into one picture.")
     axis: Literal["random", "left-right", "top-bottom"] = Field(
-        "random", description="Where the two halves stand; random draws one of the two for each composite."
+        default="random", description="Where the two halves stand; random draws one of the two for each composite."
     )
-    partner: str = Field("random", description="How the second pair of a composite is chosen.")
-    joiner: str = Field(CONJUNCTION, description="What stands between the two captions.")
+    partner: str = Field(default="random", description="How the second pair of a composite is chosen.")
+    joiner: str = Field(default=CONJUNCTION, description="What stands between the two captions.")
 
     @field_validator("layout")
     @classmethod

@@ -14,6 +14,7 @@ from clipc.catalog.catalog import Catalog
 from clipc.errors import unknown_name
 from clipc.evaluate.classes import ClassTask
 from clipc.evaluate.embed import Embeddings, Encoder, embed, embed_images
+from clipc.evaluate.probe import SHOTS
 from clipc.evaluate.probe import probe as linear_probe
 from clipc.evaluate.prompts import check_templates, shipped
 from clipc.evaluate.retrieval import retrieval
@@ -63,6 +64,7 @@ def evaluate(
     class_names: Mapping[str, Mapping[str, str]] | None = None,
     templates: str | Sequence[str] = "auto",
     probe: bool = True,
+    shots: Sequence[int] = SHOTS,
     lang: str = "en",
     seed: int = 0,
     batch_size: int = 256,
@@ -79,6 +81,7 @@ def evaluate(
         templates: ``"auto"`` (for each column the shipped set that does best on validation), the name of a
             shipped set, or own templates with ``{}``.
         probe: Whether to fit linear probes, for which the training images are encoded.
+        shots: The few-shot probes beside the one on all labels: numbers of images a class.
         lang: The language of shipped templates, ``"en"`` or ``"ja"``.
         seed: Of the few-shot draws.
         batch_size: How many images or texts are encoded at once.
@@ -116,7 +119,7 @@ def evaluate(
             continue
         _measure_zero_shot(result, task, split, model.encode_text, own or templates, lang)
         if probe:
-            _measure_probe(result, task, split, seed)
+            _measure_probe(result, task, split, shots, seed)
     return result
 
 
@@ -165,13 +168,13 @@ def _measure_zero_shot(
     }
 
 
-def _measure_probe(result: Evaluation, task: ClassTask, split: str, seed: int) -> None:
+def _measure_probe(result: Evaluation, task: ClassTask, split: str, shots: Sequence[int], seed: int) -> None:
     train = task.apart_from(split, "train")
     name = f"probe/{task.column}"
     if len(np.unique(train.labels)) < 2:
         result.context["not_measured"][name] = "no labelled training images of two classes or more"
         return
-    fitted = linear_probe(train, task.apart_from(split, "val"), task.part(split), seed=seed)
+    fitted = linear_probe(train, task.apart_from(split, "val"), task.part(split), shots=shots, seed=seed)
     metrics = fitted.metrics()
     result.add(name, metrics, fitted.items(), dict.fromkeys(metrics, 1 / len(task.names)))
     result.context["columns"][task.column]["probe_strengths"] = fitted.strengths

@@ -15,16 +15,16 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    crop_scale: tuple[float, float] = Field((0.8, 1.0), description="Range of the view's share of the image's area.")
-    crop_ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="Range of the view's width over height.")
+    crop_scale: tuple[float, float] = Field(default=(0.8, 1.0), description="Range of the view's share of the image's area.")
+    crop_ratio: tuple[float, float] = Field(default=(3 / 4, 4 / 3), description="Range of the view's width over height.")
     flip: float = Field(
-        0.0, ge=0, le=1, description="Chance of a mirrored view; never where the caption names a side."
+        default=0.0, ge=0, le=1, description="Chance of a mirrored view; never where the caption names a side."
     )
     strong_scale: tuple[float, float] = Field(
-        (0.25, 0.5), description="Area of a strongly augmented view: about what a composite shows of an image."
+        default=(0.25, 0.5), description="Area of a strongly augmented view: about what a composite shows of an image."
     )
     strong_colour: float = Field(
-        0.4, ge=0, le=1, description="Largest change of a strong view's brightness, contrast and saturation."
+        default=0.4, ge=0, le=1, description="Largest change of a strong view's brightness, contrast and saturation."
     )
 
 

@@ -66,7 +66,7 @@ class WorkerRenderer:
         for side, rows in enumerate((plan.left, plan.right)):
             shown = np.flatnonzero(rows >= 0)
             boxes = self._views(draws[shown, side], rows[shown], plan.layout[shown])
-            for i, box in zip(shown, boxes, strict=True):
+            for i, box in zip(shown.tolist(), boxes, strict=True):
                 mirrored = bool(draws[i, side, 4] < self.augmentation.flip)
                 if mirrored and NAMES_A_SIDE.search(captions[i]):
                     mirrored = False

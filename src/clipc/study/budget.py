@@ -4,11 +4,16 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from clipc.catalog import Catalog
+from clipc.evaluate.embed import embed_images
 from clipc.progress import Progress, silent
+from clipc.study.trials import Measuring
+from clipc.train.device import choose_device
+from clipc.train.loop import Trainer, validate
 from clipc.train.recipe import Recipe
+from clipc.train.run import Run
 
 BUDGETS: Final = {"quick": 4.5, "standard": 20.0, "long": 90.0}
 """The named budgets, in minutes."""
@@ -24,7 +29,7 @@ class Pace:
     Attributes:
         pairs_per_second: In training, loading included.
         validation_seconds: For one validation.
-        evaluation_seconds: For the evaluation of a finished trial.
+        evaluation_seconds: For the evaluation of a finished trial, about.
     """
 
     pairs_per_second: float
@@ -33,22 +38,20 @@ class Pace:
 
 
 def measure(
-    recipe: Recipe, catalog: Catalog, evaluation: dict[str, Any], seconds: float, progress: Progress = silent
+    recipe: Recipe, catalog: Catalog, measuring: Measuring, seconds: float, progress: Progress = silent
 ) -> Pace:
     """Trains for a few seconds, validates and evaluates once, and forgets the model.
+
+    Probes are not fitted here: on the features of a model that has learnt nothing they take many times
+    longer than later. They are counted as once more the time that encoding all images takes.
 
     Args:
         recipe: The recipe whose pace is wanted.
         catalog: Its data.
-        evaluation: Keyword arguments of :func:`clipc.evaluate.evaluate`.
+        measuring: How finished trials are evaluated.
         seconds: How long to train.
         progress: Not told anything; workers' tasks all take one.
     """
-    from clipc.evaluate import evaluate
-    from clipc.train.device import choose_device
-    from clipc.train.loop import Trainer, validate
-    from clipc.train.run import Run
-
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer.create(recipe, Run(Path(folder)), catalog, choose_device(recipe.device))
         rate = trainer.pace(seconds)
@@ -56,8 +59,13 @@ def measure(
         if trainer.validation is not None:
             validate(trainer.model, trainer.validation, trainer.precision)
         validated = time.perf_counter()
-        evaluate(trainer.model.eval(), catalog, **evaluation)
-        return Pace(rate, validated - began, time.perf_counter() - validated)
+        measuring(trainer.model.eval(), catalog, probe=False)
+        tested = time.perf_counter()
+        evaluation = 2 * (tested - validated)  # the best and the last model
+        if catalog.about.label_columns:
+            embed_images(trainer.model, catalog.split("test"))
+            evaluation += 2 * (time.perf_counter() - tested) * len(catalog) / catalog.splits["test"]
+        return Pace(rate, validated - began, evaluation)
 
 
 def samples_within(seconds: float, pace: Pace, *, trials: int, jobs: int, validations: int) -> int:
@@ -74,6 +82,5 @@ def samples_within(seconds: float, pace: Pace, *, trials: int, jobs: int, valida
         At least 1.
     """
     rounds = -(-trials // jobs)
-    # The last model is evaluated too, without the probe.
-    fixed = 1.5 * pace.evaluation_seconds + validations * pace.validation_seconds
+    fixed = pace.evaluation_seconds + validations * pace.validation_seconds
     return max(1, int((seconds * SLACK / rounds - fixed) * pace.pairs_per_second))

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
 from clipc.errors import UserError, unknown_name
+from clipc.evaluate.probe import SHOTS
 from clipc.progress import Progress, silent
 from clipc.study.budget import BUDGETS, Pace, measure, samples_within
 from clipc.study.results import (
@@ -22,7 +23,7 @@ from clipc.study.results import (
     metrics_table,
     templates_used,
 )
-from clipc.study.trials import Pool, Trial, run_trial
+from clipc.study.trials import Measuring, Pool, Trial, run_trial
 from clipc.train.recipe import Data, Recipe, read_recipe
 from clipc.train.run import Run, environment
 
@@ -50,7 +51,7 @@ class PilotOptions:
         command: The command line, for the report.
     """
 
-    data: Data = field(default_factory=Data)
+    data: Data = Data()
     budget: str = "standard"
     minutes: float | None = None
     seeds: int = 3
@@ -90,17 +91,19 @@ def pilot(options: PilotOptions, folder: Path, progress: Progress = silent) -> d
     catalog = options.data.open(progress)
     base = _base_recipe(options, catalog)
     jobs, threads = _jobs(options, base)
-    evaluation = {"templates": options.templates, "lang": options.data.lang}
+    # Few-shot probes take as long as a quick trial's training.
+    shots = () if options.budget == "quick" else SHOTS
+    measuring = Measuring(options.templates, options.data.lang, shots)
     pool = Pool(jobs, threads)
     try:
-        samples, earlier = _samples(pool, options, base, catalog, evaluation, jobs, folder, began, progress)
+        samples, earlier = _samples(pool, options, base, catalog, measuring, jobs, folder, began, progress)
         sized = base.model_copy(update={"samples": samples, "epochs": None, "threads": threads})
         trials = [
             Trial.of(arm, arm_recipe(sized, arm, seed), catalog, folder / "trials")
             for seed in range(options.seeds)
             for arm in ARMS
         ]
-        work = [(trial, catalog, evaluation) for trial in trials]
+        work = [(trial, catalog, measuring) for trial in trials]
         pool.map(run_trial, work, _summed(len(trials), sized, catalog, progress))
     finally:
         pool.close()
@@ -145,7 +148,7 @@ def _samples(
     options: PilotOptions,
     base: Recipe,
     catalog: Catalog,
-    evaluation: dict[str, Any],
+    measuring: Measuring,
     jobs: int,
     folder: Path,
     began: float,
@@ -168,7 +171,7 @@ def _samples(
         return known["samples"], (record.read_json("spent.json") or {"minutes": 0.0})["minutes"]
     endless = arm_recipe(base, "clip-c", 0).model_copy(update={"samples": 10**9})
     progress("measuring the pace", 0, 1)
-    paces = pool.map(measure, [(endless, catalog, evaluation, 8.0)] * jobs, silent)
+    paces = pool.map(measure, [(endless, catalog, measuring, 8.0)] * jobs, silent)
     progress("measuring the pace", 1, 1)
     slowest = Pace(
         min(p.pairs_per_second for p in paces),
@@ -267,6 +270,8 @@ def _not_shown(
         codes.append("generated")
     if not catalog.about.label_columns:
         codes.append("no-labels")
+    elif missing := [k for k in SHOTS if not any(m["key"].endswith(f"/{k}-shot/top1") for m in metrics)]:
+        codes.append({"code": "few-shot-missing", "shots": ", ".join(map(str, missing))})
     if catalog.splits["test"] < 1000:
         codes.append({"code": "small-test-set", "n": catalog.splits["test"]})
     for metric in metrics:

@@ -171,8 +171,8 @@ def _test_interval(metric: str, treated: Sequence[Outcome], control: Sequence[Ou
     """The test set's interval; None for figures that are no mean of items (median ranks, class means)."""
     if metric not in treated[0].items or metric.endswith("mean_per_class"):
         return None
-    items = ([o.items[metric] for o in group] for group in (treated, control))
-    return sampling_error(*items, clusters(metric, treated[0].items))
+    ours, theirs = ([o.items[metric] for o in group] for group in (treated, control))
+    return sampling_error(ours, theirs, clusters(metric, treated[0].items))
 
 
 def _standard_error(interval: Interval) -> float:

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -13,10 +13,18 @@ from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import torch
+
 from clipc.catalog import Catalog
 from clipc.errors import UserError
+from clipc.evaluate.embed import Encoder
+from clipc.evaluate.evaluation import Evaluation, evaluate
+from clipc.evaluate.probe import SHOTS
 from clipc.progress import Progress, silent
 from clipc.train.interrupt import Interrupted, stop_signals
+from clipc.train.loop import Lap, threads, train
+from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe
 
 Result = TypeVar("Result")
@@ -43,7 +51,26 @@ class Trial:
         return cls(arm, recipe, parent / name)
 
 
-def run_trial(trial: Trial, catalog: Catalog, evaluation: dict[str, Any], progress: Progress = silent) -> None:
+@dataclass(frozen=True)
+class Measuring:
+    """How trials are evaluated.
+
+    Attributes:
+        templates: Prompts for zero-shot classification, as for :func:`clipc.evaluate.evaluate`.
+        lang: Their language.
+        shots: The few-shot probes that are fitted beside the one on all labels.
+    """
+
+    templates: str | Sequence[str] = "auto"
+    lang: str = "en"
+    shots: tuple[int, ...] = SHOTS
+
+    def __call__(self, model: Encoder, catalog: Catalog, *, probe: bool = True) -> Evaluation:
+        """Measures a model on the test split."""
+        return evaluate(model, catalog, templates=self.templates, lang=self.lang, shots=self.shots, probe=probe)
+
+
+def run_trial(trial: Trial, catalog: Catalog, measuring: Measuring, progress: Progress = silent) -> None:
     """Trains one trial and measures its best and last model on the test split; what is done is not done again.
 
     Writes ``eval/test.json``, ``eval/test-items.npz`` (the best model on validation) and
@@ -52,24 +79,19 @@ def run_trial(trial: Trial, catalog: Catalog, evaluation: dict[str, Any], progre
     Args:
         trial: What to run.
         catalog: The data, with a test split.
-        evaluation: Keyword arguments of :func:`clipc.evaluate.evaluate`.
+        measuring: How.
         progress: Told the pairs shown so far.
     """
-    import numpy as np
-
-    from clipc.evaluate import evaluate
-    from clipc.train.loop import Lap, threads, train
-    from clipc.train.model import ClipModel
-
     run = train(trial.recipe, trial.folder, catalog=catalog, progress=progress)
     if run.read_json("eval/test.json") is not None:
         return
     with threads(trial.recipe.threads or 1):
         lap = Lap()
-        last = evaluate(ClipModel.load(run.last_model), catalog, **{**evaluation, "probe": False})
+        last = measuring(ClipModel.load(run.last_model), catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
-        best = evaluate(ClipModel.load(run.model), catalog, **evaluation)
-        np.savez_compressed(run.folder / "eval" / "test-items.npz", **best.items)
+        best = measuring(ClipModel.load(run.model), catalog)
+        with (run.folder / "eval" / "test-items.npz").open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **best.items)
         facts = {"metrics": best.metrics, "context": best.context, "core_seconds": lap.core_seconds}
         run.write_json("eval/test.json", facts)
 
@@ -148,7 +170,7 @@ class Pool:
 
 
 @contextmanager
-def _environment(**variables: str) -> Any:
+def _environment(**variables: str) -> Generator[None]:
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -167,8 +189,6 @@ _tell: Callable[[tuple[str, int, int]], None]
 def _begin(stop: Any, told: Any, threads: int) -> None:
     """In each worker: threads, where progress goes, and when to stop."""
     global _tell
-    import torch
-
     torch.set_num_threads(threads)
     _tell = told.put
     parent = parent_process()
@@ -184,8 +204,11 @@ def _begin(stop: Any, told: Any, threads: int) -> None:
 
 
 def _imported() -> None:
-    import clipc.train.loop  # noqa: F401  (imported once a worker, before any clock runs)
+    """Nothing: to be sent here, this module and all it needs were imported, before any clock runs."""
 
 
 def _call(index: int, task: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
-    return task(*arguments, lambda what, done, total: _tell((str(index), done, total)))
+    def progress(what: str, done: int, total: int) -> None:
+        _tell((str(index), done, total))
+
+    return task(*arguments, progress)

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -20,7 +20,7 @@ class StopFlag:
 
 
 @contextmanager
-def stop_signals() -> Iterator[StopFlag]:
+def stop_signals() -> Generator[StopFlag]:
     """Turns Ctrl-C and SIGTERM into a flag while the block runs; a second one acts as it always does."""
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():

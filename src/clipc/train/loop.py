@@ -1,7 +1,7 @@
 """Training: one loop that can be read in one sitting."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from math import isfinite
@@ -308,7 +308,7 @@ class Lap:
 
 
 @contextmanager
-def threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Generator[None]:
     """Runs the block with so many CPU threads: the result of a sum hangs on how it is divided."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

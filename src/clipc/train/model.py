@@ -3,9 +3,10 @@
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 import open_clip
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from open_clip.transformer import text_global_pool
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -73,22 +75,37 @@ class Tokenizer:
     """An open_clip tokenizer with the two calls that clipc needs (see ``render.batch.Tokenizer``)."""
 
     def __init__(self, tokenizer: Any, context_length: int) -> None:
+        """Wraps an open_clip tokenizer for a model of this context length."""
         self._tokenizer = tokenizer
         self.context_length = context_length
+        # Captions come again in every epoch, and CLIP's own tokenizer is plain Python.
+        self._ids = lru_cache(maxsize=1 << 17)(self._encode)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tokenizer, (self._tokenizer, self.context_length)
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        if isinstance(self._tokenizer, SimpleTokenizer):
+            return tuple(self._tokenizer.encode(text))
+        return tuple(self._tokenizer.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def count(self, text: str) -> int:
         """The number of tokens of a text, without start and end tokens."""
-        if hasattr(self._tokenizer, "encode"):
-            return len(self._tokenizer.encode(text))
-        return len(self._tokenizer.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return len(self._ids(text))
 
     def __call__(self, texts: list[str]) -> torch.Tensor:
         """Token ids, ``int64``, shape (len(texts), context_length)."""
-        return self._tokenizer(texts, context_length=self.context_length)
+        if not isinstance(self._tokenizer, SimpleTokenizer):
+            return self._tokenizer(texts, context_length=self.context_length)
+        packed = torch.zeros(len(texts), self.context_length, dtype=torch.int64)
+        for row, text in zip(packed, texts, strict=True):
+            ids = self._ids(text)[: self.context_length - 2]
+            row[: len(ids) + 2] = torch.tensor([self._tokenizer.sot_token_id, *ids, self._tokenizer.eot_token_id])
+        return packed
 
     def save(self, folder: Path) -> None:
         """Writes the files that open_clip needs to load a tokenizer that is not CLIP's own."""
-        if isinstance(self._tokenizer, open_clip.tokenizer.HFTokenizer):
+        if isinstance(self._tokenizer, HFTokenizer):
             self._tokenizer.save_pretrained(folder)
 
 
@@ -250,7 +267,7 @@ class ClipModel(nn.Module):
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """Without open_clip's warnings that a fresh model has no weights: that is what was asked for."""
     logging.disable(logging.WARNING)
     try:
