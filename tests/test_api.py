@@ -1,0 +1,56 @@
+"""The public API: every name is there, is loaded when it is asked for, and does not hang on the order of imports."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import clipc
+
+
+@pytest.mark.parametrize("name", clipc.__all__)
+def test_every_public_name_is_there_and_documented(name: str) -> None:
+    found = getattr(clipc, name)
+    assert name in dir(clipc)
+    if name == "__version__":
+        assert found.count(".") == 2
+    else:
+        assert found.__doc__
+        assert getattr(clipc, name) is found
+
+
+def test_the_names_agree_in_all_three_places() -> None:
+    source = Path(clipc.__file__).read_text("utf-8")
+    typed = {
+        name.asname or name.name: node.module + (f":{name.name}" if name.asname else "")
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("clipc.")
+        for name in node.names
+    }
+    assert typed == clipc._HOMES
+    assert set(clipc.__all__) == {*typed, "__version__"}
+    assert clipc.__all__ == sorted(clipc.__all__)
+
+
+def test_functions_stay_functions_after_their_rooms_are_imported() -> None:
+    code = (
+        "import clipc.train.recipe, clipc.evaluate, clipc.study.pilot\n"
+        "import clipc\n"
+        "assert callable(clipc.train_model) and callable(clipc.evaluate_model) and callable(clipc.pilot)\n"
+        "assert not callable(clipc.train) and not callable(clipc.evaluate)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'open_catalogue'"):
+        clipc.open_catalogue  # noqa: B018
+    assert not hasattr(clipc, "utils")
+
+
+def test_star_import_works() -> None:
+    names: dict[str, object] = {}
+    exec("from clipc import *", names)
+    assert set(clipc.__all__) <= set(names)

@@ -1,0 +1,88 @@
+"""The rooms' arrows go one way, and light imports stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "clipc"
+
+BELOW = {
+    "catalog": set(),
+    "compose": {"catalog"},
+    "render": {"compose", "catalog"},
+    "evaluate": {"render", "compose", "catalog"},
+    "train": {"evaluate", "render", "compose", "catalog"},
+    "study": {"train", "evaluate", "render", "compose", "catalog"},
+    "report": set(),
+}
+EVERYWHERE = {"errors", "progress"}
+HEAVY = {"torch", "open_clip", "torchvision", "matplotlib", "sklearn", "scipy"}
+
+
+def imports(file: Path) -> set[str]:
+    """The modules of clipc that a file imports, wherever in it, such as ``clipc.catalog.open``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import hides where its arrow goes"
+            module = node.module or ""
+            found |= {f"{module}.{name.name}" for name in node.names} if module == "clipc" else {module}
+    return {module for module in found if module.split(".")[0] == "clipc"}
+
+
+def test_every_folder_is_a_room_with_known_arrows() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert folders == set(BELOW)
+
+
+@pytest.mark.parametrize("room", BELOW)
+def test_arrows_go_one_way(room: str) -> None:
+    allowed = BELOW[room] | EVERYWHERE | {room}
+    for file in sorted((PACKAGE / room).rglob("*.py")):
+        for module in imports(file):
+            target = module.split(".")[1] if "." in module else "the package itself"
+            assert target in allowed, f"{file.relative_to(PACKAGE)} imports {module}"
+
+
+@pytest.mark.parametrize("module", ["errors", "progress"])
+def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
+    assert imports(PACKAGE / f"{module}.py") == set()
+
+
+def test_only_the_command_line_and_the_package_know_all_rooms() -> None:
+    assert {path.name for path in PACKAGE.glob("*.py")} == {
+        "__init__.py",
+        "__main__.py",
+        "cli.py",
+        "errors.py",
+        "progress.py",
+    }
+
+
+def test_one_door_to_open_clip() -> None:
+    with_door = {
+        file.relative_to(PACKAGE).as_posix()
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if (isinstance(node, ast.Import) and any(name.name.split(".")[0] == "open_clip" for name in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "open_clip")
+    }
+    assert with_door == {"train/model.py"}
+
+
+@pytest.mark.parametrize("statement", ["import clipc", "import clipc.cli", "import clipc; clipc.open_catalog"])
+def test_light_imports_stay_light(statement: str) -> None:
+    code = f"{statement}\nimport sys; print(' '.join(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert HEAVY & {name.split(".")[0] for name in ran.stdout.split()} == set()
+
+
+def test_the_report_needs_no_torch() -> None:
+    code = "import clipc.report.pilot, clipc.report.sheet, sys; print(' '.join(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"torch", "open_clip"} & {name.split(".")[0] for name in ran.stdout.split()} == set()
