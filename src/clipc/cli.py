@@ -80,7 +80,8 @@ def pilot(
     Args:
         source: A tar, a folder or glob of tars, a table (CSV, TSV, JSONL, Parquet), a folder of images, a
             Hugging Face set (hf:owner/name), or the built-in demo set.
-        budget: quick (4.5 minutes, the demo's default), standard (20) or long (90).
+        budget: quick (under 5 minutes and without the control arm; the demo's default), standard (20) or
+            long (90).
         minutes: The time for everything, instead of a budget's.
         seeds: How many seeds, 3 at least.
         jobs: Trials at a time; on a CPU one a core by default.

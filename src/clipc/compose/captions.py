@@ -32,10 +32,14 @@ def fit(first: str, second: str | None, joiner: str, count: Callable[[str], int]
     whole = join(first, second, joiner)
     if count(whole) <= limit:
         return whole, False
-    room = max(2, limit - count(joiner.strip()))
     first_needs, second_needs = count(first), count(second)
-    share = min(first_needs, max(room // 2, room - second_needs))
-    return join(shorten(first, count, share), shorten(second, count, room - share), joiner), True
+    # Tokens of a whole may outnumber those of its parts where the joiner ends in no space, hence the search.
+    for room in range(max(2, limit - count(joiner.strip())), 1, -1):
+        share = min(first_needs, max(room // 2, room - second_needs))
+        whole = join(shorten(first, count, share), shorten(second, count, room - share), joiner)
+        if count(whole) <= limit:
+            break
+    return whole, True
 
 
 def shorten(text: str, count: Callable[[str], int], limit: int) -> str:

@@ -30,6 +30,12 @@ from clipc.train.run import Run, environment
 ARMS: Final = ("clip", "augment", "clip-c")
 """Plain CLIP; CLIP with equally much more plain augmentation; CLIP with composition."""
 
+QUICK_ARMS: Final = ("clip", "clip-c")
+"""Without the control each trial learns half as long again, and the report says what it cannot tell."""
+
+DECIDED: Final = ("data", "samples", "epochs", "seed", "threads")
+"""Recipe keys that a pilot sets by itself, from its source and its budget."""
+
 REPORT_SECONDS: Final = 10.0
 """Left for reading the trials back and writing the report."""
 
@@ -63,6 +69,16 @@ class PilotOptions:
     command: str = "clipc pilot"
 
     @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that are compared."""
+        return QUICK_ARMS if self.budget == "quick" else ARMS
+
+    @property
+    def shots(self) -> tuple[int, ...]:
+        """The few-shot probes; they would take as long as a quick trial's training."""
+        return () if self.budget == "quick" else SHOTS
+
+    @property
     def allowed_minutes(self) -> float:
         """The time for everything, in minutes."""
         if self.budget not in BUDGETS:
@@ -91,9 +107,7 @@ def pilot(options: PilotOptions, folder: Path, progress: Progress = silent) -> d
     catalog = options.data.open(progress)
     base = _base_recipe(options, catalog)
     jobs, threads = _jobs(options, base)
-    # Few-shot probes take as long as a quick trial's training.
-    shots = () if options.budget == "quick" else SHOTS
-    measuring = Measuring(options.templates, options.data.lang, shots)
+    measuring = Measuring(options.templates, options.data.lang, options.shots)
     pool = Pool(jobs, threads)
     try:
         samples, earlier = _samples(pool, options, base, catalog, measuring, jobs, folder, began, progress)
@@ -101,7 +115,7 @@ def pilot(options: PilotOptions, folder: Path, progress: Progress = silent) -> d
         trials = [
             Trial.of(arm, arm_recipe(sized, arm, seed), catalog, folder / "trials")
             for seed in range(options.seeds)
-            for arm in ARMS
+            for arm in options.arms
         ]
         work = [(trial, catalog, measuring) for trial in trials]
         pool.map(run_trial, work, _summed(len(trials), sized, catalog, progress))
@@ -124,8 +138,13 @@ def arm_recipe(recipe: Recipe, arm: str, seed: int) -> Recipe:
 
 
 def _base_recipe(options: PilotOptions, catalog: Catalog) -> Recipe:
+    decided = [word for word in options.overrides if word.partition("=")[0].split(".")[0] in DECIDED]
+    if decided:
+        raise UserError(f"{decided[0]!r} cannot be set for a pilot: it decides {', '.join(DECIDED)} itself.")
     recipe = read_recipe(options.recipe, ["samples=1", *options.overrides]).model_copy(update={"data": options.data})
     pairs = catalog.splits.get("train", 0)
+    if recipe.policy.rho == 0:
+        raise UserError("policy.rho is 0, so CLIP-C would be CLIP; a pilot needs a share of composites above 0.")
     if pairs < 8:
         raise UserError(f"{catalog.about.name} has {pairs} training pairs; a pilot needs at least 8, better 1,000.")
     # A batch holds a quarter of a small set at most, so that an epoch has several steps.
@@ -139,7 +158,7 @@ def _jobs(options: PilotOptions, recipe: Recipe) -> tuple[int, int]:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     on_cpu = choose_device(recipe.device).type == "cpu"
-    jobs = options.jobs or (min(cores, len(ARMS) * options.seeds) if on_cpu else 1)
+    jobs = options.jobs or (min(cores, len(options.arms) * options.seeds) if on_cpu else 1)
     return jobs, max(1, cores // jobs)
 
 
@@ -163,24 +182,21 @@ def _samples(
         "recipe": base.model_dump(mode="json", exclude={"data"}),
         "minutes": options.allowed_minutes,
         "seeds": options.seeds,
+        "arms": list(options.arms),
         "jobs": jobs,
     }
     record = Run(folder)
     known = record.read_json("pilot.json")
     if known is not None and known["asked"] == asked:
         return known["samples"], (record.read_json("spent.json") or {"minutes": 0.0})["minutes"]
-    endless = arm_recipe(base, "clip-c", 0).model_copy(update={"samples": 10**9})
+    endless = base.model_copy(update={"samples": 10**9})
     progress("measuring the pace", 0, 1)
-    paces = pool.map(measure, [(endless, catalog, measuring, 8.0)] * jobs, silent)
+    tasks = [(arm_recipe(endless, arm, 0), catalog, measuring, 8.0) for arm in options.arms]
+    pace = Pace.mean(pool.map(measure, tasks, silent))
     progress("measuring the pace", 1, 1)
-    slowest = Pace(
-        min(p.pairs_per_second for p in paces),
-        max(p.validation_seconds for p in paces),
-        max(p.evaluation_seconds for p in paces),
-    )
     left = options.allowed_minutes * 60 - (time.monotonic() - began) - REPORT_SECONDS
-    trials = options.seeds * len(ARMS)
-    samples = samples_within(left, slowest, trials=trials, jobs=jobs, validations=base.validations)
+    trials = options.seeds * len(options.arms)
+    samples = samples_within(left, pace, trials=trials, jobs=jobs, validations=base.validations)
     if samples < 10 * base.batch_size:
         raise UserError(
             f"{options.allowed_minutes:g} minutes leave each of {trials} trials {samples} pairs here, fewer than ten "
@@ -274,6 +290,8 @@ def _not_shown(
         codes.append({"code": "few-shot-missing", "shots": ", ".join(map(str, missing))})
     if catalog.splits["test"] < 1000:
         codes.append({"code": "small-test-set", "n": catalog.splits["test"]})
+    if "augment" not in options.arms:
+        codes.append("no-control-arm")
     for metric in metrics:
         found = sum(o.metrics[metric["key"]] for o in baseline) / len(baseline)
         if metric["main"] and metric["chance"] and found < 2 * metric["chance"]:

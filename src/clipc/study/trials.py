@@ -65,6 +65,11 @@ class Measuring:
     lang: str = "en"
     shots: tuple[int, ...] = SHOTS
 
+    def as_json(self) -> dict[str, Any]:
+        """The fields as JSON gives them back, to tell whether figures were measured in this way."""
+        templates = self.templates if isinstance(self.templates, str) else list(self.templates)
+        return {"templates": templates, "lang": self.lang, "shots": list(self.shots)}
+
     def __call__(self, model: Encoder, catalog: Catalog, *, probe: bool = True) -> Evaluation:
         """Measures a model on the test split."""
         return evaluate(model, catalog, templates=self.templates, lang=self.lang, shots=self.shots, probe=probe)
@@ -83,7 +88,8 @@ def run_trial(trial: Trial, catalog: Catalog, measuring: Measuring, progress: Pr
         progress: Told the pairs shown so far.
     """
     run = train(trial.recipe, trial.folder, catalog=catalog, progress=progress)
-    if run.read_json("eval/test.json") is not None:
+    measured = run.read_json("eval/test.json")
+    if measured is not None and measured["measuring"] == measuring.as_json():
         return
     with threads(trial.recipe.threads or 1):
         lap = Lap()
@@ -92,7 +98,12 @@ def run_trial(trial: Trial, catalog: Catalog, measuring: Measuring, progress: Pr
         best = measuring(ClipModel.load(run.model), catalog)
         with (run.folder / "eval" / "test-items.npz").open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **best.items)
-        facts = {"metrics": best.metrics, "context": best.context, "core_seconds": lap.core_seconds}
+        facts = {
+            "measuring": measuring.as_json(),
+            "metrics": best.metrics,
+            "context": best.context,
+            "core_seconds": lap.core_seconds,
+        }
         run.write_json("eval/test.json", facts)
 
 

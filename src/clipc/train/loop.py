@@ -54,9 +54,9 @@ def train(recipe: Recipe, folder: Path, *, catalog: Catalog | None = None, progr
         return run
     catalog = catalog or recipe.data.open(progress)
     device = choose_device(recipe.device)
+    trainer = Trainer.create(recipe, run, catalog, device)
     began = run.begin(recipe, environment(device.type, recipe.threads or torch.get_num_threads()))
     with threads(began["threads"]), stop_signals() as stop:
-        trainer = Trainer.create(recipe, run, catalog, device)
         trainer.resume()
         trainer.fit(progress, stop)
     return run
