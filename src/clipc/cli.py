@@ -4,15 +4,21 @@ import json
 import re
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 
+from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
-from clipc.progress import terminal
+from clipc.progress import Progress, terminal
+
+if TYPE_CHECKING:
+    from clipc.train.recipe import Data
 
 app = App(
     name="clipc",
@@ -64,9 +70,9 @@ def pilot(
     /,
     *,
     budget: Literal["quick", "standard", "long"] | None = None,
-    minutes: float | None = None,
-    seeds: int = 3,
-    jobs: int | None = None,
+    minutes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    seeds: Annotated[int, Parameter(validator=Number(gte=3))] = 3,
+    jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     recipe: str | None = None,
     override: Annotated[tuple[str, ...], Parameter(name="--set")] = (),
     templates: str = "auto",
@@ -80,9 +86,9 @@ def pilot(
     Args:
         source: A tar, a folder or glob of tars, a table (CSV, TSV, JSONL, Parquet), a folder of images, a
             Hugging Face set (hf:owner/name), or the built-in demo set.
-        budget: quick (under 5 minutes and without the control arm; the demo's default), standard (20) or
+        budget: quick (under 5 minutes, without the control arm; the demo's default), standard (20 minutes) or
             long (90).
-        minutes: The time for everything, instead of a budget's.
+        minutes: The time for everything, instead of the budget's.
         seeds: How many seeds, 3 at least.
         jobs: Trials at a time; on a CPU one a core by default.
         recipe: The recipe that all arms share: a YAML file, or one that ships; nano for quick, else small.
@@ -98,7 +104,7 @@ def pilot(
 
     columns = columns or Columns()
     folder = out or Path("runs") / f"pilot-{_short(source)}{'' if columns.lang == 'en' else f'-{columns.lang}'}"
-    named = budget or ("quick" if source == "demo" else "standard")
+    named = budget or ("quick" if source == "demo" and minutes is None else "standard")
     options = PilotOptions(
         data=_data(source, columns),
         budget=named,
@@ -112,10 +118,13 @@ def pilot(
         command=_command(),
     )
     with terminal() as progress:
-        tables = run_pilot(options, folder, progress)
+        catalog = _opened(source, columns, progress)
+        tables = run_pilot(options, folder, catalog=catalog, progress=progress)
     _write(folder / "report.json", json.dumps(tables, indent=1, ensure_ascii=False))
+    other = "ja" if columns.lang == "en" else "en"
     _write(folder / "report.html", render_pilot(tables, lang=columns.lang))
-    _show(tables, as_json, [*_pilot_lines(tables), f"The report: {folder / 'report.html'}"])
+    _write(folder / f"report.{other}.html", render_pilot(tables, lang=other))
+    _show(tables, as_json, [*_pilot_lines(tables), f"The report: {folder / 'report.html'} (and report.{other}.html)"])
 
 
 @app.command
@@ -134,6 +143,7 @@ def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = Fals
     resolved = read_recipe(recipe, overrides)
     with terminal() as progress:
         catalog = resolved.data.open(progress)
+        _tell(catalog)
         folder = out or Path("runs") / f"{catalog.about.name}-{resolved.identity(catalog.fingerprint)}"
         run = run_training(resolved, folder, catalog=catalog, progress=progress)
     summary = run.finished or {}
@@ -172,10 +182,11 @@ def evaluate(
     from clipc.train.model import ClipModel
 
     columns = columns or Columns()
+    loaded = ClipModel.load(model / "model" if (model / "model").is_dir() else model)
     with terminal() as progress:
-        catalog = _data(source, columns).open(progress)
+        catalog = _opened(source, columns, progress)
         found = measure(
-            ClipModel.load(model / "model" if (model / "model").is_dir() else model),
+            loaded,
             catalog,
             split=split,
             templates=_templates(templates),
@@ -201,7 +212,7 @@ def compose(
     /,
     *overrides: str,
     recipe: str = "small",
-    count: int = 24,
+    count: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
     columns: Columns | None = None,
     out: Out = None,
     as_json: Json = False,
@@ -227,7 +238,7 @@ def compose(
     columns = columns or Columns()
     resolved = read_recipe(recipe, overrides)
     with terminal() as progress:
-        catalog = _data(source, columns).open(progress)
+        catalog = _opened(source, columns, progress)
     plans = Plans(catalog.split("train"), resolved.policy, resolved.seed)
     renderer = WorkerRenderer(plans, resolved.augmentation, 192, load_tokenizer(resolved.model))
     found = statistics(renderer)
@@ -260,10 +271,27 @@ def _fail(message: str) -> int:
     return 2
 
 
-def _data(source: str, columns: Columns) -> Any:
+def _data(source: str, columns: Columns) -> "Data":
     from clipc.train.recipe import Data
 
     return Data(source=source, **asdict(columns))
+
+
+def _opened(source: str, columns: Columns, progress: Progress) -> Catalog:
+    catalog = _data(source, columns).open(progress)
+    _tell(catalog)
+    return catalog
+
+
+def _tell(catalog: Catalog) -> None:
+    """Says on standard error what was read, what could not be, and how."""
+    splits = ", ".join(f"{count:,} {name}" for name, count in catalog.splits.items())
+    lines = [f"{catalog.about.name}: {splits} pairs", *catalog.about.notes]
+    if refused := len(catalog.rejects):
+        reasons = Counter(catalog.rejects["reason"].to_pylist()).most_common(3)
+        commonest = "; ".join(f"{reason} ({count:,})" for reason, count in reasons)
+        lines.append(f"{refused:,} could not be read: {commonest}; all are listed in {catalog.rejects_file}")
+    print("\n  ".join(lines), file=sys.stderr)
 
 
 def _templates(given: str) -> str | Sequence[str]:
@@ -272,7 +300,7 @@ def _templates(given: str) -> str | Sequence[str]:
     return read_templates(Path(given)) if Path(given).is_file() else given
 
 
-def _class_names(file: Path | None, catalog: Any) -> dict[str, dict[str, str]] | None:
+def _class_names(file: Path | None, catalog: Catalog) -> dict[str, dict[str, str]] | None:
     from clipc.evaluate.prompts import read_class_names
 
     if file is None:

@@ -176,4 +176,4 @@ def _near(path: Path) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(path.name, os.listdir(path.parent), n=1, cutoff=0.6)
-    return f"; did you mean {path.parent / close[0]}?" if close else f" in {path.parent}"
+    return f", but there is {path.parent / close[0]}" if close else f" in {path.parent}"

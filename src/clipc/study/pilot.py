@@ -86,12 +86,15 @@ class PilotOptions:
         return BUDGETS[self.budget] if self.minutes is None else self.minutes
 
 
-def pilot(options: PilotOptions, folder: Path, progress: Progress = silent) -> dict[str, Any]:
+def pilot(
+    options: PilotOptions, folder: Path, *, catalog: Catalog | None = None, progress: Progress = silent
+) -> dict[str, Any]:
     """Runs a pilot, or goes on with one that was stopped, and returns the report's tables.
 
     Args:
         options: What to do.
         folder: Trials go to ``folder/trials``; what is finished there is not run again.
+        catalog: The opened data; otherwise the options' source is opened.
         progress: Told the pairs shown so far, over all trials.
 
     Returns:
@@ -104,7 +107,7 @@ def pilot(options: PilotOptions, folder: Path, progress: Progress = silent) -> d
     began = time.monotonic()
     if options.seeds < 3:
         raise UserError(f"a pilot needs at least 3 seeds to say anything about chance, not {options.seeds}.")
-    catalog = options.data.open(progress)
+    catalog = catalog or options.data.open(progress)
     base = _base_recipe(options, catalog)
     jobs, threads = _jobs(options, base)
     measuring = Measuring(options.templates, options.data.lang, options.shots)

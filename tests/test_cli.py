@@ -1,0 +1,82 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clipc.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    assert isinstance(end.value.code, int)
+    return end.value.code, out, err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["pilt"], 'Did you mean "pilot"'),
+        (["pilot", "nowhere.csv"], "there is no nowhere.csv"),
+        (["pilot", "--minutes", "-1"], "must be > 0"),
+        (["pilot", "--budget", "quik"], "quick"),
+        (["pilot", "--seeds", "2"], "must be >= 3"),
+        (["train", "smal"], "did you mean 'small'"),
+        (["train", "small", "modle=x"], "did you mean 'model'"),
+        (["eval", "nowhere", "pairs.csv"], "holds no model"),
+        (["compose", "--count", "0"], "must be >= 1"),
+    ],
+)
+def test_the_users_mistakes_are_one_sentence_and_code_2(
+    capsys: pytest.CaptureFixture[str], words: list[str], hint: str
+) -> None:
+    code, out, err = run(capsys, *words)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("clipc: ")
+    assert hint.lower() in err.lower()
+    assert "Traceback" not in err
+
+
+def test_compose_says_what_was_read_and_writes_a_sheet(
+    capsys: pytest.CaptureFixture[str], tiny_source: Path, tmp_path: Path
+) -> None:
+    broken = tiny_source.with_name("broken.jsonl")
+    broken.write_text(tiny_source.read_text() + '{"image": "gone.png", "captions": ["a gone plate"]}\n')
+    code, out, err = run(capsys, "compose", broken, "policy.rho=0.5", "--count", 5, "--out", tmp_path, "--json")
+    assert code == 0
+    tables = json.loads(out)
+    assert tables["statistics"]["rows"] == 40
+    assert tables["source"]["rejects"]["total"] == 1
+    assert "1 could not be read" in err
+    page = (tmp_path / "sheet.html").read_text("utf-8")
+    assert page.count("data:image/jpeg") == 5
+
+
+def test_train_then_eval(
+    capsys: pytest.CaptureFixture[str], tiny_source: Path, tiny_model: str, tmp_path: Path
+) -> None:
+    words = ["train", "nano", f"data.source={tiny_source}", f"model={tiny_model}", "samples=160", "batch_size=16"]
+    code, out, _ = run(capsys, *words, "--out", tmp_path / "run", "--json")
+    assert code == 0
+    assert json.loads(out)["samples"] == 160
+    code, out, _ = run(capsys, "eval", tmp_path / "run", tiny_source, "--json", "--out", tmp_path / "figures.json")
+    assert code == 0
+    figures = json.loads(out)
+    assert {"retrieval/mean_recall", "zero_shot/label/top1", "probe/label/all/top1"} <= figures["metrics"].keys()
+    assert json.loads((tmp_path / "figures.json").read_text()) == figures
+    code, out, _ = run(capsys, "eval", tmp_path / "run", tiny_source, "--no-probe", "--templates", "factory")
+    assert code == 0
+    assert "text_to_image/recall@10" in out
+    assert "probe/" not in out
+
+
+def test_help_is_quick_and_python_m_works() -> None:
+    words = [sys.executable, "-X", "importtime", "-m", "clipc", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "pilot" in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not loaded & {"torch", "open_clip", "matplotlib", "sklearn", "pandas", "scipy"}
