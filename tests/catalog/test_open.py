@@ -32,7 +32,7 @@ def test_every_kind_gives_the_same_columns(tmp_path: Path, write_tar, samples, p
 def test_wrong_sources_are_told_what_there_is(tmp_path: Path, picture) -> None:
     (tmp_path / "pictures").mkdir()
     cases = {
-        str(tmp_path / "picturs"): "did you mean",
+        str(tmp_path / "picturs"): "but there is",
         str(tmp_path / "no" / "where"): "does not exist",
         str(tmp_path / "pictures"): "nothing in it",
         str(tmp_path / "*.tar"): "there is no",

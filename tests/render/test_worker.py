@@ -173,8 +173,15 @@ def test_strong_views_are_smaller_and_change_colour(tiny_catalog: Catalog) -> No
 
 
 def test_jitter_without_strength_changes_nothing() -> None:
-    images = np.random.Generator(np.random.Philox(0)).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(jitter(images, np.random.default_rng(0).random((3, 3)), 0.0), images)
+    picture = np.random.Generator(np.random.Philox(0)).integers(0, 256, (8, 9, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(jitter(picture, np.array([0.1, 0.5, 0.9]), 0.0), picture)
+
+
+def test_jitter_changes_each_half_by_itself(tiny_catalog: Catalog) -> None:
+    policy, colourful = Policy(rho=1, axis="left-right"), PLAIN_VIEW.model_copy(update={"colour": 0.5})
+    plain, changed = (renderer(tiny_catalog, policy, a).render(0, 40).images.float() for a in (PLAIN_VIEW, colourful))
+    ratios = [half.mean(dim=(1, 2, 3)) for half in ((changed / (plain + 1))[:, :, :8], (changed / (plain + 1))[:, :, 8:])]
+    assert (ratios[0] - ratios[1]).abs().mean() > 0.1
 
 
 def test_shortened_captions_are_counted(tiny_catalog: Catalog) -> None:

@@ -20,11 +20,14 @@ class Augmentation(BaseModel):
     flip: float = Field(
         default=0.0, ge=0, le=1, description="Chance of a mirrored view; never where the caption names a side."
     )
+    colour: float = Field(
+        default=0.0, ge=0, le=1, description="Largest change of a view's brightness, contrast and saturation."
+    )
     strong_scale: tuple[float, float] = Field(
         default=(0.25, 0.5), description="Area of a strongly augmented view: about what a composite shows of an image."
     )
     strong_colour: float = Field(
-        default=0.4, ge=0, le=1, description="Largest change of a strong view's brightness, contrast and saturation."
+        default=0.4, ge=0, le=1, description="The same for a strongly augmented view."
     )
 
 

@@ -76,10 +76,10 @@ class WorkerRenderer:
                     unreadable.append(int(rows[i]))
                     pixels = np.full((2, 2, 3), 127, dtype=np.uint8)
                     box = np.array([0.0, 0.0, 2.0, 2.0])
-                _paste(images[i], pixels, box, mirrored, tiles, i, side)
-        strong = np.flatnonzero(plan.layout == STRONG)
-        if len(strong):
-            images[strong] = jitter(images[strong], draws[strong, 0, 5:8], self.augmentation.strong_colour)
+                place, tile = cut(pixels, box, mirrored, tiles, i, side, self.image_size)
+                strong = plan.layout[i] == STRONG
+                strength = self.augmentation.strong_colour if strong else self.augmentation.colour
+                images[i][place] = jitter(tile, draws[i, side, 5:8], strength) if strength else tile
         return Batch(
             images=torch.from_numpy(images),
             tokens=self.tokenizer(captions),
@@ -136,11 +136,24 @@ def _text_id(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=7).digest())
 
 
-def _paste(picture: Pixels, pixels: Pixels, view: Boxes, mirrored: bool, tiles: Tiles, row: int, side: int) -> None:
-    """Resizes the shown window of a view into its place; the rest of the view is never touched."""
-    px0, py0, px1, py1 = np.rint(tiles.place[row, side] * len(picture)).astype(int).tolist()
-    if px1 <= px0 or py1 <= py0:
-        return
+def cut(
+    pixels: Pixels, view: Boxes, mirrored: bool, tiles: Tiles, row: int, side: int, size: int
+) -> tuple[tuple[slice, slice], Pixels]:
+    """Resizes the shown window of a view to the size of its place; the rest of the view is never touched.
+
+    Args:
+        pixels: The image, RGB ``uint8``, shape (height, width, 3).
+        view: x0, y0, x1, y1 of the view in the image.
+        mirrored: Whether the view is shown mirrored.
+        tiles: Windows and places of the batch.
+        row: The example's number in the batch.
+        side: 0 for the left source, 1 for the right one.
+        size: The side of the picture in pixels.
+
+    Returns:
+        The place in the picture as (rows, columns), and what it shows.
+    """
+    px0, py0, px1, py1 = np.rint(tiles.place[row, side] * size).astype(int).tolist()
     wx0, wy0, wx1, wy1 = tiles.window[row, side].tolist()
     if mirrored:
         wx0, wx1 = 1 - wx1, 1 - wx0
@@ -150,19 +163,20 @@ def _paste(picture: Pixels, pixels: Pixels, view: Boxes, mirrored: bool, tiles: 
     tile = Image.fromarray(pixels).resize(
         (px1 - px0, py1 - py0), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0
     )
-    picture[py0:py1, px0:px1] = np.asarray(tile)[:, ::-1] if mirrored else np.asarray(tile)
+    shown = np.asarray(tile)
+    return (slice(py0, py1), slice(px0, px1)), shown[:, ::-1] if mirrored else shown
 
 
-def jitter(images: Pixels, draws: npt.NDArray[np.float64], strength: float) -> Pixels:
+def jitter(picture: Pixels, draws: npt.NDArray[np.float64], strength: float) -> Pixels:
     """Changes brightness, contrast and saturation, each by a factor in 1 +- strength.
 
     Args:
-        images: RGB ``uint8``, shape (n, S, S, 3).
-        draws: Numbers in [0, 1), shape (n, 3).
+        picture: RGB ``uint8``, shape (height, width, 3).
+        draws: Three numbers in [0, 1).
         strength: The largest change of a factor, in [0, 1].
     """
-    brightness, contrast, saturation = (1 + strength * (2 * draws - 1)).T[:, :, None, None, None].astype(np.float32)
-    x = images.astype(np.float32) * brightness
-    x = (x - x.mean(axis=(1, 2, 3), keepdims=True)) * contrast + x.mean(axis=(1, 2, 3), keepdims=True)
-    grey = x @ np.array([0.299, 0.587, 0.114], dtype=np.float32)[:, None]
-    return np.clip(np.rint(grey + (x - grey) * saturation), 0, 255).astype(np.uint8)
+    brightness, contrast, saturation = (1 + strength * (2 * draws - 1)).astype(np.float32)
+    x = picture.astype(np.float32) * brightness
+    x = (x - x.mean()) * contrast + x.mean()
+    grey = x @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    return np.clip(np.rint(grey[..., None] + (x - grey[..., None]) * saturation), 0, 255).astype(np.uint8)
