@@ -95,6 +95,7 @@ def pilot(
         override: A change to the recipe, such as policy.rho=0.15; may be repeated.
         templates: Prompts for zero-shot classification: auto, general, satellite, x-ray, factory, or a file.
         pictures: Whether the report shows pictures; --no-pictures for private ones.
+        columns: How the source is read.
         out: Where everything goes; runs/pilot-NAME by default.
         as_json: Print the report's tables as one JSON object.
     """
@@ -175,6 +176,7 @@ def evaluate(
         templates: Prompts for zero-shot classification: auto, general, satellite, x-ray, factory, or a file.
         class_names: A file with a readable name for each label of the main label column.
         probe: Whether to fit linear probes; --no-probe to leave them out.
+        columns: How the source is read.
         out: Write the figures into this JSON file too.
         as_json: Print the figures as one JSON object.
     """
@@ -224,6 +226,7 @@ def compose(
         overrides: Changes to the recipe as key=value, such as policy.rho=0.5 policy.axis=left-right.
         recipe: The recipe whose policy and augmentation are shown.
         count: How many composites.
+        columns: How the source is read.
         out: The folder for sheet.html; runs/compose-NAME by default.
         as_json: Print the plan's statistics as one JSON object.
     """
@@ -307,7 +310,9 @@ def _class_names(file: Path | None, catalog: Catalog) -> dict[str, dict[str, str
         return None
     columns = catalog.about.label_columns
     if not columns:
-        raise UserError(f"{catalog.about.name} has no labels that {file} could name; give the column with --label-columns.")
+        raise UserError(
+            f"{catalog.about.name} has no labels that {file} could name; give the column with --label-columns."
+        )
     labels = sorted({str(label) for label in catalog.column(columns[0]) if label is not None})
     return {columns[0]: read_class_names(file, labels)}
 
@@ -339,7 +344,9 @@ def _pilot_lines(tables: dict[str, Any]) -> list[str]:
         for key in main
     }
     lines = [f"{'':36s}" + "".join(f"{arm['name']:>10s}" for arm in tables["arms"])]
-    lines += [f"{key:36s}" + "".join(f"{means[arm['name'], key]:10.3f}" for arm in tables["arms"]) for key in sorted(main)]
+    lines += [
+        f"{key:36s}" + "".join(f"{means[arm['name'], key]:10.3f}" for arm in tables["arms"]) for key in sorted(main)
+    ]
     for row in tables["comparisons"]:
         if row["metric"] in main and row["arm"] == "clip-c":
             low, high = row["interval"]

@@ -17,7 +17,7 @@ from clipc.errors import UserError
 
 HEADING = ["画像", "説明", "品番", "不良種別"]
 ROWS = [
-    ["images/歯車～壱.jpg", "表面に傷がある、\"深い\"歯車", "007", "傷"],
+    ["images/歯車～壱.jpg", '表面に傷がある、"深い"歯車', "007", "傷"],
     ["images/表ソ能.jpg", "ソ連製の能面、表にへこみ", "012", "凹み"],
     ["images/ナット②.jpg", "良品のナット\n二行目", "007", "良品"],
 ]  # ソ 能 表 end in the byte 0x5C in CP932

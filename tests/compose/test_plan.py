@@ -1,5 +1,6 @@
 import pickle
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_concatenated_plans_in_any_pieces(catalog: Catalog, start: int, count: i
     plans = Plans(catalog, Policy(rho=0.5), seed=1)
     whole = plans.rows(start, start + count)
     stops = [*range(start, start + count, piece), start + count]
-    parts = [Plans(catalog, Policy(rho=0.5), seed=1).rows(a, b) for a, b in zip(stops, stops[1:], strict=False)]
+    parts = [Plans(catalog, Policy(rho=0.5), seed=1).rows(a, b) for a, b in pairwise(stops)]
     assert whole.table().equals(Plan.concatenate(parts).table())
 
 
@@ -105,5 +106,5 @@ def test_share_is_near_rho() -> None:
 
 @pytest.mark.parametrize("field", ["layout", "partner"])
 def test_unknown_names_are_answered_by_what_exists(field: str) -> None:
-    with pytest.raises(ValueError, match="did you mean|there are"):
+    with pytest.raises(ValueError, match=r"did you mean|there are"):
         Policy.model_validate({field: "centre-halve"})

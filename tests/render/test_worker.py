@@ -33,7 +33,9 @@ class Words:
         return ids
 
 
-def renderer(catalog: Catalog, policy: Policy, augmentation: Augmentation = PLAIN_VIEW, seed: int = 0) -> WorkerRenderer:
+def renderer(
+    catalog: Catalog, policy: Policy, augmentation: Augmentation = PLAIN_VIEW, seed: int = 0
+) -> WorkerRenderer:
     return WorkerRenderer(Plans(catalog, policy, seed), augmentation, 16, Words())
 
 
@@ -180,7 +182,9 @@ def test_jitter_without_strength_changes_nothing() -> None:
 def test_jitter_changes_each_half_by_itself(tiny_catalog: Catalog) -> None:
     policy, colourful = Policy(rho=1, axis="left-right"), PLAIN_VIEW.model_copy(update={"colour": 0.5})
     plain, changed = (renderer(tiny_catalog, policy, a).render(0, 40).images.float() for a in (PLAIN_VIEW, colourful))
-    ratios = [half.mean(dim=(1, 2, 3)) for half in ((changed / (plain + 1))[:, :, :8], (changed / (plain + 1))[:, :, 8:])]
+    ratios = [
+        half.mean(dim=(1, 2, 3)) for half in ((changed / (plain + 1))[:, :, :8], (changed / (plain + 1))[:, :, 8:])
+    ]
     assert (ratios[0] - ratios[1]).abs().mean() > 0.1
 
 

@@ -57,5 +57,5 @@ def test_nothing_in_a_checkpoint_is_run(tmp_path: Path) -> None:
 
     save_checkpoint(tmp_path, state(5))
     torch.save({"state": Evil()}, tmp_path / "step-5" / "optimizer.pt")
-    with pytest.raises(Exception, match="weights_only|Weights only"):
+    with pytest.raises(Exception, match=r"weights_only|Weights only"):
         load_checkpoint(tmp_path)

@@ -28,8 +28,8 @@ def test_a_wrong_file_says_what_is_missing(tmp_path: Path) -> None:
         model_config(str(tmp_path / "a.json"))
     with pytest.raises(UserError, match="cannot be read"):
         model_config(str(tmp_path / "b.json"))
+    (tmp_path / "c.json").write_text('{"embed_dim": 3, "vision_cfg": {"image_size": 8, "odd": 1}, "text_cfg": {}}')
     with pytest.raises(UserError, match="cannot be built"):
-        (tmp_path / "c.json").write_text('{"embed_dim": 3, "vision_cfg": {"image_size": 8, "odd": 1}, "text_cfg": {}}')
         ClipModel.create(str(tmp_path / "c.json"))
     with pytest.raises(UserError, match="holds no model"):
         ClipModel.load(tmp_path)

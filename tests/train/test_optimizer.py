@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -11,7 +13,7 @@ def test_schedule_rises_then_falls_to_nothing() -> None:
     assert max(rates) == rates[9] == rates[10] == 2.0
     assert rates[55] == pytest.approx(1.0)
     assert rates[100] == pytest.approx(0)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[10:]))
     assert learning_rate_at(0, 1, 1.0, 0) == 1.0
 
 

@@ -62,7 +62,9 @@ def test_a_wrong_file_is_one_clear_sentence(name: str, text: str | None, hint: s
 
 
 @given(st.floats(0, 1), st.integers(0, 10**6), st.sampled_from(["fp32", "bf16", "auto"]))
-def test_writing_and_reading_is_the_same_recipe(tmp_path_factory: pytest.TempPathFactory, rho: float, seed: int, precision: str) -> None:
+def test_writing_and_reading_is_the_same_recipe(
+    tmp_path_factory: pytest.TempPathFactory, rho: float, seed: int, precision: str
+) -> None:
     recipe = make_recipe({"samples": 5, "seed": seed, "precision": precision, "policy": {"rho": rho}})
     file = tmp_path_factory.mktemp("recipe") / "r.yaml"
     write_recipe(recipe, file)

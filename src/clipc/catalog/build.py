@@ -160,9 +160,7 @@ def _is_generated(table: pa.Table) -> bool:
 def _label_columns(table: pa.Table, told: Told) -> tuple[str, ...]:
     """The declared label columns, or ``label``, as far as they are there and tell at least two classes apart."""
     names = told.label_columns or ["label"]
-    return tuple(
-        name for name in names if name in table.column_names and len(table[name].drop_null().unique()) >= 2
-    )
+    return tuple(name for name in names if name in table.column_names and len(table[name].drop_null().unique()) >= 2)
 
 
 def rejects_table(rejects: Iterable[Reject]) -> pa.Table:
@@ -181,6 +179,4 @@ def nothing_accepted(source: Source, rejects: list[Reject]) -> UserError:
         row = f", row {first.row}" if first.row is not None else ""
         key = f", key {first.key!r}" if first.key else ""
         told.append(f"{count:,} times: {first.reason} (first in {first.file}{row}{key})")
-    return UserError(
-        f"{source.name}: not one pair could be read; {len(rejects):,} were refused, {'; '.join(told)}."
-    )
+    return UserError(f"{source.name}: not one pair could be read; {len(rejects):,} were refused, {'; '.join(told)}.")

@@ -134,4 +134,3 @@ def _stamp(path: Path) -> list[int] | None:
     except OSError:
         return None
     return [0 if path.is_dir() else status.st_size, status.st_mtime_ns]
-

@@ -164,7 +164,9 @@ def _with_pillow(data: bytes, header: JpegHeader | None) -> npt.NDArray[np.uint8
     try:
         image.load()
         if header is not None and header.plain_cmyk:
-            image = image.point([255 - ink for ink in range(256)] * 4)  # Pillow takes every CMYK JPEG for an inverted one
+            image = image.point(
+                [255 - ink for ink in range(256)] * 4
+            )  # Pillow takes every CMYK JPEG for an inverted one
         pixels = _rgb(image)
     except DecodeError:
         raise

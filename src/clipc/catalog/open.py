@@ -108,9 +108,7 @@ def _find(
     raise UserError(f"there is no {source}{_near(path)}. A source is {KINDS}.")
 
 
-def _in_file(
-    path: Path, store: Path, wanted: Wanted, images: Path | None, encoding: str | None, lang: str
-) -> Source:
+def _in_file(path: Path, store: Path, wanted: Wanted, images: Path | None, encoding: str | None, lang: str) -> Source:
     suffix = path.suffix.lower()
     if suffix == ".tar":
         return tars([path.resolve()], name=path.stem, encoding=encoding, lang=lang)
@@ -123,9 +121,7 @@ def _in_file(
     raise UserError(f"{path} is a file of no known kind. A source is {KINDS}.")
 
 
-def _in_folder(
-    path: Path, store: Path, wanted: Wanted, images: Path | None, encoding: str | None, lang: str
-) -> Source:
+def _in_folder(path: Path, store: Path, wanted: Wanted, images: Path | None, encoding: str | None, lang: str) -> Source:
     name = path.name or "data"
     top = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     if any((path / mark).is_file() for mark in MARKS):

@@ -55,9 +55,7 @@ class Reader:
     def __post_init__(self) -> None:
         self._folders: dict[str, str] = {}
 
-    def read(
-        self, place: Place, *, ends_only: bool = False, most: int = LARGEST_FILE
-    ) -> tuple[bytes, bytes, int]:
+    def read(self, place: Place, *, ends_only: bool = False, most: int = LARGEST_FILE) -> tuple[bytes, bytes, int]:
         """The encoded image.
 
         Args:

@@ -124,9 +124,7 @@ def _free(groups: Ints, is_train: npt.NDArray[np.bool_]) -> Ints:
     return np.where(bound, -1, groups)[is_train]
 
 
-def _choose(
-    catalog: Catalog, rows: Ints, groups: Ints, shares: dict[str, float], seed: int
-) -> dict[str, Ints] | None:
+def _choose(catalog: Catalog, rows: Ints, groups: Ints, shares: dict[str, float], seed: int) -> dict[str, Ints] | None:
     """The rows of each new split; None where the groups are too few or too large."""
     _, group_of = np.unique(groups, return_inverse=True)
     count = int(group_of.max()) + 1 if len(rows) else 0

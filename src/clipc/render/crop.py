@@ -15,8 +15,12 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    crop_scale: tuple[float, float] = Field(default=(0.8, 1.0), description="Range of the view's share of the image's area.")
-    crop_ratio: tuple[float, float] = Field(default=(3 / 4, 4 / 3), description="Range of the view's width over height.")
+    crop_scale: tuple[float, float] = Field(
+        default=(0.8, 1.0), description="Range of the view's share of the image's area."
+    )
+    crop_ratio: tuple[float, float] = Field(
+        default=(3 / 4, 4 / 3), description="Range of the view's width over height."
+    )
     flip: float = Field(
         default=0.0, ge=0, le=1, description="Chance of a mirrored view; never where the caption names a side."
     )
@@ -26,9 +30,7 @@ class Augmentation(BaseModel):
     strong_scale: tuple[float, float] = Field(
         default=(0.25, 0.5), description="Area of a strongly augmented view: about what a composite shows of an image."
     )
-    strong_colour: float = Field(
-        default=0.4, ge=0, le=1, description="The same for a strongly augmented view."
-    )
+    strong_colour: float = Field(default=0.4, ge=0, le=1, description="The same for a strongly augmented view.")
 
 
 def view_boxes(

@@ -160,9 +160,7 @@ def cut(
     x0, y0, x1, y1 = view.tolist()
     width, height = x1 - x0, y1 - y0
     box = (x0 + wx0 * width, y0 + wy0 * height, x0 + wx1 * width, y0 + wy1 * height)
-    tile = Image.fromarray(pixels).resize(
-        (px1 - px0, py1 - py0), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0
-    )
+    tile = Image.fromarray(pixels).resize((px1 - px0, py1 - py0), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
     shown = np.asarray(tile)
     return (slice(py0, py1), slice(px0, px1)), shown[:, ::-1] if mirrored else shown
 

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -57,7 +57,7 @@ class PilotOptions:
         command: The command line, for the report.
     """
 
-    data: Data = Data()
+    data: Data = field(default_factory=Data)
     budget: str = "standard"
     minutes: float | None = None
     seeds: int = 3

@@ -149,7 +149,8 @@ class Pool:
                 return [future.result() for future in futures]
             except BrokenProcessPool as error:
                 raise UserError(
-                    "a worker process died (out of memory?); the same command, perhaps with fewer --jobs, goes on from there."
+                    "a worker process died (out of memory?); the same command goes on from there, "
+                    "perhaps with fewer --jobs."
                 ) from error
             except BaseException:
                 self._stop.set()

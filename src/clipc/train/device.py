@@ -35,6 +35,5 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
 def _cpu_has_bf16() -> bool:
     # Without these instructions bf16 is emulated and several times slower than fp32.
     return any(
-        bool(getattr(torch.cpu, name, bool)())
-        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        bool(getattr(torch.cpu, name, bool)()) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     )

@@ -159,9 +159,7 @@ class Trainer:
         self._finish()
 
     def _batches(self) -> Iterator[Batch]:
-        renderer = WorkerRenderer(
-            self.plans, self.recipe.augmentation, self.model.image_size, self.model.tokenizer
-        )
+        renderer = WorkerRenderer(self.plans, self.recipe.augmentation, self.model.image_size, self.model.tokenizer)
         steps = range(self.step, self.steps)
         pin = self.device.type == "cuda"
         return load(renderer, self.recipe.batch_size, steps, workers=self.recipe.workers, pin=pin)

@@ -175,7 +175,7 @@ class ClipModel(nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path) -> "ClipModel":
-        """A model, in evaluation mode, from a folder that :meth:`save` wrote, or any folder that open_clip's ``local-dir:`` takes.
+        """A model, in evaluation mode, from a folder that :meth:`save` wrote or that open_clip's ``local-dir:`` takes.
 
         Raises:
             UserError: The folder holds no such model.

@@ -28,7 +28,9 @@ class Data(BaseModel):
     label_columns: tuple[str, ...] = Field(default=(), description="Columns of class labels, the main one first.")
     split_column: str | None = Field(default=None, description="The table's column of splits.")
     key_column: str | None = Field(default=None, description="The table's column of unique keys.")
-    group_column: str | None = Field(default=None, description="Pairs of one group (a patient, a part) stay in one split.")
+    group_column: str | None = Field(
+        default=None, description="Pairs of one group (a patient, a part) stay in one split."
+    )
     encoding: str | None = Field(default=None, description="The table's encoding, where it is not detected rightly.")
     cache: Path | None = Field(default=None, description="Where catalogs are kept; the user's cache folder if null.")
     lang: Literal["en", "ja"] = Field(default="en", description="Language of the demo set and of prompts.")
@@ -47,7 +49,9 @@ class Recipe(BaseModel):
 
     data: Data = Data()
     model: str = Field(default="small", description="A model of clipc's or open_clip's, or a JSON configuration.")
-    image_size: int | None = Field(default=None, ge=8, description="Side of the pictures in pixels; the model's own if null.")
+    image_size: int | None = Field(
+        default=None, ge=8, description="Side of the pictures in pixels; the model's own if null."
+    )
     policy: Policy = Policy()
     augmentation: Augmentation = Augmentation()
     batch_size: int = Field(default=128, ge=2, description="Pairs a step, over all processes.")
@@ -58,7 +62,9 @@ class Recipe(BaseModel):
     betas: tuple[float, float] = (0.9, 0.98)
     warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
-    mask: bool = Field(default=True, description="Pairs that share an image or a caption are no negatives of each other.")
+    mask: bool = Field(
+        default=True, description="Pairs that share an image or a caption are no negatives of each other."
+    )
     seed: int = Field(default=0, ge=0)
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto: bf16 where the GPU has it.")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
