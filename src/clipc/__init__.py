@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from clipc.evaluate.evaluation import evaluate as evaluate_model
     from clipc.render.crop import Augmentation
     from clipc.report.pilot import render_pilot
-    from clipc.study.pilot import PilotOptions, pilot
+    from clipc.study.options import PilotOptions
+    from clipc.study.pilot import pilot
     from clipc.train.loop import train as train_model
     from clipc.train.model import ClipModel
     from clipc.train.recipe import Data, Recipe, make_recipe, read_recipe
@@ -63,7 +64,7 @@ _HOMES = {
     "ClipModel": "clipc.train.model",
     "Data": "clipc.train.recipe",
     "Evaluation": "clipc.evaluate.evaluation",
-    "PilotOptions": "clipc.study.pilot",
+    "PilotOptions": "clipc.study.options",
     "Plan": "clipc.compose.plan",
     "Plans": "clipc.compose.plan",
     "Policy": "clipc.compose.policy",

@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from cyclopts.validators import Number
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.progress import Progress, terminal
+from clipc.screen import pilot_lines, tell
 
 if TYPE_CHECKING:
     from clipc.train.recipe import Data
@@ -100,7 +100,7 @@ def pilot(
         as_json: Print the report's tables as one JSON object.
     """
     from clipc.report.pilot import render_pilot
-    from clipc.study.pilot import PilotOptions
+    from clipc.study.options import PilotOptions
     from clipc.study.pilot import pilot as run_pilot
 
     columns = columns or Columns()
@@ -125,7 +125,7 @@ def pilot(
     other = "ja" if columns.lang == "en" else "en"
     _write(folder / "report.html", render_pilot(tables, lang=columns.lang))
     _write(folder / f"report.{other}.html", render_pilot(tables, lang=other))
-    _show(tables, as_json, [*_pilot_lines(tables), f"The report: {folder / 'report.html'} (and report.{other}.html)"])
+    _show(tables, as_json, [*pilot_lines(tables), f"The report: {folder / 'report.html'} (and report.{other}.html)"])
 
 
 @app.command
@@ -144,7 +144,7 @@ def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = Fals
     resolved = read_recipe(recipe, overrides)
     with terminal() as progress:
         catalog = resolved.data.open(progress)
-        _tell(catalog)
+        tell(catalog)
         folder = out or Path("runs") / f"{catalog.about.name}-{resolved.identity(catalog.fingerprint)}"
         run = run_training(resolved, folder, catalog=catalog, progress=progress)
     summary = run.finished or {}
@@ -282,19 +282,8 @@ def _data(source: str, columns: Columns) -> "Data":
 
 def _opened(source: str, columns: Columns, progress: Progress) -> Catalog:
     catalog = _data(source, columns).open(progress)
-    _tell(catalog)
+    tell(catalog)
     return catalog
-
-
-def _tell(catalog: Catalog) -> None:
-    """Says on standard error what was read, what could not be, and how."""
-    splits = ", ".join(f"{count:,} {name}" for name, count in catalog.splits.items())
-    lines = [f"{catalog.about.name}: {splits} pairs", *catalog.about.notes]
-    if refused := len(catalog.rejects):
-        reasons = Counter(catalog.rejects["reason"].to_pylist()).most_common(3)
-        commonest = "; ".join(f"{reason} ({count:,})" for reason, count in reasons)
-        lines.append(f"{refused:,} could not be read: {commonest}; all are listed in {catalog.rejects_file}")
-    print("\n  ".join(lines), file=sys.stderr)
 
 
 def _templates(given: str) -> str | Sequence[str]:
@@ -333,24 +322,3 @@ def _write(file: Path, text: str) -> None:
 
 def _show(tables: Any, as_json: bool, lines: Sequence[str]) -> None:
     print(json.dumps(tables, ensure_ascii=False) if as_json else "\n".join(lines))
-
-
-def _pilot_lines(tables: dict[str, Any]) -> list[str]:
-    """The main comparisons in plain lines."""
-    main = {m["key"] for m in tables["metrics"] if m["main"]}
-    means = {
-        (arm["name"], key): sum(t["metrics"][key] for t in arm["trials"]) / len(arm["trials"])
-        for arm in tables["arms"]
-        for key in main
-    }
-    lines = [f"{'':36s}" + "".join(f"{arm['name']:>10s}" for arm in tables["arms"])]
-    lines += [
-        f"{key:36s}" + "".join(f"{means[arm['name'], key]:10.3f}" for arm in tables["arms"]) for key in sorted(main)
-    ]
-    for row in tables["comparisons"]:
-        if row["metric"] in main and row["arm"] == "clip-c":
-            low, high = row["interval"]
-            span = f"[{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else "[no interval]"
-            said = {"gain": "a gain", "loss": "a loss"}.get(row["verdict"], "no evidence of a difference")
-            lines.append(f"CLIP-C against {row['against']}, {row['metric']}: {row['difference']:+.3f} {span}: {said}")
-    return lines

@@ -9,7 +9,8 @@ from clipc.errors import UserError
 from clipc.report.pilot import render_pilot
 from clipc.report.words import not_shown_codes
 from clipc.study import pilot as module
-from clipc.study.pilot import ARMS, PilotOptions, arm_recipe, pilot
+from clipc.study.options import ARMS, PilotOptions
+from clipc.study.pilot import arm_recipe, pilot
 from clipc.train.recipe import Data, make_recipe
 
 

@@ -3,87 +3,25 @@
 import math
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from clipc.catalog import Catalog
-from clipc.catalog.summary import summary as source_summary
-from clipc.errors import UserError, unknown_name
-from clipc.evaluate.probe import SHOTS
+from clipc.errors import UserError
 from clipc.progress import Progress, silent
-from clipc.study.budget import BUDGETS, Pace, measure, samples_within
-from clipc.study.results import (
-    Outcome,
-    arms_table,
-    comparisons_table,
-    composing_cost,
-    metrics_table,
-    templates_used,
-)
+from clipc.study.budget import Pace, measure, samples_within
+from clipc.study.options import PilotOptions
+from clipc.study.results import Outcome
+from clipc.study.tables import report_tables
 from clipc.study.trials import Measuring, Pool, Trial, run_trial
-from clipc.train.recipe import Data, Recipe, read_recipe
-from clipc.train.run import Run, environment
-
-ARMS: Final = ("clip", "augment", "clip-c")
-"""Plain CLIP; CLIP with equally much more plain augmentation; CLIP with composition."""
-
-QUICK_ARMS: Final = ("clip", "clip-c")
-"""Without the control each trial learns half as long again, and the report says what it cannot tell."""
+from clipc.train.recipe import Recipe, read_recipe
+from clipc.train.run import Run
 
 DECIDED: Final = ("data", "samples", "epochs", "seed", "threads")
 """Recipe keys that a pilot sets by itself, from its source and its budget."""
 
 REPORT_SECONDS: Final = 10.0
 """Left for reading the trials back and writing the report."""
-
-
-@dataclass(frozen=True)
-class PilotOptions:
-    """What a pilot is asked to do.
-
-    Attributes:
-        data: Where the pairs come from.
-        budget: A name from :data:`clipc.study.budget.BUDGETS`.
-        minutes: The time for everything, in minutes; the budget's if None.
-        seeds: How many seeds, at least 3.
-        jobs: Trials at a time; on a CPU one a core if None, on a GPU one after the other.
-        overrides: ``key=value`` changes to the recipe, for all arms alike.
-        recipe: The recipe's name or file.
-        templates: The prompt templates for zero-shot classification (see :func:`clipc.evaluate.evaluate`).
-        pictures: Whether the report shows pictures.
-        command: The command line, for the report.
-    """
-
-    data: Data = field(default_factory=Data)
-    budget: str = "standard"
-    minutes: float | None = None
-    seeds: int = 3
-    jobs: int | None = None
-    overrides: Sequence[str] = ()
-    recipe: str = "small"
-    templates: str = "auto"
-    pictures: bool = True
-    command: str = "clipc pilot"
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """The arms that are compared."""
-        return QUICK_ARMS if self.budget == "quick" else ARMS
-
-    @property
-    def shots(self) -> tuple[int, ...]:
-        """The few-shot probes; they would take as long as a quick trial's training."""
-        return () if self.budget == "quick" else SHOTS
-
-    @property
-    def allowed_minutes(self) -> float:
-        """The time for everything, in minutes."""
-        if self.budget not in BUDGETS:
-            raise unknown_name("budget", self.budget, BUDGETS)
-        return BUDGETS[self.budget] if self.minutes is None else self.minutes
 
 
 def pilot(
@@ -220,98 +158,3 @@ def _summed(trials: int, recipe: Recipe, catalog: Catalog, progress: Progress) -
         progress(f"training {trials} trials (pairs)", sum(done.values()), total)
 
     return told
-
-
-def report_tables(
-    options: PilotOptions, catalog: Catalog, outcomes: Sequence[Outcome], jobs: int, minutes: float
-) -> dict[str, Any]:
-    """What a pilot's report shows, ready for JSON.
-
-    Args:
-        options: What was asked.
-        catalog: The data.
-        outcomes: The finished trials.
-        jobs: How many ran at a time.
-        minutes: How long it took.
-    """
-    recipe = next(o.trial.recipe for o in outcomes if o.trial.arm == "clip-c")
-    summary = outcomes[0].summary
-    machine = environment("cpu", 1) | (Run(outcomes[0].trial.folder).read_json("environment.json") or {})
-    metrics = metrics_table(outcomes)
-    return {
-        "clipc": machine["clipc"],
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": options.command,
-        "source": source_summary(catalog),
-        "machine": machine,
-        "settings": {
-            **recipe.model_dump(mode="json", exclude={"data", "seed", "samples", "epochs"}),
-            **{name: summary[name] for name in ("samples", "steps", "epochs", "parameters", "image_size")},
-            "budget": options.budget,
-            "minutes": options.allowed_minutes,
-            "minutes_taken": minutes,
-            "jobs": jobs,
-            "seeds": list(range(options.seeds)),
-            "prompts": ", ".join(templates_used(outcomes)),
-        },
-        "arms": arms_table(outcomes),
-        "metrics": metrics,
-        "comparisons": comparisons_table(outcomes),
-        "composing_cost": composing_cost(outcomes),
-        "samples": _pictures(recipe, catalog) if options.pictures else [],
-        "not_shown": _not_shown(options, catalog, outcomes, metrics, minutes),
-    }
-
-
-def _pictures(recipe: Recipe, catalog: Catalog) -> list[dict[str, str]]:
-    from clipc.compose.plan import Plans
-    from clipc.render.preview import preview
-    from clipc.render.worker import WorkerRenderer
-    from clipc.train.model import load_tokenizer
-
-    plans = Plans(catalog.split("train"), recipe.policy, recipe.seed)
-    return preview(WorkerRenderer(plans, recipe.augmentation, 64, load_tokenizer(recipe.model)), 8)
-
-
-def _not_shown(
-    options: PilotOptions,
-    catalog: Catalog,
-    outcomes: Sequence[Outcome],
-    metrics: Sequence[dict[str, Any]],
-    minutes: float,
-) -> list[str | dict[str, Any]]:
-    """Codes of what the report cannot tell; the report's words hold a sentence for each."""
-    summary = outcomes[0].summary
-    recipe = next(o.trial.recipe for o in outcomes if o.trial.arm == "clip-c")
-    baseline = [o for o in outcomes if o.trial.arm == "clip"]
-    codes: list[str | dict[str, Any]] = []
-    if catalog.about.generated:
-        codes.append("generated")
-    if not catalog.about.label_columns:
-        codes.append("no-labels")
-    elif missing := [k for k in SHOTS if not any(m["key"].endswith(f"/{k}-shot/top1") for m in metrics)]:
-        codes.append({"code": "few-shot-missing", "shots": ", ".join(map(str, missing))})
-    if catalog.splits["test"] < 1000:
-        codes.append({"code": "small-test-set", "n": catalog.splits["test"]})
-    if "augment" not in options.arms:
-        codes.append("no-control-arm")
-    for metric in metrics:
-        found = sum(o.metrics[metric["key"]] for o in baseline) / len(baseline)
-        if metric["main"] and metric["chance"] and found < 2 * metric["chance"]:
-            codes.append({"code": "near-chance", "metric": metric["key"]})
-    if options.seeds < 8:
-        codes.append({"code": "few-seeds", "n": options.seeds})
-    codes.append({"code": "many-measures", "n": sum(m["main"] for m in metrics)})
-    codes += [
-        "one-recipe",
-        {"code": "one-share", "share": f"{recipe.policy.rho:.0%}"},
-        "random-partners",
-        "from-scratch",
-        {"code": "small-model", "parameters": f"{summary['parameters']:,}", "size": summary["image_size"]},
-        {"code": "short-training", "minutes": f"{minutes:.0f}"},
-        "one-split",
-        "same-source",
-        "no-audit",
-        "figures-elsewhere",
-    ]
-    return codes
