@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.context import SpawnContext
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -195,24 +197,37 @@ def _environment(**variables: str) -> Generator[None]:
                 os.environ[name] = value
 
 
+# What a worker knows, set once by _begin.
 _tell: Callable[[tuple[str, int, int]], None]
+_stopped: Callable[[], bool]
+_busy = threading.Event()
 
 
 def _begin(stop: Any, told: Any, threads: int) -> None:
     """In each worker: threads, where progress goes, and when to stop."""
-    global _tell
+    global _tell, _stopped
     torch.set_num_threads(threads)
-    _tell = told.put
+    _tell, _stopped = told.put, stop.is_set
     parent = parent_process()
     assert parent is not None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
+    signal.signal(signal.SIGTERM, _interrupt)
 
     def watch() -> None:
         while not stop.wait(1.0) and parent.is_alive():
             pass
         signal.raise_signal(signal.SIGTERM)
+        while parent.is_alive() or _busy.is_set():
+            time.sleep(0.2)
+        os._exit(1)  # Nobody is left to send work or to be answered.
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ends the task at hand; training has a handler of its own, which saves first."""
+    if _busy.is_set():
+        raise Interrupted("stopped.")
 
 
 def _imported() -> None:
@@ -223,4 +238,10 @@ def _call(index: int, task: Callable[..., Result], arguments: tuple[Any, ...]) -
     def progress(what: str, done: int, total: int) -> None:
         _tell((str(index), done, total))
 
-    return task(*arguments, progress)
+    _busy.set()
+    try:
+        if _stopped():
+            raise Interrupted("stopped.")
+        return task(*arguments, progress)
+    finally:
+        _busy.clear()

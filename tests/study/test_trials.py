@@ -1,0 +1,82 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from clipc.errors import UserError
+from clipc.progress import Progress
+from clipc.study.trials import Pool
+from clipc.train.checkpoint import checkpoint_steps
+
+PILOT = """
+import sys
+from pathlib import Path
+from clipc.study import pilot as module
+from clipc.study.options import PilotOptions
+from clipc.train.interrupt import Interrupted
+from clipc.train.recipe import Data
+
+if __name__ == "__main__":
+    source, model, folder = sys.argv[1:]
+    module._samples = lambda *_: (2400, 0.0)
+    overrides = (f"model={model}", "validations=2", "precision=fp32", "checkpoint_seconds=0.05")
+    options = PilotOptions(data=Data(source=source), jobs=2, overrides=overrides, budget="quick", pictures=False)
+    try:
+        tables = module.pilot(options, Path(folder))
+    except Interrupted as stopped:
+        print(stopped)
+        sys.exit(130)
+    print(len(tables["arms"]), "arms")
+"""
+
+
+def test_a_stopped_pilot_goes_on(tiny_source: Path, tiny_model: str, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(PILOT)
+    words = [sys.executable, str(script), str(tiny_source), tiny_model, str(tmp_path / "out")]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    trials = tmp_path / "out" / "trials"
+    while process.poll() is None and not any(checkpoint_steps(t / "checkpoints") for t in trials.glob("*")):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGTERM)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "the same command goes on" in out
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "2 arms" in done.stdout
+    assert len(list(trials.glob("*/eval/test.json"))) == 6
+
+
+def double(number: int, progress: Progress) -> int:
+    if number < 0:
+        raise UserError("a negative number.")
+    if number == 99:
+        os._exit(1)
+    progress("counting", number, 10)
+    return 2 * number
+
+
+def test_pool_keeps_order_tells_progress_and_passes_errors_on() -> None:
+    pool = Pool(1, 1)
+    try:
+        told: list[tuple[str, int, int]] = []
+        assert pool.map(double, [(3,), (4,)], lambda *message: told.append(message)) == [6, 8]
+        assert told == [("0", 3, 10), ("1", 4, 10)]
+        with pytest.raises(UserError, match="a negative number"):
+            pool.map(double, [(-1,)], lambda *_: None)
+    finally:
+        pool.close()
+
+
+def test_a_worker_that_dies_is_told() -> None:
+    pool = Pool(1, 1)
+    try:
+        with pytest.raises(UserError, match="a worker process died"):
+            pool.map(double, [(99,)], lambda *_: None)
+    finally:
+        pool.close()
