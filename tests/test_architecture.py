@@ -61,6 +61,7 @@ def test_only_the_command_line_and_the_package_know_all_rooms() -> None:
         "cli.py",
         "errors.py",
         "progress.py",
+        "screen.py",
     }
 
 

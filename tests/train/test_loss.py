@@ -53,6 +53,6 @@ def test_all_masked_is_no_loss_and_no_nan() -> None:
     image = unit(0, 4, 8).requires_grad_()
     loss = contrastive_loss(image, unit(1, 4, 8), torch.tensor(10.0), torch.ones(4, 4, dtype=torch.bool))
     loss.backward()
-    assert float(loss) == 0
+    assert loss.item() == 0
     assert image.grad is not None
     assert torch.isfinite(image.grad).all()

@@ -120,7 +120,8 @@ class Pool:
             threads: CPU threads a process.
         """
         self._context: SpawnContext = get_context("spawn")
-        self._stop = self._context.Event()
+        # A plain flag in shared memory: setting an Event hangs where a process that waited on it was killed.
+        self._stop = self._context.RawValue("b", 0)
         self._told: Any = self._context.SimpleQueue()
         with _environment(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads)):
             self._executor = ProcessPoolExecutor(
@@ -155,7 +156,7 @@ class Pool:
                     "perhaps with fewer --jobs."
                 ) from error
             except BaseException:
-                self._stop.set()
+                self._stop.value = 1
                 for future in futures:
                     future.cancel()
                 wait(futures)
@@ -179,7 +180,7 @@ class Pool:
 
     def close(self) -> None:
         """Ends the processes."""
-        self._stop.set()
+        self._stop.value = 1
         self._executor.shutdown(cancel_futures=True)
 
 
@@ -207,15 +208,15 @@ def _begin(stop: Any, told: Any, threads: int) -> None:
     """In each worker: threads, where progress goes, and when to stop."""
     global _tell, _stopped
     torch.set_num_threads(threads)
-    _tell, _stopped = told.put, stop.is_set
+    _tell, _stopped = told.put, lambda: bool(stop.value)
     parent = parent_process()
     assert parent is not None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
     signal.signal(signal.SIGTERM, _interrupt)
 
     def watch() -> None:
-        while not stop.wait(1.0) and parent.is_alive():
-            pass
+        while not stop.value and parent.is_alive():
+            time.sleep(0.2)
         signal.raise_signal(signal.SIGTERM)
         while parent.is_alive() or _busy.is_set():
             time.sleep(0.2)
