@@ -6,6 +6,9 @@ from typing import Any
 
 from clipc.catalog.catalog import Catalog
 
+FEW_EPOCHS = 5
+"""Below this a model from nothing is short of training, whatever is done to its examples."""
+
 
 def tell(catalog: Catalog) -> None:
     """Says on standard error what was read, what could not be, and how."""
@@ -36,4 +39,8 @@ def pilot_lines(tables: dict[str, Any]) -> list[str]:
             span = f"[{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else "[no interval]"
             said = {"gain": "a gain", "loss": "a loss"}.get(row["verdict"], "no evidence of a difference")
             lines.append(f"CLIP-C against {row['against']}, {row['metric']}: {row['difference']:+.3f} {span}: {said}")
+    settings = tables["settings"]
+    if settings["epochs"] < FEW_EPOCHS:
+        hint = "more --minutes" if settings["model"] == "nano" else "more --minutes, or --recipe nano,"
+        lines.append(f"Each trial saw the pairs only {settings['epochs']:.1f} times; {hint} would show more.")
     return lines
