@@ -51,7 +51,7 @@ def pilot(
     measuring = Measuring(options.templates, options.data.lang, options.shots)
     pool = Pool(jobs, threads)
     try:
-        samples, earlier = _samples(pool, options, base, catalog, measuring, jobs, folder, began, progress)
+        samples = _samples(pool, options, base, catalog, measuring, jobs, folder, began, progress)
         sized = base.model_copy(update={"samples": samples, "epochs": None, "threads": threads})
         trials = [
             Trial.of(arm, arm_recipe(sized, arm, seed), catalog, folder / "trials")
@@ -62,9 +62,8 @@ def pilot(
         pool.map(run_trial, work, _summed(len(trials), sized, catalog, progress))
     finally:
         pool.close()
+        minutes = _spend(folder, (time.monotonic() - began) / 60)
     outcomes = [Outcome.read(trial) for trial in trials]
-    minutes = (time.monotonic() - began) / 60 + earlier
-    Run(folder).write_json("spent.json", {"minutes": minutes})
     return report_tables(options, catalog, outcomes, jobs, minutes)
 
 
@@ -113,8 +112,8 @@ def _samples(
     folder: Path,
     began: float,
     progress: Progress,
-) -> tuple[int, float]:
-    """How many pairs each trial is shown, and the minutes an earlier call has spent.
+) -> int:
+    """How many pairs each trial is shown.
 
     The number is kept in ``pilot.json``, so that a stopped pilot goes on with the trials it began.
     """
@@ -129,7 +128,7 @@ def _samples(
     record = Run(folder)
     known = record.read_json("pilot.json")
     if known is not None and known["asked"] == asked:
-        return known["samples"], (record.read_json("spent.json") or {"minutes": 0.0})["minutes"]
+        return known["samples"]
     endless = base.model_copy(update={"samples": 10**9})
     progress("measuring the pace", 0, 1)
     tasks = [(arm_recipe(endless, arm, 0), catalog, measuring, 8.0) for arm in options.arms]
@@ -145,7 +144,16 @@ def _samples(
         )
     record.folder.mkdir(parents=True, exist_ok=True)
     record.write_json("pilot.json", {"asked": asked, "samples": samples})
-    return samples, 0.0
+    record.write_json("spent.json", {"minutes": 0.0})
+    return samples
+
+
+def _spend(folder: Path, minutes: float) -> float:
+    """Adds to the minutes that this pilot has taken over all calls, and returns their sum."""
+    record = Run(folder)
+    total = (record.read_json("spent.json") or {"minutes": 0.0})["minutes"] + minutes
+    record.write_json("spent.json", {"minutes": total})
+    return total
 
 
 def _summed(trials: int, recipe: Recipe, catalog: Catalog, progress: Progress) -> Progress:
