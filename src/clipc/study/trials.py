@@ -128,8 +128,7 @@ class Pool:
                 jobs, self._context, initializer=_begin, initargs=(self._stop, self._told, threads)
             )
             # A first task a process makes them start, and import, while the variables are set.
-            self._ready = [self._executor.submit(_imported) for _ in range(jobs)]
-            wait(self._ready)
+            wait([self._executor.submit(_imported) for _ in range(jobs)])
 
     def map(self, task: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], told: Progress) -> list[Result]:
         """Runs ``task(*arguments[i], progress)`` for every i; results in order.
