@@ -31,7 +31,7 @@ def test_pairs_labels_splits_and_metadata(tmp_path: Path, write_tar, samples) ->
 def test_metadata_columns_have_one_type_each(tmp_path: Path, write_tar, picture) -> None:
     values = [
         {"i": 1, "f": 1, "b": True, "m": 1, "s": "x", "nested": {"a": 1}, "width": 5},
-        {"i": -2, "f": 2.5, "b": False, "m": "one", "s": None, "nested": [1]},
+        {"i": -2, "f": 2.5, "b": False, "m": "one", "s": None, "nested": [[1]]},
         {"i": None, "f": None, "m": True, "big": 1 << 70},
     ]
     members = []

@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from clipc.catalog.rows import Scalar
+import numpy as np
+
+from clipc.catalog.rows import Value
 
 _CLASS_SENTENCE = {"en": "a photo of {article} {name}", "ja": "{name}の写真"}
 
@@ -18,13 +21,20 @@ def strings(value: Any) -> list[str]:
     return [value if isinstance(value, str) else str(value)]
 
 
-def scalars(record: Mapping[str, Any]) -> dict[str, Scalar]:
-    """The plain values of a record; lists, objects and numbers that are none (NaN) are left out."""
-    return {
-        str(name): value
-        for name, value in record.items()
-        if isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value))
-    }
+def plain_values(record: Mapping[str, Any]) -> dict[str, Value]:
+    """The metadata in a record: texts, numbers, truth values, and lists of numbers (a vector, a box).
+
+    Other lists, objects and single numbers that are none (NaN) are left out.
+    """
+    found: dict[str, Value] = {}
+    for name, value in record.items():
+        if isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+            found[str(name)] = value
+        elif isinstance(value, (list, tuple)) and value and all(type(item) in (int, float) for item in value):
+            with suppress(OverflowError), np.errstate(over="ignore"):
+                # A list of Python's own numbers would need eight times the memory.
+                found[str(name)] = np.asarray(value, np.float32)
+    return found
 
 
 def readable(label: str) -> str:

@@ -1,16 +1,24 @@
 """Rows gathered into an Arrow table, metadata columns typed by what is in them."""
 
+import json
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from clipc.catalog.catalog import SCHEMA
-from clipc.catalog.rows import Row, Scalar
+from clipc.catalog.rows import Row, Value
 
 _CHUNK = 1 << 16
 _CORE = ("key", "captions", "label", "split", "file", "offset", "size")
 _TAKEN = {*SCHEMA.names, "dhash"}
-_TYPES = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "string": pa.string()}
+_TYPES = {
+    "bool": pa.bool_(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "numbers": pa.list_(pa.float32()),
+    "string": pa.string(),
+}
 
 
 class Columns:
@@ -31,8 +39,9 @@ class Columns:
     def table(self) -> pa.Table:
         """All rows so far: the core columns, then the metadata in the order in which it was first seen.
 
-        A metadata column is ``bool``, ``int64``, ``float64`` (also for whole and broken numbers mixed) or, for all
-        else mixed, ``string``. Names that the catalog uses itself get ``source_`` before them.
+        A metadata column is ``bool``, ``int64``, ``float64`` (also for whole and broken numbers mixed),
+        ``list<float32>`` or, for all else mixed, ``string``. Names that the catalog uses itself get ``source_``
+        before them.
         """
         self._flush()
         columns: dict[str, Any] = {name: self._whole(name, SCHEMA.field(name).type) for name in _CORE}
@@ -42,7 +51,7 @@ class Columns:
 
     def _whole(self, name: str, kind: Any) -> pa.ChunkedArray:
         parts: list[Any] = [
-            chunk[name].cast(kind) if name in chunk else pa.nulls(length, kind)
+            _cast(chunk[name], kind) if name in chunk else pa.nulls(length, kind)
             for chunk, length in zip(self._chunks, self._lengths, strict=True)
         ]
         return pa.chunked_array(parts, kind)
@@ -64,13 +73,21 @@ class Columns:
         self._rows = []
 
 
-def _kind(value: Scalar) -> str | None:
+def _cast(values: pa.Array, kind: Any) -> pa.Array:
+    if pa.types.is_list(values.type) and pa.types.is_string(kind):
+        return pa.array([None if value is None else json.dumps(value) for value in values.to_pylist()], kind)
+    return values.cast(kind)
+
+
+def _kind(value: Value) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
         return "int" if -(1 << 63) <= value < 1 << 63 else "string"
+    if isinstance(value, np.ndarray):
+        return "numbers"
     return "float" if isinstance(value, float) else "string"
 
 
@@ -80,9 +97,11 @@ def _joint(kinds: set[str]) -> str:
     return "float" if kinds == {"int", "float"} else "string"
 
 
-def _as(value: Scalar, kind: str) -> Any:
+def _as(value: Value, kind: str) -> Any:
     if value is None:
         return None
+    if isinstance(value, np.ndarray):
+        return json.dumps(value.tolist()) if kind == "string" else value
     if kind == "float":
         return float(value)
     if kind == "string":

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clipc.catalog.captions import scalars, strings
+from clipc.catalog.captions import plain_values, strings
 from clipc.catalog.headings import Wanted, find_headings
 from clipc.catalog.rows import Reject, Row, Told
 from clipc.errors import UserError
@@ -62,7 +62,7 @@ def embedded(
                     label = None if not labels or labels[0] is None else str(labels[0])
                     split = record.get(headings.split) if headings.split else part.split
                     captions = [c for name in headings.captions for c in strings(record.get(name))]
-                    more = {name: value for name, value in scalars(record).items() if name not in used}
+                    more = {name: value for name, value in plain_values(record).items() if name not in used}
                     place = f"{part.name}"
                     yield Row(key, captions, label, split, BLOB, offset, len(data), place, number, more)
                     offset += len(data)

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-Scalar = bool | int | float | str | None
+import numpy as np
+import numpy.typing as npt
+
+Value = bool | int | float | str | npt.NDArray[np.float32] | None
 """A metadata value; a column whose values are of several kinds becomes a column of strings."""
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
@@ -38,7 +41,7 @@ class Row:
     size: int = -1
     place: str = ""
     number: int | None = None
-    more: dict[str, Scalar] = field(default_factory=dict)
+    more: dict[str, Value] = field(default_factory=dict)
 
 
 class Reject(NamedTuple):

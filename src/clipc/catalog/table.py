@@ -9,12 +9,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from clipc.catalog.captions import scalars, strings
+from clipc.catalog.captions import plain_values, strings
 from clipc.catalog.encoding import visible
 from clipc.catalog.finder import Finder
 from clipc.catalog.grid import Record, read_grid
 from clipc.catalog.headings import Headings, Wanted, find_headings
-from clipc.catalog.rows import Reject, Row, Scalar, Source, Told
+from clipc.catalog.rows import Reject, Row, Source, Told, Value
 from clipc.errors import UserError
 
 _SAMPLE = 200
@@ -101,7 +101,7 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str) -> Row 
     own = values.get(headings.key) if headings.key else None
     key = str(own).strip() if own is not None else ""
     used = {headings.image, *headings.captions, headings.split, headings.key if headings.key_is_sure else None, "label"}
-    more = {name: value for name, value in scalars(values).items() if name not in used}
+    more = {name: value for name, value in plain_values(values).items() if name not in used}
     return Row(key, captions, label, None if split is None else str(split), file, 0, -1, place, number, more)
 
 
@@ -160,7 +160,7 @@ def _settle_types(rows: list[Row]) -> None:
         elif cells and {cell.lower() for cell in cells} <= {"true", "false"}:
             kind = _truth
         for row in rows:
-            value: Scalar = row.more.get(name)
+            value: Value = row.more.get(name)
             text = "" if value is None else str(value).strip()
             row.more[name] = kind(text) if text else None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipc.catalog.captions import class_caption, readable, scalars, strings
+from clipc.catalog.captions import class_caption, plain_values, readable, strings
 from clipc.catalog.catalog import inside
 from clipc.catalog.classes import beside_data, read_class_names
 from clipc.catalog.members import Damage, Member, members
@@ -136,7 +136,7 @@ class _Reader:
         told_split = record.pop("split", None)
         if isinstance(told_split, str) and told_split.strip():
             split = told_split
-        return Row(key, found, label, split, file, image.offset, image.size, more=scalars(record))
+        return Row(key, found, label, split, file, image.offset, image.size, more=plain_values(record))
 
     def _class_name(self, label: str) -> str:
         if label.isascii() and label.isdigit() and int(label) < len(self.index_names):
