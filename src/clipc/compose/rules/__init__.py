@@ -1,0 +1,1 @@
+"""Rules an expert writes: what may be composed, said as data and checked before anything runs."""

@@ -1,0 +1,202 @@
+"""The sandbox's inside: a process that parses and evaluates expressions, and can do nothing else.
+
+Run by :class:`clipc.compose.rules.sandbox.Sandbox` as ``python -m clipc.compose.rules.child SECONDS BYTES``. A message
+is a header (JSON) and a table (an Arrow IPC stream, empty where there is none), each after its length in 8 bytes. The
+process ends when its standard input does.
+"""
+
+import io
+import json
+import os
+import signal
+import struct
+import sys
+import traceback
+from typing import Any, BinaryIO
+
+import duckdb
+import pyarrow as pa
+
+from clipc.compose.rules.grammar import TOKENS, Node
+from clipc.compose.rules.words import tokens_of
+from clipc.errors import UserError
+
+Message = tuple[dict[str, Any], pa.Table | None]
+
+
+def send(stream: BinaryIO, header: dict[str, Any], table: pa.Table | None = None) -> None:
+    """Writes one message."""
+    body = memoryview(b"")
+    if table is not None:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        body = memoryview(sink.getvalue())
+    head = json.dumps(header).encode()
+    stream.write(struct.pack("<QQ", len(head), len(body)) + head)
+    stream.write(body)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> Message:
+    """Reads one message.
+
+    Raises:
+        EOFError: The other side is gone.
+    """
+    head, body = struct.unpack("<QQ", _exactly(stream, 16))
+    header: dict[str, Any] = json.loads(_exactly(stream, head))
+    return header, pa.ipc.open_stream(_exactly(stream, body)).read_all() if body else None
+
+
+def _exactly(stream: BinaryIO, count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data
+
+
+class Engine:
+    """DuckDB without files, network, extensions or settings, and the columns that stay loaded between calls."""
+
+    def __init__(self, memory: int) -> None:
+        self._kept: dict[str, Any] = {}
+        self._failure: UserError | None = None
+        self._connection = duckdb.connect(
+            config={
+                "allow_community_extensions": "false",
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "enable_external_access": "false",
+                "memory_limit": f"{memory // 2}B",
+                "python_enable_replacements": "false",
+                "temp_directory": "",
+                "threads": "1",
+            }
+        )
+        self._connection.create_function(TOKENS, self._tokens, ["VARCHAR"], "VARCHAR", type="arrow")  # pyright: ignore
+        self._connection.execute("SET lock_configuration = true")
+        self._statement = self._serialised("SELECT NULL FROM entries")
+
+    def answer(self, header: dict[str, Any], table: pa.Table | None) -> Message:
+        """What the parent asked for: ``parse``, ``keep``, ``evaluate`` or ``pairs``."""
+        match header["do"]:
+            case "parse":
+                return {"statement": self._serialised(f"SELECT {header['text']}")}, None
+            case "keep":
+                if header["fresh"]:
+                    self._kept.clear()
+                for name, column in zip(table.column_names, table.columns, strict=True) if table else ():
+                    self._kept[name] = column.combine_chunks()
+                return {}, None
+            case "evaluate":
+                return {}, self._evaluate(table, header["trees"])
+            case "pairs":
+                positions: Any = table
+                gathered = {
+                    name: self._kept[column].take(positions[side].combine_chunks())
+                    for name, (side, column) in header["columns"].items()
+                }
+                return {}, self._evaluate(pa.table({"rows": positions["a"]} | gathered), header["trees"])
+            case other:
+                raise AssertionError(other)
+
+    def _serialised(self, text: str) -> Node:
+        return json.loads(self._text("SELECT json_serialize_sql(?::VARCHAR)", text))
+
+    def _text(self, query: str, value: str) -> str:
+        rows: Any = self._connection.execute(query, [value]).fetchall()
+        return rows[0][0]
+
+    def _evaluate(self, table: Any, trees: dict[str, str]) -> pa.Table:
+        self._failure = None
+        self._connection.register("entries", table)
+        try:
+            return self._selected(trees)
+        except duckdb.Error as error:
+            if self._failure:
+                raise self._failure from None
+            if isinstance(error, duckdb.OutOfMemoryException):
+                raise MemoryError from None
+            raise _Failed(self._culprit(trees), str(error)) from None
+        finally:
+            self._connection.unregister("entries")
+
+    def _selected(self, trees: dict[str, str]) -> pa.Table:
+        chosen = [json.loads(tree) | {"alias": name} for name, tree in trees.items()]
+        node: Node = self._statement["statements"][0]["node"] | {"select_list": chosen}
+        statement = json.dumps(self._statement | {"statements": [{"node": node, "named_param_map": []}]})
+        return self._connection.sql(self._text("SELECT json_deserialize_sql(?::JSON)", statement)).to_arrow_table()
+
+    def _culprit(self, trees: dict[str, str]) -> str:
+        """The expression that fails, of several that were evaluated together."""
+        for name, tree in trees.items():
+            try:
+                self._selected({name: tree})
+            except duckdb.Error:
+                return name
+        return next(iter(trees))
+
+    def _tokens(self, texts: Any) -> Any:
+        try:
+            return tokens_of(texts)
+        except UserError as error:
+            self._failure = error
+            raise
+
+
+class _Failed(Exception):
+    """An expression (by name) that cannot be evaluated, and DuckDB's reason."""
+
+
+def main(seconds: float, memory: int) -> None:
+    """Answers until the parent is gone."""
+    # Nothing that a library prints may get between the messages.
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.environ.clear()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    engine = Engine(memory)
+    _limit(memory)
+    while True:
+        try:
+            header, table = receive(requests)
+        except EOFError:
+            return
+        if hasattr(signal, "alarm"):
+            signal.alarm(int(seconds) + 5)  # should the parent die, nobody else stops a long evaluation
+        try:
+            answer, result = engine.answer(header, table)
+        except _Failed as failed:
+            answer, result = {"failed": failed.args[0], "reason": failed.args[1]}, None
+        except UserError as error:
+            answer, result = {"mistake": str(error)}, None
+        except MemoryError:
+            os._exit(1)
+        except Exception:
+            answer, result = {"bug": traceback.format_exc()}, None
+        send(answers, answer, result)
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+
+
+def _limit(memory: int) -> None:
+    """No core dumps, no new files, and at most ``memory`` bytes of address space beyond what is in use now."""
+    try:
+        import resource
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    try:
+        with io.open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
+    except (OSError, ValueError):
+        pass  # not on this platform; DuckDB's own limit holds
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,207 @@
+"""An expression of a rule: one checked scalar expression, and what can be known of it without running it."""
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Literal, NamedTuple
+
+from clipc.compose.rules.grammar import Node, brief, check_statement, mapped, nodes
+from clipc.errors import UserError, unknown_name
+
+Side = Literal["", "a", "b"]
+
+
+class Column(NamedTuple):
+    """A column that an expression uses: of pair ``a``, of pair ``b``, or (no side) of the one pair there is."""
+
+    side: Side
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.side}.{self.name}" if self.side else self.name
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One scalar expression that has passed :mod:`clipc.compose.rules.grammar`; only its tree is ever run.
+
+    Attributes:
+        text: As the user wrote it, for errors and reports. What :func:`hoist` and :func:`equal_terms` derive keeps
+            the text of the whole.
+        tree: The checked tree as canonical JSON: equal trees mean the same.
+    """
+
+    text: str
+    tree: str
+
+    @classmethod
+    def of(cls, text: str, statement: Node) -> "Expression":
+        """The expression in ``SELECT <text>``, given what DuckDB's ``json_serialize_sql`` made of that.
+
+        Raises:
+            UserError: It is not one scalar expression of what is allowed.
+        """
+        return _expression(text, check_statement(text, statement))
+
+    @cached_property
+    def root(self) -> Node:
+        """The tree as nested mappings, to be read only."""
+        return json.loads(self.tree)
+
+    @cached_property
+    def columns(self) -> frozenset[Column]:
+        """The columns that the expression uses, as it spells them."""
+        return _columns(self.root)
+
+    def check_columns(self, known: Iterable[str], sides: bool) -> "Expression":
+        """The expression with its columns spelt as the table spells them; upper and lower case count as equal.
+
+        Args:
+            known: The table's columns.
+            sides: Whether it is about two pairs, so that each column says whose it is (``a.view``); otherwise none may.
+
+        Raises:
+            UserError: A column does not exist, or has a prefix where none may be or none where one must be.
+        """
+        names = list(known)
+        exact = set(names)
+        folded = {_fold(name): name for name in reversed(names)}
+        for side, name in sorted(self.columns):
+            if sides and not side:
+                advice = f"write a.{name} or b.{name} to say of which pair"
+                raise UserError(f"column {name!r} in `{brief(self.text)}` belongs to neither pair; {advice}.")
+            if side and not sides:
+                advice = f"write {name} without `{side}.`"
+                raise UserError(f"`{side}.{name}` in `{brief(self.text)}` speaks of two pairs where one is; {advice}.")
+            if name not in exact and _fold(name) not in folded:
+                message = str(unknown_name("column", name, (known for known in names if not known.startswith("__"))))
+                start = f"unknown column {name!r}"
+                raise UserError(f"{start} in `{brief(self.text)}`{message.removeprefix(start)}")
+        spelt = {column: column.name if column.name in exact else folded[_fold(column.name)] for column in self.columns}
+        return self.renamed(lambda column: [*filter(None, [column.side]), spelt[column]])
+
+    def renamed(self, rename: Callable[[Column], list[str]]) -> "Expression":
+        """The expression with other names in place of its columns: one part, or a side and a name."""
+
+        def change(node: Node) -> Node:
+            if node["class"] == "COLUMN_REF":
+                return node | {"column_names": rename(_column(node))}
+            return mapped(node, change)
+
+        return _expression(self.text, change(self.root))
+
+
+def equal_terms(expression: Expression) -> tuple[list[tuple[str, str]], Expression | None]:
+    """What must be equal in both pairs for an expression to hold, and what else must hold.
+
+    A term is a conjunct ``a.e = b.e`` (either way round) of the outermost ``AND``, where ``e`` is a column or any
+    expression over one pair.
+
+    Returns:
+        For each term, the column of a and the column of b whose values must be equal (the same name twice; an
+        expression goes by the name that :func:`hoist` gives it), and the conjunction of the other conjuncts, None where
+        there are none. The expression is true where all terms and the rest are, false where any is false, else unknown.
+    """
+    root = expression.root
+    conjuncts: list[Node] = root["children"] if root["type"] == "CONJUNCTION_AND" else [root]
+    terms: list[tuple[str, str]] = []
+    rest: list[Node] = []
+    for conjunct in conjuncts:
+        name, operator = _compared(conjunct) or ("", "")
+        if operator == "=":
+            terms.append((name, name))
+        else:
+            rest.append(conjunct)
+    if not rest:
+        return terms, None
+    return terms, _expression(expression.text, rest[0] if len(rest) == 1 else root | {"children": rest})
+
+
+def differing_terms(expression: Expression) -> tuple[str, Literal["=", "<>"]] | None:
+    """The column and the operator of an expression that is nothing but ``a.e <> b.e`` or ``a.e = b.e``.
+
+    Such a rule splits pairs by one value each, however many values there are (``a.patient <> b.patient``).
+
+    Returns:
+        The name of ``e`` (as in :func:`equal_terms`) and the operator; None for any other expression.
+    """
+    return _compared(expression.root)
+
+
+def hoist(expression: Expression) -> tuple[Expression, dict[str, Expression]]:
+    """Takes out of an expression over two pairs what depends on one pair only, to be computed once a pair.
+
+    What stands in a branch of ``CASE`` or behind the first argument of ``COALESCE`` stays, as it may be guarded from
+    values on which it fails.
+
+    Returns:
+        The residual expression, with columns ``a.__k`` and ``b.__k`` in place of every maximal part of one side that is
+        more than a column, and for each ``__k`` its expression over one pair (without prefixes). Names are hashes of
+        what they stand for: equal parts share one, also between expressions.
+    """
+    derived: dict[str, Expression] = {}
+
+    def change(node: Node) -> Node:
+        sides = {column.side for column in _columns(node)}
+        if len(sides) == 1 and "" not in sides and node["class"] != "COLUMN_REF":
+            name, alone = _derived(node, expression.text)
+            derived[name] = alone
+            return _UNPLACED_COLUMN | {"column_names": [*sides, name]}
+        if node["class"] == "CASE":
+            first, *others = node["case_checks"]
+            return node | {"case_checks": [first | {"when_expr": change(first["when_expr"])}, *others]}
+        if node["type"] == "OPERATOR_COALESCE":
+            first, *others = node["children"]
+            return node | {"children": [change(first), *others]}
+        return mapped(node, change)
+
+    return _expression(expression.text, change(expression.root)), derived
+
+
+_UNPLACED_COLUMN: Node = {
+    "class": "COLUMN_REF",
+    "type": "COLUMN_REF",
+    "alias": "",
+    "query_location": 18446744073709551615,
+    "query_location_length": 0,
+}
+
+
+def _derived(node: Node, text: str) -> tuple[str, Expression]:
+    """A part of one side as an expression over one pair, and its name."""
+    alone = _expression(text, node).renamed(lambda column: [column.name])
+    return "__" + blake2b(alone.tree.encode(), digest_size=6).hexdigest(), alone
+
+
+def _compared(node: Node) -> tuple[str, Literal["=", "<>"]] | None:
+    """``e`` and the operator of ``a.e = b.e`` or ``a.e <> b.e``, also behind ``NOT``."""
+    if node["type"] == "OPERATOR_NOT":
+        inner = _compared(node["children"][0])
+        return inner and (inner[0], "<>" if inner[1] == "=" else "=")
+    if node["type"] not in {"COMPARE_EQUAL", "COMPARE_NOTEQUAL"}:
+        return None
+    parts: list[Node] = [node["left"], node["right"]]
+    if sorted("".join({column.side or "?" for column in _columns(part)}) for part in parts) != ["a", "b"]:
+        return None
+    names = [_column(part).name if part["class"] == "COLUMN_REF" else _derived(part, "")[0] for part in parts]
+    return (names[0], "=" if node["type"] == "COMPARE_EQUAL" else "<>") if names[0] == names[1] else None
+
+
+def _columns(root: Node) -> frozenset[Column]:
+    return frozenset(_column(node) for node in nodes(root) if node["class"] == "COLUMN_REF")
+
+
+def _column(node: Node) -> Column:
+    *side, name = node["column_names"]
+    return Column(side[0] if side else "", name)
+
+
+def _expression(text: str, root: Node) -> Expression:
+    return Expression(text, json.dumps(root, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

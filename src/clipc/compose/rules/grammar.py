@@ -1,0 +1,293 @@
+"""What may stand in a rule: an allowlist over the tree that DuckDB's own parser makes of an expression.
+
+A tree is a nest of *nodes*, JSON objects with a ``class``. What is not known here is refused, also an unknown key that
+carries content, so that a newer DuckDB can make rules fail but cannot make them unsafe.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+from unicodedata import category
+
+from clipc.compose.rules.words import pattern
+from clipc.errors import UserError
+
+Node = dict[str, Any]
+
+LONGEST: Final = 2000
+"""The most characters an expression may have."""
+DEEPEST: Final = 50
+"""The most levels an expression may be nested."""
+LONGEST_PATTERN: Final = 500
+"""The most characters a regular expression may have."""
+TOKENS: Final = "__tokens"
+"""The function of the sandbox that makes :func:`clipc.compose.rules.words.tokens` of a text."""
+
+OPERATORS: Final = frozenset({"+", "-", "*", "/", "//", "%", "||", "~~", "!~~", "~~*", "!~~*"})
+FUNCTIONS: Final = frozenset(
+    """abs ceil concat contains date_diff date_part day ends_with floor greatest ilike_escape least left length
+    like_escape list_contains lower ltrim month nfc_normalize nullif prefix regexp_extract regexp_full_match
+    regexp_matches regexp_replace replace right round rtrim split_part sqrt starts_with strip_accents substr substring
+    suffix trim upper year""".split()
+)
+"""Deterministic functions of one row whose cost grows slowly with their arguments."""
+WRITTEN: Final = sorted((FUNCTIONS - {"ilike_escape", "like_escape"}) | {"coalesce", "ifnull", "word"})
+"""The functions as a user writes them."""
+
+_CONSTANT_ARGUMENTS: Final = {
+    "date_diff": {0},
+    "date_part": {0},
+    "regexp_extract": {1, 2, 3},
+    "regexp_full_match": {1, 2},
+    "regexp_matches": {1, 2},
+    "regexp_replace": {1, 3},
+}
+_KINDS: Final = {
+    "BETWEEN": {"COMPARE_BETWEEN"},
+    "CASE": {"CASE_EXPR"},
+    "CAST": {"OPERATOR_CAST"},
+    "COLUMN_REF": {"COLUMN_REF"},
+    "COMPARISON": {
+        "COMPARE_EQUAL",
+        "COMPARE_NOTEQUAL",
+        "COMPARE_LESSTHAN",
+        "COMPARE_GREATERTHAN",
+        "COMPARE_LESSTHANOREQUALTO",
+        "COMPARE_GREATERTHANOREQUALTO",
+        "COMPARE_DISTINCT_FROM",
+        "COMPARE_NOT_DISTINCT_FROM",
+    },
+    "CONJUNCTION": {"CONJUNCTION_AND", "CONJUNCTION_OR"},
+    "CONSTANT": {"VALUE_CONSTANT"},
+    "FUNCTION": {"FUNCTION"},
+    "OPERATOR": {
+        "OPERATOR_NOT",
+        "OPERATOR_COALESCE",
+        "OPERATOR_IS_NULL",
+        "OPERATOR_IS_NOT_NULL",
+        "COMPARE_IN",
+        "COMPARE_NOT_IN",
+    },
+}
+_KEYS: Final = {
+    "BETWEEN": {"input", "lower", "upper"},
+    "CASE": {"case_checks", "else_expr"},
+    "CAST": {"child", "try_cast", "type_expr"},
+    "COLUMN_REF": {"column_names"},
+    "COMPARISON": {"left", "right"},
+    "CONJUNCTION": {"children"},
+    "CONSTANT": {"literal"},
+    "FUNCTION": {"function_name", "is_operator", "arguments", "qualified_name"},
+    "OPERATOR": {"children"},
+}
+_EVERYWHERE: Final = {"class", "type", "query_location", "query_location_length"}
+_LITERALS: Final = {"STRING", "INTEGER", "NUMERIC", "BOOLEAN", "NULL_LITERAL"}
+_TYPES: Final = frozenset(
+    """BIGINT BOOL BOOLEAN CHAR DATE DECIMAL DOUBLE FLOAT INT INTEGER NUMERIC REAL SMALLINT STRING TEXT TIME TIMESTAMP
+    TINYINT UBIGINT UINTEGER USMALLINT UTINYINT VARCHAR""".split()
+)
+_REFUSED: Final = {
+    "COLLATE": "COLLATE",
+    "ARRAY_CONSTRUCTOR": "a list in brackets",
+    "ARRAY_EXTRACT": "a part in brackets such as x[1]",
+    "ARRAY_SLICE": "a part in brackets such as x[1:2]",
+    "DEFAULT": "DEFAULT",
+    "OPERATOR_TRY": "TRY",
+    "STRUCT_EXTRACT": "a field of a value",
+    "LAMBDA": "a lambda or `->`",
+    "PARAMETER": "a parameter such as ? or $1",
+    "POSITIONAL_REFERENCE": "a column's number such as #1",
+    "STAR": "`*` or `columns(...)`",
+    "SUBQUERY": "a subquery",
+    "WINDOW": "a window function (`OVER`)",
+}
+_NOWHERE: Final = 18446744073709551615
+_UNPLACED: Final = {"query_location": _NOWHERE, "query_location_length": 0}
+_PREFIX: Final = len("SELECT ")
+
+
+def check_text(text: str) -> None:
+    """Refuses what should not even reach the parser.
+
+    Raises:
+        UserError: The text is too long, nested too deeply, or holds control characters.
+    """
+    if len(text) > LONGEST:
+        raise UserError(f"an expression may have {LONGEST:,} characters, `{brief(text)}` has {len(text):,}.")
+    if any(category(character) in {"Cc", "Cs"} and character not in "\t\n\r" for character in text):
+        raise UserError(f"`{brief(text)}` holds invisible control characters; type the expression anew.")
+    depth = 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if depth > DEEPEST:
+            raise _too_deep(text)
+
+
+def check_statement(text: str, statement: Node) -> Node:
+    """The checked tree of ``SELECT <text>``, as DuckDB serialised it.
+
+    Positions in the text are erased, so that equal trees are equal, and ``word(...)`` is replaced by what it means.
+
+    Args:
+        text: The expression as the user wrote it.
+        statement: What ``json_serialize_sql`` gave.
+
+    Raises:
+        UserError: It is not one scalar expression of what is allowed.
+    """
+    statements = statement.get("statements") or []
+    node: Node = statements[0].get("node", {}) if len(statements) == 1 else {}
+    chosen = node.get("select_list") or []
+    rest = {key: value for key, value in node.items() if key not in {"select_list", "type"}}
+    outside = {key: value for key, value in (statements[0] if statements else {}).items() if key != "node"}
+    if node.get("type") == "SELECT_NODE" and len(chosen) == 1 and _blank(rest) and chosen[0].get("alias") == "":
+        checked = _checked(chosen[0], text, 1)
+        if _blank(outside):
+            return checked
+    raise UserError(
+        f"a rule is one expression over one pair's columns or over those of a and b, which `{brief(text)}` is not."
+    )
+
+
+def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node with every expression right below it changed."""
+    new = dict(node)
+    for key in ("left", "right", "input", "lower", "upper", "child", "else_expr"):
+        if key in new:
+            new[key] = change(new[key])
+    if "children" in new:
+        new["children"] = [change(part) for part in new["children"]]
+    if "arguments" in new:
+        new["arguments"] = [{**part, "expression": change(part["expression"])} for part in new["arguments"]]
+    if "case_checks" in new:
+        new["case_checks"] = [{key: change(part[key]) for key in part} for part in new["case_checks"]]
+    return new
+
+
+def nodes(tree: Node) -> Iterator[Node]:
+    """The tree's root and all expressions below it."""
+    below: list[Node] = []
+
+    def seen(node: Node) -> Node:
+        below.append(node)
+        return node
+
+    mapped(tree, seen)
+    yield tree
+    for node in below:
+        yield from nodes(node)
+
+
+def brief(text: str) -> str:
+    """An expression as errors show it: on one line, and not whole where it is long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[:LONGEST]).split())
+    return line if len(line) <= 120 else line[:117] + "..."
+
+
+def place(text: str, location: int) -> str:
+    """The expression as errors show it, and where in it a byte of ``SELECT <text>`` lies, if that is known."""
+    before = text.encode()[: location - _PREFIX] if _PREFIX <= location < _NOWHERE else b""
+    return f"character {len(before.decode(errors='ignore')) + 1} of `{brief(text)}`" if before else f"`{brief(text)}`"
+
+
+def _checked(node: Node, text: str, depth: int) -> Node:
+    kind, type_ = str(node.get("class", "")), str(node.get("type", ""))
+    if depth > DEEPEST:
+        raise _too_deep(text)
+    if kind not in _KINDS or type_ not in _KINDS[kind]:
+        raise _refusal(_REFUSED.get(type_) or _REFUSED.get(kind) or f"`{type_.lower()}`", node, text)
+    for key, value in node.items():
+        if key not in _KEYS[kind] | _EVERYWHERE and not _blank(value):
+            raise _refusal(f"`{key.replace('_', ' ')}`", node, text)
+    if kind == "CONSTANT" and node["literal"].get("kind") not in _LITERALS:
+        raise _refusal(f"a {node['literal'].get('kind')} constant", node, text)
+    new = mapped(node, lambda part: _checked(part, text, depth + 1)) | _UNPLACED
+    if kind == "COLUMN_REF":
+        new["column_names"] = _column(node, text)
+    elif kind == "CAST":
+        new["type_expr"] = _cast_type(node["type_expr"], text)
+    elif kind == "FUNCTION":
+        new = _function(new, node, text)
+    return new
+
+
+def _column(node: Node, text: str) -> list[str]:
+    *sides, name = node["column_names"]
+    if name.startswith("__") or any(side.lower() not in {"a", "b"} for side in sides) or len(sides) > 1:
+        shown = ".".join(node["column_names"])
+        raise UserError(
+            f"`{shown}` is no column a rule can use ({place(text, node['query_location'])}); "
+            "write a.NAME or b.NAME in a rule about two pairs, NAME elsewhere."
+        )
+    return [*(side.lower() for side in sides), name]
+
+
+def _cast_type(node: Node, text: str) -> Node:
+    name = str(node.get("type_name", "")).upper()
+    inside = node.get("children", [])
+    known = {"class", "type", "query_location", "query_location_length", "type_name", "children", "qualified_name"}
+    plain = all(_blank(value) for key, value in node.items() if key not in known)
+    numbers = all(part.get("literal", {}).get("kind") == "INTEGER" and _blank(part.get("alias")) for part in inside)
+    path = [str(part).upper() for part in node.get("qualified_name", {}).get("path", [name])]
+    if node.get("class") != "TYPE" or name not in _TYPES or not plain or not numbers or path != [name]:
+        raise UserError(
+            f"`{name.lower()}` is no type a rule can cast to ({place(text, node.get('query_location', 0))}); "
+            f"types that can be: {', '.join(sorted(_TYPES)).lower()}."
+        )
+    return node | _UNPLACED | {"type_name": name, "children": [part | _UNPLACED for part in inside]}
+
+
+def _function(new: Node, node: Node, text: str) -> Node:
+    """The checked call; ``new`` has checked arguments, ``node`` is as it was parsed."""
+    name = str(node["function_name"]).lower()
+    arguments: list[Node] = new["arguments"]
+    path = [str(part).lower() for part in node.get("qualified_name", {}).get("path", [name])]
+    allowed = OPERATORS if node.get("is_operator") and not name.endswith("like_escape") else FUNCTIONS | {"word"}
+    if name not in allowed or path != [name]:
+        where = place(text, node["query_location"])
+        shown = ".".join(str(part) for part in node.get("qualified_name", {}).get("path", [name]))
+        raise UserError(f"`{shown}` cannot be used in a rule ({where}); functions that can: {', '.join(WRITTEN)}.")
+    if any(not _blank({**argument, "expression": None}) for argument in arguments):
+        raise _refusal(f"a named argument of `{name}`", node, text)
+    values: list[Node] = [argument["expression"] for argument in arguments]
+    if name == "word":
+        return _word(new, values, node, text)
+    for position, value in enumerate(values):
+        if position in _CONSTANT_ARGUMENTS.get(name, ()):
+            if value["class"] != "CONSTANT":
+                raise _refusal(f"`{name}` with a pattern or part that is computed", node, text)
+            if len(value["literal"].get("text", "")) > LONGEST_PATTERN:
+                raise _refusal(f"a pattern of more than {LONGEST_PATTERN} characters", node, text)
+    return _call(new, name, values)
+
+
+def _word(new: Node, values: list[Node], node: Node, text: str) -> Node:
+    terms = values[1:]
+    if any(term["class"] != "CONSTANT" or term["literal"]["kind"] != "STRING" for term in terms):
+        raise _refusal("`word` with words that are no quoted texts", node, text)
+    try:
+        found = pattern([term["literal"]["text"] for term in terms])
+    except UserError as error:
+        raise UserError(f"{place(text, node['query_location'])}: {error}") from None
+    constant = terms[0] | {"literal": {"kind": "STRING", "text": found}}
+    return _call(new, "regexp_matches", [_call(new, TOKENS, values[:1]), constant])
+
+
+def _call(node: Node, name: str, values: list[Node]) -> Node:
+    arguments = [{"name": "", "expression": value} for value in values]
+    return node | {"function_name": name, "qualified_name": {"path": [name]}, "arguments": arguments}
+
+
+def _blank(value: Any) -> bool:
+    """Whether a part of a tree says nothing: the default of whatever it stands for."""
+    if isinstance(value, dict):
+        part: Node = value
+        return all(_blank(inner) for key, inner in part.items() if not key.startswith("query_location"))
+    return not value or value in ("EMPTY", "STANDARD_HANDLING", "ORDER_MODIFIER")
+
+
+def _refusal(what: str, node: Node, text: str) -> UserError:
+    return UserError(f"{what} cannot be used in a rule ({place(text, node.get('query_location', 0))}).")
+
+
+def _too_deep(text: str) -> UserError:
+    return UserError(f"`{brief(text)}` is nested more than {DEEPEST} levels deep; split it into fields.")

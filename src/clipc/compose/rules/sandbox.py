@@ -1,0 +1,262 @@
+"""The sandbox: expressions of rules are parsed and evaluated in a process that can be killed."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
+
+from clipc.compose.rules.expression import Column, Expression
+from clipc.compose.rules.grammar import brief, check_text, place
+from clipc.errors import UserError
+
+_ROWS = 200_000
+"""Rows a message, so that memory stays bounded whatever the table's length."""
+
+
+class Sandbox:
+    """One child process that knows nothing but the columns it is sent, started when first needed.
+
+    DuckDB's settings alone do not make foreign expressions safe, so they stand third: expressions pass an allowlist
+    (:mod:`clipc.compose.rules.grammar`), run in this process, which ends at a time or memory limit, and only then
+    meet a DuckDB without files, network, extensions and settings.
+
+    A sandbox can be pickled and used after a fork: each process starts a child of its own. It can be used by several
+    threads, one call at a time. Use it as a context manager, or :meth:`close` it.
+    """
+
+    def __init__(self, seconds: float = 60.0, memory: int = 2 << 30) -> None:
+        """Remembers the limits; nothing is started yet.
+
+        Args:
+            seconds: The longest time that one answer (about at most 200,000 rows) may take.
+            memory: The most bytes of memory that data and evaluation may take in the child.
+        """
+        self._limits = (seconds, memory)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self._owner = os.getpid()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._table: pa.Table | None = None
+        self._kept: set[str] = set()
+
+    def __getstate__(self) -> tuple[float, int]:
+        return self._limits
+
+    def __setstate__(self, limits: tuple[float, int]) -> None:
+        self.__init__(*limits)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_owner"):
+            self.close()
+
+    def close(self) -> None:
+        """Ends the child; a later call starts a new one."""
+        child, owner = self._child, self._owner
+        self._reset()
+        if child is not None and owner == os.getpid():
+            child.kill()
+            child.communicate()
+
+    def parse(self, text: str) -> Expression:
+        """The checked expression of a text.
+
+        Raises:
+            UserError: It is not one scalar expression of what :mod:`clipc.compose.rules.grammar` allows.
+        """
+        check_text(text)
+        answer, _ = self._ask({"do": "parse", "text": text}, None, text)
+        statement: dict[str, Any] = answer["statement"]
+        if statement.get("error"):
+            where = place(text, int(statement.get("position", 0)))
+            raise UserError(f"{where} cannot be read as an expression: {_sentence(statement['error_message'])}.")
+        return Expression.of(text, statement)
+
+    def evaluate(self, table: pa.Table, expressions: Mapping[str, Expression]) -> pa.Table:
+        """Expressions over one pair, for each row of a table.
+
+        Args:
+            table: One row a pair; only the columns that are used travel.
+            expressions: By the name of the result's column.
+
+        Returns:
+            A table with a column for each expression and the rows of ``table`` in their order.
+
+        Raises:
+            UserError: A column does not exist, or an expression fails on a value, takes too long or too much memory.
+        """
+        names, trees = _named(table, expressions, sides=False)
+        columns = {inner: table[column.name] for column, inner in names.items()}
+        sent = _plain(pa.table({"rows": pa.nulls(table.num_rows, pa.bool_())} | columns))
+        with self._lock:
+            results = [
+                self._evaluated({"do": "evaluate", "trees": trees}, sent.slice(start, _ROWS), names, expressions)
+                for start in _starts(table.num_rows)
+            ]
+        return pa.concat_tables(results).rename_columns(list(expressions))
+
+    def evaluate_pairs(
+        self,
+        table: pa.Table,
+        a: npt.NDArray[np.integer],
+        b: npt.NDArray[np.integer],
+        expressions: Mapping[str, Expression],
+    ) -> pa.Table:
+        """Expressions over two pairs, for rows of a table taken by position.
+
+        The columns that are used stay in the child for later calls with the same table (the same object), so that
+        only positions travel.
+
+        Args:
+            table: One row a pair.
+            a: The rows of the first pairs, shape (m,), in [0, n).
+            b: The rows of the second pairs, shape (m,), in [0, n).
+            expressions: By the name of the result's column.
+
+        Returns:
+            A table of m rows with a column for each expression.
+
+        Raises:
+            UserError: As :meth:`evaluate`.
+        """
+        names, trees = _named(table, expressions, sides=True)
+        positions = pa.table({"a": pa.array(a, pa.int64()), "b": pa.array(b, pa.int64())})
+        where = {inner: (column.side, column.name) for column, inner in names.items()}
+        header = {"do": "pairs", "trees": trees, "columns": where}
+        with self._lock:
+            self._keep(table, {column.name for column in names}, expressions)
+            results = [
+                self._evaluated(header, positions.slice(start, _ROWS), names, expressions)
+                for start in _starts(positions.num_rows)
+            ]
+        return pa.concat_tables(results).rename_columns(list(expressions))
+
+    def _keep(self, table: pa.Table, columns: set[str], expressions: Mapping[str, Expression]) -> None:
+        """Sends the child those columns of the table that it does not have yet."""
+        self._living()
+        fresh = self._table is not table
+        missing = sorted(columns if fresh else columns - self._kept)
+        if fresh or missing:
+            texts = " and ".join(dict.fromkeys(expression.text for expression in expressions.values()))
+            for i, name in enumerate(missing or [None]):
+                column = None if name is None else _plain(table.select([name]))
+                self._ask({"do": "keep", "fresh": fresh and not i}, column, texts)
+            self._table, self._kept = table, (set() if fresh else self._kept) | columns
+
+    def _evaluated(
+        self,
+        header: dict[str, Any],
+        table: pa.Table,
+        names: Mapping[Column, str],
+        expressions: Mapping[str, Expression],
+    ) -> pa.Table:
+        texts = " and ".join(dict.fromkeys(expression.text for expression in expressions.values()))
+        answer, result = self._ask(header, table, texts)
+        if "failed" in answer:
+            reason = _sentence(answer["reason"])
+            for column, inner in names.items():
+                reason = reason.replace(f'"{inner}"', str(column)).replace(inner, str(column))
+            text = list(expressions.values())[int(answer["failed"].removeprefix("result"))].text
+            raise UserError(f"`{brief(text)}` cannot be evaluated: {reason}.")
+        assert result is not None
+        return result
+
+    def _ask(
+        self, header: dict[str, Any], table: pa.Table | None, texts: str
+    ) -> tuple[dict[str, Any], pa.Table | None]:
+        """One question to the child and its answer; a child that is late or gone is the expressions' fault."""
+        from clipc.compose.rules.child import receive, send
+
+        with self._lock:
+            child = self._living()
+            late = threading.Event()
+            watchdog = threading.Timer(self._limits[0], lambda: (late.set(), child.kill()))
+            watchdog.daemon = True
+            watchdog.start()
+            try:
+                assert child.stdin is not None and child.stdout is not None
+                send(child.stdin, header, table)
+                answer, result = receive(child.stdout)
+            except (EOFError, OSError):
+                self.close()
+                limit = f"took longer than {self._limits[0]:g} seconds" if late.is_set() else "took too much memory"
+                raise UserError(f"`{brief(texts)}` {limit} and was stopped; simplify it.") from None
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                watchdog.cancel()
+        if "mistake" in answer:
+            raise UserError(answer["mistake"])
+        if "bug" in answer:
+            raise RuntimeError(f"the sandbox failed on `{brief(texts)}`:\n{answer['bug']}")
+        return answer, result
+
+    def _living(self) -> subprocess.Popen[bytes]:
+        """This process's child, started where there is none."""
+        if self._owner != os.getpid():
+            self._reset()  # the child belongs to the process that was forked
+        if self._child is None:
+            seconds, memory = self._limits
+            # -P and an environment of our own: neither the working folder nor variables decide what is imported.
+            self._child = subprocess.Popen(
+                [sys.executable, "-B", "-P", "-m", "clipc.compose.rules.child", str(seconds), str(memory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={"PYTHONPATH": str(Path(__file__).parents[3]), "ARROW_DEFAULT_MEMORY_POOL": "system"},
+            )
+        return self._child
+
+
+def _named(
+    table: pa.Table, expressions: Mapping[str, Expression], sides: bool
+) -> tuple[dict[Column, str], dict[str, str]]:
+    """A name of ours for each column and each expression, and the trees with those names.
+
+    No name of the user's reaches DuckDB, so none can be taken for something else.
+    """
+    known = table.column_names
+    resolved = [expression.check_columns(known, sides) for expression in expressions.values()]
+    columns = sorted({column for expression in resolved for column in expression.columns})
+    names = {column: f"column{i}_" for i, column in enumerate(columns)}
+    trees = {f"result{i}": e.renamed(lambda column: [names[column]]).tree for i, e in enumerate(resolved)}
+    return names, trees
+
+
+def _starts(count: int) -> Iterator[int]:
+    """Where messages start; an empty table is one message, so that its columns have types."""
+    yield from range(0, max(count, 1), _ROWS)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Dictionary columns as what they stand for: DuckDB would compare them as closed sets of values."""
+    kernels: Any = pyarrow.compute  # made at run time, which type checkers cannot see
+    for i, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(i, field.name, kernels.cast(table[i], field.type.value_type))
+    return table
+
+
+def _sentence(message: str) -> str:
+    """DuckDB's reason without its kind, its hints and our SQL."""
+    line = message.split("\n")[0].split(" LINE ")[0]
+    line = re.sub(r"^[A-Z][A-Za-z -]* Error: ", "", line).strip()
+    line = re.sub(r"\.? (?:You might need|Use |Candidate).*$", "", line).rstrip(" .!:")
+    return line[:1].lower() + line[1:] if line[:2].istitle() else line

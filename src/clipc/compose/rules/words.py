@@ -1,0 +1,127 @@
+"""Words of a caption in any script, and the pattern that finds whole words among them.
+
+Latin and other spaced scripts are cut at everything that is neither a letter nor a digit, so ``clean-room`` is the
+two words ``clean room``. Japanese has no spaces: runs of kana and kanji are cut into Sudachi's shortest units (mode A),
+so 左右 is one word and holds neither 左 nor 右, 無傷 and 損傷 do not hold 傷, but 非無菌 is 非 + 無菌 and does hold 無菌, just
+as ``non-sterile`` holds ``sterile``: a rule that must tell these apart says so (``word(caption, '無菌') and not
+word(caption, '非無菌')``).
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from clipc.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_JAPANESE: Final = (
+    "\u3005-\u3007\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+)
+_RUN: Final = re.compile(f"([{_JAPANESE}]+)|[^\\W_{_JAPANESE}]+")
+_PIECE: Final = 4096
+"""The longest run that is analysed in one go, in characters: Sudachi refuses more than 49,149 bytes."""
+
+_ASCII: Final = np.array([i if chr(i).isalnum() and i < 128 else 32 for i in range(256)], dtype=np.uint8)
+_ASCII[65:91] += 32
+
+
+def tokens(text: str) -> str:
+    """The words of a text, in lower case and NFKC form, separated by and enclosed in single spaces.
+
+    Returns:
+        Such as ``" right lower lobe "``; one space where the text has no words.
+
+    Raises:
+        UserError: The text has kana or kanji, and SudachiPy is not installed.
+    """
+    words: list[str] = []
+    for run in _RUN.finditer(unicodedata.normalize("NFKC", text).lower()):
+        words += _morphemes(run[0]) if run[1] else (run[0],)
+    return f" {' '.join(words)} " if words else " "
+
+
+def pattern(terms: Sequence[str]) -> str:
+    """The RE2 pattern that finds any of the terms as whole words in what :func:`tokens` gives.
+
+    Args:
+        terms: A word, several words that must follow each other, or either with ``*`` at the end for any ending
+            of the last word: ``右*`` finds 右肺 but not 左右.
+
+    Raises:
+        UserError: There is no term, or one without a word, or with ``*`` elsewhere than at its end.
+    """
+    found: list[str] = []
+    for term in terms:
+        stem = unicodedata.normalize("NFKC", term).strip()
+        begins = stem.endswith("*")
+        stem = stem.removesuffix("*")
+        words = tokens(stem).strip()
+        if not words or "*" in stem:
+            raise UserError(f"`word` looks for words such as 'right', 'clean room' or 'right*', not for {term!r}.")
+        # Words are letters and digits only: nothing in them needs escaping.
+        found.append(words + "[^ ]*" if begins else words)
+    if not found:
+        raise UserError("`word` takes a text and at least one word to look for, as in word(caption, 'left', 'right').")
+    return f" {found[0]} " if len(found) == 1 else f" (?:{'|'.join(found)}) "
+
+
+def tokens_of(texts: "pa.Array | pa.ChunkedArray") -> "pa.Array":
+    """:func:`tokens` of a whole column; nulls stay null.
+
+    ASCII texts are done in a few passes over their bytes and never load an analyser.
+    """
+    import pyarrow as pa
+    import pyarrow.compute
+
+    kernels: Any = pyarrow.compute  # made at run time, which type checkers cannot see
+    column: Any = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    edge, nothing = pa.scalar(" ", pa.large_string()), pa.scalar("", pa.large_string())
+    padded = kernels.binary_join_element_wise(edge, column.cast(pa.large_string()), edge, nothing)
+    _, offsets_buffer, data_buffer = padded.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int64, len(padded) + 1, padded.offset * 8)
+    data = np.frombuffer(data_buffer or b"", np.uint8)[: offsets[-1]]
+    folded = _ASCII[data]
+    space = folded == 32
+    drop = np.zeros(len(data) + 1, dtype=bool)  # a space after a space ...
+    drop[1:-1] = space[1:] & space[:-1]
+    drop[offsets] = False  # ... of the same text
+    before = np.concatenate([[0], np.cumsum(~drop[:-1])])
+    plain = pa.LargeStringArray.from_buffers(
+        len(padded), pa.py_buffer(before[offsets].astype(np.int64)), pa.py_buffer(folded[~drop[:-1]])
+    )
+    done = kernels.if_else(column.is_valid(), plain, pa.scalar(None, pa.large_string()))
+    if len(data) and data.max() >= 128:
+        wide = np.concatenate([[0], np.cumsum(data >= 128)])[offsets]
+        mask = pa.array(wide[1:] > wide[:-1])
+        distinct = column.filter(mask).dictionary_encode()
+        words = pa.array([_remembered(text) for text in distinct.dictionary.to_pylist()], pa.large_string())
+        done = kernels.replace_with_mask(done, mask, words.take(distinct.indices))
+    return done.cast(pa.string())
+
+
+_remembered = lru_cache(maxsize=1 << 17)(tokens)
+
+
+def _morphemes(run: str) -> list[str]:
+    analyse = _analyser()
+    pieces = [run[i : i + _PIECE] for i in range(0, len(run), _PIECE)]
+    return [morpheme.surface() for piece in pieces for morpheme in analyse(piece)]
+
+
+@cache
+def _analyser() -> Any:
+    """Sudachi's function from a text to its shortest units."""
+    try:
+        from sudachipy import Dictionary, SplitMode
+    except ImportError:
+        raise UserError('finding words in Japanese text needs SudachiPy: pip install "clipc[ja]"') from None
+    dictionary: Any = Dictionary()
+    make = dictionary.tokenizer if hasattr(dictionary, "tokenizer") else dictionary.create
+    return make(mode=SplitMode.A).tokenize
