@@ -1,0 +1,231 @@
+"""Rules from a file, or from a preset that ships with clipc."""
+
+import re
+import unicodedata
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from clipc.catalog.encoding import detect_encoding
+from clipc.compose.rules.document import Document, Place, read_document
+from clipc.compose.rules.schema import CaptionRule, Example, ImageRule, NeverRule, PairRule, Rules, keys_of
+from clipc.errors import UserError, unknown_name
+
+_MOST_BYTES: Final = 1 << 18
+_ENTRIES: Final[dict[str, type[BaseModel]]] = {
+    "pairs": PairRule,
+    "images": ImageRule,
+    "captions": CaptionRule,
+    "never": NeverRule,
+    "examples": Example,
+}
+_CHOICES: Final = {"axis": ("vertical", "horizontal"), "unknown": ("refuse", "allow")}
+_NUMBER: Final = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
+
+
+def preset_names() -> list[str]:
+    """The rules that ship with clipc."""
+    folder = resources.files("clipc.compose.rules") / "presets"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def preset_text(name: str) -> str:
+    """A preset's file, comments and all, to start one's own rules from.
+
+    Raises:
+        UserError: There is no such preset.
+    """
+    if name not in preset_names():
+        raise unknown_name("preset", name, preset_names())
+    return (resources.files("clipc.compose.rules") / "presets" / f"{name}.yaml").read_text("utf-8")
+
+
+def read_rules(source: str | Path) -> Rules:
+    """Rules from a YAML file, or a preset by its name.
+
+    Expressions are not looked into: what they mean depends on the data.
+
+    Args:
+        source: A file, or a name from :func:`preset_names`; a file of that very name is given as ``./radiology``.
+
+    Raises:
+        UserError: There is no such file or preset, or something in it is wrong; the message names file, line and key.
+    """
+    if isinstance(source, str) and source in preset_names():
+        return parse_rules(preset_text(source), f"preset {source}")
+    return parse_rules(_file_text(Path(source)), str(source))
+
+
+def parse_rules(text: str, where: str) -> Rules:
+    """Rules from the text of a YAML file.
+
+    Args:
+        text: The file's text.
+        where: The file's name for messages.
+
+    Raises:
+        UserError: Something in it is wrong; the message names file, line and key.
+    """
+    document = read_document(text, where)
+    if document.values is None:
+        raise UserError(f"{where} is empty; a rules file begins with a line such as 'name: my rules'.")
+    if not isinstance(document.values, dict):
+        raise UserError(
+            f"{where}, line {document.lines[()]}: no key is here; a rules file begins with 'name: my rules'."
+        )
+    document = _listed(document)
+    _check_keys(document, where)
+    lines = {".".join(map(str, place)): line for place, line in document.lines.items() if place}
+    try:
+        return Rules.model_validate({"name": Path(where).stem, **_filled(document), "source": where, "lines": lines})
+    except ValidationError as error:
+        raise _readable(error, document, where) from None
+
+
+def _file_text(file: Path) -> str:
+    if file.is_dir():
+        raise UserError(f"{file} is a folder; name a rules file in it.")
+    if not file.is_file():
+        message = f"there is no rules file {file}"
+        if file.suffix or len(file.parts) > 1:
+            raise UserError(f"{message}.")
+        raise UserError(f"{message}, and {unknown_name('preset', str(file), preset_names())}")
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
+    if len(data) > _MOST_BYTES:
+        raise UserError(f"{file} is larger than {_MOST_BYTES // 1024} KiB; that is no rules file.")
+    try:
+        return data.decode(detect_encoding(data).codec)
+    except (UserError, UnicodeDecodeError):
+        raise UserError(f"{file} holds bytes that are text in no encoding known here; save it as UTF-8.") from None
+
+
+def _listed(document: Document) -> Document:
+    """The document with a single captions entry in a list, and without sections that are left empty."""
+    values: dict[str, Any] = {k: v for k, v in document.values.items() if v is not None or k not in keys_of(Rules)}
+    if not isinstance(single := values.get("captions"), dict):
+        return Document(values, document.lines, document.plain)
+
+    def moved(place: Place) -> Place:
+        return (*place[:1], 0, *place[1:]) if place[:1] == ("captions",) else place
+
+    lines = {moved(place): line for place, line in document.lines.items()}
+    plain = {moved(place) for place in document.plain}
+    return Document({**values, "captions": [single]}, lines | {("captions",): lines[("captions", 0)]}, plain)
+
+
+def _check_keys(document: Document, where: str) -> None:
+    """Refuses unknown keys, which are misspelt ones, and keys without a value."""
+    known_at: list[tuple[Place, dict[str, Any], tuple[str, ...] | None]] = [((), document.values, keys_of(Rules))]
+    for section, content in document.values.items():
+        if section in _ENTRIES and isinstance(content, list):
+            known = keys_of(_ENTRIES[section])
+            known_at += [((section, i), entry, known) for i, entry in enumerate(content) if isinstance(entry, dict)]
+        elif isinstance(content, dict):
+            known_at.append(((section,), content, None))
+    for place, entry, known in known_at:
+        under = f" under {place[0]}" if place else ""
+        for key, value in entry.items():
+            at = f"{where}, line {document.lines[(*place, key)]}"
+            if known is not None and key not in known:
+                raise UserError(f"{at}: unknown key {key!r}{under}; {_hint(key, known)}")
+            if value is None:
+                raise UserError(f"{at}: {key!r}{under} has no value.")
+
+
+def _hint(key: str, known: tuple[str, ...]) -> str:
+    plain = unicodedata.normalize("NFKC", key).strip()
+    if plain in known and plain != key:
+        return "it holds a full-width or special character or space; type it anew."
+    if key[:1].isspace():
+        return "the line begins with a full-width or otherwise special space; use ordinary spaces."
+    if plain.startswith("-"):
+        return "a space is missing after the '-' that begins an entry."
+    near = get_close_matches(plain.lower(), known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
+
+
+def _filled(document: Document) -> dict[str, Any]:
+    """The values with what YAML does not say: each entry's line, and the types of inline values in examples."""
+    values: dict[str, Any] = dict(document.values)
+    for section in _ENTRIES:
+        entries: Any = values.get(section)
+        if isinstance(entries, list):
+            values[section] = [
+                {**entry, "line": document.lines[(section, number)]} if isinstance(entry, dict) else entry
+                for number, entry in enumerate(entries)
+            ]
+    for place in document.plain:
+        if len(place) == 4 and place[0] == "examples" and place[2] in ("a", "b"):
+            _, number, side, name = place
+            pair: Any = values["examples"][number][side]
+            if isinstance(pair, dict):
+                values["examples"][number][side] = {**pair, name: _typed(pair[name])}
+    return values
+
+
+def _typed(value: Any) -> Any:
+    """A number or truth value that stands without quotation marks; part numbers such as 007 stay text."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value) if re.search("[.eE]", value) else int(value)
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+def _readable(error: ValidationError, document: Document, where: str) -> UserError:
+    """The first mistake of the file, as a sentence."""
+    told: list[tuple[int, str]] = []
+    for one in error.errors():
+        place: Place = ()
+        for part in one["loc"]:  # also holds what the models are made of, which is no part of the file
+            if (*place, part) in document.lines:
+                place = (*place, part)
+        # What belongs to no one key is a name that columns and fields share.
+        told.append((document.lines[place or ("fields",)], _sentence(one["type"], one, place)))
+    line, sentence = min(told, key=lambda item: item[0])
+    return UserError(f"{where}, line {line}: {sentence}.")
+
+
+def _sentence(kind: str, one: Any, place: Place) -> str:
+    names = [str(part) for part in place if isinstance(part, str)]
+    under = f" under {names[0]}" if len(names) > 1 else ""
+    this = f"{names[-1]!r}{under}" if names else ""
+    given = one["input"]
+    if kind == "value_error" and place and isinstance(place[-1], int):
+        return f"under {names[0]}: {one['msg'].removeprefix('Value error, ')}"
+    if kind == "value_error":
+        message = one["msg"].removeprefix("Value error, ")
+        return f"{this} {message}" if names else message
+    if kind == "missing":
+        return f"{one['loc'][-1]!r} is missing{f' under {names[0]}' if names else ''}"
+    if kind == "model_type":
+        hint = _spaceless(given) or f"each begins with a key: {', '.join(keys_of(_ENTRIES[names[0]]))}"
+        return f"an entry of {this} consists of keys with values, not of {_shown(given)}; {hint}"
+    if kind == "tuple_type":
+        return f"{this} is a list: begin each of its entries with a dash and a space, '- '"
+    if place[:1] == ("examples",) and kind in ("dict_type", "string_type") and len(place) == 3:
+        return f"{this} is the key of a pair, or columns with values in braces such as {{view: PA}}"
+    if kind == "dict_type":
+        return f"{this} consists of names with values, one a line, such as 'side: lower(caption)'"
+    if kind == "bool_parsing" or kind == "bool_type":
+        return f"{this} is true or false, not {_shown(given)}"
+    if kind == "literal_error" and names[-1] in _CHOICES:
+        return f"{this} is {' or '.join(_CHOICES[names[-1]])}, not {_shown(given)}"
+    if isinstance(given, (list, dict)):
+        what, sign = ("a list", "[") if isinstance(given, list) else ("keys with values", "{")
+        return f"{this} is text, not {what}; a value that starts with '{sign}' must be in quotation marks"
+    return f"{this}: {one['msg']}"
+
+
+def _spaceless(value: Any) -> str | None:
+    missing = isinstance(value, str) and re.match(r"\w+:\S", value)
+    return "a space is missing after the colon" if missing else None
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, str) else "a list" if isinstance(value, list) else "keys with values"

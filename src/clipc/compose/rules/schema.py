@@ -1,0 +1,293 @@
+"""What a rules file may say: pydantic models of its keys, checked without any data."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+_GRAMMAR: Final = """
+    all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
+    default deferrable desc describe distinct do else end except false fetch for foreign from group having in
+    initially intersect into lambda lateral leading limit not null offset on only or order pivot pivot_longer
+    pivot_wider placing primary qualify references returning select show some summarize symmetric table then to
+    trailing true union unique unpivot using variadic when where window with anti asof at authorization binary by
+    collation columns concurrently cross freeze full generated glob ilike inner is isnull join left like map
+    natural notnull outer overlaps positional right semi similar struct tablesample try_cast tuple unpack
+    verbose
+"""
+RESERVED: Final = frozenset(_GRAMMAR.split())
+"""Words that DuckDB's grammar keeps for itself, so that no column of a rule can have them as its name."""
+
+OWN: Final = ("caption", "captions", "key")
+"""Columns that every pair has and that no rules file may redefine."""
+
+Value = str | int | float | bool
+Section = Literal["columns", "fields", "pairs", "images", "captions", "never", "examples"]
+
+_AXES: Final = {"vertical": "left-right", "horizontal": "top-bottom"}
+_NO_CAPITALS: Final = re.compile(r"\\[pP]\{\w+\}|\(\?P?<\w+>|\\x\{?\w+\}?|\\.|\[[^\]]*\]")
+
+
+def _some_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
+def _name(name: str) -> str:
+    plain = unicodedata.normalize("NFC", name)
+    if not plain.isidentifier():
+        raise ValueError("cannot name a column: use letters (of any script), digits and _ only")
+    if plain.lower() in ("a", "b") or plain.startswith("__"):
+        raise ValueError("cannot name a column: a and b are the two pairs, and __ at the start is clipc's own")
+    if plain.lower() in RESERVED:
+        raise ValueError(f"cannot name a column: it is a word of the expressions themselves; try {name}_1")
+    if plain.lower() in OWN:
+        raise ValueError("cannot name a column: every pair has a column of that name already")
+    return plain
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, (str, dict, BaseModel)) else value
+
+
+def _axis(value: object) -> object:
+    return _AXES.get(value, value) if isinstance(value, str) else value
+
+
+def _pattern(text: str) -> str:
+    if "(?i" not in text and re.search("[A-Z]", _NO_CAPITALS.sub("", text)):
+        raise ValueError("holds capital letters, but is looked for in the caption in lower case; write them small")
+    return text
+
+
+def _template(text: str) -> str:
+    if sorted(re.findall(r"\{[^{}]*\}|[{}]", text)) != ["{a}", "{b}"]:
+        raise ValueError("must hold {a} and {b}, each once, and no other braces, such as '{a} beside {b}'")
+    return text
+
+
+def _known_values(values: dict[str, Value | None]) -> dict[str, Value]:
+    """What an inline pair says of itself: a value that is unknown is one that is not given."""
+    return {name: value for name, value in values.items() if value is not None and value != ""}
+
+
+Text = Annotated[str, AfterValidator(_some_text)]
+Name = Annotated[str, AfterValidator(_name)]
+Columns = Annotated[tuple[Text, ...], BeforeValidator(_as_list), Field(min_length=1)]
+Inline = Annotated[dict[Text, Value | None], AfterValidator(_known_values)]
+
+
+class Entry(BaseModel):
+    """One entry of a rules file.
+
+    Entries that say the same are equal wherever they stand.
+
+    Attributes:
+        why: The expert's reason, shown wherever the entry had an effect.
+        line: The line of the file that it begins in, from 1; None where it comes from elsewhere. Not part of dumps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    why: Text | None = None
+    line: int | None = Field(default=None, exclude=True, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Entry) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+
+class PairRule(Entry):
+    """A condition on two pairs a and b, checked in both orders: breaking it in either makes a composite unlawful.
+
+    Attributes:
+        require: An expression that must hold; or
+        forbid: one that must not. Exactly one of the two is given.
+        unknown: What happens where the expression is NULL, because a value in it is unknown: the composite is
+            refused or allowed.
+    """
+
+    require: Text | None = None
+    forbid: Text | None = None
+    unknown: Literal["refuse", "allow"] | None = None
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> "PairRule":
+        if (self.require is None) == (self.forbid is None):
+            raise ValueError("give either require or forbid, not both and not neither")
+        return self
+
+    @property
+    def expression(self) -> str:
+        """The condition, whichever of the two it is."""
+        return self.require or self.forbid or ""
+
+    @property
+    def refuses_unknown(self) -> bool:
+        """Whether a composite is refused where the condition is NULL: unless told, by ``require`` alone."""
+        return self.unknown == "refuse" if self.unknown else self.require is not None
+
+
+class ImageRule(Entry):
+    """How one pair's image may be shown. Of several entries the first that gives a key wins for that key.
+
+    Attributes:
+        when: An expression over one pair; every pair where it is absent.
+        axis: How its half must stand: ``left-right`` (the cut is vertical) or ``top-bottom`` (the cut is horizontal).
+            Files may say ``vertical`` and ``horizontal``, which name the cut.
+        whole: Whether it is never cut, but shown whole in its half.
+        region: The column with the box that must stay visible.
+        mirror: Whether mirrored views of it may be shown.
+    """
+
+    when: Text | None = None
+    axis: Annotated[Literal["left-right", "top-bottom"] | None, BeforeValidator(_axis)] = None
+    whole: bool | None = None
+    region: Text | None = None
+    mirror: bool | None = None
+
+    @model_validator(mode="after")
+    def _something_said(self) -> "ImageRule":
+        if self.axis is None and self.whole is None and self.region is None and self.mirror is None:
+            raise ValueError("give at least one of axis, whole, region and mirror")
+        return self
+
+
+class CaptionRule(Entry):
+    """How two captions are joined, or what the joint caption must not say.
+
+    Attributes:
+        when: An expression over a and b; every composite where it is absent. Not for ``forbid``.
+        joiner: What stands between the two captions; or
+        template: the joint caption with ``{a}`` and ``{b}`` in the captions' places. The first entry that applies and
+            gives either is followed.
+        forbid: A regular expression (RE2) that must not be found in the joint caption in lower case.
+    """
+
+    when: Text | None = None
+    joiner: Annotated[str, Field(min_length=1)] | None = None
+    template: Annotated[Text, AfterValidator(_template)] | None = None
+    forbid: Annotated[Text, AfterValidator(_pattern)] | None = None
+
+    @model_validator(mode="after")
+    def _one_purpose(self) -> "CaptionRule":
+        if sum(given is not None for given in (self.joiner, self.template, self.forbid)) != 1:
+            raise ValueError("give exactly one of joiner, template and forbid (several purposes are several entries)")
+        if self.forbid is not None and self.when is not None:
+            raise ValueError("forbid holds for every joint caption; leave `when` out")
+        return self
+
+
+class NeverRule(Entry):
+    """Pairs that are never composed.
+
+    Attributes:
+        when: An expression over one pair; where it is true the pair stays plain and is nobody's partner.
+    """
+
+    when: Text
+
+
+class Example(Entry):
+    """The expert's own test: two pairs, and whether they may be composed.
+
+    Attributes:
+        a: The key of a pair of the data, or the values of some of its columns (all others are unknown).
+        b: The other pair.
+        allowed: What is right.
+    """
+
+    a: Text | Inline
+    b: Text | Inline
+    allowed: bool
+
+
+class Rules(BaseModel):
+    """An expert's rules on what may be composed, as a file says them; nothing here knows the data.
+
+    Rules that say the same are equal wherever they come from: ``source`` and lines are no part of dumps or of equality.
+
+    Attributes:
+        name: What the rules are for.
+        columns: Names for columns that data may lack: the first of the listed columns that there is, else unknown.
+        fields: New columns, each an expression over one pair that may use the earlier ones.
+        pairs: Conditions on two pairs.
+        images: How images may be shown.
+        captions: How captions are joined, and what joint captions must not say.
+        never: Pairs that always stay plain.
+        examples: Tests of all of this.
+        source: The file's name for messages, None where the rules come from elsewhere.
+        lines: The line of each part of the file, such as ``"pairs.0.require"`` or ``"fields.side"``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text = "rules"
+    columns: dict[Name, Columns] = {}
+    fields: dict[Name, Text] = {}
+    pairs: tuple[PairRule, ...] = ()
+    images: tuple[ImageRule, ...] = ()
+    captions: Annotated[tuple[CaptionRule, ...], BeforeValidator(_as_list)] = ()
+    never: tuple[NeverRule, ...] = ()
+    examples: tuple[Example, ...] = ()
+    source: str | None = Field(default=None, exclude=True, repr=False)
+    lines: dict[str, int] = Field(default={}, exclude=True, repr=False)
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> "Rules":
+        seen: dict[str, str] = {}
+        for name in (*self.columns, *self.fields):
+            if (first := seen.setdefault(name.lower(), name)) is not name:
+                raise ValueError(f"columns and fields: {first!r} and {name!r} are the same name (case does not count)")
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rules) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    def place(self, section: Section, which: int | str, key: str | None = None) -> str:
+        """Where something stands, for the beginning of a message.
+
+        Args:
+            section: The top-level key.
+            which: The entry's number from 0, or the name of a column or field.
+            key: A key of that entry.
+
+        Returns:
+            Such as ``"chest.yaml, line 7"``, or ``"rules 'chest x-ray', pairs 3"`` where they come from no file.
+        """
+        entry = f"{section}.{which}"
+        line = self.lines.get(f"{entry}.{key}", self.lines.get(entry))
+        if self.source is not None and line is not None:
+            return f"{self.source}, line {line}"
+        return f"rules {self.name!r}, {section} {which + 1 if isinstance(which, int) else which}"
+
+    def found_columns(self, known: Iterable[str]) -> dict[str, str | None]:
+        """For each name under ``columns`` the column of the data that it stands for, None where there is none.
+
+        Names are compared without case, spaces, ``_``, ``-``, ``.`` and width of letters, as those of tables are.
+
+        Args:
+            known: The data's columns.
+        """
+        plain = {_plain(column): column for column in reversed(list(known))}
+        return {
+            name: next((plain[_plain(wanted)] for wanted in candidates if _plain(wanted) in plain), None)
+            for name, candidates in self.columns.items()
+        }
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_\-.]", "", unicodedata.normalize("NFKC", name).casefold())
+
+
+def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """The keys that a file may give for one of the models here."""
+    return tuple(name for name, field in model.model_fields.items() if not field.exclude)
