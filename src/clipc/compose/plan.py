@@ -1,19 +1,24 @@
 """The plan: one row a training example of an epoch, made before any pixel is touched."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.layout import LAYOUT_NAMES, LEFT_RIGHT, PLAIN, STRONG, TOP_BOTTOM
-from clipc.compose.partner import PARTNERS
+from clipc.compose.captions.joint import Wording
+from clipc.compose.composites import FALLBACKS, compose_rows
+from clipc.compose.entries import Entries
+from clipc.compose.inputs import Inputs
+from clipc.compose.layouts.tiles import LAYOUT_NAMES, STRONG
 from clipc.compose.policy import Policy
 from clipc.compose.streams import epoch_generator
+
+_NOTHING: Final = Inputs()
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +30,12 @@ class Plan:
         right: The row of the second pair, or -1 for an example of one pair, ``int32``.
         left_caption: Which of the first pair's captions is used, ``int32``.
         right_caption: Which of the second pair's captions is used (0 where there is none), ``int32``.
-        layout: Codes of :data:`~clipc.compose.layout.LAYOUT_NAMES`, ``uint8``.
+        layout: Codes of :data:`~clipc.compose.layouts.tiles.LAYOUT_NAMES`, ``uint8``.
+        swapped: Whether the captions' order is not the images'; drawn for every composite, and followed by
+            policies that ask for it; ``bool``.
+        wording: How the captions are joined: 0 as the policy says, else as a rule says; ``uint8``.
+        fallback: Codes of :data:`~clipc.compose.composites.FALLBACKS`: why a row that was to be composed stayed
+            plain; ``uint8``.
     """
 
     left: npt.NDArray[np.int32]
@@ -33,6 +43,9 @@ class Plan:
     left_caption: npt.NDArray[np.int32]
     right_caption: npt.NDArray[np.int32]
     layout: npt.NDArray[np.uint8]
+    swapped: npt.NDArray[np.bool_]
+    wording: npt.NDArray[np.uint8]
+    fallback: npt.NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.left)
@@ -45,6 +58,14 @@ class Plan:
         """One plan after the other."""
         return cls(*(np.concatenate([getattr(p, f.name) for p in plans]) for f in fields(cls)))
 
+    @classmethod
+    def plain(cls, left: npt.NDArray[np.int32], caption: npt.NDArray[np.int32]) -> "Plan":
+        """A plan that composes nothing."""
+        n = len(left)
+        codes = {name: np.zeros(n, dtype=np.uint8) for name in ("layout", "wording", "fallback")}
+        none = np.full(n, -1, dtype=np.int32)
+        return cls(left, none, caption, np.zeros(n, dtype=np.int32), swapped=np.zeros(n, dtype=np.bool_), **codes)
+
     def table(self) -> pa.Table:
         """The plan as an Arrow table; ``right`` and ``right_caption`` are null in rows of one pair."""
         alone = self.right < 0
@@ -55,61 +76,63 @@ class Plan:
                 "left_caption": self.left_caption,
                 "right_caption": pa.array(self.right_caption, mask=alone),
                 "layout": pa.DictionaryArray.from_arrays(self.layout, list(LAYOUT_NAMES)),
+                "swapped": self.swapped,
+                "wording": self.wording,
+                "fallback": pa.DictionaryArray.from_arrays(self.fallback, list(FALLBACKS)),
             }
         )
 
     def statistics(self) -> dict[str, Any]:
-        """Rows, how many are composed or strongly augmented, the treated share, and the layouts' counts."""
+        """The plan in figures.
+
+        Returns:
+            ``rows``; how many are ``composed`` or ``strong``; the treated ``share``; the ``layouts``' counts; why
+            rows that were to be composed stayed plain (``fallbacks``); and how often one pair came second
+            (``partners_most``), with the number of different pairs that did (``partners``).
+        """
         counts = np.bincount(self.layout, minlength=len(LAYOUT_NAMES))
-        composed = int((self.right >= 0).sum())
+        second = self.right[self.right >= 0]
         strong = int(counts[STRONG])
+        times = np.bincount(second) if len(second) else np.zeros(1, dtype=np.int64)
+        fallbacks = np.bincount(self.fallback, minlength=len(FALLBACKS))
         return {
             "rows": len(self),
-            "composed": composed,
+            "composed": len(second),
             "strong": strong,
-            "share": (composed + strong) / max(1, len(self)),
+            "share": (len(second) + strong) / max(1, len(self)),
             "layouts": {name: int(count) for name, count in zip(LAYOUT_NAMES, counts, strict=True)},
+            "fallbacks": {name: int(n) for name, n in zip(FALLBACKS, fallbacks, strict=True) if name != "none"},
+            "partners": int((times > 0).sum()),
+            "partners_most": int(times.max()),
         }
 
 
-def plan_epoch(catalog: Catalog, policy: Policy, seed: int, epoch: int) -> Plan:
+def plan_epoch(catalog: Catalog, policy: Policy, seed: int, epoch: int, inputs: Inputs = _NOTHING) -> Plan:
     """The plan of one epoch: a pure function of its arguments.
 
     Every pair of the catalog comes first in exactly one row. The mask's draws are compared with rho, so
-    the rows composed at a low rate are composed at every higher rate too.
+    the rows composed at a low rate are composed at every higher rate too, with the same partners.
 
     Args:
         catalog: The pairs to train on: the training split alone.
         policy: What is composed, and how.
         seed: The run's seed.
         epoch: The number of the epoch, from 0.
+        inputs: What the policy needs to know of these pairs, as :func:`clipc.train.plans.make_plans` makes it.
     """
     pairs = len(catalog)
     left = epoch_generator(seed, "order", epoch).permutation(np.arange(pairs, dtype=np.int32))
     treated = np.flatnonzero(epoch_generator(seed, "mask", epoch).random(pairs) < policy.rho)
-    right = np.full(pairs, -1, dtype=np.int32)
-    layout = np.full(pairs, PLAIN, dtype=np.uint8)
+    entries = Entries.of(catalog)
+    chance = epoch_generator(seed, "caption", epoch).random(pairs)
+    plan = Plan.plain(left, entries.choice(left, chance[left]))
     if policy.treatment == "augment":
-        layout[treated] = STRONG
+        plan.layout[treated] = STRONG
     elif len(treated):
-        # Drawn for every row, so that a row's partner does not hang on which other rows are composed.
-        drawn = PARTNERS[policy.partner](left, pairs, epoch_generator(seed, "partner", epoch))
-        right[treated] = drawn[treated]
-        layout[treated] = np.where(right[treated] >= 0, _axes(policy, seed, epoch, pairs)[treated], PLAIN)
-    captions = epoch_generator(seed, "caption", epoch)
-    left_caption = _choices(captions, catalog.caption_counts[left])
-    right_caption = _choices(captions, np.where(right >= 0, catalog.caption_counts[right], 1))
-    return Plan(left, right, left_caption, right_caption, layout)
-
-
-def _axes(policy: Policy, seed: int, epoch: int, rows: int) -> npt.NDArray[np.uint8]:
-    if policy.axis != "random":
-        return np.full(rows, LEFT_RIGHT if policy.axis == "left-right" else TOP_BOTTOM, dtype=np.uint8)
-    return epoch_generator(seed, "layout", epoch).choice(np.array([LEFT_RIGHT, TOP_BOTTOM], dtype=np.uint8), rows)
-
-
-def _choices(generator: np.random.Generator, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-    return (generator.random(len(counts)) * counts).astype(np.int32)
+        found = compose_rows(left[treated], catalog, entries, policy, inputs, seed, epoch)
+        for column in fields(found):
+            getattr(plan, column.name)[treated] = getattr(found, column.name)
+    return plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,16 +146,23 @@ class Plans:
     catalog: Catalog
     policy: Policy
     seed: int
+    inputs: Inputs = field(default_factory=Inputs)
 
     def __post_init__(self) -> None:
         # Two epochs at most are needed at a time, unless a batch is larger than the data, which is refused earlier.
         object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(self._plan))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Plans, (self.catalog, self.policy, self.seed)
+        return Plans, (self.catalog, self.policy, self.seed, self.inputs)
+
+    @property
+    def wordings(self) -> tuple[Wording, ...]:
+        """How captions are joined, in the order of the plan's ``wording`` column."""
+        law = self.inputs.law
+        return (self.policy.wording, *(law.wordings if law is not None else ()))
 
     def _plan(self, epoch: int) -> Plan:
-        return plan_epoch(self.catalog, self.policy, self.seed, epoch)
+        return plan_epoch(self.catalog, self.policy, self.seed, epoch, self.inputs)
 
     def rows(self, start: int, stop: int) -> Plan:
         """The rows ``[start, stop)`` of the concatenated plans."""

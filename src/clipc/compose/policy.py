@@ -1,13 +1,18 @@
 """The policy: what share of training examples is composed, and how."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from clipc.compose.captions import CONJUNCTION
-from clipc.compose.layout import LAYOUTS
-from clipc.compose.partner import PARTNERS
+from clipc.compose.captions.joint import Wording
+from clipc.compose.layouts import LAYOUTS
+from clipc.compose.rules.read import read_rules
+from clipc.compose.rules.schema import Rules
 from clipc.errors import unknown_name
+
+
+def _read(given: Any) -> Any:
+    return read_rules(given) if isinstance(given, str) else given
 
 
 class Policy(BaseModel):
@@ -30,8 +35,41 @@ class Policy(BaseModel):
     axis: Literal["random", "left-right", "top-bottom"] = Field(
         default="random", description="Where the two halves stand; random draws one of the two for each composite."
     )
-    partner: str = Field(default="random", description="How the second pair of a composite is chosen.")
-    joiner: str = Field(default=CONJUNCTION, description="What stands between the two captions.")
+    region: str | None = Field(
+        default=None,
+        description="For the layout 'region': the column with the box to keep, or 'auto': what the reference "
+        "model finds most relevant to the caption.",
+    )
+    caption: Literal["join", "spatial", "both-orders", "one", "first", "second"] = Field(
+        default="join",
+        description="How two captions become one: joined in the order of the images; with words that say where each "
+        "half stands; in either order; or, as controls, only one of them.",
+    )
+    joiner: str | None = Field(
+        default=None, description="What stands between the two captions; by their language if null (' and ', 'と')."
+    )
+    template: str | None = Field(default=None, description="The joint caption, as '{a} beside {b}'.")
+    partner: Literal["random", "nearest", "diverse"] = Field(
+        default="random",
+        description="How the second pair is chosen: any, one of the nearest, or the least similar of some.",
+    )
+    group: str | None = Field(default=None, description="A column whose value partners must share.")
+    neighbours: int = Field(default=10, ge=1, description="How many of the nearest pairs may become partners.")
+    draws: int = Field(default=4, ge=2, description="Of how many drawn pairs a diverse partner is the least similar.")
+    pairing: Literal["dynamic", "fixed"] = Field(
+        default="dynamic", description="New partners in every epoch, or the same ones throughout."
+    )
+    embedding: str = Field(
+        default="captions",
+        description="What similarity is measured by: the captions' TF-IDF, 'column:NAME', or a model's folder.",
+    )
+    embedding_of: Literal["image", "text", "mean"] = Field(
+        default="mean", description="Which of a model's vectors similarity is measured by."
+    )
+    reference: str | None = Field(default=None, description="The folder of the model that finds regions by itself.")
+    rules: Annotated[Rules | None, BeforeValidator(_read)] = Field(
+        default=None, description="An expert's rules for what may be composed: a file, or one that ships."
+    )
 
     @field_validator("layout")
     @classmethod
@@ -40,9 +78,15 @@ class Policy(BaseModel):
             raise ValueError(str(unknown_name("layout", name, LAYOUTS)))
         return name
 
-    @field_validator("partner")
-    @classmethod
-    def _known_partner(cls, name: str) -> str:
-        if name not in PARTNERS:
-            raise ValueError(str(unknown_name("partner policy", name, PARTNERS)))
-        return name
+    @model_validator(mode="after")
+    def _complete(self) -> "Policy":
+        if self.layout == "region" and self.region is None:
+            raise ValueError("layout region needs to know what to keep: set region to a column with boxes, or to auto")
+        if self.region == "auto" and self.reference is None:
+            raise ValueError("region auto needs a model that finds what is relevant: set reference to its folder")
+        return self
+
+    @property
+    def wording(self) -> Wording:
+        """How captions are joined where no rule says otherwise."""
+        return Wording(self.caption, self.joiner, self.template)

@@ -5,7 +5,7 @@ Only what is shown is resized, and only ``uint8`` at the target size leaves it.
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Final
 
@@ -16,12 +16,12 @@ from PIL import Image
 
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
-from clipc.compose.captions import fit
-from clipc.compose.layout import LAYOUTS, PLAIN, STRONG, Tiles
+from clipc.compose.captions.fit import fit
+from clipc.compose.layouts.tiles import PLAIN, STRONG
 from clipc.compose.plan import Plan, Plans
-from clipc.compose.streams import rows_uniform
 from clipc.render.batch import Batch, Tokenizer
-from clipc.render.crop import DRAWS, Augmentation, view_boxes
+from clipc.render.crop import Augmentation
+from clipc.render.geometry import geometry
 
 NAMES_A_SIDE: Final = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
 """Captions that a mirrored picture would make false."""
@@ -58,28 +58,32 @@ class WorkerRenderer:
         not end a long run, and must not go unseen either.
         """
         plan = self.plans.rows(start, stop)
-        tiles = LAYOUTS[self.plans.policy.layout](plan.layout)
+        shown = geometry(self.plans, plan, start, self.augmentation)
         captions, shortened = self.captions(plan)
-        draws = rows_uniform(self.plans.seed, "crop", start, stop, 2 * DRAWS).reshape(-1, 2, DRAWS)
-        images = np.empty((len(plan), self.image_size, self.image_size, 3), dtype=np.uint8)
+        size = self.image_size
+        images = np.empty((len(plan), size, size, 3), dtype=np.uint8)
         unreadable: list[int] = []
+        places = np.rint(shown.tiles.place * size).astype(int)
         for side, rows in enumerate((plan.left, plan.right)):
-            shown = np.flatnonzero(rows >= 0)
-            boxes = self._views(draws[shown, side], rows[shown], plan.layout[shown])
-            for i, box in zip(shown.tolist(), boxes, strict=True):
-                mirrored = bool(draws[i, side, 4] < self.augmentation.flip)
-                if mirrored and NAMES_A_SIDE.search(captions[i]):
-                    mirrored = False
+            for i in np.flatnonzero((places[:, side, 2:] > places[:, side, :2]).all(axis=1)).tolist():
                 try:
                     pixels = self.catalog.image(int(rows[i]))
                 except (OSError, DecodeError):
                     unreadable.append(int(rows[i]))
-                    pixels = np.full((2, 2, 3), 127, dtype=np.uint8)
-                    box = np.array([0.0, 0.0, 2.0, 2.0])
-                place, tile = cut(pixels, box, mirrored, tiles, i, side, self.image_size)
+                    pixels, box = np.full((2, 2, 3), 127, dtype=np.uint8), np.array([0.0, 0.0, 2.0, 2.0])
+                else:
+                    box = window_box(shown.views[i, side], shown.tiles.window[i, side], pixels)
+                x0, y0, x1, y1 = places[i, side].tolist()
+                tile = cut(pixels, box, (x1 - x0, y1 - y0))
+                if shown.mirrored[i, side] and not NAMES_A_SIDE.search(captions[i]):
+                    tile = tile[:, ::-1]
                 strong = plan.layout[i] == STRONG
                 strength = self.augmentation.strong_colour if strong else self.augmentation.colour
-                images[i][place] = jitter(tile, draws[i, side, 5:8], strength) if strength else tile
+                lay(
+                    tile if not strength else jitter(tile, shown.colour[i, side], strength),
+                    images[i, y0:y1, x0:x1],
+                    float(shown.tiles.opacity[i, side]),
+                )
         return Batch(
             images=torch.from_numpy(images),
             tokens=self.tokenizer(captions),
@@ -92,30 +96,25 @@ class WorkerRenderer:
 
     def captions(self, plan: Plan) -> tuple[list[str], int]:
         """The captions of the rows as the model reads them, and how many of them had to be cut."""
-        limit = self.tokenizer.context_length - 2
-        catalog, joiner = self.catalog, self.plans.policy.joiner
-        made = [
-            fit(
-                catalog.caption(left, left_choice),
-                catalog.caption(right, right_choice) if right >= 0 else None,
-                joiner,
-                self.tokenizer.count,
-                limit,
-            )
-            for left, left_choice, right, right_choice in zip(
-                plan.left.tolist(),
-                plan.left_caption.tolist(),
-                plan.right.tolist(),
-                plan.right_caption.tolist(),
-                strict=True,
-            )
-        ]
-        return [text for text, _ in made], sum(cut for _, cut in made)
-
-    def _views(self, draws: npt.NDArray[np.float64], rows: npt.NDArray[np.int32], layout: Pixels) -> Boxes:
-        strong = (layout == STRONG)[:, None]
-        scale = np.where(strong, self.augmentation.strong_scale, self.augmentation.crop_scale)
-        return view_boxes(draws[:, :4], self.catalog.sizes[rows], scale, self.augmentation.crop_ratio)
+        limit, count, catalog = self.tokenizer.context_length - 2, self.tokenizer.count, self.catalog
+        texts: list[str] = []
+        shortened = 0
+        columns = (
+            plan.left,
+            plan.left_caption,
+            plan.right,
+            plan.right_caption,
+            plan.layout,
+            plan.swapped,
+            plan.wording,
+        )
+        for left, choice, right, other, layout, swapped, wording in zip(*(c.tolist() for c in columns), strict=True):
+            second = catalog.caption(right, other) if right >= 0 else None
+            joined = partial(self.plans.wordings[wording].text, layout=layout, swapped=swapped)
+            text, was_cut = fit(catalog.caption(left, choice), second, joined, count, limit)
+            texts.append(text)
+            shortened += was_cut
+        return texts, shortened
 
     def _text_ids(self, plan: Plan) -> npt.NDArray[np.int64]:
         catalog = self.catalog
@@ -136,33 +135,31 @@ def _text_id(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=7).digest())
 
 
-def cut(
-    pixels: Pixels, view: Boxes, mirrored: bool, tiles: Tiles, row: int, side: int, size: int
-) -> tuple[tuple[slice, slice], Pixels]:
-    """Resizes the shown window of a view to the size of its place; the rest of the view is never touched.
+def window_box(view: Boxes, window: npt.NDArray[np.float32], pixels: Pixels) -> Boxes:
+    """A window of a view as x0, y0, x1, y1 in the image's pixels, kept inside the image against rounding."""
+    corner, extent = np.tile(view[:2], 2), np.tile(view[2:] - view[:2], 2)
+    height, width = pixels.shape[:2]
+    return np.clip(corner + window * extent, 0, [width, height, width, height])
+
+
+def cut(pixels: Pixels, box: Boxes, size: tuple[int, int]) -> Pixels:
+    """Resizes a box of an image; the rest of the image is never touched.
 
     Args:
         pixels: The image, RGB ``uint8``, shape (height, width, 3).
-        view: x0, y0, x1, y1 of the view in the image.
-        mirrored: Whether the view is shown mirrored.
-        tiles: Windows and places of the batch.
-        row: The example's number in the batch.
-        side: 0 for the left source, 1 for the right one.
-        size: The side of the picture in pixels.
-
-    Returns:
-        The place in the picture as (rows, columns), and what it shows.
+        box: x0, y0, x1, y1 in the image.
+        size: Width and height of the result in pixels.
     """
-    px0, py0, px1, py1 = np.rint(tiles.place[row, side] * size).astype(int).tolist()
-    wx0, wy0, wx1, wy1 = tiles.window[row, side].tolist()
-    if mirrored:
-        wx0, wx1 = 1 - wx1, 1 - wx0
-    x0, y0, x1, y1 = view.tolist()
-    width, height = x1 - x0, y1 - y0
-    box = (x0 + wx0 * width, y0 + wy0 * height, x0 + wx1 * width, y0 + wy1 * height)
-    tile = Image.fromarray(pixels).resize((px1 - px0, py1 - py0), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
-    shown = np.asarray(tile)
-    return (slice(py0, py1), slice(px0, px1)), shown[:, ::-1] if mirrored else shown
+    edges = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+    resized = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, box=edges, reducing_gap=2.0)
+    return np.asarray(resized)
+
+
+def lay(tile: Pixels, place: Pixels, opacity: float) -> None:
+    """Puts a tile into its place in the picture; with an opacity below 1 what lies there shines through."""
+    if opacity < 1:
+        tile = np.rint(place * np.float32(1 - opacity) + tile * np.float32(opacity)).astype(np.uint8)
+    place[:] = tile
 
 
 def jitter(picture: Pixels, draws: npt.NDArray[np.float64], strength: float) -> Pixels:

@@ -14,6 +14,7 @@ from clipc.study.options import PilotOptions
 from clipc.study.results import Outcome
 from clipc.study.tables import report_tables
 from clipc.study.trials import Measuring, Pool, Trial, run_trial
+from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe, read_recipe
 from clipc.train.run import Run
 
@@ -48,6 +49,8 @@ def pilot(
     catalog = catalog or options.data.open(progress)
     base = _base_recipe(options, catalog)
     jobs, threads = _jobs(options, base)
+    # Made once here, and found in the cache by every trial; a mistake in the rules is told before any training.
+    make_plans(base.policy, catalog.split("train"), 0, cache=options.data.cache, progress=progress)
     measuring = Measuring(options.templates, options.data.lang, options.shots)
     pool = Pool(jobs, threads)
     try:

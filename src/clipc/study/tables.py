@@ -6,7 +6,6 @@ from typing import Any
 
 from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
-from clipc.compose.plan import Plans
 from clipc.evaluate.probe import SHOTS
 from clipc.render.preview import preview
 from clipc.render.worker import WorkerRenderer
@@ -20,6 +19,7 @@ from clipc.study.results import (
     templates_used,
 )
 from clipc.train.model import load_tokenizer
+from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run, environment
 
@@ -67,7 +67,7 @@ def report_tables(
 
 def _pictures(recipe: Recipe, catalog: Catalog) -> list[dict[str, str]]:
 
-    plans = Plans(catalog.split("train"), recipe.policy, recipe.seed)
+    plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
     return preview(WorkerRenderer(plans, recipe.augmentation, 64, load_tokenizer(recipe.model)), 8)
 
 

@@ -89,7 +89,12 @@ def run_trial(trial: Trial, catalog: Catalog, measuring: Measuring, progress: Pr
         measuring: How.
         progress: Told the pairs shown so far.
     """
-    run = train(trial.recipe, trial.folder, catalog=catalog, progress=progress)
+
+    def told(what: str, done: int, total: int) -> None:
+        if what == "training":  # making tables of neighbours and the like counts other things than pairs
+            progress(what, done, total)
+
+    run = train(trial.recipe, trial.folder, catalog=catalog, progress=told)
     measured = run.read_json("eval/test.json")
     if measured is not None and measured["measuring"] == measuring.as_json():
         return

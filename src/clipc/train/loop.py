@@ -25,6 +25,7 @@ from clipc.train.interrupt import Interrupted, StopFlag, stop_signals
 from clipc.train.loss import contrastive_loss, shared_sources
 from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw, learning_rate_at
+from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run, environment
 
@@ -54,7 +55,7 @@ def train(recipe: Recipe, folder: Path, *, catalog: Catalog | None = None, progr
         return run
     catalog = catalog or recipe.data.open(progress)
     device = choose_device(recipe.device)
-    trainer = Trainer.create(recipe, run, catalog, device)
+    trainer = Trainer.create(recipe, run, catalog, device, progress)
     began = run.begin(recipe, environment(device.type, recipe.threads or torch.get_num_threads()))
     with threads(began["threads"]), stop_signals() as stop:
         trainer.resume()
@@ -101,7 +102,9 @@ class Trainer:
     tally: Tally = field(default_factory=Tally)
 
     @classmethod
-    def create(cls, recipe: Recipe, run: Run, catalog: Catalog, device: torch.device) -> "Trainer":
+    def create(
+        cls, recipe: Recipe, run: Run, catalog: Catalog, device: torch.device, progress: Progress = silent
+    ) -> "Trainer":
         """A trainer at step 0."""
         pairs = catalog.split("train")
         if len(pairs) < recipe.batch_size:
@@ -113,7 +116,7 @@ class Trainer:
         return cls(
             recipe=recipe,
             run=run,
-            plans=Plans(pairs, recipe.policy, recipe.seed),
+            plans=make_plans(recipe.policy, pairs, recipe.seed, cache=recipe.data.cache, progress=progress),
             validation=catalog.split("val") if recipe.validations and "val" in catalog.splits else None,
             model=model,
             optimizer=adamw(model, recipe.learning_rate, recipe.weight_decay, recipe.betas),

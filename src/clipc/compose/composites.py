@@ -1,0 +1,161 @@
+"""Composites: partners, captions and layout for the rows of a plan that are to be composed."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.catalog.catalog import Catalog
+from clipc.compose.entries import Entries
+from clipc.compose.inputs import Inputs
+from clipc.compose.layouts import LAYOUTS
+from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN, TOP_BOTTOM
+from clipc.compose.partners.diverse import least_similar
+from clipc.compose.partners.draw import draw
+from clipc.compose.partners.pools import Rows, everyone
+from clipc.compose.policy import Policy
+from clipc.compose.proposed import Proposed
+from clipc.compose.similarity.lookalike import lookalikes
+from clipc.compose.streams import epoch_generator
+
+FALLBACKS: Final = ("none", "never", "unknown", "alone")
+"""Why a row that was to be composed stayed plain.
+
+``never``: a rule says that this pair stays plain; ``unknown``: a value that a rule requires to be equal is not
+known; ``alone``: there is no lawful partner, or none was found.
+"""
+_NEVER, _UNKNOWN, _ALONE = 1, 2, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Composites:
+    """The columns of :class:`~clipc.compose.plan.Plan` that composing decides, for some of its rows."""
+
+    right: Rows
+    left_caption: Rows
+    right_caption: Rows
+    layout: npt.NDArray[np.uint8]
+    swapped: npt.NDArray[np.bool_]
+    wording: npt.NDArray[np.uint8]
+    fallback: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class _Seekers:
+    """The rows that seek a partner, and what has been drawn for them before one is known."""
+
+    rows: Rows
+    own: npt.NDArray[np.int64]
+    chance: npt.NDArray[np.float64]
+    layout: npt.NDArray[np.uint8]
+    swapped: npt.NDArray[np.bool_]
+
+    def with_partner(
+        self, which: npt.NDArray[np.intp], partner: Rows, entries: Entries, inputs: Inputs, free: bool
+    ) -> tuple[Proposed, npt.NDArray[np.bool_]]:
+        """The composites of some rows with the given partners, and whether both can be cut along one axis."""
+        second = entries.first[partner] + entries.choice(partner, self.chance[which])
+        first, layout = self.own[which], self.layout[which]
+        fits = np.ones(len(which), dtype=np.bool_)
+        if free and inputs.law is not None:
+            one, other = inputs.law.axis[first], inputs.law.axis[second]
+            fits = (one == other) | (one == PLAIN) | (other == PLAIN)
+            asked = np.maximum(one, other)
+            layout = np.where(asked != PLAIN, asked, layout)
+        return Proposed(first, second, layout, self.swapped[which]), fits
+
+
+def compose_rows(
+    rows: Rows, catalog: Catalog, entries: Entries, policy: Policy, inputs: Inputs, seed: int, epoch: int
+) -> Composites:
+    """Partners, captions and layout for the pairs that come first in a composite.
+
+    Everything is drawn for every pair of the catalog and then looked up, so that what a pair gets does not
+    hang on which other pairs are composed. Look-alikes of a picture never become its partner.
+
+    Args:
+        rows: The pairs that come first, shape (n,).
+        catalog: The training pairs.
+        entries: Their captions' numbers.
+        policy: How to compose.
+        inputs: Tables that the policy needs.
+        seed: The run's seed.
+        epoch: The epoch; fixed pairing draws as in epoch 0 whatever it is.
+    """
+    when = 0 if policy.pairing == "fixed" else epoch
+    pairs, law = len(catalog), inputs.law
+    captions = epoch_generator(seed, "caption", when)
+    choice = entries.choice(rows, captions.random(pairs)[rows])
+    codes, free = _codes(policy)
+    seekers = _Seekers(
+        rows=rows,
+        own=entries.first[rows] + choice,
+        chance=captions.random(pairs)[rows],
+        layout=epoch_generator(seed, "layout", when).choice(codes, pairs)[rows],
+        swapped=captions.random(pairs)[rows] < 0.5,
+    )
+    pools = inputs.pools or everyone(entries.counts)
+    pool = pools.of[seekers.own]
+    fallback = np.where(pool < 0, _ALONE, 0).astype(np.uint8)
+    if law is not None:
+        if law.groups is not None:
+            fallback[law.groups[seekers.own] < 0] = _UNKNOWN
+        fallback[law.never[seekers.own]] = _NEVER
+    seeking = np.flatnonzero(fallback == 0)
+    alike = inputs.alike or lookalikes(catalog)
+
+    def lawful(which: npt.NDArray[np.intp], partner: Rows) -> npt.NDArray[np.bool_]:
+        which = seeking[which]
+        good = (rows[which] != partner) & ~alike(rows[which], partner)
+        if law is not None:
+            some = np.flatnonzero(good)
+            proposed, fits = seekers.with_partner(which[some], partner[some], entries, inputs, free)
+            good[some] = fits & law.lawful(proposed)
+        return good
+
+    generator = epoch_generator(seed, "partner", when)
+    one = partial(draw, rows[seeking], pool[seeking], pools, lawful, generator, pairs)
+    if policy.partner == "diverse":
+        assert inputs.vectors is not None
+        drawn = np.stack([one() for _ in range(policy.draws)], axis=1)
+        partner = least_similar(rows[seeking], drawn, inputs.vectors)
+    else:
+        partner = one()
+
+    right = np.full(len(rows), -1, dtype=np.int32)
+    right[seeking] = partner
+    fallback[seeking[partner < 0]] = _ALONE
+    return _filled(right, choice, fallback, seekers, entries, inputs, free)
+
+
+def _filled(
+    right: Rows,
+    choice: Rows,
+    fallback: npt.NDArray[np.uint8],
+    seekers: _Seekers,
+    entries: Entries,
+    inputs: Inputs,
+    free: bool,
+) -> Composites:
+    """The columns of the plan, once partners are known."""
+    found = np.flatnonzero(right >= 0)
+    proposed, _ = seekers.with_partner(found, right[found], entries, inputs, free)
+    layout = np.full(len(right), PLAIN, dtype=np.uint8)
+    layout[found] = proposed.layout
+    second = np.zeros(len(right), dtype=np.int32)
+    second[found] = proposed.second - entries.first[right[found]]
+    wording = np.zeros(len(right), dtype=np.uint8)
+    if inputs.law is not None:
+        wording[found] = inputs.law.wording(proposed)
+    return Composites(right, choice, second, layout, seekers.swapped & (right >= 0), wording, fallback)
+
+
+def _codes(policy: Policy) -> tuple[npt.NDArray[np.uint8], bool]:
+    """The layout codes that are drawn from, and whether they are axes, which rules may choose."""
+    codes = LAYOUTS[policy.layout].codes
+    axes = codes == (LEFT_RIGHT, TOP_BOTTOM)
+    if axes and policy.axis != "random":
+        codes = (LEFT_RIGHT,) if policy.axis == "left-right" else (TOP_BOTTOM,)
+    return np.array(codes, dtype=np.uint8), axes

@@ -1,0 +1,32 @@
+"""Region: the half of each view that keeps what an expert marked."""
+
+import numpy as np
+
+from clipc.compose.layouts.centre_halves import centre_halves
+from clipc.compose.layouts.tiles import HALF_PLACES, Codes, Floats, Tiles, Views
+
+
+def region(codes: Codes, draws: Floats, views: Views) -> Tiles:
+    """Halves as large as centre halves, moved so that each keeps its region as far as it fits.
+
+    The window moves along both axes, and out of the view where the region lies there, but never out of the
+    image. A source without a region shows its centre half.
+
+    Args:
+        codes: Codes of a plan's ``layout`` column, shape (n,).
+        draws: Not used.
+        views: The images' edges and the regions.
+    """
+    tiles = centre_halves(codes, draws, views)
+    low, high = tiles.window[..., :2], tiles.window[..., 2:]
+    size = high - low
+    first, last = views.region[..., :2], views.region[..., 2:]
+    # A region that fits may lie anywhere inside the window, so the window moves no further than it must;
+    # of one that does not fit the middle is kept.
+    fits = last - first <= size
+    nearest = np.clip(low, last - size, first)
+    start = np.where(fits, nearest, (first + last - size) / 2)
+    start = np.clip(start, views.bounds[..., :2], views.bounds[..., 2:] - size)
+    marked = np.isfinite(views.region).all(axis=-1) & np.isin(codes, tuple(HALF_PLACES))[:, None]
+    start = np.where(marked[..., None], start, low)
+    return Tiles(np.concatenate([start, start + size], axis=-1).astype(np.float32), tiles.place, tiles.opacity)

@@ -1,0 +1,133 @@
+"""Geometry between a plan and its pixels: which part of each source is shown, and where.
+
+Both sources first get a view each (a random crop). A layout then names a *window* of each view, the
+*place* in the square picture that the window fills, and how *opaque* it is there. Renderers know windows,
+places and opacities, never layouts, so a new layout is one file beside this one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+PLAIN: Final = 0
+LEFT_RIGHT: Final = 1
+TOP_BOTTOM: Final = 2
+STRONG: Final = 3
+BOX: Final = 4
+OVERLAY: Final = 5
+FIRST_IMAGE: Final = 6
+
+LAYOUT_NAMES: Final = ("plain", "left-right", "top-bottom", "strong", "box", "overlay", "first-image")
+"""Names of the codes in a plan's ``layout`` column.
+
+``plain`` shows one image; ``left-right`` and ``top-bottom`` name where the first and second half stand;
+``strong`` is one image under stronger augmentation, the control arm's answer to a composite; in ``box`` the
+second image fills a box inside the first; ``overlay`` shows both through each other; ``first-image`` shows
+the first image alone, under both captions.
+"""
+
+Codes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+FULL: Final = (0.0, 0.0, 1.0, 1.0)
+NOWHERE: Final = (0.0, 0.0, 0.0, 0.0)
+HALF_PLACES: Final = {
+    LEFT_RIGHT: ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)),
+    TOP_BOTTOM: ((0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 1.0, 1.0)),
+}
+"""Where the first and the second half stand."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """What a layout may know of the two views of each example.
+
+    Attributes:
+        bounds: Shape (n, 2, 4), ``float32``: the edges x0, y0, x1, y1 of the whole image, as fractions of the
+            view (so x0 <= 0 and x1 >= 1).
+        region: Shape (n, 2, 4), ``float32``: the box to keep in view, as fractions of the view, NaN where there
+            is none.
+        whole: Shape (n, 2), ``bool``: sources that a composite must not cut.
+    """
+
+    bounds: Floats
+    region: Floats
+    whole: npt.NDArray[np.bool_]
+
+    @classmethod
+    def plain(cls, n: int) -> "Views":
+        """Views that show their whole images, with no regions."""
+        bounds = np.broadcast_to(np.array(FULL, dtype=np.float32), (n, 2, 4))
+        return cls(bounds, np.full((n, 2, 4), np.nan, dtype=np.float32), np.zeros((n, 2), dtype=np.bool_))
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """What is shown of each source, and where; the second source is laid over the first.
+
+    Attributes:
+        window: Shape (n, 2, 4), ``float32``: x0, y0, x1, y1 of each source's window, as fractions of its view
+            before mirroring. A window may leave the view, never the image.
+        place: Shape (n, 2, 4), ``float32``: x0, y0, x1, y1 in the picture, as fractions of its side. A
+            source that is not shown has a place without area.
+        opacity: Shape (n, 2), ``float32`` in [0, 1]; the first source's is 1.
+    """
+
+    window: Floats
+    place: Floats
+    opacity: Floats
+
+    def share(self) -> Floats:
+        """The share of the picture that belongs to each source, shape (n, 2); every row adds up to 1."""
+        second = area(self.place[:, 1]) * self.opacity[:, 1]
+        return np.stack([area(self.place[:, 0]) - self._hidden(), second], axis=1)
+
+    def kept(self) -> Floats:
+        """The share of each source's view that survives, in [0, 1], shape (n, 2); 0 for a source not shown.
+
+        What is half transparent, or hidden under the second source, counts by how much of it is seen.
+        """
+        seen = np.clip(area(self.window), 0, 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            first = np.where(area(self.place[:, 0]) > 0, 1 - self._hidden() / area(self.place[:, 0]), 0)
+        second = np.where(area(self.place[:, 1]) > 0, self.opacity[:, 1], 0)
+        return (seen * np.stack([first, second], axis=1)).astype(np.float32)
+
+    def _hidden(self) -> Floats:
+        """The area of the picture in which the second source takes the first one's place."""
+        low = np.maximum(self.place[:, 0, :2], self.place[:, 1, :2])
+        high = np.minimum(self.place[:, 0, 2:], self.place[:, 1, 2:])
+        width, height = np.maximum(high - low, 0).T
+        return width * height * self.opacity[:, 1]
+
+
+def area(boxes: Floats) -> Floats:
+    """The areas of boxes x0, y0, x1, y1; shape (..., 4) to (...)."""
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def by_code(codes: Codes, boxes: dict[int, tuple[tuple[float, ...], tuple[float, ...]]]) -> Floats:
+    """The two boxes of each row, looked up by its code; a code without an entry shows the first source alone.
+
+    Args:
+        codes: Codes of :data:`LAYOUT_NAMES`, shape (n,).
+        boxes: For each code the boxes of the first and second source.
+
+    Returns:
+        Shape (n, 2, 4), ``float32``.
+    """
+    table = np.array([boxes.get(code, (FULL, NOWHERE)) for code in range(len(LAYOUT_NAMES))], dtype=np.float32)
+    return table[codes]
+
+
+def opaque(n: int) -> Floats:
+    """Opacities of sources that hide what is under them, shape (n, 2)."""
+    return np.ones((n, 2), dtype=np.float32)
+
+
+def shown_whole(tiles: Tiles, views: Views, codes: Codes) -> Tiles:
+    """The same tiles, but composed sources that must not be cut show their whole image, squeezed into their place."""
+    whole = views.whole & np.isin(codes, (PLAIN, STRONG), invert=True)[:, None]
+    return Tiles(np.where(whole[..., None], views.bounds, tiles.window), tiles.place, tiles.opacity)

@@ -1,0 +1,1 @@
+"""Partners: with whom a pair is composed."""

@@ -1,0 +1,83 @@
+"""Drawing partners: uniformly among the lawful members of a pool."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.compose.partners.pools import Pools, Rows
+
+ENUMERATED: Final = 20_000
+"""Pools of at most this many members are searched through where drawing finds no lawful one."""
+
+_ROUNDS_SMALL: Final = 8
+_ROUNDS_LARGE: Final = 64
+_AT_ONCE: Final = 1 << 22
+
+Lawful = Callable[[npt.NDArray[np.intp], Rows], npt.NDArray[np.bool_]]
+"""From positions in the rows that seek a partner, and a candidate for each, to which are lawful."""
+
+
+def draw(rows: Rows, pool: Rows, pools: Pools, lawful: Lawful, generator: np.random.Generator, pairs: int) -> Rows:
+    """A partner for each row, with equal chance for every lawful member of its pool.
+
+    Members are drawn and refused for some rounds; what is drawn and lawful is uniform among the lawful. Rows
+    that are still without a partner then choose among all lawful members of their pool, if it has at most
+    :data:`ENUMERATED`, so that one lawful partner in a thousand is found there.
+
+    A row's draws do not depend on which other rows seek a partner.
+
+    Args:
+        rows: The pairs that seek a partner, shape (n,).
+        pool: The pool of each, not -1.
+        pools: The pools.
+        lawful: Which candidates may be taken; refuses the pair itself.
+        generator: Where chance comes from; one number a pair of the catalog is drawn in each round.
+        pairs: The number of pairs in the catalog.
+
+    Returns:
+        Partners, -1 where none was found, shape (n,).
+    """
+    partner = np.full(len(rows), -1, dtype=np.int32)
+    last_chance = generator.random(pairs)
+    small = pools.sizes[pool] <= ENUMERATED
+    seeking = np.flatnonzero(pools.sizes[pool] > 0)
+    for turn in range(_ROUNDS_LARGE):
+        if turn == _ROUNDS_SMALL:
+            seeking = seeking[~small[seeking]]
+        if not len(seeking):
+            break
+        chance = generator.random(pairs)[rows[seeking]]
+        candidate = pools.member(pool[seeking], chance)
+        taken = lawful(seeking, candidate)
+        partner[seeking[taken]] = candidate[taken]
+        seeking = seeking[~taken]
+    left = np.flatnonzero((partner < 0) & small & (pools.sizes[pool] > 0))
+    for some in _portions(left, pools.sizes[pool[left]]):
+        partner[some] = _enumerated(some, pool[some], pools, lawful, last_chance[rows[some]])
+    return partner
+
+
+def _enumerated(
+    which: npt.NDArray[np.intp], pool: Rows, pools: Pools, lawful: Lawful, chance: npt.NDArray[np.float64]
+) -> Rows:
+    """One of all lawful members for each row, -1 where there is none."""
+    sizes = pools.sizes[pool]
+    begins = np.cumsum(sizes) - sizes
+    place = np.arange(int(sizes.sum())) - np.repeat(begins - pools.start[pool], sizes)
+    candidate = pools.members[place]
+    good = np.flatnonzero(lawful(np.repeat(which, sizes), candidate))
+    first = np.searchsorted(good, begins)
+    count = np.searchsorted(good, begins + sizes) - first
+    chosen = np.full(len(which), -1, dtype=np.int32)
+    some = count > 0
+    chosen[some] = candidate[good[first[some] + (chance[some] * count[some]).astype(np.int64)]]
+    return chosen
+
+
+def _portions(rows: npt.NDArray[np.intp], sizes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.intp]]:
+    """Rows in pieces whose pools together have a bounded number of members."""
+    piece = (np.cumsum(sizes) - sizes) // _AT_ONCE
+    ends = np.flatnonzero(np.diff(piece)) + 1
+    yield from (part for part in np.split(rows, ends) if len(part))

@@ -1,0 +1,81 @@
+"""Columns that rules can name: one value for each entry."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
+
+from clipc.catalog.catalog import Catalog
+from clipc.compose.entries import Entries
+from clipc.compose.layouts.boxes import read_boxes
+
+_KERNELS: Any = pyarrow.compute  # made at run time, which type checkers cannot see
+_NOT_FOR_RULES = {"file", "offset", "size", "content", "dhash"}
+
+
+class Columns(Protocol):
+    """One row an entry."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """The columns that there are."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of entries."""
+        ...
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column."""
+        ...
+
+    def boxes(self, name: str) -> npt.NDArray[np.float32]:
+        """One column of boxes, as :func:`~clipc.compose.layouts.boxes.read_boxes` reads them; shape (entries, 4)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class CatalogColumns:
+    """The entries of a catalog.
+
+    ``caption`` is the caption that would be shown, ``captions`` all captions of its pair, one a line; every
+    other column is the pair's. Where an image's bytes lie, and hashes of them, are no business of rules.
+
+    Attributes:
+        catalog: The pairs.
+    """
+
+    catalog: Catalog
+
+    @property
+    def names(self) -> list[str]:
+        """See :class:`Columns`."""
+        table = self.catalog.table
+        own = [f.name for f in table.schema if f.name not in _NOT_FOR_RULES and not pa.types.is_nested(f.type)]
+        return ["caption", "captions", *own]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @cached_property
+    def _rows(self) -> npt.NDArray[np.int64]:
+        return Entries.of(self.catalog).rows()
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """See :class:`Columns`."""
+        table = self.catalog.table
+        if name == "caption":
+            return _KERNELS.list_flatten(table["captions"])
+        if name == "captions":
+            return _KERNELS.binary_join(table["captions"], "\n").take(pa.array(self._rows))
+        return table[name].take(pa.array(self._rows))
+
+    def boxes(self, name: str) -> npt.NDArray[np.float32]:
+        """See :class:`Columns`."""
+        catalog = self.catalog
+        return read_boxes(catalog.column(name), catalog.sizes, column=name, keys=catalog.keys)[self._rows]

@@ -1,0 +1,190 @@
+"""Conditions on two entries, in the quickest form that each allows.
+
+A condition is SQL over two pairs, but hardly ever needs SQL for a million of them: parts that look at one
+pair only are worked out once for each entry, equality becomes a comparison of integers, and what depends on few
+different values becomes a table of all their combinations.
+"""
+
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from clipc.compose.rules.expression import Expression, Side, differing_terms, equal_terms, hoist
+from clipc.compose.rules.sandbox import Sandbox
+
+FALSE: Final = 0
+TRUE: Final = 1
+UNKNOWN: Final = -1
+
+_COMBINATIONS: Final = 4_000_000
+
+Codes = npt.NDArray[np.int32]
+Entries = npt.NDArray[np.int64]
+Truth = npt.NDArray[np.int8]
+"""FALSE, TRUE or UNKNOWN."""
+
+
+class Condition(Protocol):
+    """Whether something holds of two entries a and b."""
+
+    def truth(self, a: Entries, b: Entries) -> Truth:
+        """FALSE, TRUE or UNKNOWN for each of the given pairs of entries, shape (m,)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Equal:
+    """Two entries have the same value, or (``negated``) different ones.
+
+    Attributes:
+        codes: The number of each entry's value, -1 where it is unknown.
+        negated: Whether the condition is that they differ.
+    """
+
+    codes: Codes
+    negated: bool = False
+
+    def truth(self, a: Entries, b: Entries) -> Truth:
+        """See :class:`Condition`."""
+        one, other = self.codes[a], self.codes[b]
+        return np.where((one < 0) | (other < 0), UNKNOWN, (one == other) != self.negated).astype(np.int8)
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """A condition on few different values, worked out beforehand for all combinations of them.
+
+    Attributes:
+        first: The number of each entry's combination of values where it is a.
+        second: The same where it is b.
+        table: The truth for all combinations, ``int8``, shape (firsts, seconds).
+    """
+
+    first: Codes
+    second: Codes
+    table: Truth
+
+    def truth(self, a: Entries, b: Entries) -> Truth:
+        """See :class:`Condition`."""
+        return self.table[self.first[a], self.second[b]]
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A condition on many different values, asked of the database for each pair of entries.
+
+    Attributes:
+        expression: What is asked.
+        table: One row an entry, with the columns that it needs.
+        sandbox: Where it is asked.
+    """
+
+    expression: Expression
+    table: pa.Table
+    sandbox: Sandbox
+
+    def truth(self, a: Entries, b: Entries) -> Truth:
+        """See :class:`Condition`."""
+        return truth_of(self.sandbox.evaluate_pairs(self.table, a, b, {"truth": self.expression})["truth"])
+
+
+@dataclass(frozen=True, eq=False)
+class All:
+    """Several conditions that must all hold; FALSE where any is, else UNKNOWN where any is.
+
+    Attributes:
+        parts: The conditions.
+    """
+
+    parts: tuple[Condition, ...]
+
+    def truth(self, a: Entries, b: Entries) -> Truth:
+        """See :class:`Condition`."""
+        whole = np.full(len(a), TRUE, dtype=np.int8)
+        for part in self.parts:
+            open_ = np.flatnonzero(whole != FALSE)
+            found = part.truth(a[open_], b[open_])
+            whole[open_] = np.where(found == TRUE, whole[open_], found)
+        return whole
+
+
+def condition(expression: Expression, table: pa.Table, sandbox: Sandbox) -> Condition:
+    """The quickest form of a condition over a and b.
+
+    Args:
+        expression: Over columns ``a.x`` and ``b.x``.
+        table: One row an entry, with all columns that the expression needs.
+        sandbox: Where expressions are evaluated.
+    """
+    residual, table = separated(expression, table, sandbox)
+    terms, rest = equal_terms(residual)
+    parts: list[Condition] = [Equal(value_codes(table[name])) for name, _ in terms]
+    if rest is not None:
+        parts.append(_unequal(rest, table, sandbox))
+    return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+
+def _unequal(expression: Expression, table: pa.Table, sandbox: Sandbox) -> Condition:
+    if (found := differing_terms(expression)) is not None:
+        column, operator = found
+        return Equal(value_codes(table[column]), negated=operator == "<>")
+    first, first_rows = combinations(table, names(expression, "a"))
+    second, second_rows = combinations(table, names(expression, "b"))
+    if len(first_rows) * len(second_rows) > _COMBINATIONS:
+        return Query(expression, table, sandbox)
+    a, b = np.repeat(first_rows, len(second_rows)), np.tile(second_rows, len(first_rows))
+    truth = truth_of(sandbox.evaluate_pairs(table, a, b, {"truth": expression})["truth"])
+    return Lookup(first, second, truth.reshape(len(first_rows), len(second_rows)))
+
+
+def separated(expression: Expression, table: pa.Table, sandbox: Sandbox) -> tuple[Expression, pa.Table]:
+    """The expression with everything that looks at one pair only made a column, and the table with these columns."""
+    residual, derived = hoist(expression)
+    if derived:
+        added = sandbox.evaluate(table, derived)
+        for name in derived:
+            table = table.append_column(name, known(added[name]))
+    return residual, table.select(sorted(names(residual, "a") | names(residual, "b")))
+
+
+def names(expression: Expression, side: Side) -> set[str]:
+    """The columns that an expression uses of one side."""
+    return {column.name for column in expression.columns if column.side == side}
+
+
+def combinations(table: pa.Table, columns: Set[str]) -> tuple[Codes, Entries]:
+    """The number of each row's combination of values, and one row that has each.
+
+    An unknown value is one value more here.
+    """
+    codes = np.zeros(table.num_rows, dtype=np.int64)
+    for name in sorted(columns):
+        own = value_codes(table[name]).astype(np.int64)
+        codes = np.unique(codes * (own.max(initial=0) + 2) + own + 1, return_inverse=True)[1]
+    first_rows, inverse = np.unique(codes, return_index=True, return_inverse=True)[1:]
+    return inverse.astype(np.int32), first_rows.astype(np.int64)
+
+
+def value_codes(column: pa.ChunkedArray) -> Codes:
+    """The number of each row's value, from 0; -1 where it is unknown."""
+    encoded: Any = column.combine_chunks().dictionary_encode()
+    return encoded.indices.fill_null(-1).to_numpy().astype(np.int32)
+
+
+def known(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column in which empty text is unknown, as a missing value is."""
+    import pyarrow.compute
+
+    kernels: Any = pyarrow.compute  # made at run time, which type checkers cannot see
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    return kernels.if_else(kernels.equal(kernels.utf8_trim_whitespace(column), ""), None, column)
+
+
+def truth_of(column: pa.ChunkedArray) -> Truth:
+    """A boolean column as FALSE, TRUE and UNKNOWN."""
+    return column.combine_chunks().cast(pa.int8()).fill_null(UNKNOWN).to_numpy()

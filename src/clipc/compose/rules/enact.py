@@ -1,0 +1,208 @@
+"""From rules to law: expressions parsed, bound to columns, and put into the quickest form."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from clipc.compose.captions.joint import Wording
+from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
+from clipc.compose.rules.columns import Columns
+from clipc.compose.rules.conditions import (
+    FALSE,
+    TRUE,
+    UNKNOWN,
+    Condition,
+    condition,
+    known,
+    names,
+    separated,
+    truth_of,
+    value_codes,
+)
+from clipc.compose.rules.expression import Expression, equal_terms
+from clipc.compose.rules.joint import JointCaption
+from clipc.compose.rules.law import Ban, EitherOrder, Law, Never
+from clipc.compose.rules.sandbox import Sandbox
+from clipc.compose.rules.schema import CaptionRule, PairRule, Rules, Section
+from clipc.errors import UserError, unknown_name
+
+_AXES = {"left-right": LEFT_RIGHT, "top-bottom": TOP_BOTTOM}
+
+
+def enact(rules: Rules, columns: Columns, wording: Wording, sandbox: Sandbox | None = None) -> Law:
+    """Binds rules to the pairs that they are to hold for.
+
+    Args:
+        rules: What the expert wrote.
+        columns: The pairs' entries.
+        wording: How captions are joined where no rule says otherwise.
+        sandbox: Where expressions are evaluated.
+
+    Raises:
+        UserError: An expression is none, or uses something that is not allowed, or a column that there is not; told
+            with the line of the rules file.
+    """
+    return _Binding(rules, columns, sandbox or Sandbox()).law(wording)
+
+
+class _Binding:
+    """Rules and columns on the way to a law."""
+
+    def __init__(self, rules: Rules, columns: Columns, sandbox: Sandbox) -> None:
+        self.rules, self.columns, self.sandbox = rules, columns, sandbox
+        self.aliases = rules.found_columns(columns.names)
+        self.made: dict[str, pa.ChunkedArray] = {}
+        for name, text in rules.fields.items():
+            with self._at("fields", name):
+                self.made[name] = self._alone(text)
+
+    def law(self, wording: Wording) -> Law:
+        """The law."""
+        rules = self.rules
+        said = [(n, rule) for n, rule in enumerate(rules.captions) if rule.forbid is None]
+        wordings = tuple(replace(wording, joiner=rule.joiner, template=rule.template) for _, rule in said)
+        whens = tuple(self._when(n, rule) for n, rule in said)
+        groups: list[pa.ChunkedArray] = []
+        bans = [self._pair_ban(n, rule, groups) for n, rule in enumerate(rules.pairs)]
+        for n, rule in enumerate(rules.captions):
+            if rule.forbid is not None:
+                bans.append(self._caption_ban(n, rule.forbid, rule, (wording, *wordings), whens))
+        nevers: list[Never] = []
+        for n, rule in enumerate(rules.never):
+            with self._at("never", n, "when"):
+                nevers.append(Never(rule.when, rule.why or "", rule.line, self._holds(rule.when)))
+        return Law(
+            bans=tuple(bans),
+            groups=_joined(groups),
+            nevers=tuple(nevers),
+            wordings=wordings,
+            whens=whens,
+            **self._images(),
+        )
+
+    def _pair_ban(self, number: int, rule: PairRule, groups: list[pa.ChunkedArray]) -> Ban:
+        """The ban, with the columns in which lawful partners must be equal added to ``groups``."""
+        key = "forbid" if rule.require is None else "require"
+        with self._at("pairs", number, key):
+            expression, table = self._two(rule.expression)
+            if rule.require is not None and rule.refuses_unknown:
+                residual, alone = separated(expression, table, self.sandbox)
+                groups += [alone[name] for name, _ in equal_terms(residual)[0]]
+            bad = (TRUE if rule.require is None else FALSE, *((UNKNOWN,) if rule.refuses_unknown else ()))
+            test = EitherOrder(condition(expression, table, self.sandbox), bad)
+        return Ban(f"{key}: {rule.expression}", rule.why or "", rule.line, test)
+
+    def _caption_ban(
+        self,
+        number: int,
+        pattern: str,
+        rule: CaptionRule,
+        wordings: tuple[Wording, ...],
+        whens: tuple[Condition | None, ...],
+    ) -> Ban:
+        with self._at("captions", number, "forbid"):
+            quoted = pattern.replace("'", "''")
+            found = self.sandbox.parse(f"regexp_matches(lower(caption), '{quoted}')")
+            self.sandbox.evaluate(pa.table({"caption": [""]}), {"shown": found})  # a pattern is checked when it is used
+        joint = JointCaption(found, self.columns.column("caption"), wordings, whens, self.sandbox)
+        return Ban(f"forbid: {pattern}", rule.why or "", rule.line, joint)
+
+    def _when(self, number: int, rule: CaptionRule) -> Condition | None:
+        if rule.when is None:
+            return None
+        with self._at("captions", number, "when"):
+            expression, table = self._two(rule.when)
+            return condition(expression, table, self.sandbox)
+
+    def _images(self) -> dict[str, Any]:
+        """What the rules say of images; of several that apply, the first that gives a key wins for that key."""
+        n = len(self.columns)
+        shown: dict[str, Any] = {
+            "axis": np.zeros(n, dtype=np.uint8),
+            "whole": np.zeros(n, dtype=np.bool_),
+            "mirror": np.ones(n, dtype=np.bool_),
+            "regions": None,
+        }
+        for number, rule in reversed(list(enumerate(self.rules.images))):
+            with self._at("images", number, "when"):
+                holds = np.ones(n, dtype=np.bool_) if rule.when is None else self._holds(rule.when)
+            if rule.axis is not None:
+                shown["axis"][holds] = _AXES[rule.axis]
+            if rule.whole is not None:
+                shown["whole"][holds] = rule.whole
+            if rule.mirror is not None:
+                shown["mirror"][holds] = rule.mirror
+            if rule.region is not None:
+                if shown["regions"] is None:
+                    shown["regions"] = np.full((n, 4), np.nan, dtype=np.float32)
+                with self._at("images", number, "region"):
+                    shown["regions"][holds] = self._boxes(rule.region)[holds]
+        return shown
+
+    def _boxes(self, name: str) -> npt.NDArray[np.float32]:
+        if name in self.aliases:
+            found = self.aliases[name]
+            if found is None:
+                return np.full((len(self.columns), 4), np.nan, dtype=np.float32)
+            name = found
+        return self.columns.boxes(name)
+
+    def _holds(self, text: str) -> npt.NDArray[np.bool_]:
+        """Of which entries a condition on one pair holds; where it is unknown it does not."""
+        return truth_of(self._alone(text)) == TRUE
+
+    def _alone(self, text: str) -> pa.ChunkedArray:
+        """An expression over one pair, as a column."""
+        expression = self.sandbox.parse(text).check_columns(self._known(), sides=False)
+        table = self._table(names(expression, ""))
+        return known(self.sandbox.evaluate(table, {"value": expression})["value"])
+
+    def _two(self, text: str) -> tuple[Expression, pa.Table]:
+        """An expression over two pairs, and the columns that it needs."""
+        expression = self.sandbox.parse(text).check_columns(self._known(), sides=True)
+        return expression, self._table(names(expression, "a") | names(expression, "b"))
+
+    def _known(self) -> list[str]:
+        return [*self.columns.names, *self.aliases, *self.made]
+
+    def _table(self, wanted: set[str]) -> pa.Table:
+        n = len(self.columns)
+        columns: dict[str, Any] = {name: self._column(name) for name in sorted(wanted)}
+        # An expression may use no column at all; the table must have its rows all the same.
+        return pa.table(columns or {"__row": pa.nulls(n, pa.bool_())})
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        if name in self.made:
+            return self.made[name]
+        found = self.aliases.get(name, name)
+        if found is None:
+            return pa.chunked_array([pa.nulls(len(self.columns), pa.string())])
+        if found not in self.columns.names:
+            raise unknown_name("column", found, self.columns.names)
+        return known(self.columns.column(found))
+
+    @contextmanager
+    def _at(self, section: Section, which: int | str, key: str | None = None) -> Generator[None]:
+        """Begins the message of a mistake with the place that it was made in."""
+        try:
+            yield
+        except UserError as error:
+            raise UserError(f"{self.rules.place(section, which, key)}: {error}") from error
+
+
+def _joined(columns: list[pa.ChunkedArray]) -> npt.NDArray[np.int32] | None:
+    """The number of each entry's values in all columns together, -1 where one is unknown; None without columns."""
+    if not columns:
+        return None
+    codes = value_codes(columns[0]).astype(np.int64)
+    for column in columns[1:]:
+        own = value_codes(column)
+        both = np.where((codes < 0) | (own < 0), -1, codes * (int(own.max(initial=0)) + 1) + own)
+        values, codes = np.unique(both, return_inverse=True)
+        codes = codes - int(values[0] < 0)
+    return codes.astype(np.int32)

@@ -1,0 +1,123 @@
+"""The law: an expert's rules, bound to the pairs they are to hold for."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.compose.captions.joint import Wording
+from clipc.compose.proposed import Proposed
+from clipc.compose.rules.conditions import Condition
+from clipc.compose.rules.joint import applying
+
+Flags = npt.NDArray[np.bool_]
+
+
+class Test(Protocol):
+    """What a rule looks at."""
+
+    def broken(self, proposed: Proposed) -> Flags:
+        """Which composites break the rule, shape (m,)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class EitherOrder:
+    """A condition on two pairs that must hold, or must not, whichever of them comes first.
+
+    Attributes:
+        condition: What is asked of a and b.
+        bad: The truths that break the rule.
+    """
+
+    condition: Condition
+    bad: tuple[int, ...]
+
+    def broken(self, proposed: Proposed) -> Flags:
+        """See :class:`Test`."""
+        broken = np.isin(self.condition.truth(proposed.first, proposed.second), self.bad)
+        rest = np.flatnonzero(~broken)
+        broken[rest] = np.isin(self.condition.truth(proposed.second[rest], proposed.first[rest]), self.bad)
+        return broken
+
+
+@dataclass(frozen=True, eq=False)
+class Ban:
+    """A rule that can make a composite unlawful.
+
+    Attributes:
+        text: The rule as the expert wrote it, such as ``require: a.view = b.view``.
+        why: The expert's reason, or empty text.
+        line: Where it stands in the rules file, None where it comes from elsewhere.
+        test: What it looks at.
+    """
+
+    text: str
+    why: str
+    line: int | None
+    test: Test
+
+
+@dataclass(frozen=True, eq=False)
+class Never:
+    """A rule that keeps pairs plain.
+
+    Attributes:
+        text: The rule as the expert wrote it.
+        why: The expert's reason, or empty text.
+        line: Where it stands in the rules file, None where it comes from elsewhere.
+        entries: Which entries it holds for, ``bool``, shape (entries,).
+    """
+
+    text: str
+    why: str
+    line: int | None
+    entries: Flags
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """What holds for the entries (captions of pairs) of a catalog.
+
+    Attributes:
+        bans: The rules that can make a composite unlawful, in the order of the file.
+        groups: The group of each entry: lawful partners share it. -1 where it is unknown, None where no rule
+            makes groups; ``int32``, shape (entries,).
+        nevers: The rules that keep entries plain.
+        axis: The layout code of the axis that an entry's image must be cut along, 0 for any; ``uint8``.
+        whole: Entries whose images are never cut, ``bool``.
+        mirror: Entries whose images may be mirrored, ``bool``.
+        regions: What of an entry's image is to be kept, as fractions of its sides, NaN where nothing is marked;
+            ``float32``, shape (entries, 4); None where no rule names a column.
+        wordings: How joint captions are made where a rule says so.
+        whens: For each of these, when it applies.
+    """
+
+    bans: tuple[Ban, ...]
+    groups: npt.NDArray[np.int32] | None
+    nevers: tuple[Never, ...]
+    axis: npt.NDArray[np.uint8]
+    whole: Flags
+    mirror: Flags
+    regions: npt.NDArray[np.float32] | None
+    wordings: tuple[Wording, ...]
+    whens: tuple[Condition | None, ...]
+
+    @cached_property
+    def never(self) -> Flags:
+        """Entries that always stay plain, ``bool``, shape (entries,)."""
+        return np.logical_or.reduce([np.zeros_like(self.whole), *(never.entries for never in self.nevers)])
+
+    def lawful(self, proposed: Proposed) -> Flags:
+        """Which composites break no rule and show no pair that stays plain, shape (m,)."""
+        good = ~(self.never[proposed.first] | self.never[proposed.second])
+        for ban in self.bans:
+            left = np.flatnonzero(good)
+            good[left] = ~ban.test.broken(proposed.take(left))
+        return good
+
+    def wording(self, proposed: Proposed) -> npt.NDArray[np.uint8]:
+        """How each composite's captions are joined: 0 as the policy says, i as ``wordings[i - 1]``; shape (m,)."""
+        return applying(self.whens, proposed)

@@ -1,0 +1,88 @@
+"""Geometry of a batch: views, windows and places of all its rows, before any pixel is read.
+
+Every renderer shows exactly this; they differ only in how they get there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.compose.entries import Entries
+from clipc.compose.layouts import LAYOUTS
+from clipc.compose.layouts.tiles import STRONG, Floats, Tiles, Views, shown_whole
+from clipc.compose.plan import Plan, Plans
+from clipc.compose.streams import rows_uniform
+from clipc.render.crop import DRAWS, Augmentation, view_boxes
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """What the rows of a batch show of their sources, and where.
+
+    Attributes:
+        views: x0, y0, x1, y1 of each source's view in its image, in pixels; ``float64``, shape (n, 2, 4).
+        tiles: Windows of the views, and their places in the picture.
+        mirrored: Which views the draws would mirror, ``bool``, shape (n, 2); a caption may forbid it.
+        colour: Numbers in [0, 1) for brightness, contrast and saturation, shape (n, 2, 3).
+    """
+
+    views: npt.NDArray[np.float64]
+    tiles: Tiles
+    mirrored: npt.NDArray[np.bool_]
+    colour: npt.NDArray[np.float64]
+
+
+def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -> Geometry:
+    """The geometry of some rows, a pure function of their numbers.
+
+    Args:
+        plans: The plans that the rows are part of.
+        plan: The rows.
+        start: The number of the first of them in the endless table.
+        augmentation: How views are cut.
+    """
+    n, seed = len(plan), plans.seed
+    draws = rows_uniform(seed, "crop", start, start + n, 2 * DRAWS).reshape(n, 2, DRAWS)
+    rows = np.stack([plan.left, np.maximum(plan.right, 0)], axis=1)
+    sizes = plans.catalog.sizes[rows]
+    scale = np.where((plan.layout == STRONG)[:, None], augmentation.strong_scale, augmentation.crop_scale)
+    views = view_boxes(
+        draws[..., :4].reshape(-1, 4), sizes.reshape(-1, 2), np.repeat(scale, 2, axis=0), augmentation.crop_ratio
+    ).reshape(n, 2, 4)
+    entries = Entries.of(plans.catalog).first[rows] + np.stack([plan.left_caption, plan.right_caption], axis=1)
+    known = _known(plans, views, sizes, rows, entries)
+    asked = plans.policy.layout
+    # Where an expert marked what to keep, the halves move; without marks both layouts are the same.
+    name = "region" if asked == "centre-halves" and np.isfinite(known.region).any() else asked
+    chance = rows_uniform(seed, "layout", start, start + n, 4).astype(np.float32)
+    tiles = LAYOUTS[name].tiles(plan.layout, chance, known)
+    mirrored = draws[..., 4] < augmentation.flip
+    if plans.inputs.law is not None:
+        mirrored &= plans.inputs.law.mirror[entries]
+    return Geometry(views, shown_whole(tiles, known, plan.layout), mirrored, draws[..., 5:8])
+
+
+def _known(
+    plans: Plans,
+    views: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.int32],
+    rows: npt.NDArray[np.int32],
+    entries: npt.NDArray[np.int64],
+) -> Views:
+    """Edges and regions of the images in fractions of their views."""
+    corner, extent = np.tile(views[..., :2], 2), np.tile(views[..., 2:] - views[..., :2], 2)
+    whole_image = np.concatenate([np.zeros_like(sizes), sizes], axis=-1)
+    bounds = ((whole_image - corner) / extent).astype(np.float32)
+    inputs = plans.inputs
+    region: Floats = np.full((*rows.shape, 4), np.nan, dtype=np.float32)
+    if inputs.regions is not None:
+        region = inputs.regions[rows]
+    whole = np.zeros(rows.shape, dtype=np.bool_)
+    if inputs.law is not None:
+        whole = inputs.law.whole[entries]
+        if inputs.law.regions is not None:
+            own = inputs.law.regions[entries]
+            region = np.where(np.isnan(own), region, own)
+    within = ((region * np.tile(sizes, 2) - corner) / extent).astype(np.float32)
+    return Views(bounds, within, whole)

@@ -1,0 +1,76 @@
+"""From a policy to plans: makes, or finds in the cache, the tables that the policy needs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.catalog import Catalog
+from clipc.compose.inputs import Inputs
+from clipc.compose.layouts.boxes import read_boxes
+from clipc.compose.partners.pools import groups, neighbourhoods
+from clipc.compose.plan import Plans
+from clipc.compose.policy import Policy
+from clipc.compose.rules.columns import CatalogColumns
+from clipc.compose.rules.enact import enact
+from clipc.compose.rules.law import Law
+from clipc.compose.rules.schema import PairRule, Rules
+from clipc.compose.similarity.lookalike import lookalikes
+from clipc.errors import unknown_name
+from clipc.progress import Progress, silent
+
+
+def make_plans(
+    policy: Policy, pairs: Catalog, seed: int, *, cache: Path | None = None, progress: Progress = silent
+) -> Plans:
+    """The plans of a policy on some pairs.
+
+    Args:
+        policy: What is composed, and how.
+        pairs: The training split alone: no partner, neighbour or statistic ever comes from another one.
+        seed: The run's seed.
+        cache: Where neighbours and vectors are kept; the user's cache folder by default.
+        progress: Told how far vectors and neighbours are.
+
+    Raises:
+        UserError: A rule names a column that the pairs lack or cannot be understood; a column holds no boxes or
+            vectors; a model cannot be loaded.
+    """
+    law = _law(policy, pairs)
+    known = Inputs(alike=lookalikes(pairs), law=law)
+    if policy.rho == 0 or policy.treatment == "augment":
+        return Plans(pairs, policy, seed, known)
+    pools = groups(law.groups, pairs.caption_counts) if law is not None and law.groups is not None else None
+    vectors = None
+    if policy.partner != "random":
+        from clipc.train.vectors import neighbours, partner_vectors
+
+        vectors = partner_vectors(pairs, policy.embedding, policy.embedding_of, cache, progress)
+        if policy.partner == "nearest":
+            nearest = neighbours(pairs, vectors, policy.neighbours, cache, progress)
+            pools, vectors = neighbourhoods(nearest, pairs.caption_counts), None
+    regions = _regions(policy, pairs, cache, progress)
+    return Plans(pairs, policy, seed, replace(known, pools=pools, vectors=vectors, regions=regions))
+
+
+def _law(policy: Policy, pairs: Catalog) -> Law | None:
+    rules = policy.rules
+    if policy.group is not None:
+        if policy.group not in pairs.table.column_names:
+            raise unknown_name("column", policy.group, pairs.table.column_names)
+        quoted = policy.group.replace('"', '""')
+        same = PairRule(require=f'a."{quoted}" = b."{quoted}"')
+        rules = rules.model_copy(update={"pairs": (*rules.pairs, same)}) if rules else Rules(pairs=(same,))
+    return enact(rules, CatalogColumns(pairs), policy.wording) if rules is not None else None
+
+
+def _regions(policy: Policy, pairs: Catalog, cache: Path | None, progress: Progress) -> npt.NDArray[np.float32] | None:
+    if policy.layout != "region" or policy.region is None:
+        return None
+    if policy.region == "auto":
+        from clipc.train.vectors import relevant_bands
+
+        assert policy.reference is not None
+        return relevant_bands(policy.reference, pairs, cache, progress)
+    return read_boxes(pairs.column(policy.region), pairs.sizes, column=policy.region, keys=pairs.keys)
