@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from clipc.compose.partners.diverse import least_similar
+from clipc.compose.partners.draw import ENUMERATED, draw
+from clipc.compose.partners.pools import Pools, everyone, groups, neighbourhoods
+
+
+def ones(n: int) -> np.ndarray:
+    return np.ones(n, dtype=np.int64)
+
+
+def generator(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(seed))
+
+
+def drawn(pools: Pools, lawful: np.ndarray, seed: int) -> np.ndarray:
+    """One partner for each row under a matrix of what is lawful."""
+    n = len(lawful)
+    rows = np.arange(n, dtype=np.int32)
+    return draw(rows, pools.of[rows], pools, lambda which, partner: lawful[which, partner], generator(seed), n)
+
+
+def test_partners_are_uniform_among_the_lawful_at_every_acceptance_rate() -> None:
+    n, times = 60, 4000
+    lawful = np.zeros((n, n), dtype=bool)
+    for row in range(n):
+        lawful[row, [(row + step) % n for step in range(1, 1 + row)]] = True  # row i has i lawful partners
+    counts = np.zeros((n, n), dtype=int)
+    for seed in range(times):
+        found = drawn(everyone(ones(n)), lawful, seed)
+        assert found[0] == -1
+        counts[np.arange(1, n), found[1:]] += 1
+    assert (counts[~lawful] == 0).all()
+    p = [chisquare(counts[row, lawful[row]]).pvalue for row in range(2, n)]
+    assert min(p) > 1e-4 / n
+    assert 0.3 < np.mean(p) < 0.7
+
+
+def test_one_lawful_partner_in_a_thousand_is_found_and_in_a_group_too() -> None:
+    n = 3000
+    lawful = np.zeros((n, n), dtype=bool)
+    lawful[np.arange(n), (np.arange(n) + n // 2) % n] = True
+    np.testing.assert_array_equal(drawn(everyone(ones(n)), lawful, 0), (np.arange(n) + n // 2) % n)
+    halves = groups((np.arange(n) % (n // 2) % 2).astype(np.int32), ones(n))
+    np.testing.assert_array_equal(drawn(halves, lawful, 1), (np.arange(n) + n // 2) % n)
+
+
+def test_large_pools_are_drawn_from_but_not_searched() -> None:
+    n = ENUMERATED + 1
+    asked: list[int] = []
+
+    def never(which: np.ndarray, partner: np.ndarray) -> np.ndarray:
+        asked.append(len(which))
+        return np.zeros(len(which), dtype=bool)
+
+    rows = np.arange(10, dtype=np.int32)
+    pools = everyone(ones(n))
+    assert (draw(rows, pools.of[rows], pools, never, generator(0), n) == -1).all()
+    assert sum(asked) <= 10 * 64
+
+
+def test_a_group_is_never_left() -> None:
+    """A rule that asks for equality costs draws within the group only, not over the whole set."""
+    n = 50_000
+    codes = np.arange(n, dtype=np.int32) // 2
+    pools, asked = groups(codes, ones(n)), []
+
+    def lawful(which: np.ndarray, partner: np.ndarray) -> np.ndarray:
+        asked.append(len(which))
+        assert (codes[which] == codes[partner]).all()
+        return which != partner
+
+    rows = np.arange(n, dtype=np.int32)
+    found = draw(rows, pools.of[rows], pools, lawful, generator(0), n)
+    np.testing.assert_array_equal(found, rows ^ 1)
+    assert sum(asked) < 4 * n
+
+
+@settings(max_examples=50)
+@given(st.integers(2, 30), st.integers(0, 1000), st.floats(0.05, 1))
+def test_a_rows_partner_does_not_hang_on_who_else_seeks_one(n: int, seed: int, share: float) -> None:
+    random = generator(seed)
+    lawful = random.random((n, n)) < share
+    rows = np.arange(n, dtype=np.int32)
+    pools = everyone(ones(n))
+    everyone_seeks = drawn(pools, lawful, seed)
+    some = np.flatnonzero(random.random(n) < 0.5).astype(np.int32)
+    found = draw(
+        rows[some], pools.of[some], pools, lambda which, partner: lawful[some[which], partner], generator(seed), n
+    )
+    np.testing.assert_array_equal(found, everyone_seeks[some])
+    assert (lawful[some, found] | (found < 0)).all()
+    assert ((found < 0) == ~lawful[some].any(axis=1)).all()
+
+
+def test_pools_of_groups_hold_each_pair_once() -> None:
+    counts = np.array([2, 1, 3])
+    pools = groups(np.array([0, 1, 0, -1, 1, 1], dtype=np.int32), counts)
+    members = np.split(pools.members, pools.start[1:-1])
+    assert [m.tolist() for m in members] == [[0, 1], [0, 2]]
+    assert pools.of.tolist() == [0, 1, 0, -1, 1, 1]
+
+
+def test_neighbourhoods_leave_out_what_is_missing() -> None:
+    pools = neighbourhoods(np.array([[1, 2], [0, -1], [-1, -1]], dtype=np.int32), np.array([1, 2, 1]))
+    assert pools.members.tolist() == [1, 2, 0]
+    assert pools.of.tolist() == [0, 1, 1, -1]
+    assert pools.sizes.tolist() == [2, 1, 0]
+
+
+def test_the_least_similar_of_those_drawn() -> None:
+    vectors = np.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]], dtype=np.float32)
+    rows = np.array([0, 0, 1], dtype=np.int32)
+    candidates = np.array([[1, 2, -1], [2, 3, 1], [-1, -1, -1]], dtype=np.int32)
+    assert least_similar(rows, candidates, vectors).tolist() == [2, 3, -1]
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_tiny_sets(n: int) -> None:
+    found = drawn(everyone(ones(n)), ~np.eye(n, dtype=bool), 3)
+    assert found.tolist() == ([-1] if n == 1 else [1, 0])
