@@ -1,8 +1,13 @@
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.compose.captions import fit, join, shorten
+from clipc.compose.captions.fit import fit, shorten
+from clipc.compose.captions.joint import Strategy, Wording
+from clipc.compose.captions.language import noun_phrase
+from clipc.compose.layouts.tiles import LEFT_RIGHT
 
 
 def words(text: str) -> int:
@@ -10,43 +15,159 @@ def words(text: str) -> int:
     return sum(-(-len(word) // 4) for word in text.split())
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "joint"),
-    [
-        ("A dog runs.", "A cat sleeps.", "A dog runs and A cat sleeps."),
-        ("many trees . ", "a river", "many trees and a river"),
-        ("one", "two", "one and two"),
-    ],
-)
-def test_join(first: str, second: str, joint: str) -> None:
-    assert join(first, second) == joint
+def octets(text: str) -> int:
+    """A tokenizer of bytes, as costly as can be."""
+    return len("".join(text.split()).encode())
 
 
-texts = st.lists(st.text("abcdefgh", min_size=1, max_size=9), min_size=1, max_size=40).map(" ".join)
+def joined(strategy: Strategy = "join", joiner: str | None = None):
+    return partial(Wording(strategy, joiner).text, layout=LEFT_RIGHT, swapped=False)
 
 
-@given(texts, texts, st.integers(6, 40))
-def test_both_parts_stay_and_the_limit_holds(first: str, second: str, limit: int) -> None:
-    joint, cut = fit(first, second, " and ", words, limit)
-    assert words(joint) <= limit
-    left, right = joint.split(" and ", 1)
+def minimal(first: str, second: str, count=words) -> int:
+    return count(f"{first.strip()[:1]} {second.strip()[:1]}")
+
+
+some_words = st.lists(st.text("pqrsuvw", min_size=1, max_size=9), min_size=1, max_size=40).map(" ".join)
+anything = st.text(min_size=1, max_size=60).filter(lambda text: text.strip() != "")
+mixed = st.lists(
+    st.sampled_from(
+        ["a dog", " ", "赤い円の", "写真、", "がある。", "🐈‍⬛", "、", "(", "etc.", "X線", "unbelievably", "\n", "…"]
+    ),
+    min_size=1,
+    max_size=30,
+).map("".join)
+texts = st.one_of(some_words, anything, mixed.filter(lambda text: text.strip() != ""))
+wordings = st.sampled_from([joined(), joined(joiner=""), joined(joiner=" "), joined("spatial")])
+
+
+@given(texts, texts, wordings, st.integers(0, 60), st.sampled_from([words, octets]))
+def test_the_limit_holds_wherever_it_can(first: str, second: str, text, limit: int, count) -> None:
+    joint, cut = fit(first, second, text, count, limit)
+    whole = text(first, second)
+    assert cut == (count(whole) > limit)
+    if not cut:
+        assert joint == whole
+    if limit >= minimal(first, second, count):
+        assert count(joint) <= limit
+    else:
+        assert joint.replace(" ", "") == first.strip()[0] + second.strip()[0]
+
+
+@given(some_words, some_words, st.integers(2, 60))
+def test_both_parts_stay(first: str, second: str, limit: int) -> None:
+    joint, _ = fit(first, second, joined(), words, limit)
+    left, conjunction, right = joint.partition(" and ")
+    if not conjunction:
+        left, right = joint.split()
     assert left
     assert right
     assert first.startswith(left)
     assert second.startswith(right)
-    assert cut == (joint != join(first, second))
 
 
-@given(texts, st.integers(1, 40))
-def test_shorten_keeps_as_many_whole_words_as_fit(text: str, limit: int) -> None:
-    kept = shorten(text, words, limit)
-    assert text.startswith(kept)
-    assert words(kept) <= limit
-    if kept != text and " " in kept:
-        longer = " ".join(text.split()[: len(kept.split()) + 1])
-        assert words(longer) > limit
+@given(some_words, some_words, st.integers(6, 60))
+def test_each_part_may_use_half_and_what_the_other_leaves(first: str, second: str, limit: int) -> None:
+    joint, cut = fit(first, second, joined(), words, limit)
+    left, right = joint.split(" and ")
+    room = limit - 1
+    for mine, kept, other in ((first, left, second), (second, right, first)):
+        if words(mine) <= max(room // 2, room - words(other)):
+            assert kept == mine
+    if cut:
+        # What is left over is less than the next word of either part costs.
+        for mine, kept in ((first, left), (second, right)):
+            following = mine[len(kept) :].split()
+            assert not following or words(joint) + words(following[0]) > limit or not mine[len(kept)].isspace()
 
 
-def test_plain_captions_are_cut_and_counted_too() -> None:
-    assert fit("aa bb cc", None, " and ", words, 2) == ("aa bb", True)
-    assert fit("aa bb", None, " and ", words, 2) == ("aa bb", False)
+@given(texts, st.integers(1, 40), st.sampled_from([words, octets]))
+def test_shorten_keeps_as_many_whole_words_as_fit(text: str, limit: int, count) -> None:
+    kept = shorten(text, count, limit)
+    assert kept.strip()
+    if count(text) <= limit:
+        assert kept == text
+        return
+    assert text.strip().startswith(kept)
+    assert count(kept) <= limit or len(kept) == 1
+
+
+@given(some_words, st.integers(1, 40))
+def test_shorten_stops_only_where_the_next_word_is_too_much(text: str, limit: int) -> None:
+    kept = shorten(text, words, limit).split()
+    if len(kept) < len(text.split()) and text.split()[: len(kept)] == kept:
+        assert words(" ".join(text.split()[: len(kept) + 1])) > limit
+
+
+def test_plain_captions_are_cut_and_told_too() -> None:
+    assert fit("aa bb cc", None, joined(), words, 2) == ("aa bb", True)
+    assert fit("aa bb", None, joined(), words, 2) == ("aa bb", False)
+    assert fit(" aa bb. ", None, joined(), words, 2) == (" aa bb. ", False)
+
+
+@pytest.mark.parametrize(
+    ("limit", "joint"),
+    [(1, "o t"), (2, "one two"), (3, "one and two"), (4, "one and two fish"), (5, "one fish and two fish")],
+)
+def test_small_limits_keep_both_parts(limit: int, joint: str) -> None:
+    assert fit("one fish swims", "two fish swim", joined(), words, limit) == (joint, True)
+
+
+def test_long_captions_of_several_sentences() -> None:
+    first = "The view is frontal. " * 125
+    joint, cut = fit(first, "One word.", joined(), words, 75)
+    assert cut
+    assert joint.endswith(" and One word.")
+    assert 70 <= words(joint) <= 75
+    joint, _ = fit(first, first, joined(), words, 75)
+    left, right = joint.split(" and ")
+    assert abs(words(left) - words(right)) <= 3
+
+
+def test_nothing_dangles_at_a_cut() -> None:
+    assert shorten("a dog, a cat", words, 3) == "a dog"
+    assert shorten("a dog on the (big) lawn", words, 4) == "a dog"
+    assert shorten("many trees and many roads", words, 4) == "many trees"
+    assert shorten("the 、 、", words, 1) == "the"
+    assert shorten("( ( ( (", words, 2) in ("(", "( (")
+
+
+def test_japanese_is_cut_between_phrases() -> None:
+    text = "作業台の上に置かれた、傷のある赤いボルトの写真"
+    kept = {shorten(text, len, limit) for limit in range(1, len(text) + 1)}
+    whole = {
+        "作業台",
+        "作業台の上",
+        "作業台の上に置かれた",
+        "作業台の上に置かれた、傷",
+        "作業台の上に置かれた、傷のある",
+    }
+    whole |= {"作業台の上に置かれた、傷のある赤いボルト", text}
+    assert {k for k in kept if len(k) >= 3} == whole
+
+
+def test_joiners_of_cut_japanese_captions_stay_grammatical() -> None:
+    first, second = "作業台の上に置かれた赤いボルトには傷がある。", "青いトレーの中にナットがある。"
+    for limit in range(8, 36):
+        joint, cut = fit(first, second, joined(), len, limit)
+        if cut and "また" not in joint:
+            left = next(first[:n] for n in range(len(first), 0, -1) if joint.startswith(first[:n] + "と"))
+            assert noun_phrase(left)
+            assert "があると" not in joint
+
+
+def test_a_control_that_keeps_one_caption_uses_the_whole_room() -> None:
+    long = " ".join(["word"] * 100)
+    assert fit(long, "unused words " * 20, joined("first"), words, 10) == (" ".join(["word"] * 10), True)
+    assert fit("unused words " * 20, long, joined("second"), words, 10) == (" ".join(["word"] * 10), True)
+
+
+def test_a_caption_that_fits_is_counted_once() -> None:
+    counted: list[str] = []
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return words(text)
+
+    fit("a dog", "a cat", joined(), count, 20)
+    assert counted == ["a dog and a cat"]

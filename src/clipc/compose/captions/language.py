@@ -1,0 +1,94 @@
+"""What a caption's language asks of the words that join it: looked at from outside, without a dictionary."""
+
+import re
+import unicodedata
+from typing import Final
+
+_KANA: Final = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fd-\u30ff\u31f0-\u31ff\uff66-\uff9d"
+_KANJI: Final = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+_JAPANESE: Final = re.compile(f"[{_KANA}{_KANJI}]")
+
+_STOPS: Final = (".", "．", "。", "｡")
+_ELLIPSES: Final = ("..", "。。")
+_ABBREVIATION: Final = re.compile(
+    r"\b(etc|approx|incl|excl|dept|fig|figs|no|nos|vs|al|ca|max|min|temp|inc|ltd|co|corp|jr|sr|st|mt|dr|mr|mrs|ms"
+    r"|(?:[A-Za-z]\.)+[A-Za-z])\.$",
+    re.IGNORECASE,
+)
+
+
+def japanese(text: str) -> bool:
+    """Whether a text has kana or kanji.
+
+    A Chinese text counts as Japanese too: the two share their characters. Its joiner has to be given.
+    """
+    return _JAPANESE.search(text) is not None
+
+
+def without_stop(text: str) -> str:
+    """A caption without its final full stop, and without white space at either end.
+
+    What only looks like one stays: an ellipsis, and the stop of a common English abbreviation (``etc.``,
+    ``U.S.``). A text that is nothing but stops stays as well.
+    """
+    kept = text = text.strip()
+    while kept.endswith(_STOPS) and not kept.endswith(_ELLIPSES) and not _ABBREVIATION.search(kept):
+        kept = kept[:-1].rstrip()
+    return kept or text
+
+
+_HIRAGANA: Final = "\u3041-\u309f"
+_BRACKETED: Final = re.compile(r"\s*[(\[「『【〈《][^()\[\]「」『』【】〈〉《》]*[)\]」』】〉》]$")
+_OF_NUMBERS: Final = re.compile(r"(?<=[0-9])[.,](?=[0-9])|(?<=[A-Za-z])\.(?=\s?[A-Za-z0-9])")
+_BROKEN: Final = re.compile(r"[。.!?…]|(?<![たるいのなだうくすむぶぐ])\s*[、,;:]")
+"""A finished sentence, several, or a comma that ends no modifier: a list, or a name with a remark."""
+
+_OR: Final = re.compile("または|もしくは|あるいは")
+_TOPIC: Final = re.compile(
+    rf"[^{_HIRAGANA}\s、](?:に|で|と|から|まで|の)?は(?!がれ|がし|んだ|み出|く離|さみ|め合|ずれ|ね|こ)"
+)
+"""The particle は after a word that is not in hiragana, but no word that begins with は (はがれ, はんだ, はみ出し)."""
+
+_PREDICATE: Final = re.compile(
+    rf"(?:を|(?<!け)が|に|で|へ|から|より|[{_HIRAGANA}]て)\s*[^{_HIRAGANA}\s]+(?:\s+[^{_HIRAGANA}\s]+)*$"
+)
+"""A noun right after a case particle or て: it stands for a verb (机に置いて撮影, 傷が多数, 工場で点検)."""
+
+_SENTENCE_END: Final = re.compile(
+    r"(?:[るうくぐすつぬぶむただいてでずをがにへはとも]|ません|から|より|あり|おり|なり|なし|べし|[らさ]れ|[有無][りし]"
+    r"|(?:です|ます|した|せん|る|だ|い)[かねよわ])$"
+)
+_NOUN_END: Final = re.compile(
+    r"(?:こと|ところ|ひと|そと|あと|いと|みなと|もと|もの|ふた|はんだ|ひだ|あいだ|くず|みず|(?<![でに起生尽飽])きず"
+    r"|いす|りす|からす|まる|ざる|あひる|いぬ|こぶ|かぶ|ふく|ろうそく|ぶどう|ぞう|(?<!でし)(?<!まし)[ょゅ]う"
+    r"|[合扱疑覆囲違匂使洗払笑狙戦縫願]い|住まい|くらい|ぐらい|[階戸]建て|組立て|手当て|仕立て|うで|けが|かに|うに"
+    r"|ひも|こども|子ども|いも|くも|もも|(?:[0-9一二三四五六七八九くひふ]|ひと|ふた|みっ|よっ|いつ|むっ|ななっ|やっ|ここの)つ)$"
+)
+"""Nouns, and ends of nouns, that look like the end of a sentence."""
+
+
+def noun_phrase(text: str) -> bool:
+    """Whether a Japanese caption is one noun phrase, which と may join to another.
+
+    Seen from its end, since no dictionary is at hand: nothing follows the noun, and nothing before it says
+    that it stands for a verb. と after a sentence would say "if" (…があると…), while two noun phrases joined
+    as sentences are merely stiff; so what cannot be told counts as a sentence.
+
+    A noun phrase ends in kanji, katakana, digits, Latin letters or a noun-final kana (こと, ばね, へこみ).
+    Not one: what ends like a verb, an adjective or a copula, or in あり or なし; a text with a full stop, or with
+    a comma after a noun (a list, or a remark: 赤いボルト、良品); one with a topic (部品は無傷); one whose last noun
+    comes right after a case particle or て (机に置いて撮影). A bracket at the end is looked past.
+
+    Limits: nouns in hiragana that end like verbs are known by a short list and otherwise count as
+    sentences; a sentence that ends in an unusual kana, and one in another language without a full stop
+    (beside a Japanese caption), count as noun phrases.
+    """
+    text = unicodedata.normalize("NFKC", text).strip()
+    while (bare := _BRACKETED.sub("", text)) and bare != text:
+        text = bare
+    text = text.strip("「」『』()[]\"' ")
+    if not text or _BROKEN.search(_OF_NUMBERS.sub("", text)) or _TOPIC.search(_OR.sub("", text)):
+        return False
+    if re.search(f"[{_HIRAGANA}]$", text):
+        return _NOUN_END.search(text) is not None or _SENTENCE_END.search(text) is None
+    return _PREDICATE.search(text) is None
