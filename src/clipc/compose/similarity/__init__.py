@@ -1,0 +1,1 @@
+"""Which pairs resemble which: vectors of captions, nearest neighbours, and pictures too alike to be partners."""

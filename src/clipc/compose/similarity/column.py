@@ -1,0 +1,99 @@
+"""Vectors that the user brings along, in a column of the source."""
+
+import json
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from clipc.catalog.catalog import Catalog
+from clipc.compose.similarity.captions import unit_rows
+from clipc.errors import UserError, unknown_name
+
+
+def column_vectors(catalog: Catalog, name: str) -> npt.NDArray[np.float32]:
+    """The vectors in a column, scaled to length 1.
+
+    Args:
+        catalog: The pairs.
+        name: A column of lists of numbers, or of texts such as ``"0.1 0.2"``, ``"0.1, 0.2"`` or ``"[0.1, 0.2]"``.
+
+    Returns:
+        ``float32``, shape (n, d). A pair without a vector (null, or empty text) has a zero row.
+
+    Raises:
+        UserError: There is no such column, it holds no vectors, or they are of different lengths.
+    """
+    if name not in catalog.table.column_names:
+        raise unknown_name("column", name, catalog.table.column_names)
+    column = catalog.table[name]
+    numbers = _flat(column)
+    if numbers is None:
+        numbers = _parsed(catalog, name, column)
+    if not np.isfinite(numbers).all():
+        row = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
+        raise UserError(f"{_where(catalog, name, row)} holds a number that is not finite; embeddings are finite.")
+    # Largest first to 1, so that no square overflows.
+    numbers /= np.maximum(np.abs(numbers).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return unit_rows(numbers)
+
+
+def _flat(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:
+    """A column of lists of one length without nulls, without a Python object a number; None for all others."""
+    if not pa.types.is_list(column.type) or column.null_count or not len(column):
+        return None
+    chunks: list[Any] = [chunk for chunk in column.chunks if len(chunk)]
+    lengths = {int(length) for chunk in chunks for length in np.unique(chunk.value_lengths().to_numpy())}
+    if len(lengths) != 1 or 0 in lengths or any(chunk.flatten().null_count for chunk in chunks):
+        return None
+    width = lengths.pop()
+    return np.concatenate([chunk.flatten().to_numpy().astype(np.float32).reshape(-1, width) for chunk in chunks])
+
+
+def _parsed(catalog: Catalog, name: str, column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    numbers: npt.NDArray[np.float32] | None = None
+    first = 0
+    for row, cell in enumerate(column):
+        value: Any = cell.as_py()
+        if value is None or (isinstance(value, str) and not value.strip()):
+            continue
+        vector = _vector(value)
+        if vector is None:
+            shown = str(value)
+            shown = shown if len(shown) <= 40 else shown[:40] + "..."
+            raise UserError(
+                f"{_where(catalog, name, row)} is {shown!r}, which is no list of numbers; "
+                'write embeddings as lists or as text such as "0.1 0.2 0.3".'
+            )
+        if numbers is None:
+            numbers, first = np.zeros((len(column), len(vector)), np.float32), row
+        elif len(vector) != numbers.shape[1]:
+            raise UserError(
+                f"{_where(catalog, name, row)} has {len(vector)} numbers, but {catalog.keys[first]!r} has "
+                f"{numbers.shape[1]}; all embeddings must be of one length."
+            )
+        numbers[row] = vector
+    if numbers is None:
+        raise UserError(f"the column {name!r} is empty; embeddings are needed there.")
+    return numbers
+
+
+def _vector(value: Any) -> npt.NDArray[np.float32] | None:
+    """The numbers in a cell, None where it holds something else."""
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            value = json.loads(text) if text.startswith("[") else text.replace(",", " ").split()
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(value, list) or not value or any(isinstance(item, bool | list | dict) for item in value):
+        return None
+    try:
+        return np.asarray([float(item) for item in value], np.float32)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _where(catalog: Catalog, name: str, row: int) -> str:
+    return f"column {name!r} of {catalog.keys[row]!r} (row {row + 1})"

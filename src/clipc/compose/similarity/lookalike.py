@@ -1,0 +1,97 @@
+"""Pictures so alike that composing them shows one thing twice."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from clipc.catalog.catalog import Catalog
+
+FARTHEST: Final = 4
+"""Difference hashes of 64 bits that differ in more bits belong to different pictures."""
+
+_SAMPLE = 200_000
+_COMMON = 1 / 1000
+_UNUSED = -1
+
+Rows = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True, eq=False)
+class Lookalikes:
+    """Tells for pairs of rows whether their pictures are the same or nearly so.
+
+    Attributes:
+        content: Hashes of the encoded images, ``uint64``, shape (n,).
+        dhash: Difference hashes, ``uint64``, shape (n,); any number where there is none.
+        known: Whether a picture has a difference hash, ``bool``, shape (n,).
+        distance: The largest number of differing bits of near copies; negative where difference hashes are not used.
+    """
+
+    content: npt.NDArray[np.uint64]
+    dhash: npt.NDArray[np.uint64]
+    known: npt.NDArray[np.bool_]
+    distance: int
+
+    def __call__(self, rows: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+        """Whether ``rows[i]`` looks like ``others[i]``; a row looks like itself.
+
+        Args:
+            rows: Rows of the catalog, shape (m,).
+            others: Rows of the catalog, shape (m,).
+
+        Returns:
+            ``bool``, shape (m,).
+        """
+        same = self.content[rows] == self.content[others]
+        if self.distance >= 0:
+            near = np.bitwise_count(self.dhash[rows] ^ self.dhash[others]) <= self.distance
+            if not self.known.all():
+                near &= self.known[rows] & self.known[others]
+            same |= near
+        return same
+
+
+def lookalikes(catalog: Catalog) -> Lookalikes:
+    """The test for look-alikes among a catalog's pictures.
+
+    Pictures are alike if their bytes are equal, or if their difference hashes differ in at most
+    :data:`FARTHEST` bits. Where pictures are all of a kind (steel, x-rays, icons), many that are not copies come that
+    near; then the distance is lowered until at most one in a thousand random pairs of pictures would count as alike
+    (in small sets: until a picture has half a look-alike on average), and if even equal hashes are commoner than that,
+    they are not used.
+
+    Args:
+        catalog: The pairs; its ``dhash`` column may be missing.
+    """
+    content = _hashes(catalog.table["content"])
+    if "dhash" not in catalog.table.column_names:
+        nothing = np.zeros(len(catalog), np.uint64)
+        return Lookalikes(content, nothing, np.zeros(len(catalog), np.bool_), _UNUSED)
+    column = catalog.table["dhash"]
+    known: Any = column.is_valid().to_numpy()
+    dhash = _hashes(column.fill_null(0))
+    return Lookalikes(content, dhash, known, _distance(content[known], dhash[known]))
+
+
+def _hashes(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    return column.to_numpy().astype(np.uint64, copy=False)
+
+
+def _distance(content: npt.NDArray[np.uint64], dhash: npt.NDArray[np.uint64]) -> int:
+    n = len(dhash)
+    if n < 2:
+        return FARTHEST
+    if n * (n - 1) // 2 <= _SAMPLE:
+        a, b = np.triu_indices(n, 1)
+    else:
+        generator = np.random.Generator(np.random.Philox(key=0))
+        a = generator.integers(0, n, _SAMPLE)
+        b = (a + generator.integers(1, n, _SAMPLE)) % n
+    # Copies byte for byte say nothing about how near different pictures come.
+    differ = content[a] != content[b]
+    bits = np.bitwise_count(dhash[a] ^ dhash[b])[differ]
+    within = np.cumsum(np.bincount(bits, minlength=65)[: FARTHEST + 1]) / len(a)
+    return int((within <= max(_COMMON, 0.5 / (n - 1))).sum()) - 1

@@ -1,0 +1,180 @@
+"""The nearest pairs of each pair, look-alikes left out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.catalog.catalog import Catalog
+from clipc.compose.similarity.kept import digest, kept_array
+from clipc.compose.similarity.lookalike import lookalikes
+from clipc.compose.similarity.search import Search, search_among
+from clipc.progress import Progress, silent
+
+VERSION: Final = 1
+"""Raised whenever the same vectors get other neighbours, so that kept ones are made anew."""
+
+LOOKED_AT: Final = 1024
+"""So many of the nearest are looked at when many of them are excluded; whoever has no others left has fewer."""
+
+_ROWS = 1 << 14
+_SPARE = 6
+
+Ids = npt.NDArray[np.int64]
+Excluded = Callable[[Ids, Ids], npt.NDArray[np.bool_]]
+
+
+def neighbours(
+    catalog: Catalog, vectors: npt.NDArray[np.float32], k: int, cache: Path | None = None, progress: Progress = silent
+) -> npt.NDArray[np.int32]:
+    """The k nearest pairs of each pair whose pictures are not alike, kept in the cache.
+
+    Args:
+        catalog: The pairs: the training split alone.
+        vectors: Unit vectors (zero where unknown), ``float32``, shape (n, d).
+        k: How many neighbours.
+        cache: The cache folder; None for the usual one.
+        progress: Told how many pairs are done.
+
+    Returns:
+        As :func:`nearest`.
+
+    Raises:
+        UserError: There are so many different vectors that FAISS is needed, and it is not installed.
+    """
+    alike = lookalikes(catalog)
+    parts = (vectors, alike.content, alike.dhash, alike.known)
+    mark = f"{VERSION} {digest(*parts)} {alike.distance} {k}"
+    return kept_array("neighbours", mark, lambda: nearest(vectors, k, excluded=alike, progress=progress), cache)
+
+
+def nearest(
+    vectors: npt.NDArray[np.float32], k: int, *, excluded: Excluded | None = None, progress: Progress = silent
+) -> npt.NDArray[np.int32]:
+    """The k most similar rows of each row, by inner product.
+
+    Rows with equal vectors (equal captions, say) are searched once. Of many rows that are equally near, each
+    row gets those that follow it in the circle of rows, so that all of them are somebody's neighbours equally often.
+
+    Args:
+        vectors: Unit vectors, ``float32``, shape (n, d). A zero row has no neighbours and is none.
+        k: How many neighbours, at least 1.
+        excluded: Tells for rows and others, both of shape (m,), which others may not be neighbours; besides, no
+            row is its own. Among the nearest :data:`LOOKED_AT` only are others sought.
+        progress: Told how many rows are done.
+
+    Returns:
+        ``int32``, shape (n, k), the nearest first; -1 where there are fewer.
+
+    Raises:
+        UserError: There are so many different vectors that FAISS is needed, and it is not installed.
+    """
+    result = np.full((len(vectors), k), -1, np.int32)
+    groups = _groups(vectors)
+    if not len(groups.first):
+        return result
+    distinct = vectors if len(groups.first) == len(vectors) else vectors[groups.first]
+    search = search_among(distinct, progress)
+    # Rows of one group one after the other, so that each block searches for few different vectors.
+    for start in range(0, len(groups.members), _ROWS):
+        rows = groups.members[start : start + _ROWS]
+        _fill(result, rows, vectors, groups, search, excluded)
+        progress("neighbours found", start + len(rows), len(groups.members))
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Rows with equal vectors, zero rows left out; g groups of m rows in all.
+
+    Attributes:
+        first: The lowest row of each group, rising, shape (g,).
+        members: The rows, group by group, rising within each, shape (m,).
+        start: Where each group begins in ``members``, shape (g + 1,).
+        of: The group of each of the n rows (any number for zero rows).
+        codes: ``group * n + row`` of each member, rising, to find a row's place among the members of any group.
+    """
+
+    first: Ids
+    members: Ids
+    start: Ids
+    of: Ids
+    codes: Ids
+
+
+def _groups(vectors: npt.NDArray[np.float32]) -> _Groups:
+    known = np.flatnonzero(np.any(vectors != 0, axis=1))
+    # Digests need less memory than sorted copies of the rows would; adding 0 makes -0 and 0 one number.
+    marks = [blake2b((vectors[row] + np.float32(0)).data, digest_size=16).digest() for row in known]
+    _, first, of_known = np.unique(np.array(marks, "V16"), return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    of_known = number[of_known]
+    inner = np.argsort(of_known, kind="stable")
+    members = known[inner]
+    of = np.zeros(len(vectors), np.int64)
+    of[known] = of_known
+    start = np.concatenate([[0], np.cumsum(np.bincount(of_known, minlength=len(order)))])
+    return _Groups(known[first[order]], members, start, of, of[members] * len(of) + members)
+
+
+def _fill(
+    result: npt.NDArray[np.int32],
+    rows: Ids,
+    vectors: npt.NDArray[np.float32],
+    groups: _Groups,
+    search: Search,
+    excluded: Excluded | None,
+) -> None:
+    """Writes the neighbours of some rows; those of which too many are excluded are looked at again, farther out."""
+    k = result.shape[1]
+    width = k if excluded is None else k + _SPARE
+    most = max(k, LOOKED_AT)
+    while len(rows):
+        # Memory stays bounded however wide the look is.
+        portion = max(1, _ROWS * 16 // width)
+        short: list[Ids] = []
+        for start in range(0, len(rows), portion):
+            some = rows[start : start + portion]
+            candidates = _candidates(some, vectors, groups, search, width)
+            allowed = candidates >= 0
+            if excluded is not None:
+                at, slot = np.nonzero(allowed)
+                allowed[at, slot] = ~excluded(some[at], candidates[at, slot])
+            rank = np.cumsum(allowed, axis=1) - 1
+            at, slot = np.nonzero(allowed & (rank < k))
+            result[some[at], rank[at, slot]] = candidates[at, slot]
+            # A row that still lacks neighbours has more to look at only if all its candidates were there.
+            lacking = (allowed.sum(axis=1) < k) & (candidates[:, -1] >= 0)
+            short.append(some[lacking])
+        if width >= most:
+            return
+        rows, width = np.concatenate(short), min(most, 4 * width)
+
+
+def _candidates(rows: Ids, vectors: npt.NDArray[np.float32], groups: _Groups, search: Search, width: int) -> Ids:
+    """The ``width`` nearest of each row without itself, shape (len(rows), width); -1 where there are no more."""
+    own, inverse = np.unique(groups.of[rows], return_inverse=True)
+    found = search(vectors[groups.first[own]], width + 1)
+    # A group is nearest to itself, whatever rounding or an approximate search says.
+    others = np.where(found == own[:, None], -1, found)
+    order = np.argsort(others < 0, axis=1, kind="stable")
+    listed = np.concatenate([own[:, None], np.take_along_axis(others, order, axis=1)], axis=1)[inverse]
+    sizes = np.where(listed >= 0, np.diff(groups.start)[listed], 0)
+    taken = sizes - (np.arange(listed.shape[1]) == 0)  # of its own group a row takes all but itself
+    ends = np.minimum(np.cumsum(taken, axis=1), width)
+    taken = np.diff(ends, axis=1, prepend=0)
+    at, column = np.divmod(np.repeat(np.arange(taken.size), taken.ravel()), taken.shape[1])
+    slot = np.arange(len(at)) - (np.cumsum(ends[:, -1]) - ends[:, -1])[at]
+    group, size = listed[at, column], sizes[at, column]
+    step = slot - (ends - taken)[at, column]
+    # In each group the circle begins behind the row: by then a row's own group has passed the row itself.
+    begin = np.searchsorted(groups.codes, group * len(groups.of) + rows[at], side="right") - groups.start[group]
+    result = np.full((len(rows), width), -1, np.int64)
+    result[at, slot] = groups.members[groups.start[group] + (begin + step) % size]
+    return result

@@ -1,0 +1,120 @@
+"""Nearest vectors: exactly, or for many vectors with FAISS."""
+
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.errors import UserError
+from clipc.progress import Progress, silent
+
+EXACT_UP_TO: Final = 200_000
+"""More vectors than this are searched approximately."""
+
+_QUERIES = 1024
+_CHUNK = 8192
+_LISTS_LOOKED_IN = 12
+
+Vectors = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+
+
+class Search(Protocol):
+    """Finds the nearest of a fixed set of vectors."""
+
+    def __call__(self, queries: Vectors, count: int) -> Ids:
+        """The numbers of the ``count`` most similar vectors, best first, shape (len(queries), count); -1: no more."""
+        ...
+
+
+def search_among(base: Vectors, progress: Progress = silent) -> Search:
+    """A search for the largest inner products with any of the given vectors.
+
+    Args:
+        base: ``float32``, shape (m, d), without zero rows.
+        progress: Told of the index while it is made; the exact search needs none.
+
+    Returns:
+        The exact search up to :data:`EXACT_UP_TO` vectors, FAISS above.
+
+    Raises:
+        UserError: FAISS is needed and not installed.
+    """
+    if len(base) > EXACT_UP_TO:
+        return approximate(base, progress)
+
+    def search(queries: Vectors, count: int) -> Ids:
+        return exact(base, queries, count)
+
+    return search
+
+
+def exact(base: Vectors, queries: Vectors, count: int) -> Ids:
+    """The most similar vectors by blocked matrix products; of equally similar ones the first come first."""
+    count = min(count, len(base))
+    found = np.empty((len(queries), count), np.int64)
+    for start in range(0, len(queries), _QUERIES):
+        found[start : start + _QUERIES] = _exact_block(base, queries[start : start + _QUERIES], count)
+    return found
+
+
+def _exact_block(base: Vectors, queries: Vectors, count: int) -> Ids:
+    """Keeps what is at least as good as the ``count``-th best so far, and sorts that now and then."""
+    worst = np.full(len(queries), -np.inf, np.float32)
+    kept: list[tuple[Any, Any, Any]] = []
+    waiting = 0
+    for start in range(0, len(base), _CHUNK):
+        scores = queries @ base[start : start + _CHUNK].T
+        if start == 0 and scores.shape[1] > count:
+            worst = np.partition(scores, -count, axis=1)[:, -count]
+        rows, columns = np.nonzero(scores >= worst[:, None])
+        kept.append((rows, columns + start, scores[rows, columns]))
+        waiting += len(rows)
+        if waiting > 2 * count * len(queries):
+            kept = [_best(kept, count)]
+            waiting = len(kept[0][0])
+            if waiting == count * len(queries):
+                worst = kept[0][2].reshape(-1, count)[:, -1]
+    return _best(kept, count)[1].reshape(len(queries), count)
+
+
+def _best(kept: list[tuple[Any, Any, Any]], count: int) -> tuple[Any, Any, Any]:
+    """The ``count`` best of each query, sorted by query, falling score, number."""
+    rows, numbers, scores = (np.concatenate(part) for part in zip(*kept, strict=True))
+    order = np.lexsort((numbers, -scores, rows))
+    rows = rows[order]
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    order = order[rank < count]
+    return rows[rank < count], numbers[order], scores[order]
+
+
+def approximate(base: Vectors, progress: Progress = silent) -> Search:
+    """A search with FAISS: an inverted file (IVF, Jegou et al., 2011) of whole vectors, so found scores are exact.
+
+    Raises:
+        UserError: FAISS is not installed.
+    """
+    try:
+        import faiss  # pyright: ignore[reportMissingTypeStubs]
+    except ImportError:
+        raise UserError(
+            f'neighbours among more than {EXACT_UP_TO:,} vectors need FAISS: pip install "clipc[faiss]"; '
+            "or draw partners at random."
+        ) from None
+    m, d = base.shape
+    lists = max(1, round(2 * m**0.5))
+    what = "vectors indexed"
+    progress(what, 0, m)
+    coarse: Any = faiss.IndexFlatIP(d)
+    index: Any = faiss.IndexIVFFlat(coarse, d, lists, faiss.METRIC_INNER_PRODUCT)
+    index.cp.seed, index.cp.niter, index.cp.max_points_per_centroid = 0, 8, 64
+    index.train(base[np.linspace(0, m - 1, min(m, 64 * lists)).astype(np.int64)])
+    for start in range(0, m, 1 << 16):
+        index.add(base[start : start + (1 << 16)])
+        progress(what, min(m, start + (1 << 16)), m)
+    index.nprobe = _LISTS_LOOKED_IN
+
+    def search(queries: Vectors, count: int) -> Ids:
+        return index.search(np.ascontiguousarray(queries), min(count, m))[1]
+
+    return search
