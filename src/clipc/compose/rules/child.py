@@ -1,59 +1,26 @@
 """The sandbox's inside: a process that parses and evaluates expressions, and can do nothing else.
 
-Run by :class:`clipc.compose.rules.sandbox.Sandbox` as ``python -m clipc.compose.rules.child SECONDS BYTES``. A message
-is a header (JSON) and a table (an Arrow IPC stream, empty where there is none), each after its length in 8 bytes. The
-process ends when its standard input does.
+Run by :class:`clipc.compose.rules.sandbox.Sandbox` as ``python -m clipc.compose.rules.child SECONDS BYTES``. It
+answers :mod:`messages <clipc.compose.rules.messages>` and ends when its standard input does.
 """
 
-import io
 import json
 import os
 import signal
-import struct
 import sys
 import traceback
-from typing import Any, BinaryIO
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
 from clipc.compose.rules.grammar import TOKENS, Node
+from clipc.compose.rules.messages import Message, receive, send
 from clipc.compose.rules.words import tokens_of
 from clipc.errors import UserError
 
-Message = tuple[dict[str, Any], pa.Table | None]
-
-
-def send(stream: BinaryIO, header: dict[str, Any], table: pa.Table | None = None) -> None:
-    """Writes one message."""
-    body = memoryview(b"")
-    if table is not None:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        body = memoryview(sink.getvalue())
-    head = json.dumps(header).encode()
-    stream.write(struct.pack("<QQ", len(head), len(body)) + head)
-    stream.write(body)
-    stream.flush()
-
-
-def receive(stream: BinaryIO) -> Message:
-    """Reads one message.
-
-    Raises:
-        EOFError: The other side is gone.
-    """
-    head, body = struct.unpack("<QQ", _exactly(stream, 16))
-    header: dict[str, Any] = json.loads(_exactly(stream, head))
-    return header, pa.ipc.open_stream(_exactly(stream, body)).read_all() if body else None
-
-
-def _exactly(stream: BinaryIO, count: int) -> bytes:
-    data = stream.read(count)
-    if len(data) < count:
-        raise EOFError
-    return data
+_SERIALISE: Final = "SELECT json_serialize_sql(?::VARCHAR)"
+_DESERIALISE: Final = "SELECT json_deserialize_sql(?::JSON)"
 
 
 class Engine:
@@ -76,13 +43,13 @@ class Engine:
         )
         self._connection.create_function(TOKENS, self._tokens, ["VARCHAR"], "VARCHAR", type="arrow")  # pyright: ignore
         self._connection.execute("SET lock_configuration = true")
-        self._statement = self._serialised("SELECT NULL FROM entries")
+        self._statement: Node = json.loads(self._text(_SERIALISE, "SELECT NULL FROM entries"))
 
     def answer(self, header: dict[str, Any], table: pa.Table | None) -> Message:
         """What the parent asked for: ``parse``, ``keep``, ``evaluate`` or ``pairs``."""
         match header["do"]:
             case "parse":
-                return {"statement": self._serialised(f"SELECT {header['text']}")}, None
+                return {"statement": self._text(_SERIALISE, f"SELECT {header['text']}")}, None
             case "keep":
                 if header["fresh"]:
                     self._kept.clear()
@@ -100,9 +67,6 @@ class Engine:
                 return {}, self._evaluate(pa.table({"rows": positions["a"]} | gathered), header["trees"])
             case other:
                 raise AssertionError(other)
-
-    def _serialised(self, text: str) -> Node:
-        return json.loads(self._text("SELECT json_serialize_sql(?::VARCHAR)", text))
 
     def _text(self, query: str, value: str) -> str:
         rows: Any = self._connection.execute(query, [value]).fetchall()
@@ -126,7 +90,7 @@ class Engine:
         chosen = [json.loads(tree) | {"alias": name} for name, tree in trees.items()]
         node: Node = self._statement["statements"][0]["node"] | {"select_list": chosen}
         statement = json.dumps(self._statement | {"statements": [{"node": node, "named_param_map": []}]})
-        return self._connection.sql(self._text("SELECT json_deserialize_sql(?::JSON)", statement)).to_arrow_table()
+        return self._connection.sql(self._text(_DESERIALISE, statement)).to_arrow_table()
 
     def _culprit(self, trees: dict[str, str]) -> str:
         """The expression that fails, of several that were evaluated together."""
@@ -160,6 +124,7 @@ def main(seconds: float, memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     engine = Engine(memory)
     _limit(memory)
+    send(answers, {})  # the clock of the first question starts here
     while True:
         try:
             header, table = receive(requests)
@@ -191,7 +156,7 @@ def _limit(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     try:
-        with io.open("/proc/self/statm") as file:
+        with open("/proc/self/statm") as file:
             used = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
     except (OSError, ValueError):

@@ -38,13 +38,13 @@ class Expression:
     tree: str
 
     @classmethod
-    def of(cls, text: str, statement: Node) -> "Expression":
-        """The expression in ``SELECT <text>``, given what DuckDB's ``json_serialize_sql`` made of that.
+    def of(cls, text: str, serialised: str) -> "Expression":
+        """The expression in ``SELECT <text>``, given the JSON that DuckDB's ``json_serialize_sql`` made of that.
 
         Raises:
             UserError: It is not one scalar expression of what is allowed.
         """
-        return _expression(text, check_statement(text, statement))
+        return _expression(text, check_statement(text, serialised))
 
     @cached_property
     def root(self) -> Node:

@@ -4,6 +4,8 @@ A tree is a nest of *nodes*, JSON objects with a ``class``. What is not known he
 carries content, so that a newer DuckDB can make rules fail but cannot make them unsafe.
 """
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 from unicodedata import category
@@ -22,13 +24,14 @@ LONGEST_PATTERN: Final = 500
 TOKENS: Final = "__tokens"
 """The function of the sandbox that makes :func:`clipc.compose.rules.words.tokens` of a text."""
 
-OPERATORS: Final = frozenset({"+", "-", "*", "/", "//", "%", "||", "~~", "!~~", "~~*", "!~~*"})
-FUNCTIONS: Final = frozenset(
-    """abs ceil concat contains date_diff date_part day ends_with floor greatest ilike_escape least left length
+_FUNCTIONS = """
+    abs ceil concat contains date_diff date_part day ends_with floor greatest ilike_escape least left length
     like_escape list_contains lower ltrim month nfc_normalize nullif prefix regexp_extract regexp_full_match
     regexp_matches regexp_replace replace right round rtrim split_part sqrt starts_with strip_accents substr substring
-    suffix trim upper year""".split()
-)
+    suffix trim upper year
+"""
+OPERATORS: Final = frozenset({"+", "-", "*", "/", "//", "%", "||", "~~", "!~~", "~~*", "!~~*"})
+FUNCTIONS: Final = frozenset(_FUNCTIONS.split())
 """Deterministic functions of one row whose cost grows slowly with their arguments."""
 WRITTEN: Final = sorted((FUNCTIONS - {"ilike_escape", "like_escape"}) | {"coalesce", "ifnull", "word"})
 """The functions as a user writes them."""
@@ -81,10 +84,11 @@ _KEYS: Final = {
 }
 _EVERYWHERE: Final = {"class", "type", "query_location", "query_location_length"}
 _LITERALS: Final = {"STRING", "INTEGER", "NUMERIC", "BOOLEAN", "NULL_LITERAL"}
-_TYPES: Final = frozenset(
-    """BIGINT BOOL BOOLEAN CHAR DATE DECIMAL DOUBLE FLOAT INT INTEGER NUMERIC REAL SMALLINT STRING TEXT TIME TIMESTAMP
-    TINYINT UBIGINT UINTEGER USMALLINT UTINYINT VARCHAR""".split()
-)
+_TYPE_NAMES = """
+    BIGINT BOOL BOOLEAN CHAR DATE DECIMAL DOUBLE FLOAT INT INTEGER NUMERIC REAL SMALLINT STRING TEXT TIME TIMESTAMP
+    TINYINT UBIGINT UINTEGER USMALLINT UTINYINT VARCHAR
+"""
+_TYPES: Final = frozenset(_TYPE_NAMES.split())
 _REFUSED: Final = {
     "COLLATE": "COLLATE",
     "ARRAY_CONSTRUCTOR": "a list in brackets",
@@ -109,8 +113,10 @@ def check_text(text: str) -> None:
     """Refuses what should not even reach the parser.
 
     Raises:
-        UserError: The text is too long, nested too deeply, or holds control characters.
+        UserError: The text is empty, too long, nested too deeply, or holds control characters.
     """
+    if not text.strip():
+        raise UserError("an expression is missing; write one such as a.view = b.view.")
     if len(text) > LONGEST:
         raise UserError(f"an expression may have {LONGEST:,} characters, `{brief(text)}` has {len(text):,}.")
     if any(category(character) in {"Cc", "Cs"} and character not in "\t\n\r" for character in text):
@@ -122,30 +128,37 @@ def check_text(text: str) -> None:
             raise _too_deep(text)
 
 
-def check_statement(text: str, statement: Node) -> Node:
-    """The checked tree of ``SELECT <text>``, as DuckDB serialised it.
+def check_statement(text: str, serialised: str) -> Node:
+    """The checked tree of ``SELECT <text>``.
 
     Positions in the text are erased, so that equal trees are equal, and ``word(...)`` is replaced by what it means.
 
     Args:
         text: The expression as the user wrote it.
-        statement: What ``json_serialize_sql`` gave.
+        serialised: The JSON that ``json_serialize_sql`` gave.
 
     Raises:
         UserError: It is not one scalar expression of what is allowed.
     """
-    statements = statement.get("statements") or []
-    node: Node = statements[0].get("node", {}) if len(statements) == 1 else {}
-    chosen = node.get("select_list") or []
-    rest = {key: value for key, value in node.items() if key not in {"select_list", "type"}}
-    outside = {key: value for key, value in (statements[0] if statements else {}).items() if key != "node"}
-    if node.get("type") == "SELECT_NODE" and len(chosen) == 1 and _blank(rest) and chosen[0].get("alias") == "":
-        checked = _checked(chosen[0], text, 1)
-        if _blank(outside):
-            return checked
-    raise UserError(
-        f"a rule is one expression over one pair's columns or over those of a and b, which `{brief(text)}` is not."
-    )
+    try:
+        parsed: Node = json.loads(serialised)
+    except RecursionError:
+        raise _too_deep(text) from None
+    reason = sentence(parsed.get("error_message", ""))
+    if parsed.get("error_type") == "parser" and "SELECT" not in reason:
+        raise UserError(f"{place(text, int(parsed.get('position', 0)))} cannot be read as an expression: {reason}.")
+    statements: list[Node] = parsed.get("statements") or [{}]
+    node: Node = statements[0].get("node", {})
+    chosen: list[Node] = node.get("select_list") or []
+    beside = [part for key, part in node.items() if key not in {"select_list", "type"}]
+    one = len(statements) == len(chosen) == 1 and node.get("type") == "SELECT_NODE" and not chosen[0].get("alias")
+    if not one or not all(map(_blank, beside)):
+        raise UserError(
+            f"a rule is one expression over one pair's columns or over those of a and b, which `{brief(text)}` is not."
+        )
+    checked = _checked(chosen[0], text, 1)
+    assert all(_blank(part) for key, part in statements[0].items() if key != "node")  # parameters are refused as nodes
+    return checked
 
 
 def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
@@ -181,6 +194,14 @@ def brief(text: str) -> str:
     """An expression as errors show it: on one line, and not whole where it is long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[:LONGEST]).split())
     return line if len(line) <= 120 else line[:117] + "..."
+
+
+def sentence(message: str) -> str:
+    """DuckDB's reason without its kind, its hints and our SQL."""
+    line = message.split("\n")[0].split(" LINE ")[0]
+    line = re.sub(r"^[A-Z][A-Za-z -]* Error: ", "", line).strip()
+    line = re.sub(r"\.? (?:You might need|Use |Candidate).*$", "", line).rstrip(" .!:")
+    return line[:1].lower() + line[1:] if line[:2].istitle() else line
 
 
 def place(text: str, location: int) -> str:

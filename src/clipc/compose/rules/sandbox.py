@@ -1,7 +1,6 @@
 """The sandbox: expressions of rules are parsed and evaluated in a process that can be killed."""
 
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -15,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute
 
 from clipc.compose.rules.expression import Column, Expression
-from clipc.compose.rules.grammar import brief, check_text, place
+from clipc.compose.rules.grammar import brief, check_text, sentence
+from clipc.compose.rules.messages import receive, send
 from clipc.errors import UserError
 
 _ROWS = 200_000
@@ -82,11 +82,7 @@ class Sandbox:
         """
         check_text(text)
         answer, _ = self._ask({"do": "parse", "text": text}, None, text)
-        statement: dict[str, Any] = answer["statement"]
-        if statement.get("error"):
-            where = place(text, int(statement.get("position", 0)))
-            raise UserError(f"{where} cannot be read as an expression: {_sentence(statement['error_message'])}.")
-        return Expression.of(text, statement)
+        return Expression.of(text, answer["statement"])
 
     def evaluate(self, table: pa.Table, expressions: Mapping[str, Expression]) -> pa.Table:
         """Expressions over one pair, for each row of a table.
@@ -101,6 +97,8 @@ class Sandbox:
         Raises:
             UserError: A column does not exist, or an expression fails on a value, takes too long or too much memory.
         """
+        if not expressions:
+            return table.select([])
         names, trees = _named(table, expressions, sides=False)
         columns = {inner: table[column.name] for column, inner in names.items()}
         sent = _plain(pa.table({"rows": pa.nulls(table.num_rows, pa.bool_())} | columns))
@@ -135,8 +133,10 @@ class Sandbox:
         Raises:
             UserError: As :meth:`evaluate`.
         """
-        names, trees = _named(table, expressions, sides=True)
         positions = pa.table({"a": pa.array(a, pa.int64()), "b": pa.array(b, pa.int64())})
+        if not expressions:
+            return positions.select([])
+        names, trees = _named(table, expressions, sides=True)
         where = {inner: (column.side, column.name) for column, inner in names.items()}
         header = {"do": "pairs", "trees": trees, "columns": where}
         with self._lock:
@@ -169,7 +169,7 @@ class Sandbox:
         texts = " and ".join(dict.fromkeys(expression.text for expression in expressions.values()))
         answer, result = self._ask(header, table, texts)
         if "failed" in answer:
-            reason = _sentence(answer["reason"])
+            reason = sentence(answer["reason"])
             for column, inner in names.items():
                 reason = reason.replace(f'"{inner}"', str(column)).replace(inner, str(column))
             text = list(expressions.values())[int(answer["failed"].removeprefix("result"))].text
@@ -181,8 +181,6 @@ class Sandbox:
         self, header: dict[str, Any], table: pa.Table | None, texts: str
     ) -> tuple[dict[str, Any], pa.Table | None]:
         """One question to the child and its answer; a child that is late or gone is the expressions' fault."""
-        from clipc.compose.rules.child import receive, send
-
         with self._lock:
             child = self._living()
             late = threading.Event()
@@ -190,7 +188,8 @@ class Sandbox:
             watchdog.daemon = True
             watchdog.start()
             try:
-                assert child.stdin is not None and child.stdout is not None
+                assert child.stdin is not None
+                assert child.stdout is not None
                 send(child.stdin, header, table)
                 answer, result = receive(child.stdout)
             except (EOFError, OSError):
@@ -212,17 +211,24 @@ class Sandbox:
         """This process's child, started where there is none."""
         if self._owner != os.getpid():
             self._reset()  # the child belongs to the process that was forked
-        if self._child is None:
+        child = self._child
+        if child is None:
             seconds, memory = self._limits
             # -P and an environment of our own: neither the working folder nor variables decide what is imported.
-            self._child = subprocess.Popen(
+            child = subprocess.Popen(
                 [sys.executable, "-B", "-P", "-m", "clipc.compose.rules.child", str(seconds), str(memory)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env={"PYTHONPATH": str(Path(__file__).parents[3]), "ARROW_DEFAULT_MEMORY_POOL": "system"},
             )
-        return self._child
+            assert child.stdout is not None
+            try:
+                receive(child.stdout)
+            except EOFError:
+                raise RuntimeError(f"the rules' sandbox does not start (exit code {child.wait()})") from None
+            self._child = child
+        return child
 
 
 def _named(
@@ -252,11 +258,3 @@ def _plain(table: pa.Table) -> pa.Table:
         if pa.types.is_dictionary(field.type):
             table = table.set_column(i, field.name, kernels.cast(table[i], field.type.value_type))
     return table
-
-
-def _sentence(message: str) -> str:
-    """DuckDB's reason without its kind, its hints and our SQL."""
-    line = message.split("\n")[0].split(" LINE ")[0]
-    line = re.sub(r"^[A-Z][A-Za-z -]* Error: ", "", line).strip()
-    line = re.sub(r"\.? (?:You might need|Use |Candidate).*$", "", line).rstrip(" .!:")
-    return line[:1].lower() + line[1:] if line[:2].istitle() else line

@@ -1,10 +1,10 @@
 """Words of a caption in any script, and the pattern that finds whole words among them.
 
 Latin and other spaced scripts are cut at everything that is neither a letter nor a digit, so ``clean-room`` is the
-two words ``clean room``. Japanese has no spaces: runs of kana and kanji are cut into Sudachi's shortest units (mode A),
-so 左右 is one word and holds neither 左 nor 右, 無傷 and 損傷 do not hold 傷, but 非無菌 is 非 + 無菌 and does hold 無菌, just
-as ``non-sterile`` holds ``sterile``: a rule that must tell these apart says so (``word(caption, '無菌') and not
-word(caption, '非無菌')``).
+two words ``clean room``. Japanese has no spaces: runs of kana and kanji are cut into Sudachi's shortest units (mode
+A), so 左右 is one word and holds neither 左 nor 右, and 無傷 and 損傷 do not hold 傷. But 非無菌 is 非 + 無菌 and does
+hold 無菌, just as ``non-sterile`` holds ``sterile``; a rule that must tell these apart says so:
+``word(caption, '無菌') and not word(caption, '非無菌')``.
 """
 
 import re

@@ -1,0 +1,45 @@
+"""What travels between the sandbox and its child: a header and a table.
+
+A message is a header (JSON) and a table (an Arrow IPC stream, empty where there is none), after their lengths as two
+little-endian 64-bit integers.
+"""
+
+import json
+import struct
+from typing import IO, Any
+
+import pyarrow as pa
+
+Message = tuple[dict[str, Any], pa.Table | None]
+
+
+def send(stream: IO[bytes], header: dict[str, Any], table: pa.Table | None = None) -> None:
+    """Writes one message."""
+    body = memoryview(b"")
+    if table is not None:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        body = memoryview(sink.getvalue())
+    head = json.dumps(header).encode()
+    stream.write(struct.pack("<QQ", len(head), len(body)) + head)
+    stream.write(body)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Message:
+    """Reads one message.
+
+    Raises:
+        EOFError: The other side is gone.
+    """
+    head, body = struct.unpack("<QQ", _exactly(stream, 16))
+    header: dict[str, Any] = json.loads(_exactly(stream, head))
+    return header, pa.ipc.open_stream(_exactly(stream, body)).read_all() if body else None
+
+
+def _exactly(stream: IO[bytes], count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data
