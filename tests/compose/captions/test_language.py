@@ -1,8 +1,13 @@
+from itertools import product
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.catalog import open_catalog
+from clipc.catalog.demo.captions import captions
+from clipc.catalog.demo.japanese import JAPANESE
+from clipc.catalog.demo.picture import scene
 from clipc.compose.captions.language import japanese, noun_phrase, without_stop
 
 NOUN_PHRASES = """
@@ -128,12 +133,12 @@ def test_sentences_and_lists_are_no_noun_phrases(caption: str) -> None:
 
 
 def test_the_demo_captions_are_told_apart() -> None:
-    catalog = open_catalog("demo", lang="ja")
-    captions = {caption for row in range(0, len(catalog), 3) for caption in catalog.captions(row)}
-    for caption in captions:
-        # A demo caption is a sentence, a name with a remark ("歯車、良品"), or a noun phrase.
-        remark = "、" in caption and not caption.split("、")[0].endswith("置かれた")
-        assert noun_phrase(caption) == (not caption.endswith("。") and not remark)
+    generators = (np.random.Generator(np.random.Philox(number)) for number in range(10))
+    for shape, state, generator in product(JAPANESE.parts, JAPANESE.states, generators):
+        for caption in captions(scene(shape, state, generator), JAPANESE, generator):
+            # Each is a sentence, a name with a remark ("歯車、良品"), or a noun phrase.
+            remark = "、" in caption and not caption.split("、")[0].endswith("置かれた")
+            assert noun_phrase(caption) == (not caption.endswith("。") and not remark)
 
 
 def test_a_bracket_at_the_end_is_looked_past() -> None:
