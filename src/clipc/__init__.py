@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from clipc.errors import UserError
     from clipc.evaluate.evaluation import Evaluation
     from clipc.evaluate.evaluation import evaluate as evaluate_model
+    from clipc.render.compose_batch import ComposedBatch, compose_batch
     from clipc.render.crop import Augmentation
     from clipc.report.pilot import render_pilot
     from clipc.study.options import PilotOptions
     from clipc.study.pilot import pilot
+    from clipc.train.composite_pairs import CompositePairs
     from clipc.train.loop import train as train_model
+    from clipc.train.loss import contrastive_loss, shared_sources
     from clipc.train.model import ClipModel
     from clipc.train.recipe import Data, Recipe, make_recipe, read_recipe
     from clipc.train.run import Run
@@ -36,6 +39,8 @@ __all__ = [
     "Augmentation",
     "Catalog",
     "ClipModel",
+    "ComposedBatch",
+    "CompositePairs",
     "Data",
     "Evaluation",
     "PilotOptions",
@@ -46,6 +51,8 @@ __all__ = [
     "Run",
     "UserError",
     "__version__",
+    "compose_batch",
+    "contrastive_loss",
     "evaluate_model",
     "make_recipe",
     "open_catalog",
@@ -53,6 +60,7 @@ __all__ = [
     "plan_epoch",
     "read_recipe",
     "render_pilot",
+    "shared_sources",
     "train_model",
     "with_splits",
 ]
@@ -62,6 +70,8 @@ _HOMES = {
     "Augmentation": "clipc.render.crop",
     "Catalog": "clipc.catalog.catalog",
     "ClipModel": "clipc.train.model",
+    "ComposedBatch": "clipc.render.compose_batch",
+    "CompositePairs": "clipc.train.composite_pairs",
     "Data": "clipc.train.recipe",
     "Evaluation": "clipc.evaluate.evaluation",
     "PilotOptions": "clipc.study.options",
@@ -71,6 +81,8 @@ _HOMES = {
     "Recipe": "clipc.train.recipe",
     "Run": "clipc.train.run",
     "UserError": "clipc.errors",
+    "compose_batch": "clipc.render.compose_batch",
+    "contrastive_loss": "clipc.train.loss",
     "evaluate_model": "clipc.evaluate.evaluation:evaluate",
     "make_recipe": "clipc.train.recipe",
     "open_catalog": "clipc.catalog.open",
@@ -78,6 +90,7 @@ _HOMES = {
     "plan_epoch": "clipc.compose.plan",
     "read_recipe": "clipc.train.recipe",
     "render_pilot": "clipc.report.pilot",
+    "shared_sources": "clipc.train.loss",
     "train_model": "clipc.train.loop:train",
     "with_splits": "clipc.catalog.split",
 }
