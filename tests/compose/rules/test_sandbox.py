@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -41,11 +42,12 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def plain() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection without any safety."""
-    with duckdb.connect() as plain:
-        plain.register("t", TABLE)
-        yield plain
+def plain() -> Iterator[Callable[[str], pa.Table]]:
+    """DuckDB's own answer to an expression, without any safety."""
+    connections = [duckdb.connect()]
+    connections[0].register("t", TABLE)
+    yield lambda text: connections[0].sql(f"select {text} as k from t").to_arrow_table()
+    connections.pop().close()
 
 
 @pytest.fixture(scope="module")
@@ -332,9 +334,9 @@ ALLOWED = [
 
 @pytest.mark.parametrize("text", ALLOWED)
 def test_allowed_expressions_are_what_duckdb_makes_of_them(
-    sandbox: Sandbox, plain: duckdb.DuckDBPyConnection, text: str
+    sandbox: Sandbox, plain: Callable[[str], pa.Table], text: str
 ) -> None:
-    expected = plain.sql(f"select {text} as k from t").to_arrow_table()
+    expected = plain(text)
     found = sandbox.evaluate(TABLE, {"k": sandbox.parse(text)})
     assert found.equals(expected)
 
@@ -357,10 +359,10 @@ _numbers = st.recursive(
 @settings(max_examples=80, deadline=None)
 @given(text=_numbers)
 def test_any_allowed_expression_is_what_duckdb_makes_of_it(
-    sandbox: Sandbox, plain: duckdb.DuckDBPyConnection, text: str
+    sandbox: Sandbox, plain: Callable[[str], pa.Table], text: str
 ) -> None:
     try:
-        expected = plain.sql(f"select {text} as k from t").to_arrow_table()
+        expected = plain(text)
     except duckdb.Error:
         with pytest.raises(UserError):
             column(sandbox, text)
@@ -541,6 +543,17 @@ def test_a_sandbox_can_be_pickled(sandbox: Sandbox) -> None:
         assert _child(other) != _child(sandbox)
     expression = sandbox.parse("lower(x)")
     assert pickle.loads(pickle.dumps(expression)) == expression
+
+
+def test_threads_take_turns(sandbox: Sandbox) -> None:
+    tables = [pa.table({"n": [i] * 50}) for i in range(4)]
+    rows, same = np.arange(50), sandbox.parse("a.n * 10 + b.n")
+
+    def ask(i: int) -> list[int]:
+        return sandbox.evaluate_pairs(tables[i % 4], rows, rows, {"k": same})["k"].unique().to_pylist()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(40))) == [[11 * (i % 4)] for i in range(40)]
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")

@@ -37,18 +37,24 @@ class Sandbox:
         """Remembers the limits; nothing is started yet.
 
         Args:
-            seconds: The longest time that one answer (about at most 200,000 rows) may take.
+            seconds: The longest time that one answer may take, which is about at most 200,000 rows.
             memory: The most bytes of memory that data and evaluation may take in the child.
         """
         self._limits = (seconds, memory)
-        self._reset()
+        self._start_anew()
 
-    def _reset(self) -> None:
-        self._lock = threading.RLock()
+    def _start_anew(self) -> None:
         self._owner = os.getpid()
+        self._lock = threading.RLock()
         self._child: subprocess.Popen[bytes] | None = None
-        self._table: pa.Table | None = None
-        self._kept: set[str] = set()
+        self._table: pa.Table | None = None  # whose columns the child has ...
+        self._kept: set[str] = set()  # ... and which
+
+    def _mine(self) -> threading.RLock:
+        """The lock under which the child is used; after a fork, the parent's child and lock are left alone."""
+        if self._owner != os.getpid():
+            self._start_anew()
+        return self._lock
 
     def __getstate__(self) -> tuple[float, int]:
         return self._limits
@@ -68,11 +74,11 @@ class Sandbox:
 
     def close(self) -> None:
         """Ends the child; a later call starts a new one."""
-        child, owner = self._child, self._owner
-        self._reset()
-        if child is not None and owner == os.getpid():
-            child.kill()
-            child.communicate()
+        with self._mine():
+            child, self._child, self._table = self._child, None, None
+            if child is not None:
+                child.kill()
+                child.communicate()
 
     def parse(self, text: str) -> Expression:
         """The checked expression of a text.
@@ -102,7 +108,7 @@ class Sandbox:
         names, trees = _named(table, expressions, sides=False)
         columns = {inner: table[column.name] for column, inner in names.items()}
         sent = _plain(pa.table({"rows": pa.nulls(table.num_rows, pa.bool_())} | columns))
-        with self._lock:
+        with self._mine():
             results = [
                 self._evaluated({"do": "evaluate", "trees": trees}, sent.slice(start, _ROWS), names, expressions)
                 for start in _starts(table.num_rows)
@@ -139,7 +145,7 @@ class Sandbox:
         names, trees = _named(table, expressions, sides=True)
         where = {inner: (column.side, column.name) for column, inner in names.items()}
         header = {"do": "pairs", "trees": trees, "columns": where}
-        with self._lock:
+        with self._mine():
             self._keep(table, {column.name for column in names}, expressions)
             results = [
                 self._evaluated(header, positions.slice(start, _ROWS), names, expressions)
@@ -149,11 +155,11 @@ class Sandbox:
 
     def _keep(self, table: pa.Table, columns: set[str], expressions: Mapping[str, Expression]) -> None:
         """Sends the child those columns of the table that it does not have yet."""
-        self._living()
         fresh = self._table is not table
         missing = sorted(columns if fresh else columns - self._kept)
         if fresh or missing:
-            texts = " and ".join(dict.fromkeys(expression.text for expression in expressions.values()))
+            texts = _texts(expressions)
+            self._table = None
             for i, name in enumerate(missing or [None]):
                 column = None if name is None else _plain(table.select([name]))
                 self._ask({"do": "keep", "fresh": fresh and not i}, column, texts)
@@ -166,8 +172,7 @@ class Sandbox:
         names: Mapping[Column, str],
         expressions: Mapping[str, Expression],
     ) -> pa.Table:
-        texts = " and ".join(dict.fromkeys(expression.text for expression in expressions.values()))
-        answer, result = self._ask(header, table, texts)
+        answer, result = self._ask(header, table, _texts(expressions))
         if "failed" in answer:
             reason = sentence(answer["reason"])
             for column, inner in names.items():
@@ -181,7 +186,7 @@ class Sandbox:
         self, header: dict[str, Any], table: pa.Table | None, texts: str
     ) -> tuple[dict[str, Any], pa.Table | None]:
         """One question to the child and its answer; a child that is late or gone is the expressions' fault."""
-        with self._lock:
+        with self._mine():
             child = self._living()
             late = threading.Event()
             watchdog = threading.Timer(self._limits[0], lambda: (late.set(), child.kill()))
@@ -209,8 +214,6 @@ class Sandbox:
 
     def _living(self) -> subprocess.Popen[bytes]:
         """This process's child, started where there is none."""
-        if self._owner != os.getpid():
-            self._reset()  # the child belongs to the process that was forked
         child = self._child
         if child is None:
             seconds, memory = self._limits
@@ -244,6 +247,11 @@ def _named(
     names = {column: f"column{i}_" for i, column in enumerate(columns)}
     trees = {f"result{i}": e.renamed(lambda column: [names[column]]).tree for i, e in enumerate(resolved)}
     return names, trees
+
+
+def _texts(expressions: Mapping[str, Expression]) -> str:
+    """All expressions of a call, for errors that cannot tell which of them it was."""
+    return " and ".join(dict.fromkeys(expression.text for expression in expressions.values()))
 
 
 def _starts(count: int) -> Iterator[int]:
