@@ -53,9 +53,7 @@ def read_document(text: str, where: str) -> Document:
 
     if strange := _UNPRINTABLE.search(text):
         line = text.count("\n", 0, strange.start()) + 1
-        raise UserError(
-            f"{where}, line {line}: holds a character that is no text; save the file as plain text in UTF-8."
-        )
+        raise UserError(f"{where}, line {line}: a character here is no text; save the file as plain text in UTF-8.")
     lines = re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text)
     reader = _Reader(where, lines)
     try:
