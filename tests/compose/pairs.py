@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from clipc.catalog import About, Catalog
+from clipc.catalog.catalog import fingerprint
 
 
 def catalog_of(captions: Sequence[int] | Sequence[Sequence[str]], **more: Sequence[Any]) -> Catalog:
@@ -27,4 +28,5 @@ def catalog_of(captions: Sequence[int] | Sequence[Sequence[str]], **more: Sequen
         "content": np.arange(n, dtype=np.uint64),
         **more,
     }
-    return Catalog(pa.table(columns), Path(), "x", About("x"))
+    table = pa.table(columns)
+    return Catalog(table, Path(), fingerprint(table), About("x"))

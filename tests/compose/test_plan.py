@@ -1,59 +1,110 @@
 import pickle
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from clipc.catalog import About, Catalog
-from clipc.compose.layout import LEFT_RIGHT, PLAIN, STRONG
+from clipc.catalog import Catalog
+from clipc.compose.composites import FALLBACKS
+from clipc.compose.inputs import Inputs
+from clipc.compose.layouts import LAYOUTS
+from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN, STRONG
 from clipc.compose.plan import Plan, Plans, plan_epoch
 from clipc.compose.policy import Policy
+from clipc.compose.similarity.captions import caption_vectors
+from clipc.compose.similarity.lookalike import lookalikes
+from clipc.compose.similarity.neighbours import nearest
+from clipc.train.plans import make_plans
+
+from .pairs import catalog_of
+
+WORDS = ["left", "right", "dog", "赤い円", "a dog on the left.", "四角がある。", "", "x"]
 
 
-def catalog_of(counts: Sequence[int]) -> Catalog:
-    """A catalog without pictures: all that planning needs."""
-    table = pa.table({"captions": pa.array([[f"{i}.{j}" for j in range(n)] for i, n in enumerate(counts)])})
-    return Catalog(table, Path(), "x", About("x"))
+@st.composite
+def catalogs(draw: st.DrawFn) -> Catalog:
+    """Pairs with captions in two languages, unknown values and near copies."""
+    n = draw(st.integers(1, 25))
+    captions = draw(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=4), min_size=n, max_size=n))
+    views = draw(st.lists(st.sampled_from(["PA", "AP", "", None]), min_size=n, max_size=n))
+    content = draw(st.lists(st.integers(0, 30), min_size=n, max_size=n))
+    return catalog_of(captions, view=views, content=np.array(content, dtype=np.uint64))
 
 
-catalogs = st.lists(st.integers(1, 5), min_size=1, max_size=40).map(catalog_of)
+RULES = {
+    "fields": {"side": r"regexp_extract(lower(caption), '\b(left|right)\b', 1)"},
+    "pairs": [{"require": "a.view = b.view", "unknown": "allow"}, {"forbid": "a.side <> b.side"}],
+    "captions": [{"when": "a.view = 'PA' and b.view = 'PA'", "joiner": "; "}, {"forbid": "dog.*dog"}],
+    "images": [{"when": "view = 'AP'", "axis": "vertical"}],
+    "never": [{"when": "caption = 'x'"}],
+}
+
 policies = st.builds(
     Policy,
     rho=st.floats(0, 1),
-    treatment=st.sampled_from(["compose", "augment"]),
+    treatment=st.sampled_from(["compose", "compose", "compose", "augment"]),
+    layout=st.sampled_from([name for name in LAYOUTS if name != "region"]),
     axis=st.sampled_from(["random", "left-right", "top-bottom"]),
+    caption=st.sampled_from(["join", "spatial", "both-orders", "one", "first", "second"]),
+    partner=st.sampled_from(["random", "nearest", "diverse"]),
+    group=st.sampled_from([None, "view"]),
+    pairing=st.sampled_from(["dynamic", "fixed"]),
+    neighbours=st.integers(1, 5),
 )
+ruled = st.sampled_from([None, RULES])
 
 
-@given(catalogs, policies, st.integers(0, 2**40), st.integers(0, 9))
-def test_plan_is_pure_and_right(catalog: Catalog, policy: Policy, seed: int, epoch: int) -> None:
-    plan = plan_epoch(catalog, policy, seed, epoch)
-    again = plan_epoch(catalog, policy, seed, epoch)
-    assert plan.table().equals(again.table())
-    assert sorted(plan.left) == list(range(len(catalog)))
+@settings(max_examples=60, deadline=None)
+@given(catalogs(), policies, ruled, st.integers(0, 2**40), st.integers(0, 9))
+def test_plan_is_pure_and_right(catalog: Catalog, policy: Policy, rules: object, seed: int, epoch: int) -> None:
+    policy = Policy.model_validate({**policy.model_dump(), "rules": rules})
+    plans = make_plans(policy, catalog, seed)
+    plan = plan_epoch(catalog, policy, seed, epoch, plans.inputs)
+    n = len(catalog)
+    assert plan.table().equals(plan_epoch(catalog, policy, seed, epoch, plans.inputs).table())
+    assert plan.table().equals(make_plans(policy, catalog, seed).rows(epoch * n, (epoch + 1) * n).table())
+    assert sorted(plan.left) == list(range(n))
     composed = plan.right >= 0
     assert (plan.right != plan.left).all()
     assert (plan.left_caption >= 0).all()
     assert (plan.left_caption < catalog.caption_counts[plan.left]).all()
     assert (plan.right_caption[composed] < catalog.caption_counts[plan.right[composed]]).all()
-    assert (plan.layout[composed] != PLAIN).all()
     found = plan.statistics()
-    assert found["rows"] == len(catalog) == sum(found["layouts"].values())
-    assert found["composed"] + found["strong"] == round(found["share"] * found["rows"])
+    assert found["rows"] == n == sum(found["layouts"].values())
+    assert found["composed"] + found["strong"] == round(found["share"] * n)
+    assert sum(found["fallbacks"].values()) == (plan.fallback > 0).sum()
+    assert not (composed & (plan.fallback > 0)).any()
     if policy.treatment == "augment":
         assert not composed.any()
-    elif policy.axis == "left-right":
+        return
+    assert np.isin(plan.layout[composed], LAYOUTS[policy.layout].codes).all()
+    assert (plan.layout[~composed] == PLAIN).all()
+    content = catalog.table["content"].to_numpy()
+    assert (content[plan.left[composed]] != content[plan.right[composed]]).all()
+    views = np.array([v or "" for v in catalog.column("view")])
+    if policy.group:
+        assert (views[plan.left[composed]] == views[plan.right[composed]]).all()
+        assert (views[plan.left[composed]] != "").all()
+    for row in np.flatnonzero(composed):
+        first = catalog.caption(int(plan.left[row]), int(plan.left_caption[row]))
+        second = catalog.caption(int(plan.right[row]), int(plan.right_caption[row]))
+        if rules:
+            assert {first, second} not in ({"left", "right"}, {"x"})
+            assert "x" not in (first, second)
+        text = plans.wordings[plan.wording[row]].text(first, second, int(plan.layout[row]), bool(plan.swapped[row]))
+        parts = [part.strip(" .。") for part in (first, second)]
+        kept = {"one": 1, "first": 1, "second": 1}.get(policy.caption, 2)
+        assert sum(part in text for part in parts) >= kept
+    if policy.axis == "left-right" and not rules and policy.layout == "centre-halves":
         assert (plan.layout[composed] == LEFT_RIGHT).all()
 
 
 @settings(max_examples=30)
-@given(catalogs, st.integers(0, 100), st.integers(1, 60), st.integers(1, 7))
+@given(catalogs(), st.integers(0, 100), st.integers(1, 60), st.integers(1, 7))
 def test_concatenated_plans_in_any_pieces(catalog: Catalog, start: int, count: int, piece: int) -> None:
     plans = Plans(catalog, Policy(rho=0.5), seed=1)
     whole = plans.rows(start, start + count)
@@ -62,19 +113,29 @@ def test_concatenated_plans_in_any_pieces(catalog: Catalog, start: int, count: i
     assert whole.table().equals(Plan.concatenate(parts).table())
 
 
-def test_arms_see_the_same_pairs_in_the_same_order() -> None:
-    catalog = catalog_of([3] * 200)
-    plain, low, high, control = (
-        plan_epoch(catalog, policy, 7, 3)
-        for policy in (Policy(rho=0), Policy(rho=0.15), Policy(rho=0.5), Policy(rho=0.5, treatment="augment"))
+def arms(catalog: Catalog, policies: Sequence[Policy], epoch: int = 3) -> list[Plan]:
+    return [
+        make_plans(policy, catalog, 7).rows(epoch * len(catalog), (epoch + 1) * len(catalog)) for policy in policies
+    ]
+
+
+@pytest.mark.parametrize("changes", [{}, {"rules": RULES}, {"group": "view"}, {"partner": "diverse"}])
+def test_arms_see_the_same_pairs_in_the_same_order(changes: dict[str, object]) -> None:
+    random = np.random.Generator(np.random.Philox(0))
+    catalog = catalog_of(
+        [[WORDS[random.integers(5)] for _ in range(3)] for _ in range(200)], view=random.choice(["PA", "AP"], 200)
     )
+    asked = ({"rho": 0}, {"rho": 0.15}, {"rho": 0.5}, {"rho": 0.5, "treatment": "augment"})
+    plain, low, high, control = arms(catalog, [Policy.model_validate({**a, **changes}) for a in asked])
     for other in (low, high, control):
         np.testing.assert_array_equal(plain.left, other.left)
         np.testing.assert_array_equal(plain.left_caption, other.left_caption)
     assert ((low.right >= 0) <= (high.right >= 0)).all()
     both = low.right >= 0
-    np.testing.assert_array_equal(low.right[both], high.right[both])
-    np.testing.assert_array_equal(high.right >= 0, control.layout == STRONG)
+    assert both.sum() > 10
+    for column in ("right", "right_caption", "layout", "swapped", "wording"):
+        np.testing.assert_array_equal(getattr(low, column)[both], getattr(high, column)[both])
+    np.testing.assert_array_equal((high.right >= 0) | (high.fallback > 0), control.layout == STRONG)
 
 
 def test_partners_are_uniform_and_new_in_every_epoch() -> None:
@@ -87,14 +148,35 @@ def test_partners_are_uniform_and_new_in_every_epoch() -> None:
     assert chisquare(seen[~np.eye(12, dtype=bool)]).pvalue > 1e-4
 
 
+def test_fixed_pairing_makes_the_same_composites_in_every_epoch() -> None:
+    catalog = catalog_of([3] * 40)
+    plans = make_plans(Policy(rho=0.6, pairing="fixed"), catalog, 5)
+    seen: dict[int, tuple[int, ...]] = {}
+    for epoch in range(6):
+        plan = plans.rows(epoch * 40, (epoch + 1) * 40)
+        for row in np.flatnonzero(plan.right >= 0):
+            made = (plan.right[row], plan.left_caption[row], plan.right_caption[row], plan.layout[row])
+            assert seen.setdefault(int(plan.left[row]), made) == made
+    assert len(seen) > 35
+
+
+def test_near_copies_are_never_partners() -> None:
+    content = np.arange(20, dtype=np.uint64)
+    content[:15] = 1
+    plan = plan_epoch(catalog_of([1] * 20, content=content), Policy(rho=1), 0, 0)
+    assert (content[plan.left] != content[plan.right]).all()
+    assert (plan.right >= 0).all()
+
+
 def test_one_pair_has_no_partner_and_stays_plain() -> None:
     plan = plan_epoch(catalog_of([2]), Policy(rho=1), 0, 0)
     assert plan.right.tolist() == [-1]
     assert plan.layout.tolist() == [PLAIN]
+    assert FALLBACKS[plan.fallback[0]] == "alone"
 
 
 def test_plans_travel_to_workers() -> None:
-    plans = Plans(catalog_of([2] * 9), Policy(), seed=4)
+    plans = make_plans(Policy.model_validate({"rules": RULES, "rho": 1}), catalog_of([2] * 9, view=["PA"] * 9), 4)
     before = plans.rows(5, 30).table()
     assert pickle.loads(pickle.dumps(plans)).rows(5, 30).table().equals(before)
 
@@ -104,7 +186,27 @@ def test_share_is_near_rho() -> None:
     assert plan.statistics()["share"] == pytest.approx(0.3, abs=0.02)
 
 
-@pytest.mark.parametrize("field", ["layout", "partner"])
+def test_neighbours_are_the_partners_of_a_nearest_policy() -> None:
+    captions = [[f"{kind} {shade} {i % 3}"] for i in range(6) for kind in ("circle", "square") for shade in ("a", "b")]
+    catalog = catalog_of(captions)
+    plan = make_plans(Policy(rho=1, partner="nearest", neighbours=4), catalog, 0).rows(0, 24)
+    near = nearest(caption_vectors(catalog.column("captions")), 4, excluded=lookalikes(catalog))
+    assert (near[plan.left] == plan.right[:, None]).any(axis=1).all()
+
+
+@pytest.mark.parametrize("field", ["layout", "caption", "partner"])
 def test_unknown_names_are_answered_by_what_exists(field: str) -> None:
-    with pytest.raises(ValueError, match=r"did you mean|there are"):
+    with pytest.raises(ValueError, match=r"did you mean|there are|should be"):
         Policy.model_validate({field: "centre-halve"})
+
+
+def test_policies_that_lack_something_say_what() -> None:
+    with pytest.raises(ValueError, match="set region"):
+        Policy(layout="region")
+    with pytest.raises(ValueError, match="set reference"):
+        Policy(layout="region", region="auto")
+
+
+def test_no_inputs_is_a_plain_random_policy() -> None:
+    catalog = catalog_of([1] * 30)
+    assert plan_epoch(catalog, Policy(), 1, 2).table().equals(plan_epoch(catalog, Policy(), 1, 2, Inputs()).table())

@@ -1,7 +1,6 @@
 """Composites: partners, captions and layout for the rows of a plan that are to be composed."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -115,14 +114,15 @@ def compose_rows(
             good[some] = fits & law.lawful(proposed)
         return good
 
-    generator = epoch_generator(seed, "partner", when)
-    one = partial(draw, rows[seeking], pool[seeking], pools, lawful, generator, pairs)
+    def one(part: int) -> Rows:
+        return draw(rows[seeking], pool[seeking], pools, lawful, epoch_generator(seed, "partner", when, part), pairs)
+
     if policy.partner == "diverse":
         assert inputs.vectors is not None
-        drawn = np.stack([one() for _ in range(policy.draws)], axis=1)
+        drawn = np.stack([one(part) for part in range(policy.draws)], axis=1)
         partner = least_similar(rows[seeking], drawn, inputs.vectors)
     else:
-        partner = one()
+        partner = one(0)
 
     right = np.full(len(rows), -1, dtype=np.int32)
     right[seeking] = partner

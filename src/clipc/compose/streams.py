@@ -15,9 +15,9 @@ import numpy.typing as npt
 STREAMS: Final = {"order": 0, "mask": 1, "partner": 2, "caption": 3, "layout": 4, "crop": 5}
 
 
-def epoch_generator(seed: int, stream: str, epoch: int) -> np.random.Generator:
-    """A generator of its own for one stream in one epoch."""
-    return np.random.Generator(np.random.Philox(key=[seed, STREAMS[stream]], counter=[0, 0, epoch, 0]))
+def epoch_generator(seed: int, stream: str, epoch: int, part: int = 0) -> np.random.Generator:
+    """A generator of its own for one stream in one epoch, or for one of several parts of it."""
+    return np.random.Generator(np.random.Philox(key=[seed, STREAMS[stream]], counter=[0, 0, epoch, part]))
 
 
 def rows_uniform(seed: int, stream: str, start: int, stop: int, width: int) -> npt.NDArray[np.float64]:

@@ -17,6 +17,7 @@ from clipc.compose.rules.enact import enact
 from clipc.compose.rules.law import Law
 from clipc.compose.rules.schema import PairRule, Rules
 from clipc.compose.similarity.lookalike import lookalikes
+from clipc.compose.similarity.neighbours import neighbours
 from clipc.errors import unknown_name
 from clipc.progress import Progress, silent
 
@@ -44,7 +45,7 @@ def make_plans(
     pools = groups(law.groups, pairs.caption_counts) if law is not None and law.groups is not None else None
     vectors = None
     if policy.partner != "random":
-        from clipc.train.vectors import neighbours, partner_vectors
+        from clipc.train.vectors import partner_vectors
 
         vectors = partner_vectors(pairs, policy.embedding, policy.embedding_of, cache, progress)
         if policy.partner == "nearest":

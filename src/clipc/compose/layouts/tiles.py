@@ -100,7 +100,7 @@ class Tiles:
         low = np.maximum(self.place[:, 0, :2], self.place[:, 1, :2])
         high = np.minimum(self.place[:, 0, 2:], self.place[:, 1, 2:])
         width, height = np.maximum(high - low, 0).T
-        return width * height * self.opacity[:, 1]
+        return (width * height * self.opacity[:, 1]).astype(np.float32)
 
 
 def area(boxes: Floats) -> Floats:

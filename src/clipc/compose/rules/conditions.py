@@ -6,7 +6,8 @@ different values becomes a table of all their combinations.
 """
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from clipc.compose.rules.expression import Expression, Side, differing_terms, equal_terms, hoist
 from clipc.compose.rules.sandbox import Sandbox
+from clipc.errors import UserError
 
 FALSE: Final = 0
 TRUE: Final = 1
@@ -79,17 +81,34 @@ class Query:
 
     Attributes:
         expression: What is asked.
-        table: One row an entry, with the columns that it needs.
+        kept: Holds the columns that it needs.
         sandbox: Where it is asked.
     """
 
     expression: Expression
-    table: pa.Table
+    kept: "Kept"
     sandbox: Sandbox
 
     def truth(self, a: Entries, b: Entries) -> Truth:
         """See :class:`Condition`."""
-        return truth_of(self.sandbox.evaluate_pairs(self.table, a, b, {"truth": self.expression})["truth"])
+        found = self.sandbox.evaluate_pairs(self.kept.table, a, b, {"": self.expression})[""]
+        return truth_of(found, self.expression.text)
+
+
+@dataclass(eq=False)
+class Kept:
+    """The columns of all queries of one law, as one table, so that the sandbox needs to be sent only one.
+
+    Attributes:
+        columns: One value an entry, by name; equal names mean equal columns.
+    """
+
+    columns: dict[str, pa.ChunkedArray] = field(default_factory=dict[str, pa.ChunkedArray])
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The table, once all columns are there."""
+        return pa.table(dict(self.columns))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,32 +131,34 @@ class All:
         return whole
 
 
-def condition(expression: Expression, table: pa.Table, sandbox: Sandbox) -> Condition:
+def condition(expression: Expression, table: pa.Table, sandbox: Sandbox, kept: Kept) -> Condition:
     """The quickest form of a condition over a and b.
 
     Args:
         expression: Over columns ``a.x`` and ``b.x``.
         table: One row an entry, with all columns that the expression needs.
         sandbox: Where expressions are evaluated.
+        kept: Takes the columns that are needed for as long as the condition is.
     """
     residual, table = separated(expression, table, sandbox)
     terms, rest = equal_terms(residual)
     parts: list[Condition] = [Equal(value_codes(table[name])) for name, _ in terms]
     if rest is not None:
-        parts.append(_unequal(rest, table, sandbox))
+        parts.append(_unequal(rest, table, sandbox, kept))
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
-def _unequal(expression: Expression, table: pa.Table, sandbox: Sandbox) -> Condition:
+def _unequal(expression: Expression, table: pa.Table, sandbox: Sandbox, kept: Kept) -> Condition:
     if (found := differing_terms(expression)) is not None:
         column, operator = found
         return Equal(value_codes(table[column]), negated=operator == "<>")
     first, first_rows = combinations(table, names(expression, "a"))
     second, second_rows = combinations(table, names(expression, "b"))
     if len(first_rows) * len(second_rows) > _COMBINATIONS:
-        return Query(expression, table, sandbox)
+        kept.columns.update({name: table[name] for name in names(expression, "a") | names(expression, "b")})
+        return Query(expression, kept, sandbox)
     a, b = np.repeat(first_rows, len(second_rows)), np.tile(second_rows, len(first_rows))
-    truth = truth_of(sandbox.evaluate_pairs(table, a, b, {"truth": expression})["truth"])
+    truth = truth_of(sandbox.evaluate_pairs(table, a, b, {"": expression})[""], expression.text)
     return Lookup(first, second, truth.reshape(len(first_rows), len(second_rows)))
 
 
@@ -147,7 +168,7 @@ def separated(expression: Expression, table: pa.Table, sandbox: Sandbox) -> tupl
     if derived:
         added = sandbox.evaluate(table, derived)
         for name in derived:
-            table = table.append_column(name, known(added[name]))
+            table = table.append_column(name, added[name])
     return residual, table.select(sorted(names(residual, "a") | names(residual, "b")))
 
 
@@ -185,6 +206,18 @@ def known(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return kernels.if_else(kernels.equal(kernels.utf8_trim_whitespace(column), ""), None, column)
 
 
-def truth_of(column: pa.ChunkedArray) -> Truth:
-    """A boolean column as FALSE, TRUE and UNKNOWN."""
+def truth_of(column: pa.ChunkedArray, text: str) -> Truth:
+    """A boolean column as FALSE, TRUE and UNKNOWN.
+
+    Args:
+        column: What an expression gave.
+        text: The expression, for messages.
+
+    Raises:
+        UserError: The column holds anything else, such as text.
+    """
+    if not (pa.types.is_boolean(column.type) or pa.types.is_null(column.type) or column.null_count == len(column)):
+        raise UserError(
+            f"`{text}` is no condition: it gives {column.type}, not true or false; compare it with something."
+        )
     return column.combine_chunks().cast(pa.int8()).fill_null(UNKNOWN).to_numpy()

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from clipc.compose.rules.conditions import (
     TRUE,
     UNKNOWN,
     Condition,
+    Kept,
     condition,
     known,
     names,
@@ -41,13 +43,18 @@ def enact(rules: Rules, columns: Columns, wording: Wording, sandbox: Sandbox | N
         rules: What the expert wrote.
         columns: The pairs' entries.
         wording: How captions are joined where no rule says otherwise.
-        sandbox: Where expressions are evaluated.
+        sandbox: Where expressions are evaluated; by default one that lives as long as this process.
 
     Raises:
         UserError: An expression is none, or uses something that is not allowed, or a column that there is not; told
             with the line of the rules file.
     """
-    return _Binding(rules, columns, sandbox or Sandbox()).law(wording)
+    return _Binding(rules, columns, sandbox or _sandbox()).law(wording)
+
+
+@cache
+def _sandbox() -> Sandbox:
+    return Sandbox()
 
 
 class _Binding:
@@ -55,6 +62,7 @@ class _Binding:
 
     def __init__(self, rules: Rules, columns: Columns, sandbox: Sandbox) -> None:
         self.rules, self.columns, self.sandbox = rules, columns, sandbox
+        self.kept = Kept()
         self.aliases = rules.found_columns(columns.names)
         self.made: dict[str, pa.ChunkedArray] = {}
         for name, text in rules.fields.items():
@@ -94,7 +102,7 @@ class _Binding:
                 residual, alone = separated(expression, table, self.sandbox)
                 groups += [alone[name] for name, _ in equal_terms(residual)[0]]
             bad = (TRUE if rule.require is None else FALSE, *((UNKNOWN,) if rule.refuses_unknown else ()))
-            test = EitherOrder(condition(expression, table, self.sandbox), bad)
+            test = EitherOrder(condition(expression, table, self.sandbox, self.kept), bad)
         return Ban(f"{key}: {rule.expression}", rule.why or "", rule.line, test)
 
     def _caption_ban(
@@ -117,7 +125,7 @@ class _Binding:
             return None
         with self._at("captions", number, "when"):
             expression, table = self._two(rule.when)
-            return condition(expression, table, self.sandbox)
+            return condition(expression, table, self.sandbox, self.kept)
 
     def _images(self) -> dict[str, Any]:
         """What the rules say of images; of several that apply, the first that gives a key wins for that key."""
@@ -154,7 +162,7 @@ class _Binding:
 
     def _holds(self, text: str) -> npt.NDArray[np.bool_]:
         """Of which entries a condition on one pair holds; where it is unknown it does not."""
-        return truth_of(self._alone(text)) == TRUE
+        return truth_of(self._alone(text), text) == TRUE
 
     def _alone(self, text: str) -> pa.ChunkedArray:
         """An expression over one pair, as a column."""

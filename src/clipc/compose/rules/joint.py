@@ -45,7 +45,8 @@ class JointCaption:
             )
         ]
         table = pa.table({"caption": pa.array(texts, pa.string())})
-        return truth_of(self.sandbox.evaluate(table, {"shown": self.pattern})["shown"]) == TRUE
+        found = self.sandbox.evaluate(table, {"": self.pattern})[""]
+        return truth_of(found, self.pattern.text) == TRUE
 
 
 def applying(whens: tuple[Condition | None, ...], proposed: Proposed) -> npt.NDArray[np.uint8]:
