@@ -10,16 +10,16 @@ Writes an HTML page; a browser makes the picture of it, and Pillow makes that sm
 import sys
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageChops
 
-from clipc import Plans, open_catalog, read_recipe
-from clipc.compose.captions import join
+from clipc import open_catalog, read_recipe
 from clipc.render.preview import preview
 from clipc.render.worker import WorkerRenderer
 from clipc.train.model import load_tokenizer
+from clipc.train.plans import make_plans
 
-JOINERS = {"en": " and ", "ja": "と、"}
 NOTES = {
     "en": "Each picture is half of one training pair and half of another, learned with both captions joined. "
     "The parts are drawn by a program (clipc's demo set), not photographed.",
@@ -44,24 +44,23 @@ p { margin: 20px 0 0; padding-top: 10px; border-top: 1px solid #ccc; font-size: 
 
 def page(lang: str, count: int = 8) -> str:
     """The page with the first composites whose captions fit the model's context whole."""
-    joiner = JOINERS[lang]
-    recipe = read_recipe("small", [f"policy.joiner={joiner!r}"])
+    recipe = read_recipe("small")
     catalog = open_catalog("demo", lang=lang).split("train")
-    renderer = WorkerRenderer(
-        Plans(catalog, recipe.policy, seed=0), recipe.augmentation, 192, load_tokenizer(recipe.model)
-    )
-    found = preview(renderer, 6 * count)
-    whole = [s for s in found if s["caption"] == join(s["left_caption"], s["right_caption"], joiner)]
-    figures = [_figure(sample, joiner) for sample in whole[:count]]
+    plans = make_plans(recipe.policy, catalog, seed=0)
+    renderer = WorkerRenderer(plans, recipe.augmentation, 192, load_tokenizer(recipe.model))
+    whole = [sample for sample in preview(renderer, 6 * count) if not sample["shortened"]]
+    figures = [_figure(sample) for sample in whole[:count]]
     head = f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style>'
     return f'{head}<html lang="{lang}"><main>{"".join(figures)}</main><p>{NOTES[lang]}</p>'
 
 
-def _figure(sample: dict[str, str], joiner: str) -> str:
-    first, second = sample["caption"].split(joiner, 1)
-    said = f'<span class="a">{escape(first)}</span><b>{escape(joiner)}</b><span class="b">{escape(second)}</span>'
+def _figure(sample: dict[str, Any]) -> str:
+    tags = {"first": "span class=a", "second": "span class=b", "": "b"}
+    said = "".join(
+        f"<{tags[piece['of']]}>{escape(piece['text'])}</{tags[piece['of']].split()[0]}>" for piece in sample["parts"]
+    )
     bars = '<i class="bar"></i><i class="bar second"></i>'
-    picture = f'<div class="picture {sample["axis"]}"><img src="{sample["picture"]}">{bars}</div>'
+    picture = f'<div class="picture {sample["layout"]}"><img src="{sample["picture"]}">{bars}</div>'
     return f"<figure>{picture}<figcaption>{said}</figcaption></figure>"
 
 

@@ -52,6 +52,29 @@ def data_uri(rng: np.random.Generator, left: Any, right: Any, axis: str, size: i
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def thumbnail(rng: np.random.Generator, colour: tuple[int, int, int]) -> str:
+    """A small source, pale where it is cut away."""
+    pixels = np.clip(np.array(colour) + rng.normal(0, 9, (72, 96, 1)), 0, 255)
+    for away in (pixels[:, :24], pixels[:, 72:]):
+        away[:] = 255 - 0.3 * (255 - away)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+WHYS: list[dict[str, Any]] = [
+    {"code": "random"},
+    {"code": "nearest", "rank": 3, "of": 10},
+    {"code": "diverse", "draws": 4, "similarity": -0.12},
+    {"code": "group", "pairs": 310, "values": [["view", "PA"]]},
+    {"code": "group", "pairs": 12, "values": []},
+]
+HITS = [
+    {"code": "whole", "of": "both", "text": "whole: true (when label = 'bridge')", "why": "bridges are cut apart"},
+    {"code": "mirror", "of": "second", "text": "mirror: false", "why": ""},
+]
+
+
 def samples(count: int = 8, *, japanese: bool = False) -> list[dict[str, Any]]:
     """Composites with their captions."""
     rng = np.random.default_rng(7)
@@ -60,18 +83,31 @@ def samples(count: int = 8, *, japanese: bool = False) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for i in range(count):
         (a, left_key, left), (b, right_key, right) = scenes[i % len(scenes)], scenes[(i * 2 + 1) % len(scenes)]
-        axis = ("left-right", "top-bottom")[i % 3 == 1]
+        layout = ("left-right", "top-bottom")[i % 3 == 1]
+        start = a.rstrip(" .。")
         rows.append(
             {
-                "picture": data_uri(rng, left, right, axis),
+                "picture": data_uri(rng, left, right, layout),
+                "left_picture": thumbnail(rng, left),
+                "right_picture": thumbnail(rng, right),
                 "left_key": f"{left_key}{i:03d}",
                 "right_key": f"{right_key}{i + 40:03d}",
                 "left_caption": a,
                 "right_caption": b,
-                "caption": a.rstrip(" .。") + joiner + b,
-                "axis": axis,
+                "caption": start + joiner + b,
+                "parts": [
+                    {"of": "first", "text": start}, {"of": "", "text": joiner}, {"of": "second", "text": b},
+                ],
+                "shortened": i == 2,
+                "layout": layout,
+                "kept": [0.31, 0.424],
+                "mirrored": [i == 1, False],
+                "why": WHYS[i % len(WHYS)],
+                "hits": HITS if i == 3 else [],
+                "passed": 4,
+                "unreadable": i == 4,
             }
-        )
+        )  # fmt: skip
     return rows
 
 
@@ -220,8 +256,10 @@ def pilot_example(
             "image_size": 64, "parameters": 2400000, "batch_size": 128, "samples": 100000, "steps": 781,
             "epochs": 59.5, "seeds": list(SEEDS), "prompts": "satellite", "learning_rate": 0.001, "weight_decay": 0.1,
             "policy": {
-                "rho": 0.3, "layout": "centre-halves", "axis": "random",
-                "joiner": "、そして" if japanese else " and ", "partner": "random",
+                "rho": 0.3, "treatment": "compose", "layout": "centre-halves", "axis": "random", "region": None,
+                "caption": "join", "joiner": "、そして" if japanese else " and ", "template": None,
+                "partner": "random", "group": None, "neighbours": 10, "draws": 4, "pairing": "dynamic",
+                "embedding": "captions", "embedding_of": "mean", "reference": None, "rules": None,
             },
         },
         "arms": arms,
@@ -240,17 +278,54 @@ def pilot_example(
     }  # fmt: skip
 
 
+def rules_example(*, japanese: bool = False) -> dict[str, Any]:
+    """What rules remove."""
+    scenes = SCENES_JA if japanese else SCENES
+    told = [
+        {"key": f"{key}7", "caption": text, "values": {"view": view}}
+        for (text, key, _), view in zip(scenes[:3], ("PA", "AP", ""), strict=True)
+    ]
+    reason = "正面と側面では読み方が異なる" if japanese else "frontal and lateral films are read differently"
+    return {
+        "candidates": 100_000, "lawful": 41_234, "share": 0.41234,
+        "bans": [
+            {"text": "require: a.view = b.view", "why": reason, "line": 6, "removed": 58_000, "share": 0.58,
+             "only": 51_000, "examples": [{"first": told[i], "second": told[i + 1]} for i in range(2)]},
+            {"text": "forbid: word(a.caption, 'left')", "why": "", "line": None, "removed": 0, "share": 0.0,
+             "only": 0, "examples": []},
+            {"text": "forbid: a.patient = b.patient", "why": "", "line": 12, "removed": 31, "share": 0.00031,
+             "only": 2, "examples": []},
+        ],
+        "nevers": [
+            {"text": "word(caption, 'collage')", "why": reason, "line": 20, "pairs": 3, "captions": 5, "share": 0.0007,
+             "examples": [{"key": "nut1", "caption": scenes[0][0], "values": {}}]},
+        ],
+        "groups": {"groups": 12, "median": 40.0, "largest": 310, "alone": 3, "unknown": 27},
+    }  # fmt: skip
+
+
 def sheet_example(*, generated: bool = False, japanese: bool = False) -> dict[str, Any]:
     """The tables of a contact sheet."""
     pilot = pilot_example(generated=generated, japanese=japanese)
+    rules: dict[str, Any] = {"name": "胸部X線" if japanese else "chest x-ray", "pairs": [{}, {}, {}], "never": [{}]}
     return {
         "source": pilot["source"],
-        "policy": pilot["settings"]["policy"],
+        "policy": pilot["settings"]["policy"] | {"rules": rules},
         "statistics": {
-            "rows": 8734, "composed": 2620, "share": 0.3, "shortened": 12, "tokens_plain_median": 14,
-            "tokens_composed_median": 29, "tokens_max": 64, "context_length": 64,
-            "axes": {"left-right": 1300, "top-bottom": 1320},
+            "rows": 8734, "composed": 2620, "strong": 0, "share": 0.3,
+            "layouts": {
+                "plain": 6114, "left-right": 1300, "top-bottom": 1320, "strong": 0, "box": 0, "overlay": 0,
+                "first-image": 0,
+            },
+            "fallbacks": {"never": 3, "unknown": 27, "alone": 0}, "partners": 2201, "partners_most": 5,
+            "counted": 2000, "shortened": 12, "shortened_share": 0.006, "context_length": 64,
+            "tokens": {
+                "single": {"median": 14, "p95": 25, "max": 60}, "joined": {"median": 29, "p95": 48, "max": 118},
+                "read": {"median": 29, "p95": 48, "max": 62},
+            },
+            "kept": {"first": 0.5, "second": 0.5}, "seen": {"first": 0.31, "second": 0.32},
         },
+        "rules": rules_example(japanese=japanese),
         "samples": samples(12, japanese=japanese),
     }  # fmt: skip
 

@@ -2,17 +2,20 @@
 
 import re
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from clipc.compose.layouts import LAYOUTS
+from clipc.compose.policy import Policy
 from clipc.report.pilot import render_pilot
+from clipc.report.policy import policy_facts
 from clipc.report.sheet import render_sheet
 from clipc.report.words import words
 from report.example import pilot_example, sheet_example
 
 HOSTILE = '<script>alert("x")</script>\'"><img src=https://evil.example/x onerror=alert(1)> {{ 7*7 }} {0} {lang}'
-VOID = {"meta", "img", "br", "link", "path", "use", "rect"}
+VOID = {"meta", "img", "col", "br", "link", "path", "use", "rect"}
 
 
 class Page(HTMLParser):
@@ -48,7 +51,10 @@ class Page(HTMLParser):
 
 def poisoned(value: Any, path: str = "") -> Any:
     """Every free text of the tables made hostile; names that the code reads are kept."""
-    kept = ("name", "arm", "against", "metric", "key", "verdict", "picture", "axis", "code", "created", "value")
+    kept = (
+        "name", "arm", "against", "metric", "key", "verdict", "picture", "left_picture", "right_picture", "layout",
+        "of", "code", "created", "value", "region", "partner",
+    )  # fmt: skip
     if isinstance(value, dict):
         return {k: v if k in kept and path != "source" else poisoned(v, k) for k, v in value.items()}
     if isinstance(value, list):
@@ -107,7 +113,11 @@ def test_hostile_text_is_shown_and_never_run(lang: str) -> None:
             bad["arms"].append({**bad["arms"][0], "name": HOSTILE})
             bad["not_shown"] += [{"code": "near-chance", "metric": HOSTILE}, HOSTILE]
         else:
-            bad["statistics"]["axes"] = {HOSTILE: 1}
+            bad["samples"][0]["why"] = {"code": HOSTILE, "pairs": 3, "values": [[HOSTILE, HOSTILE]]}
+            bad["samples"][1]["hits"] = [{"code": HOSTILE, "of": HOSTILE, "text": HOSTILE, "why": HOSTILE}]
+            bad["samples"][2] |= {"layout": HOSTILE, "parts": [{"of": HOSTILE, "text": HOSTILE}]}
+            bad["rules"]["bans"][0]["examples"][0]["first"]["values"] = {HOSTILE: HOSTILE}
+            bad["policy"]["rules"]["name"] = HOSTILE
         html = render(bad, lang=lang)
         clean = render(data, lang=lang)
         assert "<script" not in html
@@ -196,24 +206,110 @@ def test_generated_pictures_are_marked() -> None:
     assert "生成画像" in Page(render_sheet(sheet_example(generated=True), lang="ja")).text
 
 
-def test_the_sheet_shows_sources_and_statistics() -> None:
+def test_the_sheet_shows_sources_statistics_and_why() -> None:
     data = sheet_example()
     text = Page(render_sheet(data)).text
     for sample in data["samples"]:
         for part in ("left_key", "right_key", "left_caption", "right_caption"):
             assert sample[part] in text
-    assert "2,620 of 8,734" in text
-    assert "random partner" in text
+    for said in (
+        "2,620 of 8,734",
+        "27 for an unknown value",
+        "drawn at random from the 310 pairs with view = PA",
+        "number 3 of its 10 nearest",
+        "least similar of 4 drawn, similarity −0.12",
+        "31% seen · mirrored",
+        "breaks none of 4 rules",
+        "Not mirrored (right) mirror: false",
+        "a picture could not be read",
+    ):
+        assert said in text
 
 
-def test_a_joint_caption_is_parted_only_where_it_is_the_plain_join() -> None:
+def test_every_rule_is_shown_with_its_reason_and_what_it_removes() -> None:
+    for lang in ("en", "ja"):
+        data = sheet_example(japanese=lang == "ja")
+        text = Page(render_sheet(data, lang=lang)).text
+        for rule in [*data["rules"]["bans"], *data["rules"]["nevers"]]:
+            assert rule["text"] in text
+            assert rule["why"] in text
+            for example in rule["examples"]:
+                for pair in [example] if "key" in example else example.values():
+                    assert pair["key"] in text
+        for shown in ("58.0%", "58,000", "51,000", "<0.1%"):
+            assert shown in text
+
+
+def test_the_sheet_warns_of_what_an_expert_should_look_into() -> None:
     data = sheet_example()
-    data["samples"] = data["samples"][:1]
-    assert "<mark>and</mark>" in render_sheet(data)
-    data["samples"][0]["caption"] = "shortened by someone and something"
-    assert "<mark>" not in render_sheet(data)
-    data["samples"][0]["caption"] = "no joiner at all"
-    assert "no joiner at all" in render_sheet(data)
+    text = Page(render_sheet(data)).text
+    assert "removed none of 100,000 random pairs" in text
+    assert "stay plain" not in text
+    data["statistics"]["fallbacks"] = {"never": 5, "unknown": 900, "alone": 10}
+    data["statistics"]["shortened_share"] = 0.5
+    data["rules"]["bans"][0]["share"] = 0.995
+    data["rules"]["nevers"][0]["share"] = 0.8
+    text = Page(render_sheet(data)).text
+    assert "915 of 3,535 examples that were to be composed (26%) stay plain" in text
+    assert "a value that a rule needs is unknown" in text
+    assert "longer than the model reads" in text
+    assert "wrong way round" not in text  # partners come from the rule's groups, so its share alone means little
+    assert "80% of all captions plain" in text
+    data["rules"]["groups"] = None
+    assert "wrong way round" in Page(render_sheet(data)).text
+
+
+def test_a_sheet_without_rules_or_composites() -> None:
+    data = sheet_example()
+    data["rules"], data["samples"] = None, []
+    data["policy"] |= {"rules": None, "rho": 0.0}
+    data["statistics"] |= {
+        "composed": 0, "share": 0.0, "partners": 0, "partners_most": 0, "kept": None, "seen": None,
+        "tokens": {"single": {"median": 14, "p95": 25, "max": 60}, "joined": None, "read": None},
+        "fallbacks": {"never": 0, "unknown": 0, "alone": 0}, "layouts": {"plain": 8734},
+    }  # fmt: skip
+    text = Page(render_sheet(data)).text
+    assert "None of 8,734 training examples is a composite" in text
+    assert "no composites to show" in text
+    assert "What the rules do" not in text
+    data["statistics"] |= {"strong": 300}
+    data["policy"]["treatment"] = "augment"
+    assert "300 of 8,734" in Page(render_sheet(data)).text
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_both_parts_of_a_joint_caption_are_told_apart_by_more_than_colour(lang: str) -> None:
+    data = sheet_example()
+    first, _, second = (piece["text"] for piece in data["samples"][0]["parts"])
+    html = render_sheet(data, lang=lang)
+    assert f'<span class="part first">{first}</span> and <span class="part second">{second}</span>' in html
+    assert re.search(r"\.part\.second \{[^}]*text-decoration-style: dotted", html)
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_every_value_of_a_policy_has_words(lang: str) -> None:
+    say = words(lang)
+    plain = sheet_example()["policy"]
+    for change in [
+        *({"layout": name, "region": "box"} for name in get_args_of("layout")),
+        *({"caption": name} for name in get_args_of("caption")),
+        *({"axis": name} for name in get_args_of("axis")),
+        *({"partner": name} for name in get_args_of("partner")),
+        *({"pairing": name} for name in get_args_of("pairing")),
+        *({"partner": "nearest", "embedding": "folder", "embedding_of": of} for of in get_args_of("embedding_of")),
+        {"treatment": "augment"},
+        {"region": "auto", "layout": "region"},
+        {"joiner": None},
+        {"template": "{a} beside {b}"},
+        {"group": "patient"},
+    ]:
+        facts = policy_facts(plain | change, say)
+        assert all(name and text for name, text in facts)
+        assert not {"None", *map(str, change.values())} & {text for _, text in facts}
+
+
+def get_args_of(field: str) -> tuple[str, ...]:
+    return tuple(LAYOUTS) if field == "layout" else get_args(Policy.model_fields[field].annotation)
 
 
 def test_a_thousand_reasons_do_not_make_a_long_page() -> None:

@@ -1,15 +1,27 @@
-"""Composites as people look at them: larger pictures beside their captions and keys."""
+"""Composites as people look at them: larger pictures, with what an expert needs to judge them."""
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from statistics import median
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
-from clipc.compose.layout import LAYOUT_NAMES
-from clipc.render.worker import WorkerRenderer
+from clipc.catalog.decode import DecodeError
+from clipc.compose.captions.language import without_stop
+from clipc.compose.layouts.tiles import LAYOUT_NAMES
+from clipc.compose.plan import Plan, Plans
+from clipc.render.evidence import Entry, hits, why
+from clipc.render.geometry import Geometry, geometry
+from clipc.render.worker import NAMES_A_SIDE, Boxes, Pixels, WorkerRenderer, window_box
+
+_SOURCE_SIDE: Final = 96
+_CUT_AWAY: Final = 0.3
+"""How strongly what is cut away of a source can still be seen."""
+_LEAST: Final = 4
 
 
 @dataclass(frozen=True)
@@ -18,24 +30,45 @@ class Sample:
 
     Attributes:
         picture: The picture as a ``data:`` URI (JPEG).
+        left_picture: The first source, its longer side 96 pixels; what is cut away is pale.
+        right_picture: The second source.
         left_key: Key of the pair shown first.
         right_key: Key of the pair shown second.
         left_caption: The first pair's caption.
         right_caption: The second pair's caption.
-        caption: The joint caption as the model reads it.
-        axis: ``left-right`` or ``top-bottom``.
+        caption: The joint caption as the model reads it, after shortening.
+        parts: The same in pieces with ``text`` and ``of``: ``first`` or ``second`` for what comes from that pair's
+            caption, empty for what joins them.
+        shortened: Whether the joint caption had to be cut to fit the context.
+        layout: A name of :data:`~clipc.compose.layouts.tiles.LAYOUT_NAMES`.
+        kept: The share of each whole source picture that can be seen, in [0, 1].
+        mirrored: Whether each source is shown mirrored.
+        why: Why this partner, see :func:`~clipc.render.evidence.why`.
+        hits: The rules that shaped this composite, see :func:`~clipc.render.evidence.hits`.
+        passed: How many rules it was checked against.
+        unreadable: Whether a source could not be read and is shown grey.
     """
 
     picture: str
+    left_picture: str
+    right_picture: str
     left_key: str
     right_key: str
     left_caption: str
     right_caption: str
     caption: str
-    axis: str
+    parts: tuple[dict[str, str], ...]
+    shortened: bool
+    layout: str
+    kept: tuple[float, float]
+    mirrored: tuple[bool, bool]
+    why: dict[str, Any]
+    hits: tuple[dict[str, str], ...]
+    passed: int
+    unreadable: bool
 
 
-def preview(renderer: WorkerRenderer, count: int, *, size: int = 192) -> list[dict[str, str]]:
+def preview(renderer: WorkerRenderer, count: int, *, size: int = 192) -> list[dict[str, Any]]:
     """The first composites of the first epoch, as dictionaries with the fields of :class:`Sample`.
 
     Args:
@@ -43,53 +76,215 @@ def preview(renderer: WorkerRenderer, count: int, *, size: int = 192) -> list[di
         count: How many composites at the most.
         size: Side of the pictures in pixels.
     """
-    catalog = renderer.catalog
-    plan = renderer.plans.rows(0, len(catalog))
+    plan = renderer.plans.rows(0, len(renderer.catalog))
     rows = np.flatnonzero(plan.right >= 0)[:count].tolist()
     larger = replace(renderer, image_size=size)
     return [asdict(_sample(larger, row)) for row in rows]
 
 
 def _sample(renderer: WorkerRenderer, row: int) -> Sample:
-    from PIL import Image
-
     catalog, plan = renderer.catalog, renderer.plans.rows(row, row + 1)
-    left, right = int(plan.left[0]), int(plan.right[0])
-    file = io.BytesIO()
-    Image.fromarray(renderer.render(row, row + 1).images[0].numpy()).save(file, "JPEG", quality=88)
+    batch = renderer.render(row, row + 1)
+    shown = geometry(renderer.plans, plan, row, renderer.augmentation)
+    caption = renderer.captions(plan)[0][0]
+    first = Entry(int(plan.left[0]), int(plan.left_caption[0]))
+    second = Entry(int(plan.right[0]), int(plan.right_caption[0]))
+    said = [catalog.caption(entry.row, entry.choice) for entry in (first, second)]
+    law = renderer.plans.inputs.law
+    mirrored = shown.mirrored[0] & (not NAMES_A_SIDE.search(caption))
+    kept = seen(shown, catalog.sizes[[[first.row, second.row]]])[0]
+    left, right = (_source(renderer, entry.row, shown, side) for side, entry in enumerate((first, second)))
     return Sample(
-        picture="data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode(),
-        left_key=catalog.keys[left],
-        right_key=catalog.keys[right],
-        left_caption=catalog.caption(left, int(plan.left_caption[0])),
-        right_caption=catalog.caption(right, int(plan.right_caption[0])),
-        caption=renderer.captions(plan)[0][0],
-        axis=LAYOUT_NAMES[plan.layout[0]],
+        picture=_uri(batch.images[0].numpy()),
+        left_picture=left,
+        right_picture=right,
+        left_key=catalog.keys[first.row],
+        right_key=catalog.keys[second.row],
+        left_caption=said[0],
+        right_caption=said[1],
+        caption=caption,
+        parts=tuple(parted(caption, said[0], said[1])),
+        shortened=batch.shortened > 0,
+        layout=LAYOUT_NAMES[plan.layout[0]],
+        kept=(float(kept[0]), float(kept[1])),
+        mirrored=(bool(mirrored[0]), bool(mirrored[1])),
+        why=why(renderer.plans, first, second),
+        hits=tuple(hits(renderer.plans, first, second, int(plan.wording[0]))),
+        passed=0 if law is None else len(law.bans) + len(law.nevers),
+        unreadable=len(batch.unreadable) > 0,
     )
 
 
+def _source(renderer: WorkerRenderer, row: int, shown: Geometry, side: int) -> str:
+    """A source's small picture, pale where nothing of it is shown; grey if it cannot be read."""
+    try:
+        pixels = renderer.catalog.image(row)
+    except (OSError, DecodeError):
+        return _uri(np.full((_SOURCE_SIDE, _SOURCE_SIDE, 3), 127, dtype=np.uint8))
+    box = np.zeros(4)
+    if (shown.tiles.place[0, side, 2:] > shown.tiles.place[0, side, :2]).all():
+        box = window_box(shown.views[0, side], shown.tiles.window[0, side], pixels)
+    return _uri(pale(pixels, box, _SOURCE_SIDE))
+
+
+def pale(pixels: Pixels, box: Boxes, side: int) -> Pixels:
+    """A picture made small, and pale outside a box.
+
+    Args:
+        pixels: RGB ``uint8``, shape (height, width, 3).
+        box: x0, y0, x1, y1 in its pixels.
+        side: The longer side of the result in pixels.
+    """
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
+    x0, y0, x1, y1 = np.rint(box * scale).astype(int).tolist()
+    cut_away = np.rint(255 - _CUT_AWAY * (255 - small.astype(np.float32))).astype(np.uint8)
+    cut_away[y0:y1, x0:x1] = small[y0:y1, x0:x1]
+    return cut_away
+
+
+def _uri(pixels: Pixels) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def seen(shown: Geometry, sizes: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """The share of each whole source picture that a composite shows: what neither crop nor layout cuts away.
+
+    Args:
+        shown: The geometry of n rows.
+        sizes: Width and height of the sources, shape (n, 2, 2).
+
+    Returns:
+        Shape (n, 2), in [0, 1]; what is half transparent, or hidden under the second source, counts by how much of
+        it is seen.
+    """
+    corner, extent = shown.views[..., :2], shown.views[..., 2:] - shown.views[..., :2]
+    window = shown.tiles.window
+    low = np.clip(corner + window[..., :2] * extent, 0, sizes)
+    high = np.clip(corner + window[..., 2:] * extent, 0, sizes)
+    of_view = np.prod(np.maximum(window[..., 2:] - window[..., :2], 0), axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        visible = np.where(of_view > 0, shown.tiles.kept() / np.minimum(of_view, 1), 0)
+    return np.prod((high - low) / sizes, axis=-1) * visible
+
+
+def parted(text: str, first: str, second: str) -> list[dict[str, str]]:
+    """A joint caption in pieces: which come from the first caption, which from the second, which from neither.
+
+    The longest beginnings of both captions are looked for, since shortening cuts at the end. Joining the pieces'
+    ``text`` gives the text.
+
+    >>> [piece["of"] for piece in parted("a dog and a cat", "a dog.", "a cat")]
+    ['first', '', 'second']
+    """
+    places = {name: _place(text, caption) for name, caption in (("first", first), ("second", second))}
+    # Of captions that begin alike, the one of which more is found stands there.
+    leader = max(places, key=lambda name: places[name][1] - places[name][0])
+    other = "second" if leader == "first" else "first"
+    start, stop = places[leader]
+    caption = second if other == "second" else first
+    before, after = _place(text[:start], caption), _place(text[stop:], caption)
+    in_front = before[1] - before[0] >= after[1] - after[0]
+    spans = [(start, stop, leader), (*before, other) if in_front else (stop + after[0], stop + after[1], other)]
+    pieces: list[dict[str, str]] = []
+    at = 0
+    for begin, end, name in sorted(span for span in spans if span[0] < span[1]):
+        pieces += [{"of": "", "text": text[at:begin]}, {"of": name, "text": text[begin:end]}]
+        at = end
+    return [piece for piece in [*pieces, {"of": "", "text": text[at:]}] if piece["text"]]
+
+
+def _place(text: str, caption: str) -> tuple[int, int]:
+    """Where the longest beginning of a caption stands in a text; an empty place if hardly any does."""
+    best = (0, 0)
+    for form in (caption.strip(), without_stop(caption), " ".join(caption.split())):
+        low, high = 0, len(form)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if form[:middle] in text else (low, middle - 1)
+        if low > best[1] - best[0] and (low >= _LEAST or low == len(form)):
+            found = form[:low].rstrip()
+            start = text.index(found)
+            best = (start, start + len(found))
+    return best
+
+
 def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
-    """The first epoch's plan in figures, with caption lengths in tokens before and after joining.
+    """The first epoch's plan in figures.
 
     Args:
         renderer: As in training.
-        rows: How many of the plan's rows have their captions counted.
+        rows: How many of the plan's rows have their captions and views measured.
+
+    Returns:
+        What :meth:`~clipc.compose.plan.Plan.statistics` tells, and of the first ``rows`` rows: how many were
+        ``counted``, how many of their captions were ``shortened`` and the ``shortened_share``; ``tokens`` without
+        start and end, as ``median``, ``p95`` and ``max``, of captions by themselves (``single``), of joint ones
+        before shortening (``joined``) and as the model reads them (``read``); ``context_length``, which counts
+        start and end too; ``kept``, the mean share of the ``first`` and ``second`` view that the layout keeps, and
+        ``seen``, the mean share of their whole pictures.
     """
-    plan = renderer.plans.rows(0, len(renderer.catalog))
+    plans, catalog, count = renderer.plans, renderer.catalog, renderer.tokenizer.count
+    plan = plans.rows(0, len(catalog))
     counted = plan[:rows]
-    count = renderer.tokenizer.count
-    before = [count(renderer.catalog.caption(r, c)) for r, c in zip(counted.left, counted.left_caption, strict=True)]
+    composed = np.flatnonzero(counted.right >= 0)
+    singles = [catalog.caption(*which) for which in _entries(counted)]
     captions, shortened = renderer.captions(counted)
-    after = [count(text) for text, right in zip(captions, counted.right, strict=True) if right >= 0]
-    counts = plan.statistics()
-    layouts = counts.pop("layouts")
+    shown = geometry(plans, counted, 0, renderer.augmentation)
+    sources = np.stack([counted.left, np.maximum(counted.right, 0)], axis=1)
     return {
-        **counts,
-        "axes": {name: layouts[name] for name in ("left-right", "top-bottom")},
+        **plan.statistics(),
         "counted": len(counted),
         "shortened": shortened,
-        "tokens_plain_median": median(before),
-        "tokens_composed_median": median(after or [0]),
-        "tokens_max": max(map(count, captions)) + 2,
+        "shortened_share": shortened / max(1, len(counted)),
         "context_length": renderer.tokenizer.context_length,
+        "tokens": {
+            "single": _lengths([count(text) for text in singles]),
+            "joined": _lengths([count(text) for text in _joined(plans, counted, composed)]),
+            "read": _lengths([count(captions[i]) for i in composed]),
+        },
+        "kept": _means(shown.tiles.kept()[composed]),
+        "seen": _means(seen(shown, catalog.sizes[sources])[composed]),
     }
+
+
+def _entries(plan: Plan) -> list[tuple[int, int]]:
+    """Catalog row and caption of every source of a plan."""
+    second = plan.right >= 0
+    return [
+        *zip(plan.left.tolist(), plan.left_caption.tolist(), strict=True),
+        *zip(plan.right[second].tolist(), plan.right_caption[second].tolist(), strict=True),
+    ]
+
+
+def _joined(plans: Plans, plan: Plan, composed: npt.NDArray[np.intp]) -> list[str]:
+    """The joint captions of some rows before anything is shortened."""
+    caption, wordings = plans.catalog.caption, plans.wordings
+    return [
+        wordings[plan.wording[i]].text(
+            caption(int(plan.left[i]), int(plan.left_caption[i])),
+            caption(int(plan.right[i]), int(plan.right_caption[i])),
+            layout=int(plan.layout[i]),
+            swapped=bool(plan.swapped[i]),
+        )
+        for i in composed
+    ]
+
+
+def _lengths(tokens: Sequence[int]) -> dict[str, int] | None:
+    """Median, 95th percentile and largest of some lengths; None where there are none."""
+    if not tokens:
+        return None
+    median, most = np.percentile(tokens, [50, 95], method="higher")
+    return {"median": int(median), "p95": int(most), "max": max(tokens)}
+
+
+def _means(shares: npt.NDArray[np.floating]) -> dict[str, float] | None:
+    """The mean of the first and of the second sources' shares; None where nothing is composed."""
+    if not len(shares):
+        return None
+    return {name: float(mean) for name, mean in zip(("first", "second"), shares.mean(axis=0), strict=True)}

@@ -16,6 +16,13 @@ from clipc.report.words import Words
 
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
 
+_SIDES = {
+    "left-right": ("left", "right"),
+    "top-bottom": ("top", "bottom"),
+    "box": ("outer", "inset"),
+    "first-image": ("shown", "unshown"),
+}
+
 
 def page(template: str, say: Words, content: Mapping[str, Any]) -> str:
     """One self-contained HTML page; everything in ``content`` that is not :class:`Markup` is escaped.
@@ -40,18 +47,10 @@ def picture(uri: str) -> str:
     return uri
 
 
-def sample(row: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
-    """One composite as the templates show it, its joint caption parted at the joiner.
-
-    The joint caption is parted only where it visibly is left + joiner + right; a shortened or otherwise
-    changed caption is shown whole.
-    """
-    left, joiner, rest = row["caption"].partition(policy.get("joiner") or "\0")
-    parted = joiner and row["left_caption"].startswith(left) and rest == row["right_caption"]
-    parts = (left, joiner.strip(), rest.strip()) if parted else (row["caption"], "", "")
-    sides = ("top", "bottom") if row["axis"] == "top-bottom" else ("left", "right")
-    gap = " " if joiner != joiner.strip() else ""
-    return {**row, "picture": picture(row["picture"]), "parts": parts, "gap": gap, "sides": sides}
+def sample(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One composite as the templates show it: its pictures checked, its sides named by its layout."""
+    checked = {name: picture(row[name]) for name in ("picture", "left_picture", "right_picture")}
+    return {**row, **checked, "sides": _SIDES.get(row["layout"], ("first", "second"))}
 
 
 def date(iso: str, say: Words) -> str:

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from clipc.report import figures, readable
 from clipc.report.page import date, page, sample
+from clipc.report.policy import policy_facts
 from clipc.report.results import effects, glances, tables
 from clipc.report.verdict import verdict
 from clipc.report.words import Words, words
@@ -27,7 +28,6 @@ def render_pilot(data: dict[str, Any], *, lang: str = "en") -> str:
         ValueError: A sample's picture is no ``data:`` URI.
     """
     say = words(lang)
-    policy = data["settings"]["policy"]
     blocks = tables(data, say)
     content = {
         "data": data,
@@ -39,7 +39,7 @@ def render_pilot(data: dict[str, Any], *, lang: str = "en") -> str:
         "facts": _facts(data, say),
         "arms": [_arm(arm, say) for arm in data["arms"]],
         "all_settings": _all_settings(data["settings"]),
-        "samples": [sample(row, policy) for row in data["samples"]],
+        "samples": [sample(row) for row in data["samples"]],
         "effects": effects(data, say),
         "main": [block for block in blocks if block["main"]],
         "rest": [block for block in blocks if not block["main"]],
@@ -95,17 +95,6 @@ def _training_facts(settings: Mapping[str, Any], say: Words) -> list[tuple[str, 
         (say("done.seeds"), say("page.list").join(map(str, settings["seeds"]))),
     ]
     return [*facts, (say("done.prompts"), str(settings["prompts"]))] if settings.get("prompts") else facts
-
-
-def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
-    """A composition policy as named lines; values without words of their own are shown as they are."""
-    named = [
-        (say(f"done.{key}"), say.either(f"policy.{key}.{policy[key]}", str(policy[key])))
-        for key in ("axis", "layout", "partner")
-    ]
-    share = say("done.share_value", share=f"{policy['rho']:.0%}")
-    joiner = say("done.quoted", text=policy["joiner"].strip()) if policy["joiner"].strip() else say("done.space")
-    return [(say("done.share"), share), *named, (say("done.joiner"), joiner)]
 
 
 def _effort_facts(settings: Mapping[str, Any], machine: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:

@@ -38,6 +38,11 @@ def count(value: float | None) -> str:
     return NONE if value is None else f"{value:,.0f}"
 
 
+def percent(share: float) -> str:
+    """A share in [0, 1] as ``12.3%``; one that is there but too small to show is not shown as nothing."""
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
+
+
 def short(value: float) -> str:
     """A large number in three figures: ``2.40 M``, ``86.2 M``, ``950 k``."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -1,19 +1,24 @@
-"""The contact sheet of ``clipc compose``: composites with their sources, and the plan in figures."""
+"""The contact sheet of ``clipc compose``: composites with their sources, the plan in figures, what the rules do."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from clipc.report import readable
 from clipc.report.page import page, sample
-from clipc.report.pilot import policy_facts
+from clipc.report.policy import policy_facts
 from clipc.report.words import Words, words
+
+_PLAIN, _SHORTENED, _NEARLY, _MANY_NEVER = 0.2, 0.2, 0.99, 0.5
+_SHAPES: Final = ("left-right", "top-bottom", "box", "overlay", "first-image")
 
 
 def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
     """A contact sheet of composites as one self-contained HTML page, as :func:`render_pilot` makes them.
 
     Args:
-        data: The source, the policy, the plan's statistics and the samples.
+        data: ``source``, ``policy`` (its fields), ``statistics`` (as :func:`clipc.render.preview.statistics` tells),
+            ``rules`` (as :func:`clipc.compose.rules.removed.removed` tells; None without rules) and ``samples`` (as
+            :func:`clipc.render.preview.preview` makes them).
         lang: The language of the page, one of :data:`clipc.report.words.LANGUAGES`.
 
     Raises:
@@ -21,32 +26,184 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
         ValueError: A sample's picture is no ``data:`` URI.
     """
     say = words(lang)
+    statistics, rules = data["statistics"], data.get("rules")
     content = {
         "source": data["source"],
-        "statistics": data["statistics"],
-        "figures": _figures(data["statistics"], say),
+        "headline": _headline(statistics, say),
+        "cautions": list(_cautions(statistics, rules, say)),
+        "figures": _figures(statistics, say),
+        "tokens": _tokens(statistics, say),
         "policy": policy_facts(data["policy"], say),
-        "partner": say.either(f"sheet.partner.{data['policy']['partner']}", str(data["policy"]["partner"])),
-        "samples": [sample(row, data["policy"]) for row in data["samples"]],
+        "rules": None if rules is None else _rules(rules, data["policy"], say),
+        "samples": [_sample(row, say) for row in data["samples"]],
     }
     return page("sheet.html", say, content)
 
 
+def _headline(statistics: Mapping[str, Any], say: Words) -> str:
+    rows = readable.count(statistics["rows"])
+    if statistics["strong"]:
+        return say("sheet.headline_strong", strong=readable.count(statistics["strong"]), rows=rows)
+    if not statistics["composed"]:
+        return say("sheet.headline_none", rows=rows)
+    return say("sheet.headline", composed=readable.count(statistics["composed"]), rows=rows)
+
+
 def _figures(statistics: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
     """The plan's statistics as named lines."""
-    axes = [f"{say.either(f'sheet.axis.{axis}', axis)} {readable.count(n)}" for axis, n in statistics["axes"].items()]
-    tokens = say(
-        "sheet.tokens_value",
-        plain=readable.count(statistics["tokens_plain_median"]),
-        composed=readable.count(statistics["tokens_composed_median"]),
-        max=readable.count(statistics["tokens_max"]),
-        limit=statistics["context_length"],
-    )
-    return [
-        (say("sheet.rows"), readable.count(statistics["rows"])),
-        (say("sheet.composed"), readable.count(statistics["composed"])),
-        (say("sheet.share"), f"{statistics['share']:.1%}"),
-        (say("sheet.axes"), say("page.list").join(axes) if axes else readable.NONE),
-        (say("sheet.tokens"), tokens),
-        (say("sheet.shortened"), readable.count(statistics["shortened"])),
+    count = readable.count
+    share = say("sheet.of_which", n=count(statistics["composed"]), share=readable.percent(statistics["share"]))
+    layouts = [
+        f"{say(f'sheet.layout.{name}')} {count(statistics['layouts'][name])}"
+        for name in _SHAPES
+        if statistics["layouts"].get(name)
     ]
+    stayed, asked = _stayed_plain(statistics)
+    reasons = [say(f"sheet.fallback.{code}", n=count(n)) for code, n in statistics["fallbacks"].items() if n and asked]
+    plain = say("sheet.plain_value", n=count(stayed), of=count(asked), why=say("page.list").join(reasons))
+    shortened = say(
+        "sheet.shortened_value",
+        n=count(statistics["shortened"]),
+        of=count(statistics["counted"]),
+        share=readable.percent(statistics["shortened_share"]),
+    )
+    told = [(say("sheet.rows"), count(statistics["rows"])), (say("sheet.composed"), share)]
+    if layouts:
+        told.append((say("sheet.layouts"), say("page.list").join(layouts)))
+    told.append((say("sheet.plain"), plain if stayed else say("page.none")))
+    if statistics["partners"]:
+        partners = {"n": count(statistics["partners"]), "most": count(statistics["partners_most"])}
+        told.append((say("sheet.partners"), say("sheet.partners_value", **partners)))
+    if statistics["seen"]:
+        told.append((say("sheet.seen"), _seen(statistics, say)))
+    return [*told, (say("sheet.shortened"), shortened)]
+
+
+def _seen(statistics: Mapping[str, Any], say: Words) -> str:
+    seen = {f"{name}": f"{share:.0%}" for name, share in statistics["seen"].items()}
+    kept = {f"kept_{name}": f"{share:.0%}" for name, share in statistics["kept"].items()}
+    return say("sheet.seen_value", **seen, **kept)
+
+
+def _tokens(statistics: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    """Caption lengths as rows of a small table."""
+    rows = [
+        (say(f"sheet.tokens.{kind}"), *(readable.count(found[name]) for name in ("median", "p95", "max")))
+        for kind, found in statistics["tokens"].items()
+        if found
+    ]
+    return {"rows": rows, "limit": readable.count(statistics["context_length"] - 2)}
+
+
+def _stayed_plain(statistics: Mapping[str, Any]) -> tuple[int, int]:
+    """How many rows stayed plain of how many that were to be composed."""
+    stayed = sum(statistics["fallbacks"].values())
+    return stayed, stayed + statistics["composed"]
+
+
+def _cautions(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None, say: Words) -> Iterator[str]:
+    """What a reader should look into before training."""
+    stayed, asked = _stayed_plain(statistics)
+    if stayed > _PLAIN * asked:
+        code = max(statistics["fallbacks"], key=lambda name: statistics["fallbacks"][name])
+        numbers = {"n": readable.count(stayed), "of": readable.count(asked), "share": f"{stayed / asked:.0%}"}
+        yield say("sheet.caution.plain", **numbers, why=say(f"sheet.caution.{code}"))
+    if statistics["shortened_share"] > _SHORTENED:
+        yield say("sheet.caution.shortened", share=f"{statistics['shortened_share']:.0%}")
+    if rules is None:
+        return
+    for rule in rules["bans"]:
+        code = _suspicion(rule["share"], _NEARLY if rules["groups"] is None else 1.0)
+        if code:
+            numbers = {"n": readable.count(rules["candidates"]), "share": readable.percent(rule["share"])}
+            yield say(f"sheet.caution.ban_{code}", rule=_named(rule, say), **numbers)
+    for rule in rules["nevers"]:
+        code = _suspicion(rule["share"], _MANY_NEVER)
+        if code:
+            yield say(f"sheet.caution.never_{code}", rule=_named(rule, say), share=f"{rule['share']:.0%}")
+
+
+def _suspicion(share: float, most: float) -> str | None:
+    """Whether a rule does ``nothing`` or takes ``nearly`` everything away."""
+    return "nothing" if share == 0 else "nearly" if share >= most else None
+
+
+def _named(rule: Mapping[str, Any], say: Words) -> str:
+    quoted = say("policy.quoted", text=rule["text"])
+    return quoted if rule["line"] is None else say("sheet.caution.at_line", rule=quoted, line=rule["line"])
+
+
+def _rules(rules: Mapping[str, Any], policy: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    """The rules as the template shows them."""
+    groups = rules["groups"]
+    named = policy.get("rules") or {}
+    of = say("sheet.tried", n=readable.count(rules["candidates"]), share=readable.percent(rules["share"]))
+    return {
+        "name": named.get("name"),
+        "lead": [of, *(_groups(groups, say) if groups is not None else ())],
+        "bans": [
+            {**rule, "count": readable.count(rule["removed"]), "only": readable.count(rule["only"]), **_bar(rule)}
+            for rule in rules["bans"]
+        ],
+        "nevers": [
+            {**rule, "count": say("sheet.never_count", n=readable.count(rule["pairs"])), **_bar(rule)}
+            for rule in rules["nevers"]
+        ],
+    }
+
+
+def _groups(groups: Mapping[str, Any], say: Words) -> list[str]:
+    """Sentences on the groups within which partners are drawn."""
+    sizes = {name: readable.count(groups[name]) for name in ("groups", "median", "largest")}
+    unlucky = [name for name in ("alone", "unknown") if groups[name]]
+    return [
+        say("sheet.groups", **sizes),
+        *(say(f"sheet.groups_{name}", n=readable.count(groups[name])) for name in unlucky),
+    ]
+
+
+def _bar(rule: Mapping[str, Any]) -> dict[str, str]:
+    return {"percent": readable.percent(rule["share"]), "width": f"{100 * rule['share']:.1f}"}
+
+
+def _sample(row: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    """One composite as the sheet shows it."""
+    shown = sample(row)
+    sources = [
+        {
+            "of": of,
+            "side": say(f"samples.{side}"),
+            "picture": shown[f"{own}_picture"],
+            "caption": row[f"{own}_caption"],
+            "key": row[f"{own}_key"],
+            "seen": say("sheet.kept", share=f"{kept:.0%}"),
+            "mirrored": mirrored,
+        }
+        for of, own, side, kept, mirrored in zip(
+            ("first", "second"), ("left", "right"), shown["sides"], row["kept"], row["mirrored"], strict=True
+        )
+    ]
+    hits = [{**hit, "said": _hit(hit, shown["sides"], say)} for hit in row["hits"]]
+    passed = say("sheet.passed", n=row["passed"]) if row["passed"] else ""
+    return {**shown, "sources": sources, "why": _why(row["why"], say), "hits": hits, "passed": passed}
+
+
+def _hit(hit: Mapping[str, str], sides: tuple[str, str], say: Words) -> str:
+    """What a rule did to a composite, in words."""
+    where = {"first": sides[0], "second": sides[1]}.get(hit["of"])
+    said = say.either(f"sheet.hit.{hit['code']}", hit["code"])
+    return said if where is None else say("sheet.hit.at", what=said, where=say(f"samples.{where}"))
+
+
+def _why(why: Mapping[str, Any], say: Words) -> str:
+    """Why this partner, in words."""
+    code = f"sheet.why.{why['code']}"
+    numbers = {name: readable.count(why[name]) for name in ("rank", "of", "draws") if name in why}
+    said = say(code, **numbers) if code in say.table else str(why["code"])
+    if "pairs" in why:
+        values = say("page.list").join(f"{name} = {value}" for name, value in why["values"])
+        within = "sheet.why.with_values" if values else "sheet.why.in_group"
+        said = say(within, why=said, n=readable.count(why["pairs"]), values=values)
+    if "similarity" in why:
+        said += say("page.list") + say("sheet.why.similarity", similarity=readable.tidy(why["similarity"]))
+    return said

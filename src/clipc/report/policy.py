@@ -1,0 +1,79 @@
+"""A composition policy in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from clipc.report.words import Words
+
+_HALVES = ("centre-halves", "squeezed-halves", "region")
+
+
+def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
+    """A policy as named lines; what has no effect is left out, and values without words are shown as they are.
+
+    Args:
+        policy: The fields of :class:`clipc.compose.policy.Policy`; absent ones are left out.
+        say: The words of the page's language.
+    """
+    told = [("share", say("policy.share_value", share=f"{policy['rho']:.0%}"))]
+    if policy.get("treatment") == "augment":
+        told.append(("treatment", say("policy.treatment.augment")))
+        return [(say(f"policy.name.{name}"), text) for name, text in told]
+    told.append(("layout", _value("layout", policy, say)))
+    if policy["layout"] in _HALVES:
+        told.append(("axis", _value("axis", policy, say)))
+    if policy.get("region"):
+        told.append(("region", say.either(f"policy.region.{policy['region']}", _column(policy["region"], say))))
+    if policy.get("caption"):
+        told.append(("caption", _value("caption", policy, say)))
+    told += _joining(policy, say)
+    told.append(("partner", _value("partner", policy, say)))
+    if policy.get("group"):
+        told.append(("group", say("policy.group_value", column=policy["group"])))
+    if policy.get("pairing"):
+        told.append(("pairing", _value("pairing", policy, say)))
+    if policy["partner"] != "random" and policy.get("embedding"):
+        told.append(("embedding", _embedding(policy, say)))
+    if policy.get("rules"):
+        told.append(("rules", _rules(policy["rules"], say)))
+    return [(say(f"policy.name.{name}"), text) for name, text in told]
+
+
+def _value(key: str, policy: Mapping[str, Any], say: Words) -> str:
+    known = {name: str(policy.get(name)) for name in ("neighbours", "draws")}
+    word = f"policy.{key}.{policy[key]}"
+    return say(word, **known) if word in say.table else str(policy[key])
+
+
+def _column(name: str, say: Words) -> str:
+    return say("policy.column", name=name)
+
+
+def _joining(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
+    """The joiner or template, where both captions are kept and one of them is used."""
+    strategy = policy.get("caption", "join")
+    if strategy in ("one", "first", "second"):
+        return []
+    if policy.get("template"):
+        return [("template", say("policy.quoted", text=policy["template"]))]
+    if strategy == "spatial":
+        return []
+    joiner = policy.get("joiner")
+    if joiner is None:
+        return [("joiner", say("policy.joiner_by_language"))]
+    return [("joiner", say("policy.quoted", text=joiner.strip()) if joiner.strip() else say("policy.space"))]
+
+
+def _embedding(policy: Mapping[str, Any], say: Words) -> str:
+    kind, _, name = policy["embedding"].partition(":")
+    if kind == "captions":
+        return say("policy.embedding.captions")
+    if kind == "column":
+        return _column(name, say)
+    of = say.either(f"policy.embedding_of.{policy['embedding_of']}", str(policy["embedding_of"]))
+    return say("policy.embedding.model", folder=policy["embedding"], of=of)
+
+
+def _rules(rules: Mapping[str, Any], say: Words) -> str:
+    count = sum(len(rules.get(section, ())) for section in ("pairs", "images", "captions", "never"))
+    return say("policy.rules_value", name=rules["name"], n=count)
