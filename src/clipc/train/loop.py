@@ -28,6 +28,7 @@ from clipc.train.optimizer import adamw, learning_rate_at
 from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run, environment
+from clipc.train.vocabulary import tokenizer_for
 
 LOG_EVERY: Final = 10
 MAX_LOG_SCALE: Final = 4.6052  # ln 100, the largest inverse temperature in CLIP
@@ -112,7 +113,9 @@ class Trainer:
                 f"{catalog.about.name} has {len(pairs)} training pairs, fewer than one batch of {recipe.batch_size}; "
                 f"set batch_size={max(2, len(pairs) // 4)} (a batch needs 2 pairs at least), or give more pairs."
             )
-        model = ClipModel.create(recipe.model, image_size=recipe.image_size, seed=recipe.seed).to(device)
+        tokenizer = tokenizer_for(recipe, catalog)
+        model = ClipModel.create(recipe.model, image_size=recipe.image_size, seed=recipe.seed, tokenizer=tokenizer)
+        model = model.to(device)
         return cls(
             recipe=recipe,
             run=run,

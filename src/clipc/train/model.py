@@ -72,22 +72,30 @@ def _config_file(path: Path) -> Config:
 
 
 class Tokenizer:
-    """An open_clip tokenizer with the two calls that clipc needs (see ``render.batch.Tokenizer``)."""
+    """An open_clip tokenizer with the two calls that clipc needs (see ``render.batch.Tokenizer``).
 
-    def __init__(self, tokenizer: Any, context_length: int) -> None:
+    Attributes:
+        context_length: The largest number of tokens the model takes, start and end included.
+        text_config: What a model's configuration of its text tower must say for this tokenizer; empty for a
+            tokenizer that came with its model.
+    """
+
+    def __init__(self, tokenizer: Any, context_length: int, text_config: Config | None = None) -> None:
         """Wraps an open_clip tokenizer for a model of this context length."""
         self._tokenizer = tokenizer
         self.context_length = context_length
+        self.text_config: Config = text_config or {}
         # Captions come again in every epoch, and CLIP's own tokenizer is plain Python.
         self._ids = lru_cache(maxsize=1 << 17)(self._encode)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tokenizer, (self._tokenizer, self.context_length)
+        return Tokenizer, (self._tokenizer, self.context_length, self.text_config)
 
     def _encode(self, text: str) -> tuple[int, ...]:
         if isinstance(self._tokenizer, SimpleTokenizer):
             return tuple(self._tokenizer.encode(text))
-        return tuple(self._tokenizer.tokenizer(text, add_special_tokens=False)["input_ids"])
+        cleaned = getattr(self._tokenizer, "clean_fn", str)(text)
+        return tuple(self._tokenizer.tokenizer(cleaned, add_special_tokens=False)["input_ids"])
 
     def count(self, text: str) -> int:
         """The number of tokens of a text, without start and end tokens."""
@@ -107,6 +115,9 @@ class Tokenizer:
         """Writes the files that open_clip needs to load a tokenizer that is not CLIP's own."""
         if isinstance(self._tokenizer, HFTokenizer):
             self._tokenizer.save_pretrained(folder)
+            # transformers 5 has a new name for the class, which older ones do not know.
+            file = folder / "tokenizer_config.json"
+            file.write_text(file.read_text("utf-8").replace("TokenizersBackend", "PreTrainedTokenizerFast"), "utf-8")
 
 
 def load_tokenizer(name: str) -> Tokenizer:
@@ -117,13 +128,42 @@ def load_tokenizer(name: str) -> Tokenizer:
     """
     if Path(name).is_dir():
         return _tokenizer(f"local-dir:{name}", _config_file(Path(name) / CONFIG_FILE))
-    # open_clip finds some tokenizers by the model's name; every other configuration has CLIP's own.
+    # open_clip finds some tokenizers by the model's name; every other configuration names one or has CLIP's own.
     return _tokenizer(name if open_clip.get_model_config(name) else "", model_config(name))
 
 
+def local_tokenizer(folder: Path, context_length: int) -> Tokenizer:
+    """A tokenizer in Hugging Face's format that no model has been built for yet.
+
+    Args:
+        folder: Holds ``tokenizer.json`` and what else ``AutoTokenizer`` reads; padding is 0 and the end token has
+            the largest id.
+        context_length: The model's, start and end included.
+    """
+    tokenizer = HFTokenizer(str(folder), context_length=context_length)
+    inner = tokenizer.tokenizer
+    text_config = {"vocab_size": len(inner), "pad_id": inner.pad_token_id, "eos_id": inner.eos_token_id}
+    # open_clip takes any name for a sign that the tokenizer lies beside the weights.
+    return Tokenizer(tokenizer, context_length, {**text_config, "hf_tokenizer_name": "learnt"})
+
+
 def _tokenizer(place: str, config: Config) -> Tokenizer:
-    length = config["text_cfg"].get("context_length", 77)
-    return Tokenizer(open_clip.get_tokenizer(place, context_length=length), length)
+    text_config = config["text_cfg"]
+    length, name = text_config.get("context_length", 77), text_config.get("hf_tokenizer_name")
+    try:
+        if name and not place:
+            mode, options = text_config.get("tokenizer_mode"), text_config.get("tokenizer_kwargs") or {}
+            return Tokenizer(HFTokenizer(name, length, tokenizer_mode=mode, **options), length)
+        return Tokenizer(open_clip.get_tokenizer(place, context_length=length), length)
+    except Exception as error:
+        # What goes wrong below transformers (network, cache, missing packages) is of many kinds.
+        why = next(filter(None, str(error).splitlines()), type(error).__name__).rstrip(".")
+        if place.startswith("local-dir:"):
+            raise UserError(f"the tokenizer in {place.removeprefix('local-dir:')} cannot be read: {why}.") from error
+        raise UserError(
+            f"the tokenizer {name or place!r} cannot be loaded ({why}); connect to the network once so that it is "
+            "kept, or name a model with CLIP's own tokenizer."
+        ) from error
 
 
 class ClipModel(nn.Module):
@@ -153,18 +193,23 @@ class ClipModel(nn.Module):
         self._short_text = _ignores_padding(self.clip)
 
     @classmethod
-    def create(cls, name: str, *, image_size: int | None = None, seed: int = 0) -> "ClipModel":
+    def create(
+        cls, name: str, *, image_size: int | None = None, seed: int = 0, tokenizer: Tokenizer | None = None
+    ) -> "ClipModel":
         """A model with fresh weights, the same for the same seed.
 
         Args:
             name: As for :func:`model_config`.
             image_size: Replaces the configuration's own, in pixels.
             seed: For the weights; PyTorch's global generator is left as it was.
+            tokenizer: Replaces the model's own, as from :func:`local_tokenizer`; the text tower is built for it.
 
         Raises:
             UserError: There is no such model, or it cannot be built.
         """
-        config, tokenizer = model_config(name, image_size), load_tokenizer(name)
+        config, tokenizer = model_config(name, image_size), tokenizer or load_tokenizer(name)
+        if tokenizer.text_config:
+            config = _with_tokenizer(config, tokenizer, name)
         with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             _write_config(Path(folder), config)
@@ -280,6 +325,15 @@ def _ignores_padding(clip: nn.Module) -> bool:
     """Whether what follows the end token cannot change the text features."""
     causal = getattr(clip, "attn_mask", None) is not None
     return isinstance(clip, open_clip.CLIP) and causal and clip.text_pool_type in ("argmax", "eos")
+
+
+def _with_tokenizer(config: Config, tokenizer: Tokenizer, name: str) -> Config:
+    if "multimodal_cfg" in config or config["text_cfg"].get("hf_model_name"):
+        raise UserError(
+            f"the text tower of {name!r} is bound to its own tokenizer; leave vocabulary out, or name another model."
+        )
+    text_config = {k: v for k, v in config["text_cfg"].items() if k not in ("tokenizer_mode", "tokenizer_kwargs")}
+    return {**config, "text_cfg": {**text_config, **tokenizer.text_config}}
 
 
 def _side(size: int | tuple[int, int]) -> int:

@@ -52,6 +52,12 @@ class Recipe(BaseModel):
     image_size: int | None = Field(
         default=None, ge=8, description="Side of the pictures in pixels; the model's own if null."
     )
+    vocabulary: int | None = Field(
+        default=None,
+        ge=128,
+        description="Learn a vocabulary of at most so many tokens from the training captions (8000 suits most): for "
+        "Japanese captions, on which CLIP's own spends two tokens a character; the model's own if null.",
+    )
     policy: Policy = Policy()
     augmentation: Augmentation = Augmentation()
     batch_size: int = Field(default=128, ge=2, description="Pairs a step, over all processes.")
@@ -89,7 +95,8 @@ class Recipe(BaseModel):
 
         What cannot change the result (where data lie, workers, how often it is saved) is left out.
         """
-        fields = self.model_dump(mode="json", exclude={"data", "workers", "checkpoint_seconds"})
+        left_out = {"data", "workers", "checkpoint_seconds"} | ({"vocabulary"} if self.vocabulary is None else set())
+        fields = self.model_dump(mode="json", exclude=left_out)
         text = json.dumps({**fields, "data_fingerprint": data_fingerprint}, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
 
