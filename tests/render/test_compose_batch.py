@@ -29,7 +29,7 @@ def captions(n: int) -> list[str]:
 @settings(max_examples=80, deadline=None)
 @given(
     n=st.integers(2, 40),
-    size=st.integers(4, 13),
+    size=st.integers(8, 17),  # In fewer pixels a box may round to all of the picture.
     rho=st.floats(0, 1),
     layout=st.sampled_from([name for name in sorted(LAYOUTS) if name != "region"]),
     caption=st.sampled_from(["join", "spatial", "both-orders"]),
@@ -171,6 +171,14 @@ def test_long_captions_keep_both_parts() -> None:
         assert second < 0 or WORDS[second] in text
     short = compose_batch(flat(8), WORDS, policy=Policy(rho=0.6), tokenizer=tokenizer)
     assert short.shortened == 0
+
+
+@pytest.mark.parametrize("layout", [name for name in sorted(LAYOUTS) if name != "region"])
+def test_everything_stays_on_the_images_device(layout: str) -> None:
+    """Of PyTorch's devices the one without numbers is everywhere, and refuses others' tensors as a GPU does."""
+    made = compose_batch(flat(9, 7).to("meta"), captions(9), policy=Policy(rho=0.7, layout=layout))
+    assert made.images.device == made.sources.device == made.texts.device == torch.device("meta")
+    assert made.treated > 0
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ class ComposedBatch:
         images: Like the images that were given, shape (B, 3, S, S).
         captions: B captions, joint ones for composites.
         sources: What each row shows: the keys of its first and second pair (numbers as they were given, a hash of
-            others), or without keys their positions in the batch; -1 for none; ``int64``, shape (B, 2).
+            others), or without keys their positions in the batch; -1 for none; ``int64``, shape (B, 2), on the
+            images' device.
         texts: Ids of the captions that went in, -1 for none; ``int64``, shape (B, 2). With ``sources`` they are
             what :func:`clipc.shared_sources` masks false negatives by.
         treated: How many rows are composites.
@@ -91,7 +92,7 @@ def compose_batch(
     pictures = images.clone()
     if len(composed):
         tiles = LAYOUTS[policy.layout].tiles(layout[composed], draws[composed], Views.plain(len(composed)))
-        one, other = (torch.from_numpy(rows[composed]).to(images.device) for rows in (np.arange(n), second))
+        one, other = (torch.from_numpy(rows).to(images.device) for rows in (composed, second[composed]))
         pictures[one] = lay_tiles(images[one], images[other], tiles)
     context, wording = Context(tokenizer), policy.wording
     texts = [
@@ -102,8 +103,8 @@ def compose_batch(
     return ComposedBatch(
         images=pictures,
         captions=[text for text, _ in texts],
-        sources=_both(ids, second),
-        texts=_both(caption_ids, second),
+        sources=_both(ids, second).to(images.device),
+        texts=_both(caption_ids, second).to(images.device),
         treated=len(composed),
         shortened=sum(cut for _, cut in texts),
     )

@@ -1,5 +1,7 @@
 """Layouts on tensors: composes pictures that somebody's own transform has made already."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -64,7 +66,7 @@ def _windows(boxes: npt.NDArray[np.floating], places: Boxes, size: int) -> Boxes
     return np.where(as_large, np.concatenate([start, start + wanted], axis=1), edges).astype(np.int64)
 
 
-def _alike(geometry: npt.NDArray[np.floating]) -> list[npt.NDArray[np.intp]]:
+def _alike(geometry: npt.NDArray[Any]) -> list[npt.NDArray[np.intp]]:
     """The rows of equal geometry, group by group; each group goes through one tensor operation."""
     if not len(geometry):
         return []
