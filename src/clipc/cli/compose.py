@@ -1,0 +1,107 @@
+"""``clipc compose``."""
+
+import json
+import sys
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from clipc.cli.source import Columns, Json, Out, opened, short_name, show, write
+from clipc.progress import terminal
+
+if TYPE_CHECKING:
+    from clipc.compose.rules.check import Checked
+
+
+def compose(
+    source: str = "demo",
+    /,
+    *overrides: str,
+    recipe: str = "small",
+    rules: str | None = None,
+    check: bool = False,
+    print_rules: str | None = None,
+    count: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
+    columns: Columns | None = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Shows composites as a contact sheet, and what rules do to them, before anything is trained.
+
+    Args:
+        source: The pairs, as for pilot.
+        overrides: Changes to the recipe as key=value, such as policy.rho=0.5 policy.axis=left-right.
+        recipe: The recipe whose policy and augmentation are shown.
+        rules: Rules for what may be composed: a YAML file, or radiology, satellite or factory.
+        check: Only try the rules' own examples; exit code 1 if one comes out wrong.
+        print_rules: Print the rules file of this name, to be copied and changed.
+        count: How many composites.
+        columns: How the source is read.
+        out: The folder for sheet.html; runs/compose-NAME by default.
+        as_json: Print the tables of the sheet as one JSON object.
+    """
+    from clipc.compose.rules.read import preset_text
+    from clipc.report.sheet import render_sheet
+    from clipc.study.contact_sheet import check_rules, contact_sheet
+    from clipc.train.recipe import read_recipe
+
+    if print_rules is not None:
+        print(preset_text(print_rules), end="")
+        return
+    columns = columns or Columns()
+    words = overrides if rules is None else (*overrides, f"policy.rules={json.dumps(rules)}")
+    resolved = read_recipe(recipe, words)
+    with terminal() as progress:
+        catalog = opened(source, columns, progress)
+        if check:
+            _show_checked(check_rules(resolved.policy, catalog), as_json)
+            return
+        tables = contact_sheet(resolved, catalog, count, progress=progress)
+    sheet = (out or Path("runs") / f"compose-{short_name(source)}") / "sheet.html"
+    write(sheet, render_sheet(tables, lang=columns.lang))
+    kept = {name: tables[name] for name in ("statistics", "rules")}
+    write(sheet.with_name("plan-statistics.json"), json.dumps(kept, indent=1, ensure_ascii=False))
+    show({**tables, "samples": len(tables["samples"]), "sheet": str(sheet)}, as_json, _lines(tables, sheet))
+
+
+def _lines(tables: dict[str, Any], sheet: Path) -> list[str]:
+    """What is said on the terminal."""
+    found, rules = tables["statistics"], tables["rules"]
+    lines = [f"{found['composed']:,} of {found['rows']:,} examples are composites."]
+    stayed = {reason: n for reason, n in found["fallbacks"].items() if n}
+    if stayed:
+        why = {"never": "by rule", "unknown": "a value is not known", "alone": "no lawful partner"}
+        told = ", ".join(f"{n:,} ({why[reason]})" for reason, n in stayed.items())
+        lines.append(f"{sum(stayed.values()):,} were to be composed and stayed plain: {told}.")
+    if rules is not None:
+        lines.append(f"Of random partners the rules allow {rules['share']:.1%}; they refuse by")
+        told = [(ban["share"], ban["text"]) for ban in rules["bans"]]
+        told += [(never["share"], f"never: {never['text']}") for never in rules["nevers"]]
+        lines += [f"  {share:7.1%}  {shorten(text, 100, placeholder=' ...')}" for share, text in told if share]
+        lines += [f"  {sum(not share for share, _ in told)} of {len(told)} rules remove nothing here."]
+    return [*lines, f"The sheet: {sheet}"]
+
+
+def _show_checked(checked: "list[Checked]", as_json: bool) -> None:
+    """Tells which examples came out as the expert says, and ends with exit code 1 where one did not."""
+    wrong = [one for one in checked if not one.right]
+    tables = [
+        {**one.example.model_dump(mode="json"), "right": one.right, "found": one.allowed, "reasons": one.reasons}
+        for one in checked
+    ]
+    lines: list[str] = []
+    for number, one in enumerate(checked, 1):
+        said = "allowed" if one.allowed else f"not allowed: {'; '.join(one.reasons)}"
+        mark = "as expected" if one.right else "NOT AS EXPECTED"
+        lines.append(f"{number:3d}  {mark}: {_pair(one.example.a)} + {_pair(one.example.b)}: {said}")
+    lines.append(f"{len(checked) - len(wrong)} of {len(checked)} examples come out as expected.")
+    show({"examples": tables, "wrong": len(wrong)}, as_json, lines)
+    if wrong:
+        sys.exit(1)
+
+
+def _pair(given: "str | dict[str, Any]") -> str:
+    return given if isinstance(given, str) else ", ".join(f"{name}: {value}" for name, value in given.items())
