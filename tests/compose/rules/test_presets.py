@@ -1,5 +1,6 @@
 """The presets' own examples hold, on any data; on real data they refuse something and leave enough."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,11 @@ import pyarrow as pa
 import pytest
 
 from clipc.catalog import Catalog, open_catalog
+from clipc.catalog.demo.captions import captions
+from clipc.catalog.demo.defects import STATES
+from clipc.catalog.demo.demo import LANGUAGES
+from clipc.catalog.demo.picture import scene
+from clipc.catalog.demo.shapes import SHAPES
 from clipc.compose.captions.joint import Wording
 from clipc.compose.layouts.tiles import LEFT_RIGHT
 from clipc.compose.proposed import Proposed
@@ -40,7 +46,7 @@ class Inline:
         return len(self.rows)
 
     def column(self, name: str) -> pa.ChunkedArray:
-        values = [row.get("caption" if name == "captions" else name) for row in self.rows]
+        values = [row.get(name, row.get("caption") if name == "captions" else None) for row in self.rows]
         same = len({type(value) for value in values if value is not None}) < 2
         return pa.chunked_array([pa.array(values if same else [None if v is None else str(v) for v in values])])
 
@@ -95,6 +101,36 @@ def test_the_examples_hold(name: str, sandbox: Sandbox) -> None:
     right = judged(enact(rules, inline(*rows), Wording(), sandbox), len(rules.examples))
     wrong = [example for example, allowed in zip(rules.examples, right, strict=True) if allowed != example.allowed]
     assert not wrong
+
+
+@pytest.mark.parametrize("document", ["rules.md", "rules.ja.md"])
+def test_the_rules_that_the_documents_show_do_what_they_say(document: str, sandbox: Sandbox) -> None:
+    films: dict[str, dict[str, object]] = {
+        "film-001": {"view": "PA", "patient": "P-17", "caption": "right lower lobe pneumonia"},
+        "film-003": {"view": "LATERAL", "patient": "P-23", "caption": "clear lungs"},
+    }
+    text = (Path(__file__).parents[3] / "docs" / document).read_text("utf-8")
+    shown = [parse_rules(block, document) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    assert len(shown) == 5
+    for rules in shown:
+        sides = [side for example in rules.examples for side in (example.a, example.b)]
+        rows = [films[side] if isinstance(side, str) else dict(side) for side in sides] or [{}, {}]
+        law = enact(rules, inline(*({"view": "x", "patient": "y", **row} for row in rows)), Wording(), sandbox)
+        if rules.pairs:
+            expected = [example.allowed for example in rules.examples]
+            assert judged(law, len(expected)).tolist() == expected
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_factory_preset_tells_good_from_defective_by_captions_alone(lang: str, sandbox: Sandbox) -> None:
+    random = np.random.Generator(np.random.Philox(0))
+    parts = [scene(shape, state, random) for shape in SHAPES for state in STATES for _ in range(4)]
+    texts = [captions(part, LANGUAGES[lang], random) for part in parts]
+    rows = [{"caption": "a part", "captions": "\n".join(some)} for some in texts]
+    # Each part is shown with an intact one: lawful if it is intact, too.
+    couples = (row for part in rows for row in ({"caption": "a part", "captions": "intact"}, part))
+    lawful = judged(enact(read_rules("factory"), inline(*couples), Wording(), sandbox), len(rows))
+    assert (lawful == [part.state == "intact" for part in parts]).mean() > 0.98
 
 
 @pytest.mark.parametrize("name", PRESETS)
