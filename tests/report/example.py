@@ -300,7 +300,7 @@ def rules_example(*, japanese: bool = False) -> dict[str, Any]:
             {"text": "word(caption, 'collage')", "why": reason, "line": 20, "pairs": 3, "captions": 5, "share": 0.0007,
              "examples": [{"key": "nut1", "caption": scenes[0][0], "values": {}}]},
         ],
-        "groups": {"groups": 12, "median": 40.0, "largest": 310, "alone": 3, "unknown": 27},
+        "groups": {"groups": 12, "median": 40, "largest": 310, "alone": 3, "unknown": 27},
     }  # fmt: skip
 
 

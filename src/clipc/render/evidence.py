@@ -48,6 +48,8 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
     members = inputs.pools.members[inputs.pools.start[pool] : inputs.pools.start[pool + 1]]
     if policy.partner == "nearest":
         return told | {"rank": int(np.flatnonzero(members == second.row)[0]) + 1, "of": len(members)}
+    if len(members) == len(plans.catalog):
+        return told
     told |= {"pairs": len(members), "values": list(_shared(plans, first.row))}
     return told | {"code": "group" if policy.partner == "random" else policy.partner}
 

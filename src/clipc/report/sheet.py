@@ -9,6 +9,7 @@ from clipc.report.policy import policy_facts
 from clipc.report.words import Words, words
 
 _PLAIN, _SHORTENED, _NEARLY, _MANY_NEVER = 0.2, 0.2, 0.99, 0.5
+_NAMED: Final = 48
 _SHAPES: Final = ("left-right", "top-bottom", "box", "overlay", "first-image")
 
 
@@ -112,24 +113,24 @@ def _cautions(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None, sa
         yield say("sheet.caution.shortened", share=f"{statistics['shortened_share']:.0%}")
     if rules is None:
         return
+    idle = [_named(rule, say) for rule in (*rules["bans"], *rules["nevers"]) if rule["share"] == 0]
+    if idle and rules["candidates"]:
+        yield say("sheet.caution.idle", rules=say("page.list").join(idle))
+    # Partners come from the groups that rules make, so there a rule may remove nearly every random pair.
+    most = _NEARLY if rules["groups"] is None else 1.0
     for rule in rules["bans"]:
-        code = _suspicion(rule["share"], _NEARLY if rules["groups"] is None else 1.0)
-        if code:
+        if rule["share"] >= most:
             numbers = {"n": readable.count(rules["candidates"]), "share": readable.percent(rule["share"])}
-            yield say(f"sheet.caution.ban_{code}", rule=_named(rule, say), **numbers)
+            yield say("sheet.caution.ban", rule=_named(rule, say), **numbers)
     for rule in rules["nevers"]:
-        code = _suspicion(rule["share"], _MANY_NEVER)
-        if code:
-            yield say(f"sheet.caution.never_{code}", rule=_named(rule, say), share=f"{rule['share']:.0%}")
-
-
-def _suspicion(share: float, most: float) -> str | None:
-    """Whether a rule does ``nothing`` or takes ``nearly`` everything away."""
-    return "nothing" if share == 0 else "nearly" if share >= most else None
+        if rule["share"] >= _MANY_NEVER:
+            yield say("sheet.caution.many_plain", rule=_named(rule, say), share=f"{rule['share']:.0%}")
 
 
 def _named(rule: Mapping[str, Any], say: Words) -> str:
-    quoted = say("policy.quoted", text=rule["text"])
+    """A rule by the beginning of its text and its line."""
+    text = rule["text"] if len(rule["text"]) <= _NAMED else rule["text"][:_NAMED].rstrip() + "…"
+    quoted = say("policy.quoted", text=text)
     return quoted if rule["line"] is None else say("sheet.caution.at_line", rule=quoted, line=rule["line"])
 
 
@@ -153,7 +154,9 @@ def _rules(rules: Mapping[str, Any], policy: Mapping[str, Any], say: Words) -> d
 
 
 def _groups(groups: Mapping[str, Any], say: Words) -> list[str]:
-    """Sentences on the groups within which partners are drawn."""
+    """Sentences on the groups within which partners are drawn; none where all pairs are one group."""
+    if groups["groups"] == 1 and not groups["unknown"]:
+        return []
     sizes = {name: readable.count(groups[name]) for name in ("groups", "median", "largest")}
     unlucky = [name for name in ("alone", "unknown") if groups[name]]
     return [

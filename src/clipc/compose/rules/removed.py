@@ -123,7 +123,7 @@ def group_sizes(codes: npt.NDArray[np.int32], entries: Entries) -> dict[str, Any
     np.maximum.at(company, rows[known], sizes[codes[known]])
     return {
         "groups": len(sizes),
-        "median": float(np.median(sizes)) if len(sizes) else 0.0,
+        "median": int(np.percentile(sizes, 50, method="higher")) if len(sizes) else 0,
         "largest": int(sizes.max(initial=0)),
         "alone": int((company == 1).sum()),
         "unknown": int((company == 0).sum()),
