@@ -1,13 +1,11 @@
 """Layouts on tensors: composes pictures that somebody's own transform has made already."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from clipc.compose.layouts.tiles import Tiles
+from clipc.compose.layouts.tiles import Floats, Tiles
 from clipc.errors import UserError
 
 Boxes = npt.NDArray[np.int64]
@@ -44,21 +42,25 @@ def lay_tiles(first: torch.Tensor, second: torch.Tensor, tiles: Tiles) -> torch.
     places = np.rint(tiles.place * size).astype(np.int64)
     for side, source in enumerate((first, second)):
         windows = _windows(tiles.window[:, side] * np.float32(size), places[:, side], size)
-        geometry = np.concatenate([places[:, side], windows], axis=1)
         shown = (places[:, side, 2:] > places[:, side, :2]).all(axis=1)
-        moved = np.ones_like(shown) if side else (geometry[:, :4] != geometry[:, 4:]).any(axis=1)
-        rows = np.flatnonzero(shown & moved)
-        for alike in _alike(np.column_stack([geometry, tiles.opacity[:, side]])[rows]):
-            _lay(pictures, source, rows[alike], geometry[rows[alike[0]]], float(tiles.opacity[rows[alike[0]], side]))
+        moved = np.ones_like(shown) if side else (places[:, 0] != windows).any(axis=1)
+        # Rows of equal geometry go through one tensor operation together.
+        alike: dict[tuple[int | float, ...], list[int]] = {}
+        geometry = zip(places[:, side].tolist(), windows.tolist(), tiles.opacity[:, side].tolist(), strict=True)
+        for row, (place, window, opacity) in enumerate(geometry):
+            if shown[row] and moved[row]:
+                alike.setdefault((*place, *window, opacity), []).append(row)
+        for (*boxes, opacity), rows in alike.items():
+            _lay(pictures, source, rows, boxes, opacity)
     return pictures
 
 
-def _windows(boxes: npt.NDArray[np.floating], places: Boxes, size: int) -> Boxes:
+def _windows(boxes: Floats, places: Boxes, size: int) -> Boxes:
     """Windows at whole pixels, shape (n, 4): exactly as large as their places where that is what was meant."""
     low, high = boxes[:, :2], boxes[:, 2:]
     wanted = places[:, 2:] - places[:, :2]
     start = np.clip(np.rint((low + high - wanted) / 2), 0, size - wanted)
-    as_large = (np.abs(high - low - wanted) < 1).all(axis=1, keepdims=True)
+    as_large = np.abs(high - low - wanted).max(axis=1, keepdims=True) < 1
     edges = np.clip(np.rint(boxes), 0, size)
     # Even the thinnest window shows a pixel.
     edges[:, :2] = np.minimum(edges[:, :2], size - 1)
@@ -66,22 +68,12 @@ def _windows(boxes: npt.NDArray[np.floating], places: Boxes, size: int) -> Boxes
     return np.where(as_large, np.concatenate([start, start + wanted], axis=1), edges).astype(np.int64)
 
 
-def _alike(geometry: npt.NDArray[Any]) -> list[npt.NDArray[np.intp]]:
-    """The rows of equal geometry, group by group; each group goes through one tensor operation."""
-    if not len(geometry):
-        return []
-    _, group = np.unique(geometry, axis=0, return_inverse=True)
-    group = group.reshape(-1)
-    order = np.argsort(group, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-
-
 def _lay(
-    pictures: torch.Tensor, source: torch.Tensor, rows: npt.NDArray[np.intp], geometry: Boxes, opacity: float
+    pictures: torch.Tensor, source: torch.Tensor, rows: list[int], boxes: list[int | float], opacity: float
 ) -> None:
     """Puts one window of some rows of the source into one place of the same rows of the pictures."""
-    x0, y0, x1, y1, left, top, right, bottom = geometry.tolist()
-    which = torch.from_numpy(rows).to(pictures.device)
+    x0, y0, x1, y1, left, top, right, bottom = map(int, boxes)
+    which = torch.tensor(rows, device=pictures.device)
     tile = source[which, :, top:bottom, left:right]
     number = torch.promote_types(tile.dtype, torch.float32)
     if (x1 - x0, y1 - y0) != (right - left, bottom - top):
