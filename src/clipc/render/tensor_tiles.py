@@ -42,13 +42,12 @@ def lay_tiles(first: torch.Tensor, second: torch.Tensor, tiles: Tiles) -> torch.
     places = np.rint(tiles.place * size).astype(np.int64)
     for side, source in enumerate((first, second)):
         windows = _windows(tiles.window[:, side] * np.float32(size), places[:, side], size)
-        shown = (places[:, side, 2:] > places[:, side, :2]).all(axis=1)
-        moved = np.ones_like(shown) if side else (places[:, 0] != windows).any(axis=1)
         # Rows of equal geometry go through one tensor operation together.
         alike: dict[tuple[int | float, ...], list[int]] = {}
         geometry = zip(places[:, side].tolist(), windows.tolist(), tiles.opacity[:, side].tolist(), strict=True)
         for row, (place, window, opacity) in enumerate(geometry):
-            if shown[row] and moved[row]:
+            x0, y0, x1, y1 = place
+            if x0 < x1 and y0 < y1 and (side or place != window):
                 alike.setdefault((*place, *window, opacity), []).append(row)
         for (*boxes, opacity), rows in alike.items():
             _lay(pictures, source, rows, boxes, opacity)
