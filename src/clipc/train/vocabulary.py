@@ -144,7 +144,7 @@ def token_cost(captions: Sequence[str], tokenizer: Counting) -> TokenCost:
         tokenizer: The model's.
     """
     drawn = np.random.Generator(np.random.Philox(0)).permutation(len(captions))[:_SAMPLE]
-    singles = [captions[i] for i in drawn]
+    singles = [captions[int(i)] for i in drawn]
     joined = [
         Wording().text(one, other, LEFT_RIGHT, False)
         for one, other in zip(singles, [*singles[1:], singles[0]], strict=True)

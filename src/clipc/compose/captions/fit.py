@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from clipc.compose.captions.language import japanese
+from clipc.compose.captions.language import japanese, noun_phrase
 
 if TYPE_CHECKING:
     from budoux import Parser
@@ -57,15 +57,37 @@ def fit(first: str, second: str | None, text: Callable[[str, str], str], count: 
 def shorten(text: str, count: Count, limit: int) -> str:
     """The longest start of a text that ends at a word or phrase boundary and costs at most ``limit`` tokens.
 
-    Japanese is cut between phrases (BudouX), other text at white space. A text whose first word alone is too
-    long is cut inside that word; one character always stays.
+    Japanese is cut between phrases (BudouX), other text at white space. A Japanese noun phrase keeps its end
+    instead: there stands the noun. A text whose first (or last) word alone is too long is cut inside
+    that word; one character always stays.
     """
     if count(text) <= limit:
         return text
     text = text.strip()
-    ends = (0, *_ends(text))
-    kept = _last(ends, lambda end: count(text[:end]) <= limit)
-    return text[: kept or _last(range(1, ends[1] + 1), lambda end: count(text[:end]) <= limit)]
+    cuts = _cuts(text)
+
+    def fits(length: int) -> bool:
+        return count(cuts.kept(text, length)) <= limit
+
+    whole_words = _last((0, *cuts.lengths), fits)
+    return cuts.kept(text, whole_words or _last(range(1, cuts.lengths[0] + 1), fits))
+
+
+@dataclass(frozen=True)
+class _Cuts:
+    """Where a text may be cut.
+
+    Attributes:
+        lengths: The numbers of characters that may be kept, ascending; that of one word first, all last.
+        backwards: Whether the end is kept, not the start.
+    """
+
+    lengths: tuple[int, ...]
+    backwards: bool
+
+    def kept(self, text: str, length: int) -> str:
+        """So many characters of the text."""
+        return text[len(text) - length :] if self.backwards else text[:length]
 
 
 @dataclass(frozen=True)
@@ -74,82 +96,99 @@ class _Part:
 
     Attributes:
         text: The caption.
-        ends: Where it may be cut, in characters; the first word's end first, the caption's own last.
-        costs: About how many tokens it costs up to each of these; only as far as they can be afforded.
+        cuts: Where it may be cut.
+        costs: About how many tokens it costs with each of these lengths; only as far as they can be afforded.
     """
 
     text: str
-    ends: tuple[int, ...]
+    cuts: _Cuts
     costs: list[int]
 
     @classmethod
     def of(cls, text: str, count: Count, limit: int) -> "_Part":
         # The words of a set come again and again, so their counts are at hand where those of unique texts are not.
-        ends, costs = _ends(text), list[int]()
-        for start, end in zip((0, *ends), ends, strict=False):
-            costs.append(count(text[start:end].strip()) + (costs[-1] if costs else 0))
+        cuts, costs, counted = _cuts(text), list[int](), 0
+        for length in cuts.lengths:
+            kept = cuts.kept(text, length)
+            added = kept[: length - counted] if cuts.backwards else kept[counted:]
+            costs.append(count(added.strip()) + (costs[-1] if costs else 0))
+            counted = length
             if costs[-1] > limit:
                 break
-        return cls(text, ends, costs)
+        return cls(text, cuts, costs)
+
+    @property
+    def word(self) -> int:
+        """The length of one word."""
+        return self.cuts.lengths[0]
+
+    def kept(self, length: int) -> str:
+        """So many characters of the caption."""
+        return self.cuts.kept(self.text, length)
 
     def within(self, share: int) -> int:
-        """The longest start, in characters, that costs about ``share`` tokens at most."""
+        """The greatest length that costs about ``share`` tokens at most."""
         affordable = bisect_right(self.costs, share)
         if affordable:
-            return self.ends[affordable - 1]
-        return min(self.ends[0], max(1, self.ends[0] * share // self.costs[0]))
+            return self.cuts.lengths[affordable - 1]
+        return min(self.word, max(1, self.word * share // self.costs[0]))
 
-    def size(self, length: int) -> tuple[int, float]:
-        """How much such a start can give away: whole words first (and those of the costlier part), then characters."""
+    def to_spare(self, length: int) -> tuple[int, float]:
+        """What such a length can give away: whole words first (the costlier part's), then characters."""
         if length <= 1:
             return 0, 0.0
-        if length <= self.ends[0]:
-            return 1, self.costs[0] * length / self.ends[0]
-        return 2, self.costs[min(bisect_left(self.ends, length), len(self.costs) - 1)]
+        if length <= self.word:
+            return 1, self.costs[0] * length / self.word
+        return 2, self.costs[min(bisect_left(self.cuts.lengths, length), len(self.costs) - 1)]
 
     def shorter(self, length: int) -> int:
-        """The next shorter start."""
-        return self.ends[bisect_left(self.ends, length) - 1] if length > self.ends[0] else length - 1
+        """The next smaller length."""
+        return self.cuts.lengths[bisect_left(self.cuts.lengths, length) - 1] if length > self.word else length - 1
 
-    def longest(self, length: int, fits: Callable[[int], bool]) -> int:
-        """The longest start that fits, from one that does."""
-        ends = self.ends[bisect_right(self.ends, length) :]
-        return _last((length, *ends), fits) if ends and fits(ends[0]) else length
+    def longest(self, length: int, slack: int, fits: Callable[[int], bool]) -> int:
+        """The greatest length that fits, from one that does and leaves ``slack`` tokens."""
+        following = bisect_right(self.cuts.lengths, length)
+        longer = self.cuts.lengths[following:]
+        if following and following < len(self.costs) and self.costs[following] - self.costs[following - 1] > slack:
+            return length
+        return _last((length, *longer), fits) if longer and fits(longer[0]) else length
 
 
 def _balanced(a: _Part, b: _Part, text: Callable[[str, str], str], count: Count, limit: int) -> str:
     """Both parts, as long as their shares allow; one character of each where the limit allows no more."""
 
     def made(n: int, m: int) -> str:
-        return text(a.text[:n], b.text[:m])
+        return text(a.kept(n), b.kept(m))
 
-    joining = max(0, count(made(a.ends[0], b.ends[0])) - a.costs[0] - b.costs[0])
+    joining = max(0, count(made(a.word, b.word)) - a.costs[0] - b.costs[0])
     room = max(2, limit - joining)
     share = min(a.costs[-1], max(room // 2, room - b.costs[-1]))
     n, m = a.within(share), b.within(room - share)
     # Costs of words add up to that of a text nearly, not exactly: hence a step back, or some on.
-    while count(made(n, m)) > limit and (n > 1 or m > 1):
-        if a.size(n) > b.size(m):
+    while (cost := count(made(n, m))) > limit and (n > 1 or m > 1):
+        if a.to_spare(n) > b.to_spare(m):
             n = a.shorter(n)
         else:
             m = b.shorter(m)
-    if count(made(n, m)) <= limit:
-        n = a.longest(n, lambda end: count(made(end, m)) <= limit)
-        m = b.longest(m, lambda end: count(made(n, end)) <= limit)
+    if cost <= limit:
+        n = a.longest(n, limit - cost, lambda length: count(made(length, m)) <= limit)
+        m = b.longest(m, limit - count(made(n, m)), lambda length: count(made(n, length)) <= limit)
     return made(n, m)
 
 
 @lru_cache(maxsize=1 << 14)
-def _ends(text: str) -> tuple[int, ...]:
-    """Where a text may be cut, in characters: never after a word that only announces the next one."""
+def _cuts(text: str) -> _Cuts:
     ends: list[int] = []
     for word in re.finditer(r"\S+", text):
         phrases = _parser().parse(word.group()) if japanese(word.group()) else [word.group()]
         ends += list(accumulate(map(len, phrases), initial=word.start()))[1:]
-    return tuple(sorted({_tidied(text, end) for end in ends[:-1]} | {len(text)}))
+    if japanese(text[-1:]) and noun_phrase(text):
+        return _Cuts(tuple(sorted({len(text) - end for end in (0, *ends[:-1])})), backwards=True)
+    return _Cuts(tuple(sorted({_tidied(text, end) for end in ends[:-1]} | {len(text)})), backwards=False)
 
 
 def _tidied(text: str, end: int) -> int:
+    """Never after a word that only announces the next one."""
     kept = text[max(0, end - 40) : end]
     while (dangling := _DANGLING.search(kept) or _PARTICLE.search(kept)) and dangling.start():
         kept = kept[: dangling.start()]
