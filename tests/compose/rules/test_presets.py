@@ -110,7 +110,9 @@ def test_the_rules_that_the_documents_show_do_what_they_say(document: str, sandb
         "film-003": {"view": "LATERAL", "patient": "P-23", "caption": "clear lungs"},
     }
     text = (Path(__file__).parents[3] / "docs" / document).read_text("utf-8")
-    shown = [parse_rules(block, document) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    shown = [
+        parse_rules(block, document) for block in re.findall(r"(?:```yaml|<<'EOF')\n(.*?)(?:```|EOF)", text, re.DOTALL)
+    ]
     assert len(shown) == 5
     for rules in shown:
         sides = [side for example in rules.examples for side in (example.a, example.b)]
