@@ -115,6 +115,10 @@ def approximate(base: Vectors, progress: Progress = silent) -> Search:
     index.nprobe = _LISTS_LOOKED_IN
 
     def search(queries: Vectors, count: int) -> Ids:
-        return index.search(np.ascontiguousarray(queries), min(count, m))[1]
+        # Queries of one list go together, so that the lists they look into are still in the processor's cache.
+        order = np.argsort(coarse.search(np.ascontiguousarray(queries), 1)[1][:, 0], kind="stable")
+        found = np.empty((len(queries), min(count, m)), np.int64)
+        found[order] = index.search(queries[order], min(count, m))[1]
+        return found
 
     return search
