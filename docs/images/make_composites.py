@@ -17,8 +17,8 @@ from PIL import Image, ImageChops
 from clipc import open_catalog, read_recipe
 from clipc.render.preview import preview
 from clipc.render.worker import WorkerRenderer
-from clipc.train.model import load_tokenizer
 from clipc.train.plans import make_plans
+from clipc.train.vocabulary import tokenizer_for
 
 NOTES = {
     "en": "Each picture is half of one training pair and half of another, learned with both captions joined. "
@@ -47,7 +47,7 @@ def page(lang: str, count: int = 8) -> str:
     recipe = read_recipe("small")
     catalog = open_catalog("demo", lang=lang).split("train")
     plans = make_plans(recipe.policy, catalog, seed=0)
-    renderer = WorkerRenderer(plans, recipe.augmentation, 192, load_tokenizer(recipe.model))
+    renderer = WorkerRenderer(plans, recipe.augmentation, 192, tokenizer_for(recipe, catalog))
     whole = [sample for sample in preview(renderer, 6 * count) if not sample["shortened"]]
     figures = [_figure(sample) for sample in whole[:count]]
     head = f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style>'

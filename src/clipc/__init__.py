@@ -17,18 +17,23 @@ if TYPE_CHECKING:
     from clipc.catalog.split import with_splits
     from clipc.compose.plan import Plan, Plans, plan_epoch
     from clipc.compose.policy import Policy
+    from clipc.compose.rules.read import read_rules
+    from clipc.compose.rules.schema import Rules
     from clipc.errors import UserError
     from clipc.evaluate.evaluation import Evaluation
     from clipc.evaluate.evaluation import evaluate as evaluate_model
     from clipc.render.compose_batch import ComposedBatch, compose_batch
     from clipc.render.crop import Augmentation
     from clipc.report.pilot import render_pilot
+    from clipc.report.sheet import render_sheet
+    from clipc.study.contact_sheet import check_rules, contact_sheet
     from clipc.study.options import PilotOptions
     from clipc.study.pilot import pilot
     from clipc.train.composite_pairs import CompositePairs
     from clipc.train.loop import train as train_model
     from clipc.train.loss import contrastive_loss, shared_sources
     from clipc.train.model import ClipModel
+    from clipc.train.plans import make_plans
     from clipc.train.recipe import Data, Recipe, make_recipe, read_recipe
     from clipc.train.run import Run
 
@@ -48,18 +53,24 @@ __all__ = [
     "Plans",
     "Policy",
     "Recipe",
+    "Rules",
     "Run",
     "UserError",
     "__version__",
+    "check_rules",
     "compose_batch",
+    "contact_sheet",
     "contrastive_loss",
     "evaluate_model",
+    "make_plans",
     "make_recipe",
     "open_catalog",
     "pilot",
     "plan_epoch",
     "read_recipe",
+    "read_rules",
     "render_pilot",
+    "render_sheet",
     "shared_sources",
     "train_model",
     "with_splits",
@@ -79,17 +90,23 @@ _HOMES = {
     "Plans": "clipc.compose.plan",
     "Policy": "clipc.compose.policy",
     "Recipe": "clipc.train.recipe",
+    "Rules": "clipc.compose.rules.schema",
     "Run": "clipc.train.run",
     "UserError": "clipc.errors",
+    "check_rules": "clipc.study.contact_sheet",
     "compose_batch": "clipc.render.compose_batch",
+    "contact_sheet": "clipc.study.contact_sheet",
     "contrastive_loss": "clipc.train.loss",
     "evaluate_model": "clipc.evaluate.evaluation:evaluate",
+    "make_plans": "clipc.train.plans",
     "make_recipe": "clipc.train.recipe",
     "open_catalog": "clipc.catalog.open",
     "pilot": "clipc.study.pilot",
     "plan_epoch": "clipc.compose.plan",
     "read_recipe": "clipc.train.recipe",
+    "read_rules": "clipc.compose.rules.read",
     "render_pilot": "clipc.report.pilot",
+    "render_sheet": "clipc.report.sheet",
     "shared_sources": "clipc.train.loss",
     "train_model": "clipc.train.loop:train",
     "with_splits": "clipc.catalog.split",

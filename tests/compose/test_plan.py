@@ -58,7 +58,7 @@ policies = st.builds(
 ruled = st.sampled_from([None, RULES])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(catalogs(), policies, ruled, st.integers(0, 2**40), st.integers(0, 9))
 def test_plan_is_pure_and_right(catalog: Catalog, policy: Policy, rules: object, seed: int, epoch: int) -> None:
     policy = Policy.model_validate({**policy.model_dump(), "rules": rules})

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from clipc.catalog import Catalog, open_catalog
-from clipc.compose.layout import LEFT_RIGHT, TOP_BOTTOM
+from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.render.crop import Augmentation
@@ -73,14 +73,16 @@ def test_centre_half_of_a_view_is_what_a_slow_reference_cuts(tmp_path: Path) -> 
     ramp = np.zeros((32, 32, 3), dtype=np.uint8)
     ramp[:, :, 0] = np.arange(32) * 8
     ramp[:, :, 1] = np.arange(32)[:, None] * 8
-    for name in ("a", "b"):
-        Image.fromarray(ramp).save(tmp_path / f"{name}.png")
+    sources = [ramp, 255 - ramp]
+    for name, pixels in zip("ab", sources, strict=True):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
         (tmp_path / f"{name}.txt").write_text(name)
-    made = renderer(open_catalog(tmp_path), Policy(rho=1, axis="left-right"))
-    whole = np.asarray(Image.fromarray(ramp).resize((16, 16), Image.Resampling.BICUBIC)).astype(int)
-    for picture in made.render(0, 2).images.numpy().astype(int):
-        np.testing.assert_allclose(picture[:, 1:7], whole[:, 5:11], atol=2)
-        np.testing.assert_allclose(picture[:, 9:15], whole[:, 5:11], atol=2)
+    batch = renderer(open_catalog(tmp_path), Policy(rho=1, axis="left-right")).render(0, 2)
+    small = [np.asarray(Image.fromarray(p).resize((16, 16), Image.Resampling.BICUBIC)).astype(int) for p in sources]
+    for picture, rows in zip(batch.images.numpy().astype(int), batch.sources.tolist(), strict=True):
+        left, right = (small[row] for row in rows)
+        np.testing.assert_allclose(picture[:, 1:7], left[:, 5:11], atol=2)
+        np.testing.assert_allclose(picture[:, 9:15], right[:, 5:11], atol=2)
 
 
 def test_batches_do_not_hang_on_workers_or_ranks_or_restart(tiny_catalog: Catalog) -> None:

@@ -81,3 +81,24 @@ def test_identity_leaves_out_what_cannot_change_the_result() -> None:
 @pytest.mark.parametrize(("samples", "epochs", "steps"), [(100, None, 4), (1, None, 1), (None, 1, 2), (None, 0.1, 1)])
 def test_the_last_step_is_a_whole_batch(samples: int | None, epochs: float | None, steps: int) -> None:
     assert Recipe(samples=samples, epochs=epochs, batch_size=32).steps(40) == steps
+
+
+def test_reasons_and_examples_of_rules_are_no_part_of_a_runs_name() -> None:
+    rule = {"require": "a.view = b.view"}
+    names = {
+        make_recipe({"samples": 1, "policy": {"rules": rules}}).identity("x")
+        for rules in (
+            {"pairs": [rule]},
+            {"name": "mine", "pairs": [{**rule, "why": "views differ"}]},
+            {"pairs": [rule], "examples": [{"a": "1", "b": "2", "allowed": True}]},
+        )
+    }
+    assert len(names) == 1
+    assert make_recipe({"samples": 1, "policy": {"rules": {}}}).identity("x") not in names
+
+
+def test_rules_survive_in_the_resolved_recipe(tmp_path: Path) -> None:
+    recipe = read_recipe("nano", ["policy.rules=radiology"])
+    write_recipe(recipe, tmp_path / "recipe.yaml")
+    assert read_recipe(tmp_path / "recipe.yaml") == recipe
+    assert recipe.policy.rules is not None

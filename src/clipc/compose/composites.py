@@ -10,7 +10,7 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.entries import Entries
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import LAYOUTS
-from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN, TOP_BOTTOM
+from clipc.compose.layouts.tiles import PLAIN
 from clipc.compose.partners.diverse import least_similar
 from clipc.compose.partners.draw import draw
 from clipc.compose.partners.pools import Rows, everyone
@@ -87,7 +87,8 @@ def compose_rows(
     pairs, law = len(catalog), inputs.law
     captions = epoch_generator(seed, "caption", when)
     choice = entries.choice(rows, captions.random(pairs)[rows])
-    codes, free = _codes(policy)
+    form = LAYOUTS[policy.layout]
+    codes = np.array(form.drawn_from(policy.axis), dtype=np.uint8)
     seekers = _Seekers(
         rows=rows,
         own=entries.first[rows] + choice,
@@ -110,7 +111,7 @@ def compose_rows(
         good = (rows[which] != partner) & ~alike(rows[which], partner)
         if law is not None:
             some = np.flatnonzero(good)
-            proposed, fits = seekers.with_partner(which[some], partner[some], entries, inputs, free)
+            proposed, fits = seekers.with_partner(which[some], partner[some], entries, inputs, form.has_axes)
             good[some] = fits & law.lawful(proposed)
         return good
 
@@ -127,7 +128,7 @@ def compose_rows(
     right = np.full(len(rows), -1, dtype=np.int32)
     right[seeking] = partner
     fallback[seeking[partner < 0]] = _ALONE
-    return _filled(right, choice, fallback, seekers, entries, inputs, free)
+    return _filled(right, choice, fallback, seekers, entries, inputs, form.has_axes)
 
 
 def _filled(
@@ -150,12 +151,3 @@ def _filled(
     if inputs.law is not None:
         wording[found] = inputs.law.wording(proposed)
     return Composites(right, choice, second, layout, seekers.swapped & (right >= 0), wording, fallback)
-
-
-def _codes(policy: Policy) -> tuple[npt.NDArray[np.uint8], bool]:
-    """The layout codes that are drawn from, and whether they are axes, which rules may choose."""
-    codes = LAYOUTS[policy.layout].codes
-    axes = codes == (LEFT_RIGHT, TOP_BOTTOM)
-    if axes and policy.axis != "random":
-        codes = (LEFT_RIGHT,) if policy.axis == "left-right" else (TOP_BOTTOM,)
-    return np.array(codes, dtype=np.uint8), axes

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -154,6 +154,11 @@ class Plans:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Plans, (self.catalog, self.policy, self.seed, self.inputs)
+
+    @cached_property
+    def entries(self) -> Entries:
+        """The numbers of the catalog's captions."""
+        return Entries.of(self.catalog)
 
     @property
     def wordings(self) -> tuple[Wording, ...]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from clipc.compose.layouts import LAYOUTS
-from clipc.compose.layouts.tiles import LAYOUT_NAMES, PLAIN, Views
+from clipc.compose.layouts.tiles import PLAIN, Views
 from clipc.compose.policy import Policy
 from clipc.compose.streams import epoch_generator
 from clipc.errors import UserError
@@ -85,7 +85,7 @@ def compose_batch(
     second[composed] = partner[composed]
     swapped = epoch_generator(seed, "caption", step).random(n) < 0.5
     layouts = epoch_generator(seed, "layout", step)
-    drawn = layouts.choice(_codes(policy), n)
+    drawn = layouts.choice(LAYOUTS[policy.layout].drawn_from(policy.axis), n)
     layout = np.where(second >= 0, drawn, PLAIN).astype(np.uint8)
     draws = layouts.random((n, 4)).astype(np.float32)
 
@@ -156,12 +156,6 @@ def _partners(codes: npt.NDArray[np.intp], chance: npt.NDArray[np.float64]) -> n
     lawful = len(codes) - sizes[codes]
     after = np.cumsum(sizes)[codes] + (chance * lawful).astype(np.int64)
     return np.where(lawful > 0, order[after % max(1, len(codes))], -1)
-
-
-def _codes(policy: Policy) -> tuple[int, ...]:
-    """The layout codes that are drawn from."""
-    codes = LAYOUTS[policy.layout].codes
-    return tuple(code for code in codes if LAYOUT_NAMES[code] == policy.axis) or codes
 
 
 def _both(ids: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> torch.Tensor:

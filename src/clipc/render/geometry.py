@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from clipc.compose.entries import Entries
 from clipc.compose.layouts import LAYOUTS
 from clipc.compose.layouts.tiles import STRONG, Floats, Tiles, Views, shown_whole
 from clipc.compose.plan import Plan, Plans
@@ -50,7 +49,7 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
     views = view_boxes(
         draws[..., :4].reshape(-1, 4), sizes.reshape(-1, 2), np.repeat(scale, 2, axis=0), augmentation.crop_ratio
     ).reshape(n, 2, 4)
-    entries = Entries.of(plans.catalog).first[rows] + np.stack([plan.left_caption, plan.right_caption], axis=1)
+    entries = plans.entries.first[rows] + np.stack([plan.left_caption, plan.right_caption], axis=1)
     known = _known(plans, views, sizes, rows, entries)
     asked = plans.policy.layout
     # Where an expert marked what to keep, the halves move; without marks both layouts are the same.

@@ -16,7 +16,7 @@ from clipc.compose.layouts.tiles import LAYOUT_NAMES
 from clipc.compose.plan import Plan, Plans
 from clipc.render.evidence import Entry, hits, why
 from clipc.render.geometry import Geometry, geometry
-from clipc.render.worker import NAMES_A_SIDE, Boxes, Pixels, WorkerRenderer, window_box
+from clipc.render.worker import Boxes, Pixels, WorkerRenderer, may_mirror, window_box
 
 _SOURCE_SIDE: Final = 96
 _CUT_AWAY: Final = 0.3
@@ -91,7 +91,7 @@ def _sample(renderer: WorkerRenderer, row: int) -> Sample:
     second = Entry(int(plan.right[0]), int(plan.right_caption[0]))
     said = [catalog.caption(entry.row, entry.choice) for entry in (first, second)]
     law = renderer.plans.inputs.law
-    mirrored = shown.mirrored[0] & (not NAMES_A_SIDE.search(caption))
+    mirrored = shown.mirrored[0] & may_mirror(caption)
     kept = seen(shown, catalog.sizes[[[first.row, second.row]]])[0]
     left, right = (_source(renderer, entry.row, shown, side) for side, entry in enumerate((first, second)))
     return Sample(

@@ -5,8 +5,7 @@ Only what is shown is resized, and only ``uint8`` at the target size leaves it.
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from hashlib import blake2b
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from clipc.compose.plan import Plan, Plans
 from clipc.render.batch import Batch, Tokenizer
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
+from clipc.render.text_id import text_id
 
 NAMES_A_SIDE: Final = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
 """Captions that a mirrored picture would make false."""
@@ -75,7 +75,7 @@ class WorkerRenderer:
                     box = window_box(shown.views[i, side], shown.tiles.window[i, side], pixels)
                 x0, y0, x1, y1 = places[i, side].tolist()
                 tile = cut(pixels, box, (x1 - x0, y1 - y0))
-                if shown.mirrored[i, side] and not NAMES_A_SIDE.search(captions[i]):
+                if shown.mirrored[i, side] and may_mirror(captions[i]):
                     tile = tile[:, ::-1]
                 strong = plan.layout[i] == STRONG
                 strength = self.augmentation.strong_colour if strong else self.augmentation.colour
@@ -124,15 +124,15 @@ class WorkerRenderer:
             strict=True,
         )
         ids = [
-            [_text_id(catalog.caption(r, c)) if r >= 0 else -1 for r, c in zip(rows, choices, strict=True)]
+            [text_id(catalog.caption(r, c)) if r >= 0 else -1 for r, c in zip(rows, choices, strict=True)]
             for rows, choices in pairs
         ]
         return np.array(ids, dtype=np.int64).T.copy()
 
 
-@lru_cache(maxsize=1 << 16)
-def _text_id(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=7).digest())
+def may_mirror(caption: str) -> bool:
+    """Whether a mirrored picture leaves a caption true: whether it names no side."""
+    return NAMES_A_SIDE.search(caption) is None
 
 
 def window_box(view: Boxes, window: npt.NDArray[np.float32], pixels: Pixels) -> Boxes:

@@ -18,10 +18,10 @@ from clipc.study.results import (
     metrics_table,
     templates_used,
 )
-from clipc.train.model import load_tokenizer
 from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run, environment
+from clipc.train.vocabulary import tokenizer_for
 
 
 def report_tables(
@@ -68,7 +68,7 @@ def report_tables(
 def _pictures(recipe: Recipe, catalog: Catalog) -> list[dict[str, str]]:
 
     plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
-    return preview(WorkerRenderer(plans, recipe.augmentation, 64, load_tokenizer(recipe.model)), 8)
+    return preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), 8)
 
 
 def _not_shown(

@@ -93,9 +93,14 @@ class Recipe(BaseModel):
     def identity(self, data_fingerprint: str) -> str:
         """Ten hexadecimal digits that name what this recipe makes of these data.
 
-        What cannot change the result (where data lie, workers, how often it is saved) is left out.
+        What cannot change the result (where data lie, workers, how often it is saved, the reasons and examples of
+        rules) is left out.
         """
-        left_out = {"data", "workers", "checkpoint_seconds"} | ({"vocabulary"} if self.vocabulary is None else set())
+        reasons = {section: {"__all__": {"why"}} for section in ("pairs", "images", "captions", "never")}
+        left_out: dict[str, Any] = dict.fromkeys(("data", "workers", "checkpoint_seconds"), True)
+        left_out["policy"] = {"rules": {"name": True, "examples": True, **reasons}}
+        if self.vocabulary is None:
+            left_out["vocabulary"] = True
         fields = self.model_dump(mode="json", exclude=left_out)
         text = json.dumps({**fields, "data_fingerprint": data_fingerprint}, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()

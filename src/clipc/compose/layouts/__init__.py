@@ -12,6 +12,7 @@ from clipc.compose.layouts.squeezed_halves import squeezed_halves
 from clipc.compose.layouts.tiles import (
     BOX,
     FIRST_IMAGE,
+    LAYOUT_NAMES,
     LEFT_RIGHT,
     OVERLAY,
     TOP_BOTTOM,
@@ -32,6 +33,15 @@ class Layout(NamedTuple):
 
     tiles: Callable[[Codes, Floats, Views], Tiles]
     codes: tuple[int, ...]
+
+    @property
+    def has_axes(self) -> bool:
+        """Whether its composites are halves, which a policy or a rule may turn."""
+        return self.codes == _AXES
+
+    def drawn_from(self, axis: str) -> tuple[int, ...]:
+        """The codes that composites get, for a policy's ``axis``."""
+        return tuple(code for code in self.codes if LAYOUT_NAMES[code] == axis) or self.codes
 
 
 _AXES = (LEFT_RIGHT, TOP_BOTTOM)

@@ -26,9 +26,9 @@ from clipc.compose.rules.conditions import (
     truth_of,
     value_codes,
 )
-from clipc.compose.rules.expression import Expression, equal_terms
+from clipc.compose.rules.expression import Expression, cut_words, equal_terms
 from clipc.compose.rules.joint import JointCaption
-from clipc.compose.rules.law import Ban, EitherOrder, Law, Never
+from clipc.compose.rules.law import Ban, EitherOrder, Law, Never, Shaped
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.compose.rules.schema import CaptionRule, PairRule, Rules, Section
 from clipc.errors import UserError, unknown_name
@@ -65,6 +65,7 @@ class _Binding:
         self.kept = Kept()
         self.aliases = rules.found_columns(columns.names)
         self.made: dict[str, pa.ChunkedArray] = {}
+        self.words: dict[str, pa.ChunkedArray] = {}
         for name, text in rules.fields.items():
             with self._at("fields", name):
                 self.made[name] = self._alone(text)
@@ -90,6 +91,7 @@ class _Binding:
             nevers=tuple(nevers),
             wordings=wordings,
             whens=whens,
+            fields=dict(self.made),
             **self._images(),
         )
 
@@ -136,21 +138,26 @@ class _Binding:
             "mirror": np.ones(n, dtype=np.bool_),
             "regions": None,
         }
+        shaped: list[Shaped] = []
         for number, rule in reversed(list(enumerate(self.rules.images))):
             with self._at("images", number, "when"):
                 holds = np.ones(n, dtype=np.bool_) if rule.when is None else self._holds(rule.when)
-            if rule.axis is not None:
-                shown["axis"][holds] = _AXES[rule.axis]
-            if rule.whole is not None:
-                shown["whole"][holds] = rule.whole
-            if rule.mirror is not None:
-                shown["mirror"][holds] = rule.mirror
-            if rule.region is not None:
-                if shown["regions"] is None:
-                    shown["regions"] = np.full((n, 4), np.nan, dtype=np.float32)
-                with self._at("images", number, "region"):
-                    shown["regions"][holds] = self._boxes(rule.region)[holds]
-        return shown
+            for key in ("axis", "whole", "mirror", "region"):
+                if (said := getattr(rule, key)) is None:
+                    continue
+                shaped = [replace(s, entries=s.entries & ~holds) if s.key == key else s for s in shaped]
+                text = f"{key}: {str(said).lower() if isinstance(said, bool) else said}"
+                when = f" (when {rule.when})" if rule.when else ""
+                shaped.append(Shaped(key, text + when, rule.why or "", rule.line, holds))
+                if key == "region":
+                    with self._at("images", number, key):
+                        boxes = self._boxes(said)
+                    if shown["regions"] is None:
+                        shown["regions"] = np.full((n, 4), np.nan, dtype=np.float32)
+                    shown["regions"][holds] = boxes[holds]
+                else:
+                    shown[key][holds] = _AXES.get(said, said)
+        return {**shown, "shaped": tuple(reversed(shaped))}
 
     def _boxes(self, name: str) -> npt.NDArray[np.float32]:
         if name in self.aliases:
@@ -166,17 +173,24 @@ class _Binding:
 
     def _alone(self, text: str) -> pa.ChunkedArray:
         """An expression over one pair, as a column."""
-        expression = self.sandbox.parse(text).check_columns(self._known(), sides=False)
+        expression = self._parsed(text, sides=False)
         table = self._table(names(expression, ""))
         return known(self.sandbox.evaluate(table, {"value": expression})["value"])
 
     def _two(self, text: str) -> tuple[Expression, pa.Table]:
         """An expression over two pairs, and the columns that it needs."""
-        expression = self.sandbox.parse(text).check_columns(self._known(), sides=True)
+        expression = self._parsed(text, sides=True)
         return expression, self._table(names(expression, "a") | names(expression, "b"))
 
-    def _known(self) -> list[str]:
-        return [*self.columns.names, *self.aliases, *self.made]
+    def _parsed(self, text: str, sides: bool) -> Expression:
+        """An expression whose columns are known, and in which no column has to be cut into words any more."""
+        known_names = [*self.columns.names, *self.aliases, *self.made]
+        expression, cuts = cut_words(self.sandbox.parse(text).check_columns(known_names, sides))
+        for name, cut in cuts.items():
+            if name not in self.words:
+                table = self._table(names(cut, ""))
+                self.words[name] = self.sandbox.evaluate(table, {name: cut})[name]
+        return expression
 
     def _table(self, wanted: set[str]) -> pa.Table:
         n = len(self.columns)
@@ -187,6 +201,8 @@ class _Binding:
     def _column(self, name: str) -> pa.ChunkedArray:
         if name in self.made:
             return self.made[name]
+        if name in self.words:
+            return self.words[name]
         found = self.aliases.get(name, name)
         if found is None:
             return pa.chunked_array([pa.nulls(len(self.columns), pa.string())])

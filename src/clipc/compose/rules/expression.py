@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
-from clipc.compose.rules.grammar import Node, brief, check_statement, mapped, nodes
+from clipc.compose.rules.grammar import TOKENS, Node, brief, check_statement, mapped, nodes
 from clipc.errors import UserError, unknown_name
 
 Side = Literal["", "a", "b"]
@@ -71,7 +71,7 @@ class Expression:
         folded = {_fold(name): name for name in reversed(names)}
         for side, name in sorted(self.columns):
             if sides and not side:
-                advice = f"write a.{name} or b.{name} to say of which pair"
+                advice = f"write a.{name} or b.{name} to say of which pair, or '{name}' if it is a text"
                 raise UserError(f"column {name!r} in `{brief(self.text)}` belongs to neither pair; {advice}.")
             if side and not sides:
                 advice = f"write {name} without `{side}.`"
@@ -156,6 +156,28 @@ def hoist(expression: Expression) -> tuple[Expression, dict[str, Expression]]:
         if node["type"] == "OPERATOR_COALESCE":
             first, *others = node["children"]
             return node | {"children": [change(first), *others]}
+        return mapped(node, change)
+
+    return _expression(expression.text, change(expression.root)), derived
+
+
+def cut_words(expression: Expression) -> tuple[Expression, dict[str, Expression]]:
+    """Takes the cutting of columns into words out of an expression, since many rules look into the same captions.
+
+    Returns:
+        The expression with a column ``__k`` (with its side) in place of what :func:`~clipc.compose.rules.words.tokens`
+        makes of a column, and for each ``__k`` its expression over one pair.
+    """
+    derived: dict[str, Expression] = {}
+
+    def change(node: Node) -> Node:
+        if node["class"] == "FUNCTION" and node["function_name"] == TOKENS:
+            text = node["arguments"][0]["expression"]
+            if text["class"] == "COLUMN_REF":
+                name, alone = _derived(node, expression.text)
+                derived[name] = alone
+                side = _column(text).side
+                return _UNPLACED_COLUMN | {"column_names": [*filter(None, [side]), name]}
         return mapped(node, change)
 
     return _expression(expression.text, change(expression.root)), derived

@@ -1,11 +1,13 @@
 """The law: an expert's rules, bound to the pairs they are to hold for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from clipc.compose.captions.joint import Wording
 from clipc.compose.proposed import Proposed
@@ -78,6 +80,25 @@ class Never:
 
 
 @dataclass(frozen=True, eq=False)
+class Shaped:
+    """A rule on how images are shown, where it is the one that counts.
+
+    Attributes:
+        key: ``axis``, ``whole``, ``mirror`` or ``region``.
+        text: The rule as the expert wrote it, such as ``axis: top-bottom (when modality = 'ct')``.
+        why: The expert's reason, or empty text.
+        line: Where it stands in the rules file, None where it comes from elsewhere.
+        entries: Which entries it holds for, ``bool``, shape (entries,).
+    """
+
+    key: str
+    text: str
+    why: str
+    line: int | None
+    entries: Flags
+
+
+@dataclass(frozen=True, eq=False)
 class Law:
     """What holds for the entries (captions of pairs) of a catalog.
 
@@ -86,6 +107,7 @@ class Law:
         groups: The group of each entry: lawful partners share it. -1 where it is unknown, None where no rule
             makes groups; ``int32``, shape (entries,).
         nevers: The rules that keep entries plain.
+        shaped: The rules on how images are shown.
         axis: The layout code of the axis that an entry's image must be cut along, 0 for any; ``uint8``.
         whole: Entries whose images are never cut, ``bool``.
         mirror: Entries whose images may be mirrored, ``bool``.
@@ -93,17 +115,20 @@ class Law:
             ``float32``, shape (entries, 4); None where no rule names a column.
         wordings: How joint captions are made where a rule says so.
         whens: For each of these, when it applies.
+        fields: The columns that the rules made, one value an entry.
     """
 
     bans: tuple[Ban, ...]
     groups: npt.NDArray[np.int32] | None
     nevers: tuple[Never, ...]
+    shaped: tuple[Shaped, ...]
     axis: npt.NDArray[np.uint8]
     whole: Flags
     mirror: Flags
     regions: npt.NDArray[np.float32] | None
     wordings: tuple[Wording, ...]
     whens: tuple[Condition | None, ...]
+    fields: Mapping[str, pa.ChunkedArray]
 
     @cached_property
     def never(self) -> Flags:

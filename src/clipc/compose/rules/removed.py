@@ -58,11 +58,13 @@ def removed(law: Law, catalog: Catalog, seed: int = 0, candidates: int = 100_000
 
     def told(entry: int, rule: str) -> dict[str, Any]:
         row = int(rows[entry])
-        names = [name for name in dict.fromkeys(_NAME.findall(rule)) if name in catalog.table.column_names]
+        named = list(dict.fromkeys(_NAME.findall(rule)))
+        values = {name: law.fields[name][entry].as_py() for name in named if name in law.fields}
+        values |= {name: catalog.table[name][row].as_py() for name in named if name in catalog.table.column_names}
         return {
             "key": catalog.keys[row],
             "caption": catalog.caption(row, entry - int(entries.first[row])),
-            "values": {name: str(catalog.table[name][row].as_py() or "") for name in names},
+            "values": {name: "" if value is None else str(value) for name, value in values.items()},
         }
 
     def ban(rule: Ban, hit: npt.NDArray[np.bool_]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def pattern(terms: Sequence[str]) -> str:
         stem = unicodedata.normalize("NFKC", term).strip()
         begins = stem.endswith("*")
         stem = stem.removesuffix("*")
-        words = tokens(stem).strip()
+        words = _term(stem)
         if not words or "*" in stem:
             raise UserError(f"`word` looks for words such as 'right', 'clean room' or 'right*', not for {term!r}.")
         # Words are letters and digits only: nothing in them needs escaping.
@@ -70,6 +70,14 @@ def pattern(terms: Sequence[str]) -> str:
     if not found:
         raise UserError("`word` takes a text and at least one word to look for, as in word(caption, 'left', 'right').")
     return f" {found[0]} " if len(found) == 1 else f" (?:{'|'.join(found)}) "
+
+
+def _term(stem: str) -> str:
+    """The words of a term; without an analyser a Japanese run is one word, since no Japanese text can be cut either."""
+    try:
+        return tokens(stem).strip()
+    except UserError:
+        return " ".join(run[0] for run in _RUN.finditer(stem.lower()))
 
 
 def tokens_of(texts: "pa.Array | pa.ChunkedArray") -> "pa.Array":
