@@ -82,6 +82,8 @@ def _lines(tables: dict[str, Any], sheet: Path) -> list[str]:
         told += [(never["share"], f"never: {never['text']}") for never in rules["nevers"]]
         lines += [f"  {share:7.1%}  {shorten(text, 100, placeholder=' ...')}" for share, text in told if share]
         lines += [f"  {sum(not share for share, _ in told)} of {len(told)} rules remove nothing here."]
+    if tables["advice"]:
+        lines.append(f"A hint: {tables['advice']}")
     return [*lines, f"The sheet: {sheet}"]
 
 

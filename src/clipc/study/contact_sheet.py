@@ -13,7 +13,7 @@ from clipc.render.preview import preview, statistics
 from clipc.render.worker import WorkerRenderer
 from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe
-from clipc.train.vocabulary import tokenizer_for
+from clipc.train.vocabulary import advice, token_cost, tokenizer_for
 
 PICTURE = 192
 """Side of the composites on a contact sheet, in pixels."""
@@ -33,15 +33,22 @@ def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress
     """
     pairs = catalog.split("train")
     plans = make_plans(recipe.policy, pairs, recipe.seed, cache=recipe.data.cache, progress=progress)
-    renderer = WorkerRenderer(plans, recipe.augmentation, PICTURE, tokenizer_for(recipe, catalog))
+    tokenizer = tokenizer_for(recipe, catalog)
+    renderer = WorkerRenderer(plans, recipe.augmentation, PICTURE, tokenizer)
     law = plans.inputs.law
     return {
         "source": summary(catalog),
         "policy": recipe.policy.model_dump(mode="json", exclude_none=True),
         "statistics": statistics(renderer),
+        "advice": advice(token_cost(_some_captions(pairs), tokenizer)),
         "rules": removed(law, pairs) if law is not None else None,
         "samples": preview(renderer, count),
     }
+
+
+def _some_captions(pairs: Catalog) -> list[str]:
+    """Captions of up to 2,000 pairs from all over a catalog."""
+    return [text for row in range(0, len(pairs), -(-len(pairs) // 2000)) for text in pairs.captions(row)]
 
 
 def check_rules(policy: Policy, catalog: Catalog) -> list[Checked]:

@@ -151,12 +151,12 @@ class _Binding:
                 shaped.append(Shaped(key, text + when, rule.why or "", rule.line, holds))
                 if key == "region":
                     with self._at("images", number, key):
-                        boxes = self._boxes(said)
+                        boxes = self._boxes(str(said))
                     if shown["regions"] is None:
                         shown["regions"] = np.full((n, 4), np.nan, dtype=np.float32)
                     shown["regions"][holds] = boxes[holds]
                 else:
-                    shown[key][holds] = _AXES.get(said, said)
+                    shown[key][holds] = said if isinstance(said, bool) else _AXES[said]
         return {**shown, "shaped": tuple(reversed(shaped))}
 
     def _boxes(self, name: str) -> npt.NDArray[np.float32]:
