@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from clipc.errors import UserError
-from clipc.train.model import ClipModel, built_in_models, load_tokenizer, model_config
+from clipc.train.model import ClipModel
+from clipc.train.model_config import built_in_models, model_config
+from clipc.train.tokenizer import load_tokenizer
 
 
 def test_names_of_open_clip_and_of_files(tiny_model: str) -> None:

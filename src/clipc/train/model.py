@@ -1,169 +1,26 @@
-"""The one door to open_clip: models, tokenizers and weights come and go through here."""
+"""The door to open_clip's models: they and their weights come and go through here."""
 
 import json
 import logging
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
-from copy import deepcopy
-from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 import open_clip
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from open_clip.transformer import text_global_pool
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
-from clipc.errors import UserError, unknown_name
+from clipc.errors import UserError
+from clipc.train.model_config import CONFIG_FILE, Config, model_config, read_config
+from clipc.train.tokenizer import Tokenizer, load_tokenizer
 
-CONFIG_FILE: Final = "open_clip_config.json"
 WEIGHTS_FILE: Final = "open_clip_model.safetensors"
-Config = dict[str, Any]
-
-
-def built_in_models() -> list[str]:
-    """The small configurations that ship with clipc, for small images and CPUs."""
-    folder = resources.files("clipc.train") / "models"
-    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
-
-
-def model_config(name: str, image_size: int | None = None) -> Config:
-    """The open_clip configuration of a model.
-
-    Args:
-        name: A configuration that ships with clipc, a name that open_clip knows (``ViT-B-32``), or the
-            path of a JSON file in open_clip's format.
-        image_size: Replaces the configuration's own image size, in pixels.
-
-    Raises:
-        UserError: No such model, or the file is no configuration.
-    """
-    if name in built_in_models():
-        text = (resources.files("clipc.train") / "models" / f"{name}.json").read_text("utf-8")
-        config: Config = json.loads(text)
-    elif name.endswith(".json"):
-        config = _config_file(Path(name))
-    else:
-        found = open_clip.get_model_config(name)
-        if found is None:
-            raise unknown_name("model", name, [*built_in_models(), *open_clip.list_models()])
-        config = deepcopy(found)
-    if image_size is not None:
-        config["vision_cfg"]["image_size"] = image_size
-    return config
-
-
-def _config_file(path: Path) -> Config:
-    try:
-        config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"the model configuration {path} cannot be read: {error}.") from error
-    config = config.get("model_cfg", config) if isinstance(config, dict) else {}
-    missing = [k for k in ("embed_dim", "vision_cfg", "text_cfg") if k not in config]
-    if missing:
-        raise UserError(f"{path} is no open_clip model configuration: {', '.join(missing)} is missing.")
-    return config
-
-
-class Tokenizer:
-    """An open_clip tokenizer with the two calls that clipc needs (see ``render.batch.Tokenizer``).
-
-    Attributes:
-        context_length: The largest number of tokens the model takes, start and end included.
-        text_config: What a model's configuration of its text tower must say for this tokenizer; empty for a
-            tokenizer that came with its model.
-    """
-
-    def __init__(self, tokenizer: Any, context_length: int, text_config: Config | None = None) -> None:
-        """Wraps an open_clip tokenizer for a model of this context length."""
-        self._tokenizer = tokenizer
-        self.context_length = context_length
-        self.text_config: Config = text_config or {}
-        # Captions come again in every epoch, and CLIP's own tokenizer is plain Python.
-        self._ids = lru_cache(maxsize=1 << 17)(self._encode)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Tokenizer, (self._tokenizer, self.context_length, self.text_config)
-
-    def _encode(self, text: str) -> tuple[int, ...]:
-        if isinstance(self._tokenizer, SimpleTokenizer):
-            return tuple(self._tokenizer.encode(text))
-        cleaned = getattr(self._tokenizer, "clean_fn", str)(text)
-        return tuple(self._tokenizer.tokenizer(cleaned, add_special_tokens=False)["input_ids"])
-
-    def count(self, text: str) -> int:
-        """The number of tokens of a text, without start and end tokens."""
-        return len(self._ids(text))
-
-    def __call__(self, texts: list[str]) -> torch.Tensor:
-        """Token ids, ``int64``, shape (len(texts), context_length)."""
-        if not isinstance(self._tokenizer, SimpleTokenizer):
-            return self._tokenizer(texts, context_length=self.context_length)
-        packed = torch.zeros(len(texts), self.context_length, dtype=torch.int64)
-        for row, text in zip(packed, texts, strict=True):
-            ids = self._ids(text)[: self.context_length - 2]
-            row[: len(ids) + 2] = torch.tensor([self._tokenizer.sot_token_id, *ids, self._tokenizer.eot_token_id])
-        return packed
-
-    def save(self, folder: Path) -> None:
-        """Writes the files that open_clip needs to load a tokenizer that is not CLIP's own."""
-        if isinstance(self._tokenizer, HFTokenizer):
-            self._tokenizer.save_pretrained(folder)
-            # transformers 5 has a new name for the class, which older ones do not know.
-            file = folder / "tokenizer_config.json"
-            file.write_text(file.read_text("utf-8").replace("TokenizersBackend", "PreTrainedTokenizerFast"), "utf-8")
-
-
-def load_tokenizer(name: str) -> Tokenizer:
-    """The tokenizer of a model, without the model.
-
-    Args:
-        name: As for :func:`model_config`, or a folder that :meth:`ClipModel.load` takes.
-    """
-    if Path(name).is_dir():
-        return _tokenizer(f"local-dir:{name}", _config_file(Path(name) / CONFIG_FILE))
-    # open_clip finds some tokenizers by the model's name; every other configuration names one or has CLIP's own.
-    return _tokenizer(name if open_clip.get_model_config(name) else "", model_config(name))
-
-
-def local_tokenizer(folder: Path, context_length: int) -> Tokenizer:
-    """A tokenizer in Hugging Face's format that no model has been built for yet.
-
-    Args:
-        folder: Holds ``tokenizer.json`` and what else ``AutoTokenizer`` reads; padding is 0 and the end token has
-            the largest id.
-        context_length: The model's, start and end included.
-    """
-    tokenizer = HFTokenizer(str(folder), context_length=context_length)
-    inner = tokenizer.tokenizer
-    text_config = {"vocab_size": len(inner), "pad_id": inner.pad_token_id, "eos_id": inner.eos_token_id}
-    # open_clip takes any name for a sign that the tokenizer lies beside the weights.
-    return Tokenizer(tokenizer, context_length, {**text_config, "hf_tokenizer_name": "learnt"})
-
-
-def _tokenizer(place: str, config: Config) -> Tokenizer:
-    text_config = config["text_cfg"]
-    length, name = text_config.get("context_length", 77), text_config.get("hf_tokenizer_name")
-    try:
-        if name and not place:
-            mode, options = text_config.get("tokenizer_mode"), text_config.get("tokenizer_kwargs") or {}
-            return Tokenizer(HFTokenizer(name, length, tokenizer_mode=mode, **options), length)
-        return Tokenizer(open_clip.get_tokenizer(place, context_length=length), length)
-    except Exception as error:
-        # What goes wrong below transformers (network, cache, missing packages) is of many kinds.
-        why = next(filter(None, str(error).splitlines()), type(error).__name__).rstrip(".")
-        if place.startswith("local-dir:"):
-            raise UserError(f"the tokenizer in {place.removeprefix('local-dir:')} cannot be read: {why}.") from error
-        raise UserError(
-            f"the tokenizer {name or place!r} cannot be loaded ({why}); connect to the network once so that it is "
-            "kept, or name a model with CLIP's own tokenizer."
-        ) from error
 
 
 class ClipModel(nn.Module):
@@ -230,7 +87,7 @@ class ClipModel(nn.Module):
         if not config_file.is_file():
             raise UserError(f"{folder} holds no model: {CONFIG_FILE} is missing there; name a run's model folder.")
         with torch.random.fork_rng(devices=[]):
-            return cls(_config_file(config_file), folder, load_tokenizer(str(folder))).eval()
+            return cls(read_config(config_file), folder, load_tokenizer(str(folder))).eval()
 
     def save(self, folder: Path) -> None:
         """Writes configuration and weights as ``open_clip.create_model("local-dir:FOLDER")`` reads them."""

@@ -18,9 +18,10 @@ from clipc.catalog import Catalog
 from clipc.compose.captions.joint import Wording
 from clipc.compose.layouts.tiles import LEFT_RIGHT
 from clipc.render.batch import Tokenizer as Counting
-from clipc.train.model import Tokenizer as ModelTokenizer
-from clipc.train.model import load_tokenizer, local_tokenizer, model_config
+from clipc.train.model_config import model_config
 from clipc.train.recipe import Recipe
+from clipc.train.tokenizer import Tokenizer as ModelTokenizer
+from clipc.train.tokenizer import load_tokenizer, local_tokenizer
 
 PADDING: Final = "<|padding|>"
 UNKNOWN: Final = "<|unknown|>"
