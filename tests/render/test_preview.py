@@ -116,7 +116,8 @@ def test_pieces_of_any_joint_caption_add_up(first: str, second: str, strategy: A
     ("text", "first", "second", "expected"),
     [
         ("a dog and a cat on a mat", "a dog.", "a cat on a mat", "first,,second"),
-        ("a dog on a mat and a dog", "a dog", "a dog on a mat", "second,,first"),
+        ("a dog and a dog .", "a dog .", "a dog .", "first,,second"),
+        ("a road by a wood and a road by a field .", "a road by a wood .", "a road by a field .", "first,,second"),
         ("a dog and a dog", "a dog.", "a dog", "first,,second"),
         ("a cat on and a dog", "a cat on the mat", "a dog", "first,,second"),
         ("left half: a dog; right half: a cat", "a dog", "a cat", ",first,,second"),
@@ -128,6 +129,11 @@ def test_pieces_of_any_joint_caption_add_up(first: str, second: str, strategy: A
 )
 def test_parts_are_told_apart(text: str, first: str, second: str, expected: str) -> None:
     assert ",".join(piece["of"] for piece in parted(text, first, second)) == expected
+
+
+def test_parts_of_captions_in_the_other_order() -> None:
+    pieces = parted("a dog on a mat and a dog", "a dog", "a dog on a mat", swapped=True)
+    assert [piece["of"] for piece in pieces] == ["second", "", "first"]
 
 
 def test_a_shortened_caption_is_marked_and_still_parted(tiny_catalog: Catalog) -> None:

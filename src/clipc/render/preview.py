@@ -91,6 +91,7 @@ def _sample(renderer: WorkerRenderer, row: int) -> Sample:
     second = Entry(int(plan.right[0]), int(plan.right_caption[0]))
     said = [catalog.caption(entry.row, entry.choice) for entry in (first, second)]
     law = renderer.plans.inputs.law
+    swapped = bool(plan.swapped[0]) and renderer.plans.policy.caption in ("both-orders", "one")
     mirrored = shown.mirrored[0] & may_mirror(caption)
     kept = seen(shown, catalog.sizes[[[first.row, second.row]]])[0]
     left, right = (_source(renderer, entry.row, shown, side) for side, entry in enumerate((first, second)))
@@ -103,7 +104,7 @@ def _sample(renderer: WorkerRenderer, row: int) -> Sample:
         left_caption=said[0],
         right_caption=said[1],
         caption=caption,
-        parts=tuple(parted(caption, said[0], said[1])),
+        parts=tuple(parted(caption, said[0], said[1], swapped)),
         shortened=batch.shortened > 0,
         layout=LAYOUT_NAMES[plan.layout[0]],
         kept=(float(kept[0]), float(kept[1])),
@@ -172,21 +173,20 @@ def seen(shown: Geometry, sizes: npt.NDArray[np.integer]) -> npt.NDArray[np.floa
     return np.prod((high - low) / sizes, axis=-1) * visible
 
 
-def parted(text: str, first: str, second: str) -> list[dict[str, str]]:
+def parted(text: str, first: str, second: str, swapped: bool = False) -> list[dict[str, str]]:
     """A joint caption in pieces: which come from the first caption, which from the second, which from neither.
 
-    The longest beginnings of both captions are looked for, since shortening cuts at the end. Joining the pieces'
-    ``text`` gives the text.
+    The longest beginnings of both captions are looked for, since shortening cuts at the end; of captions that begin
+    alike, the first is taken to come first, or with ``swapped`` the second. Joining the pieces' ``text`` gives the text.
 
     >>> [piece["of"] for piece in parted("a dog and a cat", "a dog.", "a cat")]
     ['first', '', 'second']
     """
-    places = {name: _place(text, caption) for name, caption in (("first", first), ("second", second))}
-    # Of captions that begin alike, the one of which more is found stands there.
-    leader = max(places, key=lambda name: places[name][1] - places[name][0])
-    other = "second" if leader == "first" else "first"
-    start, stop = places[leader]
-    caption = second if other == "second" else first
+    captions = {"first": first, "second": second}
+    leader, other = ("second", "first") if swapped else ("first", "second")
+    # Without its full stop, which it has lost in front, and the other caption may have.
+    start, stop = _place(text, without_stop(captions[leader]))
+    caption = captions[other]
     before, after = _place(text[:start], caption), _place(text[stop:], caption)
     in_front = before[1] - before[0] >= after[1] - after[0]
     spans = [(start, stop, leader), (*before, other) if in_front else (stop + after[0], stop + after[1], other)]
