@@ -40,7 +40,7 @@ def evaluate(
     from clipc.train.model import ClipModel
 
     columns = columns or Columns()
-    loaded = ClipModel.load(model / "model" if (model / "model").is_dir() else model)
+    loaded = ClipModel.load(model)
     with terminal() as progress:
         catalog = opened(source, columns, progress)
         found = measure(

@@ -77,17 +77,14 @@ class ClipModel(nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path) -> "ClipModel":
-        """A model, in evaluation mode, from a folder that :meth:`save` wrote or that open_clip's ``local-dir:`` takes.
+        """A model, in evaluation mode, from a folder that :func:`model_folder` finds one in.
 
         Raises:
             UserError: The folder holds no such model.
         """
-        folder = Path(folder)
-        config_file = folder / CONFIG_FILE
-        if not config_file.is_file():
-            raise UserError(f"{folder} holds no model: {CONFIG_FILE} is missing there; name a run's model folder.")
+        folder = model_folder(folder)
         with torch.random.fork_rng(devices=[]):
-            return cls(read_config(config_file), folder, load_tokenizer(str(folder))).eval()
+            return cls(read_config(folder / CONFIG_FILE), folder, load_tokenizer(str(folder))).eval()
 
     def save(self, folder: Path) -> None:
         """Writes configuration and weights as ``open_clip.create_model("local-dir:FOLDER")`` reads them."""
@@ -166,6 +163,18 @@ class ClipModel(nn.Module):
         if isinstance(clip.text_projection, nn.Linear):
             return clip.text_projection(pooled)
         return pooled @ clip.text_projection
+
+
+def model_folder(named: str | Path) -> Path:
+    """Where a model lies: the folder itself, as open_clip's ``local-dir:`` takes it, or ``model`` in a run's folder.
+
+    Raises:
+        UserError: Neither holds a model.
+    """
+    for folder in (Path(named), Path(named) / "model"):
+        if (folder / CONFIG_FILE).is_file():
+            return folder
+    raise UserError(f"{named} holds no model: {CONFIG_FILE} is missing there; name a run's folder, or a model's.")
 
 
 @contextmanager

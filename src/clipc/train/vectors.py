@@ -19,7 +19,7 @@ from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder, embed_images, embed_texts
 from clipc.progress import Progress, silent
 from clipc.train.device import choose_device
-from clipc.train.model import ClipModel
+from clipc.train.model import ClipModel, model_folder
 
 Of = Literal["image", "text", "mean"]
 Floats = npt.NDArray[np.float32]
@@ -60,9 +60,7 @@ def partner_vectors(
     if embedding.startswith("column:"):
         return column_vectors(catalog, embedding.removeprefix("column:"))
     if not Path(embedding).is_dir():
-        raise UserError(
-            f"unknown embedding {embedding!r}; name captions, column:NAME, or the folder of an open_clip model."
-        )
+        raise UserError(f"unknown embedding {embedding!r}; name captions, column:NAME, or the folder of a model.")
     return model_vectors(embedding, catalog, of, cache, progress)
 
 
@@ -72,7 +70,7 @@ def model_vectors(
     """The pairs' embeddings by a model, kept in the cache.
 
     Args:
-        folder: A folder that :meth:`~clipc.train.model.ClipModel.load` takes.
+        folder: A run's folder, or a model's.
         catalog: The pairs.
         of: As for :func:`partner_vectors`.
         cache: The cache folder; None for the usual one.
@@ -94,7 +92,7 @@ def relevant_bands(
     """The part of each image that a model finds most relevant to its captions, kept in the cache.
 
     Args:
-        folder: A folder that :meth:`~clipc.train.model.ClipModel.load` takes.
+        folder: A run's folder, or a model's.
         catalog: The pairs.
         cache: The cache folder; None for the usual one.
         progress: Told how many images are done.
@@ -206,7 +204,7 @@ def _loaded(folder: str | Path) -> ClipModel:
 def _folder_mark(folder: str | Path) -> str:
     """A hash of a model: the names and contents of the files in its folder, wherever that lies."""
     total = blake2b(digest_size=16)
-    for path in sorted(Path(folder).iterdir()):
+    for path in sorted(model_folder(folder).iterdir()):
         if path.is_file():
             total.update(f"{path.name}\0{path.stat().st_size}\0".encode())
             with open(path, "rb") as file:

@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
-from clipc.compose.rules.grammar import TOKENS, Node, brief, check_statement, mapped, nodes
+from clipc.compose.rules.grammar import TOKENS, Node, brief, check_statement, mapped, nodes, odd_sign, quoted
 from clipc.errors import UserError, unknown_name
 
 Side = Literal["", "a", "b"]
@@ -70,11 +70,14 @@ class Expression:
         exact = set(names)
         folded = {_fold(name): name for name in reversed(names)}
         for side, name in sorted(self.columns):
+            if name not in exact and _fold(name) not in folded and (found := odd_sign(name)):
+                raise UserError(f"unknown column {name!r} in `{brief(self.text)}`; {found}.")
             if sides and not side:
-                advice = f"write a.{name} or b.{name} to say of which pair, or '{name}' if it is a text"
+                shown = quoted(name)
+                advice = f"write a.{shown} or b.{shown} to say of which pair, or '{name}' if it is a text"
                 raise UserError(f"column {name!r} in `{brief(self.text)}` belongs to neither pair; {advice}.")
             if side and not sides:
-                advice = f"write {name} without `{side}.`"
+                advice = f"write {quoted(name)} without `{side}.`"
                 raise UserError(f"`{side}.{name}` in `{brief(self.text)}` speaks of two pairs where one is; {advice}.")
             if name not in exact and _fold(name) not in folded:
                 message = str(unknown_name("column", name, (known for known in names if not known.startswith("__"))))

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
-from unicodedata import category
+from unicodedata import category, east_asian_width
 
 from clipc.compose.rules.words import pattern
 from clipc.errors import UserError
@@ -104,6 +104,19 @@ _REFUSED: Final = {
     "SUBQUERY": "a subquery",
     "WINDOW": "a window function (`OVER`)",
 }
+_ADVICE: Final = {
+    r"^could not convert string .* to BOOL": "a text is no condition, compare it with something, such as view = 'PA'",
+    r"^could not convert string ": "try_cast(x as integer) makes unknown of what is no number",
+    r"^cannot compare values of type VARCHAR and ": "a text is compared with a number, put the number in single quotes "
+    "or the text in try_cast(x as integer)",
+}
+"""What to do, by how DuckDB's reason begins."""
+_EDGE_IN_VAIN: Final = re.compile(
+    r"(?<![A-Za-z0-9_)])\\b[(?:]*([^\x00-\x7f])|([^\x00-\x7f])[)?*+]*\\b(?![A-Za-z0-9_(\[\\])"
+)
+"""``\\b`` beside a letter that is none of a-z: there it finds no edge of a word."""
+_CURLY: Final = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u00b4"
+"""Quotation marks as word processors type them."""
 _NOWHERE: Final = 18446744073709551615
 _UNPLACED: Final = {"query_location": _NOWHERE, "query_location_length": 0}
 _PREFIX: Final = len("SELECT ")
@@ -146,15 +159,19 @@ def check_statement(text: str, serialised: str) -> Node:
         raise _too_deep(text) from None
     reason = sentence(parsed.get("error_message", ""))
     if parsed.get("error_type") == "parser" and "SELECT" not in reason:
-        raise UserError(f"{place(text, int(parsed.get('position', 0)))} cannot be read as an expression: {reason}.")
+        where = place(text, int(parsed.get("position", 0)))
+        told = "; ".join(filter(None, [reason, _hint(text, reason)]))
+        raise UserError(f"{where} cannot be read as an expression: {told}.")
     statements: list[Node] = parsed.get("statements") or [{}]
     node: Node = statements[0].get("node", {})
     chosen: list[Node] = node.get("select_list") or []
     beside = [part for key, part in node.items() if key not in {"select_list", "type"}]
     one = len(statements) == len(chosen) == 1 and node.get("type") == "SELECT_NODE" and not chosen[0].get("alias")
     if not one or not all(map(_blank, beside)):
+        found = odd_sign(text)
         raise UserError(
-            f"a rule is one expression over one pair's columns or over those of a and b, which `{brief(text)}` is not."
+            f"a rule is one expression over one pair's columns or over those of a and b, which `{brief(text)}` is not"
+            f"{f'; {found}' if found else ''}."
         )
     checked = _checked(chosen[0], text, 1)
     assert all(_blank(part) for key, part in statements[0].items() if key != "node")  # parameters are refused as nodes
@@ -196,18 +213,45 @@ def brief(text: str) -> str:
     return line if len(line) <= 120 else line[:117] + "..."
 
 
+def quoted(name: str) -> str:
+    """A column's name as an expression writes it."""
+    return name if re.fullmatch(r"[^\W\d]\w*", name) else '"' + name.replace('"', '""') + '"'
+
+
 def sentence(message: str) -> str:
-    """DuckDB's reason without its kind, its hints and our SQL."""
+    """DuckDB's reason without its kind, its hints and our SQL, and what to do about the commonest ones."""
     line = message.split("\n")[0].split(" LINE ")[0]
     line = re.sub(r"^[A-Z][A-Za-z -]* Error: ", "", line).strip()
     line = re.sub(r"\.? (?:You might need|Use |Candidate).*$", "", line).rstrip(" .!:")
-    return line[:1].lower() + line[1:] if line[:2].istitle() else line
+    line = line[:1].lower() + line[1:] if line[:2].istitle() else line
+    return line + next((f"; {advice}" for found, advice in _ADVICE.items() if re.search(found, line)), "")
 
 
 def place(text: str, location: int) -> str:
     """The expression as errors show it, and where in it a byte of ``SELECT <text>`` lies, if that is known."""
     before = text.encode()[: location - _PREFIX] if _PREFIX <= location < _NOWHERE else b""
     return f"character {len(before.decode(errors='ignore')) + 1} of `{brief(text)}`" if before else f"`{brief(text)}`"
+
+
+def odd_sign(text: str) -> str:
+    """What to do about a sign that an expression takes for a letter; empty where there is none."""
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
+    if any(mark in bare for mark in _CURLY):
+        return "type quotation marks straight, as in 'PA'"
+    wide = next((sign for sign in bare if east_asian_width(sign) == "F"), None)
+    return f"type the sign {wide} in half width" if wide else ""
+
+
+def _hint(text: str, reason: str) -> str:
+    """What may be wrong with a text that DuckDB cannot read."""
+    bare = re.sub(r"'[^']*'", "", text)
+    if found := odd_sign(text):
+        return found
+    if bare.count("(") != bare.count(")"):
+        return f"there are {bare.count('(')} opening and {bare.count(')')} closing brackets"
+    if not reason.startswith("syntax error"):
+        return ""
+    return "a text needs single quotes, as in 'PA', or a sign is missing or one too many"
 
 
 def _checked(node: Node, text: str, depth: int) -> Node:
@@ -224,11 +268,22 @@ def _checked(node: Node, text: str, depth: int) -> Node:
     new = mapped(node, lambda part: _checked(part, text, depth + 1)) | _UNPLACED
     if kind == "COLUMN_REF":
         new["column_names"] = _column(node, text)
+    elif kind == "COMPARISON":
+        _check_comparison(node, text)
     elif kind == "CAST":
         new["type_expr"] = _cast_type(node["type_expr"], text)
     elif kind == "FUNCTION":
         new = _function(new, node, text)
     return new
+
+
+def _check_comparison(node: Node, text: str) -> None:
+    """Refuses a comparison with null, which is never true though it looks as if it asked for what is unknown."""
+    for one, other in ((node["left"], node["right"]), (node["right"], node["left"])):
+        if one.get("literal", {}).get("kind") == "NULL_LITERAL" and "DISTINCT" not in node["type"]:
+            name = ".".join(map(quoted, other["column_names"])) if other["class"] == "COLUMN_REF" else "..."
+            advice = f"write `{name} is null` or `{name} is not null`"
+            raise UserError(f"a comparison with null is never true (`{brief(text)}`); {advice}.")
 
 
 def _column(node: Node, text: str) -> list[str]:
@@ -276,15 +331,22 @@ def _function(new: Node, node: Node, text: str) -> Node:
         if position in _CONSTANT_ARGUMENTS.get(name, ()):
             if value["class"] != "CONSTANT":
                 raise _refusal(f"`{name}` with a pattern or part that is computed", node, text)
-            if len(value["literal"].get("text", "")) > LONGEST_PATTERN:
+            written = value["literal"].get("text", "")
+            if len(written) > LONGEST_PATTERN:
                 raise _refusal(f"a pattern of more than {LONGEST_PATTERN} characters", node, text)
+            if beside := _EDGE_IN_VAIN.search(written):
+                raise UserError(
+                    rf"`\b` finds no edge of a word beside '{beside[1] or beside[2]}' in `{brief(text)}`; "
+                    "look for words with word(caption, 'one', 'another')."
+                )
     return _call(new, name, values)
 
 
 def _word(new: Node, values: list[Node], node: Node, text: str) -> Node:
     terms = values[1:]
     if any(term["class"] != "CONSTANT" or term["literal"]["kind"] != "STRING" for term in terms):
-        raise _refusal("`word` with words that are no quoted texts", node, text)
+        found = odd_sign(text) or "write each word in single quotes, as in word(caption, 'left')"
+        raise UserError(f"{place(text, node['query_location'])}: `word` looks for words that are written out; {found}.")
     try:
         found = pattern([term["literal"]["text"] for term in terms])
     except UserError as error:
