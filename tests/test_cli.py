@@ -80,3 +80,44 @@ def test_help_is_quick_and_python_m_works() -> None:
     assert "pilot" in done.stdout
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not loaded & {"torch", "open_clip", "matplotlib", "sklearn", "pandas", "scipy"}
+
+
+RULES = """name: plates
+pairs:
+  - forbid: a.label = b.label
+    why: two plates of one colour
+examples:
+  - {a: {label: red}, b: {label: blue}, allowed: true}
+  - {a: {label: red}, b: {label: red}, allowed: EXPECTED}
+"""
+
+
+@pytest.mark.parametrize(("expected", "code"), [("false", 0), ("true", 1)])
+def test_rules_are_checked_by_their_examples(
+    capsys: pytest.CaptureFixture[str], tiny_source: Path, tmp_path: Path, expected: str, code: int
+) -> None:
+    file = tmp_path / "plates.yaml"
+    file.write_text(RULES.replace("EXPECTED", expected))
+    found, out, _ = run(capsys, "compose", tiny_source, "--rules", file, "--check")
+    assert found == code
+    assert f"{2 - code} of 2 examples come out as expected" in out
+    found, out, _ = run(capsys, "compose", tiny_source, "--rules", file, "--check", "--json")
+    assert found == code
+    assert json.loads(out)["wrong"] == code
+
+
+def test_rules_are_told_on_the_terminal_and_a_preset_can_be_copied(
+    capsys: pytest.CaptureFixture[str], tiny_source: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "plates.yaml"
+    file.write_text(RULES.replace("EXPECTED", "false"))
+    code, out, _ = run(capsys, "compose", tiny_source, "--rules", file, "--out", tmp_path, "--count", "2")
+    assert code == 0
+    assert "forbid: a.label = b.label" in out
+    assert json.loads((tmp_path / "plan-statistics.json").read_text())["rules"]["bans"][0]["removed"] > 0
+    code, out, _ = run(capsys, "compose", "--print-rules", "satellite")
+    assert code == 0
+    assert "name: satellite" in out
+    code, _, err = run(capsys, "compose", tiny_source, "--rules", "satelite")
+    assert code == 2
+    assert "did you mean 'satellite'" in err

@@ -4,6 +4,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+_COMPARED = 10_000
+_LISTED = 60
+
+
 class UserError(Exception):
     """A wrong input: what is wrong, where (file, row, key), and what to do.
 
@@ -21,6 +25,7 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> UserError:
         known: The names that exist.
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}."
+    near = get_close_matches(name, names[:_COMPARED], n=1, cutoff=0.6)
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[:_LISTED]) or 'none'}{more}."
     return UserError(f"unknown {what} {name!r}; {hint}")

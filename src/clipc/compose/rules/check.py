@@ -64,11 +64,13 @@ def _checked(example: Example, first: Sequence[int], second: Sequence[int], law:
     crossed = (one != other) & (one != PLAIN) & (other != PLAIN)
     if (law.lawful(proposed) & ~crossed).any():
         return Checked(example, True, ())
-    reasons = [(never.text, never.why) for never in law.nevers if never.entries[[a[0], b[0]]].any()]
-    reasons += [(ban.text, ban.why) for ban in law.bans if ban.test.broken(proposed.take(np.array([0])))[0]]
-    if crossed[0]:
-        reasons.append(("images: axis", "the two images must be cut along different axes"))
-    return Checked(example, False, tuple(f"{text} ({why})" if why else text for text, why in reasons))
+    broken = [(never.text, never.why, never.entries[a] | never.entries[b]) for never in law.nevers]
+    broken += [(ban.text, ban.why, ban.test.broken(proposed)) for ban in law.bans]
+    broken.append(("images: axis", "the two images must be cut along different axes", crossed))
+    # Of several captions, those that come nearest to being allowed tell most.
+    nearest = int(np.argmin(np.sum([hit for *_, hit in broken], axis=0)))
+    reasons = (f"{text} ({why})" if why else text for text, why, hit in broken if hit[nearest])
+    return Checked(example, False, tuple(reasons))
 
 
 @dataclass(frozen=True, eq=False)

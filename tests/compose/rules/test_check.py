@@ -1,0 +1,85 @@
+from typing import Any
+
+import pytest
+
+from clipc.catalog import Catalog
+from clipc.compose.captions.joint import Wording
+from clipc.compose.rules.check import Checked, check
+from clipc.compose.rules.schema import Rules
+from clipc.errors import UserError
+
+from ..pairs import catalog_of
+
+
+@pytest.fixture
+def films() -> Catalog:
+    return catalog_of(
+        [["left lung"], ["right lung", "clear"], ["clear"]],
+        key=["f1", "f2", "f3"],
+        view=["PA", "PA", "AP"],
+        age=[40, 50, 60],
+        patient_id=["p1", "p2", "p2"],
+    )
+
+
+def checked(catalog: Catalog, *examples: tuple[Any, Any, bool], **more: Any) -> list[Checked]:
+    given = [{"a": a, "b": b, "allowed": allowed} for a, b, allowed in examples]
+    rules = {
+        "columns": {"patient": ["patient", "patient_id"], "dose": ["dose"]},
+        "fields": {"side": r"regexp_extract(caption, '\b(left|right)\b', 1)"},
+        "pairs": [
+            {"require": "a.view = b.view", "why": "views differ"},
+            {"forbid": "a.side <> b.side", "why": "two sides"},
+            {"forbid": "a.patient = b.patient"},
+            {"forbid": "abs(a.age - b.age) > 30"},
+        ],
+        "never": [{"when": "word(caption, 'collage')", "why": "a collage"}],
+        **more,
+    }
+    return check(Rules.model_validate({**rules, "examples": given}), catalog, Wording())
+
+
+def test_keys_and_values_are_judged_as_the_rules_say(films: Catalog) -> None:
+    found = checked(
+        films,
+        ("f1", "f2", True),  # f2 may be shown as "clear"
+        ("f1", "f3", False),
+        ("f2", "f3", False),
+        ({"view": "PA", "caption": "left effusion"}, {"view": "PA", "caption": "right effusion"}, False),
+        ({"view": "PA", "caption": "left"}, {"view": "PA", "caption": "left"}, True),
+        ("f1", {"view": "PA", "caption": "left", "patient": "p1"}, False),
+        ({"view": "PA", "age": 20}, {"view": "PA", "age": 60}, False),
+        ({"view": "PA", "caption": "a collage"}, {"view": "PA"}, False),
+        ({"caption": "left"}, {"caption": "left"}, False),
+    )
+    assert [one.right for one in found] == [True] * 9
+    assert found[1].reasons == ("require: a.view = b.view (views differ)",)
+    assert found[3].reasons == ("forbid: a.side <> b.side (two sides)",)
+    assert found[5].reasons == ("forbid: a.patient = b.patient",)
+    assert "a collage" in found[7].reasons[0]
+
+
+def test_an_expert_who_expects_otherwise_is_told(films: Catalog) -> None:
+    (one,) = checked(films, ("f1", "f3", True))
+    assert not one.right
+    assert not one.allowed
+
+
+def test_axes_that_cross_are_a_reason(films: Catalog) -> None:
+    axes = [{"when": "age < 45", "axis": "vertical"}, {"axis": "horizontal"}]
+    (one,) = checked(films, ("f1", "f2", False), images=axes)
+    assert one.right
+    assert "axis" in one.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (("f9", "f1"), r"examples 1: unknown key 'f9'; there are: f1, f2, f3"),
+        (({"veiw": "PA"}, "f1"), r"examples 1: unknown column 'veiw'; did you mean 'view'"),
+        (({"age": "old"}, "f1"), r"examples 1: age is 'old', but the column 'age' holds int64 values"),
+    ],
+)
+def test_examples_that_name_nothing(films: Catalog, example: tuple[Any, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        checked(films, (*example, True))
