@@ -22,7 +22,7 @@ def japanese(text: str) -> bool:
 
     A Chinese text counts as Japanese too: the two share their characters. Its joiner has to be given.
     """
-    return _JAPANESE.search(text) is not None
+    return not text.isascii() and _JAPANESE.search(text) is not None
 
 
 def without_stop(text: str) -> str:
