@@ -59,6 +59,9 @@ def test_an_exact_name_comes_before_one_in_other_case(sandbox: Sandbox) -> None:
         ("a.veiw = b.view", True, "unknown column 'veiw' in `a.veiw = b.view`; did you mean 'view'?"),
         ("wholly = 1", False, "unknown column 'wholly' in `wholly = 1`; there are: age, view."),
         ("view = b.view", True, "column 'view' in `view = b.view` belongs to neither pair; write a.view or b.view"),
+        ('view = "lateral view"', False, "unknown column 'lateral view' in"),
+        ('a.view = "lateral view"', True, """write a."lateral view" or b."lateral view" to say of which pair, or 'lat"""),
+        ("a.view = ‘PA’", True, "unknown column '‘PA’' in `a.view = ‘PA’`; type quotation marks straight, as in 'PA'."),
         ("a.view = 'x'", False, "`a.view` in `a.view = 'x'` speaks of two pairs where one is; write view without `a.`"),
     ],
 )
@@ -153,7 +156,7 @@ def test_what_is_guarded_stays_guarded(sandbox: Sandbox) -> None:
 
 def _texts(columns: list[str]) -> st.SearchStrategy[str]:
     return st.recursive(
-        st.sampled_from(columns) | st.sampled_from(["'u'", "'Uv'", "''", "null"]),
+        st.sampled_from(columns) | st.sampled_from(["'u'", "'Uv'", "''", "nullif('u', 'u')"]),
         lambda inner: st.one_of(
             st.builds("lower({})".format, inner),
             st.builds("({} || {})".format, inner, inner),

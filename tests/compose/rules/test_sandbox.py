@@ -341,7 +341,7 @@ def test_allowed_expressions_are_what_duckdb_makes_of_them(
     assert found.equals(expected)
 
 
-_leaves = st.sampled_from(["n", "r", "1", "-2", "0.5", "null", "length(x)"])
+_leaves = st.sampled_from(["n", "r", "1", "-2", "0.5", "nullif(1, 1)", "length(x)"])
 _numbers = st.recursive(
     _leaves,
     lambda inner: st.one_of(
@@ -442,12 +442,42 @@ def test_columns_that_differ_in_case_stay_apart(sandbox: Sandbox) -> None:
         ("x, n", "a rule is one expression"),
         ("x::json", "`json` is no type a rule can cast to (character 4 of `x::json`); types that can be: bigint,"),
         ("regexp_matches(x, '(a{1000}){1000}')", "invalid repetition size"),
+        ("x::int", "; try_cast(x as integer) makes unknown of what is no number."),
+        ("n > 1 or 'left'", "to BOOL; a text is no condition, compare it with something, such as view = 'PA'."),
+        ("x > 3", "a text is compared with a number, put the number in single quotes or the text in try_cast("),
+        ("x = LATERAL and n = 1", "; a text needs single quotes, as in 'PA', or a sign is missing or one too many."),
+        ("(x = 'a(b'", "; there are 1 opening and 0 closing brackets."),
+        ("x = 'left", "unterminated string literal."),
+        ("x ＝ n", "; type the sign ＝ in half width."),
+        ("lower（x）", "is not; type the sign （ in half width."),
+        ("x = “left lung”", "is not; type quotation marks straight, as in 'PA'."),
+        ("word(x, left_)", "`word` looks for words that are written out; write each word in single quotes, as in word("),
+        ("word(x, ‘left’)", "`word` looks for words that are written out; type quotation marks straight, as in 'PA'."),
+        ("x = null", "a comparison with null is never true (`x = null`); write `x is null` or `x is not null`."),
+        ('null <> "Finding Site"', 'write `"Finding Site" is null` or `"Finding Site" is not null`.'),
+        ("lower(x) = NULL", "write `... is null` or `... is not null`."),
+        (r"regexp_matches(x, '\b傷\b')", r"`\b` finds no edge of a word beside '傷' in"),
+        (r"regexp_extract(x, '(傷|錆)\b')", r"`\b` finds no edge of a word beside '錆' in"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(sandbox: Sandbox, text: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
         column(sandbox, text)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"regexp_matches(x, '\bleft\b|傷')",
+        r"regexp_matches(x, '傷\bleft')",
+        "x is distinct from null",
+        "x = '‘left’（1）'",
+        "case when x = 'left' then null end is null",
+    ],
+)
+def test_what_only_looks_like_a_mistake_is_allowed(sandbox: Sandbox, text: str) -> None:
+    assert len(column(sandbox, text)) == len(TABLE)
 
 
 def test_of_several_expressions_the_failing_one_is_named(sandbox: Sandbox) -> None:
