@@ -60,7 +60,7 @@ def test_an_exact_name_comes_before_one_in_other_case(sandbox: Sandbox) -> None:
         ("wholly = 1", False, "unknown column 'wholly' in `wholly = 1`; there are: age, view."),
         ("view = b.view", True, "column 'view' in `view = b.view` belongs to neither pair; write a.view or b.view"),
         ('view = "lateral view"', False, "unknown column 'lateral view' in"),
-        ('a.view = "lateral view"', True, """write a."lateral view" or b."lateral view" to say of which pair, or 'lat"""),
+        ('a.view = "lateral view"', True, """write a."lateral view" or b."lateral view" to say of which pair"""),
         ("a.view = ‘PA’", True, "unknown column '‘PA’' in `a.view = ‘PA’`; type quotation marks straight, as in 'PA'."),
         ("a.view = 'x'", False, "`a.view` in `a.view = 'x'` speaks of two pairs where one is; write view without `a.`"),
     ],
