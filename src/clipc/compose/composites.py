@@ -59,10 +59,7 @@ class _Seekers:
         first, layout = self.own[which], self.layout[which]
         fits = np.ones(len(which), dtype=np.bool_)
         if free and inputs.law is not None:
-            one, other = inputs.law.axis[first], inputs.law.axis[second]
-            fits = (one == other) | (one == PLAIN) | (other == PLAIN)
-            asked = np.maximum(one, other)
-            layout = np.where(asked != PLAIN, asked, layout)
+            layout, fits = inputs.law.cut(first, second, layout)
         return Proposed(first, second, layout, self.swapped[which]), fits
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from clipc.catalog.catalog import Catalog
 from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Entries
-from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN
+from clipc.compose.layouts.tiles import LEFT_RIGHT
 from clipc.compose.proposed import Proposed
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.enact import enact
@@ -59,14 +59,13 @@ def check(rules: Rules, catalog: Catalog, wording: Wording) -> list[Checked]:
 
 def _checked(example: Example, first: Sequence[int], second: Sequence[int], law: Law) -> Checked:
     a, b = np.array(list(product(first, second)), dtype=np.int64).T
-    proposed = Proposed(a, b, np.full(len(a), LEFT_RIGHT, dtype=np.uint8), np.zeros(len(a), dtype=np.bool_))
-    one, other = law.axis[a], law.axis[b]
-    crossed = (one != other) & (one != PLAIN) & (other != PLAIN)
-    if (law.lawful(proposed) & ~crossed).any():
+    layout, fits = law.cut(a, b, np.full(len(a), LEFT_RIGHT, dtype=np.uint8))
+    proposed = Proposed(a, b, layout, np.zeros(len(a), dtype=np.bool_))
+    if (law.lawful(proposed) & fits).any():
         return Checked(example, True, ())
     broken = [(never.text, never.why, never.entries[a] | never.entries[b]) for never in law.nevers]
     broken += [(ban.text, ban.why, ban.test.broken(proposed)) for ban in law.bans]
-    broken.append(("images: axis", "the two images must be cut along different axes", crossed))
+    broken.append(("images: axis", "the two images must be cut along different axes", ~fits))
     # Of several captions, those that come nearest to being allowed tell most.
     nearest = int(np.argmin(np.sum([hit for *_, hit in broken], axis=0)))
     reasons = (f"{text} ({why})" if why else text for text, why, hit in broken if hit[nearest])

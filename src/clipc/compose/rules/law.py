@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.compose.captions.joint import Wording
+from clipc.compose.layouts.tiles import PLAIN, Codes
 from clipc.compose.proposed import Proposed
-from clipc.compose.rules.conditions import Condition
+from clipc.compose.rules.conditions import Condition, Entries
 from clipc.compose.rules.joint import applying
 
 Flags = npt.NDArray[np.bool_]
@@ -134,6 +135,18 @@ class Law:
     def never(self) -> Flags:
         """Entries that always stay plain, ``bool``, shape (entries,)."""
         return np.logical_or.reduce([np.zeros_like(self.whole), *(never.entries for never in self.nevers)])
+
+    def cut(self, first: Entries, second: Entries, drawn: Codes) -> tuple[Codes, Flags]:
+        """Along which axes composites are cut, and whether both of their images can be; shape (m,).
+
+        Args:
+            first: Entries that come first.
+            second: Entries that come second.
+            drawn: The layout codes that stand where no rule asks for an axis.
+        """
+        one, other = self.axis[first], self.axis[second]
+        asked = np.maximum(one, other)
+        return np.where(asked == PLAIN, drawn, asked), (one == other) | (one == PLAIN) | (other == PLAIN)
 
     def lawful(self, proposed: Proposed) -> Flags:
         """Which composites break no rule and show no pair that stays plain, shape (m,)."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
 from clipc.compose.entries import Entries
-from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN, TOP_BOTTOM
+from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.partners.pools import groups
 from clipc.compose.proposed import Proposed
 from clipc.compose.rules.conditions import Query
@@ -146,5 +146,4 @@ def _draw(law: Law, entries: Entries, seed: int, n: int) -> Proposed:
     one = entries.first[first] + entries.choice(first, generator.random(n))
     other = entries.first[second] + entries.choice(second, generator.random(n))
     drawn = generator.choice(np.array([LEFT_RIGHT, TOP_BOTTOM], dtype=np.uint8), n)
-    asked = np.maximum(law.axis[one], law.axis[other])
-    return Proposed(one, other, np.where(asked == PLAIN, drawn, asked), generator.random(n) < 0.5)
+    return Proposed(one, other, law.cut(one, other, drawn)[0], generator.random(n) < 0.5)
