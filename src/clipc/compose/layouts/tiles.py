@@ -105,7 +105,8 @@ class Tiles:
 
 def area(boxes: Floats) -> Floats:
     """The areas of boxes x0, y0, x1, y1; shape (..., 4) to (...)."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    sides = boxes[..., 2:] - boxes[..., :2]
+    return np.asarray(sides[..., 0] * sides[..., 1], dtype=np.float32)
 
 
 def by_code(codes: Codes, boxes: dict[int, tuple[tuple[float, ...], tuple[float, ...]]]) -> Floats:
