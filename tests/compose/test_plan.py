@@ -1,4 +1,6 @@
+import gc
 import pickle
+import weakref
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -179,6 +181,19 @@ def test_plans_travel_to_workers() -> None:
     plans = make_plans(Policy.model_validate({"rules": RULES, "rho": 1}), catalog_of([2] * 9, view=["PA"] * 9), 4)
     before = plans.rows(5, 30).table()
     assert pickle.loads(pickle.dumps(plans)).rows(5, 30).table().equals(before)
+
+
+def test_plans_go_with_their_last_use() -> None:
+    """What they hold (tables of millions of rows, the rules' process) must not wait for a collection of garbage."""
+    plans = Plans(catalog_of([1] * 9), Policy(rho=1), 4)
+    plans.rows(5, 30)
+    gone = weakref.ref(plans)
+    gc.disable()
+    try:
+        del plans
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_share_is_near_rho() -> None:

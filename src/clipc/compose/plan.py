@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
@@ -130,8 +130,10 @@ def plan_epoch(catalog: Catalog, policy: Policy, seed: int, epoch: int, inputs: 
         plan.layout[treated] = STRONG
     elif len(treated):
         found = compose_rows(left[treated], catalog, entries, policy, inputs, seed, epoch)
+        own = plan.left_caption[treated]
         for column in fields(found):
             getattr(plan, column.name)[treated] = getattr(found, column.name)
+        plan.left_caption[treated] = np.where(found.right >= 0, found.left_caption, own)
     return plan
 
 
@@ -150,7 +152,9 @@ class Plans:
 
     def __post_init__(self) -> None:
         # Two epochs at most are needed at a time, unless a batch is larger than the data, which is refused earlier.
-        object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(self._plan))
+        # Nothing in it holds this object: plans, and what their rules keep running, go with the last use of them.
+        planned = partial(plan_epoch, self.catalog, self.policy, self.seed, inputs=self.inputs)
+        object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(planned))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Plans, (self.catalog, self.policy, self.seed, self.inputs)
@@ -165,9 +169,6 @@ class Plans:
         """How captions are joined, in the order of the plan's ``wording`` column."""
         law = self.inputs.law
         return (self.policy.wording, *(law.wordings if law is not None else ()))
-
-    def _plan(self, epoch: int) -> Plan:
-        return plan_epoch(self.catalog, self.policy, self.seed, epoch, self.inputs)
 
     def rows(self, start: int, stop: int) -> Plan:
         """The rows ``[start, stop)`` of the concatenated plans."""

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -181,6 +182,26 @@ def test_fields_build_on_one_another_and_missing_columns_are_unknown() -> None:
     assert law.groups is not None
     assert law.groups.tolist()[2] == -1
     assert len(set(law.groups.tolist())) == 3
+
+
+@pytest.mark.parametrize("more", [{}, {"age": pa.nulls(3, pa.string())}, {"age": [" ", "", None]}])
+@pytest.mark.parametrize(
+    "expression", ["abs(a.age - b.age) < 3", "a.age > 60 and b.age > 60", "lower(a.age) = b.age", "word(a.age, 'x')"]
+)
+def test_a_column_without_a_value_is_unknown_as_text_and_as_number(more: dict[str, Any], expression: str) -> None:
+    law = law_of(
+        catalog_of([1, 1, 1], **more),
+        columns={"years": ["age"]},
+        fields={"old": "years > 60"},
+        pairs=[{"forbid": "a.old = b.old"}, {"forbid": expression.replace("age", "years")}],
+    )
+    assert law.lawful(every(3)).all()
+    law = law_of(
+        catalog_of([1, 1, 1], **more),
+        columns={"years": ["age"]},
+        pairs=[{"require": expression.replace("age", "years")}],
+    )
+    assert not law.lawful(every(3)).any()
 
 
 @pytest.mark.parametrize(

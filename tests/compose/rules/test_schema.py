@@ -148,6 +148,7 @@ def test_reserved_words_are_those_of_the_grammar() -> None:
         {"fields": {"side": "x", "SIDE": "y"}},
         {"columns": {"side": []}},
         {"examples": [{"a": "x", "b": {"y": ["z"]}, "allowed": True}]},
+        {"captions": [{"joiner": "x"}] * 256},
     ],
 )
 def test_what_makes_no_sense_is_refused(bad: dict[str, Any]) -> None:

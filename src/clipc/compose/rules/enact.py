@@ -205,10 +205,15 @@ class _Binding:
             return self.words[name]
         found = self.aliases.get(name, name)
         if found is None:
-            return pa.chunked_array([pa.nulls(len(self.columns), pa.string())])
+            return self._nothing()
         if found not in self.columns.names:
             raise unknown_name("column", found, self.columns.names)
-        return known(self.columns.column(found))
+        column = known(self.columns.column(found))
+        return self._nothing() if column.null_count == len(column) else column
+
+    def _nothing(self) -> pa.ChunkedArray:
+        """A column without any value, which is neither text nor number: a rule on either finds it unknown."""
+        return pa.chunked_array([pa.nulls(len(self.columns))])
 
     @contextmanager
     def _at(self, section: Section, which: int | str, key: str | None = None) -> Generator[None]:

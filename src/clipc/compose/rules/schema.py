@@ -26,6 +26,9 @@ OWN: Final = ("caption", "captions", "key")
 Value = str | int | float | bool
 Section = Literal["columns", "fields", "pairs", "images", "captions", "never", "examples"]
 
+MOST_WORDINGS: Final = 255
+"""A plan has one byte for the way in which captions are joined; 0 is the policy's."""
+
 _AXES: Final = {"vertical": "left-right", "horizontal": "top-bottom"}
 _NO_CAPITALS: Final = re.compile(r"\\[pP]\{\w+\}|\(\?P?<\w+>|\\x\{?\w+\}?|\\.|\[[^\]]*\]")
 
@@ -72,6 +75,15 @@ def _template(text: str) -> str:
 def _known_values(values: dict[str, Value | None]) -> dict[str, Value]:
     """What an inline pair says of itself: a value that is unknown is one that is not given."""
     return {name: value for name, value in values.items() if value is not None and value != ""}
+
+
+def _few_wordings(rules: "tuple[CaptionRule, ...]") -> "tuple[CaptionRule, ...]":
+    wordings = sum(rule.forbid is None for rule in rules)
+    if wordings > MOST_WORDINGS:
+        raise ValueError(
+            f"has {wordings} entries with a joiner or template, and at most {MOST_WORDINGS} can be told apart"
+        )
+    return rules
 
 
 Text = Annotated[str, AfterValidator(_some_text)]
@@ -232,7 +244,7 @@ class Rules(BaseModel):
     fields: dict[Name, Text] = {}
     pairs: tuple[PairRule, ...] = ()
     images: tuple[ImageRule, ...] = ()
-    captions: Annotated[tuple[CaptionRule, ...], BeforeValidator(_as_list)] = ()
+    captions: Annotated[tuple[CaptionRule, ...], BeforeValidator(_as_list), AfterValidator(_few_wordings)] = ()
     never: tuple[NeverRule, ...] = ()
     examples: tuple[Example, ...] = ()
     source: str | None = Field(default=None, exclude=True, repr=False)
