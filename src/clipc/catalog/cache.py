@@ -13,7 +13,7 @@ import pyarrow as pa
 from clipc.catalog.catalog import About, Catalog
 from clipc.catalog.rows import Source
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever catalogs made by an older clipc must be made anew."""
 
 _FILES_WATCHED = 20_000

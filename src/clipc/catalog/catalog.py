@@ -238,10 +238,27 @@ def inside(root: Path, name: str) -> Path:
 
 
 def fingerprint(table: pa.Table) -> str:
-    """A hash of what pairs a table holds: keys, captions, labels, splits and image contents."""
+    """A hash of what pairs a table holds: keys, captions, labels, splits, image contents, and their own metadata.
+
+    Metadata count because rules, groups, regions and probes read them: corrected ones make other data.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for batch in table.select(["key", "captions", "label", "split", "content"]).to_batches(max_chunksize=65536):
         rows: Iterable[Any] = zip(*(column.to_pylist() for column in batch.columns), strict=True)
         for row in rows:
             digest.update(json.dumps(row, ensure_ascii=False).encode())
+    for name in sorted({*table.column_names} - {*SCHEMA.names, "dhash"}):
+        digest.update(json.dumps([name, str(table.schema.field(name).type)]).encode())
+        # Pieces of one length, wherever the table's chunks end.
+        for start in range(0, table.num_rows, 65536):
+            digest.update(_column_bytes(table[name].slice(start, 65536).combine_chunks()))
     return digest.hexdigest()
+
+
+def _column_bytes(values: Any) -> bytes:
+    """The values of a part of a column; vectors without a Python object a number."""
+    kind: Any = values.type
+    if pa.types.is_list(kind) and pa.types.is_floating(kind.value_type):
+        lengths = values.value_lengths().fill_null(-1).to_numpy()
+        return lengths.tobytes() + values.flatten().to_numpy(zero_copy_only=False).tobytes()
+    return json.dumps(values.to_pylist(), ensure_ascii=False, default=str).encode()

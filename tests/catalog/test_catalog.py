@@ -1,0 +1,41 @@
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from clipc.catalog.catalog import fingerprint
+
+
+def table(**more: Any) -> pa.Table:
+    n = 5
+    core = {"captions": [["x"]] * n, "label": pa.nulls(n, pa.string()), "split": ["train"] * n}
+    return pa.table({"key": [str(i) for i in range(n)], **core, "content": np.arange(n, dtype=np.uint64), **more})
+
+
+VIEWS = ["PA", "AP", None, "PA", "L"]
+BOXES = [[0.0, 0.5], None, [], [1.0], [0.0, 0.25]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {"view": VIEWS}),
+        ({"view": VIEWS}, {"view": [*VIEWS[:4], "AP"]}),
+        ({"view": VIEWS}, {"side": VIEWS}),
+        ({"view": VIEWS}, {"view": [*VIEWS[:2], "", *VIEWS[3:]]}),
+        ({"n": [1, 2, 3, 4, 5]}, {"n": ["1", "2", "3", "4", "5"]}),
+        ({"box": BOXES}, {"box": [*BOXES[:4], [0.0, 0.5]]}),
+        ({"box": BOXES}, {"box": [[0.0], None, [0.5], *BOXES[3:]]}),
+    ],
+)
+def test_other_metadata_are_other_data(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Rules, groups and regions read them: a run on corrected ones is another run."""
+    assert fingerprint(table(**one)) != fingerprint(table(**other))
+
+
+def test_the_same_pairs_have_one_fingerprint_however_they_are_kept() -> None:
+    whole = table(view=VIEWS, box=BOXES, n=range(5))
+    pieces = pa.concat_tables([whole.slice(0, 2), whole.slice(2)]).select(whole.column_names[::-1])
+    moved = whole.append_column("file", [["elsewhere"] * 5]).append_column("dhash", [range(5)])
+    assert fingerprint(whole) == fingerprint(pieces) == fingerprint(moved)
