@@ -450,6 +450,7 @@ def test_columns_that_differ_in_case_stay_apart(sandbox: Sandbox) -> None:
         ("x = 'left", "unterminated string literal."),
         ("x ＝ n", "; type the sign ＝ in half width."),
         ("lower（x）", "; type the sign （ in half width."),
+        ("word(x、 'left')", "cannot be read as an expression: type the sign 、 in half width."),
         ("x = “left lung”", "is not; type quotation marks straight, as in 'PA'."),
         ("word(x, left_)", "`word` looks for words that are written out; write each word in single quotes, as in"),
         ("word(x, ‘left’)", "`word` looks for words that are written out; type quotation marks straight, as in 'PA'."),

@@ -238,7 +238,7 @@ def odd_sign(text: str) -> str:
     bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
     if any(mark in bare for mark in _CURLY):
         return "type quotation marks straight, as in 'PA'"
-    wide = next((sign for sign in bare if east_asian_width(sign) == "F"), None)
+    wide = next((sign for sign in bare if east_asian_width(sign) == "F" or sign in "、。「」"), None)
     return f"type the sign {wide} in half width" if wide else ""
 
 
@@ -305,6 +305,8 @@ def _cast_type(node: Node, text: str) -> Node:
     numbers = all(part.get("literal", {}).get("kind") == "INTEGER" and _blank(part.get("alias")) for part in inside)
     path = [str(part).upper() for part in node.get("qualified_name", {}).get("path", [name])]
     if node.get("class") != "TYPE" or name not in _TYPES or not plain or not numbers or path != [name]:
+        if found := odd_sign(name):
+            raise UserError(f"`{brief(text)}` cannot be read as an expression: {found}.")
         raise UserError(
             f"`{name.lower()}` is no type a rule can cast to ({place(text, node.get('query_location', 0))}); "
             f"types that can be: {', '.join(sorted(_TYPES)).lower()}."
