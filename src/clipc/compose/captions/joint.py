@@ -81,6 +81,17 @@ class Wording:
             return _placed(first, second, layout)
         return _joined(first, second, self.joiner)
 
+    def between(self) -> str | None:
+        """All that this wording adds to two captions in no Japanese, for those who join very many of them.
+
+        Returns:
+            What stands between the one caption :func:`~clipc.compose.captions.language.without_stop` and the other
+            without white space around it; None where it takes :meth:`text` to tell.
+        """
+        if self.strategy not in ("join", "both-orders") or self.template is not None:
+            return None
+        return CONJUNCTION if self.joiner is None else self.joiner
+
 
 def _joined(first: str, second: str, joiner: str | None) -> str:
     start, second = without_stop(first), second.strip()
