@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -217,13 +218,15 @@ class Sandbox:
         child = self._child
         if child is None:
             seconds, memory = self._limits
-            # -P and an environment of our own: neither the working folder nor variables decide what is imported.
+            # -P and an environment of our own: neither the working folder nor variables decide what is imported,
+            # but what this process imports is found there too, wherever it lies.
             child = subprocess.Popen(
                 [sys.executable, "-B", "-P", "-m", "clipc.compose.rules.child", str(seconds), str(memory)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={"PYTHONPATH": str(Path(__file__).parents[3]), "ARROW_DEFAULT_MEMORY_POOL": "system"},
+                cwd=os.sep,
+                env={"PYTHONPATH": os.pathsep.join(_import_path()), "ARROW_DEFAULT_MEMORY_POOL": "system"},
             )
             assert child.stdout is not None
             try:
@@ -232,6 +235,16 @@ class Sandbox:
                 raise RuntimeError(f"the rules' sandbox does not start (exit code {child.wait()})") from None
             self._child = child
         return child
+
+
+def _import_path() -> list[str]:
+    """Where this process finds packages, without the folders of its script and of its work."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    own = {Path(script).resolve().parent} if script else set[Path]()
+    with suppress(FileNotFoundError):  # a working folder may be gone
+        own.add(Path.cwd())
+    others = [place for place in sys.path if os.path.isabs(place) and Path(place).resolve() not in own]
+    return list(dict.fromkeys([str(Path(__file__).parents[3]), *others]))
 
 
 def _named(
