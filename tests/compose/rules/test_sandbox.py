@@ -540,6 +540,25 @@ def test_a_child_that_was_killed_is_replaced() -> None:
         assert column(sandbox, "1") == [1] * 4
 
 
+def test_a_sandbox_can_be_closed_whose_pipes_are_closed_already() -> None:
+    """As they may be when Python ends."""
+    sandbox = Sandbox()
+    assert column(sandbox, "1") == [1] * 4
+    child = sandbox._child
+    assert child is not None
+    assert child.stdin is not None
+    child.stdin.close()
+    sandbox.close()
+    assert child.returncode is not None
+    assert column(sandbox, "1") == [1] * 4
+    child = sandbox._child
+    assert child is not None
+    assert child.stdin is not None
+    child.stdin.write(b"half a message")
+    sandbox.close()
+    assert child.returncode is not None
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_the_child_ends_with_its_sandbox_or_its_parent() -> None:
     sandbox = Sandbox()

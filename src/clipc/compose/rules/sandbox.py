@@ -79,7 +79,13 @@ class Sandbox:
             child, self._child, self._table = self._child, None, None
             if child is not None:
                 child.kill()
-                child.communicate()
+                for pipe in (child.stdin, child.stdout):
+                    try:
+                        assert pipe is not None
+                        pipe.close()
+                    except OSError:
+                        pass  # half a message was still to be sent
+                child.wait()
 
     def parse(self, text: str) -> Expression:
         """The checked expression of a text.
