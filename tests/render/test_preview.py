@@ -192,7 +192,7 @@ def test_which_rules_shaped_a_composite(tiny_catalog: Catalog) -> None:
         assert ("axis" in hits) == ("red" in both)
         if "red" in both:
             assert sample["layout"] == "left-right"
-            assert hits["axis"]["text"] == "axis: left-right (when label = 'red')"
+            assert hits["axis"]["text"] == "axis: vertical (when label = 'red')"
             assert hits["axis"]["why"] == "red lies flat"
         if "blue" in both:
             assert (

@@ -300,6 +300,10 @@ def rules_example(*, japanese: bool = False) -> dict[str, Any]:
             {"text": "word(caption, 'collage')", "why": reason, "line": 20, "pairs": 3, "captions": 5, "share": 0.0007,
              "examples": [{"key": "nut1", "caption": scenes[0][0], "values": {}}]},
         ],
+        "shapes": [
+            {"text": "axis: horizontal", "why": reason, "line": 30, "pairs": 900, "share": 1.0},
+            {"text": "joiner: ; (when a.view = 'PA')", "why": "", "line": None, "pairs": None, "share": 0.0},
+        ],
         "groups": {"groups": 12, "median": 40, "largest": 310, "alone": 3, "unknown": 27},
     }  # fmt: skip
 

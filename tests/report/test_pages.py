@@ -243,7 +243,7 @@ def test_every_rule_is_shown_with_its_reason_and_what_it_removes() -> None:
 def test_the_sheet_warns_of_what_an_expert_should_look_into() -> None:
     data = sheet_example()
     text = Page(render_sheet(data)).text
-    assert "Without effect here: “forbid: word(a.caption, 'left')”." in text
+    assert "Without effect here: “forbid: word(a.caption, 'left')”, “joiner: ; (when a.view = 'PA')”." in text
     assert "stay plain" not in text
     data["statistics"]["fallbacks"] = {"never": 5, "unknown": 900, "alone": 10}
     data["statistics"]["shortened_share"] = 0.5

@@ -83,6 +83,23 @@ def test_the_last_step_is_a_whole_batch(samples: int | None, epochs: float | Non
     assert Recipe(samples=samples, epochs=epochs, batch_size=32).steps(40) == steps
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("policy.partner=nearst", "unknown value of policy.partner 'nearst'; did you mean 'nearest'"),
+        ("policy.axis=diagonal", "there are: left-right, random, top-bottom"),
+        ("policy.region=box", "set layout to region"),
+    ],
+)
+def test_near_misses_of_fixed_values(word: str, hint: str) -> None:
+    with pytest.raises(UserError, match=hint):
+        read_recipe("nano", [word])
+
+
+def test_an_axis_may_be_named_by_its_cut() -> None:
+    assert read_recipe("nano", ["policy.axis=horizontal"]).policy.axis == "top-bottom"
+
+
 def test_reasons_and_examples_of_rules_are_no_part_of_a_runs_name() -> None:
     rule = {"require": "a.view = b.view"}
     names = {

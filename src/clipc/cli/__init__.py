@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -12,13 +12,19 @@ from clipc.cli.pilot import pilot
 from clipc.cli.train import train
 from clipc.errors import UserError
 
+
+def _default(value: Any) -> Any:
+    """What help shows as a default: nothing where there is none, or only yes or no."""
+    return None if value is None or value == () or isinstance(value, bool) else value
+
+
 app = App(
     name="clipc",
     help="Train CLIP on the image-caption pairs you have: semantic composition (CLIP-C), honest paired "
     "experiments, and a report to decide on.",
     help_flags=["--help", "-h"],
     version_flags=["--version"],
-    default_parameter=Parameter(negative_iterable=(), show_default=lambda value: value not in (None, (), False, True)),
+    default_parameter=Parameter(negative_iterable=(), show_default=_default),
 )
 app.command(pilot)
 app.command(train)

@@ -44,8 +44,6 @@ def compose(
         as_json: Print the tables of the sheet as one JSON object.
     """
     from clipc.compose.rules.read import preset_text
-    from clipc.report.sheet import render_sheet
-    from clipc.study.contact_sheet import check_rules, contact_sheet
     from clipc.train.recipe import read_recipe
 
     if print_rules is not None:
@@ -53,7 +51,11 @@ def compose(
         return
     columns = columns or Columns()
     words = overrides if rules is None else (*overrides, f"policy.rules={json.dumps(rules)}")
-    resolved = read_recipe(recipe, words)
+    resolved = read_recipe(recipe, words)  # before what takes seconds to load, so that a mistake is told at once
+
+    from clipc.report.sheet import render_sheet
+    from clipc.study.contact_sheet import check_rules, contact_sheet
+
     with terminal() as progress:
         catalog = opened(source, columns, progress)
         if check:
@@ -64,25 +66,29 @@ def compose(
     write(sheet, render_sheet(tables, lang=columns.lang))
     kept = {name: tables[name] for name in ("statistics", "rules")}
     write(sheet.with_name("plan-statistics.json"), json.dumps(kept, indent=1, ensure_ascii=False))
-    show({**tables, "samples": len(tables["samples"]), "sheet": str(sheet)}, as_json, _lines(tables, sheet))
+    show({**tables, "samples": len(tables["samples"]), "sheet": str(sheet)}, as_json, _lines(tables, sheet, count))
 
 
-def _lines(tables: dict[str, Any], sheet: Path) -> list[str]:
+def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
     """What is said on the terminal."""
     found, rules = tables["statistics"], tables["rules"]
     lines = [f"{found['composed']:,} of {found['rows']:,} examples are composites."]
+    if len(tables["samples"]) < count and found["composed"] < count:
+        lines.append(f"So the sheet shows {len(tables['samples'])}, not {count}; a larger policy.rho makes more.")
     stayed = {reason: n for reason, n in found["fallbacks"].items() if n}
     if stayed:
         why = {"never": "by rule", "unknown": "a value is not known", "alone": "no lawful partner"}
         told = ", ".join(f"{n:,} ({why[reason]})" for reason, n in stayed.items())
-        lines.append(f"{sum(stayed.values()):,} were to be composed and stayed plain: {told}.")
+        lines.append(f"Of those that were to be composed, {sum(stayed.values()):,} stayed plain: {told}.")
     if rules is not None:
-        lines.append(f"Of random partners the rules allow {rules['share']:.1%}; they refuse by")
         told = [(ban["share"], ban["text"]) for ban in rules["bans"]]
         told += [(never["share"], f"never: {never['text']}") for never in rules["nevers"]]
-        lines += [f"  {share:7.1%}  {shorten(text, 100, placeholder=' ...')}" for share, text in told if share]
-        lines += [f"  {sum(not share for share, _ in told)} of {len(told)} rules remove nothing here."]
-    if tables["advice"]:
+        some = [f"  {share:7.1%}  {shorten(text, 100, placeholder=' ...')}" for share, text in told if share]
+        lines.append(f"Of random partners the rules allow {rules['share']:.1%}" + ("; they refuse by" if some else "."))
+        told += [(shape["share"], shape["text"]) for shape in rules["shapes"]]
+        idle = [f"  {shorten(text, 100, placeholder=' ...')}" for share, text in told if not share]
+        lines += [*some, *(["Without effect on these data:", *idle] if idle else [])]
+    if tables["advice"] and found["composed"]:
         lines.append(f"A hint: {tables['advice']}")
     return [*lines, f"The sheet: {sheet}"]
 

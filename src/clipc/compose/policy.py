@@ -11,6 +11,10 @@ from clipc.compose.rules.schema import Rules
 from clipc.errors import unknown_name
 
 
+def _halves(given: Any) -> Any:
+    return {"vertical": "left-right", "horizontal": "top-bottom"}.get(given, given) if isinstance(given, str) else given
+
+
 def _read(given: Any) -> Any:
     return read_rules(given) if isinstance(given, str) else given
 
@@ -32,8 +36,10 @@ class Policy(BaseModel):
         "alone under a stronger augmentation.",
     )
     layout: str = Field(default="centre-halves", description="How two views are joined into one picture.")
-    axis: Literal["random", "left-right", "top-bottom"] = Field(
-        default="random", description="Where the two halves stand; random draws one of the two for each composite."
+    axis: Annotated[Literal["random", "left-right", "top-bottom"], BeforeValidator(_halves)] = Field(
+        default="random",
+        description="Where the two halves stand; random draws one of the two for each composite. Like a rules file it "
+        "may name the cut instead: vertical, horizontal.",
     )
     region: str | None = Field(
         default=None,
@@ -82,6 +88,8 @@ class Policy(BaseModel):
     def _complete(self) -> "Policy":
         if self.layout == "region" and self.region is None:
             raise ValueError("layout region needs to know what to keep: set region to a column with boxes, or to auto")
+        if self.region is not None and self.layout != "region":
+            raise ValueError("region names what the layout 'region' keeps: set layout to region, or leave region out")
         if self.region == "auto" and self.reference is None:
             raise ValueError("region auto needs a model that finds what is relevant: set reference to its folder")
         return self

@@ -1,15 +1,10 @@
 """Evidence of one composite: why this partner, and which rules had a say in how it looks."""
 
-import re
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from clipc.compose.plan import Plans
-from clipc.compose.rules.columns import CatalogColumns
-
-_EQUAL = re.compile(r"""\ba\.(?:"((?:[^"]|"")+)"|(\w+))\s*=\s*b\.(?:"((?:[^"]|"")+)"|(\w+))""")
 
 
 class Entry(NamedTuple):
@@ -48,7 +43,8 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
         return told | {"rank": int(np.flatnonzero(members == second.row)[0]) + 1, "of": len(members)}
     if len(members) == len(plans.catalog):
         return told
-    told |= {"pairs": len(members), "values": list(_shared(plans, entry))}
+    shared = inputs.law.shared if inputs.law is not None else {}
+    told |= {"pairs": len(members), "values": [(name, str(column[entry].as_py())) for name, column in shared.items()]}
     return told | {"code": "group" if policy.partner == "random" else policy.partner}
 
 
@@ -65,8 +61,8 @@ def hits(plans: Plans, first: Entry, second: Entry, wording: int) -> list[dict[s
         For each rule ``code`` (``axis``, ``whole``, ``mirror``, ``region``, ``joiner`` or ``template``), ``of``
         (``first``, ``second`` or ``both``: whom it holds for), the ``text`` as the expert wrote it, and ``why``.
     """
-    law, rules = plans.inputs.law, plans.policy.rules
-    if law is None or rules is None:
+    law = plans.inputs.law
+    if law is None:
         return []
     start = plans.entries.first
     sides = {"first": int(start[first.row]) + first.choice, "second": int(start[second.row]) + second.choice}
@@ -77,23 +73,7 @@ def hits(plans: Plans, first: Entry, second: Entry, wording: int) -> list[dict[s
             of = "both" if len(held) == 2 else held[0]
             told.append({"code": rule.key, "of": of, "text": rule.text, "why": rule.why})
     if wording:
-        rule = [rule for rule in rules.captions if rule.forbid is None][wording - 1]
-        code = "template" if rule.template is not None else "joiner"
-        text = f"{code}: {rule.template or rule.joiner}"
-        told.append({"code": code, "of": "both", "text": text, "why": rule.why or ""})
+        saying = law.sayings[wording - 1]
+        code = "joiner" if saying.wording.template is None else "template"
+        told.append({"code": code, "of": "both", "text": saying.text, "why": saying.why})
     return told
-
-
-def _shared(plans: Plans, entry: int) -> Iterator[tuple[str, str]]:
-    """Columns that rules require to be equal, with one entry's values."""
-    law, rules = plans.inputs.law, plans.policy.rules
-    assert law is not None
-    table, columns = plans.catalog.table, CatalogColumns(plans.catalog)
-    meant = rules.found_columns(columns.names) if rules is not None else {}
-    equal = [sides for ban in law.bans if ban.text.startswith("require:") for sides in _EQUAL.findall(ban.text)]
-    for name in dict.fromkeys(quoted or plain for quoted, plain, *other in equal if [quoted, plain] == other):
-        if name in law.fields:
-            yield name, str(law.fields[name][entry].as_py())
-        elif (column := meant.get(name, name)) in table.column_names:
-            row = int(np.searchsorted(plans.entries.first, entry, side="right")) - 1
-            yield name, str(table[column][row].as_py())

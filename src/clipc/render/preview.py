@@ -122,19 +122,28 @@ def _source(renderer: WorkerRenderer, row: int, shown: Geometry, side: int) -> s
         pixels = renderer.catalog.image(row)
     except (OSError, DecodeError):
         return _uri(np.full((_SOURCE_SIDE, _SOURCE_SIDE, 3), 127, dtype=np.uint8))
-    box = np.zeros(4)
-    if (shown.tiles.place[0, side, 2:] > shown.tiles.place[0, side, :2]).all():
-        box = window_box(shown.views[0, side], shown.tiles.window[0, side], pixels)
-    return _uri(pale(pixels, box, _SOURCE_SIDE))
+    box, hidden = np.zeros(4), np.zeros(4)
+    place, window = shown.tiles.place[0], shown.tiles.window[0, side]
+    if (place[side, 2:] > place[side, :2]).all():
+        box = window_box(shown.views[0, side], window, pixels)
+    if side == 0 and shown.tiles.opacity[0, 1] == 1:
+        # The part of the first window that the second image is laid over, none where they stand side by side.
+        corner, extent = np.tile(place[0, :2], 2), np.tile(place[0, 2:] - place[0, :2], 2)
+        covered = np.clip((place[1] - corner) / extent, 0, 1)
+        hidden = np.tile(box[:2], 2) + covered * np.tile(box[2:] - box[:2], 2)
+        if shown.mirrored[0, side]:
+            hidden[[0, 2]] = box[0] + box[2] - hidden[[2, 0]]
+    return _uri(pale(pixels, box, _SOURCE_SIDE, hidden))
 
 
-def pale(pixels: Pixels, box: Boxes, side: int) -> Pixels:
-    """A picture made small, and pale outside a box.
+def pale(pixels: Pixels, box: Boxes, side: int, hidden: Boxes | None = None) -> Pixels:
+    """A picture made small, and pale outside a box and where something is laid over it.
 
     Args:
         pixels: RGB ``uint8``, shape (height, width, 3).
         box: x0, y0, x1, y1 in its pixels.
         side: The longer side of the result in pixels.
+        hidden: The part of the box that is covered, in the same way.
     """
     height, width = pixels.shape[:2]
     scale = side / max(height, width)
@@ -142,8 +151,12 @@ def pale(pixels: Pixels, box: Boxes, side: int) -> Pixels:
     small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
     x0, y0, x1, y1 = np.rint(box * scale).astype(int).tolist()
     cut_away = np.rint(255 - _CUT_AWAY * (255 - small.astype(np.float32))).astype(np.uint8)
-    cut_away[y0:y1, x0:x1] = small[y0:y1, x0:x1]
-    return cut_away
+    found = cut_away.copy()
+    found[y0:y1, x0:x1] = small[y0:y1, x0:x1]
+    if hidden is not None:
+        x0, y0, x1, y1 = np.rint(hidden * scale).astype(int).tolist()
+        found[y0:y1, x0:x1] = cut_away[y0:y1, x0:x1]
+    return found
 
 
 def _uri(pixels: Pixels) -> str:
@@ -177,7 +190,8 @@ def parted(text: str, first: str, second: str, swapped: bool = False) -> list[di
     """A joint caption in pieces: which come from the first caption, which from the second, which from neither.
 
     The longest beginnings of both captions are looked for, since shortening cuts at the end; of captions that begin
-    alike, the first is taken to come first, or with ``swapped`` the second. Joining the pieces' ``text`` gives the text.
+    alike, the first is taken to come first, or with ``swapped`` the second. Joining the pieces' ``text`` gives the
+    text.
 
     >>> [piece["of"] for piece in parted("a dog and a cat", "a dog.", "a cat")]
     ['first', '', 'second']

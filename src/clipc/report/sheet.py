@@ -113,7 +113,7 @@ def _cautions(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None, sa
         yield say("sheet.caution.shortened", share=f"{statistics['shortened_share']:.0%}")
     if rules is None:
         return
-    idle = [_named(rule, say) for rule in (*rules["bans"], *rules["nevers"]) if rule["share"] == 0]
+    idle = [_named(rule, say) for rule in (*rules["bans"], *rules["nevers"], *rules["shapes"]) if rule["share"] == 0]
     if idle and rules["candidates"]:
         yield say("sheet.caution.idle", rules=say("page.list").join(idle))
     # Partners come from the groups that rules make, so there a rule may remove nearly every random pair.
@@ -150,7 +150,13 @@ def _rules(rules: Mapping[str, Any], policy: Mapping[str, Any], say: Words) -> d
             {**rule, "count": say("sheet.never_count", n=readable.count(rule["pairs"])), **_bar(rule)}
             for rule in rules["nevers"]
         ],
+        "shapes": [{**rule, "count": _held(rule, say), "examples": (), **_bar(rule)} for rule in rules["shapes"]],
     }
+
+
+def _held(rule: Mapping[str, Any], say: Words) -> str:
+    """For how many pairs a rule on images holds; nothing for one on how captions are joined."""
+    return "" if rule["pairs"] is None else say("sheet.never_count", n=readable.count(rule["pairs"]))
 
 
 def _groups(groups: Mapping[str, Any], say: Words) -> list[str]:

@@ -8,11 +8,10 @@ import numpy.typing as npt
 
 from clipc.catalog import Catalog
 from clipc.compose.inputs import Inputs
-from clipc.compose.layouts.boxes import read_boxes
 from clipc.compose.partners.pools import groups, neighbourhoods
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
-from clipc.compose.rules.columns import CatalogColumns
+from clipc.compose.rules.columns import CatalogColumns, boxes_of
 from clipc.compose.rules.enact import enact
 from clipc.compose.rules.law import Law
 from clipc.compose.rules.schema import PairRule, Rules
@@ -58,10 +57,11 @@ def make_plans(
 def _law(policy: Policy, pairs: Catalog) -> Law | None:
     rules = policy.rules
     if policy.group is not None:
-        if policy.group not in pairs.table.column_names:
-            raise unknown_name("column", policy.group, pairs.table.column_names)
+        names = CatalogColumns(pairs).names
+        if policy.group not in names:
+            raise unknown_name("column", policy.group, names)
         quoted = policy.group.replace('"', '""')
-        same = PairRule(require=f'a."{quoted}" = b."{quoted}"')
+        same = PairRule(require=f'a."{quoted}" = b."{quoted}"', why=f"policy.group={policy.group}")
         rules = rules.model_copy(update={"pairs": (*rules.pairs, same)}) if rules else Rules(pairs=(same,))
     return enact(rules, CatalogColumns(pairs), policy.wording) if rules is not None else None
 
@@ -74,4 +74,4 @@ def _regions(policy: Policy, pairs: Catalog, cache: Path | None, progress: Progr
 
         assert policy.reference is not None
         return relevant_bands(policy.reference, pairs, cache, progress)
-    return read_boxes(pairs.column(policy.region), pairs.sizes, column=policy.region, keys=pairs.keys)
+    return boxes_of(pairs, policy.region)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -195,6 +196,10 @@ def _readable(error: ValidationError, where: str) -> UserError:
     path = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
         return UserError(f"{where}: {unknown_name('key', '.'.join(path), _keys(Recipe))}")
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        known = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
+        what = f"value of {'.'.join(path)}"
+        return UserError(f"{where}: {unknown_name(what, first['input'], known)}")
     message = first["msg"].removeprefix("Value error, ")
     given = "" if first["type"] == "value_error" else f", not {first['input']!r}"
     return UserError(f"{where}: {'.'.join(path)}{': ' if path else ''}{message}{given}.")

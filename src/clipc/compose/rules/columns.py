@@ -13,6 +13,7 @@ import pyarrow.compute
 from clipc.catalog.catalog import Catalog
 from clipc.compose.entries import Entries
 from clipc.compose.layouts.boxes import read_boxes
+from clipc.errors import unknown_name
 
 _KERNELS: Any = pyarrow.compute  # made at run time, which type checkers cannot see
 _NOT_FOR_RULES = {"file", "offset", "size", "content", "dhash"}
@@ -77,5 +78,16 @@ class CatalogColumns:
 
     def boxes(self, name: str) -> npt.NDArray[np.float32]:
         """See :class:`Columns`."""
-        catalog = self.catalog
-        return read_boxes(catalog.column(name), catalog.sizes, column=name, keys=catalog.keys)[self._rows]
+        return boxes_of(self.catalog, name)[self._rows]
+
+
+def boxes_of(catalog: Catalog, name: str) -> npt.NDArray[np.float32]:
+    """A column of boxes, as :func:`~clipc.compose.layouts.boxes.read_boxes` reads them; shape (pairs, 4).
+
+    Raises:
+        UserError: There is no such column, or it holds no boxes.
+    """
+    columns = [name for name in catalog.table.column_names if name not in {*_NOT_FOR_RULES, "captions"}]
+    if name not in columns:
+        raise unknown_name("column", name, columns)
+    return read_boxes(catalog.column(name), catalog.sizes, column=name, keys=catalog.keys)

@@ -17,7 +17,6 @@ from clipc.compose.rules.conditions import (
     FALSE,
     TRUE,
     UNKNOWN,
-    Condition,
     Kept,
     condition,
     known,
@@ -28,12 +27,14 @@ from clipc.compose.rules.conditions import (
 )
 from clipc.compose.rules.expression import Expression, cut_words, equal_terms
 from clipc.compose.rules.joint import JointCaption
-from clipc.compose.rules.law import Ban, EitherOrder, Law, Never, Shaped
+from clipc.compose.rules.law import Ban, EitherOrder, Law, Never, Saying, Shaped
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.compose.rules.schema import CaptionRule, PairRule, Rules, Section
 from clipc.errors import UserError, unknown_name
 
 _AXES = {"left-right": LEFT_RIGHT, "top-bottom": TOP_BOTTOM}
+_CUTS = {"left-right": "vertical", "top-bottom": "horizontal"}
+"""Axes as rules files name them."""
 
 
 def enact(rules: Rules, columns: Columns, wording: Wording, sandbox: Sandbox | None = None) -> Law:
@@ -73,36 +74,35 @@ class _Binding:
     def law(self, wording: Wording) -> Law:
         """The law."""
         rules = self.rules
-        said = [(n, rule) for n, rule in enumerate(rules.captions) if rule.forbid is None]
-        wordings = tuple(replace(wording, joiner=rule.joiner, template=rule.template) for _, rule in said)
-        whens = tuple(self._when(n, rule) for n, rule in said)
-        groups: list[pa.ChunkedArray] = []
-        bans = [self._pair_ban(n, rule, groups) for n, rule in enumerate(rules.pairs)]
+        sayings = tuple(self._saying(n, rule, wording) for n, rule in enumerate(rules.captions) if not rule.forbid)
+        shared: dict[str, pa.ChunkedArray] = {}
+        bans = [self._pair_ban(n, rule, shared) for n, rule in enumerate(rules.pairs)]
         for n, rule in enumerate(rules.captions):
             if rule.forbid is not None:
-                bans.append(self._caption_ban(n, rule.forbid, rule, (wording, *wordings), whens))
+                bans.append(self._caption_ban(n, rule.forbid, rule, wording, sayings))
         nevers: list[Never] = []
         for n, rule in enumerate(rules.never):
             with self._at("never", n, "when"):
                 nevers.append(Never(rule.when, rule.why or "", rule.line, self._holds(rule.when)))
         return Law(
             bans=tuple(bans),
-            groups=_joined(groups),
+            groups=_joined(list(shared.values())),
             nevers=tuple(nevers),
-            wordings=wordings,
-            whens=whens,
+            shared=shared,
+            sayings=sayings,
             fields=dict(self.made),
             **self._images(),
         )
 
-    def _pair_ban(self, number: int, rule: PairRule, groups: list[pa.ChunkedArray]) -> Ban:
-        """The ban, with the columns in which lawful partners must be equal added to ``groups``."""
+    def _pair_ban(self, number: int, rule: PairRule, shared: dict[str, pa.ChunkedArray]) -> Ban:
+        """The ban, with the columns in which lawful partners must be equal added to ``shared``."""
         key = "forbid" if rule.require is None else "require"
         with self._at("pairs", number, key):
             expression, table = self._two(rule.expression)
             if rule.require is not None and rule.refuses_unknown:
                 residual, alone = separated(expression, table, self.sandbox)
-                groups += [alone[name] for name, _ in equal_terms(residual)[0]]
+                for name, _ in equal_terms(residual)[0]:
+                    shared[rule.expression if name.startswith("__") else name] = alone[name]
             bad = (TRUE if rule.require is None else FALSE, *((UNKNOWN,) if rule.refuses_unknown else ()))
             test = EitherOrder(condition(expression, table, self.sandbox, self.kept), bad)
         return Ban(f"{key}: {rule.expression}", rule.why or "", rule.line, test)
@@ -112,22 +112,28 @@ class _Binding:
         number: int,
         pattern: str,
         rule: CaptionRule,
-        wordings: tuple[Wording, ...],
-        whens: tuple[Condition | None, ...],
+        wording: Wording,
+        sayings: tuple[Saying, ...],
     ) -> Ban:
         with self._at("captions", number, "forbid"):
             quoted = pattern.replace("'", "''")
-            found = self.sandbox.parse(f"regexp_matches(lower(caption), '{quoted}')")
+            parsed = self.sandbox.parse(f"regexp_matches(lower(caption), '{quoted}')")
+            found = replace(parsed, text=pattern)
             self.sandbox.evaluate(pa.table({"caption": [""]}), {"shown": found})  # a pattern is checked when it is used
+        wordings = (wording, *(saying.wording for saying in sayings))
+        whens = tuple(saying.when for saying in sayings)
         joint = JointCaption(found, self.columns.column("caption"), wordings, whens, self.sandbox)
         return Ban(f"forbid: {pattern}", rule.why or "", rule.line, joint)
 
-    def _when(self, number: int, rule: CaptionRule) -> Condition | None:
-        if rule.when is None:
-            return None
-        with self._at("captions", number, "when"):
-            expression, table = self._two(rule.when)
-            return condition(expression, table, self.sandbox, self.kept)
+    def _saying(self, number: int, rule: CaptionRule, wording: Wording) -> Saying:
+        when = None
+        if rule.when is not None:
+            with self._at("captions", number, "when"):
+                expression, table = self._two(rule.when)
+                when = condition(expression, table, self.sandbox, self.kept)
+        text = f"template: {rule.template}" if rule.template is not None else f"joiner: {rule.joiner}"
+        made = replace(wording, joiner=rule.joiner, template=rule.template)
+        return Saying(text + _limited(rule.when), rule.why or "", rule.line, made, when)
 
     def _images(self) -> dict[str, Any]:
         """What the rules say of images; of several that apply, the first that gives a key wins for that key."""
@@ -146,9 +152,8 @@ class _Binding:
                 if (said := getattr(rule, key)) is None:
                     continue
                 shaped = [replace(s, entries=s.entries & ~holds) if s.key == key else s for s in shaped]
-                text = f"{key}: {str(said).lower() if isinstance(said, bool) else said}"
-                when = f" (when {rule.when})" if rule.when else ""
-                shaped.append(Shaped(key, text + when, rule.why or "", rule.line, holds))
+                text = f"{key}: {_CUTS.get(said, str(said).lower() if isinstance(said, bool) else said)}"
+                shaped.append(Shaped(key, text + _limited(rule.when), rule.why or "", rule.line, holds))
                 if key == "region":
                     with self._at("images", number, key):
                         boxes = self._boxes(str(said))
@@ -222,6 +227,10 @@ class _Binding:
             yield
         except UserError as error:
             raise UserError(f"{self.rules.place(section, which, key)}: {error}") from error
+
+
+def _limited(when: str | None) -> str:
+    return f" (when {when})" if when else ""
 
 
 def _joined(columns: list[pa.ChunkedArray]) -> npt.NDArray[np.int32] | None:

@@ -100,6 +100,25 @@ class Shaped:
 
 
 @dataclass(frozen=True, eq=False)
+class Saying:
+    """A rule on how two captions are joined.
+
+    Attributes:
+        text: The rule as the expert wrote it, such as ``joiner: ; ``.
+        why: The expert's reason, or empty text.
+        line: Where it stands in the rules file, None where it comes from elsewhere.
+        wording: How the captions are joined.
+        when: When it applies; None for always.
+    """
+
+    text: str
+    why: str
+    line: int | None
+    wording: Wording
+    when: Condition | None
+
+
+@dataclass(frozen=True, eq=False)
 class Law:
     """What holds for the entries (captions of pairs) of a catalog.
 
@@ -114,8 +133,8 @@ class Law:
         mirror: Entries whose images may be mirrored, ``bool``.
         regions: What of an entry's image is to be kept, as fractions of its sides, NaN where nothing is marked;
             ``float32``, shape (entries, 4); None where no rule names a column.
-        wordings: How joint captions are made where a rule says so.
-        whens: For each of these, when it applies.
+        shared: The columns that make the groups, one value an entry.
+        sayings: The rules on how captions are joined; of several that apply the first counts.
         fields: The columns that the rules made, one value an entry.
     """
 
@@ -127,9 +146,14 @@ class Law:
     whole: Flags
     mirror: Flags
     regions: npt.NDArray[np.float32] | None
-    wordings: tuple[Wording, ...]
-    whens: tuple[Condition | None, ...]
+    shared: Mapping[str, pa.ChunkedArray]
+    sayings: tuple[Saying, ...]
     fields: Mapping[str, pa.ChunkedArray]
+
+    @property
+    def wordings(self) -> tuple[Wording, ...]:
+        """How joint captions are made where a rule says so."""
+        return tuple(saying.wording for saying in self.sayings)
 
     @cached_property
     def never(self) -> Flags:
@@ -157,5 +181,5 @@ class Law:
         return good
 
     def wording(self, proposed: Proposed) -> npt.NDArray[np.uint8]:
-        """How each composite's captions are joined: 0 as the policy says, i as ``wordings[i - 1]``; shape (m,)."""
-        return applying(self.whens, proposed)
+        """How each composite's captions are joined: 0 as the policy says, i as ``sayings[i - 1]`` does; shape (m,)."""
+        return applying(tuple(saying.when for saying in self.sayings), proposed)

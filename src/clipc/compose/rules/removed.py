@@ -13,7 +13,7 @@ from clipc.compose.partners.pools import groups
 from clipc.compose.proposed import Proposed
 from clipc.compose.rules.conditions import Query
 from clipc.compose.rules.joint import JointCaption
-from clipc.compose.rules.law import Ban, EitherOrder, Law, Never, Test
+from clipc.compose.rules.law import Ban, EitherOrder, Law, Never, Shaped, Test
 
 SHOWN: Final = 3
 """How many examples of each rule are told."""
@@ -44,8 +44,9 @@ def removed(law: Law, catalog: Catalog, seed: int = 0, candidates: int = 100_000
         ``only`` it removed, and three ``examples`` (for ``first`` and ``second`` the ``key``, the ``caption`` and the
         ``values`` of the data's columns that the rule names);
         the ``nevers``, with ``text``, ``why``, ``line``, how many ``pairs`` and ``captions`` stay plain by them,
-        the ``share`` of all captions, and three ``examples`` as above; and the ``groups`` (see
-        :func:`group_sizes`), None where no rule makes any.
+        the ``share`` of all captions, and three ``examples`` as above; the ``shapes`` (rules on how images are
+        shown, with the ``pairs`` and the ``share`` of captions that they hold for, and on how captions are joined, with
+        the ``share`` of candidates); and the ``groups`` (see :func:`group_sizes`), None where no rule makes any.
     """
     entries = Entries.of(catalog)
     candidates = min(candidates, _SLOW) if any(_slow(ban.test) for ban in law.bans) else candidates
@@ -97,12 +98,23 @@ def removed(law: Law, catalog: Catalog, seed: int = 0, candidates: int = 100_000
             "examples": [told(entry, rule.text) for entry in held[first[:SHOWN]].tolist()],
         }
 
+    def shape(rule: Shaped) -> dict[str, Any]:
+        held = np.flatnonzero(rule.entries)
+        pairs, share = len(np.unique(rows[held])), len(held) / max(1, len(rows))
+        return {"text": rule.text, "why": rule.why, "line": rule.line, "pairs": pairs, "share": share}
+
+    applied = np.bincount(law.wording(proposed), minlength=len(law.sayings) + 1) / max(1, len(proposed))
+    sayings = [
+        {"text": rule.text, "why": rule.why, "line": rule.line, "pairs": None, "share": float(share)}
+        for rule, share in zip(law.sayings, applied[1:], strict=True)
+    ]
     return {
         "candidates": len(proposed),
         "lawful": lawful,
         "share": lawful / max(1, len(proposed)),
         "bans": [ban(rule, hit) for rule, hit in zip(law.bans, broken[1:], strict=True)],
         "nevers": [plain(rule) for rule in law.nevers],
+        "shapes": [*map(shape, law.shaped), *sayings],
         "groups": None if law.groups is None else group_sizes(law.groups, entries),
     }
 
