@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 
 from clipc.cli.source import Columns, Json, Out, opened, short_name, show, write
 from clipc.progress import terminal
+from clipc.report.readable import percent
 
 if TYPE_CHECKING:
     from clipc.compose.rules.check import Checked
@@ -83,7 +84,7 @@ def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
     if rules is not None:
         told = [(ban["share"], ban["text"]) for ban in rules["bans"]]
         told += [(never["share"], f"never: {never['text']}") for never in rules["nevers"]]
-        some = [f"  {share:7.1%}  {shorten(text, 100, placeholder=' ...')}" for share, text in told if share]
+        some = [f"  {percent(share):>7s}  {shorten(text, 100, placeholder=' ...')}" for share, text in told if share]
         lines.append(f"Of random partners the rules allow {rules['share']:.1%}" + ("; they refuse by" if some else "."))
         told += [(shape["share"], shape["text"]) for shape in rules["shapes"]]
         idle = [f"  {shorten(text, 100, placeholder=' ...')}" for share, text in told if not share]
