@@ -1,6 +1,7 @@
 import gc
 import pickle
 import weakref
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -17,6 +18,7 @@ from clipc.compose.layouts import LAYOUTS
 from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN, STRONG
 from clipc.compose.plan import Plan, Plans, plan_epoch
 from clipc.compose.policy import Policy
+from clipc.compose.rules.schema import Rules
 from clipc.compose.similarity.captions import caption_vectors
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.neighbours import nearest
@@ -225,3 +227,40 @@ def test_policies_that_lack_something_say_what() -> None:
 def test_no_inputs_is_a_plain_random_policy() -> None:
     catalog = catalog_of([1] * 30)
     assert plan_epoch(catalog, Policy(), 1, 2).table().equals(plan_epoch(catalog, Policy(), 1, 2, Inputs()).table())
+
+
+def test_partners_are_uniform_among_the_lawful_whatever_their_captions() -> None:
+    """Each pair with a lawful caption is a partner equally often, and shows each lawful caption equally often."""
+    captions = [
+        ["u"],
+        ["left", "x", "y"],
+        ["left", "right"],
+        ["x"],
+        ["right", "left", "left of", "z"],
+        ["left"],
+        ["x", "y"],
+    ]
+    rules = Rules.model_validate({"pairs": [{"forbid": "word(a.caption, 'u') and word(b.caption, 'left')"}]})
+    catalog = catalog_of(captions)
+    plans = make_plans(Policy(rho=1, rules=rules), catalog, 11)
+    shown = Counter[tuple[int, int]]()
+    for epoch in range(6000):
+        plan = plans.rows(epoch * 7, (epoch + 1) * 7)
+        row = int(np.flatnonzero(plan.left == 0)[0])
+        shown[int(plan.right[row]), int(plan.right_caption[row])] += 1
+    lawful = {(1, 1), (1, 2), (2, 1), (3, 0), (4, 0), (4, 3), (6, 0), (6, 1)}
+    assert set(shown) == lawful
+    partners = [sum(n for (pair, _), n in shown.items() if pair == p) for p in (1, 2, 3, 4, 6)]
+    assert chisquare(partners).pvalue > 1e-3
+    for pair in (1, 4, 6):
+        assert chisquare([n for (p, _), n in shown.items() if p == pair]).pvalue > 1e-3
+
+
+def test_guarded_partners_are_the_nearest_lawful_ones() -> None:
+    """Rules that refuse all of the nearest pairs leave the next nearest, not plain rows."""
+    kinds = [(kind, n) for kind in ("circle", "square") for n in range(30)]
+    catalog = catalog_of([[f"a {kind}"] for kind, _ in kinds], kind=[kind for kind, _ in kinds])
+    rules = Rules.model_validate({"pairs": [{"forbid": "a.kind = b.kind"}]})
+    plan = make_plans(Policy(rho=1, partner="nearest", neighbours=3, rules=rules), catalog, 0).rows(0, 60)
+    assert (plan.right >= 0).all()
+    assert ((plan.left < 30) != (plan.right < 30)).all()

@@ -16,6 +16,7 @@ from clipc.compose.partners.draw import draw
 from clipc.compose.partners.pools import Rows, everyone
 from clipc.compose.policy import Policy
 from clipc.compose.proposed import Proposed
+from clipc.compose.rules.law import Law
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.streams import epoch_generator
 
@@ -43,23 +44,53 @@ class Composites:
 
 @dataclass(frozen=True, eq=False)
 class _Seekers:
-    """The rows that seek a partner, and what has been drawn for them before one is known."""
+    """The pairs that seek a partner, and what has been drawn for them before one is known.
+
+    Attributes:
+        rows: The pairs, shape (n,).
+        own: The entries that they show.
+        chance: Numbers in [0, 1) by which a partner's caption is chosen.
+        layout: Drawn layout codes.
+        swapped: Drawn orders of the captions.
+        entries: The numbers of all captions.
+        law: The rules, if there are any.
+        has_axes: Whether rules may turn the layout.
+    """
 
     rows: Rows
     own: npt.NDArray[np.int64]
     chance: npt.NDArray[np.float64]
     layout: npt.NDArray[np.uint8]
     swapped: npt.NDArray[np.bool_]
+    entries: Entries
+    law: Law | None
+    has_axes: bool
 
-    def with_partner(
-        self, which: npt.NDArray[np.intp], partner: Rows, entries: Entries, inputs: Inputs, free: bool
+    def second(self, which: npt.NDArray[np.intp], partner: Rows) -> npt.NDArray[np.int64]:
+        """The caption that each partner would show: one of its lawful ones, each with equal chance; -1 without any."""
+        first, counts = self.entries.first[partner], self.entries.counts[partner]
+        if self.law is None:
+            return first + self.entries.choice(partner, self.chance[which])
+        begins = np.cumsum(counts) - counts
+        candidate = np.arange(int(counts.sum())) + np.repeat(first - begins, counts)
+        proposed, fits = self.proposed(np.repeat(which, counts), candidate)
+        good = np.flatnonzero(fits)
+        good = good[self.law.lawful(proposed.take(good))]
+        start = np.searchsorted(good, begins)
+        found = np.searchsorted(good, begins + counts) - start
+        chosen = np.full(len(which), -1, dtype=np.int64)
+        some = found > 0
+        chosen[some] = candidate[good[start[some] + (self.chance[which[some]] * found[some]).astype(np.int64)]]
+        return chosen
+
+    def proposed(
+        self, which: npt.NDArray[np.intp], second: npt.NDArray[np.int64]
     ) -> tuple[Proposed, npt.NDArray[np.bool_]]:
-        """The composites of some rows with the given partners, and whether both can be cut along one axis."""
-        second = entries.first[partner] + entries.choice(partner, self.chance[which])
+        """The composites of some of the pairs, and whether both of their images can be cut along one axis."""
         first, layout = self.own[which], self.layout[which]
         fits = np.ones(len(which), dtype=np.bool_)
-        if free and inputs.law is not None:
-            layout, fits = inputs.law.cut(first, second, layout)
+        if self.has_axes and self.law is not None:
+            layout, fits = self.law.cut(first, second, layout)
         return Proposed(first, second, layout, self.swapped[which]), fits
 
 
@@ -69,7 +100,8 @@ def compose_rows(
     """Partners, captions and layout for the pairs that come first in a composite.
 
     Everything is drawn for every pair of the catalog and then looked up, so that what a pair gets does not
-    hang on which other pairs are composed. Look-alikes of a picture never become its partner.
+    hang on which other pairs are composed. Look-alikes of a picture never become its partner. A partner is lawful
+    if any of its captions may be shown beside the one that the first pair shows; it then shows one of those.
 
     Args:
         rows: The pairs that come first, shape (n,).
@@ -92,6 +124,9 @@ def compose_rows(
         chance=captions.random(pairs)[rows],
         layout=epoch_generator(seed, "layout", when).choice(codes, pairs)[rows],
         swapped=captions.random(pairs)[rows] < 0.5,
+        entries=entries,
+        law=law,
+        has_axes=form.has_axes,
     )
     pools = inputs.pools or everyone(entries.counts)
     pool = pools.of[seekers.own]
@@ -108,8 +143,7 @@ def compose_rows(
         good = (rows[which] != partner) & ~alike(rows[which], partner)
         if law is not None:
             some = np.flatnonzero(good)
-            proposed, fits = seekers.with_partner(which[some], partner[some], entries, inputs, form.has_axes)
-            good[some] = fits & law.lawful(proposed)
+            good[some] = seekers.second(which[some], partner[some]) >= 0
         return good
 
     def one(part: int) -> Rows:
@@ -125,26 +159,19 @@ def compose_rows(
     right = np.full(len(rows), -1, dtype=np.int32)
     right[seeking] = partner
     fallback[seeking[partner < 0]] = _ALONE
-    return _filled(right, choice, fallback, seekers, entries, inputs, form.has_axes)
+    return _filled(right, choice, fallback, seekers)
 
 
-def _filled(
-    right: Rows,
-    choice: Rows,
-    fallback: npt.NDArray[np.uint8],
-    seekers: _Seekers,
-    entries: Entries,
-    inputs: Inputs,
-    free: bool,
-) -> Composites:
+def _filled(right: Rows, choice: Rows, fallback: npt.NDArray[np.uint8], seekers: _Seekers) -> Composites:
     """The columns of the plan, once partners are known."""
     found = np.flatnonzero(right >= 0)
-    proposed, _ = seekers.with_partner(found, right[found], entries, inputs, free)
+    entry = seekers.second(found, right[found])
+    proposed, _ = seekers.proposed(found, entry)
     layout = np.full(len(right), PLAIN, dtype=np.uint8)
     layout[found] = proposed.layout
     second = np.zeros(len(right), dtype=np.int32)
-    second[found] = proposed.second - entries.first[right[found]]
+    second[found] = entry - seekers.entries.first[right[found]]
     wording = np.zeros(len(right), dtype=np.uint8)
-    if inputs.law is not None:
-        wording[found] = inputs.law.wording(proposed)
+    if seekers.law is not None:
+        wording[found] = seekers.law.wording(proposed)
     return Composites(right, choice, second, layout, seekers.swapped & (right >= 0), wording, fallback)

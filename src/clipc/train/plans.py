@@ -1,16 +1,19 @@
 """From a policy to plans: makes, or finds in the cache, the tables that the policy needs."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog import Catalog
+from clipc.compose.entries import Entries
 from clipc.compose.inputs import Inputs
+from clipc.compose.layouts.tiles import LEFT_RIGHT
 from clipc.compose.partners.pools import groups, neighbourhoods
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
+from clipc.compose.proposed import Proposed
 from clipc.compose.rules.columns import CatalogColumns, boxes_of
 from clipc.compose.rules.enact import enact
 from clipc.compose.rules.law import Law
@@ -48,10 +51,35 @@ def make_plans(
 
         vectors = partner_vectors(pairs, policy.embedding, policy.embedding_of, cache, progress)
         if policy.partner == "nearest":
-            nearest = neighbours(pairs, vectors, policy.neighbours, cache, progress)
+            refused, by = (None, "") if law is None else (_Refused(law, pairs), _said(policy, pairs))
+            nearest = neighbours(pairs, vectors, policy.neighbours, cache, progress, refused, by)
             pools, vectors = neighbourhoods(nearest, pairs.caption_counts), None
     regions = _regions(policy, pairs, cache, progress)
     return Plans(pairs, policy, seed, replace(known, pools=pools, vectors=vectors, regions=regions))
+
+
+@dataclass(frozen=True, eq=False)
+class _Refused:
+    """Which pairs are no neighbours because a law forbids to compose them, going by the first caption of each.
+
+    Where a rule reads captions the plan asks again, about the captions that are shown.
+    """
+
+    law: Law
+    pairs: Catalog
+
+    def __call__(self, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        first = Entries.of(self.pairs).first
+        a, b = first[rows], first[others]
+        layout, fits = self.law.cut(a, b, np.full(len(a), LEFT_RIGHT, dtype=np.uint8))
+        lawful = self.law.lawful(Proposed(a, b, layout, np.zeros(len(a), dtype=np.bool_)))
+        return ~(lawful & fits)
+
+
+def _said(policy: Policy, pairs: Catalog) -> str:
+    """What a law is made of, as text."""
+    rules = "" if policy.rules is None else policy.rules.model_dump_json()
+    return f"{pairs.fingerprint} {policy.group} {policy.wording} {rules}"
 
 
 def _law(policy: Policy, pairs: Catalog) -> Law | None:

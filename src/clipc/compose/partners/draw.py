@@ -13,7 +13,7 @@ ENUMERATED: Final = 20_000
 
 _ROUNDS_SMALL: Final = 8
 _ROUNDS_LARGE: Final = 64
-_AT_ONCE: Final = 1 << 22
+_AT_ONCE: Final = 1 << 20
 
 Lawful = Callable[[npt.NDArray[np.intp], Rows], npt.NDArray[np.bool_]]
 """From positions in the rows that seek a partner, and a candidate for each, to which are lawful."""

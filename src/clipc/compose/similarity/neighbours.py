@@ -29,7 +29,13 @@ Excluded = Callable[[Ids, Ids], npt.NDArray[np.bool_]]
 
 
 def neighbours(
-    catalog: Catalog, vectors: npt.NDArray[np.float32], k: int, cache: Path | None = None, progress: Progress = silent
+    catalog: Catalog,
+    vectors: npt.NDArray[np.float32],
+    k: int,
+    cache: Path | None = None,
+    progress: Progress = silent,
+    refused: Excluded | None = None,
+    by: str = "",
 ) -> npt.NDArray[np.int32]:
     """The k nearest pairs of each pair whose pictures are not alike, kept in the cache.
 
@@ -39,6 +45,8 @@ def neighbours(
         k: How many neighbours.
         cache: The cache folder; None for the usual one.
         progress: Told how many pairs are done.
+        refused: Which further pairs are not taken, such as those that rules forbid.
+        by: What decides ``refused``: equal texts, equal decisions.
 
     Returns:
         As :func:`nearest`.
@@ -48,8 +56,16 @@ def neighbours(
     """
     alike = lookalikes(catalog)
     parts = (vectors, alike.content, alike.dhash, alike.known)
-    mark = f"{VERSION} {digest(*parts)} {alike.distance} {k}"
-    return kept_array("neighbours", mark, lambda: nearest(vectors, k, excluded=alike, progress=progress), cache)
+    mark = f"{VERSION} {digest(*parts)} {alike.distance} {k} {by}"
+
+    def excluded(rows: Ids, others: Ids) -> npt.NDArray[np.bool_]:
+        out = alike(rows, others)
+        if refused is not None:
+            left = np.flatnonzero(~out)
+            out[left] = refused(rows[left], others[left])
+        return out
+
+    return kept_array("neighbours", mark, lambda: nearest(vectors, k, excluded=excluded, progress=progress), cache)
 
 
 def nearest(
