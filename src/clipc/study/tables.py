@@ -6,6 +6,7 @@ from typing import Any
 
 from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
+from clipc.compose.policy import Policy
 from clipc.evaluate.probe import SHOTS
 from clipc.render.preview import preview
 from clipc.render.worker import WorkerRenderer
@@ -65,6 +66,12 @@ def report_tables(
     }
 
 
+def _partners(policy: Policy) -> str:
+    """The code of what a report cannot tell about partners."""
+    at_random = policy.partner == "random" and policy.rules is None and policy.group is None
+    return "random-partners" if at_random else "one-way-of-partners"
+
+
 def _pictures(recipe: Recipe, catalog: Catalog) -> list[dict[str, str]]:
 
     plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
@@ -103,7 +110,7 @@ def _not_shown(
     codes += [
         "one-recipe",
         {"code": "one-share", "share": f"{recipe.policy.rho:.0%}"},
-        "random-partners",
+        _partners(recipe.policy),
         "from-scratch",
         {"code": "small-model", "parameters": f"{summary['parameters']:,}", "size": summary["image_size"]},
         {"code": "short-training", "minutes": f"{minutes:.0f}"},

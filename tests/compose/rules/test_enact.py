@@ -218,6 +218,7 @@ def test_a_column_without_a_value_is_unknown_as_text_and_as_number(more: dict[st
         ("captions:\n  - when: a.x = 1\n    joiner: x\n", r"line 2: unknown column 'x'"),
         ("images:\n  - region: bax\n", r"line 2: unknown column 'bax'"),
         ("images:\n  - region: view\n", r"line 2: column 'view' of pair '0' holds 'PA', which is no box"),
+        ("never:\n  - when: word(size_in_mm, 'x')\n", r"line 2: .*`word` looks into texts, write cast"),
         ("pairs:\n  - require: a.view = (select 1)\n", r"line 2: .*subquery"),
     ],
 )
@@ -225,4 +226,4 @@ def test_mistakes_are_told_with_their_line(tmp_path: Any, rules: str, message: s
     file = tmp_path / "mine.yaml"
     file.write_text("name: x\n" + rules)
     with pytest.raises(UserError, match=r"mine\.yaml, " + message.replace("line 2", "line [23]")):
-        enact(read_rules(file), CatalogColumns(catalog_of([1, 1], view=["PA", "AP"])), Wording())
+        enact(read_rules(file), CatalogColumns(catalog_of([1, 1], view=["PA", "AP"], size_in_mm=[3, 4])), Wording())

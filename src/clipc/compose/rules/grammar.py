@@ -220,6 +220,8 @@ def quoted(name: str) -> str:
 
 def sentence(message: str) -> str:
     """DuckDB's reason without its kind, its hints and our SQL, and what to do about the commonest ones."""
+    if TOKENS in message:
+        return "`word` looks into texts, write cast(x as text) for anything else"
     line = message.split("\n")[0].split(" LINE ")[0]
     line = re.sub(r"^[A-Z][A-Za-z -]* Error: ", "", line).strip()
     line = re.sub(r"\.? (?:You might need|Use |Candidate).*$", "", line).rstrip(" .!:")

@@ -11,6 +11,7 @@ from clipc.compose.entries import Entries
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.partners.pools import groups
 from clipc.compose.proposed import Proposed
+from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.conditions import Query
 from clipc.compose.rules.joint import JointCaption
 from clipc.compose.rules.law import Ban, EitherOrder, Law, Never, Shaped, Test
@@ -56,12 +57,13 @@ def removed(law: Law, catalog: Catalog, seed: int = 0, candidates: int = 100_000
     times = broken.sum(axis=0)
     lawful = int((times == 0).sum())
     rows = entries.rows()
+    known = set(CatalogColumns(catalog).names) - {"caption", "captions"}
 
     def told(entry: int, rule: str) -> dict[str, Any]:
         row = int(rows[entry])
         named = list(dict.fromkeys(_NAME.findall(rule)))
         values = {name: law.fields[name][entry].as_py() for name in named if name in law.fields}
-        values |= {name: catalog.table[name][row].as_py() for name in named if name in catalog.table.column_names}
+        values |= {name: catalog.table[name][row].as_py() for name in named if name in known}
         return {
             "key": catalog.keys[row],
             "caption": catalog.caption(row, entry - int(entries.first[row])),
