@@ -23,7 +23,8 @@ from clipc.compose.policy import Policy
 from clipc.compose.rules.schema import CaptionRule, ImageRule, NeverRule, PairRule, Rules
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
-from clipc.render.preview import pale, parted, preview, statistics
+from clipc.render.plan_statistics import statistics
+from clipc.render.preview import pale, parted, preview
 from clipc.render.worker import WorkerRenderer
 from clipc.train.plans import make_plans
 

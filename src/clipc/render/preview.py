@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -13,7 +12,6 @@ from PIL import Image
 from clipc.catalog.decode import DecodeError
 from clipc.compose.captions.language import without_stop
 from clipc.compose.layouts.tiles import LAYOUT_NAMES
-from clipc.compose.plan import Plan, Plans
 from clipc.render.evidence import Entry, hits, why
 from clipc.render.geometry import Geometry, geometry
 from clipc.render.worker import Boxes, Pixels, WorkerRenderer, may_mirror, window_box
@@ -225,80 +223,3 @@ def _place(text: str, caption: str) -> tuple[int, int]:
             start = text.index(found)
             best = (start, start + len(found))
     return best
-
-
-def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
-    """The first epoch's plan in figures.
-
-    Args:
-        renderer: As in training.
-        rows: How many of the plan's rows have their captions and views measured.
-
-    Returns:
-        What :meth:`~clipc.compose.plan.Plan.statistics` tells, and of the first ``rows`` rows: how many were
-        ``counted``, how many of their captions were ``shortened`` and the ``shortened_share``; ``tokens`` without
-        start and end, as ``median``, ``p95`` and ``max``, of captions by themselves (``single``), of joint ones
-        before shortening (``joined``) and as the model reads them (``read``); ``context_length``, which counts
-        start and end too; ``kept``, the mean share of the ``first`` and ``second`` view that the layout keeps, and
-        ``seen``, the mean share of their whole pictures.
-    """
-    plans, catalog, count = renderer.plans, renderer.catalog, renderer.tokenizer.count
-    plan = plans.rows(0, len(catalog))
-    counted = plan[:rows]
-    composed = np.flatnonzero(counted.right >= 0)
-    singles = [catalog.caption(*which) for which in _entries(counted)]
-    captions, shortened = renderer.captions(counted)
-    shown = geometry(plans, counted, 0, renderer.augmentation)
-    sources = np.stack([counted.left, np.maximum(counted.right, 0)], axis=1)
-    return {
-        **plan.statistics(),
-        "counted": len(counted),
-        "shortened": shortened,
-        "shortened_share": shortened / max(1, len(counted)),
-        "context_length": renderer.tokenizer.context_length,
-        "tokens": {
-            "single": _lengths([count(text) for text in singles]),
-            "joined": _lengths([count(text) for text in _joined(plans, counted, composed)]),
-            "read": _lengths([count(captions[i]) for i in composed]),
-        },
-        "kept": _means(shown.tiles.kept()[composed]),
-        "seen": _means(seen(shown, catalog.sizes[sources])[composed]),
-    }
-
-
-def _entries(plan: Plan) -> list[tuple[int, int]]:
-    """Catalog row and caption of every source of a plan."""
-    second = plan.right >= 0
-    return [
-        *zip(plan.left.tolist(), plan.left_caption.tolist(), strict=True),
-        *zip(plan.right[second].tolist(), plan.right_caption[second].tolist(), strict=True),
-    ]
-
-
-def _joined(plans: Plans, plan: Plan, composed: npt.NDArray[np.intp]) -> list[str]:
-    """The joint captions of some rows before anything is shortened."""
-    caption, wordings = plans.catalog.caption, plans.wordings
-    return [
-        wordings[plan.wording[i]].text(
-            caption(int(plan.left[i]), int(plan.left_caption[i])),
-            caption(int(plan.right[i]), int(plan.right_caption[i])),
-            layout=int(plan.layout[i]),
-            swapped=bool(plan.swapped[i]),
-        )
-        for i in composed
-    ]
-
-
-def _lengths(tokens: Sequence[int]) -> dict[str, int] | None:
-    """Median, 95th percentile and largest of some lengths; None where there are none."""
-    if not tokens:
-        return None
-    median, most = np.percentile(tokens, [50, 95], method="higher")
-    return {"median": int(median), "p95": int(most), "max": max(tokens)}
-
-
-def _means(shares: npt.NDArray[np.floating]) -> dict[str, float] | None:
-    """The mean of the first and of the second sources' shares; None where nothing is composed."""
-    if not len(shares):
-        return None
-    return {name: float(mean) for name, mean in zip(("first", "second"), shares.mean(axis=0), strict=True)}

@@ -9,7 +9,8 @@ from clipc.compose.rules.check import Checked, check
 from clipc.compose.rules.removed import removed
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
-from clipc.render.preview import preview, statistics
+from clipc.render.plan_statistics import statistics
+from clipc.render.preview import preview
 from clipc.render.worker import WorkerRenderer
 from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe

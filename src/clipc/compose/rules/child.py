@@ -14,8 +14,9 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from clipc.compose.rules.grammar import TOKENS, Node
+from clipc.compose.rules.grammar import Node
 from clipc.compose.rules.messages import Message, receive, send
+from clipc.compose.rules.reasons import TOKENS
 from clipc.compose.rules.words import tokens_of
 from clipc.errors import UserError
 

@@ -8,7 +8,8 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
-from clipc.compose.rules.grammar import TOKENS, Node, brief, check_statement, mapped, nodes, odd_sign, quoted
+from clipc.compose.rules.grammar import Node, check_statement, mapped, nodes
+from clipc.compose.rules.reasons import TOKENS, brief, odd_sign, quoted
 from clipc.errors import UserError, unknown_name
 
 Side = Literal["", "a", "b"]

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from clipc.compose.rules.expression import Column, Expression
-from clipc.compose.rules.grammar import brief, check_text, sentence
+from clipc.compose.rules.grammar import check_text
 from clipc.compose.rules.messages import receive, send
+from clipc.compose.rules.reasons import brief, sentence
 from clipc.errors import UserError
 
 _ROWS = 200_000
