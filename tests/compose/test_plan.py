@@ -264,3 +264,13 @@ def test_guarded_partners_are_the_nearest_lawful_ones() -> None:
     plan = make_plans(Policy(rho=1, partner="nearest", neighbours=3, rules=rules), catalog, 0).rows(0, 60)
     assert (plan.right >= 0).all()
     assert ((plan.left < 30) != (plan.right < 30)).all()
+
+
+@pytest.mark.parametrize(("layout", "composed"), [("cutmix", True), ("centre-halves", False)])
+def test_axes_keep_neighbours_apart_only_where_images_are_cut(layout: str, composed: bool) -> None:
+    """Each pair's only neighbour must be cut along the other axis, which says nothing where nothing is cut."""
+    rules = Rules.model_validate({"images": [{"when": "kind = 'a'", "axis": "vertical"}, {"axis": "horizontal"}]})
+    catalog = catalog_of([["one word"], ["one word"]], kind=["a", "b"])
+    policy = Policy(rho=1, partner="nearest", layout=layout, rules=rules)
+    plan = make_plans(policy, catalog, 0).rows(0, 2)
+    assert (plan.right >= 0).all() == composed

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from clipc.catalog import Catalog
 from clipc.compose.entries import Entries
 from clipc.compose.inputs import Inputs
-from clipc.compose.layouts.tiles import LEFT_RIGHT
+from clipc.compose.layouts import LAYOUTS, Layout
 from clipc.compose.partners.pools import groups, neighbourhoods
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
@@ -51,7 +51,10 @@ def make_plans(
 
         vectors = partner_vectors(pairs, policy.embedding, policy.embedding_of, cache, progress)
         if policy.partner == "nearest":
-            refused, by = (None, "") if law is None else (_Refused(law, pairs), _said(policy, pairs))
+            refused, by = None, ""
+            if law is not None:
+                refused = _Refused(law, Entries.of(pairs).first, LAYOUTS[policy.layout])
+                by = _said(policy, pairs)
             nearest = neighbours(pairs, vectors, policy.neighbours, cache, progress, refused, by)
             pools, vectors = neighbourhoods(nearest, pairs.caption_counts), None
     regions = _regions(policy, pairs, cache, progress)
@@ -66,20 +69,21 @@ class _Refused:
     """
 
     law: Law
-    pairs: Catalog
+    first: npt.NDArray[np.int64]
+    layout: Layout
 
     def __call__(self, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        first = Entries.of(self.pairs).first
-        a, b = first[rows], first[others]
-        layout, fits = self.law.cut(a, b, np.full(len(a), LEFT_RIGHT, dtype=np.uint8))
-        lawful = self.law.lawful(Proposed(a, b, layout, np.zeros(len(a), dtype=np.bool_)))
-        return ~(lawful & fits)
+        a, b = self.first[rows], self.first[others]
+        layout, fits = np.full(len(a), self.layout.codes[0], dtype=np.uint8), np.ones(len(a), dtype=np.bool_)
+        if self.layout.has_axes:
+            layout, fits = self.law.cut(a, b, layout)
+        return ~(fits & self.law.lawful(Proposed(a, b, layout, np.zeros(len(a), dtype=np.bool_))))
 
 
 def _said(policy: Policy, pairs: Catalog) -> str:
     """What a law is made of, as text."""
     rules = "" if policy.rules is None else policy.rules.model_dump_json()
-    return f"{pairs.fingerprint} {policy.group} {policy.wording} {rules}"
+    return f"{pairs.fingerprint} {policy.group} {policy.layout} {policy.wording} {rules}"
 
 
 def _law(policy: Policy, pairs: Catalog) -> Law | None:
