@@ -12,7 +12,7 @@ from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import LAYOUTS
 from clipc.compose.layouts.tiles import PLAIN
 from clipc.compose.partners.diverse import least_similar
-from clipc.compose.partners.draw import draw
+from clipc.compose.partners.draw import draw, one_of
 from clipc.compose.partners.pools import Rows, everyone
 from clipc.compose.policy import Policy
 from clipc.compose.proposed import Proposed
@@ -76,12 +76,8 @@ class _Seekers:
         proposed, fits = self.proposed(np.repeat(which, counts), candidate)
         good = np.flatnonzero(fits)
         good = good[self.law.lawful(proposed.take(good))]
-        start = np.searchsorted(good, begins)
-        found = np.searchsorted(good, begins + counts) - start
-        chosen = np.full(len(which), -1, dtype=np.int64)
-        some = found > 0
-        chosen[some] = candidate[good[start[some] + (self.chance[which[some]] * found[some]).astype(np.int64)]]
-        return chosen
+        chosen = one_of(good, begins, counts, self.chance[which])
+        return np.where(chosen >= 0, candidate[chosen], -1)
 
     def proposed(
         self, which: npt.NDArray[np.intp], second: npt.NDArray[np.int64]
@@ -165,7 +161,10 @@ def compose_rows(
 def _filled(right: Rows, choice: Rows, fallback: npt.NDArray[np.uint8], seekers: _Seekers) -> Composites:
     """The columns of the plan, once partners are known."""
     found = np.flatnonzero(right >= 0)
-    entry = seekers.second(found, right[found])
+    # A partner with one caption was taken with that one; only the others' choice has to be made again.
+    entry = seekers.entries.first[right[found]]
+    several = np.flatnonzero(seekers.entries.counts[right[found]] > 1)
+    entry[several] = seekers.second(found[several], right[found][several])
     proposed, _ = seekers.proposed(found, entry)
     layout = np.full(len(right), PLAIN, dtype=np.uint8)
     layout[found] = proposed.layout

@@ -68,11 +68,32 @@ def _enumerated(
     place = np.arange(int(sizes.sum())) - np.repeat(begins - pools.start[pool], sizes)
     candidate = pools.members[place]
     good = np.flatnonzero(lawful(np.repeat(which, sizes), candidate))
+    chosen = one_of(good, begins, sizes, chance)
+    return np.where(chosen >= 0, candidate[chosen], -1).astype(np.int32)
+
+
+def one_of(
+    good: npt.NDArray[np.intp],
+    begins: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.int64],
+    chance: npt.NDArray[np.float64],
+) -> npt.NDArray[np.int64]:
+    """One good place of each of some stretches, all with equal chance.
+
+    Args:
+        good: The good places, in order.
+        begins: Where each stretch begins, in order; shape (n,).
+        sizes: How long it is.
+        chance: Numbers in [0, 1), one a stretch.
+
+    Returns:
+        Places, -1 where a stretch has no good one; shape (n,).
+    """
     first = np.searchsorted(good, begins)
     count = np.searchsorted(good, begins + sizes) - first
-    chosen = np.full(len(which), -1, dtype=np.int32)
+    chosen = np.full(len(begins), -1, dtype=np.int64)
     some = count > 0
-    chosen[some] = candidate[good[first[some] + (chance[some] * count[some]).astype(np.int64)]]
+    chosen[some] = good[first[some] + (chance[some] * count[some]).astype(np.int64)]
     return chosen
 
 
