@@ -12,7 +12,7 @@ import open_clip
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.transformer import text_global_pool
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -93,10 +93,6 @@ class ClipModel(nn.Module):
         self.tokenizer.save(folder)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.clip.state_dict().items()}
         save_file(weights, folder / WEIGHTS_FILE)
-
-    def load_weights(self, file: Path) -> None:
-        """Replaces the weights by those of a safetensors file."""
-        self.clip.load_state_dict(load_file(file))
 
     @property
     def device(self) -> torch.device:

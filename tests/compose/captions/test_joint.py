@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.compose.captions import join
 from clipc.compose.captions.joint import Wording
 from clipc.compose.layouts.tiles import BOX, FIRST_IMAGE, LEFT_RIGHT, OVERLAY, TOP_BOTTOM
 
@@ -37,7 +36,7 @@ def test_a_joiner_of_ones_own() -> None:
     assert Wording(joiner=" ").text("a dog.", "a cat.", BOX, False) == "a dog a cat."
     assert Wording(joiner="; ").text("赤い円。", "青い四角", BOX, False) == "赤い円; 青い四角"
     assert Wording(joiner="").text("a", "b", BOX, False) == "ab"
-    assert join("a dog.", "a cat") == "a dog and a cat"
+    assert Wording().text("a dog.", "a cat", 0, False) == "a dog and a cat"
 
 
 def test_orders_and_controls() -> None:
