@@ -12,7 +12,8 @@ from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.render.crop import Augmentation
 from clipc.render.loader import load
-from clipc.render.worker import NAMES_A_SIDE, WorkerRenderer, jitter
+from clipc.render.texts import NAMES_A_SIDE, texts
+from clipc.render.worker import WorkerRenderer, jitter
 
 PLAIN_VIEW = Augmentation(crop_scale=(1, 1), crop_ratio=(1, 1), flip=0)
 
@@ -54,7 +55,7 @@ def test_each_half_shows_the_pair_that_its_caption_names(flat: Catalog) -> None:
     plan = made.plans.rows(0, 10)
     batch = made.render(0, 10)
     greys = np.array([int(key) * 20 for key in flat.keys])
-    captions, _ = made.captions(plan)
+    captions = texts(made.plans, plan, made.tokenizer).captions
     for i in range(10):
         first, second = (greys[row] for row in batch.sources[i].tolist())
         picture = batch.images[i].numpy()

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from clipc.compose.plan import Plan, Plans
 from clipc.render.geometry import geometry
 from clipc.render.preview import seen
+from clipc.render.texts import texts
 from clipc.render.worker import WorkerRenderer
 
 
@@ -32,19 +33,19 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
     counted = plan[:rows]
     composed = np.flatnonzero(counted.right >= 0)
     singles = [catalog.caption(*which) for which in _entries(counted)]
-    captions, shortened = renderer.captions(counted)
+    read = texts(plans, counted, renderer.tokenizer)
     shown = geometry(plans, counted, 0, renderer.augmentation)
     sources = np.stack([counted.left, np.maximum(counted.right, 0)], axis=1)
     return {
         **plan.statistics(),
         "counted": len(counted),
-        "shortened": shortened,
-        "shortened_share": shortened / max(1, len(counted)),
+        "shortened": read.shortened,
+        "shortened_share": read.shortened / max(1, len(counted)),
         "context_length": renderer.tokenizer.context_length,
         "tokens": {
             "single": _lengths([count(text) for text in singles]),
             "joined": _lengths([count(text) for text in _joined(plans, counted, composed)]),
-            "read": _lengths([count(captions[i]) for i in composed]),
+            "read": _lengths([count(read.captions[i]) for i in composed]),
         },
         "kept": _means(shown.tiles.kept()[composed]),
         "seen": _means(seen(shown, catalog.sizes[sources])[composed]),

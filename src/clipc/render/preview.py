@@ -14,7 +14,8 @@ from clipc.compose.captions.language import without_stop
 from clipc.compose.layouts.tiles import LAYOUT_NAMES
 from clipc.render.evidence import Entry, hits, why
 from clipc.render.geometry import Geometry, geometry
-from clipc.render.worker import Boxes, Pixels, WorkerRenderer, may_mirror, window_box
+from clipc.render.texts import texts
+from clipc.render.worker import Boxes, Pixels, WorkerRenderer, window_box
 
 _SOURCE_SIDE: Final = 96
 _CUT_AWAY: Final = 0.3
@@ -84,13 +85,14 @@ def _sample(renderer: WorkerRenderer, row: int) -> Sample:
     catalog, plan = renderer.catalog, renderer.plans.rows(row, row + 1)
     batch = renderer.render(row, row + 1)
     shown = geometry(renderer.plans, plan, row, renderer.augmentation)
-    caption = renderer.captions(plan)[0][0]
+    read = texts(renderer.plans, plan, renderer.tokenizer)
+    caption = read.captions[0]
     first = Entry(int(plan.left[0]), int(plan.left_caption[0]))
     second = Entry(int(plan.right[0]), int(plan.right_caption[0]))
     said = [catalog.caption(entry.row, entry.choice) for entry in (first, second)]
     law = renderer.plans.inputs.law
     swapped = bool(plan.swapped[0]) and renderer.plans.policy.caption in ("both-orders", "one")
-    mirrored = shown.mirrored[0] & may_mirror(caption)
+    mirrored = shown.mirrored[0] & read.may_mirror[0]
     kept = seen(shown, catalog.sizes[[[first.row, second.row]]])[0]
     left, right = (_source(renderer, entry.row, shown, side) for side, entry in enumerate((first, second)))
     return Sample(

@@ -3,10 +3,7 @@
 Only what is shown is resized, and only ``uint8`` at the target size leaves it.
 """
 
-import re
 from dataclasses import dataclass
-from functools import partial
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +12,12 @@ from PIL import Image
 
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
-from clipc.compose.captions.fit import fit
 from clipc.compose.layouts.tiles import PLAIN, STRONG
-from clipc.compose.plan import Plan, Plans
+from clipc.compose.plan import Plans
 from clipc.render.batch import Batch, Tokenizer
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
-from clipc.render.text_id import text_id
-
-NAMES_A_SIDE: Final = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
-"""Captions that a mirrored picture would make false."""
+from clipc.render.texts import texts
 
 Pixels = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float64]
@@ -59,7 +52,8 @@ class WorkerRenderer:
         """
         plan = self.plans.rows(start, stop)
         shown = geometry(self.plans, plan, start, self.augmentation)
-        captions, shortened = self.captions(plan)
+        said = texts(self.plans, plan, self.tokenizer)
+        mirrored = shown.mirrored & said.may_mirror[:, None]
         size = self.image_size
         images = np.empty((len(plan), size, size, 3), dtype=np.uint8)
         unreadable: list[int] = []
@@ -75,7 +69,7 @@ class WorkerRenderer:
                     box = window_box(shown.views[i, side], shown.tiles.window[i, side], pixels)
                 x0, y0, x1, y1 = places[i, side].tolist()
                 tile = cut(pixels, box, (x1 - x0, y1 - y0))
-                if shown.mirrored[i, side] and may_mirror(captions[i]):
+                if mirrored[i, side]:
                     tile = tile[:, ::-1]
                 strong = plan.layout[i] == STRONG
                 strength = self.augmentation.strong_colour if strong else self.augmentation.colour
@@ -86,53 +80,13 @@ class WorkerRenderer:
                 )
         return Batch(
             images=torch.from_numpy(images),
-            tokens=self.tokenizer(captions),
+            tokens=self.tokenizer(said.captions),
             sources=torch.from_numpy(np.stack([plan.left, plan.right], axis=1).astype(np.int64)),
-            texts=torch.from_numpy(self._text_ids(plan)),
+            texts=said.ids,
             treated=int((plan.layout != PLAIN).sum()),
-            shortened=shortened,
+            shortened=said.shortened,
             unreadable=tuple(unreadable),
         )
-
-    def captions(self, plan: Plan) -> tuple[list[str], int]:
-        """The captions of the rows as the model reads them, and how many of them had to be cut."""
-        limit, count, catalog = self.tokenizer.context_length - 2, self.tokenizer.count, self.catalog
-        texts: list[str] = []
-        shortened = 0
-        columns = (
-            plan.left,
-            plan.left_caption,
-            plan.right,
-            plan.right_caption,
-            plan.layout,
-            plan.swapped,
-            plan.wording,
-        )
-        for left, choice, right, other, layout, swapped, wording in zip(*(c.tolist() for c in columns), strict=True):
-            second = catalog.caption(right, other) if right >= 0 else None
-            joined = partial(self.plans.wordings[wording].text, layout=layout, swapped=swapped)
-            text, was_cut = fit(catalog.caption(left, choice), second, joined, count, limit)
-            texts.append(text)
-            shortened += was_cut
-        return texts, shortened
-
-    def _text_ids(self, plan: Plan) -> npt.NDArray[np.int64]:
-        catalog = self.catalog
-        pairs = zip(
-            (plan.left.tolist(), plan.right.tolist()),
-            (plan.left_caption.tolist(), plan.right_caption.tolist()),
-            strict=True,
-        )
-        ids = [
-            [text_id(catalog.caption(r, c)) if r >= 0 else -1 for r, c in zip(rows, choices, strict=True)]
-            for rows, choices in pairs
-        ]
-        return np.array(ids, dtype=np.int64).T.copy()
-
-
-def may_mirror(caption: str) -> bool:
-    """Whether a mirrored picture leaves a caption true: whether it names no side."""
-    return NAMES_A_SIDE.search(caption) is None
 
 
 def window_box(view: Boxes, window: npt.NDArray[np.float32], pixels: Pixels) -> Boxes:

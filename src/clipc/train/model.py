@@ -6,18 +6,18 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import open_clip
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-from open_clip.transformer import text_global_pool
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
 from clipc.errors import UserError
 from clipc.train.model_config import CONFIG_FILE, Config, model_config, read_config
+from clipc.train.text_tower import text_features
 from clipc.train.tokenizer import Tokenizer, load_tokenizer
 
 WEIGHTS_FILE: Final = "open_clip_model.safetensors"
@@ -47,7 +47,6 @@ class ClipModel(nn.Module):
         self.register_buffer("_mean", torch.tensor(OPENAI_DATASET_MEAN) * 255, persistent=False)
         self.register_buffer("_std", torch.tensor(OPENAI_DATASET_STD) * 255, persistent=False)
         self.to(memory_format=torch.channels_last)
-        self._short_text = _ignores_padding(self.clip)
 
     @classmethod
     def create(
@@ -129,10 +128,7 @@ class ClipModel(nn.Module):
         return self.encode_tokens(self.tokenizer(texts))
 
     def encode_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Token ids to unit vectors.
-
-        Where the text tower is causal and pools at the end token, padding changes nothing, so only the
-        longest caption's length (rounded up to 8) is computed.
+        """Token ids to unit vectors, by no more padding than their tower needs (see :func:`text_features`).
 
         Args:
             tokens: ``int64``, shape (B, context length).
@@ -140,25 +136,7 @@ class ClipModel(nn.Module):
         Returns:
             ``float32``, shape (B, D), each of length 1.
         """
-        if not self._short_text:
-            features: torch.Tensor = self.clip.encode_text(tokens.to(self.device))  # pyright: ignore
-            return F.normalize(features.float(), dim=-1)
-        longest = int((tokens != 0).sum(dim=1).max())
-        length = min(tokens.shape[1], -(-longest // 8) * 8)
-        return F.normalize(self._text_features(tokens[:, :length].to(self.device)).float(), dim=-1)
-
-    def _text_features(self, tokens: torch.Tensor) -> torch.Tensor:
-        clip: Any = self.clip
-        length = tokens.shape[1]
-        dtype = clip.transformer.get_cast_dtype()
-        x = clip.token_embedding(tokens).to(dtype) + clip.positional_embedding[:length].to(dtype)
-        x = clip.transformer(x, attn_mask=clip.attn_mask[:length, :length])
-        pooled = text_global_pool(clip.ln_final(x), tokens, clip.text_pool_type, eos_token_id=clip.text_eos_id)
-        if clip.text_projection is None:
-            return pooled
-        if isinstance(clip.text_projection, nn.Linear):
-            return clip.text_projection(pooled)
-        return pooled @ clip.text_projection
+        return F.normalize(text_features(self.clip, tokens, self.device).float(), dim=-1)
 
 
 def model_folder(named: str | Path) -> Path:
@@ -181,12 +159,6 @@ def _quiet() -> Generator[None]:
         yield
     finally:
         logging.disable(logging.NOTSET)
-
-
-def _ignores_padding(clip: nn.Module) -> bool:
-    """Whether what follows the end token cannot change the text features."""
-    causal = getattr(clip, "attn_mask", None) is not None
-    return isinstance(clip, open_clip.CLIP) and causal and clip.text_pool_type in ("argmax", "eos")
 
 
 def _with_tokenizer(config: Config, tokenizer: Tokenizer, name: str) -> Config:

@@ -1,0 +1,74 @@
+"""What the rows of a batch say, whoever renders their pictures."""
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from clipc.compose.captions.fit import fit
+from clipc.compose.plan import Plan, Plans
+from clipc.render.batch import Tokenizer
+from clipc.render.text_id import text_id
+
+NAMES_A_SIDE: Final = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
+"""Captions that a mirrored picture would make false."""
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """The captions of some rows.
+
+    Attributes:
+        captions: One a row, as the model reads it.
+        ids: 64-bit ids of the captions that went in, -1 for none; ``int64``, shape (n, 2).
+        shortened: How many captions had to be cut to fit the context.
+    """
+
+    captions: list[str]
+    ids: torch.Tensor
+    shortened: int
+
+    @property
+    def may_mirror(self) -> npt.NDArray[np.bool_]:
+        """Which rows' pictures may be mirrored: those whose caption names no side; shape (n,)."""
+        return np.array([NAMES_A_SIDE.search(caption) is None for caption in self.captions], dtype=np.bool_)
+
+
+def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
+    """The captions of the rows of a plan, joined where two pairs are shown, and cut where they are too long.
+
+    Args:
+        plans: The plans that the rows are part of.
+        plan: The rows.
+        tokenizer: The model's.
+    """
+    limit, count, catalog = tokenizer.context_length - 2, tokenizer.count, plans.catalog
+    captions: list[str] = []
+    ids = np.full((len(plan), 2), -1, dtype=np.int64)
+    shortened = 0
+    columns = (
+        plan.left,
+        plan.left_caption,
+        plan.right,
+        plan.right_caption,
+        plan.layout,
+        plan.swapped,
+        plan.wording,
+    )
+    for row, (left, choice, right, other, layout, swapped, wording) in enumerate(
+        zip(*(c.tolist() for c in columns), strict=True)
+    ):
+        first = catalog.caption(left, choice)
+        second = catalog.caption(right, other) if right >= 0 else None
+        joined = partial(plans.wordings[wording].text, layout=layout, swapped=swapped)
+        text, was_cut = fit(first, second, joined, count, limit)
+        captions.append(text)
+        shortened += was_cut
+        ids[row, 0] = text_id(first)
+        if second is not None:
+            ids[row, 1] = text_id(second)
+    return Texts(captions, torch.from_numpy(ids), shortened)
