@@ -1,0 +1,350 @@
+"""Many processes that train one model: who they are, what they tell each other, and how they end together.
+
+Every process of a job runs the same command. It takes its share of each batch, encodes it, and scores it against the
+features of all (:func:`gather_with_gradient`); the gradients of all are averaged (:func:`data_parallel`). What is
+written (checkpoints, logs, the model) is written by rank 0 alone.
+"""
+
+import atexit
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import torch
+from torch import distributed as dist
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+from torch.nn.parallel import DistributedDataParallel
+
+from clipc.errors import UserError
+from clipc.train.device import choose_device
+
+TIMEOUT: Final = timedelta(minutes=30)
+"""How long a process waits for the others: longer than rank 0 prepares or validates while they wait."""
+LEAVING_SECONDS: Final = 5
+"""How long a process waits for the group's end before it goes on without."""
+ENDING_SECONDS: Final = 15
+"""How long the interpreter of a process that failed may take to end."""
+
+T = TypeVar("T")
+
+
+class ProcessLost(UserError):
+    """Another process of the job ended or cannot be reached; what it was computing with the others is lost."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a job, and which of them this one is.
+
+    All methods are collective: every process must call them, in the same order. Where there is one process
+    they do nothing and ``torch.distributed`` is not touched. Values travel by way of the CPU, so a GPU is not
+    made to wait.
+
+    Attributes:
+        rank: This process, in [0, size).
+        size: How many there are.
+        local_rank: This process among those of its machine; the index of its GPU.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def main(self) -> bool:
+        """Whether this is rank 0, the one that writes and prints."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Waits until every process has come here."""
+        self.sum([])
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is true in any process; the same answer in all."""
+        return self.sum([float(flag)])[0] > 0
+
+    def sum(self, values: list[float]) -> list[float]:
+        """The sums over all processes, value by value, in double precision; the same in all."""
+        if self.size == 1:
+            return list(values)
+        total = torch.tensor([*values, 0.0], dtype=torch.float64)
+        dist.all_reduce(total)
+        return total.tolist()[:-1]
+
+    def broadcast(self, value: T) -> T:
+        """The value that rank 0 gave.
+
+        Args:
+            value: Something small that JSON can hold (tuples arrive as lists); that of other ranks is not looked at.
+        """
+        if self.size == 1:
+            return value
+        message = json.dumps(value).encode() if self.main else b""
+        length = torch.tensor([len(message)])
+        dist.broadcast(length, src=0)
+        content = torch.tensor(list(message.ljust(int(length))), dtype=torch.uint8)
+        dist.broadcast(content, src=0)
+        return json.loads(bytes(content.tolist()))
+
+
+@contextmanager
+def joined(device: str = "auto") -> Generator[World]:
+    """Joins the processes of the job that this one was started in, and leaves them in every case.
+
+    A job is what ``torchrun`` starts, or ``srun`` with more than one task; any other process is alone and gets
+    ``World()``. On CUDA each process takes the GPU of its local rank; what lies there travels by NCCL, the rest by gloo.
+
+    The block's normal end waits for all processes. If one of them ends early, the others do not wait for it: what
+    they were doing together fails, which becomes :class:`ProcessLost` here, and the process can end at once.
+
+    Args:
+        device: As a recipe names it: ``auto``, ``cpu`` or ``cuda``.
+
+    Yields:
+        The processes.
+
+    Raises:
+        UserError: The environment is incomplete, the machine has fewer GPUs than processes, or the processes do
+            not find each other.
+        ProcessLost: Another process ended within the block.
+    """
+    place = find_place(os.environ)
+    if place is None:
+        yield World()
+        return
+    world = place.world
+    _enter(place, device)
+    try:
+        yield world
+        world.barrier()
+    except BaseException as error:
+        # A backend's destructors may wait for the dead: if the interpreter's end takes long, the system ends it.
+        if hasattr(signal, "alarm"):
+            atexit.register(signal.alarm, ENDING_SECONDS)
+        said = _said_by_backend(error)
+        if said is None:
+            raise
+        raise ProcessLost(
+            f"another process of this job ended (this is rank {world.rank} of {world.size}, which was told: {said}); "
+            "the job stops here and the same command goes on from its last checkpoint."
+        ) from error
+    finally:
+        _leave()
+
+
+def share(batch_size: int, world: World) -> int:
+    """How many examples of a batch each process takes.
+
+    Raises:
+        UserError: The batch cannot be divided evenly; the nearest sizes that can are named.
+    """
+    if batch_size % world.size == 0:
+        return batch_size // world.size
+    below = batch_size - batch_size % world.size
+    sizes = " or ".join(f"batch_size={size}" for size in (below, below + world.size) if size > 0)
+    raise UserError(f"batch_size={batch_size} cannot be divided among {world.size} processes; set {sizes}.")
+
+
+def gather(tensor: torch.Tensor, world: World) -> torch.Tensor:
+    """The rows of all processes in the order of their ranks, without gradient.
+
+    Args:
+        tensor: Any dtype, on the CPU or this process's GPU, shape (b, ...), the same in all processes.
+        world: The processes.
+
+    Returns:
+        Shape (b * world.size, ...); the tensor itself where there is one process.
+    """
+    if world.size == 1:
+        return tensor
+    rows = tensor.detach().contiguous()
+    everyone = rows.new_empty((world.size * len(rows), *rows.shape[1:]))
+    # As bytes: which dtypes a backend can move differs, and nothing is computed here.
+    dist.all_gather_into_tensor(everyone.view(torch.uint8), rows.view(torch.uint8))
+    return everyone
+
+
+def gather_with_gradient(features: torch.Tensor, world: World) -> torch.Tensor:
+    """The features of all processes in the order of their ranks; each process gets its gradient back from all.
+
+    The gradient of a row is the sum of what every process's loss says of it. With a loss that each process
+    takes over its own rows, and gradients that are averaged over the processes, that is exactly the gradient of the
+    loss over the whole batch.
+
+    Args:
+        features: Floating point, shape (b, D), the same in all processes.
+        world: The processes.
+
+    Returns:
+        Shape (b * world.size, D); the features themselves where there is one process.
+    """
+    if world.size == 1:
+        return features
+    gathered: torch.Tensor = _Gather.apply(features, world)  # pyright: ignore
+    return gathered
+
+
+def data_parallel(model: nn.Module, world: World, device: torch.device) -> nn.Module:
+    """The model, set up so that a backward pass leaves the mean of all processes' gradients in each.
+
+    The weights of rank 0 are given to all. On CUDA, batch norm takes its statistics over the whole batch.
+
+    Args:
+        model: On the device; its ``forward`` must be what is called, and must use every parameter that learns.
+        world: The processes.
+        device: Where the model is.
+
+    Returns:
+        ``DistributedDataParallel`` around the model, or the model itself where there is one process.
+
+    Raises:
+        UserError: The model has batch norm that learns, and the processes compute on CPUs, where its statistics cannot
+            be taken over the whole batch.
+    """
+    if world.size == 1:
+        return model
+    if _learns_batch_norm(model):
+        if device.type != "cuda":
+            raise UserError(
+                "this model has batch norm, which several processes can share on CUDA only; "
+                "start one process, or set model to one without, such as vit or ViT-B-32."
+            )
+        from timm.layers import convert_sync_batchnorm  # PyTorch's own drops the activation in timm's layers.
+
+        model = convert_sync_batchnorm(model)
+    # Buffers are alike already: constants, or statistics over all processes.
+    return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: torch.Tensor, world: World) -> torch.Tensor:  # pyright: ignore
+        ctx.world = world
+        return gather(features, world)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # pyright: ignore
+        world: World = ctx.world
+        total = gradient.to(torch.promote_types(gradient.dtype, torch.float32), copy=True).contiguous()
+        size = len(total) // world.size
+        if total.is_cuda:
+            own = total.new_empty((size, *total.shape[1:]))
+            dist.reduce_scatter_tensor(own, total)
+        else:
+            dist.all_reduce(total)
+            own = total[world.rank * size : (world.rank + 1) * size]
+        return own.to(gradient.dtype), None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process stands in its job.
+
+    Attributes:
+        world: The processes.
+        meeting: Where they meet, as ``torch.distributed`` takes it.
+        own_gpu: Whether the launcher may have given each process one GPU to see, which is then number 0.
+    """
+
+    world: World
+    meeting: str
+    own_gpu: bool
+
+
+def find_place(environment: Mapping[str, str]) -> Place | None:
+    """Reads what ``torchrun`` or ``srun`` tell of the job; None where this process is alone.
+
+    Raises:
+        UserError: Something is told, but not all that is needed.
+    """
+    if "RANK" in environment and "WORLD_SIZE" in environment:
+        size = _number(environment, "WORLD_SIZE")
+        world = World(_number(environment, "RANK"), size, _number({"LOCAL_RANK": "0", **environment}, "LOCAL_RANK"))
+        if size > 1:
+            for name in ("MASTER_ADDR", "MASTER_PORT"):
+                if name not in environment:
+                    raise UserError(f"WORLD_SIZE={size} but {name} is not set; start the command with torchrun.")
+        return Place(world, "env://", own_gpu=False) if size > 1 else None
+    # Only srun sets this one; the batch script itself also has SLURM_PROCID and SLURM_NTASKS, and is alone.
+    if "SLURM_STEP_NUM_TASKS" not in environment or _number(environment, "SLURM_STEP_NUM_TASKS") == 1:
+        return None
+    world = World(
+        rank=_number(environment, "SLURM_PROCID"),
+        size=_number(environment, "SLURM_STEP_NUM_TASKS"),
+        local_rank=_number(environment, "SLURM_LOCALID"),
+    )
+    host = environment.get("MASTER_ADDR") or first_host(environment.get("SLURM_STEP_NODELIST", "localhost"))
+    job, step = _number(environment, "SLURM_JOB_ID"), _number({"SLURM_STEP_ID": "0", **environment}, "SLURM_STEP_ID")
+    port = environment.get("MASTER_PORT") or str(20_000 + (job * 31 + step) % 10_000)
+    return Place(world, f"tcp://{host}:{port}", own_gpu=True)
+
+
+def first_host(hosts: str) -> str:
+    """The first host of a list as SLURM writes it: ``gpu[03-05,9],cpu1`` gives ``gpu03``."""
+    first = re.match(r"(?:[^,\[]|\[[^\]]*\])*", hosts)
+    return re.sub(r"\[([^\],-]+)[^\]]*\]", r"\1", first.group() if first else hosts)
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    text = environment.get(name, "")
+    if not text.isdigit():
+        raise UserError(f"the environment says {name}={text!r}, which is no number; start the command with torchrun.")
+    return int(text)
+
+
+def _enter(place: Place, device: str) -> None:
+    world, kind = place.world, choose_device(device).type
+    if kind == "mps":
+        raise UserError("several processes cannot train on mps; set device=cpu, or start one process.")
+    if kind == "cuda":
+        count = torch.cuda.device_count()
+        index = 0 if place.own_gpu and count == 1 else world.local_rank
+        if index >= count:
+            raise UserError(
+                f"process {index + 1} of this machine finds no GPU of its own, there are {count}; "
+                f"start {count} processes here (torchrun --nproc-per-node {count}), or set device=cpu."
+            )
+        torch.cuda.set_device(index)
+    backend = "cpu:gloo,cuda:nccl" if kind == "cuda" and dist.is_nccl_available() else "gloo"
+    try:
+        dist.init_process_group(backend, place.meeting, timeout=TIMEOUT, rank=world.rank, world_size=world.size)
+    except (dist.DistError, RuntimeError) as error:
+        where = os.environ.get("MASTER_ADDR", "") if place.meeting == "env://" else place.meeting
+        raise UserError(
+            f"the {world.size} processes of this job did not find each other (this is rank {world.rank}, they were to "
+            f"meet at {where}: {_line(error)}); check that all were started and that this address can be reached."
+        ) from error
+
+
+def _leave() -> None:
+    def destroy() -> None:
+        with suppress(Exception):
+            dist.destroy_process_group()
+
+    leaving = threading.Thread(target=destroy, daemon=True)
+    leaving.start()
+    leaving.join(LEAVING_SECONDS)
+
+
+def _said_by_backend(error: BaseException) -> str | None:
+    """What gloo, NCCL or the store said of a lost process; None if the error is of another kind."""
+    by_gloo = isinstance(error, RuntimeError) and ("gloo" in str(error) or "by peer" in str(error))
+    return _line(error) if by_gloo or isinstance(error, dist.DistError) else None
+
+
+def _line(error: BaseException) -> str:
+    first = str(error).strip().partition("\n")[0]
+    return re.sub(r"^\[[^\]]*\]\s*", "", first).rstrip(". ") or type(error).__name__
+
+
+def _learns_batch_norm(model: nn.Module) -> bool:
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    return any(parameter.requires_grad for norm in norms for parameter in norm.parameters())
