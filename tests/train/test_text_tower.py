@@ -1,0 +1,88 @@
+"""Captions without needless padding: the same features, fewer tokens."""
+
+import json
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from clipc.train.text_tower import GROUPS, computed_tokens, ignores_padding, text_features, token_lengths
+
+CONTEXT, WORDS, END = 77, 60, 63
+CPU = torch.device("cpu")
+
+
+def tower(**text: object) -> nn.Module:
+    vision = {"image_size": 16, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
+    own = {"context_length": CONTEXT, "vocab_size": END + 1, "width": 32, "heads": 2, "layers": 2, **text}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return open_clip.CLIP(embed_dim=16, vision_cfg=vision, text_cfg=own)
+
+
+@pytest.fixture(scope="module")
+def clip() -> nn.Module:
+    return tower()
+
+
+def captions(lengths: list[int], seed: int = 0) -> torch.Tensor:
+    """Random captions with so many tokens, start and end included; word 0 is a word like any other."""
+    drawn = torch.randint(0, WORDS, (len(lengths), CONTEXT), generator=torch.Generator().manual_seed(seed))
+    for row, length in zip(drawn, lengths, strict=True):
+        row[0], row[length - 1], row[length:] = END - 1, END, 0
+    return drawn
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(2, CONTEXT), min_size=1, max_size=70), st.integers(0, 99))
+def test_features_equal_those_of_full_padding(lengths: list[int], seed: int) -> None:
+    clip, tokens = tower(), captions(lengths, seed)
+    with torch.no_grad():
+        assert torch.allclose(text_features(clip, tokens, CPU), clip.encode_text(tokens), atol=1e-5, rtol=0)
+
+
+def test_gradients_equal_those_of_full_padding() -> None:
+    clip, tokens = tower().double(), captions([3, 9, 77, 30] * 10)
+    weight = torch.randn(40, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = []
+    for features in (text_features(clip, tokens, CPU), clip.encode_text(tokens)):
+        learnt = [p for name, p in clip.named_parameters() if not name.startswith("visual") and name != "logit_scale"]
+        found.append(torch.autograd.grad((F.normalize(features, dim=-1) * weight).sum(), learnt))
+    assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(*found, strict=True))
+
+
+def test_a_word_with_the_id_of_padding_is_kept(clip: nn.Module) -> None:
+    tokens = captions([6])
+    tokens[0, 2:5] = 0
+    assert token_lengths(tokens).tolist() == [6]
+    with torch.no_grad():
+        assert torch.allclose(text_features(clip, tokens, CPU), clip.encode_text(tokens), atol=1e-5)
+
+
+def test_one_long_caption_does_not_lengthen_the_batch() -> None:
+    tokens = captions([10] * 127 + [70])
+    assert computed_tokens(tokens) == pytest.approx(((GROUPS - 1) * 16 + 72) / GROUPS)
+    assert computed_tokens(captions([10] * 3)) == 16
+
+
+def test_other_towers_keep_their_padding(tmp_path: Path) -> None:
+    assert ignores_padding(tower())
+    assert not ignores_padding(tower(no_causal_mask=True))
+    assert not ignores_padding(tower(pool_type="last"))
+    config = {
+        "embed_dim": 16,
+        "text_cfg": {"context_length": 16, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1},
+    }
+    config["vision_cfg"] = {"image_size": 16, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
+    (tmp_path / "own.json").write_text(json.dumps({**config, "custom_text": True}))
+    open_clip.add_model_config(tmp_path)
+    custom = open_clip.create_model("own", load_weights=False)
+    assert not ignores_padding(custom)
+    tokens = captions([5])[:, :16]
+    with torch.no_grad():
+        assert torch.equal(text_features(custom, tokens, CPU), custom.encode_text(tokens))
