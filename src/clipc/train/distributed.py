@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import threading
+import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -67,6 +68,15 @@ class World:
         """Waits until every process has come here."""
         self.sum([])
 
+    @contextmanager
+    def main_first(self) -> Generator[None]:
+        """Lets rank 0 through the block before the others, who find in a cache what it made there."""
+        if not self.main:
+            self.barrier()
+        yield
+        if self.main:
+            self.barrier()
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is true in any process; the same answer in all."""
         return self.sum([float(flag)])[0] > 0
@@ -100,7 +110,7 @@ def joined(device: str = "auto") -> Generator[World]:
     """Joins the processes of the job that this one was started in, and leaves them in every case.
 
     A job is what ``torchrun`` starts, or ``srun`` with more than one task; any other process is alone and gets
-    ``World()``. On CUDA each process takes the GPU of its local rank; what lies there travels by NCCL, the rest by gloo.
+    ``World()``. On CUDA each process takes the GPU of its local rank; what lies there travels by NCCL, else by gloo.
 
     The block's normal end waits for all processes. If one of them ends early, the others do not wait for it: what
     they were doing together fails, which becomes :class:`ProcessLost` here, and the process can end at once.
@@ -133,7 +143,7 @@ def joined(device: str = "auto") -> Generator[World]:
         if said is None:
             raise
         raise ProcessLost(
-            f"another process of this job ended (this is rank {world.rank} of {world.size}, which was told: {said}); "
+            f"another process of this job ended or answers no more (this is rank {world.rank} of {world.size}: {said}); "
             "the job stops here and the same command goes on from its last checkpoint."
         ) from error
     finally:
@@ -217,11 +227,13 @@ def data_parallel(model: nn.Module, world: World, device: torch.device) -> nn.Mo
                 "this model has batch norm, which several processes can share on CUDA only; "
                 "start one process, or set model to one without, such as vit or ViT-B-32."
             )
-        from timm.layers import convert_sync_batchnorm  # PyTorch's own drops the activation in timm's layers.
+        from timm.layers.norm_act import convert_sync_batchnorm  # PyTorch's own loses the activation in timm's layers.
 
         model = convert_sync_batchnorm(model)
-    # Buffers are alike already: constants, or statistics over all processes.
-    return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+    with warnings.catch_warnings():
+        # Newer versions have another name for this. Buffers are alike already: constants, or statistics over all.
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 class _Gather(torch.autograd.Function):
@@ -341,8 +353,8 @@ def _said_by_backend(error: BaseException) -> str | None:
 
 
 def _line(error: BaseException) -> str:
-    first = str(error).strip().partition("\n")[0]
-    return re.sub(r"^\[[^\]]*\]\s*", "", first).rstrip(". ") or type(error).__name__
+    first = str(error).strip().partition("\n")[0].partition(". ")[0]
+    return re.sub(r"^\[[^\]]*\]\s*", "", first).rstrip(".") or type(error).__name__
 
 
 def _learns_batch_norm(model: nn.Module) -> bool:
