@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
+from math import isqrt
 from typing import Final
 
 import torch
@@ -235,7 +236,8 @@ _TERAFLOPS: Final[dict[str, tuple[float, float | None, float]]] = {
 @cache
 def _measured(precision: torch.dtype, threads: int, seconds: float = 0.1) -> float:
     """The best rate of a matrix product, in operations a second; ``threads`` is what it was measured with."""
-    side = 1024
+    # Short enough that one of many finds its cores free, long enough to fill them.
+    side = 512 * max(1, isqrt(threads))
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(side, side, generator=generator).to(precision) for _ in range(2))
     began = last = time.perf_counter()
