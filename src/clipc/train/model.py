@@ -2,33 +2,36 @@
 
 import json
 import logging
+import pickle
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import open_clip
 import torch
-from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
 from clipc.errors import UserError
-from clipc.train.model_config import CONFIG_FILE, Config, model_config, read_config
+from clipc.train.model_config import CONFIG_FILE, FOLDER, WEIGHTS_FILE, Config, find_start, model_folder, sized
 from clipc.train.text_tower import text_features
 from clipc.train.tokenizer import Tokenizer, load_tokenizer
+from clipc.train.whole_folder import whole_folder
 
-WEIGHTS_FILE: Final = "open_clip_model.safetensors"
+_PREPROCESSING: Final = ("mean", "std", "interpolation", "resize_mode", "fill_color")
 
 
 class ClipModel(nn.Module):
     """An open_clip model that takes raw pictures and captions and gives unit vectors.
 
     Attributes:
-        config: The open_clip configuration it was built from.
         clip: The open_clip module itself.
+        config: The open_clip configuration it was built from.
+        preprocess: How its pictures are normalised (``mean`` and ``std``, in [0, 1]), and how those that it was
+            trained on were resized, with the keys of open_clip's ``preprocess_cfg``.
         image_size: The side S of the pictures it takes, in pixels.
         tokenizer: Its tokenizer.
     """
@@ -36,43 +39,62 @@ class ClipModel(nn.Module):
     _mean: torch.Tensor
     _std: torch.Tensor
 
-    def __init__(self, config: Config, folder: Path, tokenizer: Tokenizer) -> None:
-        """Builds the model from a folder that holds its configuration, and its weights if there are any."""
+    def __init__(self, clip: nn.Module, config: Config, tokenizer: Tokenizer) -> None:
+        """Wraps an open_clip model; :meth:`create` and :meth:`load` make one."""
         super().__init__()
+        self.clip: nn.Module = clip
         self.config = config
-        with _quiet():
-            self.clip: nn.Module = open_clip.create_model(f"local-dir:{folder}")
-        self.image_size = _side(config["vision_cfg"]["image_size"])
+        visual: Any = clip.visual
+        self.preprocess: Config = {key: visual.preprocess_cfg[key] for key in _PREPROCESSING}
+        self.image_size = _side(visual.image_size)
         self.tokenizer = tokenizer
-        self.register_buffer("_mean", torch.tensor(OPENAI_DATASET_MEAN) * 255, persistent=False)
-        self.register_buffer("_std", torch.tensor(OPENAI_DATASET_STD) * 255, persistent=False)
+        self.register_buffer("_mean", torch.tensor(self.preprocess["mean"]) * 255, persistent=False)
+        self.register_buffer("_std", torch.tensor(self.preprocess["std"]) * 255, persistent=False)
         self.to(memory_format=torch.channels_last)
 
     @classmethod
     def create(
-        cls, name: str, *, image_size: int | None = None, seed: int = 0, tokenizer: Tokenizer | None = None
+        cls,
+        name: str,
+        *,
+        pretrained: str | None = None,
+        image_size: int | None = None,
+        seed: int = 0,
+        tokenizer: Tokenizer | None = None,
     ) -> "ClipModel":
-        """A model with fresh weights, the same for the same seed.
+        """A model to train: with fresh weights, the same for the same seed, or with those that it starts from.
+
+        Weights are read without running any code that a file may hold. Where pictures are of another size than the
+        weights were made for, open_clip resizes the positional embedding. Published weights that were trained with
+        QuickGELU get it, whether or not the name says so.
 
         Args:
-            name: As for :func:`model_config`.
+            name: As for :func:`find_start`.
+            pretrained: As there.
             image_size: Replaces the configuration's own, in pixels.
-            seed: For the weights; PyTorch's global generator is left as it was.
+            seed: For fresh weights; PyTorch's global generator is left as it was.
             tokenizer: Replaces the model's own, as from :func:`local_tokenizer`; the text tower is built for it.
 
         Raises:
-            UserError: There is no such model, or it cannot be built.
+            UserError: There is no such model or weights, they cannot be fetched or do not fit, or the model cannot be
+                built.
         """
-        config, tokenizer = model_config(name, image_size), tokenizer or load_tokenizer(name)
+        start = find_start(name, pretrained)
+        tokenizer = tokenizer or load_tokenizer(name)
+        config = sized(start.config, image_size)
         if tokenizer.text_config:
+            if start.weights is not None:
+                raise UserError(
+                    f"the text tower that comes with the weights of {name} knows its own tokens only; leave vocabulary "
+                    "out, or start from a configuration without weights."
+                )
             config = _with_tokenizer(config, tokenizer, name)
-        with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            _write_config(Path(folder), config)
-            try:
-                return cls(config, Path(folder), tokenizer)
-            except (TypeError, ValueError, RuntimeError, KeyError, AssertionError) as error:
-                raise UserError(f"the model {name!r} cannot be built: {error}.") from error
+            clip = _built(name, config, start.preprocess, fresh=start.weights is None)
+        if start.weights is not None:
+            _load_weights(clip, start.weights, name)
+        return cls(clip, config, tokenizer)
 
     @classmethod
     def load(cls, folder: str | Path) -> "ClipModel":
@@ -81,17 +103,38 @@ class ClipModel(nn.Module):
         Raises:
             UserError: The folder holds no such model.
         """
-        folder = model_folder(folder)
-        with torch.random.fork_rng(devices=[]):
-            return cls(read_config(folder / CONFIG_FILE), folder, load_tokenizer(str(folder))).eval()
+        return cls.create(f"{FOLDER}{model_folder(folder)}").eval()
 
-    def save(self, folder: Path) -> None:
-        """Writes configuration and weights as ``open_clip.create_model("local-dir:FOLDER")`` reads them."""
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_config(folder, self.config)
-        self.tokenizer.save(folder)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.clip.state_dict().items()}
-        save_file(weights, folder / WEIGHTS_FILE)
+    def save(self, folder: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+        """Writes configuration, tokenizer and weights as ``open_clip.create_model("local-dir:FOLDER")`` reads them.
+
+        An older model in the folder is replaced as a whole (:func:`whole_folder`).
+
+        Args:
+            folder: New, empty, or with an older model of the same kind.
+            weights: Replaces the module's own ``state_dict``, such as weights that adapters have been merged into.
+
+        Raises:
+            UserError: The folder holds something else too, or the disk is full; what was there before stays.
+        """
+        tensors = weights if weights is not None else self.clip.state_dict()
+        with whole_folder(folder) as new:
+            _write_config(new, self.config, self.preprocess)
+            self.tokenizer.save(new)
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new / WEIGHTS_FILE)
+            _keep_what_is_not_a_models(folder, new)
+
+    def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Both encoders and the scale at once, which is what ``DistributedDataParallel`` needs to see.
+
+        Args:
+            images: As for :meth:`encode_image`.
+            tokens: As for :meth:`encode_tokens`.
+
+        Returns:
+            Image features and text features, as from the two, and the inverse temperature, a scalar.
+        """
+        return self.encode_image(images), self.encode_tokens(tokens), self.logit_scale.exp()
 
     @property
     def device(self) -> torch.device:
@@ -120,7 +163,7 @@ class ClipModel(nn.Module):
             ``float32``, shape (B, D), each of length 1.
         """
         pixels = (images.to(self.device).float() - self._mean) / self._std
-        features = self.clip.visual(pixels.permute(0, 3, 1, 2))  # pyright: ignore
+        features = self.clip.encode_image(pixels.permute(0, 3, 1, 2))  # pyright: ignore
         return F.normalize(features.float(), dim=-1)
 
     def encode_text(self, texts: list[str]) -> torch.Tensor:
@@ -139,21 +182,53 @@ class ClipModel(nn.Module):
         return F.normalize(text_features(self.clip, tokens, self.device).float(), dim=-1)
 
 
-def model_folder(named: str | Path) -> Path:
-    """Where a model lies: the folder itself, as open_clip's ``local-dir:`` takes it, or ``model`` in a run's folder.
+def _built(name: str, config: Config, preprocess: Config, *, fresh: bool) -> nn.Module:
+    """The module that open_clip builds, with weights from PyTorch's global generator."""
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        _write_config(Path(folder), config, preprocess)
+        try:
+            # Where all weights are about to come from a file, no tower's own need be fetched.
+            clip = open_clip.create_model(f"{FOLDER}{folder}", pretrained_text=fresh)
+        except (TypeError, ValueError, RuntimeError, KeyError, AssertionError) as error:
+            raise UserError(f"the model {name!r} cannot be built: {error}.") from error
+    visual: Any = clip.visual
+    trunk = getattr(getattr(visual, "trunk", None), "pretrained_cfg", {})
+    size, only = _side(visual.image_size), trunk.get("input_size", (0,))[-1]
+    if trunk.get("fixed_input_size") and size != only:
+        # timm could resize it, but open_clip would not load what was saved.
+        raise UserError(
+            f"the image tower of {name} takes pictures of {only} px only, not of {size}; set image_size={only}, or "
+            "name a model for the other size."
+        )
+    return clip
 
-    Raises:
-        UserError: Neither holds a model.
-    """
-    for folder in (Path(named), Path(named) / "model"):
-        if (folder / CONFIG_FILE).is_file():
-            return folder
-    raise UserError(f"{named} holds no model: {CONFIG_FILE} is missing there; name a run's folder, or a model's.")
+
+def _load_weights(clip: nn.Module, file: Path, name: str) -> None:
+    try:
+        open_clip.load_checkpoint(clip, str(file), weights_only=True)  # pyright: ignore
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"the weights file {file} is damaged, or holds more than tensors, which could run code; "
+            "save its state_dict anew, as .safetensors."
+        ) from error
+    except Exception as error:
+        # A foreign file can trip its readers in any way.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        why = (lines[1] if len(lines) > 1 else lines[0] if lines else type(error).__name__)[:160].rstrip(".")
+        raise UserError(
+            f"the weights {file} do not fit the model {name}: {why}; name the model that they were made for."
+        ) from error
+
+
+def _keep_what_is_not_a_models(folder: Path, new: Path) -> None:
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    if foreign := sorted(there - {path.name for path in new.iterdir()}):
+        raise UserError(f"{folder} holds {foreign[0]}, which is no part of this model; name a folder of its own.")
 
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Without open_clip's warnings that a fresh model has no weights: that is what was asked for."""
+    """Without open_clip's warnings that a model has no weights yet: that is what was asked for."""
     logging.disable(logging.WARNING)
     try:
         yield
@@ -178,7 +253,7 @@ def _side(size: int | tuple[int, int]) -> int:
     return size[0]
 
 
-def _write_config(folder: Path, config: Config) -> None:
-    preprocess = {"mean": list(OPENAI_DATASET_MEAN), "std": list(OPENAI_DATASET_STD)}
-    text = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=2)
+def _write_config(folder: Path, config: Config, preprocess: Config) -> None:
+    known = {key: preprocess[key] for key in _PREPROCESSING if key in preprocess}
+    text = json.dumps({"model_cfg": config, "preprocess_cfg": known}, indent=2)
     (folder / CONFIG_FILE).write_text(text, "utf-8")

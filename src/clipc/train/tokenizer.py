@@ -9,7 +9,7 @@ import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 from clipc.errors import UserError
-from clipc.train.model_config import CONFIG_FILE, Config, model_config, read_config
+from clipc.train.model_config import FOLDER, HUB, Config, is_folder, model_config, model_folder
 
 
 class Tokenizer:
@@ -65,12 +65,14 @@ def load_tokenizer(name: str) -> Tokenizer:
     """The tokenizer of a model, without the model.
 
     Args:
-        name: As for :func:`model_config`, or a folder that :meth:`ClipModel.load` takes.
+        name: As for :func:`clipc.train.model_config.find_start`.
     """
-    if Path(name).is_dir():
-        return _tokenizer(f"local-dir:{name}", read_config(Path(name) / CONFIG_FILE))
+    if name.startswith(HUB):
+        return _tokenizer(name, model_config(name))
+    if is_folder(name):
+        return _tokenizer(f"{FOLDER}{model_folder(name)}", model_config(name))
     # open_clip finds some tokenizers by the model's name; every other configuration names one or has CLIP's own.
-    return _tokenizer(name if open_clip.get_model_config(name) else "", model_config(name))
+    return _tokenizer(name if name in open_clip.list_models() else "", model_config(name))
 
 
 def local_tokenizer(folder: Path, context_length: int) -> Tokenizer:
@@ -99,8 +101,8 @@ def _tokenizer(place: str, config: Config) -> Tokenizer:
     except Exception as error:
         # What goes wrong below transformers (network, cache, missing packages) is of many kinds.
         why = next(filter(None, str(error).splitlines()), type(error).__name__).rstrip(".")
-        if place.startswith("local-dir:"):
-            raise UserError(f"the tokenizer in {place.removeprefix('local-dir:')} cannot be read: {why}.") from error
+        if place.startswith(FOLDER):
+            raise UserError(f"the tokenizer in {place.removeprefix(FOLDER)} cannot be read: {why}.") from error
         raise UserError(
             f"the tokenizer {name or place!r} cannot be loaded ({why}); connect to the network once so that it is "
             "kept, or name a model with CLIP's own tokenizer."

@@ -1,6 +1,5 @@
 """What a reference model makes of the pairs: vectors that partners are chosen by, and the bands worth keeping."""
 
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Literal
 
@@ -19,7 +18,8 @@ from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder, embed_images, embed_texts
 from clipc.progress import Progress, silent
 from clipc.train.device import choose_device
-from clipc.train.model import ClipModel, model_folder
+from clipc.train.model import ClipModel
+from clipc.train.weights_mark import folder_mark
 
 Of = Literal["image", "text", "mean"]
 Floats = npt.NDArray[np.float32]
@@ -82,7 +82,7 @@ def model_vectors(
     Raises:
         UserError: The folder holds no model, or an image cannot be read any more.
     """
-    mark = f"{VERSION} {_folder_mark(folder)} {catalog.fingerprint} {of}"
+    mark = f"{VERSION} {folder_mark(folder)} {catalog.fingerprint} {of}"
     return kept_array("model-vectors", mark, lambda: embed_pairs(_loaded(folder), catalog, of, progress), cache)
 
 
@@ -103,7 +103,7 @@ def relevant_bands(
     Raises:
         UserError: The folder holds no model, or an image cannot be read any more.
     """
-    mark = f"{VERSION} {_folder_mark(folder)} {catalog.fingerprint}"
+    mark = f"{VERSION} {folder_mark(folder)} {catalog.fingerprint}"
     return kept_array("relevant-bands", mark, lambda: best_bands(_loaded(folder), catalog, progress), cache)
 
 
@@ -199,15 +199,3 @@ def _from(start: int, total: int, progress: Progress) -> Progress:
 
 def _loaded(folder: str | Path) -> ClipModel:
     return ClipModel.load(folder).to(choose_device("auto")).eval()
-
-
-def _folder_mark(folder: str | Path) -> str:
-    """A hash of a model: the names and contents of the files in its folder, wherever that lies."""
-    total = blake2b(digest_size=16)
-    for path in sorted(model_folder(folder).iterdir()):
-        if path.is_file():
-            total.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-            with open(path, "rb") as file:
-                while piece := file.read(1 << 22):
-                    total.update(piece)
-    return total.hexdigest()

@@ -1,0 +1,39 @@
+"""A start is named by what it holds, not by where it lies."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from clipc.errors import UserError
+from clipc.train.weights_mark import folder_mark, weights_mark
+
+from .starts import write_config
+
+
+def test_a_moved_folder_is_the_same_start_and_a_changed_file_another(tmp_path: Path) -> None:
+    folder = write_config(tmp_path / "run" / "model", "clip")
+    (folder / "open_clip_model.safetensors").write_bytes(b"weights")
+    mark = weights_mark(str(folder))
+    assert mark == weights_mark(f"local-dir:{tmp_path / 'run'}") == folder_mark(folder)
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "README.md").write_text("a card")
+    (tmp_path / "elsewhere" / ".note").write_text("hidden")
+    assert weights_mark(str(tmp_path / "elsewhere")) == mark
+    (tmp_path / "elsewhere" / "open_clip_model.safetensors").write_bytes(b"other")
+    assert weights_mark(str(tmp_path / "elsewhere")) != mark
+
+
+def test_a_file_counts_by_its_content(tmp_path: Path) -> None:
+    for name, content in (("a.pt", b"1"), ("b.pt", b"1"), ("c.pt", b"2")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (weights_mark("ViT-B-32", str(tmp_path / f"{name}.pt")) for name in "abc")
+    assert a == b != c
+    with pytest.raises(UserError, match="there is no weights file"):
+        weights_mark("ViT-B-32", str(tmp_path / "d.pt"))
+
+
+def test_what_comes_from_elsewhere_is_named_and_fresh_weights_are_not(tiny_model: str) -> None:
+    assert weights_mark("ViT-B-32", "laion2b_s34b_b79k") == "laion2b_s34b_b79k"
+    assert weights_mark("hf-hub:org/name") == "hf-hub:org/name"
+    assert [weights_mark(name) for name in ("small", "ViT-B-32", tiny_model)] == [None, None, None]
