@@ -251,17 +251,6 @@ class Towers(nn.Module):
         return F.normalize(image, dim=-1), F.normalize(text, dim=-1), self.scale.exp()
 
 
-class Clip(nn.Module):
-    """A small transformer of each kind in single precision."""
-
-    def __init__(self, config: str) -> None:
-        super().__init__()
-        self.model = ClipModel.create(config, seed=5)
-
-    def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        return self.model.encode_image(images), self.model.encode_tokens(tokens), self.model.logit_scale.exp()
-
-
 def batch(step: int, config: str | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     chance = torch.Generator().manual_seed(step)
     ids = [torch.randint(-1, 12, (BATCH, 2), generator=chance) for _ in range(2)]
@@ -276,7 +265,7 @@ def batch(step: int, config: str | None) -> tuple[torch.Tensor, torch.Tensor, to
 
 def learn(world: World, config: str | None, steps: int) -> dict[str, Any]:
     """Some steps of training: the losses, and the gradients of the first step."""
-    model = Towers() if config is None else Clip(config)
+    model = Towers() if config is None else ClipModel.create(config, seed=5)
     optimizer = adamw(model, 1e-2, 0.1, (0.9, 0.98))
     parallel = data_parallel(model, world, CPU)
     rows = share(BATCH, world)
