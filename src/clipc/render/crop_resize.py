@@ -5,7 +5,7 @@ pixels only; what that moves a box by is made small, see :func:`_aligned`.
 """
 
 from dataclasses import dataclass, fields
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,17 @@ import torch
 
 from clipc.render.pixels import Pixels
 
+Floats = npt.NDArray[np.float32]
+
 _LEAD: Final = 4
 """How many pixels more than asked for may be made, to the left and above, for a better alignment."""
 _REACH: Final = 2.0
 """How far the bicubic filter sees, in steps."""
-_GREY: Final = (0.299, 0.587, 0.114)
+_GREY: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
-_bicubic = torch.ops.aten._upsample_bicubic2d_aa.out  # F.interpolate cannot write into a given tensor
+# What F.interpolate calls; that takes a size or a scale and returns a new tensor, while here both matter and where the
+# result lies.
+_bicubic: Any = torch._C._nn._upsample_bicubic2d_aa  # pyright: ignore
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +45,8 @@ class Cuts:
     row: npt.NDArray[np.int64]
     place: npt.NDArray[np.int64]
     mirrored: npt.NDArray[np.bool_]
-    opacity: npt.NDArray[np.float32]
-    colour: npt.NDArray[np.float32]
+    opacity: Floats
+    colour: Floats
 
     def __len__(self) -> int:
         return len(self.picture)
@@ -55,64 +59,78 @@ def lay_one_by_one(images: torch.Tensor, pixels: Pixels, cuts: Cuts) -> None:
     """Cuts and resizes (bicubic, antialiased), mirrors, changes colours, and lays tiles into a batch's pictures.
 
     Args:
-        images: RGB ``uint8``, shape (B, S, S, 3), contiguous and on the CPU; written to in the places only.
+        images: RGB ``uint8``, shape (B, S, S, 3), on the CPU; written to in the places only.
         pixels: The pictures, on the CPU.
         cuts: What to lay; later ones over earlier ones.
     """
     if not len(cuts):
         return
     width, height = pixels.size[cuts.picture].T
-    across = _aligned(cuts.box[:, 0], cuts.box[:, 2], cuts.place[:, 2] - cuts.place[:, 0], width)
-    down = _aligned(cuts.box[:, 1], cuts.box[:, 3], cuts.place[:, 3] - cuts.place[:, 1], height)
+    count = cuts.place[:, 2:] - cuts.place[:, :2]
+    across = _aligned(cuts.box[:, 0], cuts.box[:, 2], count[:, 0], width)
+    down = _aligned(cuts.box[:, 1], cuts.box[:, 3], count[:, 1], height)
     first = 3 * (pixels.start[cuts.picture] + down.first * width + across.first)
-    room = torch.empty(3 * int((down.made * across.made).max()), dtype=torch.uint8)
-    made, pictures = room.numpy(), images.numpy()
-    coloured = (cuts.colour != 1).any(axis=1)
-    numbers = (cuts.row, cuts.mirrored, cuts.opacity, coloured, first, 3 * width)
-    numbers += (down.read, across.read, down.made, across.made, down.scale, across.scale, down.lead, across.lead)
-    for i, (place, (row, mirrored, opacity, changed, at, stride, h, w, tall, wide, up, along, top, left)) in enumerate(
-        zip(cuts.place.tolist(), zip(*(n.tolist() for n in numbers), strict=True), strict=True)
+    stride, coloured = 3 * width, (cuts.colour != 1).any(axis=1)
+    room = _Room(int((down.made * across.made).max()))
+    values, pictures, factors = pixels.values, images.numpy(), cuts.colour
+    steps = (first, stride, down.read, across.read, down.made, across.made, down.scale, across.scale)
+    looks = (cuts.row, down.lead, across.lead, cuts.mirrored, cuts.opacity, coloured)
+    tiles = zip(cuts.place.tolist(), *(column.tolist() for column in (*steps, *looks)), strict=True)
+    for i, (place, at, line, high, wide, tall, broad, up, along, row, top, left, mirrored, opacity, other) in enumerate(
+        tiles
     ):
         x0, y0, x1, y1 = place
-        source = pixels.values.as_strided((1, 3, h, w), (h * stride, 1, stride, 3), at)
-        target = room.as_strided((1, 3, tall, wide), (3 * tall * wide, 1, 3 * wide, 3), 0)
-        _bicubic(source, (tall, wide), False, up, along, out=target)
+        made, seen = room.of(tall, broad)
+        _bicubic(
+            values.as_strided((1, 3, high, wide), (high * line, 1, line, 3), at),
+            (tall, broad),
+            False,
+            up,
+            along,
+            out=made,
+        )
         if mirrored:  # NumPy turns pixels of three values round one by one, PyTorch many at a time
-            whole = target.flip(3).permute(0, 2, 3, 1).numpy()[0]
-            tile = whole[top : top + y1 - y0, wide - left - (x1 - x0) : wide - left]
-        else:
-            whole = made[: 3 * tall * wide].reshape(tall, wide, 3)
-            tile = whole[top : top + y1 - y0, left : left + x1 - x0]
-        if changed:
-            tile = recoloured(torch.from_numpy(tile.astype(np.float32))[None], cuts.colour[i : i + 1])[0].numpy()
+            seen, left = made.flip(3).numpy()[0].transpose(1, 2, 0), broad - left - (x1 - x0)
+        tile = seen[top : top + y1 - y0, left : left + x1 - x0]
+        if other:
+            tile = _recoloured(tile, factors[i])
         under = pictures[row, y0:y1, x0:x1]
         under[:] = tile if opacity == 1 else _seen_through(under, tile, opacity)
 
 
-def recoloured(tiles: torch.Tensor, factors: npt.NDArray[np.float32]) -> torch.Tensor:
-    """Changes brightness, then contrast around the tile's mean, then saturation, of whole tiles at once.
-
-    All three are linear, so together they are one 3 x 3 matrix and an offset.
+def colour_maps(factors: Floats) -> tuple[Floats, Floats]:
+    """Changes of brightness, then of contrast around the mean, then of saturation, as one linear map each.
 
     Args:
-        tiles: RGB in 0..255, floating point, shape (n, height, width, 3).
         factors: For brightness, contrast and saturation, shape (n, 3).
 
     Returns:
-        Whole numbers in 0..255, of the same shape and type.
+        Matrices that a colour is multiplied with from the left, shape (n, 3, 3), and the shares of a tile's mean
+        (over pixels and colours) that are then added, shape (n,).
     """
-    brightness, contrast, saturation = factors.T
-    eye, grey = np.eye(3, dtype=np.float32), np.tile(np.array(_GREY, dtype=np.float32)[:, None], (1, 3))
-    mixed = saturation[:, None, None] * eye + (1 - saturation)[:, None, None] * grey
-    matrix = torch.from_numpy((brightness * contrast)[:, None, None] * mixed).to(tiles)
-    share = torch.from_numpy(brightness * (1 - contrast)).to(tiles)
-    flat = tiles.flatten(1, 2)
-    offset = flat.mean(dim=(1, 2)) * share
-    return torch.baddbmm(offset[:, None, None], flat, matrix).round_().clamp_(0, 255).view_as(tiles)
+    brightness, contrast, saturation = factors.T[:, :, None, None]
+    mixed = saturation * np.eye(3, dtype=np.float32) + (1 - saturation) * _GREY[:, None]
+    return brightness * contrast * mixed, (brightness * (1 - contrast))[:, 0, 0]
+
+
+class _Room:
+    """Memory for one tile at a time, seen as pictures of different sizes."""
+
+    def __init__(self, area: int) -> None:
+        self._bytes = torch.empty(3 * area, dtype=torch.uint8)
+        self._seen: dict[tuple[int, int], tuple[torch.Tensor, npt.NDArray[np.uint8]]] = {}
+
+    def of(self, height: int, width: int) -> tuple[torch.Tensor, npt.NDArray[np.uint8]]:
+        """The same pixels as a tensor of shape (1, 3, height, width) and as an array of shape (height, width, 3)."""
+        found = self._seen.get((height, width))
+        if found is None:
+            pixels = self._bytes[: 3 * height * width].view(1, height, width, 3)
+            found = self._seen[height, width] = pixels.permute(0, 3, 1, 2), pixels.numpy()[0]
+        return found
 
 
 class _Axis(NamedTuple):
-    """How boxes are read along one axis: whole numbers but for ``scale``; each of shape (n,).
+    """How boxes are read along one axis; each of shape (n,).
 
     Attributes:
         first: The first pixel read.
@@ -147,26 +165,30 @@ def _aligned(
         size: The pictures' sizes, in pixels.
     """
     extent = np.maximum(high - low, 1e-3)
-    lead = np.arange(_LEAD + 1)
-    begin = low[:, None] - lead * (extent / count)[:, None]
+    begin = low[:, None] - np.arange(_LEAD + 1) * (extent / count)[:, None]
     # The step of a box of a pixel or so must not be changed so much.
     whole = np.where(extent[:, None] < 2, np.floor(begin), np.rint(begin))
     whole = np.minimum(whole, size[:, None] - 1)
     missed = np.where(whole < 0, np.inf, np.abs(begin - whole))
-    best = missed.argmin(axis=1)
-    first = whole[np.arange(len(low)), best]
-    step = (low + extent / 2 - first) / (best + count / 2)
-    seen = np.ceil(step * (best + count) + _REACH * np.maximum(step, 1)) + 1
-    read = np.minimum(size - first, seen).astype(np.int64)
-    made = best + count
-    # As many pixels made as read are copied, whatever the step: then read one more, or make one more.
-    equal = (read == made) & (step != 1)
-    more = equal & (first + read < size)
-    return _Axis(first.astype(np.int64), read + more, best, made + (equal & ~more), 1 / step)
+    lead = missed.argmin(axis=1)
+    first = whole[np.arange(len(low)), lead].astype(np.int64)
+    step = (low + extent / 2 - first) / (lead + count / 2)
+    made = lead + count
+    seen = np.ceil(step * made + _REACH * np.maximum(step, 1)).astype(np.int64) + 1
+    read = np.minimum(seen, size - first)
+    # As many pixels made as read are copied, whatever the step: then one more is made.
+    return _Axis(first, read, lead, made + ((read == made) & (step != 1)), 1 / step)
 
 
-def _seen_through(
-    under: npt.NDArray[np.uint8], tile: npt.NDArray[np.uint8 | np.float32], opacity: float
-) -> npt.NDArray[np.uint8]:
+def _recoloured(tile: npt.NDArray[np.uint8], factors: Floats) -> npt.NDArray[np.uint8]:
+    (matrix,), (share,) = colour_maps(factors[None])
+    colours = tile.reshape(-1, 3).astype(np.float32)
+    offset = share * colours.mean() + np.float32(0.5)  # what is cut off below is so rounded
+    colours = colours @ matrix
+    colours += offset
+    return np.clip(colours, 0, 255, out=colours).astype(np.uint8).reshape(tile.shape)
+
+
+def _seen_through(under: npt.NDArray[np.uint8], tile: npt.NDArray[np.uint8], opacity: float) -> npt.NDArray[np.uint8]:
     mixed = under * np.float32(1 - opacity) + tile * np.float32(opacity)
     return np.rint(mixed, out=mixed).astype(np.uint8)

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from clipc.render.crop_resize import Cuts, recoloured
+from clipc.render.crop_resize import Cuts, Floats, colour_maps
 from clipc.render.pixels import Pixels
 
 _REACH: Final = 2.0
@@ -32,7 +31,7 @@ def lay_together(images: torch.Tensor, pixels: Pixels, cuts: Cuts) -> None:
     for some, (width, height) in _alike(cuts, pixels):
         tiles = _tiles(pixels, some, width, height)
         if (some.colour != 1).any():
-            tiles = recoloured(tiles, some.colour)
+            tiles = _recoloured(tiles, some.colour)
         whole = torch.from_numpy(np.column_stack([some.row, some.place[:, :2]])).to(images.device)
         rows, x0, y0 = whole.T
         across = x0[:, None] + torch.arange(width, device=images.device)
@@ -82,6 +81,14 @@ def _tiles(pixels: Pixels, cuts: Cuts, width: int, height: int) -> torch.Tensor:
     lines = torch.bmm(down, source.view(n, taps_down, 3 * taps_across)).view(n, 3 * height, taps_across)
     tiles = torch.bmm(lines, across.transpose(1, 2)).view(n, height, 3, width)
     return tiles.transpose(2, 3).to(torch.float32).round_().clamp_(0, 255)
+
+
+def _recoloured(tiles: torch.Tensor, factors: Floats) -> torch.Tensor:
+    """Tiles of shape (n, height, width, 3) with other colours, in whole numbers."""
+    matrices, shares = (torch.from_numpy(part).to(tiles.device) for part in colour_maps(factors))
+    colours = tiles.flatten(1, 2)
+    offset = shares * colours.mean(dim=(1, 2))
+    return torch.baddbmm(offset[:, None, None], colours, matrices).round_().clamp_(0, 255).view_as(tiles)
 
 
 def _weights(

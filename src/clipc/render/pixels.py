@@ -32,7 +32,7 @@ class Pixels:
     """Decoded pictures of different sizes, one after the other in one tensor.
 
     Attributes:
-        values: RGB ``uint8``, flat, on any device; a picture's rows of pixels follow each other.
+        values: RGB ``uint8``, flat, on any device; a picture's lines follow each other, and so do pictures.
         start: Where each picture begins, in pixels (three values each); ``int64``, shape (pictures,).
         size: Width and height of each picture, ``int64``, shape (pictures, 2).
         number: The picture that shows a catalog's row in a :data:`USUAL` and in a :data:`STRONGER` view; rows with
@@ -75,7 +75,8 @@ class Pixels:
 
         def decode(row: int, pictures: range, into: npt.NDArray[np.uint8], origin: int) -> None:
             try:
-                found = Image.fromarray(catalog.image(row))
+                width, height = shelf.size[pictures.start : pictures.stop].max(axis=0).tolist()
+                found = Image.fromarray(catalog.image(row, at_least=(width, height)))
             except (OSError, DecodeError):
                 unreadable[pictures.start : pictures.stop] = True
                 found = Image.new("RGB", (2, 2), (_GREY, _GREY, _GREY))

@@ -1,0 +1,62 @@
+"""How much memory a process may still take: of the machine, and of the container that it runs in."""
+
+from pathlib import Path
+
+import torch
+
+
+def free_memory(device: torch.device, root: Path = Path("/")) -> int | None:
+    """Free bytes on a device, or of RAM for any device without memory of its own.
+
+    What a container may not use does not count as free; what only caches files does.
+
+    Args:
+        device: A CUDA device, or any other.
+        root: Where ``/proc`` and ``/sys`` lie.
+
+    Returns:
+        None where the system does not tell.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    known = [_of_machine(root), *(_of_group(folder) for folder in _groups(root))]
+    return min((free for free in known if free is not None), default=None)
+
+
+def _of_machine(root: Path) -> int | None:
+    for line in _text(root / "proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    return None
+
+
+def _groups(root: Path) -> list[Path]:
+    """The folders of this process's memory control groups and of all that hold them, versions 1 and 2."""
+    folders: set[Path] = set()
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        number, names, inner = line.split(":", 2)
+        if names in ("", "memory"):
+            top = root / ("sys/fs/cgroup" if number == "0" else "sys/fs/cgroup/memory")
+            own = top / inner.lstrip("/")
+            # In a container the path may be the host's, while only the container's own group can be seen.
+            folders |= {top, *(folder for folder in (own, *own.parents) if folder.is_relative_to(top))}
+    return sorted(folders)
+
+
+def _of_group(folder: Path) -> int | None:
+    for limit, usage, cached in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        most, used = _text(folder / limit).strip(), _text(folder / usage).strip()
+        if most.isdigit() and used.isdigit():
+            statistics = dict(line.split(" ", 1) for line in _text(folder / "memory.stat").splitlines())
+            return max(0, int(most) - int(used) + int(statistics.get(cached, 0)))
+    return None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except OSError:
+        return ""
