@@ -11,6 +11,7 @@ from torch import nn
 
 from clipc.errors import UserError
 from clipc.train.lora import add_lora, merged_state_dict
+from clipc.train.model import ClipModel
 from clipc.train.text_tower import text_features
 from clipc.train.tuning import Tuning, prepare
 
@@ -137,6 +138,25 @@ def test_captions_without_padding_give_the_same_features() -> None:
         torch.testing.assert_close(text_features(clip, TOKENS, torch.device("cpu")), expected, atol=1e-5, rtol=1e-5)
 
 
+def test_half_precision_rounds_the_adapted_model_as_it_does_the_merged_one() -> None:
+    clip, plain = model(), model()
+    add_lora(clip, 4, 8.0)
+    learn(clip)
+    plain.load_state_dict(merged_state_dict(clip))
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(features(clip), features(plain), atol=0, rtol=0)
+
+
+def test_the_small_vision_transformer_that_ships_takes_adapters() -> None:
+    ours = ClipModel.create("vit")
+    texts = ["a gear", "two plates and a bolt " * 4]
+    expected = ours.eval().encode_text(texts)
+    prepare(ours.clip, Tuning(lora=4))
+    assert torch.equal(ours.encode_text(texts), expected)
+    reference = ours.clip.encode_text(ours.tokenizer(texts), normalize=True)  # pyright: ignore
+    torch.testing.assert_close(expected, reference, atol=1e-5, rtol=1e-5)
+
+
 def test_adapters_work_when_activations_are_computed_again() -> None:
     gradients: list[dict[str, torch.Tensor]] = []
     for again in (False, True):
@@ -151,9 +171,12 @@ def test_adapters_work_when_activations_are_computed_again() -> None:
     torch.testing.assert_close(gradients[0], gradients[1])
 
 
-@pytest.mark.parametrize(("locked", "adapted"), [("image", "text"), ("text", "image")])
-def test_one_tower_alone(locked: str, adapted: str) -> None:
-    clip = model(TIMM_RESNET if locked == "image" else VIT)
+@pytest.mark.parametrize(
+    ("vision", "locked", "adapted"),
+    [(VIT, "image", "text"), (VIT, "text", "image"), (TIMM_VIT, "text", "image"), (TIMM_RESNET, "image", "text")],
+)
+def test_one_tower_alone(vision: dict[str, Any], locked: str, adapted: str) -> None:
+    clip = model(vision)
     prepare(clip, Tuning.model_validate({"lora": 2, locked: "locked"}))
     learning = {name for name, parameter in clip.named_parameters() if parameter.requires_grad} - {"logit_scale"}
     assert learning

@@ -1,5 +1,6 @@
 """Low-rank adapters (LoRA) in the attention of a model's towers, by peft."""
 
+import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -37,7 +38,9 @@ def add_lora(clip: nn.Module, rank: int, alpha: float, seed: int = 0, towers: Se
         from clipc.train.lora_attention import AdaptedAttention
     except ImportError as error:
         raise UserError('adapters (tune.lora) need peft; install it with: pip install "clipc[lora]".') from error
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=targets)  # pyright: ignore[reportArgumentType]
+    # A list would match the ends of names, and so one tower's layers by the other's.
+    exactly = "|".join(re.escape(name) for name in targets)
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=exactly)  # pyright: ignore[reportArgumentType]
     config._register_custom_module({nn.MultiheadAttention: AdaptedAttention})  # pyright: ignore[reportPrivateUsage]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
