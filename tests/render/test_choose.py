@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,17 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 def choice(
     catalog: Catalog,
     wanted: str,
-    free: dict[str, int | None],
+    free: Mapping[str, int | None],
     monkeypatch: pytest.MonkeyPatch,
     *,
     device: torch.device = CPU,
     epochs: float = 10,
     sharing: int = 1,
 ) -> Choice:
-    monkeypatch.setattr(choosing, "free_memory", lambda place: free[place.type])
+    def told(place: torch.device) -> int | None:
+        return free[place.type]
+
+    monkeypatch.setattr(choosing, "free_memory", told)
     plans = Plans(catalog, Policy(rho=0.3), 0)
     return choose_renderer(wanted, plans, Augmentation(), 16, device=device, epochs=epochs, sharing=sharing)
 

@@ -161,7 +161,9 @@ def test_opacity_lets_shine_through(lay: object) -> None:
     flat = [np.full((8, 8, 3), grey, dtype=np.uint8) for grey in (40, 200)]
     below = laid(lay, kept(*flat), cuts([(0, 0, 8, 8)], [(0, 0, SIDE, SIDE)]))
     images = torch.from_numpy(below)
-    half = replace(cuts([(0, 0, 8, 8)], [(5, 0, SIDE, SIDE)]), picture=np.array([1]), opacity=np.float32([0.25]))
+    half = replace(
+        cuts([(0, 0, 8, 8)], [(5, 0, SIDE, SIDE)]), picture=np.array([1]), opacity=np.array([0.25], dtype=np.float32)
+    )
     assert callable(lay)
     lay(images, kept(*flat), half)
     assert (images[0, :, :5] == 40).all()

@@ -4,19 +4,24 @@ PyTorch's antialiased bicubic filter for ``uint8`` is the one of Pillow, several
 pixels only; what that moves a box by is made small, see :func:`_aligned`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 
 from clipc.render.pixels import Pixels
 
+Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 _LEAD: Final = 4
 """How many pixels more than asked for may be made, to the left and above, for a better alignment."""
+_ENLARGED: Final = 0.5
+"""Boxes of fewer pixels for each one made are left to Pillow."""
 _REACH: Final = 2.0
 """How far the bicubic filter sees, in steps."""
 _GREY: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -65,37 +70,50 @@ def lay_one_by_one(images: torch.Tensor, pixels: Pixels, cuts: Cuts) -> None:
     """
     if not len(cuts):
         return
-    width, height = pixels.size[cuts.picture].T
-    count = cuts.place[:, 2:] - cuts.place[:, :2]
-    across = _aligned(cuts.box[:, 0], cuts.box[:, 2], count[:, 0], width)
-    down = _aligned(cuts.box[:, 1], cuts.box[:, 3], count[:, 1], height)
-    first = 3 * (pixels.start[cuts.picture] + down.first * width + across.first)
-    stride, coloured = 3 * width, (cuts.colour != 1).any(axis=1)
-    room = _Room(int((down.made * across.made).max()))
-    values, pictures, factors = pixels.values, images.numpy(), cuts.colour
-    steps = (first, stride, down.read, across.read, down.made, across.made, down.scale, across.scale)
-    looks = (cuts.row, down.lead, across.lead, cuts.mirrored, cuts.opacity, coloured)
-    tiles = zip(cuts.place.tolist(), *(column.tolist() for column in (*steps, *looks)), strict=True)
-    for i, (place, at, line, high, wide, tall, broad, up, along, row, top, left, mirrored, opacity, other) in enumerate(
-        tiles
+    pictures = images.numpy()
+    coloured = (cuts.colour != 1).any(axis=1)
+    looks = (cuts.place, cuts.row, cuts.opacity, coloured)
+    for i, (tile, (x0, y0, x1, y1), row, opacity, other) in enumerate(
+        zip(_tiles(pixels, cuts), *(column.tolist() for column in looks), strict=True)
     ):
-        x0, y0, x1, y1 = place
-        made, seen = room.of(tall, broad)
-        _bicubic(
-            values.as_strided((1, 3, high, wide), (high * line, 1, line, 3), at),
-            (tall, broad),
-            False,
-            up,
-            along,
-            out=made,
-        )
-        if mirrored:  # NumPy turns pixels of three values round one by one, PyTorch many at a time
-            seen, left = made.flip(3).numpy()[0].transpose(1, 2, 0), broad - left - (x1 - x0)
-        tile = seen[top : top + y1 - y0, left : left + x1 - x0]
-        if other:
-            tile = _recoloured(tile, factors[i])
+        changed = _recoloured(tile, cuts.colour[i]) if other else tile
         under = pictures[row, y0:y1, x0:x1]
-        under[:] = tile if opacity == 1 else _seen_through(under, tile, opacity)
+        under[:] = changed if opacity == 1 else _seen_through(under, changed, opacity)
+
+
+def _tiles(pixels: Pixels, cuts: Cuts) -> Iterator[Bytes]:
+    """The tiles as they are before their colours change, each good until the next one is asked for."""
+    values, size = pixels.values, pixels.size[cuts.picture]
+    count = cuts.place[:, 2:] - cuts.place[:, :2]
+    low, high = cuts.box[:, :2], cuts.box[:, 2:]
+    across, down = (_aligned(low[:, k], high[:, k], count[:, k], size[:, k]) for k in (0, 1))
+    start = pixels.start[cuts.picture]
+    first = start + down.first * size[:, 0] + across.first
+    enlarged = ((high - low) < _ENLARGED * count).any(axis=1)
+    room = _Room(int((down.made * across.made).max()))
+    steps = (down.read, across.read, down.made, across.made, down.scale, across.scale, down.lead, across.lead)
+    columns = (enlarged, cuts.mirrored, 3 * first, 3 * size[:, 0], count[:, 0], count[:, 1], *steps)
+    for i, (large, mirrored, at, line, width, height, rows, wide, tall, broad, up, along, top, left) in enumerate(
+        zip(*(column.tolist() for column in columns), strict=True)
+    ):
+        if large:
+            tile = _enlarged(pixels, int(cuts.picture[i]), cuts.box[i], (width, height))
+            yield tile[:, ::-1] if mirrored else tile
+            continue
+        made, seen = room.of(tall, broad)
+        read = values.as_strided((1, 3, rows, wide), (rows * line, 1, line, 3), at)
+        _bicubic(read, (tall, broad), False, up, along, out=made)
+        if mirrored:  # NumPy turns pixels of three values round one by one, PyTorch many at a time
+            seen, left = made.flip(3).numpy()[0].transpose(1, 2, 0), broad - left - width
+        yield seen[top : top + height, left : left + width]
+
+
+def _enlarged(pixels: Pixels, picture: int, box: npt.NDArray[np.float64], size: tuple[int, int]) -> Bytes:
+    """A tile of a picture that is much smaller: there whole pixels are too coarse to begin at."""
+    start, (width, height) = int(pixels.start[picture]), pixels.size[picture].tolist()
+    whole = pixels.values[3 * start : 3 * (start + width * height)].view(height, width, 3)
+    edges = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+    return np.asarray(Image.fromarray(whole.numpy()).resize(size, Image.Resampling.BICUBIC, edges))
 
 
 def colour_maps(factors: Floats) -> tuple[Floats, Floats]:
@@ -118,9 +136,9 @@ class _Room:
 
     def __init__(self, area: int) -> None:
         self._bytes = torch.empty(3 * area, dtype=torch.uint8)
-        self._seen: dict[tuple[int, int], tuple[torch.Tensor, npt.NDArray[np.uint8]]] = {}
+        self._seen: dict[tuple[int, int], tuple[torch.Tensor, Bytes]] = {}
 
-    def of(self, height: int, width: int) -> tuple[torch.Tensor, npt.NDArray[np.uint8]]:
+    def of(self, height: int, width: int) -> tuple[torch.Tensor, Bytes]:
         """The same pixels as a tensor of shape (1, 3, height, width) and as an array of shape (height, width, 3)."""
         found = self._seen.get((height, width))
         if found is None:
@@ -180,7 +198,7 @@ def _aligned(
     return _Axis(first, read, lead, made + ((read == made) & (step != 1)), 1 / step)
 
 
-def _recoloured(tile: npt.NDArray[np.uint8], factors: Floats) -> npt.NDArray[np.uint8]:
+def _recoloured(tile: Bytes, factors: Floats) -> Bytes:
     (matrix,), (share,) = colour_maps(factors[None])
     colours = tile.reshape(-1, 3).astype(np.float32)
     offset = share * colours.mean() + np.float32(0.5)  # what is cut off below is so rounded
@@ -189,6 +207,6 @@ def _recoloured(tile: npt.NDArray[np.uint8], factors: Floats) -> npt.NDArray[np.
     return np.clip(colours, 0, 255, out=colours).astype(np.uint8).reshape(tile.shape)
 
 
-def _seen_through(under: npt.NDArray[np.uint8], tile: npt.NDArray[np.uint8], opacity: float) -> npt.NDArray[np.uint8]:
+def _seen_through(under: Bytes, tile: Bytes, opacity: float) -> Bytes:
     mixed = under * np.float32(1 - opacity) + tile * np.float32(opacity)
     return np.rint(mixed, out=mixed).astype(np.uint8)
