@@ -157,10 +157,78 @@ def test_the_two_jpeg_decoders_agree(monkeypatch: pytest.MonkeyPatch) -> None:
         data = saved(Image.fromarray(COLOURS), "JPEG", **options)
         fast = decode(data)
         with monkeypatch.context() as patch:
-            patch.setattr(decode_module, "_with_simplejpeg", lambda data: None)
+            patch.setattr(decode_module, "_with_simplejpeg", lambda *asked: None)
             slow = decode(data)
         assert fast.shape == slow.shape
         assert np.abs(fast.astype(int) - slow).max() <= 2
+
+
+def photograph(width: int, height: int) -> Image.Image:
+    """Smooth shapes with some grain."""
+    generator = np.random.Generator(np.random.Philox(1))
+    shapes = Image.fromarray(generator.integers(0, 256, (7, 9, 3), dtype=np.uint8))
+    smooth = np.asarray(shapes.resize((width, height), Image.Resampling.BICUBIC))
+    noise = generator.normal(0, 6, (height, width, 1))
+    return Image.fromarray(np.clip(smooth + noise, 0, 255).astype(np.uint8))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(8, 300),
+    st.integers(8, 300),
+    st.integers(1, 400),
+    st.integers(1, 400),
+    st.integers(1, 8),
+    st.sampled_from([0, 2]),
+)
+def test_a_smaller_decode_is_never_smaller_than_asked(
+    width: int, height: int, wide: int, high: int, orientation: int, subsampling: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(photograph(width, height), "JPEG", quality=90, exif=exif, subsampling=subsampling)
+    whole = image_size(data)
+    pixels = decode(data, at_least=(wide, high))
+    size = pixels.shape[1::-1]
+    assert size in [tuple(-(-side // factor) for side in whole) for factor in (1, 2, 4, 8)]
+    assert all(found >= min(asked, side) for found, asked, side in zip(size, (wide, high), whole, strict=True))
+    half = tuple(-(-side // 2) for side in size)
+    eighth = tuple(-(-side // 8) for side in whole)
+    assert size == eighth or any(found < asked for found, asked in zip(half, (wide, high), strict=True))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+@pytest.mark.parametrize("factor", [1, 2, 4, 8])
+def test_a_smaller_decode_shows_what_the_whole_one_shows(orientation: int, factor: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(photograph(320, 240), "JPEG", quality=92, exif=exif)
+    whole = Image.fromarray(decode(data))
+    least = (whole.width // factor, whole.height // factor)
+    pixels = decode(data, at_least=least)
+    assert pixels.shape[1::-1] == least
+    shown = (whole.width // (2 * factor), whole.height // (2 * factor))
+    small = np.asarray(Image.fromarray(pixels).resize(shown, Image.Resampling.BICUBIC)).astype(int)
+    expected = np.asarray(whole.resize(shown, Image.Resampling.BICUBIC)).astype(int)
+    assert np.abs(small - expected).mean() < 2
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "P"])
+def test_kinds_that_are_not_decoded_smaller_come_whole(mode: str) -> None:
+    image = photograph(128, 96)
+    data = saved(image.quantize(64), "PNG") if mode == "P" else saved(image.convert(mode), "JPEG", quality=92)
+    whole, least = decode(data), decode(data, at_least=(30, 20))
+    assert least.shape[1::-1] == ((32, 24) if mode == "L" else (128, 96))
+    shown = (16, 12)
+    both = [np.asarray(Image.fromarray(p).resize(shown, Image.Resampling.BOX)).astype(int) for p in (whole, least)]
+    assert np.abs(both[0] - both[1]).mean() < 2
+
+
+def test_a_cut_jpeg_is_an_error_at_any_size() -> None:
+    data = saved(photograph(256, 256), "JPEG", quality=92)
+    for least in (None, (200, 200), (100, 100), (8, 8)):
+        with pytest.raises(DecodeError):
+            decode(data[: len(data) * 9 // 10], at_least=least)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])

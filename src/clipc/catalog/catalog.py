@@ -158,14 +158,18 @@ class Catalog:
             raise OSError(f"{self.root / name} is shorter than when it was indexed")
         return data
 
-    def image(self, row: int) -> npt.NDArray[np.uint8]:
+    def image(self, row: int, at_least: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
         """The decoded image of one pair: RGB ``uint8`` of shape (height, width, 3), as shown.
+
+        Args:
+            row: The pair.
+            at_least: A width and height that suffice, as for :func:`clipc.catalog.decode.decode`.
 
         Raises:
             OSError: The file cannot be read.
             DecodeError: The bytes are no image that can be decoded.
         """
-        return decode(self.encoded(row))
+        return decode(self.encoded(row), at_least)
 
     def column(self, name: str) -> list[Any]:
         """One column as Python values.

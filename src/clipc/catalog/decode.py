@@ -13,18 +13,25 @@ MAX_PIXELS = 100_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 _WHITE = 255
 _ORIENTATION = 0x0112
+_ON_THE_SIDE = (5, 6, 7, 8)
 
 
 class DecodeError(ValueError):
     """The bytes are no image that can be decoded."""
 
 
-def decode(data: bytes) -> npt.NDArray[np.uint8]:
+def decode(data: bytes, at_least: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
     """Decodes JPEG, PNG, WebP, TIFF or BMP to RGB as it should be seen.
 
     EXIF rotation is applied, transparency is laid on white, CMYK is converted, 16-bit values are divided by 257,
     and floating-point values are scaled from the range they use (see :func:`_eight_bits`). Of several frames or
     pages the first is taken.
+
+    Args:
+        data: The encoded image.
+        at_least: A width and height in pixels, as shown, that suffice: a JPEG with more may be decoded at a half, a
+            quarter or an eighth of its size (sides rounded up), never below these, and with less care for the
+            edges of colours. None asks for the whole.
 
     Returns:
         ``uint8`` of shape (height, width, 3), in 0..255.
@@ -38,7 +45,7 @@ def decode(data: bytes) -> npt.NDArray[np.uint8]:
     header = jpeg_header(data)
     _limit(header.width, header.height)
     if header.bits == 8 and header.components in (1, 3) and not header.plain_rgb:
-        pixels = _with_simplejpeg(data)
+        pixels = _with_simplejpeg(data, _shrinking(header, at_least))
         if pixels is not None:
             return _rotated(pixels, header.orientation)
     return _with_pillow(data, header)
@@ -61,7 +68,7 @@ def image_size(data: bytes) -> tuple[int, int]:
         size, orientation = image.size, _pillow_orientation(image)
     _limit(*size)
     width, height = size
-    return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
+    return (height, width) if orientation in _ON_THE_SIDE else (width, height)
 
 
 class JpegHeader(NamedTuple):
@@ -127,14 +134,30 @@ def jpeg_header(data: bytes) -> JpegHeader:
     return JpegHeader(*frame, orientation, adobe, jfif)
 
 
-def _with_simplejpeg(data: bytes) -> npt.NDArray[np.uint8] | None:
+def _shrinking(header: JpegHeader, at_least: tuple[int, int] | None) -> dict[str, Any]:
+    """How simplejpeg is to decode a JPEG of which so much suffices.
+
+    Fractions other than these are slower to decode than the whole. Where there is more than suffices, colours
+    are not interpolated between their samples: it is quicker, and what is made smaller does not show it.
+    """
+    if at_least is None:
+        return {}
+    least = at_least[::-1] if header.orientation in _ON_THE_SIDE else at_least
+    for factor in (8, 4, 2, 1):
+        width, height = -(-header.width // factor), -(-header.height // factor)
+        if width >= least[0] and height >= least[1]:
+            return {"min_width": width, "min_height": height, "fastupsample": True}
+    return {}
+
+
+def _with_simplejpeg(data: bytes, shrinking: dict[str, Any]) -> npt.NDArray[np.uint8] | None:
     """The pixels; None where simplejpeg is absent or cannot judge and Pillow should."""
     try:
         from simplejpeg import decode_jpeg
     except ImportError:
         return None
     try:
-        return decode_jpeg(data, colorspace="RGB", strict=True)
+        return decode_jpeg(data, colorspace="RGB", strict=True, **shrinking)
     except ValueError as error:
         reason = str(error)
         # Bytes too many between segments are common in cameras' files and harm nothing; everything else that is
@@ -214,7 +237,7 @@ def _eight_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 def _rotated(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
     """The picture turned as EXIF's orientation (1 to 8) asks."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in _ON_THE_SIDE:
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]

@@ -1,12 +1,18 @@
 """The loader: batches in order, from any step on, by as many workers as one likes."""
 
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from torch.utils.data import DataLoader, Dataset
 
+from clipc.errors import UserError
 from clipc.render.batch import Batch
+
+_AHEAD: Final = 4
+"""How many batches each process renders before they are asked for."""
 
 
 class Renderer(Protocol):
@@ -32,6 +38,24 @@ class _Steps(Dataset[Batch]):
         return self.renderer.render(start, start + share)
 
 
+@dataclass(frozen=True)
+class _Caught(Dataset[Batch | Exception]):
+    """The same in a worker process, where an error is handed on as a value: raised, it would come with a traceback."""
+
+    batches: _Steps
+
+    def __getitem__(self, step: int) -> Batch | Exception:
+        try:
+            return self.batches[step]
+        except UserError as error:
+            return error
+        except Exception as error:
+            return UserError(
+                f"step {step} could not be rendered ({type(error).__name__}: {error}); with workers: 0 the error is "
+                "shown where it happens."
+            )
+
+
 def load(
     renderer: Renderer,
     batch_size: int,
@@ -55,12 +79,47 @@ def load(
         rank: This process's number among the ranks.
         ranks: The number of training processes.
         pin: Whether to hand out page-locked memory, for faster copies to a GPU.
+
+    Raises:
+        UserError: A process that renders ahead was killed, or failed. With ``workers=0`` an error is raised as it is.
     """
-    yield from DataLoader(
-        _Steps(renderer, batch_size, rank, ranks),
-        batch_size=None,
-        sampler=steps,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=pin,
+    rendered = _Steps(renderer, batch_size, rank, ranks)
+    if workers:
+        yield from _ahead(_Caught(rendered), steps, workers, pin)
+        return
+    for step in steps:
+        batch = rendered[step]
+        yield batch.pin_memory() if pin else batch
+
+
+def _ahead(caught: _Caught, steps: range, workers: int, pin: bool) -> Iterator[Batch]:
+    """Batches from processes, each of which gets the renderer once and computes on one thread."""
+    loader = DataLoader(
+        caught, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=_AHEAD, pin_memory=pin
     )
+    # PyTorch would have the death of a worker raised wherever the program happens to be, in the middle of a
+    # training step for instance. The wait for a batch finds it out too, and only there it can be told well.
+    handler = signal.getsignal(signal.SIGCHLD)
+    batches = iter(loader)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, handler)
+    try:
+        while (found := _awaited(batches)) is not None:
+            if isinstance(found, Exception):
+                raise found
+            yield found
+    finally:
+        # Not left to the iterator's end, which comes late where a traceback holds on to it.
+        batches._shutdown_workers()  # pyright: ignore
+
+
+def _awaited(batches: Iterator[Batch | Exception]) -> Batch | Exception | None:
+    """The next batch, the error that came instead, or None after the last."""
+    try:
+        return next(batches, None)
+    except Exception as error:
+        why = str(error).splitlines()[0].rstrip(".")
+        return UserError(
+            f"a process that renders batches ahead has died ({why}); often memory or shared memory (/dev/shm) has "
+            "run out: ask for fewer workers, or for workers: 0, which renders in this process."
+        )

@@ -4,11 +4,12 @@ Only what is shown is resized, and only ``uint8`` at the target size leaves it.
 """
 
 from dataclasses import dataclass
+from math import ceil
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
@@ -16,11 +17,16 @@ from clipc.compose.layouts.tiles import PLAIN, STRONG
 from clipc.compose.plan import Plans
 from clipc.render.batch import Batch, Tokenizer
 from clipc.render.crop import Augmentation
+from clipc.render.cut import Pixels, cut
 from clipc.render.geometry import geometry
 from clipc.render.texts import texts
 
-Pixels = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float64]
+
+_SPARE: Final = 1.5
+"""How many times as many pixels as it needs each way a decoded image must have to be decoded smaller than it is."""
+_GREY: Final = np.array([0.299, 0.587, 0.114])
+_CORNERS: Final = [0, 1, 0, 1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,60 +59,67 @@ class WorkerRenderer:
         plan = self.plans.rows(start, stop)
         shown = geometry(self.plans, plan, start, self.augmentation)
         said = texts(self.plans, plan, self.tokenizer)
-        mirrored = shown.mirrored & said.may_mirror[:, None]
-        size = self.image_size
+        mirrored = shown.mirrored
+        if mirrored.any():
+            mirrored = mirrored & said.may_mirror[:, None]
+        size, augmentation = self.image_size, self.augmentation
         images = np.empty((len(plan), size, size, 3), dtype=np.uint8)
         unreadable: list[int] = []
         places = np.rint(shown.tiles.place * size).astype(int)
-        for side, rows in enumerate((plan.left, plan.right)):
+        sources = np.stack([plan.left, plan.right], axis=1).astype(np.int64)
+        wholes = self.catalog.sizes[sources]
+        boxes = window_boxes(shown.views, shown.tiles.window, wholes)
+        for side in (0, 1):
             for i in np.flatnonzero((places[:, side, 2:] > places[:, side, :2]).all(axis=1)).tolist():
+                row, (x0, y0, x1, y1) = int(sources[i, side]), places[i, side].tolist()
                 try:
-                    pixels = self.catalog.image(int(rows[i]))
+                    tile = self._tile(row, wholes[i, side].tolist(), boxes[i, side].tolist(), (x1 - x0, y1 - y0))
                 except (OSError, DecodeError):
-                    unreadable.append(int(rows[i]))
-                    pixels, box = np.full((2, 2, 3), 127, dtype=np.uint8), np.array([0.0, 0.0, 2.0, 2.0])
-                else:
-                    box = window_box(shown.views[i, side], shown.tiles.window[i, side], pixels)
-                x0, y0, x1, y1 = places[i, side].tolist()
-                tile = cut(pixels, box, (x1 - x0, y1 - y0))
+                    unreadable.append(row)
+                    tile = np.full((y1 - y0, x1 - x0, 3), 127, dtype=np.uint8)
                 if mirrored[i, side]:
                     tile = tile[:, ::-1]
-                strong = plan.layout[i] == STRONG
-                strength = self.augmentation.strong_colour if strong else self.augmentation.colour
-                lay(
-                    tile if not strength else jitter(tile, shown.colour[i, side], strength),
-                    images[i, y0:y1, x0:x1],
-                    float(shown.tiles.opacity[i, side]),
-                )
+                strength = augmentation.strong_colour if plan.layout[i] == STRONG else augmentation.colour
+                if strength:
+                    tile = jitter(tile, shown.colour[i, side], strength)
+                lay(tile, images[i, y0:y1, x0:x1], float(shown.tiles.opacity[i, side]))
         return Batch(
             images=torch.from_numpy(images),
             tokens=self.tokenizer(said.captions),
-            sources=torch.from_numpy(np.stack([plan.left, plan.right], axis=1).astype(np.int64)),
+            sources=torch.from_numpy(sources),
             texts=said.ids,
             treated=int((plan.layout != PLAIN).sum()),
             shortened=said.shortened,
             unreadable=tuple(unreadable),
         )
 
+    def _tile(self, row: int, whole: list[int], box: list[float], size: tuple[int, int]) -> Pixels:
+        """A box of an image of known size, decoded no larger than the wanted size needs."""
+        x0, y0, x1, y1 = box
+        least = ceil(_SPARE * size[0] * whole[0] / (x1 - x0)), ceil(_SPARE * size[1] * whole[1] / (y1 - y0))
+        pixels = self.catalog.image(row, at_least=least)
+        height, width = pixels.shape[:2]
+        smaller = max(1, round(whole[0] / width))
+        if (width, height) != (-(-whole[0] // smaller), -(-whole[1] // smaller)):
+            raise DecodeError("the image is not as large as when it was indexed")
+        return cut(pixels, (x0 / smaller, y0 / smaller, x1 / smaller, y1 / smaller), size)
 
-def window_box(view: Boxes, window: npt.NDArray[np.float32], pixels: Pixels) -> Boxes:
-    """A window of a view as x0, y0, x1, y1 in the image's pixels, kept inside the image against rounding."""
-    corner, extent = np.tile(view[:2], 2), np.tile(view[2:] - view[:2], 2)
-    height, width = pixels.shape[:2]
-    return np.clip(corner + window * extent, 0, [width, height, width, height])
 
-
-def cut(pixels: Pixels, box: Boxes, size: tuple[int, int]) -> Pixels:
-    """Resizes a box of an image; the rest of the image is never touched.
+def window_boxes(views: Boxes, windows: npt.NDArray[np.float32], sizes: npt.NDArray[np.integer]) -> Boxes:
+    """Windows of views as x0, y0, x1, y1 in their images' pixels, kept inside the images against rounding.
 
     Args:
-        pixels: The image, RGB ``uint8``, shape (height, width, 3).
-        box: x0, y0, x1, y1 in the image.
-        size: Width and height of the result in pixels.
+        views: x0, y0, x1, y1 in pixels, shape (..., 4).
+        windows: The same in fractions of the views, shape (..., 4).
+        sizes: Widths and heights of the images in pixels, shape (..., 2).
     """
-    edges = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-    resized = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, box=edges, reducing_gap=2.0)
-    return np.asarray(resized)
+    corners, extents = views[..., _CORNERS], (views[..., 2:] - views[..., :2])[..., _CORNERS]
+    return np.clip(corners + windows * extents, 0, sizes[..., _CORNERS])
+
+
+def window_box(view: Boxes, window: npt.NDArray[np.float32], pixels: Pixels) -> Boxes:
+    """The same for one view of an image that is at hand."""
+    return window_boxes(view, window, np.array(pixels.shape[1::-1]))
 
 
 def lay(tile: Pixels, place: Pixels, opacity: float) -> None:
@@ -124,8 +137,10 @@ def jitter(picture: Pixels, draws: npt.NDArray[np.float64], strength: float) -> 
         draws: Three numbers in [0, 1).
         strength: The largest change of a factor, in [0, 1].
     """
-    brightness, contrast, saturation = (1 + strength * (2 * draws - 1)).astype(np.float32)
-    x = picture.astype(np.float32) * brightness
-    x = (x - x.mean()) * contrast + x.mean()
-    grey = x @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    return np.clip(np.rint(grey[..., None] + (x - grey[..., None]) * saturation), 0, 255).astype(np.uint8)
+    brightness, contrast, saturation = 1 + strength * (2 * draws - 1)
+    # All three are linear: a mixture of a pixel's colours, and what contrast adds of the mean.
+    mixture = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * _GREY)
+    added = brightness * (1 - contrast) * picture.mean()
+    x = picture.reshape(-1, 3).astype(np.float32) @ mixture.T.astype(np.float32)
+    x += np.float32(added + 0.5)  # cut off below, so this rounds
+    return np.clip(x, 0, 255, out=x).astype(np.uint8).reshape(picture.shape)
