@@ -4,7 +4,7 @@ from clipc.study.budget import SLACK, Pace, samples_within
 
 
 def test_all_trials_end_in_time() -> None:
-    pace = Pace(pairs_per_second=100, validation_seconds=2, evaluation_seconds=10)
+    pace = Pace(pairs_per_second=100, validation_seconds=2, fixed_seconds=10)
     samples = samples_within(600, pace, trials=9, jobs=2, validations=5)
     trial = samples / 100 + 5 * 2 + 10
     assert trial * 5 == pytest.approx(600 * SLACK, rel=0.01)
@@ -17,4 +17,4 @@ def test_too_little_time_is_no_negative_number() -> None:
 def test_arms_of_different_pace() -> None:
     mean = Pace.mean([Pace(100, 1, 2), Pace(50, 3, 4)])
     assert mean.pairs_per_second == pytest.approx(200 / 3)
-    assert (mean.validation_seconds, mean.evaluation_seconds) == (2, 3)
+    assert (mean.validation_seconds, mean.fixed_seconds) == (2, 3)

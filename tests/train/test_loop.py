@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from clipc.catalog import Catalog, open_catalog
 from clipc.errors import UserError
+from clipc.render.batch import Batch
 from clipc.train import loop
 from clipc.train.interrupt import Interrupted
 from clipc.train.loop import train
@@ -77,15 +78,15 @@ def test_a_stopped_run_ends_in_the_same_weights(
     recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
 ) -> None:
     never = train(recipe, tmp_path / "never", catalog=tiny_catalog)
-    learn = loop.Trainer._learn
+    learn = loop.Learner.learn
 
-    def learn_then_signal(self: loop.Trainer, batch: object) -> torch.Tensor:
-        if self.step + 1 == stop_at:
+    def learn_then_signal(self: loop.Learner, batch: Batch, step: int) -> torch.Tensor:
+        if step + 1 == stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
-        return learn(self, batch)  # type: ignore[arg-type]
+        return learn(self, batch, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Trainer, "_learn", learn_then_signal)
+        patch.setattr(loop.Learner, "learn", learn_then_signal)
         with pytest.raises(Interrupted, match=f"step {stop_at} of 30"):
             train(recipe, tmp_path / "stopped", catalog=tiny_catalog)
     assert Run(tmp_path / "stopped").finished is None

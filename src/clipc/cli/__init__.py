@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from clipc.cli.compose import compose
 from clipc.cli.evaluate import evaluate
+from clipc.cli.export import export
 from clipc.cli.pilot import pilot
 from clipc.cli.train import train
 from clipc.errors import UserError
@@ -30,6 +31,7 @@ app.command(pilot)
 app.command(train)
 app.command(evaluate, name="eval")
 app.command(compose)
+app.command(export)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -21,6 +21,11 @@ def tell(catalog: Catalog) -> None:
     print("\n  ".join(lines), file=sys.stderr)
 
 
+def note(sentence: str) -> None:
+    """Says on standard error what was decided on the way."""
+    print(f"  {sentence}", file=sys.stderr)
+
+
 def pilot_lines(tables: dict[str, Any]) -> list[str]:
     """The main comparisons in plain lines."""
     main = {m["key"] for m in tables["metrics"] if m["main"]}

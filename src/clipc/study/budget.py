@@ -12,10 +12,10 @@ from clipc.catalog import Catalog
 from clipc.evaluate.embed import embed_images
 from clipc.progress import Progress, silent
 from clipc.study.trials import Measuring
-from clipc.train.device import choose_device
-from clipc.train.loop import Trainer, validate
+from clipc.train.loop import Trainer
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run
+from clipc.train.validation import validate
 
 BUDGETS: Final = {"quick": 4.5, "standard": 20.0, "long": 90.0}
 """The named budgets, in minutes."""
@@ -31,12 +31,12 @@ class Pace:
     Attributes:
         pairs_per_second: In training, loading included.
         validation_seconds: For one validation.
-        evaluation_seconds: For the evaluation of a finished trial, about.
+        fixed_seconds: Beside training: for the start of a trial and the evaluation of its models, about.
     """
 
     pairs_per_second: float
     validation_seconds: float
-    evaluation_seconds: float
+    fixed_seconds: float
 
     @classmethod
     def mean(cls, paces: Sequence["Pace"]) -> "Pace":
@@ -44,12 +44,12 @@ class Pace:
         return cls(
             harmonic_mean(p.pairs_per_second for p in paces),
             mean(p.validation_seconds for p in paces),
-            mean(p.evaluation_seconds for p in paces),
+            mean(p.fixed_seconds for p in paces),
         )
 
 
 def measure(
-    recipe: Recipe, catalog: Catalog, measuring: Measuring, seconds: float, progress: Progress = silent
+    recipe: Recipe, catalog: Catalog, measuring: Measuring, renderer: str, seconds: float, progress: Progress = silent
 ) -> Pace:
     """Trains for a few seconds, validates and evaluates once, and forgets the model.
 
@@ -60,15 +60,18 @@ def measure(
         recipe: The recipe whose pace is wanted.
         catalog: Its data.
         measuring: How finished trials are evaluated.
+        renderer: The one that all trials will use.
         seconds: How long to train.
         progress: Not told anything; workers' tasks all take one.
     """
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer.create(recipe, Run(Path(folder)), catalog, choose_device(recipe.device))
+        began = time.perf_counter()
+        trainer = Trainer.create(recipe, Run(Path(folder)), catalog, renderer=renderer)
+        created = time.perf_counter() - began
         rate = trainer.pace(seconds)
         began = time.perf_counter()
         if trainer.validation is not None:
-            validate(trainer.model, trainer.validation, trainer.precision)
+            validate(trainer.model, trainer.validation, trainer.learner.precision)
         validated = time.perf_counter()
         measuring(trainer.model.eval(), catalog, probe=False)
         tested = time.perf_counter()
@@ -76,7 +79,7 @@ def measure(
         if catalog.about.label_columns:
             embed_images(trainer.model, catalog.split("test"))
             evaluation += 2 * (time.perf_counter() - tested) * len(catalog) / catalog.splits["test"]
-        return Pace(rate, validated - began, evaluation)
+        return Pace(rate, validated - began, created + evaluation)
 
 
 def samples_within(seconds: float, pace: Pace, *, trials: int, jobs: int, validations: int) -> int:
@@ -93,5 +96,5 @@ def samples_within(seconds: float, pace: Pace, *, trials: int, jobs: int, valida
         At least 1.
     """
     rounds = -(-trials // jobs)
-    fixed = pace.evaluation_seconds + validations * pace.validation_seconds
+    fixed = pace.fixed_seconds + validations * pace.validation_seconds
     return max(1, int((seconds * SLACK / rounds - fixed) * pace.pairs_per_second))

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from clipc.catalog import Catalog
+from clipc.compose.plan import Plans
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
+from clipc.render.choose import choose_renderer
 from clipc.study.budget import Pace, measure, samples_within
 from clipc.study.options import PilotOptions
 from clipc.study.results import Outcome
 from clipc.study.tables import report_tables
 from clipc.study.trials import Measuring, Pool, Trial, run_trial
+from clipc.train.device import choose_device
+from clipc.train.model_config import model_config
 from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe, read_recipe
 from clipc.train.run import Run
@@ -50,18 +54,18 @@ def pilot(
     base = _base_recipe(options, catalog)
     jobs, threads = _jobs(options, base)
     # Made once here, and found in the cache by every trial; a mistake in the rules is told before any training.
-    make_plans(base.policy, catalog.split("train"), 0, cache=options.data.cache, progress=progress)
+    plans = make_plans(base.policy, catalog.split("train"), 0, cache=options.data.cache, progress=progress)
     measuring = Measuring(options.templates, options.data.lang, options.shots)
     pool = Pool(jobs, threads)
     try:
-        samples = _samples(pool, options, base, catalog, measuring, jobs, folder, began, progress)
+        samples, renderer = _settled(pool, options, base, catalog, plans, measuring, jobs, folder, began, progress)
         sized = base.model_copy(update={"samples": samples, "epochs": None, "threads": threads})
         trials = [
             Trial.of(arm, arm_recipe(sized, arm, seed), catalog, folder / "trials")
             for seed in range(options.seeds)
             for arm in options.arms
         ]
-        work = [(trial, catalog, measuring) for trial in trials]
+        work = [(trial, catalog, measuring, renderer) for trial in trials]
         pool.map(run_trial, work, _summed(len(trials), sized, catalog, progress))
     finally:
         pool.close()
@@ -97,28 +101,27 @@ def _base_recipe(options: PilotOptions, catalog: Catalog) -> Recipe:
 
 def _jobs(options: PilotOptions, recipe: Recipe) -> tuple[int, int]:
     """How many trials run at a time, and with how many CPU threads each."""
-    from clipc.train.device import choose_device
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     on_cpu = choose_device(recipe.device).type == "cpu"
     jobs = options.jobs or (min(cores, len(options.arms) * options.seeds) if on_cpu else 1)
     return jobs, max(1, cores // jobs)
 
 
-def _samples(
+def _settled(
     pool: Pool,
     options: PilotOptions,
     base: Recipe,
     catalog: Catalog,
+    plans: Plans,
     measuring: Measuring,
     jobs: int,
     folder: Path,
     began: float,
     progress: Progress,
-) -> int:
-    """How many pairs each trial is shown.
+) -> tuple[int, str]:
+    """How many pairs each trial is shown, and by which renderer: all arms by the same.
 
-    The number is kept in ``pilot.json``, so that a stopped pilot goes on with the trials it began.
+    Both are kept in ``pilot.json``, so that a stopped pilot goes on with the trials it began.
     """
     asked = {
         "data_fingerprint": catalog.fingerprint,
@@ -130,11 +133,15 @@ def _samples(
     }
     record = Run(folder)
     known = record.read_json("pilot.json")
-    if known is not None and known["asked"] == asked:
-        return known["samples"]
+    if known is not None and known["asked"] == asked and "renderer" in known:
+        return known["samples"], known["renderer"]
+    size = model_config(base.model, base.image_size)["vision_cfg"]["image_size"]
+    renderer = choose_renderer(
+        base.renderer, plans, base.augmentation, size, device=choose_device(base.device), epochs=math.inf, sharing=jobs
+    ).renderer
     endless = base.model_copy(update={"samples": 10**9})
     progress("measuring the pace", 0, 1)
-    tasks = [(arm_recipe(endless, arm, 0), catalog, measuring, 8.0) for arm in options.arms]
+    tasks = [(arm_recipe(endless, arm, 0), catalog, measuring, renderer, 8.0) for arm in options.arms]
     pace = Pace.mean(pool.map(measure, tasks, silent))
     progress("measuring the pace", 1, 1)
     left = options.allowed_minutes * 60 - (time.monotonic() - began) - REPORT_SECONDS
@@ -146,9 +153,9 @@ def _samples(
             "batches; give more --minutes or fewer pairs."
         )
     record.folder.mkdir(parents=True, exist_ok=True)
-    record.write_json("pilot.json", {"asked": asked, "samples": samples})
+    record.write_json("pilot.json", {"asked": asked, "samples": samples, "renderer": renderer})
     record.write_json("spent.json", {"minutes": 0.0})
-    return samples
+    return samples, renderer
 
 
 def _spend(folder: Path, minutes: float) -> float:

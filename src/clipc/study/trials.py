@@ -25,9 +25,10 @@ from clipc.evaluate.evaluation import Evaluation, evaluate
 from clipc.evaluate.probe import SHOTS
 from clipc.progress import Progress, silent
 from clipc.train.interrupt import Interrupted, stop_signals
-from clipc.train.loop import Lap, threads, train
+from clipc.train.loop import train
 from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe
+from clipc.train.timing import Lap, threads
 
 Result = TypeVar("Result")
 
@@ -77,7 +78,9 @@ class Measuring:
         return evaluate(model, catalog, templates=self.templates, lang=self.lang, shots=self.shots, probe=probe)
 
 
-def run_trial(trial: Trial, catalog: Catalog, measuring: Measuring, progress: Progress = silent) -> None:
+def run_trial(
+    trial: Trial, catalog: Catalog, measuring: Measuring, renderer: str | None = None, progress: Progress = silent
+) -> None:
     """Trains one trial and measures its best and last model on the test split; what is done is not done again.
 
     Writes ``eval/test.json``, ``eval/test-items.npz`` (the best model on validation) and
@@ -87,6 +90,7 @@ def run_trial(trial: Trial, catalog: Catalog, measuring: Measuring, progress: Pr
         trial: What to run.
         catalog: The data, with a test split.
         measuring: How.
+        renderer: As for :func:`clipc.train.loop.train`.
         progress: Told the pairs shown so far.
     """
 
@@ -94,7 +98,7 @@ def run_trial(trial: Trial, catalog: Catalog, measuring: Measuring, progress: Pr
         if what == "training":  # making tables of neighbours and the like counts other things than pairs
             progress(what, done, total)
 
-    run = train(trial.recipe, trial.folder, catalog=catalog, progress=told)
+    run = train(trial.recipe, trial.folder, catalog=catalog, renderer=renderer, progress=told)
     measured = run.read_json("eval/test.json")
     if measured is not None and measured["measuring"] == measuring.as_json():
         return

@@ -12,7 +12,7 @@ import re
 import signal
 import threading
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from clipc.errors import UserError
 from clipc.train.device import choose_device
+from clipc.train.launcher import Place, find_place
 
 TIMEOUT: Final = timedelta(minutes=30)
 """How long a process waits for the others: longer than rank 0 prepares or validates while they wait."""
@@ -53,11 +54,13 @@ class World:
         rank: This process, in [0, size).
         size: How many there are.
         local_rank: This process among those of its machine; the index of its GPU.
+        local_size: How many there are on its machine.
     """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    local_size: int = 1
 
     @property
     def main(self) -> bool:
@@ -130,7 +133,7 @@ def joined(device: str = "auto") -> Generator[World]:
     if place is None:
         yield World()
         return
-    world = place.world
+    world = World(place.rank, place.size, place.local_rank, place.local_size)
     _enter(place, device)
     try:
         yield world
@@ -143,7 +146,8 @@ def joined(device: str = "auto") -> Generator[World]:
         if said is None:
             raise
         raise ProcessLost(
-            f"another process of this job ended or answers no more (this is rank {world.rank} of {world.size}: {said}); "
+            "another process of this job ended or answers no more "
+            f"(this is rank {world.rank} of {world.size}: {said}); "
             "the job stops here and the same command goes on from its last checkpoint."
         ) from error
     finally:
@@ -256,69 +260,13 @@ class _Gather(torch.autograd.Function):
         return own.to(gradient.dtype), None
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a process stands in its job.
-
-    Attributes:
-        world: The processes.
-        meeting: Where they meet, as ``torch.distributed`` takes it.
-        own_gpu: Whether the launcher may have given each process one GPU to see, which is then number 0.
-    """
-
-    world: World
-    meeting: str
-    own_gpu: bool
-
-
-def find_place(environment: Mapping[str, str]) -> Place | None:
-    """Reads what ``torchrun`` or ``srun`` tell of the job; None where this process is alone.
-
-    Raises:
-        UserError: Something is told, but not all that is needed.
-    """
-    if "RANK" in environment and "WORLD_SIZE" in environment:
-        size = _number(environment, "WORLD_SIZE")
-        world = World(_number(environment, "RANK"), size, _number({"LOCAL_RANK": "0", **environment}, "LOCAL_RANK"))
-        if size > 1:
-            for name in ("MASTER_ADDR", "MASTER_PORT"):
-                if name not in environment:
-                    raise UserError(f"WORLD_SIZE={size} but {name} is not set; start the command with torchrun.")
-        return Place(world, "env://", own_gpu=False) if size > 1 else None
-    # Only srun sets this one; the batch script itself also has SLURM_PROCID and SLURM_NTASKS, and is alone.
-    if "SLURM_STEP_NUM_TASKS" not in environment or _number(environment, "SLURM_STEP_NUM_TASKS") == 1:
-        return None
-    world = World(
-        rank=_number(environment, "SLURM_PROCID"),
-        size=_number(environment, "SLURM_STEP_NUM_TASKS"),
-        local_rank=_number(environment, "SLURM_LOCALID"),
-    )
-    host = environment.get("MASTER_ADDR") or first_host(environment.get("SLURM_STEP_NODELIST", "localhost"))
-    job, step = _number(environment, "SLURM_JOB_ID"), _number({"SLURM_STEP_ID": "0", **environment}, "SLURM_STEP_ID")
-    port = environment.get("MASTER_PORT") or str(20_000 + (job * 31 + step) % 10_000)
-    return Place(world, f"tcp://{host}:{port}", own_gpu=True)
-
-
-def first_host(hosts: str) -> str:
-    """The first host of a list as SLURM writes it: ``gpu[03-05,9],cpu1`` gives ``gpu03``."""
-    first = re.match(r"(?:[^,\[]|\[[^\]]*\])*", hosts)
-    return re.sub(r"\[([^\],-]+)[^\]]*\]", r"\1", first.group() if first else hosts)
-
-
-def _number(environment: Mapping[str, str], name: str) -> int:
-    text = environment.get(name, "")
-    if not text.isdigit():
-        raise UserError(f"the environment says {name}={text!r}, which is no number; start the command with torchrun.")
-    return int(text)
-
-
 def _enter(place: Place, device: str) -> None:
-    world, kind = place.world, choose_device(device).type
+    kind = choose_device(device).type
     if kind == "mps":
         raise UserError("several processes cannot train on mps; set device=cpu, or start one process.")
     if kind == "cuda":
         count = torch.cuda.device_count()
-        index = 0 if place.own_gpu and count == 1 else world.local_rank
+        index = 0 if place.own_gpu and count == 1 else place.local_rank
         if index >= count:
             raise UserError(
                 f"process {index + 1} of this machine finds no GPU of its own, there are {count}; "
@@ -327,11 +275,11 @@ def _enter(place: Place, device: str) -> None:
         torch.cuda.set_device(index)
     backend = "cpu:gloo,cuda:nccl" if kind == "cuda" and dist.is_nccl_available() else "gloo"
     try:
-        dist.init_process_group(backend, place.meeting, timeout=TIMEOUT, rank=world.rank, world_size=world.size)
+        dist.init_process_group(backend, place.meeting, timeout=TIMEOUT, rank=place.rank, world_size=place.size)
     except (dist.DistError, RuntimeError) as error:
         where = os.environ.get("MASTER_ADDR", "") if place.meeting == "env://" else place.meeting
         raise UserError(
-            f"the {world.size} processes of this job did not find each other (this is rank {world.rank}, they were to "
+            f"the {place.size} processes of this job did not find each other (this is rank {place.rank}, they were to "
             f"meet at {where}: {_line(error)}); check that all were started and that this address can be reached."
         ) from error
 

@@ -122,6 +122,8 @@ class ClipModel(nn.Module):
             _write_config(new, self.config, self.preprocess)
             self.tokenizer.save(new)
             save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new / WEIGHTS_FILE)
+            # safetensors lets nobody else read it, whatever the user's umask says.
+            (new / WEIGHTS_FILE).chmod((new / CONFIG_FILE).stat().st_mode)
             _keep_what_is_not_a_models(folder, new)
 
     def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

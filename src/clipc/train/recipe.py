@@ -15,6 +15,8 @@ from clipc.compose.policy import Policy
 from clipc.errors import UserError, unknown_name
 from clipc.progress import Progress, silent
 from clipc.render.crop import Augmentation
+from clipc.train.tuning import Tuning
+from clipc.train.weights_mark import weights_mark
 
 
 class Data(BaseModel):
@@ -49,7 +51,25 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Data = Data()
-    model: str = Field(default="small", description="A model of clipc's or open_clip's, or a JSON configuration.")
+    model: str = Field(
+        default="small",
+        description="A model of clipc's or open_clip's, a JSON configuration, or what to go on from: a run's or a "
+        "model's folder, or hf-hub:OWNER/NAME.",
+    )
+    pretrained: str | None = Field(
+        default=None,
+        description="Weights to start from, for a model that was named: a tag of open_clip's (laion2b_s34b_b79k) or a "
+        "file; fresh ones if null.",
+    )
+    tune: Tuning = Field(default=Tuning(), description="What of the model learns, and how fast.")
+    wise_ft: bool = Field(
+        default=False,
+        description="Mix the weights that the run began with into the last ones (WiSE-FT), as much as is best on "
+        "validation.",
+    )
+    forgetting: Data | None = Field(
+        default=None, description="A set on which the model is measured before and after, to see what it forgot."
+    )
     image_size: int | None = Field(
         default=None, ge=8, description="Side of the pictures in pixels; the model's own if null."
     )
@@ -68,6 +88,16 @@ class Recipe(BaseModel):
     weight_decay: float = Field(default=0.1, ge=0)
     betas: tuple[float, float] = (0.9, 0.98)
     warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
+    chunks: int = Field(
+        default=1,
+        ge=1,
+        description="Parts that each process computes its batch in, to save memory: the same gradients (gradient "
+        "caching), about a third slower.",
+    )
+    recompute: bool = Field(
+        default=False, description="Save memory by computing activations again for the gradient, about a third slower."
+    )
+    compile: bool = Field(default=False, description="Compile the towers (torch.compile): slow to start, then faster.")
     clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
     mask: bool = Field(
         default=True, description="Pairs that share an image or a caption are no negatives of each other."
@@ -76,14 +106,24 @@ class Recipe(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto: bf16 where the GPU has it.")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int | None = Field(default=None, ge=1, description="CPU threads; PyTorch's own choice if null.")
+    renderer: Literal["auto", "worker", "resident"] = Field(
+        default="auto",
+        description="resident keeps all pictures decoded in memory, worker decodes them again each time; auto takes "
+        "resident where they fit.",
+    )
     workers: int = Field(default=0, ge=0, description="Processes that render ahead; 0 renders in the training process.")
     validations: int = Field(default=10, ge=0, description="How often the validation split is measured during the run.")
+    track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = Field(
+        default=("tensorboard",), description="Where figures go beside metrics.jsonl."
+    )
     checkpoint_seconds: float = Field(default=120.0, gt=0, description="Time between two checkpoints.")
 
     @model_validator(mode="after")
-    def _one_length(self) -> "Recipe":
+    def _makes_sense(self) -> "Recipe":
         if (self.samples is None) == (self.epochs is None):
             raise ValueError("give either samples or epochs, not both and not neither")
+        if self.wise_ft and not self.validations:
+            raise ValueError("wise_ft chooses its weights on validation; set validations to 1 or more")
         return self
 
     def steps(self, pairs: int) -> int:
@@ -98,11 +138,15 @@ class Recipe(BaseModel):
         rules) is left out.
         """
         reasons = {section: {"__all__": {"why"}} for section in ("pairs", "images", "captions", "never")}
-        left_out: dict[str, Any] = dict.fromkeys(("data", "workers", "checkpoint_seconds"), True)
+        left_out: dict[str, Any] = dict.fromkeys(("data", "workers", "checkpoint_seconds", "track", "forgetting"), True)
         left_out["policy"] = {"rules": {"name": True, "examples": True, **reasons}}
-        if self.vocabulary is None:
-            left_out["vocabulary"] = True
         fields = self.model_dump(mode="json", exclude=left_out)
+        # What came later counts where it is used, so that older names stay.
+        for name in ("vocabulary", "pretrained", "tune", "wise_ft", "chunks", "recompute", "compile", "renderer"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del fields[name]
+        if (start := weights_mark(self.model, self.pretrained)) is not None:
+            fields["model" if self.pretrained is None else "pretrained"] = start
         text = json.dumps({**fields, "data_fingerprint": data_fingerprint}, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
 

@@ -17,9 +17,14 @@ class Run:
 
     ``recipe.yaml``, ``environment.json``, ``metrics.jsonl``, ``checkpoints/step-N/``, ``model/``
     (exported), ``eval/*.json``, ``plan-statistics.json``; ``finished.json`` is written last.
+
+    Attributes:
+        folder: Where it lies.
+        rank: The process that writes. The first one's are the run's files; others only add to a log of their own.
     """
 
     folder: Path
+    rank: int = 0
 
     @property
     def checkpoints(self) -> Path:
@@ -41,22 +46,19 @@ class Run:
         """The run's summary once it has ended, or None."""
         return self.read_json("finished.json")
 
-    def begin(self, recipe: Recipe, environment: dict[str, Any]) -> dict[str, Any]:
-        """Writes recipe and environment where there are none yet.
-
-        Returns:
-            The environment the run began in: a resumed run restores its thread count.
-        """
+    def begin(self, recipe: Recipe, environment: dict[str, Any]) -> None:
+        """Writes the recipe, and the environment where there is none yet."""
+        if self.rank:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         write_recipe(recipe, self.folder / "recipe.yaml")
-        began = self.read_json("environment.json")
-        if began is None:
+        if self.read_json("environment.json") is None:
             self.write_json("environment.json", environment)
-            return environment
-        return began
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Writes a JSON file whole: under a temporary name, then renamed."""
+        if self.rank:
+            return
         file = self.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".{file.name}.partial")
@@ -69,16 +71,15 @@ class Run:
         return json.loads(file.read_text("utf-8")) if file.is_file() else None
 
     def log(self, record: dict[str, Any]) -> None:
-        """Adds one line to ``metrics.jsonl``."""
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+        """Adds one line to ``metrics.jsonl``, or to ``metrics-R.jsonl`` of another rank R."""
+        with self._metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record) + "\n")
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """The lines of ``metrics.jsonl``; a last line cut by a crash is passed over."""
-        file = self.folder / "metrics.jsonl"
-        if not file.is_file():
+        if not self._metrics.is_file():
             return
-        for line in file.read_text("utf-8").splitlines():
+        for line in self._metrics.read_text("utf-8").splitlines():
             try:
                 yield json.loads(line)
             except ValueError:
@@ -87,13 +88,19 @@ class Run:
     def forget_after(self, step: int) -> None:
         """Drops the metrics of steps that a resumed run is going to repeat."""
         kept = [record for record in self.metrics() if record["step"] <= step]
-        temporary = self.folder / ".metrics.jsonl.partial"
+        if self.rank and not kept:
+            return
+        temporary = self._metrics.with_name(f".{self._metrics.name}.partial")
         temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), "utf-8")
-        temporary.replace(self.folder / "metrics.jsonl")
+        temporary.replace(self._metrics)
+
+    @property
+    def _metrics(self) -> Path:
+        return self.folder / (f"metrics-{self.rank}.jsonl" if self.rank else "metrics.jsonl")
 
 
-def environment(device: str, threads: int) -> dict[str, Any]:
-    """What a run began in: machine, versions, threads."""
+def environment(device: str, threads: int, processes: int = 1) -> dict[str, Any]:
+    """What a run began in: machine, versions, threads, processes."""
     from importlib.metadata import version
 
     import torch
@@ -109,6 +116,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "device": device,
         "gpu": torch.cuda.get_device_name() if device.startswith("cuda") else None,
         "threads": threads,
+        "processes": processes,
     }
 
 

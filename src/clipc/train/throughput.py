@@ -3,12 +3,12 @@
 import re
 import sys
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from math import isqrt
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -265,11 +265,25 @@ def _counted(model: ClipModel, method: str, batch: torch.Tensor) -> float:
     state = {name: _shape_of(tensor) for name, tensor in (*call.named_parameters(), *call.named_buffers())}
     # Only where something may have been compiled: naming the compiler loads it, for a second and a half.
     eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-    with eager, FlopCounterMode(display=False) as counter, torch.random.fork_rng(devices=[]), torch.enable_grad():
+    counter = FlopCounterMode(display=False)
+    with eager, _once(model), torch.random.fork_rng(devices=[]), torch.enable_grad(), counter:
         features = functional_call(call, state, (method, batch))
         if features.requires_grad:
             features.sum().backward()
     return counter.get_total_flops() / _ROWS
+
+
+@contextmanager
+def _once(model: nn.Module) -> Generator[None]:
+    """With activations kept, as if memory were plenty."""
+    twice: list[Any] = [module for module in model.modules() if getattr(module, "grad_checkpointing", False) is True]
+    for module in twice:
+        module.grad_checkpointing = False
+    try:
+        yield
+    finally:
+        for module in twice:
+            module.grad_checkpointing = True
 
 
 def _shape_of(tensor: torch.Tensor) -> torch.Tensor:

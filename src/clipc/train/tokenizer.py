@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import open_clip
 import torch
@@ -10,6 +10,10 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 from clipc.errors import UserError
 from clipc.train.model_config import FOLDER, HUB, Config, is_folder, model_config, model_folder
+
+LEARNT: Final = "learnt"
+"""The tokenizer's name in the configuration of a model with a vocabulary of its own. In a folder open_clip takes any
+name for a sign that the tokenizer lies beside the weights; in a repository the name must be the repository's."""
 
 
 class Tokenizer:
@@ -86,8 +90,7 @@ def local_tokenizer(folder: Path, context_length: int) -> Tokenizer:
     tokenizer = HFTokenizer(str(folder), context_length=context_length)
     inner = tokenizer.tokenizer
     text_config = {"vocab_size": len(inner), "pad_id": inner.pad_token_id, "eos_id": inner.eos_token_id}
-    # open_clip takes any name for a sign that the tokenizer lies beside the weights.
-    return Tokenizer(tokenizer, context_length, {**text_config, "hf_tokenizer_name": "learnt"})
+    return Tokenizer(tokenizer, context_length, {**text_config, "hf_tokenizer_name": LEARNT})
 
 
 def _tokenizer(place: str, config: Config) -> Tokenizer:

@@ -97,8 +97,8 @@ class TensorBoard:
             folder: For the files; each start of a run adds one, and they are read in the order of their names.
             resumed_at: Steps after this one in earlier files are void.
         """
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # pyright: ignore
+        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         self._event, self._summary = Event, Summary

@@ -1,0 +1,34 @@
+"""``clipc export``."""
+
+from pathlib import Path
+
+from clipc.cli.source import Json, Out, show
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    out: Out = None,
+    onnx: bool = False,
+    hub_id: str | None = None,
+    license: str = "unknown",
+    as_json: Json = False,
+) -> None:
+    """Writes a trained model as open_clip loads it, from a folder or from the Hugging Face Hub, with a model card.
+
+    Args:
+        run: A run folder, whose best model is taken, or a model folder.
+        out: The folder to write; RUN/export by default. An earlier export in it is replaced, nothing else is.
+        onnx: Also write both towers as ONNX, checked against PyTorch.
+        hub_id: The repository it will be pushed to, as org/name: needed where the vocabulary is not CLIP's own.
+        license: For the card, an identifier of the Hub's such as mit.
+        as_json: Print the folder and the ONNX differences as one JSON object.
+    """
+    from clipc.train.export import export_model, exported_facts
+
+    folder = export_model(run, out or run / "export", onnx=onnx, hub_id=hub_id, license=license)
+    found = exported_facts(folder)["onnx"]
+    lines = [f"{folder}: open_clip.create_model_and_transforms('local-dir:{folder}') loads it."]
+    lines += [f"onnx/{tower}.onnx differs from PyTorch by at most {worst:.1e}." for tower, worst in found.items()]
+    show({"folder": str(folder), "onnx": found}, as_json, lines)

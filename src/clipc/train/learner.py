@@ -1,0 +1,168 @@
+"""One step of learning: features, loss, gradients, update; whole or in parts, alone or with other processes."""
+
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+
+from clipc.errors import UserError
+from clipc.render.batch import Batch
+from clipc.train.distributed import World, data_parallel, gather, gather_with_gradient
+from clipc.train.loss import local_contrastive_loss, shared_sources
+from clipc.train.model import ClipModel
+from clipc.train.optimizer import adamw, learning_rate_at
+from clipc.train.recipe import Recipe
+
+MAX_LOG_SCALE: Final = 4.6052  # ln 100, the largest inverse temperature in CLIP
+
+
+@dataclass
+class Learner:
+    """A model and what changes it.
+
+    Attributes:
+        recipe: How it learns.
+        model: What learns.
+        optimizer: AdamW over the parameters that learn.
+        steps: The number of steps of the whole run.
+        precision: In which the towers compute; losses and weights are ``float32``.
+        world: The processes that learn together.
+    """
+
+    recipe: Recipe
+    model: ClipModel
+    optimizer: torch.optim.Optimizer
+    steps: int
+    precision: torch.dtype
+    world: World
+
+    @classmethod
+    def create(cls, recipe: Recipe, model: ClipModel, steps: int, precision: torch.dtype, world: World) -> "Learner":
+        """A learner at its first step.
+
+        Args:
+            recipe: How to learn.
+            model: On its device, with what shall not learn locked already.
+            steps: The number of steps of the whole run.
+            precision: As :func:`~clipc.train.device.choose_precision` gives it.
+            world: The processes that learn together.
+
+        Raises:
+            UserError: The model cannot be trained in parts, or by several processes.
+        """
+        if recipe.chunks > 1 and _takes_batch_statistics(model):
+            raise UserError(
+                f"this model has batch norm, which takes its statistics over what it sees at once, so "
+                f"chunks={recipe.chunks} would change the result; set chunks=1, or model to one without, such as vit."
+            )
+        if recipe.recompute:
+            model.clip.set_grad_checkpointing(True)  # pyright: ignore
+        optimizer = adamw(
+            model, recipe.learning_rate, recipe.weight_decay, recipe.betas, layer_decay=recipe.tune.layer_decay
+        )
+        learner = cls(recipe, model, optimizer, steps, precision, world)
+        learner._parallel = data_parallel(model, world, model.device)
+        if recipe.compile:
+            for tower in _towers(model.clip):
+                tower.compile()
+        return learner
+
+    def __post_init__(self) -> None:
+        self._parallel: nn.Module = self.model
+
+    def learn(self, batch: Batch, step: int) -> torch.Tensor:
+        """One step: gradients of the whole virtual batch, clipped, and an update.
+
+        Args:
+            batch: This process's share of the batch.
+            step: The number of the step, from 0; all chance in the model (dropout) comes from it.
+
+        Returns:
+            The loss of this process's rows, a scalar; its mean over the processes is that of the batch.
+        """
+        recipe, model = self.recipe, self.model
+        model.train()
+        rate = learning_rate_at(step, self.steps, recipe.learning_rate, round(recipe.warmup * self.steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("lr_scale", 1.0)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self._whole(batch, step) if recipe.chunks == 1 else self._in_chunks(batch, step)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+        self.optimizer.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(max=MAX_LOG_SCALE)
+        return loss
+
+    def _whole(self, batch: Batch, step: int) -> torch.Tensor:
+        loss = self._loss(*self._features(self._parallel, batch.images, batch.tokens, step, 0), batch)
+        loss.backward()
+        return loss.detach()
+
+    def _in_chunks(self, batch: Batch, step: int) -> torch.Tensor:
+        """Gradient caching (Gao et al., arXiv 2101.06983): memory of a part, negatives of the whole batch.
+
+        The features of all parts come first, without a graph; the loss over them gives each feature's gradient; then
+        every part is computed again and passes its share of these on to the weights.
+        """
+        chunks = self.recipe.chunks
+        parts = list(zip(batch.images.chunk(chunks), batch.tokens.chunk(chunks), strict=True))
+        with torch.no_grad():
+            found = [self._features(self.model, *part, step, i) for i, part in enumerate(parts)]
+        images, texts, scales = zip(*found, strict=True)
+        cached = [torch.cat(images).requires_grad_(), torch.cat(texts).requires_grad_(), scales[0].requires_grad_()]
+        loss = self._loss(cached[0], cached[1], cached[2], batch)
+        by_image, by_text, by_scale = torch.autograd.grad(loss, cached)
+        for i, (part, to_image, to_text) in enumerate(
+            zip(parts, by_image.chunk(chunks), by_text.chunk(chunks), strict=True)
+        ):
+            last = i == len(parts) - 1
+            # Gradients travel between processes once, with the last part.
+            with nullcontext() if last else self._unsynchronised():
+                image, text, scale = self._features(self._parallel, *part, step, i)
+                passed = (image * to_image).sum() + (text * to_text).sum()
+                (passed + scale * by_scale if last else passed).backward()
+        return loss.detach()
+
+    def _features(
+        self, model: nn.Module, images: torch.Tensor, tokens: torch.Tensor, step: int, part: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        device = self.model.device
+        autocast = torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32)
+        with autocast, _chance(f"{self.recipe.seed} {step} {self.world.rank} {part}"):
+            return model(images.to(device, non_blocking=True), tokens)
+
+    def _loss(self, image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor, batch: Batch) -> torch.Tensor:
+        world, same = self.world, None
+        if self.recipe.mask:
+            sources, texts = batch.sources.to(image.device), batch.texts.to(image.device)
+            same = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
+        everyone = gather_with_gradient(image, world), gather_with_gradient(text, world)
+        return local_contrastive_loss(image, text, *everyone, scale, offset=world.rank * len(image), same=same)
+
+    def _unsynchronised(self) -> AbstractContextManager[None]:
+        no_sync: Any = getattr(self._parallel, "no_sync", nullcontext)
+        return no_sync()
+
+
+@contextmanager
+def _chance(name: str) -> Generator[None]:
+    """Seeds PyTorch's generators for what a model draws (dropout); that of the CPU is put back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int.from_bytes(blake2b(name.encode(), digest_size=7).digest(), "big"))
+        yield
+
+
+def _towers(clip: nn.Module) -> list[nn.Module]:
+    """The parts of an open_clip model that hold nearly all of its work."""
+    found = (getattr(clip, name, None) for name in ("visual", "text", "transformer"))
+    return [tower for tower in found if isinstance(tower, nn.Module)]
+
+
+def _takes_batch_statistics(model: nn.Module) -> bool:
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    return any(parameter.requires_grad for norm in norms for parameter in norm.parameters())

@@ -1,0 +1,36 @@
+"""Time and threads of a block of work."""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import torch
+
+
+class Lap:
+    """A stopwatch that started when it was made."""
+
+    def __init__(self) -> None:
+        """Starts."""
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds."""
+        return time.perf_counter() - self._wall
+
+    @property
+    def core_seconds(self) -> float:
+        """Processor seconds of this process, over all its threads."""
+        return time.process_time() - self._cpu
+
+
+@contextmanager
+def threads(count: int) -> Generator[None]:
+    """Runs the block with so many CPU threads: the result of a sum hangs on how it is divided."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,116 @@
+"""Runs that start from a model, and what is measured when they end."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from clipc.catalog import Catalog
+from clipc.errors import UserError
+from clipc.train.loop import train
+from clipc.train.model import ClipModel
+from clipc.train.recipe import Recipe, make_recipe
+from clipc.train.run import Run
+
+
+@pytest.fixture(scope="module")
+def start(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("start")
+    ClipModel.create(tiny_model, seed=5).save(folder)
+    return folder
+
+
+@pytest.fixture
+def recipe(start: Path, tiny_source: Path) -> Recipe:
+    return make_recipe(
+        {
+            "data": {"source": str(tiny_source)},
+            "model": str(start),
+            "batch_size": 8,
+            "samples": 80,
+            "threads": 1,
+            "precision": "fp32",
+            "validations": 2,
+            "learning_rate": 0.01,
+        }
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "open_clip_model.safetensors")
+
+
+def test_a_run_goes_on_from_a_model(recipe: Recipe, start: Path, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    still = recipe.model_copy(update={"learning_rate": 1e-12, "weight_decay": 0.0})
+    run = train(still, tmp_path / "run", catalog=tiny_catalog)
+    before, after = weights(start), weights(run.last_model)
+    assert all(torch.allclose(tensor, after[name], atol=1e-6) for name, tensor in before.items())
+
+
+def test_mixed_weights_and_what_was_forgotten(
+    recipe: Recipe, start: Path, tiny_source: Path, tiny_catalog: Catalog, tmp_path: Path
+) -> None:
+    asked = make_recipe({**recipe.model_dump(), "wise_ft": True, "forgetting": {"source": str(tiny_source)}})
+    run = train(asked, tmp_path / "run", catalog=tiny_catalog)
+    summary = run.finished
+    assert summary is not None
+    alpha, curve = summary["wise_ft"]["alpha"], dict(summary["wise_ft"]["curve"])
+    assert len(curve) == 11
+    assert curve[alpha] == max(curve.values())
+    first, last, mixed = weights(start), weights(run.last_model), weights(run.model)
+    for name in ("visual.proj", "token_embedding.weight"):
+        assert torch.allclose(mixed[name], torch.lerp(first[name], last[name], alpha), atol=1e-6)
+    forgot = summary["forgetting"]
+    assert forgot["lost_points"] == pytest.approx(100 * (forgot["start"] - forgot["tuned"]))
+    assert forgot["n"] > 0
+
+
+def test_adapters_are_gone_from_what_is_written(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    run = train(make_recipe({**recipe.model_dump(), "tune": {"lora": 2}}), tmp_path / "run", catalog=tiny_catalog)
+    first, tuned = weights(Path(recipe.model)), weights(run.last_model)
+    assert first.keys() == tuned.keys()
+    moved = {name for name, tensor in first.items() if not torch.equal(tensor, tuned[name])}
+    assert moved
+    assert all("attn" in name or name == "logit_scale" for name in moved)
+    assert ClipModel.load(run.model).parameter_count == sum(t.numel() for t in tuned.values())
+
+
+def test_a_locked_tower_keeps_its_weights(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    run = train(
+        make_recipe({**recipe.model_dump(), "tune": {"image": "locked"}}), tmp_path / "run", catalog=tiny_catalog
+    )
+    first, tuned = weights(Path(recipe.model)), weights(run.last_model)
+    moved = {name for name, tensor in first.items() if not torch.equal(tensor, tuned[name])}
+    assert moved
+    assert not any(name.startswith("visual.") for name in moved)
+
+
+def test_mixing_needs_validation(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="wise_ft chooses its weights on validation"):
+        make_recipe({**recipe.model_dump(), "wise_ft": True, "validations": 0})
+    asked = recipe.model_copy(update={"wise_ft": True})
+    with pytest.raises(UserError, match="which these data have not"):
+        train(asked, tmp_path / "run", catalog=tiny_catalog.split("train"))
+    assert Run(tmp_path / "run").finished is None
+
+
+def test_a_moved_start_is_the_same_run_and_a_changed_one_another(recipe: Recipe, start: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    start.rename(moved)
+    try:
+        elsewhere = recipe.model_copy(update={"model": str(moved)})
+        name = elsewhere.identity("data")
+    finally:
+        moved.rename(start)
+    assert recipe.identity("data") == name
+    ClipModel.create(str(start)).save(tmp_path / "other", {**weights(start), "logit_scale": torch.tensor(1.0)})
+    assert recipe.model_copy(update={"model": str(tmp_path / "other")}).identity("data") != name
+
+
+def test_what_cannot_change_the_result_is_no_part_of_the_name(recipe: Recipe, tiny_source: Path) -> None:
+    other = make_recipe({**recipe.model_dump(), "track": [], "forgetting": {"source": str(tiny_source)}, "workers": 3})
+    assert other.identity("data") == recipe.identity("data")
+    for change in ({"tune": {"image": "locked"}}, {"wise_ft": True}, {"renderer": "worker"}, {"chunks": 2}):
+        assert make_recipe({**recipe.model_dump(), **change}).identity("data") != recipe.identity("data")
