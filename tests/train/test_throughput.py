@@ -96,6 +96,14 @@ def test_a_compiled_model_is_counted_without_compiling(tiny_model: str) -> None:
     assert StepFlops.count(model) == expected
 
 
+def test_what_is_computed_twice_counts_once(tiny_model: str) -> None:
+    model = ClipModel.create(tiny_model)
+    expected = StepFlops.count(model)
+    model.clip.set_grad_checkpointing(True)  # type: ignore[operator]
+    assert StepFlops.count(model) == expected
+    assert model.clip.transformer.grad_checkpointing  # type: ignore[union-attr]
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
