@@ -28,23 +28,29 @@ from clipc.cli import app
 from clipc.errors import UserError
 from clipc.train import distributed
 from clipc.train.distributed import (
-    Place,
     World,
     data_parallel,
-    find_place,
-    first_host,
     gather,
     gather_with_gradient,
     joined,
     share,
 )
+from clipc.train.launcher import Place, find_place, first_host
 from clipc.train.loss import contrastive_loss, local_contrastive_loss, shared_sources
 from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw
 
 BATCH = 8
 CPU = torch.device("cpu")
-LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "SLURM_STEP_NUM_TASKS")
+LAUNCHERS = (
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "SLURM_STEP_NUM_TASKS",
+)
 # The server imports torch once; each process of a test is a quick copy of it.
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["clipc.train.distributed", "clipc.train.model", "hypothesis"])
@@ -57,7 +63,8 @@ def free_port() -> int:
 
 
 def environment(rank: int, size: int, port: int) -> dict[str, str]:
-    place = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    place = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size}
+    place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return {name: str(value) for name, value in place.items()}
 
 
@@ -124,8 +131,10 @@ def test_shares_are_even_or_the_nearest_are_named(batch_size: int, size: int) ->
     assert named == [n for n in range(batch_size - size + 1, batch_size + size) if n > 0 and n % size == 0]
 
 
-TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "29500"}
-SRUN = {"SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "4", "SLURM_JOB_ID": "7"}
+LOCAL = {"LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", **LOCAL, "MASTER_ADDR": "a", "MASTER_PORT": "29500"}
+TASK = {"SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_GTIDS": "2,3"}
+SRUN = {**TASK, "SLURM_STEP_NUM_TASKS": "4", "SLURM_JOB_ID": "7"}
 
 
 @pytest.mark.parametrize(
@@ -133,10 +142,10 @@ SRUN = {"SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "4", 
     [
         ({}, None),
         ({"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}, None),
-        (TORCHRUN, Place(World(5, 8, 1), "env://", own_gpu=False)),
-        ({**TORCHRUN, **SRUN}, Place(World(5, 8, 1), "env://", own_gpu=False)),  # torchrun below srun
-        ({**SRUN, "SLURM_STEP_NODELIST": "gpu[3-4]"}, Place(World(3, 4, 1), "tcp://gpu3:20217", own_gpu=True)),
-        ({**SRUN, "MASTER_ADDR": "b", "MASTER_PORT": "9"}, Place(World(3, 4, 1), "tcp://b:9", own_gpu=True)),
+        (TORCHRUN, Place(5, 8, 1, 4, "env://", own_gpu=False)),
+        ({**TORCHRUN, **SRUN}, Place(5, 8, 1, 4, "env://", own_gpu=False)),  # torchrun below srun
+        ({**SRUN, "SLURM_STEP_NODELIST": "gpu[3-4]"}, Place(3, 4, 1, 2, "tcp://gpu3:20217", own_gpu=True)),
+        ({**SRUN, "MASTER_ADDR": "b", "MASTER_PORT": "9"}, Place(3, 4, 1, 2, "tcp://b:9", own_gpu=True)),
         ({**SRUN, "SLURM_STEP_NUM_TASKS": "1"}, None),
         (
             {"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_LOCALID": "0", "SLURM_JOB_ID": "7"},
@@ -207,7 +216,7 @@ def test_each_process_takes_the_gpu_of_its_local_rank(
             pass
         return
     with joined() as world:
-        assert world == World(3, 4, local_rank)
+        assert world == World(3, 4, local_rank, 4 if launcher == "torchrun" else 2)
     assert taken == [index]
     assert backends == ["cpu:gloo,cuda:nccl" if distributed.dist.is_nccl_available() else "gloo"]
 
@@ -290,7 +299,7 @@ def everything(config: str) -> dict[str, Any]:
     """What a group can do, in one start."""
     with joined("cpu") as world:
         found: dict[str, Any] = {
-            "world": [world.rank, world.size, world.local_rank, world.main],
+            "world": [world.rank, world.size, world.local_rank, world.local_size, world.main],
             "any": [world.any(False), world.any(world.rank == world.size - 1), world.any(True)],
             "sum": world.sum([float(world.rank), 0.1]),
             "broadcast": [world.broadcast({"rank": world.rank, "字": [1, None, 0.1]}), world.broadcast([world.rank])],
@@ -329,7 +338,7 @@ def group(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_they_know_each_other(group: list[Any]) -> None:
     size = len(group)
     for rank, found in enumerate(group):
-        assert found["world"] == [rank, size, rank, rank == 0]
+        assert found["world"] == [rank, size, rank, size, rank == 0]
         assert found["any"] == [False, True, True]
         assert found["sum"] == pytest.approx([size * (size - 1) / 2, 0.1 * size])
         assert found["sum"] == group[0]["sum"]
@@ -494,7 +503,8 @@ from clipc.train.distributed import joined
 folder, kill = Path(sys.argv[1]), sys.argv[2] == "kill"
 try:
     with joined("cpu") as world:
-        (folder / f"rank-{world.rank}").write_text(f"{world.size} {world.local_rank} {world.sum([1.0])[0]:.0f}")
+        counted = f"{world.sum([1.0])[0]:.0f}"
+        (folder / f"rank-{world.rank}").write_text(f"{world.size} {world.local_rank} {world.local_size} {counted}")
         if kill and world.rank == 1 and not (folder / "killed").exists():
             (folder / "killed").write_text("")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -536,7 +546,7 @@ def two_hosts(folder: Path, *, restarts: int) -> list[str]:
 def test_two_hosts_form_one_group(tmp_path: Path) -> None:
     two_hosts(tmp_path, restarts=0)
     for rank in range(2):
-        assert (tmp_path / f"rank-{rank}").read_text() == "2 0 2"
+        assert (tmp_path / f"rank-{rank}").read_text() == "2 0 1 2"
         assert (tmp_path / f"done-{rank}").exists()
 
 
