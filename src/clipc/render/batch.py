@@ -50,6 +50,7 @@ class Batch:
         return len(self.images)
 
     def pin_memory(self) -> "Batch":
-        """The same batch in page-locked memory (called by PyTorch's DataLoader)."""
-        pinned = {n: getattr(self, n).pin_memory() for n in ("images", "tokens", "sources", "texts")}
+        """The same batch in page-locked memory (called by PyTorch's DataLoader); what lies on a GPU stays there."""
+        tensors = {name: getattr(self, name) for name in ("images", "tokens", "sources", "texts")}
+        pinned = {name: tensor if tensor.is_cuda else tensor.pin_memory() for name, tensor in tensors.items()}
         return Batch(**{**self.__dict__, **pinned})
