@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clipc.study.options import PilotOptions
     from clipc.study.pilot import pilot
     from clipc.train.composite_pairs import CompositePairs
+    from clipc.train.export import export_model
     from clipc.train.loop import train as train_model
     from clipc.train.loss import contrastive_loss, shared_sources
     from clipc.train.model import ClipModel
@@ -62,6 +63,7 @@ __all__ = [
     "contact_sheet",
     "contrastive_loss",
     "evaluate_model",
+    "export_model",
     "make_plans",
     "make_recipe",
     "open_catalog",
@@ -98,6 +100,7 @@ _HOMES = {
     "contact_sheet": "clipc.study.contact_sheet",
     "contrastive_loss": "clipc.train.loss",
     "evaluate_model": "clipc.evaluate.evaluation:evaluate",
+    "export_model": "clipc.train.export",
     "make_plans": "clipc.train.plans",
     "make_recipe": "clipc.train.recipe",
     "open_catalog": "clipc.catalog.open",

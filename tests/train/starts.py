@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,9 +95,14 @@ def in_hub_cache(cache: Path, repository: str, folder: Path) -> None:
     (place / "refs").mkdir(parents=True)
     (place / "refs" / "main").write_text(commit)
     snapshot = place / "snapshots" / commit
-    snapshot.mkdir(parents=True)
-    for file in folder.iterdir():
-        (snapshot / file.name).write_bytes(file.read_bytes())
+    snapshot.parent.mkdir(parents=True)
+    shutil.copytree(folder, snapshot)
+    # transformers looks for more files than open_clip's repositories have, and what it did not find is kept too.
+    missing = place / ".no_exist" / commit
+    missing.mkdir(parents=True)
+    for name in ("config.json", "added_tokens.json", "special_tokens_map.json", "chat_template.jinja"):
+        if not (folder / name).is_file():
+            (missing / name).touch()
 
 
 def features(model: torch.nn.Module, preprocess: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
