@@ -12,7 +12,7 @@ from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.render.crop import Augmentation
 from clipc.render.loader import load
-from clipc.render.texts import NAMES_A_SIDE, texts
+from clipc.render.texts import NAMES_A_SIDE, names_a_side, texts
 from clipc.render.worker import WorkerRenderer, jitter
 
 PLAIN_VIEW = Augmentation(crop_scale=(1, 1), crop_ratio=(1, 1), flip=0)
@@ -151,7 +151,7 @@ def replace_flip(chance: float) -> Augmentation:
     ],
 )
 def test_words_that_name_a_side(caption: str, names: bool) -> None:
-    assert bool(NAMES_A_SIDE.search(caption)) == names
+    assert names_a_side(caption) == bool(NAMES_A_SIDE.search(caption)) == names
 
 
 def test_an_unreadable_image_is_grey_and_told(tiny_source: Path, tmp_path: Path) -> None:

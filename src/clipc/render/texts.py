@@ -16,6 +16,7 @@ from clipc.render.text_id import text_id
 
 NAMES_A_SIDE: Final = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
 """Captions that a mirrored picture would make false."""
+_SIDES: Final = ("left", "right", "west", "east", "clockwise")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,15 @@ class Texts:
     @property
     def may_mirror(self) -> npt.NDArray[np.bool_]:
         """Which rows' pictures may be mirrored: those whose caption names no side; shape (n,)."""
-        return np.array([NAMES_A_SIDE.search(caption) is None for caption in self.captions], dtype=np.bool_)
+        return np.array([not names_a_side(caption) for caption in self.captions], dtype=np.bool_)
+
+
+def names_a_side(caption: str) -> bool:
+    """Whether a mirrored picture would make a caption false."""
+    # Looking for five plain words first is some twenty times faster, and few captions have one.
+    if caption.isascii() and not any(map(caption.lower().__contains__, _SIDES)):
+        return False
+    return NAMES_A_SIDE.search(caption) is not None
 
 
 def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:

@@ -21,7 +21,10 @@ class StopFlag:
 
 @contextmanager
 def stop_signals() -> Generator[StopFlag]:
-    """Turns Ctrl-C and SIGTERM into a flag while the block runs; a second one acts as it always does."""
+    """Turns Ctrl-C and SIGTERM into a flag while the block runs; a second Ctrl-C acts as it always does.
+
+    A second SIGTERM does nothing: a launcher and a scheduler may both send one.
+    """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
         yield flag  # Only the main thread may set handlers; others cannot be interrupted by signals anyway.
@@ -35,7 +38,7 @@ def stop_signals() -> Generator[StopFlag]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         flag.asked = True
-        restore()
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     for number in numbers:
         signal.signal(number, ask)

@@ -141,8 +141,10 @@ class Learner:
         if self.recipe.mask:
             sources, texts = batch.sources.to(image.device), batch.texts.to(image.device)
             same = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
-        everyone = gather_with_gradient(image, world), gather_with_gradient(text, world)
-        return local_contrastive_loss(image, text, *everyone, scale, offset=world.rank * len(image), same=same)
+        all_image, all_text = gather_with_gradient(torch.stack([image, text], dim=1), world).unbind(dim=1)
+        return local_contrastive_loss(
+            image, text, all_image, all_text, scale, offset=world.rank * len(image), same=same
+        )
 
     def _unsynchronised(self) -> AbstractContextManager[None]:
         no_sync: Any = getattr(self._parallel, "no_sync", nullcontext)

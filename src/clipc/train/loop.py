@@ -203,6 +203,7 @@ class Trainer:
                 self._check_unreadable()
                 if world.any(stop.asked):
                     self._save()
+                    world.barrier()  # Nobody ends while the first one writes: a launcher would end that one too.
                     raise Interrupted(
                         f"stopped at step {self.step} of {self.steps}; the same command goes on from there."
                     )
