@@ -4,7 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from math import isqrt
@@ -263,9 +263,7 @@ class _Call(nn.Module):
 def _counted(model: ClipModel, method: str, batch: torch.Tensor) -> float:
     call = _Call(model)
     state = {name: _shape_of(tensor) for name, tensor in (*call.named_parameters(), *call.named_buffers())}
-    # Only where something may have been compiled: naming the compiler loads it, for a second and a half.
-    eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-    counter = FlopCounterMode(display=False)
+    eager, counter = torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False)
     with eager, _once(model), torch.random.fork_rng(devices=[]), torch.enable_grad(), counter:
         features = functional_call(call, state, (method, batch))
         if features.requires_grad:
