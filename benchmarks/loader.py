@@ -4,7 +4,7 @@
 
 Without a source it draws JPEGs of photographs' weight (500 x 375 px, smooth shapes and noise) into tars. open_clip's
 path has the stages of ``open_clip_train.data``, whose own function needs an older webdataset: the tars are read,
-shuffled and decoded by webdataset, ``open_clip.image_transform`` cuts and normalises, and its tokenizer encodes. clipc's
+shuffled and decoded by webdataset, ``open_clip.image_transform`` cuts and normalises, its tokenizer encodes. Ours
 goes through ``render.loader.load`` and leaves normalising to the device. All crop the same share of the area, in one
 process and on one thread. In every round each path shows an epoch, batch by batch in turn; the figures are processor
 time, medians of the rounds after a first one that fills caches (the resident renderer's pictures among them).
@@ -53,7 +53,7 @@ def draw_tars(folder: Path, count: int) -> Path:
                 smooth = np.asarray(Image.fromarray(shapes).resize((500, 375), Image.Resampling.BICUBIC))
                 noise = generator.standard_normal((375, 500, 1), dtype=np.float32)
                 file = io.BytesIO()
-                noisy = Image.fromarray(np.clip(smooth + 14 * noise, 0, 255).astype(np.uint8))
+                noisy = Image.fromarray(np.clip(smooth + 11 * noise, 0, 255).astype(np.uint8))
                 noisy.save(file, "JPEG", quality=90)
                 caption = " ".join(words[generator.integers(0, len(words), 12)])
                 for ending, body in (("jpg", file.getvalue()), ("txt", caption.encode())):

@@ -1,3 +1,4 @@
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 from PIL import Image
 
 from clipc.catalog import Catalog, open_catalog
+from clipc.catalog.decode import decode
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
@@ -200,3 +202,63 @@ def test_shortened_captions_are_counted(tiny_catalog: Catalog) -> None:
 
 class ShortWords(Words):
     context_length = 8
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """Six JPEGs of 200 x 150 px, every second one stored on its side."""
+    folder = tmp_path_factory.mktemp("photographs")
+    generator = np.random.Generator(np.random.Philox(0))
+    for i in range(6):
+        shapes = Image.fromarray(generator.integers(0, 256, (3, 4, 3), dtype=np.uint8))
+        smooth = np.asarray(shapes.resize((200, 150), Image.Resampling.BICUBIC)).astype(float)
+        picture = Image.fromarray(np.clip(smooth + generator.normal(0, 8, (150, 200, 1)), 0, 255).astype(np.uint8))
+        exif = Image.Exif()
+        exif[0x0112] = 6 if i % 2 else 1
+        picture.save(folder / f"{i}.jpg", quality=90, exif=exif)
+        (folder / f"{i}.txt").write_text(f"picture {i}")
+    return open_catalog(folder)
+
+
+@pytest.mark.parametrize("size", [24, 40, 120])
+def test_decoding_no_larger_than_needed_is_not_seen(
+    photographs: Catalog, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = replace(renderer(photographs, Policy(rho=0.5), Augmentation()), image_size=size)
+    quick = made.render(0, 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "image", lambda catalog, row, at_least=None: decode(catalog.encoded(row)))
+        slow = made.render(0, 12)
+    assert (quick.images.float() - slow.images.float()).abs().mean() < 2
+    assert quick.unreadable == slow.unreadable == ()
+
+
+def test_a_row_is_the_same_in_any_batch(photographs: Catalog) -> None:
+    made = renderer(photographs, Policy(rho=0.5), Augmentation(colour=0.3))
+    together = made.render(0, 12).images
+    for row in range(12):
+        assert torch.equal(made.render(row, row + 1).images[0], together[row])
+
+
+def test_a_picture_that_became_another_is_unreadable(photographs: Catalog, tmp_path: Path) -> None:
+    for file in photographs.root.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    catalog = open_catalog(tmp_path)
+    changed = tmp_path / "2.jpg"
+    other = io.BytesIO()
+    Image.new("RGB", (60, 30)).save(other, "JPEG")
+    changed.write_bytes(other.getvalue().ljust(changed.stat().st_size, b"\0"))
+    batch = renderer(catalog, Policy(rho=0)).render(0, 6)
+    assert [catalog.keys[row] for row in batch.unreadable] == ["2"]
+
+
+@pytest.mark.parametrize("strength", [0.1, 0.4, 1.0])
+def test_jitter_is_brightness_then_contrast_then_saturation(strength: float) -> None:
+    generator = np.random.Generator(np.random.Philox(0))
+    picture, draws = generator.integers(0, 256, (20, 30, 3), dtype=np.uint8), generator.random(3)
+    brightness, contrast, saturation = 1 + strength * (2 * draws - 1)
+    bright = picture * brightness
+    apart = (bright - bright.mean()) * contrast + bright.mean()
+    grey = (apart @ [0.299, 0.587, 0.114])[..., None]
+    expected = np.clip(grey + (apart - grey) * saturation, 0, 255)
+    assert np.abs(jitter(picture, draws, strength) - expected).max() <= 0.51

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ MAX_PIXELS = 100_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 _WHITE = 255
 _ORIENTATION = 0x0112
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_APPLICATIONS = frozenset((0xE0, 0xE1, 0xEE))
 _ON_THE_SIDE = (5, 6, 7, 8)
 
 
@@ -115,19 +118,20 @@ def jpeg_header(data: bytes) -> JpegHeader:
             continue
         if marker in (0xD9, 0xDA):
             break
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        body = data[at + 4 : at + 2 + length]
+        length = data[at + 2] << 8 | data[at + 3]
         if length < 2:
             break
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and len(body) >= 6:
-            bits, height, width, components = struct.unpack(">BHHB", body[:6])
+        if marker in _FRAMES and length >= 8 and at + 10 <= len(data):
+            bits, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
             frame = (width, height, components, bits)
-        elif marker == 0xE1 and body[:6] == b"Exif\0\0":
-            orientation = _exif_orientation(body)
-        elif marker == 0xE0 and body[:5] == b"JFIF\0":
-            jfif = True
-        elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
-            adobe = body[11]
+        elif marker in _APPLICATIONS:
+            body = data[at + 4 : at + 2 + length]
+            if marker == 0xE1 and body[:6] == b"Exif\0\0":
+                orientation = _exif_orientation(body)
+            elif marker == 0xE0 and body[:5] == b"JFIF\0":
+                jfif = True
+            elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
+                adobe = body[11]
         at += 2 + length
     if frame is None:
         raise DecodeError("the JPEG has no complete header")
@@ -150,11 +154,20 @@ def _shrinking(header: JpegHeader, at_least: tuple[int, int] | None) -> dict[str
     return {}
 
 
-def _with_simplejpeg(data: bytes, shrinking: dict[str, Any]) -> npt.NDArray[np.uint8] | None:
-    """The pixels; None where simplejpeg is absent or cannot judge and Pillow should."""
+@cache
+def _simplejpeg() -> Any:
+    """The quick decoder; None where it is not installed."""
     try:
         from simplejpeg import decode_jpeg
     except ImportError:
+        return None
+    return decode_jpeg
+
+
+def _with_simplejpeg(data: bytes, shrinking: dict[str, Any]) -> npt.NDArray[np.uint8] | None:
+    """The pixels; None where simplejpeg is absent or cannot judge and Pillow should."""
+    decode_jpeg = _simplejpeg()
+    if decode_jpeg is None:
         return None
     try:
         return decode_jpeg(data, colorspace="RGB", strict=True, **shrinking)

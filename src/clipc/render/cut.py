@@ -10,8 +10,10 @@ from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
 
+# interpolate() takes a size or a scale, and here both matter: its own kernel takes both.
+_resized: Final = torch.ops.aten._upsample_bicubic2d_aa.default
 _TRIES: Final = 16
-_SLACK: Final = 1 / 8
+_SLACK: Final = 1 / 16
 """How far off a cut may lie, in pixels of the result."""
 
 
@@ -20,8 +22,8 @@ def cut(pixels: Pixels, box: tuple[float, float, float, float], size: tuple[int,
 
     PyTorch's kernel for bytes is several times as fast as Pillow's and takes any scale, but starts at a whole pixel,
     where a box hardly ever does. So the start is moved back by whole pixels of the *result* until it nearly falls on
-    a whole pixel of the image, and what is too much is cut off. No pixel is then off its place by more than an
-    eighth of a pixel of the result; where no start is that good (images much enlarged), Pillow does the work.
+    a whole pixel of the image, and what is too much is cut off. No pixel is then off its place by more than a
+    sixteenth of a pixel of the result; where no start is that good (images much enlarged), Pillow does the work.
 
     Args:
         pixels: The image, RGB ``uint8``, shape (height, width, 3).
@@ -34,15 +36,12 @@ def cut(pixels: Pixels, box: tuple[float, float, float, float], size: tuple[int,
     x0, y0, x1, y1 = box
     across, down = _run(x0, x1, size[0], pixels.shape[1]), _run(y0, y1, size[1], pixels.shape[0])
     if across is None or down is None:
-        # Copies of pictures that are shown much smaller are averaged first: quicker, and not seen.
-        return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, box, reducing_gap=2.0))
-    # A batch of one counts as channels-last, which the kernel is quickest with, only if that axis is made first.
-    source = torch.from_numpy(_window(pixels, across, down))[None].permute(0, 3, 1, 2)
-    # interpolate() takes a size or a scale, and here both matter: its own kernel takes both.
+        return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, box))
+    source = torch.from_numpy(_window(pixels, across, down).transpose(0, 3, 1, 2))
     asked, scale = (down.made, across.made), (1 / down.step, 1 / across.step)
-    made = torch.ops.aten._upsample_bicubic2d_aa(source, asked, False, *scale)
+    made = _resized(source, asked, False, *scale).numpy()
     rows, columns = slice(down.skipped, down.skipped + size[1]), slice(across.skipped, across.skipped + size[0])
-    return made[0, :, rows, columns].permute(1, 2, 0).numpy()
+    return made[0, :, rows, columns].transpose(1, 2, 0)
 
 
 class _Run(NamedTuple):
@@ -77,12 +76,14 @@ def _run(low: float, high: float, count: int, limit: int) -> _Run | None:
 
 
 def _window(pixels: Pixels, across: _Run, down: _Run) -> Pixels:
-    """A copy of a part of an image, its left and upper edges repeated where it begins before them."""
+    """A copy of a part of an image, as a batch of one; its edges are repeated where it begins before them."""
     left, top = max(0, -across.first), max(0, -down.first)
-    window = np.empty((down.last - down.first, across.last - across.first, 3), dtype=np.uint8)
+    # With this axis made at once it counts as channels-last, which the kernel is quickest with.
+    batch = np.empty((1, down.last - down.first, across.last - across.first, 3), dtype=np.uint8)
+    window = batch[0]
     window[top:, left:] = pixels[down.first + top : down.last, across.first + left : across.last]
     if left:
         window[top:, :left] = window[top:, left : left + 1]
     if top:
         window[:top] = window[top]
-    return window
+    return batch

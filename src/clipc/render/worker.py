@@ -25,7 +25,8 @@ Boxes = npt.NDArray[np.float64]
 
 _SPARE: Final = 1.5
 """How many times as many pixels as it needs each way a decoded image must have to be decoded smaller than it is."""
-_GREY: Final = np.array([0.299, 0.587, 0.114])
+_GREY: Final = 127
+_LUMA: Final = np.array([0.299, 0.587, 0.114])
 _CORNERS: Final = [0, 1, 0, 1]
 
 
@@ -62,27 +63,31 @@ class WorkerRenderer:
         mirrored = shown.mirrored
         if mirrored.any():
             mirrored = mirrored & said.may_mirror[:, None]
-        size, augmentation = self.image_size, self.augmentation
-        images = np.empty((len(plan), size, size, 3), dtype=np.uint8)
-        unreadable: list[int] = []
-        places = np.rint(shown.tiles.place * size).astype(int)
+        strong = plan.layout == STRONG
+        strength = np.where(strong, self.augmentation.strong_colour, self.augmentation.colour)
+        images = np.empty((len(plan), self.image_size, self.image_size, 3), dtype=np.uint8)
+        places = np.rint(shown.tiles.place * self.image_size).astype(int)
         sources = np.stack([plan.left, plan.right], axis=1).astype(np.int64)
-        wholes = self.catalog.sizes[sources]
-        boxes = window_boxes(shown.views, shown.tiles.window, wholes)
+        sizes = self.catalog.sizes[sources]
+        boxes = window_boxes(shown.views, shown.tiles.window, sizes)
+        unreadable: list[int] = []
         for side in (0, 1):
-            for i in np.flatnonzero((places[:, side, 2:] > places[:, side, :2]).all(axis=1)).tolist():
-                row, (x0, y0, x1, y1) = int(sources[i, side]), places[i, side].tolist()
+            there = np.flatnonzero((places[:, side, 2:] > places[:, side, :2]).all(axis=1))
+            of_side = (sources, sizes, boxes, places, mirrored, shown.tiles.opacity)
+            columns = (there, strength[there], *(values[there, side] for values in of_side))
+            for i, strength_of, row, size, box, (x0, y0, x1, y1), mirror, opacity in zip(
+                *(column.tolist() for column in columns), strict=True
+            ):
                 try:
-                    tile = self._tile(row, wholes[i, side].tolist(), boxes[i, side].tolist(), (x1 - x0, y1 - y0))
+                    tile = self._tile(row, size, box, (x1 - x0, y1 - y0))
                 except (OSError, DecodeError):
                     unreadable.append(row)
-                    tile = np.full((y1 - y0, x1 - x0, 3), 127, dtype=np.uint8)
-                if mirrored[i, side]:
+                    tile = np.full((y1 - y0, x1 - x0, 3), _GREY, dtype=np.uint8)
+                if mirror:
                     tile = tile[:, ::-1]
-                strength = augmentation.strong_colour if plan.layout[i] == STRONG else augmentation.colour
-                if strength:
-                    tile = jitter(tile, shown.colour[i, side], strength)
-                lay(tile, images[i, y0:y1, x0:x1], float(shown.tiles.opacity[i, side]))
+                if strength_of:
+                    tile = jitter(tile, shown.colour[i, side], strength_of)
+                lay(tile, images[i, y0:y1, x0:x1], opacity)
         return Batch(
             images=torch.from_numpy(images),
             tokens=self.tokenizer(said.captions),
@@ -93,16 +98,15 @@ class WorkerRenderer:
             unreadable=tuple(unreadable),
         )
 
-    def _tile(self, row: int, whole: list[int], box: list[float], size: tuple[int, int]) -> Pixels:
-        """A box of an image of known size, decoded no larger than the wanted size needs."""
-        x0, y0, x1, y1 = box
-        least = ceil(_SPARE * size[0] * whole[0] / (x1 - x0)), ceil(_SPARE * size[1] * whole[1] / (y1 - y0))
-        pixels = self.catalog.image(row, at_least=least)
-        height, width = pixels.shape[:2]
-        smaller = max(1, round(whole[0] / width))
-        if (width, height) != (-(-whole[0] // smaller), -(-whole[1] // smaller)):
+    def _tile(self, row: int, size: list[int], box: list[float], place: tuple[int, int]) -> Pixels:
+        """A box of an image of known size, as large as its place, and decoded no larger than that needs."""
+        (width, height), (x0, y0, x1, y1) = size, box
+        least = ceil(_SPARE * place[0] * width / (x1 - x0)), ceil(_SPARE * place[1] * height / (y1 - y0))
+        pixels = self.catalog.image(row, least)
+        smaller = max(1, round(width / pixels.shape[1]))
+        if pixels.shape[:2] != (-(-height // smaller), -(-width // smaller)):
             raise DecodeError("the image is not as large as when it was indexed")
-        return cut(pixels, (x0 / smaller, y0 / smaller, x1 / smaller, y1 / smaller), size)
+        return cut(pixels, (x0 / smaller, y0 / smaller, x1 / smaller, y1 / smaller), place)
 
 
 def window_boxes(views: Boxes, windows: npt.NDArray[np.float32], sizes: npt.NDArray[np.integer]) -> Boxes:
@@ -139,7 +143,7 @@ def jitter(picture: Pixels, draws: npt.NDArray[np.float64], strength: float) -> 
     """
     brightness, contrast, saturation = 1 + strength * (2 * draws - 1)
     # All three are linear: a mixture of a pixel's colours, and what contrast adds of the mean.
-    mixture = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * _GREY)
+    mixture = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * _LUMA)
     added = brightness * (1 - contrast) * picture.mean()
     x = picture.reshape(-1, 3).astype(np.float32) @ mixture.T.astype(np.float32)
     x += np.float32(added + 0.5)  # cut off below, so this rounds
