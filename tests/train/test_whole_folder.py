@@ -92,7 +92,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 def test_killed_at_any_moment_it_is_whole(tmp_path: Path) -> None:
     folder, chance = tmp_path / "model", random.Random(0)
-    for _ in range(20):
+    for _ in range(12):
         arguments = [sys.executable, "-c", WRITER, str(folder)]
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, env={**os.environ}) as writer:
             assert writer.stdout is not None
