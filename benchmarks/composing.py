@@ -34,8 +34,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rate", type=float, default=0.3)
     parser.add_argument("--renderer", default="resident", choices=("worker", "resident"))
+    parser.add_argument("--quick", action="store_true", help="a few small steps, to see that it runs")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    if asked.quick:
+        asked.model, asked.batch, asked.steps = "nano", 16, 2
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     catalog = open_catalog(asked.source)
     trainers: dict[float, Trainer] = {}
@@ -63,11 +66,12 @@ def main() -> None:
     print(f"{asked.model}, batch {asked.batch}, {asked.renderer} renderer, {catalog.about.name}; {device(trainers)}")
     print(f"{'rho':>5} {'tokens':>8} {'loader ms':>10} {'learning ms':>12} {'step ms':>9} {'pairs/s':>9}")
     for rate, row in table.items():
-        print(
-            f"{rate:5.2f} {row['tokens']:8.1f} {1e3 * row['loader_seconds']:10.1f} {1e3 * row['learning_seconds']:12.1f} "
-            f"{1e3 * row['step_seconds']:9.1f} {asked.batch / row['step_seconds']:9.0f}"
-        )
-    print(f"composing {asked.rate:.0%} of the examples costs {lost:+.1%} of the training speed (medians of {asked.steps}).")
+        loader, learning, step = (1e3 * row[f"{name}_seconds"] for name in ("loader", "learning", "step"))
+        speed = asked.batch / row["step_seconds"]
+        print(f"{rate:5.2f} {row['tokens']:8.1f} {loader:10.1f} {learning:12.1f} {step:9.1f} {speed:9.0f}")
+    print(
+        f"composing {asked.rate:.0%} of the examples costs {lost:+.1%} of the speed (medians of {asked.steps} steps)."
+    )
 
 
 def timed(trainers: dict[float, Trainer], steps: int) -> dict[float, list[tuple[float, float, float]]]:

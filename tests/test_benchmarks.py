@@ -37,3 +37,11 @@ def test_step_has_the_peers_losses(tiny_source: Path) -> None:
 @pytest.mark.peer
 def test_loader() -> None:
     assert "open_clip" in quick("loader.py")
+
+
+def test_composing(tiny_source: Path) -> None:
+    assert re.search(r"composing 30% of the examples costs [+-]\d", quick("composing.py", "--source", str(tiny_source)))
+
+
+def test_tuning() -> None:
+    assert "lora" in quick("tuning.py")

@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar
 import torch
 from torch import distributed as dist
 from torch import nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.nn.parallel import DistributedDataParallel
 
@@ -275,7 +276,11 @@ def _enter(place: Place, device: str) -> None:
         torch.cuda.set_device(index)
     backend = "cpu:gloo,cuda:nccl" if kind == "cuda" and dist.is_nccl_available() else "gloo"
     try:
-        dist.init_process_group(backend, place.meeting, timeout=TIMEOUT, rank=place.rank, world_size=place.size)
+        store = next(rendezvous(place.meeting, place.rank, place.size, timeout=TIMEOUT))[0]
+        # A torchrun that starts all its processes again keeps its store, where the dead ones still seem to listen.
+        again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if place.local_size == place.size else "0"
+        store = dist.PrefixStore(f"start {again}", store)  # pyright: ignore[reportPrivateImportUsage]
+        dist.init_process_group(backend, timeout=TIMEOUT, store=store, rank=place.rank, world_size=place.size)
     except (dist.DistError, RuntimeError) as error:
         where = os.environ.get("MASTER_ADDR", "") if place.meeting == "env://" else place.meeting
         raise UserError(

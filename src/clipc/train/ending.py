@@ -65,5 +65,5 @@ def write_models(
         facts["wise_ft"] = found.as_dict()
     if recipe.forgetting is not None:
         tuned = ClipModel.load(run.model).to(model.device)
-        facts["forgetting"] = forgetting(start, tuned, recipe.forgetting.open(), recipe.data.lang)
+        facts["forgetting"] = forgetting(start, tuned, recipe.forgetting.open(), recipe.forgetting.lang)
     return facts

@@ -8,8 +8,8 @@ from open_clip.transformer import text_global_pool
 from torch import nn
 
 GROUPS: Final = 4
-"""How many groups of about equal length a batch's captions are cut into; more are slower again."""
-_FEWEST: Final = 8
+"""The most groups of about equal length that a batch's captions are cut into; more are hardly quicker."""
+_FEWEST: Final = 16
 _STEP: Final = 8
 
 
@@ -32,10 +32,8 @@ def text_features(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -
     if not ignores_padding(clip):
         return clip.encode_text(tokens.to(device))  # pyright: ignore
     lengths = token_lengths(tokens)
-    if len(tokens) < GROUPS * _FEWEST:
-        return _shortened(clip, _cut(tokens, lengths).to(device))
     order = lengths.argsort(stable=True)
-    groups = [_cut(tokens[rows], lengths[rows]) for rows in order.chunk(GROUPS)]
+    groups = _groups(tokens, lengths, order)
     features = torch.cat([_shortened(clip, group.to(device, non_blocking=True)) for group in groups])
     return features[order.argsort().to(device)]
 
@@ -48,14 +46,14 @@ def token_lengths(tokens: torch.Tensor) -> torch.Tensor:
 def computed_tokens(tokens: torch.Tensor) -> float:
     """Tokens a caption that a tower which ignores padding computes, on average; padding to the group included."""
     lengths = token_lengths(tokens)
-    groups = GROUPS if len(tokens) >= GROUPS * _FEWEST else 1
-    parts = [_cut(tokens[rows], lengths[rows]) for rows in lengths.argsort(stable=True).chunk(groups)]
-    return sum(part.numel() for part in parts) / len(tokens)
+    return sum(group.numel() for group in _groups(tokens, lengths, lengths.argsort(stable=True))) / len(tokens)
 
 
-def _cut(tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """The tokens up to the longest caption, rounded up."""
-    return tokens[:, : min(tokens.shape[1], -(-int(lengths.max()) // _STEP) * _STEP)]
+def _groups(tokens: torch.Tensor, lengths: torch.Tensor, order: torch.Tensor) -> list[torch.Tensor]:
+    """The captions in this order, cut into groups; each as long as its longest, rounded up."""
+    count = max(1, min(GROUPS, len(tokens) // _FEWEST))
+    longest = [(rows, -(-int(lengths[rows].max()) // _STEP) * _STEP) for rows in order.chunk(count)]
+    return [tokens[rows, : min(tokens.shape[1], length)] for rows, length in longest]
 
 
 def ignores_padding(clip: nn.Module) -> bool:
