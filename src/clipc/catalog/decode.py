@@ -149,7 +149,9 @@ def _shrinking(header: JpegHeader, at_least: tuple[int, int] | None) -> dict[str
     least = at_least[::-1] if header.orientation in _ON_THE_SIDE else at_least
     for factor in (8, 4, 2, 1):
         width, height = -(-header.width // factor), -(-header.height // factor)
-        if width >= least[0] and height >= least[1]:
+        # A side that does not divide ends in a part of a pixel; turned, it would begin with it and lie askew.
+        askew = header.orientation != 1 and (header.width % factor or header.height % factor)
+        if width >= least[0] and height >= least[1] and not askew:
             return {"min_width": width, "min_height": height, "fastupsample": True}
     return {}
 

@@ -1,6 +1,6 @@
 """Cutting a box out of a picture at another size: what Pillow gives, several times as fast."""
 
-from math import ceil
+from math import ceil, inf
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,8 +13,8 @@ Pixels = npt.NDArray[np.uint8]
 # interpolate() takes a size or a scale, and here both matter: its own kernel takes both.
 _resized: Final = torch.ops.aten._upsample_bicubic2d_aa.default
 _TRIES: Final = 16
-_SLACK: Final = 1 / 16
-"""How far off a cut may lie, in pixels of the result."""
+_NEAR, _FAR = 1 / 16, 1 / 8
+"""How far off a cut lies, in pixels of the result, where no better start is looked for, and at the most."""
 
 
 def cut(pixels: Pixels, box: tuple[float, float, float, float], size: tuple[int, int]) -> Pixels:
@@ -22,8 +22,8 @@ def cut(pixels: Pixels, box: tuple[float, float, float, float], size: tuple[int,
 
     PyTorch's kernel for bytes is several times as fast as Pillow's and takes any scale, but starts at a whole pixel,
     where a box hardly ever does. So the start is moved back by whole pixels of the *result* until it nearly falls on
-    a whole pixel of the image, and what is too much is cut off. No pixel is then off its place by more than a
-    sixteenth of a pixel of the result; where no start is that good (images much enlarged), Pillow does the work.
+    a whole pixel of the image, and what is too much is cut off. No pixel is then off its place by more than an
+    eighth of a pixel of the result; where no start is that good (images much enlarged), Pillow does the work.
 
     Args:
         pixels: The image, RGB ``uint8``, shape (height, width, 3).
@@ -65,14 +65,19 @@ class _Run(NamedTuple):
 def _run(low: float, high: float, count: int, limit: int) -> _Run | None:
     """The pixels to read for ``count`` ones of the result between ``low`` and ``high``; None where none do."""
     step = (high - low) / count
-    for skipped in range(_TRIES):
-        start = low - skipped * step
-        first = round(start)
-        if abs(start - first) <= _SLACK * step:
-            last, made = min(limit, ceil(high + 2 * max(step, 1))), skipped + count
-            # The kernel takes as many pixels as there are for a copy, whatever the scale.
-            return _Run(first, last, step, skipped, made + (made == last - first and step != 1))
-    return None
+    nearest, skipped = inf, 0
+    for tried in range(_TRIES):
+        start = low - tried * step
+        off = abs(start - round(start))
+        if off < nearest:
+            nearest, skipped = off, tried
+            if off <= _NEAR * step:
+                break
+    if nearest > _FAR * step:
+        return None
+    first, last, made = round(low - skipped * step), min(limit, ceil(high + 2 * max(step, 1))), skipped + count
+    # The kernel takes as many pixels as there are for a copy, whatever the scale.
+    return _Run(first, last, step, skipped, made + (made == last - first and step != 1))
 
 
 def _window(pixels: Pixels, across: _Run, down: _Run) -> Pixels:
