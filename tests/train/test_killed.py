@@ -65,6 +65,7 @@ def complete(run: Run) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_fifty_kills_change_no_bit(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
     # Forked from a process that has imported everything: a start takes no time, so that kills fall into the work.
     processes = multiprocessing.get_context("forkserver")

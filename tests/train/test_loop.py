@@ -120,7 +120,7 @@ def test_killed_runs_end_in_the_same_weights(recipe: Recipe, tiny_catalog: Catal
 
 def test_a_resume_restores_the_thread_count(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
     run = Run(tmp_path)
-    run.begin(recipe, {"threads": 2})
+    run.begin(recipe, {"threads": 2}, tiny_catalog)
     seen: list[int] = []
     before = torch.get_num_threads()
     train(recipe, tmp_path, catalog=tiny_catalog, progress=lambda *_: seen.append(torch.get_num_threads()))

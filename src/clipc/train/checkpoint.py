@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -62,7 +63,10 @@ def save_checkpoint(folder: Path, state: State) -> None:
             "make room and start the same command again: it goes on from the last good one."
         ) from error
     for step in checkpoint_steps(folder)[:-KEPT]:
-        shutil.rmtree(folder / f"step-{step}", ignore_errors=True)
+        old = folder / f".step-{step}.partial"  # Half removed, it must not look whole.
+        with suppress(OSError):
+            (folder / f"step-{step}").rename(old)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path) -> State | None:

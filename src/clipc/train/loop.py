@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -37,6 +38,7 @@ from clipc.train.trackers import make_trackers
 from clipc.train.tuning import prepare
 from clipc.train.validation import CHOSEN_BY, validate
 from clipc.train.vocabulary import tokenizer_for
+from clipc.train.whole_folder import settle
 
 LOG_EVERY: Final = 10
 """Steps between two lines of the log. Several processes meet only here: to count, and to hear whether to stop."""
@@ -79,12 +81,14 @@ def train(
     if world.broadcast(run.finished is not None):
         return run
     before = world.broadcast(run.read_json("environment.json")) or {}
+    with world.main_first():  # The others find in the cache what it made.
+        catalog = catalog or recipe.data.open(progress)
     with threads(before.get("threads") or recipe.threads or torch.get_num_threads()), stop_signals() as stop:
         trainer = Trainer.create(
             recipe, run, catalog, world, progress, renderer=before.get("renderer") or renderer, tell=tell
         )
         began = environment(trainer.model.device.type, torch.get_num_threads(), world.size)
-        run.begin(recipe, {**began, "renderer": trainer.kind})
+        run.begin(recipe, {**began, "renderer": trainer.kind}, catalog)
         trainer.resume()
         trainer.fit(progress, stop)
     return run
@@ -110,7 +114,7 @@ class Trainer:
         cls,
         recipe: Recipe,
         run: Run,
-        catalog: Catalog | None = None,
+        catalog: Catalog,
         world: World | None = None,
         progress: Progress = silent,
         *,
@@ -122,7 +126,7 @@ class Trainer:
         Args:
             recipe: What to do.
             run: Where to write.
-            catalog: The opened data, or None to open the recipe's.
+            catalog: The opened data.
             world: The processes that train together; None for this one alone.
             progress: Told what takes long.
             renderer: One that was chosen before; None leaves the choice to the recipe.
@@ -131,8 +135,7 @@ class Trainer:
         world = world or World()
         device = choose_device(recipe.device)
         share(recipe.batch_size, world)
-        with world.main_first():  # The others find in the cache what it made.
-            catalog = catalog or recipe.data.open(progress)
+        with world.main_first():
             pairs = catalog.split("train")
             _check_batch(recipe, catalog.about.name, len(pairs))
             tokenizer = tokenizer_for(recipe, catalog)
@@ -172,11 +175,16 @@ class Trainer:
 
     def fit(self, progress: Progress, stop: StopFlag) -> None:
         """Trains to the last step, validates on the way, keeps the best and the last model."""
-        size, world = self.recipe.batch_size, self.world
-        every = -(-self.steps // max(1, self.recipe.validations))
         pairs = self.renderer.plans.catalog
         self.run.write_json("plan-statistics.json", self.renderer.plans.rows(0, len(pairs)).statistics())
-        journal = self._journal()
+        with closing(self._journal()) as journal:
+            self._go_on(journal, progress, stop)
+        if self.world.main:
+            self._finish()
+
+    def _go_on(self, journal: Journal, progress: Progress, stop: StopFlag) -> None:
+        size, world = self.recipe.batch_size, self.world
+        every = -(-self.steps // max(1, self.recipe.validations))
         batches = self._batches()
         saved, since = time.monotonic(), Tally()
         progress("training", self.step * size, self.steps * size)
@@ -210,9 +218,6 @@ class Trainer:
                 if time.monotonic() - saved > self.recipe.checkpoint_seconds and self.step < self.steps:
                     self._save()
                     saved = time.monotonic()
-        if world.main:
-            self._finish()
-        journal.close()
 
     def _batches(self) -> Iterator[Batch]:
         return load(
@@ -299,6 +304,9 @@ class Trainer:
             self.best = state.progress["best"]
             self.tally = Tally(**state.progress["tally"])
         self.run.forget_after(self.step)
+        if self.world.main:
+            settle(self.run.model)
+            settle(self.run.last_model)
 
     def _save(self) -> None:
         if self.world.main:

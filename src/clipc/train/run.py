@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clipc.catalog import Catalog
 from clipc.train.recipe import Recipe, write_recipe
 
 
@@ -15,7 +16,7 @@ from clipc.train.recipe import Recipe, write_recipe
 class Run:
     """A folder with everything about one run.
 
-    ``recipe.yaml``, ``environment.json``, ``metrics.jsonl``, ``checkpoints/step-N/``, ``model/``
+    ``recipe.yaml``, ``data.json``, ``environment.json``, ``metrics.jsonl``, ``checkpoints/step-N/``, ``model/``
     (exported), ``eval/*.json``, ``plan-statistics.json``; ``finished.json`` is written last.
 
     Attributes:
@@ -46,12 +47,14 @@ class Run:
         """The run's summary once it has ended, or None."""
         return self.read_json("finished.json")
 
-    def begin(self, recipe: Recipe, environment: dict[str, Any]) -> None:
-        """Writes the recipe, and the environment where there is none yet."""
+    def begin(self, recipe: Recipe, environment: dict[str, Any], catalog: Catalog) -> None:
+        """Writes the recipe and what the data are; and the environment, where there is none yet."""
         if self.rank:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         write_recipe(recipe, self.folder / "recipe.yaml")
+        about = {"name": catalog.about.name, "generated": catalog.about.generated}
+        self.write_json("data.json", {**about, "fingerprint": catalog.fingerprint, "pairs": catalog.splits})
         if self.read_json("environment.json") is None:
             self.write_json("environment.json", environment)
 
