@@ -4,7 +4,7 @@ RUN := .venv/bin/
 STAMP := .venv/.installed
 PEERS := .venv/.installed-peers
 
-.PHONY: setup pilot test soak lint types clean
+.PHONY: setup pilot test soak bench lint types clean
 
 setup: $(STAMP)
 
@@ -29,6 +29,14 @@ test: $(PEERS)
 
 soak: $(PEERS)
 	OMP_NUM_THREADS=1 $(RUN)pytest -m soak -n 2 --timeout 3600
+
+# Ours and the peer's in one run, on data that the benchmarks draw; docs/benchmarks.md has the figures and more commands.
+bench: $(PEERS)
+	OMP_NUM_THREADS=1 $(RUN)python benchmarks/loader.py
+	OMP_NUM_THREADS=1 $(RUN)python benchmarks/composing.py
+	OMP_NUM_THREADS=1 $(RUN)python benchmarks/step.py
+	OMP_NUM_THREADS=1 $(RUN)python benchmarks/tuning.py
+	OMP_NUM_THREADS=1 $(RUN)python benchmarks/plan.py
 
 lint: $(PEERS)
 	$(RUN)ruff check .

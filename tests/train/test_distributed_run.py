@@ -31,7 +31,7 @@ def recipe(tiny_model: str, tiny_source: Path) -> Recipe:
             "precision": "fp32",
             "device": "cpu",
             "validations": 2,
-            "checkpoint_seconds": 0.01,
+            "checkpoint_seconds": 0.3,
             "policy": {"rho": 0.4},
         }
     )

@@ -101,7 +101,7 @@ def test_a_stopped_run_ends_in_the_same_weights(
 
 
 def test_killed_runs_end_in_the_same_weights(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
-    recipe = recipe.model_copy(update={"checkpoint_seconds": 0.01, "samples": 4000})
+    recipe = recipe.model_copy(update={"checkpoint_seconds": 0.3, "samples": 4000})
     never = train(recipe, tmp_path / "never", catalog=tiny_catalog)
     write_recipe(recipe, tmp_path / "recipe.yaml")
     command = [sys.executable, "-m", "clipc", "train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "killed")]
