@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,19 @@ def test_a_full_disk_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytes
     assert found is not None
     assert found.step == 5
     assert not list(tmp_path.glob(".step*"))
+
+
+def test_a_full_disk_is_told_whoever_writes(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    before, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(UserError, match="step 9 could not be written"):
+            save_checkpoint(tmp_path, State(9, {"weight": torch.zeros(10_000)}, {}, {}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert load_checkpoint(tmp_path) is None
 
 
 def test_nothing_in_a_checkpoint_is_run(tmp_path: Path) -> None:

@@ -95,6 +95,11 @@ def test_batch_norm_is_refused_in_parts() -> None:
         learner("nano", chunks=2)
 
 
+def test_batch_norm_is_refused_where_activations_are_recomputed() -> None:
+    with pytest.raises(UserError, match=r"batch norm.*recompute=false.*such as vit"):
+        learner("small", recompute=True)
+
+
 def test_what_a_model_draws_comes_from_the_step(tiny_model: str, tmp_path: Path) -> None:
     config = json.loads(Path(tiny_model).read_text("utf-8"))
     config["vision_cfg"].update(patch_dropout=0.5, image_size=32)

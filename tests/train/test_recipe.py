@@ -119,3 +119,48 @@ def test_rules_survive_in_the_resolved_recipe(tmp_path: Path) -> None:
     write_recipe(recipe, tmp_path / "recipe.yaml")
     assert read_recipe(tmp_path / "recipe.yaml") == recipe
     assert recipe.policy.rules is not None
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "betas=[2, 3]",
+        "betas=[0.9, -1]",
+        "epochs=.inf",
+        "augmentation.crop_scale=[1.0, 0.5]",
+        "augmentation.crop_scale=[0, 1]",
+        "augmentation.crop_scale=[0.5, 2]",
+        "augmentation.crop_scale=[.nan, 1]",
+        "augmentation.crop_ratio=[2, 1]",
+        "augmentation.strong_scale=[-1, 1]",
+    ],
+)
+def test_numbers_that_nothing_can_be_done_with_are_refused(override: str) -> None:
+    with pytest.raises(UserError, match=override.partition("=")[0]):
+        read_recipe("nano", [override])
+
+
+def test_a_file_that_is_no_text_is_one_clear_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_bytes("# 設定\nmodel: nano\nsamples: 1\n".encode("cp932"))
+    with pytest.raises(UserError, match=r"r\.yaml cannot be read .*UTF-8"):
+        read_recipe(file)
+    with pytest.raises(UserError, match="unknown recipe"):
+        read_recipe("a" * 5000)
+
+
+def test_what_a_runs_recipe_says_is_null_can_be_given(tmp_path: Path) -> None:
+    write_recipe(read_recipe("nano"), tmp_path / "recipe.yaml")
+    again = read_recipe(tmp_path / "recipe.yaml", ["forgetting.source=pairs.csv"])
+    assert again.forgetting is not None
+    assert again.forgetting.source == "pairs.csv"
+
+
+def test_a_model_of_ones_own_is_named_by_what_it_says(tmp_path: Path) -> None:
+    def name(file: str, text: str) -> str:
+        (tmp_path / file).write_text(text, "utf-8")
+        return make_recipe({"model": str(tmp_path / file), "samples": 1}).identity("data")
+
+    before = name("one.json", '{"embed_dim": 16}')
+    assert name("moved.json", '{"embed_dim": 16}') == before
+    assert name("one.json", '{"embed_dim": 32}') != before

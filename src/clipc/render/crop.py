@@ -1,13 +1,25 @@
 """Random resized crops as arithmetic: boxes for many rows at once, before any pixel is read."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 DRAWS: Final = 8
 """Random numbers that a view consumes: area, aspect, x, y, flip, brightness, contrast, saturation."""
+
+
+def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"write the smaller bound first: [{bounds[1]:g}, {bounds[0]:g}]")
+    return bounds
+
+
+_Share = Annotated[float, Field(gt=0, le=1)]
+_Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Shares = Annotated[tuple[_Share, _Share], AfterValidator(_ascending)]
+_Ratios = Annotated[tuple[_Ratio, _Ratio], AfterValidator(_ascending)]
 
 
 class Augmentation(BaseModel):
@@ -15,19 +27,15 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    crop_scale: tuple[float, float] = Field(
-        default=(0.8, 1.0), description="Range of the view's share of the image's area."
-    )
-    crop_ratio: tuple[float, float] = Field(
-        default=(3 / 4, 4 / 3), description="Range of the view's width over height."
-    )
+    crop_scale: _Shares = Field(default=(0.8, 1.0), description="Range of the view's share of the image's area.")
+    crop_ratio: _Ratios = Field(default=(3 / 4, 4 / 3), description="Range of the view's width over height.")
     flip: float = Field(
         default=0.0, ge=0, le=1, description="Chance of a mirrored view; never where the caption names a side."
     )
     colour: float = Field(
         default=0.0, ge=0, le=1, description="Largest change of a view's brightness, contrast and saturation."
     )
-    strong_scale: tuple[float, float] = Field(
+    strong_scale: _Shares = Field(
         default=(0.25, 0.5), description="Area of a strongly augmented view: about what a composite shows of an image."
     )
     strong_colour: float = Field(default=0.4, ge=0, le=1, description="The same for a strongly augmented view.")

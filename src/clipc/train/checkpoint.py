@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from clipc.errors import UserError
@@ -55,8 +56,8 @@ def save_checkpoint(folder: Path, state: State) -> None:
             shutil.rmtree(final)
         temporary.rename(final)
         _flush(folder)
-    except (OSError, RuntimeError) as error:
-        # torch.save tells a full disk as a RuntimeError.
+    except (OSError, RuntimeError, SafetensorError) as error:
+        # safetensors and torch.save tell a full disk by errors of their own.
         shutil.rmtree(temporary, ignore_errors=True)
         raise UserError(
             f"the checkpoint of step {state.step} could not be written to {folder} ({error}); "

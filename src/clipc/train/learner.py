@@ -53,12 +53,17 @@ class Learner:
             world: The processes that learn together.
 
         Raises:
-            UserError: The model cannot be trained in parts, or by several processes.
+            UserError: The model cannot be trained in parts, with activations recomputed, or by several processes.
         """
         if recipe.chunks > 1 and _takes_batch_statistics(model):
             raise UserError(
                 f"this model has batch norm, which takes its statistics over what it sees at once, so "
                 f"chunks={recipe.chunks} would change the result; set chunks=1, or model to one without, such as vit."
+            )
+        if recipe.recompute and _takes_batch_statistics(model):
+            raise UserError(
+                "this model has batch norm, whose running statistics would count each batch twice with recompute=true; "
+                "set recompute=false, or model to one without, such as vit."
             )
         if recipe.recompute:
             model.clip.set_grad_checkpointing(True)  # pyright: ignore

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,7 +17,7 @@ from clipc.errors import UserError, unknown_name
 from clipc.progress import Progress, silent
 from clipc.render.crop import Augmentation
 from clipc.train.tuning import Tuning
-from clipc.train.weights_mark import weights_mark
+from clipc.train.weights_mark import file_mark, weights_mark
 
 
 class Data(BaseModel):
@@ -43,6 +44,9 @@ class Data(BaseModel):
         options = self.model_dump(exclude={"group_column"})
         source = options.pop("source")
         return with_splits(open_catalog(source, **options, progress=progress), group_column=self.group_column)
+
+
+_Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Recipe(BaseModel):
@@ -83,10 +87,12 @@ class Recipe(BaseModel):
     augmentation: Augmentation = Augmentation()
     batch_size: int = Field(default=128, ge=2, description="Pairs a step, over all processes.")
     samples: int | None = Field(default=None, ge=1, description="Pairs shown in all; give this or epochs.")
-    epochs: float | None = Field(default=None, gt=0, description="Times that every training pair is shown.")
+    epochs: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Times that every training pair is shown."
+    )
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.1, ge=0)
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[_Beta, _Beta] = (0.9, 0.98)
     warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     chunks: int = Field(
         default=1,
@@ -145,6 +151,8 @@ class Recipe(BaseModel):
         for name in ("vocabulary", "pretrained", "tune", "wise_ft", "chunks", "recompute", "compile", "renderer"):
             if getattr(self, name) == type(self).model_fields[name].default:
                 del fields[name]
+        if self.model.endswith(".json") and Path(self.model).is_file():
+            fields["model"] = file_mark(Path(self.model))  # What it says counts, not where it lies.
         if (start := weights_mark(self.model, self.pretrained)) is not None:
             fields["model" if self.pretrained is None else "pretrained"] = start
         text = json.dumps({**fields, "data_fingerprint": data_fingerprint}, sort_keys=True)
@@ -170,13 +178,13 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     if str(name) in built_in_recipes():
         text = (resources.files("clipc") / "recipes" / f"{name}.yaml").read_text("utf-8")
-    elif Path(name).is_file():
-        text = Path(name).read_text("utf-8")
+    elif os.path.isfile(name):
+        text = _text(Path(name))
     elif Path(name).suffix in (".yaml", ".yml"):
         raise UserError(f"there is no recipe file {name}.")
     else:
         raise unknown_name("recipe", str(name), built_in_recipes())
-    fields = _yaml(text, str(name)) or {}
+    fields: Any = _yaml(text, str(name)) or {}
     if not isinstance(fields, dict):
         raise UserError(f"the recipe {name} is not a table of keys and values.")
     for word in overrides:
@@ -210,6 +218,13 @@ def write_recipe(recipe: Recipe, file: Path) -> None:
         yaml.dump(recipe.model_dump(mode="json"), stream)
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the recipe {file} cannot be read ({error}); save it as text in UTF-8.") from error
+
+
 def _yaml(text: str, where: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -226,7 +241,8 @@ def _override(fields: dict[str, Any], word: str) -> None:
         raise UserError(f"{word!r} is no override; write key=value, such as policy.rho=0.15.")
     *path, last = key.split(".")
     for part in path:
-        inner = fields.setdefault(part, {})
+        if (inner := fields.get(part)) is None:  # A run's own recipe says null for what it has not.
+            inner = fields[part] = {}
         if not isinstance(inner, dict):
             raise UserError(f"{key!r} cannot be set: {part!r} has no keys below it.")
         fields = inner
