@@ -100,6 +100,14 @@ def test_batch_norm_is_refused_where_activations_are_recomputed() -> None:
         learner("small", recompute=True)
 
 
+def test_every_parameter_that_learns_gets_a_gradient(tiny_model: str, tmp_path: Path) -> None:
+    config = json.loads(Path(tiny_model).read_text("utf-8"))
+    (tmp_path / "siglip.json").write_text(json.dumps({**config, "init_logit_bias": -10}), "utf-8")
+    made = learner(str(tmp_path / "siglip.json"))
+    made.learn(batch(), 0)
+    assert [name for name, p in made.model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
 def test_what_a_model_draws_comes_from_the_step(tiny_model: str, tmp_path: Path) -> None:
     config = json.loads(Path(tiny_model).read_text("utf-8"))
     config["vision_cfg"].update(patch_dropout=0.5, image_size=32)

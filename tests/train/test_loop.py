@@ -164,3 +164,60 @@ def test_a_crash_while_logging_is_passed_over(tmp_path: Path) -> None:
     assert [r["step"] for r in run.metrics()] == [1, 2]
     run.forget_after(1)
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [{"step": 1}]
+
+
+def test_a_folder_of_another_recipe_or_other_data_is_refused(
+    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, learn = tmp_path / "run", loop.Learner.learn
+
+    def stopping(self: loop.Learner, batch: Batch, step: int) -> torch.Tensor:
+        if step == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return learn(self, batch, step)
+
+    monkeypatch.setattr(loop.Learner, "learn", stopping)
+    with pytest.raises(Interrupted):
+        train(recipe, folder, catalog=tiny_catalog)
+    monkeypatch.undo()
+    other = recipe.model_copy(update={"learning_rate": 0.1})
+    with pytest.raises(UserError, match=r"run holds a run of another recipe.*name another folder"):
+        train(other, folder, catalog=tiny_catalog)
+    # How it is computed, and what is told of it, may change.
+    free = {"threads": 2, "workers": 1, "chunks": 2, "checkpoint_seconds": 5.0, "track": ()}
+    assert train(recipe.model_copy(update=free), folder, catalog=tiny_catalog).finished is not None
+    with pytest.raises(UserError, match="holds a run of another recipe"):
+        train(other, folder, catalog=tiny_catalog)
+
+
+def test_weights_that_are_no_numbers_are_never_saved(
+    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = loop.Learner.learn
+
+    def poisoning(self: loop.Learner, batch: Batch, step: int) -> torch.Tensor:
+        loss = learn(self, batch, step)
+        if step == 4:
+            with torch.no_grad():
+                self.model.logit_scale.fill_(math.nan)
+        return loss
+
+    monkeypatch.setattr(loop.Learner, "learn", poisoning)
+    with pytest.raises(UserError, match=r"not a number at step 5 .*step 4"):
+        train(recipe.model_copy(update={"checkpoint_seconds": 1e-9}), tmp_path / "run", catalog=tiny_catalog)
+
+
+def test_a_wrong_set_to_forget_is_told_before_training(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    wrong = make_recipe({**recipe.model_dump(), "forgetting": {"source": str(tmp_path / "none.csv")}})
+    with pytest.raises(UserError, match=r"there is no .*none\.csv"):
+        train(wrong, tmp_path / "run", catalog=tiny_catalog)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_sentence(
+    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a folder", "utf-8")
+    for place in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(UserError, match=r"the run folder .* cannot be written"):
+            train(recipe, place, catalog=tiny_catalog)

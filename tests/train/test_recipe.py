@@ -127,6 +127,7 @@ def test_rules_survive_in_the_resolved_recipe(tmp_path: Path) -> None:
         "betas=[2, 3]",
         "betas=[0.9, -1]",
         "epochs=.inf",
+        "seed=18446744073709551616",
         "augmentation.crop_scale=[1.0, 0.5]",
         "augmentation.crop_scale=[0, 1]",
         "augmentation.crop_scale=[0.5, 2]",

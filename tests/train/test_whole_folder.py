@@ -102,3 +102,9 @@ def test_killed_at_any_moment_it_is_whole(tmp_path: Path) -> None:
         found = {name: (standing(folder) / name).read_text() for name in "abc"}
         assert len(set(found.values())) == 1
         assert len(found["a"].split()) == 100
+
+
+def test_the_folder_one_is_in_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "model", "1")
+    monkeypatch.chdir(tmp_path / "model")
+    assert (standing(Path()) / "a").read_text() == "1"

@@ -65,6 +65,10 @@ class Learner:
                 "this model has batch norm, whose running statistics would count each batch twice with recompute=true; "
                 "set recompute=false, or model to one without, such as vit."
             )
+        for name, parameter in model.clip.named_parameters():
+            # SigLIP's and CoCa's own losses read these, the one here does not, and processes wait for every gradient.
+            if name == "logit_bias" or name.startswith("text_decoder."):
+                parameter.requires_grad_(False)
         if recipe.recompute:
             model.clip.set_grad_checkpointing(True)  # pyright: ignore
         optimizer = adamw(

@@ -70,7 +70,7 @@ def train(
         tell: Told what was decided, in sentences for people.
 
     Raises:
-        UserError: Too few pairs for a batch, a loss that is no number, a full disk.
+        UserError: The folder holds another run, too few pairs for a batch, a loss that is no number, a full disk.
         ProcessLost: Another process of the job ended.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
     """
@@ -78,11 +78,13 @@ def train(
         with joined(recipe.device) as world:
             return train(recipe, folder, catalog=catalog, world=world, renderer=renderer, progress=progress, tell=tell)
     run = Run(folder, world.rank)
+    with world.main_first():  # The others find in the cache what it made.
+        catalog = catalog or recipe.data.open(progress)
+    if world.main:
+        run.check_same(recipe, catalog)
     if world.broadcast(run.finished is not None):
         return run
     before = world.broadcast(run.read_json("environment.json")) or {}
-    with world.main_first():  # The others find in the cache what it made.
-        catalog = catalog or recipe.data.open(progress)
     with threads(before.get("threads") or recipe.threads or torch.get_num_threads()), stop_signals() as stop:
         trainer = Trainer.create(
             recipe, run, catalog, world, progress, renderer=before.get("renderer") or renderer, tell=tell
@@ -142,6 +144,8 @@ class Trainer:
             model = new_model(recipe, tokenizer).to(device)
             prepare(model.clip, recipe.tune, recipe.seed)
             plans = make_plans(recipe.policy, pairs, recipe.seed, cache=recipe.data.cache, progress=progress)
+            if world.main and recipe.forgetting is not None:
+                recipe.forgetting.open(progress)  # A mistake in it is told now, not after days of training.
         steps = recipe.steps(len(pairs))
         choice = choose_renderer(
             renderer or recipe.renderer,
@@ -152,6 +156,11 @@ class Trainer:
             epochs=steps * recipe.batch_size / len(pairs),
             sharing=world.local_size,
         )
+        # What is free differs between processes, and from one moment to the next: the first process decides.
+        if (kind := world.broadcast(choice.renderer)) != choice.renderer:
+            choice = choose_renderer(
+                kind, plans, recipe.augmentation, model.image_size, device=device, epochs=1, sharing=world.local_size
+            )
         tell(choice.reason)
         return cls(
             recipe=recipe,
@@ -310,6 +319,9 @@ class Trainer:
 
     def _save(self) -> None:
         if self.world.main:
+            # The loss of this step may have been fine, and on a GPU it is looked at only now and then.
+            if not all(bool(tensor.isfinite().all()) for tensor in self.model.parameters()):
+                raise self._diverged()
             progress = {"best": self.best, "tally": asdict(self.tally)}
             state = State(self.step, self.model.clip.state_dict(), self.learner.optimizer.state_dict(), progress)
             save_checkpoint(self.run.checkpoints, state)

@@ -108,7 +108,7 @@ class Recipe(BaseModel):
     mask: bool = Field(
         default=True, description="Pairs that share an image or a caption are no negatives of each other."
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**64)
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto: bf16 where the GPU has it.")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int | None = Field(default=None, ge=1, description="CPU threads; PyTorch's own choice if null.")
@@ -136,6 +136,12 @@ class Recipe(BaseModel):
         """The number of steps on so many training pairs; the last one may go into one more epoch."""
         samples = self.samples if self.samples is not None else round((self.epochs or 0) * pairs)
         return max(1, -(-samples // self.batch_size))
+
+    def same_run(self, data_fingerprint: str) -> str:
+        """The :meth:`identity` without what a stopped run may be given anew: how, not what, is computed."""
+        free = ("device", "threads", "renderer", "chunks", "recompute", "compile")
+        fields = type(self).model_fields
+        return self.model_copy(update={name: fields[name].default for name in free}).identity(data_fingerprint)
 
     def identity(self, data_fingerprint: str) -> str:
         """Ten hexadecimal digits that name what this recipe makes of these data.
@@ -260,7 +266,7 @@ def _readable(error: ValidationError, where: str) -> UserError:
         known = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
         what = f"value of {'.'.join(path)}"
         return UserError(f"{where}: {unknown_name(what, first['input'], known)}")
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
     given = "" if first["type"] == "value_error" else f", not {first['input']!r}"
     return UserError(f"{where}: {'.'.join(path)}{': ' if path else ''}{message}{given}.")
 

@@ -3,12 +3,14 @@
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clipc.catalog import Catalog
+from clipc.errors import UserError
 from clipc.train.recipe import Recipe, write_recipe
 
 
@@ -47,35 +49,53 @@ class Run:
         """The run's summary once it has ended, or None."""
         return self.read_json("finished.json")
 
+    def check_same(self, recipe: Recipe, catalog: Catalog) -> None:
+        """Refuses to go on with the run of another recipe, or of other data.
+
+        Raises:
+            UserError: Another one was begun in this folder.
+        """
+        known = (self.read_json("environment.json") or {}).get("run")
+        if known is not None and known != recipe.same_run(catalog.fingerprint):
+            raise UserError(
+                f"{self.folder} holds a run of another recipe or of other data, which recipe.yaml and data.json in it "
+                "describe; name another folder, or take the same recipe and data."
+            )
+
     def begin(self, recipe: Recipe, environment: dict[str, Any], catalog: Catalog) -> None:
         """Writes the recipe and what the data are; and the environment, where there is none yet."""
         if self.rank:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_recipe(recipe, self.folder / "recipe.yaml")
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_recipe(recipe, self.folder / "recipe.yaml")
         about = {"name": catalog.about.name, "generated": catalog.about.generated}
         self.write_json("data.json", {**about, "fingerprint": catalog.fingerprint, "pairs": catalog.splits})
         if self.read_json("environment.json") is None:
-            self.write_json("environment.json", environment)
+            self.write_json("environment.json", {**environment, "run": recipe.same_run(catalog.fingerprint)})
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Writes a JSON file whole: under a temporary name, then renamed."""
         if self.rank:
             return
         file = self.folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".{file.name}.partial")
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        temporary.replace(file)
+        with self._writing():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            temporary.replace(file)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """A JSON file of the run, or None where there is none."""
         file = self.folder / name
-        return json.loads(file.read_text("utf-8")) if file.is_file() else None
+        try:
+            return json.loads(file.read_text("utf-8")) if file.is_file() else None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file} cannot be read ({error}); put it back, or name another folder.") from error
 
     def log(self, record: dict[str, Any]) -> None:
         """Adds one line to ``metrics.jsonl``, or to ``metrics-R.jsonl`` of another rank R."""
-        with self._metrics.open("a", encoding="utf-8") as stream:
+        with self._writing(), self._metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record) + "\n")
 
     def metrics(self) -> Iterator[dict[str, Any]]:
@@ -94,8 +114,18 @@ class Run:
         if self.rank and not kept:
             return
         temporary = self._metrics.with_name(f".{self._metrics.name}.partial")
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), "utf-8")
-        temporary.replace(self._metrics)
+        with self._writing():
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), "utf-8")
+            temporary.replace(self._metrics)
+
+    @contextmanager
+    def _writing(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"the run folder {self.folder} cannot be written ({error}); make room, or name another folder."
+            ) from error
 
     @property
     def _metrics(self) -> Path:

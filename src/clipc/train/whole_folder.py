@@ -66,7 +66,8 @@ def settle(folder: Path) -> None:
 
 
 def _sibling(folder: Path, what: str) -> Path:
-    return folder.with_name(f".{folder.name}.{what}")
+    folder = Path(os.path.abspath(folder))  # "." has no name
+    return folder.parent / f".{folder.name}.{what}"
 
 
 def _remove(folder: Path) -> None:
