@@ -72,9 +72,17 @@ def _plain(stream: TextIO, every: float = 10.0) -> Progress:
             return
         told[what] = float("inf") if finished else now
         spent = now - began[what]
-        left = f", {spent / done * (total - done):.0f} s left" if total and done else ""
+        left = f", {duration(spent / done * (total - done))} left" if total and done else ""
         of = f"/{total:,}" if total else ""
-        print(f"{what}: {done:,}{of} in {spent:.0f} s{'' if finished else left}", file=stream)
+        print(f"{what}: {done:,}{of} in {duration(spent)}{'' if finished else left}", file=stream)
         stream.flush()
 
     return show
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: ``40 s``, ``25 min``, ``3 h 5 min``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

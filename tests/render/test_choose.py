@@ -86,7 +86,7 @@ def test_says_what_was_chosen_and_why(tiny_catalog: Catalog, monkeypatch: pytest
 def test_resident_that_does_not_fit_is_refused_with_the_numbers(
     tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserError, match=r"takes 0\.1 MB, 8 times, and 0\.2 MB are free; set renderer to worker"):
+    with pytest.raises(UserError, match=r"takes 8 x 0\.1 MB, and 0\.2 MB are free; set renderer to worker"):
         choice(tiny_catalog, "resident", {"cpu": 200_000}, monkeypatch, sharing=8)
 
 

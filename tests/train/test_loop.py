@@ -211,7 +211,7 @@ def test_a_wrong_set_to_forget_is_told_before_training(recipe: Recipe, tiny_cata
     wrong = make_recipe({**recipe.model_dump(), "forgetting": {"source": str(tmp_path / "none.csv")}})
     with pytest.raises(UserError, match=r"there is no .*none\.csv"):
         train(wrong, tmp_path / "run", catalog=tiny_catalog)
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_sentence(
@@ -221,3 +221,24 @@ def test_a_folder_that_cannot_be_written_is_one_clear_sentence(
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(UserError, match=r"the run folder .* cannot be written"):
             train(recipe, place, catalog=tiny_catalog)
+
+
+def test_a_folder_in_use_is_refused(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    with run.held(), pytest.raises(UserError, match="another process is training in"):
+        train(recipe, run.folder, catalog=tiny_catalog)
+    assert train(recipe, run.folder, catalog=tiny_catalog).finished is not None
+    assert not run.checkpoints.exists()
+
+
+def test_people_are_told_what_happens(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    told: list[str] = []
+    train(recipe, tmp_path / "run", catalog=tiny_catalog, tell=told.append)
+    assert "30 steps of 8 pairs, 40% of them composed" in told[1]
+    assert sum("mean recall" in sentence for sentence in told) == 3
+
+
+def test_random_weights_are_not_locked(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    asked = make_recipe({**recipe.model_dump(), "tune": {"image": "locked"}})
+    with pytest.raises(UserError, match="would keep fresh random weights"):
+        train(asked, tmp_path / "run", catalog=tiny_catalog)

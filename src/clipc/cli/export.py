@@ -19,7 +19,8 @@ def export(
 
     Args:
         run: A run folder, whose best model is taken, or a model folder.
-        out: The folder to write; RUN/export by default. An earlier export in it is replaced, nothing else is.
+        out: The folder to write; export in the run's folder, or beside the model's, by default. An earlier export
+            in it is replaced, nothing else is.
         onnx: Also write both towers as ONNX, checked against PyTorch.
         hub_id: The repository it will be pushed to, as org/name: needed where the vocabulary is not CLIP's own.
         license: For the card, an identifier of the Hub's such as mit.
@@ -27,7 +28,9 @@ def export(
     """
     from clipc.train.export import export_model, exported_facts
 
-    folder = export_model(run, out or run / "export", onnx=onnx, hub_id=hub_id, license=license)
+    # Beside a model's own files an export would be no part of the model.
+    home = run.parent if (run / "open_clip_config.json").is_file() else run
+    folder = export_model(run, out or home / "export", onnx=onnx, hub_id=hub_id, license=license)
     found = exported_facts(folder)["onnx"]
     lines = [f"{folder}: open_clip.create_model_and_transforms('local-dir:{folder}') loads it."]
     lines += [f"onnx/{tower}.onnx differs from PyTorch by at most {worst:.1e}." for tower, worst in found.items()]

@@ -9,12 +9,14 @@ from clipc.cli.source import Json, Out, show
 from clipc.progress import silent, terminal
 
 if TYPE_CHECKING:
+    from clipc.catalog.catalog import Catalog
     from clipc.train.run import Run
 
 
 def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = False) -> None:
     """Trains one model; the same command goes on with a run that was stopped.
 
+    Recipes that ship: nano (a minute on one core) and small. docs/training.md lists every key.
     On many GPUs or machines: torchrun --standalone --nproc-per-node 4 -m clipc train RECIPE.
 
     Args:
@@ -32,25 +34,34 @@ def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = Fals
         with world.main_first():
             catalog = resolved.data.open(progress)
         folder = out or Path("runs") / f"{catalog.about.name}-{resolved.identity(catalog.fingerprint)}"
-        if world.main:
-            tell(catalog)
-            run = run_training(resolved, folder, catalog=catalog, world=world, progress=progress, tell=note)
-            _show_run(run, as_json)
-        else:
+        if not world.main:
             run_training(resolved, folder, catalog=catalog, world=world)
+            return
+        tell(catalog)
+        if (folder / "finished.json").is_file():
+            note(f"{folder} has finished already.")
+        run = run_training(resolved, folder, catalog=catalog, world=world, progress=progress, tell=note)
+    _show_run(run, catalog, as_json)
 
 
-def _show_run(run: "Run", as_json: bool) -> None:
+def _show_run(run: "Run", catalog: "Catalog", as_json: bool) -> None:
     summary = run.finished or {}
     best, mixed, forgot = (summary.get(name) for name in ("best", "wise_ft", "forgetting"))
-    lines = [f"{summary['samples']:,} pairs shown; {run.model}"]
-    if mixed:
-        lines.append(f"weights mixed with the start's: {mixed['alpha']:.0%} of what was tuned was best on validation")
-    elif best:
-        lines[0] += f", the best of validation at step {best['step']}"
-    if forgot:
+    lines = [f"{summary['samples']:,} pairs shown; the model is in {run.model}."]
+    if best:
+        chance, n = 1 / max(1, catalog.splits.get("val", 1)), catalog.splits.get("val", 0)
         lines.append(
-            f"on {forgot['set']} ({forgot['metric']}, n = {forgot['n']}) the start had {forgot['start']:.1%}, "
-            f"the model has {forgot['tuned']:.1%}"
+            f"Best on validation at step {best['step']}: mean recall {best['mean_recall']:.1%} "
+            f"(recall@1 {best['text_to_image/recall@1']:.1%}, chance {chance:.1%}, n = {n})."
         )
-    show({"run": str(run.folder), **summary}, as_json, [*(f"{line}." for line in lines)])
+    if mixed:
+        lines.append(f"Mixed with the start's weights: {mixed['alpha']:.0%} of what was tuned did best on validation.")
+    if forgot:
+        low, high = forgot["low"], forgot["high"]
+        span = f", 95% interval {low:+.1f} to {high:+.1f}" if low is not None and high is not None else ""
+        lines.append(
+            f"On {forgot['set']} ({forgot['metric']}, n = {forgot['n']}) the start had {forgot['start']:.1%} and the "
+            f"model has {forgot['tuned']:.1%}: {forgot['lost_points']:+.1f} points lost{span}."
+        )
+    lines.append(f"Measure it on the test split: clipc eval {run.folder} SOURCE")
+    show({"run": str(run.folder), **summary}, as_json, lines)

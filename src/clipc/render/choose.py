@@ -73,26 +73,24 @@ def choose_renderer(
         return Choice("worker", ram, "pictures are decoded when they are shown: each is shown once at most.")
     pairs = f"{len(plans.catalog):,} pictures"
     needed = resident_bytes(plans.catalog, augmentation, image_size, strong=shows_strong_views(plans))
-    copies = f", {sharing} times" if sharing > 1 else ""
+    size = f"{sharing} x {_size(needed)}" if sharing > 1 else _size(needed)
     gpu = [(device, _SHARE_OF_GPU, "on the GPU")] if device.type == "cuda" else []
     for place, share, where in (*gpu, (ram, _SHARE_OF_RAM, "in memory")):
         free = free_memory(place)
         if free is not None and needed * sharing <= share * free:
-            told = f"{pairs} are kept decoded {where}: {_size(needed)}{copies} of {_size(free)} free."
+            told = f"{pairs} are kept decoded {where}: {size} of {_size(free)} free."
             return Choice("resident", place, told)
     free = free_memory(ram)
     room = "how much memory is free is not known" if free is None else f"{_size(free)} are free"
     if wanted == "resident" and (free is None or needed * sharing <= free):
-        told = f"{pairs} are kept decoded in memory as asked: {_size(needed)}{copies}, and {room}."
+        told = f"{pairs} are kept decoded in memory as asked: {size}, and {room}."
         return Choice("resident", ram, told)
     if wanted == "resident":
         raise UserError(
-            f"renderer resident would keep {pairs} decoded, which takes {_size(needed)}{copies}, and {room}; set "
+            f"renderer resident would keep {pairs} decoded, which takes {size}, and {room}; set "
             "renderer to worker or auto, or image_size to fewer pixels."
         )
-    told = (
-        f"pictures are decoded anew whenever they are shown: kept, they would take {_size(needed)}{copies}, and {room}."
-    )
+    told = f"pictures are decoded anew whenever they are shown: kept, they would take {size}, and {room}."
     return Choice("worker", ram, told)
 
 

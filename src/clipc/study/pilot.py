@@ -135,7 +135,7 @@ def _settled(
     known = record.read_json("pilot.json")
     if known is not None and known["asked"] == asked and "renderer" in known:
         return known["samples"], known["renderer"]
-    size = model_config(base.model, base.image_size)["vision_cfg"]["image_size"]
+    size = model_config(base.model, base.image_size)["vision_cfg"].get("image_size", 224)
     renderer = choose_renderer(
         base.renderer, plans, base.augmentation, size, device=choose_device(base.device), epochs=math.inf, sharing=jobs
     ).renderer

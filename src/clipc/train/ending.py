@@ -13,6 +13,7 @@ from clipc.train.recipe import Recipe
 from clipc.train.run import Run
 from clipc.train.tokenizer import Tokenizer
 from clipc.train.validation import CHOSEN_BY, validate
+from clipc.train.weights_mark import weights_mark
 from clipc.train.wise_ft import choose_alpha
 
 
@@ -22,7 +23,16 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
     Args:
         recipe: Says which.
         tokenizer: A learnt one, or None for the model's own.
+
+    Raises:
+        UserError: There is no such model, or a tower is locked that has learnt nothing yet.
     """
+    locked = next((tower for tower in ("image", "text") if getattr(recipe.tune, tower) == "locked"), None)
+    if locked and weights_mark(recipe.model, recipe.pretrained) is None:
+        raise UserError(
+            f"tune.{locked}=locked would keep fresh random weights: the model {recipe.model} comes without any; set "
+            "pretrained, or model to a folder, a run, or hf-hub:OWNER/NAME."
+        )
     return ClipModel.create(
         recipe.model, pretrained=recipe.pretrained, image_size=recipe.image_size, seed=recipe.seed, tokenizer=tokenizer
     )

@@ -148,7 +148,7 @@ class Learner:
     def _loss(self, image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor, batch: Batch) -> torch.Tensor:
         world, same = self.world, None
         if self.recipe.mask:
-            sources, texts = batch.sources.to(image.device), batch.texts.to(image.device)
+            sources, texts = (ids.to(image.device, non_blocking=True) for ids in (batch.sources, batch.texts))
             same = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
         all_image, all_text = gather_with_gradient(torch.stack([image, text], dim=1), world).unbind(dim=1)
         return local_contrastive_loss(

@@ -1,5 +1,6 @@
 """Training: one loop that can be read in one sitting."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -85,14 +86,20 @@ def train(
     if world.broadcast(run.finished is not None):
         return run
     before = world.broadcast(run.read_json("environment.json")) or {}
-    with threads(before.get("threads") or recipe.threads or torch.get_num_threads()), stop_signals() as stop:
-        trainer = Trainer.create(
-            recipe, run, catalog, world, progress, renderer=before.get("renderer") or renderer, tell=tell
-        )
+    # What was asked for by name goes before what an earlier start chose.
+    kind = recipe.renderer if recipe.renderer != "auto" else before.get("renderer") or renderer
+    with (
+        run.held(),
+        threads(before.get("threads") or recipe.threads or torch.get_num_threads()),
+        stop_signals() as stop,
+    ):
+        trainer = Trainer.create(recipe, run, catalog, world, progress, renderer=kind, tell=tell)
         began = environment(trainer.model.device.type, torch.get_num_threads(), world.size)
-        run.begin(recipe, {**began, "renderer": trainer.kind}, catalog)
+        precision = str(trainer.learner.precision).removeprefix("torch.")
+        run.begin(recipe, {**began, "renderer": trainer.kind, "precision": precision}, catalog)
         trainer.resume()
-        trainer.fit(progress, stop)
+        tell(trainer.described())
+        trainer.fit(progress, stop, tell)
     return run
 
 
@@ -182,16 +189,34 @@ class Trainer:
         """Which renderer is used."""
         return "worker" if isinstance(self.renderer, WorkerRenderer) else "resident"
 
-    def fit(self, progress: Progress, stop: StopFlag) -> None:
-        """Trains to the last step, validates on the way, keeps the best and the last model."""
+    def described(self) -> str:
+        """What is about to happen, in one sentence."""
+        recipe, model = self.recipe, self.model
+        learnt = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
+        precision = str(self.learner.precision).removeprefix("torch.")
+        composed = f"{recipe.policy.rho:.0%} of them composed" if recipe.policy.rho else "none composed"
+        begun = f"going on after {self.step:,} of " if self.step else ""
+        return (
+            f"{recipe.model}: {learnt:.1f} million parameters learn on {model.device.type} in {precision}; "
+            f"{begun}{self.steps:,} steps of {recipe.batch_size} pairs, {composed}; all goes into {self.run.folder}."
+        )
+
+    def fit(self, progress: Progress, stop: StopFlag, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Trains to the last step, validates on the way, keeps the best and the last model.
+
+        Args:
+            progress: Told the pairs shown so far.
+            stop: Read between steps.
+            tell: Told what each validation finds.
+        """
         pairs = self.renderer.plans.catalog
         self.run.write_json("plan-statistics.json", self.renderer.plans.rows(0, len(pairs)).statistics())
         with closing(self._journal()) as journal:
-            self._go_on(journal, progress, stop)
+            self._go_on(journal, progress, stop, tell)
         if self.world.main:
             self._finish()
 
-    def _go_on(self, journal: Journal, progress: Progress, stop: StopFlag) -> None:
+    def _go_on(self, journal: Journal, progress: Progress, stop: StopFlag, tell: Callable[[str], None]) -> None:
         size, world = self.recipe.batch_size, self.world
         every = -(-self.steps // max(1, self.recipe.validations))
         batches = self._batches()
@@ -212,8 +237,9 @@ class Trainer:
             if meeting:
                 self._log(float(loss), journal)
                 progress("training", self.step * size, self.steps * size)
-            if self.validation is not None and (self.step % every == 0 or self.step == self.steps):
-                self._validate(self.validation, journal)
+            if self.validation is not None and world.main and (self.step % every == 0 or self.step == self.steps):
+                found = self._validate(self.validation, journal)
+                tell(f"step {self.step:,}: loss {float(loss):.3f}, mean recall {found:.1%} on validation.")
             if meeting or world.size == 1:
                 self.tally.add(since, world)
                 since = Tally()
@@ -255,9 +281,7 @@ class Trainer:
             figures = {"loss": loss, "learning_rate": rate, "logit_scale": scale, **journal.meter.line()}
             journal.write(self.step, figures)
 
-    def _validate(self, validation: Catalog, journal: Journal) -> None:
-        if not self.world.main:
-            return
+    def _validate(self, validation: Catalog, journal: Journal) -> float:
         lap = Lap()
         found = validate(self.model, validation, self.learner.precision)
         journal.write(self.step, {"validation": found})
@@ -266,6 +290,7 @@ class Trainer:
             self.model.save(self.run.model, merged_state_dict(self.model.clip))
         self.tally.validation_core_seconds += lap.core_seconds
         journal.meter.restart()
+        return found[CHOSEN_BY]
 
     def _tell_unreadable(self, batch: Batch, journal: Journal) -> None:
         for row in batch.unreadable:
@@ -346,6 +371,7 @@ class Trainer:
                 **asdict(self.tally),
             },
         )
+        shutil.rmtree(self.run.checkpoints, ignore_errors=True)  # Nothing goes on from a finished run but its models.
 
 
 def _check_batch(recipe: Recipe, name: str, pairs: int) -> None:

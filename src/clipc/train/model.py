@@ -223,7 +223,7 @@ def _load_weights(clip: nn.Module, file: Path, name: str) -> None:
 
 
 def _keep_what_is_not_a_models(folder: Path, new: Path) -> None:
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    there = {path.name for path in folder.iterdir() if path.name[0] != "."} if folder.is_dir() else set[str]()
     if foreign := sorted(there - {path.name for path in new.iterdir()}):
         raise UserError(f"{folder} holds {foreign[0]}, which is no part of this model; name a folder of its own.")
 

@@ -90,8 +90,12 @@ class Recipe(BaseModel):
     epochs: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="Times that every training pair is shown."
     )
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=0.1, ge=0)
+    learning_rate: float = Field(
+        default=1e-3,
+        gt=0,
+        description="The peak; for fresh weights: a public model wants a hundredth.",
+    )
+    weight_decay: float = Field(default=0.1, ge=0, description="AdamW's, of weights but not of biases and norms.")
     betas: tuple[_Beta, _Beta] = (0.9, 0.98)
     warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     chunks: int = Field(
@@ -127,7 +131,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _makes_sense(self) -> "Recipe":
         if (self.samples is None) == (self.epochs is None):
-            raise ValueError("give either samples or epochs, not both and not neither")
+            raise ValueError("give samples or epochs, one of the two, such as epochs: 20")
         if self.wise_ft and not self.validations:
             raise ValueError("wise_ft chooses its weights on validation; set validations to 1 or more")
         return self
@@ -188,6 +192,8 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         text = _text(Path(name))
     elif Path(name).suffix in (".yaml", ".yml"):
         raise UserError(f"there is no recipe file {name}.")
+    elif os.path.exists(name):
+        raise UserError(f"{name} is no recipe; to train on it, write clipc train nano data.source={name}.")
     else:
         raise unknown_name("recipe", str(name), built_in_recipes())
     fields: Any = _yaml(text, str(name)) or {}

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks.
+    fcntl = None
+
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.train.recipe import Recipe, write_recipe
@@ -73,6 +78,30 @@ class Run:
         self.write_json("data.json", {**about, "fingerprint": catalog.fingerprint, "pairs": catalog.splits})
         if self.read_json("environment.json") is None:
             self.write_json("environment.json", {**environment, "run": recipe.same_run(catalog.fingerprint)})
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Keeps other processes that would write here out, as long as the block runs.
+
+        Raises:
+            UserError: Another one is at work in this folder.
+        """
+        if self.rank or fcntl is None:
+            yield
+            return
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / ".lock").open("w")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"another process is training in {self.folder}; wait for it, or name another folder."
+                ) from None
+            except OSError:
+                pass  # Some network disks know no locks.
+            yield
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Writes a JSON file whole: under a temporary name, then renamed."""

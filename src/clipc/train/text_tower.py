@@ -35,7 +35,7 @@ def text_features(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -
     order = lengths.argsort(stable=True)
     groups = _groups(tokens, lengths, order)
     features = torch.cat([_shortened(clip, group.to(device, non_blocking=True)) for group in groups])
-    return features[order.argsort().to(device)]
+    return features[order.argsort().to(device, non_blocking=True)]
 
 
 def token_lengths(tokens: torch.Tensor) -> torch.Tensor:

@@ -97,7 +97,7 @@ class Meter:
     def restart(self) -> None:
         """Forgets what was counted: validation, for example, is no training."""
         self._began = self._clock()
-        self._pairs, self._waited, self._done = 0, 0.0, 0.0
+        self._pairs, self._waited, self._done, self._tokens = 0, 0.0, 0.0, 0.0
 
     def tick(self, pairs: int, waited: float, tokens: float) -> None:
         """Counts one step.
@@ -109,6 +109,7 @@ class Meter:
         """
         self._pairs += pairs
         self._waited += waited
+        self._tokens += pairs * tokens
         if self._flops is not None:
             self._done += pairs * self._flops.of_pair(tokens)
 
@@ -118,14 +119,15 @@ class Meter:
         On a GPU, work is only asked for, not done, when a step returns: read the loss before.
 
         Returns:
-            ``pairs_per_second`` over all processes; ``loader_wait``, the share of the time, in [0, 1];
-            ``peak_memory`` in bytes; and ``mfu``, the share of the device's peak in operations a second, where both
-            are known.
+            ``pairs_per_second`` over all processes; ``loader_wait``, the share of the time, in [0, 1]; ``tokens`` that
+            a caption was computed with, on average; ``peak_memory`` in bytes; and ``mfu``, the share of the device's
+            peak in operations a second, where both are known.
         """
         seconds = max(self._clock() - self._began, 1e-9)
         figures = {
             "pairs_per_second": self._pairs * self._ranks / seconds,
             "loader_wait": min(1.0, self._waited / seconds),
+            "tokens": self._tokens / max(1, self._pairs),
             "peak_memory": float(peak_memory(self._device)),
         }
         if self._peak is not None:
