@@ -36,7 +36,7 @@ from clipc.train.plans import make_plans
 from clipc.train.tokenizer import load_tokenizer
 
 SCALE = (0.9, 1.0)
-BATCH = 64
+BATCH = 128
 PEER = "open_clip"
 Epoch = Callable[[int], Iterator[int]]
 """One epoch of a path: the sizes of its batches, as they come."""

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 import numpy as np
@@ -33,7 +33,7 @@ class Texts:
     ids: torch.Tensor
     shortened: int
 
-    @property
+    @cached_property
     def may_mirror(self) -> npt.NDArray[np.bool_]:
         """Which rows' pictures may be mirrored: those whose caption names no side; shape (n,)."""
         return np.array([not names_a_side(caption) for caption in self.captions], dtype=np.bool_)
