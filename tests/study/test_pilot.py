@@ -25,7 +25,7 @@ def done(options: PilotOptions, tmp_path_factory: pytest.TempPathFactory) -> tup
     """A whole pilot on the tiny set; its length is set, so that no time goes into measuring the pace."""
     folder = tmp_path_factory.mktemp("pilot")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_samples", lambda *_: 160)
+        patch.setattr(module, "_settled", lambda *_: (160, "worker"))
         return folder, pilot(options, folder)
 
 
@@ -67,7 +67,7 @@ def test_asked_again_nothing_is_run_again(
 ) -> None:
     folder, tables = done
     stamps = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
-    monkeypatch.setattr(module, "_samples", lambda *_: 160)
+    monkeypatch.setattr(module, "_settled", lambda *_: (160, "worker"))
     again = pilot(options, folder)
     assert again["arms"] == tables["arms"]
     assert again["comparisons"] == tables["comparisons"]

@@ -22,8 +22,8 @@ from clipc.train.recipe import Data
 
 if __name__ == "__main__":
     source, model, folder = sys.argv[1:]
-    module._samples = lambda *_: 2400
-    overrides = (f"model={model}", "validations=2", "precision=fp32", "checkpoint_seconds=0.05")
+    module._settled = lambda *_: (1600, "worker")
+    overrides = (f"model={model}", "validations=2", "precision=fp32", "checkpoint_seconds=0.5")
     options = PilotOptions(data=Data(source=source), jobs=2, overrides=overrides, budget="quick", pictures=False)
     try:
         tables = module.pilot(options, Path(folder))

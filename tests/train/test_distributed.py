@@ -209,6 +209,7 @@ def test_each_process_takes_the_gpu_of_its_local_rank(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr(distributed, "rendezvous", lambda *_, **__: iter([(distributed.dist.HashStore(), 0, 1)]))
     monkeypatch.setattr(distributed.dist, "init_process_group", lambda backend, *_, **__: backends.append(backend))
     monkeypatch.setattr(World, "barrier", lambda world: None)
     if index is None:

@@ -14,7 +14,7 @@ from clipc.cli import main
 from clipc.errors import UserError
 from clipc.train.export import MARK_FILE, export_model, exported_facts
 from clipc.train.model import ClipModel
-from clipc.train.recipe import make_recipe
+from clipc.train.recipe import make_recipe, write_recipe
 from clipc.train.run import Run
 from clipc.train.tokenizer import local_tokenizer
 from clipc.train.vocabulary import learn_vocabulary, save_vocabulary
@@ -92,7 +92,9 @@ def test_a_learnt_vocabulary_goes_along_without_a_hub_id(tiny_model: str, tmp_pa
 
 def run_of(tiny_model: str, folder: Path) -> Run:
     run = Run(folder)
-    run.begin(make_recipe({"model": tiny_model, "samples": 64}), {"clipc": "1"})
+    folder.mkdir()
+    write_recipe(make_recipe({"model": tiny_model, "samples": 64}), folder / "recipe.yaml")
+    run.write_json("environment.json", {"clipc": "1"})
     ClipModel.create(tiny_model, seed=1).save(run.model)
     ClipModel.create(tiny_model, seed=2).save(run.last_model)
     return run

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from clipc.train.model import ClipModel
 from clipc.train.model_card import escaped, model_card
-from clipc.train.recipe import make_recipe
+from clipc.train.recipe import make_recipe, write_recipe
 from clipc.train.run import Run
 
 RULES: dict[str, Any] = {
@@ -30,7 +30,9 @@ def run_with(folder: Path, policy: dict[str, Any] | None = None, **fields: Any) 
     run = Run(folder)
     data = {"source": "/home/someone/private/plates.csv"}
     recipe = make_recipe({"model": "nano", "samples": 64, "data": data, "policy": policy or {}, **fields})
-    run.begin(recipe, {"clipc": "9.8.7"})
+    folder.mkdir()
+    write_recipe(recipe, folder / "recipe.yaml")
+    run.write_json("environment.json", {"clipc": "9.8.7"})
     run.write_json("plan-statistics.json", {"rows": 1680})
     return run
 
