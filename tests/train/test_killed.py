@@ -109,7 +109,7 @@ def test_fifty_kills_change_no_bit(recipe: Recipe, tiny_catalog: Catalog, tmp_pa
 def test_a_full_disk_leaves_the_last_good_checkpoint(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", small]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", small]
     if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
         pytest.skip("a disk of a given size needs the right to mount one")
     try:
