@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from clipc.report import figures
+from clipc.report import figures, marks
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -21,7 +21,7 @@ def drawn(count: int = 3) -> str:
     return figures.curves("c", [(arm, [line] * count) for arm in ("clip", "augment", "clip-c")])
 
 
-@pytest.mark.parametrize("svg", [strip(), drawn(), figures.effect_axis("x", (-2.0, 6.0)), figures.glyph("clip")])
+@pytest.mark.parametrize("svg", [strip(), drawn(), figures.effect_axis("x", (-2.0, 6.0)), marks.glyph("clip")])
 def test_a_figure_is_one_svg_that_asks_for_nothing(svg: str) -> None:
     root = ET.fromstring(svg)
     assert root.tag.removeprefix(SVG) == "svg"
@@ -53,9 +53,9 @@ def test_a_strip_needs_neither_interval_nor_error_nor_seeds() -> None:
 
 
 def test_arms_differ_in_shape_and_line_not_only_in_colour() -> None:
-    marks = [figures.mark(arm) for arm in ("clip", "augment", "clip-c", "something-else")]
-    assert len({mark.marker for mark in marks}) == 4
-    assert len({mark.outline for mark in marks}) == 4
+    drawn = [marks.mark(arm) for arm in ("clip", "augment", "clip-c", "something-else")]
+    assert len({mark.marker for mark in drawn}) == 4
+    assert len({mark.outline for mark in drawn}) == 4
 
 
 def test_limits_hold_zero_and_everything() -> None:

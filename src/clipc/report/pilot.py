@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from clipc.report import figures, readable
+from clipc.report.facts import all_settings, data_facts, limit, reasons, versions
 from clipc.report.page import date, page, sample
 from clipc.report.policy import policy_facts
 from clipc.report.results import effects, glances, tables
@@ -38,17 +39,17 @@ def render_pilot(data: dict[str, Any], *, lang: str = "en") -> str:
         "glances": glances(data, say),
         "facts": _facts(data, say),
         "arms": [_arm(arm, say) for arm in data["arms"]],
-        "all_settings": _all_settings(data["settings"]),
+        "all_settings": all_settings(data["settings"]),
         "samples": [sample(row) for row in data["samples"]],
         "effects": effects(data, say),
         "main": [block for block in blocks if block["main"]],
         "rest": [block for block in blocks if not block["main"]],
         "curves": _curves(data),
         "cost": _cost(data["composing_cost"], say),
-        "limits": [_limit(code, say) for code in data["not_shown"]],
-        "versions": _versions(data),
+        "limits": [limit(code, say) for code in data["not_shown"]],
+        "versions": versions(data),
         "rejects": data["source"]["rejects"],
-        "reasons": _reasons(data["source"]["rejects"]["reasons"], say),
+        "reasons": reasons(data["source"]["rejects"]["reasons"], say),
     }
     return page("pilot.html", say, content)
 
@@ -57,31 +58,11 @@ def _facts(data: Mapping[str, Any], say: Words) -> list[tuple[str, list[tuple[st
     """What was done, as groups of named lines."""
     source, settings, machine = data["source"], data["settings"], data["machine"]
     return [
-        (say("done.data"), _data_facts(source, say)),
+        (say("done.data"), data_facts(source, say)),
         (say("done.training"), _training_facts(settings, say)),
         (say("done.composing"), policy_facts(settings["policy"], say)),
         (say("done.effort"), _effort_facts(settings, machine, say)),
     ]
-
-
-def _data_facts(source: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
-    counts = {split: readable.count(source["pairs"].get(split, 0)) for split in ("train", "val", "test")}
-    captions = {split: readable.count(source["captions"].get(split, 0)) for split in ("train", "val", "test")}
-    labels = [
-        say("done.labels_value", column=column, n=source["classes"].get(column, readable.NONE))
-        for column in source["label_columns"]
-    ]
-    unread = source["rejects"]["total"]
-    name = source["name"] + (f" ({say('done.generated')})" if source["generated"] else "")
-    facts = [
-        (say("done.source"), name),
-        (say("done.pairs"), say("done.pairs_value", **counts)),
-        (say("done.captions"), say("done.pairs_value", **captions)),
-        (say("done.splits"), say("done.splits_made" if source["splits_made"] else "done.splits_source")),
-        (say("done.labels"), say("page.list").join(labels) if labels else say("done.labels_none")),
-        (say("done.unread"), say("done.unread_value", n=readable.count(unread)) if unread else say("done.unread_none")),
-    ]
-    return [*facts, (say("done.notes"), say("page.list").join(source["notes"]))] if source["notes"] else facts
 
 
 def _training_facts(settings: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
@@ -155,32 +136,3 @@ def _cost(cost: Mapping[str, Any] | None, say: Words) -> dict[str, Any] | None:
         "ratio": say("cost.ratio", ratio=f"{ratio:.3f}"),
         "what": say.either(f"cost.{cost['what']}", str(cost["what"])),
     }
-
-
-def _limit(code: str | Mapping[str, Any], say: Words) -> str:
-    if isinstance(code, str):
-        return say.limit(code, {})
-    return say.limit(code["code"], {name: value for name, value in code.items() if name != "code"})
-
-
-def _reasons(reasons: Mapping[str, int], say: Words, most: int = 12) -> list[tuple[str, int]]:
-    """The commonest reasons why something was not read, and the rest as one."""
-    ordered = sorted(reasons.items(), key=lambda item: -item[1])
-    rest = ordered[most:]
-    others = [(say("repeat.others", n=len(rest)), sum(n for _, n in rest))] if rest else []
-    return ordered[:most] + others
-
-
-def _versions(data: Mapping[str, Any]) -> str:
-    machine = data["machine"]
-    named = {"clipc": data["clipc"]} | {name: machine[name] for name in ("python", "torch", "open_clip")}
-    return " · ".join(f"{name} {version}" for name, version in named.items())
-
-
-def _all_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Every setting by its recipe name; nested ones by dotted name."""
-    nested: dict[str, Mapping[str, Any]] = {name: v for name, v in settings.items() if isinstance(v, Mapping)}
-    rows = [(name, str(value)) for name, value in settings.items() if name not in nested]
-    for name, inner in nested.items():
-        rows += [(f"{name}.{key}", repr(v) if isinstance(v, str) else str(v)) for key, v in inner.items()]
-    return sorted(rows)
