@@ -53,7 +53,7 @@ policies = st.builds(
     treatment=st.sampled_from(["compose", "compose", "compose", "augment"]),
     layout=st.sampled_from([name for name in LAYOUTS if name != "region"]),
     axis=st.sampled_from(["random", "left-right", "top-bottom"]),
-    caption=st.sampled_from(["join", "spatial", "both-orders", "one", "first", "second"]),
+    caption=st.sampled_from(["join", "spatial", "both-orders", "one", "first", "second", "wrong"]),
     partner=st.sampled_from(["random", "nearest", "diverse"]),
     group=st.sampled_from([None, "view"]),
     pairing=st.sampled_from(["dynamic", "fixed"]),
@@ -95,8 +95,8 @@ def test_plan_is_pure_and_right(catalog: Catalog, policy: Policy, rules: object,
         assert (views[plan.left[composed]] != "").all()
     for row in np.flatnonzero(composed):
         first = catalog.caption(int(plan.left[row]), int(plan.left_caption[row]))
-        second = catalog.caption(int(plan.right[row]), int(plan.right_caption[row]))
-        if rules:
+        second = catalog.caption(*(int(column[row]) for column in plan.words))
+        if rules and policy.caption != "wrong":
             assert {first, second} not in ({"left", "right"}, {"x"})
             assert "x" not in (first, second)
         text = plans.wordings[plan.wording[row]].text(first, second, int(plan.layout[row]), bool(plan.swapped[row]))

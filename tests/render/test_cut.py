@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -30,6 +30,7 @@ results = st.integers(4, 120)
 
 
 @settings(max_examples=200, deadline=None)
+@example(width=20, height=20, x=0.076171875, y=0.0, wide=0.34375, high=0.25, columns=51, rows=24)
 @given(sides, sides, starts, starts, shares, shares, results, results)
 def test_any_cut_is_where_pillow_has_it(
     width: int, height: int, x: float, y: float, wide: float, high: float, columns: int, rows: int
@@ -44,7 +45,9 @@ def test_any_cut_is_where_pillow_has_it(
     slope = 255 * max(wide / columns, high / rows) * 3
     away = np.abs(found.astype(int) - expected)
     assert away.mean() <= 1 + slope / 8
-    assert away[1:-1, 1:-1].max(initial=0) <= 3 + slope / 2
+    # Bicubic weights reach two pixels of the picture, which are several of the result where it is enlarged.
+    beside, above = (1 + int(2 * max(1, n / side)) for n, side in ((columns, box[2] - x0), (rows, box[3] - y0)))
+    assert away[above : rows - above, beside : columns - beside].max(initial=0) <= 3 + slope / 2
 
 
 @pytest.mark.parametrize("size", [(32, 24), (16, 12), (8, 24), (64, 48)])

@@ -147,3 +147,12 @@ def test_compiled_towers_give_the_same_losses(tiny_model: str) -> None:
         shown = batch(seed=step)
         assert compiled.learn(shown, step).item() == pytest.approx(plain.learn(shown, step).item(), abs=1e-4)
     assert plain.model.clip.state_dict().keys() == compiled.model.clip.state_dict().keys()
+
+
+def test_a_fixed_temperature_stays(tiny_model: str) -> None:
+    free, fixed = learner(tiny_model), learner(tiny_model, temperature=0.05)
+    for step in range(3):
+        for one in (free, fixed):
+            one.learn(batch(seed=step), step)
+    assert float(fixed.model.logit_scale.detach().exp()) == pytest.approx(20)
+    assert float(free.model.logit_scale.detach().exp()) != pytest.approx(1 / 0.07, abs=1e-6)

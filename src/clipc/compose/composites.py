@@ -36,6 +36,8 @@ class Composites:
     right: Rows
     left_caption: Rows
     right_caption: Rows
+    third: Rows
+    third_caption: Rows
     layout: npt.NDArray[np.uint8]
     swapped: npt.NDArray[np.bool_]
     wording: npt.NDArray[np.uint8]
@@ -155,10 +157,32 @@ def compose_rows(
     right = np.full(len(rows), -1, dtype=np.int32)
     right[seeking] = partner
     fallback[seeking[partner < 0]] = _ALONE
-    return _filled(right, choice, fallback, seekers)
+    third = np.full(len(rows), -1, dtype=np.int32)
+    if policy.caption == "wrong":
+        third = third_pairs(rows, right, epoch_generator(seed, "third", when).random(pairs)[rows], pairs)
+    return _filled(right, choice, third, fallback, seekers)
 
 
-def _filled(right: Rows, choice: Rows, fallback: npt.NDArray[np.uint8], seekers: _Seekers) -> Composites:
+def third_pairs(left: Rows, right: Rows, chance: npt.NDArray[np.float64], pairs: int) -> Rows:
+    """A pair for each composite that is neither of its two, each of the others with equal chance.
+
+    Args:
+        left: The first pairs, shape (n,).
+        right: The second pairs, -1 for none.
+        chance: Numbers in [0, 1).
+        pairs: How many there are.
+
+    Returns:
+        Their rows; -1 where there is no second pair, or no third one.
+    """
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    third = (chance * max(0, pairs - 2)).astype(np.int32)
+    third += third >= low
+    third += third >= high
+    return np.where((right >= 0) & (pairs > 2), third, -1).astype(np.int32)
+
+
+def _filled(right: Rows, choice: Rows, third: Rows, fallback: npt.NDArray[np.uint8], seekers: _Seekers) -> Composites:
     """The columns of the plan, once partners are known."""
     found = np.flatnonzero(right >= 0)
     # A partner with one caption was taken with that one; only the others' choice has to be made again.
@@ -170,7 +194,11 @@ def _filled(right: Rows, choice: Rows, fallback: npt.NDArray[np.uint8], seekers:
     layout[found] = proposed.layout
     second = np.zeros(len(right), dtype=np.int32)
     second[found] = entry - seekers.entries.first[right[found]]
+    words = np.zeros(len(right), dtype=np.int32)
+    wrong = np.flatnonzero(third >= 0)
+    words[wrong] = seekers.entries.choice(third[wrong], seekers.chance[wrong])
     wording = np.zeros(len(right), dtype=np.uint8)
     if seekers.law is not None:
         wording[found] = seekers.law.wording(proposed)
-    return Composites(right, choice, second, layout, seekers.swapped & (right >= 0), wording, fallback)
+    swapped = seekers.swapped & (right >= 0)
+    return Composites(right, choice, second, third, words, layout, swapped, wording, fallback)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.batches import Batches
 from clipc.compose.captions.joint import Wording
 from clipc.compose.composites import FALLBACKS, compose_rows
 from clipc.compose.entries import Entries
@@ -19,6 +20,7 @@ from clipc.compose.policy import Policy
 from clipc.compose.streams import epoch_generator
 
 _NOTHING: Final = Inputs()
+_SHUFFLED: Final = Batches()
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,9 @@ class Plan:
         right: The row of the second pair, or -1 for an example of one pair, ``int32``.
         left_caption: Which of the first pair's captions is used, ``int32``.
         right_caption: Which of the second pair's captions is used (0 where there is none), ``int32``.
+        third: The row of the pair whose caption is said of the second picture instead of its own (a control), or
+            -1, ``int32``.
+        third_caption: Which of the third pair's captions that is (0 where there is none), ``int32``.
         layout: Codes of :data:`~clipc.compose.layouts.tiles.LAYOUT_NAMES`, ``uint8``.
         swapped: Whether the captions' order is not the images'; drawn for every composite, and followed by
             policies that ask for it; ``bool``.
@@ -42,6 +47,8 @@ class Plan:
     right: npt.NDArray[np.int32]
     left_caption: npt.NDArray[np.int32]
     right_caption: npt.NDArray[np.int32]
+    third: npt.NDArray[np.int32]
+    third_caption: npt.NDArray[np.int32]
     layout: npt.NDArray[np.uint8]
     swapped: npt.NDArray[np.bool_]
     wording: npt.NDArray[np.uint8]
@@ -53,6 +60,12 @@ class Plan:
     def __getitem__(self, rows: slice) -> "Plan":
         return Plan(*(getattr(self, f.name)[rows] for f in fields(self)))
 
+    @property
+    def words(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """What is said of the second picture: the row of the pair (-1 for none), and which of its captions."""
+        wrong = self.third >= 0
+        return np.where(wrong, self.third, self.right), np.where(wrong, self.third_caption, self.right_caption)
+
     @classmethod
     def concatenate(cls, plans: list["Plan"]) -> "Plan":
         """One plan after the other."""
@@ -63,18 +76,21 @@ class Plan:
         """A plan that composes nothing."""
         n = len(left)
         codes = {name: np.zeros(n, dtype=np.uint8) for name in ("layout", "wording", "fallback")}
-        none = np.full(n, -1, dtype=np.int32)
-        return cls(left, none, caption, np.zeros(n, dtype=np.int32), swapped=np.zeros(n, dtype=np.bool_), **codes)
+        none, first = np.full(n, -1, dtype=np.int32), np.zeros(n, dtype=np.int32)
+        swapped = np.zeros(n, dtype=np.bool_)
+        return cls(left, none, caption, first, none.copy(), first.copy(), swapped=swapped, **codes)
 
     def table(self) -> pa.Table:
-        """The plan as an Arrow table; ``right`` and ``right_caption`` are null in rows of one pair."""
-        alone = self.right < 0
+        """The plan as an Arrow table; what speaks of a second or third pair is null in rows that have none."""
+        alone, right = self.right < 0, self.third < 0
         return pa.table(
             {
                 "left": self.left,
                 "right": pa.array(self.right, mask=alone),
                 "left_caption": self.left_caption,
                 "right_caption": pa.array(self.right_caption, mask=alone),
+                "third": pa.array(self.third, mask=right),
+                "third_caption": pa.array(self.third_caption, mask=right),
                 "layout": pa.DictionaryArray.from_arrays(self.layout, list(LAYOUT_NAMES)),
                 "swapped": self.swapped,
                 "wording": self.wording,
@@ -107,7 +123,14 @@ class Plan:
         }
 
 
-def plan_epoch(catalog: Catalog, policy: Policy, seed: int, epoch: int, inputs: Inputs = _NOTHING) -> Plan:
+def plan_epoch(
+    catalog: Catalog,
+    policy: Policy,
+    seed: int,
+    epoch: int,
+    inputs: Inputs = _NOTHING,
+    batches: Batches = _SHUFFLED,
+) -> Plan:
     """The plan of one epoch: a pure function of its arguments.
 
     Every pair of the catalog comes first in exactly one row. The mask's draws are compared with rho, so
@@ -119,13 +142,18 @@ def plan_epoch(catalog: Catalog, policy: Policy, seed: int, epoch: int, inputs: 
         seed: The run's seed.
         epoch: The number of the epoch, from 0.
         inputs: What the policy needs to know of these pairs, as :func:`clipc.train.plans.make_plans` makes it.
+        batches: How the order fills batches.
+
+    Raises:
+        UserError: Batches are to be balanced, and no pair has a label.
     """
     pairs = len(catalog)
-    left = epoch_generator(seed, "order", epoch).permutation(np.arange(pairs, dtype=np.int32))
-    treated = np.flatnonzero(epoch_generator(seed, "mask", epoch).random(pairs) < policy.rho)
     entries = Entries.of(catalog)
     chance = epoch_generator(seed, "caption", epoch).random(pairs)
-    plan = Plan.plain(left, entries.choice(left, chance[left]))
+    caption = entries.choice(np.arange(pairs), chance)
+    left = batches.order(catalog, caption, epoch * pairs, epoch_generator(seed, "order", epoch))
+    treated = np.flatnonzero(epoch_generator(seed, "mask", epoch).random(pairs) < policy.rho)
+    plan = Plan.plain(left, caption[left])
     if policy.treatment == "augment":
         plan.layout[treated] = STRONG
     elif len(treated):
@@ -149,15 +177,16 @@ class Plans:
     policy: Policy
     seed: int
     inputs: Inputs = field(default_factory=Inputs)
+    batches: Batches = _SHUFFLED
 
     def __post_init__(self) -> None:
         # Two epochs at most are needed at a time, unless a batch is larger than the data, which is refused earlier.
         # Nothing in it holds this object: plans, and what their rules keep running, go with the last use of them.
-        planned = partial(plan_epoch, self.catalog, self.policy, self.seed, inputs=self.inputs)
+        planned = partial(plan_epoch, self.catalog, self.policy, self.seed, inputs=self.inputs, batches=self.batches)
         object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(planned))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Plans, (self.catalog, self.policy, self.seed, self.inputs)
+        return Plans, (self.catalog, self.policy, self.seed, self.inputs, self.batches)
 
     @cached_property
     def entries(self) -> Entries:

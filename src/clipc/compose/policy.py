@@ -46,10 +46,10 @@ class Policy(BaseModel):
         description="For the layout 'region': the column with the box to keep, or 'auto': what the reference "
         "model finds most relevant to the caption.",
     )
-    caption: Literal["join", "spatial", "both-orders", "one", "first", "second"] = Field(
+    caption: Literal["join", "spatial", "both-orders", "one", "first", "second", "wrong"] = Field(
         default="join",
         description="How two captions become one: joined in the order of the images; with words that say where each "
-        "half stands; in either order; or, as controls, only one of them.",
+        "half stands; in either order; or, as controls, only one of them, or the second one taken from a third pair.",
     )
     joiner: str | None = Field(
         default=None, description="What stands between the two captions; by their language if null (' and ', 'と')."
@@ -97,4 +97,4 @@ class Policy(BaseModel):
     @property
     def wording(self) -> Wording:
         """How captions are joined where no rule says otherwise."""
-        return Wording(self.caption, self.joiner, self.template)
+        return Wording("join" if self.caption == "wrong" else self.caption, self.joiner, self.template)

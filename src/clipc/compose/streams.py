@@ -1,4 +1,4 @@
-"""Counter-based random streams: one each for order, mask, partner, caption, layout and crop.
+"""Counter-based random streams: one each for order, mask, partner, caption, layout, crop and third pair.
 
 Every number is a pure function of (seed, stream, position). So two arms of an experiment see the same
 images in the same order and differ only in what is under test; a resume is one integer; and the number
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 # The numbers are part of every run's identity: never renumber, only add.
-STREAMS: Final = {"order": 0, "mask": 1, "partner": 2, "caption": 3, "layout": 4, "crop": 5}
+STREAMS: Final = {"order": 0, "mask": 1, "partner": 2, "caption": 3, "layout": 4, "crop": 5, "third": 6}
 
 
 def epoch_generator(seed: int, stream: str, epoch: int, part: int = 0) -> np.random.Generator:

@@ -55,19 +55,18 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
 def _entries(plan: Plan) -> list[tuple[int, int]]:
     """Catalog row and caption of every source of a plan."""
     second = plan.right >= 0
-    return [
-        *zip(plan.left.tolist(), plan.left_caption.tolist(), strict=True),
-        *zip(plan.right[second].tolist(), plan.right_caption[second].tolist(), strict=True),
-    ]
+    said = (column[second].tolist() for column in plan.words)
+    return [*zip(plan.left.tolist(), plan.left_caption.tolist(), strict=True), *zip(*said, strict=True)]
 
 
 def _joined(plans: Plans, plan: Plan, composed: npt.NDArray[np.intp]) -> list[str]:
     """The joint captions of some rows before anything is shortened."""
     caption, wordings = plans.catalog.caption, plans.wordings
+    second, other = plan.words
     return [
         wordings[plan.wording[i]].text(
             caption(int(plan.left[i]), int(plan.left_caption[i])),
-            caption(int(plan.right[i]), int(plan.right_caption[i])),
+            caption(int(second[i]), int(other[i])),
             layout=int(plan.layout[i]),
             swapped=bool(plan.swapped[i]),
         )

@@ -89,7 +89,8 @@ def _sample(renderer: WorkerRenderer, row: int) -> Sample:
     caption = read.captions[0]
     first = Entry(int(plan.left[0]), int(plan.left_caption[0]))
     second = Entry(int(plan.right[0]), int(plan.right_caption[0]))
-    said = [catalog.caption(entry.row, entry.choice) for entry in (first, second)]
+    spoken = Entry(*(int(column[0]) for column in plan.words))
+    said = [catalog.caption(entry.row, entry.choice) for entry in (first, spoken)]
     law = renderer.plans.inputs.law
     swapped = bool(plan.swapped[0]) and renderer.plans.policy.caption in ("both-orders", "one")
     mirrored = shown.mirrored[0] & read.may_mirror[0]

@@ -62,8 +62,7 @@ def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
     columns = (
         plan.left,
         plan.left_caption,
-        plan.right,
-        plan.right_caption,
+        *plan.words,
         plan.layout,
         plan.swapped,
         plan.wording,

@@ -144,9 +144,9 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         return found if np.ndim(rows) else found[0]
 
     def _captions(self, plan: Plan) -> tuple[str, str | None]:
-        catalog, right = self.plans.catalog, int(plan.right[0])
+        catalog, (second, other) = self.plans.catalog, plan.words
         first = catalog.caption(int(plan.left[0]), int(plan.left_caption[0]))
-        return first, catalog.caption(right, int(plan.right_caption[0])) if right >= 0 else None
+        return first, catalog.caption(int(second[0]), int(other[0])) if second[0] >= 0 else None
 
     def _picture(self, row: int) -> torch.Tensor:
         catalog = self.plans.catalog

@@ -1,5 +1,6 @@
 """One step of learning: features, loss, gradients, update; whole or in parts, alone or with other processes."""
 
+import math
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -69,6 +70,10 @@ class Learner:
             # SigLIP's and CoCa's own losses read these, the one here does not, and processes wait for every gradient.
             if name == "logit_bias" or name.startswith("text_decoder."):
                 parameter.requires_grad_(False)
+        if recipe.temperature is not None:
+            with torch.no_grad():
+                model.logit_scale.fill_(-math.log(recipe.temperature))
+            model.logit_scale.requires_grad_(False)
         if recipe.recompute:
             model.clip.set_grad_checkpointing(True)  # pyright: ignore
         optimizer = adamw(

@@ -12,6 +12,7 @@ from typing import Final
 import torch
 
 from clipc.catalog import Catalog
+from clipc.compose.batches import Batches
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.render.batch import Batch
@@ -150,7 +151,9 @@ class Trainer:
             tokenizer = tokenizer_for(recipe, catalog)
             model = new_model(recipe, tokenizer).to(device)
             prepare(model.clip, recipe.tune, recipe.seed)
-            plans = make_plans(recipe.policy, pairs, recipe.seed, cache=recipe.data.cache, progress=progress)
+            batches = Batches(recipe.batches, recipe.batch_size)
+            cache = recipe.data.cache
+            plans = make_plans(recipe.policy, pairs, recipe.seed, cache=cache, progress=progress, batches=batches)
             if world.main and recipe.forgetting is not None:
                 recipe.forgetting.open(progress)  # A mistake in it is told now, not after days of training.
         steps = recipe.steps(len(pairs))

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog import Catalog
+from clipc.compose.batches import Batches
 from clipc.compose.entries import Entries
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import LAYOUTS, Layout
@@ -25,7 +26,13 @@ from clipc.progress import Progress, silent
 
 
 def make_plans(
-    policy: Policy, pairs: Catalog, seed: int, *, cache: Path | None = None, progress: Progress = silent
+    policy: Policy,
+    pairs: Catalog,
+    seed: int,
+    *,
+    cache: Path | None = None,
+    progress: Progress = silent,
+    batches: Batches | None = None,
 ) -> Plans:
     """The plans of a policy on some pairs.
 
@@ -35,15 +42,16 @@ def make_plans(
         seed: The run's seed.
         cache: Where neighbours and vectors are kept; the user's cache folder by default.
         progress: Told how far vectors and neighbours are.
+        batches: How the order of an epoch fills batches; a plain shuffle by default.
 
     Raises:
         UserError: A rule names a column that the pairs lack or cannot be understood; a column holds no boxes or
             vectors; a model cannot be loaded.
     """
-    law = _law(policy, pairs)
+    law, batches = _law(policy, pairs), batches or Batches()
     known = Inputs(alike=lookalikes(pairs), law=law)
     if policy.rho == 0 or policy.treatment == "augment":
-        return Plans(pairs, policy, seed, known)
+        return Plans(pairs, policy, seed, known, batches)
     pools = groups(law.groups, pairs.caption_counts) if law is not None and law.groups is not None else None
     vectors = None
     if policy.partner != "random":
@@ -57,8 +65,8 @@ def make_plans(
                 by = _said(policy, pairs)
             nearest = neighbours(pairs, vectors, policy.neighbours, cache, progress, refused, by)
             pools, vectors = neighbourhoods(nearest, pairs.caption_counts), None
-    regions = _regions(policy, pairs, cache, progress)
-    return Plans(pairs, policy, seed, replace(known, pools=pools, vectors=vectors, regions=regions))
+    known = replace(known, pools=pools, vectors=vectors, regions=_regions(policy, pairs, cache, progress))
+    return Plans(pairs, policy, seed, known, batches)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from clipc.catalog import Catalog, open_catalog, with_splits
+from clipc.catalog import Catalog, open_catalog, with_fewer, with_splits
+from clipc.compose.batches import Makeup
 from clipc.compose.policy import Policy
 from clipc.errors import UserError, unknown_name
 from clipc.progress import Progress, silent
@@ -29,6 +30,12 @@ class Data(BaseModel):
     images: Path | None = Field(default=None, description="The folder that a table's image paths are relative to.")
     image_column: str | None = Field(default=None, description="The table's column of image paths.")
     caption_columns: tuple[str, ...] = Field(default=(), description="The table's columns of captions.")
+    pairs: int | None = Field(
+        default=None,
+        ge=1,
+        description="Train on so many of the training pairs only, of each label its share; the pairs of a smaller "
+        "number are among those of a larger one.",
+    )
     label_columns: tuple[str, ...] = Field(default=(), description="Columns of class labels, the main one first.")
     split_column: str | None = Field(default=None, description="The table's column of splits.")
     key_column: str | None = Field(default=None, description="The table's column of unique keys.")
@@ -41,12 +48,20 @@ class Data(BaseModel):
 
     def open(self, progress: Progress = silent) -> Catalog:
         """The catalog, with splits made where the source has none."""
-        options = self.model_dump(exclude={"group_column"})
+        options = self.model_dump(exclude={"group_column", "pairs"})
         source = options.pop("source")
-        return with_splits(open_catalog(source, **options, progress=progress), group_column=self.group_column)
+        catalog = with_splits(open_catalog(source, **options, progress=progress), group_column=self.group_column)
+        return catalog if self.pairs is None else with_fewer(catalog, self.pairs)
 
 
 _Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+LATER: Final = (
+    *("vocabulary", "pretrained", "tune", "wise_ft", "chunks", "recompute", "compile", "renderer"),
+    *("batches", "temperature"),
+)
+"""Keys that were added after runs had been named: they are part of a run's name where they are used."""
 
 
 class Recipe(BaseModel):
@@ -86,6 +101,11 @@ class Recipe(BaseModel):
     policy: Policy = Policy()
     augmentation: Augmentation = Augmentation()
     batch_size: int = Field(default=128, ge=2, description="Pairs a step, over all processes.")
+    batches: Makeup = Field(
+        default="random",
+        description="What stands in one batch: pairs as they come; distinct captions, as far as there are enough; or "
+        "balanced, each label's share.",
+    )
     samples: int | None = Field(default=None, ge=1, description="Pairs shown in all; give this or epochs.")
     epochs: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="Times that every training pair is shown."
@@ -111,6 +131,9 @@ class Recipe(BaseModel):
     clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
     mask: bool = Field(
         default=True, description="Pairs that share an image or a caption are no negatives of each other."
+    )
+    temperature: float | None = Field(
+        default=None, ge=0.01, le=1, description="A fixed temperature of the loss; learnt, from 0.07 on, if null."
     )
     seed: int = Field(default=0, ge=0, lt=2**64)
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto: bf16 where the GPU has it.")
@@ -158,7 +181,7 @@ class Recipe(BaseModel):
         left_out["policy"] = {"rules": {"name": True, "examples": True, **reasons}}
         fields = self.model_dump(mode="json", exclude=left_out)
         # What came later counts where it is used, so that older names stay.
-        for name in ("vocabulary", "pretrained", "tune", "wise_ft", "chunks", "recompute", "compile", "renderer"):
+        for name in LATER:
             if getattr(self, name) == type(self).model_fields[name].default:
                 del fields[name]
         if self.model.endswith(".json") and Path(self.model).is_file():

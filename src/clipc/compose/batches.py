@@ -1,0 +1,94 @@
+"""What stands in one batch: equal captions, or members of one group, are dealt out over the batches of an epoch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from clipc.catalog.catalog import Catalog
+from clipc.compose.entries import Entries
+from clipc.errors import UserError
+
+Makeup = Literal["random", "distinct", "balanced"]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """How the order of an epoch fills its batches.
+
+    ``random`` is a plain shuffle. ``distinct`` keeps equal captions out of one batch, as far as there are batches
+    enough; ``balanced`` gives every batch of an epoch its share of each group, so that no group crowds one.
+
+    Attributes:
+        makeup: One of those.
+        size: Pairs a batch.
+    """
+
+    makeup: Makeup = "random"
+    size: int = 1
+
+    def order(
+        self, catalog: Catalog, caption: npt.NDArray[np.int32], start: int, generator: np.random.Generator
+    ) -> npt.NDArray[np.int32]:
+        """The order of one epoch, a permutation of the catalog's rows.
+
+        Args:
+            catalog: The training pairs.
+            caption: Which caption each pair shows in this epoch, shape (n,).
+            start: The number of the epoch's first row in the endless table.
+            generator: The epoch's stream of orders.
+
+        Raises:
+            UserError: Batches are to be balanced, and no pair has a label.
+        """
+        if self.makeup == "random":
+            return generator.permutation(np.arange(len(catalog), dtype=np.int32))
+        if self.makeup == "distinct":
+            words = catalog.table["captions"].combine_chunks().flatten()  # pyright: ignore
+            return deal(_codes(words)[Entries.of(catalog).first + caption], self.size, start, generator)
+        labels = catalog.table["label"].combine_chunks()
+        if labels.null_count == len(catalog):
+            raise UserError(f"batches=balanced needs labels, which {catalog.about.name} lacks; set data.label_columns.")
+        return deal(_codes(labels), self.size, start, generator)
+
+
+def deal(
+    classes: npt.NDArray[np.integer], size: int, start: int, generator: np.random.Generator
+) -> npt.NDArray[np.int32]:
+    """An order in which members of one class are spread evenly over the batches.
+
+    The pairs, sorted by class, are dealt like cards, one to each batch in turn. So of a class with m members in an
+    epoch of k whole batches no batch holds more than m / k, rounded up, plus one where batches at the epoch's ends are
+    not whole. A batch that straddles two epochs gets its halves from two deals that know nothing of each other.
+
+    Args:
+        classes: The class of each pair, shape (n,).
+        size: Pairs a batch.
+        start: The number of the epoch's first row in the endless table, which says where its batches begin.
+        generator: Shuffles the classes, the members of each, the batches, and the order in each batch.
+
+    Returns:
+        The pairs' rows in order, a permutation of range(n), ``int32``.
+    """
+    n = len(classes)
+    _, code = np.unique(classes, return_inverse=True)
+    shuffled = generator.permutation(n)
+    rank = generator.permutation(int(code.max(initial=0)) + 1)
+    cards = shuffled[np.argsort(rank[code[shuffled]], kind="stable")]
+    batch = (start % size + np.arange(n)) // size
+    chance = generator.random(n)
+    turn = np.empty(n, dtype=np.int64)
+    in_batch = np.lexsort((chance, batch))
+    turn[in_batch] = np.arange(n) - np.searchsorted(batch, batch)
+    seat = generator.permutation(int(batch[-1]) + 1)
+    order = np.empty(n, dtype=np.int32)
+    order[np.lexsort((seat[batch], turn))] = cards
+    return order
+
+
+def _codes(values: pa.Array) -> npt.NDArray[np.int64]:
+    """A number for each value, equal for equal ones; values that are not known are one class."""
+    codes: pa.Array = values.dictionary_encode(null_encoding="encode").indices  # pyright: ignore
+    return codes.to_numpy(zero_copy_only=False).astype(np.int64)
