@@ -40,9 +40,40 @@ def mark(arm: str) -> Mark:
     return MARKS.get(arm, Mark("M5 1l4 7.4h-8z", "^", "#4a3a6b", False, (1.5, 1.5)))
 
 
+BASELINE = MARKS["clip"]
+"""How a study's baseline is drawn."""
+ARM, CONTROL = MARKS["clip-c"], MARKS["augment"]
+"""How a study's arms and controls are drawn where each has a row of its own."""
+CYCLE = (
+    ARM,
+    CONTROL,
+    Mark("M5 1l4 7.4h-8z", "^", "#1f5c3a", True, (1.5, 1.5)),
+    Mark("M5 9l4 -7.4h-8z", "v", "#6b2f6b", False, (7.0, 2.0, 1.5, 2.0)),
+    Mark("M1.6 1.6l6.8 6.8M8.4 1.6l-6.8 6.8", "x", "#8c1d1d", False, (9.0, 3.0)),
+    Mark("M1.8 1.8h6.4v6.4h-6.4z", "s", "#3d3d3d", True, (3.0, 1.2, 1.0, 1.2, 1.0, 1.2)),
+    Mark("M5 .6v8.8M.6 5h8.8", "+", "#0a6a70", False, (1.0, 2.5)),
+)
+"""Marks for lines that are told apart beside the baseline's: no two share a shape and a filling, or dashes."""
+
+
 def glyph(arm: str) -> str:
     """An arm's mark as a small inline SVG, to stand before its name in text."""
-    drawn = mark(arm)
-    fill = drawn.colour if drawn.filled else "none"
-    path = f'<path d="{drawn.outline}" fill="{fill}" stroke="{drawn.colour}" stroke-width="1.4"/>'
-    return f'<svg class="glyph" viewBox="0 0 10 10" aria-hidden="true">{path}</svg>'
+    return icon(mark(arm))
+
+
+def icon(drawn: Mark) -> str:
+    """A mark as a small inline SVG."""
+    return f'<svg class="glyph" viewBox="0 0 10 10" aria-hidden="true">{_path(drawn)}</svg>'
+
+
+def stroke(drawn: Mark) -> str:
+    """A mark on a stretch of its line as a small inline SVG, for the legend of curves."""
+    dashes = f' stroke-dasharray="{" ".join(f"{2 * dash:g}" for dash in drawn.dashes)}"' if drawn.dashes else ""
+    line = f'<path d="M0 5h40" fill="none" stroke="{drawn.colour}" stroke-width="1.8"{dashes}/>'
+    middle = f'<g transform="translate(15)">{_path(drawn, "#fff")}</g>'
+    return f'<svg class="stroke" viewBox="0 0 40 10" aria-hidden="true">{line}{middle}</svg>'
+
+
+def _path(drawn: Mark, hollow: str = "none") -> str:
+    fill = drawn.colour if drawn.filled else hollow
+    return f'<path d="{drawn.outline}" fill="{fill}" stroke="{drawn.colour}" stroke-width="1.4"/>'

@@ -1,0 +1,149 @@
+"""Curves of a metric over the amount of data, or over a setting such as the composition rate."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+
+from clipc.report.drawing import INK, MUTED, ROUND, RULE, canvas, dot, inline
+from clipc.report.marks import BASELINE, CYCLE, Mark
+
+FAINT = "#a9a8a2"
+"""The grey of lines that have no mark of their own."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One arm's curve.
+
+    Attributes:
+        name: The arm.
+        points: (x, mean, low, high) in the axes' units, by rising x; an interval's ends may be nan.
+        mark: How it is drawn; without one it is a thin grey line.
+    """
+
+    name: str
+    points: tuple[tuple[float, float, float, float], ...]
+    mark: Mark | None = None
+
+
+def lines(curve: Mapping[str, Any], factor: float) -> list[Line]:
+    """The lines of one entry of ``curves`` in a study's tables, means multiplied by ``factor``; empty ones left out."""
+    found: list[Line] = []
+    for line in curve["lines"]:
+        points = [
+            (float(p["x"]), *(math.nan if p[k] is None else factor * p[k] for k in ("mean", "low", "high")))
+            for p in line["points"]
+            if p["mean"] is not None and p["x"] is not None
+        ]
+        if points:
+            found.append(Line(line["name"], tuple(sorted(points))))
+    return found
+
+
+def marked(found: Sequence[Line], baseline: str, first: Sequence[str]) -> list[Line]:
+    """Lines with their marks: all of them where the marks suffice, else the baseline and the most telling ones.
+
+    Args:
+        found: The lines, in the study's order.
+        baseline: The baseline's name; its line always has the same mark.
+        first: Which names have a mark before others where there are more lines than marks.
+    """
+    others = [line.name for line in found if line.name != baseline]
+    chosen = [name for name in first if name in others]
+    chosen = (chosen + [name for name in others if name not in chosen])[: len(CYCLE)]
+    marks = dict(zip([name for name in others if name in chosen], CYCLE, strict=False)) | {baseline: BASELINE}
+    return [replace(line, mark=marks.get(line.name)) for line in found]
+
+
+def draw(axes: Axes, shown: Sequence[Line], *, log: bool, level: float | None = None, downwards: bool = False) -> None:
+    """Draws lines with their intervals as whiskers, each a little aside so that none hides another.
+
+    Args:
+        axes: Where to draw.
+        shown: The lines with their marks.
+        log: Whether x is logarithmic; a zero on it makes it linear.
+        level: A horizontal line, such as plain CLIP's mean where it is no curve.
+        downwards: Whether less is better, so that y grows downwards.
+    """
+    places = sorted({point[0] for line in shown for point in line.points})
+    log = log and places[0] > 0
+    if log:
+        axes.set_xscale("log")
+    if level is not None:
+        axes.axhline(level, color=BASELINE.colour, linewidth=1.4, linestyle=(0, (6.0, 3.0)), zorder=1.5)
+    for line in shown:
+        if line.mark is None:
+            points = np.array(line.points)
+            axes.plot(points[:, 0], points[:, 1], color=FAINT, linewidth=0.7, zorder=1)
+    named = [line for line in shown if line.mark is not None]
+    for at, line in enumerate(named):
+        _draw(axes, line, at - (len(named) - 1) / 2, places, log=log)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(INK)
+    axes.grid(axis="y", color=RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelcolor=MUTED)
+    axes.tick_params(axis="x", length=3, color=INK)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND))
+    _places(axes, places, log=log)
+    if downwards:
+        axes.invert_yaxis()
+
+
+def inline_curve(name: str, shown: Sequence[Line], *, log: bool, level: float | None, downwards: bool) -> str:
+    """Curves as one ``<svg>`` element without words; see :func:`draw`.
+
+    Args:
+        name: A name that no other figure of the page has.
+        shown: The lines with their marks.
+        log: Whether x is logarithmic.
+        level: A horizontal line.
+        downwards: Whether less is better.
+    """
+    figure, axes = canvas(270)
+    figure.subplots_adjust(left=0.095, right=0.975, bottom=0.09, top=0.97)
+    axes.tick_params(labelsize=12)
+    draw(axes, shown, log=log, level=level, downwards=downwards)
+    return inline(figure, name)
+
+
+def _draw(axes: Axes, line: Line, aside: float, places: Sequence[float], *, log: bool) -> None:
+    assert line.mark is not None
+    points = np.array(line.points)
+    x = _aside(points[:, 0], aside, places, log=log)
+    mean, low, high = points[:, 1], points[:, 2], points[:, 3]
+    wide = np.isfinite(low) & np.isfinite(high)
+    for at, down, up in zip(x[wide], low[wide], high[wide], strict=True):
+        axes.plot([at, at], [down, up], color=line.mark.colour, linewidth=0.9, zorder=2)
+        axes.plot([at, at], [down, up], "_", color=line.mark.colour, markersize=5, markeredgewidth=0.9, zorder=2)
+    axes.plot(x, mean, color=line.mark.colour, linewidth=1.6, linestyle=line.mark.line, zorder=3)
+    dot(axes, x, mean, line.mark, 5.5)
+
+
+def _aside(x: Any, aside: float, places: Sequence[float], *, log: bool) -> Any:
+    """Moves points by 0.8% of the axis a line."""
+    if log:
+        return x * (places[-1] / places[0]) ** (0.008 * aside)
+    return x + 0.008 * aside * (places[-1] - places[0])
+
+
+def _places(axes: Axes, places: Sequence[float], *, log: bool) -> None:
+    """Numbers at the measured places alone; those too near to the next one have none."""
+    scale = [math.log(at) for at in places] if log else list(places)
+    width = (scale[-1] - scale[0]) or 1.0
+    told: list[int] = []
+    for i in range(len(places)):
+        if not told or scale[i] - scale[told[-1]] >= 0.09 * width:
+            told.append(i)
+    axes.xaxis.set_major_locator(FixedLocator(list(places)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(list(places), [f"{at:,.6g}" if i in told else "" for i, at in enumerate(places)])
+    margin = 0.06 * width if len(places) > 1 else 0.5
+    ends = scale[0] - margin, scale[-1] + margin
+    axes.set_xlim(*(math.exp(end) if log else end for end in ends))

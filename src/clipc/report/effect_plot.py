@@ -1,0 +1,152 @@
+"""Effect plots: a row an arm, its mean difference, two intervals and a tick a seed, on a scale that all rows share.
+
+On a page each row is a strip of its own beside the arm's name, written directly as SVG: a study has a thousand of
+them. In a file all rows are drawn on one pair of axes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+
+from matplotlib.axes import Axes
+
+from clipc.report.drawing import INK, MUTED, RULE, WIDTH, dot, sign, ticks
+from clipc.report.figures import limits
+from clipc.report.marks import ARM, CONTROL, Mark
+
+HEIGHT = 24.0
+"""The height of a strip in CSS pixels at its natural size."""
+_LINE, _SEEDS = 9.5, 19.5
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One arm's difference from the baseline, in the unit of the axis, better to the right.
+
+    Attributes:
+        difference: The mean of the paired differences.
+        interval: Its t interval over seeds.
+        both: Its two-way interval over seeds and test items.
+        per_seed: The difference of each seed.
+        control: Whether the arm is a control.
+    """
+
+    difference: float
+    interval: tuple[float, float] | None
+    both: tuple[float, float] | None
+    per_seed: tuple[float, ...]
+    control: bool
+
+    @property
+    def mark(self) -> Mark:
+        """How the arm is drawn."""
+        return CONTROL if self.control else ARM
+
+    @property
+    def values(self) -> list[float]:
+        """Every value that is drawn."""
+        return [self.difference, *(self.interval or ()), *(self.both or ()), *self.per_seed]
+
+
+def bounds(effects: Iterable[Effect], *, far: float = 4.0) -> tuple[float, float]:
+    """The common range of rows: holds zero and every value, with a margin.
+
+    Where four rows or more are drawn, those that reach more than ``far`` times as far as three quarters of the rows
+    do not set the range: a single arm that ruins training would press all others into one line. They are drawn
+    with an arrow at the edge.
+    """
+    rows = [effect.values for effect in effects]
+    reach = [max(map(abs, row)) for row in rows]
+    if len(rows) >= 4:
+        usual = quantiles(reach, n=4, method="inclusive")[2]
+        rows = [row for row, furthest in zip(rows, reach, strict=True) if furthest <= far * usual]
+    return limits([value for row in rows for value in row])
+
+
+def beyond(effects: Iterable[Effect], span: tuple[float, float]) -> bool:
+    """Whether anything lies outside the range, and so is drawn as an arrow at its edge."""
+    return any(not span[0] <= value <= span[1] for effect in effects for value in effect.values)
+
+
+def strip(effect: Effect, span: tuple[float, float]) -> str:
+    """One row as one ``<svg>`` element without words or ids.
+
+    Thick bar: the t interval. Thin line with end strokes: the two-way interval. Strokes below: one a seed.
+    """
+    drawn = effect.mark
+    parts = [_grid(span)]
+    if effect.both is not None:
+        left, right = (_x(end, span) for end in effect.both)
+        parts.append(_path(f"M{left:.1f} {_LINE}H{right:.1f}", INK, 0.9))
+        parts += [_path(f"M{at:.1f} 3.5v12", INK, 0.9) for at in (left, right) if 0 < at < WIDTH]
+    if effect.interval is not None:
+        left, right = (_x(end, span) for end in effect.interval)
+        parts.append(_path(f"M{left:.1f} {_LINE}H{right:.1f}", drawn.colour, 3.4))
+    seeds = [_x(value, span) for value in effect.per_seed if span[0] <= value <= span[1]]
+    if seeds:
+        parts.append(_path("".join(f"M{at:.1f} {_SEEDS - 3}v6" for at in seeds), INK, 1.0))
+    if min(effect.values) < span[0]:
+        parts.append(f'<path d="M0 {_LINE}l8 -5v10z" fill="{INK}"/>')
+    if max(effect.values) > span[1]:
+        parts.append(f'<path d="M{WIDTH:g} {_LINE}l-8 -5v10z" fill="{INK}"/>')
+    if span[0] <= effect.difference <= span[1]:
+        fill = drawn.colour if drawn.filled else "#fff"
+        at = f"translate({_x(effect.difference, span) - 5:.1f} {_LINE - 5})"
+        path = f'<path d="{drawn.outline}" fill="{fill}" stroke="{drawn.colour}" stroke-width="1.4"'
+        parts.append(f'{path} transform="{at}"/>')
+    return _svg(HEIGHT, "".join(parts))
+
+
+def axis(span: tuple[float, float]) -> str:
+    """The numbers under a column of strips, with their signs."""
+    inner = 0.03 * (span[1] - span[0])
+    shown = [at for at in ticks(span) if span[0] + inner <= at <= span[1] - inner]
+    texts = [f'<text x="{_x(at, span):.1f}" y="13">{sign(at)}</text>' for at in shown]
+    return _svg(18, f'<g fill="{MUTED}" font-size="12" text-anchor="middle">{"".join(texts)}</g>')
+
+
+def draw(axes: Axes, rows: Sequence[tuple[float, Effect]], span: tuple[float, float]) -> None:
+    """Draws rows on axes whose y counts rows downwards; each row at its own y.
+
+    Args:
+        axes: Where to draw; its x range becomes ``span``.
+        rows: For each row its place and what it shows.
+        span: The common range, see :func:`bounds`.
+    """
+    axes.set_xlim(span)
+    for at in ticks(span):
+        zero = abs(at) < 1e-9
+        axes.axvline(at, color=INK if zero else RULE, linewidth=0.9 if zero else 0.6, zorder=1.5 if zero else 0)
+    for y, effect in rows:
+        drawn = effect.mark
+        if effect.both is not None:
+            axes.plot(effect.both, [y, y], color=INK, linewidth=0.8, zorder=2)
+            axes.plot(effect.both, [y, y], "|", color=INK, markersize=8, markeredgewidth=0.8, zorder=2)
+        if effect.interval is not None:
+            axes.plot(effect.interval, [y, y], color=drawn.colour, linewidth=3.0, solid_capstyle="butt", zorder=3)
+        axes.plot(effect.per_seed, [y + 0.36] * len(effect.per_seed), "|", color=INK, markersize=4, markeredgewidth=0.8)
+        for edge, marker, out in ((0, "<", min(effect.values) < span[0]), (1, ">", max(effect.values) > span[1])):
+            if out:
+                axes.plot(span[edge], y, marker, color=INK, markersize=5, clip_on=False, zorder=4)
+        if span[0] <= effect.difference <= span[1]:
+            dot(axes, [effect.difference], [y], drawn, 5.5)
+    axes.set_xticks(ticks(span), [sign(at) for at in ticks(span)])
+
+
+def _x(value: float, span: tuple[float, float]) -> float:
+    """A value's place on a strip; what lies outside stands at the edge."""
+    return WIDTH * min(max((value - span[0]) / (span[1] - span[0]), 0.0), 1.0)
+
+
+def _grid(span: tuple[float, float]) -> str:
+    lines = "".join(f"M{_x(at, span):.1f} 0v{HEIGHT:g}" for at in ticks(span))
+    return _path(lines, RULE, 0.6) + _path(f"M{_x(0.0, span):.1f} 0v{HEIGHT:g}", INK, 1.0)
+
+
+def _path(d: str, colour: str, width: float) -> str:
+    return f'<path d="{d}" fill="none" stroke="{colour}" stroke-width="{width:g}"/>'
+
+
+def _svg(height: float, inside: str) -> str:
+    start = f'<svg aria-hidden="true" viewBox="0 0 {WIDTH:g} {height:g}" xmlns="http://www.w3.org/2000/svg">'
+    return f"{start}{inside}</svg>"

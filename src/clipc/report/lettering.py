@@ -1,0 +1,51 @@
+"""Text in figure files: fonts that hold its letters, and what stands in where none does."""
+
+from collections.abc import Iterable
+from functools import cache
+
+from matplotlib.font_manager import FontProperties, fontManager, get_font
+
+_PLAIN = "DejaVu Sans"
+_JAPANESE = (
+    "Noto Sans CJK JP", "Noto Sans JP", "Source Han Sans JP", "IPAexGothic", "IPAGothic", "BIZ UDGothic",
+    "Hiragino Sans", "Hiragino Kaku Gothic ProN", "Yu Gothic", "Meiryo", "MS Gothic", "TakaoGothic", "VL Gothic", "Droid Sans Fallback",
+)  # fmt: skip
+_TESTED = "語彙ひらがなカタカナ。"
+
+
+@cache
+def families() -> tuple[str, ...]:
+    """Font families for figure files: matplotlib's own, and after it a Japanese one where this machine has one."""
+    known = {font.name for font in fontManager.ttflist}
+    found = (name for name in _JAPANESE if name in known and set(map(ord, _TESTED)) <= _letters(name))
+    japanese = next(found, None)
+    return (_PLAIN, japanese) if japanese else (_PLAIN,)
+
+
+def figure_language(lang: str) -> str:
+    """The language that figure files can be written in: ``lang``, or English where no font holds its letters."""
+    return "en" if lang == "ja" and len(families()) == 1 else lang
+
+
+def legible(text: str, otherwise: str, *, most: int = 48) -> str:
+    """A name on one line, shortened to ``most`` characters; ``otherwise`` where the fonts lack one of its letters."""
+    line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+    if not line or any(ord(letter) not in _all_letters() for letter in line):
+        return otherwise
+    return line if len(line) <= most else f"{line[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+@cache
+def _all_letters() -> frozenset[int]:
+    return _union(map(_letters, families()))
+
+
+@cache
+def _letters(family: str) -> frozenset[int]:
+    """The code points that a family holds."""
+    path = fontManager.findfont(FontProperties(family=[family]))
+    return frozenset(get_font(path).get_charmap())
+
+
+def _union(sets: Iterable[frozenset[int]]) -> frozenset[int]:
+    return frozenset().union(*sets)

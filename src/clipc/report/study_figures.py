@@ -1,0 +1,180 @@
+"""A study's figures as files for papers and slides, with names, titles, axes and legends of their own."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from clipc.report import curve_plot, effect_plot, readable
+from clipc.report.drawing import INK, MUTED, RULE
+from clipc.report.lettering import families, figure_language, legible
+from clipc.report.marks import BASELINE
+from clipc.report.study_curves import axis_label, baseline_level, curve_lines, is_downwards, unit
+from clipc.report.study_results import arm_names, effects
+from clipc.report.words import Words, words
+
+_DPI = 200
+
+
+def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[Path]:
+    """Writes every figure of a study as SVG and PNG.
+
+    ``folder/figures/`` then holds ``effects-<metric>`` for each main metric that was compared, with a column a size,
+    and ``curve-<axis>-<metric>`` for each curve. Letters in the SVG files are outlines, so that they look the same
+    everywhere. Where this machine has no Japanese font the words are English, and a name that cannot be
+    written is the arm's place in the study ("arm 3").
+
+    Args:
+        data: The tables of ``study.json``.
+        folder: The study's folder.
+        lang: The language of titles and axes, one of :data:`clipc.report.words.LANGUAGES`.
+
+    Returns:
+        The files, SVG before PNG.
+
+    Raises:
+        UserError: There are no words in that language.
+    """
+    say = words(figure_language(words(lang).lang))
+    target = folder / "figures"
+    target.mkdir(parents=True, exist_ok=True)
+    style = {
+        "font.family": list(families()),
+        "font.size": 9,
+        "text.parse_math": False,  # a name may hold dollar signs
+        "svg.fonttype": "path",
+        "svg.hashsalt": "clipc",
+        "axes.unicode_minus": True,
+    }
+    written: list[Path] = []
+    with mpl.rc_context(style):
+        for name, figure in _figures(data, say):
+            stem = _free(name, written)
+            for ending, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": _DPI})):
+                path = target / f"{stem}.{ending}"
+                figure.savefig(path, facecolor="white", bbox_inches="tight", pad_inches=0.12, **extra)
+                written.append(path)
+    return written
+
+
+def _figures(data: Mapping[str, Any], say: Words) -> Iterable[tuple[str, Figure]]:
+    for metric in data["metrics"]:
+        if metric["main"]:
+            figure = _effects(data, metric, say)
+            if figure is not None:
+                yield f"effects-{_slug(metric['key'])}", figure
+    for curve in data["curves"]:
+        figure = _curve(data, curve, say)
+        if figure is not None:
+            yield f"curve-{_slug(curve['axis'])}-{_slug(curve['metric'])}", figure
+
+
+def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> Figure | None:
+    """The effects of all arms on one metric, a column a size; controls under a line."""
+    found = {size: effects(data, metric, size) for size in data["sizes"]}
+    found = {size: rows for size, rows in found.items() if rows}
+    if not found:
+        return None
+    compared = {name for rows in found.values() for name in rows}
+    names = [name for name in arm_names(data) if name in compared]
+    span = effect_plot.bounds(effect for rows in found.values() for effect in rows.values())
+    arms = sum(name not in data["controls"] for name in names)
+    apart = 0.7 if 0 < arms < len(names) else 0.0
+    places = {name: at + (apart if name in data["controls"] else 0.0) for at, name in enumerate(names)}
+    bottom = max(places.values()) + 0.7
+    height = 0.3 * (bottom + 0.6)
+    figure = _figure(1.2 + 3.2 * len(found) ** 0.75, height + 0.35)
+    columns = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    figure.subplots_adjust(left=0, right=1, top=1, bottom=0, wspace=0.08)
+    for axes, (size, rows) in zip(columns, found.items(), strict=True):
+        effect_plot.draw(axes, [(places[name], effect) for name, effect in rows.items()], span)
+        axes.set_ylim(bottom, -0.6)
+        axes.set_yticks([places[name] for name in names], [_name(data, name, say) for name in names])
+        axes.tick_params(length=0, labelcolor=INK)
+        axes.tick_params(axis="x", labelcolor=MUTED)
+        if apart:
+            axes.axhline(arms - 0.15, color=MUTED, linewidth=0.8, linestyle=(0, (1.5, 2.0)))
+        for side in axes.spines.values():
+            side.set_visible(False)
+        axes.set_title(say("study.pairs", n=readable.count(size)), fontsize=9, color=MUTED, pad=4)
+        axes.set_facecolor("white")
+    _frame(figure, data, metric["key"], say, height)
+    turned = "study.figure.difference_rank" if not metric["higher_is_better"] else "study.figure.difference"
+    baseline = _name(data, data["baseline"], say)
+    figure.text(0.5, -0.36 / height, say(turned, baseline=baseline), ha="center", va="top", fontsize=9)
+    key = say("study.figure.key", n=len(data["seeds"]))
+    figure.text(0.5, -0.56 / height, key, ha="center", va="top", fontsize=7.5, color=MUTED)
+    return figure
+
+
+def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Figure | None:
+    shown = curve_lines(curve, data)
+    if not shown:
+        return None
+    metric, height = curve["metric"], 3.4
+    figure = _figure(5.4, height)
+    axes = figure.add_axes((0, 0, 1, 1))
+    level = baseline_level(curve, data)
+    curve_plot.draw(axes, shown, log=curve["log"], level=level, downwards=is_downwards(metric, data))
+    axes.set_xlabel(axis_label(curve, shown, say))
+    axes.set_ylabel(say("study.figure.level", metric=_metric(metric, say), unit=unit(metric, say)))
+    handles: list[Line2D] = []
+    labels: list[str] = []
+    for line in shown:
+        if line.mark is not None:
+            face = line.mark.colour if line.mark.filled else "white"
+            handles.append(
+                Line2D([], [], color=line.mark.colour, linestyle=line.mark.line, marker=line.mark.marker,
+                       markerfacecolor=face, markersize=5.5, linewidth=1.6)
+            )  # fmt: skip
+            labels.append(_name(data, line.name, say))
+    if level is not None:
+        handles.append(Line2D([], [], color=BASELINE.colour, linestyle=(0, (6.0, 3.0)), linewidth=1.4))
+        labels.append(say("study.curves.level", name=_name(data, data["baseline"], say)))
+    if faint := sum(line.mark is None for line in shown):
+        handles.append(Line2D([], [], color=curve_plot.FAINT, linewidth=0.7))
+        labels.append(say("study.curves.faint", n=faint))
+    place = {"loc": "upper left", "bbox_to_anchor": (1.02, 1.0), "frameon": False, "handlelength": 3.6}
+    # matplotlib leaves out labels that begin with an underscore
+    axes.legend(handles, [f" {label}" if label.startswith("_") else label for label in labels], **place)
+    _frame(figure, data, metric, say, height)
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _frame(figure: Figure, data: Mapping[str, Any], metric: str, say: Words, height: float) -> None:
+    study = legible(data["name"], "study")
+    title = say("study.figure.title", study=study, metric=_metric(metric, say))
+    figure.text(0, 1 + 0.36 / height, title, ha="left", va="bottom", fontsize=10.5, weight="bold", color=INK)
+    figure.patch.set_edgecolor(RULE)
+
+
+def _name(data: Mapping[str, Any], name: str, say: Words) -> str:
+    """An arm's name as the fonts can write it, or its place among the study's arms."""
+    order = [arm["name"] for arm in data["arms"]]
+    return legible(name, say("study.figure.arm", n=order.index(name) + 1 if name in order else len(order) + 1), most=44)
+
+
+def _metric(key: str, say: Words) -> str:
+    return legible(say.metric(key), legible(words("en").metric(key), "metric"), most=72)
+
+
+def _slug(text: str) -> str:
+    """A name as part of a file's name: letters, digits and hyphens."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:80] or "x"
+
+
+def _free(stem: str, written: Iterable[Path]) -> str:
+    """A name that none of the written files has."""
+    taken = {path.stem for path in written}
+    return next(name for n in range(1, len(taken) + 2) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
