@@ -29,7 +29,8 @@ def test_all_figures_of_a_model_that_knows_its_colours(tmp_path: Path) -> None:
     assert found.context["columns"]["label"]["templates"] == "general"
     assert found.context["columns"]["label"]["majority"] == 0.25
     assert (found.context["images"], found.context["captions"], found.context["distinct_captions"]) == (12, 24, 16)
-    assert found.context["not_measured"] == {}
+    assert set(found.context["not_measured"]) == {"swaps"}
+    assert found.context["swaps"]["items"] == 0
     assert json.loads(json.dumps(found.context)) == found.context
     assert json.loads(json.dumps(metrics)) == metrics
 
@@ -50,7 +51,7 @@ def test_without_labels_only_retrieval_is_measured_and_that_is_told(tmp_path: Pa
     model = ColourModel()
     found = evaluate(model, colour_catalog(tmp_path, SPLITS, labelled=False))
     assert all(name.startswith("retrieval/") for name in found.metrics)
-    assert set(found.context["not_measured"]) == {"zero_shot", "probe"}
+    assert set(found.context["not_measured"]) == {"swaps", "zero_shot", "probe"}
     assert model.images == 12
 
 
@@ -77,6 +78,7 @@ def test_several_columns_some_of_them_of_no_use(tmp_path: Path) -> None:
     assert found.metrics["zero_shot/number/top1"] == pytest.approx(0.5)
     missing = found.context["not_measured"]
     assert set(missing) == {
+        "swaps",
         *(f"{kind}/{column}" for kind in ("zero_shot", "probe") for column in ("one", "many", "train_only")),
         "probe/test_only",
     }

@@ -1,4 +1,4 @@
-"""A model's figures on one split of a catalog: retrieval, zero-shot classification and linear probes."""
+"""A model's figures on one split of a catalog: retrieval, swapped attributes, zero-shot classification, probes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,14 @@ from torch import Tensor
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import unknown_name
+from clipc.evaluate.choices import share
 from clipc.evaluate.classes import ClassTask
-from clipc.evaluate.embed import Embeddings, Encoder, embed, embed_images
+from clipc.evaluate.embed import Embeddings, Encoder, embed, embed_images, embed_texts
 from clipc.evaluate.probe import SHOTS
 from clipc.evaluate.probe import probe as linear_probe
 from clipc.evaluate.prompts import check_templates, shipped
-from clipc.evaluate.retrieval import retrieval
+from clipc.evaluate.retrieval import check_features, retrieval
+from clipc.evaluate.swaps import LEAST, nearer, usable
 from clipc.evaluate.zeroshot import EncodeText, choose_templates, classifier, zero_shot
 from clipc.progress import Progress, silent
 
@@ -28,12 +30,14 @@ class Evaluation:
 
     Attributes:
         metrics: Flat names to figures: ``retrieval/text_to_image/recall@10``, ``retrieval/text_equal/mean_recall``,
-            ``zero_shot/shape/top1``, ``probe/shape/4-shot/top1``; all are shares in [0, 1] but ``.../median_rank``.
+            ``swaps/top1``, ``zero_shot/shape/top1``, ``probe/shape/4-shot/top1``; all are shares in [0, 1] but
+            ``.../median_rank``.
         items: By the same names, the values whose mean the metric is, one an image or caption; ``.../rank``, whose
-            median is ``.../median_rank``; and ``retrieval/owner``, the image of each caption.
+            median is ``.../median_rank``; and ``retrieval/owner`` and ``swaps/owner``, the image of each caption.
         context: What the figures rest on: ``split``, ``images``, ``captions``, ``distinct_captions``, ``columns``
-            (classes, majority share, images, templates and probe strengths of each label column), ``chance`` (levels
-            by metric), ``not_measured`` (what, and why) and ``notes``. Ready for JSON.
+            (classes, majority share, images, templates and probe strengths of each label column), ``swaps`` (how many
+            captions could be used, with examples, and the share's 95% interval), ``chance`` (levels by metric),
+            ``not_measured`` (what, and why) and ``notes``. Ready for JSON.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -52,6 +56,8 @@ def clusters(metric: str, items: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[
 
     What :func:`clipc.evaluate.statistics.sampling_error` needs to draw an image's captions together.
     """
+    if metric.startswith(("swaps/", "sugarcrepe/")):
+        return items[f"{metric.rpartition('/')[0]}/owner"]
     return items["retrieval/owner"] if "/text_to_image/" in metric else None
 
 
@@ -99,8 +105,12 @@ def evaluate(
             raise unknown_name("label column", column, catalog.table.column_names)
 
     result = Evaluation(context={"split": split, "chance": {}, "columns": {}, "not_measured": {}, "notes": []})
-    embeddings = embed(model, catalog.split(split), batch_size=batch_size, progress=progress)
+    measured = catalog.split(split)
+    embeddings = embed(model, measured, batch_size=batch_size, progress=progress)
     _measure_retrieval(result, embeddings)
+    _measure_swaps(
+        result, embeddings, measured, lambda texts: embed_texts(model, texts, batch_size=batch_size, progress=progress)
+    )
 
     @cache
     def images(part: str) -> Tensor:
@@ -135,6 +145,22 @@ def _measure_retrieval(result: Evaluation, embeddings: Embeddings) -> None:
         return
     found = retrieval(embeddings.image, embeddings.text, owner, equal=sentence)
     result.add("retrieval/text_equal", found.metrics(), found.items(), found.chance)
+
+
+def _measure_swaps(result: Evaluation, embeddings: Embeddings, catalog: Catalog, encode_text: EncodeText) -> None:
+    swaps = usable([catalog.captions(row) for row in range(len(catalog))])
+    result.context["swaps"] = swaps.context()
+    if len(swaps.owner) < LEAST:
+        result.context["not_measured"]["swaps"] = (
+            f"{len(swaps.owner)} captions have two attributes that can be exchanged; {LEAST} are needed"
+        )
+        return
+    features = encode_text(swaps.swapped)
+    check_features(features)
+    values = nearer(swaps, embeddings.image, embeddings.text, features)
+    result.add("swaps", {"top1": float(values.mean())}, {"top1": values, "owner": swaps.owner}, {"top1": 0.5})
+    interval = share(values, swaps.owner)
+    result.context["swaps"]["interval"] = [interval.low, interval.high]
 
 
 def _measure_zero_shot(

@@ -1,0 +1,91 @@
+"""Does a model know which thing has which attribute? A picture chooses between its caption and one with two exchanged.
+
+Both captions hold the same words, so a model that reads them as a bag of words is at 1/2.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from clipc.evaluate.attributes.swap import bindings, swap
+from clipc.evaluate.choices import won
+
+LEAST = 20
+"""With fewer usable captions the share is not reported: its interval would span nearly everything."""
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Swaps:
+    """The usable captions of a set of images.
+
+    Attributes:
+        owner: The image of each, ``int64`` (n,), ascending.
+        caption: Its number among all captions, counted image by image, ``int64`` (n,).
+        originals: The captions.
+        swapped: The same with two attributes in each other's place.
+    """
+
+    owner: npt.NDArray[np.int64]
+    caption: npt.NDArray[np.int64]
+    originals: list[str]
+    swapped: list[str]
+
+    def context(self) -> dict[str, object]:
+        """How many there are, and up to five examples; ready for JSON."""
+        pairs = list(dict(zip(self.originals, self.swapped, strict=True)).items())
+        step = max(1, len(pairs) // _EXAMPLES)
+        return {
+            "items": len(self.owner),
+            "images": len(np.unique(self.owner)),
+            "captions": len(pairs),
+            "examples": [list(pair) for pair in pairs[::step][:_EXAMPLES]],
+        }
+
+
+def usable(captions: Sequence[Sequence[str]]) -> Swaps:
+    """Finds the captions whose attributes can be exchanged, each sentence once an image.
+
+    Left out are those whose swapped caption is another caption of the same image, or claims anything that
+    another caption of the image says too (where that one names a red gear, a red gear is not wrong).
+
+    Args:
+        captions: Each image's captions.
+    """
+    found: list[tuple[int, int, str, str]] = []
+    first = 0
+    for image, texts in enumerate(captions):
+        swaps = {text: (first + i, swapped) for i, text in reversed([*enumerate(texts)]) if (swapped := swap(text))}
+        first += len(texts)
+        if not swaps:
+            continue
+        said = frozenset[object]().union(*(bindings(text) for text in texts))
+        plain = {_plain(text) for text in texts}
+        for text, (number, swapped) in sorted(swaps.items(), key=lambda item: item[1][0]):
+            if _plain(swapped.caption) not in plain and said.isdisjoint(swapped.claims):
+                found.append((image, number, text, swapped.caption))
+    owner, number, originals, results = zip(*found, strict=True) if found else ((), (), (), ())
+    return Swaps(np.asarray(owner, np.int64), np.asarray(number, np.int64), list(originals), list(results))
+
+
+def nearer(swaps: Swaps, image: Tensor, text: Tensor, swapped: Tensor) -> npt.NDArray[np.float64]:
+    """For each usable caption whether its image is nearer to it than to the swapped one: 1, 0, or 1/2 for a tie.
+
+    Args:
+        swaps: The usable captions, n of them.
+        image: L2-normalised features of all images, float (N, D).
+        text: The same of all captions, (M, D).
+        swapped: The same of the swapped captions, (n, D).
+    """
+    pictures = image[torch.from_numpy(swaps.owner)]
+    right = (pictures * text[torch.from_numpy(swaps.caption)]).sum(1)
+    return won(right, (pictures * swapped).sum(1))
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
