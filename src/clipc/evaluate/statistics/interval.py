@@ -91,7 +91,8 @@ def finite(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 def without_spread(values: npt.NDArray[np.float64]) -> bool:
     """Whether values of any shape are equal but for rounding (0.4 - 0.3 and 0.3 - 0.2 differ in the 17th digit)."""
-    return float(np.ptp(values)) <= 1e-9 * float(np.abs(values).max())
+    # Spreads below 1e-150 cannot be squared.
+    return float(np.ptp(values)) <= max(1e-9 * float(np.abs(values).max()), 1e-150)
 
 
 def t_reach(error: float, freedom: float, level: float) -> float:
@@ -104,4 +105,6 @@ def t_reach(error: float, freedom: float, level: float) -> float:
     """
     from scipy.stats import t
 
-    return float(t.ppf((1 + level) / 2, freedom)) * error if freedom > 0 else math.inf
+    if freedom <= 0:
+        return math.inf
+    return float(t.ppf((1 + level) / 2, freedom)) * error if error > 0 else 0.0

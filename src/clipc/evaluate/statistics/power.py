@@ -75,6 +75,7 @@ def _power(shift: float, seeds: int, level: float) -> float:
     from scipy.stats import nct, t
 
     critical = float(t.isf(level / 2, seeds - 1))
+    # The far side by symmetry: nct.cdf(-critical, ..., shift) is not a number for some arguments.
     return float(nct.sf(critical, seeds - 1, shift) + nct.sf(critical, seeds - 1, -shift))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from clipc.evaluate.statistics.clusters import cluster_sums, redrawn_means
+from clipc.evaluate.statistics.clusters import cluster_sums, effective, redrawn_means
 from clipc.evaluate.statistics.interval import Interval, t_reach
 
 
@@ -24,6 +24,7 @@ def sampling_error(
     item, and its mean is bootstrapped over items. Items of one cluster, such as the captions of one image, are drawn
     together. The bootstrap gives the standard error; the interval around the mean is Student's t with
     (clusters - 1) degrees of freedom, which keeps its coverage on small test sets where percentiles are too narrow.
+    Clusters of unequal sizes count as fewer, by :func:`~clipc.evaluate.statistics.clusters.effective`.
 
     Args:
         treated: For each seed the values of the items, each (items,); their mean is the metric.
@@ -47,5 +48,5 @@ def sampling_error(
     n = len(sizes)
     mean = float(difference.mean())
     error = float(redrawn_means(sums, sizes, draws, seed).std(ddof=1)) if n > 1 else 0.0
-    reach = t_reach(error, n - 1, level)
+    reach = t_reach(error, effective(sizes) - 1, level)
     return Interval(mean, mean - reach, mean + reach, n, level)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from clipc.evaluate.statistics.clusters import cluster_sums, redrawn_means
+from clipc.evaluate.statistics.clusters import cluster_sums, effective, redrawn_means
 from clipc.evaluate.statistics.interval import Interval, t_reach, without_spread
 
 
@@ -53,10 +53,10 @@ def two_way(
     if not np.isfinite(differences).all():
         raise ValueError("values of items must be finite.")
     sums, sizes = cluster_sums(differences, clusters)
-    seeds, n = sums.shape
+    seeds = len(sums)
     by_seed = differences.mean(axis=1)
     mean = float(by_seed.mean())
-    if seeds == 1 or n == 1:
+    if seeds == 1 or len(sizes) == 1:
         return Interval(mean, -math.inf, math.inf, seeds, level)
     if without_spread(differences):
         return Interval(mean, mean, mean, seeds, level)
@@ -65,10 +65,11 @@ def two_way(
     of_clusters = float(deviations.mean(axis=1).var(ddof=1))
     of_both = float(deviations.var(axis=1, ddof=1).mean()) / seeds
     variance = max(of_seeds + of_clusters - of_both, of_seeds, of_clusters)
-    freedom = variance**2 / (of_seeds**2 / (seeds - 1) + of_clusters**2 / (n - 1))
+    free = effective(sizes) - 1
+    freedom = variance**2 / (of_seeds**2 / (seeds - 1) + of_clusters**2 / free)
     reach = max(
         t_reach(math.sqrt(variance), freedom, level),
         t_reach(math.sqrt(of_seeds), seeds - 1, level),
-        t_reach(math.sqrt(of_clusters), n - 1, level),
+        t_reach(math.sqrt(of_clusters), free, level),
     )
     return Interval(mean, mean - reach, mean + reach, seeds, level)
