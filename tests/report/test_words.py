@@ -14,6 +14,9 @@ KEYS = [
     "probe/a/b/2-shot/top1",
     "retrieval/text_equal/mean_recall",
     "retrieval/text_equal/image_to_text/recall@5",
+    "swaps/top1",
+    "sugarcrepe/swap_att/top1",
+    *(f"winoground/{group}/{score}" for group in ("all", "tag=Noun") for score in ("text", "image", "group")),
 ]
 
 

@@ -45,7 +45,8 @@ def share(values: npt.ArrayLike, clusters: npt.ArrayLike | None = None) -> Inter
     bend = Z95**2 / effective
     middle = (p + bend / 2) / (1 + bend)
     reach = math.sqrt(p * (1 - p) * bend + bend**2 / 4) / (1 + bend)
-    return Interval(p, max(0.0, middle - reach), min(1.0, middle + reach), n)
+    # At 0 and 1 rounding would leave the mean just outside.
+    return Interval(p, min(p, max(0.0, middle - reach)), max(p, min(1.0, middle + reach)), n)
 
 
 def _design_effect(x: npt.NDArray[np.float64], p: float, clusters: npt.NDArray[np.int64]) -> float:

@@ -1,7 +1,8 @@
 """All images and captions of a catalog into features."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -83,15 +84,36 @@ def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, pro
     Raises:
         UserError: An image cannot be read, though it could when the catalog was made.
     """
-    size, total = model.image_size, len(catalog)
+    pictures = (_eval_image(catalog, row, model.image_size) for row in range(len(catalog)))
+    return embed_pixels(model, pictures, len(catalog), batch_size=batch_size, progress=progress)
+
+
+def embed_pixels(
+    model: Encoder,
+    pictures: Iterable[npt.NDArray[np.uint8]],
+    total: int,
+    *,
+    batch_size: int = 256,
+    progress: Progress = silent,
+) -> Tensor:
+    """Features of pictures that come one by one, float32 (N, D) on the CPU; (0, 0) where none comes.
+
+    Args:
+        model: The model, in evaluation mode.
+        pictures: ``uint8`` (S, S, 3) each, of the model's size.
+        total: How many there are, for the progress.
+        batch_size: How many are encoded at once.
+        progress: Told how many are done.
+    """
+    source = iter(pictures)
     parts: list[Tensor] = []
-    for start in range(0, total, batch_size):
-        rows = range(start, min(start + batch_size, total))
-        pixels = np.stack([_eval_image(catalog, row, size) for row in rows])
+    done = 0
+    while batch := list(islice(source, batch_size)):
         with torch.inference_mode():
-            parts.append(model.encode_image(torch.from_numpy(pixels)).float().cpu())
-        progress("images encoded", rows.stop, total)
-    return torch.cat(parts)
+            parts.append(model.encode_image(torch.from_numpy(np.stack(batch))).float().cpu())
+        done += len(batch)
+        progress("images encoded", done, total)
+    return torch.cat(parts) if parts else torch.empty(0, 0)
 
 
 def embed_texts(model: Encoder, texts: Sequence[str], *, batch_size: int = 256, progress: Progress = silent) -> Tensor:

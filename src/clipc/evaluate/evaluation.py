@@ -155,8 +155,10 @@ def _measure_swaps(result: Evaluation, embeddings: Embeddings, catalog: Catalog,
             f"{len(swaps.owner)} captions have two attributes that can be exchanged; {LEAST} are needed"
         )
         return
-    features = encode_text(swaps.swapped)
+    numbers = {text: i for i, text in enumerate(dict.fromkeys(swaps.swapped))}
+    features = encode_text(list(numbers))
     check_features(features)
+    features = features[[numbers[text] for text in swaps.swapped]]
     values = nearer(swaps, embeddings.image, embeddings.text, features)
     result.add("swaps", {"top1": float(values.mean())}, {"top1": values, "owner": swaps.owner}, {"top1": 0.5})
     interval = share(values, swaps.owner)

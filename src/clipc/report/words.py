@@ -87,6 +87,12 @@ class Words:
                 return f"retrieval.{way}.median_rank", {}
             case ["retrieval", "mean_recall"]:
                 return "retrieval.mean_recall", {}
+            case ["swaps", "top1"]:
+                return "swaps", {}
+            case ["sugarcrepe", split, "top1"]:
+                return "sugarcrepe", {"split": split}
+            case ["winoground", group, ("text" | "image" | "group") as score]:
+                return f"winoground.{score}", {"group": group}
             case ["zero_shot", *column, ("top1" | "top5" | "mean_per_class") as measure] if column:
                 return f"zero_shot.{measure}", {"column": "/".join(column)}
             case ["probe", *column, "all", "top1"] if column:

@@ -1,0 +1,128 @@
+"""What benchmarks on the user's disk have in common: rows of texts, and pictures that they name."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from clipc.catalog.catalog import inside
+from clipc.catalog.decode import DecodeError, decode
+from clipc.errors import UserError
+from clipc.evaluate.embed import Encoder, embed_pixels
+from clipc.evaluate.retrieval import check_features
+from clipc.progress import Progress, silent
+from clipc.render.crop import resize_center
+
+_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The pictures of a benchmark.
+
+    Attributes:
+        features: L2-normalised features of those that could be read, float32 (K, D).
+        rows: The row of each by its name.
+        missing: The names of those that are not there.
+        unreadable: The names of those that are no pictures, or are damaged.
+    """
+
+    features: Tensor
+    rows: dict[str, int]
+    missing: list[str]
+    unreadable: list[str]
+
+    def context(self) -> dict[str, Any]:
+        """How many were read and not, the first few by name; ready for JSON."""
+        return {
+            "read": len(self.rows),
+            "missing": len(self.missing),
+            "unreadable": len(self.unreadable),
+            "left_out": [*self.missing, *self.unreadable][:_NAMED],
+        }
+
+
+def embed_named(
+    model: Encoder,
+    names: Sequence[str],
+    load: Callable[[str], bytes],
+    where: str,
+    *,
+    batch_size: int = 256,
+    progress: Progress = silent,
+) -> Pictures:
+    """Features of named pictures, each once; those that cannot be read are noted and passed over.
+
+    Args:
+        model: The model, in evaluation mode.
+        names: The names, with or without repetition.
+        load: The encoded bytes of a name; FileNotFoundError says that there is no such picture.
+        where: Where pictures were looked for, for the message.
+        batch_size: How many are encoded at once.
+        progress: Told how many are done.
+
+    Raises:
+        UserError: None can be read, or a name leads out of its folder.
+    """
+    distinct = list(dict.fromkeys(names))
+    rows: dict[str, int] = {}
+    missing: list[str] = []
+    unreadable: list[str] = []
+
+    def read() -> Iterator[npt.NDArray[np.uint8]]:
+        for name in distinct:
+            try:
+                pixels = resize_center(decode(load(name)), model.image_size)
+            except FileNotFoundError:
+                missing.append(name)
+            except (OSError, DecodeError):
+                unreadable.append(name)
+            else:
+                rows[name] = len(rows)
+                yield pixels
+
+    features = embed_pixels(model, read(), len(distinct), batch_size=batch_size, progress=progress)
+    if not rows:
+        raise UserError(
+            f"none of {len(distinct)} pictures can be read in {where} (the first is {distinct[0]!r}): "
+            f"{len(missing)} are not there, {len(unreadable)} are no pictures; name the folder that holds them."
+        )
+    check_features(features)
+    return Pictures(features, rows, missing, unreadable)
+
+
+def load_from(folder: Path) -> Callable[[str], bytes]:
+    """A function that reads the files below a folder.
+
+    Its UserError says that a name leads out of the folder, its FileNotFoundError that there is no such file.
+    """
+
+    def load(name: str) -> bytes:
+        path = inside(folder, name)
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        return path.read_bytes()
+
+    return load
+
+
+def texts_of(row: object, names: Sequence[str], where: str) -> list[str]:
+    """The values of a row's fields that must be texts.
+
+    Args:
+        row: A decoded JSON object.
+        names: The fields.
+        where: The file and the place in it, for the message.
+
+    Raises:
+        UserError: The row is no object, or a field is missing, empty or no text.
+    """
+    fields = cast("Mapping[str, object]", row) if isinstance(row, Mapping) else {}
+    values = [value for name in names if isinstance(value := fields.get(name), str) and value.strip()]
+    if len(values) < len(names) or any("\0" in value for value in values):
+        raise UserError(f"{where} needs the texts {', '.join(names)}, as published; download the file again.")
+    return values

@@ -1,0 +1,203 @@
+"""Winoground (Thrush, Jiang, Bartolo, Singh, Williams, Kiela, Ross, arXiv 2204.03162) on files that the user has.
+
+Two pictures and two captions of the same words in another order; which belong together?
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from itertools import permutations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clipc.errors import UserError
+from clipc.evaluate.benchmark import embed_named, load_from, texts_of
+from clipc.evaluate.choices import share
+from clipc.evaluate.embed import Encoder, embed_texts
+from clipc.evaluate.evaluation import Evaluation
+from clipc.evaluate.ranks import TIE
+from clipc.evaluate.retrieval import check_features
+from clipc.progress import Progress, silent
+
+CHANCE = {"text": 1 / 4, "image": 1 / 4, "group": 1 / 6}
+"""What random scores reach, by score."""
+TAGS = ("collapsed_tag", "secondary_tag", "tag")
+"""The columns by which examples are grouped, from the coarsest."""
+_COLUMNS = ("image_0", "image_1", "caption_0", "caption_1")
+
+
+class Example(NamedTuple):
+    """Two pictures (by name), their captions, and the example's tags by :data:`TAGS`."""
+
+    images: tuple[str, str]
+    captions: tuple[str, str]
+    tags: tuple[str, ...]
+
+
+def scores(similarity: npt.ArrayLike) -> dict[str, npt.NDArray[np.float64]]:
+    """The three scores of each example: text (right caption for both pictures), image (the reverse), group (both).
+
+    The paper counts a tie as wrong. Here it is an expected value, as everywhere in clipc: what the
+    smallest of noises on the four similarities would give on average, so that a model that scores everything the
+    same is at chance (:data:`CHANCE`). Where nothing is tied the two are equal.
+
+    Args:
+        similarity: (n, 2, 2); ``[:, c, i]`` is that of caption c and image i.
+
+    Returns:
+        ``text``, ``image`` and ``group``, each (n,) in [0, 1].
+    """
+    s = np.asarray(similarity, dtype=np.float64)
+    total = {name: np.zeros(len(s)) for name in CHANCE}
+    orders = list(permutations(range(4)))
+    for order in orders:
+        noise = np.reshape(order, (2, 2))
+
+        def above(
+            a: tuple[int, int], b: tuple[int, int], noise: npt.NDArray[np.int64] = noise
+        ) -> npt.NDArray[np.bool_]:
+            difference = s[:, *a] - s[:, *b]
+            return np.where(np.abs(difference) <= TIE, noise[a] > noise[b], difference > 0)
+
+        text = above((0, 0), (1, 0)) & above((1, 1), (0, 1))
+        image = above((0, 0), (0, 1)) & above((1, 1), (1, 0))
+        for name, hit in (("text", text), ("image", image), ("group", text & image)):
+            total[name] += hit
+    return {name: hits / len(orders) for name, hits in total.items()}
+
+
+def read_winoground(folder: Path) -> tuple[list[Example], Callable[[str], bytes], str]:
+    """The examples, a function that loads a picture by its name, and where it looks.
+
+    Args:
+        folder: What holds ``examples.jsonl`` and ``images/``, or Parquet files with the pictures in them; or a folder
+            whose ``data`` does.
+
+    Raises:
+        UserError: There is neither, or a row is not as published.
+    """
+    for place in (folder, folder / "data"):
+        file = place / "examples.jsonl"
+        if file.is_file():
+            return _read_jsonl(file), load_from(place / "images"), str(place / "images")
+        if files := sorted(place.glob("test-*.parquet")):
+            return _read_parquet(files)
+    raise UserError(
+        f"{folder} holds neither Winoground's examples.jsonl (with its pictures in images/) nor its test-*.parquet."
+    )
+
+
+def _read_jsonl(file: Path) -> list[Example]:
+    examples: list[Example] = []
+    for number, line in enumerate(file.read_text("utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{file}, line {number} is no JSON ({error}); download it again.") from error
+        examples.append(_example(row, f"{file}, line {number}"))
+    if not examples:
+        raise UserError(f"{file} holds no examples; download it again.")
+    return examples
+
+
+def _read_parquet(files: list[Path]) -> tuple[list[Example], Callable[[str], bytes], str]:
+    pictures: dict[str, bytes] = {}
+    examples: list[Example] = []
+    for file in files:
+        try:
+            rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{file} cannot be read as Parquet ({error}); download it again.") from error
+        for number, row in enumerate(rows):
+            for column in ("image_0", "image_1"):
+                encoded = row.get(column)
+                row[column] = name = f"{len(examples)}_{column}"
+                match encoded:
+                    case {"bytes": bytes(data)}:
+                        pictures[f"{name}.png"] = data
+                    case _:
+                        pass
+            examples.append(_example(row, f"{file}, row {number}"))
+
+    def load(name: str) -> bytes:
+        if name not in pictures:
+            raise FileNotFoundError(name)
+        return pictures[name]
+
+    return examples, load, str(files[0].parent)
+
+
+def _example(row: Any, where: str) -> Example:
+    image_0, image_1, caption_0, caption_1 = texts_of(row, _COLUMNS, where)
+    tags = tuple(str(row.get(column) or "") for column in TAGS)
+    return Example((_with_ending(image_0), _with_ending(image_1)), (caption_0, caption_1), tags)
+
+
+def _with_ending(name: str) -> str:
+    """A picture's file; published names are without their ending."""
+    return name if Path(name).suffix else f"{name}.png"
+
+
+def evaluate_winoground(
+    model: Encoder, folder: Path, *, batch_size: int = 256, progress: Progress = silent
+) -> Evaluation:
+    """Text, image and group score, of all examples and of those with each tag.
+
+    Args:
+        model: The model, in evaluation mode.
+        folder: See :func:`read_winoground`.
+        batch_size: How many images or texts are encoded at once.
+        progress: Told how far the encoding is.
+
+    Returns:
+        Metrics ``winoground/all/group`` and ``winoground/TAG COLUMN=TAG/group`` with their items and chance
+        levels, and so ``text`` and ``image``; in ``context["winoground"]`` for each group of examples ``n`` and the 95%
+        interval of each score, how many examples were left out, and which pictures were read.
+
+    Raises:
+        UserError: The files are not as published, a name leads out of the folder, or no example has both pictures.
+    """
+    examples, load, where = read_winoground(folder)
+    names = [name for example in examples for name in example.images]
+    pictures = embed_named(model, names, load, where, batch_size=batch_size, progress=progress)
+    kept = [example for example in examples if all(name in pictures.rows for name in example.images)]
+    if not kept:
+        raise UserError(f"of none of the {len(examples)} examples can both pictures be read in {where}.")
+    texts = embed_texts(
+        model, [text for example in kept for text in example.captions], batch_size=batch_size, progress=progress
+    )
+    check_features(texts)
+    image = pictures.features[[pictures.rows[name] for example in kept for name in example.images]]
+    n = len(kept)
+    similarity = texts.reshape(n, 2, -1) @ image.reshape(n, 2, -1).transpose(1, 2)
+    values = scores(similarity.numpy())
+
+    told: dict[str, Any] = {}
+    result = Evaluation(context={"chance": {}, "not_measured": {}})
+    result.context["winoground"] = {
+        "groups": told,
+        "left_out": len(examples) - n,
+        "pictures": pictures.context(),
+    }
+    for group, rows in _groups(kept):
+        of_group = {name: hits[rows] for name, hits in values.items()}
+        means = {name: float(hits.mean()) for name, hits in of_group.items()}
+        result.add(f"winoground/{group}", means, of_group, CHANCE)
+        intervals = {name: share(hits) for name, hits in of_group.items()}
+        told[group] = {"n": len(rows), "intervals": {name: [i.low, i.high] for name, i in intervals.items()}}
+    return result
+
+
+def _groups(examples: list[Example]) -> Iterable[tuple[str, list[int]]]:
+    """All examples, then those of each tag, column by column."""
+    yield "all", list(range(len(examples)))
+    for column, name in enumerate(TAGS):
+        for tag in sorted({example.tags[column] for example in examples} - {""}):
+            # A slash would look like one more level of the metric's name.
+            yield f"{name}={tag.replace('/', '-')}", [i for i, e in enumerate(examples) if e.tags[column] == tag]
