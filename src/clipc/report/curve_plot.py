@@ -36,13 +36,17 @@ def lines(curve: Mapping[str, Any], factor: float) -> list[Line]:
     found: list[Line] = []
     for line in curve["lines"]:
         points = [
-            (float(p["x"]), *(math.nan if p[k] is None else factor * p[k] for k in ("mean", "low", "high")))
+            (float(p["x"]), _scaled(p["mean"], factor), _scaled(p["low"], factor), _scaled(p["high"], factor))
             for p in line["points"]
             if p["mean"] is not None and p["x"] is not None
         ]
         if points:
             found.append(Line(line["name"], tuple(sorted(points))))
     return found
+
+
+def _scaled(value: float | None, factor: float) -> float:
+    return math.nan if value is None else factor * value
 
 
 def marked(found: Sequence[Line], baseline: str, first: Sequence[str]) -> list[Line]:
@@ -81,8 +85,9 @@ def draw(axes: Axes, shown: Sequence[Line], *, log: bool, level: float | None = 
             points = np.array(line.points)
             axes.plot(points[:, 0], points[:, 1], color=FAINT, linewidth=0.7, zorder=1)
     named = [line for line in shown if line.mark is not None]
+    whisker = 0.9 if len(named) <= 4 else 0.6
     for at, line in enumerate(named):
-        _draw(axes, line, at - (len(named) - 1) / 2, places, log=log)
+        _draw(axes, line, at - (len(named) - 1) / 2, places, whisker, log=log)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(INK)
@@ -113,16 +118,17 @@ def inline_curve(name: str, shown: Sequence[Line], *, log: bool, level: float | 
     return inline(figure, name)
 
 
-def _draw(axes: Axes, line: Line, aside: float, places: Sequence[float], *, log: bool) -> None:
+def _draw(axes: Axes, line: Line, aside: float, places: Sequence[float], whisker: float, *, log: bool) -> None:
     assert line.mark is not None
     points = np.array(line.points)
     x = _aside(points[:, 0], aside, places, log=log)
     mean, low, high = points[:, 1], points[:, 2], points[:, 3]
     wide = np.isfinite(low) & np.isfinite(high)
     for at, down, up in zip(x[wide], low[wide], high[wide], strict=True):
-        axes.plot([at, at], [down, up], color=line.mark.colour, linewidth=0.9, zorder=2)
-        axes.plot([at, at], [down, up], "_", color=line.mark.colour, markersize=5, markeredgewidth=0.9, zorder=2)
-    axes.plot(x, mean, color=line.mark.colour, linewidth=1.6, linestyle=line.mark.line, zorder=3)
+        axes.plot([at, at], [down, up], color=line.mark.colour, linewidth=whisker, zorder=2)
+        axes.plot([at, at], [down, up], "_", color=line.mark.colour, markersize=5, markeredgewidth=whisker, zorder=2)
+    width = 2.2 if line.mark is BASELINE else 1.4
+    axes.plot(x, mean, color=line.mark.colour, linewidth=width, linestyle=line.mark.line, zorder=3)
     dot(axes, x, mean, line.mark, 5.5)
 
 

@@ -8,7 +8,8 @@ from matplotlib.font_manager import FontProperties, fontManager, get_font
 _PLAIN = "DejaVu Sans"
 _JAPANESE = (
     "Noto Sans CJK JP", "Noto Sans JP", "Source Han Sans JP", "IPAexGothic", "IPAGothic", "BIZ UDGothic",
-    "Hiragino Sans", "Hiragino Kaku Gothic ProN", "Yu Gothic", "Meiryo", "MS Gothic", "TakaoGothic", "VL Gothic", "Droid Sans Fallback",
+    "Hiragino Sans", "Hiragino Kaku Gothic ProN", "Yu Gothic", "Meiryo", "MS Gothic", "TakaoGothic", "VL Gothic",
+    "Droid Sans Fallback",
 )  # fmt: skip
 _TESTED = "語彙ひらがなカタカナ。"
 

@@ -13,6 +13,7 @@ from clipc.report.words import Words
 
 def study_curves(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     """Every curve with its title, its figure, its legend and what its axes show; empty ones left out."""
+    main = {m["key"] for m in data["metrics"] if m["main"]}
     drawn: list[dict[str, Any]] = []
     for at, curve in enumerate(data["curves"]):
         shown = curve_lines(curve, data)
@@ -24,6 +25,7 @@ def study_curves(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
         figure = inline_curve(f"curve-{at}", shown, log=curve["log"], level=level, downwards=downwards)
         drawn.append(
             {
+                "main": metric in main,
                 "title": say("study.curve", metric=say.metric(metric), axis=axis_name(curve["axis"], say)),
                 "figure": Markup(figure),  # made of numbers alone
                 "legend": [(Markup(marks.stroke(line.mark)), line.name) for line in shown if line.mark],
@@ -37,10 +39,12 @@ def study_curves(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
 
 
 def curve_lines(curve: Mapping[str, Any], data: Mapping[str, Any]) -> list[Line]:
-    """A curve's lines with their marks: where there are too many, controls and arms that gained or lost come first."""
-    told = [
-        c["arm"] for c in data["comparisons"] if c["metric"] == curve["metric"] and c["verdict"] in ("gain", "loss")
-    ]
+    """A curve's lines with their marks, which are the same in all curves of a study.
+
+    Where there are more lines than marks, controls and arms that gained or lost on a main metric come first.
+    """
+    main = {m["key"] for m in data["metrics"] if m["main"]}
+    told = [c["arm"] for c in data["comparisons"] if c["metric"] in main and c["verdict"] in ("gain", "loss")]
     first = list(dict.fromkeys([*data["controls"], *told]))
     return marked(lines(curve, readable.scale(curve["metric"])), data["baseline"], first)
 

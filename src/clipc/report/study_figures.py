@@ -43,7 +43,7 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
     say = words(figure_language(words(lang).lang))
     target = folder / "figures"
     target.mkdir(parents=True, exist_ok=True)
-    style = {
+    style: dict[Any, Any] = {
         "font.family": list(families()),
         "font.size": 9,
         "text.parse_math": False,  # a name may hold dollar signs
@@ -55,9 +55,9 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
     with mpl.rc_context(style):
         for name, figure in _figures(data, say):
             stem = _free(name, written)
-            for ending, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": _DPI})):
-                path = target / f"{stem}.{ending}"
-                figure.savefig(path, facecolor="white", bbox_inches="tight", pad_inches=0.12, **extra)
+            for path in (target / f"{stem}.svg", target / f"{stem}.png"):
+                dated = {"Date": None} if path.suffix == ".svg" else None
+                figure.savefig(path, dpi=_DPI, metadata=dated, facecolor="white", bbox_inches="tight", pad_inches=0.12)
                 written.append(path)
     return written
 
@@ -103,6 +103,10 @@ def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> 
             side.set_visible(False)
         axes.set_title(say("study.pairs", n=readable.count(size)), fontsize=9, color=MUTED, pad=4)
         axes.set_facecolor("white")
+    if apart:
+        told = say("study.effects.controls")
+        columns[0].annotate(told, (0, arms - 0.15), (-4, 0), ("axes fraction", "data"), "offset points",
+                            ha="right", va="center", fontsize=7.5, color=MUTED)  # fmt: skip
     _frame(figure, data, metric["key"], say, height)
     turned = "study.figure.difference_rank" if not metric["higher_is_better"] else "study.figure.difference"
     baseline = _name(data, data["baseline"], say)
@@ -139,9 +143,9 @@ def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Fig
     if faint := sum(line.mark is None for line in shown):
         handles.append(Line2D([], [], color=curve_plot.FAINT, linewidth=0.7))
         labels.append(say("study.curves.faint", n=faint))
-    place = {"loc": "upper left", "bbox_to_anchor": (1.02, 1.0), "frameon": False, "handlelength": 3.6}
     # matplotlib leaves out labels that begin with an underscore
-    axes.legend(handles, [f" {label}" if label.startswith("_") else label for label in labels], **place)
+    labels = [f" {label}" if label.startswith("_") else label for label in labels]
+    axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, handlelength=3.6)
     _frame(figure, data, metric, say, height)
     return figure
 

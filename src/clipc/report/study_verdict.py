@@ -9,8 +9,8 @@ from clipc.report.study_results import arm_names, span_words
 from clipc.report.words import Words
 
 CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "unknown")
-"""What is said of an arm: a gain that no control shows, one that controls show too, one without controls run, gains
-and losses, losses, no evidence, not compared."""
+"""What is said of an arm: a gain that no control shows, one that controls show too, one where a control is lacking,
+gains and losses, losses, no evidence, not compared."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def study_verdict(data: Mapping[str, Any], say: Words) -> StudyVerdict:
             by_arm.setdefault(comparison["arm"], []).append(comparison)
     arms = {name: rows for name, rows in by_arm.items() if name not in data["controls"]}
     controls = {name: rows for name, rows in by_arm.items() if name in data["controls"]}
-    classes = {name: _class(rows, controlled=bool(data["controls"])) for name, rows in arms.items()}
+    classes = {name: _class(rows, controlled(controls, data)) for name, rows in arms.items()}
     tally = tuple(
         (code, say(f"study.class.{code}"), count) for code in CLASSES if (count := list(classes.values()).count(code))
     )
@@ -55,17 +55,26 @@ def study_verdict(data: Mapping[str, Any], say: Words) -> StudyVerdict:
     )
 
 
-def _class(rows: Sequence[Mapping[str, Any]], *, controlled: bool) -> str:
+def controlled(
+    controls: Mapping[str, Sequence[Mapping[str, Any]]], data: Mapping[str, Any]
+) -> frozenset[tuple[str, int]]:
+    """The (metric, size) at which every control was compared: only there can it be said that no control gains."""
+    found = [{(c["metric"], c["size"]) for c in controls.get(name, ())} for name in data["controls"]]
+    return frozenset(set[tuple[str, int]].intersection(*found)) if found else frozenset()
+
+
+def _class(rows: Sequence[Mapping[str, Any]], known: frozenset[tuple[str, int]]) -> str:
     if not rows:
         return "unknown"
     gains = [c for c in rows if c["verdict"] == "gain"]
     losses = any(c["verdict"] == "loss" for c in rows)
     if gains and losses:
         return "mixed"
-    if gains and not controlled:
-        return "uncontrolled"
+    own = [c for c in gains if not c["shown_by_controls"]]
+    if own:
+        return "gain" if any((c["metric"], c["size"]) in known for c in own) else "uncontrolled"
     if gains:
-        return "shared" if all(c["shown_by_controls"] for c in gains) else "gain"
+        return "shared"
     return "loss" if losses else "none"
 
 
@@ -104,7 +113,7 @@ def _looks(found: Sequence[Mapping[str, Any]], data: Mapping[str, Any], say: Wor
         more=readable.count(len(found) - len(first)),
         families=readable.count(len(families)),
         measures=sum(m["main"] for m in data["metrics"]),
-        expected=readable.tidy(0.05 * len(families)),
+        expected=f"{0.05 * len(families):.1f}",
         baseline=data["baseline"],
     )
 
@@ -149,7 +158,7 @@ def _finding(
     most: int = 4,
 ) -> dict[str, Any]:
     told = [c for c in rows if c["verdict"] in ("gain", "loss")]
-    lines = [_line(c, rest, data, say) for c in told]
+    lines = [_line(c, rest, data, say) for c in sorted(told, key=lambda c: -c["size"])]
     silent = len(rows) - len(told)
     return {
         "arm": name,
@@ -181,7 +190,7 @@ def _line(
         "verdict": c["verdict"],
         "said": say(f"verdict_short.{c['verdict']}"),
         "shared": say("study.shared_by", controls=say("page.list").join(c["shown_by_controls"])) if shared else "",
-        "direct": say("page.list").join(direct),
+        "direct": direct,
     }
 
 

@@ -1,0 +1,180 @@
+"""Effect plots and curves: ranges, marks, order, files that hold their names and can be read everywhere."""
+
+import math
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from clipc.report import curve_plot, effect_plot, lettering, marks
+from clipc.report.effect_plot import Effect
+from clipc.report.study_curves import curve_lines, study_curves
+from clipc.report.study_figures import save_figures
+from clipc.report.words import words
+from report.study_example import study_example
+from report.test_pages import HOSTILE
+
+NUMBERS = st.floats(-100, 100, allow_nan=False)
+
+
+def effect(at: float = 1.0, **changed: Any) -> Effect:
+    given = {"interval": (at - 1, at + 1), "both": (at - 2, at + 1.5), "per_seed": (at,), "control": False} | changed
+    return Effect(at, **given)
+
+
+@given(st.lists(st.builds(effect, NUMBERS), min_size=1, max_size=3))
+def test_a_few_rows_all_lie_inside_the_range(rows: list[Effect]) -> None:
+    low, high = effect_plot.bounds(rows)
+    assert low < 0 < high
+    assert not effect_plot.beyond(rows, (low, high))
+
+
+@given(st.lists(st.builds(effect, NUMBERS), min_size=4, max_size=60))
+def test_at_least_three_quarters_of_many_rows_lie_inside_the_range(rows: list[Effect]) -> None:
+    span = effect_plot.bounds(rows)
+    assert sum(not effect_plot.beyond([row], span) for row in rows) >= 0.75 * len(rows)
+
+
+def test_one_arm_that_ruins_training_does_not_press_the_others_together() -> None:
+    rows = [effect(1.0), effect(2.0), effect(-1.0), effect(0.5), effect(-40.0)]
+    low, high = span = effect_plot.bounds(rows)
+    assert -10 < low < high < 10
+    assert effect_plot.strip(rows[-1], span).count('l8 -5v10z"') == 1
+    assert 'l8 -5v10z"' not in effect_plot.strip(rows[0], span)
+
+
+def test_a_strip_is_one_small_svg_without_words_or_ids() -> None:
+    for row in (effect(), effect(control=True), effect(interval=None, both=None, per_seed=()), effect(999.0)):
+        svg = effect_plot.strip(row, (-4.0, 4.0))
+        assert ET.fromstring(svg).tag.endswith("svg")
+        assert len(svg) < 2000
+        assert not re.search(r"<text|id=|href", svg)
+
+
+def test_the_thin_interval_is_seen_even_inside_the_thick_one() -> None:
+    svg = effect_plot.strip(effect(0.0, interval=(-3.0, 3.0), both=(-1.0, 1.0)), (-4.0, 4.0))
+    assert svg.count("3.5v12") == 2
+
+
+def test_marks_of_lines_differ_without_colour() -> None:
+    cycle = (marks.BASELINE, *marks.CYCLE)
+    assert len({(mark.marker, mark.filled) for mark in cycle}) == len(cycle) == 8
+    assert len({mark.dashes for mark in marks.CYCLE}) == len(marks.CYCLE)
+    assert len({marks.stroke(mark) for mark in cycle}) == len(cycle)
+
+
+def test_more_lines_than_marks_are_grey_but_never_the_baseline_or_the_controls() -> None:
+    data = study_example(arms=40, sizes=(250, 500))
+    for curve in data["curves"]:
+        shown = {line.name: line.mark for line in curve_lines(curve, data)}
+        assert len(shown) == 43
+        assert shown["clip"] is marks.BASELINE
+        assert shown["augment"]
+        assert shown["mixgen"]
+        assert sum(mark is not None for mark in shown.values()) == 8
+
+
+def test_an_arm_has_the_same_mark_in_every_curve() -> None:
+    data = study_example(arms=12, sizes=(250, 500))
+    first, *others = [{line.name: line.mark for line in curve_lines(curve, data)} for curve in data["curves"]]
+    assert all(other == first for other in others)
+
+
+def test_a_curve_without_the_baseline_shows_its_level() -> None:
+    data = study_example(rates=True)
+    data["curves"] = data["curves"][:2]
+    drawn = study_curves(data, words("en"))
+    assert all(curve["level"] == "clip" for curve in drawn)
+    assert [curve["axis"] for curve in drawn] == ["composition rate"] * len(drawn)
+    data["curves"][0]["axis"] = "optimizer.beta"
+    assert study_curves(data, words("en"))[0]["axis"] == "optimizer.beta"
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_points_without_mean_or_interval_and_a_zero_on_a_log_axis_are_drawn(log: bool) -> None:
+    data = study_example(arms=2, sizes=(250, 500))
+    points = data["curves"][0]["lines"][0]["points"]
+    points[0] |= {"mean": None}
+    points[1] |= {"x": 0, "low": None, "high": None}
+    shown = curve_lines(data["curves"][0], data)
+    assert len(shown[0].points) == 1
+    assert math.isnan(shown[0].points[0][2])
+    svg = curve_plot.inline_curve("a", shown, log=log, level=None, downwards=True)
+    texts = [element.text or "" for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"0", "250", "500"} <= set(texts)
+    assert all(re.fullmatch(r"[\N{MINUS SIGN}\d.,]+", text) for text in texts)
+
+
+def test_data_sizes_are_told_at_their_places() -> None:
+    data = study_example(arms=1, sizes=(250, 500, 1000, 1680))
+    data["curves"] = data["curves"][:1]
+    svg = study_curves(data, words("en"))[0]["figure"]
+    assert all(f">{size}<" in svg for size in ("250", "500", "1,000", "1,680"))
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_figures_are_files_with_expected_names(tmp_path: Path, lang: str) -> None:
+    data = study_example(arms=2, sizes=(250, 500), main=("retrieval/mean_recall",))
+    data["curves"] = data["curves"][:1]
+    data["curves"].append({**data["curves"][0], "axis": "policy.rho"})
+    files = save_figures(data, tmp_path, lang)
+    assert [file.relative_to(tmp_path).as_posix() for file in files] == [
+        f"figures/{stem}.{ending}"
+        for stem in (
+            "effects-retrieval-mean-recall",
+            "curve-pairs-retrieval-mean-recall",
+            "curve-policy-rho-retrieval-mean-recall",
+        )
+        for ending in ("svg", "png")
+    ]
+    for file in files:
+        if file.suffix == ".svg":
+            assert "<text" not in file.read_text(encoding="utf-8")
+            ET.parse(file)
+        else:
+            with Image.open(file) as image:
+                assert min(image.size) > 300
+
+
+def test_the_same_study_gives_the_same_svg(tmp_path: Path) -> None:
+    data = study_example(arms=1, main=("retrieval/mean_recall",))
+    first, again = (save_figures(data, tmp_path / name)[0].read_bytes() for name in ("a", "b"))
+    assert first == again
+
+
+def test_hostile_and_unwritable_names_do_not_stop_the_figures(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    names = ("$\\frac{", "_hidden", f"{HOSTILE}\n{HOSTILE}", "\N{LINEAR B SYLLABLE B008 A}", "", "../../up")
+    data = study_example(arms=6, names=names, sizes=(250, 500), main=("retrieval/mean_recall",))
+    data["name"] = "$x^{"
+    data["curves"] = [{**data["curves"][0], "axis": "../../../x", "metric": "a/../../b"}]
+    files = save_figures(data, tmp_path / "in")
+    assert len(files) == 4
+    assert all(file.parent == tmp_path / "in" / "figures" for file in files)
+    assert not [warning for warning in recwarn if "missing from" in str(warning.message)]
+
+
+def test_an_unfinished_study_without_comparisons_has_no_effects(tmp_path: Path) -> None:
+    data = study_example(arms=1) | {"comparisons": [], "curves": []}
+    assert save_figures(data, tmp_path) == []
+
+
+def test_without_a_japanese_font_words_are_english_and_names_are_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lettering, "families", lambda: ("DejaVu Sans",))
+    monkeypatch.setattr(lettering, "_all_letters", lambda: lettering._letters("DejaVu Sans"))
+    assert lettering.figure_language("ja") == "en"
+    assert lettering.figure_language("en") == "en"
+    assert lettering.legible("無作為", "arm 3") == "arm 3"
+    assert lettering.legible("rho=0.3", "arm 3") == "rho=0.3"
+
+
+@given(st.text(max_size=80))
+def test_a_name_in_a_figure_is_one_short_line(name: str) -> None:
+    shown = lettering.legible(name, "arm 1", most=20)
+    assert shown
+    assert len(shown) <= 20
+    assert shown.isprintable()

@@ -1,0 +1,184 @@
+"""The page of a study: verdict in words, self-contained, escaped, complete; with few or many arms or parts missing."""
+
+import re
+from typing import Any
+
+import pytest
+
+from clipc.report.study import render_study
+from clipc.report.study_verdict import study_verdict
+from clipc.report.words import words
+from report.study_example import CASES, MAIN, study_example
+from report.test_pages import HOSTILE, Page
+
+
+def text(html: str) -> str:
+    return Page(html).text
+
+
+@pytest.fixture(scope="module", params=[(name, lang) for name in CASES for lang in ("en", "ja")], ids="-".join)
+def case(request: pytest.FixtureRequest) -> tuple[dict[str, Any], str, str]:
+    name, lang = request.param
+    data = study_example(**CASES[name])
+    return data, render_study(data, lang=lang), lang
+
+
+def test_a_page_asks_for_nothing_and_is_whole(case: tuple[dict[str, Any], str, str]) -> None:
+    _, html, _ = case
+    seen = Page(html)
+    assert not seen.open
+    for tag, attributes in seen.tags:
+        assert tag not in {"script", "link", "iframe", "object", "base", "form", "img", "a"}
+        for name in ("src", "href", "xlink:href", "srcset"):
+            assert (attributes.get(name) or "#").startswith("#")
+        assert not any(name.startswith("on") for name in attributes)
+    assert "default-src 'none'" in html
+    addresses = set(re.findall(r"https?://[^\s\"'<>)]+", html))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert not re.search(r"url\((?!#)|@import", html)
+    ids = re.findall(r'\sid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    assert len(html.encode()) < 2_000_000
+
+
+def test_no_template_or_parameter_is_left(case: tuple[dict[str, Any], str, str]) -> None:
+    assert not re.search(r"\{\{|\}\}|\{%|\{\w+\}|Undefined|\bNone\b|\bnan\b", text(case[1]))
+
+
+def test_every_arm_metric_trial_change_and_limit_is_on_the_page(case: tuple[dict[str, Any], str, str]) -> None:
+    data, html, lang = case
+    shown, say = text(html), words(lang)
+    for metric in data["metrics"]:
+        assert say.metric(metric["key"]) in shown
+    for code in data["not_shown"]:
+        named = {"code": code} if isinstance(code, str) else code
+        sentence = say.limit(named["code"], named)
+        assert sentence in shown
+        assert sentence != named["code"]
+    for arm in data["arms"]:
+        assert re.sub(r"\s+", " ", arm["name"]) in shown
+        for key, value in arm["changes"].items():
+            assert f"{key}: {value}" in shown
+        for result in arm["results"]:
+            assert all(trial["run"].replace("  ", " ") in shown for trial in result["trials"])
+    for name in (data["command"], data["name"], data["note"], data["source"]["fingerprint"], data["machine"]["cpu"]):
+        assert name in shown
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_hostile_text_is_shown_and_never_run(lang: str) -> None:
+    data = study_example(arms=3, names=(HOSTILE,), controls=(f"{HOSTILE} 2",), sizes=(250, 500), missing=1)
+    clean = render_study(study_example(arms=3, controls=("augment",), sizes=(250, 500), missing=1), lang=lang)
+    data["name"] = data["note"] = data["command"] = data["source"]["name"] = HOSTILE
+    data["arms"][1] |= {"what": HOSTILE, "changes": {HOSTILE: HOSTILE}}
+    data["arms"][1]["results"][0]["trials"][0]["run"] = HOSTILE
+    data["settings"][HOSTILE] = {HOSTILE: HOSTILE}
+    data["metrics"][-1]["key"] = f"zero_shot/{HOSTILE}/top1"
+    data["curves"] = [data["curves"][0] | {"axis": HOSTILE}]
+    data["source"]["rejects"] = {"total": 1, "reasons": {HOSTILE: 1}}
+    data["not_shown"] += [HOSTILE, {"code": HOSTILE, "n": HOSTILE}]
+    html = render_study(data, lang=lang)
+    assert "<script" not in html
+    assert "{{ 7*7 }}" in text(html)
+    assert {tag for tag, _ in Page(html).tags} <= {tag for tag, _ in Page(clean).tags} | {"h3", "table", "em"}
+    assert not any(name.startswith("on") for _, attributes in Page(html).tags for name in attributes)
+
+
+def said(**changed: Any) -> Any:
+    return study_verdict(study_example(**changed), words("en"))
+
+
+def test_a_gain_that_no_control_shows_is_said_first_and_losses_are_counted() -> None:
+    verdict = said(seeds=8)
+    codes = {code: n for code, _, n in verdict.tally}
+    assert codes["gain"]
+    assert codes["loss"]
+    assert sum(codes.values()) == 7
+    assert (
+        verdict.headline
+        == f"{codes['gain']} of 7 arms gain over clip on at least one main measure where no control does."
+    )
+    assert [group["code"] for group in verdict.findings][:1] == ["gain"]
+
+
+def test_a_gain_that_a_control_shows_is_not_called_compositions() -> None:
+    data = study_example(arms=2, lift=0.05, control_lift=0.06, seeds=8)
+    data["comparisons"] = [c for c in data["comparisons"] if c["verdict"] != "loss"]
+    verdict = study_verdict(data, words("en"))
+    assert "they are not composition's" in verdict.headline
+    assert "A gain that a control shows too is not a gain of composition." in verdict.more[0]
+    shown = text(render_study(data))
+    assert "gain, shown by augment too: not composition's" in shown
+    assert "also shown by augment, so not composition's" in shown
+
+
+def test_a_gain_is_open_where_a_control_was_not_compared() -> None:
+    data = study_example(arms=1, lift=0.05, seeds=8)
+    data["comparisons"] = [c for c in data["comparisons"] if c["arm"] != "mixgen"]
+    assert "Not every control has been run" in study_verdict(data, words("en")).headline
+    assert "No control was run" in said(arms=1, lift=0.05, seeds=8, controls=()).more[0]
+
+
+def test_no_evidence_is_said_in_those_words() -> None:
+    data = study_example(arms=3)
+    for c in data["comparisons"]:
+        c |= {"verdict": "no evidence", "shown_by_controls": []}
+    verdict = study_verdict(data, words("en"))
+    assert verdict.headline == "There is no evidence that any of the 3 arms differs from clip."
+    assert "no evidence of a difference" in text(render_study(data))
+    assert "差があるとは言えない" in text(render_study(data, lang="ja"))
+
+
+def test_how_often_was_looked_is_told() -> None:
+    verdict = said(arms=40)
+    assert verdict.more[-1].startswith("126 comparisons with clip were made on main measures, and 240 with controls.")
+    assert "up to 2.1 of these on average" in verdict.more[-1]
+
+
+def test_other_metrics_do_not_enter_the_verdict() -> None:
+    data = study_example(arms=2)
+    for c in data["comparisons"]:
+        c["verdict"] = "no evidence" if c["metric"] in MAIN else "gain"
+    assert study_verdict(data, words("en")).headline.startswith("There is no evidence")
+
+
+def test_unfinished_trials_are_told_and_arms_without_all_seeds_have_no_strip() -> None:
+    data = study_example(arms=3, missing=12)
+    shown = text(render_study(data))
+    assert "Not finished: 18 of 30 planned trials." in shown
+    assert "0 of 5 seeds finished" in shown
+    assert "3 of 5 seeds finished" in shown
+    assert "18 of 30 finished" in shown
+
+
+def test_nothing_finished_yet() -> None:
+    data = study_example(arms=2, missing=25)
+    for arm in data["arms"]:
+        arm["results"] = []
+    data |= {"comparisons": [], "curves": [], "power": []}
+    assert "This study cannot tell yet" in text(render_study(data))
+
+
+def test_one_seed_has_no_intervals() -> None:
+    data = study_example(arms=2, seeds=1)
+    for c in data["comparisons"]:
+        c |= {"interval": None, "both": None, "verdict": None}
+    assert "cannot tell yet" in text(render_study(data))
+
+
+def test_p_values_by_sign_flip_stand_only_where_there_are_some() -> None:
+    assert "p (sign-flip)" in re.sub(r"<p class=\"note\">.*?</p>", "", render_study(study_example(arms=1, seeds=8)))
+    assert "p (sign-flip)</th>" not in render_study(study_example(arms=1, seeds=5))
+
+
+def test_controls_stand_apart_and_are_marked() -> None:
+    html = render_study(study_example(arms=2))
+    assert html.count('class="apart"') == len(MAIN)
+    assert 'augment</span> <span class="role">control</span>' in html
+    assert 'class="apart"' not in render_study(study_example(arms=2, controls=()))
+
+
+def test_power_tells_the_noise_and_the_seeds() -> None:
+    shown = text(render_study(study_example(arms=2)))
+    assert "1.0 points: 12" in shown
+    assert "It ran with 5." in shown
