@@ -10,6 +10,7 @@ from clipc.cli.compose import compose
 from clipc.cli.evaluate import evaluate
 from clipc.cli.export import export
 from clipc.cli.pilot import pilot
+from clipc.cli.study import study
 from clipc.cli.train import train
 from clipc.errors import UserError
 
@@ -31,6 +32,7 @@ app.command(pilot)
 app.command(train)
 app.command(evaluate, name="eval")
 app.command(compose)
+app.command(study)
 app.command(export)
 
 

@@ -13,9 +13,10 @@ from clipc.progress import Progress, silent
 from clipc.render.choose import choose_renderer
 from clipc.study.budget import Pace, measure, samples_within
 from clipc.study.options import PilotOptions
+from clipc.study.pool import Pool
 from clipc.study.results import Outcome
 from clipc.study.tables import report_tables
-from clipc.study.trials import Measuring, Pool, Trial, run_trial
+from clipc.study.trials import Measuring, Trial, run_trial
 from clipc.train.device import choose_device
 from clipc.train.model_config import model_config
 from clipc.train.plans import make_plans

@@ -32,6 +32,7 @@ class Outcome:
         items: Each metric's values one by one, for the test set's sampling error.
         records: The run's ``metrics.jsonl``.
         evaluation_core_seconds: Processor time of the evaluation.
+        machine: The run's ``environment.json``.
     """
 
     trial: Trial
@@ -42,6 +43,7 @@ class Outcome:
     items: dict[str, npt.NDArray[Any]]
     records: list[dict[str, Any]]
     evaluation_core_seconds: float
+    machine: dict[str, Any]
 
     @classmethod
     def read(cls, trial: Trial) -> "Outcome":
@@ -65,6 +67,7 @@ class Outcome:
             items,
             list(run.metrics()),
             test["core_seconds"],
+            run.read_json("environment.json") or {},
         )
 
     @property
@@ -151,7 +154,7 @@ def _compare(metric: Mapping[str, Any], treated: Sequence[Outcome], control: Seq
     key = metric["key"]
     values, others = ([o.metrics[key] for o in group] for group in (treated, control))
     seeds = paired_difference(values, others)
-    test = _test_interval(key, treated, control)
+    test = test_set_interval(key, treated, control)
     found = verdict(seeds) if test is None else verdict(seeds, test)
     if not metric["higher_is_better"]:
         found = {"gain": "loss", "loss": "gain"}.get(found, found)
@@ -161,13 +164,13 @@ def _compare(metric: Mapping[str, Any], treated: Sequence[Outcome], control: Seq
         "against": control[0].trial.arm,
         "difference": seeds.mean,
         "interval": [_finite(seeds.low), _finite(seeds.high)],
-        "test_error": None if test is None else _finite(_standard_error(test)),
+        "test_error": None if test is None else _finite(standard_error(test)),
         "per_seed": [a - b for a, b in zip(values, others, strict=True)],
         "verdict": found,
     }
 
 
-def _test_interval(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> Interval | None:
+def test_set_interval(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> Interval | None:
     """The test set's interval; None for figures that are no mean of items (median ranks, class means)."""
     if metric not in treated[0].items or metric.endswith("mean_per_class"):
         return None
@@ -175,7 +178,8 @@ def _test_interval(metric: str, treated: Sequence[Outcome], control: Sequence[Ou
     return sampling_error(ours, theirs, clusters(metric, treated[0].items))
 
 
-def _standard_error(interval: Interval) -> float:
+def standard_error(interval: Interval) -> float:
+    """The standard error that a t interval was made of; infinity where there is none."""
     from scipy.stats import t
 
     return interval.half_width / float(t.ppf((1 + interval.level) / 2, interval.n - 1)) if interval.n > 1 else math.inf

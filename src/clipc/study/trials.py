@@ -1,36 +1,21 @@
-"""Trials: runs of training and their evaluation, several at a time, each found again when asked for again."""
+"""Trials: runs of training and their evaluation, each found again when asked for again."""
 
-import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
-from multiprocessing.context import SpawnContext
 from pathlib import Path
-from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import torch
 
 from clipc.catalog import Catalog
-from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder
 from clipc.evaluate.evaluation import Evaluation, evaluate
 from clipc.evaluate.probe import SHOTS
 from clipc.progress import Progress, silent
-from clipc.train.interrupt import Interrupted, stop_signals
 from clipc.train.loop import train
 from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe
 from clipc.train.timing import Lap, threads
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -116,141 +101,3 @@ def run_trial(
             "core_seconds": lap.core_seconds,
         }
         run.write_json("eval/test.json", facts)
-
-
-class Pool:
-    """Worker processes that import the libraries once and then run one task after the other."""
-
-    def __init__(self, jobs: int, threads: int) -> None:
-        """Starts nothing yet; see :func:`workers`.
-
-        Args:
-            jobs: The number of processes.
-            threads: CPU threads a process.
-        """
-        self._context: SpawnContext = get_context("spawn")
-        # A plain flag in shared memory: setting an Event hangs where a process that waited on it was killed.
-        self._stop = self._context.RawValue("b", 0)
-        self._told: Any = self._context.SimpleQueue()
-        with _environment(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads)):
-            self._executor = ProcessPoolExecutor(
-                jobs, self._context, initializer=_begin, initargs=(self._stop, self._told, threads)
-            )
-            # A first task a process makes them start, and import, while the variables are set.
-            wait([self._executor.submit(_imported) for _ in range(jobs)])
-
-    def map(self, task: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], told: Progress) -> list[Result]:
-        """Runs ``task(*arguments[i], progress)`` for every i; results in order.
-
-        Args:
-            task: A module-level function; its last argument is a :data:`~clipc.progress.Progress`.
-            arguments: One tuple a call.
-            told: Called in this process with ``(str(i), done, total)`` as call i tells its progress.
-
-        Raises:
-            UserError: A task's, or a worker died.
-            Interrupted: Ctrl-C or SIGTERM; the running tasks have saved themselves.
-        """
-        listener = threading.Thread(target=self._listen, args=(told,), daemon=True)
-        listener.start()
-        with stop_signals() as flag:
-            futures = [self._executor.submit(_call, i, task, args) for i, args in enumerate(arguments)]
-            try:
-                self._wait(futures, lambda: flag.asked)
-                return [future.result() for future in futures]
-            except BrokenProcessPool as error:
-                raise UserError(
-                    "a worker process died (out of memory?); the same command goes on from there, "
-                    "perhaps with fewer --jobs."
-                ) from error
-            except BaseException:
-                self._stop.value = 1
-                for future in futures:
-                    future.cancel()
-                wait(futures)
-                raise
-            finally:
-                self._told.put(None)
-                listener.join()
-
-    def _wait(self, futures: list[Future[Result]], asked: Callable[[], bool]) -> None:
-        waiting = set(futures)
-        while waiting:
-            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-            if asked():
-                raise Interrupted("stopped; the same command goes on from there.")
-
-    def _listen(self, told: Progress) -> None:
-        while (message := self._told.get()) is not None:
-            told(*message)
-
-    def close(self) -> None:
-        """Ends the processes."""
-        self._stop.value = 1
-        self._executor.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _environment(**variables: str) -> Generator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-# What a worker knows, set once by _begin.
-_tell: Callable[[tuple[str, int, int]], None]
-_stopped: Callable[[], bool]
-_busy = threading.Event()
-
-
-def _begin(stop: Any, told: Any, threads: int) -> None:
-    """In each worker: threads, where progress goes, and when to stop."""
-    global _tell, _stopped
-    torch.set_num_threads(threads)
-    _tell, _stopped = told.put, lambda: bool(stop.value)
-    parent = parent_process()
-    assert parent is not None
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
-    signal.signal(signal.SIGTERM, _interrupt)
-
-    def watch() -> None:
-        while not stop.value and parent.is_alive():
-            time.sleep(0.2)
-        signal.raise_signal(signal.SIGTERM)
-        while parent.is_alive() or _busy.is_set():
-            time.sleep(0.2)
-        os._exit(1)  # Nobody is left to send work or to be answered.
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Ends the task at hand; training has a handler of its own, which saves first."""
-    if _busy.is_set():
-        raise Interrupted("stopped.")
-
-
-def _imported() -> None:
-    """Nothing: to be sent here, this module and all it needs were imported, before any clock runs."""
-
-
-def _call(index: int, task: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
-    def progress(what: str, done: int, total: int) -> None:
-        _tell((str(index), done, total))
-
-    _busy.set()
-    try:
-        if _stopped():
-            raise Interrupted("stopped.")
-        return task(*arguments, progress)
-    finally:
-        _busy.clear()

@@ -212,19 +212,34 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if str(name) in built_in_recipes():
         text = (resources.files("clipc") / "recipes" / f"{name}.yaml").read_text("utf-8")
     elif os.path.isfile(name):
-        text = _text(Path(name))
+        return _made(read_yaml(Path(name), "recipe"), overrides, str(name))
     elif Path(name).suffix in (".yaml", ".yml"):
         raise UserError(f"there is no recipe file {name}.")
     elif os.path.exists(name):
         raise UserError(f"{name} is no recipe; to train on it, write clipc train nano data.source={name}.")
     else:
         raise unknown_name("recipe", str(name), built_in_recipes())
-    fields: Any = _yaml(text, str(name)) or {}
+    return _made(_yaml(text, str(name)), overrides, str(name))
+
+
+def read_yaml(file: Path, what: str) -> dict[str, Any]:
+    """The keys and values of a YAML file.
+
+    Args:
+        file: The file.
+        what: What it is, for messages: a recipe, a study.
+
+    Raises:
+        UserError: It cannot be read, is no YAML, or no table.
+    """
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the {what} {file} cannot be read ({error}); save it as text in UTF-8.") from error
+    fields = _yaml(text, str(file)) or {}
     if not isinstance(fields, dict):
-        raise UserError(f"the recipe {name} is not a table of keys and values.")
-    for word in overrides:
-        _override(fields, word)
-    return make_recipe(fields, str(name))
+        raise UserError(f"the {what} {file} is not a table of keys and values.")
+    return fields
 
 
 def make_recipe(fields: dict[str, Any], where: str = "the recipe") -> Recipe:
@@ -253,11 +268,11 @@ def write_recipe(recipe: Recipe, file: Path) -> None:
         yaml.dump(recipe.model_dump(mode="json"), stream)
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the recipe {file} cannot be read ({error}); save it as text in UTF-8.") from error
+def _made(fields: dict[str, Any] | None, overrides: Sequence[str], where: str) -> Recipe:
+    fields = fields or {}
+    for word in overrides:
+        override(fields, word)
+    return make_recipe(fields, where)
 
 
 def _yaml(text: str, where: str) -> Any:
@@ -270,7 +285,16 @@ def _yaml(text: str, where: str) -> Any:
         raise UserError(f"{where} is no YAML: {' '.join(str(error).split())}.") from error
 
 
-def _override(fields: dict[str, Any], word: str) -> None:
+def override(fields: dict[str, Any], word: str) -> None:
+    """Sets one key of nested tables, in place.
+
+    Args:
+        fields: The tables.
+        word: ``key=value``, the key dotted, the value as YAML.
+
+    Raises:
+        UserError: It has no equals sign, its value is no YAML, or something on the way is no table.
+    """
     key, equals, value = word.partition("=")
     if not equals:
         raise UserError(f"{word!r} is no override; write key=value, such as policy.rho=0.15.")

@@ -9,7 +9,7 @@ import pytest
 
 from clipc.errors import UserError
 from clipc.progress import Progress
-from clipc.study.trials import Pool
+from clipc.study.pool import Pool
 from clipc.train.checkpoint import checkpoint_steps
 
 PILOT = """

@@ -1,0 +1,83 @@
+"""``clipc study``."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from clipc.cli.source import Json, Out, show, write
+from clipc.errors import UserError
+from clipc.progress import terminal
+
+
+def study(
+    name: str,
+    /,
+    *changes: str,
+    jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    shard: str | None = None,
+    records: Path | None = None,
+    report: bool = False,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Arms x sizes x seeds on the same pairs, with paired differences, intervals and a page.
+
+    Finished trials are not run again: a stopped study goes on with the same command.
+
+    Args:
+        name: A study's YAML file, or one that ships (clipc study --list names them).
+        changes: key=value changes to it, such as data.source=pairs.csv, set.samples=50000 or seeds=5.
+        jobs: Trials at a time; on a CPU one a core by default.
+        shard: i/n: run every nth trial from the ith on, for several machines on one folder.
+        records: Where the figures of each trial are kept, as small JSON files; OUT/records by default.
+        report: Train nothing; tell what is finished.
+        out: Where everything goes; runs/study-NAME by default.
+        as_json: Print the tables as one JSON object.
+    """
+    from clipc.cli.study_screen import LiveBoard, begin_lines, study_lines
+    from clipc.report.study import render_study
+    from clipc.report.study_figures import save_figures
+    from clipc.study.design import read_study
+    from clipc.study.run import finished_of, plan_study, run_study
+    from clipc.study.study_tables import study_tables, write_parquet
+
+    asked = read_study(name, changes)
+    folder = out or Path("runs") / f"study-{asked.name}"
+    part = _shard(shard)
+    with terminal() as progress:
+        catalog = asked.data.open(progress)
+    planned = plan_study(asked, catalog, folder, records or folder / "records")
+    known = finished_of(asked, planned)
+    for line in begin_lines(asked, planned, known):
+        print(line, file=sys.stderr)
+    if not report:
+        with LiveBoard() as board, terminal() as progress:
+            run_study(asked, planned, jobs=jobs, shard=part, progress=progress, watch=board.show)
+        known = finished_of(asked, planned)
+    if not known:
+        raise UserError(
+            f"no trial of {asked.name} is finished yet, so there is nothing to tell; run it without --report."
+        )
+    tables = study_tables(asked, catalog, known, len(planned), shlex.join(["clipc", *sys.argv[1:]]))
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "study.json", json.dumps(tables, indent=1, ensure_ascii=False))
+    write_parquet(known, folder / "study.parquet")
+    other = "ja" if asked.lang == "en" else "en"
+    write(folder / "study.html", render_study(tables, lang=asked.lang))
+    write(folder / f"study.{other}.html", render_study(tables, lang=other))
+    save_figures(tables, folder / "figures", lang=asked.lang)
+    show(tables, as_json, [*study_lines(tables), f"The page: {folder / 'study.html'} (and study.{other}.html)"])
+
+
+def _shard(given: str | None) -> tuple[int, int]:
+    if given is None:
+        return 1, 1
+    number, _, count = given.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise UserError(f"--shard {given} is no part: write i/n, such as 1/4 on the first of four machines.")
+    return int(number), int(count)

@@ -1,0 +1,133 @@
+"""What ``clipc study`` says on a terminal: what it is about to do, a live table, and what came out."""
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from clipc.progress import duration
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+    from clipc.study.board import Board
+    from clipc.study.design import Study
+    from clipc.study.results import Outcome
+    from clipc.study.run import Planned
+
+EVERY = 30.0
+"""Seconds between two lines where standard error is no terminal."""
+
+
+class LiveBoard:
+    """A table of arms that fills while trials run; on a pipe, a line now and then."""
+
+    def __init__(self) -> None:
+        """Shows nothing before the first state."""
+        self._live: Live | None = None
+        self._told = 0.0
+        self._last = -1
+
+    def __enter__(self) -> "LiveBoard":
+        """Takes the screen, where there is one."""
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Gives the screen back."""
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, board: "Board") -> None:
+        """Draws the state, a few times a second at most."""
+        now = time.monotonic()
+        if self._live is not None:
+            if now - self._told > 0.25:
+                self._told = now
+                self._live.update(_table(board, self._live.console.height), refresh=True)
+            return
+        if now - self._told > EVERY or board.finished == len(board.trials) != self._last:
+            self._told, self._last = now, board.finished
+            print(_told(board), file=sys.stderr, flush=True)
+
+
+def _told(board: "Board") -> str:
+    left = board.seconds_left()
+    took = duration(time.monotonic() - board.began)
+    return f"{board.finished} of {len(board.trials)} trials in {took}" + (f", {duration(left)} left" if left else "")
+
+
+def _table(board: "Board", height: int) -> "Table":
+    from rich.table import Table
+
+    rows = board.rows()
+    sizes = len({row.size for row in rows}) > 1
+    table = Table(title=_told(board), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name, justify in (("arm", "left"), *((("pairs", "right"),) if sizes else ()), ("trials", "left")):
+        table.add_column(name, justify=justify)  # pyright: ignore[reportArgumentType]
+    table.add_column("mean recall", justify="right")
+    most = max(4, height - 5)
+    shown = (
+        rows if len(rows) <= most else sorted(rows, key=lambda row: (not row.running, row.finished == row.seeds))[:most]
+    )
+    for row in shown:
+        marks = "●" * row.finished + "◐" * row.running + "·" * (row.seeds - row.finished - row.running)
+        found = "" if row.mean_recall is None else f"{row.mean_recall:.1%}"
+        table.add_row(row.arm, *((f"{row.size:,}",) if sizes else ()), marks, found)
+    if len(shown) < len(rows):
+        table.add_row(f"and {len(rows) - len(shown)} more", *("" for _ in range(len(table.columns) - 1)))
+    return table
+
+
+def begin_lines(study: "Study", planned: "Sequence[Planned]", known: "Sequence[tuple[Planned, Outcome]]") -> list[str]:
+    """What is about to be done, and how many seeds it takes to see a difference, given the noise seen."""
+    from clipc.study.compare import noise
+    from clipc.study.results import metrics_table
+
+    arms, sizes = len(study.expanded), len({p.size for p in planned})
+    lines = [
+        f"{study.name}: {arms} arms x {sizes} {'size' if sizes == 1 else 'sizes'} x {len(study.seeds)} seeds = "
+        f"{len(planned)} trials; {len(known)} finished already."
+    ]
+    groups: dict[tuple[str, int], list[Outcome]] = {}
+    for plan, outcome in known:
+        groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
+    rows = noise(groups, metrics_table([o for _, o in known]), study.compared_with) if known else []
+    if not rows:
+        return [
+            *lines,
+            "  How many seeds a difference needs is not known yet: that takes two seeds of two arms. "
+            "Run the study, or its screen, and ask again with --report.",
+        ]
+    for row in rows:
+        needed = ", ".join(f"{100 * r['difference']:g} points: {r['seeds']} seeds" for r in row["rows"])
+        lines.append(f"  {row['metric']}: differences vary by {100 * row['sd']:.1f} points (s.d.); {needed}")
+    return [*lines, f"  (to be found four times in five; there are {len(study.seeds)} seeds)"]
+
+
+def study_lines(tables: dict[str, Any]) -> list[str]:
+    """The main comparisons with the baseline in plain lines."""
+    main = [m["key"] for m in tables["metrics"] if m["main"]]
+    width = max((len(arm["name"]) for arm in tables["arms"]), default=0) + 2
+    lines: list[str] = []
+    for key in main:
+        rows = [r for r in tables["comparisons"] if r["metric"] == key and r["against"] == tables["baseline"]]
+        if rows:
+            lines.append(f"{key}, in points against {tables['baseline']}:")
+        for row in rows:
+            low, high = row["interval"]
+            span = f"[{100 * low:+.1f}, {100 * high:+.1f}]" if low is not None and high is not None else "[no interval]"
+            said = row["verdict"]
+            if said == "gain" and row["shown_by_controls"]:
+                said = f"gain, which {', '.join(row['shown_by_controls'])} shows too"
+            size = f" n={row['size']:,}" if len(tables["sizes"]) > 1 else ""
+            lines.append(f"  {row['arm']:{width}s}{size} {100 * row['difference']:+5.1f} {span:16s} {said}")
+    count = sum(r["against"] == tables["baseline"] and r["metric"] in main for r in tables["comparisons"])
+    return [*lines, f"{count} comparisons; p values are corrected over the {len(main)} main metrics of each (Holm)."]

@@ -1,0 +1,107 @@
+"""How far a study is: what a live table shows, also of trials that other machines run in the same folder."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Final
+
+LOOK_EVERY: Final = 2.0
+"""Seconds between two looks at the folder of records."""
+
+SHOWN: Final = "retrieval/mean_recall"
+
+
+@dataclass
+class Row:
+    """One arm at one size.
+
+    Attributes:
+        arm: The arm's name.
+        size: Training pairs.
+        seeds: How many trials it has.
+        finished: How many of them are finished.
+        running: How many are at work here.
+        mean_recall: Their mean recall on the test split, on average; None before the first has finished.
+    """
+
+    arm: str
+    size: int
+    seeds: int = 0
+    finished: int = 0
+    running: int = 0
+    mean_recall: float | None = None
+
+
+@dataclass
+class Board:
+    """The state of all trials.
+
+    Attributes:
+        trials: For each its arm, size, seed and record.
+        began: When work began, by the monotonic clock, in seconds.
+    """
+
+    trials: list[tuple[str, int, int, Path]]
+    began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._shares: dict[int, float] = {}
+        self._found: dict[Path, float] = {}
+        self._at_first = 0
+        self._looked = 0.0
+
+    def begin(self) -> None:
+        """Notes what is finished already, so that the rate counts new trials only."""
+        self.look()
+        self._at_first, self.began = self.finished, time.monotonic()
+
+    def told(self, trial: int, done: int, total: int) -> None:
+        """Notes how far a trial is: so many pairs of so many."""
+        self._shares[trial] = done / max(1, total)
+        if time.monotonic() - self._looked > LOOK_EVERY:
+            self.look()
+
+    def look(self) -> None:
+        """Reads the records that have come since the last look."""
+        self._looked = time.monotonic()
+        for _, _, _, record in self.trials:
+            if record not in self._found and record.is_file():
+                try:
+                    found = json.loads(record.read_text("utf-8"))["metrics"].get(SHOWN)
+                except (OSError, ValueError, KeyError):
+                    continue  # Another process may be at it; the next look reads it.
+                self._found[record] = float("nan") if found is None else found
+
+    @property
+    def finished(self) -> int:
+        """How many trials are finished."""
+        return sum(record in self._found for _, _, _, record in self.trials)
+
+    def seconds_left(self) -> float | None:
+        """About how long the rest takes at the rate so far; None while nothing can be told."""
+        running = sum(self._shares[i] for i in self._running())
+        done = self.finished - self._at_first + running
+        took = time.monotonic() - self.began
+        left = len(self.trials) - self.finished - running
+        return took / done * left if done > 0 and took > 5 else None
+
+    def rows(self) -> list[Row]:
+        """One row for each arm and size, in the order of the study."""
+        rows: dict[tuple[str, int], Row] = {}
+        recalls: dict[tuple[str, int], list[float]] = {}
+        running = set(self._running())
+        for i, (arm, size, _, record) in enumerate(self.trials):
+            row = rows.setdefault((arm, size), Row(arm, size))
+            row.seeds += 1
+            row.running += i in running
+            if record in self._found:
+                row.finished += 1
+                recalls.setdefault((arm, size), []).append(self._found[record])
+        for key, values in recalls.items():
+            rows[key].mean_recall = mean(values)
+        return list(rows.values())
+
+    def _running(self) -> list[int]:
+        return [i for i in self._shares if self.trials[i][3] not in self._found]

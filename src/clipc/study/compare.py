@@ -1,0 +1,163 @@
+"""Arms against a baseline and controls: paired differences, intervals, corrected p values, verdicts."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from clipc.evaluate.evaluation import clusters
+from clipc.evaluate.statistics import (
+    Interval,
+    holm,
+    paired_difference,
+    seeds_needed,
+    sign_flip_p,
+    t_p,
+    two_way,
+    verdict,
+)
+from clipc.study.results import Outcome, standard_error, test_set_interval
+
+LEVEL: Final = 0.05
+"""What a corrected p value must be below."""
+
+DIFFERENCES: Final = (0.01, 0.02, 0.05)
+"""The differences that the seeds are reckoned for."""
+
+Groups = Mapping[tuple[str, int], Sequence[Outcome]]
+"""The finished trials of each arm at each size, by seed."""
+
+
+def comparisons(
+    groups: Groups, metrics: Sequence[Mapping[str, Any]], baseline: str, controls: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Every arm against the baseline and, but for controls themselves, against each control, at every size.
+
+    Trials are paired by seed; seeds that one side lacks are left out, and fewer than two make no comparison. A
+    *gain* needs the t interval over seeds and the two-way one over seeds and test items to exclude zero, and for main
+    metrics Holm's p value over them to be below :data:`LEVEL`.
+
+    Args:
+        groups: The finished trials.
+        metrics: As :func:`clipc.study.results.metrics_table` gives them.
+        baseline: The baseline's name.
+        controls: The controls' names.
+
+    Returns:
+        The rows of ``study.json``; see :func:`clipc.study.tables.study_tables`.
+    """
+    rows: list[dict[str, Any]] = []
+    for (arm, size), treated in groups.items():
+        for against in dict.fromkeys([baseline, *controls]):
+            mutual = arm in controls and against in controls
+            if arm in (against, baseline) or mutual or (against, size) not in groups:
+                continue
+            pair = _paired(treated, groups[against, size])
+            if len(pair[0]) > 1:
+                # Against controls the main metrics are enough: they decide whose a gain is.
+                asked = metrics if against == baseline else [m for m in metrics if m["main"]]
+                rows += _compared(arm, against, size, pair, asked)
+    gains = {(r["metric"], r["arm"], r["size"]) for r in rows if r["against"] == baseline and r["verdict"] == "gain"}
+    for row in rows:
+        shown = [name for name in controls if (row["metric"], name, row["size"]) in gains and name != row["arm"]]
+        row["shown_by_controls"] = shown if row["verdict"] == "gain" and row["against"] == baseline else []
+    return rows
+
+
+def noise(
+    groups: Groups, metrics: Sequence[Mapping[str, Any]], baseline: str, differences: Sequence[float] = DIFFERENCES
+) -> list[dict[str, Any]]:
+    """How many seeds a difference needs, given how much paired differences vary from seed to seed.
+
+    The variance is the mean over all arms and sizes that have two seeds in common with the baseline.
+
+    Args:
+        groups: The finished trials.
+        metrics: As for :func:`comparisons`; main ones are reckoned.
+        baseline: The baseline's name.
+        differences: True differences, as shares.
+    """
+    rows: list[dict[str, Any]] = []
+    for metric in metrics:
+        variances: list[float] = []
+        for (arm, size), treated in groups.items():
+            if arm == baseline or (baseline, size) not in groups or not metric["main"]:
+                continue
+            a, b = _paired(treated, groups[baseline, size])
+            if len(a) > 1:
+                found = [x.metrics[metric["key"]] - y.metrics[metric["key"]] for x, y in zip(a, b, strict=True)]
+                variances.append(float(np.var(found, ddof=1)))
+        if variances and (sd := math.sqrt(float(np.mean(variances)))) > 0:
+            needed = [{"difference": d, "seeds": seeds_needed(sd, d)} for d in differences]
+            rows.append({"metric": metric["key"], "sd": sd, "pairs_of_arms": len(variances), "rows": needed})
+    return rows
+
+
+def _paired(treated: Sequence[Outcome], control: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+    ours, theirs = ({o.trial.recipe.seed: o for o in group} for group in (treated, control))
+    seeds = sorted(ours.keys() & theirs.keys())
+    return [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
+
+
+def _compared(
+    arm: str,
+    against: str,
+    size: int,
+    pair: tuple[list[Outcome], list[Outcome]],
+    metrics: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    found: list[list[Interval]] = []
+    for metric in metrics:
+        key = metric["key"]
+        values, others = ([o.metrics[key] for o in group] for group in pair)
+        differences = [a - b for a, b in zip(values, others, strict=True)]
+        seeds, both = paired_difference(values, others), _both(key, pair)
+        test = test_set_interval(key, *pair) if metric["main"] else None
+        found.append([seeds] if both is None else [seeds, both])
+        rows.append(
+            {
+                "metric": key,
+                "arm": arm,
+                "against": against,
+                "size": size,
+                "difference": seeds.mean,
+                "interval": _ends(seeds),
+                "both": None if both is None else _ends(both),
+                "test_error": None if test is None else _finite(standard_error(test)),
+                "per_seed": differences,
+                "p": t_p(differences),
+                "p_sign": sign_flip_p(differences),
+                "p_holm": None,
+                "verdict": "no evidence",
+                "shown_by_controls": [],
+            }
+        )
+    main = [i for i, metric in enumerate(metrics) if metric["main"]]
+    for i, p in zip(main, holm([rows[i]["p"] for i in main]), strict=True):
+        rows[i]["p_holm"] = p
+    for row, intervals, metric in zip(rows, found, metrics, strict=True):
+        said = verdict(*intervals)
+        if metric["main"] and (row["p_holm"] is None or row["p_holm"] >= LEVEL):
+            said = "no evidence"
+        if not metric["higher_is_better"]:
+            said = {"gain": "loss", "loss": "gain"}.get(said, said)
+        row["verdict"] = said
+    return rows
+
+
+def _both(metric: str, pair: tuple[list[Outcome], list[Outcome]]) -> Interval | None:
+    """The two-way interval; None for figures that are no mean of items."""
+    if metric not in pair[0][0].items:
+        return None
+    ours, theirs = ([o.items[metric] for o in group] for group in pair)
+    return two_way(ours, theirs, clusters(metric, pair[0][0].items))
+
+
+def _ends(interval: Interval) -> list[float | None]:
+    return [_finite(interval.low), _finite(interval.high)]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,238 @@
+"""What a study asks: arms, sizes and seeds, read from one YAML file and written out as trials."""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from clipc.errors import UserError, unknown_name
+from clipc.study.spread import Range, flat, is_list, shown
+from clipc.train.recipe import Data, Recipe, override, read_recipe, read_yaml
+
+SHARED: Final = ("data", "seed")
+"""Recipe keys that no arm may change: arms are compared on the same pairs with the same seeds."""
+
+
+class Search(BaseModel):
+    """How ranges are searched.
+
+    Attributes:
+        trials: Settings that are tried for each arm: every arm gets the same number.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trials: int = Field(default=20, ge=2)
+
+
+class Study(BaseModel):
+    """A study as its file says it.
+
+    Attributes:
+        name: A short name, for folders and pages.
+        note: What the reader should know of it.
+        data: Where the pairs come from: keys of a recipe's ``data``.
+        recipe: The recipe that all arms share: a file, or one that ships.
+        set: Changes to it for all arms; dotted keys or nested ones.
+        arms: For each arm its changes. A value ``{each: [...]}`` makes an arm of every entry; ``{from:, to:, log:}``
+            and ``{one_of: [...]}`` are ranges that are searched on validation. ``what`` is a sentence about the arm.
+        baseline: The arm that all others are compared with; the first if null.
+        controls: Arms that show what a gain over the baseline may be due to instead.
+        sizes: Numbers of training pairs (nested subsets, of each label its share); ``all`` is all of them.
+        seeds: How many, counted from 0, or which.
+        templates: The prompt templates for zero-shot classification.
+        lang: Their language.
+        shots: Few-shot probes beside the one on all labels.
+        search: How ranges are searched.
+        keep_models: Whether trained models stay; otherwise only figures do (a recipe makes the same model again).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    note: str = ""
+    data: Data = Data()
+    recipe: str = "small"
+    set: dict[str, Any] = {}
+    arms: dict[str, dict[str, Any]] = Field(min_length=1)
+    baseline: str | None = None
+    controls: tuple[str, ...] = ()
+    sizes: tuple[int | Literal["all"], ...] = ("all",)
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    templates: str = "auto"
+    lang: Literal["en", "ja"] = "en"
+    shots: tuple[int, ...] = ()
+    search: Search | None = None
+    keep_models: bool = False
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _counted(cls, given: Any) -> Any:
+        return tuple(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        """An arm without changes may be written as a name alone."""
+        return {k: {} if v is None else v for k, v in given.items()} if isinstance(given, dict) else given
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> "Study":
+        if self.data.pairs is not None:
+            raise ValueError("sizes says on how many pairs to train; leave data.pairs out")
+        if len(set(self.seeds)) < len(self.seeds) or len(set(self.sizes)) < len(self.sizes):
+            raise ValueError("a seed or a size is named twice")
+        names = [arm.name for arm in self.expanded]
+        for name in [self.baseline, *self.controls]:
+            if name is not None and name not in names:
+                raise ValueError(str(unknown_name("arm", name, names)))
+        if self.ranges and self.search is None:
+            raise ValueError(
+                "ranges are searched; say how many settings to try for each arm, such as search: {trials: 20}"
+            )
+        if self.search is not None and not self.ranges:
+            raise ValueError("search needs a range, such as learning_rate: {from: 0.0005, to: 0.005, log: true}")
+        return self
+
+    @property
+    def expanded(self) -> "list[Arm]":
+        """The arms, lists written out."""
+        return [arm for name, changes in self.arms.items() for arm in _written_out(name, changes)]
+
+    @property
+    def compared_with(self) -> str:
+        """The baseline's name."""
+        return self.baseline or self.expanded[0].name
+
+    @property
+    def ranges(self) -> bool:
+        """Whether anything is to be searched."""
+        return any(isinstance(v, Range) for arm in self.expanded for v in {**flat(self.set), **arm.changes}.values())
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm.
+
+    Attributes:
+        name: Its name.
+        changes: What it changes in the shared recipe, by dotted key; ranges are :class:`~clipc.study.spread.Range`.
+        what: A sentence about it.
+        line: Where it comes from one list of numbers: the list's name in the file, and its key.
+    """
+
+    name: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    what: str = ""
+    line: tuple[str, str] | None = None
+
+
+def built_in_studies() -> list[str]:
+    """The studies that ship with clipc."""
+    folder = resources.files("clipc") / "studies"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def read_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """A study from a YAML file or by the name of one that ships, changed by ``key=value`` words.
+
+    Args:
+        name: A file, or a name from :func:`built_in_studies`.
+        overrides: Such as ``data.source=pairs.csv`` or ``set.samples=50000``; values are read as YAML.
+
+    Raises:
+        UserError: There is no such study, it is no YAML, a key is unknown, or what it asks for does not go together.
+    """
+    file = Path(name)
+    if str(name) in built_in_studies():
+        with resources.as_file(resources.files("clipc") / "studies" / f"{name}.yaml") as shipped:
+            fields = read_yaml(shipped, "study")
+    elif file.is_file():
+        fields = read_yaml(file, "study")
+    elif file.suffix in (".yaml", ".yml"):
+        raise UserError(f"there is no study file {file}.")
+    else:
+        raise unknown_name("study", str(name), built_in_studies())
+    for word in overrides:
+        override(fields, word)
+    try:
+        return Study.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UserError(f"the study {name}: {unknown_name('key', path, Study.model_fields)}") from error
+        message = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise UserError(f"the study {name}: {path}{': ' if path else ''}{message}.") from error
+
+
+def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe of one trial.
+
+    Args:
+        study: The study.
+        arm: One of its arms.
+        seed: The seed.
+        size: The number of training pairs, or ``all``.
+        settings: Values for the ranges.
+
+    Raises:
+        UserError: A key or value is wrong, or an arm changes what all must share.
+    """
+    changes = {**flat(study.set), **arm.changes, **(settings or {})}
+    for key in changes:
+        if key.split(".")[0] in SHARED:
+            raise UserError(
+                f"the study {study.name}: the arm {arm.name!r} changes {key}, which all arms share; "
+                f"set data and seeds at the top of the file."
+            )
+    left = {key: value for key, value in changes.items() if not isinstance(value, Range)}
+    words = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in left.items()]
+    try:
+        recipe = read_recipe(study.recipe, words)
+    except UserError as error:
+        raise UserError(f"the study {study.name}, arm {arm.name!r}: {error}") from error
+    data = study.data.model_copy(update={"pairs": None if size == "all" else size})
+    return recipe.model_copy(update={"seed": seed, "data": data})
+
+
+def _written_out(name: str, changes: Mapping[str, Any]) -> Iterator[Arm]:
+    fields = dict(changes)
+    what = str(fields.pop("what", ""))
+    plain = flat(fields)
+    lists = {key: value["each"] for key, value in plain.items() if is_list(value)}
+    if not lists:
+        yield Arm(name, plain, what)
+        return
+    numbers = len(lists) == 1 and all(_number(value) for values in lists.values() for value in values)
+    for values in itertools.product(*lists.values()):
+        chosen = dict(zip(lists, values, strict=True))
+        told = ", ".join(f"{key.rpartition('.')[2]}={shown(value)}" for key, value in chosen.items())
+        line = (name, next(iter(lists))) if numbers else None
+        yield Arm(f"{name} {told}", {**plain, **chosen}, what, line)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def sizes_of(study: Study, pairs: int) -> list[int | str]:
+    """The sizes in ascending order; a number that is all the pairs counts as ``all``.
+
+    Raises:
+        UserError: There are fewer training pairs than a size asks for.
+    """
+    numbers = sorted({pairs if size == "all" else int(size) for size in study.sizes})
+    if numbers[-1] > pairs:
+        raise UserError(f"the study {study.name} asks for {numbers[-1]:,} training pairs; there are {pairs:,}.")
+    return ["all" if number == pairs else number for number in numbers]
+
+
+def checked(study: Study) -> Sequence[Recipe]:
+    """The recipes of all arms with one seed: a mistake in the last arm is told before the first one trains."""
+    return [arm_recipe(study, arm, study.seeds[0], study.sizes[0]) for arm in study.expanded]

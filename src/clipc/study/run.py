@@ -1,0 +1,189 @@
+"""A study: arms x sizes x seeds, each trial run once and found again ever after."""
+
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from clipc.catalog import Catalog, with_fewer
+from clipc.progress import Progress, silent
+from clipc.render.choose import choose_renderer
+from clipc.study.board import Board
+from clipc.study.design import Study, arm_recipe, checked, sizes_of
+from clipc.study.pool import Pool
+from clipc.study.record import read_record, write_record
+from clipc.study.results import Outcome
+from clipc.study.trials import Measuring, Trial, run_trial
+from clipc.train.device import choose_device
+from clipc.train.model_config import model_config
+from clipc.train.plans import make_plans
+from clipc.train.recipe import Recipe
+from clipc.train.run import Run
+
+Watch = Callable[[Board], None]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One trial of a study.
+
+    Attributes:
+        trial: What is run; its ``arm`` is the arm's name.
+        size: Training pairs.
+        catalog: The data of that size.
+        record: Where its figures are kept.
+    """
+
+    trial: Trial
+    size: int
+    catalog: Catalog
+    record: Path
+
+
+def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> list[Planned]:
+    """All trials of a study: seed by seed, so that every arm is seen early.
+
+    Two arms that come to the same recipe share their trials' folders and records.
+
+    Args:
+        study: What is asked.
+        catalog: All data, with train, val and test splits.
+        folder: Where trials train.
+        records: Where figures are kept.
+
+    Raises:
+        UserError: An arm's recipe is wrong, or there are too few pairs.
+    """
+    checked(study)
+    pairs = catalog.splits.get("train", 0)
+    sizes = sizes_of(study, pairs)
+    sets = {size: catalog if size == "all" else with_fewer(catalog, int(size)) for size in sizes}
+    planned: list[Planned] = []
+    for seed in study.seeds:
+        for size, data in sets.items():
+            for arm in study.expanded:
+                recipe = arm_recipe(study, arm, seed, size)
+                name = f"n{data.splits['train']}-s{seed}-{recipe.identity(data.fingerprint)}"
+                trial = Trial(arm.name, recipe, folder / "trials" / name)
+                planned.append(Planned(trial, data.splits["train"], data, records / f"{name}.json"))
+    return planned
+
+
+def measuring_of(study: Study) -> Measuring:
+    """How a study's trials are evaluated."""
+    return Measuring(study.templates, study.lang, study.shots)
+
+
+def finished_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned, Outcome]]:
+    """The trials that have a record, with what it says."""
+    found = [(p, read_record(p.trial, measuring_of(study), p.record)) for p in planned]
+    return [(p, outcome) for p, outcome in found if outcome is not None]
+
+
+def run_study(
+    study: Study,
+    planned: Sequence[Planned],
+    *,
+    jobs: int | None = None,
+    shard: tuple[int, int] = (1, 1),
+    progress: Progress = silent,
+    watch: Watch = lambda _: None,
+) -> None:
+    """Runs those trials of a study that have no record yet.
+
+    Args:
+        study: What is asked.
+        planned: Its trials, as :func:`plan_study` gives them.
+        jobs: Trials at a time; on a CPU one a core by default, on a GPU one.
+        shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
+        progress: Told what takes long before the trials begin.
+        watch: Shown the state of all trials, several times a second.
+
+    Raises:
+        UserError: A trial failed.
+        Interrupted: Ctrl-C or SIGTERM; running trials have saved themselves.
+    """
+    measuring = measuring_of(study)
+    place = {p.record: i for i, p in enumerate(planned)}
+    known = {p.record for p, _ in finished_of(study, planned)}
+    # Trials that several arms share are run once.
+    missing = list({p.record: p for p in planned[shard[0] - 1 :: shard[1]] if p.record not in known}.values())
+    if not missing:
+        return
+    jobs, threads = jobs_for(missing[0].trial.recipe, len(missing), jobs)
+    renderer = _renderer(missing, jobs, progress)
+    board = Board([(p.trial.arm, p.size, p.trial.recipe.seed, p.record) for p in planned])
+    pool = Pool(jobs, threads)
+    try:
+        tasks = [
+            (_with_threads(p.trial, threads), p.catalog, measuring, renderer, p.record, study.keep_models)
+            for p in missing
+        ]
+        board.begin()
+
+        def told(index: str, done: int, total: int) -> None:
+            board.told(place[missing[int(index)].record], done, total)
+            watch(board)
+
+        pool.map(run_and_record, tasks, told)
+    finally:
+        pool.close()
+    board.look()
+    watch(board)
+
+
+def run_and_record(
+    trial: Trial,
+    catalog: Catalog,
+    measuring: Measuring,
+    renderer: str,
+    record: Path,
+    keep_models: bool,
+    progress: Progress = silent,
+) -> None:
+    """Runs one trial, writes its record, and removes the models unless they are to stay.
+
+    Args:
+        trial: What to run.
+        catalog: Its data.
+        measuring: How it is evaluated.
+        renderer: As for :func:`clipc.train.loop.train`.
+        record: Where its figures go.
+        keep_models: Whether ``model/`` and ``model-last/`` stay.
+        progress: Told the pairs shown so far.
+    """
+    run = Run(trial.folder)
+    if run.finished is not None and not (run.model.is_dir() and run.last_model.is_dir()):
+        shutil.rmtree(trial.folder)  # Its models went with an earlier record; they come out the same again.
+    run_trial(trial, catalog, measuring, renderer, progress)
+    write_record(trial, measuring, record)
+    if not keep_models:
+        for model in (run.model, run.last_model):
+            shutil.rmtree(model, ignore_errors=True)
+
+
+def jobs_for(recipe: Recipe, trials: int, jobs: int | None) -> tuple[int, int]:
+    """How many trials run at a time, and with how many CPU threads each."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    on_cpu = choose_device(recipe.device).type == "cpu"
+    count = jobs or (min(cores, trials) if on_cpu else 1)
+    return count, max(1, cores // count)
+
+
+def _with_threads(trial: Trial, threads: int) -> Trial:
+    recipe = trial.recipe
+    return trial if recipe.threads else replace(trial, recipe=recipe.model_copy(update={"threads": threads}))
+
+
+def _renderer(missing: Sequence[Planned], jobs: int, progress: Progress) -> str:
+    """One renderer for all trials: resident where the largest set fits as often as trials run at a time."""
+    largest = max(missing, key=lambda p: p.size)
+    recipe = largest.trial.recipe
+    plans = make_plans(recipe.policy, largest.catalog.split("train"), 0, cache=recipe.data.cache, progress=progress)
+    size = model_config(recipe.model, recipe.image_size)["vision_cfg"].get("image_size", 224)
+    device = choose_device(recipe.device)
+    return choose_renderer(
+        recipe.renderer, plans, recipe.augmentation, size, device=device, epochs=math.inf, sharing=jobs
+    ).renderer

@@ -1,0 +1,215 @@
+"""Everything that a study's page shows, as tables ready for JSON; and one long table for those who go on with it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clipc.catalog import Catalog
+from clipc.catalog.summary import summary as source_summary
+from clipc.evaluate.statistics import t_interval
+from clipc.study.compare import comparisons, noise
+from clipc.study.design import Arm, Study
+from clipc.study.results import Outcome, metrics_table
+from clipc.study.run import Planned
+from clipc.study.spread import Range
+from clipc.train.run import environment
+
+Finished = Sequence[tuple[Planned, Outcome]]
+
+
+def study_tables(study: Study, catalog: Catalog, finished: Finished, planned: int, command: str) -> dict[str, Any]:
+    """What a study's page shows.
+
+    Args:
+        study: What was asked.
+        catalog: The data.
+        finished: The finished trials, one at least.
+        planned: How many trials there are in all.
+        command: The command line.
+    """
+    groups: dict[tuple[str, int], list[Outcome]] = {}
+    for plan, outcome in sorted(finished, key=lambda pair: pair[1].trial.recipe.seed):
+        groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
+    arms = [arm for arm in study.expanded if any(name == arm.name for name, _ in groups)]
+    outcomes = [outcome for _, outcome in finished]
+    metrics = metrics_table(outcomes)
+    first = outcomes[0]
+    machine = environment("cpu", 1) | first.machine
+    baseline = study.compared_with
+    return {
+        "clipc": machine["clipc"],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "name": study.name,
+        "note": study.note,
+        "source": source_summary(catalog),
+        "machine": machine,
+        "settings": _shared(outcomes),
+        "baseline": baseline,
+        "controls": list(study.controls),
+        "sizes": sorted({size for _, size in groups}),
+        "seeds": list(study.seeds),
+        "planned": planned,
+        "finished": len(finished),
+        "arms": [_arm(arm, groups) for arm in arms],
+        "metrics": metrics,
+        "comparisons": comparisons(groups, metrics, baseline, study.controls),
+        "curves": [
+            curve for metric in metrics if metric["main"] for curve in _curves(metric["key"], arms, groups, study)
+        ],
+        "power": noise(groups, metrics, baseline),
+        "not_shown": _not_shown(study, catalog, outcomes, metrics, planned, baseline),
+    }
+
+
+def write_parquet(finished: Finished, file: Path) -> None:
+    """One row for each trial and metric: arm, size, seed, trial, metric, value, last, share, core_seconds."""
+    rows = [
+        {
+            "arm": plan.trial.arm,
+            "size": plan.size,
+            "seed": outcome.trial.recipe.seed,
+            "trial": plan.record.stem,
+            "metric": metric,
+            "value": value,
+            "last": outcome.last_metrics.get(metric),
+            "composite_share": outcome.summary["composite_share"],
+            "core_seconds": outcome.core_seconds,
+        }
+        for plan, outcome in finished
+        for metric, value in outcome.metrics.items()
+    ]
+    temporary = file.with_name(f".{file.name}.partial")
+    pq.write_table(pa.Table.from_pylist(rows), temporary)
+    temporary.replace(file)
+
+
+def _arm(arm: Arm, groups: Mapping[tuple[str, int], Sequence[Outcome]]) -> dict[str, Any]:
+    results = [
+        {
+            "size": size,
+            "composite_share": mean(o.summary["composite_share"] for o in found),
+            "trials": [_trial(o) for o in found],
+        }
+        for (name, size), found in groups.items()
+        if name == arm.name
+    ]
+    return {
+        "name": arm.name,
+        "changes": {key: value for key, value in arm.changes.items() if not isinstance(value, Range)},
+        "what": arm.what,
+        "results": sorted(results, key=lambda result: result["size"]),
+    }
+
+
+def _trial(outcome: Outcome) -> dict[str, Any]:
+    best = outcome.summary["best"]
+    return {
+        "seed": outcome.trial.recipe.seed,
+        "run": outcome.trial.folder.name,
+        "core_seconds": outcome.core_seconds,
+        "pairs_per_second": outcome.summary["pairs_per_second"],
+        "best_step": best["step"] if best else outcome.summary["steps"],
+        "metrics": outcome.metrics,
+    }
+
+
+def _shared(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The settings that all trials share, and those facts of a run that do."""
+    first = outcomes[0]
+    settings = [o.trial.recipe.model_dump(mode="json", exclude={"data", "seed", "samples", "epochs"}) for o in outcomes]
+    shared: dict[str, Any] = {}
+    for key, value in settings[0].items():
+        if isinstance(value, dict):
+            same = {k: v for k, v in value.items() if all(other[key].get(k) == v for other in settings)}
+            shared[key] = same
+        elif all(other[key] == value for other in settings):
+            shared[key] = value
+    facts = ("samples", "steps", "parameters", "image_size")
+    return shared | {
+        name: first.summary[name] for name in facts if all(o.summary[name] == first.summary[name] for o in outcomes)
+    }
+
+
+def _curves(
+    metric: str, arms: Sequence[Arm], groups: Mapping[tuple[str, int], Sequence[Outcome]], study: Study
+) -> list[dict[str, Any]]:
+    """Figures over the number of pairs, and over each list of numbers that makes arms."""
+    found: list[dict[str, Any]] = []
+    sizes = sorted({size for _, size in groups})
+    if len(sizes) > 1:
+        lines = [_line(arm.name, [(size, groups.get((arm.name, size), ())) for size in sizes], metric) for arm in arms]
+        found.append(
+            {"axis": "pairs", "log": True, "metric": metric, "lines": [line for line in lines if line["points"]]}
+        )
+    largest = sizes[-1]
+    baseline = next((arm for arm in study.expanded if arm.name == study.compared_with), None)
+    for family, key in dict.fromkeys(arm.line for arm in arms if arm.line is not None):
+        members = [arm for arm in arms if arm.line == (family, key)]
+        if baseline is not None and isinstance(baseline.changes.get(key), int | float) and baseline not in members:
+            members = [baseline, *members]
+        values = sorted(
+            ((arm.changes[key], groups.get((arm.name, largest), ())) for arm in members), key=lambda v: v[0]
+        )
+        line = _line(family, values, metric)
+        low = values[0][0]
+        if len(line["points"]) > 1:
+            log = low > 0 and values[-1][0] / low > 20
+            found.append({"axis": key, "log": log, "metric": metric, "lines": [line]})
+    return found
+
+
+def _line(name: str, values: Sequence[tuple[float, Sequence[Outcome]]], metric: str) -> dict[str, Any]:
+    points: list[dict[str, Any]] = []
+    for x, outcomes in values:
+        if outcomes:
+            interval = t_interval([o.metrics[metric] for o in outcomes])
+            low, high = (end if math.isfinite(end) else None for end in (interval.low, interval.high))
+            points.append({"x": x, "mean": interval.mean, "low": low, "high": high, "n": interval.n})
+    return {"name": name, "points": points}
+
+
+def _not_shown(
+    study: Study,
+    catalog: Catalog,
+    outcomes: Sequence[Outcome],
+    metrics: Sequence[Mapping[str, Any]],
+    planned: int,
+    baseline: str,
+) -> list[str | dict[str, Any]]:
+    """Codes of what a study cannot tell; the page's words hold a sentence for each."""
+    first, codes = outcomes[0], list[str | dict[str, Any]]()
+    if len(outcomes) < planned:
+        codes.append({"code": "unfinished", "n": len(outcomes), "planned": planned})
+    if catalog.about.generated:
+        codes.append("generated")
+    if not catalog.about.label_columns:
+        codes.append("no-labels")
+    if catalog.splits["test"] < 1000:
+        codes.append({"code": "small-test-set", "n": catalog.splits["test"]})
+    plain = [o for o in outcomes if o.trial.arm == baseline]
+    for metric in metrics:
+        key, chance = metric["key"], metric["chance"]
+        if plain and metric["main"] and chance and mean(o.metrics[key] for o in plain) < 2 * chance:
+            codes.append({"code": "near-chance", "metric": key})
+    if not study.controls:
+        codes.append("no-control-arm")
+    if len(study.seeds) < 8:
+        codes.append({"code": "few-seeds", "n": len(study.seeds)})
+    codes += ["equal-budget-only", "one-recipe"]
+    if all(o.trial.recipe.pretrained is None for o in outcomes):
+        codes.append("from-scratch")
+    parameters, size = first.summary["parameters"], first.summary["image_size"]
+    return [
+        *codes,
+        {"code": "small-model", "parameters": f"{parameters:,}", "size": size},
+        "one-split",
+        "same-source",
+        "no-audit",
+    ]
