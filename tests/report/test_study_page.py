@@ -115,7 +115,7 @@ def test_a_gain_that_a_control_shows_is_not_called_compositions() -> None:
 def test_a_gain_is_open_where_a_control_was_not_compared() -> None:
     data = study_example(arms=1, lift=0.05, seeds=8)
     data["comparisons"] = [c for c in data["comparisons"] if c["arm"] != "mixgen"]
-    assert "Not every control has been run" in study_verdict(data, words("en")).headline
+    assert "missing or unfinished" in study_verdict(data, words("en")).headline
     assert "No control was run" in said(arms=1, lift=0.05, seeds=8, controls=()).more[0]
 
 
@@ -131,8 +131,8 @@ def test_no_evidence_is_said_in_those_words() -> None:
 
 def test_how_often_was_looked_is_told() -> None:
     verdict = said(arms=40)
-    assert verdict.more[-1].startswith("126 comparisons with clip were made on main measures, and 240 with controls.")
-    assert "up to 2.1 of these on average" in verdict.more[-1]
+    assert verdict.more[-1].startswith("Comparisons on main measures: 126 with clip, 240 with controls.")
+    assert "up to 2.1 of them on average" in verdict.more[-1]
 
 
 def test_other_metrics_do_not_enter_the_verdict() -> None:

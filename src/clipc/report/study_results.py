@@ -1,6 +1,6 @@
 """The results of a study as rows: arms at each size, their comparisons, effect strips."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -225,13 +225,3 @@ def p_value(p: float | None) -> str:
     if p is None:
         return readable.NONE
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
-def unfinished(data: Mapping[str, Any], names: Iterable[str]) -> int:
-    """How many of the named arms lack a trial at some size."""
-    lacking = 0
-    for arm in data["arms"]:
-        if arm["name"] in names:
-            found = [result(arm, size) for size in data["sizes"]]
-            lacking += any(here is None or len(here["trials"]) < len(data["seeds"]) for here in found)
-    return lacking

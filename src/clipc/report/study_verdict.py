@@ -113,7 +113,7 @@ def _looks(found: Sequence[Mapping[str, Any]], data: Mapping[str, Any], say: Wor
         more=readable.count(len(found) - len(first)),
         families=readable.count(len(families)),
         measures=sum(m["main"] for m in data["metrics"]),
-        expected=f"{0.05 * len(families):.1f}",
+        expected=f"{0.05 * len(families):.2g}",
         baseline=data["baseline"],
     )
 
