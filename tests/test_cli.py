@@ -27,6 +27,9 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
         (["train", "smal"], "did you mean 'small'"),
         (["train", "small", "modle=x"], "did you mean 'model'"),
         (["eval", "nowhere", "pairs.csv"], "holds no model"),
+        (["eval", "nowhere"], "nothing to measure on"),
+        (["eval", "nowhere", "--sugarcrepe", "data"], "--images FOLDER"),
+        (["eval", "nowhere", "pairs.csv", "--sugarcrepe", "data", "--images", "val2017"], "two commands"),
         (["compose", "--count", "0"], "must be >= 1"),
     ],
 )
@@ -72,6 +75,30 @@ def test_train_then_eval(
     assert code == 0
     assert "text_to_image/recall@10" in out
     assert "probe/" not in out
+    assert "swaps: 0 usable captions" in out
+
+    data = tmp_path / "winoground"
+    data.mkdir()
+    example = {
+        f"{kind}_{i}": f"{i:02d}" if kind == "image" else f"plate {i}" for kind in ("image", "caption") for i in (0, 1)
+    }
+    (data / "examples.jsonl").write_text(json.dumps({**example, "collapsed_tag": "Object"}), "utf-8")
+    (data / "images").symlink_to(tiny_source.parent)
+    choice = {"filename": "00.png", "caption": "a red plate", "negative_caption": "a blue plate"}
+    (tmp_path / "swap_att.json").write_text(json.dumps({"0": choice, "1": {**choice, "filename": "gone.png"}}), "utf-8")
+    benchmarks = ["--sugarcrepe", tmp_path, "--images", tiny_source.parent, "--winoground", data]
+    code, out, _ = run(capsys, "eval", tmp_path / "run", *benchmarks)
+    assert code == 0
+    assert "n = 1" in out
+    assert "1 pictures are not there" in out
+    assert "winoground/collapsed_tag=Object/group" in out
+    code, out, _ = run(capsys, "eval", tmp_path / "run", *benchmarks, "--json")
+    tables = json.loads(out)
+    assert (
+        {"sugarcrepe/swap_att/top1", "winoground/all/text"}
+        <= tables["metrics"].keys()
+        == tables["context"]["chance"].keys()
+    )
 
 
 def test_help_is_quick_and_python_m_works() -> None:

@@ -18,6 +18,7 @@ SWAPPED = [
     ("A RED gear beside a blue plate", "A BLUE gear beside a red plate"),
     ("Light blue car and a red truck .", "Red car and a light blue truck ."),
     ("a dark green brook crosses this yellow desert", "a yellow brook crosses this dark green desert"),
+    ("a silvery white roof and a blue pool", "a blue roof and a silvery white pool"),
     ("a rusty silver-grey bracket on a green mat", "a rusty green bracket on a silver-grey mat"),
     ("a small red gear beside a large plate", "a large red gear beside a small plate"),
     ("a small red gear beside a small blue plate", "a small blue gear beside a small red plate"),

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from clipc.evaluate import evaluate
 from clipc.evaluate.evaluation import clusters
 from clipc.evaluate.statistics import sampling_error
-from clipc.evaluate.swaps import nearer, usable
+from clipc.evaluate.swaps import blind, nearer, usable
 
 from .fake import ColourModel, colour_catalog
 
@@ -58,6 +58,13 @@ class FirstColourModel(ColourModel):
         return super().encode_text([" ".join(text.split()[:2]) for text in texts])
 
 
+def test_the_words_alone_may_tell() -> None:
+    swaps = usable([[RED_BLUE], [BLUE_RED], ["two dogs and three cats"]])
+    assert blind(swaps, []).tolist() == [0.5, 0.5, 0.5]
+    assert blind(swaps, ["a red gear", "some red gears", "a blue gear"]).tolist() == [1, 0, 0.5]
+    assert blind(usable([]), [RED_BLUE]).tolist() == []
+
+
 def test_the_metric_with_its_items_interval_and_count(tmp_path: Path) -> None:
     catalog = colour_catalog(tmp_path, {"test": 24}, labelled=False)
     names = ["red", "green", "blue", "white"]
@@ -77,6 +84,7 @@ def test_the_metric_with_its_items_interval_and_count(tmp_path: Path) -> None:
     items = found.items["swaps/top1"]
     assert sampling_error([items], [0 * items], clusters("swaps/top1", found.items)).n == 24
 
+    assert "blind" not in found.context["swaps"]
     bag_of_words = evaluate(ConstantModel(), with_swaps)
     assert bag_of_words.metrics["swaps/top1"] == 0.5
 
@@ -95,3 +103,11 @@ def test_too_few_are_counted_and_not_measured(tmp_path: Path) -> None:
     assert "swaps/top1" not in found.metrics
     assert found.context["swaps"]["items"] == 0
     assert "20 are needed" in found.context["not_measured"]["swaps"]
+
+
+def test_what_words_alone_reach_is_told_from_training_captions_only(tmp_path: Path) -> None:
+    catalog = colour_catalog(tmp_path, {"train": 4, "test": 24}, labelled=False)
+    captions = [["a red gear", "a green gear"]] * 4 + [[f"a red gear near a green plate, {i}"] for i in range(24)]
+    table = catalog.table.set_column(catalog.table.column_names.index("captions"), "captions", [captions])
+    found = evaluate(ColourModel(), type(catalog)(table.cast(catalog.table.schema), catalog.root, "g", catalog.about))
+    assert found.context["swaps"]["blind"] == 0.5

@@ -131,6 +131,8 @@ def _basis(name: str, context: dict[str, Any]) -> str:
 
 def _swaps(table: dict[str, Any]) -> list[str]:
     usable = f"swaps: {table['items']:,} usable captions of {table['images']:,} images"
+    if "blind" in table:
+        usable += f"; the words of training captions alone, no picture seen, reach {table['blind']:.4f}"
     examples = [f"    {caption}  ->  {swapped}" for caption, swapped in table["examples"][:3]]
     return [usable + (", such as" if examples else ""), *examples]
 

@@ -19,7 +19,7 @@ from clipc.evaluate.probe import SHOTS
 from clipc.evaluate.probe import probe as linear_probe
 from clipc.evaluate.prompts import check_templates, shipped
 from clipc.evaluate.retrieval import check_features, retrieval
-from clipc.evaluate.swaps import LEAST, nearer, usable
+from clipc.evaluate.swaps import BLIND, LEAST, blind, nearer, usable
 from clipc.evaluate.zeroshot import EncodeText, choose_templates, classifier, zero_shot
 from clipc.progress import Progress, silent
 
@@ -36,7 +36,8 @@ class Evaluation:
             median is ``.../median_rank``; and ``retrieval/owner`` and ``swaps/owner``, the image of each caption.
         context: What the figures rest on: ``split``, ``images``, ``captions``, ``distinct_captions``, ``columns``
             (classes, majority share, images, templates and probe strengths of each label column), ``swaps`` (how many
-            captions could be used, with examples, and the share's 95% interval), ``chance`` (levels by metric),
+            captions could be used, with examples, the share's 95% interval, and ``blind``, what the words of training
+            captions reach without the picture), ``chance`` (levels by metric),
             ``not_measured`` (what, and why) and ``notes``. Ready for JSON.
     """
 
@@ -108,8 +109,13 @@ def evaluate(
     measured = catalog.split(split)
     embeddings = embed(model, measured, batch_size=batch_size, progress=progress)
     _measure_retrieval(result, embeddings)
+    others = catalog.split("train") if "train" in catalog.splits and split != "train" else None
     _measure_swaps(
-        result, embeddings, measured, lambda texts: embed_texts(model, texts, batch_size=batch_size, progress=progress)
+        result,
+        embeddings,
+        measured,
+        others,
+        lambda texts: embed_texts(model, texts, batch_size=batch_size, progress=progress),
     )
 
     @cache
@@ -147,7 +153,9 @@ def _measure_retrieval(result: Evaluation, embeddings: Embeddings) -> None:
     result.add("retrieval/text_equal", found.metrics(), found.items(), found.chance)
 
 
-def _measure_swaps(result: Evaluation, embeddings: Embeddings, catalog: Catalog, encode_text: EncodeText) -> None:
+def _measure_swaps(
+    result: Evaluation, embeddings: Embeddings, catalog: Catalog, train: Catalog | None, encode_text: EncodeText
+) -> None:
     swaps = usable([catalog.captions(row) for row in range(len(catalog))])
     result.context["swaps"] = swaps.context()
     if len(swaps.owner) < LEAST:
@@ -163,6 +171,10 @@ def _measure_swaps(result: Evaluation, embeddings: Embeddings, catalog: Catalog,
     result.add("swaps", {"top1": float(values.mean())}, {"top1": values, "owner": swaps.owner}, {"top1": 0.5})
     interval = share(values, swaps.owner)
     result.context["swaps"]["interval"] = [interval.low, interval.high]
+    if train is not None:
+        rows = range(0, len(train), len(train) // BLIND + 1)
+        words_alone = blind(swaps, (text for row in rows for text in train.captions(row)))
+        result.context["swaps"]["blind"] = float(words_alone.mean())
 
 
 def _measure_zero_shot(

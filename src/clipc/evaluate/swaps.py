@@ -1,10 +1,13 @@
 """Does a model know which thing has which attribute? A picture chooses between its caption and one with two exchanged.
 
-Both captions hold the same words, so a model that reads them as a bag of words is at 1/2.
+Both captions hold the same words, so a model that reads them as a bag of words is at 1/2. But red dogs are rare, so one
+that knows which attributes go with which things can do better without the picture: :func:`blind` tells how much.
 """
 
+import math
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +20,8 @@ from clipc.evaluate.choices import won
 
 LEAST = 20
 """With fewer usable captions the share is not reported: its interval would span nearly everything."""
+BLIND = 4000
+"""So many training images at most have their captions read to tell what words alone reach; about a second's work."""
 _EXAMPLES = 5
 
 
@@ -85,6 +90,27 @@ def nearer(swaps: Swaps, image: Tensor, text: Tensor, swapped: Tensor) -> npt.ND
     pictures = image[torch.from_numpy(swaps.owner)]
     right = (pictures * text[torch.from_numpy(swaps.caption)]).sum(1)
     return won(right, (pictures * swapped).sum(1))
+
+
+def blind(swaps: Swaps, captions: Iterable[str]) -> npt.NDArray[np.float64]:
+    """The same choice without the picture: for the pairings of attribute and noun that other captions hold more often.
+
+    Args:
+        swaps: The usable captions, n of them.
+        captions: Other captions, such as those for training.
+
+    Returns:
+        Float (n,): 1 where the sum of log(1 + count) over the two pairings is higher for the caption than for the
+        swapped one, 0 where it is lower, 1/2 where they are equal.
+    """
+    counts = Counter(binding for caption in captions for binding in bindings(caption))
+
+    def score(caption: str, other: str) -> float:
+        return sum(math.log1p(counts[binding]) for binding in sorted(bindings(caption) - bindings(other)))
+
+    pairs = zip(swaps.originals, swaps.swapped, strict=True)
+    scores = torch.tensor([(score(a, b), score(b, a)) for a, b in pairs], dtype=torch.float64).reshape(-1, 2)
+    return won(scores[:, 0], scores[:, 1])
 
 
 def _plain(text: str) -> str:
