@@ -64,7 +64,7 @@ def test_default_and_choices_are_told(key: str, annotation: Any, default: Any) -
 
 def test_recipes_that_ship_are_listed() -> None:
     table = GUIDE.split("| recipe | model | for |")[1].split("\n\n")[0]
-    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(built_in_recipes())
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == set(built_in_recipes())
 
 
 def test_models_that_ship_are_listed() -> None:

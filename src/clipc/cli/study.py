@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from clipc.cli.screen import note
 from clipc.cli.source import Json, Out, show, write
 from clipc.errors import UserError
 from clipc.progress import terminal
@@ -45,12 +46,17 @@ def study(
     from clipc.study.design import read_study
     from clipc.study.run import finished_of, plan_study, run_study
     from clipc.study.study_tables import study_tables, write_parquet
+    from clipc.study.tuning import search, with_settings
 
     asked = read_study(name, changes)
     folder = out or Path("runs") / f"study-{asked.name}"
     part = _shard(shard)
     with terminal() as progress:
         catalog = asked.data.open(progress)
+    if asked.ranges:
+        with terminal() as progress:
+            found = search(asked, catalog, folder, jobs=jobs, progress=progress, tell=note)
+        asked = with_settings(asked, found)
     planned = plan_study(asked, catalog, folder, records or folder / "records")
     known = finished_of(asked, planned)
     for line in begin_lines(asked, planned, known):
@@ -70,7 +76,7 @@ def study(
     other = "ja" if asked.lang == "en" else "en"
     write(folder / "study.html", render_study(tables, lang=asked.lang))
     write(folder / f"study.{other}.html", render_study(tables, lang=other))
-    save_figures(tables, folder / "figures", lang=asked.lang)
+    save_figures(tables, folder, lang=asked.lang)
     show(tables, as_json, [*study_lines(tables), f"The page: {folder / 'study.html'} (and study.{other}.html)"])
 
 

@@ -101,11 +101,7 @@ def begin_lines(study: "Study", planned: "Sequence[Planned]", known: "Sequence[t
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
     rows = noise(groups, metrics_table([o for _, o in known]), study.compared_with) if known else []
     if not rows:
-        return [
-            *lines,
-            "  How many seeds a difference needs is not known yet: that takes two seeds of two arms. "
-            "Run the study, or its screen, and ask again with --report.",
-        ]
+        return [*lines, "  How many seeds a difference needs is known once two arms differ in two seeds."]
     for row in rows:
         needed = ", ".join(f"{100 * r['difference']:g} points: {r['seeds']} seeds" for r in row["rows"])
         lines.append(f"  {row['metric']}: differences vary by {100 * row['sd']:.1f} points (s.d.); {needed}")

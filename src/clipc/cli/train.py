@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = False) -> None:
     """Trains one model; the same command goes on with a run that was stopped.
 
-    Recipes that ship: nano (a minute on one core) and small. docs/training.md lists every key.
+    Recipes that ship: nano (a minute on one core), small, and others for millions of pairs. docs/training.md lists
+    them, and every key.
     On many GPUs or machines: torchrun --standalone --nproc-per-node 4 -m clipc train RECIPE.
 
     Args:

@@ -123,13 +123,15 @@ def metrics_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 
 def _is_main(metric: str) -> bool:
-    if "text_equal" in metric or "-shot" in metric:
+    if "text_equal" in metric or "-shot" in metric or metric.startswith("swaps/"):
         return False
     return metric.endswith(MAIN)
 
 
 def _items_behind(metric: str, context: Mapping[str, Any]) -> int:
     kind, column = metric.split("/")[:2]
+    if kind == "swaps":
+        return context["swaps"]["items"]
     if kind != "retrieval":
         return context["columns"][column]["images"]
     return context["captions"] if "text_to_image" in metric else context["images"]

@@ -19,6 +19,7 @@ from clipc.study.results import Outcome, metrics_table
 from clipc.study.run import Planned
 from clipc.study.spread import Range
 from clipc.train.run import environment
+from clipc.train.weights_mark import weights_mark
 
 Finished = Sequence[tuple[Planned, Outcome]]
 
@@ -202,8 +203,8 @@ def _not_shown(
         codes.append("no-control-arm")
     if len(study.seeds) < 8:
         codes.append({"code": "few-seeds", "n": len(study.seeds)})
-    codes += ["equal-budget-only", "one-recipe"]
-    if all(o.trial.recipe.pretrained is None for o in outcomes):
+    codes += ["equal-budget-only"] if study.search else ["equal-budget-only", "one-recipe"]
+    if all(weights_mark(o.trial.recipe.model, o.trial.recipe.pretrained) is None for o in outcomes):
         codes.append("from-scratch")
     parameters, size = first.summary["parameters"], first.summary["image_size"]
     return [

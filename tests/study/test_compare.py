@@ -1,0 +1,64 @@
+import pytest
+
+from clipc.study.compare import comparisons, noise
+from clipc.study.results import Outcome, metrics_table
+
+from .outcomes import METRIC, outcome
+
+SEEDS = range(8)
+
+
+def groups(**levels: float) -> dict[tuple[str, int], list[Outcome]]:
+    return {(arm, 100): [outcome(arm, seed, level, noise=0.004) for seed in SEEDS] for arm, level in levels.items()}
+
+
+def compared(found: dict[tuple[str, int], list[Outcome]], *controls: str) -> dict[tuple[str, str], dict[str, object]]:
+    metrics = metrics_table([o for group in found.values() for o in group])
+    return {(r["arm"], r["against"]): r for r in comparisons(found, metrics, "clip", controls)}
+
+
+def test_a_real_difference_is_a_gain_and_none_is_no_evidence() -> None:
+    rows = compared(groups(clip=0.5, better=0.62, same=0.5, worse=0.4))
+    assert {arm: row["verdict"] for (arm, _), row in rows.items()} == {
+        "better": "gain",
+        "same": "no evidence",
+        "worse": "loss",
+    }
+    row = rows["better", "clip"]
+    assert row["difference"] == pytest.approx(0.12, abs=0.03)
+    low, high = row["both"]  # pyright: ignore
+    assert low < row["interval"][0] < row["interval"][1] < high  # pyright: ignore
+    assert row["p"] == row["p_holm"] < 0.001  # pyright: ignore # one main metric
+    assert row["p_sign"] == pytest.approx(2 / 2**8)
+
+
+def test_what_a_control_shows_too_is_said() -> None:
+    rows = compared(groups(clip=0.5, better=0.62, augment=0.62, wrong=0.5), "augment", "wrong")
+    assert rows["better", "clip"]["shown_by_controls"] == ["augment"]
+    assert rows["augment", "clip"]["shown_by_controls"] == []
+    assert rows["better", "augment"]["verdict"] == "no evidence"
+    assert ("augment", "wrong") not in rows
+
+
+def test_trials_are_paired_by_seed_and_lonely_ones_left_out() -> None:
+    found = groups(clip=0.5, better=0.62)
+    found["better", 100] = [o for o in found["better", 100] if o.trial.recipe.seed in (1, 4, 6)]
+    found["better", 100].append(outcome("better", 99, 0.9))
+    found["alone", 100] = [outcome("alone", 0, 0.9)]
+    rows = compared(found)
+    assert set(rows) == {("better", "clip")}
+    by_seed = {o.trial.recipe.seed: o.metrics[METRIC] for o in found["clip", 100]}
+    expected = [o.metrics[METRIC] - by_seed[o.trial.recipe.seed] for o in found["better", 100][:3]]
+    assert rows["better", "clip"]["per_seed"] == pytest.approx(expected)
+    assert rows["better", "clip"]["p_sign"] is None
+
+
+def test_seeds_that_a_difference_needs_follow_the_noise() -> None:
+    quiet, loud = ([], [])
+    for rows, own in ((quiet, 0.002), (loud, 0.02)):
+        found = {(arm, 100): [outcome(arm, s, 0.5, noise=own, n=4000) for s in SEEDS] for arm in ("clip", "x")}
+        rows += noise(found, metrics_table(found["clip", 100]), "clip")
+    assert quiet[0]["sd"] < loud[0]["sd"] == pytest.approx(0.028, abs=0.015)
+    needed = [[row["seeds"] for row in rows[0]["rows"]] for rows in (quiet, loud)]
+    assert all(a <= b for a, b in zip(*needed, strict=True))
+    assert needed[1] == sorted(needed[1], reverse=True)

@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipc.errors import UserError
+from clipc.study.design import Study, arm_recipe, built_in_studies, checked, read_study, sizes_of
+from clipc.study.spread import Range, flat
+
+MINIMAL = """
+name: rates
+recipe: nano
+set: {samples: 100}
+arms:
+  clip: {policy.rho: 0}
+  rate: {policy.rho: {each: [0.1, 0.3]}}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "study.yaml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+def test_lists_make_arms(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, MINIMAL))
+    assert [arm.name for arm in study.expanded] == ["clip", "rate rho=0.1", "rate rho=0.3"]
+    assert [arm.line for arm in study.expanded] == [None, ("rate", "policy.rho"), ("rate", "policy.rho")]
+    assert study.compared_with == "clip"
+    recipes = checked(study)
+    assert [recipe.policy.rho for recipe in recipes] == [0, 0.1, 0.3]
+    assert {recipe.samples for recipe in recipes} == {100}
+
+
+def test_several_lists_are_crossed_and_words_change_a_study(tmp_path: Path) -> None:
+    changes = ["arms.rate.mask={each: [true, false]}", "seeds=5", "set.policy.joiner='; '"]
+    study = read_study(written(tmp_path, MINIMAL), changes)
+    assert [arm.name for arm in study.expanded][1:] == [
+        f"rate rho={rho}, mask={mask}" for rho in (0.1, 0.3) for mask in (True, False)
+    ]
+    assert study.seeds == (0, 1, 2, 3, 4)
+    assert {recipe.policy.joiner for recipe in checked(study)} == {"; "}
+
+
+def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, MINIMAL))
+    arm = study.expanded[1]
+    one, other = arm_recipe(study, arm, 3, 50), arm_recipe(study, arm, 4, "all")
+    assert (one.seed, other.seed) == (3, 4)
+    assert (one.data.pairs, other.data.pairs) == (50, None)
+    assert one.model_copy(update={"seed": 4, "data": other.data}) == other
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("baseline=clap", "unknown arm 'clap'.*did you mean 'clip'"),
+        ("controls=[augment]", "unknown arm 'augment'"),
+        ("arms.x.policy.rate=0.1", "policy.rate"),
+        ("arms.x.policy.rho=2", "less than or equal to 1"),
+        ("arms.x.seed=1", "changes seed, which all arms share"),
+        ("arms.x.data.source=demo", "changes data.source, which all arms share"),
+        ("arms.x.policy.rho={from: 0.7, to: 0.1}", "goes from a number to a larger one"),
+        ("arms.x.policy.rho={from: 0.1, to: 0.7}", "say how many settings to try"),
+        ("search={trials: 5}", "search needs a range"),
+        ("data.pairs=10", "leave data.pairs out"),
+        ("sizes=[10, 10]", "named twice"),
+        ("seeds=[]", "seeds"),
+        ("recipes=nano", "unknown key 'recipes'.*did you mean 'recipe'"),
+        ("name=../x", "name"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(tmp_path: Path, change: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        checked(read_study(written(tmp_path, MINIMAL), [change]))
+
+
+def test_studies_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no study file .*none\.yaml"):
+        read_study(tmp_path / "none.yaml")
+    with pytest.raises(UserError, match=r"unknown study 'rate'.*did you mean 'rates'"):
+        read_study("rate")
+
+
+@pytest.mark.parametrize("name", built_in_studies())
+def test_studies_that_ship_are_right(name: str) -> None:
+    study = read_study(name)
+    assert study.name == name
+    recipes = checked(study)
+    assert len({recipe.identity("") for recipe in recipes}) >= len(recipes) - 2  # one arm may also stand in a list
+    assert all(arm.what or arm.line or arm.name in ("clip",) or "=" in arm.name for arm in study.expanded)
+
+
+def test_sizes_ascend_and_all_is_the_largest() -> None:
+    study = Study(name="x", arms={"clip": {}}, sizes=("all", 500, 250, 1000))
+    assert sizes_of(study, 1680) == [250, 500, 1000, "all"]
+    assert sizes_of(study, 1000) == [250, 500, "all"]
+    with pytest.raises(UserError, match=r"1,000 training pairs; there are 999"):
+        sizes_of(study, 999)
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(), max_size=4))
+def test_dotted_and_nested_keys_are_the_same(values: dict[str, int]) -> None:
+    nested = {"policy": {"deep": values}, "mask": True}
+    assert flat(nested) == {**{f"policy.deep.{k}": v for k, v in values.items()}, "mask": True}
+    assert flat(flat(nested)) == flat(nested)
+
+
+def test_ranges() -> None:
+    found = flat({"a": {"from": 1, "to": 8}, "b": {"from": 0.1, "to": 1, "log": True}, "c": {"one_of": ["x", "y"]}})
+    assert found == {"a": Range(1, 8), "b": Range(0.1, 1, log=True), "c": Range(one_of=("x", "y"))}
+    assert [found[k].whole for k in "abc"] == [True, False, False]

@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipc.catalog import Catalog
+from clipc.errors import UserError
+from clipc.study.record import _packed, _unpacked, read_record, write_record  # pyright: ignore[reportPrivateUsage]
+from clipc.study.results import Outcome
+from clipc.study.trials import Measuring, Trial, run_trial
+from clipc.train.recipe import make_recipe
+
+MEASURING = Measuring(shots=())
+
+
+@pytest.fixture(scope="module")
+def trial(tiny_source: Path, tiny_catalog: Catalog, tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    data = {"source": str(tiny_source)}
+    recipe = make_recipe(
+        {"data": data, "model": tiny_model, "batch_size": 8, "samples": 160, "validations": 2, "threads": 1}
+    )
+    trial = Trial("arm", recipe, tmp_path_factory.mktemp("record") / "trial")
+    run_trial(trial, tiny_catalog, MEASURING)
+    return trial
+
+
+def test_a_record_tells_what_the_run_told(trial: Trial, tmp_path: Path) -> None:
+    file = tmp_path / "records" / "one.json"
+    write_record(trial, MEASURING, file)
+    one, other = Outcome.read(trial), read_record(trial, MEASURING, file)
+    assert other is not None
+    assert (one.metrics, one.last_metrics) == (other.metrics, other.last_metrics)
+    assert one.core_seconds == other.core_seconds
+    for name, values in other.items.items():
+        np.testing.assert_allclose(values, one.items[name], atol=1e-3)
+        if name in one.metrics:
+            assert values.mean() == pytest.approx(one.metrics[name], abs=1e-3)
+    assert "retrieval/text_to_image/recall@10" in other.items
+    assert [r["step"] for r in other.records if "validation" in r] == [10, 20]
+    assert file.stat().st_size < 20_000
+
+
+def test_no_caption_and_no_path_is_in_it(trial: Trial, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    file = tmp_path / "one.json"
+    write_record(trial, MEASURING, file)
+    text = file.read_text("utf-8")
+    for row in range(len(tiny_catalog)):
+        assert all(caption not in text for caption in tiny_catalog.captions(row))
+    assert str(tiny_catalog.root) not in text
+
+
+def test_other_ways_of_measuring_do_not_count(trial: Trial, tmp_path: Path) -> None:
+    file = tmp_path / "one.json"
+    assert read_record(trial, MEASURING, file) is None
+    write_record(trial, MEASURING, file)
+    assert read_record(trial, Measuring(shots=(1,)), file) is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "no json", "\0"])
+def test_broken_records_are_named(trial: Trial, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "one.json"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"one\.json is no record of a trial"):
+        read_record(trial, MEASURING, file)
+    write_record(trial, MEASURING, file)
+    value = json.loads(file.read_text())
+    if "zero_shot/label/top1" in value["items"]:
+        value["items"]["zero_shot/label/top1"]["zlib"] = "AAAA"
+        file.write_text(json.dumps(value))
+        with pytest.raises(UserError, match="is no record"):
+            read_record(trial, MEASURING, file)
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 0.5, 0.25]), max_size=50), st.lists(st.integers(0, 2**31 - 1), max_size=50))
+def test_items_survive(shares: list[float], owners: list[int]) -> None:
+    np.testing.assert_array_equal(_unpacked(_packed(np.array(shares, dtype=np.float64))), shares)
+    np.testing.assert_array_equal(_unpacked(_packed(np.array(owners, dtype=np.int64))), owners)

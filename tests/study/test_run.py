@@ -1,0 +1,184 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from ruamel.yaml import YAML
+
+from clipc.catalog import Catalog
+from clipc.cli import main
+from clipc.errors import UserError
+from clipc.study.board import Board
+from clipc.study.design import Study, read_study
+from clipc.study.run import finished_of, plan_study, run_study
+from clipc.study.study_tables import study_tables
+from clipc.train.checkpoint import checkpoint_steps
+
+
+@pytest.fixture(scope="module")
+def study_file(tiny_source: Path, tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three arms, two of them one recipe, at two sizes with two seeds."""
+    file = tmp_path_factory.mktemp("study") / "tiny.yaml"
+    settings: dict[str, Any] = {"model": tiny_model, "precision": "fp32", "batch_size": 8, "samples": 240, "threads": 1}
+    fields = {
+        "name": "tiny",
+        "data": {"source": str(tiny_source)},
+        "recipe": "nano",
+        "set": {**settings, "validations": 2, "checkpoint_seconds": 0.1},
+        "sizes": [16, "all"],
+        "seeds": 2,
+        "controls": ["augment"],
+        "arms": {
+            "clip": {"policy.rho": 0},
+            "augment": {"policy.treatment": "augment"},
+            "rate": {"policy.rho": {"each": [0.3, 1.0]}},
+            "same": {"policy": {"rho": 0.3}},
+        },
+    }
+    with file.open("w") as stream:
+        YAML().dump(fields, stream)
+    return file
+
+
+@pytest.fixture(scope="module")
+def done(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Catalog, Path]:
+    study, folder = read_study(study_file), tmp_path_factory.mktemp("done")
+    catalog = study.data.open()
+    run_study(study, plan_study(study, catalog, folder, folder / "records"), jobs=2)
+    return study, catalog, folder
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    """What was measured, without how long it took."""
+    kept = ("trial", "metrics", "last_metrics", "items", "loss", "validation", "context")
+    records = {file.stem: json.loads(file.read_text("utf-8")) for file in folder.glob("*.json")}
+    return {name: {key: record[key] for key in kept} for name, record in records.items()}
+
+
+def test_every_trial_has_a_record_and_none_is_run_twice(done: tuple[Study, Catalog, Path]) -> None:
+    study, catalog, folder = done
+    planned = plan_study(study, catalog, folder, folder / "records")
+    assert len(planned) == 5 * 2 * 2
+    assert len(list((folder / "records").glob("*.json"))) == 4 * 2 * 2  # two arms are one recipe
+    assert len(finished_of(study, planned)) == len(planned)
+    assert [p.trial.recipe.seed for p in planned] == [0] * 10 + [1] * 10
+    assert not list(folder.glob("trials/*/model*"))
+    stamps = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+    run_study(study, planned)
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == stamps
+
+
+def test_arms_differ_in_what_is_under_test_alone(done: tuple[Study, Catalog, Path]) -> None:
+    study, catalog, folder = done
+    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    by_arm = {(p.trial.arm, p.size, o.trial.recipe.seed): o for p, o in finished}
+    assert by_arm["same", 40, 1].metrics == by_arm["rate rho=0.3", 40, 1].metrics
+    assert by_arm["clip", 16, 0].summary["composite_share"] == 0
+    assert by_arm["rate rho=1", 16, 0].summary["composite_share"] == 1
+    assert by_arm["augment", 40, 0].summary["composite_share"] == by_arm["same", 40, 0].summary["composite_share"]
+
+
+def test_tables_hold_what_the_page_needs(done: tuple[Study, Catalog, Path]) -> None:
+    study, catalog, folder = done
+    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    tables = json.loads(json.dumps(study_tables(study, catalog, finished, 20, "clipc study x"), allow_nan=False))
+    assert (tables["sizes"], tables["seeds"], tables["finished"]) == ([16, 40], [0, 1], 20)
+    assert [arm["name"] for arm in tables["arms"]] == ["clip", "augment", "rate rho=0.3", "rate rho=1", "same"]
+    main_metrics = [m["key"] for m in tables["metrics"] if m["main"]]
+    axes = {(curve["axis"], curve["metric"]) for curve in tables["curves"]}
+    assert axes == {(axis, metric) for axis in ("pairs", "policy.rho") for metric in main_metrics}
+    rate = next(c for c in tables["curves"] if c["axis"] == "policy.rho")["lines"][0]["points"]
+    assert [point["x"] for point in rate] == [0, 0.3, 1.0]
+    same = [r for r in tables["comparisons"] if r["arm"] == "same" and r["metric"] == main_metrics[0]]
+    assert {(r["against"], r["size"]) for r in same} == {(a, n) for a in ("clip", "augment") for n in (16, 40)}
+    assert {"from-scratch", "equal-budget-only", "one-recipe"} <= {c for c in tables["not_shown"] if isinstance(c, str)}
+    assert not any("unfinished" in str(code) for code in tables["not_shown"])
+
+
+def test_shards_share_the_trials_out(done: tuple[Study, Catalog, Path], tmp_path: Path) -> None:
+    study, catalog, folder = done
+    arms = {name: study.arms[name] for name in ("clip", "augment")}
+    small = study.model_copy(update={"seeds": (0,), "sizes": (16,), "arms": arms})
+    planned = plan_study(small, catalog, tmp_path, tmp_path / "records")
+    for part in (2, 1):
+        run_study(small, planned, shard=(part, 2), jobs=1)
+        expected = {p.record.name for p in (planned if part == 1 else planned[1::2])}
+        assert {file.name for file in (tmp_path / "records").glob("*.json")} == expected
+    together = figures(folder / "records")
+    assert figures(tmp_path / "records") == {name: together[name] for name in figures(tmp_path / "records")}
+
+
+def test_a_trial_killed_in_the_middle_changes_no_figure(
+    study_file: Path, done: tuple[Study, Catalog, Path], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "clipc", "study", str(study_file), "--out", str(tmp_path), "--jobs", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    while process.poll() is None and not any(checkpoint_steps(t / "checkpoints") for t in tmp_path.glob("trials/*")):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    stopped = [t for t in tmp_path.glob("trials/*") if not (t / "finished.json").exists()]
+    assert stopped
+    assert subprocess.run(command, capture_output=True, check=True).returncode == 0
+    assert figures(tmp_path / "records") == figures(done[2] / "records")
+    for name in ("study.html", "study.ja.html", "study.json", "study.parquet"):
+        assert (tmp_path / name).stat().st_size > 1000
+    table = pq.read_table(tmp_path / "study.parquet")
+    assert set(table["arm"].to_pylist()) == {"clip", "augment", "rate rho=0.3", "rate rho=1", "same"}
+    assert list((tmp_path / "figures").glob("effects-*.svg"))
+    assert list((tmp_path / "figures").glob("curve-*.png"))
+
+
+def test_a_clone_with_the_records_goes_on_without_training(
+    study_file: Path, done: tuple[Study, Catalog, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(
+            ["study", str(study_file), "--out", str(tmp_path), "--records", str(done[2] / "records"), "--json"],
+        )
+    assert ended.value.code == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["finished"] == 20
+    assert "20 trials; 20 finished already" in told.err
+    assert "How many seeds" in told.err or "to be found four times in five" in told.err
+    assert not (tmp_path / "trials").exists()
+
+
+def test_nothing_finished_is_said(study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, told in (
+        (["--report"], "no trial of tiny is finished yet"),
+        (["--shard", "3/2"], "--shard 3/2 is no part"),
+        (["sizes=[4000]"], "asks for 4,000 training pairs; there are 40"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["study", str(study_file), "--out", str(tmp_path), *words])
+        assert ended.value.code == 2
+        assert told in capsys.readouterr().err
+
+
+def test_a_board_counts_what_others_finish(tmp_path: Path) -> None:
+    trials = [("clip", 10, seed, tmp_path / f"{seed}.json") for seed in range(4)]
+    board = Board(trials)
+    board.begin()
+    assert (board.finished, board.seconds_left()) == (0, None)
+    board.told(0, 5, 10)
+    (tmp_path / "1.json").write_text(json.dumps({"metrics": {"retrieval/mean_recall": 0.25}}))
+    (tmp_path / "2.json").write_text("{")
+    board.look()
+    row = board.rows()[0]
+    assert (row.seeds, row.finished, row.running, row.mean_recall) == (4, 1, 1, 0.25)
+    board.began -= 30
+    left = board.seconds_left()
+    assert left is not None
+    assert left == pytest.approx(30 / 1.5 * 2.5, rel=0.05)
+
+
+def test_a_control_that_is_no_arm_is_told(study_file: Path) -> None:
+    with pytest.raises(UserError, match="unknown arm 'augmentt'"):
+        read_study(study_file, ["controls=[augmentt]"])
