@@ -110,3 +110,10 @@ def test_what_cannot_have_an_interval() -> None:
         two_way([[math.nan, 1.0]], [[0.0, 0.0]])
     with pytest.raises(ValueError, match="3 items, but 2"):
         two_way(np.ones((2, 3)), np.zeros((2, 3)), [0, 1])
+
+
+def test_differences_that_cancel_out_over_seeds_and_items_have_an_interval() -> None:
+    found = two_way([[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]])
+    assert found.mean == 0
+    assert found.low < 0 < found.high
+    assert math.isfinite(found.half_width)

@@ -22,7 +22,7 @@ from clipc.train.recipe import Data
 
 if __name__ == "__main__":
     source, model, folder = sys.argv[1:]
-    module._settled = lambda *_: (1600, "worker")
+    module._settled = lambda *_: (960, "worker")
     overrides = (f"model={model}", "validations=2", "precision=fp32", "checkpoint_seconds=0.5")
     options = PilotOptions(data=Data(source=source), jobs=2, overrides=overrides, budget="quick", pictures=False)
     try:

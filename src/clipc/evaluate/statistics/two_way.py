@@ -66,6 +66,9 @@ def two_way(
     of_both = float(deviations.var(axis=1, ddof=1).mean()) / seeds
     variance = max(of_seeds + of_clusters - of_both, of_seeds, of_clusters)
     free = effective(sizes) - 1
+    if variance == 0:  # What differs cancels out over seeds and over items: only both together tell of it.
+        reach = t_reach(math.sqrt(of_both), seeds - 1, level)
+        return Interval(mean, mean - reach, mean + reach, seeds, level)
     freedom = variance**2 / (of_seeds**2 / (seeds - 1) + of_clusters**2 / free)
     reach = max(
         t_reach(math.sqrt(variance), freedom, level),
