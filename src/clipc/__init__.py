@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clipc.catalog.catalog import About, Catalog
+    from clipc.catalog.fewer import with_fewer
     from clipc.catalog.open import open_catalog
     from clipc.catalog.split import with_splits
     from clipc.compose.plan import Plan, Plans, plan_epoch
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
     from clipc.render.crop import Augmentation
     from clipc.report.pilot import render_pilot
     from clipc.report.sheet import render_sheet
+    from clipc.report.study import render_study
+    from clipc.report.study_figures import save_figures
     from clipc.study.contact_sheet import check_rules, contact_sheet
+    from clipc.study.design import Study, read_study
     from clipc.study.options import PilotOptions
     from clipc.study.pilot import pilot
+    from clipc.study.study import run_study
     from clipc.train.composite_pairs import CompositePairs
     from clipc.train.export import export_model
     from clipc.train.loop import train as train_model
@@ -56,6 +61,7 @@ __all__ = [
     "Recipe",
     "Rules",
     "Run",
+    "Study",
     "UserError",
     "__version__",
     "check_rules",
@@ -71,10 +77,15 @@ __all__ = [
     "plan_epoch",
     "read_recipe",
     "read_rules",
+    "read_study",
     "render_pilot",
     "render_sheet",
+    "render_study",
+    "run_study",
+    "save_figures",
     "shared_sources",
     "train_model",
+    "with_fewer",
     "with_splits",
 ]
 
@@ -94,6 +105,7 @@ _HOMES = {
     "Recipe": "clipc.train.recipe",
     "Rules": "clipc.compose.rules.schema",
     "Run": "clipc.train.run",
+    "Study": "clipc.study.design",
     "UserError": "clipc.errors",
     "check_rules": "clipc.study.contact_sheet",
     "compose_batch": "clipc.render.compose_batch",
@@ -108,10 +120,15 @@ _HOMES = {
     "plan_epoch": "clipc.compose.plan",
     "read_recipe": "clipc.train.recipe",
     "read_rules": "clipc.compose.rules.read",
+    "read_study": "clipc.study.design",
     "render_pilot": "clipc.report.pilot",
     "render_sheet": "clipc.report.sheet",
+    "render_study": "clipc.report.study",
+    "run_study": "clipc.study.study",
+    "save_figures": "clipc.report.study_figures",
     "shared_sources": "clipc.train.loss",
     "train_model": "clipc.train.loop:train",
+    "with_fewer": "clipc.catalog.fewer",
     "with_splits": "clipc.catalog.split",
 }
 

@@ -4,7 +4,12 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
 Progress = Callable[[str, int, int], None]
 """``progress(what, done, total)``: called often; ``total`` 0 means that the end is not known."""
@@ -23,13 +28,20 @@ def terminal(stream: TextIO | None = None) -> Generator[Progress]:
     """
     output = stream or sys.stderr
     if not output.isatty():
-        yield _plain(output)
+        yield lines_on(output)
         return
     from rich.console import Console
+
+    bars, show = bars_on(Console(file=output))
+    with bars:
+        yield show
+
+
+def bars_on(console: "Console") -> "tuple[Bars, Progress]":
+    """Bars for a terminal, not started yet, and the :data:`Progress` that moves them."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        TaskID,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -44,20 +56,20 @@ def terminal(stream: TextIO | None = None) -> Generator[Progress]:
         TimeElapsedColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Bars(*columns, console=Console(file=output), refresh_per_second=4) as bars:
-        tasks: dict[str, TaskID] = {}
+    bars = Bars(*columns, console=console, refresh_per_second=4)
+    tasks: dict[str, TaskID] = {}
 
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total or None, rate="")
-            speed = bars.tasks[tasks[what]].speed
-            rate = f"{speed:,.0f}/s" if speed and speed >= 10 else ""
-            bars.update(tasks[what], completed=done, total=total or None, rate=rate)
+    def show(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total or None, rate="")
+        speed = bars.tasks[tasks[what]].speed
+        rate = f"{speed:,.0f}/s" if speed and speed >= 10 else ""
+        bars.update(tasks[what], completed=done, total=total or None, rate=rate)
 
-        yield show
+    return bars, show
 
 
-def _plain(stream: TextIO, every: float = 10.0) -> Progress:
+def lines_on(stream: TextIO, every: float = 10.0) -> Progress:
     """Lines instead of bars: the first, the last, and one each ``every`` seconds in between."""
     began: dict[str, float] = {}
     told: dict[str, float] = {}

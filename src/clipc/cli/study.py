@@ -12,7 +12,6 @@ from cyclopts.validators import Number
 from clipc.cli.screen import note
 from clipc.cli.source import Json, Out, show, write
 from clipc.errors import UserError
-from clipc.progress import terminal
 
 
 def study(
@@ -40,39 +39,28 @@ def study(
         out: Where everything goes; runs/study-NAME by default.
         as_json: Print the tables as one JSON object.
     """
-    from clipc.cli.study_screen import LiveBoard, begin_lines, study_lines
+    from clipc.cli.study_screen import LiveBoard, study_lines
     from clipc.report.study import render_study
     from clipc.report.study_figures import save_figures
     from clipc.study.design import read_study
-    from clipc.study.run import finished_of, plan_study, run_study
-    from clipc.study.study_tables import study_tables, write_parquet
-    from clipc.study.tuning import search, with_settings
+    from clipc.study.study import run_study
 
     asked = read_study(name, changes)
     folder = out or Path("runs") / f"study-{asked.name}"
-    part = _shard(shard)
-    with terminal() as progress:
-        catalog = asked.data.open(progress)
-    if asked.ranges:
-        with terminal() as progress:
-            found = search(asked, catalog, folder, jobs=jobs, progress=progress, tell=note)
-        asked = with_settings(asked, found)
-    planned = plan_study(asked, catalog, folder, records or folder / "records")
-    known = finished_of(asked, planned)
-    for line in begin_lines(asked, planned, known):
-        print(line, file=sys.stderr)
-    if not report:
-        with LiveBoard() as board, terminal() as progress:
-            run_study(asked, planned, jobs=jobs, shard=part, progress=progress, watch=board.show)
-        known = finished_of(asked, planned)
-    if not known:
-        raise UserError(
-            f"no trial of {asked.name} is finished yet, so there is nothing to tell; run it without --report."
+    with LiveBoard() as board:
+        tables = run_study(
+            asked,
+            folder,
+            records=records,
+            jobs=jobs,
+            shard=_shard(shard),
+            train=not report,
+            command=shlex.join(["clipc", *sys.argv[1:]]),
+            progress=board.progress,
+            tell=note,
+            watch=board.show,
         )
-    tables = study_tables(asked, catalog, known, len(planned), shlex.join(["clipc", *sys.argv[1:]]))
-    folder.mkdir(parents=True, exist_ok=True)
     write(folder / "study.json", json.dumps(tables, indent=1, ensure_ascii=False))
-    write_parquet(known, folder / "study.parquet")
     other = "ja" if asked.lang == "en" else "en"
     write(folder / "study.html", render_study(tables, lang=asked.lang))
     write(folder / f"study.{other}.html", render_study(tables, lang=other))

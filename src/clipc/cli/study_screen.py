@@ -1,34 +1,36 @@
-"""What ``clipc study`` says on a terminal: what it is about to do, a live table, and what came out."""
+"""What ``clipc study`` says on a terminal: a live table, and what came out."""
 
 import sys
 import time
-from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from clipc.progress import duration
+from clipc.progress import Progress, bars_on, duration, lines_on
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.progress import Progress as Bars
     from rich.table import Table
 
     from clipc.study.board import Board
-    from clipc.study.design import Study
-    from clipc.study.results import Outcome
-    from clipc.study.run import Planned
 
 EVERY = 30.0
 """Seconds between two lines where standard error is no terminal."""
 
 
 class LiveBoard:
-    """A table of arms that fills while trials run; on a pipe, a line now and then."""
+    """A table of arms that fills while trials run; on a pipe, a line now and then.
+
+    Attributes:
+        progress: For what is done before the trials begin.
+    """
 
     def __init__(self) -> None:
-        """Shows nothing before the first state."""
+        """Takes the screen, where there is one, when entered."""
+        self.progress: Progress = lines_on(sys.stderr)
         self._live: Live | None = None
-        self._told = 0.0
-        self._last = -1
+        self._bars: Bars | None = None
+        self._told, self._last = 0.0, -1
 
     def __enter__(self) -> "LiveBoard":
         """Takes the screen, where there is one."""
@@ -36,7 +38,9 @@ class LiveBoard:
             from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+            console = Console(stderr=True)
+            self._bars, self.progress = bars_on(console)
+            self._live = Live(self._bars, console=console, refresh_per_second=4)
             self._live.start()
         return self
 
@@ -48,12 +52,14 @@ class LiveBoard:
     def show(self, board: "Board") -> None:
         """Draws the state, a few times a second at most."""
         now = time.monotonic()
-        if self._live is not None:
-            if now - self._told > 0.25:
+        ended = board.finished == len(board.trials)
+        if self._live is not None and self._bars is not None:
+            if now - self._told > 0.25 or ended:
+                from rich.console import Group
+
                 self._told = now
-                self._live.update(_table(board, self._live.console.height), refresh=True)
-            return
-        if now - self._told > EVERY or board.finished == len(board.trials) != self._last:
+                self._live.update(Group(self._bars, _table(board, self._live.console.height)))
+        elif now - self._told > EVERY or (ended and self._last != board.finished):
             self._told, self._last = now, board.finished
             print(_told(board), file=sys.stderr, flush=True)
 
@@ -84,28 +90,6 @@ def _table(board: "Board", height: int) -> "Table":
     if len(shown) < len(rows):
         table.add_row(f"and {len(rows) - len(shown)} more", *("" for _ in range(len(table.columns) - 1)))
     return table
-
-
-def begin_lines(study: "Study", planned: "Sequence[Planned]", known: "Sequence[tuple[Planned, Outcome]]") -> list[str]:
-    """What is about to be done, and how many seeds it takes to see a difference, given the noise seen."""
-    from clipc.study.compare import noise
-    from clipc.study.results import metrics_table
-
-    arms, sizes = len(study.expanded), len({p.size for p in planned})
-    lines = [
-        f"{study.name}: {arms} arms x {sizes} {'size' if sizes == 1 else 'sizes'} x {len(study.seeds)} seeds = "
-        f"{len(planned)} trials; {len(known)} finished already."
-    ]
-    groups: dict[tuple[str, int], list[Outcome]] = {}
-    for plan, outcome in known:
-        groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
-    rows = noise(groups, metrics_table([o for _, o in known]), study.compared_with) if known else []
-    if not rows:
-        return [*lines, "  How many seeds a difference needs is known once two arms differ in two seeds."]
-    for row in rows:
-        needed = ", ".join(f"{100 * r['difference']:g} points: {r['seeds']} seeds" for r in row["rows"])
-        lines.append(f"  {row['metric']}: differences vary by {100 * row['sd']:.1f} points (s.d.); {needed}")
-    return [*lines, f"  (to be found four times in five; there are {len(study.seeds)} seeds)"]
 
 
 def study_lines(tables: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A study: arms x sizes x seeds, each trial run once and found again ever after."""
+"""The trials of a study: planned, run where they are missing, and found again ever after."""
 
 import math
 import os
@@ -82,7 +82,7 @@ def finished_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned,
     return [(p, outcome) for p, outcome in found if outcome is not None]
 
 
-def run_study(
+def run_missing(
     study: Study,
     planned: Sequence[Planned],
     *,

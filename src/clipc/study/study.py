@@ -1,0 +1,86 @@
+"""A study from beginning to end: ranges are searched, missing trials run, and what is finished becomes tables."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from clipc.errors import UserError
+from clipc.progress import Progress, silent
+from clipc.study.board import Board
+from clipc.study.compare import noise
+from clipc.study.design import Study
+from clipc.study.results import Outcome, metrics_table
+from clipc.study.run import Planned, finished_of, plan_study, run_missing
+from clipc.study.study_tables import study_tables, write_parquet
+from clipc.study.tuning import search, with_settings
+
+
+def run_study(
+    study: Study,
+    folder: Path,
+    *,
+    records: Path | None = None,
+    jobs: int | None = None,
+    shard: tuple[int, int] = (1, 1),
+    train: bool = True,
+    command: str = "clipc study",
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda _: None,
+    watch: Callable[[Board], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Arms x sizes x seeds on the same pairs, with paired differences; finished trials are not run again.
+
+    Writes ``study.parquet`` (one row for each trial and metric) into the folder.
+
+    Args:
+        study: What is asked; :func:`~clipc.study.design.read_study` reads one.
+        folder: Where everything goes.
+        records: Where the figures of each trial are kept, as small JSON files; ``folder/records`` by default.
+        jobs: Trials at a time; on a CPU one a core by default, on a GPU one.
+        shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
+        train: Whether missing trials are run; otherwise only what is finished is told.
+        command: The command line, for the page.
+        progress: Told what takes long before the trials begin.
+        tell: Told what is about to be done, in sentences.
+        watch: Shown the state of all trials while they run.
+
+    Returns:
+        The tables that :func:`clipc.report.study.render_study` draws, ready for JSON.
+
+    Raises:
+        UserError: Something in the study is wrong, a trial failed, or nothing is finished yet.
+        Interrupted: Ctrl-C or SIGTERM; running trials have saved themselves.
+    """
+    catalog = study.data.open(progress)
+    if study.ranges:
+        study = with_settings(study, search(study, catalog, folder, jobs=jobs, progress=progress, tell=tell))
+    planned = plan_study(study, catalog, folder, records or folder / "records")
+    for sentence in _described(study, planned, finished_of(study, planned)):
+        tell(sentence)
+    if train:
+        run_missing(study, planned, jobs=jobs, shard=shard, progress=progress, watch=watch)
+    finished = finished_of(study, planned)
+    if not finished:
+        raise UserError(f"no trial of {study.name} is finished yet, so there is nothing to tell; run it first.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_parquet(finished, folder / "study.parquet")
+    return study_tables(study, catalog, finished, len(planned), command)
+
+
+def _described(study: Study, planned: Sequence[Planned], known: Sequence[tuple[Planned, Outcome]]) -> list[str]:
+    """What is about to be done, and how many seeds a difference needs, given the noise seen."""
+    arms, sizes = len(study.expanded), len({p.size for p in planned})
+    lines = [
+        f"{study.name}: {arms} arms x {sizes} {'size' if sizes == 1 else 'sizes'} x {len(study.seeds)} seeds = "
+        f"{len(planned)} trials; {len(known)} finished already."
+    ]
+    groups: dict[tuple[str, int], list[Outcome]] = {}
+    for plan, outcome in known:
+        groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
+    rows = noise(groups, metrics_table([o for _, o in known]), study.compared_with) if known else []
+    if not rows:
+        return [*lines, "How many seeds a difference needs is known once two arms differ in two seeds."]
+    for row in rows:
+        needed = ", ".join(f"{100 * r['difference']:g} points: {r['seeds']} seeds" for r in row["rows"])
+        lines.append(f"{row['metric']}: differences vary by {100 * row['sd']:.1f} points (s.d.); {needed}.")
+    return [*lines, f"So many seeds find it four times in five; there are {len(study.seeds)}."]
