@@ -1,0 +1,139 @@
+"""The tables of docs/results.md from the records that lie here, without the data and without training.
+
+python results/tables.py confirm-ucm                        every arm against the study's baseline
+python results/tables.py confirm-ucm --arm "clip-c rho=0.3"  one arm against each control
+python results/tables.py confirm-ucm --runs                  the names of its runs
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from clipc.study.compare import comparisons
+from clipc.study.design import Arm, Study, arm_recipe, read_study
+from clipc.study.record import read_record
+from clipc.study.results import Outcome, metrics_table
+from clipc.study.run import measuring_of
+from clipc.study.trials import Trial
+from clipc.train.recipe import Recipe
+
+HERE = Path(__file__).parent
+NAMES = {
+    "retrieval/text_to_image/recall@10": "text→image R@10",
+    "retrieval/image_to_text/recall@10": "image→text R@10",
+    "zero_shot": "zero-shot top-1",
+    "probe": "linear probe top-1",
+}
+Groups = Mapping[tuple[str, int], Sequence[Outcome]]
+
+
+def finished(study: Study, folder: Path) -> Groups:
+    """The trials of each arm at each size, by seed. An arm's records are those whose recipe is the arm's."""
+    recipes = {arm.name: fields(arm_recipe(study, arm, study.seeds[0], "all")) for arm in study.expanded}
+    groups: dict[tuple[str, int], list[Outcome]] = {(arm, size): [] for size in sizes(folder) for arm in recipes}
+    for file in sorted(folder.glob("*.json")):
+        record = json.loads(file.read_text("utf-8"))
+        recipe = Recipe.model_validate(record["recipe"])
+        for arm, asked in recipes.items():
+            if recipe.seed in study.seeds and fields(recipe) == asked:
+                outcome = read_record(Trial(arm, recipe, Path(file.stem)), measuring_of(study), file)
+                if outcome is not None:
+                    groups[arm, record["data"]["pairs"]["train"]].append(outcome)
+    return {key: sorted(found, key=lambda o: o.trial.recipe.seed) for key, found in groups.items() if found}
+
+
+def fields(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe is the arm's own: neither seed nor data, nor what cannot change a result."""
+    return recipe.model_dump(mode="json", exclude={"data", "seed", "threads"})
+
+
+def sizes(folder: Path) -> list[int]:
+    """The numbers of training pairs that there are records of."""
+    return sorted({int(file.stem.split("-")[0][1:]) for file in folder.glob("*.json")})
+
+
+def against_baseline(study: Study, groups: Groups, size: int) -> str:
+    """A row for each arm: the share composed, each main metric's mean, and its paired difference from the baseline."""
+    here = {key: found for key, found in groups.items() if key[1] == size}
+    metrics = main_metrics(here)
+    rows = {(row["arm"], row["metric"]): row for row in comparisons(here, metrics, study.compared_with, ())}
+    lines = [header("arm", "composed", *(title(m["key"]) for m in metrics))]
+    for (arm, _), found in here.items():
+        share = mean(o.summary["composite_share"] for o in found)
+        cells = [f"{arm} (n = {len(found)})", f"{share:.2f}"]
+        for key in (m["key"] for m in metrics):
+            row = rows.get((arm, key))
+            value = f"{100 * mean(o.metrics[key] for o in found):.1f}"
+            cells.append(value if row is None else f"{value}: {difference(row)}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def against_controls(study: Study, groups: Groups, size: int, arm: str) -> str:
+    """A row for each control: the arm's paired difference from it, each main metric."""
+    asked = (arm, study.compared_with, *study.controls)
+    here = {key: found for key, found in groups.items() if key[1] == size and key[0] in asked}
+    metrics = main_metrics(here)
+    rows = [row for row in comparisons(here, metrics, study.compared_with, study.controls) if row["arm"] == arm]
+    lines = [header(f"{arm} minus", *(title(m["key"]) for m in metrics))]
+    for control in study.controls:
+        cells = [difference(row) for row in rows if row["against"] == control]
+        lines.append(f"| {control} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main_metrics(groups: Groups) -> list[dict[str, Any]]:
+    """What a report shows first."""
+    return [m for m in metrics_table([o for found in groups.values() for o in found]) if m["main"]]
+
+
+def run_names(arms: Sequence[Arm], groups: Groups) -> str:
+    """The runs of each arm, as their records are named."""
+    lines = [header("arm", "runs")]
+    for arm in arms:
+        names = [f"`{o.trial.folder.name}`" for key, found in groups.items() if key[0] == arm.name for o in found]
+        lines.append(f"| {arm.name} | {' '.join(names)} |")
+    return "\n".join(lines)
+
+
+def header(*cells: str) -> str:
+    """The first two lines of a table."""
+    return f"| {' | '.join(cells)} |\n|{'---|' * len(cells)}"
+
+
+def title(metric: str) -> str:
+    """A metric's name for readers."""
+    return NAMES.get(metric) or NAMES[metric.split("/")[0]]
+
+
+def difference(row: Mapping[str, Any]) -> str:
+    """In points, with the t interval over seeds; bold with its verdict where there is one."""
+    text = f"{100 * row['difference']:+.1f} [{100 * row['interval'][0]:+.1f}, {100 * row['interval'][1]:+.1f}]"
+    return text if row["verdict"] == "no evidence" else f"**{text} {row['verdict']}**"
+
+
+def main() -> None:
+    """Prints what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", help="the name of a study here")
+    parser.add_argument("--size", type=int, help="training pairs; the most there are by default")
+    parser.add_argument("--baseline", help="instead of the study's")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--arm", help="this arm against each control")
+    kind.add_argument("--runs", action="store_true", help="names of the runs")
+    asked = parser.parse_args()
+    study = read_study(HERE / f"{asked.study}.yaml", [f'baseline="{asked.baseline}"'] if asked.baseline else [])
+    groups, size = finished(study, HERE / asked.study), asked.size or sizes(HERE / asked.study)[-1]
+    if asked.runs:
+        print(run_names(study.expanded, groups))
+    elif asked.arm:
+        print(against_controls(study, groups, size, asked.arm))
+    else:
+        print(against_baseline(study, groups, size))
+
+
+if __name__ == "__main__":
+    main()
