@@ -30,29 +30,30 @@ NAMES = {
 Groups = Mapping[tuple[str, int], Sequence[Outcome]]
 
 
-def finished(study: Study, folder: Path) -> Groups:
-    """The trials of each arm at each size, by seed. An arm's records are those whose recipe is the arm's."""
+def finished(study: Study) -> Groups:
+    """The trials of each arm at each size, by seed: the records on these data whose recipe is the arm's."""
     recipes = {arm.name: fields(arm_recipe(study, arm, study.seeds[0], "all")) for arm in study.expanded}
-    groups: dict[tuple[str, int], list[Outcome]] = {(arm, size): [] for size in sizes(folder) for arm in recipes}
-    for file in sorted(folder.glob("*.json")):
+    groups: dict[tuple[str, int], dict[int, Outcome]] = {}
+    for file in HERE.glob("*/*.json"):
         record = json.loads(file.read_text("utf-8"))
         recipe = Recipe.model_validate(record["recipe"])
-        for arm, asked in recipes.items():
-            if recipe.seed in study.seeds and fields(recipe) == asked:
-                outcome = read_record(Trial(arm, recipe, Path(file.stem)), measuring_of(study), file)
-                if outcome is not None:
-                    groups[arm, record["data"]["pairs"]["train"]].append(outcome)
-    return {key: sorted(found, key=lambda o: o.trial.recipe.seed) for key, found in groups.items() if found}
+        if record["data"]["name"] != Path(study.data.source).name or recipe.seed not in study.seeds:
+            continue
+        asked = fields(recipe)
+        for arm in (arm for arm, wanted in recipes.items() if wanted == asked):
+            outcome = read_record(Trial(arm, recipe, Path(file.stem)), measuring_of(study), file)
+            if outcome is not None:
+                groups.setdefault((arm, record["data"]["pairs"]["train"]), {})[recipe.seed] = outcome
+    places = {arm: place for place, arm in enumerate(recipes)}
+    return {
+        (arm, size): [groups[arm, size][seed] for seed in study.seeds if seed in groups[arm, size]]
+        for arm, size in sorted(groups, key=lambda key: (key[1], places[key[0]]))
+    }
 
 
 def fields(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe is the arm's own: neither seed nor data, nor what cannot change a result."""
     return recipe.model_dump(mode="json", exclude={"data", "seed", "threads"})
-
-
-def sizes(folder: Path) -> list[int]:
-    """The numbers of training pairs that there are records of."""
-    return sorted({int(file.stem.split("-")[0][1:]) for file in folder.glob("*.json")})
 
 
 def against_baseline(study: Study, groups: Groups, size: int) -> str:
@@ -126,7 +127,8 @@ def main() -> None:
     kind.add_argument("--runs", action="store_true", help="names of the runs")
     asked = parser.parse_args()
     study = read_study(HERE / f"{asked.study}.yaml", [f'baseline="{asked.baseline}"'] if asked.baseline else [])
-    groups, size = finished(study, HERE / asked.study), asked.size or sizes(HERE / asked.study)[-1]
+    groups = finished(study)
+    size = asked.size or max(size for _, size in groups)
     if asked.runs:
         print(run_names(study.expanded, groups))
     elif asked.arm:
