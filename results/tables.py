@@ -7,6 +7,9 @@ python results/tables.py confirm-ucm --runs                  the names of its ru
 
 import argparse
 import json
+import re
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -116,8 +119,8 @@ def difference(row: Mapping[str, Any]) -> str:
     return text if row["verdict"] == "no evidence" else f"**{text} {row['verdict']}**"
 
 
-def main() -> None:
-    """Prints what the command line asks for."""
+def table(words: Sequence[str]) -> str:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", help="the name of a study here")
     parser.add_argument("--size", type=int, help="training pairs; the most there are by default")
@@ -125,17 +128,24 @@ def main() -> None:
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--arm", help="this arm against each control")
     kind.add_argument("--runs", action="store_true", help="names of the runs")
-    asked = parser.parse_args()
+    asked = parser.parse_args(words)
     study = read_study(HERE / f"{asked.study}.yaml", [f'baseline="{asked.baseline}"'] if asked.baseline else [])
     groups = finished(study)
     size = asked.size or max(size for _, size in groups)
     if asked.runs:
-        print(run_names(study.expanded, groups))
-    elif asked.arm:
-        print(against_controls(study, groups, size, asked.arm))
-    else:
-        print(against_baseline(study, groups, size))
+        return run_names(study.expanded, groups)
+    return against_controls(study, groups, size, asked.arm) if asked.arm else against_baseline(study, groups, size)
+
+
+def filled(page: str) -> str:
+    """A page whose tables are made anew: each stands under a comment ``<!-- results/tables.py WORDS -->``."""
+    marked = re.compile(r"(<!-- results/tables\.py (.*) -->\n\n)(?:\|.*\n)*")
+    return marked.sub(lambda found: f"{found[1]}{table(shlex.split(found[2]))}\n", page)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--fill"]:
+        for name in sys.argv[2:]:
+            Path(name).write_text(filled(Path(name).read_text("utf-8")), "utf-8")
+    else:
+        print(table(sys.argv[1:]))

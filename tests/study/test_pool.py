@@ -38,11 +38,11 @@ def test_a_stopped_pilot_goes_on(tiny_source: Path, tiny_model: str, tmp_path: P
     script = tmp_path / "run.py"
     script.write_text(PILOT)
     words = [sys.executable, str(script), str(tiny_source), tiny_model, str(tmp_path / "out")]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
     trials = tmp_path / "out" / "trials"
     while process.poll() is None and not any(checkpoint_steps(t / "checkpoints") for t in trials.glob("*")):
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)  # As schedulers do: to every process of it.
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "the same command goes on" in out

@@ -41,6 +41,10 @@ class Pool:
         if "forkserver" in get_all_start_methods():
             self._context: BaseContext = get_context("forkserver")
             self._context.set_forkserver_preload([TASKS])
+            from multiprocessing.forkserver import ensure_running  # Not to be had where it cannot be used.
+
+            with _ignored(signal.SIGTERM):
+                ensure_running()
         else:
             self._context = get_context("spawn")
         # A plain flag in shared memory: setting an Event hangs where a process that waited on it was killed.
@@ -78,9 +82,9 @@ class Pool:
                     "perhaps with fewer --jobs."
                 ) from error
             except BaseException:
+                # Tasks that have not begun end at once. They are not cancelled: an executor that loses a worker while
+                # some are fails at the first of them and never answers for the others.
                 self._stop.value = 1
-                for future in futures:
-                    future.cancel()
                 wait(futures)
                 raise
             finally:
@@ -104,6 +108,19 @@ class Pool:
         """Ends the processes."""
         self._stop.value = 1
         self._executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _ignored(number: signal.Signals) -> Generator[None]:
+    """What is started inside ignores a signal for good: a scheduler sends it to the server of forks as well."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 @contextmanager

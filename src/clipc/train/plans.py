@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,10 @@ from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.neighbours import neighbours
 from clipc.errors import unknown_name
 from clipc.progress import Progress, silent
+
+
+MATES: Final = 10
+"""How many pairs a class must hold on average for ``policy.group=auto`` to keep composites inside classes."""
 
 
 def make_plans(
@@ -88,20 +93,33 @@ class _Refused:
         return ~(fits & self.law.lawful(Proposed(a, b, layout, np.zeros(len(a), dtype=np.bool_))))
 
 
+def group_of(policy: Policy, pairs: Catalog) -> str | None:
+    """The column whose value partners share.
+
+    ``auto`` is the main column of labels, where there is one and its classes hold :data:`MATES` pairs each on average.
+    """
+    if policy.group != "auto":
+        return policy.group
+    column = next(iter(pairs.about.label_columns), None)
+    if column is None or MATES * len(pairs.table[column].drop_null().unique()) > len(pairs):
+        return None
+    return column
+
+
 def _said(policy: Policy, pairs: Catalog) -> str:
     """What a law is made of, as text."""
     rules = "" if policy.rules is None else policy.rules.model_dump_json()
-    return f"{pairs.fingerprint} {policy.group} {policy.layout} {policy.wording} {rules}"
+    return f"{pairs.fingerprint} {group_of(policy, pairs)} {policy.layout} {policy.wording} {rules}"
 
 
 def _law(policy: Policy, pairs: Catalog) -> Law | None:
-    rules = policy.rules
-    if policy.group is not None:
+    rules, group = policy.rules, group_of(policy, pairs)
+    if group is not None:
         names = CatalogColumns(pairs).names
-        if policy.group not in names:
-            raise unknown_name("column", policy.group, names)
-        quoted = policy.group.replace('"', '""')
-        same = PairRule(require=f'a."{quoted}" = b."{quoted}"', why=f"policy.group={policy.group}")
+        if group not in names:
+            raise unknown_name("column", group, names)
+        quoted = group.replace('"', '""')
+        same = PairRule(require=f'a."{quoted}" = b."{quoted}"', why=f"policy.group={group}")
         rules = rules.model_copy(update={"pairs": (*rules.pairs, same)}) if rules else Rules(pairs=(same,))
     return enact(rules, CatalogColumns(pairs), policy.wording) if rules is not None else None
 
