@@ -29,7 +29,8 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
     told += _joining(policy, say)
     told.append(("partner", _value("partner", policy, say)))
     if policy.get("group"):
-        told.append(("group", say("policy.group_value", column=policy["group"])))
+        auto = policy["group"] == "auto"
+        told.append(("group", say("policy.group_auto" if auto else "policy.group_value", column=policy["group"])))
     if policy.get("pairing"):
         told.append(("pairing", _value("pairing", policy, say)))
     if policy["partner"] != "random" and policy.get("embedding"):

@@ -19,7 +19,7 @@ from clipc.study.results import (
     metrics_table,
     templates_used,
 )
-from clipc.train.plans import make_plans
+from clipc.train.plans import group_of, make_plans
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run, environment
 from clipc.train.vocabulary import tokenizer_for
@@ -66,9 +66,9 @@ def report_tables(
     }
 
 
-def _partners(policy: Policy) -> str:
+def _partners(policy: Policy, catalog: Catalog) -> str:
     """The code of what a report cannot tell about partners."""
-    at_random = policy.partner == "random" and policy.rules is None and policy.group is None
+    at_random = policy.partner == "random" and policy.rules is None and group_of(policy, catalog) is None
     return "random-partners" if at_random else "one-way-of-partners"
 
 
@@ -110,7 +110,7 @@ def _not_shown(
     codes += [
         "one-recipe",
         {"code": "one-share", "share": f"{recipe.policy.rho:.0%}"},
-        _partners(recipe.policy),
+        _partners(recipe.policy, catalog),
         "from-scratch",
         {"code": "small-model", "parameters": f"{summary['parameters']:,}", "size": summary["image_size"]},
         {"code": "short-training", "minutes": f"{minutes:.0f}"},
