@@ -25,7 +25,6 @@ from clipc.compose.similarity.neighbours import neighbours
 from clipc.errors import unknown_name
 from clipc.progress import Progress, silent
 
-
 MATES: Final = 10
 """How many pairs a class must hold on average for ``policy.group=auto`` to keep composites inside classes."""
 
