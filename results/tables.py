@@ -139,8 +139,8 @@ def table(words: Sequence[str]) -> str:
 
 def filled(page: str) -> str:
     """A page whose tables are made anew: each stands under a comment ``<!-- results/tables.py WORDS -->``."""
-    marked = re.compile(r"(<!-- results/tables\.py (.*) -->\n\n)(?:\|.*\n)*")
-    return marked.sub(lambda found: f"{found[1]}{table(shlex.split(found[2]))}\n", page)
+    marked = re.compile(r"(<!-- results/tables\.py (.*) -->\n)(?:\n(?:\|.*\n)+)?")
+    return marked.sub(lambda found: f"{found[1]}\n{table(shlex.split(found[2]))}\n", page)
 
 
 if __name__ == "__main__":
