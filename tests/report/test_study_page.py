@@ -96,7 +96,7 @@ def test_a_gain_that_no_control_shows_is_said_first_and_losses_are_counted() -> 
     assert sum(codes.values()) == 7
     assert (
         verdict.headline
-        == f"{codes['gain']} of 7 arms gain over clip on at least one main measure where no control does."
+        == f"{codes['gain']} of 7 arms gain over clip, and over every control, on at least one main measure."
     )
     assert [group["code"] for group in verdict.findings][:1] == ["gain"]
 
@@ -114,8 +114,16 @@ def test_a_gain_that_a_control_shows_is_not_called_compositions() -> None:
 
 def test_a_gain_is_open_where_a_control_was_not_compared() -> None:
     data = study_example(arms=1, lift=0.05, seeds=8)
-    data["comparisons"] = [c for c in data["comparisons"] if c["arm"] != "mixgen"]
-    assert "missing or unfinished" in study_verdict(data, words("en")).headline
+    data["comparisons"] = [c for c in data["comparisons"] if c["against"] != "mixgen"]
+    assert "missing, unfinished or not clearly worse" in study_verdict(data, words("en")).headline
+
+
+def test_a_gain_is_open_where_a_control_cannot_be_told_apart() -> None:
+    data = study_example(arms=1, lift=0.05, seeds=8)
+    for comparison in data["comparisons"]:
+        if comparison["against"] == "mixgen":
+            comparison["verdict"] = "no evidence"
+    assert [code for code, _, _ in study_verdict(data, words("en")).tally] == ["uncontrolled"]
     assert "No control was run" in said(arms=1, lift=0.05, seeds=8, controls=()).more[0]
 
 

@@ -1,6 +1,6 @@
 """The verdict of a study in words: which arms gain, which lose, where there is no evidence, how often was looked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,8 @@ from clipc.report.study_results import arm_names, span_words
 from clipc.report.words import Words
 
 CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "unknown")
-"""What is said of an arm: a gain that no control shows, one that controls show too, one where a control is lacking,
-gains and losses, losses, no evidence, not compared."""
+"""What is said of an arm: a gain over the controls too, one that controls show as well, one of which neither can be
+said, gains and losses, losses, no evidence, not compared."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ def study_verdict(data: Mapping[str, Any], say: Words) -> StudyVerdict:
             by_arm.setdefault(comparison["arm"], []).append(comparison)
     arms = {name: rows for name, rows in by_arm.items() if name not in data["controls"]}
     controls = {name: rows for name, rows in by_arm.items() if name in data["controls"]}
-    classes = {name: _class(rows, controlled(controls, data)) for name, rows in arms.items()}
+    beaten = {(c["arm"], c["metric"], c["size"], c["against"]) for c in found if c["verdict"] == "gain"}
+    classes = {name: _class(rows, data["controls"], beaten) for name, rows in arms.items()}
     tally = tuple(
         (code, say(f"study.class.{code}"), count) for code in CLASSES if (count := list(classes.values()).count(code))
     )
@@ -55,15 +56,8 @@ def study_verdict(data: Mapping[str, Any], say: Words) -> StudyVerdict:
     )
 
 
-def controlled(
-    controls: Mapping[str, Sequence[Mapping[str, Any]]], data: Mapping[str, Any]
-) -> frozenset[tuple[str, int]]:
-    """The (metric, size) at which every control was compared: only there can it be said that no control gains."""
-    found = [{(c["metric"], c["size"]) for c in controls.get(name, ())} for name in data["controls"]]
-    return frozenset(set[tuple[str, int]].intersection(*found)) if found else frozenset()
-
-
-def _class(rows: Sequence[Mapping[str, Any]], known: frozenset[tuple[str, int]]) -> str:
+def _class(rows: Sequence[Mapping[str, Any]], controls: Sequence[str], beaten: Set[tuple[str, str, int, str]]) -> str:
+    """One of :data:`CLASSES`: a gain is the arm's own only where it gains over every control as well."""
     if not rows:
         return "unknown"
     gains = [c for c in rows if c["verdict"] == "gain"]
@@ -72,7 +66,9 @@ def _class(rows: Sequence[Mapping[str, Any]], known: frozenset[tuple[str, int]])
         return "mixed"
     own = [c for c in gains if not c["shown_by_controls"]]
     if own:
-        return "gain" if any((c["metric"], c["size"]) in known for c in own) else "uncontrolled"
+        places = [(c["arm"], c["metric"], c["size"]) for c in own]
+        alone = controls and any(all((*place, name) in beaten for name in controls) for place in places)
+        return "gain" if alone else "uncontrolled"
     if gains:
         return "shared"
     return "loss" if losses else "none"

@@ -36,7 +36,8 @@ def comparisons(
 
     Trials are paired by seed; seeds that one side lacks are left out, and fewer than two make no comparison. A
     *gain* needs the t interval over seeds and the two-way one over seeds and test items to exclude zero, and for main
-    metrics Holm's p value over them to be below :data:`LEVEL`.
+    metrics Holm's p value over them to be below :data:`LEVEL`. ``shown_by_controls`` names the controls that gain too
+    and that the arm does not beat.
 
     Args:
         groups: The finished trials.
@@ -59,8 +60,12 @@ def comparisons(
                 asked = metrics if against == baseline else [m for m in metrics if m["main"]]
                 rows += _compared(arm, against, size, pair, asked)
     gains = {(r["metric"], r["arm"], r["size"]) for r in rows if r["against"] == baseline and r["verdict"] == "gain"}
+    beaten = {(r["metric"], r["arm"], r["size"], r["against"]) for r in rows if r["verdict"] == "gain"}
     for row in rows:
-        shown = [name for name in controls if (row["metric"], name, row["size"]) in gains and name != row["arm"]]
+        metric, arm, size = place = row["metric"], row["arm"], row["size"]
+        shown = [
+            name for name in controls if name != arm and (metric, name, size) in gains and (*place, name) not in beaten
+        ]
         row["shown_by_controls"] = shown if row["verdict"] == "gain" and row["against"] == baseline else []
     return rows
 
