@@ -40,6 +40,19 @@ def test_what_a_control_shows_too_is_said() -> None:
     assert ("augment", "wrong") not in rows
 
 
+def test_a_control_that_gains_little_does_not_take_a_large_gain_away() -> None:
+    rows = compared(groups(clip=0.5, better=0.75, augment=0.56), "augment")
+    assert rows["augment", "clip"]["verdict"] == rows["better", "augment"]["verdict"] == "gain"
+    assert rows["better", "clip"]["shown_by_controls"] == []
+
+
+def test_differences_that_do_not_vary_say_nothing_of_noise() -> None:
+    found = {(arm, 100): [outcome(arm, seed, 0.5) for seed in SEEDS] for arm in ("clip", "twin")}
+    for mine, theirs in zip(found["twin", 100], found["clip", 100], strict=True):
+        mine.metrics[METRIC] = theirs.metrics[METRIC] + 0.01
+    assert noise(found, metrics_table(found["clip", 100]), "clip") == []
+
+
 def test_trials_are_paired_by_seed_and_lonely_ones_left_out() -> None:
     found = groups(clip=0.5, better=0.62)
     found["better", 100] = [o for o in found["better", 100] if o.trial.recipe.seed in (1, 4, 6)]

@@ -16,7 +16,7 @@ from clipc.cli import main
 from clipc.errors import UserError
 from clipc.study.board import Board
 from clipc.study.design import Study, read_study
-from clipc.study.run import finished_of, plan_study, run_missing
+from clipc.study.run import finished_of, measuring_of, plan_study, run_and_record, run_missing, shard_of
 from clipc.study.study_tables import study_tables
 from clipc.train.checkpoint import checkpoint_steps
 
@@ -112,6 +112,27 @@ def test_shards_share_the_trials_out(done: tuple[Study, Catalog, Path], tmp_path
         assert {file.name for file in (tmp_path / "records").glob("*.json")} == expected
     together = figures(folder / "records")
     assert figures(tmp_path / "records") == {name: together[name] for name in figures(tmp_path / "records")}
+
+
+def test_no_trial_is_in_two_shards(done: tuple[Study, Catalog, Path], tmp_path: Path) -> None:
+    study, catalog, _ = done
+    planned = plan_study(study, catalog, tmp_path, tmp_path / "records")
+    records = {p.record for p in planned}
+    assert len(records) < len(planned)  # Two arms come to the same recipe.
+    for of in (2, 3, 5):
+        parts = [p.record for i in range(1, of + 1) for p in shard_of(planned, (i, of))]
+        assert sorted(parts) == sorted(records)
+
+
+def test_a_trial_that_another_process_has_recorded_is_left_alone(
+    done: tuple[Study, Catalog, Path], tmp_path: Path
+) -> None:
+    study, catalog, folder = done
+    planned = plan_study(study, catalog, tmp_path, folder / "records")[0]
+    before = planned.record.read_bytes()
+    run_and_record(planned.trial, catalog, measuring_of(study), "worker", planned.record, keep_models=False)
+    assert planned.record.read_bytes() == before
+    assert not (tmp_path / "trials").exists()
 
 
 def test_a_trial_killed_in_the_middle_changes_no_figure(

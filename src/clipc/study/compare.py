@@ -17,6 +17,7 @@ from clipc.evaluate.statistics import (
     two_way,
     verdict,
 )
+from clipc.evaluate.statistics.interval import without_spread
 from clipc.study.results import Outcome, standard_error, test_set_interval
 
 LEVEL: Final = 0.05
@@ -75,7 +76,7 @@ def noise(
 ) -> list[dict[str, Any]]:
     """How many seeds a difference needs, given how much paired differences vary from seed to seed.
 
-    The variance is the mean over all arms and sizes that have two seeds in common with the baseline.
+    The variance is the mean over all arms and sizes that have two seeds in common with the baseline and differ from it.
 
     Args:
         groups: The finished trials.
@@ -91,9 +92,14 @@ def noise(
                 continue
             a, b = _paired(treated, groups[baseline, size])
             if len(a) > 1:
-                found = [x.metrics[metric["key"]] - y.metrics[metric["key"]] for x, y in zip(a, b, strict=True)]
-                variances.append(float(np.var(found, ddof=1)))
-        if variances and (sd := math.sqrt(float(np.mean(variances)))) > 0:
+                found = np.array(
+                    [x.metrics[metric["key"]] - y.metrics[metric["key"]] for x, y in zip(a, b, strict=True)]
+                )
+                # Differences that never vary are those of one recipe under two names, or of too few items to tell.
+                if not without_spread(found):
+                    variances.append(float(np.var(found, ddof=1)))
+        if variances:
+            sd = math.sqrt(float(np.mean(variances)))
             needed = [{"difference": d, "seeds": seeds_needed(sd, d)} for d in differences]
             rows.append({"metric": metric["key"], "sd": sd, "pairs_of_arms": len(variances), "rows": needed})
     return rows

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -62,8 +62,8 @@ class Study(BaseModel):
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
     baseline: str | None = None
     controls: tuple[str, ...] = ()
-    sizes: tuple[int | Literal["all"], ...] = ("all",)
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = Field(default=("all",), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     templates: str = "auto"
     lang: Literal["en", "ja"] = "en"
     shots: tuple[int, ...] = ()
@@ -87,7 +87,14 @@ class Study(BaseModel):
             raise ValueError("sizes says on how many pairs to train; leave data.pairs out")
         if len(set(self.seeds)) < len(self.seeds) or len(set(self.sizes)) < len(self.sizes):
             raise ValueError("a seed or a size is named twice")
+        for arm, changes in self.arms.items():
+            if not list(_written_out(arm, changes)):
+                raise ValueError(f"the arm {arm!r} has an empty list, so nothing would be run of it")
         names = [arm.name for arm in self.expanded]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"the arm {twice[0]!r} stands there twice")
+        if self.baseline in self.controls or (self.baseline is None and names and names[0] in self.controls):
+            raise ValueError("the baseline is no control of itself; leave it out of controls")
         for name in [self.baseline, *self.controls]:
             if name is not None and name not in names:
                 raise ValueError(str(unknown_name("arm", name, names)))

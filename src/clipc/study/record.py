@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ def write_record(trial: Trial, measuring: Measuring, file: Path) -> None:
         "items": {name: _packed(values) for name, values in outcome.items.items() if _needed(name, outcome.metrics)},
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.partial")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.partial")
     temporary.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
     temporary.replace(file)
 

@@ -122,6 +122,11 @@ def metrics_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     ]
 
 
+def near_chance(value: float, chance: float) -> bool:
+    """Whether a share is hardly better than guessing: less than twice as good, or a tenth of the way to perfect."""
+    return value < min(2 * chance, chance + (1 - chance) / 10)
+
+
 def _is_main(metric: str) -> bool:
     if "text_equal" in metric or "-shot" in metric or metric.startswith("swaps/"):
         return False

@@ -108,8 +108,7 @@ def run_missing(
     measuring = measuring_of(study)
     place = {p.record: i for i, p in enumerate(planned)}
     known = {p.record for p, _ in finished_of(study, planned)}
-    # Trials that several arms share are run once.
-    missing = list({p.record: p for p in planned[shard[0] - 1 :: shard[1]] if p.record not in known}.values())
+    missing = [p for p in shard_of(planned, shard) if p.record not in known]
     if not missing:
         return
     jobs, threads = jobs_for(missing[0].trial.recipe, len(missing), jobs)
@@ -134,6 +133,11 @@ def run_missing(
     watch(board)
 
 
+def shard_of(planned: Sequence[Planned], shard: tuple[int, int]) -> list[Planned]:
+    """Every nth trial, from the ith; what several arms share is one trial, and one shard's."""
+    return list({p.record: p for p in planned}.values())[shard[0] - 1 :: shard[1]]
+
+
 def run_and_record(
     trial: Trial,
     catalog: Catalog,
@@ -154,6 +158,8 @@ def run_and_record(
         keep_models: Whether ``model/`` and ``model-last/`` stay.
         progress: Told the pairs shown so far.
     """
+    if read_record(trial, measuring, record) is not None:
+        return  # Another process was quicker.
     run = Run(trial.folder)
     if run.finished is not None and not (run.model.is_dir() and run.last_model.is_dir()):
         shutil.rmtree(trial.folder)  # Its models went with an earlier record; they come out the same again.

@@ -1,6 +1,7 @@
 """Everything that a study's page shows, as tables ready for JSON; and one long table for those who go on with it."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from clipc.catalog.summary import summary as source_summary
 from clipc.evaluate.statistics import t_interval
 from clipc.study.compare import comparisons, noise
 from clipc.study.design import Arm, Study
-from clipc.study.results import Outcome, metrics_table
+from clipc.study.results import Outcome, metrics_table, near_chance
 from clipc.study.run import Planned
 from clipc.study.spread import Range
 from clipc.train.run import environment
@@ -86,7 +87,7 @@ def write_parquet(finished: Finished, file: Path) -> None:
         for plan, outcome in finished
         for metric, value in outcome.metrics.items()
     ]
-    temporary = file.with_name(f".{file.name}.partial")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.partial")
     pq.write_table(pa.Table.from_pylist(rows), temporary)
     temporary.replace(file)
 
@@ -197,7 +198,7 @@ def _not_shown(
     plain = [o for o in outcomes if o.trial.arm == baseline]
     for metric in metrics:
         key, chance = metric["key"], metric["chance"]
-        if plain and metric["main"] and chance and mean(o.metrics[key] for o in plain) < 2 * chance:
+        if plain and metric["main"] and chance and near_chance(mean(o.metrics[key] for o in plain), chance):
             codes.append({"code": "near-chance", "metric": key})
     if not study.controls:
         codes.append("no-control-arm")

@@ -17,6 +17,7 @@ from clipc.study.results import (
     comparisons_table,
     composing_cost,
     metrics_table,
+    near_chance,
     templates_used,
 )
 from clipc.train.plans import group_of, make_plans
@@ -102,7 +103,7 @@ def _not_shown(
         codes.append("no-control-arm")
     for metric in metrics:
         found = sum(o.metrics[metric["key"]] for o in baseline) / len(baseline)
-        if metric["main"] and metric["chance"] and found < 2 * metric["chance"]:
+        if metric["main"] and metric["chance"] and near_chance(found, metric["chance"]):
             codes.append({"code": "near-chance", "metric": metric["key"]})
     if options.seeds < 8:
         codes.append({"code": "few-seeds", "n": options.seeds})
