@@ -53,7 +53,8 @@ def run_study(
     """
     catalog = study.data.open(progress)
     if study.ranges:
-        study = with_settings(study, search(study, catalog, folder, jobs=jobs, progress=progress, tell=tell))
+        found = search(study, catalog, folder, jobs=jobs, train=train, progress=progress, tell=tell)
+        study = with_settings(study, found)
     planned = plan_study(study, catalog, folder, records or folder / "records")
     for sentence in _described(study, planned, finished_of(study, planned)):
         tell(sentence)

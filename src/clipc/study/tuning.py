@@ -20,7 +20,7 @@ from clipc.study.design import Arm, Study, arm_recipe
 from clipc.study.pool import Pool
 from clipc.study.run import jobs_for
 from clipc.study.spread import Range, flat, shown
-from clipc.train.loop import train
+from clipc.train.loop import Diverged, train
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run
 
@@ -57,51 +57,36 @@ def search(
     folder: Path,
     *,
     jobs: int | None = None,
+    train: bool = True,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[Found]:
     """Tries as many settings as the study asks for, for each arm, and names the best.
 
     All are trained with the study's first seed on all training pairs, and judged by the best mean recall on validation.
+    An arm without ranges is tried once.
 
     Args:
         study: With ranges.
         catalog: The data, with a split ``val``.
         folder: Where they train; ``search.journal`` in it holds what was tried.
         jobs: Settings tried at a time.
+        train: Whether missing settings are tried; otherwise only the journal is read.
         progress: Told how many have been tried.
         tell: Told each arm's best, in sentences.
 
     Raises:
-        UserError: Optuna is not installed, or other processes are still trying settings.
+        UserError: Optuna is not installed, the search is unfinished, or an arm diverged with all of its settings.
     """
     _optuna()
-    assert study.search is not None
-    folder.mkdir(parents=True, exist_ok=True)
-    journal, arms = folder / "search.journal", study.expanded
-    missing = {arm.name: study.search.trials - _tried(_asked(journal, study, arm, revive=True)) for arm in arms}
-    turns = range(study.search.trials)
-    tasks = [(study, arm, catalog, folder, journal, turn) for turn in turns for arm in arms if turn < missing[arm.name]]
-    if tasks:
-        first = arm_recipe(study, arms[0], study.seeds[0], "all", _any(study, arms[0]))
-        jobs, threads = jobs_for(first, len(tasks), jobs)
-        done: set[str] = set()
-        pool = Pool(jobs, threads)
-        try:
-
-            def told(index: str, shown: int, total: int) -> None:
-                if shown >= total:
-                    done.add(index)
-                progress("searching (settings)", len(done), len(tasks))
-
-            pool.map(_try, [(*task, threads) for task in tasks], told)
-        finally:
-            pool.close()
-    found = [_best(journal, study, arm) for arm in arms]
+    journal = folder / "search.journal"
+    if train:
+        _try_missing(study, catalog, folder, journal, jobs, progress)
+    found = _found(study, catalog, journal, train)
     for best in found:
         values = ", ".join(f"{key}={shown(value)}" for key, value in best.settings.items())
         tell(
-            f"{best.arm}: {values} is best on validation ({best.validation:.1%} mean recall) "
+            f"{best.arm}: {values or 'its only setting'} is best on validation ({best.validation:.1%} mean recall) "
             f"of {best.tried} tried, {best.pruned} of them given up early."
         )
     return found
@@ -122,53 +107,92 @@ def with_settings(study: Study, found: Sequence[Found]) -> Study:
     return study.model_copy(update={"set": shared, "arms": arms})
 
 
+def _try_missing(
+    study: Study, catalog: Catalog, folder: Path, journal: Path, jobs: int | None, progress: Progress
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    arms = study.expanded
+    missing = {
+        arm.name: _wanted(study, arm) - _tried(_asked(journal, study, arm, catalog, revive=True)) for arm in arms
+    }
+    turns = range(max(missing.values()))
+    tasks = [(study, arm, catalog, folder, journal) for turn in turns for arm in arms if turn < missing[arm.name]]
+    if not tasks:
+        return
+    jobs, threads = jobs_for(_first(study, arms[0]), len(tasks), jobs)
+    done: set[str] = set()
+    pool = Pool(jobs, threads)
+    try:
+
+        def told(index: str, shown: int, total: int) -> None:
+            if shown >= total:
+                done.add(index)
+            progress("searching (settings)", len(done), len(tasks))
+
+        pool.map(_try, [(*task, threads) for task in tasks], told)
+    finally:
+        pool.close()
+
+
 def _try(
     study: Study,
     arm: Arm,
     catalog: Catalog,
     folder: Path,
     journal: Path,
-    turn: int,
     threads: int,
     progress: Progress = silent,
 ) -> None:
     """Tries one setting of one arm, unless other machines have tried enough; what a dead process left comes first."""
-    assert study.search is not None
-    import optuna
-
-    asked = _asked(journal, study, arm, turn)
-    if _tried(asked) >= study.search.trials:
+    states = _optuna().trial.TrialState
+    asked = _asked(journal, study, arm, catalog)
+    if _tried(asked) >= _wanted(study, arm):
         return
     trial = asked.ask()
     trial.set_user_attr("host", platform.node())
     trial.set_user_attr("process", os.getpid())
+    # The journal numbers tries across processes and resumptions, so no two make the same draws.
+    asked.sampler = _sampler(f"{asked.study_name} {trial.number}")
     for key, spread in _ranges(study, arm).items():
         _suggest(trial, key, spread)
-    recipe = _with(arm_recipe(study, arm, study.seeds[0], "all", trial.params), threads)
-    run = Run(folder / "search" / recipe.identity(catalog.fingerprint))
+    recipe = arm_recipe(study, arm, study.seeds[0], "all", trial.params)
+    if not recipe.validations:
+        raise UserError("a search judges by validation; set validations to 1 or more.")
+    name = recipe.same_run(catalog.fingerprint)
+    trial.set_user_attr("run", name)
+    same = [t for t in asked.get_trials(deepcopy=False) if t.number != trial.number and t.user_attrs.get("run") == name]
+    for before in same:
+        if before.state in (states.COMPLETE, states.PRUNED):
+            asked.tell(trial.number, before.value if before.state == states.COMPLETE else None, before.state)
+            progress("searching", 1, 1)
+            return
+    # A run folder admits one process, and two may have drawn the same setting.
+    busy = any(t.state == states.RUNNING for t in same)
+    run = Run(folder / "search" / _key(study, arm, catalog) / (f"{name}-{trial.number}" if busy else name))
+    steps = recipe.steps(catalog.splits["train"])
     reported: set[int] = set()
 
     def watched(what: str, done: int, total: int) -> None:
         progress(what, min(done, total - 1), total)
         for record in run.metrics():
-            if "validation" in record and record["step"] not in reported:
-                reported.add(record["step"])
-                trial.report(record["validation"]["mean_recall"], record["step"])
+            if "validation" not in record:
+                continue
+            # Batch sizes may differ: what is compared is the share of the training, counted in validations.
+            ordinal = record["step"] * recipe.validations // steps
+            if ordinal not in reported:
+                reported.add(ordinal)
+                trial.report(record["validation"]["mean_recall"], ordinal)
                 if trial.should_prune():
                     raise _Pruned
 
+    if not recipe.threads:
+        recipe = recipe.model_copy(update={"threads": threads})
     try:
         finished = train(recipe, run.folder, catalog=catalog, progress=watched).finished or {}
         asked.tell(trial.number, finished["best"]["mean_recall"])
-    except _Pruned:
-        asked.tell(trial.number, state=optuna.trial.TrialState.PRUNED)
+    except (_Pruned, Diverged):
+        asked.tell(trial.number, state=states.PRUNED)
     progress("searching", 1, 1)
-
-
-def _with(recipe: Recipe, threads: int) -> Recipe:
-    if not recipe.validations:
-        raise UserError("a search judges by validation; set validations to 1 or more.")
-    return recipe if recipe.threads else recipe.model_copy(update={"threads": threads})
 
 
 def _suggest(trial: "optuna.Trial", key: str, spread: Range) -> None:
@@ -188,22 +212,35 @@ def _ranges(study: Study, arm: Arm) -> dict[str, Range]:
     return {key: value for key, value in changes.items() if isinstance(value, Range)}
 
 
-def _any(study: Study, arm: Arm) -> Mapping[str, Any]:
-    return {key: r.one_of[0] if r.one_of else r.low for key, r in _ranges(study, arm).items()}
+def _first(study: Study, arm: Arm) -> Recipe:
+    """An arm's recipe with the first value of each range."""
+    settings = {key: r.one_of[0] if r.one_of else r.low for key, r in _ranges(study, arm).items()}
+    return arm_recipe(study, arm, study.seeds[0], "all", settings)
 
 
-def _asked(journal: Path, study: Study, arm: Arm, turn: int = 0, *, revive: bool = False) -> "optuna.Study":
+def _wanted(study: Study, arm: Arm) -> int:
+    """How many settings of an arm are tried."""
+    assert study.search is not None
+    return study.search.trials if _ranges(study, arm) else 1
+
+
+def _key(study: Study, arm: Arm, catalog: Catalog) -> str:
+    """Names what an arm's tries depend on: its recipe and seed, its ranges, and the data."""
+    ranges = sorted(_ranges(study, arm).items())
+    text = repr((arm.name, _first(study, arm).same_run(catalog.fingerprint), ranges))
+    return blake2b(text.encode(), digest_size=5).hexdigest()
+
+
+def _asked(journal: Path, study: Study, arm: Arm, catalog: Catalog, *, revive: bool = False) -> "optuna.Study":
     """Optuna's record of one arm; ``revive`` puts settings that dead processes of this machine left in line again."""
     optuna = _optuna()
-    seed = int.from_bytes(blake2b(f"{arm.name} {turn}".encode(), digest_size=4).digest())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     asked = optuna.create_study(
-        study_name=f"{study.name}: {arm.name}",
+        study_name=_study_name(study, arm, catalog),
         storage=_storage(journal),
-        sampler=sampler,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+        # While the learning rate rises nothing is given up.
+        pruner=optuna.pruners.MedianPruner(
+            n_startup_trials=4, n_warmup_steps=max(2, _first(study, arm).validations // 5)
+        ),
         direction="maximize",
         load_if_exists=True,
     )
@@ -212,6 +249,18 @@ def _asked(journal: Path, study: Study, arm: Arm, turn: int = 0, *, revive: bool
             asked.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             asked.enqueue_trial(trial.params)
     return asked
+
+
+def _study_name(study: Study, arm: Arm, catalog: Catalog) -> str:
+    return f"{study.name}: {arm.name} {_key(study, arm, catalog)}"
+
+
+def _sampler(chance: str) -> "optuna.samplers.BaseSampler":
+    optuna = _optuna()
+    seed = int.from_bytes(blake2b(chance.encode(), digest_size=4).digest())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
 
 
 def _dead(attributes: Mapping[str, Any]) -> bool:
@@ -239,20 +288,49 @@ def _tried(asked: "optuna.Study") -> int:
     return len(asked.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING)))
 
 
-def _best(journal: Path, study: Study, arm: Arm) -> Found:
-    assert study.search is not None
+def _found(study: Study, catalog: Catalog, journal: Path, train: bool) -> list[Found]:
+    """The best of every arm, once all have their tries."""
     states = _optuna().trial.TrialState
-    trials = _asked(journal, study, arm).get_trials(deepcopy=False)
-    if running := sum(trial.state == states.RUNNING for trial in trials):
+    arms = study.expanded
+    tried: dict[str, list[optuna.trial.FrozenTrial]] = {}
+    for arm in arms:
+        trials = _read(journal, _study_name(study, arm, catalog))
+        if train and (running := sum(trial.state == states.RUNNING for trial in trials)):
+            raise UserError(
+                f"the study {study.name}: {running} settings of {arm.name!r} are still being tried by other processes; "
+                "run the same command again when they are done."
+            )
+        # Machines that ask at the same moment may try one too many; every arm has the same number.
+        finished = [trial for trial in trials if trial.state in (states.COMPLETE, states.PRUNED)]
+        tried[arm.name] = finished[: _wanted(study, arm)]
+    count, wanted = sum(map(len, tried.values())), sum(_wanted(study, arm) for arm in arms)
+    if count < wanted:
         raise UserError(
-            f"the study {study.name}: {running} settings of {arm.name!r} are still being tried by other processes; "
-            "run the same command again when they are done."
+            f"the search of the study {study.name} is unfinished ({count} of {wanted} tries are done); "
+            f"the same command{'' if train else ' without --report'} goes on."
         )
-    # Machines that ask at the same moment may try one too many; every arm has the same number.
-    counted = [t for t in trials if t.state in (states.COMPLETE, states.PRUNED)][: study.search.trials]
-    complete = [(t.value, t.params) for t in counted if t.state == states.COMPLETE and t.value is not None]
-    value, settings = max(complete, key=lambda pair: pair[0])
-    return Found(arm.name, dict(settings), value, len(counted), len(counted) - len(complete))
+    return [_best(study, arm, tried[arm.name]) for arm in arms]
+
+
+def _read(journal: Path, name: str) -> "list[optuna.trial.FrozenTrial]":
+    """The tries that stand in the journal; nothing is written, as asking for a study would."""
+    if not journal.is_file():
+        return []
+    try:
+        return _optuna().load_study(study_name=name, storage=_storage(journal)).get_trials(deepcopy=False)
+    except KeyError:  # The journal knows no such study.
+        return []
+
+
+def _best(study: Study, arm: Arm, tried: "Sequence[optuna.trial.FrozenTrial]") -> Found:
+    complete = [t for t in tried if t.state == _optuna().trial.TrialState.COMPLETE]
+    if not complete:  # Nothing is given up before some are complete.
+        raise UserError(
+            f"the study {study.name}: the loss was not a number in any of the {len(tried)} tries of {arm.name!r}; "
+            "search lower learning rates, or with precision=fp32."
+        )
+    best = max(complete, key=lambda trial: trial.value or 0.0)
+    return Found(arm.name, dict(best.params), best.value or 0.0, len(tried), len(tried) - len(complete))
 
 
 def _optuna() -> Any:

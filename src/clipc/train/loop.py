@@ -46,6 +46,10 @@ LOG_EVERY: Final = 10
 """Steps between two lines of the log. Several processes meet only here: to count, and to hear whether to stop."""
 
 
+class Diverged(UserError):
+    """The loss is not a number."""
+
+
 def train(
     recipe: Recipe,
     folder: Path,
@@ -307,10 +311,10 @@ class Trainer:
                 f"{self.run.folder / 'metrics.jsonl'} names them; have the data moved or changed?"
             )
 
-    def _diverged(self) -> UserError:
+    def _diverged(self) -> Diverged:
         steps = checkpoint_steps(self.run.checkpoints)
         last = f"the last good checkpoint is step {steps[-1]}" if steps else "there is no checkpoint yet"
-        return UserError(
+        return Diverged(
             f"the loss is not a number at step {self.step} of {self.run.folder} ({last}); "
             f"start a new run with a learning_rate below {self.recipe.learning_rate:g}, or with precision=fp32."
         )
