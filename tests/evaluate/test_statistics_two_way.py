@@ -101,7 +101,7 @@ def test_what_cannot_have_an_interval() -> None:
         assert (found.low, found.high) == (-math.inf, math.inf)
     # Equal but for rounding: three tenths less two tenths are not quite a tenth.
     same = two_way([[0.3, 0.4], [0.3, 0.4]], [[0.2, 0.3], [0.2, 0.3]])
-    assert same == Interval(same.mean, same.mean, same.mean, 2)
+    assert same == Interval(same.mean, same.mean, same.mean, 2, error=0.0)
     assert verdict(same) == verdict(paired_difference([0.3, 0.4], [0.2, 0.3])) == "no evidence"
     for wrong in ((np.ones((2, 3)), np.ones((3, 3))), (np.ones(3), np.ones(3)), (np.ones((2, 0)), np.ones((2, 0)))):
         with pytest.raises(ValueError, match="must be the same"):

@@ -91,14 +91,16 @@ def study_example(
         "curves": _curves(listed, metrics, sizes, rates=rates),
         "power": [
             {
-                "metric": key, "sd": 0.011 * units[key], "pairs_of_arms": arms,
-                "rows": [{"difference": d * units[key], "seeds": n} for d, n in ((0.01, 12), (0.02, 5), (0.05, 3))],
+                "metric": key, "sd": 0.011 * units[key], "pairs_of_arms": arms, "floor": 0.015 * units[key],
+                "rows": [{"difference": d * units[key], "seeds": n} for d, n in ((0.01, None), (0.02, 5), (0.05, 3))],
             }
             for key in main
         ],
         "not_shown": [
             {"code": "few-seeds", "n": seeds}, {"code": "small-test-set", "n": 210}, "one-recipe",
             {"code": "small-model", "parameters": "2.4 M", "size": 64}, "from-scratch", "equal-budget-only",
+            {"code": "not-in-all", "metrics": ["swaps/top1"]}, {"code": "groups-apart", "column": "part"},
+            "unlike-machines",
             *([{"code": "unfinished", "n": total - missing, "planned": total}] if missing else []),
         ],
     }  # fmt: skip

@@ -188,5 +188,7 @@ def test_controls_stand_apart_and_are_marked() -> None:
 
 def test_power_tells_the_noise_and_the_seeds() -> None:
     shown = text(render_study(study_example(arms=2)))
-    assert "1.0 points: 12" in shown
+    assert "1.0 points: no number" in shown
+    assert "2.0 points: 5" in shown
+    assert "1.5 points" in shown
     assert "It ran with 5." in shown

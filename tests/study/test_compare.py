@@ -1,6 +1,7 @@
 import pytest
 
-from clipc.study.compare import comparisons, noise
+from clipc.study.compare import comparisons
+from clipc.study.noise import noise
 from clipc.study.results import Outcome, metrics_table
 
 from .outcomes import METRIC, outcome
@@ -30,6 +31,16 @@ def test_a_real_difference_is_a_gain_and_none_is_no_evidence() -> None:
     assert low < row["interval"][0] < row["interval"][1] < high  # pyright: ignore
     assert row["p"] == row["p_holm"] < 0.001  # pyright: ignore # one main metric
     assert row["p_sign"] == pytest.approx(2 / 2**8)
+
+
+def test_each_family_of_metrics_is_corrected_on_its_own() -> None:
+    found = groups(clip=0.5, better=0.52)
+    metrics = metrics_table(found["clip", 100])
+    (alone,) = comparisons(found, metrics, "clip", ())
+    minor = {**metrics[0], "main": False}
+    rows = comparisons(found, [*metrics, minor, minor, minor], "clip", ())
+    assert rows[0]["p_holm"] == rows[0]["p"] == alone["p"]
+    assert all(row["p_holm"] == pytest.approx(min(1, 3 * row["p"])) for row in rows[1:])
 
 
 def test_what_a_control_shows_too_is_said() -> None:
@@ -64,6 +75,25 @@ def test_trials_are_paired_by_seed_and_lonely_ones_left_out() -> None:
     expected = [o.metrics[METRIC] - by_seed[o.trial.recipe.seed] for o in found["better", 100][:3]]
     assert rows["better", "clip"]["per_seed"] == pytest.approx(expected)
     assert rows["better", "clip"]["p_sign"] is None
+
+
+def test_a_small_test_set_has_differences_that_no_number_of_seeds_finds() -> None:
+    rows = []
+    for n in (100, 10_000):
+        found = {(arm, 100): [outcome(arm, s, 0.5, noise=0.02, n=n) for s in SEEDS] for arm in ("clip", "x")}
+        rows += noise(found, metrics_table(found["clip", 100]), "clip")
+    small, large = rows
+    assert small["floor"] > 4 * large["floor"] > 0
+    for row in rows:
+        assert [r["seeds"] is None for r in row["rows"]] == [r["difference"] < row["floor"] for r in row["rows"]]
+    assert small["rows"][0]["seeds"] is None
+
+
+def test_more_main_metrics_take_more_seeds() -> None:
+    found = {(arm, 100): [outcome(arm, s, 0.5, noise=0.02, n=10_000) for s in SEEDS] for arm in ("clip", "x")}
+    metrics = metrics_table(found["clip", 100])
+    (alone,), several = noise(found, metrics, "clip"), noise(found, metrics * 4, "clip")
+    assert several[0]["rows"][-1]["seeds"] > alone["rows"][-1]["seeds"]
 
 
 def test_seeds_that_a_difference_needs_follow_the_noise() -> None:

@@ -75,6 +75,7 @@ def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
         ("arms.x.policy.rho={each: []}", "the arm 'x' has an empty list"),
         ("arms.x.policy.rho={each: [0.3, 0.3]}", "'x rho=0.3' stands there twice"),
         ("recipes=nano", "unknown key 'recipes'.*did you mean 'recipe'"),
+        ("data.sorce=pairs.csv", "in data: unknown key 'sorce'.*did you mean 'source'"),
         ("name=../x", "name"),
     ],
 )

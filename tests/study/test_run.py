@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def test_shards_share_the_trials_out(done: tuple[Study, Catalog, Path], tmp_path
     planned = plan_study(small, catalog, tmp_path, tmp_path / "records")
     for part in (2, 1):
         run_missing(small, planned, shard=(part, 2), jobs=1)
-        expected = {p.record.name for p in (planned if part == 1 else planned[1::2])}
+        expected = {p.record.name for p in (planned if part == 1 else shard_of(planned, (2, 2)))}
         assert {file.name for file in (tmp_path / "records").glob("*.json")} == expected
     together = figures(folder / "records")
     assert figures(tmp_path / "records") == {name: together[name] for name in figures(tmp_path / "records")}
@@ -122,6 +123,53 @@ def test_no_trial_is_in_two_shards(done: tuple[Study, Catalog, Path], tmp_path: 
     for of in (2, 3, 5):
         parts = [p.record for i in range(1, of + 1) for p in shard_of(planned, (i, of))]
         assert sorted(parts) == sorted(records)
+
+
+def test_no_arm_is_one_machine_s(done: tuple[Study, Catalog, Path], tmp_path: Path) -> None:
+    study, catalog, _ = done
+    small = study.model_copy(update={"seeds": (0, 1, 2, 3), "sizes": (16,)})
+    planned = plan_study(small, catalog, tmp_path, tmp_path / "records")
+    for part in range(1, 5):  # Four arms that differ, and four machines.
+        mine = shard_of(planned, (part, 4))
+        assert [p.trial.recipe.seed for p in mine] == [0, 1, 2, 3]
+        assert len({p.trial.arm for p in mine}) == 4
+
+
+def test_what_is_measured_in_another_way_has_records_of_its_own(
+    done: tuple[Study, Catalog, Path], tmp_path: Path
+) -> None:
+    study, catalog, folder = done
+    before = figures(folder / "records")
+    other = study.model_copy(update={"shots": (1,), "seeds": (0,), "sizes": (16,)})
+    planned = plan_study(other, catalog, tmp_path, folder / "records")
+    usual = plan_study(study, catalog, tmp_path, folder / "records")
+    assert not {p.record for p in planned} & {p.record for p in usual}
+    assert {p.trial.folder for p in planned} <= {p.trial.folder for p in usual}
+    run_missing(other, planned[:1], jobs=1)
+    found = finished_of(other, planned)
+    planned[0].record.unlink()
+    assert len(found) == 1
+    assert any("1-shot" in metric for metric in found[0][1].metrics)
+    assert figures(folder / "records") == before
+
+
+def test_limits_of_a_study_are_named(done: tuple[Study, Catalog, Path]) -> None:
+    study, catalog, folder = done
+    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    plan, last = finished[-1]
+    gone, *kept = last.metrics
+    odd = replace(
+        last, metrics={name: last.metrics[name] for name in kept}, machine=last.machine | {"gpu": "another card"}
+    )
+    grouped = study.model_copy(update={"data": study.data.model_copy(update={"group_column": "part"})})
+    codes = study_tables(grouped, catalog, [*finished[:-1], (plan, odd)], 20, "clipc study x")["not_shown"]
+    assert {"code": "not-in-all", "metrics": [gone]} in codes
+    assert {"code": "groups-apart", "column": "part"} in codes
+    assert "unlike-machines" in codes
+    plain = study_tables(study, catalog, finished, 20, "clipc study x")["not_shown"]
+    assert not {"not-in-all", "groups-apart", "unlike-machines"} & {
+        c["code"] if isinstance(c, dict) else c for c in plain
+    }
 
 
 def test_a_trial_that_another_process_has_recorded_is_left_alone(
@@ -178,6 +226,8 @@ def test_nothing_finished_is_said(study_file: Path, tmp_path: Path, capsys: pyte
     for words, told in (
         (["--report"], "no trial of tiny is finished yet"),
         (["--shard", "3/2"], "--shard 3/2 is no part"),
+        (["--shard", "²/3"], "--shard ²/3 is no part"),
+        (["--records", str(study_file)], "is a file; name a folder"),
         (["sizes=[4000]"], "asks for 4,000 training pairs; there are 40"),
     ):
         with pytest.raises(SystemExit) as ended:

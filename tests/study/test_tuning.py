@@ -8,7 +8,9 @@ import pytest
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.study.design import Study, checked
-from clipc.study.tuning import _asked, _dead, _try, search, with_settings  # pyright: ignore[reportPrivateUsage]
+from clipc.study.journal import _dead, open_tries  # pyright: ignore[reportPrivateUsage]
+from clipc.study.spread import Range
+from clipc.study.tuning import _try, search, with_settings  # pyright: ignore[reportPrivateUsage]
 from clipc.train.loop import Diverged
 from clipc.train.recipe import Data, Recipe
 from clipc.train.run import Run
@@ -54,7 +56,7 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
 ) -> None:
     journal, told = tmp_path / "search.journal", list[str]()
     # A process that died left a setting half tried.
-    left = _asked(journal, study, study.expanded[1], tiny_catalog)
+    left = open_tries(journal, study, study.expanded[1], tiny_catalog)
     trial = left.ask()
     rate = trial.suggest_float("learning_rate", 0.0001, 0.01, log=True)
     trial.suggest_float("policy.rho", 0.1, 0.9)
@@ -82,7 +84,7 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
 
 
 def test_settings_that_others_try_are_waited_for(study: Study, tiny_catalog: Catalog, tmp_path: Path) -> None:
-    asked = _asked(tmp_path / "search.journal", study, study.expanded[0], tiny_catalog)
+    asked = open_tries(tmp_path / "search.journal", study, study.expanded[0], tiny_catalog)
     for _ in range(4):
         trial = asked.ask()
         trial.set_user_attr("host", "another machine")
@@ -96,6 +98,21 @@ def test_only_dead_processes_of_this_machine_are_dead() -> None:
     assert not _dead({"host": platform.node(), "process": os.getpid()})
     assert _dead({"host": platform.node(), "process": 2**22 + 1})
     assert not _dead({"host": "another", "process": 2**22 + 1})
+
+
+def test_a_share_between_0_and_1_is_no_whole_number(
+    study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clipc.study.tuning.train", trained := Trained())
+    arms = {"clip-c": {"policy.rho": Range(0, 1), "batch_size": Range(4, 8)}}
+    ours = study.model_copy(update={"arms": arms})
+    for _ in range(3):
+        _try(ours, ours.expanded[0], tiny_catalog, tmp_path, tmp_path / "search.journal", 1)
+    assert all(0 < recipe.policy.rho < 1 for recipe in trained)
+    assert all(isinstance(recipe.batch_size, int) for recipe in trained)
+    # What was lucky with the seed of the search is not measured with it.
+    assert {recipe.seed for recipe in trained} == {2}
+    assert not {2} & set(study.seeds)
 
 
 def test_a_report_reads_the_journal_and_trains_nothing(
@@ -116,12 +133,12 @@ def test_other_data_ranges_recipes_and_seeds_are_other_searches(
     study: Study, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
     def name(of: Study, catalog: Catalog) -> str:
-        return _asked(tmp_path / "search.journal", of, of.expanded[1], catalog).study_name
+        return open_tries(tmp_path / "search.journal", of, of.expanded[1], catalog).study_name
 
     changed = [
         study.model_copy(update={"set": {**study.set, "learning_rate": {"from": 0.001, "to": 0.01, "log": True}}}),
         study.model_copy(update={"set": {**study.set, "validations": 5}}),
-        study.model_copy(update={"seeds": (1,)}),
+        study.model_copy(update={"seeds": (5,)}),
     ]
     names = [name(study, tiny_catalog.split("train")), *(name(of, tiny_catalog) for of in [study, *changed])]
     assert len(set(names)) == 5
@@ -155,7 +172,7 @@ def test_one_setting_at_work_twice_has_two_folders(
     study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arm, journal, folders = study.expanded[0], tmp_path / "search.journal", list[Path]()
-    asked = _asked(journal, study, arm, tiny_catalog)
+    asked = open_tries(journal, study, arm, tiny_catalog)
 
     def train(recipe: Recipe, folder: Path, **_: Any) -> Run:
         folders.append(folder)
@@ -177,7 +194,9 @@ def test_a_setting_that_diverges_counts_as_a_try(
         folder.mkdir()
         monkeypatch.setattr("clipc.study.tuning.train", Trained(limit))
         for rate in (0.0005, 0.005, 0.006, 0.007):
-            _asked(folder / "search.journal", one, one.expanded[0], tiny_catalog).enqueue_trial({"learning_rate": rate})
+            open_tries(folder / "search.journal", one, one.expanded[0], tiny_catalog).enqueue_trial(
+                {"learning_rate": rate}
+            )
             _try(one, one.expanded[0], tiny_catalog, folder, folder / "search.journal", 1)
     (found,) = search(one, tiny_catalog, tmp_path / "some")
     assert (found.settings, found.tried, found.pruned) == ({"learning_rate": 0.0005}, 4, 3)

@@ -30,7 +30,8 @@ def study(
     Finished trials are not run again: a stopped study goes on with the same command.
 
     Args:
-        name: A study's YAML file, or one that ships (clipc study --list names them).
+        name: A study's YAML file, or one that ships: captions, loss, low-data, meaning, partners, pictures,
+            rates, tuned.
         changes: key=value changes to it, such as data.source=pairs.csv, set.samples=50000 or seeds=5.
         jobs: Trials at a time; on a CPU one a core by default.
         shard: i/n: run every nth trial from the ith on, for several machines on one folder.
@@ -72,6 +73,6 @@ def _shard(given: str | None) -> tuple[int, int]:
     if given is None:
         return 1, 1
     number, _, count = given.partition("/")
-    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise UserError(f"--shard {given} is no part: write i/n, such as 1/4 on the first of four machines.")
     return int(number), int(count)

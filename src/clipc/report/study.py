@@ -130,5 +130,12 @@ def _power(row: Mapping[str, Any], say: Words) -> dict[str, Any]:
         "sd": readable.plain(key, row["sd"]),
         "pairs_of_arms": row["pairs_of_arms"],
         "unit": say("study.points" if readable.is_share(key) else "study.ranks"),
-        "rows": [(readable.plain(key, r["difference"]), readable.count(r["seeds"])) for r in row["rows"]],
+        "floor": readable.plain(key, row["floor"]),
+        "rows": [
+            (
+                readable.plain(key, r["difference"]),
+                say("study.power.never") if r["seeds"] is None else readable.count(r["seeds"]),
+            )
+            for r in row["rows"]
+        ],
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from ruamel.yaml import YAML
 
@@ -65,7 +65,11 @@ class Words:
         A code without a sentence, or without the parameters that its sentence needs, is shown as it is: a
         report at the end of a long run is worth more than its last phrase.
         """
-        named = {k: self.metric(str(v)) if k == "metric" else v for k, v in params.items()}
+        named = dict(params)
+        if "metric" in named:
+            named["metric"] = self.metric(str(named["metric"]))
+        if isinstance(several := named.get("metrics"), list):
+            named["metrics"] = self("page.list").join(self.metric(str(one)) for one in cast("list[object]", several))
         try:
             return self(f"not_shown.{code}", **named)
         except KeyError:

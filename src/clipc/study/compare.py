@@ -4,27 +4,20 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from clipc.evaluate.evaluation import clusters
 from clipc.evaluate.statistics import (
     Interval,
     holm,
     paired_difference,
-    seeds_needed,
     sign_flip_p,
     t_p,
     two_way,
     verdict,
 )
-from clipc.evaluate.statistics.interval import without_spread
-from clipc.study.results import Outcome, standard_error, test_set_interval
+from clipc.study.results import Outcome, test_set_interval
 
 LEVEL: Final = 0.05
 """What a corrected p value must be below."""
-
-DIFFERENCES: Final = (0.01, 0.02, 0.05)
-"""The differences that the seeds are reckoned for."""
 
 Groups = Mapping[tuple[str, int], Sequence[Outcome]]
 """The finished trials of each arm at each size, by seed."""
@@ -36,9 +29,9 @@ def comparisons(
     """Every arm against the baseline and, but for controls themselves, against each control, at every size.
 
     Trials are paired by seed; seeds that one side lacks are left out, and fewer than two make no comparison. A
-    *gain* needs the t interval over seeds and the two-way one over seeds and test items to exclude zero, and for main
-    metrics Holm's p value over them to be below :data:`LEVEL`. ``shown_by_controls`` names the controls that gain too
-    and that the arm does not beat.
+    *gain* needs the t interval over seeds and the two-way one over seeds and test items to exclude zero, and Holm's p
+    value to be below :data:`LEVEL`: over the main metrics for these, over all others for the others.
+    ``shown_by_controls`` names the controls that gain too and that the arm does not beat.
 
     Args:
         groups: The finished trials.
@@ -55,7 +48,7 @@ def comparisons(
             mutual = arm in controls and against in controls
             if arm in (against, baseline) or mutual or (against, size) not in groups:
                 continue
-            pair = _paired(treated, groups[against, size])
+            pair = paired(treated, groups[against, size])
             if len(pair[0]) > 1:
                 # Against controls the main metrics are enough: they decide whose a gain is.
                 asked = metrics if against == baseline else [m for m in metrics if m["main"]]
@@ -71,41 +64,8 @@ def comparisons(
     return rows
 
 
-def noise(
-    groups: Groups, metrics: Sequence[Mapping[str, Any]], baseline: str, differences: Sequence[float] = DIFFERENCES
-) -> list[dict[str, Any]]:
-    """How many seeds a difference needs, given how much paired differences vary from seed to seed.
-
-    The variance is the mean over all arms and sizes that have two seeds in common with the baseline and differ from it.
-
-    Args:
-        groups: The finished trials.
-        metrics: As for :func:`comparisons`; main ones are reckoned.
-        baseline: The baseline's name.
-        differences: True differences, as shares.
-    """
-    rows: list[dict[str, Any]] = []
-    for metric in metrics:
-        variances: list[float] = []
-        for (arm, size), treated in groups.items():
-            if arm == baseline or (baseline, size) not in groups or not metric["main"]:
-                continue
-            a, b = _paired(treated, groups[baseline, size])
-            if len(a) > 1:
-                found = np.array(
-                    [x.metrics[metric["key"]] - y.metrics[metric["key"]] for x, y in zip(a, b, strict=True)]
-                )
-                # Differences that never vary are those of one recipe under two names, or of too few items to tell.
-                if not without_spread(found):
-                    variances.append(float(np.var(found, ddof=1)))
-        if variances:
-            sd = math.sqrt(float(np.mean(variances)))
-            needed = [{"difference": d, "seeds": seeds_needed(sd, d)} for d in differences]
-            rows.append({"metric": metric["key"], "sd": sd, "pairs_of_arms": len(variances), "rows": needed})
-    return rows
-
-
-def _paired(treated: Sequence[Outcome], control: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+def paired(treated: Sequence[Outcome], control: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+    """The trials of two arms whose seeds both have, in the order of the seeds."""
     ours, theirs = ({o.trial.recipe.seed: o for o in group} for group in (treated, control))
     seeds = sorted(ours.keys() & theirs.keys())
     return [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
@@ -136,7 +96,7 @@ def _compared(
                 "difference": seeds.mean,
                 "interval": _ends(seeds),
                 "both": None if both is None else _ends(both),
-                "test_error": None if test is None else _finite(standard_error(test)),
+                "test_error": None if test is None else _finite(test.error),
                 "per_seed": differences,
                 "p": t_p(differences),
                 "p_sign": sign_flip_p(differences),
@@ -145,13 +105,12 @@ def _compared(
                 "shown_by_controls": [],
             }
         )
-    main = [i for i, metric in enumerate(metrics) if metric["main"]]
-    for i, p in zip(main, holm([rows[i]["p"] for i in main]), strict=True):
-        rows[i]["p_holm"] = p
+    for main in (True, False):
+        family = [row for row, metric in zip(rows, metrics, strict=True) if metric["main"] == main]
+        for row, p in zip(family, holm([row["p"] for row in family]), strict=True):
+            row["p_holm"] = p
     for row, intervals, metric in zip(rows, found, metrics, strict=True):
-        said = verdict(*intervals)
-        if metric["main"] and (row["p_holm"] is None or row["p_holm"] >= LEVEL):
-            said = "no evidence"
+        said = verdict(*intervals) if row["p_holm"] is not None and row["p_holm"] < LEVEL else "no evidence"
         if not metric["higher_is_better"]:
             said = {"gain": "loss", "loss": "gain"}.get(said, said)
         row["verdict"] = said

@@ -173,7 +173,10 @@ def read_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise UserError(f"the study {name}: {unknown_name('key', path, Study.model_fields)}") from error
+            *rooms, key = map(str, first["loc"])
+            known = {"data": Data, "search": Search}[rooms[0]] if rooms else Study
+            where = f" in {rooms[0]}" if rooms else ""
+            raise UserError(f"the study {name}{where}: {unknown_name('key', key, known.model_fields)}") from error
         message = first["msg"].removeprefix("Value error, ").rstrip(".")
         raise UserError(f"the study {name}: {path}{': ' if path else ''}{message}.") from error
 

@@ -171,7 +171,7 @@ def _compare(metric: Mapping[str, Any], treated: Sequence[Outcome], control: Seq
         "against": control[0].trial.arm,
         "difference": seeds.mean,
         "interval": [_finite(seeds.low), _finite(seeds.high)],
-        "test_error": None if test is None else _finite(standard_error(test)),
+        "test_error": None if test is None else _finite(test.error),
         "per_seed": [a - b for a, b in zip(values, others, strict=True)],
         "verdict": found,
     }
@@ -183,13 +183,6 @@ def test_set_interval(metric: str, treated: Sequence[Outcome], control: Sequence
         return None
     ours, theirs = ([o.items[metric] for o in group] for group in (treated, control))
     return sampling_error(ours, theirs, clusters(metric, treated[0].items))
-
-
-def standard_error(interval: Interval) -> float:
-    """The standard error that a t interval was made of; infinity where there is none."""
-    from scipy.stats import t
-
-    return interval.half_width / float(t.ppf((1 + interval.level) / 2, interval.n - 1)) if interval.n > 1 else math.inf
 
 
 def composing_cost(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:

@@ -1,11 +1,14 @@
 """The trials of a study: planned, run where they are missing, and found again ever after."""
 
+import json
 import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
+from typing import Final
 
 from clipc.catalog import Catalog, with_fewer
 from clipc.progress import Progress, silent
@@ -23,6 +26,8 @@ from clipc.train.recipe import Recipe
 from clipc.train.run import Run
 
 Watch = Callable[[Board], None]
+
+_USUAL: Final = Measuring(shots=())
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Planned:
 def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> list[Planned]:
     """All trials of a study: seed by seed, so that every arm is seen early.
 
-    Two arms that come to the same recipe share their trials' folders and records.
+    Two arms that come to the same recipe share their trials' folders and records. What is measured in another way than
+    by default has records of its own.
 
     Args:
         study: What is asked.
@@ -57,6 +63,7 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         UserError: An arm's recipe is wrong, or there are too few pairs.
     """
     checked(study)
+    measured = _mark(measuring_of(study))
     pairs = catalog.splits.get("train", 0)
     sizes = sizes_of(study, pairs)
     sets = {size: catalog if size == "all" else with_fewer(catalog, int(size)) for size in sizes}
@@ -67,7 +74,7 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
                 recipe = arm_recipe(study, arm, seed, size)
                 name = f"n{data.splits['train']}-s{seed}-{recipe.identity(data.fingerprint)}"
                 trial = Trial(arm.name, recipe, folder / "trials" / name)
-                planned.append(Planned(trial, data.splits["train"], data, records / f"{name}.json"))
+                planned.append(Planned(trial, data.splits["train"], data, records / f"{name}{measured}.json"))
     return planned
 
 
@@ -134,8 +141,16 @@ def run_missing(
 
 
 def shard_of(planned: Sequence[Planned], shard: tuple[int, int]) -> list[Planned]:
-    """Every nth trial, from the ith; what several arms share is one trial, and one shard's."""
-    return list({p.record: p for p in planned}.values())[shard[0] - 1 :: shard[1]]
+    """The ith of n parts of the trials; what several arms share is one trial, and one part's.
+
+    With each seed and size the parts take turns anew from the next one on, so that no arm is one machine's: were the
+    machines unlike, their difference would otherwise look like one between arms.
+    """
+    part, parts = shard
+    blocks: dict[tuple[int, int], list[Planned]] = {}
+    for p in {p.record: p for p in planned}.values():
+        blocks.setdefault((p.trial.recipe.seed, p.size), []).append(p)
+    return [p for turn, block in enumerate(blocks.values()) for p in block[(part - 1 + turn) % parts :: parts]]
 
 
 def run_and_record(
@@ -176,6 +191,14 @@ def jobs_for(recipe: Recipe, trials: int, jobs: int | None) -> tuple[int, int]:
     on_cpu = choose_device(recipe.device).type == "cpu"
     count = jobs or (min(cores, trials) if on_cpu else 1)
     return count, max(1, cores // count)
+
+
+def _mark(measuring: Measuring) -> str:
+    """What records measured in another way than by default have at the end of their names."""
+    if measuring == _USUAL:
+        return ""
+    text = json.dumps(measuring.as_json(), sort_keys=True)
+    return f"-{blake2b(text.encode(), digest_size=4).hexdigest()}"
 
 
 def _with_threads(trial: Trial, threads: int) -> Trial:

@@ -7,8 +7,8 @@ from typing import Any
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.study.board import Board
-from clipc.study.compare import noise
 from clipc.study.design import Study
+from clipc.study.noise import noise
 from clipc.study.results import Outcome, metrics_table
 from clipc.study.run import Planned, finished_of, plan_study, run_missing
 from clipc.study.study_tables import study_tables, write_parquet
@@ -51,11 +51,15 @@ def run_study(
         UserError: Something in the study is wrong, a trial failed, or nothing is finished yet.
         Interrupted: Ctrl-C or SIGTERM; running trials have saved themselves.
     """
+    records = records or folder / "records"
+    for place in (folder, records):
+        if place.exists() and not place.is_dir():
+            raise UserError(f"{place} is a file; name a folder for the study's figures.")
     catalog = study.data.open(progress)
     if study.ranges:
         found = search(study, catalog, folder, jobs=jobs, train=train, progress=progress, tell=tell)
         study = with_settings(study, found)
-    planned = plan_study(study, catalog, folder, records or folder / "records")
+    planned = plan_study(study, catalog, folder, records)
     for sentence in _described(study, planned, finished_of(study, planned)):
         tell(sentence)
     if train:
@@ -82,6 +86,9 @@ def _described(study: Study, planned: Sequence[Planned], known: Sequence[tuple[P
     if not rows:
         return [*lines, "How many seeds a difference needs is known once two arms differ in two seeds."]
     for row in rows:
-        needed = ", ".join(f"{100 * r['difference']:g} points: {r['seeds']} seeds" for r in row["rows"])
-        lines.append(f"{row['metric']}: differences vary by {100 * row['sd']:.1f} points (s.d.); {needed}.")
-    return [*lines, f"So many seeds find it four times in five; there are {len(study.seeds)}."]
+        within = [r for r in row["rows"] if r["seeds"] is not None]
+        needed = [f"{100 * r['difference']:g} points take {r['seeds']} seeds" for r in within]
+        if row["floor"] is not None:
+            needed.append(f"below {100 * row['floor']:.1f} points no number of seeds would do on so small a test set")
+        lines.append(f"{row['metric']}: differences vary by {100 * row['sd']:.1f} points (s.d.); {', '.join(needed)}.")
+    return [*lines, f"So many seeds find such a difference four times in five; there are {len(study.seeds)}."]

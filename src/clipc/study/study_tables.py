@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
 from clipc.evaluate.statistics import t_interval
-from clipc.study.compare import comparisons, noise
+from clipc.study.compare import comparisons
 from clipc.study.design import Arm, Study
+from clipc.study.noise import noise
 from clipc.study.results import Outcome, metrics_table, near_chance
 from clipc.study.run import Planned
 from clipc.study.spread import Range
@@ -122,6 +123,11 @@ def _trial(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def _hardware(outcome: Outcome) -> tuple[Any, ...]:
+    """What of a machine may change a result."""
+    return tuple(outcome.machine.get(name) for name in ("cpu", "gpu", "device", "torch"))
+
+
 def _shared(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The settings that all trials share, and those facts of a run that do."""
     first = outcomes[0]
@@ -195,6 +201,14 @@ def _not_shown(
         codes.append("no-labels")
     if catalog.splits["test"] < 1000:
         codes.append({"code": "small-test-set", "n": catalog.splits["test"]})
+    names = {metric["key"] for metric in metrics}
+    lacking = {name for o in outcomes for name in o.metrics} - names
+    if lacking:
+        codes.append({"code": "not-in-all", "metrics": sorted(lacking)})
+    if len({_hardware(o) for o in outcomes}) > 1:
+        codes.append("unlike-machines")
+    if study.data.group_column is not None:
+        codes.append({"code": "groups-apart", "column": study.data.group_column})
     plain = [o for o in outcomes if o.trial.arm == baseline]
     for metric in metrics:
         key, chance = metric["key"], metric["chance"]

@@ -6,10 +6,9 @@ in one journal file, which several processes and machines may share.
 
 import os
 import platform
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,17 @@ from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.study.design import Arm, Study, arm_recipe
+from clipc.study.journal import (
+    count_tries,
+    first_recipe,
+    load_optuna,
+    open_tries,
+    ranges_of,
+    read_tries,
+    sampler_of,
+    search_key,
+    search_seed,
+)
 from clipc.study.pool import Pool
 from clipc.study.run import jobs_for
 from clipc.study.spread import Range, flat, shown
@@ -63,8 +73,8 @@ def search(
 ) -> list[Found]:
     """Tries as many settings as the study asks for, for each arm, and names the best.
 
-    All are trained with the study's first seed on all training pairs, and judged by the best mean recall on validation.
-    An arm without ranges is tried once.
+    All are trained on all training pairs with a seed that the study does not measure with, and judged by the best mean
+    recall on validation. An arm without ranges is tried once.
 
     Args:
         study: With ranges.
@@ -78,7 +88,7 @@ def search(
     Raises:
         UserError: Optuna is not installed, the search is unfinished, or an arm diverged with all of its settings.
     """
-    _optuna()
+    load_optuna()
     journal = folder / "search.journal"
     if train:
         _try_missing(study, catalog, folder, journal, jobs, progress)
@@ -113,13 +123,14 @@ def _try_missing(
     folder.mkdir(parents=True, exist_ok=True)
     arms = study.expanded
     missing = {
-        arm.name: _wanted(study, arm) - _tried(_asked(journal, study, arm, catalog, revive=True)) for arm in arms
+        arm.name: _wanted(study, arm) - count_tries(open_tries(journal, study, arm, catalog, revive=True))
+        for arm in arms
     }
     turns = range(max(missing.values()))
     tasks = [(study, arm, catalog, folder, journal) for turn in turns for arm in arms if turn < missing[arm.name]]
     if not tasks:
         return
-    jobs, threads = jobs_for(_first(study, arms[0]), len(tasks), jobs)
+    jobs, threads = jobs_for(first_recipe(study, arms[0]), len(tasks), jobs)
     done: set[str] = set()
     pool = Pool(jobs, threads)
     try:
@@ -144,18 +155,18 @@ def _try(
     progress: Progress = silent,
 ) -> None:
     """Tries one setting of one arm, unless other machines have tried enough; what a dead process left comes first."""
-    states = _optuna().trial.TrialState
-    asked = _asked(journal, study, arm, catalog)
-    if _tried(asked) >= _wanted(study, arm):
+    states = load_optuna().trial.TrialState
+    asked = open_tries(journal, study, arm, catalog)
+    if count_tries(asked) >= _wanted(study, arm):
         return
     trial = asked.ask()
     trial.set_user_attr("host", platform.node())
     trial.set_user_attr("process", os.getpid())
     # The journal numbers tries across processes and resumptions, so no two make the same draws.
-    asked.sampler = _sampler(f"{asked.study_name} {trial.number}")
-    for key, spread in _ranges(study, arm).items():
-        _suggest(trial, key, spread)
-    recipe = arm_recipe(study, arm, study.seeds[0], "all", trial.params)
+    asked.sampler = sampler_of(f"{asked.study_name} {trial.number}")
+    for key, spread in ranges_of(study, arm).items():
+        _suggest(trial, key, spread, first_recipe(study, arm))
+    recipe = arm_recipe(study, arm, search_seed(study), "all", trial.params)
     if not recipe.validations:
         raise UserError("a search judges by validation; set validations to 1 or more.")
     name = recipe.same_run(catalog.fingerprint)
@@ -168,7 +179,7 @@ def _try(
             return
     # A run folder admits one process, and two may have drawn the same setting.
     busy = any(t.state == states.RUNNING for t in same)
-    run = Run(folder / "search" / _key(study, arm, catalog) / (f"{name}-{trial.number}" if busy else name))
+    run = Run(folder / "search" / search_key(study, arm, catalog) / (f"{name}-{trial.number}" if busy else name))
     steps = recipe.steps(catalog.splits["train"])
     reported: set[int] = set()
 
@@ -195,106 +206,32 @@ def _try(
     progress("searching", 1, 1)
 
 
-def _suggest(trial: "optuna.Trial", key: str, spread: Range) -> None:
+def _suggest(trial: "optuna.Trial", key: str, spread: Range, recipe: Recipe) -> None:
+    """Draws a value: a whole number only where both ends are and the recipe wants one (0 to 1 of ``policy.rho``)."""
     if spread.one_of:
         trial.suggest_categorical(key, spread.one_of)
         return
     assert spread.low is not None
     assert spread.high is not None
-    if spread.whole:
+    if spread.whole and isinstance(reduce(getattr, key.split("."), recipe), int):
         trial.suggest_int(key, int(spread.low), int(spread.high), log=spread.log)
     else:
         trial.suggest_float(key, spread.low, spread.high, log=spread.log)
 
 
-def _ranges(study: Study, arm: Arm) -> dict[str, Range]:
-    changes = {**flat(study.set), **arm.changes}
-    return {key: value for key, value in changes.items() if isinstance(value, Range)}
-
-
-def _first(study: Study, arm: Arm) -> Recipe:
-    """An arm's recipe with the first value of each range."""
-    settings = {key: r.one_of[0] if r.one_of else r.low for key, r in _ranges(study, arm).items()}
-    return arm_recipe(study, arm, study.seeds[0], "all", settings)
-
-
 def _wanted(study: Study, arm: Arm) -> int:
     """How many settings of an arm are tried."""
     assert study.search is not None
-    return study.search.trials if _ranges(study, arm) else 1
-
-
-def _key(study: Study, arm: Arm, catalog: Catalog) -> str:
-    """Names what an arm's tries depend on: its recipe and seed, its ranges, and the data."""
-    ranges = sorted(_ranges(study, arm).items())
-    text = repr((arm.name, _first(study, arm).same_run(catalog.fingerprint), ranges))
-    return blake2b(text.encode(), digest_size=5).hexdigest()
-
-
-def _asked(journal: Path, study: Study, arm: Arm, catalog: Catalog, *, revive: bool = False) -> "optuna.Study":
-    """Optuna's record of one arm; ``revive`` puts settings that dead processes of this machine left in line again."""
-    optuna = _optuna()
-    asked = optuna.create_study(
-        study_name=_study_name(study, arm, catalog),
-        storage=_storage(journal),
-        # While the learning rate rises nothing is given up.
-        pruner=optuna.pruners.MedianPruner(
-            n_startup_trials=4, n_warmup_steps=max(2, _first(study, arm).validations // 5)
-        ),
-        direction="maximize",
-        load_if_exists=True,
-    )
-    for trial in asked.get_trials(deepcopy=False) if revive else ():
-        if trial.state == optuna.trial.TrialState.RUNNING and _dead(trial.user_attrs):
-            asked.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            asked.enqueue_trial(trial.params)
-    return asked
-
-
-def _study_name(study: Study, arm: Arm, catalog: Catalog) -> str:
-    return f"{study.name}: {arm.name} {_key(study, arm, catalog)}"
-
-
-def _sampler(chance: str) -> "optuna.samplers.BaseSampler":
-    optuna = _optuna()
-    seed = int.from_bytes(blake2b(chance.encode(), digest_size=4).digest())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-
-
-def _dead(attributes: Mapping[str, Any]) -> bool:
-    if attributes.get("host") != platform.node():
-        return False
-    try:
-        os.kill(int(attributes["process"]), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
-
-
-def _storage(journal: Path) -> "optuna.storages.BaseStorage":
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    return JournalStorage(JournalFileBackend(str(journal)))
-
-
-def _tried(asked: "optuna.Study") -> int:
-    """How many settings of an arm have been tried, or are being tried."""
-    states = _optuna().trial.TrialState
-    return len(asked.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING)))
+    return study.search.trials if ranges_of(study, arm) else 1
 
 
 def _found(study: Study, catalog: Catalog, journal: Path, train: bool) -> list[Found]:
     """The best of every arm, once all have their tries."""
-    states = _optuna().trial.TrialState
+    states = load_optuna().trial.TrialState
     arms = study.expanded
     tried: dict[str, list[optuna.trial.FrozenTrial]] = {}
     for arm in arms:
-        trials = _read(journal, _study_name(study, arm, catalog))
+        trials = read_tries(journal, study, arm, catalog)
         if train and (running := sum(trial.state == states.RUNNING for trial in trials)):
             raise UserError(
                 f"the study {study.name}: {running} settings of {arm.name!r} are still being tried by other processes; "
@@ -312,18 +249,8 @@ def _found(study: Study, catalog: Catalog, journal: Path, train: bool) -> list[F
     return [_best(study, arm, tried[arm.name]) for arm in arms]
 
 
-def _read(journal: Path, name: str) -> "list[optuna.trial.FrozenTrial]":
-    """The tries that stand in the journal; nothing is written, as asking for a study would."""
-    if not journal.is_file():
-        return []
-    try:
-        return _optuna().load_study(study_name=name, storage=_storage(journal)).get_trials(deepcopy=False)
-    except KeyError:  # The journal knows no such study.
-        return []
-
-
 def _best(study: Study, arm: Arm, tried: "Sequence[optuna.trial.FrozenTrial]") -> Found:
-    complete = [t for t in tried if t.state == _optuna().trial.TrialState.COMPLETE]
+    complete = [t for t in tried if t.state == load_optuna().trial.TrialState.COMPLETE]
     if not complete:  # Nothing is given up before some are complete.
         raise UserError(
             f"the study {study.name}: the loss was not a number in any of the {len(tried)} tries of {arm.name!r}; "
@@ -331,14 +258,3 @@ def _best(study: Study, arm: Arm, tried: "Sequence[optuna.trial.FrozenTrial]") -
         )
     best = max(complete, key=lambda trial: trial.value or 0.0)
     return Found(arm.name, dict(best.params), best.value or 0.0, len(tried), len(tried) - len(complete))
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise UserError(
-            'ranges are searched by Optuna; pip install "clipc[tuning]", or name lists (each: [...]).'
-        ) from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna

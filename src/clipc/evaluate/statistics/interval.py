@@ -17,6 +17,7 @@ class Interval:
         high: The upper end; infinity where the values do not allow an interval.
         n: How many values (seeds, or independent test items) it rests on.
         level: The confidence level, in (0, 1).
+        error: The standard error it was made of; infinity where the values do not allow one.
     """
 
     mean: float
@@ -24,6 +25,7 @@ class Interval:
     high: float
     n: int
     level: float = 0.95
+    error: float = math.inf
 
     @property
     def half_width(self) -> float:
@@ -53,11 +55,11 @@ def t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     # Equal values must give their value and no width, which rounding in a mean would spoil.
     if len(x) > 1 and without_spread(x):
         middle = float(np.median(x))
-        return Interval(middle, middle, middle, len(x), level)
+        return Interval(middle, middle, middle, len(x), level, 0.0)
     error = float(x.std(ddof=1)) / math.sqrt(len(x)) if len(x) > 1 else math.inf
     mean = float(x.mean())
     reach = t_reach(error, len(x) - 1, level)
-    return Interval(mean, mean - reach, mean + reach, len(x), level)
+    return Interval(mean, mean - reach, mean + reach, len(x), level, error)
 
 
 def paired_difference(treated: npt.ArrayLike, control: npt.ArrayLike, level: float = 0.95) -> Interval:

@@ -1,5 +1,6 @@
 """The test set's own sampling error of a difference between trained models."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,4 +50,4 @@ def sampling_error(
     mean = float(difference.mean())
     error = float(redrawn_means(sums, sizes, draws, seed).std(ddof=1)) if n > 1 else 0.0
     reach = t_reach(error, effective(sizes) - 1, level)
-    return Interval(mean, mean - reach, mean + reach, n, level)
+    return Interval(mean, mean - reach, mean + reach, n, level, error if n > 1 else math.inf)

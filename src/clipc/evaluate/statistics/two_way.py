@@ -59,7 +59,7 @@ def two_way(
     if seeds == 1 or len(sizes) == 1:
         return Interval(mean, -math.inf, math.inf, seeds, level)
     if without_spread(differences):
-        return Interval(mean, mean, mean, seeds, level)
+        return Interval(mean, mean, mean, seeds, level, 0.0)
     deviations = redrawn_means(sums, sizes, draws, seed)
     of_seeds = float(by_seed.var(ddof=1)) / seeds
     of_clusters = float(deviations.mean(axis=1).var(ddof=1))
@@ -68,11 +68,11 @@ def two_way(
     free = effective(sizes) - 1
     if variance == 0:  # What differs cancels out over seeds and over items: only both together tell of it.
         reach = t_reach(math.sqrt(of_both), seeds - 1, level)
-        return Interval(mean, mean - reach, mean + reach, seeds, level)
+        return Interval(mean, mean - reach, mean + reach, seeds, level, math.sqrt(of_both))
     freedom = variance**2 / (of_seeds**2 / (seeds - 1) + of_clusters**2 / free)
     reach = max(
         t_reach(math.sqrt(variance), freedom, level),
         t_reach(math.sqrt(of_seeds), seeds - 1, level),
         t_reach(math.sqrt(of_clusters), free, level),
     )
-    return Interval(mean, mean - reach, mean + reach, seeds, level)
+    return Interval(mean, mean - reach, mean + reach, seeds, level, math.sqrt(variance))
