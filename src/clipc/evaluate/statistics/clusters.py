@@ -1,11 +1,17 @@
 """The bootstrap of test items, those of a cluster together."""
 
 import math
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+
+_AT_ONCE: Final = 4_000_000
+"""How many counts are held at a time."""
 
 
 def cluster_sums(values: Floats, clusters: npt.ArrayLike | None) -> tuple[Floats, Floats]:
@@ -55,16 +61,30 @@ def redrawn_means(sums: Floats, sizes: Floats, draws: int, seed: int) -> Floats:
         (draws, seeds).
     """
     n = len(sizes)
-    rng = np.random.Generator(np.random.Philox(seed))
     columns = np.concatenate([sums, sizes[None]]).T
-    at_once = max(1, 4_000_000 // n)
-    drawn: list[Floats] = []
-    for start in range(0, draws, at_once):
-        rows = min(at_once, draws - start)
-        chosen = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        counts = np.bincount(chosen.ravel(), minlength=rows * n).reshape(rows, n)
-        drawn.append(counts.astype(np.float64) @ columns)
-    totals = np.concatenate(drawn)
+    totals = np.concatenate([counts @ columns for counts in _draw(n, draws, seed)])
     means = totals[:, :-1] / totals[:, -1:]
     alike = effective(sizes)
     return (means - sums.sum(axis=1) / sizes.sum()) * math.sqrt(alike / (alike - 1))
+
+
+def _draw(n: int, draws: int, seed: int) -> Iterable[Floats]:
+    """How often each of n clusters comes in samples of n, (draws, n), in pieces that fit in memory."""
+    at_once = max(1, _AT_ONCE // n)
+    if draws <= at_once:
+        return (_drawn(n, draws, seed),)
+    rng = np.random.Generator(np.random.Philox(seed))
+    return (_counts(rng, n, min(at_once, draws - start)) for start in range(0, draws, at_once))
+
+
+@lru_cache(maxsize=4)
+def _drawn(n: int, draws: int, seed: int) -> Floats:
+    """All samples of one piece: a study draws the same ones for every arm and metric of a test set."""
+    counts = _counts(np.random.Generator(np.random.Philox(seed)), n, draws)
+    counts.flags.writeable = False
+    return counts
+
+
+def _counts(rng: np.random.Generator, n: int, rows: int) -> Floats:
+    chosen = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
+    return np.bincount(chosen.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
