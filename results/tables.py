@@ -11,6 +11,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -37,21 +38,32 @@ def finished(study: Study) -> Groups:
     """The trials of each arm at each size, by seed: the records on these data whose recipe is the arm's."""
     recipes = {arm.name: fields(arm_recipe(study, arm, study.seeds[0], "all")) for arm in study.expanded}
     groups: dict[tuple[str, int], dict[int, Outcome]] = {}
-    for file in HERE.glob("*/*.json"):
-        record = json.loads(file.read_text("utf-8"))
-        recipe = Recipe.model_validate(record["recipe"])
-        if record["data"]["name"] != Path(study.data.source).name or recipe.seed not in study.seeds:
+    for file, recipe, about in all_records():
+        if about["name"] != Path(study.data.source).name or recipe.seed not in study.seeds:
             continue
         asked = fields(recipe)
         for arm in (arm for arm, wanted in recipes.items() if wanted == asked):
             outcome = read_record(Trial(arm, recipe, Path(file.stem)), measuring_of(study), file)
             if outcome is not None:
-                groups.setdefault((arm, record["data"]["pairs"]["train"]), {})[recipe.seed] = outcome
+                groups.setdefault((arm, about["pairs"]["train"]), {})[recipe.seed] = outcome
     places = {arm: place for place, arm in enumerate(recipes)}
+    most = max(size for _, size in groups)
+    asked_for = {most if size == "all" else size for size in study.sizes}
     return {
         (arm, size): [groups[arm, size][seed] for seed in study.seeds if seed in groups[arm, size]]
         for arm, size in sorted(groups, key=lambda key: (key[1], places[key[0]]))
+        if size in asked_for
     }
+
+
+@cache
+def all_records() -> list[tuple[Path, Recipe, Mapping[str, Any]]]:
+    """Every record that lies here: its file, its recipe, and what its data were."""
+    found: list[tuple[Path, Recipe, Mapping[str, Any]]] = []
+    for file in sorted(HERE.glob("*/*.json")):
+        record = json.loads(file.read_text("utf-8"))
+        found.append((file, Recipe.model_validate(record["recipe"]), record["data"]))
+    return found
 
 
 def fields(recipe: Recipe) -> dict[str, Any]:
