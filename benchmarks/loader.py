@@ -1,8 +1,9 @@
 """Pairs a second and core: open_clip's data path, and clipc's renderers without and with composition.
 
-    python benchmarks/loader.py [--source FOLDER --size 112] [--quick] [--json]
+    python benchmarks/loader.py [--source FOLDER --size 112] [--grain 11] [--quick] [--json]
 
-Without a source it draws JPEGs of photographs' weight (500 x 375 px, smooth shapes and noise) into tars. open_clip's
+Without a source it draws JPEGs of photographs' weight (500 x 375 px, smooth shapes and noise) into tars; how much
+noise decides how many bytes there are to decode, which costs every path the same. open_clip's
 path has the stages of ``open_clip_train.data``, whose own function needs an older webdataset: the tars are read,
 shuffled and decoded by webdataset, ``open_clip.image_transform`` cuts and normalises, its tokenizer encodes. Ours
 goes through ``render.loader.load`` and leaves normalising to the device. All crop the same share of the area, in one
@@ -42,7 +43,7 @@ Epoch = Callable[[int], Iterator[int]]
 """One epoch of a path: the sizes of its batches, as they come."""
 
 
-def draw_tars(folder: Path, count: int) -> Path:
+def draw_tars(folder: Path, count: int, grain: float) -> Path:
     """JPEGs of 500 x 375 px (quality 90) with a caption of 12 words each, 500 in a tar."""
     generator = np.random.Generator(np.random.Philox(0))
     words = np.array(["a", "red", "dog", "runs", "over", "grass", "near", "an", "old", "house", "under", "blue", "sky"])
@@ -53,7 +54,7 @@ def draw_tars(folder: Path, count: int) -> Path:
                 smooth = np.asarray(Image.fromarray(shapes).resize((500, 375), Image.Resampling.BICUBIC))
                 noise = generator.standard_normal((375, 500, 1), dtype=np.float32)
                 file = io.BytesIO()
-                noisy = Image.fromarray(np.clip(smooth + 11 * noise, 0, 255).astype(np.uint8))
+                noisy = Image.fromarray(np.clip(smooth + grain * noise, 0, 255).astype(np.uint8))
                 noisy.save(file, "JPEG", quality=90)
                 caption = " ".join(words[generator.integers(0, len(words), 12)])
                 for ending, body in (("jpg", file.getvalue()), ("txt", caption.encode())):
@@ -138,6 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, help="a folder of tars; the training split is shown")
     parser.add_argument("--size", type=int, default=224, help="side of the pictures that come out, in pixels")
+    parser.add_argument("--grain", type=float, default=11, help="noise of drawn JPEGs: 11 makes 86 kB of each, 0 12 kB")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="fewer pairs are drawn, one round")
     parser.add_argument("--json", action="store_true", help="prints one JSON object")
@@ -145,7 +147,7 @@ def main() -> None:
     count, rounds = (320, 1) if asked.quick else (2000, asked.rounds)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        pairs = open_catalog(asked.source or draw_tars(Path(folder), count)).split("train")
+        pairs = open_catalog(asked.source or draw_tars(Path(folder), count, asked.grain)).split("train")
         found = measure({PEER: open_clip_path(pairs, asked.size), **renderers(pairs, asked.size)}, rounds)
     each = {name: median(times) for name, times in found.items()}
     ratios = {name: _ratio(found[PEER], times) for name, times in found.items()}

@@ -56,7 +56,7 @@ def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("baseline=clap", "unknown arm 'clap'.*did you mean 'clip'"),
+        ("baseline=clap", r"unknown arm 'clap'.*did you mean 'clip'\?$"),
         ("controls=[augment]", "unknown arm 'augment'"),
         ("arms.x.policy.rate=0.1", "policy.rate"),
         ("arms.x.policy.rho=2", "less than or equal to 1"),
@@ -67,21 +67,32 @@ def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
         ("search={trials: 5}", "search needs a range"),
         ("data.pairs=10", "leave data.pairs out"),
         ("sizes=[10, 10]", "named twice"),
-        ("seeds=[]", "seeds"),
-        ("seeds=[-1]", "seeds.*greater than or equal to 0"),
-        ("sizes=[]", "sizes.*at least 1"),
-        ("sizes=[0]", "sizes.*greater than or equal to 1"),
+        ("seeds=[]", r"\[\] is nothing that seeds can be; write how many"),
+        ("seeds=[-1]", "-1 is nothing that seeds can be"),
+        ("seeds=abc", "'abc' is nothing that seeds can be"),
+        ("sizes=[]", "sizes can be; write numbers of training pairs or all"),
+        ("sizes=[0]", "0 is nothing that sizes can be"),
+        ("set=3", "3 is nothing that set can be; write keys of the recipe"),
+        ("controls=augmen", r"unknown arm 'augmen'; there are: .*[^.]\.$"),
+        ("keep_models=maybe", "write true or false"),
         ("controls=[clip]", "no control of itself"),
         ("arms.x.policy.rho={each: []}", "the arm 'x' has an empty list"),
         ("arms.x.policy.rho={each: [0.3, 0.3]}", "'x rho=0.3' stands there twice"),
         ("recipes=nano", "unknown key 'recipes'.*did you mean 'recipe'"),
         ("data.sorce=pairs.csv", "in data: unknown key 'sorce'.*did you mean 'source'"),
-        ("name=../x", "name"),
+        ("name=../x", "'../x' is nothing that name can be; write a short name"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(tmp_path: Path, change: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         checked(read_study(written(tmp_path, MINIMAL), [change]))
+
+
+def test_one_value_may_stand_without_a_list(tmp_path: Path) -> None:
+    found = read_study(written(tmp_path, MINIMAL), ["sizes=all", "shots=5", "arms.b.policy.rho=0.1", "controls=b"])
+    assert (found.sizes, found.shots, found.controls) == (("all",), (5,), ("b",))
+    with pytest.raises(UserError, match=r"the study .* has no name; write a short name"):
+        read_study(written(tmp_path, "arms: {a: {}}"))
 
 
 def test_studies_that_are_not_there(tmp_path: Path) -> None:
