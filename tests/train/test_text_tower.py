@@ -1,8 +1,11 @@
 """Captions without needless padding: the same features, fewer tokens."""
 
+import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import pytest
 import torch
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from clipc.train.text_tower import GROUPS, computed_tokens, ignores_padding, text_features, token_lengths
+from clipc.train.text_tower import computed_tokens, group_ends, ignores_padding, text_features, token_lengths
 
 CONTEXT, WORDS, END = 77, 60, 63
 CPU = torch.device("cpu")
@@ -66,8 +69,26 @@ def test_a_word_with_the_id_of_padding_is_kept(clip: nn.Module) -> None:
 
 def test_one_long_caption_does_not_lengthen_the_batch() -> None:
     tokens = captions([10] * 127 + [70])
-    assert computed_tokens(tokens) == pytest.approx(((GROUPS - 1) * 16 + 72) / GROUPS)
+    assert computed_tokens(tokens) == pytest.approx((127 * 16 + 72) / 128)
     assert computed_tokens(captions([10] * 3)) == 16
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 9)), min_size=1, max_size=7), st.integers(1, 5))
+def test_groups_are_cut_where_least_is_padded(found: list[tuple[int, int]], groups: int) -> None:
+    widths = np.cumsum([step for step, _ in found])
+    counts = np.array([count for _, count in found])
+
+    def cost(ends: Sequence[int]) -> int:
+        starts = [0, *(end + 1 for end in ends[:-1])]
+        return sum(int(counts[a : b + 1].sum() * widths[b]) for a, b in zip(starts, ends, strict=True))
+
+    last = len(widths) - 1
+    ways = [
+        [*cut, last] for many in range(min(groups, len(widths))) for cut in itertools.combinations(range(last), many)
+    ]
+    ends = group_ends(widths, counts, groups)
+    assert ends in ways
+    assert cost(ends) == min(map(cost, ways))
 
 
 def test_other_towers_keep_their_padding(tmp_path: Path) -> None:

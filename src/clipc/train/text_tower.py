@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import open_clip
 import torch
 from open_clip.transformer import text_global_pool
@@ -9,7 +11,8 @@ from torch import nn
 
 GROUPS: Final = 4
 """The most groups of about equal length that a batch's captions are cut into; more are hardly quicker."""
-_FEWEST: Final = 16
+_FEWEST: Final = 8
+"""How many captions a group should have on average."""
 _STEP: Final = 8
 
 
@@ -17,9 +20,9 @@ def text_features(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -
     """Features of captions, before they are normalised.
 
     Where the tower's attention is causal and it pools at the end token, what stands after that changes nothing. Then
-    the captions are sorted by length and go through in :data:`GROUPS` groups, each as long as its longest caption,
-    rounded up to 8: one composite with a long caption does not lengthen the whole batch. Other towers
-    (CoCa's, SigLIP's, Hugging Face's) get the padding that they were trained with.
+    the captions are sorted by length and go through in up to :data:`GROUPS` groups, each as long as its longest
+    caption, rounded up to 8, and cut where least is padded: composites with long captions do not lengthen the others.
+    Other towers (CoCa's, SigLIP's, Hugging Face's) get the padding that they were trained with.
 
     Args:
         clip: An open_clip model.
@@ -50,10 +53,37 @@ def computed_tokens(tokens: torch.Tensor) -> float:
 
 
 def _groups(tokens: torch.Tensor, lengths: torch.Tensor, order: torch.Tensor) -> list[torch.Tensor]:
-    """The captions in this order, cut into groups; each as long as its longest, rounded up."""
-    count = max(1, min(GROUPS, len(tokens) // _FEWEST))
-    longest = [(rows, -(-int(lengths[rows].max()) // _STEP) * _STEP) for rows in order.chunk(count)]
-    return [tokens[rows, : min(tokens.shape[1], length)] for rows, length in longest]
+    """The captions in this order, which is by length, cut into groups; each as long as its longest, rounded up."""
+    rounded = (-(-lengths[order] // _STEP) * _STEP).clamp(max=tokens.shape[1])
+    widths, counts = (found.numpy() for found in rounded.unique_consecutive(return_counts=True))
+    ends = group_ends(widths, counts, max(1, min(GROUPS, len(tokens) // _FEWEST)))
+    groups = order.tensor_split(np.cumsum(counts)[ends[:-1]].tolist())
+    return [tokens[rows, :width] for rows, width in zip(groups, widths[ends].tolist(), strict=True)]
+
+
+def group_ends(widths: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], groups: int) -> list[int]:
+    """Cuts ascending widths into at most so many runs, each padded to its last, so that the sum of all is smallest.
+
+    Args:
+        widths: Different widths, ascending, shape (n,).
+        counts: How many captions have each, shape (n,).
+        groups: The most runs.
+
+    Returns:
+        The places in ``widths`` of the last of each run.
+    """
+    n, before = len(widths), np.concatenate([[0], np.cumsum(counts)])
+    # run[i, j]: what the widths from i up to j, without it, cost as one run.
+    run = np.where(np.tri(n + 1, dtype=np.bool_), np.inf, (before - before[:, None]) * np.append(0, widths))
+    cost, cuts = run[0], list[npt.NDArray[np.intp]]()
+    for _ in range(min(groups, n) - 1):
+        cost = cost[:, None] + run
+        cuts.append(cost.argmin(axis=0))
+        cost = cost.min(axis=0)
+    ends = [n]
+    for cut in reversed(cuts):
+        ends.append(int(cut[ends[-1]]))
+    return [end - 1 for end in reversed(ends)]
 
 
 def ignores_padding(clip: nn.Module) -> bool:
