@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from clipc.train import throughput
@@ -59,11 +60,11 @@ def test_counting_leaves_the_model_as_it_was_and_agrees_with_a_real_step(tiny_mo
     assert torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(p.grad is not None and p.grad.eq(7).all() for p in model.parameters())
-    with FlopCounterMode(display=False) as counter:
+    # PyTorch 2.11 does not count the CPU's fused attention; as plain products it is counted by all.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         images = model.encode_image(torch.zeros(4, 16, 16, 3, dtype=torch.uint8))
         text = model.encode_tokens(throughput._captions(32, 32).repeat(2, 1))
         (images.sum() + text.sum()).backward()
-    # A fused attention on real tensors computes its scores a second time.
     assert 4 * flops.of_pair(32) == pytest.approx(counter.get_total_flops(), rel=0.05)
 
 
