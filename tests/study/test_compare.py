@@ -1,6 +1,10 @@
+import math
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 
-from clipc.study.compare import comparisons
+from clipc.study.compare import Groups, comparisons
 from clipc.study.noise import noise
 from clipc.study.results import Outcome, metrics_table
 
@@ -77,16 +81,41 @@ def test_trials_are_paired_by_seed_and_lonely_ones_left_out() -> None:
     assert rows["better", "clip"]["p_sign"] is None
 
 
+def disagreeing(n: int, seeds: Sequence[int] = SEEDS) -> Groups:
+    """Two arms, one of which is always right on another tenth of the items; the rest is chance under each seed."""
+    found: dict[tuple[str, int], list[Outcome]] = {(arm, 100): [] for arm in ("clip", "x")}
+    kind = np.random.Generator(np.random.Philox(key=[7, n])).random(n)
+    for arm, lucky in (("clip", kind < 0.1), ("x", kind > 0.9)):
+        for seed in seeds:
+            rng = np.random.Generator(np.random.Philox(key=[seed, ord(arm[0])]))
+            items = (lucky | (rng.random(n) < 0.4 + rng.normal(0, 0.02))).astype(float)
+            one = outcome(arm, seed, 0.5, n=n)
+            one.items[METRIC], one.metrics[METRIC] = items, float(items.mean())
+            found[arm, 100].append(one)
+    return found
+
+
 def test_a_small_test_set_has_differences_that_no_number_of_seeds_finds() -> None:
     rows = []
     for n in (100, 10_000):
-        found = {(arm, 100): [outcome(arm, s, 0.5, noise=0.02, n=n) for s in SEEDS] for arm in ("clip", "x")}
+        found = disagreeing(n)
         rows += noise(found, metrics_table(found["clip", 100]), "clip")
     small, large = rows
     assert small["floor"] > 4 * large["floor"] > 0
     for row in rows:
-        assert [r["seeds"] is None for r in row["rows"]] == [r["difference"] < row["floor"] for r in row["rows"]]
+        assert [r["seeds"] is None for r in row["rows"]] == [r["difference"] <= row["floor"] for r in row["rows"]]
     assert small["rows"][0]["seeds"] is None
+
+
+def test_what_no_number_of_seeds_finds_does_not_depend_on_how_many_there_were() -> None:
+    floors = []
+    for count in (3, 30):
+        found = disagreeing(2000, range(count))
+        (row,) = noise(found, metrics_table(found["clip", 100]), "clip")
+        floors.append(row["floor"])
+    # The tenths on which they disagree: 2.8 standard errors of a difference with a variance of 0.6^2 x 0.2.
+    expected = 2.80 * 0.6 * math.sqrt(0.2 / 2000)
+    assert floors == pytest.approx([expected, expected], rel=0.25)
 
 
 def test_more_main_metrics_take_more_seeds() -> None:

@@ -30,8 +30,8 @@ def study(
     Finished trials are not run again: a stopped study goes on with the same command.
 
     Args:
-        name: A study's YAML file, or one that ships: captions, loss, low-data, meaning, partners, pictures,
-            rates, tuned.
+        name: A study's YAML file, or one that ships: captions, labels, loss, low-data, meaning, partners,
+            pictures, rates, rules, tuned.
         changes: key=value changes to it, such as data.source=pairs.csv, set.samples=50000 or seeds=5.
         jobs: Trials at a time; on a CPU one a core by default.
         shard: i/n: run every nth trial from the ith on, for several machines on one folder.

@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any, Final
 
 import numpy as np
 
-from clipc.evaluate.statistics import seeds_needed
+from clipc.evaluate.evaluation import clusters
+from clipc.evaluate.statistics import item_variance, seeds_needed
 from clipc.evaluate.statistics.interval import without_spread
 from clipc.study.compare import LEVEL, Groups, paired
-from clipc.study.results import test_set_interval
+from clipc.study.results import has_items
 
 DIFFERENCES: Final = (0.01, 0.02, 0.05)
 """The differences that the seeds are reckoned for."""
+
+LARGER: Final = (0.1, 0.2, 0.5)
+"""Of these the first that can be found is added where none of :data:`DIFFERENCES` can."""
 
 POWER: Final = 0.8
 """The chance of finding a true difference with so many seeds."""
@@ -26,8 +29,10 @@ def noise(
 
     The standard deviation of paired differences is the root mean square over all arms and sizes that have two seeds
     in common with the baseline and differ from it. The test's level is :data:`~clipc.study.compare.LEVEL` divided by
-    the number of main metrics, as Holm's correction asks of the first of them. A test set has its own error, which no
-    number of seeds takes away: a difference below ``floor`` would be found less often however many there were.
+    the number of main metrics, as Holm's correction asks of the first of them. A test set has an error of its own,
+    which no number of seeds takes away (:func:`~clipc.evaluate.statistics.item_variance`, the mean over the same arms):
+    a difference below ``floor`` would be found less often however many there were, and one above it has to stand out
+    from both.
 
     Args:
         groups: The finished trials.
@@ -43,7 +48,7 @@ def noise(
     rows: list[dict[str, Any]] = []
     for key in main:
         variances: list[float] = []
-        errors: list[float] = []
+        of_items: list[float] = []
         for (arm, size), treated in groups.items():
             if arm == baseline or (baseline, size) not in groups:
                 continue
@@ -53,24 +58,37 @@ def noise(
             if len(found) < 2 or without_spread(found):
                 continue
             variances.append(float(np.var(found, ddof=1)))
-            test = test_set_interval(key, *pair)
-            if test is not None and math.isfinite(test.error):
-                errors.append(test.error)
+            if has_items(key, pair[0]):
+                ours, theirs = ([o.items[key] for o in group] for group in pair)
+                of_items.append(item_variance(ours, theirs, clusters(key, pair[0][0].items)))
         if not variances:
             continue
         sd = math.sqrt(float(np.mean(variances)))
-        floor = _findable(median(errors)) if errors else None
-        needed = [
+        floor = _findable(math.sqrt(max(0.0, float(np.mean(of_items))))) if of_items else None
+        needed = {d: _seeds(sd, d, floor or 0.0, len(main)) for d in differences}
+        for larger in LARGER:
+            if all(seeds is None for seeds in needed.values()):
+                needed[larger] = _seeds(sd, larger, floor or 0.0, len(main))
+        rows.append(
             {
-                "difference": d,
-                "seeds": seeds_needed(sd, d, power=POWER, level=LEVEL / len(main))
-                if floor is None or d >= floor
-                else None,
+                "metric": key,
+                "sd": sd,
+                "pairs_of_arms": len(variances),
+                "floor": floor,
+                "rows": [
+                    {"difference": d, "seeds": seeds}
+                    for d, seeds in needed.items()
+                    if seeds is not None or d in differences
+                ],
             }
-            for d in differences
-        ]
-        rows.append({"metric": key, "sd": sd, "pairs_of_arms": len(variances), "floor": floor, "rows": needed})
+        )
     return rows
+
+
+def _seeds(sd: float, difference: float, floor: float, metrics: int) -> int | None:
+    """Seeds for what of a difference the test set leaves to be found: squares add up."""
+    left = difference**2 - floor**2
+    return seeds_needed(sd, math.sqrt(left), power=POWER, level=LEVEL / metrics) if left > 0 else None
 
 
 def _findable(error: float) -> float:

@@ -177,9 +177,14 @@ def _compare(metric: Mapping[str, Any], treated: Sequence[Outcome], control: Seq
     }
 
 
+def has_items(metric: str, outcomes: Sequence[Outcome]) -> bool:
+    """Whether a figure is the mean of its items, which median ranks and class means are not."""
+    return metric in outcomes[0].items and not metric.endswith("mean_per_class")
+
+
 def test_set_interval(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> Interval | None:
     """The test set's interval; None for figures that are no mean of items (median ranks, class means)."""
-    if metric not in treated[0].items or metric.endswith("mean_per_class"):
+    if not has_items(metric, treated):
         return None
     ours, theirs = ([o.items[metric] for o in group] for group in (treated, control))
     return sampling_error(ours, theirs, clusters(metric, treated[0].items))

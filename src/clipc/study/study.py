@@ -1,8 +1,9 @@
 """A study from beginning to end: ranges are searched, missing trials run, and what is finished becomes tables."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
@@ -13,6 +14,9 @@ from clipc.study.results import Outcome, metrics_table
 from clipc.study.run import Planned, finished_of, plan_study, run_missing
 from clipc.study.study_tables import study_tables, write_parquet
 from clipc.study.tuning import search, with_settings
+
+_DISAGREEMENT: Final = 0.2
+"""The share of test images that two models are taken to disagree on before any have been compared."""
 
 
 def run_study(
@@ -84,11 +88,17 @@ def _described(study: Study, planned: Sequence[Planned], known: Sequence[tuple[P
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
     rows = noise(groups, metrics_table([o for _, o in known]), study.compared_with) if known else []
     if not rows:
-        return [*lines, "How many seeds a difference needs is known once two arms differ in two seeds."]
+        images = planned[0].catalog.splits["test"]
+        chance = 100 * 1.96 * math.sqrt(_DISAGREEMENT / images)
+        return [
+            *lines,
+            "How many seeds a difference needs is known once two arms differ in two seeds; until then: two models that "
+            f"disagree on one of five test images ({images:,}) differ by up to {chance:.1f} points by chance alone.",
+        ]
     for row in rows:
         within = [r for r in row["rows"] if r["seeds"] is not None]
         needed = [f"{100 * r['difference']:g} points take {r['seeds']} seeds" for r in within]
         if row["floor"] is not None:
-            needed.append(f"below {100 * row['floor']:.1f} points no number of seeds would do on so small a test set")
+            needed.append(f"below {100 * row['floor']:.1f} points no number of seeds would do on this test set")
         lines.append(f"{row['metric']}: differences vary by {100 * row['sd']:.1f} points (s.d.); {', '.join(needed)}.")
     return [*lines, f"So many seeds find such a difference four times in five; there are {len(study.seeds)}."]

@@ -2,6 +2,7 @@
 
 from clipc.evaluate.statistics.holm import holm
 from clipc.evaluate.statistics.interval import Interval, paired_difference, t_interval
+from clipc.evaluate.statistics.item_variance import item_variance
 from clipc.evaluate.statistics.p_values import sign_flip_p, t_p
 from clipc.evaluate.statistics.power import detectable, seeds_needed
 from clipc.evaluate.statistics.sampling_error import sampling_error
@@ -13,6 +14,7 @@ __all__ = [
     "Verdict",
     "detectable",
     "holm",
+    "item_variance",
     "paired_difference",
     "sampling_error",
     "seeds_needed",
