@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from clipc.cli import main
+from clipc.cli.study_screen import study_lines
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
@@ -107,6 +108,28 @@ def test_help_is_quick_and_python_m_works() -> None:
     assert "pilot" in done.stdout
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not loaded & {"torch", "open_clip", "matplotlib", "sklearn", "pandas", "scipy"}
+
+
+def test_a_study_s_lines_say_of_a_gain_what_the_page_says() -> None:
+    def said(controls: list[str], *beaten: str) -> str:
+        shared = {"metric": "m", "arm": "new", "size": 40, "difference": 0.1, "interval": [0.05, 0.15]}
+        rows = [
+            {**shared, "against": against, "verdict": "gain" if against in ("clip", *beaten) else "no evidence"}
+            for against in ("clip", *controls)
+        ]
+        tables = {
+            "metrics": [{"key": "m", "main": True, "higher_is_better": True}],
+            "arms": [{"name": "clip"}, {"name": "new"}],
+            "baseline": "clip",
+            "controls": controls,
+            "sizes": [40],
+            "comparisons": [{**row, "shown_by_controls": []} for row in rows],
+        }
+        return study_lines(tables)[1].rpartition("]")[2].strip()
+
+    assert said(["augment", "mix"], "augment", "mix") == "gain"
+    assert said(["augment", "mix"], "augment") == "gain, cause open"
+    assert said([]) == "gain, cause open"
 
 
 RULES = """name: plates

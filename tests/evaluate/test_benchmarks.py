@@ -16,7 +16,7 @@ from PIL import Image
 from clipc.errors import UserError
 from clipc.evaluate.evaluation import clusters
 from clipc.evaluate.sugarcrepe import SPLITS, evaluate_sugarcrepe
-from clipc.evaluate.winoground import CHANCE, evaluate_winoground, scores
+from clipc.evaluate.winoground import CHANCE, evaluate_winoground, read_winoground, scores
 
 from .fake import COLOURS, NAMES, ColourModel
 
@@ -175,6 +175,19 @@ def test_winoground_without_some_pictures_and_with_a_name_that_leads_out(tmp_pat
     (data / "examples.jsonl").write_text(text + "{", "utf-8")
     with pytest.raises(UserError, match="line 5 is no JSON"):
         evaluate_winoground(ColourModel(), data)
+
+
+def test_winoground_ends_lines_where_json_lines_do_and_tells_of_other_encodings(tmp_path: Path) -> None:
+    file = winoground(tmp_path, "jsonl") / "examples.jsonl"
+    table = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    table[0]["caption_0"] = "a\u2028line"
+    file.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in table), "utf-8")
+    examples, _, _ = read_winoground(tmp_path)
+    assert examples[0].captions[0] == "a\u2028line"
+    assert len(examples) == 4
+    file.write_bytes(file.read_bytes() + b"\xff")
+    with pytest.raises(UserError, match=r"examples\.jsonl cannot be read as text in UTF-8"):
+        read_winoground(tmp_path)
 
 
 SIMILAR = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=4, max_size=4)

@@ -30,8 +30,12 @@ def test_lists_make_arms(tmp_path: Path) -> None:
     assert [arm.line for arm in study.expanded] == [None, ("rate", "policy.rho"), ("rate", "policy.rho")]
     assert study.compared_with == "clip"
     recipes = checked(study)
-    assert [recipe.policy.rho for recipe in recipes] == [0, 0.1, 0.3]
-    assert {recipe.samples for recipe in recipes} == {100}
+    assert [(arm, recipe.policy.rho) for arm, (recipe,) in recipes.items()] == [
+        ("clip", 0),
+        ("rate rho=0.1", 0.1),
+        ("rate rho=0.3", 0.3),
+    ]
+    assert {recipe.samples for (recipe,) in recipes.values()} == {100}
 
 
 def test_several_lists_are_crossed_and_words_change_a_study(tmp_path: Path) -> None:
@@ -41,7 +45,7 @@ def test_several_lists_are_crossed_and_words_change_a_study(tmp_path: Path) -> N
         f"rate rho={rho}, mask={mask}" for rho in (0.1, 0.3) for mask in (True, False)
     ]
     assert study.seeds == (0, 1, 2, 3, 4)
-    assert {recipe.policy.joiner for recipe in checked(study)} == {"; "}
+    assert {recipe.policy.joiner for (recipe,) in checked(study).values()} == {"; "}
 
 
 def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
@@ -80,6 +84,10 @@ def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
         ("arms.x.policy.rho={each: [0.3, 0.3]}", "'x rho=0.3' stands there twice"),
         ("recipes=nano", "unknown key 'recipes'.*did you mean 'recipe'"),
         ("data.sorce=pairs.csv", "in data: unknown key 'sorce'.*did you mean 'source'"),
+        ("data=demo", "'demo' is nothing that data can be; write keys of a recipe's data, such as data: {source"),
+        ("data.lang=fr", r"data\.lang: .* not 'fr'"),
+        ("shots=[0]", "0 is nothing that shots can be; write numbers of examples a class"),
+        ("set.batch_size={each: [4, 8]}", r"set.batch_size: lists \(each\) make arms, so they belong to an arm"),
         ("name=../x", "'../x' is nothing that name can be; write a short name"),
     ],
 )
@@ -106,7 +114,7 @@ def test_studies_that_are_not_there(tmp_path: Path) -> None:
 def test_studies_that_ship_are_right(name: str) -> None:
     study = read_study(name)
     assert study.name == name
-    recipes = checked(study)
+    recipes = [first for first, *_ in checked(study).values()]
     assert len({recipe.identity("") for recipe in recipes}) >= len(recipes) - 2  # one arm may also stand in a list
     assert all(arm.what or arm.line or arm.name in ("clip",) or "=" in arm.name for arm in study.expanded)
 
@@ -130,3 +138,26 @@ def test_ranges() -> None:
     found = flat({"a": {"from": 1, "to": 8}, "b": {"from": 0.1, "to": 1, "log": True}, "c": {"one_of": ["x", "y"]}})
     assert found == {"a": Range(1, 8), "b": Range(0.1, 1, log=True), "c": Range(one_of=("x", "y"))}
     assert [found[k].whole for k in "abc"] == [True, False, False]
+    assert Range(4.0, 8.0).whole
+    assert not Range(4, 8.5).whole
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("arms.x.policy.rho={from: 0.5, to: 1.5}", "arm 'x': nano: policy.rho: .*less than or equal to 1.*1.5"),
+        ("arms.x.policy.rho={from: -0.5, to: 0.5}", "policy.rho: .*greater than or equal to 0.*-0.5"),
+        ("arms.x.batch_size={from: 4, to: 8.5}", "batch_size: .*8.5"),
+        ("arms.x.precision={one_of: [fp32, fp16]}", "arm 'x': nano: unknown value of precision 'fp16'"),
+        ("set.precision={one_of: [fp32, fp16]}", "arm 'clip': nano: unknown value of precision 'fp16'"),
+    ],
+)
+def test_both_ends_and_all_choices_of_a_range_are_right(tmp_path: Path, change: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        checked(read_study(written(tmp_path, MINIMAL), ["search={trials: 2}", change]))
+
+
+def test_an_arm_has_a_recipe_for_each_end_and_choice(tmp_path: Path) -> None:
+    changes = ["search={trials: 2}", "arms.x={policy.rho: {from: 0.1, to: 0.7}, batch_size: {one_of: [4, 8, 16]}}"]
+    found = checked(read_study(written(tmp_path, MINIMAL), changes))["x"]
+    assert [(recipe.policy.rho, recipe.batch_size) for recipe in found] == [(0.1, 4), (0.7, 4), (0.1, 8), (0.1, 16)]

@@ -172,6 +172,16 @@ def test_limits_of_a_study_are_named(done: tuple[Study, Catalog, Path]) -> None:
     }
 
 
+def test_a_study_that_mixes_versions_of_clipc_says_so(done: tuple[Study, Catalog, Path]) -> None:
+    study, catalog, folder = done
+    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    plan, last = finished[-1]
+    assert "clipc" in last.machine
+    older = replace(last, machine=last.machine | {"clipc": "0.0.1"})
+    tables = study_tables(study, catalog, [*finished[:-1], (plan, older)], 20, "clipc study x")
+    assert "unlike-machines" in tables["not_shown"]
+
+
 def test_a_trial_that_another_process_has_recorded_is_left_alone(
     done: tuple[Study, Catalog, Path], tmp_path: Path
 ) -> None:

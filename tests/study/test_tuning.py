@@ -1,5 +1,8 @@
 import os
 import platform
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +11,15 @@ import pytest
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.study.design import Study, checked
-from clipc.study.journal import _dead, open_tries  # pyright: ignore[reportPrivateUsage]
+from clipc.study.journal import UNSEEN, Heartbeat, count_tries, is_dead, open_tries
 from clipc.study.spread import Range
 from clipc.study.tuning import _try, search, with_settings  # pyright: ignore[reportPrivateUsage]
+from clipc.train.interrupt import Interrupted
 from clipc.train.loop import Diverged
 from clipc.train.recipe import Data, Recipe
 from clipc.train.run import Run
 
-pytest.importorskip("optuna")
+optuna = pytest.importorskip("optuna")
 
 
 class Trained(list[Recipe]):
@@ -77,27 +81,142 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
 
     fixed = with_settings(study, found)
     assert not fixed.ranges
-    recipes = {arm.name: recipe for arm, recipe in zip(fixed.expanded, checked(fixed), strict=True)}
+    recipes = {arm: recipe for arm, (recipe,) in checked(fixed).items()}
     assert recipes["clip"].learning_rate == found[0].settings["learning_rate"]
     assert recipes["clip"].policy.rho == 0
     assert recipes["clip-c"].batch_size == found[1].settings["batch_size"]
 
 
-def test_settings_that_others_try_are_waited_for(study: Study, tiny_catalog: Catalog, tmp_path: Path) -> None:
-    asked = open_tries(tmp_path / "search.journal", study, study.expanded[0], tiny_catalog)
+@pytest.fixture
+def others(study: Study, tiny_catalog: Catalog, tmp_path: Path) -> tuple[Study, Any]:
+    """One arm, and its record: four settings that another machine is trying."""
+    one = study.model_copy(update={"arms": {"clip": study.arms["clip"]}})
+    asked = open_tries(tmp_path / "search.journal", one, one.expanded[0], tiny_catalog)
     for _ in range(4):
         trial = asked.ask()
+        trial.suggest_float("learning_rate", 0.0001, 0.01, log=True)
         trial.set_user_attr("host", "another machine")
         trial.set_user_attr("process", 1)
-    one = study.model_copy(update={"arms": {"clip": study.arms["clip"]}})
-    with pytest.raises(UserError, match="4 settings of 'clip' are still being tried by other processes"):
-        search(one, tiny_catalog, tmp_path)
+        trial.set_user_attr("seen", time.time())
+    return one, asked
 
 
-def test_only_dead_processes_of_this_machine_are_dead() -> None:
-    assert not _dead({"host": platform.node(), "process": os.getpid()})
-    assert _dead({"host": platform.node(), "process": 2**22 + 1})
-    assert not _dead({"host": "another", "process": 2**22 + 1})
+def test_settings_that_others_try_are_waited_for(
+    others: tuple[Study, Any], tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, asked = others
+    monkeypatch.setattr("clipc.study.tuning.LOOK_EVERY", 0.1)
+    told = list[str]()
+
+    def finish() -> None:
+        time.sleep(1)
+        for number in range(4):
+            asked.tell(number, 0.1 * number)
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    (found,) = search(one, tiny_catalog, tmp_path, tell=told.append)
+    thread.join()
+    assert found.validation == pytest.approx(0.3)
+    assert told[0] == "tiny: waiting for 4 settings of 'clip' that other processes still try."
+    assert len(told) == 2
+
+
+def test_nothing_is_waited_for_where_nothing_is_trained(
+    others: tuple[Study, Any], tiny_catalog: Catalog, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"unfinished \(0 of 4 tries"):
+        search(others[0], tiny_catalog, tmp_path, train=False)
+
+
+def test_a_mistake_in_a_range_or_an_arm_is_told_before_anything_is_tried(
+    study: Study, tiny_catalog: Catalog, tmp_path: Path
+) -> None:
+    for changes, told in (
+        ({"validations": {"one_of": [4, 0]}}, "set validations to 1 or more"),
+        ({"model": {"one_of": [study.set["model"], "runs/none"]}}, "arm 'last': there is no model folder runs/none"),
+        ({"batch_size": {"from": 8, "to": 64}}, "arm 'last': a batch of 64 is larger than the smallest size, 40"),
+    ):
+        wrong = study.model_copy(update={"arms": {**study.arms, "last": changes}})
+        with pytest.raises(UserError, match=told):
+            search(wrong, tiny_catalog, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_dies_elsewhere_is_taken_over(
+    others: tuple[Study, Any], tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, asked = others
+    monkeypatch.setattr("clipc.study.tuning.LOOK_EVERY", 0.1)
+    ours = asked.get_trials(deepcopy=False)
+    for number in range(3):
+        asked.tell(number, 0.001)
+    optuna.trial.Trial(asked, ours[3]._trial_id).set_user_attr("seen", time.time() - UNSEEN - 1)
+    (found,) = search(one, tiny_catalog, tmp_path, jobs=1)
+    assert found.tried == 4
+    assert found.settings == ours[3].params
+
+
+def test_waiting_stops_when_asked(others: tuple[Study, Any], tiny_catalog: Catalog, tmp_path: Path) -> None:
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    with pytest.raises(Interrupted, match="the same command goes on from there"):
+        search(others[0], tiny_catalog, tmp_path)
+    timer.join()
+
+
+def test_tries_are_dead_whose_process_is_gone_or_that_nobody_has_seen_for_long() -> None:
+    def dead(**attributes: Any) -> bool:
+        state = optuna.trial.TrialState.RUNNING
+        return is_dead(optuna.trial.create_trial(state=state, user_attrs=attributes))
+
+    here, now = platform.node(), time.time()
+    assert not dead(host=here, process=os.getpid(), seen=now)
+    assert dead(host=here, process=os.getpid(), seen=now - UNSEEN - 1)  # the number of another process
+    assert dead(host=here, process=2**22 + 1, seen=now)
+    assert not dead(host="another", process=2**22 + 1, seen=now)
+    assert dead(host="another", process=2**22 + 1, seen=now - UNSEEN - 1)
+    assert not dead()  # just begun, before its process is named
+    old = optuna.trial.create_trial(state=optuna.trial.TrialState.COMPLETE, value=1.0, user_attrs={"seen": 0.0})
+    assert not is_dead(old)
+
+
+def test_a_try_is_seen_once_a_minute_and_gives_itself_up_when_it_fails(
+    study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm, journal = study.expanded[0], tmp_path / "search.journal"
+    asked = open_tries(journal, study, arm, tiny_catalog)
+    trial = asked.ask()
+    life = Heartbeat(trial)
+    first = trial.user_attrs["seen"]
+    life.beat()
+    assert trial.user_attrs["seen"] == first
+    monkeypatch.setattr("clipc.study.journal.REFRESHED", 0.0)
+    life.beat()
+    assert trial.user_attrs["seen"] > first
+    asked.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        life.beat()
+
+    def train(recipe: Recipe, folder: Path, *, progress: Any, **_: Any) -> Run:
+        progress("training", 0, 1)
+        raise Interrupted("stopped.")
+
+    monkeypatch.setattr("clipc.study.tuning.train", train)
+    with pytest.raises(Interrupted):
+        _try(study, arm, tiny_catalog, tmp_path, journal, 1)
+    assert is_dead(asked.get_trials(deepcopy=False)[1])
+    assert count_tries(open_tries(journal, study, arm, tiny_catalog, revive=True)) == 0
+
+    # One that was taken over meanwhile ends without a word.
+    def taken(recipe: Recipe, folder: Path, *, progress: Any, **_: Any) -> Run:
+        asked.tell(asked.get_trials(deepcopy=False)[-1].number, state=optuna.trial.TrialState.FAIL)
+        progress("training", 0, 1)
+        raise AssertionError("went on")
+
+    monkeypatch.setattr("clipc.study.tuning.train", taken)
+    _try(study, arm, tiny_catalog, tmp_path, journal, 1)
+    assert count_tries(asked) == 0
 
 
 def test_a_share_between_0_and_1_is_no_whole_number(

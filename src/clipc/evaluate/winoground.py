@@ -93,7 +93,11 @@ def read_winoground(folder: Path) -> tuple[list[Example], Callable[[str], bytes]
 
 def _read_jsonl(file: Path) -> list[Example]:
     examples: list[Example] = []
-    for number, line in enumerate(file.read_text("utf-8-sig").splitlines(), 1):
+    try:
+        text = file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read as text in UTF-8 ({error}); download it again.") from error
+    for number, line in enumerate(text.split("\n"), 1):  # Captions may hold what Unicode counts as a line's end too.
         if not line.strip():
             continue
         try:

@@ -21,6 +21,7 @@ SHARED: Final = ("data", "seed")
 _SAY: Final = {
     "name": "write a short name of letters, digits, dots and dashes, such as name: my-study",
     "note": "write a sentence in quotes",
+    "data": "write keys of a recipe's data, such as data: {source: pairs.csv}",
     "recipe": "name a recipe that ships or a YAML file, such as recipe: small",
     "set": "write keys of the recipe and their values, such as set: {samples: 50000}",
     "arms": "write each arm's changes under its name, such as arms: {clip: {policy.rho: 0}}",
@@ -84,7 +85,7 @@ class Study(BaseModel):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     templates: str = "auto"
     lang: Literal["en", "ja"] = "en"
-    shots: tuple[int, ...] = ()
+    shots: tuple[Annotated[int, Field(ge=1)], ...] = ()
     search: Search | None = None
     keep_models: bool = False
 
@@ -111,6 +112,8 @@ class Study(BaseModel):
             raise ValueError("sizes says on how many pairs to train; leave data.pairs out")
         if len(set(self.seeds)) < len(self.seeds) or len(set(self.sizes)) < len(self.sizes):
             raise ValueError("a seed or a size is named twice")
+        if lists := [key for key, value in flat(self.set).items() if is_list(value)]:
+            raise ValueError(f"set.{lists[0]}: lists (each) make arms, so they belong to an arm's changes, not to set")
         for arm, changes in self.arms.items():
             if not list(_written_out(arm, changes)):
                 raise ValueError(f"the arm {arm!r} has an empty list, so nothing would be run of it")
@@ -212,7 +215,7 @@ def _readable(error: ValidationError, where: str) -> UserError:
         return UserError(f"{where}: {key}{': ' if path else ''}{told}{'' if told.endswith(('.', '?')) else '.'}")
     if kind == "missing":
         return UserError(f"{where} has no {key}; {_SAY[key]}.")
-    if path[0] in _SAY:
+    if path[0] in _SAY and not (path[0] == "data" and path[1:]):
         return UserError(
             f"{where}: {given!r} is nothing that {key if path[0] == 'arms' else path[0]} can be; {_SAY[path[0]]}."
         )
@@ -281,6 +284,30 @@ def sizes_of(study: Study, pairs: int) -> list[int | str]:
     return ["all" if number == pairs else number for number in numbers]
 
 
-def checked(study: Study) -> Sequence[Recipe]:
-    """The recipes of all arms with one seed: a mistake in the last arm is told before the first one trains."""
-    return [arm_recipe(study, arm, study.seeds[0], study.sizes[0]) for arm in study.expanded]
+def ranges_of(study: Study, arm: Arm) -> dict[str, Range]:
+    """What is searched for an arm, by dotted key: its own ranges, and those of all arms that it does not fix."""
+    changes = {**flat(study.set), **arm.changes}
+    return {key: value for key, value in changes.items() if isinstance(value, Range)}
+
+
+def first_of(ranges: Mapping[str, Range]) -> dict[str, Any]:
+    """The first value of each range."""
+    return {key: spread.ends[0] for key, spread in ranges.items()}
+
+
+def checked(study: Study) -> dict[str, list[Recipe]]:
+    """The recipes of all arms with one seed: a mistake in the last arm is told before the first one trains.
+
+    Returns:
+        By arm its recipe, with the first value of each range; then the recipes with every other end or choice of one.
+
+    Raises:
+        UserError: As for :func:`arm_recipe`.
+    """
+    found: dict[str, list[Recipe]] = {}
+    for arm in study.expanded:
+        ranges = ranges_of(study, arm)
+        first = first_of(ranges)
+        settings = [first, *({**first, key: end} for key, spread in ranges.items() for end in spread.ends[1:])]
+        found[arm.name] = [arm_recipe(study, arm, study.seeds[0], study.sizes[0], values) for values in settings]
+    return found

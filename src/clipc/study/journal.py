@@ -2,20 +2,26 @@
 
 import os
 import platform
+import time
 import warnings
-from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.study.design import Arm, Study, arm_recipe
-from clipc.study.spread import Range, flat
+from clipc.study.design import Arm, Study, arm_recipe, first_of, ranges_of
 from clipc.train.recipe import Recipe
 
 if TYPE_CHECKING:
     import optuna
+
+UNSEEN: Final = 15 * 60.0
+"""Seconds after which a try that nobody has seen going on is dead."""
+
+REFRESHED: Final = 60.0
+"""Seconds between two signs of life of a try."""
 
 
 def search_seed(study: Study) -> int:
@@ -23,16 +29,9 @@ def search_seed(study: Study) -> int:
     return max(study.seeds) + 1
 
 
-def ranges_of(study: Study, arm: Arm) -> dict[str, Range]:
-    """What is searched for an arm, by dotted key: its own ranges, and those of all arms that it does not fix."""
-    changes = {**flat(study.set), **arm.changes}
-    return {key: value for key, value in changes.items() if isinstance(value, Range)}
-
-
 def first_recipe(study: Study, arm: Arm) -> Recipe:
     """An arm's recipe with the first value of each range."""
-    settings = {key: r.one_of[0] if r.one_of else r.low for key, r in ranges_of(study, arm).items()}
-    return arm_recipe(study, arm, search_seed(study), "all", settings)
+    return arm_recipe(study, arm, search_seed(study), "all", first_of(ranges_of(study, arm)))
 
 
 def search_key(study: Study, arm: Arm, catalog: Catalog) -> str:
@@ -50,7 +49,7 @@ def open_tries(journal: Path, study: Study, arm: Arm, catalog: Catalog, *, reviv
         study: With ranges.
         arm: One of its arms.
         catalog: The data.
-        revive: Whether settings that dead processes of this machine left are put in line again.
+        revive: Whether settings that dead processes left are put in line again.
     """
     optuna = load_optuna()
     asked = optuna.create_study(
@@ -64,9 +63,13 @@ def open_tries(journal: Path, study: Study, arm: Arm, catalog: Catalog, *, reviv
         load_if_exists=True,
     )
     for trial in asked.get_trials(deepcopy=False) if revive else ():
-        if trial.state == optuna.trial.TrialState.RUNNING and _dead(trial.user_attrs):
+        if not is_dead(trial):
+            continue
+        try:
             asked.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            asked.enqueue_trial(trial.params)
+        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+            continue  # Another process has put it in line at the same moment.
+        asked.enqueue_trial(trial.params)
     return asked
 
 
@@ -83,8 +86,16 @@ def _name(study: Study, arm: Arm, catalog: Catalog) -> str:
     return f"{study.name}: {arm.name} {search_key(study, arm, catalog)}"
 
 
-def _dead(attributes: Mapping[str, Any]) -> bool:
-    if attributes.get("host") != platform.node():
+def is_dead(trial: "optuna.trial.FrozenTrial") -> bool:
+    """Whether a try is under way by the journal but its process is gone, or has not been seen for :data:`UNSEEN`."""
+    if trial.state != load_optuna().trial.TrialState.RUNNING:
+        return False
+    attributes = trial.user_attrs
+    seen = attributes.get("seen", trial.datetime_start.timestamp() if trial.datetime_start else None)
+    # A process that is there proves nothing: its number may be another one's by now.
+    if seen is not None and time.time() - seen > UNSEEN:
+        return True
+    if attributes.get("host") != platform.node() or "process" not in attributes:
         return False
     try:
         os.kill(int(attributes["process"]), 0)
@@ -93,6 +104,40 @@ def _dead(attributes: Mapping[str, Any]) -> bool:
     except PermissionError:
         pass
     return False
+
+
+class Heartbeat:
+    """The signs of life of a try, which tell processes on other machines that it goes on."""
+
+    def __init__(self, trial: "optuna.Trial") -> None:
+        """Says which process is at work, and that it has begun.
+
+        Args:
+            trial: The try.
+        """
+        self._trial = trial
+        self._last = 0.0
+        self._tell(time.time())
+        trial.set_user_attr("host", platform.node())
+        trial.set_user_attr("process", os.getpid())
+
+    def beat(self) -> None:
+        """Says that the try goes on, once in :data:`REFRESHED` at most.
+
+        Raises:
+            optuna.exceptions.UpdateFinishedTrialError: Another process took the try for dead.
+        """
+        if time.monotonic() - self._last > REFRESHED:
+            self._tell(time.time())
+
+    def stop(self) -> None:
+        """Says that the try has ended too soon: whoever comes next may take it over at once."""
+        with suppress(load_optuna().exceptions.UpdateFinishedTrialError):
+            self._tell(0.0)
+
+    def _tell(self, seen: float) -> None:
+        self._trial.set_user_attr("seen", seen)
+        self._last = time.monotonic()
 
 
 def _storage(journal: Path) -> "optuna.storages.BaseStorage":

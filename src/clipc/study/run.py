@@ -14,7 +14,8 @@ from clipc.catalog import Catalog, with_fewer
 from clipc.progress import Progress, silent
 from clipc.render.choose import choose_renderer
 from clipc.study.board import Board
-from clipc.study.design import Study, arm_recipe, checked, sizes_of
+from clipc.study.checks import check_arms
+from clipc.study.design import Study, arm_recipe, sizes_of
 from clipc.study.pool import Pool
 from clipc.study.record import read_record, write_record
 from clipc.study.results import Outcome
@@ -60,9 +61,9 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         records: Where figures are kept.
 
     Raises:
-        UserError: An arm's recipe is wrong, or there are too few pairs.
+        UserError: Something in an arm is wrong, or there are too few pairs.
     """
-    checked(study)
+    check_arms(study, catalog)
     measured = _mark(measuring_of(study))
     pairs = catalog.splits.get("train", 0)
     sizes = sizes_of(study, pairs)

@@ -26,9 +26,14 @@ class Range:
     one_of: tuple[Any, ...] = ()
 
     @property
+    def ends(self) -> tuple[Any, ...]:
+        """Both ends, or all choices: where these are right, so is what lies between."""
+        return self.one_of or (self.low, self.high)
+
+    @property
     def whole(self) -> bool:
         """Whether only whole numbers are meant: both ends are."""
-        return isinstance(self.low, int) and isinstance(self.high, int)
+        return all(end is not None and float(end).is_integer() for end in (self.low, self.high))
 
 
 def flat(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

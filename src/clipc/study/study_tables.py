@@ -124,8 +124,8 @@ def _trial(outcome: Outcome) -> dict[str, Any]:
 
 
 def _hardware(outcome: Outcome) -> tuple[Any, ...]:
-    """What of a machine may change a result."""
-    return tuple(outcome.machine.get(name) for name in ("cpu", "gpu", "device", "torch"))
+    """What of a machine, and of what ran on it, may change a result."""
+    return tuple(outcome.machine.get(name) for name in ("cpu", "gpu", "device", "torch", "clipc"))
 
 
 def _shared(outcomes: Sequence[Outcome]) -> dict[str, Any]:

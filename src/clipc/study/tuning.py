@@ -4,24 +4,25 @@ Optuna (Akiba et al., KDD 2019) chooses the settings and gives up early on those
 in one journal file, which several processes and machines may share.
 """
 
-import os
-import platform
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
-from clipc.study.design import Arm, Study, arm_recipe
+from clipc.study.checks import check_arms
+from clipc.study.design import Arm, Study, arm_recipe, ranges_of
 from clipc.study.journal import (
+    Heartbeat,
     count_tries,
     first_recipe,
+    is_dead,
     load_optuna,
     open_tries,
-    ranges_of,
     read_tries,
     sampler_of,
     search_key,
@@ -30,12 +31,16 @@ from clipc.study.journal import (
 from clipc.study.pool import Pool
 from clipc.study.run import jobs_for
 from clipc.study.spread import Range, flat, shown
+from clipc.train.interrupt import Interrupted, stop_signals
 from clipc.train.loop import Diverged, train
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run
 
 if TYPE_CHECKING:
     import optuna
+
+LOOK_EVERY: Final = 5.0
+"""Seconds between two looks at the journal while other processes try settings."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +88,20 @@ def search(
         jobs: Settings tried at a time.
         train: Whether missing settings are tried; otherwise only the journal is read.
         progress: Told how many have been tried.
-        tell: Told each arm's best, in sentences.
+        tell: Told which arms are waited for, and each arm's best, in sentences.
 
     Raises:
-        UserError: Optuna is not installed, the search is unfinished, or an arm diverged with all of its settings.
+        UserError: Optuna is not installed, an arm is wrong, the search is unfinished, or an arm diverged with all of
+            its settings.
+        Interrupted: Ctrl-C or SIGTERM; running tries have saved themselves.
     """
     load_optuna()
+    for recipes in check_arms(study, catalog).values():
+        if not all(recipe.validations for recipe in recipes):
+            raise UserError("a search judges by validation; set validations to 1 or more.")
     journal = folder / "search.journal"
     if train:
-        _try_missing(study, catalog, folder, journal, jobs, progress)
+        _try_all(study, catalog, folder, journal, jobs, progress, tell)
     found = _found(study, catalog, journal, train)
     for best in found:
         values = ", ".join(f"{key}={shown(value)}" for key, value in best.settings.items())
@@ -115,6 +125,59 @@ def with_settings(study: Study, found: Sequence[Found]) -> Study:
         for arm in study.expanded
     }
     return study.model_copy(update={"set": shared, "arms": arms})
+
+
+def _try_all(
+    study: Study,
+    catalog: Catalog,
+    folder: Path,
+    journal: Path,
+    jobs: int | None,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> None:
+    """Tries what is missing, waits for what other processes try, and takes over what they leave."""
+    told: set[str] = set()
+    while True:
+        left, busy = _left(study, catalog, journal)
+        if left:
+            _try_missing(study, catalog, folder, journal, jobs, progress)
+        elif busy:
+            for arm, count in busy.items():
+                if arm not in told:
+                    settings = "setting" if count == 1 else "settings"
+                    tell(f"{study.name}: waiting for {count} {settings} of {arm!r} that other processes still try.")
+            told |= busy.keys()
+            _pause()
+        else:
+            return
+
+
+def _left(study: Study, catalog: Catalog, journal: Path) -> tuple[bool, dict[str, int]]:
+    """Whether any arm lacks tries, and how many of each arm are under way."""
+    states = load_optuna().trial.TrialState
+    left, busy = False, dict[str, int]()
+    for arm in study.expanded:
+        alive = [trial for trial in read_tries(journal, study, arm, catalog) if not is_dead(trial)]
+        if running := sum(trial.state == states.RUNNING for trial in alive):
+            busy[arm.name] = running
+        finished = sum(trial.state in (states.COMPLETE, states.PRUNED) for trial in alive)
+        left = left or finished + running < _wanted(study, arm)
+    return left, busy
+
+
+def _pause() -> None:
+    """Waits before the next look at the journal.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM.
+    """
+    until = time.monotonic() + LOOK_EVERY
+    with stop_signals() as flag:
+        while time.monotonic() < until:
+            time.sleep(0.2)
+            if flag.asked:
+                raise Interrupted("stopped; the same command goes on from there.")
 
 
 def _try_missing(
@@ -155,20 +218,18 @@ def _try(
     progress: Progress = silent,
 ) -> None:
     """Tries one setting of one arm, unless other machines have tried enough; what a dead process left comes first."""
-    states = load_optuna().trial.TrialState
+    optuna = load_optuna()
+    states = optuna.trial.TrialState
     asked = open_tries(journal, study, arm, catalog)
     if count_tries(asked) >= _wanted(study, arm):
         return
     trial = asked.ask()
-    trial.set_user_attr("host", platform.node())
-    trial.set_user_attr("process", os.getpid())
+    life = Heartbeat(trial)
     # The journal numbers tries across processes and resumptions, so no two make the same draws.
     asked.sampler = sampler_of(f"{asked.study_name} {trial.number}")
     for key, spread in ranges_of(study, arm).items():
         _suggest(trial, key, spread, first_recipe(study, arm))
     recipe = arm_recipe(study, arm, search_seed(study), "all", trial.params)
-    if not recipe.validations:
-        raise UserError("a search judges by validation; set validations to 1 or more.")
     name = recipe.same_run(catalog.fingerprint)
     trial.set_user_attr("run", name)
     same = [t for t in asked.get_trials(deepcopy=False) if t.number != trial.number and t.user_attrs.get("run") == name]
@@ -185,6 +246,7 @@ def _try(
 
     def watched(what: str, done: int, total: int) -> None:
         progress(what, min(done, total - 1), total)
+        life.beat()
         for record in run.metrics():
             if "validation" not in record:
                 continue
@@ -200,9 +262,14 @@ def _try(
         recipe = recipe.model_copy(update={"threads": threads})
     try:
         finished = train(recipe, run.folder, catalog=catalog, progress=watched).finished or {}
-        asked.tell(trial.number, finished["best"]["mean_recall"])
+        asked.tell(trial.number, finished["best"]["mean_recall"], skip_if_finished=True)
     except (_Pruned, Diverged):
-        asked.tell(trial.number, state=states.PRUNED)
+        asked.tell(trial.number, state=states.PRUNED, skip_if_finished=True)
+    except optuna.exceptions.UpdateFinishedTrialError:
+        pass  # Another process took this try for dead, and has put its setting in line again.
+    except BaseException:
+        life.stop()
+        raise
     progress("searching", 1, 1)
 
 
@@ -232,11 +299,6 @@ def _found(study: Study, catalog: Catalog, journal: Path, train: bool) -> list[F
     tried: dict[str, list[optuna.trial.FrozenTrial]] = {}
     for arm in arms:
         trials = read_tries(journal, study, arm, catalog)
-        if train and (running := sum(trial.state == states.RUNNING for trial in trials)):
-            raise UserError(
-                f"the study {study.name}: {running} settings of {arm.name!r} are still being tried by other processes; "
-                "run the same command again when they are done."
-            )
         # Machines that ask at the same moment may try one too many; every arm has the same number.
         finished = [trial for trial in trials if trial.state in (states.COMPLETE, states.PRUNED)]
         tried[arm.name] = finished[: _wanted(study, arm)]

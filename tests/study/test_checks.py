@@ -1,0 +1,68 @@
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clipc.catalog import Catalog, open_catalog
+from clipc.errors import UserError
+from clipc.study.checks import check_arms
+from clipc.study.design import Study
+from clipc.study.run import plan_study
+
+
+def asked(model: str, last: dict[str, Any], **more: Any) -> Study:
+    """A study whose last arm is given."""
+    arms = {"clip": {"policy.rho": 0}, "last": last}
+    shared = {"model": model, "batch_size": 8, "samples": 160}
+    return Study.model_validate({"name": "tiny", "recipe": "nano", "set": shared, "arms": arms, **more})
+
+
+@pytest.mark.parametrize(
+    ("last", "more", "told"),
+    [
+        ({"model": "runs/none"}, {}, "arm 'last': there is no model folder runs/none"),
+        ({"model": "smal"}, {}, r"arm 'last': unknown model 'smal'; did you mean 'small'\?"),
+        ({"model": "ViT-B-32", "pretrained": "none.pt"}, {}, "arm 'last': there is no weights file none.pt"),
+        (
+            {"batch_size": 32},
+            {"sizes": [16, "all"]},
+            "arm 'last': a batch of 32 .* 16 training pairs; set batch_size=4",
+        ),
+        ({"policy.group": "nocolumn"}, {}, "arm 'last': unknown column 'nocolumn'"),
+        ({"policy.group": "nocolumn", "policy.rho": 0}, {}, "arm 'last': unknown column 'nocolumn'"),
+        ({"policy": {"layout": "region", "region": "box"}}, {}, "arm 'last': unknown column 'box'"),
+        ({"policy.rules.pairs": [{"require": "a.kind = b.kind"}]}, {}, "arm 'last': .*kind"),
+        ({}, {"templates": "foo"}, "^the study tiny: unknown template set 'foo'"),
+    ],
+)
+def test_what_would_go_wrong_after_hours_is_told_at_once(
+    tiny_catalog: Catalog, tiny_model: str, tmp_path: Path, last: dict[str, Any], more: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        plan_study(asked(tiny_model, last, **more), tiny_catalog, tmp_path, tmp_path)
+
+
+def test_pictures_networks_and_neighbours_are_left_alone(
+    tiny_source: Path, tiny_model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_source.parent, tmp_path / "copy")
+    catalog = open_catalog(copy / tiny_source.name)
+    shutil.rmtree(copy)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("asked for more than names")
+
+    for name in (
+        "clipc.train.plans.neighbours",
+        "clipc.train.vectors.partner_vectors",
+        "clipc.train.model_config.download_pretrained_from_hf",
+        "open_clip.download_pretrained",
+    ):
+        monkeypatch.setattr(name, refuse)
+    for changes in (
+        {"policy.group": "label", "policy.partner": "nearest"},
+        {"model": "hf-hub:someone/something"},
+        {"model": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"},
+    ):
+        assert list(check_arms(asked(tiny_model, changes), catalog)) == ["clip", "last"]
