@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from clipc.errors import UserError
 from clipc.render.batch import Batch
 from clipc.train.distributed import World
 from clipc.train.learner import MAX_LOG_SCALE, Learner
-from clipc.train.loss import contrastive_loss, shared_sources
+from clipc.train.loss import contrastive_loss, shared_sources, siglip_loss
 from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe, make_recipe
 
@@ -41,7 +42,8 @@ def learner(model: str, **fields: object) -> Learner:
 
 
 def made(recipe: Recipe) -> Learner:
-    return Learner.create(recipe, ClipModel.create(recipe.model, seed=3), 40, torch.float32, World())
+    model = ClipModel.create(recipe.model, seed=3, sigmoid=recipe.loss == "siglip")
+    return Learner.create(recipe, model, 40, torch.float32, World())
 
 
 def gradients(learner: Learner) -> dict[str, torch.Tensor]:
@@ -106,6 +108,29 @@ def test_every_parameter_that_learns_gets_a_gradient(tiny_model: str, tmp_path: 
     made = learner(str(tmp_path / "siglip.json"))
     made.learn(batch(), 0)
     assert [name for name, p in made.model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_siglip_learns_its_bias_and_is_loaded_by_open_clip(tiny_model: str, tmp_path: Path, chunks: int) -> None:
+    ours, shown = learner(tiny_model, loss="siglip", chunks=chunks, learning_rate=1e-3), batch()
+    model = ClipModel.create(tiny_model, seed=3)
+    image, text = model.encode_image(shown.images), model.encode_tokens(shown.tokens)
+    expected = siglip_loss(
+        image, text, torch.tensor(10.0), torch.tensor(-10.0), shared_sources(shown.sources, shown.texts)
+    )
+    losses = [float(ours.learn(shown, step)) for step in range(20)]
+    assert losses[0] == pytest.approx(expected.item(), abs=1e-4)
+    assert losses[-1] < losses[0] - 0.1
+    assert [name for name, p in ours.model.named_parameters() if p.requires_grad and p.grad is None] == []
+    ours.model.save(tmp_path / "saved")
+    loaded = open_clip.create_model(f"local-dir:{tmp_path / 'saved'}")
+    assert loaded.logit_bias.item() == ours.model.clip.logit_bias.item() != -10
+    # What was trained so goes on from its own bias; another model begins at the paper's.
+    assert ClipModel.create(str(tmp_path / "saved"), sigmoid=True).clip.logit_bias.item() == loaded.logit_bias.item()
+    model.save(tmp_path / "plain")
+    begun = ClipModel.create(str(tmp_path / "plain"), sigmoid=True)
+    assert begun.clip.logit_bias.item() == -10
+    assert begun.logit_scale.exp().item() == pytest.approx(10)
 
 
 def test_what_a_model_draws_comes_from_the_step(tiny_model: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 from clipc.errors import UserError
 from clipc.render.batch import Batch
 from clipc.train.distributed import World, data_parallel, gather, gather_with_gradient
-from clipc.train.loss import local_contrastive_loss, shared_sources
+from clipc.train.loss import local_contrastive_loss, shared_sources, siglip_loss
 from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw, learning_rate_at
 from clipc.train.recipe import Recipe
@@ -67,8 +67,8 @@ class Learner:
                 "set recompute=false, or model to one without, such as vit."
             )
         for name, parameter in model.clip.named_parameters():
-            # SigLIP's and CoCa's own losses read these, the one here does not, and processes wait for every gradient.
-            if name == "logit_bias" or name.startswith("text_decoder."):
+            # What the loss does not read must not learn: processes wait for every gradient.
+            if (name == "logit_bias" and recipe.loss != "siglip") or name.startswith("text_decoder."):
                 parameter.requires_grad_(False)
         if recipe.temperature is not None:
             with torch.no_grad():
@@ -127,19 +127,19 @@ class Learner:
         parts = list(zip(batch.images.chunk(chunks), batch.tokens.chunk(chunks), strict=True))
         with torch.no_grad():
             found = [self._features(self.model, *part, step, i) for i, part in enumerate(parts)]
-        images, texts, scales = zip(*found, strict=True)
-        cached = [torch.cat(images).requires_grad_(), torch.cat(texts).requires_grad_(), scales[0].requires_grad_()]
+        images, texts, scorings = zip(*found, strict=True)
+        cached = [torch.cat(images).requires_grad_(), torch.cat(texts).requires_grad_(), scorings[0].requires_grad_()]
         loss = self._loss(cached[0], cached[1], cached[2], batch)
-        by_image, by_text, by_scale = torch.autograd.grad(loss, cached)
+        by_image, by_text, by_scoring = torch.autograd.grad(loss, cached)
         for i, (part, to_image, to_text) in enumerate(
             zip(parts, by_image.chunk(chunks), by_text.chunk(chunks), strict=True)
         ):
             last = i == len(parts) - 1
             # Gradients travel between processes once, with the last part.
             with nullcontext() if last else self._unsynchronised():
-                image, text, scale = self._features(self._parallel, *part, step, i)
+                image, text, scoring = self._features(self._parallel, *part, step, i)
                 passed = (image * to_image).sum() + (text * to_text).sum()
-                (passed + scale * by_scale if last else passed).backward()
+                (passed + (scoring * by_scoring).sum() if last else passed).backward()
         return loss.detach()
 
     def _features(
@@ -150,11 +150,14 @@ class Learner:
         with autocast, _chance(f"{self.recipe.seed} {step} {self.world.rank} {part}"):
             return model(images.to(device, non_blocking=True), tokens)
 
-    def _loss(self, image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor, batch: Batch) -> torch.Tensor:
-        world, same = self.world, None
+    def _loss(self, image: torch.Tensor, text: torch.Tensor, scoring: torch.Tensor, batch: Batch) -> torch.Tensor:
+        world, same, (scale, bias) = self.world, None, scoring.unbind()
         if self.recipe.mask:
             sources, texts = (ids.to(image.device, non_blocking=True) for ids in (batch.sources, batch.texts))
             same = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
+        if self.recipe.loss == "siglip":
+            all_text = gather_with_gradient(text, world)
+            return siglip_loss(image, all_text, scale, bias, same, offset=world.rank * len(image))
         all_image, all_text = gather_with_gradient(torch.stack([image, text], dim=1), world).unbind(dim=1)
         return local_contrastive_loss(
             image, text, all_image, all_text, scale, offset=world.rank * len(image), same=same

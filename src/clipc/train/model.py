@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import pickle
 import tempfile
 from collections.abc import Generator, Mapping
@@ -61,6 +62,7 @@ class ClipModel(nn.Module):
         image_size: int | None = None,
         seed: int = 0,
         tokenizer: Tokenizer | None = None,
+        sigmoid: bool = False,
     ) -> "ClipModel":
         """A model to train: with fresh weights, the same for the same seed, or with those that it starts from.
 
@@ -74,6 +76,8 @@ class ClipModel(nn.Module):
             image_size: Replaces the configuration's own, in pixels.
             seed: For fresh weights; PyTorch's global generator is left as it was.
             tokenizer: Replaces the model's own, as from :func:`local_tokenizer`; the text tower is built for it.
+            sigmoid: Whether it learns by SigLIP's loss, which reads a bias. A model that has none gets one, and begins
+                at that paper's scale of 10 and bias of -10 (arXiv 2303.15343).
 
         Raises:
             UserError: There is no such model or weights, they cannot be fetched or do not fit, or the model cannot be
@@ -89,11 +93,18 @@ class ClipModel(nn.Module):
                     "out, or start from a configuration without weights."
                 )
             config = _with_tokenizer(config, tokenizer, name)
+        begins = sigmoid and config.get("init_logit_bias") is None
+        if begins:
+            config = {**config, "init_logit_scale": math.log(10), "init_logit_bias": -10.0}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             clip = _built(name, config, start.preprocess, fresh=start.weights is None)
         if start.weights is not None:
             _load_weights(clip, start.weights, name)
+            if begins:
+                with torch.no_grad():
+                    clip.logit_scale.fill_(config["init_logit_scale"])  # pyright: ignore
+                    clip.logit_bias.fill_(config["init_logit_bias"])  # pyright: ignore
         return cls(clip, config, tokenizer)
 
     @classmethod
@@ -127,16 +138,19 @@ class ClipModel(nn.Module):
             _keep_what_is_not_a_models(folder, new)
 
     def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Both encoders and the scale at once, which is what ``DistributedDataParallel`` needs to see.
+        """Both encoders and what scores are made with at once, which is what ``DistributedDataParallel`` needs to see.
 
         Args:
             images: As for :meth:`encode_image`.
             tokens: As for :meth:`encode_tokens`.
 
         Returns:
-            Image features and text features, as from the two, and the inverse temperature, a scalar.
+            Image features and text features, as from the two; and the inverse temperature and the bias, 0 where the
+            model has none, shape (2,).
         """
-        return self.encode_image(images), self.encode_tokens(tokens), self.logit_scale.exp()
+        scale, bias = self.logit_scale, getattr(self.clip, "logit_bias", None)
+        scoring = torch.stack([scale.exp(), torch.zeros_like(scale) if bias is None else bias.reshape(())])
+        return self.encode_image(images), self.encode_tokens(tokens), scoring
 
     @property
     def device(self) -> torch.device:

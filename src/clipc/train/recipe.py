@@ -59,7 +59,7 @@ _Beta = Annotated[float, Field(ge=0, lt=1)]
 
 LATER: Final = (
     *("vocabulary", "pretrained", "tune", "wise_ft", "chunks", "recompute", "compile", "renderer"),
-    *("batches", "temperature"),
+    *("batches", "temperature", "loss"),
 )
 """Keys that were added after runs had been named: they are part of a run's name where they are used."""
 
@@ -129,6 +129,11 @@ class Recipe(BaseModel):
     )
     compile: bool = Field(default=False, description="Compile the towers (torch.compile): slow to start, then faster.")
     clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
+    loss: Literal["clip", "siglip"] = Field(
+        default="clip",
+        description="clip: which caption of the batch belongs to a picture, and the other way round; siglip: each pair "
+        "is a yes-no question of its own, with a bias that is learnt.",
+    )
     mask: bool = Field(
         default=True, description="Pairs that share an image or a caption are no negatives of each other."
     )
