@@ -139,7 +139,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, help="a folder of tars; the training split is shown")
     parser.add_argument("--size", type=int, default=224, help="side of the pictures that come out, in pixels")
-    parser.add_argument("--grain", type=float, default=11, help="noise of drawn JPEGs: 11 makes 86 kB of each, 0 12 kB")
+    parser.add_argument(
+        "--grain", type=float, default=11, help="noise of drawn JPEGs: 11 makes 86 kB of each, 0 makes 30 kB"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="fewer pairs are drawn, one round")
     parser.add_argument("--json", action="store_true", help="prints one JSON object")

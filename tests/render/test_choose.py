@@ -28,13 +28,14 @@ def choice(
     device: torch.device = CPU,
     epochs: float = 10,
     sharing: int = 1,
+    gpus: int = 1,
 ) -> Choice:
     def told(place: torch.device) -> int | None:
         return free[place.type]
 
     monkeypatch.setattr(choosing, "free_memory", told)
     plans = Plans(catalog, Policy(rho=0.3), 0)
-    return choose_renderer(wanted, plans, Augmentation(), 16, device=device, epochs=epochs, sharing=sharing)
+    return choose_renderer(wanted, plans, Augmentation(), 16, device=device, epochs=epochs, sharing=sharing, gpus=gpus)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,31 @@ def test_resident_where_it_fits_and_pays(
     found = choice(tiny_catalog, wanted, free, monkeypatch, device=device, epochs=epochs, sharing=sharing)
     assert (found.renderer, found.device.type) == expected
     assert found.reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("ram", "gpu", "sharing", "gpus", "expected"),
+    [
+        (1.0, 5.0, 8, 8, ("resident", "cuda")),  # The processes of a job: each has a GPU of its own.
+        (1.0, 5.0, 8, 1, ("worker", "cpu")),  # Trials on one GPU.
+        (1.0, 9.0, 2, 1, ("resident", "cuda")),
+        (3.0, 3.9, 8, 8, ("worker", "cpu")),  # In memory all of them count.
+        (21.0, 3.9, 8, 8, ("resident", "cpu")),
+    ],
+)
+def test_a_gpu_holds_the_copies_of_its_own_processes(
+    tiny_catalog: Catalog,
+    monkeypatch: pytest.MonkeyPatch,
+    ram: float,
+    gpu: float,
+    sharing: int,
+    gpus: int,
+    expected: tuple[str, str],
+) -> None:
+    needed = resident_bytes(tiny_catalog, Augmentation(), 16)
+    free = {"cpu": int(ram * needed), "cuda": int(gpu * needed)}
+    found = choice(tiny_catalog, "auto", free, monkeypatch, device=GPU, sharing=sharing, gpus=gpus)
+    assert (found.renderer, found.device.type) == expected
 
 
 def test_says_what_was_chosen_and_why(tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from clipc.errors import UserError
 from clipc.train import checkpoint
-from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint
+from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint, set_aside_after
 
 
 def state(step: int) -> State:
@@ -71,5 +71,43 @@ def test_nothing_in_a_checkpoint_is_run(tmp_path: Path) -> None:
 
     save_checkpoint(tmp_path, state(5))
     torch.save({"state": Evil()}, tmp_path / "step-5" / "optimizer.pt")
-    with pytest.raises(Exception, match=r"weights_only|Weights only"):
+    with pytest.raises(UserError, match=r"weights_only|Weights only"):
         load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [(name, size) for name in ("model.safetensors", "optimizer.pt", "progress.json") for size in (None, 0, 5, 60)],
+)
+def test_a_damaged_one_gives_way_to_the_older_one(tmp_path: Path, name: str, size: int | None) -> None:
+    for step in (5, 9):
+        save_checkpoint(tmp_path, state(step))
+
+    def damage(step: int) -> None:
+        file = tmp_path / f"step-{step}" / name
+        whole = file.read_bytes()
+        file.unlink()
+        if size is not None:
+            file.write_bytes(whole[: min(size, len(whole) - 1)])
+
+    damage(9)
+    told: list[str] = []
+    found = load_checkpoint(tmp_path, told.append)
+    assert found is not None
+    assert found.step == 5
+    assert len(told) == 1
+    assert told[0].startswith(f"the checkpoint of step 9 in {tmp_path} is damaged (")
+    assert told[0].endswith("the run goes on from the older one of step 5.")
+    damage(5)
+    with pytest.raises(UserError, match=rf"no checkpoint in {tmp_path} can be read \(step 9: .*remove that folder"):
+        load_checkpoint(tmp_path)
+
+
+def test_damaged_ones_no_longer_count_and_older_ones_stay(tmp_path: Path) -> None:
+    for step in (5, 9):
+        save_checkpoint(tmp_path, state(step))
+    set_aside_after(tmp_path, 5)
+    set_aside_after(tmp_path, 5)
+    assert checkpoint_steps(tmp_path) == [5]
+    save_checkpoint(tmp_path, state(7))
+    assert checkpoint_steps(tmp_path) == [5, 7]

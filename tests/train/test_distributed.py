@@ -39,6 +39,9 @@ from clipc.train.launcher import Place, find_place, first_host
 from clipc.train.loss import contrastive_loss, local_contrastive_loss, shared_sources
 from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw
+from clipc.train.tuning import Tuning, prepare
+
+from .starts import fresh
 
 BATCH = 8
 CPU = torch.device("cpu")
@@ -211,6 +214,7 @@ def test_each_process_takes_the_gpu_of_its_local_rank(
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
     monkeypatch.setattr(distributed, "rendezvous", lambda *_, **__: iter([(distributed.dist.HashStore(), 0, 1)]))
     monkeypatch.setattr(distributed.dist, "init_process_group", lambda backend, *_, **__: backends.append(backend))
+    monkeypatch.setattr(distributed.dist, "new_group", lambda **_: None)
     monkeypatch.setattr(World, "barrier", lambda world: None)
     if index is None:
         with pytest.raises(UserError, match=f"start {gpus} processes here"), joined():
@@ -227,6 +231,21 @@ def test_batch_norm_on_cuda_keeps_the_activation_behind_it(monkeypatch: pytest.M
     model = nn.Sequential(nn.BatchNorm2d(3), BatchNormAct2d(3))
     names = [type(module).__name__ for module in data_parallel(model, World(0, 2), torch.device("cuda"))]
     assert names == ["SyncBatchNorm", "SyncBatchNormAct"]
+
+
+def test_batch_norm_that_is_locked_stays_held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(distributed, "DistributedDataParallel", lambda model, **_: model)
+    model: Any = nn.Sequential(fresh(tmp_path, "modified-resnet"))
+    prepare(model[0], Tuning(image=2))
+    visual = data_parallel(model, World(0, 2), torch.device("cuda")).train()[0].visual  # pyright: ignore
+    kinds = {name: type(module) for name, module in visual.named_modules() if "bn" in name}
+    assert kinds["bn1"] is nn.BatchNorm2d
+    assert kinds["layer4.0.bn1"] is nn.SyncBatchNorm
+    assert not visual.bn1.training
+    assert visual.layer4[0].bn1.training
+    for name, kind in kinds.items():
+        norm = visual.get_submodule(name)
+        assert (kind is nn.SyncBatchNorm) == norm.weight.requires_grad == norm.training
 
 
 def test_commands_of_the_guide_are_understood() -> None:
@@ -258,7 +277,7 @@ class Towers(nn.Module):
 
     def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         image, text = self.image(images.double()), self.text(tokens.double())
-        return F.normalize(image, dim=-1), F.normalize(text, dim=-1), self.scale.exp()
+        return F.normalize(image, dim=-1), F.normalize(text, dim=-1), self.scale.exp()[None]
 
 
 def batch(step: int, config: str | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -283,10 +302,10 @@ def learn(world: World, config: str | None, steps: int) -> dict[str, Any]:
     losses, gradients = [], {}
     for step in range(steps):
         images, tokens, sources, texts = (part[offset : offset + rows] for part in batch(step, config))
-        image, text, scale = parallel(images, tokens)
+        image, text, scoring = parallel(images, tokens)
         same = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
         all_image, all_text = gather_with_gradient(torch.stack([image, text], dim=1), world).unbind(dim=1)
-        loss = local_contrastive_loss(image, text, all_image, all_text, scale, offset, same)
+        loss = local_contrastive_loss(image, text, all_image, all_text, scoring[0], offset, same)
         optimizer.zero_grad()
         loss.backward()
         if step == 0:
@@ -384,7 +403,8 @@ def test_the_loss_curve_is_that_of_one_process(group: list[Any], alone: dict[str
 def test_one_process_agrees_with_the_plain_loss(alone: dict[str, Any]) -> None:
     model = Towers()
     images, tokens, sources, texts = batch(0, None)
-    loss = contrastive_loss(*model(images, tokens), shared_sources(sources, texts))
+    image, text, (scale,) = model(images, tokens)
+    loss = contrastive_loss(image, text, scale, shared_sources(sources, texts))
     loss.backward()
     assert float(loss.detach()) == alone["double"]["losses"][0]
     for name, parameter in model.named_parameters():
@@ -402,8 +422,10 @@ def test_batch_norm_that_learns_is_refused_on_cpus(group: list[Any]) -> None:
 
 
 def one_fails(how: str) -> str:
-    if how == "silent":
+    if how in ("silent", "alone"):
         distributed.TIMEOUT = timedelta(seconds=4)  # type: ignore[misc]
+    if how == "silent":
+        distributed.LONE_TIMEOUT = timedelta(seconds=4)  # type: ignore[misc]
     try:
         with joined("cpu") as world:
             world.barrier()
@@ -428,6 +450,10 @@ def test_nobody_waits_forever(tmp_path: Path) -> None:
     first, _ = together(2, tmp_path, one_fails, "silent")
     assert first.startswith("ProcessLost: another process of this job ended or answers no more")
     assert "Timed out" in first
+
+
+def test_who_works_alone_may_take_longer(tmp_path: Path) -> None:
+    assert together(2, tmp_path, one_fails, "alone") == ["ended well", "ended well"]
 
 
 def steps(killed: Path) -> str:

@@ -66,6 +66,21 @@ def test_mixed_weights_and_what_was_forgotten(
     assert forgot["n"] > 0
 
 
+def test_a_set_that_is_added_to_a_finished_run_is_measured_once(
+    recipe: Recipe, tiny_source: Path, tiny_catalog: Catalog, tmp_path: Path
+) -> None:
+    asked = make_recipe({**recipe.model_dump(), "forgetting": {"source": str(tiny_source)}})
+    at_once = train(asked, tmp_path / "at once", catalog=tiny_catalog).finished
+    before = train(recipe, tmp_path / "run", catalog=tiny_catalog).finished
+    assert at_once is not None
+    assert before is not None
+    told: list[str] = []
+    for _ in range(2):
+        after = train(asked, tmp_path / "run", catalog=tiny_catalog, tell=told.append).finished
+        assert after == {**before, "forgetting": at_once["forgetting"]}
+    assert told == [f"what {tmp_path / 'run'} forgot was not measured when it finished; it is measured now."]
+
+
 def test_adapters_are_gone_from_what_is_written(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     run = train(make_recipe({**recipe.model_dump(), "tune": {"lora": 2}}), tmp_path / "run", catalog=tiny_catalog)

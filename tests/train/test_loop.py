@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -98,6 +99,32 @@ def test_a_stopped_run_ends_in_the_same_weights(
     assert resumed.finished is not None
     same = ("best", "composite_share", "treated", "steps")
     assert {k: never.finished[k] for k in same} == {k: resumed.finished[k] for k in same}
+
+
+def test_a_damaged_checkpoint_costs_its_steps_alone(
+    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often = recipe.model_copy(update={"checkpoint_seconds": 1e-9})
+    never = train(often, tmp_path / "never", catalog=tiny_catalog)
+    learn = loop.Learner.learn
+
+    def stopping(self: loop.Learner, batch: Batch, step: int) -> torch.Tensor:
+        if step == 12:
+            signal.raise_signal(signal.SIGTERM)
+        return learn(self, batch, step)
+
+    run = Run(tmp_path / "damaged")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Learner, "learn", stopping)
+        with pytest.raises(Interrupted):
+            train(often, run.folder, catalog=tiny_catalog)
+    assert loop.checkpoint_steps(run.checkpoints) == [12, 13]
+    (run.checkpoints / "step-13" / "progress.json").write_text("")
+    told: list[str] = []
+    train(often, run.folder, catalog=tiny_catalog, tell=told.append)
+    assert any("step 13" in sentence and "is damaged" in sentence for sentence in told)
+    assert any("going on after 12 of 30 steps" in sentence for sentence in told)
+    assert_equal(never, run)
 
 
 def test_killed_runs_end_in_the_same_weights(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
@@ -236,6 +263,14 @@ def test_people_are_told_what_happens(recipe: Recipe, tiny_catalog: Catalog, tmp
     train(recipe, tmp_path / "run", catalog=tiny_catalog, tell=told.append)
     assert "30 steps of 8 pairs, 40% of them composed" in told[1]
     assert sum("mean recall" in sentence for sentence in told) == 3
+
+
+def test_few_parameters_are_told_in_thousands(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    told: list[str] = []
+    asked = make_recipe({**recipe.model_dump(), "tune": {"lora": 4}})
+    train(asked, tmp_path / "run", catalog=tiny_catalog, tell=told.append)
+    assert re.search(r": [1-9]\d*\.\d thousand parameters learn", told[1])
 
 
 def test_random_weights_are_not_locked(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import open_clip
@@ -51,6 +52,22 @@ def test_a_wrong_file_says_what_is_missing(tmp_path: Path) -> None:
         model_config(str(tmp_path / "b.json"))
     with pytest.raises(UserError, match="embed_dim, vision_cfg, text_cfg is missing"):
         model_config(str(tmp_path / "c.json"))
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ({"vision_cfg": 3}, "vision_cfg is 3, not a table"),
+        ({"text_cfg": None}, "text_cfg is None, not a table"),
+        ({"model_cfg": 3}, "model_cfg is 3, not a table"),
+        ({"preprocess_cfg": [1]}, r"preprocess_cfg is \[1\], not a table"),
+    ],
+)
+def test_a_part_that_is_no_table_is_named(change: dict[str, Any], hint: str, tmp_path: Path, tiny_model: str) -> None:
+    file = tmp_path / "wrong.json"
+    file.write_text(json.dumps({**json.loads(Path(tiny_model).read_text("utf-8")), **change}))
+    with pytest.raises(UserError, match=hint):
+        model_config(str(file), image_size=32)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from clipc.train import throughput
 from clipc.train.model import ClipModel
 from clipc.train.throughput import Meter, StepFlops, data_sheet, peak_flops, peak_memory
+from clipc.train.tuning import Tuning, prepare
 
 CPU = torch.device("cpu")
 
@@ -88,6 +89,17 @@ def test_a_locked_tower_costs_no_backward(tiny_model: str) -> None:
     assert locked is not None
     assert locked.long == whole.long
     assert locked.image < 0.4 * whole.image
+
+
+def test_adapters_are_counted(tiny_model: str) -> None:
+    pytest.importorskip("peft")
+    model = ClipModel.create(tiny_model)
+    whole = StepFlops.count(model)
+    prepare(model.clip, Tuning(lora=2))
+    adapted = StepFlops.count(model)
+    assert whole is not None
+    assert adapted is not None
+    assert 0.3 * whole.image < adapted.image < whole.image * 1.5
 
 
 def test_a_compiled_model_is_counted_without_compiling(tiny_model: str) -> None:

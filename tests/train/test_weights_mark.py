@@ -33,6 +33,17 @@ def test_a_file_counts_by_its_content(tmp_path: Path) -> None:
         weights_mark("ViT-B-32", str(tmp_path / "d.pt"))
 
 
+def test_a_wrong_tag_is_answered_by_the_nearest_and_a_folder_brings_its_own(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"unknown weights of ViT-B-32 .*did you mean 'laion2b_s34b_b79k'"):
+        weights_mark("ViT-B-32", "laion2b_s34b_b79")
+    with pytest.raises(UserError, match="did you mean 'ViT-B-32'"):
+        weights_mark("ViT-B-3", "laion2b_s34b_b79k")
+    (tmp_path / "x.pt").write_bytes(b"1")
+    for name in (str(write_config(tmp_path / "model", "clip")), "hf-hub:org/name"):
+        with pytest.raises(UserError, match=f"{name} brings its own weights, so pretrained=.*x.pt has no place"):
+            weights_mark(name, str(tmp_path / "x.pt"))
+
+
 def test_what_comes_from_elsewhere_is_named_and_fresh_weights_are_not(tiny_model: str) -> None:
     assert weights_mark("ViT-B-32", "laion2b_s34b_b79k") == "laion2b_s34b_b79k"
     assert weights_mark("hf-hub:org/name") == "hf-hub:org/name"

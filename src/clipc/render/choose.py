@@ -45,6 +45,7 @@ def choose_renderer(
     device: torch.device,
     epochs: float,
     sharing: int = 1,
+    gpus: int = 1,
 ) -> Choice:
     """Decides from the table alone, before anything is decoded.
 
@@ -59,7 +60,9 @@ def choose_renderer(
         image_size: The side S of the pictures, in pixels.
         device: What the model will run on.
         epochs: How often each pair will come first.
-        sharing: How many processes of this machine each keep their own copy, on this device where it is a GPU.
+        sharing: How many processes of this machine each keep their own copy.
+        gpus: How many GPUs these processes are spread over, where the device is one: 1 for trials that share it, as
+            many as processes where each has its own.
 
     Raises:
         UserError: There is no such renderer, or the pictures are to be kept and do not fit.
@@ -73,13 +76,13 @@ def choose_renderer(
         return Choice("worker", ram, "pictures are decoded when they are shown: each is shown once at most.")
     pairs = f"{len(plans.catalog):,} pictures"
     needed = resident_bytes(plans.catalog, augmentation, image_size, strong=shows_strong_views(plans))
-    size = f"{sharing} x {_size(needed)}" if sharing > 1 else _size(needed)
-    gpu = [(device, _SHARE_OF_GPU, "on the GPU")] if device.type == "cuda" else []
-    for place, share, where in (*gpu, (ram, _SHARE_OF_RAM, "in memory")):
+    gpu = [(device, _SHARE_OF_GPU, "on the GPU", -(-sharing // gpus))] if device.type == "cuda" else []
+    for place, share, where, copies in (*gpu, (ram, _SHARE_OF_RAM, "in memory", sharing)):
         free = free_memory(place)
-        if free is not None and needed * sharing <= share * free:
-            told = f"{pairs} are kept decoded {where}: {size} of {_size(free)} free."
+        if free is not None and needed * copies <= share * free:
+            told = f"{pairs} are kept decoded {where}: {_sizes(copies, needed)} of {_size(free)} free."
             return Choice("resident", place, told)
+    size = _sizes(sharing, needed)
     free = free_memory(ram)
     room = "how much memory is free is not known" if free is None else f"{_size(free)} are free"
     if wanted == "resident" and (free is None or needed * sharing <= free):
@@ -115,6 +118,10 @@ def make_renderer(
     if choice.renderer == "worker":
         return WorkerRenderer(plans, augmentation, image_size, tokenizer)
     return ResidentRenderer.create(plans, augmentation, image_size, tokenizer, choice.device, progress)
+
+
+def _sizes(copies: int, count: float) -> str:
+    return f"{copies} x {_size(count)}" if copies > 1 else _size(count)
 
 
 def _size(count: float) -> str:

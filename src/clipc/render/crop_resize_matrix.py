@@ -5,9 +5,10 @@ down and one across; boxes need not begin at whole pixels.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from clipc.render.crop_resize import Cuts, Floats, colour_maps
@@ -32,13 +33,13 @@ def lay_together(images: torch.Tensor, pixels: Pixels, cuts: Cuts) -> None:
         tiles = _tiles(pixels, some, width, height)
         if (some.colour != 1).any():
             tiles = _recoloured(tiles, some.colour)
-        whole = torch.from_numpy(np.column_stack([some.row, some.place[:, :2]])).to(images.device)
+        whole = _sent(np.column_stack([some.row, some.place[:, :2]]), images.device)
         rows, x0, y0 = whole.T
         across = x0[:, None] + torch.arange(width, device=images.device)
         down = y0[:, None] + torch.arange(height, device=images.device)
         where = (rows[:, None, None], down[:, :, None], across[:, None, :])
         if (some.opacity != 1).any():
-            opacity = torch.from_numpy(some.opacity).to(images.device)[:, None, None, None]
+            opacity = _sent(some.opacity, images.device)[:, None, None, None]
             tiles = torch.lerp(images[where].to(torch.float32), tiles, opacity).round_()
         images[where] = tiles.to(torch.uint8)
 
@@ -66,10 +67,10 @@ def _tiles(pixels: Pixels, cuts: Cuts, width: int, height: int) -> torch.Tensor:
     last = np.clip(np.ceil(high + reach), first + 1, size).astype(np.int64)
     taps_across, taps_down = (last - first).max(axis=0).tolist()
     whole = np.column_stack([pixels.start[cuts.picture], size[:, 0], first, last - first - 1])
-    start, stride, x, y, last_x, last_y = torch.from_numpy(whole).to(device).T[:, :, None]
+    start, stride, x, y, last_x, last_y = _sent(whole, device).T[:, :, None]
     # Only positions within what is gathered, which are small, become single precision.
     fractions = np.column_stack([low - first, step, last - first, cuts.mirrored]).astype(np.float32)
-    low_x, low_y, step_x, step_y, end_x, end_y, mirrored = torch.from_numpy(fractions).to(device).T[:, :, None, None]
+    low_x, low_y, step_x, step_y, end_x, end_y, mirrored = _sent(fractions, device).T[:, :, None, None]
     columns = x + torch.arange(taps_across, device=device).minimum(last_x)
     rows = y + torch.arange(taps_down, device=device).minimum(last_y)
     where = (start + rows * stride)[:, :, None] + columns[:, None, :]
@@ -83,9 +84,14 @@ def _tiles(pixels: Pixels, cuts: Cuts, width: int, height: int) -> torch.Tensor:
     return tiles.transpose(2, 3).to(torch.float32).round_().clamp_(0, 255)
 
 
+def _sent(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
+    """Numbers on a device. Waiting for them would mean waiting for all work that the device still has in line."""
+    return torch.from_numpy(values).to(device, non_blocking=True)
+
+
 def _recoloured(tiles: torch.Tensor, factors: Floats) -> torch.Tensor:
     """Tiles of shape (n, height, width, 3) with other colours, in whole numbers."""
-    matrices, shares = (torch.from_numpy(part).to(tiles.device) for part in colour_maps(factors))
+    matrices, shares = (_sent(part, tiles.device) for part in colour_maps(factors))
     colours = tiles.flatten(1, 2)
     offset = shares * colours.mean(dim=(1, 2))
     return torch.baddbmm(offset[:, None, None], colours, matrices).round_().clamp_(0, 255).view_as(tiles)

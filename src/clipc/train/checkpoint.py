@@ -2,7 +2,9 @@
 
 import json
 import os
+import pickle
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,11 @@ from clipc.errors import UserError
 
 KEPT: Final = 2
 """How many checkpoints stay on disk."""
+_UNREADABLE: Final = (
+    *(OSError, ValueError, KeyError, EOFError),
+    *(RuntimeError, SafetensorError, pickle.UnpicklingError),
+)
+"""What json, safetensors and ``torch.load`` raise on a damaged file, or one that is not there."""
 
 
 @dataclass(frozen=True)
@@ -70,29 +77,67 @@ def save_checkpoint(folder: Path, state: State) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load_checkpoint(folder: Path) -> State | None:
-    """The newest complete checkpoint, or None where there is none.
+def load_checkpoint(folder: Path, tell: Callable[[str], None] = lambda _: None) -> State | None:
+    """The newest checkpoint that can be read, or None where there is none at all.
 
     Nothing in a checkpoint is executed: tensors come from safetensors and from ``torch.load`` with
     ``weights_only``.
+
+    Args:
+        folder: That of the run's checkpoints.
+        tell: Told of a damaged checkpoint that was passed over.
+
+    Raises:
+        UserError: There are checkpoints, but none of them can be read.
     """
-    steps = checkpoint_steps(folder)
-    if not steps:
-        return None
-    place = folder / f"step-{steps[-1]}"
-    progress = json.loads((place / "progress.json").read_text("utf-8"))
-    return State(
-        step=progress.pop("step"),
-        model=load_file(place / "model.safetensors"),
-        optimizer=torch.load(place / "optimizer.pt", weights_only=True, map_location="cpu"),
-        progress=progress,
-    )
+    damaged: dict[int, str] = {}
+    for step in reversed(checkpoint_steps(folder)):
+        try:
+            state = _load(folder / f"step-{step}")
+        except _UNREADABLE as error:
+            damaged[step] = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            continue
+        for worse, why in damaged.items():
+            tell(
+                f"the checkpoint of step {worse:,} in {folder} is damaged ({why}); "
+                f"the run goes on from the older one of step {step:,}."
+            )
+        return state
+    if damaged:
+        step, why = next(iter(damaged.items()))
+        raise UserError(
+            f"no checkpoint in {folder} can be read (step {step}: {why}); "
+            "remove that folder, and the same command begins the run anew."
+        )
+    return None
+
+
+def set_aside_after(folder: Path, step: int) -> None:
+    """Takes checkpoints of later steps, which could not be read, out of those that count and stay."""
+    for later in checkpoint_steps(folder):
+        if later > step:
+            aside = folder / f".step-{later}.damaged"
+            shutil.rmtree(aside, ignore_errors=True)
+            with suppress(OSError):
+                (folder / f"step-{later}").rename(aside)
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
     """The steps of the complete checkpoints in a folder, ascending."""
     found = (p.name.removeprefix("step-") for p in folder.glob("step-*"))
     return sorted(int(n) for n in found if n.isdigit())
+
+
+def _load(place: Path) -> State:
+    progress = json.loads((place / "progress.json").read_text("utf-8"))
+    if not isinstance(progress, dict):
+        raise ValueError("progress.json holds no table")
+    return State(
+        step=progress.pop("step"),
+        model=load_file(place / "model.safetensors"),
+        optimizer=torch.load(place / "optimizer.pt", weights_only=True, map_location="cpu"),
+        progress=progress,
+    )
 
 
 def _flush(path: Path) -> None:

@@ -14,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -30,7 +30,10 @@ from clipc.train.device import choose_device
 from clipc.train.launcher import Place, find_place
 
 TIMEOUT: Final = timedelta(minutes=30)
-"""How long a process waits for the others: longer than rank 0 prepares or validates while they wait."""
+"""How long a process waits for the others where they compute together."""
+LONE_TIMEOUT: Final = timedelta(days=1)
+"""How long it waits where they tell each other something: rank 0 may be at work alone before, and hours go by until it
+has indexed a large set or measured a large model. A process that ends is noticed at once all the same."""
 LEAVING_SECONDS: Final = 5
 """How long a process waits for the group's end before it goes on without."""
 ENDING_SECONDS: Final = 15
@@ -56,12 +59,14 @@ class World:
         size: How many there are.
         local_rank: This process among those of its machine; the index of its GPU.
         local_size: How many there are on its machine.
+        meeting: The group of ``torch.distributed`` in which they tell each other something; None is its default one.
     """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
     local_size: int = 1
+    meeting: dist.ProcessGroup | None = field(default=None, compare=False, repr=False)
 
     @property
     def main(self) -> bool:
@@ -90,7 +95,7 @@ class World:
         if self.size == 1:
             return list(values)
         total = torch.tensor([*values, 0.0], dtype=torch.float64)
-        dist.all_reduce(total)
+        dist.all_reduce(total, group=self.meeting)
         return total.tolist()[:-1]
 
     def broadcast(self, value: T) -> T:
@@ -103,9 +108,9 @@ class World:
             return value
         message = json.dumps(value).encode() if self.main else b""
         length = torch.tensor([len(message)])
-        dist.broadcast(length, src=0)
+        dist.broadcast(length, src=0, group=self.meeting)
         content = torch.tensor(list(message.ljust(int(length))), dtype=torch.uint8)
-        dist.broadcast(content, src=0)
+        dist.broadcast(content, src=0, group=self.meeting)
         return json.loads(bytes(content.tolist()))
 
 
@@ -134,8 +139,7 @@ def joined(device: str = "auto") -> Generator[World]:
     if place is None:
         yield World()
         return
-    world = World(place.rank, place.size, place.local_rank, place.local_size)
-    _enter(place, device)
+    world = World(place.rank, place.size, place.local_rank, place.local_size, _enter(place, device))
     try:
         yield world
         world.barrier()
@@ -210,7 +214,7 @@ def gather_with_gradient(features: torch.Tensor, world: World) -> torch.Tensor:
 def data_parallel(model: nn.Module, world: World, device: torch.device) -> nn.Module:
     """The model, set up so that a backward pass leaves the mean of all processes' gradients in each.
 
-    The weights of rank 0 are given to all. On CUDA, batch norm takes its statistics over the whole batch.
+    The weights of rank 0 are given to all. On CUDA, batch norm that learns takes its statistics over the whole batch.
 
     Args:
         model: On the device; its ``forward`` must be what is called, and must use every parameter that learns.
@@ -232,9 +236,7 @@ def data_parallel(model: nn.Module, world: World, device: torch.device) -> nn.Mo
                 "this model has batch norm, which several processes can share on CUDA only; "
                 "start one process, or set model to one without, such as vit or ViT-B-32."
             )
-        from timm.layers.norm_act import convert_sync_batchnorm  # PyTorch's own loses the activation in timm's layers.
-
-        model = convert_sync_batchnorm(model)
+        _share_statistics(model)
     with warnings.catch_warnings():
         # Newer versions have another name for this. Buffers are alike already: constants, or statistics over all.
         warnings.simplefilter("ignore", FutureWarning)
@@ -261,7 +263,8 @@ class _Gather(torch.autograd.Function):
         return own.to(gradient.dtype), None
 
 
-def _enter(place: Place, device: str) -> None:
+def _enter(place: Place, device: str) -> dist.ProcessGroup:
+    """Joins the group that computes, and returns the one that meets."""
     kind = choose_device(device).type
     if kind == "mps":
         raise UserError("several processes cannot train on mps; set device=cpu, or start one process.")
@@ -281,6 +284,7 @@ def _enter(place: Place, device: str) -> None:
         again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if place.local_size == place.size else "0"
         store = dist.PrefixStore(f"start {again}", store)  # pyright: ignore[reportPrivateImportUsage]
         dist.init_process_group(backend, timeout=TIMEOUT, store=store, rank=place.rank, world_size=place.size)
+        return dist.new_group(timeout=LONE_TIMEOUT, backend="gloo")  # pyright: ignore[reportReturnType]
     except (dist.DistError, RuntimeError) as error:
         where = os.environ.get("MASTER_ADDR", "") if place.meeting == "env://" else place.meeting
         raise UserError(
@@ -313,3 +317,17 @@ def _line(error: BaseException) -> str:
 def _learns_batch_norm(model: nn.Module) -> bool:
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     return any(parameter.requires_grad for norm in norms for parameter in norm.parameters())
+
+
+def _share_statistics(module: nn.Module) -> None:
+    """Replaces batch norms by ones that take their statistics over all processes, but for those that are locked.
+
+    A new one would not know that the locked one is held in evaluation mode (:func:`clipc.train.tuning.prepare`).
+    """
+    from timm.layers.norm_act import convert_sync_batchnorm  # PyTorch's own loses the activation in timm's layers.
+
+    for name, child in list(module.named_children()):
+        if not isinstance(child, _BatchNorm):
+            _share_statistics(child)
+        elif not child.affine or _learns_batch_norm(child):
+            module.add_module(name, convert_sync_batchnorm(child))

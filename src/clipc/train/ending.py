@@ -1,11 +1,14 @@
 """What happens to a model once its last step is done: it is written, mixed with its start, and asked what it forgot."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
+from clipc.progress import Progress, silent
+from clipc.train.device import choose_device
 from clipc.train.forgetting import forgetting
 from clipc.train.lora import merged_state_dict
 from clipc.train.model import ClipModel
@@ -13,6 +16,7 @@ from clipc.train.recipe import Recipe
 from clipc.train.run import Run
 from clipc.train.tokenizer import Tokenizer
 from clipc.train.validation import CHOSEN_BY, validate
+from clipc.train.vocabulary import tokenizer_for
 from clipc.train.weights_mark import weights_mark
 from clipc.train.wise_ft import choose_alpha
 
@@ -34,7 +38,12 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
             "pretrained, or model to a folder, a run, or hf-hub:OWNER/NAME."
         )
     return ClipModel.create(
-        recipe.model, pretrained=recipe.pretrained, image_size=recipe.image_size, seed=recipe.seed, tokenizer=tokenizer
+        recipe.model,
+        pretrained=recipe.pretrained,
+        image_size=recipe.image_size,
+        seed=recipe.seed,
+        tokenizer=tokenizer,
+        sigmoid=recipe.loss == "siglip",
     )
 
 
@@ -77,3 +86,30 @@ def write_models(
         tuned = ClipModel.load(run.model).to(model.device)
         facts["forgetting"] = forgetting(start, tuned, recipe.forgetting.open(), recipe.forgetting.lang)
     return facts
+
+
+def measure_later(
+    recipe: Recipe,
+    run: Run,
+    catalog: Catalog,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Measures what a run forgot that was not asked for it before it finished, and adds it to ``finished.json``.
+
+    Args:
+        recipe: That of the run, with the set.
+        run: A finished run; nothing happens where it is not, or was measured.
+        catalog: What it was trained on.
+        progress: Told how far the encoding is.
+        tell: Told that it is measured now.
+    """
+    finished = run.finished
+    if recipe.forgetting is None or finished is None or "forgetting" in finished:
+        return
+    tell(f"what {run.folder} forgot was not measured when it finished; it is measured now.")
+    remembered = recipe.forgetting.open(progress)
+    tuned = ClipModel.load(run.model).to(choose_device(recipe.device))
+    start = new_model(recipe, tokenizer_for(recipe, catalog)).to(tuned.device).eval()
+    found = forgetting(start, tuned, remembered, recipe.forgetting.lang, progress)
+    run.write_json("finished.json", {**finished, "forgetting": found})

@@ -20,10 +20,10 @@ from clipc.render.choose import choose_renderer, make_renderer
 from clipc.render.loader import load
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
-from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint
+from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint, set_aside_after
 from clipc.train.device import choose_device, choose_precision
 from clipc.train.distributed import World, joined, share
-from clipc.train.ending import new_model, write_models
+from clipc.train.ending import measure_later, new_model, write_models
 from clipc.train.interrupt import Interrupted, StopFlag, stop_signals
 from clipc.train.journal import Journal
 from clipc.train.learner import Learner
@@ -68,7 +68,8 @@ def train(
 
     Args:
         recipe: What to do.
-        folder: The run folder; a finished run in it is returned as it is. Several processes share it.
+        folder: The run folder; a finished run in it is returned as it is, but for a ``forgetting`` that was not
+            measured. Several processes share it.
         catalog: The opened data, to open them once for many runs; otherwise the recipe's source is opened.
         world: The processes that train together; by default those that torchrun or srun started.
         renderer: One that was chosen for a run and those beside it; by default the choice is made here.
@@ -89,6 +90,9 @@ def train(
     if world.main:
         run.check_same(recipe, catalog)
     if world.broadcast(run.finished is not None):
+        if world.main and recipe.forgetting is not None:
+            with run.held():
+                measure_later(recipe, run, catalog, progress, tell)
         return run
     before = world.broadcast(run.read_json("environment.json")) or {}
     # What was asked for by name goes before what an earlier start chose.
@@ -102,7 +106,7 @@ def train(
         began = environment(trainer.model.device.type, torch.get_num_threads(), world.size)
         precision = str(trainer.learner.precision).removeprefix("torch.")
         run.begin(recipe, {**began, "renderer": trainer.kind, "precision": precision}, catalog)
-        trainer.resume()
+        trainer.resume(tell)
         tell(trainer.described())
         trainer.fit(progress, stop, tell)
     return run
@@ -169,11 +173,19 @@ class Trainer:
             device=device,
             epochs=steps * recipe.batch_size / len(pairs),
             sharing=world.local_size,
+            gpus=world.local_size,
         )
         # What is free differs between processes, and from one moment to the next: the first process decides.
         if (kind := world.broadcast(choice.renderer)) != choice.renderer:
             choice = choose_renderer(
-                kind, plans, recipe.augmentation, model.image_size, device=device, epochs=1, sharing=world.local_size
+                kind,
+                plans,
+                recipe.augmentation,
+                model.image_size,
+                device=device,
+                epochs=1,
+                sharing=world.local_size,
+                gpus=world.local_size,
             )
         tell(choice.reason)
         return cls(
@@ -199,12 +211,13 @@ class Trainer:
     def described(self) -> str:
         """What is about to happen, in one sentence."""
         recipe, model = self.recipe, self.model
-        learnt = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
+        learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        count = f"{learnt / 1e6:.1f} million" if learnt >= 1e5 else f"{learnt / 1e3:.1f} thousand"
         precision = str(self.learner.precision).removeprefix("torch.")
         composed = f"{recipe.policy.rho:.0%} of them composed" if recipe.policy.rho else "none composed"
         begun = f"going on after {self.step:,} of " if self.step else ""
         return (
-            f"{recipe.model}: {learnt:.1f} million parameters learn on {model.device.type} in {precision}; "
+            f"{recipe.model}: {count} parameters learn on {model.device.type} in {precision}; "
             f"{begun}{self.steps:,} steps of {recipe.batch_size} pairs, {composed}; all goes into {self.run.folder}."
         )
 
@@ -330,9 +343,13 @@ class Trainer:
             steps += 1
         return steps * self.recipe.batch_size / lap.seconds
 
-    def resume(self) -> None:
-        """Goes to the newest checkpoint, if there is one."""
-        state = load_checkpoint(self.run.checkpoints)
+    def resume(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Goes to the newest checkpoint that can be read, if there is one.
+
+        Args:
+            tell: Told of one that is damaged.
+        """
+        state = load_checkpoint(self.run.checkpoints, tell)
         if self.world.any((state.step if state else 0) != self.world.broadcast(state.step if state else 0)):
             raise UserError(
                 f"the processes of this job see different checkpoints in {self.run.checkpoints}; "
@@ -346,6 +363,7 @@ class Trainer:
             self.tally = Tally(**state.progress["tally"])
         self.run.forget_after(self.step)
         if self.world.main:
+            set_aside_after(self.run.checkpoints, self.step)
             settle(self.run.model)
             settle(self.run.last_model)
 

@@ -1,5 +1,6 @@
 """peft's adapter of ``nn.MultiheadAttention``, without rounding in what is frozen."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -20,7 +21,9 @@ class AdaptedAttention(MultiheadAttention):
         attention: Any = self.get_base_layer()
         output = attention.out_proj
         # Under autocast the sum would be rounded, and the merged model would not be the one that was trained.
-        with torch.autocast(query.device.type, enabled=False):
+        # Where operations are only counted ("meta") nothing is rounded, and autocast would raise.
+        kind = query.device.type
+        with nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False):
             weights = {
                 "in_proj_weight": attention.in_proj_weight + self.get_delta_weight(self.active_adapters[0]),
                 "out_proj.base_layer.weight": output.base_layer.weight

@@ -71,16 +71,11 @@ def find_start(name: str, pretrained: str | None = None) -> Start:
         UserError: There is no such model or weights, they cannot be fetched, or ``pretrained`` has no place.
     """
     config, preprocess = _described(name)
-    if not name.startswith(HUB) and not is_folder(name):
-        return _with_weights(name, config, preprocess, pretrained)
     if pretrained is not None:
-        raise UserError(
-            f"the model {name} brings its own weights, so pretrained={pretrained} has no place; leave it out, or name "
-            "a configuration."
-        )
+        return _with_weights(name, config, preprocess, pretrained)
     if name.startswith(HUB):
         return Start(config, preprocess, _from_hub(name, None))
-    return Start(config, preprocess, _weights_in(model_folder(name)))
+    return Start(config, preprocess, _weights_in(model_folder(name)) if is_folder(name) else None)
 
 
 def model_config(name: str, image_size: int | None = None) -> Config:
@@ -114,6 +109,26 @@ def is_folder(name: str) -> bool:
 def is_published(name: str, pretrained: str) -> bool:
     """Whether open_clip knows these weights of a configuration by a tag; such a tag goes before a file of that name."""
     return open_clip.is_pretrained_cfg(name, pretrained)
+
+
+def weights_file(name: str, pretrained: str) -> Path:
+    """The file that ``pretrained`` names for a configuration, where it is no tag of open_clip's.
+
+    Raises:
+        UserError: There is neither such a file nor such a tag, or the model brings its own weights.
+    """
+    if name.startswith(HUB) or is_folder(name):
+        raise UserError(
+            f"the model {name} brings its own weights, so pretrained={pretrained} has no place; leave it out, or name "
+            "a configuration."
+        )
+    if Path(pretrained).is_file():
+        return Path(pretrained)
+    _described(name)  # A model's name that is wrong is told before its weights.
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if not tags or Path(pretrained).suffix or "/" in pretrained:
+        raise UserError(f"there is no weights file {pretrained}; pretrained is a file or a tag of open_clip's.")
+    raise unknown_name(f"weights of {name}", pretrained, tags)
 
 
 def model_folder(named: str | Path) -> Path:
@@ -154,16 +169,20 @@ def _read(path: Path) -> tuple[Config, Config]:
     except (OSError, ValueError) as error:
         raise UserError(f"the model configuration {path} cannot be read: {error}.") from error
     around = found if isinstance(found, dict) else {}
-    config = around.get("model_cfg", around)
-    missing = [k for k in ("embed_dim", "vision_cfg", "text_cfg") if k not in config]
-    if missing:
-        raise UserError(f"{path} is no open_clip model configuration: {', '.join(missing)} is missing.")
-    return config, around.get("preprocess_cfg", {})
+    config, preprocess = around.get("model_cfg", around), around.get("preprocess_cfg", {})
+    tables = {"model_cfg": config, "preprocess_cfg": preprocess}
+    if isinstance(config, dict):
+        missing = [k for k in ("embed_dim", "vision_cfg", "text_cfg") if k not in config]
+        if missing:
+            raise UserError(f"{path} is no open_clip model configuration: {', '.join(missing)} is missing.")
+        tables |= {k: config[k] for k in ("vision_cfg", "text_cfg")}
+    for key, value in tables.items():
+        if not isinstance(value, dict):
+            raise UserError(f"{path} is no open_clip model configuration: {key} is {value!r}, not a table of keys.")
+    return config, preprocess
 
 
-def _with_weights(name: str, config: Config, preprocess: Config, pretrained: str | None) -> Start:
-    if pretrained is None:
-        return Start(config, preprocess, None)
+def _with_weights(name: str, config: Config, preprocess: Config, pretrained: str) -> Start:
     if is_published(name, pretrained):
         tag = open_clip.get_pretrained_cfg(name, pretrained)
         # Weights that were trained with QuickGELU are of little use without it; a tag never says that they were not.
@@ -173,12 +192,7 @@ def _with_weights(name: str, config: Config, preprocess: Config, pretrained: str
         except Exception as error:
             raise _not_fetched(f"the weights {pretrained!r} of {name} ({tag.get('hf_hub')})", error) from error
         return Start({**config, **gelu}, tag, weights)
-    if Path(pretrained).is_file():
-        return Start(config, preprocess, Path(pretrained))
-    tags = open_clip.list_pretrained_tags_by_model(name)
-    if not tags or Path(pretrained).suffix or "/" in pretrained:
-        raise UserError(f"there is no weights file {pretrained}; pretrained is a file or a tag of open_clip's.")
-    raise unknown_name(f"weights of {name}", pretrained, tags)
+    return Start(config, preprocess, weights_file(name, pretrained))
 
 
 def _weights_in(folder: Path) -> Path:

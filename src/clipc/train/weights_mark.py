@@ -23,12 +23,13 @@ def weights_mark(name: str, pretrained: str | None = None) -> str | None:
         the Hugging Face Hub, None for fresh weights.
 
     Raises:
-        UserError: The folder holds no model, or there is no such file.
+        UserError: The folder holds no model, there is no such file or tag, or ``pretrained`` has no place.
     """
-    from clipc.train.model_config import HUB, is_folder, is_published  # Recipes are read without loading open_clip.
+    # Recipes are read without loading open_clip.
+    from clipc.train.model_config import HUB, is_folder, is_published, weights_file
 
     if pretrained is not None:
-        return pretrained if is_published(name, pretrained) else file_mark(Path(pretrained))
+        return pretrained if is_published(name, pretrained) else file_mark(weights_file(name, pretrained))
     if is_folder(name):
         return folder_mark(name)
     return name if name.startswith(HUB) else None
