@@ -277,7 +277,7 @@ class Towers(nn.Module):
 
     def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         image, text = self.image(images.double()), self.text(tokens.double())
-        return F.normalize(image, dim=-1), F.normalize(text, dim=-1), self.scale.exp()[None]
+        return F.normalize(image, dim=-1), F.normalize(text, dim=-1), self.scale.exp()
 
 
 def batch(step: int, config: str | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -302,10 +302,10 @@ def learn(world: World, config: str | None, steps: int) -> dict[str, Any]:
     losses, gradients = [], {}
     for step in range(steps):
         images, tokens, sources, texts = (part[offset : offset + rows] for part in batch(step, config))
-        image, text, scoring = parallel(images, tokens)
+        image, text, scale = parallel(images, tokens)
         same = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
         all_image, all_text = gather_with_gradient(torch.stack([image, text], dim=1), world).unbind(dim=1)
-        loss = local_contrastive_loss(image, text, all_image, all_text, scoring[0], offset, same)
+        loss = local_contrastive_loss(image, text, all_image, all_text, scale, offset, same)
         optimizer.zero_grad()
         loss.backward()
         if step == 0:
@@ -403,8 +403,7 @@ def test_the_loss_curve_is_that_of_one_process(group: list[Any], alone: dict[str
 def test_one_process_agrees_with_the_plain_loss(alone: dict[str, Any]) -> None:
     model = Towers()
     images, tokens, sources, texts = batch(0, None)
-    image, text, (scale,) = model(images, tokens)
-    loss = contrastive_loss(image, text, scale, shared_sources(sources, texts))
+    loss = contrastive_loss(*model(images, tokens), shared_sources(sources, texts))
     loss.backward()
     assert float(loss.detach()) == alone["double"]["losses"][0]
     for name, parameter in model.named_parameters():

@@ -148,19 +148,20 @@ class Learner:
         device = self.model.device
         autocast = torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32)
         with autocast, _chance(f"{self.recipe.seed} {step} {self.world.rank} {part}"):
-            return model(images.to(device, non_blocking=True), tokens)
+            image, text, *scoring = model(images.to(device, non_blocking=True), tokens)
+        return image, text, torch.stack(scoring)
 
     def _loss(self, image: torch.Tensor, text: torch.Tensor, scoring: torch.Tensor, batch: Batch) -> torch.Tensor:
-        world, same, (scale, bias) = self.world, None, scoring.unbind()
+        world, same = self.world, None
         if self.recipe.mask:
             sources, texts = (ids.to(image.device, non_blocking=True) for ids in (batch.sources, batch.texts))
             same = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
         if self.recipe.loss == "siglip":
             all_text = gather_with_gradient(text, world)
-            return siglip_loss(image, all_text, scale, bias, same, offset=world.rank * len(image))
+            return siglip_loss(image, all_text, scoring[0], scoring[1], same, offset=world.rank * len(image))
         all_image, all_text = gather_with_gradient(torch.stack([image, text], dim=1), world).unbind(dim=1)
         return local_contrastive_loss(
-            image, text, all_image, all_text, scale, offset=world.rank * len(image), same=same
+            image, text, all_image, all_text, scoring[0], offset=world.rank * len(image), same=same
         )
 
     def _unsynchronised(self) -> AbstractContextManager[None]:

@@ -137,7 +137,7 @@ class ClipModel(nn.Module):
             (new / WEIGHTS_FILE).chmod((new / CONFIG_FILE).stat().st_mode)
             _keep_what_is_not_a_models(folder, new)
 
-    def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Both encoders and what scores are made with at once, which is what ``DistributedDataParallel`` needs to see.
 
         Args:
@@ -145,12 +145,12 @@ class ClipModel(nn.Module):
             tokens: As for :meth:`encode_tokens`.
 
         Returns:
-            Image features and text features, as from the two; and the inverse temperature and the bias, 0 where the
-            model has none, shape (2,).
+            Image features and text features, as from the two, and the inverse temperature, a scalar; where the model
+            has a bias that too, a scalar, as open_clip's own.
         """
-        scale, bias = self.logit_scale, getattr(self.clip, "logit_bias", None)
-        scoring = torch.stack([scale.exp(), torch.zeros_like(scale) if bias is None else bias.reshape(())])
-        return self.encode_image(images), self.encode_tokens(tokens), scoring
+        found = self.encode_image(images), self.encode_tokens(tokens), self.logit_scale.exp()
+        bias = getattr(self.clip, "logit_bias", None)
+        return found if bias is None else (*found, bias.reshape(()))
 
     @property
     def device(self) -> torch.device:
