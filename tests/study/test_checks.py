@@ -27,7 +27,7 @@ def asked(model: str, last: dict[str, Any], **more: Any) -> Study:
         (
             {"batch_size": 32},
             {"sizes": [16, "all"]},
-            "arm 'last': a batch of 32 .* 16 training pairs; set batch_size=4",
+            "arm 'last': .* 16 training pairs, fewer than one batch of 32; set batch_size=4",
         ),
         ({"policy.group": "nocolumn"}, {}, "arm 'last': unknown column 'nocolumn'"),
         ({"policy.group": "nocolumn", "policy.rho": 0}, {}, "arm 'last': unknown column 'nocolumn'"),

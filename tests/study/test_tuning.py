@@ -135,7 +135,7 @@ def test_a_mistake_in_a_range_or_an_arm_is_told_before_anything_is_tried(
     for changes, told in (
         ({"validations": {"one_of": [4, 0]}}, "set validations to 1 or more"),
         ({"model": {"one_of": [study.set["model"], "runs/none"]}}, "arm 'last': there is no model folder runs/none"),
-        ({"batch_size": {"from": 8, "to": 64}}, "arm 'last': a batch of 64 is larger than the smallest size, 40"),
+        ({"batch_size": {"from": 8, "to": 64}}, "arm 'last': .* 40 training pairs, fewer than one batch of 64"),
     ):
         wrong = study.model_copy(update={"arms": {**study.arms, "last": changes}})
         with pytest.raises(UserError, match=told):

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Mapping, Sequence, Set
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -93,17 +92,13 @@ def _table(board: "Board", height: int) -> "Table":
     return table
 
 
-def _own(row: Mapping[str, Any], controls: Sequence[str], beaten: Set[tuple[str, str, int, str]]) -> bool:
-    """Whether a gain is the arm's own, as the page has it: there are controls, and it gains over every one of them."""
-    place = (row["arm"], row["metric"], row["size"])
-    return bool(controls) and all((*place, name) in beaten for name in controls)
-
-
 def study_lines(tables: dict[str, Any]) -> list[str]:
     """The main comparisons with the baseline in plain lines."""
+    from clipc.report.study_verdict import beats_all, gains_of
+
     main = [m["key"] for m in tables["metrics"] if m["main"]]
     width = max((len(arm["name"]) for arm in tables["arms"]), default=0) + 2
-    beaten = {(r["arm"], r["metric"], r["size"], r["against"]) for r in tables["comparisons"] if r["verdict"] == "gain"}
+    controls, beaten = tables["controls"], gains_of(tables["comparisons"])
     lines: list[str] = []
     for key in main:
         rows = [r for r in tables["comparisons"] if r["metric"] == key and r["against"] == tables["baseline"]]
@@ -115,7 +110,7 @@ def study_lines(tables: dict[str, Any]) -> list[str]:
             said = row["verdict"]
             if said == "gain" and row["shown_by_controls"]:
                 said = f"gain, which {', '.join(row['shown_by_controls'])} shows too"
-            elif said == "gain" and row["arm"] not in tables["controls"] and not _own(row, tables["controls"], beaten):
+            elif said == "gain" and row["arm"] not in controls and not beats_all(row, controls, beaten):
                 said = "gain, cause open"
             size = f" n={row['size']:,}" if len(tables["sizes"]) > 1 else ""
             lines.append(f"  {row['arm']:{width}s}{size} {100 * row['difference']:+5.1f} {span:16s} {said}")

@@ -42,7 +42,7 @@ def study_verdict(data: Mapping[str, Any], say: Words) -> StudyVerdict:
             by_arm.setdefault(comparison["arm"], []).append(comparison)
     arms = {name: rows for name, rows in by_arm.items() if name not in data["controls"]}
     controls = {name: rows for name, rows in by_arm.items() if name in data["controls"]}
-    beaten = {(c["arm"], c["metric"], c["size"], c["against"]) for c in found if c["verdict"] == "gain"}
+    beaten = gains_of(found)
     classes = {name: _class(rows, data["controls"], beaten) for name, rows in arms.items()}
     tally = tuple(
         (code, say(f"study.class.{code}"), count) for code in CLASSES if (count := list(classes.values()).count(code))
@@ -56,6 +56,23 @@ def study_verdict(data: Mapping[str, Any], say: Words) -> StudyVerdict:
     )
 
 
+def gains_of(comparisons: Sequence[Mapping[str, Any]]) -> Set[tuple[str, str, int, str]]:
+    """Which arm gains by which metric at which size over whom."""
+    return {(c["arm"], c["metric"], c["size"], c["against"]) for c in comparisons if c["verdict"] == "gain"}
+
+
+def beats_all(row: Mapping[str, Any], controls: Sequence[str], beaten: Set[tuple[str, str, int, str]]) -> bool:
+    """Whether a gain over the baseline is the arm's own: there are controls, and it gains over every one of them.
+
+    Args:
+        row: The comparison with the baseline.
+        controls: The names of the controls.
+        beaten: As :func:`gains_of` gives it for all comparisons.
+    """
+    place = (row["arm"], row["metric"], row["size"])
+    return bool(controls) and all((*place, name) in beaten for name in controls)
+
+
 def _class(rows: Sequence[Mapping[str, Any]], controls: Sequence[str], beaten: Set[tuple[str, str, int, str]]) -> str:
     """One of :data:`CLASSES`: a gain is the arm's own only where it gains over every control as well."""
     if not rows:
@@ -66,9 +83,7 @@ def _class(rows: Sequence[Mapping[str, Any]], controls: Sequence[str], beaten: S
         return "mixed"
     own = [c for c in gains if not c["shown_by_controls"]]
     if own:
-        places = [(c["arm"], c["metric"], c["size"]) for c in own]
-        alone = controls and any(all((*place, name) in beaten for name in controls) for place in places)
-        return "gain" if alone else "uncontrolled"
+        return "gain" if any(beats_all(c, controls, beaten) for c in own) else "uncontrolled"
     if gains:
         return "shared"
     return "loss" if losses else "none"

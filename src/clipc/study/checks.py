@@ -8,6 +8,7 @@ from clipc.compose.rules.columns import boxes_of
 from clipc.errors import UserError
 from clipc.evaluate.prompts import shipped
 from clipc.study.design import Study, checked, sizes_of
+from clipc.train.loop import check_batch
 from clipc.train.model_config import HUB, find_start, is_published
 from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe
@@ -36,21 +37,13 @@ def check_arms(study: Study, catalog: Catalog) -> dict[str, list[Recipe]]:
     for arm, recipes in found.items():
         for recipe in recipes:
             with _named(f"the study {study.name}, arm {arm!r}"):
-                _check_batch(recipe, smallest)
+                check_batch(recipe, catalog.about.name, smallest)
                 _check_model(recipe)
                 columns = repr((recipe.policy.group, recipe.policy.rules, recipe.policy.region, recipe.policy.layout))
                 if columns not in known:
                     _check_columns(recipe, catalog)
                     known.add(columns)
     return found
-
-
-def _check_batch(recipe: Recipe, pairs: int) -> None:
-    if recipe.batch_size > pairs:
-        raise UserError(
-            f"a batch of {recipe.batch_size} is larger than the smallest size, {pairs:,} training pairs; "
-            f"set batch_size={max(2, pairs // 4)}, or leave that size out."
-        )
 
 
 def _check_model(recipe: Recipe) -> None:

@@ -65,21 +65,15 @@ def noise(
             continue
         sd = math.sqrt(float(np.mean(variances)))
         floor = _findable(math.sqrt(max(0.0, float(np.mean(of_items))))) if of_items else None
-        needed = {d: _seeds(sd, d, floor or 0.0, len(main)) for d in differences}
-        for larger in LARGER:
-            if all(seeds is None for seeds in needed.values()):
-                needed[larger] = _seeds(sd, larger, floor or 0.0, len(main))
+        hidden = floor or 0.0
+        shown = [*differences] if max(differences) > hidden else [*differences, *[d for d in LARGER if d > hidden][:1]]
         rows.append(
             {
                 "metric": key,
                 "sd": sd,
                 "pairs_of_arms": len(variances),
                 "floor": floor,
-                "rows": [
-                    {"difference": d, "seeds": seeds}
-                    for d, seeds in needed.items()
-                    if seeds is not None or d in differences
-                ],
+                "rows": [{"difference": d, "seeds": _seeds(sd, d, hidden, len(main))} for d in shown],
             }
         )
     return rows

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Final
@@ -155,7 +156,7 @@ class Trainer:
         share(recipe.batch_size, world)
         with world.main_first():
             pairs = catalog.split("train")
-            _check_batch(recipe, catalog.about.name, len(pairs))
+            check_batch(recipe, catalog.about.name, len(pairs))
             tokenizer = tokenizer_for(recipe, catalog)
             model = new_model(recipe, tokenizer).to(device)
             prepare(model.clip, recipe.tune, recipe.seed)
@@ -165,28 +166,19 @@ class Trainer:
             if world.main and recipe.forgetting is not None:
                 recipe.forgetting.open(progress)  # A mistake in it is told now, not after days of training.
         steps = recipe.steps(len(pairs))
-        choice = choose_renderer(
-            renderer or recipe.renderer,
-            plans,
-            recipe.augmentation,
-            model.image_size,
+        choose = partial(
+            choose_renderer,
+            plans=plans,
+            augmentation=recipe.augmentation,
+            image_size=model.image_size,
             device=device,
-            epochs=steps * recipe.batch_size / len(pairs),
             sharing=world.local_size,
             gpus=world.local_size,
         )
+        choice = choose(renderer or recipe.renderer, epochs=steps * recipe.batch_size / len(pairs))
         # What is free differs between processes, and from one moment to the next: the first process decides.
         if (kind := world.broadcast(choice.renderer)) != choice.renderer:
-            choice = choose_renderer(
-                kind,
-                plans,
-                recipe.augmentation,
-                model.image_size,
-                device=device,
-                epochs=1,
-                sharing=world.local_size,
-                gpus=world.local_size,
-            )
+            choice = choose(kind, epochs=1)
         tell(choice.reason)
         return cls(
             recipe=recipe,
@@ -399,7 +391,12 @@ class Trainer:
         shutil.rmtree(self.run.checkpoints, ignore_errors=True)  # Nothing goes on from a finished run but its models.
 
 
-def _check_batch(recipe: Recipe, name: str, pairs: int) -> None:
+def check_batch(recipe: Recipe, name: str, pairs: int) -> None:
+    """Refuses a batch that so many training pairs of a set cannot fill.
+
+    Raises:
+        UserError: There are fewer pairs than one batch has.
+    """
     if pairs < recipe.batch_size:
         raise UserError(
             f"{name} has {pairs} training pairs, fewer than one batch of {recipe.batch_size}; "
