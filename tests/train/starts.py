@@ -56,7 +56,9 @@ def fresh(folder: Path, kind: str, seed: int = 0) -> torch.nn.Module:
         torch.manual_seed(seed)
         model = open_clip.create_model(f"local-dir:{write_config(folder, kind)}")
         with torch.no_grad():
-            for weight in model.parameters():
+            for name, weight in model.named_parameters():
+                if name == "text_decoder.text_projection":
+                    weight.zero_()  # open_clip leaves it as the memory was found.
                 weight.add_(torch.randn_like(weight) * 0.02)
     logging.disable(logging.NOTSET)
     return model.eval()

@@ -69,6 +69,17 @@ def test_fresh_weights_hang_on_the_seed_alone(tiny_model: str) -> None:
     assert not torch.equal(one.clip.visual.proj, other.clip.visual.proj)  # pyright: ignore
 
 
+@pytest.mark.parametrize("kind", list(CONFIGS))
+@pytest.mark.usefixtures("registered")
+def test_no_fresh_weight_is_what_the_memory_held(kind: str) -> None:
+    torch.use_deterministic_algorithms(True)  # PyTorch then fills memory that nobody has written to with NaN.
+    try:
+        weights = ClipModel.create(f"tiny-{kind}").state_dict()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+
+
 @pytest.mark.parametrize(
     ("kind", "form"),
     [

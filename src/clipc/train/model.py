@@ -207,6 +207,10 @@ def _built(name: str, config: Config, preprocess: Config, *, fresh: bool) -> nn.
             clip = open_clip.create_model(f"{FOLDER}{folder}", pretrained_text=fresh)
         except (TypeError, ValueError, RuntimeError, KeyError, AssertionError) as error:
             raise UserError(f"the model {name!r} cannot be built: {error}.") from error
+    projection = getattr(getattr(clip, "text_decoder", None), "text_projection", None)
+    if projection is not None:
+        # open_clip leaves this weight of CoCa's as the memory was found; drawn as it draws the text tower's own.
+        nn.init.normal_(projection, std=projection.shape[0] ** -0.5)
     visual: Any = clip.visual
     trunk = getattr(getattr(visual, "trunk", None), "pretrained_cfg", {})
     size, only = _side(visual.image_size), trunk.get("input_size", (0,))[-1]
