@@ -6,7 +6,7 @@ import torch
 
 from clipc.errors import UserError
 from clipc.train import checkpoint
-from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint, set_aside_after
+from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint, settle_checkpoints
 
 
 def state(step: int) -> State:
@@ -106,8 +106,8 @@ def test_a_damaged_one_gives_way_to_the_older_one(tmp_path: Path, name: str, siz
 def test_damaged_ones_no_longer_count_and_older_ones_stay(tmp_path: Path) -> None:
     for step in (5, 9):
         save_checkpoint(tmp_path, state(step))
-    set_aside_after(tmp_path, 5)
-    set_aside_after(tmp_path, 5)
+    settle_checkpoints(tmp_path, 5)
+    settle_checkpoints(tmp_path, 5)
     assert checkpoint_steps(tmp_path) == [5]
     save_checkpoint(tmp_path, state(7))
     assert checkpoint_steps(tmp_path) == [5, 7]

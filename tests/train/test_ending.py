@@ -8,10 +8,10 @@ from safetensors.torch import load_file
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.train.loop import train
 from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe, make_recipe
 from clipc.train.run import Run
+from clipc.train.train import train
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ from clipc.errors import UserError
 from clipc.render.batch import Batch
 from clipc.train import loop
 from clipc.train.interrupt import Interrupted
-from clipc.train.loop import train
 from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe, make_recipe, write_recipe
 from clipc.train.run import Run
+from clipc.train.train import train
 
 
 @pytest.fixture

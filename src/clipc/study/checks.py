@@ -8,10 +8,10 @@ from clipc.compose.rules.columns import boxes_of
 from clipc.errors import UserError
 from clipc.evaluate.prompts import shipped
 from clipc.study.design import Study, checked, sizes_of
-from clipc.train.loop import check_batch
 from clipc.train.model_config import HUB, find_start, is_published
 from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe
+from clipc.train.train import check_batch
 
 
 def check_arms(study: Study, catalog: Catalog) -> dict[str, list[Recipe]]:

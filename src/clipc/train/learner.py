@@ -19,7 +19,8 @@ from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw, learning_rate_at
 from clipc.train.recipe import Recipe
 
-MAX_LOG_SCALE: Final = 4.6052  # ln 100, the largest inverse temperature in CLIP
+MAX_LOG_SCALE: Final = 4.6052
+"""ln 100, the largest inverse temperature in CLIP; SigLIP knows no such bound, and its published weights go beyond."""
 
 
 @dataclass
@@ -108,8 +109,9 @@ class Learner:
         loss = self._whole(batch, step) if recipe.chunks == 1 else self._in_chunks(batch, step)
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
         self.optimizer.step()
-        with torch.no_grad():
-            model.logit_scale.clamp_(max=MAX_LOG_SCALE)
+        if recipe.loss == "clip":
+            with torch.no_grad():
+                model.logit_scale.clamp_(max=MAX_LOG_SCALE)
         return loss
 
     def _whole(self, batch: Batch, step: int) -> torch.Tensor:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import open_clip
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
@@ -226,10 +227,10 @@ def _built(name: str, config: Config, preprocess: Config, *, fresh: bool) -> nn.
 def _load_weights(clip: nn.Module, file: Path, name: str) -> None:
     try:
         open_clip.load_checkpoint(clip, str(file), weights_only=True)  # pyright: ignore
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, SafetensorError, EOFError) as error:
         raise UserError(
             f"the weights file {file} is damaged, or holds more than tensors, which could run code; "
-            "save its state_dict anew, as .safetensors."
+            "fetch it again, or save its state_dict anew, as .safetensors."
         ) from error
     except Exception as error:
         # A foreign file can trip its readers in any way.
