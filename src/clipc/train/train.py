@@ -70,11 +70,7 @@ def train(
                 measure_later(recipe, run, catalog, progress, tell)
         return run
     before = world.broadcast(run.read_json("environment.json")) or {}
-    with (
-        run.held(),
-        threads(before.get("threads") or recipe.threads or torch.get_num_threads()),
-        stop_signals() as stop,
-    ):
+    with run.held(), threads(before.get("threads") or recipe.threads or torch.get_num_threads()):
         trainer = make_trainer(
             recipe,
             run,
@@ -88,9 +84,10 @@ def train(
         )
         began = environment(trainer.model.device.type, torch.get_num_threads(), world.size)
         run.begin(recipe, {**began, "renderer": trainer.kind, "precision": trainer.precision}, catalog)
-        trainer.resume(tell)
-        tell(trainer.described())
-        trainer.fit(progress, stop, tell)
+        with stop_signals() as stop:  # Not before: until here nothing is lost, and nobody would look at the flag.
+            trainer.resume(tell)
+            tell(trainer.described())
+            trainer.fit(progress, stop, tell)
     return run
 
 
