@@ -132,7 +132,7 @@ def test_mirrored_only_where_no_side_is_named(tmp_path: Path) -> None:
     catalog = open_catalog(tmp_path)
     made = renderer(catalog, Policy(rho=0), replace_flip(1.0))
     batch = made.render(0, 2)
-    for row, shown in zip(batch.sources[:, 0].tolist(), batch.images, strict=True):
+    for row, shown in zip(made.plans.rows(0, 2).left.tolist(), batch.images, strict=True):
         assert bool(shown[8, 0, 0] == 255) == ("left" in catalog.caption(row, 0))
 
 

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+
+from clipc.catalog.catalog import Catalog
+from clipc.compose.plan import Plan
 
 
 class Tokenizer(Protocol):
@@ -23,6 +27,17 @@ class Tokenizer(Protocol):
         ...
 
 
+def sources(catalog: Catalog, plan: Plan) -> torch.Tensor:
+    """The pictures that the rows of a plan show, as :attr:`Batch.sources`.
+
+    Args:
+        catalog: The pairs that the plan is of.
+        plan: The rows.
+    """
+    rows = np.stack([plan.left, plan.right], axis=1)
+    return torch.from_numpy(np.where(rows < 0, -1, catalog.pictures[rows]))
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """One step's examples.
@@ -30,7 +45,9 @@ class Batch:
     Attributes:
         images: RGB ``uint8``, shape (B, S, S, 3), not normalised.
         tokens: Token ids, ``int64``, shape (B, context length).
-        sources: Catalog rows of the left and right pair, -1 for none; ``int64``, shape (B, 2).
+        sources: The pictures of the left and right pair, each as the first catalog row that has it
+            (:attr:`~clipc.catalog.catalog.Catalog.pictures`), so that equal pictures have equal numbers; -1 for none;
+            ``int64``, shape (B, 2).
         texts: 64-bit ids of the captions that went in, -1 for none; equal captions have equal ids;
             ``int64``, shape (B, 2).
         treated: How many of the examples are composites (or strongly augmented, in the control).

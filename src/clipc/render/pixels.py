@@ -160,11 +160,8 @@ class _Shelf:
         scales = (augmentation.crop_scale, *((augmentation.strong_scale,) if strong else ()))
         wanted = [kept_sizes(catalog.sizes, scale, augmentation.crop_ratio, image_size) for scale in scales]
         sizes = np.stack(wanted, axis=1)
-        _, row, content = np.unique(catalog.table["content"].to_numpy(), return_index=True, return_inverse=True)
-        order = np.argsort(row)
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        row, content = row[order], rank[content]
+        first = catalog.pictures == np.arange(len(catalog))
+        row, content = np.flatnonzero(first), (np.cumsum(first) - 1)[catalog.pictures]
         own = sizes[row]
         # Where both views need the same size they share a picture.
         new = np.ones(own.shape[:2], dtype=np.bool_)

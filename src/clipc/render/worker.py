@@ -15,7 +15,7 @@ from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
 from clipc.compose.layouts.tiles import PLAIN, STRONG
 from clipc.compose.plan import Plans
-from clipc.render.batch import Batch, Tokenizer
+from clipc.render.batch import Batch, Tokenizer, sources
 from clipc.render.crop import Augmentation
 from clipc.render.cut import Pixels, cut
 from clipc.render.geometry import geometry
@@ -46,6 +46,10 @@ class WorkerRenderer:
     image_size: int
     tokenizer: Tokenizer
 
+    def __post_init__(self) -> None:
+        # Here, not at the first batch, so that forked processes share it: among millions of rows it takes a while.
+        _ = self.catalog.pictures
+
     @property
     def catalog(self) -> Catalog:
         """The pairs that are shown."""
@@ -67,13 +71,13 @@ class WorkerRenderer:
         strength = np.where(strong, self.augmentation.strong_colour, self.augmentation.colour)
         images = np.empty((len(plan), self.image_size, self.image_size, 3), dtype=np.uint8)
         places = np.rint(shown.tiles.place * self.image_size).astype(int)
-        sources = np.stack([plan.left, plan.right], axis=1).astype(np.int64)
-        sizes = self.catalog.sizes[sources]
+        pairs = np.stack([plan.left, plan.right], axis=1)
+        sizes = self.catalog.sizes[pairs]
         boxes = window_boxes(shown.views, shown.tiles.window, sizes)
         unreadable: list[int] = []
         for side in (0, 1):
             there = np.flatnonzero((places[:, side, 2:] > places[:, side, :2]).all(axis=1))
-            of_side = (sources, sizes, boxes, places, mirrored, shown.tiles.opacity)
+            of_side = (pairs, sizes, boxes, places, mirrored, shown.tiles.opacity)
             columns = (there, strength[there], *(values[there, side] for values in of_side))
             for i, strength_of, row, size, box, (x0, y0, x1, y1), mirror, opacity in zip(
                 *(column.tolist() for column in columns), strict=True
@@ -91,7 +95,7 @@ class WorkerRenderer:
         return Batch(
             images=torch.from_numpy(images),
             tokens=self.tokenizer(said.captions),
-            sources=torch.from_numpy(sources),
+            sources=sources(self.catalog, plan),
             texts=said.ids,
             treated=int((plan.layout != PLAIN).sum()),
             shortened=said.shortened,
