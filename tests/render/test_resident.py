@@ -37,7 +37,7 @@ POLICIES = {
 class Words:
     """A tokenizer of words, for tests."""
 
-    context_length = 16
+    context_length, room = 16, 14
 
     def count(self, text: str) -> int:
         return len(text.split())

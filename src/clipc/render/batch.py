@@ -18,8 +18,13 @@ class Tokenizer(Protocol):
         """The largest number of tokens the model takes, start and end included."""
         ...
 
+    @property
+    def room(self) -> int:
+        """The largest number of a text's own tokens that all stay, beside those that the tokenizer adds."""
+        ...
+
     def count(self, text: str) -> int:
-        """The number of tokens of a text, without start and end tokens."""
+        """The number of tokens of a text, without those that the tokenizer adds."""
         ...
 
     def __call__(self, texts: list[str]) -> torch.Tensor:

@@ -151,12 +151,11 @@ def token_cost(captions: Sequence[str], tokenizer: Counting) -> TokenCost:
         for one, other in zip(singles, [*singles[1:], singles[0]], strict=True)
     ]
     alone, together = (np.array([tokenizer.count(text) for text in texts]) for texts in (singles, joined))
-    room = tokenizer.context_length - 2
     return TokenCost(
-        room=room,
+        room=tokenizer.room,
         caption=_spread(alone),
         joint=_spread(together),
-        overflow=float((together > room).mean()),
+        overflow=float((together > tokenizer.room).mean()),
         characters_per_token=sum(map(len, singles)) / max(1, int(alone.sum())),
     )
 
