@@ -244,7 +244,7 @@ class Trainer:
                 raise self._diverged()
             since.count(batch, lap)
             self._tell_unreadable(batch, journal)
-            journal.meter.tick(len(batch), waited, computed_tokens(batch.tokens))
+            journal.meter.tick(len(batch), waited, computed_tokens(self.model.clip, batch.tokens, self.recipe.chunks))
             meeting = self.step % LOG_EVERY == 0 or self.step == self.steps
             if meeting:
                 self._log(float(loss), journal)
