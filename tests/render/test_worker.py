@@ -12,10 +12,11 @@ from clipc.catalog.decode import decode
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
+from clipc.render.colour import jitter
 from clipc.render.crop import Augmentation
 from clipc.render.loader import load
 from clipc.render.texts import NAMES_A_SIDE, names_a_side, texts
-from clipc.render.worker import WorkerRenderer, jitter
+from clipc.render.worker import WorkerRenderer
 
 PLAIN_VIEW = Augmentation(crop_scale=(1, 1), crop_ratio=(1, 1), flip=0)
 

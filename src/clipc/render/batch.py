@@ -1,13 +1,16 @@
 """A batch: what the model is shown in one step."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import torch
 
 from clipc.catalog.catalog import Catalog
 from clipc.compose.plan import Plan
+
+GREY: Final = 127
+"""The level of red, green and blue in which a picture that cannot be read is shown."""
 
 
 class Tokenizer(Protocol):

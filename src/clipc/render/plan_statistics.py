@@ -79,8 +79,13 @@ def _lengths(tokens: Sequence[int]) -> dict[str, int] | None:
     """Median, 95th percentile and largest of some lengths; None where there are none."""
     if not tokens:
         return None
-    median, most = np.percentile(tokens, [50, 95], method="higher")
-    return {"median": int(median), "p95": int(most), "max": max(tokens)}
+    return dict(zip(("median", "p95", "max"), spread(tokens), strict=True))
+
+
+def spread(counts: Sequence[int]) -> tuple[int, int, int]:
+    """Median, 95th percentile and largest of some counts, each one of them."""
+    median, most = np.percentile(counts, [50, 95], method="higher")
+    return int(median), int(most), max(counts)
 
 
 def _means(shares: npt.NDArray[np.floating]) -> dict[str, float] | None:

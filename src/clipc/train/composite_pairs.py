@@ -15,7 +15,7 @@ from clipc.catalog.decode import DecodeError
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
-from clipc.render.batch import sources
+from clipc.render.batch import GREY, sources
 from clipc.render.context import Context
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
@@ -160,7 +160,7 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         except (OSError, DecodeError) as error:
             width, height = catalog.sizes[row].tolist()
             warnings.warn(f"the image of {catalog.keys[row]!r} is shown as grey: {error}", stacklevel=3)
-            image = Image.new("RGB", (width, height), (127, 127, 127))
+            image = Image.new("RGB", (width, height), (GREY, GREY, GREY))
         picture: Any = self._transform(image)
         if not isinstance(picture, torch.Tensor) or picture.ndim != 3 or picture.shape[1] != picture.shape[2]:
             given = tuple(picture.shape) if isinstance(picture, torch.Tensor) else type(picture).__name__
