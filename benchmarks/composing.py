@@ -103,7 +103,7 @@ def timed(trainers: dict[float, Trainer], steps: int, unmeasured: int) -> dict[f
             trainer.learner.learn(batch, step).item()
             ended = clock()
             if step >= unmeasured:
-                found[rate].append((loaded - began, ended - loaded, computed_tokens(batch.tokens)))
+                found[rate].append((loaded - began, ended - loaded, computed_tokens(trainer.model.clip, batch.tokens)))
     return found
 
 

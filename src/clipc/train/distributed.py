@@ -22,10 +22,10 @@ import torch
 from torch import distributed as dist
 from torch import nn
 from torch.distributed.rendezvous import rendezvous
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.nn.parallel import DistributedDataParallel
 
 from clipc.errors import UserError
+from clipc.train.batch_norm import learns_batch_norm, share_statistics
 from clipc.train.device import choose_device
 from clipc.train.launcher import Place, find_place
 
@@ -230,13 +230,13 @@ def data_parallel(model: nn.Module, world: World, device: torch.device) -> nn.Mo
     """
     if world.size == 1:
         return model
-    if _learns_batch_norm(model):
+    if learns_batch_norm(model):
         if device.type != "cuda":
             raise UserError(
                 "this model has batch norm, which several processes can share on CUDA only; "
                 "start one process, or set model to one without, such as vit or ViT-B-32."
             )
-        _share_statistics(model)
+        share_statistics(model)
     with warnings.catch_warnings():
         # Newer versions have another name for this. Buffers are alike already: constants, or statistics over all.
         warnings.simplefilter("ignore", FutureWarning)
@@ -312,22 +312,3 @@ def _said_by_backend(error: BaseException) -> str | None:
 def _line(error: BaseException) -> str:
     first = str(error).strip().partition("\n")[0].partition(". ")[0]
     return re.sub(r"^\[[^\]]*\]\s*", "", first).rstrip(".") or type(error).__name__
-
-
-def _learns_batch_norm(model: nn.Module) -> bool:
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    return any(parameter.requires_grad for norm in norms for parameter in norm.parameters())
-
-
-def _share_statistics(module: nn.Module) -> None:
-    """Replaces batch norms by ones that take their statistics over all processes, but for those that are locked.
-
-    A new one would not know that the locked one is held in evaluation mode (:func:`clipc.train.tuning.prepare`).
-    """
-    from timm.layers.norm_act import convert_sync_batchnorm  # PyTorch's own loses the activation in timm's layers.
-
-    for name, child in list(module.named_children()):
-        if not isinstance(child, _BatchNorm):
-            _share_statistics(child)
-        elif not child.affine or _learns_batch_norm(child):
-            module.add_module(name, convert_sync_batchnorm(child))

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from clipc.errors import UserError
 from clipc.render.batch import Batch
+from clipc.train.batch_norm import learns_batch_norm
 from clipc.train.distributed import World, data_parallel, gather, gather_with_gradient
 from clipc.train.loss import local_contrastive_loss, shared_sources, siglip_loss
 from clipc.train.model import ClipModel
@@ -57,12 +57,12 @@ class Learner:
         Raises:
             UserError: The model cannot be trained in parts, with activations recomputed, or by several processes.
         """
-        if recipe.chunks > 1 and _takes_batch_statistics(model):
+        if recipe.chunks > 1 and learns_batch_norm(model):
             raise UserError(
                 f"this model has batch norm, which takes its statistics over what it sees at once, so "
                 f"chunks={recipe.chunks} would change the result; set chunks=1, or model to one without, such as vit."
             )
-        if recipe.recompute and _takes_batch_statistics(model):
+        if recipe.recompute and learns_batch_norm(model):
             raise UserError(
                 "this model has batch norm, whose running statistics would count each batch twice with recompute=true; "
                 "set recompute=false, or model to one without, such as vit."
@@ -183,8 +183,3 @@ def _towers(clip: nn.Module) -> list[nn.Module]:
     """The parts of an open_clip model that hold nearly all of its work."""
     found = (getattr(clip, name, None) for name in ("visual", "text", "transformer"))
     return [tower for tower in found if isinstance(tower, nn.Module)]
-
-
-def _takes_batch_statistics(model: nn.Module) -> bool:
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    return any(parameter.requires_grad for norm in norms for parameter in norm.parameters())

@@ -143,7 +143,7 @@ class Trainer:
             if loss.device.type == "cpu" and not torch.isfinite(loss):  # On a GPU the log looks, without a stall.
                 raise self._diverged()
             self._tell_unreadable(batch, journal)
-            journal.meter.tick(len(batch), waited, computed_tokens(batch.tokens))
+            journal.meter.tick(len(batch), waited, computed_tokens(self.model.clip, batch.tokens, self.recipe.chunks))
             due = self.validation is not None and (self.step % every == 0 or self.step == self.steps)
             meeting = due or self.step % LOG_EVERY == 0 or self.step == self.steps
             if meeting:
