@@ -13,10 +13,11 @@ from torch import nn
 from clipc.errors import UserError
 from clipc.render.batch import Batch
 from clipc.train.batch_norm import learns_batch_norm
-from clipc.train.distributed import World, data_parallel, gather, gather_with_gradient
+from clipc.train.distributed import World
 from clipc.train.loss import local_contrastive_loss, shared_sources, siglip_loss
 from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw, learning_rate_at
+from clipc.train.parallel import data_parallel, gather, gather_with_gradient
 from clipc.train.recipe import Recipe
 
 MAX_LOG_SCALE: Final = 4.6052
