@@ -15,7 +15,7 @@ from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder, embed_pixels
 from clipc.evaluate.retrieval import check_features
 from clipc.progress import Progress, silent
-from clipc.render.crop import resize_center
+from clipc.render.evaluation_view import evaluation_view
 
 _NAMED = 5
 
@@ -76,7 +76,7 @@ def embed_named(
     def read() -> Iterator[npt.NDArray[np.uint8]]:
         for name in distinct:
             try:
-                pixels = resize_center(decode(load(name)), model.image_size)
+                pixels = evaluation_view(decode(load(name)), model.image_size, model.resizing)
             except FileNotFoundError:
                 missing.append(name)
             except (OSError, DecodeError):

@@ -14,7 +14,7 @@ from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
-from clipc.render.crop import resize_center
+from clipc.render.evaluation_view import Resizing, evaluation_view
 
 
 class Encoder(Protocol):
@@ -23,6 +23,11 @@ class Encoder(Protocol):
     @property
     def image_size(self) -> int:
         """The side S in pixels of the square images that it sees."""
+        ...
+
+    @property
+    def resizing(self) -> Resizing:
+        """How pictures become squares of that side."""
         ...
 
     def encode_image(self, images: Tensor, /) -> Tensor:
@@ -73,7 +78,7 @@ def embed(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: 
 
 
 def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: Progress = silent) -> Tensor:
-    """Features of every image, float32 (N, D) on the CPU: shorter side resized to S, centre cut out.
+    """Features of every image, float32 (N, D) on the CPU, each resized as the model's preprocessing has it.
 
     Args:
         model: The model, in evaluation mode.
@@ -84,7 +89,7 @@ def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, pro
     Raises:
         UserError: An image cannot be read, though it could when the catalog was made.
     """
-    pictures = (_eval_image(catalog, row, model.image_size) for row in range(len(catalog)))
+    pictures = (_eval_image(catalog, row, model) for row in range(len(catalog)))
     return embed_pixels(model, pictures, len(catalog), batch_size=batch_size, progress=progress)
 
 
@@ -139,9 +144,9 @@ def embed_texts(model: Encoder, texts: Sequence[str], *, batch_size: int = 256, 
     return result
 
 
-def _eval_image(catalog: Catalog, row: int, size: int) -> npt.NDArray[np.uint8]:
+def _eval_image(catalog: Catalog, row: int, model: Encoder) -> npt.NDArray[np.uint8]:
     try:
-        return resize_center(catalog.image(row), size)
+        return evaluation_view(catalog.image(row), model.image_size, model.resizing)
     except (OSError, DecodeError) as error:
         raise UserError(
             f"image {catalog.keys[row]!r} cannot be read any more ({error}); build the catalog of its source again."
