@@ -15,7 +15,7 @@ from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run
 from clipc.train.tokenizer import Tokenizer
-from clipc.train.validation import CHOSEN_BY, validate
+from clipc.train.validation import CHOSEN_BY, Validation, validate
 from clipc.train.vocabulary import tokenizer_for
 from clipc.train.weights_mark import weights_mark
 from clipc.train.wise_ft import choose_alpha
@@ -48,7 +48,7 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
 
 
 def write_models(
-    recipe: Recipe, run: Run, model: ClipModel, validation: Catalog | None, precision: torch.dtype, *, chosen: bool
+    recipe: Recipe, run: Run, model: ClipModel, validation: Validation | None, precision: torch.dtype, *, chosen: bool
 ) -> dict[str, Any]:
     """Writes ``model-last/`` and, where none is chosen yet, ``model/``; measures what the recipe asks for.
 

@@ -39,7 +39,7 @@ from clipc.train.throughput import Meter, StepFlops
 from clipc.train.timing import Lap, threads
 from clipc.train.trackers import make_trackers
 from clipc.train.tuning import prepare
-from clipc.train.validation import CHOSEN_BY, validate
+from clipc.train.validation import CHOSEN_BY, Validation, validate
 from clipc.train.vocabulary import tokenizer_for
 from clipc.train.whole_folder import settle
 
@@ -121,7 +121,7 @@ class Trainer:
     run: Run
     world: World
     renderer: WorkerRenderer | ResidentRenderer
-    validation: Catalog | None
+    validation: Validation | None
     learner: Learner
     steps: int
     step: int = 0
@@ -185,7 +185,7 @@ class Trainer:
             run=run,
             world=world,
             renderer=make_renderer(choice, plans, recipe.augmentation, model.image_size, model.tokenizer, progress),
-            validation=catalog.split("val") if recipe.validations and "val" in catalog.splits else None,
+            validation=Validation(catalog.split("val")) if recipe.validations and "val" in catalog.splits else None,
             learner=Learner.create(recipe, model, steps, choose_precision(recipe.precision, device), world),
             steps=steps,
         )
@@ -293,7 +293,7 @@ class Trainer:
             figures = {"loss": loss, "learning_rate": rate, "logit_scale": scale, **journal.meter.line()}
             journal.write(self.step, figures)
 
-    def _validate(self, validation: Catalog, journal: Journal) -> float:
+    def _validate(self, validation: Validation, journal: Journal) -> float:
         lap = Lap()
         found = validate(self.model, validation, self.learner.precision)
         journal.write(self.step, {"validation": found})
