@@ -153,11 +153,12 @@ class Catalog:
         """
         files, offsets, sizes = self._places
         name = files[row].as_py()
-        handle = self._handles.open(self.root, name) if self._handles is not None else _open(self.root, name)
+        handles = self._handles  # Held: of two threads that make them at once, one's own close when it lets go.
+        handle = handles.open(self.root, name) if handles is not None else _open(self.root, name)
         try:
             data = os.pread(handle, int(sizes[row]), int(offsets[row]))
         finally:
-            if self._handles is None:
+            if handles is None:
                 os.close(handle)
         if len(data) != sizes[row]:
             raise OSError(f"{self.root / name} is shorter than when it was indexed")

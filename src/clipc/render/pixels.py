@@ -1,6 +1,5 @@
 """Pixels: a set's pictures, decoded once and kept at the size that the smallest view needs."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch
 from PIL import Image
 
 from clipc.catalog.catalog import Catalog
+from clipc.catalog.cores import cores
 from clipc.catalog.decode import DecodeError
 from clipc.progress import Progress, silent
 from clipc.render.batch import GREY
@@ -86,7 +86,7 @@ class Pixels:
                 pixels = found if found.size == (width, height) else _shrunk(found, width, height)
                 into[at : at + 3 * width * height] = np.asarray(pixels).reshape(-1)
 
-        with ThreadPoolExecutor(max_workers=_cores()) as pool:
+        with ThreadPoolExecutor(max_workers=cores()) as pool:
             for rows, pictures in shelf.pieces(_TOGETHER):
                 first, last = pictures[0].start, pictures[-1].stop
                 origin, end = int(start[first]), int(start[last - 1] + area[last - 1])
@@ -180,10 +180,3 @@ class _Shelf:
 
 def _shrunk(picture: Image.Image, width: int, height: int) -> Image.Image:
     return picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
-
-
-def _cores() -> int:
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1

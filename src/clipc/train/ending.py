@@ -17,7 +17,7 @@ from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run
 from clipc.train.tokenizer import Tokenizer
-from clipc.train.validation import CHOSEN_BY, validate
+from clipc.train.validation import CHOSEN_BY, Validation, validate
 from clipc.train.vocabulary import tokenizer_for
 from clipc.train.weights_mark import weights_mark
 from clipc.train.wise_ft import choose_alpha
@@ -53,7 +53,7 @@ def write_models(
     recipe: Recipe,
     run: Run,
     model: ClipModel,
-    validation: Catalog | None,
+    validation: Validation | None,
     precision: torch.dtype,
     best: dict[str, float] | None,
     stop: StopFlag,

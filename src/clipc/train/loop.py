@@ -10,7 +10,6 @@ from typing import Final
 
 import torch
 
-from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.progress import Progress
 from clipc.render.batch import Batch
@@ -32,7 +31,7 @@ from clipc.train.text_tower import computed_tokens
 from clipc.train.throughput import Meter, StepFlops
 from clipc.train.timing import Lap
 from clipc.train.trackers import make_trackers
-from clipc.train.validation import CHOSEN_BY, validate
+from clipc.train.validation import CHOSEN_BY, Validation, validate
 from clipc.train.whole_folder import settle
 
 LOG_EVERY: Final = 10
@@ -65,7 +64,7 @@ class Trainer:
     run: Run
     world: World
     renderer: WorkerRenderer | ResidentRenderer
-    validation: Catalog | None
+    validation: Validation | None
     learner: Learner
     steps: int
     step: int = 0

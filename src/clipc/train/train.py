@@ -22,6 +22,7 @@ from clipc.train.recipe import Recipe
 from clipc.train.run import Run, environment
 from clipc.train.timing import threads
 from clipc.train.tuning import prepare
+from clipc.train.validation import Validation
 from clipc.train.vocabulary import tokenizer_for
 
 
@@ -156,7 +157,7 @@ def make_trainer(
         run=run,
         world=world,
         renderer=make_renderer(choice, plans, recipe.augmentation, model.image_size, model.tokenizer, progress),
-        validation=catalog.split("val") if recipe.validations and "val" in catalog.splits else None,
+        validation=Validation(catalog.split("val")) if recipe.validations and "val" in catalog.splits else None,
         learner=learner,
         steps=steps,
     )
