@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipc.report import readable
+from clipc.report.study_diverged import diverged_cautions
 from clipc.report.study_results import arm_names, span_words
 from clipc.report.words import Words
 
@@ -211,4 +212,4 @@ def _cautions(data: Mapping[str, Any], say: Words) -> list[str]:
         cautions.append(
             say("study.unfinished", n=readable.count(data["finished"]), planned=readable.count(data["planned"]))
         )
-    return cautions
+    return [*cautions, *diverged_cautions(data, say)]

@@ -213,6 +213,8 @@ def _readable(error: ValidationError, where: str) -> UserError:
     if kind == "value_error":
         told = first["msg"].removeprefix("Value error, ")
         return UserError(f"{where}: {key}{': ' if path else ''}{told}{'' if told.endswith(('.', '?')) else '.'}")
+    if path[-1:] == ["[key]"]:
+        return UserError(f"{where}: an arm's name must be text, not {given!r}; write it in quotes.")
     if kind == "missing":
         return UserError(f"{where} has no {key}; {_SAY[key]}.")
     if path[0] in _SAY and not (path[0] == "data" and path[1:]):
@@ -238,8 +240,9 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
     changes = {**flat(study.set), **arm.changes, **(settings or {})}
     for key in changes:
         if key.split(".")[0] in SHARED:
+            who = f"the arm {arm.name!r}" if key in arm.changes else "set"
             raise UserError(
-                f"the study {study.name}: the arm {arm.name!r} changes {key}, which all arms share; "
+                f"the study {study.name}: {who} changes {key}, which all arms share; "
                 f"set data and seeds at the top of the file."
             )
     left = {key: value for key, value in changes.items() if not isinstance(value, Range)}
