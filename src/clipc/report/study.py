@@ -11,6 +11,7 @@ from clipc.report.page import date, page
 from clipc.report.study_curves import study_curves
 from clipc.report.study_diverged import trials_words
 from clipc.report.study_results import SHOWN_AT_ONCE, effect_blocks, kind, metric_blocks
+from clipc.report.study_search import search_rows
 from clipc.report.study_verdict import study_verdict
 from clipc.report.words import Words, words
 
@@ -44,6 +45,7 @@ def render_study(data: dict[str, Any], *, lang: str = "en") -> str:
         "main": main,
         "many": sum(len(size["rows"]) for block in main for size in block["sizes"]) > SHOWN_AT_ONCE,
         "rest": [block for block in blocks if not block["main"]],
+        "search": search_rows(data, say),
         "power": [_power(row, say) for row in data["power"]],
         "limits": [limit(code, say) for code in data["not_shown"]],
         "facts": _facts(data, say),

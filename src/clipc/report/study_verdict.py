@@ -7,6 +7,7 @@ from typing import Any
 from clipc.report import readable
 from clipc.report.study_diverged import diverged_cautions
 from clipc.report.study_results import arm_names, span_words
+from clipc.report.study_search import search_cautions
 from clipc.report.words import Words
 
 CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "unknown")
@@ -212,4 +213,4 @@ def _cautions(data: Mapping[str, Any], say: Words) -> list[str]:
         cautions.append(
             say("study.unfinished", n=readable.count(data["finished"]), planned=readable.count(data["planned"]))
         )
-    return [*cautions, *diverged_cautions(data, say)]
+    return [*cautions, *diverged_cautions(data, say), *search_cautions(data, say)]

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from clipc.catalog import Catalog
+from clipc.study.found import Found
 from clipc.study.run import Planned
 
 Codes = list[str | dict[str, Any]]
@@ -21,6 +23,24 @@ def diverged_limits(diverged: Sequence[tuple[Planned, int]]) -> Codes:
     """A code for each arm that has trials without figures, with their number."""
     arms = [p.trial.arm for p, _ in diverged]
     return [{"code": "diverged", "arm": arm, "n": arms.count(arm)} for arm in dict.fromkeys(arms)]
+
+
+def search_limits(found: Sequence[Found]) -> Codes:
+    """Codes for arms that had unequal numbers of tries, and for those that the search left without settings."""
+    codes: Codes = []
+    tries = [best.wanted for best in found]
+    if len(set(tries)) > 1:
+        fewest = [best.arm for best in found if best.wanted == min(tries)]
+        codes.append({"code": "unequal-tries", "fewest": min(tries), "most": max(tries), "arms": ", ".join(fewest)})
+    if lost := [best.arm for best in found if best.settings is None]:
+        codes.append({"code": "search-left-out", "arms": ", ".join(lost)})
+    return codes
+
+
+def subset_limits(sizes: Sequence[int], catalog: Catalog) -> Codes:
+    """A code where some size is a part of the training pairs: it was drawn once, for all seeds."""
+    parts = [size for size in sizes if size < catalog.splits["train"]]
+    return [{"code": "one-subset", "sizes": ", ".join(f"{size:,}" for size in parts)}] if parts else []
 
 
 def diverged_lines(diverged: Sequence[tuple[Planned, int]], seeds: int) -> list[str]:

@@ -41,7 +41,7 @@ class Search(BaseModel):
     """How ranges are searched.
 
     Attributes:
-        trials: Settings that are tried for each arm: every arm gets the same number.
+        trials: Settings that are tried for each arm with ranges; one without is tried once, and the page says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -11,11 +11,12 @@ from clipc.study.board import Board
 from clipc.study.cautions import diverged_lines
 from clipc.study.checks import check_arms
 from clipc.study.design import Study, checked
+from clipc.study.found import Found, with_settings
 from clipc.study.noise import noise
 from clipc.study.results import Outcome, metrics_table
 from clipc.study.run import Planned, diverged_of, finished_of, missing_of, plan_study, run_missing
 from clipc.study.study_tables import study_tables, write_parquet
-from clipc.study.tuning import search, with_settings
+from clipc.study.tuning import search
 
 _DISAGREEMENT: Final = 0.2
 """The share of test images that two models are taken to disagree on before any have been compared."""
@@ -63,6 +64,7 @@ def run_study(
             raise UserError(f"{place} is a file; name a folder for the study's figures.")
     checked(study)  # Mistakes of the file are told before the data are read.
     catalog = study.data.open(progress)
+    found = list[Found]()
     if study.ranges:
         found = search(study, catalog, folder, jobs=jobs, train=train, progress=progress, tell=tell)
         study = with_settings(study, found)
@@ -81,7 +83,7 @@ def run_study(
         raise UserError(f"{said}, so there is nothing to tell{'' if diverged else '; run it first'}.")
     folder.mkdir(parents=True, exist_ok=True)
     write_parquet(finished, folder / "study.parquet")
-    return study_tables(study, catalog, finished, len(planned), command, diverged)
+    return study_tables(study, catalog, finished, len(planned), command, diverged, found)
 
 
 def _described(

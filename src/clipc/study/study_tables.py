@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
 from clipc.evaluate.statistics import t_interval
-from clipc.study.cautions import Codes, diverged_limits, diverged_table
+from clipc.study.cautions import Codes, diverged_limits, diverged_table, search_limits, subset_limits
 from clipc.study.compare import comparisons
 from clipc.study.design import Arm, Study
+from clipc.study.found import Found, search_table
 from clipc.study.noise import noise
 from clipc.study.results import Outcome, metrics_table, near_chance
 from clipc.study.run import Planned
@@ -34,6 +35,7 @@ def study_tables(
     planned: int,
     command: str,
     diverged: Sequence[tuple[Planned, int]] = (),
+    found: Sequence[Found] = (),
 ) -> dict[str, Any]:
     """What a study's page shows.
 
@@ -44,10 +46,12 @@ def study_tables(
         planned: How many trials there are in all.
         command: The command line.
         diverged: The trials whose loss stopped being a number, with the step at which it did; they count as finished.
+        found: What a search found for each arm, where there was one.
     """
     groups: dict[tuple[str, int], list[Outcome]] = {}
     for plan, outcome in sorted(finished, key=lambda pair: pair[1].trial.recipe.seed):
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
+    sizes = sorted({size for _, size in groups} | {p.size for p, _ in diverged})
     seen = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
     arms = [arm for arm in study.expanded if arm.name in seen]
     outcomes = [outcome for _, outcome in finished]
@@ -66,11 +70,12 @@ def study_tables(
         "settings": _shared(outcomes),
         "baseline": baseline,
         "controls": list(study.controls),
-        "sizes": sorted({size for _, size in groups} | {p.size for p, _ in diverged}),
+        "sizes": sizes,
         "seeds": list(study.seeds),
         "planned": planned,
         "finished": len(finished) + len(diverged),
         "diverged": diverged_table(diverged),
+        "search": search_table(found),
         "arms": [_arm(arm, groups) for arm in arms],
         "metrics": metrics,
         "comparisons": comparisons(groups, metrics, baseline, study.controls),
@@ -81,6 +86,8 @@ def study_tables(
         "not_shown": [
             *_unfinished(len(finished) + len(diverged), planned),
             *diverged_limits(diverged),
+            *search_limits(found),
+            *subset_limits(sizes, catalog),
             *_not_shown(study, catalog, outcomes, metrics, baseline),
         ],
     }
