@@ -12,9 +12,10 @@ from clipc.errors import UserError, unknown_name
 from clipc.evaluate.prompts import shipped
 from clipc.study.design import Study, checked, sizes_of
 from clipc.train.loop import check_batch
-from clipc.train.model_config import HUB, find_start, is_published, model_folder
+from clipc.train.model_config import FOLDER, HUB, find_start, is_published, model_folder
 from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe
+from clipc.train.weights_mark import weights_mark
 
 COLUMN: Final = "column:"
 """What ``policy.embedding`` begins with where it names a column."""
@@ -71,7 +72,16 @@ def check_start(recipe: Recipe) -> None:
     if vectors is not None and not vectors.startswith(COLUMN):
         _check_folder("policy.embedding", vectors)
     if policy.region == "auto" and policy.reference is not None:
-        _check_folder("policy.reference", policy.reference)
+        _check_folder("policy.reference", policy.reference.removeprefix(FOLDER))
+
+
+def starts_fresh(recipe: Recipe) -> bool:
+    """Whether a model begins with random weights; one whose weights are no longer here did not."""
+    try:
+        check_start(recipe)
+        return weights_mark(recipe.model, recipe.pretrained) is None
+    except UserError:
+        return False
 
 
 def vectors_of(policy: Policy) -> str | None:

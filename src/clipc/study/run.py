@@ -16,6 +16,7 @@ from clipc.progress import Progress, silent
 from clipc.render.choose import choose_renderer
 from clipc.study.board import Board
 from clipc.study.design import Study, arm_recipe, sizes_of
+from clipc.study.names import TrialNames
 from clipc.study.pool import Pool
 from clipc.study.record import read_diverged, read_record, write_diverged, write_record
 from clipc.study.results import Outcome
@@ -41,19 +42,21 @@ class Planned:
         size: Training pairs.
         catalog: The data of that size.
         record: Where its figures are kept.
+        lacks: Which weights are not here that it would start from, as a sentence; empty where it can be run.
     """
 
     trial: Trial
     size: int
     catalog: Catalog
     record: Path
+    lacks: str = ""
 
 
 def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> list[Planned]:
     """All trials of a study: seed by seed, so that every arm is seen early.
 
     Two arms that come to the same recipe share their trials' folders and records. What is measured in another way than
-    by default has records of its own.
+    by default has records of its own. A trial whose start is not here is found by its record.
 
     Args:
         study: What is asked.
@@ -65,6 +68,7 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         UserError: A key or value of an arm is wrong, or there are too few pairs.
     """
     measured = _mark(measuring_of(study))
+    names = TrialNames(records, measured)
     pairs = catalog.splits.get("train", 0)
     sizes = sizes_of(study, pairs)
     sets = {size: catalog if size == "all" else with_fewer(catalog, int(size)) for size in sizes}
@@ -73,9 +77,9 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         for size, data in sets.items():
             for arm in study.expanded:
                 recipe = arm_recipe(study, arm, seed, size)
-                name = f"n{data.splits['train']}-s{seed}-{recipe.identity(data.fingerprint)}"
+                name, lacks = names(recipe, data)
                 trial = Trial(arm.name, recipe, folder / "trials" / name)
-                planned.append(Planned(trial, data.splits["train"], data, records / f"{name}{measured}.json"))
+                planned.append(Planned(trial, data.splits["train"], data, records / f"{name}{measured}.json", lacks))
     return planned
 
 
@@ -94,6 +98,21 @@ def missing_of(study: Study, planned: Sequence[Planned]) -> list[Planned]:
     """The trials that have neither figures nor diverged."""
     known = {p.record for p, _ in [*finished_of(study, planned), *diverged_of(study, planned)]}
     return [p for p in planned if p.record not in known]
+
+
+def check_weights(study: Study, missing: Sequence[Planned]) -> None:
+    """Refuses to go on where what is missing starts from weights that are not here.
+
+    Raises:
+        UserError: They are not; the sentence says which, and what the study's note says.
+    """
+    for lacking in (p for p in missing if p.lacks):
+        arm = lacking.trial.arm
+        count = sum(p.trial.arm == arm for p in missing)
+        raise UserError(
+            f"the study {study.name}, arm {arm!r}: {lacking.lacks} Trials of it that have no record yet: {count}; "
+            f"--report tells the others.{f' Its note: {study.note}' if study.note else ''}"
+        )
 
 
 def finished_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned, Outcome]]:

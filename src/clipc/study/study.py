@@ -14,7 +14,7 @@ from clipc.study.design import Study, checked
 from clipc.study.found import Found, with_settings
 from clipc.study.noise import noise
 from clipc.study.results import Outcome, metrics_table
-from clipc.study.run import Planned, diverged_of, finished_of, missing_of, plan_study, run_missing
+from clipc.study.run import Planned, check_weights, diverged_of, finished_of, missing_of, plan_study, run_missing
 from clipc.study.study_tables import study_tables, write_parquet
 from clipc.study.tuning import search
 
@@ -70,7 +70,9 @@ def run_study(
         study = with_settings(study, found)
     planned = plan_study(study, catalog, folder, records)
     if train:
-        check_arms(study, catalog, {p.trial.arm for p in missing_of(study, planned)})
+        missing = missing_of(study, planned)
+        check_weights(study, missing)
+        check_arms(study, catalog, {p.trial.arm for p in missing})
     for sentence in _described(study, planned, finished_of(study, planned), len(diverged_of(study, planned))):
         tell(sentence)
     if train:

@@ -15,6 +15,7 @@ from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
 from clipc.evaluate.statistics import t_interval
 from clipc.study.cautions import Codes, diverged_limits, diverged_table, search_limits, subset_limits
+from clipc.study.checks import starts_fresh
 from clipc.study.compare import comparisons
 from clipc.study.design import Arm, Study
 from clipc.study.found import Found, search_table
@@ -23,7 +24,6 @@ from clipc.study.results import Outcome, metrics_table, near_chance
 from clipc.study.run import Planned
 from clipc.study.spread import Range
 from clipc.train.run import environment
-from clipc.train.weights_mark import weights_mark
 
 Finished = Sequence[tuple[Planned, Outcome]]
 
@@ -242,7 +242,7 @@ def _not_shown(
     if len(study.seeds) < 8:
         codes.append({"code": "few-seeds", "n": len(study.seeds)})
     codes += ["equal-budget-only"] if study.search else ["equal-budget-only", "one-recipe"]
-    if all(weights_mark(o.trial.recipe.model, o.trial.recipe.pretrained) is None for o in outcomes):
+    if all(starts_fresh(o.trial.recipe) for o in outcomes):
         codes.append("from-scratch")
     parameters, size = first.summary["parameters"], first.summary["image_size"]
     return [
