@@ -10,9 +10,8 @@ import pytest
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.study.cautions import search_limits
 from clipc.study.design import Study, checked
-from clipc.study.found import Found, with_settings
+from clipc.study.found import with_settings
 from clipc.study.journal import SEARCH_SEED, UNSEEN, Heartbeat, count_tries, is_dead, open_tries, search_seed
 from clipc.study.spread import Range
 from clipc.study.tuning import _try, search  # pyright: ignore[reportPrivateUsage]
@@ -384,13 +383,3 @@ def test_a_report_leaves_out_what_is_unfinished(
     found = search(study, tiny_catalog, tmp_path, train=False, tell=told.append)
     assert [(best.tried, best.settings is None) for best in found] == [(4, False), (0, True)]
     assert told[1] == "clip-c: 0 of 4 settings are tried, so it is left out."
-
-
-def test_unequal_tries_are_said() -> None:
-    same = [Found("clip", {}, 0.5, 4, 0, 4), Found("clip-c", {}, 0.5, 4, 0, 4)]
-    assert search_limits(same) == []
-    codes = search_limits([Found("clip", {}, 0.5, 1, 0, 1), *same[1:], Found("hot", None, None, 4, 4, 4)])
-    assert codes == [
-        {"code": "unequal-tries", "fewest": 1, "most": 4, "arms": "clip"},
-        {"code": "search-left-out", "arms": "hot"},
-    ]

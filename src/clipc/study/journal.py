@@ -162,6 +162,12 @@ def count_tries(asked: "optuna.Study") -> int:
     return len(asked.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING)))
 
 
+def wanted_tries(study: Study, arm: Arm) -> int:
+    """How many settings of an arm are tried: what the study asks for, one where there is nothing to choose."""
+    assert study.search is not None
+    return study.search.trials if ranges_of(study, arm) else 1
+
+
 def read_tries(journal: Path, study: Study, arm: Arm, catalog: Catalog) -> "list[optuna.trial.FrozenTrial]":
     """The tries of one arm that stand in the journal; nothing is written, as opening them would."""
     if not journal.is_file():

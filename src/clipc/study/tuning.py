@@ -6,7 +6,7 @@ in one journal file, which several processes and machines may share.
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,7 +16,7 @@ from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.study.checks import check_arms
 from clipc.study.design import Arm, Study, arm_recipe, ranges_of
-from clipc.study.found import Found
+from clipc.study.found import Found, read_found
 from clipc.study.journal import (
     Heartbeat,
     count_tries,
@@ -28,6 +28,7 @@ from clipc.study.journal import (
     sampler_of,
     search_key,
     search_seed,
+    wanted_tries,
 )
 from clipc.study.pool import Pool
 from clipc.study.run import jobs_for
@@ -86,7 +87,7 @@ def search(
             if not all(recipe.validations for recipe in recipes):
                 raise UserError("a search judges by validation; set validations to 1 or more.")
         _try_all(study, catalog, folder, journal, jobs, progress, tell)
-    found = _found(study, catalog, journal, train)
+    found = read_found(study, catalog, journal, unfinished=not train)
     for best in found:
         tell(str(best))
     return found
@@ -127,7 +128,7 @@ def _left(study: Study, catalog: Catalog, journal: Path) -> tuple[bool, dict[str
         if running := sum(trial.state == states.RUNNING for trial in alive):
             busy[arm.name] = running
         finished = sum(trial.state in (states.COMPLETE, states.PRUNED) for trial in alive)
-        left = left or finished + running < _wanted(study, arm)
+        left = left or finished + running < wanted_tries(study, arm)
     return left, busy
 
 
@@ -151,7 +152,7 @@ def _try_missing(
     folder.mkdir(parents=True, exist_ok=True)
     arms = study.expanded
     missing = {
-        arm.name: _wanted(study, arm) - count_tries(open_tries(journal, study, arm, catalog, revive=True))
+        arm.name: wanted_tries(study, arm) - count_tries(open_tries(journal, study, arm, catalog, revive=True))
         for arm in arms
     }
     turns = range(max(missing.values()))
@@ -186,7 +187,7 @@ def _try(
     optuna = load_optuna()
     states = optuna.trial.TrialState
     asked = open_tries(journal, study, arm, catalog)
-    if count_tries(asked) >= _wanted(study, arm):
+    if count_tries(asked) >= wanted_tries(study, arm):
         return
     trial = asked.ask()
     life = Heartbeat(trial)
@@ -257,47 +258,3 @@ def _suggest(trial: "optuna.Trial", key: str, spread: Range, recipe: Recipe) -> 
         trial.suggest_int(key, int(spread.low), int(spread.high), log=spread.log)
     else:
         trial.suggest_float(key, spread.low, spread.high, log=spread.log)
-
-
-def _wanted(study: Study, arm: Arm) -> int:
-    """How many settings of an arm are tried."""
-    assert study.search is not None
-    return study.search.trials if ranges_of(study, arm) else 1
-
-
-def _found(study: Study, catalog: Catalog, journal: Path, train: bool) -> list[Found]:
-    """The best of every arm, once all have their tries; a report goes without those that have not."""
-    states = load_optuna().trial.TrialState
-    found: list[Found] = []
-    for arm in study.expanded:
-        trials = read_tries(journal, study, arm, catalog)
-        # Machines that ask at the same moment may try one too many; arms with ranges have the same number.
-        finished = [trial for trial in trials if trial.state in (states.COMPLETE, states.PRUNED)]
-        found.append(_best(study, arm, finished[: _wanted(study, arm)]))
-    count, wanted = sum(best.tried for best in found), sum(best.wanted for best in found)
-    if count < wanted and (train or all(best.tried < best.wanted for best in found)):
-        raise UserError(
-            f"the search of the study {study.name} is unfinished ({count} of {wanted} tries are done); "
-            f"the same command{'' if train else ' without --report'} goes on."
-        )
-    if all(best.settings is None for best in found):
-        lost = next(best for best in found if best.tried == best.wanted)
-        raise UserError(
-            f"the study {study.name}: the loss was not a number in any of the {lost.tried} tries of {lost.arm!r}; "
-            "search lower learning rates, or with precision=fp32."
-        )
-    return found
-
-
-def _best(study: Study, arm: Arm, tried: "Sequence[optuna.trial.FrozenTrial]") -> Found:
-    # Nothing is given up before some are complete: where none is, all diverged.
-    complete = [trial for trial in tried if trial.state == load_optuna().trial.TrialState.COMPLETE]
-    wanted, given_up = _wanted(study, arm), len(tried) - len(complete)
-    if not complete or len(tried) < wanted:
-        return Found(arm.name, None, None, len(tried), given_up, wanted)
-    best = max(complete, key=_validation)
-    return Found(arm.name, dict(best.params), _validation(best), len(tried), given_up, wanted)
-
-
-def _validation(trial: "optuna.trial.FrozenTrial") -> float:
-    return trial.value or 0.0
