@@ -101,3 +101,17 @@ def test_a_trial_that_fails_otherwise_is_named(tiny_source: Path, tiny_model: st
     study = hot_study(tiny_source, tiny_model, arms={"locked": {"tune.image": "locked"}}, seeds=[3])
     with pytest.raises(UserError, match=r"^arm 'locked', 40 pairs, seed 3: tune.image=locked would keep"):
         run_study(study, tmp_path, jobs=1)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_page_whose_baseline_diverged_compares_nothing(
+    ran: tuple[Study, Path, dict[str, Any], list[str]], tmp_path: Path, lang: str
+) -> None:
+    study, folder, _, _ = ran
+    arms = {name: study.arms[name] for name in ("hot", "clip", "clip-c")}
+    hot = study.model_copy(update={"arms": arms, "controls": ("clip",)})
+    tables = run_study(hot, tmp_path, records=folder / "records", train=False)
+    assert (tables["baseline"], [r for r in tables["comparisons"] if r["against"] == "hot"]) == ("hot", [])
+    say = words(lang)
+    assert study_verdict(tables, say).tally == (("unknown", say("study.class.unknown"), 1),)
+    assert say("study.diverged", n=2, of=2) in render_study(tables, lang=lang)

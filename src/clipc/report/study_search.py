@@ -13,10 +13,12 @@ def search_rows(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
 
 
 def search_cautions(data: Mapping[str, Any], say: Words) -> list[str]:
-    """A sentence that names the arms with fewer tries than others, where there are any."""
+    """Sentences that name the arms with fewer tries than others, and those that came out without settings."""
     tries = {best["arm"]: best["wanted"] for best in data.get("search", ())}
     few = [arm for arm, count in tries.items() if count < max(tries.values())]
-    return [say("study.search.caution", few=say("page.list").join(few))] if few else []
+    lost = [best["arm"] for best in data.get("search", ()) if best["settings"] is None]
+    cautions = [say("study.search.caution", few=say("page.list").join(few))] if few else []
+    return [*cautions, say.limit("search-left-out", {"arms": say("page.list").join(lost)})] if lost else cautions
 
 
 def _row(best: Mapping[str, Any], say: Words) -> dict[str, Any]:
