@@ -11,10 +11,10 @@ from clipc.compose.rules.columns import boxes_of
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.prompts import shipped
 from clipc.study.design import Study, checked, sizes_of
-from clipc.train.loop import check_batch
 from clipc.train.model_config import FOLDER, HUB, find_start, is_published, model_folder
 from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe
+from clipc.train.train import check_batch
 from clipc.train.weights_mark import weights_mark
 
 COLUMN: Final = "column:"

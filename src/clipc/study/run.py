@@ -202,7 +202,7 @@ def run_and_record(
         trial: What to run.
         catalog: Its data.
         measuring: How it is evaluated.
-        renderer: As for :func:`clipc.train.loop.train`.
+        renderer: As for :func:`clipc.train.train.train`.
         record: Where its figures go.
         keep_models: Whether ``model/`` and ``model-last/`` stay.
         progress: Told the pairs shown so far.

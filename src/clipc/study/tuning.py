@@ -34,9 +34,10 @@ from clipc.study.pool import Pool
 from clipc.study.run import jobs_for
 from clipc.study.spread import Range
 from clipc.train.interrupt import Interrupted, stop_signals
-from clipc.train.loop import Diverged, train
+from clipc.train.loop import Diverged
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run
+from clipc.train.train import train
 
 if TYPE_CHECKING:
     import optuna
