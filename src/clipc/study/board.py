@@ -24,6 +24,7 @@ class Row:
         finished: How many of them are finished.
         running: How many are at work here.
         mean_recall: Their mean recall on the test split, on average; None before the first has finished.
+        diverged: How many ended because their loss was not a number; they are not among the finished.
     """
 
     arm: str
@@ -32,6 +33,7 @@ class Row:
     finished: int = 0
     running: int = 0
     mean_recall: float | None = None
+    diverged: int = 0
 
 
 @dataclass
@@ -48,7 +50,7 @@ class Board:
 
     def __post_init__(self) -> None:
         self._shares: dict[int, float] = {}
-        self._found: dict[Path, float] = {}
+        self._found: dict[Path, float | None] = {}  # None: diverged
         self._at_first = 0
         self._looked = 0.0
 
@@ -69,14 +71,15 @@ class Board:
         for _, _, _, record in self.trials:
             if record not in self._found and record.is_file():
                 try:
-                    found = json.loads(record.read_text("utf-8"))["metrics"].get(SHOWN)
+                    said = json.loads(record.read_text("utf-8"))
+                    found = None if "diverged" in said else said["metrics"].get(SHOWN, float("nan"))
                 except (OSError, ValueError, KeyError):
                     continue  # Another process may be at it; the next look reads it.
-                self._found[record] = float("nan") if found is None else found
+                self._found[record] = found
 
     @property
     def finished(self) -> int:
-        """How many trials are finished."""
+        """How many trials have ended, those that diverged among them."""
         return sum(record in self._found for _, _, _, record in self.trials)
 
     def seconds_left(self) -> float | None:
@@ -96,9 +99,13 @@ class Board:
             row = rows.setdefault((arm, size), Row(arm, size))
             row.seeds += 1
             row.running += i in running
-            if record in self._found:
+            if record not in self._found:
+                continue
+            if (found := self._found[record]) is None:
+                row.diverged += 1
+            else:
                 row.finished += 1
-                recalls.setdefault((arm, size), []).append(self._found[record])
+                recalls.setdefault((arm, size), []).append(found)
         for key, values in recalls.items():
             rows[key].mean_recall = mean(values)
         return list(rows.values())

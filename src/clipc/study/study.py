@@ -8,12 +8,15 @@ from typing import Any, Final
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.study.board import Board
-from clipc.study.design import Study
+from clipc.study.cautions import diverged_lines
+from clipc.study.checks import check_arms
+from clipc.study.design import Study, checked
+from clipc.study.found import Found, with_settings
 from clipc.study.noise import noise
 from clipc.study.results import Outcome, metrics_table
-from clipc.study.run import Planned, finished_of, plan_study, run_missing
+from clipc.study.run import Planned, check_weights, diverged_of, finished_of, missing_of, plan_study, run_missing
 from clipc.study.study_tables import study_tables, write_parquet
-from clipc.study.tuning import search, with_settings
+from clipc.study.tuning import search
 
 _DISAGREEMENT: Final = 0.2
 """The share of test images that two models are taken to disagree on before any have been compared."""
@@ -59,29 +62,40 @@ def run_study(
     for place in (folder, records):
         if place.exists() and not place.is_dir():
             raise UserError(f"{place} is a file; name a folder for the study's figures.")
+    checked(study)  # Mistakes of the file are told before the data are read.
     catalog = study.data.open(progress)
+    found = list[Found]()
     if study.ranges:
         found = search(study, catalog, folder, jobs=jobs, train=train, progress=progress, tell=tell)
         study = with_settings(study, found)
     planned = plan_study(study, catalog, folder, records)
-    for sentence in _described(study, planned, finished_of(study, planned)):
+    if train:
+        missing = missing_of(study, planned)
+        check_weights(study, missing)
+        check_arms(study, catalog, {p.trial.arm for p in missing})
+    for sentence in _described(study, planned, finished_of(study, planned), len(diverged_of(study, planned))):
         tell(sentence)
     if train:
         run_missing(study, planned, jobs=jobs, shard=shard, progress=progress, watch=watch)
-    finished = finished_of(study, planned)
+    finished, diverged = finished_of(study, planned), diverged_of(study, planned)
+    for sentence in diverged_lines(diverged, len(study.seeds)):
+        tell(sentence)
     if not finished:
-        raise UserError(f"no trial of {study.name} is finished yet, so there is nothing to tell; run it first.")
+        said = "no trial has figures" if diverged else f"no trial of {study.name} is finished yet"
+        raise UserError(f"{said}, so there is nothing to tell{'' if diverged else '; run it first'}.")
     folder.mkdir(parents=True, exist_ok=True)
     write_parquet(finished, folder / "study.parquet")
-    return study_tables(study, catalog, finished, len(planned), command)
+    return study_tables(study, catalog, finished, len(planned), command, diverged, found)
 
 
-def _described(study: Study, planned: Sequence[Planned], known: Sequence[tuple[Planned, Outcome]]) -> list[str]:
+def _described(
+    study: Study, planned: Sequence[Planned], known: Sequence[tuple[Planned, Outcome]], diverged: int
+) -> list[str]:
     """What is about to be done, and how many seeds a difference needs, given the noise seen."""
     arms, sizes = len(study.expanded), len({p.size for p in planned})
     lines = [
         f"{study.name}: {arms} arms x {sizes} {'size' if sizes == 1 else 'sizes'} x {len(study.seeds)} seeds = "
-        f"{len(planned)} trials; {len(known)} finished already."
+        f"{len(planned)} trials; {len(known)} finished already{f', {diverged} diverged' if diverged else ''}."
     ]
     groups: dict[tuple[str, int], list[Outcome]] = {}
     for plan, outcome in known:

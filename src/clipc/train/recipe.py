@@ -18,7 +18,7 @@ from clipc.errors import UserError, unknown_name
 from clipc.progress import Progress, silent
 from clipc.render.crop import Augmentation
 from clipc.train.tuning import Tuning
-from clipc.train.weights_mark import file_mark, weights_mark
+from clipc.train.weights_mark import file_mark, reference_mark, weights_mark
 
 
 class Data(BaseModel):
@@ -206,6 +206,8 @@ class Recipe(BaseModel):
             fields["model"] = file_mark(Path(self.model))  # What it says counts, not where it lies.
         if (start := weights_mark(self.model, self.pretrained)) is not None:
             fields["model" if self.pretrained is None else "pretrained"] = start
+        for name in ("embedding", "reference"):  # What the model is counts, not where it lies.
+            fields["policy"][name] = reference_mark(fields["policy"][name])
         text = json.dumps({**fields, "data_fingerprint": data_fingerprint}, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
 
