@@ -27,6 +27,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
         (["pilot", "--seeds", "2"], "must be >= 3"),
         (["train", "smal"], "did you mean 'small'"),
         (["train", "small", "modle=x"], "did you mean 'model'"),
+        (["train", "small", "model=smal"], "did you mean 'small'"),
         (["eval", "nowhere", "pairs.csv"], "holds no model"),
         (["eval", "nowhere"], "nothing to measure on"),
         (["eval", "nowhere", "--sugarcrepe", "data"], "--images FOLDER"),

@@ -26,11 +26,13 @@ def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = Fals
         out: The run folder; runs/NAME-HASH by default, named by what is trained on what.
         as_json: Print the run's summary as one JSON object.
     """
+    from clipc.train.check_start import check_start
     from clipc.train.distributed import joined
     from clipc.train.recipe import read_recipe
     from clipc.train.train import train as run_training
 
     resolved = read_recipe(recipe, overrides)
+    check_start(resolved)  # A set of millions takes minutes to open; a wrong name is told before.
     with joined(resolved.device) as world, terminal() if world.main else nullcontext(silent) as progress:
         with world.main_first():
             catalog = resolved.data.open(progress)

@@ -2,23 +2,17 @@
 
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
 
 from clipc.catalog import Catalog
-from clipc.compose.policy import Policy
 from clipc.compose.rules.columns import boxes_of
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.prompts import shipped
 from clipc.study.design import Study, checked, sizes_of
-from clipc.train.model_config import FOLDER, HUB, find_start, is_published, model_folder
+from clipc.train.check_start import COLUMN, check_start, vectors_of
 from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe
 from clipc.train.train import check_batch
 from clipc.train.weights_mark import weights_mark
-
-COLUMN: Final = "column:"
-"""What ``policy.embedding`` begins with where it names a column."""
 
 
 def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = None) -> dict[str, list[Recipe]]:
@@ -57,24 +51,6 @@ def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = No
     return found
 
 
-def check_start(recipe: Recipe) -> None:
-    """Asks whether the models are there that a recipe starts from and composes by; none is loaded or fetched.
-
-    Raises:
-        UserError: One is not.
-    """
-    policy = recipe.policy
-    # What lies on the Hugging Face Hub would have to be fetched, which a report may not be able to.
-    fetched = recipe.pretrained is not None and is_published(recipe.model, recipe.pretrained)
-    if not recipe.model.startswith(HUB):
-        find_start(recipe.model, None if fetched else recipe.pretrained)
-    vectors = vectors_of(policy)
-    if vectors is not None and not vectors.startswith(COLUMN):
-        _check_folder("policy.embedding", vectors)
-    if policy.region == "auto" and policy.reference is not None:
-        _check_folder("policy.reference", policy.reference.removeprefix(FOLDER))
-
-
 def starts_fresh(recipe: Recipe) -> bool:
     """Whether a model begins with random weights; one whose weights are no longer here did not."""
     try:
@@ -82,17 +58,6 @@ def starts_fresh(recipe: Recipe) -> bool:
         return weights_mark(recipe.model, recipe.pretrained) is None
     except UserError:
         return False
-
-
-def vectors_of(policy: Policy) -> str | None:
-    """The column or folder whose vectors choose partners; None where nothing but captions does."""
-    return None if policy.partner == "random" or policy.embedding == "captions" else policy.embedding
-
-
-def _check_folder(key: str, folder: str) -> None:
-    if not Path(folder).is_dir():
-        raise UserError(f"{key}: there is no model folder {folder}; name a run's folder, or a model's.")
-    model_folder(folder)
 
 
 def _check_columns(recipe: Recipe, catalog: Catalog) -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.study.checks import check_start, vectors_of
+from clipc.train.check_start import check_start, vectors_of
 from clipc.train.recipe import Recipe
 
 _NO_RESULT = {"data", "threads", "workers", "checkpoint_seconds", "track", "forgetting"}
