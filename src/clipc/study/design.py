@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from clipc.errors import UserError, unknown_name
 from clipc.study.mistakes import first_mistake
 from clipc.study.spread import Range, flat, is_list, shown
-from clipc.train.recipe import Data, Recipe, override, read_recipe, read_yaml
+from clipc.train.recipe import Data, Recipe, read_recipe
+from clipc.train.yaml_table import override, read_yaml
 
 SHARED: Final = ("data", "seed")
 """Recipe keys that no arm may change: arms are compared on the same pairs with the same seeds."""

@@ -19,6 +19,7 @@ from clipc.progress import Progress, silent
 from clipc.render.crop import Augmentation
 from clipc.train.tuning import Tuning
 from clipc.train.weights_mark import file_mark, reference_mark, weights_mark
+from clipc.train.yaml_table import override, parse_yaml, read_yaml
 
 
 class Data(BaseModel):
@@ -239,27 +240,7 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(f"{name} is no recipe; to train on it, write clipc train nano data.source={name}.")
     else:
         raise unknown_name("recipe", str(name), built_in_recipes())
-    return _made(_yaml(text, str(name)), overrides, str(name))
-
-
-def read_yaml(file: Path, what: str) -> dict[str, Any]:
-    """The keys and values of a YAML file.
-
-    Args:
-        file: The file.
-        what: What it is, for messages: a recipe, a study.
-
-    Raises:
-        UserError: It cannot be read, is no YAML, or no table.
-    """
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the {what} {file} cannot be read ({error}); save it as text in UTF-8.") from error
-    fields = _yaml(text, str(file)) or {}
-    if not isinstance(fields, dict):
-        raise UserError(f"the {what} {file} is not a table of keys and values.")
-    return fields
+    return _made(parse_yaml(text, str(name)), overrides, str(name))
 
 
 def make_recipe(fields: dict[str, Any], where: str = "the recipe") -> Recipe:
@@ -293,41 +274,6 @@ def _made(fields: dict[str, Any] | None, overrides: Sequence[str], where: str) -
     for word in overrides:
         override(fields, word)
     return make_recipe(fields, where)
-
-
-def _yaml(text: str, where: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise UserError(f"{where} is no YAML: {' '.join(str(error).split())}.") from error
-
-
-def override(fields: dict[str, Any], word: str) -> None:
-    """Sets one key of nested tables, in place.
-
-    Args:
-        fields: The tables.
-        word: ``key=value``, the key dotted, the value as YAML.
-
-    Raises:
-        UserError: It has no equals sign, its value is no YAML, or something on the way is no table.
-    """
-    key, equals, value = word.partition("=")
-    if not equals:
-        raise UserError(f"{word!r} is no override; write key=value, such as policy.rho=0.15.")
-    *path, last = key.split(".")
-    for part in path:
-        if (inner := fields.get(part)) is None:  # A run's own recipe says null for what it has not.
-            inner = fields[part] = {}
-        if not isinstance(inner, dict):
-            raise UserError(f"{key!r} cannot be set: {part!r} has no keys below it.")
-        fields = inner
-    fields[last] = _yaml(value, f"the value of {key}")
-    if {last, *fields} >= {"samples", "epochs"} and last in ("samples", "epochs"):
-        fields["epochs" if last == "samples" else "samples"] = None
 
 
 def _readable(error: ValidationError, where: str) -> UserError:
