@@ -112,6 +112,23 @@ def test_a_gain_that_a_control_shows_is_not_called_compositions() -> None:
     assert "also shown by augment, so not composition's" in shown
 
 
+@pytest.mark.parametrize(("lang", "false"), [("en", "No arm only gains"), ("ja", "向上のみの条件はない")])
+@pytest.mark.parametrize("also", [True, False])
+def test_no_arm_only_gains_is_said_only_where_none_does(lang: str, false: str, also: bool) -> None:
+    data = study_example(arms=2, seeds=8)
+    for c in data["comparisons"]:
+        c |= {"verdict": "no evidence", "shown_by_controls": []}
+    first, second = (arm["name"] for arm in data["arms"][1:3])
+    places = [(first, MAIN[0], "gain"), (first, MAIN[1], "loss"), ("augment", MAIN[0], "gain")]
+    for arm, metric, said in [*places, *([(second, MAIN[0], "gain")] if also else [])]:
+        for c in data["comparisons"]:
+            if (c["arm"], c["metric"], c["against"]) == (arm, metric, "clip"):
+                c |= {"verdict": said, "shown_by_controls": ["augment"] if (arm, said) == (second, "gain") else []}
+    verdict = study_verdict(data, words(lang))
+    assert {code for code, _, _ in verdict.tally} == {"mixed", "shared" if also else "none"}
+    assert (false in verdict.headline) is not also
+
+
 def test_a_gain_is_open_where_a_control_was_not_compared() -> None:
     data = study_example(arms=1, lift=0.05, seeds=8)
     data["comparisons"] = [c for c in data["comparisons"] if c["against"] != "mixgen"]

@@ -98,7 +98,9 @@ def _headline(data: Mapping[str, Any], classes: Mapping[str, str], say: Words) -
         code = "unknown"
     if len(compared) == 1:
         return say(f"study.headline_one.{code}", arm=compared[0], baseline=data["baseline"])
-    return say(f"study.headline.{code}", n=len(compared), found=counts[code], baseline=data["baseline"])
+    key = "mixed_shared" if code == "mixed" and counts["shared"] else code
+    told = {"n": len(compared), "found": counts[code], "shared": counts["shared"], "baseline": data["baseline"]}
+    return say(f"study.headline.{key}", **told)
 
 
 def _controls(controls: Mapping[str, Sequence[Mapping[str, Any]]], data: Mapping[str, Any], say: Words) -> list[str]:
