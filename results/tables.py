@@ -19,7 +19,7 @@ from typing import Any
 from clipc.study.compare import comparisons
 from clipc.study.design import Arm, Study, arm_recipe, read_study
 from clipc.study.record import read_record
-from clipc.study.results import Outcome, metrics_table
+from clipc.study.results import Outcome, composed_share, metrics_table
 from clipc.study.run import measuring_of
 from clipc.study.trials import Trial
 from clipc.train.recipe import Recipe
@@ -78,8 +78,8 @@ def against_baseline(study: Study, groups: Groups, size: int) -> str:
     rows = {(row["arm"], row["metric"]): row for row in comparisons(here, metrics, study.compared_with, ())}
     lines = [header("arm", "composed", *(title(m["key"]) for m in metrics))]
     for (arm, _), found in here.items():
-        share = mean(o.summary["composite_share"] for o in found)
-        cells = [f"{arm} (n = {len(found)})", f"{share:.2f}"]
+        shares = [share for o in found if (share := composed_share(o)) is not None]
+        cells = [f"{arm} (n = {len(found)})", f"{mean(shares):.2f}" if shares else "–"]
         for key in (m["key"] for m in metrics):
             row = rows.get((arm, key))
             value = f"{100 * mean(o.metrics[key] for o in found):.1f}"

@@ -128,7 +128,9 @@ def _arm(
                     "best_step": 300, "metrics": values,
                 }
             )  # fmt: skip
-        results.append({"size": size, "composite_share": 0.298 if composed else 0.0, "trials": trials})
+        treated = 0.298 if composed or name == "augment" else 0.0
+        composite = treated if composed else None
+        results.append({"size": size, "composite_share": composite, "treated_share": treated, "trials": trials})
     changes: dict[str, Any] = {"policy.rho": float(name[4:])} if composed else {}
     what = {"clip": "Plain CLIP.", "augment": "Equally much more plain augmentation."}.get(name, "")
     return {"name": name, "changes": changes, "what": what, "results": results}

@@ -203,6 +203,12 @@ def test_controls_stand_apart_and_are_marked() -> None:
     assert 'class="apart"' not in render_study(study_example(arms=2, controls=()))
 
 
+def test_what_composes_nothing_has_no_share_of_composites() -> None:
+    html = render_study(study_example(arms=1))
+    for row in re.findall(r'<tr class="is-.*?</tr>', html, re.DOTALL):
+        assert ("29.8%" in row) is ("rho=" in row)
+
+
 def test_power_tells_the_noise_and_the_seeds() -> None:
     shown = text(render_study(study_example(arms=2)))
     assert "1.0 points: no number" in shown

@@ -18,7 +18,7 @@ from clipc.errors import UserError
 from clipc.study.board import Board
 from clipc.study.design import Study, read_study
 from clipc.study.run import finished_of, measuring_of, plan_study, run_and_record, run_missing, shard_of
-from clipc.study.study_tables import study_tables
+from clipc.study.study_tables import study_tables, write_parquet
 from clipc.train.checkpoint import checkpoint_steps
 
 
@@ -100,6 +100,18 @@ def test_tables_hold_what_the_page_needs(done: tuple[Study, Catalog, Path]) -> N
     assert {(r["against"], r["size"]) for r in same} == {(a, n) for a in ("clip", "augment") for n in (16, 40)}
     assert {"from-scratch", "equal-budget-only", "one-recipe"} <= {c for c in tables["not_shown"] if isinstance(c, str)}
     assert not any("unfinished" in str(code) for code in tables["not_shown"])
+
+
+def test_stronger_augmentation_is_no_composite(done: tuple[Study, Catalog, Path], tmp_path: Path) -> None:
+    study, catalog, folder = done
+    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    tables = study_tables(study, catalog, finished, 20, "clipc study x")
+    found = {arm["name"]: arm["results"][0] for arm in tables["arms"]}
+    assert {name for name, result in found.items() if result["composite_share"] is None} == {"clip", "augment"}
+    assert found["augment"]["treated_share"] == found["same"]["composite_share"] > 0
+    write_parquet(finished, tmp_path / "study.parquet")
+    rows = pq.read_table(tmp_path / "study.parquet").to_pylist()
+    assert {row["arm"] for row in rows if row["composite_share"] is None} == {"clip", "augment"}
 
 
 def test_shards_share_the_trials_out(done: tuple[Study, Catalog, Path], tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def _facts(data: Mapping[str, Any], say: Words) -> list[tuple[str, list[tuple[st
 
 def _arm(arm: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     trials = [trial for found in arm["results"] for trial in found["trials"]]
-    shares = sorted({readable.percent(found["composite_share"] or 0.0) for found in arm["results"]})
+    shares = sorted({readable.percent(found["treated_share"] or 0.0) for found in arm["results"]})
     seconds = [trial["core_seconds"] for trial in trials if trial["core_seconds"] is not None]
     rates = [trial["pairs_per_second"] for trial in trials if trial["pairs_per_second"] is not None]
     return {

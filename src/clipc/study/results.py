@@ -77,6 +77,16 @@ class Outcome:
         return used + self.evaluation_core_seconds
 
 
+def composed_share(outcome: Outcome) -> float | None:
+    """The share of training examples that were composites; None where the policy composes none.
+
+    A run's ``composite_share`` counts all treated examples, with the control's stronger augmentation as the treatment
+    too.
+    """
+    policy = outcome.trial.recipe.policy
+    return outcome.summary["composite_share"] if policy.treatment == "compose" and policy.rho > 0 else None
+
+
 def arms_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """One entry an arm, in order of appearance, with its trials by seed."""
     return [

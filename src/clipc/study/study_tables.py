@@ -17,7 +17,7 @@ from clipc.evaluate.statistics import t_interval
 from clipc.study.compare import comparisons
 from clipc.study.design import Arm, Study
 from clipc.study.noise import noise
-from clipc.study.results import Outcome, metrics_table, near_chance
+from clipc.study.results import Outcome, composed_share, metrics_table, near_chance
 from clipc.study.run import Planned
 from clipc.study.spread import Range
 from clipc.train.run import environment
@@ -72,7 +72,11 @@ def study_tables(study: Study, catalog: Catalog, finished: Finished, planned: in
 
 
 def write_parquet(finished: Finished, file: Path) -> None:
-    """One row for each trial and metric: arm, size, seed, trial, metric, value, last, share, core_seconds."""
+    """One row for each trial and metric: arm, size, seed, trial, metric, value, last, shares, core_seconds.
+
+    ``treated_share`` counts what was composed or, in an arm that composes nothing, shown under stronger augmentation;
+    ``composite_share`` is empty there.
+    """
     rows = [
         {
             "arm": plan.trial.arm,
@@ -82,7 +86,8 @@ def write_parquet(finished: Finished, file: Path) -> None:
             "metric": metric,
             "value": value,
             "last": outcome.last_metrics.get(metric),
-            "composite_share": outcome.summary["composite_share"],
+            "composite_share": composed_share(outcome),
+            "treated_share": outcome.summary["composite_share"],
             "core_seconds": outcome.core_seconds,
         }
         for plan, outcome in finished
@@ -97,7 +102,8 @@ def _arm(arm: Arm, groups: Mapping[tuple[str, int], Sequence[Outcome]]) -> dict[
     results = [
         {
             "size": size,
-            "composite_share": mean(o.summary["composite_share"] for o in found),
+            "composite_share": mean(shares) if (shares := _composed(found)) else None,
+            "treated_share": mean(o.summary["composite_share"] for o in found),
             "trials": [_trial(o) for o in found],
         }
         for (name, size), found in groups.items()
@@ -109,6 +115,10 @@ def _arm(arm: Arm, groups: Mapping[tuple[str, int], Sequence[Outcome]]) -> dict[
         "what": arm.what,
         "results": sorted(results, key=lambda result: result["size"]),
     }
+
+
+def _composed(found: Sequence[Outcome]) -> list[float]:
+    return [share for outcome in found if (share := composed_share(outcome)) is not None]
 
 
 def _trial(outcome: Outcome) -> dict[str, Any]:
