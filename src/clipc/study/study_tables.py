@@ -99,7 +99,7 @@ def write_parquet(finished: Finished, file: Path) -> None:
 
 
 def _arm(arm: Arm, groups: Mapping[tuple[str, int], Sequence[Outcome]]) -> dict[str, Any]:
-    results = [
+    results: list[dict[str, Any]] = [
         {
             "size": size,
             "composite_share": mean(shares) if (shares := _composed(found)) else None,
