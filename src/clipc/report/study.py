@@ -9,6 +9,7 @@ from clipc.report import marks, readable
 from clipc.report.facts import all_settings, data_facts, limit, reasons, versions
 from clipc.report.page import date, page
 from clipc.report.study_curves import study_curves
+from clipc.report.study_differences import study_differences
 from clipc.report.study_results import SHOWN_AT_ONCE, effect_blocks, kind, metric_blocks
 from clipc.report.study_verdict import study_verdict
 from clipc.report.words import Words, words
@@ -39,6 +40,7 @@ def render_study(data: dict[str, Any], *, lang: str = "en") -> str:
         "icons": {code: Markup(marks.icon(drawn)) for code, drawn in _ICONS.items()},  # our own marks
         "effects": effect_blocks(data, say),
         "at_once": SHOWN_AT_ONCE,
+        "differences": study_differences(data, say),
         "curves": study_curves(data, say),
         "main": main,
         "many": sum(len(size["rows"]) for block in main for size in block["sizes"]) > SHOWN_AT_ONCE,
