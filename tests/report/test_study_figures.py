@@ -18,7 +18,7 @@ from clipc.report.study_curves import curve_panels, study_curves
 from clipc.report.study_differences import study_differences
 from clipc.report.study_figures import save_figures
 from clipc.report.words import words
-from report.study_example import study_example
+from report.study_example import MAIN, study_example
 from report.test_pages import HOSTILE
 
 NUMBERS = st.floats(-100, 100, allow_nan=False)
@@ -85,6 +85,26 @@ def test_over_sizes_every_arm_is_named_beside_the_baseline_and_apart_from_contro
     drawn = study_curves(data, words("en"))
     assert len(drawn) == panels * len(data["curves"])
     assert {name for curve in drawn for _, name in curve["legend"]} == {arm["name"] for arm in data["arms"]}
+
+
+def test_lines_run_through_the_baseline_s_point_which_is_marked_once() -> None:
+    def line(name: str, *xs: float) -> dict[str, Any]:
+        return {"name": name, "points": [{"x": x, "mean": 0.4, "low": 0.3, "high": 0.5, "n": 3} for x in xs]}
+
+    found = [line("clip", 0), line("clip-c", 0.15, 0.3), line("same-class", 0.15, 0.3)]
+    curve = {"axis": "policy.rho", "log": False, "metric": MAIN[0], "lines": found, "through": "clip"}
+    data = study_example() | {"curves": [curve]}
+    (panel,) = curve_panels(curve, data)
+    assert [line.name for line in panel.lines] == ["clip", "clip-c", "same-class"]
+    assert panel.lines[0].mark is marks.BASELINE
+    axes = Figure().add_subplot()
+    curve_plot.draw(axes, panel.lines, log=False)
+    solid = [line for line in axes.lines if line.get_linestyle() != "None" and len(line.get_xdata()) == 3]  # pyright: ignore
+    assert len(solid) == 2
+    assert all(float(line.get_xdata()[0]) == 0 for line in solid)  # pyright: ignore
+    dots = [x for line in axes.lines if line.get_markersize() == 5.5 for x in line.get_xdata()]  # pyright: ignore
+    assert len(dots) == 5
+    assert study_curves(data, words("en"))[0]["level"] is None
 
 
 def test_panels_of_a_curve_have_one_scale() -> None:

@@ -94,12 +94,27 @@ def test_tables_hold_what_the_page_needs(done: tuple[Study, Catalog, Path]) -> N
     main_metrics = [m["key"] for m in tables["metrics"] if m["main"]]
     axes = {(curve["axis"], curve["metric"]) for curve in tables["curves"]}
     assert axes == {(axis, metric) for axis in ("pairs", "policy.rho") for metric in main_metrics}
-    rate = next(c for c in tables["curves"] if c["axis"] == "policy.rho")["lines"][0]["points"]
-    assert [point["x"] for point in rate] == [0, 0.3, 1.0]
+    rate = next(c for c in tables["curves"] if c["axis"] == "policy.rho")
+    assert {line["name"]: [p["x"] for p in line["points"]] for line in rate["lines"]} == {"clip": [0], "rate": [0.3, 1]}
+    assert rate["through"] == "clip"
     same = [r for r in tables["comparisons"] if r["arm"] == "same" and r["metric"] == main_metrics[0]]
     assert {(r["against"], r["size"]) for r in same} == {(a, n) for a in ("clip", "augment") for n in (16, 40)}
     assert {"from-scratch", "equal-budget-only", "one-recipe"} <= {c for c in tables["not_shown"] if isinstance(c, str)}
     assert not any("unfinished" in str(code) for code in tables["not_shown"])
+
+
+def test_lists_over_one_setting_are_lines_of_one_curve(done: tuple[Study, Catalog, Path]) -> None:
+    study, catalog, folder = done
+    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    twice = study.model_copy(update={"arms": {**study.arms, "again": study.arms["rate"]}})
+    finished += [
+        (replace(p, trial=replace(p.trial, arm=p.trial.arm.replace("rate", "again"))), outcome)
+        for p, outcome in finished
+        if p.trial.arm.startswith("rate")
+    ]
+    curves = [c for c in study_tables(twice, catalog, finished, 28, "")["curves"] if c["axis"] == "policy.rho"]
+    assert len({c["metric"] for c in curves}) == len(curves)
+    assert all([line["name"] for line in c["lines"]] == ["clip", "rate", "again"] for c in curves)
 
 
 def test_stronger_augmentation_is_no_composite(done: tuple[Study, Catalog, Path], tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from clipc.errors import UserError, unknown_name
 from clipc.study.spread import Range, flat, is_list, shown
@@ -88,6 +88,7 @@ class Study(BaseModel):
     shots: tuple[Annotated[int, Field(ge=1)], ...] = ()
     search: Search | None = None
     keep_models: bool = False
+    _settled: dict[str, dict[str, Any]] = PrivateAttr(default_factory=dict)
 
     @field_validator("controls", "sizes", "shots", mode="before")
     @classmethod
@@ -135,8 +136,25 @@ class Study(BaseModel):
 
     @property
     def expanded(self) -> "list[Arm]":
-        """The arms, lists written out."""
-        return [arm for name, changes in self.arms.items() for arm in _written_out(name, changes)]
+        """The arms, lists written out; after a search with the settings it found."""
+        arms = [arm for name, changes in self.arms.items() for arm in _written_out(name, changes)]
+        return [
+            replace(arm, changes={k: v for k, v in arm.changes.items() if not isinstance(v, Range)} | settings)
+            if (settings := self._settled.get(arm.name)) is not None
+            else arm
+            for arm in arms
+        ]
+
+    def settled(self, settings: Mapping[str, dict[str, Any]]) -> "Study":
+        """The study with values in place of all ranges; arms that come of one list of numbers stay its line.
+
+        Args:
+            settings: For every arm, by its name in :attr:`expanded`, the values by dotted key.
+        """
+        shared = {key: value for key, value in flat(self.set).items() if not isinstance(value, Range)}
+        study = self.model_copy(update={"set": shared})
+        study._settled = {arm.name: dict(settings[arm.name]) for arm in self.expanded}
+        return study
 
     @property
     def compared_with(self) -> str:

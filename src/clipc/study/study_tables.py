@@ -158,7 +158,10 @@ def _shared(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def _curves(
     metric: str, arms: Sequence[Arm], groups: Mapping[tuple[str, int], Sequence[Outcome]], study: Study
 ) -> list[dict[str, Any]]:
-    """Figures over the number of pairs, and over each list of numbers that makes arms."""
+    """Figures over the number of pairs, and one over each setting for which a list of numbers makes arms.
+
+    Where the baseline has a value of such a setting, it is a line of one point through which all others run.
+    """
     found: list[dict[str, Any]] = []
     sizes = sorted({size for _, size in groups})
     if len(sizes) > 1:
@@ -167,25 +170,32 @@ def _curves(
             {"axis": "pairs", "log": True, "metric": metric, "lines": [line for line in lines if line["points"]]}
         )
     largest = sizes[-1]
-    baseline = next((arm for arm in study.expanded if arm.name == study.compared_with), None)
-    for family, key in dict.fromkeys(arm.line for arm in arms if arm.line is not None):
-        members = [arm for arm in arms if arm.line == (family, key)]
-        if baseline is not None and isinstance(baseline.changes.get(key), int | float) and baseline not in members:
-            members = [baseline, *members]
-        values = sorted(
-            ((arm.changes[key], groups.get((arm.name, largest), ())) for arm in members), key=lambda v: v[0]
-        )
-        line = _line(family, values, metric)
-        low = values[0][0]
-        if len(line["points"]) > 1:
-            log = low > 0 and values[-1][0] / low > 20
-            found.append({"axis": key, "log": log, "metric": metric, "lines": [line]})
+    families = dict.fromkeys(arm.line for arm in arms if arm.line is not None)
+    for key in dict.fromkeys(key for _, key in families):
+        members = {
+            family: [arm for arm in arms if arm.line == (family, key)] for family, axis in families if axis == key
+        }
+        baseline = next((arm for arm in arms if arm.name == study.compared_with), None)
+        own = [] if baseline is None or not isinstance(baseline.changes.get(key), int | float) else [baseline]
+        grouped = {study.compared_with: own} | {
+            family: [arm for arm in of_list if arm not in own] for family, of_list in members.items()
+        }
+        lines = [
+            _line(name, [(arm.changes[key], groups.get((arm.name, largest), ())) for arm in of_line], metric)
+            for name, of_line in grouped.items()
+        ]
+        lines = [line for line in lines if line["points"]]
+        places = sorted({point["x"] for line in lines for point in line["points"]})
+        if len(places) > 1:
+            log = places[0] > 0 and places[-1] / places[0] > 20
+            through = {"through": study.compared_with} if own else {}
+            found.append({"axis": key, "log": log, "metric": metric, "lines": lines, **through})
     return found
 
 
 def _line(name: str, values: Sequence[tuple[float, Sequence[Outcome]]], metric: str) -> dict[str, Any]:
     points: list[dict[str, Any]] = []
-    for x, outcomes in values:
+    for x, outcomes in sorted(values, key=lambda value: value[0]):
         if outcomes:
             interval = t_interval([o.metrics[metric] for o in outcomes])
             low, high = (end if math.isfinite(end) else None for end in (interval.low, interval.high))

@@ -30,7 +30,7 @@ from clipc.study.journal import (
 )
 from clipc.study.pool import Pool
 from clipc.study.run import jobs_for
-from clipc.study.spread import Range, flat, shown
+from clipc.study.spread import Range, shown
 from clipc.train.interrupt import Interrupted, stop_signals
 from clipc.train.loop import Diverged, train
 from clipc.train.recipe import Recipe
@@ -114,17 +114,7 @@ def search(
 
 def with_settings(study: Study, found: Sequence[Found]) -> Study:
     """The study with every arm's best settings in place of its ranges: what is then measured on the test split."""
-    settings = {best.arm: best.settings for best in found}
-    shared = {key: value for key, value in flat(study.set).items() if not isinstance(value, Range)}
-    arms = {
-        arm.name: {
-            **{key: value for key, value in arm.changes.items() if not isinstance(value, Range)},
-            **settings[arm.name],
-            "what": arm.what,
-        }
-        for arm in study.expanded
-    }
-    return study.model_copy(update={"set": shared, "arms": arms})
+    return study.settled({best.arm: best.settings for best in found})
 
 
 def _try_all(
