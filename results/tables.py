@@ -75,7 +75,10 @@ def against_baseline(study: Study, groups: Groups, size: int) -> str:
     """A row for each arm: the share composed, each main metric's mean, and its paired difference from the baseline."""
     here = {key: found for key, found in groups.items() if key[1] == size}
     metrics = main_metrics(here)
-    rows = {(row["arm"], row["metric"]): row for row in comparisons(here, metrics, study.compared_with, ())}
+    rows = {
+        (row["arm"], row["metric"]): row
+        for row in comparisons(here, metrics, study.compared_with, (), len(study.seeds))
+    }
     lines = [header("arm", "composed", *(title(m["key"]) for m in metrics))]
     for (arm, _), found in here.items():
         shares = [share for o in found if (share := composed_share(o)) is not None]
@@ -93,7 +96,8 @@ def against_controls(study: Study, groups: Groups, size: int, arm: str) -> str:
     asked = (arm, study.compared_with, *study.controls)
     here = {key: found for key, found in groups.items() if key[1] == size and key[0] in asked}
     metrics = main_metrics(here)
-    rows = [row for row in comparisons(here, metrics, study.compared_with, study.controls) if row["arm"] == arm]
+    every = comparisons(here, metrics, study.compared_with, study.controls, len(study.seeds))
+    rows = [row for row in every if row["arm"] == arm]
     lines = [header(f"{arm} minus", *(title(m["key"]) for m in metrics))]
     for control in study.controls:
         cells = [difference(row) for row in rows if row["against"] == control]
@@ -128,7 +132,7 @@ def title(metric: str) -> str:
 def difference(row: Mapping[str, Any]) -> str:
     """In points, with the t interval over seeds; bold with its verdict where there is one."""
     text = f"{100 * row['difference']:+.1f} [{100 * row['interval'][0]:+.1f}, {100 * row['interval'][1]:+.1f}]"
-    return text if row["verdict"] == "no evidence" else f"**{text} {row['verdict']}**"
+    return f"**{text} {row['verdict']}**" if row["verdict"] in ("gain", "loss") else text
 
 
 def table(words: Sequence[str]) -> str:

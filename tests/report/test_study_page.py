@@ -176,6 +176,33 @@ def test_unfinished_trials_are_told_and_arms_without_all_seeds_have_no_strip() -
     assert "18 of 30 finished" in shown
 
 
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_what_waits_for_seeds_is_neither_a_gain_nor_no_evidence(lang: str) -> None:
+    data, say = study_example(arms=2, lift=0.05, seeds=8, missing=1), words(lang)
+    for c in data["comparisons"]:
+        c |= {"verdict": "when finished", "p": None, "p_holm": None, "p_sign": None, "shown_by_controls": []}
+    verdict = study_verdict(data, say)
+    assert verdict.headline == say("study.headline.waiting")
+    assert {code for code, _, _ in verdict.tally} == {"waiting"}
+    assert verdict.more == (say("study.controls.unfinished"),)
+    assert [group["code"] for group in verdict.findings] == ["waiting"]
+    shown = text(render_study(data, lang=lang))
+    assert say("verdict.when finished") in shown
+    assert say("verdict.no evidence") not in shown.replace(say("study.rule"), "")
+
+
+def test_arms_with_all_their_seeds_have_a_verdict_beside_others_that_wait() -> None:
+    data = study_example(arms=2, lift=0.05, seeds=8)
+    for c in data["comparisons"]:
+        if "rho=0.2" in (c["arm"], c["against"]) or "mixgen" in (c["arm"], c["against"]):
+            c |= {"verdict": "when finished", "shown_by_controls": []}
+    verdict = study_verdict(data, words("en"))
+    assert verdict.headline.startswith("rho=0.1 gains over clip")
+    assert {code: n for code, _, n in verdict.tally} == {"uncontrolled": 1, "waiting": 1}
+    assert "others have no verdict yet" in verdict.more[0]
+    assert verdict.more[1].startswith("Comparisons on main measures: 6 with clip, 3 with controls.")
+
+
 def test_nothing_finished_yet() -> None:
     data = study_example(arms=2, missing=25)
     for arm in data["arms"]:

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from clipc.catalog import Catalog
 from clipc.cli import main
+from clipc.cli.study_screen import _table
 from clipc.errors import UserError
 from clipc.study.board import Board
 from clipc.study.design import Study, read_study
@@ -279,7 +280,7 @@ def test_a_board_counts_what_others_finish(tmp_path: Path) -> None:
     board.begin()
     assert (board.finished, board.seconds_left()) == (0, None)
     board.told(0, 5, 10)
-    (tmp_path / "1.json").write_text(json.dumps({"metrics": {"retrieval/mean_recall": 0.25}}))
+    (tmp_path / "1.json").write_text(json.dumps({"summary": {"best": {"mean_recall": 0.25}}}))
     (tmp_path / "2.json").write_text("{")
     board.look()
     row = board.rows()[0]
@@ -288,6 +289,27 @@ def test_a_board_counts_what_others_finish(tmp_path: Path) -> None:
     left = board.seconds_left()
     assert left is not None
     assert left == pytest.approx(30 / 1.5 * 2.5, rel=0.05)
+
+
+def test_a_board_shows_validation_and_never_the_test_split(done: tuple[Study, Catalog, Path]) -> None:
+    study, catalog, folder = done
+    planned = plan_study(study, catalog, folder, folder / "records")
+    board = Board([(p.trial.arm, p.size, p.trial.recipe.seed, p.record) for p in planned])
+    board.look()
+    bests = [
+        o.summary["best"]["mean_recall"]
+        for p, o in finished_of(study, planned)
+        if (p.trial.arm, p.size) == ("clip", 16)
+    ]
+    assert board.rows()[0].mean_recall == pytest.approx(sum(bests) / len(bests))
+    assert [column.header for column in _table(board, 40).columns][-1] == "validation recall"
+
+
+def test_a_board_without_validation_shows_no_recall(tmp_path: Path) -> None:
+    board = Board([("clip", 10, 0, tmp_path / "0.json")])
+    (tmp_path / "0.json").write_text(json.dumps({"summary": {"best": None}}))
+    board.look()
+    assert (board.finished, board.rows()[0].mean_recall) == (1, None)
 
 
 def test_a_control_that_is_no_arm_is_told(study_file: Path) -> None:

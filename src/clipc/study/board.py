@@ -10,8 +10,6 @@ from typing import Final
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at the folder of records."""
 
-SHOWN: Final = "retrieval/mean_recall"
-
 
 @dataclass
 class Row:
@@ -23,7 +21,8 @@ class Row:
         seeds: How many trials it has.
         finished: How many of them are finished.
         running: How many are at work here.
-        mean_recall: Their mean recall on the test split, on average; None before the first has finished.
+        mean_recall: Their best mean recall on the validation split, on average; None where there is none. The test
+            split is not shown while a study runs: who looks at it may stop where it looks well.
     """
 
     arm: str
@@ -48,7 +47,7 @@ class Board:
 
     def __post_init__(self) -> None:
         self._shares: dict[int, float] = {}
-        self._found: dict[Path, float] = {}
+        self._found: dict[Path, float | None] = {}
         self._at_first = 0
         self._looked = 0.0
 
@@ -69,10 +68,10 @@ class Board:
         for _, _, _, record in self.trials:
             if record not in self._found and record.is_file():
                 try:
-                    found = json.loads(record.read_text("utf-8"))["metrics"].get(SHOWN)
-                except (OSError, ValueError, KeyError):
+                    best = json.loads(record.read_text("utf-8"))["summary"]["best"]
+                    self._found[record] = best["mean_recall"] if best else None
+                except (OSError, ValueError, KeyError, TypeError):
                     continue  # Another process may be at it; the next look reads it.
-                self._found[record] = float("nan") if found is None else found
 
     @property
     def finished(self) -> int:
@@ -98,7 +97,8 @@ class Board:
             row.running += i in running
             if record in self._found:
                 row.finished += 1
-                recalls.setdefault((arm, size), []).append(self._found[record])
+                if (found := self._found[record]) is not None:
+                    recalls.setdefault((arm, size), []).append(found)
         for key, values in recalls.items():
             rows[key].mean_recall = mean(values)
         return list(rows.values())

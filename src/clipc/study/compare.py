@@ -19,12 +19,19 @@ from clipc.study.results import Outcome, test_set_interval
 LEVEL: Final = 0.05
 """What a corrected p value must be below."""
 
+WAITING: Final = "when finished"
+"""The verdict while seeds are missing: a test that is looked at again and again finds too often what is not there."""
+
 Groups = Mapping[tuple[str, int], Sequence[Outcome]]
 """The finished trials of each arm at each size, by seed."""
 
 
 def comparisons(
-    groups: Groups, metrics: Sequence[Mapping[str, Any]], baseline: str, controls: Sequence[str]
+    groups: Groups,
+    metrics: Sequence[Mapping[str, Any]],
+    baseline: str,
+    controls: Sequence[str],
+    planned: int | None = None,
 ) -> list[dict[str, Any]]:
     """Every arm against the baseline and, but for controls themselves, against each control, at every size.
 
@@ -38,6 +45,8 @@ def comparisons(
         metrics: As :func:`clipc.study.results.metrics_table` gives them.
         baseline: The baseline's name.
         controls: The controls' names.
+        planned: How many seeds there will be; a comparison on fewer has intervals, but no p values and the verdict
+            :data:`WAITING`. All that are there are enough if None.
 
     Returns:
         The rows of ``study.json``; see :func:`clipc.study.tables.study_tables`.
@@ -52,7 +61,7 @@ def comparisons(
             if len(pair[0]) > 1:
                 # Against controls the main metrics are enough: they decide whose a gain is.
                 asked = metrics if against == baseline else [m for m in metrics if m["main"]]
-                rows += _compared(arm, against, size, pair, asked)
+                rows += _compared(arm, against, size, pair, asked, final=planned is None or len(pair[0]) >= planned)
     gains = {(r["metric"], r["arm"], r["size"]) for r in rows if r["against"] == baseline and r["verdict"] == "gain"}
     beaten = {(r["metric"], r["arm"], r["size"], r["against"]) for r in rows if r["verdict"] == "gain"}
     for row in rows:
@@ -77,6 +86,8 @@ def _compared(
     size: int,
     pair: tuple[list[Outcome], list[Outcome]],
     metrics: Sequence[Mapping[str, Any]],
+    *,
+    final: bool,
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     found: list[list[Interval]] = []
@@ -98,13 +109,15 @@ def _compared(
                 "both": None if both is None else _ends(both),
                 "test_error": None if test is None else _finite(test.error),
                 "per_seed": differences,
-                "p": t_p(differences),
-                "p_sign": sign_flip_p(differences),
+                "p": t_p(differences) if final else None,
+                "p_sign": sign_flip_p(differences) if final else None,
                 "p_holm": None,
-                "verdict": "no evidence",
+                "verdict": "no evidence" if final else WAITING,
                 "shown_by_controls": [],
             }
         )
+    if not final:
+        return rows
     for main in (True, False):
         family = [row for row, metric in zip(rows, metrics, strict=True) if metric["main"] == main]
         for row, p in zip(family, holm([row["p"] for row in family]), strict=True):

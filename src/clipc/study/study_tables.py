@@ -62,7 +62,7 @@ def study_tables(study: Study, catalog: Catalog, finished: Finished, planned: in
         "finished": len(finished),
         "arms": [_arm(arm, groups) for arm in arms],
         "metrics": metrics,
-        "comparisons": comparisons(groups, metrics, baseline, study.controls),
+        "comparisons": comparisons(groups, metrics, baseline, study.controls, len(study.seeds)),
         "curves": [
             curve for metric in metrics if metric["main"] for curve in _curves(metric["key"], arms, groups, study)
         ],
