@@ -96,6 +96,7 @@ def study_lines(tables: dict[str, Any]) -> list[str]:
     """The main comparisons with the baseline in plain lines."""
     from clipc.report.study_verdict import beats_all, gains_of
     from clipc.study.compare import WAITING
+    from clipc.study.seeds_told import power_lines
 
     main = [m["key"] for m in tables["metrics"] if m["main"]]
     width = max((len(arm["name"]) for arm in tables["arms"]), default=0) + 2
@@ -120,4 +121,5 @@ def study_lines(tables: dict[str, Any]) -> list[str]:
     if waiting:
         lines.append(f"{waiting} comparisons have no verdict before all {len(tables['seeds'])} planned seeds are in.")
     count = len(asked) - waiting
+    lines += power_lines(tables["power"], len(tables["seeds"]))
     return [*lines, f"{count} comparisons; p values are corrected over the {len(main)} main metrics of each (Holm)."]
