@@ -175,7 +175,7 @@ def _comparison(metric: dict[str, Any], arm: dict[str, Any], against: dict[str, 
             verdict = "gain" if (mean > 0) is up else "loss"
     return {
         "metric": key, "arm": arm["name"], "against": against["name"], "size": arm["results"][at]["size"],
-        "difference": mean, "interval": interval, "both": both, "test_error": 0.011, "per_seed": each.tolist(),
+        "difference": mean, "interval": interval, "both": both, "per_seed": each.tolist(),
         "p": p, "p_holm": None if p is None else min(1.0, 2 * p), "p_sign": 2 / 2**n if n >= 8 else None,
         "verdict": verdict, "shown_by_controls": [],
     }  # fmt: skip

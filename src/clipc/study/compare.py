@@ -1,6 +1,5 @@
 """Arms against a baseline and controls: paired differences, intervals, corrected p values, verdicts."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -8,13 +7,11 @@ from clipc.evaluate.evaluation import clusters
 from clipc.evaluate.statistics import (
     Interval,
     holm,
-    paired_difference,
     sign_flip_p,
     t_p,
     two_way,
-    verdict,
 )
-from clipc.study.results import Outcome, test_set_interval
+from clipc.study.results import Outcome, ends, has_items, paired_row, verdict_on
 
 LEVEL: Final = 0.05
 """What a corrected p value must be below."""
@@ -90,27 +87,20 @@ def _compared(
     final: bool,
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    found: list[list[Interval]] = []
+    found: list[tuple[Interval, Interval | None]] = []
     for metric in metrics:
-        key = metric["key"]
-        values, others = ([o.metrics[key] for o in group] for group in pair)
-        differences = [a - b for a, b in zip(values, others, strict=True)]
-        seeds, both = paired_difference(values, others), _both(key, pair)
-        test = test_set_interval(key, *pair) if metric["main"] else None
-        found.append([seeds] if both is None else [seeds, both])
+        row, seeds = paired_row(metric["key"], *pair)
+        both = _both(metric["key"], pair)
+        found.append((seeds, both))
         rows.append(
             {
-                "metric": key,
+                **row,
                 "arm": arm,
                 "against": against,
                 "size": size,
-                "difference": seeds.mean,
-                "interval": _ends(seeds),
-                "both": None if both is None else _ends(both),
-                "test_error": None if test is None else _finite(test.error),
-                "per_seed": differences,
-                "p": t_p(differences) if final else None,
-                "p_sign": sign_flip_p(differences) if final else None,
+                "both": None if both is None else ends(both),
+                "p": t_p(row["per_seed"]) if final else None,
+                "p_sign": sign_flip_p(row["per_seed"]) if final else None,
                 "p_holm": None,
                 "verdict": "no evidence" if final else WAITING,
                 "shown_by_controls": [],
@@ -123,24 +113,14 @@ def _compared(
         for row, p in zip(family, holm([row["p"] for row in family]), strict=True):
             row["p_holm"] = p
     for row, intervals, metric in zip(rows, found, metrics, strict=True):
-        said = verdict(*intervals) if row["p_holm"] is not None and row["p_holm"] < LEVEL else "no evidence"
-        if not metric["higher_is_better"]:
-            said = {"gain": "loss", "loss": "gain"}.get(said, said)
-        row["verdict"] = said
+        if row["p_holm"] is not None and row["p_holm"] < LEVEL:
+            row["verdict"] = verdict_on(metric, *intervals)
     return rows
 
 
 def _both(metric: str, pair: tuple[list[Outcome], list[Outcome]]) -> Interval | None:
     """The two-way interval; None for figures that are no mean of items."""
-    if metric not in pair[0][0].items:
+    if not has_items(metric, pair[0]):
         return None
     ours, theirs = ([o.items[metric] for o in group] for group in pair)
     return two_way(ours, theirs, clusters(metric, pair[0][0].items))
-
-
-def _ends(interval: Interval) -> list[float | None]:
-    return [_finite(interval.low), _finite(interval.high)]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

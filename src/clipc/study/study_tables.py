@@ -1,6 +1,5 @@
 """Everything that a study's page shows, as tables ready for JSON; and one long table for those who go on with it."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from clipc.evaluate.statistics import t_interval
 from clipc.study.compare import comparisons
 from clipc.study.design import Arm, Study
 from clipc.study.noise import noise
-from clipc.study.results import Outcome, composed_share, metrics_table, near_chance
+from clipc.study.results import Outcome, composed_share, ends, metrics_table, near_chance
 from clipc.study.run import Planned
 from clipc.study.spread import Range
 from clipc.train.run import environment
@@ -198,7 +197,7 @@ def _line(name: str, values: Sequence[tuple[float, Sequence[Outcome]]], metric: 
     for x, outcomes in sorted(values, key=lambda value: value[0]):
         if outcomes:
             interval = t_interval([o.metrics[metric] for o in outcomes])
-            low, high = (end if math.isfinite(end) else None for end in (interval.low, interval.high))
+            low, high = ends(interval)
             points.append({"x": x, "mean": interval.mean, "low": low, "high": high, "n": interval.n})
     return {"name": name, "points": points}
 
