@@ -115,6 +115,12 @@ def test_panels_of_a_curve_have_one_scale() -> None:
     assert levels[0] == levels[1] == levels[2]
 
 
+def test_curves_over_one_axis_stand_together() -> None:
+    drawn = study_curves(study_example(rates=True, sizes=(250, 500)), words("en"))
+    axes = [curve["axis"] for curve in drawn]
+    assert axes == sorted(axes, key=axes.index)
+
+
 def test_a_study_without_controls_has_one_panel() -> None:
     data = study_example(arms=2, controls=(), sizes=(250, 500))
     assert [panel.kind for panel in curve_panels(data["curves"][0], data)] == ["all"]

@@ -34,6 +34,7 @@ def test_what_has_been_seen_is_told_in_the_same_words() -> None:
         "below 1.1 points no number of seeds would do on this test set."
     )
     assert "5 are planned" in last
+    assert "below" not in power_lines([{**rows[0], "floor": 0.0}], 5)[0]
     assert power_lines([], 5) == []
 
 

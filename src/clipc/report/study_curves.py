@@ -31,7 +31,10 @@ def study_curves(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     """Every panel of every curve with its title, figure, legend and what its axes show; empty ones left out."""
     main = {m["key"] for m in data["metrics"] if m["main"]}
     drawn: list[dict[str, Any]] = []
-    for at, curve in enumerate(data["curves"]):
+    # One axis after the other, so that the panels of one curve stand side by side.
+    axes = list(dict.fromkeys(curve["axis"] for curve in data["curves"]))
+    curves = sorted(data["curves"], key=lambda curve: axes.index(curve["axis"]))
+    for at, curve in enumerate(curves):
         metric = curve["metric"]
         level = baseline_level(curve, data)
         panels = curve_panels(curve, data)

@@ -51,7 +51,7 @@ def power_lines(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[str]:
     lines: list[str] = []
     for row in rows:
         needed = [_takes(r["difference"], r["seeds"]) for r in row["rows"] if r["seeds"] is not None]
-        if row["floor"] is not None:
+        if row["floor"] is not None and row["floor"] >= 0.0005:
             needed.append(f"below {100 * row['floor']:.1f} points no number of seeds would do on this test set")
         lines.append(f"{row['metric']}: differences vary by {100 * row['sd']:.1f} points (s.d.); {', '.join(needed)}.")
     return [*lines, _found(seeds)] if lines else []
