@@ -5,7 +5,8 @@
 A composite replaces a plain example, so pictures and batches stay what they were; what may cost is a longer caption and
 a second source to cut from. Times on a CPU are processor seconds, so that other work on the machine counts little. On a
 GPU (--device cuda --precision bf16 --compile --batch 1024) they are seconds of the clock, each step waited for, and the
-share of the loader in them is what the GPU waits for at most: a real run draws the next batch meanwhile.
+share of the loader in them is what the GPU waits for at most: in a run batches are rendered ahead by other processes,
+or on the GPU itself while this process prepares what comes next.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from clipc.train.loop import Trainer
 from clipc.train.recipe import make_recipe
 from clipc.train.run import Run
 from clipc.train.text_tower import computed_tokens
+from clipc.train.train import make_trainer
 
 
 def main() -> None:
@@ -63,7 +65,7 @@ def main() -> None:
                     "policy": {"rho": rate},
                 }
             )
-            trainers[rate] = Trainer.create(recipe, Run(Path(folder) / str(rate)), catalog)
+            trainers[rate] = make_trainer(recipe, Run(Path(folder) / str(rate)), catalog)
     unmeasured = 10 if asked.compile else 2
     table = {rate: figures(steps) for rate, steps in timed(trainers, asked.steps, unmeasured).items()}
     plain, composed = table.values()
@@ -89,7 +91,7 @@ def timed(trainers: dict[float, Trainer], steps: int, unmeasured: int) -> dict[f
     """Loader seconds, learning seconds and tokens of each step; the rates take turns, the first steps do not count."""
     on_gpu = next(iter(trainers.values())).model.device.type == "cuda"
     clock = time.perf_counter if on_gpu else time.process_time
-    batches = {rate: trainer._batches() for rate, trainer in trainers.items()}
+    batches = {rate: trainer.batches() for rate, trainer in trainers.items()}
     found: dict[float, list[tuple[float, float, float]]] = {rate: [] for rate in trainers}
     for step in range(steps + unmeasured):
         for rate, trainer in trainers.items():
@@ -101,7 +103,7 @@ def timed(trainers: dict[float, Trainer], steps: int, unmeasured: int) -> dict[f
             trainer.learner.learn(batch, step).item()
             ended = clock()
             if step >= unmeasured:
-                found[rate].append((loaded - began, ended - loaded, computed_tokens(batch.tokens)))
+                found[rate].append((loaded - began, ended - loaded, computed_tokens(trainer.model.clip, batch.tokens)))
     return found
 
 

@@ -194,7 +194,7 @@ def compare(name: str, asked: argparse.Namespace) -> float:
         for side in (ours, theirs) if number % 2 else (theirs, ours):
             timed(side, asked.steps, device)
     lengths = torch.cat([token_lengths(batch.tokens) for batch in batches])
-    computed = float(np.mean([computed_tokens(batch.tokens) for batch in batches]))
+    computed = float(np.mean([computed_tokens(model.clip, batch.tokens) for batch in batches]))
     context = model.tokenizer.context_length
     print(f"\n{name} at {model.image_size} px, batch {asked.batch}, {precision}{', compiled' if asked.compile else ''}")
     print(

@@ -68,7 +68,7 @@ def all_records() -> list[tuple[Path, Recipe, Mapping[str, Any]]]:
 
 def fields(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe is the arm's own: neither seed nor data, nor what cannot change a result."""
-    return recipe.model_dump(mode="json", exclude={"data", "seed", "threads"})
+    return recipe.model_dump(mode="json", exclude={"data", "seed", "threads", "workers"})
 
 
 def against_baseline(study: Study, groups: Groups, size: int) -> str:

@@ -5,9 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from clipc.catalog import Catalog, open_catalog
+
+# How long an example takes hangs on what else the machine does.
+settings.register_profile("clipc", deadline=None)
+settings.load_profile("clipc")
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200), "white": (240, 240, 240)}
 

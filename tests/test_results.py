@@ -9,6 +9,7 @@ import pytest
 
 from clipc import read_study
 from clipc.study.design import arm_recipe
+from clipc.study.study import run_study
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,3 +40,14 @@ def test_a_clone_finds_every_trial_of_a_study_finished(name: str) -> None:
         arm_recipe(study, arm, seed, "all").identity(fingerprint) for arm in study.expanded for seed in study.seeds
     }
     assert wanted <= {record["trial"].split("-")[-1] for record in records}
+
+
+@pytest.mark.parametrize("name", ["transfer-ucm", "few-fine-tuned"])
+def test_a_clone_tells_a_study_whose_start_it_does_not_have(
+    name: str, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = read_study(ROOT / "results" / f"{name}.yaml", [f"data.source={shared_data / 'ucm-captions'}"])
+    assert "The start is made by: clipc train" in study.note
+    tables = run_study(study, tmp_path, records=ROOT / "results" / name, train=False)
+    assert tables["finished"] == tables["planned"]

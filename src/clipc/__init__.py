@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from clipc.study.study import run_study
     from clipc.train.composite_pairs import CompositePairs
     from clipc.train.export import export_model
-    from clipc.train.loop import train as train_model
     from clipc.train.loss import contrastive_loss, shared_sources
     from clipc.train.model import ClipModel
     from clipc.train.plans import make_plans
     from clipc.train.recipe import Data, Recipe, make_recipe, read_recipe
     from clipc.train.run import Run
+    from clipc.train.train import train as train_model
 
     __version__: str
 
@@ -127,7 +127,7 @@ _HOMES = {
     "run_study": "clipc.study.study",
     "save_figures": "clipc.report.study_figures",
     "shared_sources": "clipc.train.loss",
-    "train_model": "clipc.train.loop:train",
+    "train_model": "clipc.train.train:train",
     "with_fewer": "clipc.catalog.fewer",
     "with_splits": "clipc.catalog.split",
 }

@@ -3,8 +3,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from clipc.catalog.catalog import fingerprint
+from clipc.catalog.catalog import fingerprint, first_rows
 
 
 def table(**more: Any) -> pa.Table:
@@ -39,3 +41,10 @@ def test_the_same_pairs_have_one_fingerprint_however_they_are_kept() -> None:
     pieces = pa.concat_tables([whole.slice(0, 2), whole.slice(2)]).select(whole.column_names[::-1])
     moved = whole.append_column("file", [["elsewhere"] * 5]).append_column("dhash", [range(5)])
     assert fingerprint(whole) == fingerprint(pieces) == fingerprint(moved)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3), max_size=30))
+def test_each_value_is_told_by_where_it_stands_first(values: list[int]) -> None:
+    found = first_rows(np.array(values, dtype=np.uint64))
+    assert found.dtype == np.int64
+    assert found.tolist() == [values.index(value) for value in values]

@@ -13,7 +13,7 @@ from .pairs import catalog_of
 class Words:
     """A tokenizer that counts words."""
 
-    context_length = 77
+    context_length, room = 77, 75
 
     def count(self, text: str) -> int:
         return len(text.split())

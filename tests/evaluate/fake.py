@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipc.catalog.catalog import SCHEMA, About, Catalog
+from clipc.render.evaluation_view import Resizing
 
 COLOURS = {"r": (220, 30, 30), "g": (30, 200, 40), "b": (30, 40, 220), "dark_grey": (60, 60, 60)}
 NAMES = {"r": "red", "g": "green", "b": "blue"}
@@ -22,6 +23,7 @@ class ColourModel:
     """Sees an image's mean colour; of a text knows the colour words."""
 
     image_size = 8
+    resizing = Resizing()
 
     def __init__(self) -> None:
         self.images = 0

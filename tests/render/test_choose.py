@@ -131,7 +131,7 @@ def test_makes_what_was_chosen(tiny_catalog: Catalog) -> None:
 class Words:
     """A tokenizer that is never asked."""
 
-    context_length = 8
+    context_length, room = 8, 6
 
     def count(self, text: str) -> int:
         raise NotImplementedError

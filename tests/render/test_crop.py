@@ -2,10 +2,9 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from torchvision.transforms import RandomResizedCrop
 
-from clipc.render.crop import resize_center, view_boxes
+from clipc.render.crop import view_boxes
 
 
 @given(
@@ -36,16 +35,3 @@ def test_areas_and_shapes_agree_with_torchvision() -> None:
     for ours, other in ((size[:, 0], theirs[:, 3]), (size[:, 1], theirs[:, 2]), (boxes[:, 0], theirs[:, 1])):
         quantiles = np.linspace(0.05, 0.95, 10)
         np.testing.assert_allclose(np.quantile(ours, quantiles), np.quantile(other, quantiles), atol=12)
-
-
-@given(st.integers(20, 90), st.integers(20, 90), st.integers(0, 50))
-def test_resize_center_is_resizing_and_then_cutting(width: int, height: int, seed: int) -> None:
-    side = min(width, height)
-    even = [length - (length - side) % 2 for length in (width, height)]  # so that the cut falls on whole pixels
-    image = np.random.Generator(np.random.Philox(seed)).integers(0, 256, (even[1], even[0], 3), dtype=np.uint8)
-    left, top = (even[0] - side) // 2, (even[1] - side) // 2
-    cut = Image.fromarray(image).resize((even[0], even[1])).crop((left, top, left + side, top + side))
-    np.testing.assert_array_equal(resize_center(image, side), np.asarray(cut))
-    smaller = resize_center(image, side // 2).astype(int)
-    reference = np.asarray(Image.fromarray(image).resize((side // 2,) * 2, box=(left, top, left + side, top + side)))
-    assert np.abs(smaller - reference).mean() < 3

@@ -8,10 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from clipc.render.colour import jitter
 from clipc.render.crop_resize import Cuts, lay_one_by_one
 from clipc.render.crop_resize_matrix import lay_together
 from clipc.render.pixels import Pixels
-from clipc.render.worker import jitter
 
 Array = npt.NDArray[np.uint8]
 SIDE = 20

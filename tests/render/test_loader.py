@@ -10,7 +10,7 @@ import torch
 
 from clipc.errors import UserError
 from clipc.render.batch import Batch
-from clipc.render.loader import load
+from clipc.render.loader import load, processes_ahead
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,29 @@ def test_a_consumer_that_stops_early_leaves_no_process_behind() -> None:
     assert len(multiprocessing.active_children()) == 2
     batches.close()
     assert gone()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "model", "pictures", "sharing", "ahead"),
+    [
+        (None, "cpu", None, 1, 0),  # the model takes the same cores
+        (3, "cpu", None, 1, 3),
+        (3, "cpu", "cpu", 1, 0),
+        (None, "cuda", None, 1, 7),
+        (None, "cuda", None, 4, 1),
+        (None, "cuda", None, 16, 1),
+        (None, "cuda", "cpu", 2, 3),
+        (0, "cuda", None, 1, 0),
+        (20, "cuda", "cpu", 1, 20),
+        (3, "cuda", "cuda", 1, 0),
+    ],
+)
+def test_who_renders_ahead(
+    wanted: int | None, model: str, pictures: str | None, sharing: int, ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    kept = None if pictures is None else torch.device(pictures)
+    assert processes_ahead(wanted, torch.device(model), kept, sharing=sharing) == ahead
 
 
 def gone() -> bool:

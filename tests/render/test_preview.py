@@ -35,7 +35,7 @@ class Words:
     """A tokenizer of words, for tests."""
 
     def __init__(self, context_length: int = 32) -> None:
-        self.context_length = context_length
+        self.context_length, self.room = context_length, context_length - 2
 
     def count(self, text: str) -> int:
         return len(text.split())
@@ -225,7 +225,7 @@ def test_statistics_are_what_a_slow_reference_counts(tiny_catalog: Catalog) -> N
     composed = [i for i in range(30) if plan.right[i] >= 0]
     assert (plan.layout[composed] == LEFT_RIGHT).all()
     assert found | plan.statistics() == found
-    assert (found["counted"], found["context_length"]) == (30, 9)
+    assert (found["counted"], found["context_length"], found["room"]) == (30, 9, 7)
     first = [catalog.caption(int(plan.left[i]), int(plan.left_caption[i])) for i in range(30)]
     second = {i: catalog.caption(int(plan.right[i]), int(plan.right_caption[i])) for i in composed}
     joined = [len(f"{first[i].rstrip('.')} and {second[i]}".split()) for i in composed]

@@ -18,6 +18,7 @@ from clipc.render.loader import load
 from clipc.render.pixels import kept_sizes, resident_bytes
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
+from clipc.train.loss import shared_sources
 
 SIDE = 32
 POLICIES = {
@@ -36,7 +37,7 @@ POLICIES = {
 class Words:
     """A tokenizer of words, for tests."""
 
-    context_length = 16
+    context_length, room = 16, 14
 
     def count(self, text: str) -> int:
         return len(text.split())
@@ -119,6 +120,29 @@ def test_shows_what_the_worker_shows(
     off = differences(shown, wanted)
     assert off.mean() < (0.6 if together else 1.5)
     assert off.max() < (2 if together else 4)
+
+
+@pytest.mark.parametrize("rho", [0, 0.7])
+def test_one_picture_under_two_names_is_no_negative_of_itself(photographs: Catalog, rho: float) -> None:
+    rows = len(photographs)
+    encoded = [photographs.encoded(row) for row in range(rows)]
+    assert len(set(encoded)) == rows - 1
+    for renderer in both(photographs, Policy(rho=rho), Augmentation()):
+        plan, batch = renderer.plans.rows(0, rows), renderer.render(0, rows)
+        pairs = [(left, right) if right >= 0 else (left,) for left, right in zip(plan.left, plan.right, strict=True)]
+        shown = [{encoded[row] for row in of} for of in pairs]
+        said = [{photographs.caption(row, 0) for row in of} for of in pairs]
+        wanted = [[bool(shown[i] & shown[j] or said[i] & said[j]) for j in range(rows)] for i in range(rows)]
+        assert shared_sources(batch.sources, batch.texts).tolist() == wanted
+        names = [{photographs.keys[row] for row in of} for of in pairs]
+        assert sum(map(sum, wanted)) > sum(bool(names[i] & names[j]) for i in range(rows) for j in range(rows))
+
+
+def test_of_different_pictures_each_row_is_told(photographs: Catalog) -> None:
+    different = photographs.take(range(len(photographs) - 1))
+    for renderer in both(different, Policy(rho=0.7), Augmentation()):
+        plan = renderer.plans.rows(0, 24)
+        assert renderer.render(0, 24).sources.tolist() == np.stack([plan.left, plan.right], axis=1).tolist()
 
 
 def test_photographs_look_as_from_the_worker(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

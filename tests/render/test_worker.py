@@ -12,10 +12,11 @@ from clipc.catalog.decode import decode
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
+from clipc.render.colour import jitter
 from clipc.render.crop import Augmentation
 from clipc.render.loader import load
 from clipc.render.texts import NAMES_A_SIDE, names_a_side, texts
-from clipc.render.worker import WorkerRenderer, jitter
+from clipc.render.worker import WorkerRenderer
 
 PLAIN_VIEW = Augmentation(crop_scale=(1, 1), crop_ratio=(1, 1), flip=0)
 
@@ -23,7 +24,7 @@ PLAIN_VIEW = Augmentation(crop_scale=(1, 1), crop_ratio=(1, 1), flip=0)
 class Words:
     """A tokenizer of words, for tests."""
 
-    context_length = 16
+    context_length, room = 16, 14
 
     def count(self, text: str) -> int:
         return len(text.split())
@@ -132,7 +133,7 @@ def test_mirrored_only_where_no_side_is_named(tmp_path: Path) -> None:
     catalog = open_catalog(tmp_path)
     made = renderer(catalog, Policy(rho=0), replace_flip(1.0))
     batch = made.render(0, 2)
-    for row, shown in zip(batch.sources[:, 0].tolist(), batch.images, strict=True):
+    for row, shown in zip(made.plans.rows(0, 2).left.tolist(), batch.images, strict=True):
         assert bool(shown[8, 0, 0] == 255) == ("left" in catalog.caption(row, 0))
 
 
@@ -201,7 +202,7 @@ def test_shortened_captions_are_counted(tiny_catalog: Catalog) -> None:
 
 
 class ShortWords(Words):
-    context_length = 8
+    context_length, room = 8, 6
 
 
 @pytest.fixture(scope="module")

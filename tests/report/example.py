@@ -322,7 +322,7 @@ def sheet_example(*, generated: bool = False, japanese: bool = False) -> dict[st
                 "first-image": 0,
             },
             "fallbacks": {"never": 3, "unknown": 27, "alone": 0}, "partners": 2201, "partners_most": 5,
-            "counted": 2000, "shortened": 12, "shortened_share": 0.006, "context_length": 64,
+            "counted": 2000, "shortened": 12, "shortened_share": 0.006, "context_length": 64, "room": 62,
             "tokens": {
                 "single": {"median": 14, "p95": 25, "max": 60}, "joined": {"median": 29, "p95": 48, "max": 118},
                 "read": {"median": 29, "p95": 48, "max": 62},

@@ -7,7 +7,7 @@ import pytest
 
 from clipc.report.study import render_study
 from clipc.report.study_verdict import study_verdict
-from clipc.report.words import words
+from clipc.report.words import LANGUAGES, words
 from report.study_example import CASES, MAIN, study_example
 from report.test_pages import HOSTILE, Page
 
@@ -242,3 +242,37 @@ def test_power_tells_the_noise_and_the_seeds() -> None:
     assert "2.0 points: 5" in shown
     assert "1.5 points" in shown
     assert "It ran with 5." in shown
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_a_search_found_is_on_the_page(lang: str) -> None:
+    data, say = study_example(), words(lang)
+    assert say("study.search.title") not in text(render_study(data, lang=lang))
+    fields = ("arm", "settings", "validation", "tried", "given_up", "wanted")
+    rows = [
+        ("clip", {}, 0.31, 1, 0, 1),
+        ("rho=0.1", {"learning_rate": 0.00123456, "batch_size": 64}, 0.421, 5, 2, 5),
+        ("rho=0.2", None, None, 5, 5, 5),
+        ("rho=0.3", None, None, 3, 0, 5),
+    ]
+    data["search"] = [dict(zip(fields, row, strict=True)) for row in rows]
+    shown = text(render_study(data, lang=lang))
+    for told in ("title", "lead", "only", "left_out"):
+        assert say(f"study.search.{told}") in shown
+    for figure in ("learning_rate: 0.00123456", "batch_size: 64", "42.1%", "31.0%", "3 / 5"):
+        assert figure in shown
+    cautions = study_verdict(data, say).cautions
+    assert cautions[0] == say("study.search.caution", few="clip")
+    assert say("page.list").join(("rho=0.2", "rho=0.3")) in cautions[1]
+
+
+def test_codes_of_searches_subsets_and_lost_trials_have_sentences() -> None:
+    for lang in LANGUAGES:
+        for code in (
+            {"code": "unequal-tries", "fewest": 1, "most": 4, "arms": "clip"},
+            {"code": "search-left-out", "arms": "hot"},
+            {"code": "one-subset", "sizes": "250, 500"},
+            {"code": "diverged", "arm": "hot", "n": 2},
+        ):
+            sentence = words(lang).limit(str(code["code"]), code)
+            assert all(str(value) in sentence for key, value in code.items() if key != "code")

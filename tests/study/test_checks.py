@@ -8,7 +8,7 @@ from clipc.catalog import Catalog, open_catalog
 from clipc.errors import UserError
 from clipc.study.checks import check_arms
 from clipc.study.design import Study
-from clipc.study.run import plan_study
+from clipc.study.study import run_study
 
 
 def asked(model: str, last: dict[str, Any], **more: Any) -> Study:
@@ -32,15 +32,34 @@ def asked(model: str, last: dict[str, Any], **more: Any) -> Study:
         ({"policy.group": "nocolumn"}, {}, "arm 'last': unknown column 'nocolumn'"),
         ({"policy.group": "nocolumn", "policy.rho": 0}, {}, "arm 'last': unknown column 'nocolumn'"),
         ({"policy": {"layout": "region", "region": "box"}}, {}, "arm 'last': unknown column 'box'"),
+        ({"policy": {"partner": "nearest", "embedding": "column:vec"}}, {}, "arm 'last': unknown column 'vec'"),
+        ({"policy": {"partner": "diverse", "embedding": "none"}}, {}, "'last': policy.embedding: .* model folder none"),
+        (
+            {"policy": {"layout": "region", "region": "auto", "reference": "none"}},
+            {},
+            "arm 'last': policy.reference: there is no model folder none",
+        ),
         ({"policy.rules.pairs": [{"require": "a.kind = b.kind"}]}, {}, "arm 'last': .*kind"),
         ({}, {"templates": "foo"}, "^the study tiny: unknown template set 'foo'"),
     ],
 )
 def test_what_would_go_wrong_after_hours_is_told_at_once(
-    tiny_catalog: Catalog, tiny_model: str, tmp_path: Path, last: dict[str, Any], more: dict[str, Any], told: str
+    tiny_catalog: Catalog, tiny_model: str, last: dict[str, Any], more: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(UserError, match=told):
-        plan_study(asked(tiny_model, last, **more), tiny_catalog, tmp_path, tmp_path)
+        check_arms(asked(tiny_model, last, **more), tiny_catalog)
+
+
+def test_only_arms_that_are_going_to_train_are_asked(tiny_catalog: Catalog, tiny_model: str) -> None:
+    wrong = asked(tiny_model, {"model": "runs/none"})
+    assert list(check_arms(wrong, tiny_catalog, {"clip"})) == ["clip"]
+    assert not check_arms(wrong, tiny_catalog, ())
+
+
+def test_mistakes_of_the_file_are_told_before_the_data_are_read(tiny_model: str, tmp_path: Path) -> None:
+    wrong = asked(tiny_model, {"policy.rho": 2}, data={"source": "none.csv"})
+    with pytest.raises(UserError, match=r"arm 'last': .*policy.rho"):
+        run_study(wrong, tmp_path)
 
 
 def test_pictures_networks_and_neighbours_are_left_alone(

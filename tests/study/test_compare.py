@@ -49,6 +49,8 @@ def test_there_is_no_verdict_while_planned_seeds_are_missing() -> None:
         assert 0 < row["both"][0] < row["interval"][0]
         assert len(row["per_seed"]) == 7
     assert rows["augment", "clip"]["verdict"] == "loss"
+    ended = comparisons(found, metrics, "clip", ["augment"], len(SEEDS), {("better", 100): 1})
+    assert {r["verdict"] for r in ended if r["arm"] == "better"} == {"gain"}  # nothing more is to come
     assert compared(found)["better", "clip"]["verdict"] == "gain"
 
 

@@ -67,6 +67,8 @@ def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
         ("arms.x.policy.rate=0.1", "policy.rate"),
         ("arms.x.policy.rho=2", "less than or equal to 1"),
         ("arms.x.seed=1", "changes seed, which all arms share"),
+        ("set.seed=3", "the study rates: set changes seed, which all arms share; set data and seeds at the top"),
+        ("arms={1: {}}", "an arm's name must be text, not 1; write it in quotes"),
         ("arms.x.data.source=demo", "changes data.source, which all arms share"),
         ("arms.x.policy.rho={from: 0.7, to: 0.1}", "goes from a number to a larger one"),
         ("arms.x.policy.rho={from: 0.1, to: 0.7}", "say how many settings to try"),

@@ -100,6 +100,8 @@ def test_tables_hold_what_the_page_needs(done: tuple[Study, Catalog, Path]) -> N
     assert rate["through"] == "clip"
     same = [r for r in tables["comparisons"] if r["arm"] == "same" and r["metric"] == main_metrics[0]]
     assert {(r["against"], r["size"]) for r in same} == {(a, n) for a in ("clip", "augment") for n in (16, 40)}
+    assert {"code": "one-subset", "sizes": "16"} in tables["not_shown"]
+    assert tables["search"] == tables["diverged"] == []
     assert {"from-scratch", "equal-budget-only", "one-recipe"} <= {c for c in tables["not_shown"] if isinstance(c, str)}
     assert not any("unfinished" in str(code) for code in tables["not_shown"])
 

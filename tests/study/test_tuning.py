@@ -11,9 +11,10 @@ import pytest
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.study.design import Study, checked
-from clipc.study.journal import UNSEEN, Heartbeat, count_tries, is_dead, open_tries
+from clipc.study.found import with_settings
+from clipc.study.journal import SEARCH_SEED, UNSEEN, Heartbeat, count_tries, is_dead, open_tries, search_seed
 from clipc.study.spread import Range
-from clipc.study.tuning import _try, search, with_settings  # pyright: ignore[reportPrivateUsage]
+from clipc.study.tuning import _try, search  # pyright: ignore[reportPrivateUsage]
 from clipc.train.interrupt import Interrupted
 from clipc.train.loop import Diverged
 from clipc.train.recipe import Data, Recipe
@@ -70,8 +71,11 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
     found = search(study, tiny_catalog, tmp_path, jobs=2, tell=told.append)
     assert [best.arm for best in found] == ["clip", "clip-c"]
     assert [best.tried for best in found] == [4, 4]
+    assert found[1].settings is not None
     assert set(found[1].settings) == {"learning_rate", "policy.rho", "batch_size"}
-    assert all(0.0001 <= best.settings["learning_rate"] <= 0.01 for best in found)
+    assert all(0.0001 <= (best.settings or {})["learning_rate"] <= 0.01 for best in found)
+    assert not [*tmp_path.rglob("*.safetensors"), *tmp_path.rglob("step-*")]  # figures alone stay
+    assert list(tmp_path.rglob("finished.json"))
     assert rate in [t.params["learning_rate"] for t in left.get_trials(deepcopy=False)[1:]]
     assert "4 tried" in told[0]
     assert not list(tmp_path.rglob("eval"))  # the test split was left alone
@@ -82,7 +86,7 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
     fixed = with_settings(study, found)
     assert not fixed.ranges
     recipes = {arm: recipe for arm, (recipe,) in checked(fixed).items()}
-    assert recipes["clip"].learning_rate == found[0].settings["learning_rate"]
+    assert recipes["clip"].learning_rate == (found[0].settings or {})["learning_rate"]
     assert recipes["clip"].policy.rho == 0
     assert recipes["clip-c"].batch_size == found[1].settings["batch_size"]
 
@@ -230,8 +234,7 @@ def test_a_share_between_0_and_1_is_no_whole_number(
     assert all(0 < recipe.policy.rho < 1 for recipe in trained)
     assert all(isinstance(recipe.batch_size, int) for recipe in trained)
     # What was lucky with the seed of the search is not measured with it.
-    assert {recipe.seed for recipe in trained} == {2}
-    assert not {2} & set(study.seeds)
+    assert {recipe.seed for recipe in trained} == {SEARCH_SEED}
 
 
 def test_a_report_reads_the_journal_and_trains_nothing(
@@ -257,11 +260,18 @@ def test_other_data_ranges_recipes_and_seeds_are_other_searches(
     changed = [
         study.model_copy(update={"set": {**study.set, "learning_rate": {"from": 0.001, "to": 0.01, "log": True}}}),
         study.model_copy(update={"set": {**study.set, "validations": 5}}),
-        study.model_copy(update={"seeds": (5,)}),
+        study.model_copy(update={"seeds": (SEARCH_SEED,)}),
     ]
     names = [name(study, tiny_catalog.split("train")), *(name(of, tiny_catalog) for of in [study, *changed])]
     assert len(set(names)) == 5
     assert name(study.model_copy(update={"note": "new"}), tiny_catalog) == names[1]
+    more = study.model_copy(update={"seeds": tuple(range(12))})  # What was found goes on to hold.
+    assert name(more, tiny_catalog) == names[1]
+
+
+def test_the_seed_of_a_search_is_none_that_is_measured(study: Study) -> None:
+    for seeds, expected in (((0, 1), 0), ((SEARCH_SEED,), 1), ((SEARCH_SEED + 1, SEARCH_SEED), 2)):
+        assert search_seed(study.model_copy(update={"seeds": seeds})) == SEARCH_SEED + expected
 
 
 def test_each_try_has_draws_of_its_own_and_a_known_setting_is_not_trained_again(
@@ -318,6 +328,58 @@ def test_a_setting_that_diverges_counts_as_a_try(
             )
             _try(one, one.expanded[0], tiny_catalog, folder, folder / "search.journal", 1)
     (found,) = search(one, tiny_catalog, tmp_path / "some")
-    assert (found.settings, found.tried, found.pruned) == ({"learning_rate": 0.0005}, 4, 3)
+    assert (found.settings, found.tried, found.given_up) == ({"learning_rate": 0.0005}, 4, 3)
     with pytest.raises(UserError, match="not a number in any of the 4 tries of 'clip'"):
         search(one, tiny_catalog, tmp_path / "all")
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("limit", [1.0, 0.0])
+def test_a_try_leaves_models_only_where_they_are_to_stay(
+    study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool, limit: float
+) -> None:
+    runs = list[Run]()
+
+    def train(recipe: Recipe, folder: Path, **_: Any) -> Run:
+        run = Run(folder)
+        runs.append(run)
+        for made in (run.model, run.last_model, run.checkpoints / "step-1"):
+            made.mkdir(parents=True)
+        return Trained(limit)(recipe, folder)
+
+    monkeypatch.setattr("clipc.study.tuning.train", train)
+    keeping = study.model_copy(update={"keep_models": keep})
+    _try(keeping, study.expanded[0], tiny_catalog, tmp_path, tmp_path / "search.journal", 1)
+    (run,) = runs
+    assert (run.model.exists(), run.last_model.exists(), run.checkpoints.exists()) == (keep, keep, False)
+
+
+def tried(study: Study, arm: int, catalog: Catalog, folder: Path, limit: float, patch: pytest.MonkeyPatch) -> None:
+    """Tries all settings of one arm."""
+    patch.setattr("clipc.study.tuning.train", Trained(limit))
+    for _ in range(4):
+        _try(study, study.expanded[arm], catalog, folder, folder / "search.journal", 1)
+
+
+def test_an_arm_that_diverges_with_all_settings_is_left_out(
+    study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried(study, 0, tiny_catalog, tmp_path, 0.0, monkeypatch)
+    tried(study, 1, tiny_catalog, tmp_path, 1.0, monkeypatch)
+    told = list[str]()
+    found = search(study, tiny_catalog, tmp_path, tell=told.append)
+    assert [(best.arm, best.settings is None) for best in found] == [("clip", True), ("clip-c", False)]
+    assert told[0] == "clip: the loss was not a number in any of its 4 tries, so it is left out."
+    left = with_settings(study, found)
+    assert [arm.name for arm in left.expanded] == ["clip-c"]
+    assert left.compared_with == "clip"  # no other arm takes the baseline's place
+
+
+def test_a_report_leaves_out_what_is_unfinished(
+    study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried(study, 0, tiny_catalog, tmp_path, 1.0, monkeypatch)
+    told = list[str]()
+    found = search(study, tiny_catalog, tmp_path, train=False, tell=told.append)
+    assert [(best.tried, best.settings is None) for best in found] == [(4, False), (0, True)]
+    assert told[1] == "clip-c: 0 of 4 settings are tried, so it is left out."

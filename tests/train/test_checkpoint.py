@@ -1,3 +1,4 @@
+import errno
 import signal
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import torch
 
 from clipc.errors import UserError
 from clipc.train import checkpoint
-from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint, set_aside_after
+from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint, settle_checkpoints
 
 
 def state(step: int) -> State:
@@ -103,11 +104,32 @@ def test_a_damaged_one_gives_way_to_the_older_one(tmp_path: Path, name: str, siz
         load_checkpoint(tmp_path)
 
 
+def test_a_disk_that_fails_for_a_moment_costs_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_checkpoint(tmp_path, state(5))
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "load_file", failing)
+        with pytest.raises(UserError, match=r"step 5 .* cannot be read now .*Input/output error.*it may be whole"):
+            load_checkpoint(tmp_path)
+    assert load_checkpoint(tmp_path) is not None
+
+
+def test_what_was_never_finished_is_removed(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, state(5))
+    (tmp_path / ".step-9.partial").mkdir()
+    (tmp_path / ".step-9.partial" / "model.safetensors").write_bytes(bytes(100))
+    settle_checkpoints(tmp_path, 5)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-5"]
+
+
 def test_damaged_ones_no_longer_count_and_older_ones_stay(tmp_path: Path) -> None:
     for step in (5, 9):
         save_checkpoint(tmp_path, state(step))
-    set_aside_after(tmp_path, 5)
-    set_aside_after(tmp_path, 5)
+    settle_checkpoints(tmp_path, 5)
+    settle_checkpoints(tmp_path, 5)
     assert checkpoint_steps(tmp_path) == [5]
     save_checkpoint(tmp_path, state(7))
     assert checkpoint_steps(tmp_path) == [5, 7]

@@ -55,6 +55,17 @@ def check(image: torch.Tensor, text: str, sources: torch.Tensor, layout: str) ->
     assert set(image.unique().tolist()) == shown.get(layout, {20 * first, 20 * second})
 
 
+def test_one_picture_under_two_names_is_one_source(tmp_path: Path) -> None:
+    for name, grey in (("a", 10), ("b", 90), ("c", 10)):
+        Image.new("RGB", (9, 9), (grey,) * 3).save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.txt").write_text(f"picture {name}")
+    pairs = CompositePairs(open_catalog(tmp_path), to_tensor, policy=Policy(rho=1))
+    shown = pairs.sources(range(3))
+    left = pairs.plans.rows(0, 3).left
+    assert shown[:, 0].tolist() == [{0: 0, 1: 1, 2: 0}[row] for row in left.tolist()]
+    assert set(shown.flatten().tolist()) == {0, 1}
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     rho=st.floats(0, 1),

@@ -27,18 +27,12 @@ from torch.nn import functional as F
 from clipc.cli import app
 from clipc.errors import UserError
 from clipc.train import distributed
-from clipc.train.distributed import (
-    World,
-    data_parallel,
-    gather,
-    gather_with_gradient,
-    joined,
-    share,
-)
+from clipc.train.distributed import World, joined, share
 from clipc.train.launcher import Place, find_place, first_host
 from clipc.train.loss import contrastive_loss, local_contrastive_loss, shared_sources
 from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw
+from clipc.train.parallel import data_parallel, gather, gather_with_gradient
 from clipc.train.tuning import Tuning, prepare
 
 from .starts import fresh
@@ -477,7 +471,8 @@ import os, signal, sys, torch
 from pathlib import Path
 from torch import nn
 from clipc.errors import UserError
-from clipc.train.distributed import data_parallel, gather_with_gradient, joined
+from clipc.train.distributed import joined
+from clipc.train.parallel import data_parallel, gather_with_gradient
 
 CPU = torch.device("cpu")
 torch.set_num_threads(1)

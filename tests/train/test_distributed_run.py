@@ -12,9 +12,9 @@ import pytest
 
 from clipc.catalog import Catalog
 from clipc.train.checkpoint import checkpoint_steps
-from clipc.train.loop import train
 from clipc.train.recipe import Recipe, make_recipe, write_recipe
 from clipc.train.run import Run
+from clipc.train.train import train
 
 SECONDS = 200
 

@@ -1,5 +1,6 @@
 """Runs that start from a model, and what is measured when they end."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ from safetensors.torch import load_file
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.train.loop import train
+from clipc.train import ending, loop
+from clipc.train.interrupt import Interrupted
 from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe, make_recipe
 from clipc.train.run import Run
+from clipc.train.train import train
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,47 @@ def test_mixed_weights_and_what_was_forgotten(
     forgot = summary["forgetting"]
     assert forgot["lost_points"] == pytest.approx(100 * (forgot["start"] - forgot["tuned"]))
     assert forgot["n"] > 0
+
+
+def test_an_earlier_step_stays_where_it_did_better_than_any_mixture(
+    recipe: Recipe, start: Path, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = iter([0.9, 0.2])
+    monkeypatch.setattr(loop, "validate", lambda *_: {"mean_recall": next(figures)})
+    monkeypatch.setattr(ending, "validate", lambda *_: {"mean_recall": 0.5})
+    told: list[str] = []
+    asked = make_recipe({**recipe.model_dump(), "wise_ft": True})
+    run = train(asked, tmp_path / "run", catalog=tiny_catalog, tell=told.append)
+    assert run.finished is not None
+    assert run.finished["best"] == {"step": 5, "mean_recall": 0.9}
+    assert run.finished["wise_ft"]["taken"] is False
+    assert any("step 5 did better and stays the model" in sentence for sentence in told)
+    assert not torch.equal(weights(run.model)["visual.proj"], weights(start)["visual.proj"])
+
+
+def test_a_stop_while_the_end_is_measured_costs_no_steps(
+    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = make_recipe({**recipe.model_dump(), "wise_ft": True})
+    never = train(asked, tmp_path / "never", catalog=tiny_catalog)
+    run = Run(tmp_path / "run")
+
+    def stopping(*_: object) -> dict[str, float]:
+        signal.raise_signal(signal.SIGTERM)
+        return {"mean_recall": 0.5}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ending, "validate", stopping)
+        with pytest.raises(Interrupted, match="is trained, but not all was measured"):
+            train(asked, run.folder, catalog=tiny_catalog)
+    told: list[str] = []
+    train(asked, run.folder, catalog=tiny_catalog, tell=told.append)
+    assert any("going on after 10 of 10 steps" in sentence for sentence in told)
+    assert never.finished is not None
+    assert run.finished is not None
+    assert run.finished["best"] == never.finished["best"]
+    assert weights(run.model).keys() == weights(never.model).keys()
+    assert all(torch.equal(tensor, weights(never.model)[name]) for name, tensor in weights(run.model).items())
 
 
 def test_a_set_that_is_added_to_a_finished_run_is_measured_once(

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipc.catalog import Catalog
+from clipc.render.evaluation_view import Resizing
 from clipc.train.forgetting import forgetting
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200), "white": (240, 240, 240)}
@@ -17,6 +18,7 @@ class ByColour:
     """Knows the colours of pictures and words; of the colours that it forgot it says that they are all alike."""
 
     image_size = 16
+    resizing = Resizing()
 
     def __init__(self, forgot: tuple[str, ...] = ()) -> None:
         self.forgot = forgot

@@ -15,8 +15,8 @@ from PIL import Image
 
 from clipc.catalog import open_catalog, with_splits
 from clipc.errors import UserError
-from clipc.train.loop import train
 from clipc.train.recipe import built_in_recipes, read_recipe
+from clipc.train.train import train
 
 RECIPES = [f"{data}-vit-{size}-16" for data in ("cc3m", "cc12m", "redcaps") for size in "sb"]
 TINY = ["batch_size=4", "samples=4", "image_size=32", "threads=1", "device=cpu", "precision=fp32", "validations=1"]

@@ -1,6 +1,7 @@
 """One step of learning: whole, in parts, recomputed."""
 
 import json
+import math
 from pathlib import Path
 
 import open_clip
@@ -163,6 +164,14 @@ def test_the_temperature_stays_in_bounds(tiny_model: str) -> None:
         ours.model.logit_scale.fill_(9)
     ours.learn(batch(), 0)
     assert ours.model.logit_scale.item() <= MAX_LOG_SCALE
+
+
+def test_siglips_temperature_knows_no_bound(tiny_model: str) -> None:
+    ours = learner(tiny_model, learning_rate=1e-9, loss="siglip")
+    with torch.no_grad():
+        ours.model.logit_scale.fill_(math.log(117))
+    ours.learn(batch(), 0)
+    assert ours.model.logit_scale.exp().item() == pytest.approx(117, rel=1e-4)
 
 
 @pytest.mark.soak

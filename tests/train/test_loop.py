@@ -16,11 +16,12 @@ from clipc.catalog import Catalog, open_catalog
 from clipc.errors import UserError
 from clipc.render.batch import Batch
 from clipc.train import loop
+from clipc.train.device import choose_precision
 from clipc.train.interrupt import Interrupted
-from clipc.train.loop import train
 from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe, make_recipe, write_recipe
 from clipc.train.run import Run
+from clipc.train.train import train
 
 
 @pytest.fixture
@@ -57,6 +58,7 @@ def test_a_run_learns_and_leaves_what_the_design_names(recipe: Recipe, tiny_cata
     assert losses[0] == pytest.approx(math.log(8), abs=0.6)
     assert losses[-1] < losses[0] - 0.5
     assert [r["step"] for r in records if "validation" in r] == [67, 134, 200]
+    assert {67, 134, 200} <= {r["step"] for r in records if "loss" in r}  # processes meet where one validates
     summary = run.finished
     assert summary is not None
     assert summary["samples"] == 1600
@@ -143,6 +145,52 @@ def test_killed_runs_end_in_the_same_weights(recipe: Recipe, tiny_catalog: Catal
         assert run.finished is None, f"the run ended before kill {kills}"
     assert subprocess.run(command, capture_output=True, check=True).returncode == 0
     assert_equal(never, run)
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def test_a_signal_to_the_whole_group_leaves_a_checkpoint(recipe: Recipe, tiny_source: Path, tmp_path: Path) -> None:
+    endless = recipe.model_copy(update={"renderer": "worker", "workers": 1, "samples": 4_000_000, "validations": 0})
+    write_recipe(endless, tmp_path / "recipe.yaml")
+    run = Run(tmp_path / "run")
+    command = [sys.executable, "-m", "clipc", "train", str(tmp_path / "recipe.yaml"), "--out", str(run.folder)]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        while process.poll() is None and not any("loss" in record for record in run.metrics()):
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGTERM)
+        said = process.communicate()[1]
+    assert "stopped at step" in said
+    assert len(loop.checkpoint_steps(run.checkpoints)) == 1
+
+
+def test_the_best_model_is_safe_where_steps_are_not_repeated_to_the_bit(
+    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop.Trainer, "_repeats_to_the_bit", False)
+    saved: list[tuple[int, dict[str, float] | None]] = []
+    save = loop.Trainer._save
+
+    def noting(self: loop.Trainer) -> None:
+        saved.append((self.step, self.best))
+        save(self)
+
+    monkeypatch.setattr(loop.Trainer, "_save", noting)
+    run = train(recipe, tmp_path, catalog=tiny_catalog)
+    assert run.finished is not None
+    assert saved[-1] == (run.finished["best"]["step"], run.finished["best"])
+
+
+def test_a_resume_restores_the_precision(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+    auto = recipe.model_copy(update={"precision": "auto"})
+    usual = choose_precision("auto", torch.device("cpu"))
+    other = "bfloat16" if usual == torch.float32 else "float32"
+    run = Run(tmp_path)
+    run.begin(auto, {"threads": 1, "precision": other}, tiny_catalog)
+    told: list[str] = []
+    train(auto, tmp_path, catalog=tiny_catalog, tell=told.append)
+    assert any(f"goes on in {other}, as it began" in sentence for sentence in told)
+    assert any(f"learn on cpu in {other}" in sentence for sentence in told)
 
 
 def test_a_resume_restores_the_thread_count(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:

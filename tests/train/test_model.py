@@ -213,18 +213,22 @@ class Evil:
         return eval, ("1/0",)
 
 
-@pytest.mark.parametrize("content", ["evil", "noise", "other", "list", "empty"])
+@pytest.mark.parametrize("content", ["evil", "noise", "nothing", "tensors", "other", "list", "empty"])
 def test_weights_that_are_none_are_told_in_a_sentence(content: str, tiny_model: str, tmp_path: Path) -> None:
-    file = tmp_path / "weights.pt"
+    file = tmp_path / ("weights.safetensors" if content == "tensors" else "weights.pt")
     if content == "evil":
         torch.save({"state_dict": Evil()}, file)
-    elif content == "noise":
-        file.write_bytes(b"no weights at all")
+    elif content in ("noise", "tensors", "nothing"):
+        file.write_bytes(b"" if content == "nothing" else b"no weights at all")
     elif content == "other":
         save_weights(fresh(tmp_path / "made", "sigmoid"), file, "plain")
     else:
         torch.save([1, 2] if content == "list" else {}, file)
-    hint = "damaged, or holds more than tensors" if content in ("evil", "noise") else "do not fit the model"
+    hint = (
+        "damaged, or holds more than tensors"
+        if content in ("evil", "noise", "nothing", "tensors")
+        else "do not fit the model"
+    )
     with pytest.raises(UserError, match=hint) as told:
         ClipModel.create(tiny_model, pretrained=str(file))
     assert "\n" not in str(told.value)

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 
 from clipc.train.text_tower import computed_tokens, group_ends, ignores_padding, text_features, token_lengths
 
+from .starts import fresh
+
 CONTEXT, WORDS, END = 77, 60, 63
 CPU = torch.device("cpu")
 
@@ -69,8 +71,25 @@ def test_a_word_with_the_id_of_padding_is_kept(clip: nn.Module) -> None:
 
 def test_one_long_caption_does_not_lengthen_the_batch() -> None:
     tokens = captions([10] * 127 + [70])
-    assert computed_tokens(tokens) == pytest.approx((127 * 16 + 72) / 128)
-    assert computed_tokens(captions([10] * 3)) == 16
+    assert computed_tokens(tower(), tokens) == pytest.approx((127 * 16 + 72) / 128)
+    assert computed_tokens(tower(), captions([10] * 3)) == 16
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["clip", "coca"])
+def test_computed_tokens_are_those_that_the_tower_embeds(kind: str, chunks: int, tmp_path: Path) -> None:
+    clip = fresh(tmp_path, kind)
+    tokens = captions([*range(3, 31), 4, 5, 30])[:, :32].contiguous()
+    embedded: list[int] = []
+    embedding = next(module for name, module in clip.named_modules() if name.endswith("token_embedding"))
+    embedding.register_forward_hook(lambda _, given, __: embedded.append(given[0].numel()))
+    with torch.no_grad():
+        for part in tokens.chunk(chunks):
+            text_features(clip, part, CPU)
+    found = computed_tokens(clip, tokens, chunks)
+    assert found == sum(embedded) / len(tokens)
+    assert (found == 32) == (kind == "coca")
+    assert kind == "coca" or chunks == 1 or found != computed_tokens(clip, tokens)
 
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 9)), min_size=1, max_size=7), st.integers(1, 5))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pyarrow as pa
 import pytest
 import torch
@@ -14,9 +15,13 @@ from torch.nn.functional import normalize
 from clipc.catalog import Catalog
 from clipc.catalog.catalog import SCHEMA, About
 from clipc.errors import UserError
+from clipc.render.evaluation_view import RESIZE_MODES, Resizing
 from clipc.train import vectors as module
 from clipc.train.model import ClipModel
 from clipc.train.vectors import best_bands, embed_pairs, model_vectors, partner_vectors, relevant_bands
+from clipc.train.weights_mark import folder_mark
+
+from .starts import model_of
 
 RGB = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
 
@@ -25,6 +30,7 @@ class ColourModel:
     """Sees the mean colour of a picture and reads the names of colours."""
 
     image_size = 8
+    resizing = Resizing()
 
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
         assert images.shape[1:] == (8, 8, 3)
@@ -149,6 +155,42 @@ def test_a_model_is_asked_once(
     ClipModel.create(tiny_model, seed=1).save(folder)
     with pytest.raises(pytest.fail.Exception):
         model_vectors(folder, train, "text", cache)
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+def test_pictures_are_embedded_as_open_clip_embeds_them(mode: str, interpolation: str, tmp_path: Path) -> None:
+    preprocess = {"resize_mode": mode, "interpolation": interpolation, "fill_color": 90}
+    folder = model_of(tmp_path / "model", "clip", preprocess)
+    sizes = [(40, 30), (30, 40), (32, 32), (90, 24), (5, 3)]
+    coarse = [np.random.default_rng(i).integers(0, 256, (4, 4, 3), dtype=np.uint8) for i in range(len(sizes))]
+    pictures = [np.asarray(Image.fromarray(c).resize(s)) for c, s in zip(coarse, sizes, strict=True)]
+    own = embed_pairs(ClipModel.load(folder), catalog_of(tmp_path, pictures, [["x"]] * len(sizes)), "image")
+    theirs, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    shown = torch.stack([transform(Image.fromarray(picture)) for picture in pictures])
+    with torch.inference_mode():
+        features = normalize(theirs.eval().encode_image(shown), dim=-1).numpy()  # pyright: ignore
+    cosines = (own * features).sum(axis=1)
+    # open_clip cuts at whole pixels, of which a small picture has few.
+    assert cosines.min() > (0.995 if mode == "shortest" else 1 - 1e-6)
+
+
+def test_vectors_of_another_view_are_not_taken_from_the_cache(
+    tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks: list[str] = []
+    monkeypatch.setattr(module, "kept_array", lambda name, mark, make, cache: marks.append(mark))
+    folders = {mode: model_of(tmp_path / mode, "clip", {"resize_mode": mode}) for mode in RESIZE_MODES}
+    for folder in folders.values():
+        model_vectors(folder, tiny_catalog, "image")
+        model_vectors(folder, tiny_catalog, "text")
+    once = {
+        mode: f"{module.VERSION} {folder_mark(folder)} {tiny_catalog.fingerprint}" for mode, folder in folders.items()
+    }
+    assert marks[:2] == [f"{once['shortest']} image", f"{once['shortest']} text"]
+    assert marks[2] == f"{once['longest']} image longest bicubic 0"
+    assert marks[3] == f"{once['longest']} text"
+    assert marks[4] == f"{once['squash']} image squash bicubic 0"
 
 
 def test_captions_and_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

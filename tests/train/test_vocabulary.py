@@ -13,11 +13,11 @@ from clipc.catalog.demo.captions import captions
 from clipc.catalog.demo.japanese import JAPANESE
 from clipc.catalog.demo.picture import scene
 from clipc.errors import UserError
-from clipc.train.loop import train
 from clipc.train.model import ClipModel
 from clipc.train.model_config import model_config
 from clipc.train.recipe import Recipe
 from clipc.train.tokenizer import Tokenizer, load_tokenizer, local_tokenizer
+from clipc.train.train import train
 from clipc.train.vocabulary import advice, learn_vocabulary, save_vocabulary, token_cost, tokenizer_for
 
 ENGLISH = ["a red plate on the table.", "two red bolts, rusty", "the plate is blue", "a blue bolt on the plate"] * 3

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from clipc.errors import UserError
-from clipc.train.weights_mark import folder_mark, weights_mark
+from clipc.train.recipe import read_recipe
+from clipc.train.weights_mark import folder_mark, reference_mark, weights_mark
 
 from .starts import write_config
 
@@ -48,3 +49,33 @@ def test_what_comes_from_elsewhere_is_named_and_fresh_weights_are_not(tiny_model
     assert weights_mark("ViT-B-32", "laion2b_s34b_b79k") == "laion2b_s34b_b79k"
     assert weights_mark("hf-hub:org/name") == "hf-hub:org/name"
     assert [weights_mark(name) for name in ("small", "ViT-B-32", tiny_model)] == [None, None, None]
+
+
+def test_a_model_that_chooses_partners_or_regions_counts_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_config(tmp_path / "run" / "model", "clip")
+    (folder / "open_clip_model.safetensors").write_bytes(b"weights")
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    by_neighbours = ["policy.partner=nearest", "policy.embedding={}"]
+    by_regions = ["policy.layout=region", "policy.region=auto", "policy.reference={}"]
+
+    def names(words: list[str], *places: Path | str) -> list[str]:
+        return [read_recipe("small", [word.format(place) for word in words]).same_run("x") for place in places]
+
+    for words in (by_neighbours, by_regions):
+        here, moved = names(words, folder, tmp_path / "elsewhere")
+        assert here == moved
+    before = names(by_neighbours, folder) + names(by_regions, folder)
+    (folder / "open_clip_model.safetensors").write_bytes(b"trained again")
+    after = names(by_neighbours, folder) + names(by_regions, folder)
+    assert all(a != b for a, b in zip(before, after, strict=True))
+    # What is no folder is called as it is, whatever lies beside it.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "captions").mkdir()
+    assert [reference_mark(name) for name in (None, "captions", "column:vec", "gone")] == [
+        None,
+        "captions",
+        "column:vec",
+        "gone",
+    ]

@@ -132,6 +132,11 @@ class Catalog:
         """Width and height of each image in pixels as shown, shape (n, 2)."""
         return np.stack([self.table["width"].to_numpy(), self.table["height"].to_numpy()], axis=1)
 
+    @cached_property
+    def pictures(self) -> npt.NDArray[np.int64]:
+        """For each pair the first row that has its picture, byte for byte: equal pictures have equal numbers; (n,)."""
+        return first_rows(self.table["content"].to_numpy())
+
     def captions(self, row: int) -> list[str]:
         """All captions of one pair."""
         return self.table["captions"][row].as_py()
@@ -148,11 +153,12 @@ class Catalog:
         """
         files, offsets, sizes = self._places
         name = files[row].as_py()
-        handle = self._handles.open(self.root, name) if self._handles is not None else _open(self.root, name)
+        handles = self._handles  # Held: of two threads that make them at once, one's own close when it lets go.
+        handle = handles.open(self.root, name) if handles is not None else _open(self.root, name)
         try:
             data = os.pread(handle, int(sizes[row]), int(offsets[row]))
         finally:
-            if self._handles is None:
+            if handles is None:
                 os.close(handle)
         if len(data) != sizes[row]:
             raise OSError(f"{self.root / name} is shorter than when it was indexed")
@@ -206,6 +212,19 @@ class Catalog:
 
     def _split_column(self) -> npt.NDArray[np.str_]:
         return np.asarray([name or "train" for name in self.column("split")], dtype=np.str_)
+
+
+def first_rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
+    """Where each value stands first: equal values have equal numbers, and different ones their own places.
+
+    Args:
+        values: Shape (n,).
+
+    Returns:
+        Shape (n,).
+    """
+    _, first, number = np.unique(values, return_index=True, return_inverse=True)
+    return first.astype(np.int64)[number]
 
 
 class _Handles(dict[str, int]):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import inside
+from clipc.catalog.cores import cores
 from clipc.catalog.decode import DecodeError, decode, image_size
 from clipc.errors import UserError
 from clipc.progress import Progress
@@ -134,7 +135,7 @@ def look_at_all(root: Path, places: Sequence[Place], progress: Progress) -> list
 
     seen: list[Look | str] = []
     what = "checking images" if decoding else "checking image headers"
-    with ThreadPoolExecutor(max_workers=_cores()) as pool:
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
         for start in range(0, len(places), 256):
             seen.extend(pool.map(look, places[start : start + 256]))
             progress(what, len(seen), len(places))
@@ -206,10 +207,3 @@ def difference_hash(pixels: npt.NDArray[np.uint8]) -> int | None:
     if int(grey.max()) - int(grey.min()) < _FLAT:
         return None
     return int.from_bytes(np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes(), "big")
-
-
-def _cores() -> int:
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1

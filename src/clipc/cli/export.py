@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from clipc.cli.screen import note
 from clipc.cli.source import Json, Out, show
 
 
@@ -27,10 +28,13 @@ def export(
         as_json: Print the folder and the ONNX differences as one JSON object.
     """
     from clipc.train.export import export_model, exported_facts
+    from clipc.train.run import Run
 
     # Beside a model's own files an export would be no part of the model.
     home = run.parent if (run / "open_clip_config.json").is_file() else run
     folder = export_model(run, out or home / "export", onnx=onnx, hub_id=hub_id, license=license)
+    if (run / "recipe.yaml").is_file() and Run(run).finished is None:
+        note(f"the run {run} has not ended: this is its best model so far, and the card says so.")
     found = exported_facts(folder)["onnx"]
     lines = [f"{folder}: open_clip.create_model_and_transforms('local-dir:{folder}') loads it."]
     lines += [f"onnx/{tower}.onnx differs from PyTorch by at most {worst:.1e}." for tower, worst in found.items()]

@@ -81,10 +81,15 @@ def _table(board: "Board", height: int) -> "Table":
     table.add_column("validation recall", justify="right")
     most = max(4, height - 5)
     shown = (
-        rows if len(rows) <= most else sorted(rows, key=lambda row: (not row.running, row.finished == row.seeds))[:most]
+        rows
+        if len(rows) <= most
+        else sorted(rows, key=lambda row: (not row.running, row.finished + row.diverged == row.seeds))[:most]
     )
     for row in shown:
-        marks = "●" * row.finished + "◐" * row.running + "·" * (row.seeds - row.finished - row.running)
+        left = row.seeds - row.finished - row.diverged - row.running
+        marks = "●" * row.finished + "✕" * row.diverged + "◐" * row.running + "·" * left
+        if row.diverged:
+            marks += f" diverged ({row.diverged} of {row.seeds} seeds)"
         found = "" if row.mean_recall is None else f"{row.mean_recall:.1%}"
         table.add_row(row.arm, *((f"{row.size:,}",) if sizes else ()), marks, found)
     if len(shown) < len(rows):

@@ -27,8 +27,8 @@ def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = Fals
         as_json: Print the run's summary as one JSON object.
     """
     from clipc.train.distributed import joined
-    from clipc.train.loop import train as run_training
     from clipc.train.recipe import read_recipe
+    from clipc.train.train import train as run_training
 
     resolved = read_recipe(recipe, overrides)
     with joined(resolved.device) as world, terminal() if world.main else nullcontext(silent) as progress:
@@ -55,8 +55,10 @@ def _show_run(run: "Run", catalog: "Catalog", as_json: bool) -> None:
             f"Best on validation at step {best['step']}: mean recall {best['mean_recall']:.1%} "
             f"(recall@1 {best['text_to_image/recall@1']:.1%}, chance {chance:.1%}, n = {n})."
         )
-    if mixed:
+    if mixed and mixed.get("taken", True):
         lines.append(f"Mixed with the start's weights: {mixed['alpha']:.0%} of what was tuned did best on validation.")
+    elif mixed:
+        lines.append("No mixture with the start's weights did as well on validation, so none was taken.")
     if forgot:
         low, high = forgot["low"], forgot["high"]
         span = f", 95% interval {low:+.1f} to {high:+.1f}" if low is not None and high is not None else ""

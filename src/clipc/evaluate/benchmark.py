@@ -15,7 +15,8 @@ from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder, embed_pixels
 from clipc.evaluate.retrieval import check_features
 from clipc.progress import Progress, silent
-from clipc.render.crop import resize_center
+from clipc.render.ahead import ahead
+from clipc.render.evaluation_view import evaluation_view
 
 _NAMED = 5
 
@@ -60,7 +61,7 @@ def embed_named(
     Args:
         model: The model, in evaluation mode.
         names: The names, with or without repetition.
-        load: The encoded bytes of a name; FileNotFoundError says that there is no such picture.
+        load: The encoded bytes of a name, on any thread; FileNotFoundError says that there is no such picture.
         where: Where pictures were looked for, for the message.
         batch_size: How many are encoded at once.
         progress: Told how many are done.
@@ -73,17 +74,19 @@ def embed_named(
     missing: list[str] = []
     unreadable: list[str] = []
 
+    def view(name: str) -> npt.NDArray[np.uint8] | OSError | DecodeError:
+        try:
+            return evaluation_view(decode(load(name)), model.image_size, model.resizing)
+        except (OSError, DecodeError) as error:
+            return error
+
     def read() -> Iterator[npt.NDArray[np.uint8]]:
-        for name in distinct:
-            try:
-                pixels = resize_center(decode(load(name)), model.image_size)
-            except FileNotFoundError:
-                missing.append(name)
-            except (OSError, DecodeError):
-                unreadable.append(name)
-            else:
+        for name, seen in zip(distinct, ahead(view, distinct), strict=True):
+            if isinstance(seen, np.ndarray):
                 rows[name] = len(rows)
-                yield pixels
+                yield seen
+            else:
+                (missing if isinstance(seen, FileNotFoundError) else unreadable).append(name)
 
     features = embed_pixels(model, read(), len(distinct), batch_size=batch_size, progress=progress)
     if not rows:

@@ -1,6 +1,6 @@
 """All images and captions of a catalog into features."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -14,7 +14,8 @@ from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
-from clipc.render.crop import resize_center
+from clipc.render.ahead import ahead
+from clipc.render.evaluation_view import Resizing, evaluation_view
 
 
 class Encoder(Protocol):
@@ -23,6 +24,11 @@ class Encoder(Protocol):
     @property
     def image_size(self) -> int:
         """The side S in pixels of the square images that it sees."""
+        ...
+
+    @property
+    def resizing(self) -> Resizing:
+        """How pictures become squares of that side."""
         ...
 
     def encode_image(self, images: Tensor, /) -> Tensor:
@@ -51,7 +57,14 @@ class Embeddings:
     sentence: npt.NDArray[np.int64]
 
 
-def embed(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: Progress = silent) -> Embeddings:
+def embed(
+    model: Encoder,
+    catalog: Catalog,
+    *,
+    batch_size: int = 256,
+    progress: Progress = silent,
+    views: Iterable[npt.NDArray[np.uint8]] | None = None,
+) -> Embeddings:
     """Features of every image and every caption; a sentence that stands many times is encoded once.
 
     Args:
@@ -59,6 +72,7 @@ def embed(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: 
         catalog: The pairs, one or more.
         batch_size: How many images or texts are encoded at once.
         progress: Told how many images and texts are done.
+        views: The images as :func:`evaluation_views` gives them, where they are at hand.
 
     Raises:
         UserError: An image cannot be read, though it could when the catalog was made.
@@ -66,14 +80,15 @@ def embed(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: 
     numbers: dict[str, int] = {}
     captions = [text for row in range(len(catalog)) for text in catalog.captions(row)]
     sentence = np.asarray([numbers.setdefault(text, len(numbers)) for text in captions], dtype=np.int64)
-    image = embed_images(model, catalog, batch_size=batch_size, progress=progress)
+    views = evaluation_views(catalog, model.image_size, model.resizing) if views is None else views
+    image = embed_pixels(model, views, len(catalog), batch_size=batch_size, progress=progress)
     text = embed_texts(model, list(numbers), batch_size=batch_size, progress=progress)
     owner = np.repeat(np.arange(len(catalog)), catalog.caption_counts)
     return Embeddings(image, text[torch.from_numpy(sentence)], owner, sentence)
 
 
 def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: Progress = silent) -> Tensor:
-    """Features of every image, float32 (N, D) on the CPU: shorter side resized to S, centre cut out.
+    """Features of every image, float32 (N, D) on the CPU, each resized as the model's preprocessing has it.
 
     Args:
         model: The model, in evaluation mode.
@@ -84,8 +99,34 @@ def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, pro
     Raises:
         UserError: An image cannot be read, though it could when the catalog was made.
     """
-    pictures = (_eval_image(catalog, row, model.image_size) for row in range(len(catalog)))
-    return embed_pixels(model, pictures, len(catalog), batch_size=batch_size, progress=progress)
+    views = evaluation_views(catalog, model.image_size, model.resizing)
+    return embed_pixels(model, views, len(catalog), batch_size=batch_size, progress=progress)
+
+
+def evaluation_views(catalog: Catalog, size: int, resizing: Resizing) -> Iterator[npt.NDArray[np.uint8]]:
+    """Every image as evaluation shows it, in order; a few hundred are decoded ahead of who takes them.
+
+    Args:
+        catalog: The pairs.
+        size: The side S in pixels.
+        resizing: The model's.
+
+    Yields:
+        RGB ``uint8``, shape (S, S, 3).
+
+    Raises:
+        UserError: An image cannot be read, though it could when the catalog was made.
+    """
+
+    def view(row: int) -> npt.NDArray[np.uint8]:
+        try:
+            return evaluation_view(catalog.image(row), size, resizing)
+        except (OSError, DecodeError) as error:
+            raise UserError(
+                f"image {catalog.keys[row]!r} cannot be read any more ({error}); build the catalog of its source again."
+            ) from error
+
+    return ahead(view, range(len(catalog)))
 
 
 def embed_pixels(
@@ -137,12 +178,3 @@ def embed_texts(model: Encoder, texts: Sequence[str], *, batch_size: int = 256, 
     result = torch.empty_like(features)
     result[torch.tensor(order)] = features
     return result
-
-
-def _eval_image(catalog: Catalog, row: int, size: int) -> npt.NDArray[np.uint8]:
-    try:
-        return resize_center(catalog.image(row), size)
-    except (OSError, DecodeError) as error:
-        raise UserError(
-            f"image {catalog.keys[row]!r} cannot be read any more ({error}); build the catalog of its source again."
-        ) from error

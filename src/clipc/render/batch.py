@@ -1,9 +1,16 @@
 """A batch: what the model is shown in one step."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+import numpy as np
 import torch
+
+from clipc.catalog.catalog import Catalog
+from clipc.compose.plan import Plan
+
+GREY: Final = 127
+"""The level of red, green and blue in which a picture that cannot be read is shown."""
 
 
 class Tokenizer(Protocol):
@@ -14,13 +21,29 @@ class Tokenizer(Protocol):
         """The largest number of tokens the model takes, start and end included."""
         ...
 
+    @property
+    def room(self) -> int:
+        """The largest number of a text's own tokens that all stay, beside those that the tokenizer adds."""
+        ...
+
     def count(self, text: str) -> int:
-        """The number of tokens of a text, without start and end tokens."""
+        """The number of tokens of a text, without those that the tokenizer adds."""
         ...
 
     def __call__(self, texts: list[str]) -> torch.Tensor:
         """Token ids, ``int64``, shape (len(texts), context_length)."""
         ...
+
+
+def sources(catalog: Catalog, plan: Plan) -> torch.Tensor:
+    """The pictures that the rows of a plan show, as :attr:`Batch.sources`.
+
+    Args:
+        catalog: The pairs that the plan is of.
+        plan: The rows.
+    """
+    rows = np.stack([plan.left, plan.right], axis=1)
+    return torch.from_numpy(np.where(rows < 0, -1, catalog.pictures[rows]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +53,9 @@ class Batch:
     Attributes:
         images: RGB ``uint8``, shape (B, S, S, 3), not normalised.
         tokens: Token ids, ``int64``, shape (B, context length).
-        sources: Catalog rows of the left and right pair, -1 for none; ``int64``, shape (B, 2).
+        sources: The pictures of the left and right pair, each as the first catalog row that has it
+            (:attr:`~clipc.catalog.catalog.Catalog.pictures`), so that equal pictures have equal numbers; -1 for none;
+            ``int64``, shape (B, 2).
         texts: 64-bit ids of the captions that went in, -1 for none; equal captions have equal ids;
             ``int64``, shape (B, 2).
         treated: How many of the examples are composites (or strongly augmented, in the control).

@@ -11,6 +11,21 @@ from clipc.compose.captions.joint import Wording
 from clipc.errors import UserError
 
 _ENDLESS: Final = 1_000_000
+_COUNTS_ITS_OWN: Final = "num_special_tokens_to_add"
+"""The method that tells transformers' tokenizers from others."""
+
+
+def room(tokenizer: Any, length: int) -> int:
+    """The largest number of a text's own tokens that all stay, beside those that a tokenizer adds.
+
+    Args:
+        tokenizer: One of open_clip's or of Hugging Face's.
+        length: The context length, with the tokens that are added.
+    """
+    if getattr(tokenizer, "tokenizer_mode", None) == "clips":
+        return length - 3  # open_clip adds a start, an end and a class token, whatever the wrapped one would.
+    wrapped = tokenizer if hasattr(tokenizer, _COUNTS_ITS_OWN) else getattr(tokenizer, "tokenizer", None)
+    return length - (2 if wrapped is None else wrapped.num_special_tokens_to_add())
 
 
 @dataclass(frozen=True)
@@ -37,21 +52,23 @@ class Context:
 
     @property
     def _transformers(self) -> bool:
-        return hasattr(self.tokenizer, "num_special_tokens_to_add")
+        return hasattr(self.tokenizer, _COUNTS_ITS_OWN)
 
     @property
     def limit(self) -> int:
         """The largest number of tokens, without those that the tokenizer adds."""
         if self._transformers:
-            return self.tokenizer.model_max_length - self.tokenizer.num_special_tokens_to_add()
-        # Beside start and end, some of the tokenizers that open_clip wraps add a class token.
-        return self.tokenizer.context_length - (3 if hasattr(self.tokenizer, "tokenizer") else 2)
+            return room(self.tokenizer, self.tokenizer.model_max_length)
+        if hasattr(self.tokenizer, "room"):
+            return self.tokenizer.room
+        return room(self.tokenizer, self.tokenizer.context_length)
 
     def count(self, text: str) -> int:
         """The number of tokens of a text, without those that the tokenizer adds."""
         given = self.tokenizer
         wrapped = given if self._transformers else getattr(given, "tokenizer", None)
         if wrapped is not None:
+            text = getattr(given, "clean_fn", str)(text)
             return len(wrapped(text, add_special_tokens=False)["input_ids"])
         return given.count(text) if hasattr(given, "count") else len(given.encode(text))
 

@@ -71,22 +71,3 @@ def view_boxes(
     box_height = np.minimum(height, np.sqrt(share * width * height / aspect))
     x0, y0 = draws[:, 2] * (width - box_width), draws[:, 3] * (height - box_height)
     return np.stack([x0, y0, x0 + box_width, y0 + box_height], axis=1)
-
-
-def resize_center(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """The picture as evaluation sees it: shorter side resized (bicubic, antialiased), centre cut out.
-
-    Args:
-        image: RGB ``uint8``, shape (height, width, 3).
-        size: The side S in pixels.
-
-    Returns:
-        RGB ``uint8``, shape (S, S, 3).
-    """
-    from PIL import Image
-
-    height, width = image.shape[:2]
-    side = min(height, width)
-    x0, y0 = (width - side) / 2, (height - side) / 2
-    box = (x0, y0, x0 + side, y0 + side)
-    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC, box=box))

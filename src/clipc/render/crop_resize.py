@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from clipc.render.colour import recoloured
 from clipc.render.pixels import Pixels
 
 Bytes = npt.NDArray[np.uint8]
@@ -24,7 +25,6 @@ _ENLARGED: Final = 0.5
 """Boxes of fewer pixels for each one made are left to Pillow."""
 _REACH: Final = 2.0
 """How far the bicubic filter sees, in steps."""
-_GREY: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 # What F.interpolate calls; that takes a size or a scale and returns a new tensor, while here both matter and where the
 # result lies.
@@ -76,7 +76,7 @@ def lay_one_by_one(images: torch.Tensor, pixels: Pixels, cuts: Cuts) -> None:
     for i, (tile, (x0, y0, x1, y1), row, opacity, other) in enumerate(
         zip(_tiles(pixels, cuts), *(column.tolist() for column in looks), strict=True)
     ):
-        changed = _recoloured(tile, cuts.colour[i]) if other else tile
+        changed = recoloured(tile, cuts.colour[i]) if other else tile
         under = pictures[row, y0:y1, x0:x1]
         under[:] = changed if opacity == 1 else _seen_through(under, changed, opacity)
 
@@ -114,21 +114,6 @@ def _enlarged(pixels: Pixels, picture: int, box: npt.NDArray[np.float64], size: 
     whole = pixels.values[3 * start : 3 * (start + width * height)].view(height, width, 3)
     edges = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
     return np.asarray(Image.fromarray(whole.numpy()).resize(size, Image.Resampling.BICUBIC, edges))
-
-
-def colour_maps(factors: Floats) -> tuple[Floats, Floats]:
-    """Changes of brightness, then of contrast around the mean, then of saturation, as one linear map each.
-
-    Args:
-        factors: For brightness, contrast and saturation, shape (n, 3).
-
-    Returns:
-        Matrices that a colour is multiplied with from the left, shape (n, 3, 3), and the shares of a tile's mean
-        (over pixels and colours) that are then added, shape (n,).
-    """
-    brightness, contrast, saturation = factors.T[:, :, None, None]
-    mixed = saturation * np.eye(3, dtype=np.float32) + (1 - saturation) * _GREY[:, None]
-    return brightness * contrast * mixed, (brightness * (1 - contrast))[:, 0, 0]
 
 
 class _Room:
@@ -196,15 +181,6 @@ def _aligned(
     read = np.minimum(seen, size - first)
     # As many pixels made as read are copied, whatever the step: then one more is made.
     return _Axis(first, read, lead, made + ((read == made) & (step != 1)), 1 / step)
-
-
-def _recoloured(tile: Bytes, factors: Floats) -> Bytes:
-    (matrix,), (share,) = colour_maps(factors[None])
-    colours = tile.reshape(-1, 3).astype(np.float32)
-    offset = share * colours.mean() + np.float32(0.5)  # what is cut off below is so rounded
-    colours = colours @ matrix
-    colours += offset
-    return np.clip(colours, 0, 255, out=colours).astype(np.uint8).reshape(tile.shape)
 
 
 def _seen_through(under: Bytes, tile: Bytes, opacity: float) -> Bytes:

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from clipc.render.crop_resize import Cuts, Floats, colour_maps
+from clipc.render.colour import colour_maps
+from clipc.render.crop_resize import Cuts, Floats
 from clipc.render.pixels import Pixels
 
 _REACH: Final = 2.0

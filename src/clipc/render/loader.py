@@ -1,16 +1,20 @@
 """The loader: batches in order, from any step on, by as many workers as one likes."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from clipc.errors import UserError
 from clipc.render.batch import Batch
 
+MOST: Final = 8
+"""How many processes render ahead where nobody said how many."""
 _AHEAD: Final = 4
 """How many batches each process renders before they are asked for."""
 
@@ -56,6 +60,27 @@ class _Caught(Dataset[Batch | Exception]):
             )
 
 
+def processes_ahead(
+    wanted: int | None, device: torch.device, pictures: torch.device | None, *, sharing: int = 1
+) -> int:
+    """How many processes render ahead of a model.
+
+    Args:
+        wanted: What was asked for; None leaves it to what is known: on a CPU the model takes the same cores, while a
+            GPU would wait for this process.
+        device: Where the model is.
+        pictures: Where decoded pictures are kept, None where each is decoded when it is shown. Kept on a GPU they are
+            rendered there, and kept in memory beside a model on the CPU always in this process.
+        sharing: How many training processes share this machine's cores.
+    """
+    if pictures is not None and (device.type == "cpu" or pictures.type != "cpu"):
+        return 0
+    if wanted is not None or device.type == "cpu":
+        return wanted or 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST, cores // sharing - 1))
+
+
 def load(
     renderer: Renderer,
     batch_size: int,
@@ -95,7 +120,13 @@ def load(
 def _ahead(caught: _Caught, steps: range, workers: int, pin: bool) -> Iterator[Batch]:
     """Batches from processes, each of which gets the renderer once and computes on one thread."""
     loader = DataLoader(
-        caught, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=_AHEAD, pin_memory=pin
+        caught,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        prefetch_factor=_AHEAD,
+        pin_memory=pin,
+        worker_init_fn=_deaf,
     )
     # PyTorch would have the death of a worker raised wherever the program happens to be, in the middle of a
     # training step for instance. The wait for a batch finds it out too, and only there it can be told well.
@@ -111,6 +142,12 @@ def _ahead(caught: _Caught, steps: range, workers: int, pin: bool) -> Iterator[B
     finally:
         # Not left to the iterator's end, which comes late where a traceback holds on to it.
         batches._shutdown_workers()  # pyright: ignore
+
+
+def _deaf(_: int) -> None:
+    """Lets a process outlive what asks the run to stop: launchers and terminals tell all processes of a group."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _awaited(batches: Iterator[Batch | Exception]) -> Batch | Exception | None:

@@ -1,6 +1,5 @@
 """Pixels: a set's pictures, decoded once and kept at the size that the smallest view needs."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,8 +11,10 @@ import torch
 from PIL import Image
 
 from clipc.catalog.catalog import Catalog
+from clipc.catalog.cores import cores
 from clipc.catalog.decode import DecodeError
 from clipc.progress import Progress, silent
+from clipc.render.batch import GREY
 from clipc.render.crop import Augmentation
 
 USUAL: Final = 0
@@ -23,7 +24,6 @@ STRONGER: Final = 1
 
 _WORTH: Final = 0.8
 """A picture that would not become smaller than this is kept as it is: less sharpness is lost than memory won."""
-_GREY: Final = 127
 _TOGETHER: Final = 256
 
 
@@ -79,14 +79,14 @@ class Pixels:
                 found = Image.fromarray(catalog.image(row, at_least=(width, height)))
             except (OSError, DecodeError):
                 unreadable[pictures.start : pictures.stop] = True
-                found = Image.new("RGB", (2, 2), (_GREY, _GREY, _GREY))
+                found = Image.new("RGB", (2, 2), (GREY, GREY, GREY))
             for picture in pictures:
                 width, height = shelf.size[picture].tolist()
                 at = 3 * (int(start[picture]) - origin)
                 pixels = found if found.size == (width, height) else _shrunk(found, width, height)
                 into[at : at + 3 * width * height] = np.asarray(pixels).reshape(-1)
 
-        with ThreadPoolExecutor(max_workers=_cores()) as pool:
+        with ThreadPoolExecutor(max_workers=cores()) as pool:
             for rows, pictures in shelf.pieces(_TOGETHER):
                 first, last = pictures[0].start, pictures[-1].stop
                 origin, end = int(start[first]), int(start[last - 1] + area[last - 1])
@@ -160,11 +160,8 @@ class _Shelf:
         scales = (augmentation.crop_scale, *((augmentation.strong_scale,) if strong else ()))
         wanted = [kept_sizes(catalog.sizes, scale, augmentation.crop_ratio, image_size) for scale in scales]
         sizes = np.stack(wanted, axis=1)
-        _, row, content = np.unique(catalog.table["content"].to_numpy(), return_index=True, return_inverse=True)
-        order = np.argsort(row)
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        row, content = row[order], rank[content]
+        first = catalog.pictures == np.arange(len(catalog))
+        row, content = np.flatnonzero(first), (np.cumsum(first) - 1)[catalog.pictures]
         own = sizes[row]
         # Where both views need the same size they share a picture.
         new = np.ones(own.shape[:2], dtype=np.bool_)
@@ -183,10 +180,3 @@ class _Shelf:
 
 def _shrunk(picture: Image.Image, width: int, height: int) -> Image.Image:
     return picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
-
-
-def _cores() -> int:
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1

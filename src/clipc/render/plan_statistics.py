@@ -23,10 +23,10 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
     Returns:
         What :meth:`~clipc.compose.plan.Plan.statistics` tells, and of the first ``rows`` rows: how many were
         ``counted``, how many of their captions were ``shortened`` and the ``shortened_share``; ``tokens`` without
-        start and end, as ``median``, ``p95`` and ``max``, of captions by themselves (``single``), of joint ones
-        before shortening (``joined``) and as the model reads them (``read``); ``context_length``, which counts
-        start and end too; ``kept``, the mean share of the ``first`` and ``second`` view that the layout keeps, and
-        ``seen``, the mean share of their whole pictures.
+        those that the tokenizer adds, as ``median``, ``p95`` and ``max``, of captions by themselves (``single``), of
+        joint ones before shortening (``joined``) and as the model reads them (``read``); ``context_length``, which
+        counts those that are added too, and ``room``, which does not; ``kept``, the mean share of the ``first`` and
+        ``second`` view that the layout keeps, and ``seen``, the mean share of their whole pictures.
     """
     plans, catalog, count = renderer.plans, renderer.catalog, renderer.tokenizer.count
     plan = plans.rows(0, len(catalog))
@@ -42,6 +42,7 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
         "shortened": read.shortened,
         "shortened_share": read.shortened / max(1, len(counted)),
         "context_length": renderer.tokenizer.context_length,
+        "room": renderer.tokenizer.room,
         "tokens": {
             "single": _lengths([count(text) for text in singles]),
             "joined": _lengths([count(text) for text in _joined(plans, counted, composed)]),
@@ -78,8 +79,13 @@ def _lengths(tokens: Sequence[int]) -> dict[str, int] | None:
     """Median, 95th percentile and largest of some lengths; None where there are none."""
     if not tokens:
         return None
-    median, most = np.percentile(tokens, [50, 95], method="higher")
-    return {"median": int(median), "p95": int(most), "max": max(tokens)}
+    return dict(zip(("median", "p95", "max"), spread(tokens), strict=True))
+
+
+def spread(counts: Sequence[int]) -> tuple[int, int, int]:
+    """Median, 95th percentile and largest of some counts, each one of them."""
+    median, most = np.percentile(counts, [50, 95], method="higher")
+    return int(median), int(most), max(counts)
 
 
 def _means(shares: npt.NDArray[np.floating]) -> dict[str, float] | None:

@@ -12,6 +12,7 @@ from PIL import Image
 from clipc.catalog.decode import DecodeError
 from clipc.compose.captions.language import without_stop
 from clipc.compose.layouts.tiles import LAYOUT_NAMES
+from clipc.render.batch import GREY
 from clipc.render.evidence import Entry, hits, why
 from clipc.render.geometry import Geometry, geometry
 from clipc.render.texts import texts
@@ -122,7 +123,7 @@ def _source(renderer: WorkerRenderer, row: int, shown: Geometry, side: int) -> s
     try:
         pixels = renderer.catalog.image(row)
     except (OSError, DecodeError):
-        return _uri(np.full((_SOURCE_SIDE, _SOURCE_SIDE, 3), 127, dtype=np.uint8))
+        return _uri(np.full((_SOURCE_SIDE, _SOURCE_SIDE, 3), GREY, dtype=np.uint8))
     box, hidden = np.zeros(4), np.zeros(4)
     place, window = shown.tiles.place[0], shown.tiles.window[0, side]
     if (place[side, 2:] > place[side, :2]).all():

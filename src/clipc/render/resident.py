@@ -15,7 +15,7 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.layouts.tiles import PLAIN, STRONG
 from clipc.compose.plan import Plan, Plans
 from clipc.progress import Progress, silent
-from clipc.render.batch import Batch, Tokenizer
+from clipc.render.batch import Batch, Tokenizer, sources
 from clipc.render.crop import Augmentation
 from clipc.render.crop_resize import Cuts, lay_one_by_one
 from clipc.render.crop_resize_matrix import lay_together
@@ -97,7 +97,7 @@ class ResidentRenderer:
         return Batch(
             images=images,
             tokens=self.tokenizer(said.captions),
-            sources=torch.from_numpy(np.stack([plan.left, plan.right], axis=1).astype(np.int64)),
+            sources=sources(self.catalog, plan),
             texts=said.ids,
             treated=int((plan.layout != PLAIN).sum()),
             shortened=said.shortened,

@@ -55,7 +55,7 @@ def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
         plan: The rows.
         tokenizer: The model's.
     """
-    limit, count, catalog = tokenizer.context_length - 2, tokenizer.count, plans.catalog
+    limit, count, catalog = tokenizer.room, tokenizer.count, plans.catalog
     captions: list[str] = []
     ids = np.full((len(plan), 2), -1, dtype=np.int64)
     shortened = 0

@@ -15,7 +15,8 @@ from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
 from clipc.compose.layouts.tiles import PLAIN, STRONG
 from clipc.compose.plan import Plans
-from clipc.render.batch import Batch, Tokenizer
+from clipc.render.batch import GREY, Batch, Tokenizer, sources
+from clipc.render.colour import jitter
 from clipc.render.crop import Augmentation
 from clipc.render.cut import Pixels, cut
 from clipc.render.geometry import geometry
@@ -25,8 +26,6 @@ Boxes = npt.NDArray[np.float64]
 
 _SPARE: Final = 1.5
 """How many times as many pixels as it needs each way a decoded image must have to be decoded smaller than it is."""
-_GREY: Final = 127
-_LUMA: Final = np.array([0.299, 0.587, 0.114])
 _CORNERS: Final = [0, 1, 0, 1]
 
 
@@ -45,6 +44,10 @@ class WorkerRenderer:
     augmentation: Augmentation
     image_size: int
     tokenizer: Tokenizer
+
+    def __post_init__(self) -> None:
+        # Here, not at the first batch, so that forked processes share it: among millions of rows it takes a while.
+        _ = self.catalog.pictures
 
     @property
     def catalog(self) -> Catalog:
@@ -67,13 +70,13 @@ class WorkerRenderer:
         strength = np.where(strong, self.augmentation.strong_colour, self.augmentation.colour)
         images = np.empty((len(plan), self.image_size, self.image_size, 3), dtype=np.uint8)
         places = np.rint(shown.tiles.place * self.image_size).astype(int)
-        sources = np.stack([plan.left, plan.right], axis=1).astype(np.int64)
-        sizes = self.catalog.sizes[sources]
+        pairs = np.stack([plan.left, plan.right], axis=1)
+        sizes = self.catalog.sizes[pairs]
         boxes = window_boxes(shown.views, shown.tiles.window, sizes)
         unreadable: list[int] = []
         for side in (0, 1):
             there = np.flatnonzero((places[:, side, 2:] > places[:, side, :2]).all(axis=1))
-            of_side = (sources, sizes, boxes, places, mirrored, shown.tiles.opacity)
+            of_side = (pairs, sizes, boxes, places, mirrored, shown.tiles.opacity)
             columns = (there, strength[there], *(values[there, side] for values in of_side))
             for i, strength_of, row, size, box, (x0, y0, x1, y1), mirror, opacity in zip(
                 *(column.tolist() for column in columns), strict=True
@@ -82,7 +85,7 @@ class WorkerRenderer:
                     tile = self._tile(row, size, box, (x1 - x0, y1 - y0))
                 except (OSError, DecodeError):
                     unreadable.append(row)
-                    tile = np.full((y1 - y0, x1 - x0, 3), _GREY, dtype=np.uint8)
+                    tile = np.full((y1 - y0, x1 - x0, 3), GREY, dtype=np.uint8)
                 if mirror:
                     tile = tile[:, ::-1]
                 if strength_of:
@@ -91,7 +94,7 @@ class WorkerRenderer:
         return Batch(
             images=torch.from_numpy(images),
             tokens=self.tokenizer(said.captions),
-            sources=torch.from_numpy(sources),
+            sources=sources(self.catalog, plan),
             texts=said.ids,
             treated=int((plan.layout != PLAIN).sum()),
             shortened=said.shortened,
@@ -131,20 +134,3 @@ def lay(tile: Pixels, place: Pixels, opacity: float) -> None:
     if opacity < 1:
         tile = np.rint(place * np.float32(1 - opacity) + tile * np.float32(opacity)).astype(np.uint8)
     place[:] = tile
-
-
-def jitter(picture: Pixels, draws: npt.NDArray[np.float64], strength: float) -> Pixels:
-    """Changes brightness, contrast and saturation, each by a factor in 1 +- strength.
-
-    Args:
-        picture: RGB ``uint8``, shape (height, width, 3).
-        draws: Three numbers in [0, 1).
-        strength: The largest change of a factor, in [0, 1].
-    """
-    brightness, contrast, saturation = 1 + strength * (2 * draws - 1)
-    # All three are linear: a mixture of a pixel's colours, and what contrast adds of the mean.
-    mixture = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * _LUMA)
-    added = brightness * (1 - contrast) * picture.mean()
-    x = picture.reshape(-1, 3).astype(np.float32) @ mixture.T.astype(np.float32)
-    x += np.float32(added + 0.5)  # cut off below, so this rounds
-    return np.clip(x, 0, 255, out=x).astype(np.uint8).reshape(picture.shape)

@@ -93,7 +93,7 @@ def _tokens(statistics: Mapping[str, Any], say: Words) -> dict[str, Any]:
         for kind, found in statistics["tokens"].items()
         if found
     ]
-    return {"rows": rows, "limit": readable.count(statistics["context_length"] - 2)}
+    return {"rows": rows, "limit": readable.count(statistics["room"])}
 
 
 def _stayed_plain(statistics: Mapping[str, Any]) -> tuple[int, int]:

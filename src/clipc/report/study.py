@@ -10,7 +10,9 @@ from clipc.report.facts import all_settings, data_facts, limit, reasons, version
 from clipc.report.page import date, page
 from clipc.report.study_curves import study_curves
 from clipc.report.study_differences import study_differences
+from clipc.report.study_diverged import trials_words
 from clipc.report.study_results import SHOWN_AT_ONCE, effect_blocks, kind, metric_blocks
+from clipc.report.study_search import search_rows
 from clipc.report.study_verdict import study_verdict
 from clipc.report.words import Words, words
 
@@ -45,10 +47,11 @@ def render_study(data: dict[str, Any], *, lang: str = "en") -> str:
         "main": main,
         "many": sum(len(size["rows"]) for block in main for size in block["sizes"]) > SHOWN_AT_ONCE,
         "rest": [block for block in blocks if not block["main"]],
+        "search": search_rows(data, say),
         "power": [_power(row, say) for row in data["power"]],
         "limits": [limit(code, say) for code in data["not_shown"]],
         "facts": _facts(data, say),
-        "arms": [_arm(arm, data) for arm in data["arms"]],
+        "arms": [_arm(arm, data, say) for arm in data["arms"]],
         "runs": [trial["run"] for arm in data["arms"] for found in arm["results"] for trial in found["trials"]],
         "all_settings": all_settings(data["settings"]),
         "versions": versions(data),
@@ -106,7 +109,7 @@ def _facts(data: Mapping[str, Any], say: Words) -> list[tuple[str, list[tuple[st
     return [*((title, rows) for title, rows in groups if rows), (say("done.effort"), effort)]
 
 
-def _arm(arm: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+def _arm(arm: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
     trials = [trial for found in arm["results"] for trial in found["trials"]]
     shares = sorted({readable.percent(found["treated_share"] or 0.0) for found in arm["results"]})
     seconds = [trial["core_seconds"] for trial in trials if trial["core_seconds"] is not None]
@@ -119,7 +122,7 @@ def _arm(arm: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
             (key, repr(value) if isinstance(value, str) else str(value)) for key, value in arm["changes"].items()
         ],
         "share": " / ".join(shares) or readable.NONE,
-        "trials": f"{len(trials)} / {len(data['sizes']) * len(data['seeds'])}",
+        "trials": trials_words(data, arm["name"], len(trials), say),
         "core_seconds": readable.tidy(readable.mean(seconds)),
         "rate": readable.tidy(readable.mean(rates)),
     }

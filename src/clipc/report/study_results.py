@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from clipc.report import effect_plot, readable
 from clipc.report.effect_plot import Effect
+from clipc.report.study_diverged import missing_words
 from clipc.report.words import Words
 
 SHOWN_AT_ONCE = 24
@@ -151,7 +152,7 @@ def _shortly(comparison: Mapping[str, Any], data: Mapping[str, Any], say: Words)
 def _missing(data: Mapping[str, Any], name: str, size: int, say: Words) -> str:
     arm = next(arm for arm in data["arms"] if arm["name"] == name)
     found = result(arm, size)
-    return say("study.finished_seeds", n=len(found["trials"]) if found else 0, of=len(data["seeds"]))
+    return missing_words(data, name, size, len(found["trials"]) if found else 0, say)
 
 
 def _block(metric: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:

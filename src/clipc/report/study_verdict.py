@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipc.report import readable
+from clipc.report.study_diverged import diverged_cautions
 from clipc.report.study_results import arm_names, span_words
+from clipc.report.study_search import search_cautions
 from clipc.report.words import Words
 
 CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
@@ -221,4 +223,4 @@ def _cautions(data: Mapping[str, Any], say: Words) -> list[str]:
         cautions.append(
             say("study.unfinished", n=readable.count(data["finished"]), planned=readable.count(data["planned"]))
         )
-    return cautions
+    return [*cautions, *diverged_cautions(data, say), *search_cautions(data, say)]

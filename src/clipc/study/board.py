@@ -1,6 +1,7 @@
 """How far a study is: what a live table shows, also of trials that other machines run in the same folder."""
 
 import json
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ class Row:
         running: How many are at work here.
         mean_recall: Their best mean recall on the validation split, on average; None where there is none. The test
             split is not shown while a study runs: who looks at it may stop where it looks well.
+        diverged: How many ended because their loss was not a number; they are not among the finished.
     """
 
     arm: str
@@ -31,6 +33,7 @@ class Row:
     finished: int = 0
     running: int = 0
     mean_recall: float | None = None
+    diverged: int = 0
 
 
 @dataclass
@@ -47,7 +50,7 @@ class Board:
 
     def __post_init__(self) -> None:
         self._shares: dict[int, float] = {}
-        self._found: dict[Path, float | None] = {}
+        self._found: dict[Path, float | None] = {}  # None: diverged
         self._at_first = 0
         self._looked = 0.0
 
@@ -68,14 +71,17 @@ class Board:
         for _, _, _, record in self.trials:
             if record not in self._found and record.is_file():
                 try:
-                    best = json.loads(record.read_text("utf-8"))["summary"]["best"]
-                    self._found[record] = best["mean_recall"] if best else None
+                    said = json.loads(record.read_text("utf-8"))
+                    found = (
+                        None if "diverged" in said else float((said["summary"]["best"] or {}).get("mean_recall", "nan"))
+                    )
                 except (OSError, ValueError, KeyError, TypeError):
                     continue  # Another process may be at it; the next look reads it.
+                self._found[record] = found
 
     @property
     def finished(self) -> int:
-        """How many trials are finished."""
+        """How many trials have ended, those that diverged among them."""
         return sum(record in self._found for _, _, _, record in self.trials)
 
     def seconds_left(self) -> float | None:
@@ -95,9 +101,13 @@ class Board:
             row = rows.setdefault((arm, size), Row(arm, size))
             row.seeds += 1
             row.running += i in running
-            if record in self._found:
+            if record not in self._found:
+                continue
+            if (found := self._found[record]) is None:
+                row.diverged += 1
+            else:
                 row.finished += 1
-                if (found := self._found[record]) is not None:
+                if not math.isnan(found):
                     recalls.setdefault((arm, size), []).append(found)
         for key, values in recalls.items():
             rows[key].mean_recall = mean(values)

@@ -15,6 +15,8 @@ from clipc.study.trials import Measuring
 from clipc.train.loop import Trainer
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run
+from clipc.train.timing import Lap
+from clipc.train.train import make_trainer
 from clipc.train.validation import validate
 
 BUDGETS: Final = {"quick": 4.5, "standard": 20.0, "long": 90.0}
@@ -66,9 +68,9 @@ def measure(
     """
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        trainer = Trainer.create(recipe, Run(Path(folder)), catalog, renderer=renderer)
+        trainer = make_trainer(recipe, Run(Path(folder)), catalog, renderer=renderer)
         created = time.perf_counter() - began
-        rate = trainer.pace(seconds)
+        rate = _pairs_per_second(trainer, seconds)
         began = time.perf_counter()
         if trainer.validation is not None:
             validate(trainer.model, trainer.validation, trainer.learner.precision)
@@ -98,3 +100,15 @@ def samples_within(seconds: float, pace: Pace, *, trials: int, jobs: int, valida
     rounds = -(-trials // jobs)
     fixed = pace.fixed_seconds + validations * pace.validation_seconds
     return max(1, int((seconds * SLACK / rounds - fixed) * pace.pairs_per_second))
+
+
+def _pairs_per_second(trainer: Trainer, seconds: float) -> float:
+    """Trains for about so long; the first steps are not counted. Reading a loss waits for a GPU to be done with it."""
+    batches = trainer.batches()
+    for step in range(3):
+        float(trainer.learner.learn(next(batches), step))
+    lap, steps = Lap(), 0
+    while lap.seconds < seconds:
+        float(trainer.learner.learn(next(batches), steps))
+        steps += 1
+    return steps * trainer.recipe.batch_size / lap.seconds

@@ -29,6 +29,7 @@ def comparisons(
     baseline: str,
     controls: Sequence[str],
     planned: int | None = None,
+    diverged: Mapping[tuple[str, int], int] | None = None,
 ) -> list[dict[str, Any]]:
     """Every arm against the baseline and, but for controls themselves, against each control, at every size.
 
@@ -44,10 +45,15 @@ def comparisons(
         controls: The controls' names.
         planned: How many seeds there will be; a comparison on fewer has intervals, but no p values and the verdict
             :data:`WAITING`. All that are there are enough if None.
+        diverged: How many seeds of an arm at a size ended without figures: nothing more is to come of these.
 
     Returns:
         The rows of ``study.json``; see :func:`clipc.study.tables.study_tables`.
     """
+
+    def ended(name: str, size: int) -> bool:
+        return planned is None or len(groups[name, size]) + (diverged or {}).get((name, size), 0) >= planned
+
     rows: list[dict[str, Any]] = []
     for (arm, size), treated in groups.items():
         for against in dict.fromkeys([baseline, *controls]):
@@ -58,7 +64,7 @@ def comparisons(
             if len(pair[0]) > 1:
                 # Against controls the main metrics are enough: they decide whose a gain is.
                 asked = metrics if against == baseline else [m for m in metrics if m["main"]]
-                rows += _compared(arm, against, size, pair, asked, final=planned is None or len(pair[0]) >= planned)
+                rows += _compared(arm, against, size, pair, asked, final=ended(arm, size) and ended(against, size))
     gains = {(r["metric"], r["arm"], r["size"]) for r in rows if r["against"] == baseline and r["verdict"] == "gain"}
     beaten = {(r["metric"], r["arm"], r["size"], r["against"]) for r in rows if r["verdict"] == "gain"}
     for row in rows:

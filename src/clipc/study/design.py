@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from clipc.errors import UserError, unknown_name
 from clipc.study.arms import Arm, written_out
+from clipc.study.mistakes import first_mistake
 from clipc.study.spread import Range, flat, is_list
 from clipc.train.recipe import Data, Recipe, override, read_recipe, read_yaml
 
@@ -18,30 +19,11 @@ SHARED: Final = ("data", "seed")
 """Recipe keys that no arm may change: arms are compared on the same pairs with the same seeds."""
 
 
-_SAY: Final = {
-    "name": "write a short name of letters, digits, dots and dashes, such as name: my-study",
-    "note": "write a sentence in quotes",
-    "data": "write keys of a recipe's data, such as data: {source: pairs.csv}",
-    "recipe": "name a recipe that ships or a YAML file, such as recipe: small",
-    "set": "write keys of the recipe and their values, such as set: {samples: 50000}",
-    "arms": "write each arm's changes under its name, such as arms: {clip: {policy.rho: 0}}",
-    "baseline": "name an arm",
-    "controls": "name arms, such as controls: [augment]",
-    "sizes": "write numbers of training pairs or all, such as sizes: [250, 1000, all]",
-    "seeds": "write how many, such as seeds: 5, or which, such as seeds: [10, 11, 12]",
-    "templates": "write auto, general, satellite, x-ray or factory",
-    "lang": "write en or ja",
-    "shots": "write numbers of examples a class, such as shots: [1, 5]",
-    "search": "write how many settings to try for each arm, 2 or more, such as search: {trials: 20}",
-    "keep_models": "write true or false",
-}
-
-
 class Search(BaseModel):
     """How ranges are searched.
 
     Attributes:
-        trials: Settings that are tried for each arm: every arm gets the same number.
+        trials: Settings that are tried for each arm with ranges; one without is tried once, and the page says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,7 +70,7 @@ class Study(BaseModel):
     shots: tuple[Annotated[int, Field(ge=1)], ...] = ()
     search: Search | None = None
     keep_models: bool = False
-    _settled: dict[str, dict[str, Any]] = PrivateAttr(default_factory=dict)
+    _settled: Mapping[str, dict[str, Any]] | None = PrivateAttr(default=None)
 
     @field_validator("controls", "sizes", "shots", mode="before")
     @classmethod
@@ -138,22 +120,24 @@ class Study(BaseModel):
     def expanded(self) -> list[Arm]:
         """The arms, lists written out; after a search with the settings it found."""
         arms = [arm for name, changes in self.arms.items() for arm in written_out(name, changes)]
+        if self._settled is None:
+            return arms
         return [
             replace(arm, changes={k: v for k, v in arm.changes.items() if not isinstance(v, Range)} | settings)
-            if (settings := self._settled.get(arm.name)) is not None
-            else arm
             for arm in arms
+            if (settings := self._settled.get(arm.name)) is not None
         ]
 
-    def settled(self, settings: Mapping[str, dict[str, Any]]) -> "Study":
+    def settled(self, settings: Mapping[str, dict[str, Any] | None]) -> "Study":
         """The study with values in place of all ranges; arms that come of one list of numbers stay its line.
 
         Args:
-            settings: For every arm, by its name in :attr:`expanded`, the values by dotted key.
+            settings: For every arm, by its name in :attr:`expanded`, the values by dotted key; None leaves it out, and
+                the baseline stays the one that the study names.
         """
         shared = {key: value for key, value in flat(self.set).items() if not isinstance(value, Range)}
-        study = self.model_copy(update={"set": shared})
-        study._settled = {arm.name: dict(settings[arm.name]) for arm in self.expanded}
+        study = self.model_copy(update={"set": shared, "baseline": self.compared_with})
+        study._settled = {name: dict(values) for name, values in settings.items() if values is not None}
         return study
 
     @property
@@ -198,29 +182,8 @@ def read_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
     try:
         return Study.model_validate(fields)
     except ValidationError as error:
-        raise _readable(error, f"the study {name}") from error
-
-
-def _readable(error: ValidationError, where: str) -> UserError:
-    """The first mistake of a study's file, as a sentence."""
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    kind, key, given = first["type"], ".".join(path), first["input"]
-    if kind == "extra_forbidden":
-        *rooms, unknown = path
-        known = {"data": Data, "search": Search}[rooms[0]] if rooms else Study
-        within = f" in {rooms[0]}" if rooms else ""
-        return UserError(f"{where}{within}: {unknown_name('key', unknown, known.model_fields)}")
-    if kind == "value_error":
-        told = first["msg"].removeprefix("Value error, ")
-        return UserError(f"{where}: {key}{': ' if path else ''}{told}{'' if told.endswith(('.', '?')) else '.'}")
-    if kind == "missing":
-        return UserError(f"{where} has no {key}; {_SAY[key]}.")
-    if path[0] in _SAY and not (path[0] == "data" and path[1:]):
-        return UserError(
-            f"{where}: {given!r} is nothing that {key if path[0] == 'arms' else path[0]} can be; {_SAY[path[0]]}."
-        )
-    return UserError(f"{where}: {key}: {first['msg'].rstrip('.')}, not {given!r}.")
+        known = {"": Study, "data": Data, "search": Search}
+        raise first_mistake(error, f"the study {name}", known) from error
 
 
 def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Mapping[str, Any] | None = None) -> Recipe:
@@ -239,8 +202,9 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
     changes = {**flat(study.set), **arm.changes, **(settings or {})}
     for key in changes:
         if key.split(".")[0] in SHARED:
+            who = f"the arm {arm.name!r}" if key in arm.changes else "set"
             raise UserError(
-                f"the study {study.name}: the arm {arm.name!r} changes {key}, which all arms share; "
+                f"the study {study.name}: {who} changes {key}, which all arms share; "
                 f"set data and seeds at the top of the file."
             )
     left = {key: value for key, value in changes.items() if not isinstance(value, Range)}

@@ -20,13 +20,22 @@ if TYPE_CHECKING:
 UNSEEN: Final = 15 * 60.0
 """Seconds after which a try that nobody has seen going on is dead."""
 
+SEARCH_SEED: Final = 2**31
+"""Far from what anybody counts up to."""
+
 REFRESHED: Final = 60.0
 """Seconds between two signs of life of a try."""
 
 
 def search_seed(study: Study) -> int:
-    """The seed that settings are tried with. It is none of the study's: luck with it must not be measured again."""
-    return max(study.seeds) + 1
+    """The seed that settings are tried with. It is none of the study's: luck with it must not be measured again.
+
+    It stays the same when a study is given more seeds, and so does what was found.
+    """
+    seed = SEARCH_SEED
+    while seed in study.seeds:
+        seed += 1
+    return seed
 
 
 def first_recipe(study: Study, arm: Arm) -> Recipe:
@@ -151,6 +160,12 @@ def count_tries(asked: "optuna.Study") -> int:
     """How many settings of an arm have been tried, or are being tried."""
     states = load_optuna().trial.TrialState
     return len(asked.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING)))
+
+
+def wanted_tries(study: Study, arm: Arm) -> int:
+    """How many settings of an arm are tried: what the study asks for, one where there is nothing to choose."""
+    assert study.search is not None
+    return study.search.trials if ranges_of(study, arm) else 1
 
 
 def read_tries(journal: Path, study: Study, arm: Arm, catalog: Catalog) -> "list[optuna.trial.FrozenTrial]":

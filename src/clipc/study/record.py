@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from clipc.errors import UserError
 from clipc.study.results import Outcome
 from clipc.study.trials import Measuring, Trial
+from clipc.train.loop import Diverged
 from clipc.train.run import Run
 
 POINTS: Final = 40
@@ -57,24 +59,48 @@ def write_record(trial: Trial, measuring: Measuring, file: Path) -> None:
         "validation": [[r["step"], r["validation"]["mean_recall"]] for r in outcome.records if "validation" in r],
         "items": {name: _packed(values) for name, values in outcome.items.items() if _needed(name, outcome.metrics)},
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    temporary.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
-    temporary.replace(file)
+    _write(value, file)
 
 
-def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | None:
-    """The figures of a trial; None where there are none yet, or they were measured in another way.
+def write_diverged(trial: Trial, measuring: Measuring, file: Path, error: Diverged) -> None:
+    """Writes, in place of figures, at which step the loss of a trial stopped being a number.
+
+    The same recipe would come to the same end, so that a study goes on without the trial.
+    """
+    run = Run(trial.folder)
+    told = re.search(r"at step (\d+)", str(error))
+    step = int(told[1]) if told else max((record["step"] for record in run.metrics()), default=0)
+    value = {
+        "trial": trial.folder.name,
+        "recipe": trial.recipe.model_dump(mode="json", exclude={"data"}),
+        "data": run.read_json("data.json"),
+        "measuring": measuring.as_json(),
+        "machine": run.read_json("environment.json") or {},
+        "diverged": {"step": step},
+    }
+    _write(value, file)
+
+
+def read_diverged(measuring: Measuring, file: Path) -> int | None:
+    """The step at which a trial's loss stopped being a number; None where it did not, or nothing is known yet.
 
     Raises:
         UserError: The file is no record.
     """
-    if not file.is_file():
+    value = _read(measuring, file)
+    return None if value is None or "diverged" not in value else int(value["diverged"]["step"])
+
+
+def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | None:
+    """The figures of a trial; None where it diverged, there are none yet, or they were measured in another way.
+
+    Raises:
+        UserError: The file is no record.
+    """
+    value = _read(measuring, file)
+    if value is None or "diverged" in value:
         return None
     try:
-        value = json.loads(file.read_text("utf-8"))
-        if value["measuring"] != measuring.as_json():
-            return None
         return Outcome(
             trial=trial,
             summary=value["summary"],
@@ -89,8 +115,30 @@ def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | Non
             evaluation_core_seconds=value["evaluation_core_seconds"],
             machine=value["machine"],
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
-        raise UserError(f"{file} is no record of a trial ({error}); remove it, and the trial is run again.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+        raise _no_record(file, error) from error
+
+
+def _write(value: Mapping[str, Any], file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    temporary.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
+    temporary.replace(file)
+
+
+def _read(measuring: Measuring, file: Path) -> dict[str, Any] | None:
+    """What a record says, if there is one and it was measured in this way."""
+    if not file.is_file():
+        return None
+    try:
+        value = json.loads(file.read_text("utf-8"))
+        return value if value["measuring"] == measuring.as_json() else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _no_record(file, error) from error
+
+
+def _no_record(file: Path, error: Exception) -> UserError:
+    return UserError(f"{file} is no record of a trial ({error}); remove it, and the trial is run again.")
 
 
 def _needed(name: str, metrics: Mapping[str, float]) -> bool:

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Final
 
 from clipc.catalog import Catalog, with_fewer
+from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.render.choose import choose_renderer
 from clipc.study.board import Board
-from clipc.study.checks import check_arms
 from clipc.study.design import Study, arm_recipe, sizes_of
+from clipc.study.names import TrialNames
 from clipc.study.pool import Pool
-from clipc.study.record import read_record, write_record
+from clipc.study.record import read_diverged, read_record, write_diverged, write_record
 from clipc.study.results import Outcome
 from clipc.study.trials import Measuring, Trial, run_trial
 from clipc.train.device import choose_device
+from clipc.train.loop import Diverged
 from clipc.train.model_config import model_config
 from clipc.train.plans import make_plans
 from clipc.train.recipe import Recipe
@@ -40,19 +42,21 @@ class Planned:
         size: Training pairs.
         catalog: The data of that size.
         record: Where its figures are kept.
+        lacks: Which weights are not here that it would start from, as a sentence; empty where it can be run.
     """
 
     trial: Trial
     size: int
     catalog: Catalog
     record: Path
+    lacks: str = ""
 
 
 def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> list[Planned]:
     """All trials of a study: seed by seed, so that every arm is seen early.
 
     Two arms that come to the same recipe share their trials' folders and records. What is measured in another way than
-    by default has records of its own.
+    by default has records of its own. A trial whose start is not here is found by its record.
 
     Args:
         study: What is asked.
@@ -61,10 +65,10 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         records: Where figures are kept.
 
     Raises:
-        UserError: Something in an arm is wrong, or there are too few pairs.
+        UserError: A key or value of an arm is wrong, or there are too few pairs.
     """
-    check_arms(study, catalog)
     measured = _mark(measuring_of(study))
+    names = TrialNames(records, measured)
     pairs = catalog.splits.get("train", 0)
     sizes = sizes_of(study, pairs)
     sets = {size: catalog if size == "all" else with_fewer(catalog, int(size)) for size in sizes}
@@ -73,15 +77,42 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         for size, data in sets.items():
             for arm in study.expanded:
                 recipe = arm_recipe(study, arm, seed, size)
-                name = f"n{data.splits['train']}-s{seed}-{recipe.identity(data.fingerprint)}"
+                name, lacks = names(recipe, data)
                 trial = Trial(arm.name, recipe, folder / "trials" / name)
-                planned.append(Planned(trial, data.splits["train"], data, records / f"{name}{measured}.json"))
+                planned.append(Planned(trial, data.splits["train"], data, records / f"{name}{measured}.json", lacks))
     return planned
 
 
 def measuring_of(study: Study) -> Measuring:
     """How a study's trials are evaluated."""
     return Measuring(study.templates, study.lang, study.shots)
+
+
+def diverged_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned, int]]:
+    """The trials whose loss stopped being a number, with the step at which it did."""
+    found = [(p, read_diverged(measuring_of(study), p.record)) for p in planned]
+    return [(p, step) for p, step in found if step is not None]
+
+
+def missing_of(study: Study, planned: Sequence[Planned]) -> list[Planned]:
+    """The trials that have neither figures nor diverged."""
+    known = {p.record for p, _ in [*finished_of(study, planned), *diverged_of(study, planned)]}
+    return [p for p in planned if p.record not in known]
+
+
+def check_weights(study: Study, missing: Sequence[Planned]) -> None:
+    """Refuses to go on where what is missing starts from weights that are not here.
+
+    Raises:
+        UserError: They are not; the sentence says which, and what the study's note says.
+    """
+    for lacking in (p for p in missing if p.lacks):
+        arm = lacking.trial.arm
+        count = sum(p.trial.arm == arm for p in missing)
+        raise UserError(
+            f"the study {study.name}, arm {arm!r}: {lacking.lacks} Trials of it that have no record yet: {count}; "
+            f"--report tells the others.{f' Its note: {study.note}' if study.note else ''}"
+        )
 
 
 def finished_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned, Outcome]]:
@@ -99,7 +130,7 @@ def run_missing(
     progress: Progress = silent,
     watch: Watch = lambda _: None,
 ) -> None:
-    """Runs those trials of a study that have no record yet.
+    """Runs those trials of a study that have no record yet; one that diverges is noted, and the rest go on.
 
     Args:
         study: What is asked.
@@ -115,8 +146,8 @@ def run_missing(
     """
     measuring = measuring_of(study)
     place = {p.record: i for i, p in enumerate(planned)}
-    known = {p.record for p, _ in finished_of(study, planned)}
-    missing = [p for p in shard_of(planned, shard) if p.record not in known]
+    wanted = {p.record for p in missing_of(study, planned)}
+    missing = [p for p in shard_of(planned, shard) if p.record in wanted]
     if not missing:
         return
     jobs, threads = jobs_for(missing[0].trial.recipe, len(missing), jobs)
@@ -165,22 +196,35 @@ def run_and_record(
 ) -> None:
     """Runs one trial, writes its record, and removes the models unless they are to stay.
 
+    Where its loss stops being a number, the record says that instead of figures.
+
     Args:
         trial: What to run.
         catalog: Its data.
         measuring: How it is evaluated.
-        renderer: As for :func:`clipc.train.loop.train`.
+        renderer: As for :func:`clipc.train.train.train`.
         record: Where its figures go.
         keep_models: Whether ``model/`` and ``model-last/`` stay.
         progress: Told the pairs shown so far.
+
+    Raises:
+        UserError: The trial failed; the sentence says which.
     """
-    if read_record(trial, measuring, record) is not None:
+    if read_record(trial, measuring, record) is not None or read_diverged(measuring, record) is not None:
         return  # Another process was quicker.
     run = Run(trial.folder)
     if run.finished is not None and not (run.model.is_dir() and run.last_model.is_dir()):
         shutil.rmtree(trial.folder)  # Its models went with an earlier record; they come out the same again.
-    run_trial(trial, catalog, measuring, renderer, progress)
-    write_record(trial, measuring, record)
+    try:
+        run_trial(trial, catalog, measuring, renderer, progress)
+    except Diverged as error:
+        write_diverged(trial, measuring, record, error)
+        shutil.rmtree(run.checkpoints, ignore_errors=True)  # They only lead to the same end again.
+    except UserError as error:
+        where = f"arm {trial.arm!r}, {catalog.splits['train']:,} pairs, seed {trial.recipe.seed}"
+        raise UserError(f"{where}: {error}") from error
+    else:
+        write_record(trial, measuring, record)
     if not keep_models:
         for model in (run.model, run.last_model):
             shutil.rmtree(model, ignore_errors=True)

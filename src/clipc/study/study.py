@@ -7,11 +7,14 @@ from typing import Any
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.study.board import Board
-from clipc.study.design import Study
-from clipc.study.run import Planned, finished_of, plan_study, run_missing
+from clipc.study.cautions import diverged_lines
+from clipc.study.checks import check_arms
+from clipc.study.design import Study, checked
+from clipc.study.found import Found, with_settings
+from clipc.study.run import Planned, check_weights, diverged_of, finished_of, missing_of, plan_study, run_missing
 from clipc.study.seeds_told import guessed_lines, noise_seen, power_lines, told_once
 from clipc.study.study_tables import study_tables, write_parquet
-from clipc.study.tuning import search, with_settings
+from clipc.study.tuning import search
 
 
 def run_study(
@@ -54,14 +57,20 @@ def run_study(
     for place in (folder, records):
         if place.exists() and not place.is_dir():
             raise UserError(f"{place} is a file; name a folder for the study's figures.")
+    checked(study)  # Mistakes of the file are told before the data are read.
     catalog = study.data.open(progress)
+    found = list[Found]()
     if study.ranges:
         found = search(study, catalog, folder, jobs=jobs, train=train, progress=progress, tell=tell)
         study = with_settings(study, found)
     planned = plan_study(study, catalog, folder, records)
+    if train:
+        missing = missing_of(study, planned)
+        check_weights(study, missing)
+        check_arms(study, catalog, {p.trial.arm for p in missing})
     known = finished_of(study, planned)
     seen = noise_seen(study, known)
-    for sentence in _described(study, planned, len(known), seen):
+    for sentence in _described(study, planned, len(known), len(diverged_of(study, planned)), seen):
         tell(sentence)
     if train:
         later = told_once(study, planned, tell, already=bool(seen))
@@ -71,20 +80,25 @@ def run_study(
             later(board)
 
         run_missing(study, planned, jobs=jobs, shard=shard, progress=progress, watch=watched)
-    finished = finished_of(study, planned)
+    finished, diverged = finished_of(study, planned), diverged_of(study, planned)
+    for sentence in diverged_lines(diverged, len(study.seeds)):
+        tell(sentence)
     if not finished:
-        raise UserError(f"no trial of {study.name} is finished yet, so there is nothing to tell; run it first.")
+        said = "no trial has figures" if diverged else f"no trial of {study.name} is finished yet"
+        raise UserError(f"{said}, so there is nothing to tell{'' if diverged else '; run it first'}.")
     folder.mkdir(parents=True, exist_ok=True)
     write_parquet(finished, folder / "study.parquet")
-    return study_tables(study, catalog, finished, len(planned), command)
+    return study_tables(study, catalog, finished, len(planned), command, diverged, found)
 
 
-def _described(study: Study, planned: Sequence[Planned], finished: int, seen: Sequence[Mapping[str, Any]]) -> list[str]:
+def _described(
+    study: Study, planned: Sequence[Planned], finished: int, diverged: int, seen: Sequence[Mapping[str, Any]]
+) -> list[str]:
     """What is about to be done, and how many seeds a difference needs, given the noise seen."""
     arms, sizes = len(study.expanded), len({p.size for p in planned})
     lines = [
         f"{study.name}: {arms} arms x {sizes} {'size' if sizes == 1 else 'sizes'} x {len(study.seeds)} seeds = "
-        f"{len(planned)} trials; {finished} finished already."
+        f"{len(planned)} trials; {finished} finished already{f', {diverged} diverged' if diverged else ''}."
     ]
     if seen:
         return [*lines, *power_lines(seen, len(study.seeds))]

@@ -1,6 +1,7 @@
 """Everything that a study's page shows, as tables ready for JSON; and one long table for those who go on with it."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,19 +14,29 @@ import pyarrow.parquet as pq
 from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
 from clipc.evaluate.statistics import t_interval
+from clipc.study.cautions import Codes, diverged_limits, diverged_table, search_limits, subset_limits
+from clipc.study.checks import starts_fresh
 from clipc.study.compare import comparisons
 from clipc.study.design import Arm, Study
+from clipc.study.found import Found, search_table
 from clipc.study.noise import noise
 from clipc.study.results import Outcome, composed_share, ends, metrics_table, near_chance
 from clipc.study.run import Planned
 from clipc.study.spread import Range
 from clipc.train.run import environment
-from clipc.train.weights_mark import weights_mark
 
 Finished = Sequence[tuple[Planned, Outcome]]
 
 
-def study_tables(study: Study, catalog: Catalog, finished: Finished, planned: int, command: str) -> dict[str, Any]:
+def study_tables(
+    study: Study,
+    catalog: Catalog,
+    finished: Finished,
+    planned: int,
+    command: str,
+    diverged: Sequence[tuple[Planned, int]] = (),
+    found: Sequence[Found] = (),
+) -> dict[str, Any]:
     """What a study's page shows.
 
     Args:
@@ -34,16 +45,21 @@ def study_tables(study: Study, catalog: Catalog, finished: Finished, planned: in
         finished: The finished trials, one at least.
         planned: How many trials there are in all.
         command: The command line.
+        diverged: The trials whose loss stopped being a number, with the step at which it did; they count as finished.
+        found: What a search found for each arm, where there was one.
     """
     groups: dict[tuple[str, int], list[Outcome]] = {}
     for plan, outcome in sorted(finished, key=lambda pair: pair[1].trial.recipe.seed):
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
-    arms = [arm for arm in study.expanded if any(name == arm.name for name, _ in groups)]
+    sizes = sorted({size for _, size in groups} | {p.size for p, _ in diverged})
+    seen = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
+    arms = [arm for arm in study.expanded if arm.name in seen]
     outcomes = [outcome for _, outcome in finished]
     metrics = metrics_table(outcomes)
     first = outcomes[0]
     machine = environment("cpu", 1) | first.machine
     baseline = study.compared_with
+    counts = Counter((p.trial.arm, p.size) for p, _ in diverged)
     return {
         "clipc": machine["clipc"],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -55,18 +71,26 @@ def study_tables(study: Study, catalog: Catalog, finished: Finished, planned: in
         "settings": _shared(outcomes),
         "baseline": baseline,
         "controls": list(study.controls),
-        "sizes": sorted({size for _, size in groups}),
+        "sizes": sizes,
         "seeds": list(study.seeds),
         "planned": planned,
-        "finished": len(finished),
+        "finished": len(finished) + len(diverged),
+        "diverged": diverged_table(diverged),
+        "search": search_table(found),
         "arms": [_arm(arm, groups) for arm in arms],
         "metrics": metrics,
-        "comparisons": comparisons(groups, metrics, baseline, study.controls, len(study.seeds)),
+        "comparisons": comparisons(groups, metrics, baseline, study.controls, len(study.seeds), counts),
         "curves": [
             curve for metric in metrics if metric["main"] for curve in _curves(metric["key"], arms, groups, study)
         ],
         "power": noise(groups, metrics, baseline),
-        "not_shown": _not_shown(study, catalog, outcomes, metrics, planned, baseline),
+        "not_shown": [
+            *_unfinished(len(finished) + len(diverged), planned),
+            *diverged_limits(diverged),
+            *search_limits(found),
+            *subset_limits(sizes, catalog),
+            *_not_shown(study, catalog, outcomes, metrics, baseline),
+        ],
     }
 
 
@@ -202,18 +226,19 @@ def _line(name: str, values: Sequence[tuple[float, Sequence[Outcome]]], metric: 
     return {"name": name, "points": points}
 
 
+def _unfinished(ended: int, planned: int) -> Codes:
+    return [{"code": "unfinished", "n": ended, "planned": planned}] if ended < planned else []
+
+
 def _not_shown(
     study: Study,
     catalog: Catalog,
     outcomes: Sequence[Outcome],
     metrics: Sequence[Mapping[str, Any]],
-    planned: int,
     baseline: str,
 ) -> list[str | dict[str, Any]]:
     """Codes of what a study cannot tell; the page's words hold a sentence for each."""
     first, codes = outcomes[0], list[str | dict[str, Any]]()
-    if len(outcomes) < planned:
-        codes.append({"code": "unfinished", "n": len(outcomes), "planned": planned})
     if catalog.about.generated:
         codes.append("generated")
     if not catalog.about.label_columns:
@@ -238,7 +263,7 @@ def _not_shown(
     if len(study.seeds) < 8:
         codes.append({"code": "few-seeds", "n": len(study.seeds)})
     codes += ["equal-budget-only"] if study.search else ["equal-budget-only", "one-recipe"]
-    if all(weights_mark(o.trial.recipe.model, o.trial.recipe.pretrained) is None for o in outcomes):
+    if all(starts_fresh(o.trial.recipe) for o in outcomes):
         codes.append("from-scratch")
     parameters, size = first.summary["parameters"], first.summary["image_size"]
     return [

@@ -12,10 +12,10 @@ from clipc.evaluate.embed import Encoder
 from clipc.evaluate.evaluation import Evaluation, evaluate
 from clipc.evaluate.probe import SHOTS
 from clipc.progress import Progress, silent
-from clipc.train.loop import train
 from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe
 from clipc.train.timing import Lap, threads
+from clipc.train.train import train
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def run_trial(
         trial: What to run.
         catalog: The data, with a test split.
         measuring: How.
-        renderer: As for :func:`clipc.train.loop.train`.
+        renderer: As for :func:`clipc.train.train.train`.
         progress: Told the pairs shown so far.
     """
 

@@ -1,21 +1,22 @@
-"""Searching ranges on validation: every arm gets the same number of tries, and the test split is left alone.
+"""Searching ranges on validation: every arm with ranges gets the same number of tries; the test split is left alone.
 
 Optuna (Akiba et al., KDD 2019) chooses the settings and gives up early on those that fall behind. What was tried stands
 in one journal file, which several processes and machines may share.
 """
 
+import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.study.checks import check_arms
 from clipc.study.design import Arm, Study, arm_recipe, ranges_of
+from clipc.study.found import Found, read_found
 from clipc.study.journal import (
     Heartbeat,
     count_tries,
@@ -27,39 +28,22 @@ from clipc.study.journal import (
     sampler_of,
     search_key,
     search_seed,
+    wanted_tries,
 )
 from clipc.study.pool import Pool
 from clipc.study.run import jobs_for
-from clipc.study.spread import Range, shown
+from clipc.study.spread import Range
 from clipc.train.interrupt import Interrupted, stop_signals
-from clipc.train.loop import Diverged, train
+from clipc.train.loop import Diverged
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run
+from clipc.train.train import train
 
 if TYPE_CHECKING:
     import optuna
 
 LOOK_EVERY: Final = 5.0
 """Seconds between two looks at the journal while other processes try settings."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search found for one arm.
-
-    Attributes:
-        arm: The arm's name.
-        settings: The best values of its ranges, by dotted key.
-        validation: Their mean recall on validation.
-        tried: How many settings were tried.
-        pruned: How many of them were given up early.
-    """
-
-    arm: str
-    settings: dict[str, Any]
-    validation: float
-    tried: int
-    pruned: int
 
 
 class _Pruned(Exception):
@@ -79,42 +63,35 @@ def search(
     """Tries as many settings as the study asks for, for each arm, and names the best.
 
     All are trained on all training pairs with a seed that the study does not measure with, and judged by the best mean
-    recall on validation. An arm without ranges is tried once.
+    recall on validation. An arm without ranges is tried once. Only the figures of a try stay, unless the study keeps
+    models.
 
     Args:
         study: With ranges.
         catalog: The data, with a split ``val``.
         folder: Where they train; ``search.journal`` in it holds what was tried.
         jobs: Settings tried at a time.
-        train: Whether missing settings are tried; otherwise only the journal is read.
+        train: Whether missing settings are tried; otherwise only the journal is read, and arms whose tries are
+            unfinished have no settings.
         progress: Told how many have been tried.
         tell: Told which arms are waited for, and each arm's best, in sentences.
 
     Raises:
-        UserError: Optuna is not installed, an arm is wrong, the search is unfinished, or an arm diverged with all of
-            its settings.
+        UserError: Optuna is not installed, an arm is wrong, the search is unfinished (of every arm, where nothing is
+            trained), or every arm diverged with all of its settings.
         Interrupted: Ctrl-C or SIGTERM; running tries have saved themselves.
     """
     load_optuna()
-    for recipes in check_arms(study, catalog).values():
-        if not all(recipe.validations for recipe in recipes):
-            raise UserError("a search judges by validation; set validations to 1 or more.")
     journal = folder / "search.journal"
     if train:
+        for recipes in check_arms(study, catalog).values():
+            if not all(recipe.validations for recipe in recipes):
+                raise UserError("a search judges by validation; set validations to 1 or more.")
         _try_all(study, catalog, folder, journal, jobs, progress, tell)
-    found = _found(study, catalog, journal, train)
+    found = read_found(study, catalog, journal, unfinished=not train)
     for best in found:
-        values = ", ".join(f"{key}={shown(value)}" for key, value in best.settings.items())
-        tell(
-            f"{best.arm}: {values or 'its only setting'} is best on validation ({best.validation:.1%} mean recall) "
-            f"of {best.tried} tried, {best.pruned} of them given up early."
-        )
+        tell(str(best))
     return found
-
-
-def with_settings(study: Study, found: Sequence[Found]) -> Study:
-    """The study with every arm's best settings in place of its ranges: what is then measured on the test split."""
-    return study.settled({best.arm: best.settings for best in found})
 
 
 def _try_all(
@@ -152,7 +129,7 @@ def _left(study: Study, catalog: Catalog, journal: Path) -> tuple[bool, dict[str
         if running := sum(trial.state == states.RUNNING for trial in alive):
             busy[arm.name] = running
         finished = sum(trial.state in (states.COMPLETE, states.PRUNED) for trial in alive)
-        left = left or finished + running < _wanted(study, arm)
+        left = left or finished + running < wanted_tries(study, arm)
     return left, busy
 
 
@@ -176,7 +153,7 @@ def _try_missing(
     folder.mkdir(parents=True, exist_ok=True)
     arms = study.expanded
     missing = {
-        arm.name: _wanted(study, arm) - count_tries(open_tries(journal, study, arm, catalog, revive=True))
+        arm.name: wanted_tries(study, arm) - count_tries(open_tries(journal, study, arm, catalog, revive=True))
         for arm in arms
     }
     turns = range(max(missing.values()))
@@ -211,7 +188,7 @@ def _try(
     optuna = load_optuna()
     states = optuna.trial.TrialState
     asked = open_tries(journal, study, arm, catalog)
-    if count_tries(asked) >= _wanted(study, arm):
+    if count_tries(asked) >= wanted_tries(study, arm):
         return
     trial = asked.ask()
     life = Heartbeat(trial)
@@ -253,14 +230,22 @@ def _try(
     try:
         finished = train(recipe, run.folder, catalog=catalog, progress=watched).finished or {}
         asked.tell(trial.number, finished["best"]["mean_recall"], skip_if_finished=True)
+        _tidy(run, study.keep_models)
     except (_Pruned, Diverged):
         asked.tell(trial.number, state=states.PRUNED, skip_if_finished=True)
+        _tidy(run, study.keep_models)
     except optuna.exceptions.UpdateFinishedTrialError:
         pass  # Another process took this try for dead, and has put its setting in line again.
     except BaseException:
         life.stop()
         raise
     progress("searching", 1, 1)
+
+
+def _tidy(run: Run, keep_models: bool) -> None:
+    """Removes what nothing goes on from once a try is told: checkpoints, and models unless they are to stay."""
+    for folder in (run.checkpoints, *(() if keep_models else (run.model, run.last_model))):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _suggest(trial: "optuna.Trial", key: str, spread: Range, recipe: Recipe) -> None:
@@ -274,39 +259,3 @@ def _suggest(trial: "optuna.Trial", key: str, spread: Range, recipe: Recipe) -> 
         trial.suggest_int(key, int(spread.low), int(spread.high), log=spread.log)
     else:
         trial.suggest_float(key, spread.low, spread.high, log=spread.log)
-
-
-def _wanted(study: Study, arm: Arm) -> int:
-    """How many settings of an arm are tried."""
-    assert study.search is not None
-    return study.search.trials if ranges_of(study, arm) else 1
-
-
-def _found(study: Study, catalog: Catalog, journal: Path, train: bool) -> list[Found]:
-    """The best of every arm, once all have their tries."""
-    states = load_optuna().trial.TrialState
-    arms = study.expanded
-    tried: dict[str, list[optuna.trial.FrozenTrial]] = {}
-    for arm in arms:
-        trials = read_tries(journal, study, arm, catalog)
-        # Machines that ask at the same moment may try one too many; every arm has the same number.
-        finished = [trial for trial in trials if trial.state in (states.COMPLETE, states.PRUNED)]
-        tried[arm.name] = finished[: _wanted(study, arm)]
-    count, wanted = sum(map(len, tried.values())), sum(_wanted(study, arm) for arm in arms)
-    if count < wanted:
-        raise UserError(
-            f"the search of the study {study.name} is unfinished ({count} of {wanted} tries are done); "
-            f"the same command{'' if train else ' without --report'} goes on."
-        )
-    return [_best(study, arm, tried[arm.name]) for arm in arms]
-
-
-def _best(study: Study, arm: Arm, tried: "Sequence[optuna.trial.FrozenTrial]") -> Found:
-    complete = [t for t in tried if t.state == load_optuna().trial.TrialState.COMPLETE]
-    if not complete:  # Nothing is given up before some are complete.
-        raise UserError(
-            f"the study {study.name}: the loss was not a number in any of the {len(tried)} tries of {arm.name!r}; "
-            "search lower learning rates, or with precision=fp32."
-        )
-    best = max(complete, key=lambda trial: trial.value or 0.0)
-    return Found(arm.name, dict(best.params), best.value or 0.0, len(tried), len(tried) - len(complete))

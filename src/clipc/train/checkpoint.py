@@ -18,9 +18,9 @@ from clipc.errors import UserError
 
 KEPT: Final = 2
 """How many checkpoints stay on disk."""
-_UNREADABLE: Final = (
-    *(OSError, ValueError, KeyError, EOFError),
-    *(RuntimeError, SafetensorError, pickle.UnpicklingError),
+_DAMAGED: Final = (
+    *(ValueError, KeyError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError),
+    *(FileNotFoundError, NotADirectoryError, IsADirectoryError),
 )
 """What json, safetensors and ``torch.load`` raise on a damaged file, or one that is not there."""
 
@@ -51,10 +51,12 @@ def save_checkpoint(folder: Path, state: State) -> None:
         UserError: The disk is full or cannot be written; earlier checkpoints are untouched.
     """
     final, temporary = folder / f"step-{state.step}", folder / f".step-{state.step}.partial"
+    # Not below, where any error is one of the disk's.
+    model = {k: v.detach().cpu().contiguous() for k, v in state.model.items()}
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        save_file({k: v.detach().cpu().contiguous() for k, v in state.model.items()}, temporary / "model.safetensors")
+        save_file(model, temporary / "model.safetensors")
         torch.save(state.optimizer, temporary / "optimizer.pt")
         (temporary / "progress.json").write_text(json.dumps({"step": state.step, **state.progress}), "utf-8")
         for file in (*temporary.iterdir(), temporary):
@@ -88,15 +90,20 @@ def load_checkpoint(folder: Path, tell: Callable[[str], None] = lambda _: None) 
         tell: Told of a damaged checkpoint that was passed over.
 
     Raises:
-        UserError: There are checkpoints, but none of them can be read.
+        UserError: There are checkpoints, but none of them can be read, or the disk fails.
     """
     damaged: dict[int, str] = {}
     for step in reversed(checkpoint_steps(folder)):
         try:
             state = _load(folder / f"step-{step}")
-        except _UNREADABLE as error:
+        except _DAMAGED as error:
             damaged[step] = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             continue
+        except OSError as error:
+            raise UserError(
+                f"the checkpoint of step {step} in {folder} cannot be read now ({error}); it may be whole: see to the "
+                "disk and start the same command again."
+            ) from error
         for worse, why in damaged.items():
             tell(
                 f"the checkpoint of step {worse:,} in {folder} is damaged ({why}); "
@@ -112,8 +119,15 @@ def load_checkpoint(folder: Path, tell: Callable[[str], None] = lambda _: None) 
     return None
 
 
-def set_aside_after(folder: Path, step: int) -> None:
-    """Takes checkpoints of later steps, which could not be read, out of those that count and stay."""
+def settle_checkpoints(folder: Path, step: int) -> None:
+    """Removes what was never finished, and sets aside what could not be read: checkpoints of later steps.
+
+    Args:
+        folder: That of the run's checkpoints.
+        step: The one that the run goes on from.
+    """
+    for partial in folder.glob(".step-*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
     for later in checkpoint_steps(folder):
         if later > step:
             aside = folder / f".step-{later}.damaged"

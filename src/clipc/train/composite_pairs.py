@@ -15,6 +15,7 @@ from clipc.catalog.decode import DecodeError
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
+from clipc.render.batch import GREY, sources
 from clipc.render.context import Context
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
@@ -93,7 +94,7 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         self._epoch.fill_(epoch)
 
     def sources(self, rows: npt.ArrayLike) -> torch.Tensor:
-        """The catalog rows that items show, first and second, -1 for none.
+        """The pictures that items show, first and second, -1 for none: each is told by the first row that has it.
 
         Args:
             rows: An item's number, or several.
@@ -101,7 +102,7 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         Returns:
             ``int64``, shape (2,) for one item, (n, 2) for several.
         """
-        return self._each(rows, lambda plan: (int(plan.left[0]), int(plan.right[0])))
+        return self._each(rows, self._shown)
 
     def texts(self, rows: npt.ArrayLike) -> torch.Tensor:
         """Ids of the captions that went into items, -1 for none; equal captions have equal ids.
@@ -143,6 +144,10 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         found = torch.tensor([ids(self._planned(row)[1]) for row in several], dtype=torch.int64).reshape(-1, 2)
         return found if np.ndim(rows) else found[0]
 
+    def _shown(self, plan: Plan) -> tuple[int, int]:
+        first, second = sources(self.plans.catalog, plan)[0].tolist()
+        return first, second
+
     def _captions(self, plan: Plan) -> tuple[str, str | None]:
         catalog, (second, other) = self.plans.catalog, plan.words
         first = catalog.caption(int(plan.left[0]), int(plan.left_caption[0]))
@@ -155,7 +160,7 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         except (OSError, DecodeError) as error:
             width, height = catalog.sizes[row].tolist()
             warnings.warn(f"the image of {catalog.keys[row]!r} is shown as grey: {error}", stacklevel=3)
-            image = Image.new("RGB", (width, height), (127, 127, 127))
+            image = Image.new("RGB", (width, height), (GREY, GREY, GREY))
         picture: Any = self._transform(image)
         if not isinstance(picture, torch.Tensor) or picture.ndim != 3 or picture.shape[1] != picture.shape[2]:
             given = tuple(picture.shape) if isinstance(picture, torch.Tensor) else type(picture).__name__

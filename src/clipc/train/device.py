@@ -21,7 +21,12 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """``float32`` or ``bfloat16``; ``auto`` takes bf16 where the device computes in it natively."""
+    """``float32`` or ``bfloat16``; ``auto`` takes bf16 where the device computes in it natively.
+
+    Args:
+        wanted: As a recipe names it, or as PyTorch does.
+        device: What computes.
+    """
     if wanted == "auto":
         native = {
             "cuda": lambda: torch.cuda.get_device_capability(device) >= (8, 0),
@@ -29,7 +34,7 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
             "mps": lambda: False,
         }
         return torch.bfloat16 if native[device.type]() else torch.float32
-    return torch.bfloat16 if wanted == "bf16" else torch.float32
+    return torch.bfloat16 if wanted in ("bf16", "bfloat16") else torch.float32
 
 
 def _cpu_has_bf16() -> bool:

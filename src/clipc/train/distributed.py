@@ -1,8 +1,8 @@
 """Many processes that train one model: who they are, what they tell each other, and how they end together.
 
 Every process of a job runs the same command. It takes its share of each batch, encodes it, and scores it against the
-features of all (:func:`gather_with_gradient`); the gradients of all are averaged (:func:`data_parallel`). What is
-written (checkpoints, logs, the model) is written by rank 0 alone.
+features of all; the gradients of all are averaged (``train/parallel.py``). What is written (checkpoints, logs, the
+model) is written by rank 0 alone.
 """
 
 import atexit
@@ -11,19 +11,15 @@ import os
 import re
 import signal
 import threading
-import warnings
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import torch
 from torch import distributed as dist
-from torch import nn
 from torch.distributed.rendezvous import rendezvous
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
-from torch.nn.parallel import DistributedDataParallel
 
 from clipc.errors import UserError
 from clipc.train.device import choose_device
@@ -172,97 +168,6 @@ def share(batch_size: int, world: World) -> int:
     raise UserError(f"batch_size={batch_size} cannot be divided among {world.size} processes; set {sizes}.")
 
 
-def gather(tensor: torch.Tensor, world: World) -> torch.Tensor:
-    """The rows of all processes in the order of their ranks, without gradient.
-
-    Args:
-        tensor: Any dtype, on the CPU or this process's GPU, shape (b, ...), the same in all processes.
-        world: The processes.
-
-    Returns:
-        Shape (b * world.size, ...); the tensor itself where there is one process.
-    """
-    if world.size == 1:
-        return tensor
-    rows = tensor.detach().contiguous()
-    everyone = rows.new_empty((world.size * len(rows), *rows.shape[1:]))
-    # As bytes: which dtypes a backend can move differs, and nothing is computed here.
-    dist.all_gather_into_tensor(everyone.view(torch.uint8), rows.view(torch.uint8))
-    return everyone
-
-
-def gather_with_gradient(features: torch.Tensor, world: World) -> torch.Tensor:
-    """The features of all processes in the order of their ranks; each process gets its gradient back from all.
-
-    The gradient of a row is the sum of what every process's loss says of it. With a loss that each process
-    takes over its own rows, and gradients that are averaged over the processes, that is exactly the gradient of the
-    loss over the whole batch.
-
-    Args:
-        features: Floating point, shape (b, D), the same in all processes.
-        world: The processes.
-
-    Returns:
-        Shape (b * world.size, D); the features themselves where there is one process.
-    """
-    if world.size == 1:
-        return features
-    gathered: torch.Tensor = _Gather.apply(features, world)  # pyright: ignore
-    return gathered
-
-
-def data_parallel(model: nn.Module, world: World, device: torch.device) -> nn.Module:
-    """The model, set up so that a backward pass leaves the mean of all processes' gradients in each.
-
-    The weights of rank 0 are given to all. On CUDA, batch norm that learns takes its statistics over the whole batch.
-
-    Args:
-        model: On the device; its ``forward`` must be what is called, and must use every parameter that learns.
-        world: The processes.
-        device: Where the model is.
-
-    Returns:
-        ``DistributedDataParallel`` around the model, or the model itself where there is one process.
-
-    Raises:
-        UserError: The model has batch norm that learns, and the processes compute on CPUs, where its statistics cannot
-            be taken over the whole batch.
-    """
-    if world.size == 1:
-        return model
-    if _learns_batch_norm(model):
-        if device.type != "cuda":
-            raise UserError(
-                "this model has batch norm, which several processes can share on CUDA only; "
-                "start one process, or set model to one without, such as vit or ViT-B-32."
-            )
-        _share_statistics(model)
-    with warnings.catch_warnings():
-        # Newer versions have another name for this. Buffers are alike already: constants, or statistics over all.
-        warnings.simplefilter("ignore", FutureWarning)
-        return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
-
-
-class _Gather(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, features: torch.Tensor, world: World) -> torch.Tensor:  # pyright: ignore
-        ctx.world = world
-        return gather(features, world)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # pyright: ignore
-        world: World = ctx.world
-        total = gradient.to(torch.promote_types(gradient.dtype, torch.float32), copy=True).contiguous()
-        size = len(total) // world.size
-        if total.is_cuda:
-            own = total.new_empty((size, *total.shape[1:]))
-            dist.reduce_scatter_tensor(own, total)
-        else:
-            dist.all_reduce(total)
-            own = total[world.rank * size : (world.rank + 1) * size]
-        return own.to(gradient.dtype), None
-
-
 def _enter(place: Place, device: str) -> dist.ProcessGroup:
     """Joins the group that computes, and returns the one that meets."""
     kind = choose_device(device).type
@@ -312,22 +217,3 @@ def _said_by_backend(error: BaseException) -> str | None:
 def _line(error: BaseException) -> str:
     first = str(error).strip().partition("\n")[0].partition(". ")[0]
     return re.sub(r"^\[[^\]]*\]\s*", "", first).rstrip(".") or type(error).__name__
-
-
-def _learns_batch_norm(model: nn.Module) -> bool:
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    return any(parameter.requires_grad for norm in norms for parameter in norm.parameters())
-
-
-def _share_statistics(module: nn.Module) -> None:
-    """Replaces batch norms by ones that take their statistics over all processes, but for those that are locked.
-
-    A new one would not know that the locked one is held in evaluation mode (:func:`clipc.train.tuning.prepare`).
-    """
-    from timm.layers.norm_act import convert_sync_batchnorm  # PyTorch's own loses the activation in timm's layers.
-
-    for name, child in list(module.named_children()):
-        if not isinstance(child, _BatchNorm):
-            _share_statistics(child)
-        elif not child.affine or _learns_batch_norm(child):
-            module.add_module(name, convert_sync_batchnorm(child))

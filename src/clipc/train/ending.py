@@ -4,18 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.train.device import choose_device
 from clipc.train.forgetting import forgetting
+from clipc.train.interrupt import Interrupted, StopFlag
 from clipc.train.lora import merged_state_dict
 from clipc.train.model import ClipModel
 from clipc.train.recipe import Recipe
 from clipc.train.run import Run
 from clipc.train.tokenizer import Tokenizer
-from clipc.train.validation import CHOSEN_BY, validate
+from clipc.train.validation import CHOSEN_BY, Validation, validate
 from clipc.train.vocabulary import tokenizer_for
 from clipc.train.weights_mark import weights_mark
 from clipc.train.wise_ft import choose_alpha
@@ -48,9 +50,18 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
 
 
 def write_models(
-    recipe: Recipe, run: Run, model: ClipModel, validation: Catalog | None, precision: torch.dtype, *, chosen: bool
-) -> dict[str, Any]:
+    recipe: Recipe,
+    run: Run,
+    model: ClipModel,
+    validation: Validation | None,
+    precision: torch.dtype,
+    best: dict[str, float] | None,
+    stop: StopFlag,
+    tell: Callable[[str], None] = lambda _: None,
+) -> tuple[dict[str, float] | None, dict[str, Any]]:
     """Writes ``model-last/`` and, where none is chosen yet, ``model/``; measures what the recipe asks for.
+
+    A mixture with the start's weights becomes ``model/`` unless an earlier step did better on validation.
 
     Args:
         recipe: Whether weights are mixed and forgetting is measured.
@@ -58,20 +69,24 @@ def write_models(
         model: After the last step.
         validation: The pairs that the mixture is chosen on.
         precision: That of validation.
-        chosen: Whether ``model/`` holds the best of validation already.
+        best: What is known of ``model/`` if it holds the best of validation already: its step and figures.
+        stop: Read before each measurement.
+        tell: Told which model was chosen, where there was a choice.
 
     Returns:
-        For ``finished.json``: ``wise_ft`` and ``forgetting``, where asked for.
+        What is known of ``model/`` now: as before, or the ``alpha`` of a mixture with its figures; and for
+        ``finished.json`` the fields ``wise_ft`` and ``forgetting``, where asked for.
 
     Raises:
         UserError: There is nothing to choose the mixture on.
+        Interrupted: A stop was asked for before all was measured.
     """
     weights = merged_state_dict(model.clip)
     model.save(run.last_model, weights)
-    if not (recipe.wise_ft or chosen):
+    if best is None and not recipe.wise_ft:
         model.save(run.model, weights)
-    if not recipe.wise_ft and recipe.forgetting is None:
-        return {}
+    if not recipe.measures_at_the_end:
+        return best, {}
     facts: dict[str, Any] = {}
     start = new_model(recipe, model.tokenizer if recipe.vocabulary else None).to(model.device).eval()
     if recipe.wise_ft:
@@ -79,13 +94,29 @@ def write_models(
             raise UserError("wise_ft chooses its weights on the split val, which these data have not; leave it out.")
         mixed = ClipModel.load(run.last_model).to(model.device)
         before = {name: tensor.clone() for name, tensor in start.clip.state_dict().items()}
-        found = choose_alpha(mixed.clip, before, weights, lambda _: validate(mixed, validation, precision)[CHOSEN_BY])
-        mixed.save(run.model)
+        measured: list[dict[str, float]] = []
+
+        def figure(_: nn.Module) -> float:
+            _go_on_unless(stop, run)
+            measured.append(validate(mixed, validation, precision))
+            return measured[-1][CHOSEN_BY]
+
+        found = choose_alpha(mixed.clip, before, weights, figure)
+        reached = measured[list(found.curve).index(found.alpha)]
+        said = f"mixed with the start's weights ({found.alpha:.0%} tuned), mean recall {reached[CHOSEN_BY]:.1%}"
         facts["wise_ft"] = found.as_dict()
+        if best is not None and best[CHOSEN_BY] > reached[CHOSEN_BY]:
+            facts["wise_ft"]["taken"] = False
+            tell(f"{said} on validation; step {best['step']:,} did better and stays the model.")
+        else:
+            mixed.save(run.model)
+            best = {"alpha": found.alpha, **reached}
+            tell(f"{said} on validation: that is the model.")
     if recipe.forgetting is not None:
+        _go_on_unless(stop, run)
         tuned = ClipModel.load(run.model).to(model.device)
         facts["forgetting"] = forgetting(start, tuned, recipe.forgetting.open(), recipe.forgetting.lang)
-    return facts
+    return best, facts
 
 
 def measure_later(
@@ -113,3 +144,8 @@ def measure_later(
     start = new_model(recipe, tokenizer_for(recipe, catalog)).to(tuned.device).eval()
     found = forgetting(start, tuned, remembered, recipe.forgetting.lang, progress)
     run.write_json("finished.json", {**finished, "forgetting": found})
+
+
+def _go_on_unless(stop: StopFlag, run: Run) -> None:
+    if stop.asked:
+        raise Interrupted(f"{run.folder} is trained, but not all was measured; the same command measures the rest.")

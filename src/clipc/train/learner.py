@@ -9,17 +9,19 @@ from typing import Any, Final
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from clipc.errors import UserError
 from clipc.render.batch import Batch
-from clipc.train.distributed import World, data_parallel, gather, gather_with_gradient
+from clipc.train.batch_norm import learns_batch_norm
+from clipc.train.distributed import World
 from clipc.train.loss import local_contrastive_loss, shared_sources, siglip_loss
 from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw, learning_rate_at
+from clipc.train.parallel import data_parallel, gather, gather_with_gradient
 from clipc.train.recipe import Recipe
 
-MAX_LOG_SCALE: Final = 4.6052  # ln 100, the largest inverse temperature in CLIP
+MAX_LOG_SCALE: Final = 4.6052
+"""ln 100, the largest inverse temperature in CLIP; SigLIP knows no such bound, and its published weights go beyond."""
 
 
 @dataclass
@@ -56,12 +58,12 @@ class Learner:
         Raises:
             UserError: The model cannot be trained in parts, with activations recomputed, or by several processes.
         """
-        if recipe.chunks > 1 and _takes_batch_statistics(model):
+        if recipe.chunks > 1 and learns_batch_norm(model):
             raise UserError(
                 f"this model has batch norm, which takes its statistics over what it sees at once, so "
                 f"chunks={recipe.chunks} would change the result; set chunks=1, or model to one without, such as vit."
             )
-        if recipe.recompute and _takes_batch_statistics(model):
+        if recipe.recompute and learns_batch_norm(model):
             raise UserError(
                 "this model has batch norm, whose running statistics would count each batch twice with recompute=true; "
                 "set recompute=false, or model to one without, such as vit."
@@ -108,8 +110,9 @@ class Learner:
         loss = self._whole(batch, step) if recipe.chunks == 1 else self._in_chunks(batch, step)
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
         self.optimizer.step()
-        with torch.no_grad():
-            model.logit_scale.clamp_(max=MAX_LOG_SCALE)
+        if recipe.loss == "clip":
+            with torch.no_grad():
+                model.logit_scale.clamp_(max=MAX_LOG_SCALE)
         return loss
 
     def _whole(self, batch: Batch, step: int) -> torch.Tensor:
@@ -181,8 +184,3 @@ def _towers(clip: nn.Module) -> list[nn.Module]:
     """The parts of an open_clip model that hold nearly all of its work."""
     found = (getattr(clip, name, None) for name in ("visual", "text", "transformer"))
     return [tower for tower in found if isinstance(tower, nn.Module)]
-
-
-def _takes_batch_statistics(model: nn.Module) -> bool:
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    return any(parameter.requires_grad for norm in norms for parameter in norm.parameters())

@@ -116,7 +116,8 @@ def shared_sources(
     captions word for word, went into.
 
     Args:
-        sources: Catalog rows of each example's pairs, -1 for none; ``int64``, shape (b, 2).
+        sources: Numbers of each example's pictures, equal ones for equal pictures, -1 for none; ``int64``, shape
+            (b, 2).
         texts: Ids of each example's captions, -1 for none; ``int64``, shape (b, 2).
         other_sources: The same of the examples to compare with, shape (B, 2); by default these examples themselves.
         other_texts: The same, shape (B, 2).

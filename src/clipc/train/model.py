@@ -12,11 +12,13 @@ from typing import Any, Final
 
 import open_clip
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
 from clipc.errors import UserError
+from clipc.render.evaluation_view import Resizing
 from clipc.train.model_config import CONFIG_FILE, FOLDER, WEIGHTS_FILE, Config, find_start, model_folder, sized
 from clipc.train.text_tower import text_features
 from clipc.train.tokenizer import Tokenizer, load_tokenizer
@@ -34,6 +36,7 @@ class ClipModel(nn.Module):
         preprocess: How its pictures are normalised (``mean`` and ``std``, in [0, 1]), and how those that it was
             trained on were resized, with the keys of open_clip's ``preprocess_cfg``.
         image_size: The side S of the pictures it takes, in pixels.
+        resizing: How evaluation makes squares of pictures for it, by ``preprocess``.
         tokenizer: Its tokenizer.
     """
 
@@ -48,6 +51,7 @@ class ClipModel(nn.Module):
         visual: Any = clip.visual
         self.preprocess: Config = {key: visual.preprocess_cfg[key] for key in _PREPROCESSING}
         self.image_size = _side(visual.image_size)
+        self.resizing = Resizing.of(self.preprocess)
         self.tokenizer = tokenizer
         self.register_buffer("_mean", torch.tensor(self.preprocess["mean"]) * 255, persistent=False)
         self.register_buffer("_std", torch.tensor(self.preprocess["std"]) * 255, persistent=False)
@@ -226,10 +230,10 @@ def _built(name: str, config: Config, preprocess: Config, *, fresh: bool) -> nn.
 def _load_weights(clip: nn.Module, file: Path, name: str) -> None:
     try:
         open_clip.load_checkpoint(clip, str(file), weights_only=True)  # pyright: ignore
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, SafetensorError, EOFError) as error:
         raise UserError(
             f"the weights file {file} is damaged, or holds more than tensors, which could run code; "
-            "save its state_dict anew, as .safetensors."
+            "fetch it again, or save its state_dict anew, as .safetensors."
         ) from error
     except Exception as error:
         # A foreign file can trip its readers in any way.

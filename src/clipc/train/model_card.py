@@ -103,6 +103,7 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:
     return {
         "clipc": (run.read_json("environment.json") or {}).get("clipc", "of an unknown version"),
         "composes": recipe.policy.rho > 0 and recipe.policy.treatment == "compose",
+        "unfinished": run.finished is None,
         "recipe": list(_recipe(recipe, finished)),
         "policy": list(_policy(recipe.policy, finished.get("composite_share"))),
         "rules": {"name": rules.name, "reasons": list(_reasons(rules))} if rules else None,
@@ -128,8 +129,8 @@ def _recipe(recipe: Recipe, finished: Mapping[str, Any]) -> Iterable[tuple[str, 
             yield what, f"{round(finished[what], 2):,}"
     for what in ("batch_size", "learning_rate", "weight_decay", "warmup", "mask", "wise_ft", "seed"):
         yield what, getattr(recipe, what)
-    if "wise_ft" in finished:
-        yield "wise_ft.alpha", finished["wise_ft"].get("alpha")
+    if mixed := finished.get("wise_ft"):
+        yield "wise_ft.alpha", mixed["alpha"] if mixed.get("taken", True) else "none did better than an earlier step"
 
 
 def _policy(policy: Policy, share: float | None) -> Iterable[str]:
@@ -155,8 +156,10 @@ def _reasons(rules: Rules) -> Iterable[tuple[str, str]]:
 def _results(run: Run, finished: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     pairs = (run.read_json("data.json") or {}).get("pairs", {})
     if best := finished.get("best"):
-        rows = [_row(name, value, "", pairs.get("val", "")) for name, value in best.items() if name != "step"]
-        yield {"title": f"Validation, by which step {best['step']} was chosen", "rows": rows}
+        figures = {name: value for name, value in best.items() if name not in ("step", "alpha")}
+        rows = [_row(name, value, "", pairs.get("val", "")) for name, value in figures.items()]
+        what = f"step {best['step']}" if "alpha" not in best else "this mixture with the start's weights"
+        yield {"title": f"Validation, by which {what} was chosen", "rows": rows}
     for file in sorted((run.folder / "eval").glob("*.json")):
         found = json.loads(file.read_text("utf-8"))
         if file.stem.endswith("-last") or not found.get("metrics"):

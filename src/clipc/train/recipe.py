@@ -18,7 +18,7 @@ from clipc.errors import UserError, unknown_name
 from clipc.progress import Progress, silent
 from clipc.render.crop import Augmentation
 from clipc.train.tuning import Tuning
-from clipc.train.weights_mark import file_mark, weights_mark
+from clipc.train.weights_mark import file_mark, reference_mark, weights_mark
 
 
 class Data(BaseModel):
@@ -113,9 +113,12 @@ class Recipe(BaseModel):
     learning_rate: float = Field(
         default=1e-3,
         gt=0,
+        allow_inf_nan=False,
         description="The peak; for fresh weights: a public model wants a hundredth.",
     )
-    weight_decay: float = Field(default=0.1, ge=0, description="AdamW's, of weights but not of biases and norms.")
+    weight_decay: float = Field(
+        default=0.1, ge=0, allow_inf_nan=False, description="AdamW's, of weights but not of biases and norms."
+    )
     betas: tuple[_Beta, _Beta] = (0.9, 0.98)
     warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     chunks: int = Field(
@@ -149,7 +152,12 @@ class Recipe(BaseModel):
         description="resident keeps all pictures decoded in memory, worker decodes them again each time; auto takes "
         "resident where they fit.",
     )
-    workers: int = Field(default=0, ge=0, description="Processes that render ahead; 0 renders in the training process.")
+    workers: int | None = Field(
+        default=None,
+        ge=0,
+        description="Processes that render ahead; 0 renders in the training process; null takes as many as there are "
+        "cores for them (at most 8) where the model is on a GPU and pictures are not, else none.",
+    )
     validations: int = Field(default=10, ge=0, description="How often the validation split is measured during the run.")
     track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = Field(
         default=("tensorboard",), description="Where figures go beside metrics.jsonl."
@@ -163,6 +171,11 @@ class Recipe(BaseModel):
         if self.wise_ft and not self.validations:
             raise ValueError("wise_ft chooses its weights on validation; set validations to 1 or more")
         return self
+
+    @property
+    def measures_at_the_end(self) -> bool:
+        """Whether more is measured after the last step than validation."""
+        return self.wise_ft or self.forgetting is not None
 
     def steps(self, pairs: int) -> int:
         """The number of steps on so many training pairs; the last one may go into one more epoch."""
@@ -193,6 +206,8 @@ class Recipe(BaseModel):
             fields["model"] = file_mark(Path(self.model))  # What it says counts, not where it lies.
         if (start := weights_mark(self.model, self.pretrained)) is not None:
             fields["model" if self.pretrained is None else "pretrained"] = start
+        for name in ("embedding", "reference"):  # What the model is counts, not where it lies.
+            fields["policy"][name] = reference_mark(fields["policy"][name])
         text = json.dumps({**fields, "data_fingerprint": data_fingerprint}, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
 

@@ -46,10 +46,21 @@ def token_lengths(tokens: torch.Tensor) -> torch.Tensor:
     return tokens.shape[1] - tokens.ne(0).flip(1).int().argmax(dim=1)
 
 
-def computed_tokens(tokens: torch.Tensor) -> float:
-    """Tokens a caption that a tower which ignores padding computes, on average; padding to the group included."""
-    lengths = token_lengths(tokens)
-    return sum(group.numel() for group in _groups(tokens, lengths, lengths.argsort(stable=True))) / len(tokens)
+def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> float:
+    """Tokens a caption that :func:`text_features` computes, on average, with the padding that is computed too.
+
+    Args:
+        clip: An open_clip model.
+        tokens: ``int64``, shape (B, context length); on the CPU.
+        chunks: The number of parts that go through the tower one after the other.
+    """
+    if not ignores_padding(clip):
+        return float(tokens.shape[1])
+    found = 0
+    for part in tokens.chunk(chunks):
+        lengths = token_lengths(part)
+        found += sum(group.numel() for group in _groups(part, lengths, lengths.argsort(stable=True)))
+    return found / len(tokens)
 
 
 def _groups(tokens: torch.Tensor, lengths: torch.Tensor, order: torch.Tensor) -> list[torch.Tensor]:

@@ -11,6 +11,7 @@ import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 from clipc.errors import UserError
+from clipc.render.context import room
 from clipc.train.model_config import FOLDER, HUB, Config, is_folder, model_config, model_folder
 
 LEARNT: Final = "learnt"
@@ -19,10 +20,11 @@ name for a sign that the tokenizer lies beside the weights; in a repository the 
 
 
 class Tokenizer:
-    """An open_clip tokenizer with the two calls that clipc needs (see ``render.batch.Tokenizer``).
+    """An open_clip tokenizer as clipc needs it (see ``render.batch.Tokenizer``).
 
     Attributes:
         context_length: The largest number of tokens the model takes, start and end included.
+        room: The largest number of a text's own tokens that all stay, beside those that the tokenizer adds.
         text_config: What a model's configuration of its text tower must say for this tokenizer; empty for a
             tokenizer that came with its model.
     """
@@ -31,6 +33,7 @@ class Tokenizer:
         """Wraps an open_clip tokenizer for a model of this context length."""
         self._tokenizer = tokenizer
         self.context_length = context_length
+        self.room = room(tokenizer, context_length)
         self.text_config: Config = text_config or {}
         # Captions come again in every epoch, and CLIP's own tokenizer is plain Python.
         self._ids = lru_cache(maxsize=1 << 17)(self._encode)
@@ -53,7 +56,7 @@ class Tokenizer:
         return tuple(self._tokenizer.tokenizer(cleaned, add_special_tokens=False)["input_ids"])
 
     def count(self, text: str) -> int:
-        """The number of tokens of a text, without start and end tokens."""
+        """The number of tokens of a text, without those that the tokenizer adds."""
         return len(self._ids(text))
 
     def __call__(self, texts: list[str]) -> torch.Tensor:
@@ -62,7 +65,7 @@ class Tokenizer:
             return self._tokenizer(texts, context_length=self.context_length)
         packed = np.zeros((len(texts), self.context_length), dtype=np.int64)
         for row, text in zip(packed, texts, strict=True):
-            ids = self._ids(text)[: self.context_length - 2]
+            ids = self._ids(text)[: self.room]
             row[: len(ids) + 2] = (self._tokenizer.sot_token_id, *ids, self._tokenizer.eot_token_id)
         return torch.from_numpy(packed)
 

@@ -17,8 +17,10 @@ from clipc.compose.similarity.kept import kept_array
 from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder, embed_images, embed_texts
 from clipc.progress import Progress, silent
+from clipc.render.evaluation_view import Resizing
 from clipc.train.device import choose_device
 from clipc.train.model import ClipModel
+from clipc.train.model_config import FOLDER, find_start, model_folder
 from clipc.train.weights_mark import folder_mark
 
 Of = Literal["image", "text", "mean"]
@@ -83,6 +85,10 @@ def model_vectors(
         UserError: The folder holds no model, or an image cannot be read any more.
     """
     mark = f"{VERSION} {folder_mark(folder)} {catalog.fingerprint} {of}"
+    resizing = Resizing.of(find_start(f"{FOLDER}{model_folder(folder)}").preprocess)
+    if of != "text" and resizing != Resizing():
+        # Before views followed the model's preprocessing all were made in the default way.
+        mark += f" {' '.join(map(str, resizing))}"
     return kept_array("model-vectors", mark, lambda: embed_pairs(_loaded(folder), catalog, of, progress), cache)
 
 

@@ -18,6 +18,7 @@ from clipc.catalog import Catalog
 from clipc.compose.captions.joint import Wording
 from clipc.compose.layouts.tiles import LEFT_RIGHT
 from clipc.render.batch import Tokenizer as Counting
+from clipc.render.plan_statistics import spread
 from clipc.train.model_config import model_config
 from clipc.train.recipe import Recipe
 from clipc.train.tokenizer import Tokenizer as ModelTokenizer
@@ -150,14 +151,13 @@ def token_cost(captions: Sequence[str], tokenizer: Counting) -> TokenCost:
         Wording().text(one, other, LEFT_RIGHT, False)
         for one, other in zip(singles, [*singles[1:], singles[0]], strict=True)
     ]
-    alone, together = (np.array([tokenizer.count(text) for text in texts]) for texts in (singles, joined))
-    room = tokenizer.context_length - 2
+    alone, together = ([tokenizer.count(text) for text in texts] for texts in (singles, joined))
     return TokenCost(
-        room=room,
-        caption=_spread(alone),
-        joint=_spread(together),
-        overflow=float((together > room).mean()),
-        characters_per_token=sum(map(len, singles)) / max(1, int(alone.sum())),
+        room=tokenizer.room,
+        caption=spread(alone),
+        joint=spread(together),
+        overflow=sum(count > tokenizer.room for count in together) / len(together),
+        characters_per_token=sum(map(len, singles)) / max(1, sum(alone)),
     )
 
 
@@ -175,8 +175,3 @@ def advice(cost: TokenCost) -> str | None:
         f"{cost.room}, and {cost.overflow:.0%} of the composites would have their captions shortened; "
         f"{learn}use shorter captions or a model configuration with a longer context_length."
     )
-
-
-def _spread(counts: np.ndarray) -> tuple[int, int, int]:
-    median, most = np.percentile(counts, [50, 95], method="higher")
-    return int(median), int(most), int(counts.max())

@@ -35,6 +35,20 @@ def weights_mark(name: str, pretrained: str | None = None) -> str | None:
     return name if name.startswith(HUB) else None
 
 
+def reference_mark(name: str | None) -> str | None:
+    """A name of what a policy measures by: a hash of a model where its folder lies here, else what it is called.
+
+    Args:
+        name: ``policy.embedding`` (``captions``, ``column:NAME`` or a folder) or ``policy.reference`` (a folder).
+
+    Raises:
+        UserError: The folder holds no model.
+    """
+    if name is None or name == "captions" or name.startswith("column:"):
+        return name
+    return folder_mark(name) if Path(name.removeprefix("local-dir:")).is_dir() else name
+
+
 def folder_mark(named: str | Path) -> str:
     """A hash of a model: the names and contents of the files in its folder, wherever that lies.
 

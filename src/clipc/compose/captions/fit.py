@@ -35,7 +35,7 @@ def fit(first: str, second: str | None, text: Callable[[str, str], str], count: 
         second: The second image's caption, or None for a row of one caption.
         text: How the two become one, for whole and for shortened captions.
         count: The number of tokens of a text, without start and end tokens.
-        limit: The largest number of tokens: the context length less 2, so that the end token always stays.
+        limit: The largest number of tokens: as many as stay beside those that the tokenizer adds.
 
     Returns:
         The caption, and whether anything was cut. The limit is kept unless even one character of each part

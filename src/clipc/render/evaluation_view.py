@@ -1,0 +1,86 @@
+"""The picture as a model is shown it outside training: what open_clip's own preprocessing makes of it, in ``uint8``."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.errors import unknown_name
+
+RESIZE_MODES: Final = ("shortest", "longest", "squash")
+"""open_clip's ways of a picture into a square: cut to its centre, padded, or stretched."""
+
+INTERPOLATIONS: Final = ("bicubic", "bilinear", "random")
+"""open_clip's names; ``random`` is for training, and means ``bicubic`` outside it."""
+
+
+class Resizing(NamedTuple):
+    """How pictures become squares; the defaults are open_clip's.
+
+    Attributes:
+        resize_mode: One of :data:`RESIZE_MODES`.
+        interpolation: ``bicubic`` or ``bilinear``, both antialiased.
+        fill_color: What ``longest`` pads with, in 0..255: one value, or one a channel.
+    """
+
+    resize_mode: str = "shortest"
+    interpolation: str = "bicubic"
+    fill_color: int | tuple[int, ...] = 0
+
+    @classmethod
+    def of(cls, preprocess: Mapping[str, Any]) -> "Resizing":
+        """The part of open_clip's ``preprocess_cfg`` that this hangs on; equal where equal pictures are equal views.
+
+        Args:
+            preprocess: What is missing, or None, is as open_clip has it.
+
+        Raises:
+            UserError: open_clip knows no such mode or interpolation.
+        """
+        mode = preprocess.get("resize_mode") or "shortest"
+        interpolation = preprocess.get("interpolation") or "bicubic"
+        if mode not in RESIZE_MODES:
+            raise unknown_name("resize_mode", mode, RESIZE_MODES)
+        if interpolation not in INTERPOLATIONS:
+            raise unknown_name("interpolation", interpolation, INTERPOLATIONS)
+        fill = (preprocess.get("fill_color") or 0) if mode == "longest" else 0
+        return cls(
+            mode,
+            "bilinear" if interpolation == "bilinear" else "bicubic",
+            fill if isinstance(fill, int) else tuple(fill),
+        )
+
+
+def evaluation_view(image: npt.NDArray[np.uint8], size: int, resizing: Resizing) -> npt.NDArray[np.uint8]:
+    """A decoded picture as evaluation shows it to a model.
+
+    This is open_clip's ``image_transform(size, is_train=False, ...)`` before its normalisation. Of ``shortest`` the
+    exact centre is resized: open_clip's is cut at whole pixels, up to half a pixel of the view aside.
+
+    Args:
+        image: RGB ``uint8``, shape (height, width, 3).
+        size: The side S in pixels.
+        resizing: Mode, interpolation and fill colour.
+
+    Returns:
+        RGB ``uint8``, shape (S, S, 3).
+    """
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    picture = Image.fromarray(image)
+    filter_ = Image.Resampling.BILINEAR if resizing.interpolation == "bilinear" else Image.Resampling.BICUBIC
+    if resizing.resize_mode == "squash":
+        return np.asarray(picture.resize((size, size), filter_))
+    if resizing.resize_mode == "longest":
+        ratio = max(height, width) / size
+        w, h = max(1, round(width / ratio)), max(1, round(height / ratio))
+        x, y = (size - w) // 2, (size - h) // 2
+        view = np.empty((size, size, 3), np.uint8)
+        view[:] = resizing.fill_color
+        view[y : y + h, x : x + w] = np.asarray(picture.resize((w, h), filter_))
+        return view
+    side = min(height, width)
+    x0, y0 = (width - side) / 2, (height - side) / 2
+    return np.asarray(picture.resize((size, size), filter_, box=(x0, y0, x0 + side, y0 + side)))
