@@ -19,7 +19,7 @@ from typing import Any
 from clipc.study.compare import comparisons
 from clipc.study.design import Arm, Study, arm_recipe, read_study
 from clipc.study.record import read_record
-from clipc.study.results import Outcome, metrics_table
+from clipc.study.results import Outcome, composed_share, metrics_table
 from clipc.study.run import measuring_of
 from clipc.study.trials import Trial
 from clipc.train.recipe import Recipe
@@ -75,11 +75,14 @@ def against_baseline(study: Study, groups: Groups, size: int) -> str:
     """A row for each arm: the share composed, each main metric's mean, and its paired difference from the baseline."""
     here = {key: found for key, found in groups.items() if key[1] == size}
     metrics = main_metrics(here)
-    rows = {(row["arm"], row["metric"]): row for row in comparisons(here, metrics, study.compared_with, ())}
+    rows = {
+        (row["arm"], row["metric"]): row
+        for row in comparisons(here, metrics, study.compared_with, (), len(study.seeds))
+    }
     lines = [header("arm", "composed", *(title(m["key"]) for m in metrics))]
     for (arm, _), found in here.items():
-        share = mean(o.summary["composite_share"] for o in found)
-        cells = [f"{arm} (n = {len(found)})", f"{share:.2f}"]
+        shares = [share for o in found if (share := composed_share(o)) is not None]
+        cells = [f"{arm} (n = {len(found)})", f"{mean(shares):.2f}" if shares else "–"]
         for key in (m["key"] for m in metrics):
             row = rows.get((arm, key))
             value = f"{100 * mean(o.metrics[key] for o in found):.1f}"
@@ -93,7 +96,8 @@ def against_controls(study: Study, groups: Groups, size: int, arm: str) -> str:
     asked = (arm, study.compared_with, *study.controls)
     here = {key: found for key, found in groups.items() if key[1] == size and key[0] in asked}
     metrics = main_metrics(here)
-    rows = [row for row in comparisons(here, metrics, study.compared_with, study.controls) if row["arm"] == arm]
+    every = comparisons(here, metrics, study.compared_with, study.controls, len(study.seeds))
+    rows = [row for row in every if row["arm"] == arm]
     lines = [header(f"{arm} minus", *(title(m["key"]) for m in metrics))]
     for control in study.controls:
         cells = [difference(row) for row in rows if row["against"] == control]
@@ -128,7 +132,7 @@ def title(metric: str) -> str:
 def difference(row: Mapping[str, Any]) -> str:
     """In points, with the t interval over seeds; bold with its verdict where there is one."""
     text = f"{100 * row['difference']:+.1f} [{100 * row['interval'][0]:+.1f}, {100 * row['interval'][1]:+.1f}]"
-    return text if row["verdict"] == "no evidence" else f"**{text} {row['verdict']}**"
+    return f"**{text} {row['verdict']}**" if row["verdict"] in ("gain", "loss") else text
 
 
 def table(words: Sequence[str]) -> str:

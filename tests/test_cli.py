@@ -124,6 +124,8 @@ def test_a_study_s_lines_say_of_a_gain_what_the_page_says() -> None:
             "baseline": "clip",
             "controls": controls,
             "sizes": [40],
+            "seeds": [0, 1, 2],
+            "power": [],
             "comparisons": [{**row, "shown_by_controls": []} for row in rows],
         }
         return study_lines(tables)[1].rpartition("]")[2].strip()

@@ -128,7 +128,9 @@ def _arm(
                     "best_step": 300, "metrics": values,
                 }
             )  # fmt: skip
-        results.append({"size": size, "composite_share": 0.298 if composed else 0.0, "trials": trials})
+        treated = 0.298 if composed or name == "augment" else 0.0
+        composite = treated if composed else None
+        results.append({"size": size, "composite_share": composite, "treated_share": treated, "trials": trials})
     changes: dict[str, Any] = {"policy.rho": float(name[4:])} if composed else {}
     what = {"clip": "Plain CLIP.", "augment": "Equally much more plain augmentation."}.get(name, "")
     return {"name": name, "changes": changes, "what": what, "results": results}
@@ -173,7 +175,7 @@ def _comparison(metric: dict[str, Any], arm: dict[str, Any], against: dict[str, 
             verdict = "gain" if (mean > 0) is up else "loss"
     return {
         "metric": key, "arm": arm["name"], "against": against["name"], "size": arm["results"][at]["size"],
-        "difference": mean, "interval": interval, "both": both, "test_error": 0.011, "per_seed": each.tolist(),
+        "difference": mean, "interval": interval, "both": both, "per_seed": each.tolist(),
         "p": p, "p_holm": None if p is None else min(1.0, 2 * p), "p_sign": 2 / 2**n if n >= 8 else None,
         "verdict": verdict, "shown_by_controls": [],
     }  # fmt: skip

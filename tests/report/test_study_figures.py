@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 
-from clipc.report import curve_plot, effect_plot, lettering, marks
+from clipc.report import curve_plot, difference_plot, effect_plot, lettering, marks
 from clipc.report.effect_plot import Effect
-from clipc.report.study_curves import curve_lines, study_curves
+from clipc.report.study_curves import curve_panels, study_curves
+from clipc.report.study_differences import study_differences
 from clipc.report.study_figures import save_figures
 from clipc.report.words import words
-from report.study_example import study_example
+from report.study_example import MAIN, study_example
 from report.test_pages import HOSTILE
 
 NUMBERS = st.floats(-100, 100, allow_nan=False)
@@ -68,21 +70,89 @@ def test_marks_of_lines_differ_without_colour() -> None:
     assert len({marks.stroke(mark) for mark in cycle}) == len(cycle)
 
 
-def test_more_lines_than_marks_are_grey_but_never_the_baseline_or_the_controls() -> None:
-    data = study_example(arms=40, sizes=(250, 500))
+@pytest.mark.parametrize(("arms", "panels"), [(3, 2), (6, 2), (7, 3), (40, 8)])
+def test_over_sizes_every_arm_is_named_beside_the_baseline_and_apart_from_controls(arms: int, panels: int) -> None:
+    data = study_example(arms=arms, sizes=(250, 500))
     for curve in data["curves"]:
-        shown = {line.name: line.mark for line in curve_lines(curve, data)}
-        assert len(shown) == 43
-        assert shown["clip"] is marks.BASELINE
-        assert shown["augment"]
-        assert shown["mixgen"]
-        assert sum(mark is not None for mark in shown.values()) == 8
+        found = curve_panels(curve, data)
+        assert [panel.kind for panel in found] == ["arm"] * (panels - 1) + ["control"]
+        named = [line.name for panel in found for line in panel.lines if line.name != "clip"]
+        assert named == [arm["name"] for arm in data["arms"]][1:]
+        for panel in found:
+            shown = {line.name: line.mark for line in panel.lines}
+            assert shown["clip"] is marks.BASELINE
+            assert len(set(shown.values())) == len(shown) > 1
+    drawn = study_curves(data, words("en"))
+    assert len(drawn) == panels * len(data["curves"])
+    assert {name for curve in drawn for _, name in curve["legend"]} == {arm["name"] for arm in data["arms"]}
+
+
+def test_lines_run_through_the_baseline_s_point_which_is_marked_once() -> None:
+    def line(name: str, *xs: float) -> dict[str, Any]:
+        return {"name": name, "points": [{"x": x, "mean": 0.4, "low": 0.3, "high": 0.5, "n": 3} for x in xs]}
+
+    found = [line("clip", 0), line("clip-c", 0.15, 0.3), line("same-class", 0.15, 0.3)]
+    curve = {"axis": "policy.rho", "log": False, "metric": MAIN[0], "lines": found, "through": "clip"}
+    data = study_example() | {"curves": [curve]}
+    (panel,) = curve_panels(curve, data)
+    assert [line.name for line in panel.lines] == ["clip", "clip-c", "same-class"]
+    assert panel.lines[0].mark is marks.BASELINE
+    axes = Figure().add_subplot()
+    curve_plot.draw(axes, panel.lines, log=False)
+    solid = [line for line in axes.lines if line.get_linestyle() != "None" and len(line.get_xdata()) == 3]  # pyright: ignore
+    assert len(solid) == 2
+    assert all(float(line.get_xdata()[0]) == 0 for line in solid)  # pyright: ignore
+    dots = [x for line in axes.lines if line.get_markersize() == 5.5 for x in line.get_xdata()]  # pyright: ignore
+    assert len(dots) == 5
+    assert study_curves(data, words("en"))[0]["level"] is None
+
+
+def test_panels_of_a_curve_have_one_scale() -> None:
+    data = study_example(arms=12, sizes=(250, 500), main=("retrieval/mean_recall",))
+    figures = [curve["figure"] for curve in study_curves(data, words("en")) if curve["main"]]
+    levels = [re.findall(r">(\d+(?:\.\d+)?)</text>", figure) for figure in figures]
+    assert len(levels) == 3
+    assert levels[0] == levels[1] == levels[2]
+
+
+def test_curves_over_one_axis_stand_together() -> None:
+    drawn = study_curves(study_example(rates=True, sizes=(250, 500)), words("en"))
+    axes = [curve["axis"] for curve in drawn]
+    assert axes == sorted(axes, key=axes.index)
+
+
+def test_a_study_without_controls_has_one_panel() -> None:
+    data = study_example(arms=2, controls=(), sizes=(250, 500))
+    assert [panel.kind for panel in curve_panels(data["curves"][0], data)] == ["all"]
 
 
 def test_an_arm_has_the_same_mark_in_every_curve() -> None:
     data = study_example(arms=12, sizes=(250, 500))
-    first, *others = [{line.name: line.mark for line in curve_lines(curve, data)} for curve in data["curves"]]
+    first, *others = [
+        {line.name: line.mark for panel in curve_panels(curve, data) for line in panel.lines}
+        for curve in data["curves"]
+    ]
     assert all(other == first for other in others)
+
+
+def test_differences_over_sizes_have_a_panel_an_arm() -> None:
+    data = study_example(arms=3, sizes=(250, 500, 1000))
+    blocks = study_differences(data, words("en"))
+    assert len(blocks) == sum(m["main"] for m in data["metrics"])
+    for block in blocks:
+        assert [panel["arm"] for panel in block["panels"]] == [arm["name"] for arm in data["arms"]][1:]
+        for panel in block["panels"]:
+            texts = re.findall(r">([^<]+)</text>", panel["figure"])
+            assert {"250", "500", "1,000", "0"} <= set(texts)
+    assert study_differences(study_example(arms=3), words("en")) == []
+
+
+def test_a_difference_beyond_the_scale_is_an_arrow() -> None:
+    points = [(250, effect(1.0)), (500, effect(-90.0))]
+    axes = Figure().add_subplot()
+    difference_plot.draw(axes, points, (250, 500), (-4.0, 4.0))
+    arrows = [line for line in axes.lines if line.get_marker() in ("v", "^")]
+    assert [(line.get_marker(), *map(float, line.get_ydata())) for line in arrows] == [("v", -4.0)]  # pyright: ignore
 
 
 def test_a_curve_without_the_baseline_shows_its_level() -> None:
@@ -101,7 +171,7 @@ def test_points_without_mean_or_interval_and_a_zero_on_a_log_axis_are_drawn(log:
     points = data["curves"][0]["lines"][0]["points"]
     points[0] |= {"mean": None}
     points[1] |= {"x": 0, "low": None, "high": None}
-    shown = curve_lines(data["curves"][0], data)
+    shown = curve_panels(data["curves"][0], data)[0].lines
     assert len(shown[0].points) == 1
     assert math.isnan(shown[0].points[0][2])
     svg = curve_plot.inline_curve("a", shown, log=log, level=None, downwards=True)
@@ -127,6 +197,7 @@ def test_figures_are_files_with_expected_names(tmp_path: Path, lang: str) -> Non
         f"figures/{stem}.{ending}"
         for stem in (
             "effects-retrieval-mean-recall",
+            "differences-pairs-retrieval-mean-recall",
             "curve-pairs-retrieval-mean-recall",
             "curve-policy-rho-retrieval-mean-recall",
         )
@@ -153,7 +224,7 @@ def test_hostile_and_unwritable_names_do_not_stop_the_figures(tmp_path: Path, re
     data["name"] = "$x^{"
     data["curves"] = [{**data["curves"][0], "axis": "../../../x", "metric": "a/../../b"}]
     files = save_figures(data, tmp_path / "in")
-    assert len(files) == 4
+    assert len(files) == 6
     assert all(file.parent == tmp_path / "in" / "figures" for file in files)
     assert not [warning for warning in recwarn if "missing from" in str(warning.message)]
 

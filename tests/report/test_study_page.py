@@ -112,6 +112,23 @@ def test_a_gain_that_a_control_shows_is_not_called_compositions() -> None:
     assert "also shown by augment, so not composition's" in shown
 
 
+@pytest.mark.parametrize(("lang", "false"), [("en", "No arm only gains"), ("ja", "向上のみの条件はない")])
+@pytest.mark.parametrize("also", [True, False])
+def test_no_arm_only_gains_is_said_only_where_none_does(lang: str, false: str, also: bool) -> None:
+    data = study_example(arms=2, seeds=8)
+    for c in data["comparisons"]:
+        c |= {"verdict": "no evidence", "shown_by_controls": []}
+    first, second = (arm["name"] for arm in data["arms"][1:3])
+    places = [(first, MAIN[0], "gain"), (first, MAIN[1], "loss"), ("augment", MAIN[0], "gain")]
+    for arm, metric, said in [*places, *([(second, MAIN[0], "gain")] if also else [])]:
+        for c in data["comparisons"]:
+            if (c["arm"], c["metric"], c["against"]) == (arm, metric, "clip"):
+                c |= {"verdict": said, "shown_by_controls": ["augment"] if (arm, said) == (second, "gain") else []}
+    verdict = study_verdict(data, words(lang))
+    assert {code for code, _, _ in verdict.tally} == {"mixed", "shared" if also else "none"}
+    assert (false in verdict.headline) is not also
+
+
 def test_a_gain_is_open_where_a_control_was_not_compared() -> None:
     data = study_example(arms=1, lift=0.05, seeds=8)
     data["comparisons"] = [c for c in data["comparisons"] if c["against"] != "mixgen"]
@@ -159,6 +176,33 @@ def test_unfinished_trials_are_told_and_arms_without_all_seeds_have_no_strip() -
     assert "18 of 30 finished" in shown
 
 
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_what_waits_for_seeds_is_neither_a_gain_nor_no_evidence(lang: str) -> None:
+    data, say = study_example(arms=2, lift=0.05, seeds=8, missing=1), words(lang)
+    for c in data["comparisons"]:
+        c |= {"verdict": "when finished", "p": None, "p_holm": None, "p_sign": None, "shown_by_controls": []}
+    verdict = study_verdict(data, say)
+    assert verdict.headline == say("study.headline.waiting")
+    assert {code for code, _, _ in verdict.tally} == {"waiting"}
+    assert verdict.more == (say("study.controls.unfinished"),)
+    assert [group["code"] for group in verdict.findings] == ["waiting"]
+    shown = text(render_study(data, lang=lang))
+    assert say("verdict.when finished") in shown
+    assert say("verdict.no evidence") not in shown.replace(say("study.rule"), "")
+
+
+def test_arms_with_all_their_seeds_have_a_verdict_beside_others_that_wait() -> None:
+    data = study_example(arms=2, lift=0.05, seeds=8)
+    for c in data["comparisons"]:
+        if "rho=0.2" in (c["arm"], c["against"]) or "mixgen" in (c["arm"], c["against"]):
+            c |= {"verdict": "when finished", "shown_by_controls": []}
+    verdict = study_verdict(data, words("en"))
+    assert verdict.headline.startswith("rho=0.1 gains over clip")
+    assert {code: n for code, _, n in verdict.tally} == {"uncontrolled": 1, "waiting": 1}
+    assert "others have no verdict yet" in verdict.more[0]
+    assert verdict.more[1].startswith("Comparisons on main measures: 6 with clip, 3 with controls.")
+
+
 def test_nothing_finished_yet() -> None:
     data = study_example(arms=2, missing=25)
     for arm in data["arms"]:
@@ -184,6 +228,12 @@ def test_controls_stand_apart_and_are_marked() -> None:
     assert html.count('class="apart"') == len(MAIN)
     assert 'augment</span> <span class="role">control</span>' in html
     assert 'class="apart"' not in render_study(study_example(arms=2, controls=()))
+
+
+def test_what_composes_nothing_has_no_share_of_composites() -> None:
+    html = render_study(study_example(arms=1))
+    for row in re.findall(r'<tr class="is-.*?</tr>', html, re.DOTALL):
+        assert ("29.8%" in row) is ("rho=" in row)
 
 
 def test_power_tells_the_noise_and_the_seeds() -> None:

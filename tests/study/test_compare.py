@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from clipc.study.compare import Groups, comparisons
+from clipc.study.compare import WAITING, Groups, comparisons
 from clipc.study.noise import noise
 from clipc.study.results import Outcome, metrics_table
 
@@ -35,6 +35,23 @@ def test_a_real_difference_is_a_gain_and_none_is_no_evidence() -> None:
     assert low < row["interval"][0] < row["interval"][1] < high  # pyright: ignore
     assert row["p"] == row["p_holm"] < 0.001  # pyright: ignore # one main metric
     assert row["p_sign"] == pytest.approx(2 / 2**8)
+
+
+def test_there_is_no_verdict_while_planned_seeds_are_missing() -> None:
+    found = groups(clip=0.5, better=0.75, augment=0.4)
+    found["better", 100] = found["better", 100][:7]
+    metrics = metrics_table([o for group in found.values() for o in group])
+    rows = {(r["arm"], r["against"]): r for r in comparisons(found, metrics, "clip", ["augment"], len(SEEDS))}
+    for against in ("clip", "augment"):
+        row = rows["better", against]
+        assert row["verdict"] == WAITING
+        assert row["p"] is row["p_holm"] is row["p_sign"] is None
+        assert 0 < row["both"][0] < row["interval"][0]
+        assert len(row["per_seed"]) == 7
+    assert rows["augment", "clip"]["verdict"] == "loss"
+    ended = comparisons(found, metrics, "clip", ["augment"], len(SEEDS), {("better", 100): 1})
+    assert {r["verdict"] for r in ended if r["arm"] == "better"} == {"gain"}  # nothing more is to come
+    assert compared(found)["better", "clip"]["verdict"] == "gain"
 
 
 def test_each_family_of_metrics_is_corrected_on_its_own() -> None:

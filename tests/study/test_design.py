@@ -1,4 +1,6 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -96,6 +98,23 @@ def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
 def test_mistakes_are_told_in_a_sentence(tmp_path: Path, change: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         checked(read_study(written(tmp_path, MINIMAL), [change]))
+
+
+def test_arms_of_a_list_stay_a_line_when_their_ranges_are_settled(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {
+        "name": "x",
+        "set": {"samples": 10, "learning_rate": {"from": 0.001, "to": 0.01}},
+        "arms": {"clip": {"policy.rho": 0}, "rate": {"policy.rho": {"each": [0.1, 0.3]}, "what": "Some."}},
+        "search": {"trials": 2},
+    }
+    study = Study.model_validate(fields)
+    settled = study.settled({arm.name: {"learning_rate": 0.002 + at} for at, arm in enumerate(study.expanded)})
+    assert not settled.ranges
+    assert settled.set == {"samples": 10}
+    assert [replace(arm, changes={}) for arm in settled.expanded] == [replace(a, changes={}) for a in study.expanded]
+    assert settled.expanded[2].changes == {"policy.rho": 0.3, "learning_rate": 2.002}
+    assert settled.expanded[2].line == ("rate", "policy.rho")
+    assert study.ranges
 
 
 def test_one_value_may_stand_without_a_list(tmp_path: Path) -> None:

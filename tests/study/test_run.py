@@ -14,11 +14,12 @@ from ruamel.yaml import YAML
 
 from clipc.catalog import Catalog
 from clipc.cli import main
+from clipc.cli.study_screen import _table
 from clipc.errors import UserError
 from clipc.study.board import Board
 from clipc.study.design import Study, read_study
 from clipc.study.run import finished_of, measuring_of, plan_study, run_and_record, run_missing, shard_of
-from clipc.study.study_tables import study_tables
+from clipc.study.study_tables import study_tables, write_parquet
 from clipc.train.checkpoint import checkpoint_steps
 
 
@@ -94,14 +95,41 @@ def test_tables_hold_what_the_page_needs(done: tuple[Study, Catalog, Path]) -> N
     main_metrics = [m["key"] for m in tables["metrics"] if m["main"]]
     axes = {(curve["axis"], curve["metric"]) for curve in tables["curves"]}
     assert axes == {(axis, metric) for axis in ("pairs", "policy.rho") for metric in main_metrics}
-    rate = next(c for c in tables["curves"] if c["axis"] == "policy.rho")["lines"][0]["points"]
-    assert [point["x"] for point in rate] == [0, 0.3, 1.0]
+    rate = next(c for c in tables["curves"] if c["axis"] == "policy.rho")
+    assert {line["name"]: [p["x"] for p in line["points"]] for line in rate["lines"]} == {"clip": [0], "rate": [0.3, 1]}
+    assert rate["through"] == "clip"
     same = [r for r in tables["comparisons"] if r["arm"] == "same" and r["metric"] == main_metrics[0]]
     assert {(r["against"], r["size"]) for r in same} == {(a, n) for a in ("clip", "augment") for n in (16, 40)}
     assert {"code": "one-subset", "sizes": "16"} in tables["not_shown"]
     assert tables["search"] == tables["diverged"] == []
     assert {"from-scratch", "equal-budget-only", "one-recipe"} <= {c for c in tables["not_shown"] if isinstance(c, str)}
     assert not any("unfinished" in str(code) for code in tables["not_shown"])
+
+
+def test_lists_over_one_setting_are_lines_of_one_curve(done: tuple[Study, Catalog, Path]) -> None:
+    study, catalog, folder = done
+    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    twice = study.model_copy(update={"arms": {**study.arms, "again": study.arms["rate"]}})
+    finished += [
+        (replace(p, trial=replace(p.trial, arm=p.trial.arm.replace("rate", "again"))), outcome)
+        for p, outcome in finished
+        if p.trial.arm.startswith("rate")
+    ]
+    curves = [c for c in study_tables(twice, catalog, finished, 28, "")["curves"] if c["axis"] == "policy.rho"]
+    assert len({c["metric"] for c in curves}) == len(curves)
+    assert all([line["name"] for line in c["lines"]] == ["clip", "rate", "again"] for c in curves)
+
+
+def test_stronger_augmentation_is_no_composite(done: tuple[Study, Catalog, Path], tmp_path: Path) -> None:
+    study, catalog, folder = done
+    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    tables = study_tables(study, catalog, finished, 20, "clipc study x")
+    found = {arm["name"]: arm["results"][0] for arm in tables["arms"]}
+    assert {name for name, result in found.items() if result["composite_share"] is None} == {"clip", "augment"}
+    assert found["augment"]["treated_share"] == found["same"]["composite_share"] > 0
+    write_parquet(finished, tmp_path / "study.parquet")
+    rows = pq.read_table(tmp_path / "study.parquet").to_pylist()
+    assert {row["arm"] for row in rows if row["composite_share"] is None} == {"clip", "augment"}
 
 
 def test_shards_share_the_trials_out(done: tuple[Study, Catalog, Path], tmp_path: Path) -> None:
@@ -230,7 +258,7 @@ def test_a_clone_with_the_records_goes_on_without_training(
     told = capsys.readouterr()
     assert json.loads(told.out)["finished"] == 20
     assert "20 trials; 20 finished already" in told.err
-    assert "How many seeds" in told.err or "four times in five" in told.err
+    assert "four times in five" in told.err
     assert not (tmp_path / "trials").exists()
 
 
@@ -254,7 +282,7 @@ def test_a_board_counts_what_others_finish(tmp_path: Path) -> None:
     board.begin()
     assert (board.finished, board.seconds_left()) == (0, None)
     board.told(0, 5, 10)
-    (tmp_path / "1.json").write_text(json.dumps({"metrics": {"retrieval/mean_recall": 0.25}}))
+    (tmp_path / "1.json").write_text(json.dumps({"summary": {"best": {"mean_recall": 0.25}}}))
     (tmp_path / "2.json").write_text("{")
     board.look()
     row = board.rows()[0]
@@ -263,6 +291,27 @@ def test_a_board_counts_what_others_finish(tmp_path: Path) -> None:
     left = board.seconds_left()
     assert left is not None
     assert left == pytest.approx(30 / 1.5 * 2.5, rel=0.05)
+
+
+def test_a_board_shows_validation_and_never_the_test_split(done: tuple[Study, Catalog, Path]) -> None:
+    study, catalog, folder = done
+    planned = plan_study(study, catalog, folder, folder / "records")
+    board = Board([(p.trial.arm, p.size, p.trial.recipe.seed, p.record) for p in planned])
+    board.look()
+    bests = [
+        o.summary["best"]["mean_recall"]
+        for p, o in finished_of(study, planned)
+        if (p.trial.arm, p.size) == ("clip", 16)
+    ]
+    assert board.rows()[0].mean_recall == pytest.approx(sum(bests) / len(bests))
+    assert [column.header for column in _table(board, 40).columns][-1] == "validation recall"
+
+
+def test_a_board_without_validation_shows_no_recall(tmp_path: Path) -> None:
+    board = Board([("clip", 10, 0, tmp_path / "0.json")])
+    (tmp_path / "0.json").write_text(json.dumps({"summary": {"best": None}}))
+    board.look()
+    assert (board.finished, board.rows()[0].mean_recall) == (1, None)
 
 
 def test_a_control_that_is_no_arm_is_told(study_file: Path) -> None:

@@ -78,7 +78,7 @@ def _table(board: "Board", height: int) -> "Table":
     table = Table(title=_told(board), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name, justify in (("arm", "left"), *((("pairs", "right"),) if sizes else ()), ("trials", "left")):
         table.add_column(name, justify=justify)  # pyright: ignore[reportArgumentType]
-    table.add_column("mean recall", justify="right")
+    table.add_column("validation recall", justify="right")
     most = max(4, height - 5)
     shown = (
         rows
@@ -100,6 +100,8 @@ def _table(board: "Board", height: int) -> "Table":
 def study_lines(tables: dict[str, Any]) -> list[str]:
     """The main comparisons with the baseline in plain lines."""
     from clipc.report.study_verdict import beats_all, gains_of
+    from clipc.study.compare import WAITING
+    from clipc.study.seeds_told import power_lines
 
     main = [m["key"] for m in tables["metrics"] if m["main"]]
     width = max((len(arm["name"]) for arm in tables["arms"]), default=0) + 2
@@ -119,5 +121,10 @@ def study_lines(tables: dict[str, Any]) -> list[str]:
                 said = "gain, cause open"
             size = f" n={row['size']:,}" if len(tables["sizes"]) > 1 else ""
             lines.append(f"  {row['arm']:{width}s}{size} {100 * row['difference']:+5.1f} {span:16s} {said}")
-    count = sum(r["against"] == tables["baseline"] and r["metric"] in main for r in tables["comparisons"])
+    asked = [r for r in tables["comparisons"] if r["against"] == tables["baseline"] and r["metric"] in main]
+    waiting = sum(r["verdict"] == WAITING for r in asked)
+    if waiting:
+        lines.append(f"{waiting} comparisons have no verdict before all {len(tables['seeds'])} planned seeds are in.")
+    count = len(asked) - waiting
+    lines += power_lines(tables["power"], len(tables["seeds"]))
     return [*lines, f"{count} comparisons; p values are corrected over the {len(main)} main metrics of each (Holm)."]

@@ -1,8 +1,8 @@
 """Curves of a metric over the amount of data, or over a setting such as the composition rate."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from clipc.report.drawing import INK, MUTED, ROUND, RULE, canvas, dot, inline
-from clipc.report.marks import BASELINE, CYCLE, Mark
-
-FAINT = "#a9a8a2"
-"""The grey of lines that have no mark of their own."""
+from clipc.report.marks import BASELINE, Mark
 
 
 @dataclass(frozen=True)
@@ -23,48 +20,63 @@ class Line:
     Attributes:
         name: The arm.
         points: (x, mean, low, high) in the axes' units, by rising x; an interval's ends may be nan.
-        mark: How it is drawn; without one it is a thin grey line.
+        mark: How it is drawn.
+        through: (x, mean) of another line's points that this one runs through without a mark of its own.
     """
 
     name: str
     points: tuple[tuple[float, float, float, float], ...]
-    mark: Mark | None = None
+    mark: Mark
+    through: tuple[tuple[float, float], ...] = ()
 
 
-def lines(curve: Mapping[str, Any], factor: float) -> list[Line]:
-    """The lines of one entry of ``curves`` in a study's tables, means multiplied by ``factor``; empty ones left out."""
-    found: list[Line] = []
-    for line in curve["lines"]:
-        points = [
-            (float(p["x"]), _scaled(p["mean"], factor), _scaled(p["low"], factor), _scaled(p["high"], factor))
-            for p in line["points"]
-            if p["mean"] is not None and p["x"] is not None
-        ]
-        if points:
-            found.append(Line(line["name"], tuple(sorted(points))))
-    return found
+def lines(curve: Mapping[str, Any], factor: float, marks: Mapping[str, Mark]) -> list[Line]:
+    """The lines of one entry of ``curves`` in a study's tables; empty ones left out.
+
+    Args:
+        curve: The entry.
+        factor: What means are multiplied by.
+        marks: How each line is drawn; others are left out.
+    """
+    points = {line["name"]: _points(line, factor) for line in curve["lines"]}
+    common = points.get(curve.get("through"), ())
+    through = tuple((x, mean) for x, mean, _, _ in common)
+    return [
+        Line(name, found, marks[name], () if found is common else through)
+        for name, found in points.items()
+        if found and name in marks
+    ]
+
+
+def _points(line: Mapping[str, Any], factor: float) -> tuple[tuple[float, float, float, float], ...]:
+    found = [
+        (float(p["x"]), _scaled(p["mean"], factor), _scaled(p["low"], factor), _scaled(p["high"], factor))
+        for p in line["points"]
+        if p["mean"] is not None and p["x"] is not None
+    ]
+    return tuple(sorted(found))
 
 
 def _scaled(value: float | None, factor: float) -> float:
     return math.nan if value is None else factor * value
 
 
-def marked(found: Sequence[Line], baseline: str, first: Sequence[str]) -> list[Line]:
-    """Lines with their marks: all of them where the marks suffice, else the baseline and the most telling ones.
-
-    Args:
-        found: The lines, in the study's order.
-        baseline: The baseline's name; its line always has the same mark.
-        first: Which names have a mark before others where there are more lines than marks.
-    """
-    others = [line.name for line in found if line.name != baseline]
-    chosen = [name for name in first if name in others]
-    chosen = (chosen + [name for name in others if name not in chosen])[: len(CYCLE)]
-    marks = dict(zip([name for name in others if name in chosen], CYCLE, strict=False)) | {baseline: BASELINE}
-    return [replace(line, mark=marks.get(line.name)) for line in found]
+def reach(shown: Iterable[Line]) -> tuple[float, float]:
+    """The range of y that holds all means and intervals, with a margin: the same for panels that are compared."""
+    values = [value for line in shown for point in line.points for value in point[1:] if math.isfinite(value)]
+    margin = 0.05 * (max(values) - min(values)) or 1.0
+    return min(values) - margin, max(values) + margin
 
 
-def draw(axes: Axes, shown: Sequence[Line], *, log: bool, level: float | None = None, downwards: bool = False) -> None:
+def draw(
+    axes: Axes,
+    shown: Sequence[Line],
+    *,
+    log: bool,
+    level: float | None = None,
+    downwards: bool = False,
+    span: tuple[float, float] | None = None,
+) -> None:
     """Draws lines with their intervals as whiskers, each a little aside so that none hides another.
 
     Args:
@@ -73,6 +85,7 @@ def draw(axes: Axes, shown: Sequence[Line], *, log: bool, level: float | None = 
         log: Whether x is logarithmic; a zero on it makes it linear.
         level: A horizontal line, such as plain CLIP's mean where it is no curve.
         downwards: Whether less is better, so that y grows downwards.
+        span: The range of y, see :func:`reach`; what is drawn decides it otherwise.
     """
     places = sorted({point[0] for line in shown for point in line.points})
     log = log and places[0] > 0
@@ -80,14 +93,19 @@ def draw(axes: Axes, shown: Sequence[Line], *, log: bool, level: float | None = 
         axes.set_xscale("log")
     if level is not None:
         axes.axhline(level, color=BASELINE.colour, linewidth=1.4, linestyle=(0, (6.0, 3.0)), zorder=1.5)
-    for line in shown:
-        if line.mark is None:
-            points = np.array(line.points)
-            axes.plot(points[:, 0], points[:, 1], color=FAINT, linewidth=0.7, zorder=1)
-    named = [line for line in shown if line.mark is not None]
-    whisker = 0.9 if len(named) <= 4 else 0.6
-    for at, line in enumerate(named):
-        _draw(axes, line, at - (len(named) - 1) / 2, places, whisker, log=log)
+    whisker = 0.9 if len(shown) <= 4 else 0.6
+    for at, line in enumerate(shown):
+        _draw(axes, line, at - (len(shown) - 1) / 2, places, whisker, log=log)
+    frame(axes)
+    number_places(axes, places, log=log)
+    if span is not None:
+        axes.set_ylim(span)
+    if downwards:
+        axes.invert_yaxis()
+
+
+def frame(axes: Axes) -> None:
+    """A line below, a grid of levels, and round numbers beside it."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(INK)
@@ -96,12 +114,17 @@ def draw(axes: Axes, shown: Sequence[Line], *, log: bool, level: float | None = 
     axes.tick_params(length=0, labelcolor=MUTED)
     axes.tick_params(axis="x", length=3, color=INK)
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND))
-    _places(axes, places, log=log)
-    if downwards:
-        axes.invert_yaxis()
 
 
-def inline_curve(name: str, shown: Sequence[Line], *, log: bool, level: float | None, downwards: bool) -> str:
+def inline_curve(
+    name: str,
+    shown: Sequence[Line],
+    *,
+    log: bool,
+    level: float | None,
+    downwards: bool,
+    span: tuple[float, float] | None = None,
+) -> str:
     """Curves as one ``<svg>`` element without words; see :func:`draw`.
 
     Args:
@@ -110,16 +133,16 @@ def inline_curve(name: str, shown: Sequence[Line], *, log: bool, level: float | 
         log: Whether x is logarithmic.
         level: A horizontal line.
         downwards: Whether less is better.
+        span: The range of y.
     """
     figure, axes = canvas(270)
     figure.subplots_adjust(left=0.095, right=0.975, bottom=0.09, top=0.97)
     axes.tick_params(labelsize=12)
-    draw(axes, shown, log=log, level=level, downwards=downwards)
+    draw(axes, shown, log=log, level=level, downwards=downwards, span=span)
     return inline(figure, name)
 
 
 def _draw(axes: Axes, line: Line, aside: float, places: Sequence[float], whisker: float, *, log: bool) -> None:
-    assert line.mark is not None
     points = np.array(line.points)
     x = _aside(points[:, 0], aside, places, log=log)
     mean, low, high = points[:, 1], points[:, 2], points[:, 3]
@@ -128,7 +151,8 @@ def _draw(axes: Axes, line: Line, aside: float, places: Sequence[float], whisker
         axes.plot([at, at], [down, up], color=line.mark.colour, linewidth=whisker, zorder=2)
         axes.plot([at, at], [down, up], "_", color=line.mark.colour, markersize=5, markeredgewidth=whisker, zorder=2)
     width = 2.2 if line.mark is BASELINE else 1.4
-    axes.plot(x, mean, color=line.mark.colour, linewidth=width, linestyle=line.mark.line, zorder=3)
+    path = np.array(sorted([*zip(x, mean, strict=True), *line.through]))
+    axes.plot(path[:, 0], path[:, 1], color=line.mark.colour, linewidth=width, linestyle=line.mark.line, zorder=3)
     dot(axes, x, mean, line.mark, 5.5)
 
 
@@ -139,7 +163,7 @@ def _aside(x: Any, aside: float, places: Sequence[float], *, log: bool) -> Any:
     return x + 0.008 * aside * (places[-1] - places[0])
 
 
-def _places(axes: Axes, places: Sequence[float], *, log: bool) -> None:
+def number_places(axes: Axes, places: Sequence[float], *, log: bool) -> None:
     """Numbers at the measured places alone; those too near to the next one have none."""
     scale = [math.log(at) for at in places] if log else list(places)
     width = (scale[-1] - scale[0]) or 1.0

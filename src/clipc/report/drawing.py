@@ -17,12 +17,12 @@ INK, MUTED, RULE, BAND = "#1d1d1b", "#6a6a66", "#d9d7d0", "#e9e7e0"
 ROUND = [1, 2, 2.5, 5, 10]
 """The steps between numbers on an axis, for matplotlib's locators."""
 WIDTH = 420.0
-"""The width of every figure in CSS pixels at its natural size; pages only ever scale it a little."""
+"""The usual width of a figure in CSS pixels at its natural size; pages only ever scale it a little."""
 
 
-def canvas(height: float) -> tuple[Figure, Axes]:
-    """An empty figure of :data:`WIDTH` by ``height`` CSS pixels, and its axes."""
-    figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
+def canvas(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
+    """An empty figure of ``width`` by ``height`` CSS pixels, and its axes."""
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     FigureCanvasSVG(figure)
     return figure, figure.add_subplot()
 

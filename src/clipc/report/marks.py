@@ -54,6 +54,9 @@ CYCLE = (
     Mark("M5 .6v8.8M.6 5h8.8", "+", "#0a6a70", False, (1.0, 2.5)),
 )
 """Marks for lines that are told apart beside the baseline's: no two share a shape and a filling, or dashes."""
+ARMS = tuple(drawn for drawn in CYCLE if drawn is not CONTROL)
+CONTROLS = tuple(drawn for drawn in CYCLE if drawn is not ARM)
+"""The marks of arms under test and of controls, where each kind has curves of its own."""
 
 
 def glyph(arm: str) -> str:

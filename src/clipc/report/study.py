@@ -9,6 +9,7 @@ from clipc.report import marks, readable
 from clipc.report.facts import all_settings, data_facts, limit, reasons, versions
 from clipc.report.page import date, page
 from clipc.report.study_curves import study_curves
+from clipc.report.study_differences import study_differences
 from clipc.report.study_diverged import trials_words
 from clipc.report.study_results import SHOWN_AT_ONCE, effect_blocks, kind, metric_blocks
 from clipc.report.study_search import search_rows
@@ -41,6 +42,7 @@ def render_study(data: dict[str, Any], *, lang: str = "en") -> str:
         "icons": {code: Markup(marks.icon(drawn)) for code, drawn in _ICONS.items()},  # our own marks
         "effects": effect_blocks(data, say),
         "at_once": SHOWN_AT_ONCE,
+        "differences": study_differences(data, say),
         "curves": study_curves(data, say),
         "main": main,
         "many": sum(len(size["rows"]) for block in main for size in block["sizes"]) > SHOWN_AT_ONCE,
@@ -109,7 +111,7 @@ def _facts(data: Mapping[str, Any], say: Words) -> list[tuple[str, list[tuple[st
 
 def _arm(arm: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
     trials = [trial for found in arm["results"] for trial in found["trials"]]
-    shares = sorted({readable.percent(found["composite_share"] or 0.0) for found in arm["results"]})
+    shares = sorted({readable.percent(found["treated_share"] or 0.0) for found in arm["results"]})
     seconds = [trial["core_seconds"] for trial in trials if trial["core_seconds"] is not None]
     rates = [trial["pairs_per_second"] for trial in trials if trial["pairs_per_second"] is not None]
     return {

@@ -1,52 +1,106 @@
-"""The curves of a study: which lines have marks, what their axes say, and the figure on the page."""
+"""The curves of a study: which lines stand together, what their axes say, and the figures on the page."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
 
 from clipc.report import marks, readable
-from clipc.report.curve_plot import Line, inline_curve, lines, marked
+from clipc.report.curve_plot import Line, inline_curve, lines, reach
 from clipc.report.study_results import result, values
 from clipc.report.words import Words
 
 
+@dataclass(frozen=True)
+class Panel:
+    """Lines that are drawn together.
+
+    Attributes:
+        kind: ``arm`` or ``control`` where arms under test and controls stand apart; ``all`` otherwise.
+        lines: The lines, each with a mark; the baseline's is in all panels.
+    """
+
+    kind: str
+    lines: tuple[Line, ...]
+
+
 def study_curves(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
-    """Every curve with its title, its figure, its legend and what its axes show; empty ones left out."""
+    """Every panel of every curve with its title, figure, legend and what its axes show; empty ones left out."""
     main = {m["key"] for m in data["metrics"] if m["main"]}
     drawn: list[dict[str, Any]] = []
-    for at, curve in enumerate(data["curves"]):
-        shown = curve_lines(curve, data)
-        if not shown:
-            continue
+    # One axis after the other, so that the panels of one curve stand side by side.
+    axes = list(dict.fromkeys(curve["axis"] for curve in data["curves"]))
+    curves = sorted(data["curves"], key=lambda curve: axes.index(curve["axis"]))
+    for at, curve in enumerate(curves):
         metric = curve["metric"]
         level = baseline_level(curve, data)
-        downwards = is_downwards(metric, data)
-        figure = inline_curve(f"curve-{at}", shown, log=curve["log"], level=level, downwards=downwards)
-        drawn.append(
-            {
-                "main": metric in main,
-                "title": say("study.curve", metric=say.metric(metric), axis=axis_name(curve["axis"], say)),
-                "figure": Markup(figure),  # made of numbers alone
-                "legend": [(Markup(marks.stroke(line.mark)), line.name) for line in shown if line.mark],
-                "level": data["baseline"] if level is not None else None,
-                "faint": sum(line.mark is None for line in shown),
-                "axis": axis_label(curve, shown, say),
-                "unit": unit(metric, say),
-            }
-        )
+        panels = curve_panels(curve, data)
+        span = reach(line for panel in panels for line in panel.lines) if len(panels) > 1 else None
+        title = say("study.curve", metric=say.metric(metric), axis=axis_name(curve["axis"], say))
+        for place, panel in enumerate(panels):
+            figure = inline_curve(
+                f"curve-{at}-{place}",
+                panel.lines,
+                log=curve["log"],
+                level=level,
+                downwards=is_downwards(metric, data),
+                span=span,
+            )
+            drawn.append(
+                {
+                    "main": metric in main,
+                    "title": title,
+                    "panel": panel_name(panel, say),
+                    "figure": Markup(figure),  # made of numbers alone
+                    "legend": [(Markup(marks.stroke(line.mark)), line.name) for line in panel.lines],
+                    "level": data["baseline"] if level is not None else None,
+                    "axis": axis_label(curve, panel.lines, say),
+                    "unit": unit(metric, say),
+                }
+            )
     return drawn
 
 
-def curve_lines(curve: Mapping[str, Any], data: Mapping[str, Any]) -> list[Line]:
-    """A curve's lines with their marks, which are the same in all curves of a study.
+def curve_panels(curve: Mapping[str, Any], data: Mapping[str, Any]) -> list[Panel]:
+    """A curve's lines, no more together than there are marks: over sizes, arms under test and controls apart.
 
-    Where there are more lines than marks, controls and arms that gained or lost on a main metric come first.
+    An arm's mark is the same in all curves over one axis.
     """
-    main = {m["key"] for m in data["metrics"] if m["main"]}
-    told = [c["arm"] for c in data["comparisons"] if c["metric"] in main and c["verdict"] in ("gain", "loss")]
-    first = list(dict.fromkeys([*data["controls"], *told]))
-    return marked(lines(curve, readable.scale(curve["metric"])), data["baseline"], first)
+    factor, baseline = readable.scale(curve["metric"]), data["baseline"]
+    names = [line["name"] for line in curve["lines"] if line["name"] != baseline]
+    names = [name for name in names if any(p["mean"] is not None for p in _points_of(curve, name))]
+    groups = [("all", names, marks.CYCLE)]
+    if curve["axis"] == "pairs" and any(name in data["controls"] for name in names):
+        arms = [name for name in names if name not in data["controls"]]
+        controls = [name for name in names if name in data["controls"]]
+        groups = [("arm", arms, marks.ARMS), ("control", controls, marks.CONTROLS)]
+    panels: list[Panel] = []
+    for kind, members, cycle in groups:
+        for together in _chunks(members, len(cycle)):
+            drawn = {baseline: marks.BASELINE} | dict(zip(together, cycle, strict=False))
+            panels.append(Panel(kind, tuple(lines(curve, factor, drawn))))
+    if not panels:
+        panels = [Panel("all", tuple(lines(curve, factor, {baseline: marks.BASELINE})))]
+    return [panel for panel in panels if panel.lines]
+
+
+def panel_name(panel: Panel, say: Words) -> str:
+    """What a panel's lines have in common beside the baseline; empty where it holds all."""
+    return "" if panel.kind == "all" else say("study.asked.arms" if panel.kind == "arm" else "study.asked.controls")
+
+
+def _points_of(curve: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    return [point for line in curve["lines"] if line["name"] == name for point in line["points"]]
+
+
+def _chunks(names: Sequence[str], most: int) -> list[Sequence[str]]:
+    """Names in as few groups as hold ``most`` each, as equal in number as can be."""
+    count = math.ceil(len(names) / most)
+    ends = [round(i * len(names) / count) for i in range(count + 1)] if count else [0]
+    return [names[a:b] for a, b in pairwise(ends)]
 
 
 def baseline_level(curve: Mapping[str, Any], data: Mapping[str, Any]) -> float | None:

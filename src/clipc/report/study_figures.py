@@ -10,11 +10,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from clipc.report import curve_plot, effect_plot, readable
+from clipc.report import curve_plot, difference_plot, effect_plot, readable
 from clipc.report.drawing import INK, MUTED, RULE
 from clipc.report.lettering import families, figure_language, legible
 from clipc.report.marks import BASELINE
-from clipc.report.study_curves import axis_label, baseline_level, curve_lines, is_downwards, unit
+from clipc.report.study_curves import (
+    axis_label,
+    axis_name,
+    baseline_level,
+    curve_panels,
+    is_downwards,
+    panel_name,
+    unit,
+)
+from clipc.report.study_differences import differences, shared_span
 from clipc.report.study_results import arm_names, effects
 from clipc.report.words import Words, words
 
@@ -25,7 +34,8 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
     """Writes every figure of a study as SVG and PNG.
 
     ``folder/figures/`` then holds ``effects-<metric>`` for each main metric that was compared, with a column a size,
-    and ``curve-<axis>-<metric>`` for each curve. Letters in the SVG files are outlines, so that they look the same
+    ``differences-pairs-<metric>`` where there is more than one size, with a panel an arm, and ``curve-<axis>-<metric>``
+    for each curve. Letters in the SVG files are outlines, so that they look the same
     everywhere. Where this machine has no Japanese font the words are English, and a name that cannot be
     written is the arm's place in the study ("arm 3").
 
@@ -68,6 +78,9 @@ def _figures(data: Mapping[str, Any], say: Words) -> Iterable[tuple[str, Figure]
             figure = _effects(data, metric, say)
             if figure is not None:
                 yield f"effects-{_slug(metric['key'])}", figure
+            figure = _differences(data, metric, say)
+            if figure is not None:
+                yield f"differences-pairs-{_slug(metric['key'])}", figure
     for curve in data["curves"]:
         figure = _curve(data, curve, say)
         if figure is not None:
@@ -116,38 +129,80 @@ def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> 
     return figure
 
 
-def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Figure | None:
-    shown = curve_lines(curve, data)
-    if not shown:
+def _differences(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> Figure | None:
+    """Each arm's difference over the sizes: a panel an arm, controls last."""
+    found = differences(data, metric)
+    if not found:
         return None
-    metric, height = curve["metric"], 3.4
-    figure = _figure(5.4, height)
-    axes = figure.add_axes((0, 0, 1, 1))
-    level = baseline_level(curve, data)
-    curve_plot.draw(axes, shown, log=curve["log"], level=level, downwards=is_downwards(metric, data))
-    axes.set_xlabel(axis_label(curve, shown, say))
-    axes.set_ylabel(say("study.figure.level", metric=_metric(metric, say), unit=unit(metric, say)))
-    handles: list[Line2D] = []
-    labels: list[str] = []
-    for line in shown:
-        if line.mark is not None:
-            face = line.mark.colour if line.mark.filled else "white"
-            handles.append(
-                Line2D([], [], color=line.mark.colour, linestyle=line.mark.line, marker=line.mark.marker,
-                       markerfacecolor=face, markersize=5.5, linewidth=1.6)
-            )  # fmt: skip
-            labels.append(_name(data, line.name, say))
-    if level is not None:
-        handles.append(Line2D([], [], color=BASELINE.colour, linestyle=(0, (6.0, 3.0)), linewidth=1.4))
-        labels.append(say("study.curves.level", name=_name(data, data["baseline"], say)))
-    if faint := sum(line.mark is None for line in shown):
-        handles.append(Line2D([], [], color=curve_plot.FAINT, linewidth=0.7))
-        labels.append(say("study.curves.faint", n=faint))
-    # matplotlib leaves out labels that begin with an underscore
-    labels = [f" {label}" if label.startswith("_") else label for label in labels]
-    axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, handlelength=3.6)
-    _frame(figure, data, metric, say, height)
+    across = min(len(found), 3 if len(found) in (3, 5, 6, 9) else 4)
+    down = -(-len(found) // across)
+    height = 1.55 * down
+    figure = _figure(2.15 * across, height)
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    figure.subplots_adjust(left=0, right=1, top=1, bottom=0, wspace=0.22, hspace=0.42)
+    span = shared_span(found)
+    for axes, (name, points) in zip(panels, found.items(), strict=False):
+        difference_plot.draw(axes, points, data["sizes"], span)
+        axes.tick_params(labelsize=7.5)
+        told = _name(data, name, say, most=24)
+        if name in data["controls"]:
+            told = f"{told} ({say('study.role.control')})"
+        axes.set_title(told, fontsize=8.5, color=INK, pad=4, loc="left")
+    for axes in panels[len(found) :]:
+        axes.set_visible(False)
+    _frame(figure, data, metric["key"], say, height)
+    turned = "" if metric["higher_is_better"] else "_rank"
+    baseline = _name(data, data["baseline"], say)
+    axis = say("study.log", axis=axis_name("pairs", say))
+    figure.text(0.5, -0.36 / height, axis, ha="center", va="top", fontsize=9)
+    key = say(f"study.differences.key{turned}", baseline=baseline, n=len(data["seeds"]))
+    figure.text(0.5, -0.6 / height, key, ha="center", va="top", fontsize=7.5, color=MUTED, linespacing=1.5)
     return figure
+
+
+def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Figure | None:
+    """A curve's panels side by side on one scale, each with its legend below."""
+    panels = curve_panels(curve, data)
+    if not panels:
+        return None
+    metric, height = curve["metric"], 3.1
+    across = min(len(panels), 3)
+    down = -(-len(panels) // across)
+    keys = 0.19 * (2 + max(len(panel.lines) for panel in panels))
+    figure = _figure(4.3 * across, height * down + keys * (down - 1))
+    drawn = figure.subplots(down, across, squeeze=False).ravel()
+    figure.subplots_adjust(left=0, right=1, top=1, bottom=0, wspace=0.16, hspace=(keys + 0.7) / height)
+    level = baseline_level(curve, data)
+    span = curve_plot.reach(line for panel in panels for line in panel.lines)
+    for axes, panel in zip(drawn, panels, strict=False):
+        curve_plot.draw(
+            axes, panel.lines, log=curve["log"], level=level, downwards=is_downwards(metric, data), span=span
+        )
+        axes.set_title(panel_name(panel, say), fontsize=9, color=MUTED, pad=4)
+        axes.set_xlabel(axis_label(curve, panel.lines, say))
+        handles = [_handle(line) for line in panel.lines]
+        labels = [_name(data, line.name, say) for line in panel.lines]
+        if level is not None:
+            handles.append(Line2D([], [], color=BASELINE.colour, linestyle=(0, (6.0, 3.0)), linewidth=1.4))
+            labels.append(say("study.curves.level", name=_name(data, data["baseline"], say)))
+        # matplotlib leaves out labels that begin with an underscore
+        labels = [f" {label}" if label.startswith("_") else label for label in labels]
+        columns = 2 if max(map(len, labels)) <= 20 else 1
+        axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.0, -0.2), frameon=False, handlelength=3.6,
+                    ncols=columns, fontsize=8.5, borderaxespad=0.0)  # fmt: skip
+    for axes in drawn[len(panels) :]:
+        axes.set_visible(False)
+    drawn[0].set_ylabel(say("study.figure.level", metric=_metric(metric, say), unit=unit(metric, say)))
+    _frame(figure, data, metric, say, figure.get_size_inches()[1])
+    return figure
+
+
+def _handle(line: curve_plot.Line) -> Line2D:
+    """A line's mark for the legend."""
+    mark = line.mark
+    face = mark.colour if mark.filled else "white"
+    return Line2D([], [], color=mark.colour, linestyle=mark.line, marker=mark.marker, markerfacecolor=face,
+                  markersize=5.5, linewidth=1.6)  # fmt: skip
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -163,10 +218,12 @@ def _frame(figure: Figure, data: Mapping[str, Any], metric: str, say: Words, hei
     figure.patch.set_edgecolor(RULE)
 
 
-def _name(data: Mapping[str, Any], name: str, say: Words) -> str:
+def _name(data: Mapping[str, Any], name: str, say: Words, most: int = 44) -> str:
     """An arm's name as the fonts can write it, or its place among the study's arms."""
     order = [arm["name"] for arm in data["arms"]]
-    return legible(name, say("study.figure.arm", n=order.index(name) + 1 if name in order else len(order) + 1), most=44)
+    return legible(
+        name, say("study.figure.arm", n=order.index(name) + 1 if name in order else len(order) + 1), most=most
+    )
 
 
 def _metric(key: str, say: Words) -> str:

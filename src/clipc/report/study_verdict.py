@@ -10,9 +10,11 @@ from clipc.report.study_results import arm_names, span_words
 from clipc.report.study_search import search_cautions
 from clipc.report.words import Words
 
-CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "unknown")
+CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
 """What is said of an arm: a gain over the controls too, one that controls show as well, one of which neither can be
-said, gains and losses, losses, no evidence, not compared."""
+said, gains and losses, losses, no evidence, seeds still missing, not compared."""
+FINAL = ("gain", "loss", "no evidence")
+"""The verdicts of comparisons that are finished."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def study_verdict(data: Mapping[str, Any], say: Words) -> StudyVerdict:
     )
     return StudyVerdict(
         _headline(data, classes, say),
-        (*_controls(controls, data, say), _looks(found, data, say)),
+        (*_controls(controls, data, say), *_looks(found, data, say)),
         tally,
         tuple(_findings(arms, controls, classes, found, data, say)),
         tuple(_cautions(data, say)),
@@ -81,6 +83,7 @@ def _class(rows: Sequence[Mapping[str, Any]], controls: Sequence[str], beaten: S
         return "unknown"
     gains = [c for c in rows if c["verdict"] == "gain"]
     losses = any(c["verdict"] == "loss" for c in rows)
+    waiting = any(c["verdict"] not in FINAL for c in rows)
     if gains and losses:
         return "mixed"
     own = [c for c in gains if not c["shown_by_controls"]]
@@ -88,39 +91,45 @@ def _class(rows: Sequence[Mapping[str, Any]], controls: Sequence[str], beaten: S
         return "gain" if any(beats_all(c, controls, beaten) for c in own) else "uncontrolled"
     if gains:
         return "shared"
-    return "loss" if losses else "none"
+    return "loss" if losses else "waiting" if waiting else "none"
 
 
 def _headline(data: Mapping[str, Any], classes: Mapping[str, str], say: Words) -> str:
-    compared = [name for name, code in classes.items() if code != "unknown"]
+    compared = [name for name, code in classes.items() if code not in ("waiting", "unknown")]
     said = list(classes.values())
     counts = {code: said.count(code) for code in CLASSES}
     code = next((c for c in ("gain", "uncontrolled", "mixed", "shared", "loss") if counts[c]), "none")
     if not compared:
-        code = "unknown"
+        code = "waiting" if counts["waiting"] else "unknown"
     if len(compared) == 1:
         return say(f"study.headline_one.{code}", arm=compared[0], baseline=data["baseline"])
-    return say(f"study.headline.{code}", n=len(compared), found=counts[code], baseline=data["baseline"])
+    key = "mixed_shared" if code == "mixed" and counts["shared"] else code
+    told = {"n": len(compared), "found": counts[code], "shared": counts["shared"], "baseline": data["baseline"]}
+    return say(f"study.headline.{key}", **told)
 
 
 def _controls(controls: Mapping[str, Sequence[Mapping[str, Any]]], data: Mapping[str, Any], say: Words) -> list[str]:
     if not data["controls"]:
         return [say("study.controls.missing", baseline=data["baseline"])]
-    compared = {name: rows for name, rows in controls.items() if rows}
+    compared = {name: rows for name, rows in controls.items() if any(c["verdict"] in FINAL for c in rows)}
     if not compared:
         return [say("study.controls.unfinished")]
     gains = [name for name, rows in compared.items() if any(c["verdict"] == "gain" for c in rows)]
     names = say("page.list").join(data["controls"])
     if gains:
         return [say("study.controls.gain", names=names, gains=say("page.list").join(gains), baseline=data["baseline"])]
-    return [say("study.controls.none", names=names, baseline=data["baseline"])]
+    whole = len(compared) == len(controls) and all(c["verdict"] in FINAL for rows in compared.values() for c in rows)
+    return [say(f"study.controls.{'none' if whole else 'none_yet'}", names=names, baseline=data["baseline"])]
 
 
-def _looks(found: Sequence[Mapping[str, Any]], data: Mapping[str, Any], say: Words) -> str:
-    """How many comparisons were made, what Holm's correction covers, and what chance alone may show."""
+def _looks(found: Sequence[Mapping[str, Any]], data: Mapping[str, Any], say: Words) -> list[str]:
+    """How many verdicts were given, what Holm's correction covers, and what chance alone may show."""
+    found = [c for c in found if c["verdict"] in FINAL]
+    if not found:
+        return []
     families = {(c["arm"], c["size"]) for c in found if c["against"] == data["baseline"]}
     first = [c for c in found if c["against"] == data["baseline"]]
-    return say(
+    told = say(
         "study.looks",
         n=readable.count(len(first)),
         more=readable.count(len(found) - len(first)),
@@ -129,6 +138,7 @@ def _looks(found: Sequence[Mapping[str, Any]], data: Mapping[str, Any], say: Wor
         expected=f"{0.05 * len(families):.2g}",
         baseline=data["baseline"],
     )
+    return [told]
 
 
 def _findings(
@@ -139,7 +149,7 @@ def _findings(
     data: Mapping[str, Any],
     say: Words,
 ) -> list[dict[str, Any]]:
-    """Groups of arms: its title and, for each arm, the comparisons that are not "no evidence"."""
+    """Groups of arms: its title and, for each arm, its gains and losses."""
     rest = {(c["arm"], c["metric"], c["size"], c["against"]): c for c in found if c["against"] in data["controls"]}
     groups: list[dict[str, Any]] = []
     for code in ("gain", "shared", "uncontrolled", "mixed", "loss"):
@@ -148,13 +158,13 @@ def _findings(
             groups.append(
                 {"code": code, "title": say(f"study.finding.{code}", baseline=data["baseline"]), "rows": rows}
             )
-    moved = [name for name, rows in controls.items() if any(c["verdict"] != "no evidence" for c in rows)]
+    moved = [name for name, rows in controls.items() if any(c["verdict"] in ("gain", "loss") for c in rows)]
     if moved:
         rows = [_finding(name, controls[name], {}, data, say) for name in moved]
         groups.append(
             {"code": "controls", "title": say("study.finding.controls", baseline=data["baseline"]), "rows": rows}
         )
-    for code in ("none", "unknown"):
+    for code in ("none", "waiting", "unknown"):
         names = [name for name in arms if classes[name] == code]
         if names:
             title = say(f"study.finding.{code}", baseline=data["baseline"])
@@ -172,7 +182,7 @@ def _finding(
 ) -> dict[str, Any]:
     told = [c for c in rows if c["verdict"] in ("gain", "loss")]
     lines = [_line(c, rest, data, say) for c in sorted(told, key=lambda c: -c["size"])]
-    silent = len(rows) - len(told)
+    silent = sum(c["verdict"] == "no evidence" for c in rows)
     return {
         "arm": name,
         "control": name in data["controls"],

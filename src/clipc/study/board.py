@@ -1,6 +1,7 @@
 """How far a study is: what a live table shows, also of trials that other machines run in the same folder."""
 
 import json
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,6 @@ from typing import Final
 
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at the folder of records."""
-
-SHOWN: Final = "retrieval/mean_recall"
 
 
 @dataclass
@@ -23,7 +22,8 @@ class Row:
         seeds: How many trials it has.
         finished: How many of them are finished.
         running: How many are at work here.
-        mean_recall: Their mean recall on the test split, on average; None before the first has finished.
+        mean_recall: Their best mean recall on the validation split, on average; None where there is none. The test
+            split is not shown while a study runs: who looks at it may stop where it looks well.
         diverged: How many ended because their loss was not a number; they are not among the finished.
     """
 
@@ -72,8 +72,10 @@ class Board:
             if record not in self._found and record.is_file():
                 try:
                     said = json.loads(record.read_text("utf-8"))
-                    found = None if "diverged" in said else said["metrics"].get(SHOWN, float("nan"))
-                except (OSError, ValueError, KeyError):
+                    found = (
+                        None if "diverged" in said else float((said["summary"]["best"] or {}).get("mean_recall", "nan"))
+                    )
+                except (OSError, ValueError, KeyError, TypeError):
                     continue  # Another process may be at it; the next look reads it.
                 self._found[record] = found
 
@@ -105,7 +107,8 @@ class Board:
                 row.diverged += 1
             else:
                 row.finished += 1
-                recalls.setdefault((arm, size), []).append(found)
+                if not math.isnan(found):
+                    recalls.setdefault((arm, size), []).append(found)
         for key, values in recalls.items():
             rows[key].mean_recall = mean(values)
         return list(rows.values())

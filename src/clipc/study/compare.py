@@ -1,6 +1,5 @@
 """Arms against a baseline and controls: paired differences, intervals, corrected p values, verdicts."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -8,23 +7,29 @@ from clipc.evaluate.evaluation import clusters
 from clipc.evaluate.statistics import (
     Interval,
     holm,
-    paired_difference,
     sign_flip_p,
     t_p,
     two_way,
-    verdict,
 )
-from clipc.study.results import Outcome, test_set_interval
+from clipc.study.results import Outcome, ends, has_items, paired_row, verdict_on
 
 LEVEL: Final = 0.05
 """What a corrected p value must be below."""
+
+WAITING: Final = "when finished"
+"""The verdict while seeds are missing: a test that is looked at again and again finds too often what is not there."""
 
 Groups = Mapping[tuple[str, int], Sequence[Outcome]]
 """The finished trials of each arm at each size, by seed."""
 
 
 def comparisons(
-    groups: Groups, metrics: Sequence[Mapping[str, Any]], baseline: str, controls: Sequence[str]
+    groups: Groups,
+    metrics: Sequence[Mapping[str, Any]],
+    baseline: str,
+    controls: Sequence[str],
+    planned: int | None = None,
+    diverged: Mapping[tuple[str, int], int] | None = None,
 ) -> list[dict[str, Any]]:
     """Every arm against the baseline and, but for controls themselves, against each control, at every size.
 
@@ -38,10 +43,17 @@ def comparisons(
         metrics: As :func:`clipc.study.results.metrics_table` gives them.
         baseline: The baseline's name.
         controls: The controls' names.
+        planned: How many seeds there will be; a comparison on fewer has intervals, but no p values and the verdict
+            :data:`WAITING`. All that are there are enough if None.
+        diverged: How many seeds of an arm at a size ended without figures: nothing more is to come of these.
 
     Returns:
         The rows of ``study.json``; see :func:`clipc.study.tables.study_tables`.
     """
+
+    def ended(name: str, size: int) -> bool:
+        return planned is None or len(groups[name, size]) + (diverged or {}).get((name, size), 0) >= planned
+
     rows: list[dict[str, Any]] = []
     for (arm, size), treated in groups.items():
         for against in dict.fromkeys([baseline, *controls]):
@@ -52,7 +64,7 @@ def comparisons(
             if len(pair[0]) > 1:
                 # Against controls the main metrics are enough: they decide whose a gain is.
                 asked = metrics if against == baseline else [m for m in metrics if m["main"]]
-                rows += _compared(arm, against, size, pair, asked)
+                rows += _compared(arm, against, size, pair, asked, final=ended(arm, size) and ended(against, size))
     gains = {(r["metric"], r["arm"], r["size"]) for r in rows if r["against"] == baseline and r["verdict"] == "gain"}
     beaten = {(r["metric"], r["arm"], r["size"], r["against"]) for r in rows if r["verdict"] == "gain"}
     for row in rows:
@@ -77,57 +89,44 @@ def _compared(
     size: int,
     pair: tuple[list[Outcome], list[Outcome]],
     metrics: Sequence[Mapping[str, Any]],
+    *,
+    final: bool,
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    found: list[list[Interval]] = []
+    found: list[tuple[Interval, Interval | None]] = []
     for metric in metrics:
-        key = metric["key"]
-        values, others = ([o.metrics[key] for o in group] for group in pair)
-        differences = [a - b for a, b in zip(values, others, strict=True)]
-        seeds, both = paired_difference(values, others), _both(key, pair)
-        test = test_set_interval(key, *pair) if metric["main"] else None
-        found.append([seeds] if both is None else [seeds, both])
+        row, seeds = paired_row(metric["key"], *pair)
+        both = _both(metric["key"], pair)
+        found.append((seeds, both))
         rows.append(
             {
-                "metric": key,
+                **row,
                 "arm": arm,
                 "against": against,
                 "size": size,
-                "difference": seeds.mean,
-                "interval": _ends(seeds),
-                "both": None if both is None else _ends(both),
-                "test_error": None if test is None else _finite(test.error),
-                "per_seed": differences,
-                "p": t_p(differences),
-                "p_sign": sign_flip_p(differences),
+                "both": None if both is None else ends(both),
+                "p": t_p(row["per_seed"]) if final else None,
+                "p_sign": sign_flip_p(row["per_seed"]) if final else None,
                 "p_holm": None,
-                "verdict": "no evidence",
+                "verdict": "no evidence" if final else WAITING,
                 "shown_by_controls": [],
             }
         )
+    if not final:
+        return rows
     for main in (True, False):
         family = [row for row, metric in zip(rows, metrics, strict=True) if metric["main"] == main]
         for row, p in zip(family, holm([row["p"] for row in family]), strict=True):
             row["p_holm"] = p
     for row, intervals, metric in zip(rows, found, metrics, strict=True):
-        said = verdict(*intervals) if row["p_holm"] is not None and row["p_holm"] < LEVEL else "no evidence"
-        if not metric["higher_is_better"]:
-            said = {"gain": "loss", "loss": "gain"}.get(said, said)
-        row["verdict"] = said
+        if row["p_holm"] is not None and row["p_holm"] < LEVEL:
+            row["verdict"] = verdict_on(metric, *intervals)
     return rows
 
 
 def _both(metric: str, pair: tuple[list[Outcome], list[Outcome]]) -> Interval | None:
     """The two-way interval; None for figures that are no mean of items."""
-    if metric not in pair[0][0].items:
+    if not has_items(metric, pair[0]):
         return None
     ours, theirs = ([o.items[metric] for o in group] for group in pair)
     return two_way(ours, theirs, clusters(metric, pair[0][0].items))
-
-
-def _ends(interval: Interval) -> list[float | None]:
-    return [_finite(interval.low), _finite(interval.high)]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -1,18 +1,18 @@
 """What a study asks: arms, sizes and seeds, read from one YAML file and written out as trials."""
 
-import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from clipc.errors import UserError, unknown_name
+from clipc.study.arms import Arm, written_out
 from clipc.study.mistakes import first_mistake
-from clipc.study.spread import Range, flat, is_list, shown
+from clipc.study.spread import Range, flat, is_list
 from clipc.train.recipe import Data, Recipe, read_recipe
 from clipc.train.yaml_table import override, read_yaml
 
@@ -71,6 +71,7 @@ class Study(BaseModel):
     shots: tuple[Annotated[int, Field(ge=1)], ...] = ()
     search: Search | None = None
     keep_models: bool = False
+    _settled: Mapping[str, dict[str, Any]] | None = PrivateAttr(default=None)
 
     @field_validator("controls", "sizes", "shots", mode="before")
     @classmethod
@@ -98,7 +99,7 @@ class Study(BaseModel):
         if lists := [key for key, value in flat(self.set).items() if is_list(value)]:
             raise ValueError(f"set.{lists[0]}: lists (each) make arms, so they belong to an arm's changes, not to set")
         for arm, changes in self.arms.items():
-            if not list(_written_out(arm, changes)):
+            if not list(written_out(arm, changes)):
                 raise ValueError(f"the arm {arm!r} has an empty list, so nothing would be run of it")
         names = [arm.name for arm in self.expanded]
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -117,9 +118,28 @@ class Study(BaseModel):
         return self
 
     @property
-    def expanded(self) -> "list[Arm]":
-        """The arms, lists written out."""
-        return [arm for name, changes in self.arms.items() for arm in _written_out(name, changes)]
+    def expanded(self) -> list[Arm]:
+        """The arms, lists written out; after a search with the settings it found."""
+        arms = [arm for name, changes in self.arms.items() for arm in written_out(name, changes)]
+        if self._settled is None:
+            return arms
+        return [
+            replace(arm, changes={k: v for k, v in arm.changes.items() if not isinstance(v, Range)} | settings)
+            for arm in arms
+            if (settings := self._settled.get(arm.name)) is not None
+        ]
+
+    def settled(self, settings: Mapping[str, dict[str, Any] | None]) -> "Study":
+        """The study with values in place of all ranges; arms that come of one list of numbers stay its line.
+
+        Args:
+            settings: For every arm, by its name in :attr:`expanded`, the values by dotted key; None leaves it out, and
+                the baseline stays the one that the study names.
+        """
+        shared = {key: value for key, value in flat(self.set).items() if not isinstance(value, Range)}
+        study = self.model_copy(update={"set": shared, "baseline": self.compared_with})
+        study._settled = {name: dict(values) for name, values in settings.items() if values is not None}
+        return study
 
     @property
     def compared_with(self) -> str:
@@ -130,23 +150,6 @@ class Study(BaseModel):
     def ranges(self) -> bool:
         """Whether anything is to be searched."""
         return any(isinstance(v, Range) for arm in self.expanded for v in {**flat(self.set), **arm.changes}.values())
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One arm.
-
-    Attributes:
-        name: Its name.
-        changes: What it changes in the shared recipe, by dotted key; ranges are :class:`~clipc.study.spread.Range`.
-        what: A sentence about it.
-        line: Where it comes from one list of numbers: the list's name in the file, and its key.
-    """
-
-    name: str
-    changes: dict[str, Any] = field(default_factory=dict)
-    what: str = ""
-    line: tuple[str, str] | None = None
 
 
 def built_in_studies() -> list[str]:
@@ -213,26 +216,6 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
         raise UserError(f"the study {study.name}, arm {arm.name!r}: {error}") from error
     data = study.data.model_copy(update={"pairs": None if size == "all" else size})
     return recipe.model_copy(update={"seed": seed, "data": data})
-
-
-def _written_out(name: str, changes: Mapping[str, Any]) -> Iterator[Arm]:
-    fields = dict(changes)
-    what = str(fields.pop("what", ""))
-    plain = flat(fields)
-    lists = {key: value["each"] for key, value in plain.items() if is_list(value)}
-    if not lists:
-        yield Arm(name, plain, what)
-        return
-    numbers = len(lists) == 1 and all(_number(value) for values in lists.values() for value in values)
-    for values in itertools.product(*lists.values()):
-        chosen = dict(zip(lists, values, strict=True))
-        told = ", ".join(f"{key.rpartition('.')[2]}={shown(value)}" for key, value in chosen.items())
-        line = (name, next(iter(lists))) if numbers else None
-        yield Arm(f"{name} {told}", {**plain, **chosen}, what, line)
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def sizes_of(study: Study, pairs: int) -> list[int | str]:

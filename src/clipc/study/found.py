@@ -9,7 +9,7 @@ from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.study.design import Arm, Study
 from clipc.study.journal import load_optuna, read_tries, wanted_tries
-from clipc.study.spread import Range, flat, shown
+from clipc.study.spread import shown
 
 if TYPE_CHECKING:
     import optuna
@@ -54,18 +54,7 @@ def with_settings(study: Study, found: Sequence[Found]) -> Study:
 
     An arm that has none is left out; the baseline stays the one that the study names.
     """
-    settings = {best.arm: best.settings for best in found}
-    shared = {key: value for key, value in flat(study.set).items() if not isinstance(value, Range)}
-    arms = {
-        arm.name: {
-            **{key: value for key, value in arm.changes.items() if not isinstance(value, Range)},
-            **chosen,
-            "what": arm.what,
-        }
-        for arm in study.expanded
-        if (chosen := settings[arm.name]) is not None
-    }
-    return study.model_copy(update={"set": shared, "arms": arms, "baseline": study.compared_with})
+    return study.settled({best.arm: best.settings for best in found})
 
 
 def read_found(study: Study, catalog: Catalog, journal: Path, *, unfinished: bool = False) -> list[Found]:

@@ -12,10 +12,10 @@ from clipc.evaluate.statistics.interval import without_spread
 from clipc.study.compare import LEVEL, Groups, paired
 from clipc.study.results import has_items
 
-DIFFERENCES: Final = (0.01, 0.02, 0.05)
+DIFFERENCES: Final = (0.01, 0.02, 0.05, 0.1)
 """The differences that the seeds are reckoned for."""
 
-LARGER: Final = (0.1, 0.2, 0.5)
+LARGER: Final = (0.2, 0.5)
 """Of these the first that can be found is added where none of :data:`DIFFERENCES` can."""
 
 POWER: Final = 0.8

@@ -1,7 +1,6 @@
 """The pilot: CLIP, its augmentation control and CLIP-C on the same pairs, seeds and budget."""
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ from clipc.study.budget import Pace, measure, samples_within
 from clipc.study.options import PilotOptions
 from clipc.study.pool import Pool
 from clipc.study.results import Outcome
+from clipc.study.run import jobs_for
 from clipc.study.tables import report_tables
 from clipc.study.trials import Measuring, Trial, run_trial
 from clipc.train.device import choose_device
@@ -53,7 +53,7 @@ def pilot(
         raise UserError(f"a pilot needs at least 3 seeds to say anything about chance, not {options.seeds}.")
     catalog = catalog or options.data.open(progress)
     base = _base_recipe(options, catalog)
-    jobs, threads = _jobs(options, base)
+    jobs, threads = jobs_for(base, len(options.arms) * options.seeds, options.jobs)
     # Made once here, and found in the cache by every trial; a mistake in the rules is told before any training.
     plans = make_plans(base.policy, catalog.split("train"), 0, cache=options.data.cache, progress=progress)
     measuring = Measuring(options.templates, options.data.lang, options.shots)
@@ -98,14 +98,6 @@ def _base_recipe(options: PilotOptions, catalog: Catalog) -> Recipe:
     # A batch holds a quarter of a small set at most, so that an epoch has several steps.
     largest = max(2, 2 ** int(math.log2(pairs / 4)))
     return recipe.model_copy(update={"batch_size": min(recipe.batch_size, largest)})
-
-
-def _jobs(options: PilotOptions, recipe: Recipe) -> tuple[int, int]:
-    """How many trials run at a time, and with how many CPU threads each."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    on_cpu = choose_device(recipe.device).type == "cpu"
-    jobs = options.jobs or (min(cores, len(options.arms) * options.seeds) if on_cpu else 1)
-    return jobs, max(1, cores // jobs)
 
 
 def _settled(

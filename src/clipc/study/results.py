@@ -77,6 +77,16 @@ class Outcome:
         return used + self.evaluation_core_seconds
 
 
+def composed_share(outcome: Outcome) -> float | None:
+    """The share of training examples that were composites; None where the policy composes none.
+
+    A run's ``composite_share`` counts all treated examples, with the control's stronger augmentation as the treatment
+    too.
+    """
+    policy = outcome.trial.recipe.policy
+    return outcome.summary["composite_share"] if policy.treatment == "compose" and policy.rho > 0 else None
+
+
 def arms_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """One entry an arm, in order of appearance, with its trials by seed."""
     return [
@@ -158,23 +168,45 @@ def comparisons_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 
 def _compare(metric: Mapping[str, Any], treated: Sequence[Outcome], control: Sequence[Outcome]) -> dict[str, Any]:
-    key = metric["key"]
-    values, others = ([o.metrics[key] for o in group] for group in (treated, control))
-    seeds = paired_difference(values, others)
-    test = test_set_interval(key, treated, control)
-    found = verdict(seeds) if test is None else verdict(seeds, test)
-    if not metric["higher_is_better"]:
-        found = {"gain": "loss", "loss": "gain"}.get(found, found)
+    row, seeds = paired_row(metric["key"], treated, control)
+    test = _test_set_interval(metric["key"], treated, control)
     return {
-        "metric": key,
+        **row,
+        "test_error": None if test is None else finite(test.error),
+        "verdict": verdict_on(metric, seeds, test),
+    }
+
+
+def paired_row(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> tuple[dict[str, Any], Interval]:
+    """What a paired difference is, whatever rule then says whether it counts: a row, and its t interval over seeds.
+
+    Args:
+        metric: The metric's key.
+        treated: The trials of one arm.
+        control: The trials of the other, of the same seeds in the same order.
+    """
+    values, others = ([o.metrics[metric] for o in group] for group in (treated, control))
+    seeds = paired_difference(values, others)
+    row = {
+        "metric": metric,
         "arm": treated[0].trial.arm,
         "against": control[0].trial.arm,
         "difference": seeds.mean,
-        "interval": [_finite(seeds.low), _finite(seeds.high)],
-        "test_error": None if test is None else _finite(test.error),
+        "interval": ends(seeds),
         "per_seed": [a - b for a, b in zip(values, others, strict=True)],
-        "verdict": found,
     }
+    return row, seeds
+
+
+def verdict_on(metric: Mapping[str, Any], *intervals: Interval | None) -> str:
+    """What the intervals there are say of a metric; where lower is better, a gain is a fall."""
+    found = verdict(*(interval for interval in intervals if interval is not None))
+    return found if metric["higher_is_better"] else {"gain": "loss", "loss": "gain"}.get(found, found)
+
+
+def ends(interval: Interval) -> list[float | None]:
+    """The ends of an interval for JSON."""
+    return [finite(interval.low), finite(interval.high)]
 
 
 def has_items(metric: str, outcomes: Sequence[Outcome]) -> bool:
@@ -182,7 +214,7 @@ def has_items(metric: str, outcomes: Sequence[Outcome]) -> bool:
     return metric in outcomes[0].items and not metric.endswith("mean_per_class")
 
 
-def test_set_interval(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> Interval | None:
+def _test_set_interval(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> Interval | None:
     """The test set's interval; None for figures that are no mean of items (median ranks, class means)."""
     if not has_items(metric, treated):
         return None
@@ -211,7 +243,8 @@ def _by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
     return groups
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """A number that JSON can hold, or None."""
     return value if math.isfinite(value) else None
 
 

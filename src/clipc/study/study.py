@@ -1,9 +1,8 @@
 """A study from beginning to end: ranges are searched, missing trials run, and what is finished becomes tables."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
@@ -12,14 +11,10 @@ from clipc.study.cautions import diverged_lines
 from clipc.study.checks import check_arms
 from clipc.study.design import Study, checked
 from clipc.study.found import Found, with_settings
-from clipc.study.noise import noise
-from clipc.study.results import Outcome, metrics_table
 from clipc.study.run import Planned, check_weights, diverged_of, finished_of, missing_of, plan_study, run_missing
+from clipc.study.seeds_told import guessed_lines, noise_seen, power_lines, told_once
 from clipc.study.study_tables import study_tables, write_parquet
 from clipc.study.tuning import search
-
-_DISAGREEMENT: Final = 0.2
-"""The share of test images that two models are taken to disagree on before any have been compared."""
 
 
 def run_study(
@@ -73,10 +68,18 @@ def run_study(
         missing = missing_of(study, planned)
         check_weights(study, missing)
         check_arms(study, catalog, {p.trial.arm for p in missing})
-    for sentence in _described(study, planned, finished_of(study, planned), len(diverged_of(study, planned))):
+    known = finished_of(study, planned)
+    seen = noise_seen(study, known)
+    for sentence in _described(study, planned, len(known), len(diverged_of(study, planned)), seen):
         tell(sentence)
     if train:
-        run_missing(study, planned, jobs=jobs, shard=shard, progress=progress, watch=watch)
+        later = told_once(study, planned, tell, already=bool(seen))
+
+        def watched(board: Board) -> None:
+            watch(board)
+            later(board)
+
+        run_missing(study, planned, jobs=jobs, shard=shard, progress=progress, watch=watched)
     finished, diverged = finished_of(study, planned), diverged_of(study, planned)
     for sentence in diverged_lines(diverged, len(study.seeds)):
         tell(sentence)
@@ -89,30 +92,17 @@ def run_study(
 
 
 def _described(
-    study: Study, planned: Sequence[Planned], known: Sequence[tuple[Planned, Outcome]], diverged: int
+    study: Study, planned: Sequence[Planned], finished: int, diverged: int, seen: Sequence[Mapping[str, Any]]
 ) -> list[str]:
     """What is about to be done, and how many seeds a difference needs, given the noise seen."""
     arms, sizes = len(study.expanded), len({p.size for p in planned})
     lines = [
         f"{study.name}: {arms} arms x {sizes} {'size' if sizes == 1 else 'sizes'} x {len(study.seeds)} seeds = "
-        f"{len(planned)} trials; {len(known)} finished already{f', {diverged} diverged' if diverged else ''}."
+        f"{len(planned)} trials; {finished} finished already{f', {diverged} diverged' if diverged else ''}."
     ]
-    groups: dict[tuple[str, int], list[Outcome]] = {}
-    for plan, outcome in known:
-        groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
-    rows = noise(groups, metrics_table([o for _, o in known]), study.compared_with) if known else []
-    if not rows:
-        images = planned[0].catalog.splits["test"]
-        chance = 100 * 1.96 * math.sqrt(_DISAGREEMENT / images)
-        return [
-            *lines,
-            "How many seeds a difference needs is known once two arms differ in two seeds; until then: two models that "
-            f"disagree on one of five test images ({images:,}) differ by up to {chance:.1f} points by chance alone.",
-        ]
-    for row in rows:
-        within = [r for r in row["rows"] if r["seeds"] is not None]
-        needed = [f"{100 * r['difference']:g} points take {r['seeds']} seeds" for r in within]
-        if row["floor"] is not None:
-            needed.append(f"below {100 * row['floor']:.1f} points no number of seeds would do on this test set")
-        lines.append(f"{row['metric']}: differences vary by {100 * row['sd']:.1f} points (s.d.); {', '.join(needed)}.")
-    return [*lines, f"So many seeds find such a difference four times in five; there are {len(study.seeds)}."]
+    if seen:
+        return [*lines, *power_lines(seen, len(study.seeds))]
+    data = planned[0].catalog
+    # Both ways of retrieval; where there are labels, zero-shot classification and the probe.
+    metrics = 2 + 2 * len(data.about.label_columns)
+    return [*lines, *guessed_lines(data.splits["test"], metrics, len(study.seeds))]

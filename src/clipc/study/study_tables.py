@@ -1,7 +1,7 @@
 """Everything that a study's page shows, as tables ready for JSON; and one long table for those who go on with it."""
 
-import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from clipc.study.compare import comparisons
 from clipc.study.design import Arm, Study
 from clipc.study.found import Found, search_table
 from clipc.study.noise import noise
-from clipc.study.results import Outcome, metrics_table, near_chance
+from clipc.study.results import Outcome, composed_share, ends, metrics_table, near_chance
 from clipc.study.run import Planned
 from clipc.study.spread import Range
 from clipc.train.run import environment
@@ -59,6 +59,7 @@ def study_tables(
     first = outcomes[0]
     machine = environment("cpu", 1) | first.machine
     baseline = study.compared_with
+    counts = Counter((p.trial.arm, p.size) for p, _ in diverged)
     return {
         "clipc": machine["clipc"],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -78,7 +79,7 @@ def study_tables(
         "search": search_table(found),
         "arms": [_arm(arm, groups) for arm in arms],
         "metrics": metrics,
-        "comparisons": comparisons(groups, metrics, baseline, study.controls),
+        "comparisons": comparisons(groups, metrics, baseline, study.controls, len(study.seeds), counts),
         "curves": [
             curve for metric in metrics if metric["main"] for curve in _curves(metric["key"], arms, groups, study)
         ],
@@ -94,7 +95,11 @@ def study_tables(
 
 
 def write_parquet(finished: Finished, file: Path) -> None:
-    """One row for each trial and metric: arm, size, seed, trial, metric, value, last, share, core_seconds."""
+    """One row for each trial and metric: arm, size, seed, trial, metric, value, last, shares, core_seconds.
+
+    ``treated_share`` counts what was composed or, in an arm that composes nothing, shown under stronger augmentation;
+    ``composite_share`` is empty there.
+    """
     rows = [
         {
             "arm": plan.trial.arm,
@@ -104,7 +109,8 @@ def write_parquet(finished: Finished, file: Path) -> None:
             "metric": metric,
             "value": value,
             "last": outcome.last_metrics.get(metric),
-            "composite_share": outcome.summary["composite_share"],
+            "composite_share": composed_share(outcome),
+            "treated_share": outcome.summary["composite_share"],
             "core_seconds": outcome.core_seconds,
         }
         for plan, outcome in finished
@@ -116,10 +122,11 @@ def write_parquet(finished: Finished, file: Path) -> None:
 
 
 def _arm(arm: Arm, groups: Mapping[tuple[str, int], Sequence[Outcome]]) -> dict[str, Any]:
-    results = [
+    results: list[dict[str, Any]] = [
         {
             "size": size,
-            "composite_share": mean(o.summary["composite_share"] for o in found),
+            "composite_share": mean(shares) if (shares := _composed(found)) else None,
+            "treated_share": mean(o.summary["composite_share"] for o in found),
             "trials": [_trial(o) for o in found],
         }
         for (name, size), found in groups.items()
@@ -131,6 +138,10 @@ def _arm(arm: Arm, groups: Mapping[tuple[str, int], Sequence[Outcome]]) -> dict[
         "what": arm.what,
         "results": sorted(results, key=lambda result: result["size"]),
     }
+
+
+def _composed(found: Sequence[Outcome]) -> list[float]:
+    return [share for outcome in found if (share := composed_share(outcome)) is not None]
 
 
 def _trial(outcome: Outcome) -> dict[str, Any]:
@@ -170,7 +181,10 @@ def _shared(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def _curves(
     metric: str, arms: Sequence[Arm], groups: Mapping[tuple[str, int], Sequence[Outcome]], study: Study
 ) -> list[dict[str, Any]]:
-    """Figures over the number of pairs, and over each list of numbers that makes arms."""
+    """Figures over the number of pairs, and one over each setting for which a list of numbers makes arms.
+
+    Where the baseline has a value of such a setting, it is a line of one point through which all others run.
+    """
     found: list[dict[str, Any]] = []
     sizes = sorted({size for _, size in groups})
     if len(sizes) > 1:
@@ -179,28 +193,35 @@ def _curves(
             {"axis": "pairs", "log": True, "metric": metric, "lines": [line for line in lines if line["points"]]}
         )
     largest = sizes[-1]
-    baseline = next((arm for arm in study.expanded if arm.name == study.compared_with), None)
-    for family, key in dict.fromkeys(arm.line for arm in arms if arm.line is not None):
-        members = [arm for arm in arms if arm.line == (family, key)]
-        if baseline is not None and isinstance(baseline.changes.get(key), int | float) and baseline not in members:
-            members = [baseline, *members]
-        values = sorted(
-            ((arm.changes[key], groups.get((arm.name, largest), ())) for arm in members), key=lambda v: v[0]
-        )
-        line = _line(family, values, metric)
-        low = values[0][0]
-        if len(line["points"]) > 1:
-            log = low > 0 and values[-1][0] / low > 20
-            found.append({"axis": key, "log": log, "metric": metric, "lines": [line]})
+    families = dict.fromkeys(arm.line for arm in arms if arm.line is not None)
+    for key in dict.fromkeys(key for _, key in families):
+        members = {
+            family: [arm for arm in arms if arm.line == (family, key)] for family, axis in families if axis == key
+        }
+        baseline = next((arm for arm in arms if arm.name == study.compared_with), None)
+        own = [] if baseline is None or not isinstance(baseline.changes.get(key), int | float) else [baseline]
+        grouped = {study.compared_with: own} | {
+            family: [arm for arm in of_list if arm not in own] for family, of_list in members.items()
+        }
+        lines = [
+            _line(name, [(arm.changes[key], groups.get((arm.name, largest), ())) for arm in of_line], metric)
+            for name, of_line in grouped.items()
+        ]
+        lines = [line for line in lines if line["points"]]
+        places = sorted({point["x"] for line in lines for point in line["points"]})
+        if len(places) > 1:
+            log = places[0] > 0 and places[-1] / places[0] > 20
+            through = {"through": study.compared_with} if own else {}
+            found.append({"axis": key, "log": log, "metric": metric, "lines": lines, **through})
     return found
 
 
 def _line(name: str, values: Sequence[tuple[float, Sequence[Outcome]]], metric: str) -> dict[str, Any]:
     points: list[dict[str, Any]] = []
-    for x, outcomes in values:
+    for x, outcomes in sorted(values, key=lambda value: value[0]):
         if outcomes:
             interval = t_interval([o.metrics[metric] for o in outcomes])
-            low, high = (end if math.isfinite(end) else None for end in (interval.low, interval.high))
+            low, high = ends(interval)
             points.append({"x": x, "mean": interval.mean, "low": low, "high": high, "n": interval.n})
     return {"name": name, "points": points}
 
