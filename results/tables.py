@@ -2,6 +2,10 @@
 
 python results/tables.py confirm-ucm                        every arm against the study's baseline
 python results/tables.py confirm-ucm --arm "clip-c rho=0.3"  one arm against each control
+python results/tables.py confirm-ucm --measure swaps/top1    every arm in one measure
+python results/tables.py confirm-ucm --validation            every arm by what validation found
+python results/tables.py confirm-ucm --power                 what its seeds could find
+python results/tables.py confirm-ucm --verdicts              what stands if all its arms are corrected for
 python results/tables.py confirm-ucm --runs                  the names of its runs
 """
 
@@ -10,22 +14,27 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from math import hypot
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, Final
 
-from clipc.study.compare import comparisons
+from clipc.evaluate.statistics import detectable, holm, paired_difference
+from clipc.study.compare import LEVEL, comparisons, paired
 from clipc.study.design import Arm, Study, arm_recipe, read_study
+from clipc.study.noise import POWER, noise
 from clipc.study.record import read_record
 from clipc.study.results import Outcome, composed_share, metrics_table
 from clipc.study.run import measuring_of
 from clipc.study.trials import Trial
 from clipc.train.recipe import Recipe
+from clipc.train.validation import CHOSEN_BY
 
 HERE = Path(__file__).parent
 NAMES = {
+    "swaps": "told from the swapped caption",
     "retrieval/text_to_image/recall@10": "text→image R@10",
     "retrieval/image_to_text/recall@10": "image→text R@10",
     "zero_shot": "zero-shot top-1",
@@ -71,10 +80,10 @@ def fields(recipe: Recipe) -> dict[str, Any]:
     return recipe.model_dump(mode="json", exclude={"data", "seed", "threads", "workers"})
 
 
-def against_baseline(study: Study, groups: Groups, size: int) -> str:
+def against_baseline(study: Study, groups: Groups, size: int, measure: str | None = None) -> str:
     """A row for each arm: the share composed, each main metric's mean, and its paired difference from the baseline."""
     here = {key: found for key, found in groups.items() if key[1] == size}
-    metrics = main_metrics(here)
+    metrics = main_metrics(here) if measure is None else [m for m in all_metrics(here) if m["key"] == measure]
     rows = {
         (row["arm"], row["metric"]): row
         for row in comparisons(here, metrics, study.compared_with, (), len(study.seeds))
@@ -105,9 +114,62 @@ def against_controls(study: Study, groups: Groups, size: int, arm: str) -> str:
     return "\n".join(lines)
 
 
+def by_validation(study: Study, groups: Groups, size: int) -> str:
+    """A row for each arm: the mean recall on validation of the checkpoints chosen by it."""
+    lines = [header("arm", "mean recall on validation")]
+    for (arm, trained), found in groups.items():
+        if trained != size:
+            continue
+        ours, theirs = (
+            [o.summary["best"][CHOSEN_BY] for o in group] for group in paired(found, groups[study.compared_with, size])
+        )
+        value = f"{100 * mean(ours):.1f}"
+        if arm != study.compared_with:
+            row = paired_difference(ours, theirs)
+            value += f": {100 * row.mean:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
+        lines.append(f"| {arm} (n = {len(ours)}) | {value} |")
+    return "\n".join(lines)
+
+
+def power(study: Study, groups: Groups, size: int) -> str:
+    """The true difference that so many seeds would find four times in five, and what makes it so large."""
+    here = {key: found for key, found in groups.items() if key[1] == size}
+    metrics, seeds = main_metrics(here), len(study.seeds)
+    found = {row["metric"]: row for row in noise(here, metrics, study.compared_with)}
+    told: dict[str, list[str]] = {
+        f"found by {seeds} seeds, from": [],
+        "differences vary by (s.d.)": [],
+        "hidden by the test set": [],
+    }
+    for row in (found[m["key"]] for m in metrics):
+        seen, hidden = detectable(row["sd"], seeds, power=POWER, level=LEVEL / len(metrics)), row["floor"] or 0
+        for cells, value in zip(told.values(), (hypot(seen, hidden), row["sd"], hidden), strict=True):
+            cells.append(f"{100 * value:.1f}")
+    lines = [header("points", *(title(m["key"]) for m in metrics))]
+    return "\n".join([*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in told.items())])
+
+
+def verdicts(study: Study, groups: Groups, size: int) -> str:
+    """Each gain and loss against the baseline, and its p value corrected over the measures and over all arms too."""
+    here = {key: found for key, found in groups.items() if key[1] == size}
+    rows = comparisons(here, main_metrics(here), study.compared_with, (), len(study.seeds))
+    everything = holm([row["p"] for row in rows])
+    lines = [header("arm", "measure", "difference", "p", "over its measures", f"over all {len(rows)}")]
+    for row, p in zip(rows, everything, strict=True):
+        if row["verdict"] in ("gain", "loss"):
+            chances = (f"{value:.3f}" for value in (row["p"], row["p_holm"], p))
+            lines.append(f"| {' | '.join((row['arm'], title(row['metric']), difference(row), *chances))} |")
+    return "\n".join(lines)
+
+
 def main_metrics(groups: Groups) -> list[dict[str, Any]]:
     """What a report shows first."""
-    return [m for m in metrics_table([o for found in groups.values() for o in found]) if m["main"]]
+    return [m for m in all_metrics(groups) if m["main"]]
+
+
+def all_metrics(groups: Groups) -> list[dict[str, Any]]:
+    """All that was measured."""
+    return metrics_table([o for found in groups.values() for o in found])
 
 
 def run_names(arms: Sequence[Arm], groups: Groups) -> str:
@@ -143,6 +205,9 @@ def table(words: Sequence[str]) -> str:
     parser.add_argument("--baseline", help="instead of the study's")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--arm", help="this arm against each control")
+    kind.add_argument("--measure", help="every arm in this measure alone")
+    for option, (_, what) in OTHERS.items():
+        kind.add_argument(f"--{option}", action="store_true", help=what)
     kind.add_argument("--runs", action="store_true", help="names of the runs")
     asked = parser.parse_args(words)
     study = read_study(HERE / f"{asked.study}.yaml", [f'baseline="{asked.baseline}"'] if asked.baseline else [])
@@ -150,7 +215,19 @@ def table(words: Sequence[str]) -> str:
     size = asked.size or max(size for _, size in groups)
     if asked.runs:
         return run_names(study.expanded, groups)
-    return against_controls(study, groups, size, asked.arm) if asked.arm else against_baseline(study, groups, size)
+    for option, (made, _) in OTHERS.items():
+        if getattr(asked, option):
+            return made(study, groups, size)
+    if asked.arm:
+        return against_controls(study, groups, size, asked.arm)
+    return against_baseline(study, groups, size, asked.measure)
+
+
+OTHERS: Final[dict[str, tuple[Callable[[Study, Groups, int], str], str]]] = {
+    "validation": (by_validation, "every arm by what validation found"),
+    "power": (power, "the differences that its seeds could find"),
+    "verdicts": (verdicts, "gains and losses, corrected over all its arms"),
+}
 
 
 def filled(page: str) -> str:
