@@ -249,3 +249,13 @@ def test_a_name_in_a_figure_is_one_short_line(name: str) -> None:
     assert shown
     assert len(shown) <= 20
     assert shown.isprintable()
+
+
+def test_fonts_installed_after_matplotlib_listed_them_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [str(tmp_path / name) for name in ("NotoSansCJK-Regular.ttc", "ipagothic.ttf", "Arial.ttf")]
+    seen: list[str] = []
+    monkeypatch.setattr(lettering, "findSystemFonts", lambda: files)
+    monkeypatch.setattr(lettering.fontManager, "ttflist", [])
+    monkeypatch.setattr(lettering.fontManager, "addfont", seen.append)
+    assert lettering.families.__wrapped__() == ("DejaVu Sans",)
+    assert seen == files[:2]

@@ -1,9 +1,11 @@
 """Text in figure files: fonts that hold its letters, and what stands in where none does."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
-from matplotlib.font_manager import FontProperties, fontManager, get_font
+from matplotlib.font_manager import FontProperties, findSystemFonts, fontManager, get_font
 
 _PLAIN = "DejaVu Sans"
 _JAPANESE = (
@@ -17,9 +19,10 @@ _TESTED = "語彙ひらがなカタカナ。"
 @cache
 def families() -> tuple[str, ...]:
     """Font families for figure files: matplotlib's own, and after it a Japanese one where this machine has one."""
-    known = {font.name for font in fontManager.ttflist}
-    found = (name for name in _JAPANESE if name in known and set(map(ord, _TESTED)) <= _letters(name))
-    japanese = next(found, None)
+    japanese = _japanese()
+    if japanese is None:
+        _see_new_fonts()
+        japanese = _japanese()
     return (_PLAIN, japanese) if japanese else (_PLAIN,)
 
 
@@ -34,6 +37,22 @@ def legible(text: str, otherwise: str, *, most: int = 48) -> str:
     if not line or any(ord(letter) not in _all_letters() for letter in line):
         return otherwise
     return line if len(line) <= most else f"{line[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _japanese() -> str | None:
+    known = {font.name for font in fontManager.ttflist}
+    found = (name for name in _JAPANESE if name in known and set(map(ord, _TESTED)) <= _letters(name))
+    return next(found, None)
+
+
+def _see_new_fonts() -> None:
+    """Adds what was installed after matplotlib listed the machine's fonts, which it does once."""
+    wanted = {name.replace(" ", "").lower() for name in (*_JAPANESE, "Noto Sans CJK")}
+    for file in findSystemFonts():
+        name = Path(file).stem.replace("-", "").replace(" ", "").lower()
+        if any(name.startswith(family) for family in wanted):
+            with suppress(OSError, RuntimeError):  # What matplotlib cannot read is no font for it.
+                fontManager.addfont(file)
 
 
 @cache
