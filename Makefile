@@ -33,6 +33,7 @@ soak: $(PEERS)
 # Ours and the peer's in one run, on data that the benchmarks draw; docs/benchmarks.md has the figures and more commands.
 bench: $(PEERS)
 	OMP_NUM_THREADS=1 $(RUN)python benchmarks/loader.py
+	OMP_NUM_THREADS=1 $(RUN)python benchmarks/ahead.py
 	OMP_NUM_THREADS=1 $(RUN)python benchmarks/composing.py
 	OMP_NUM_THREADS=1 $(RUN)python benchmarks/step.py
 	OMP_NUM_THREADS=1 $(RUN)python benchmarks/tuning.py

@@ -39,6 +39,10 @@ def test_loader() -> None:
     assert "open_clip" in quick("loader.py")
 
 
+def test_ahead() -> None:
+    assert "2 threads" in quick("ahead.py", "--counts", "2")
+
+
 def test_composing(tiny_source: Path) -> None:
     assert re.search(r"composing 30% of the examples costs [+-]\d", quick("composing.py", "--source", str(tiny_source)))
 
