@@ -19,23 +19,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from timm.layers import BatchNormAct2d
 from torch import nn
 from torch.distributed.run import get_args_parser
 from torch.nn import functional as F
 
 from clipc.cli import app
 from clipc.errors import UserError
-from clipc.train import distributed
+from clipc.train import distributed, parallel
 from clipc.train.distributed import World, joined, share
 from clipc.train.launcher import Place, find_place, first_host
 from clipc.train.loss import contrastive_loss, local_contrastive_loss, shared_sources
 from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw
 from clipc.train.parallel import data_parallel, gather, gather_with_gradient
-from clipc.train.tuning import Tuning, prepare
-
-from .starts import fresh
 
 BATCH = 8
 CPU = torch.device("cpu")
@@ -96,7 +92,7 @@ def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in LAUNCHERS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(distributed, "dist", None)  # Whatever is asked of it fails.
-    monkeypatch.setattr(distributed, "DistributedDataParallel", None)
+    monkeypatch.setattr(parallel, "DistributedDataParallel", None)
     model, features = nn.Linear(2, 2), torch.ones(3, 2)
     with joined() as world:
         assert world == World()
@@ -218,28 +214,6 @@ def test_each_process_takes_the_gpu_of_its_local_rank(
         assert world == World(3, 4, local_rank, 4 if launcher == "torchrun" else 2)
     assert taken == [index]
     assert backends == ["cpu:gloo,cuda:nccl" if distributed.dist.is_nccl_available() else "gloo"]
-
-
-def test_batch_norm_on_cuda_keeps_the_activation_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "DistributedDataParallel", lambda model, **_: model)
-    model = nn.Sequential(nn.BatchNorm2d(3), BatchNormAct2d(3))
-    names = [type(module).__name__ for module in data_parallel(model, World(0, 2), torch.device("cuda"))]
-    assert names == ["SyncBatchNorm", "SyncBatchNormAct"]
-
-
-def test_batch_norm_that_is_locked_stays_held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(distributed, "DistributedDataParallel", lambda model, **_: model)
-    model: Any = nn.Sequential(fresh(tmp_path, "modified-resnet"))
-    prepare(model[0], Tuning(image=2))
-    visual = data_parallel(model, World(0, 2), torch.device("cuda")).train()[0].visual  # pyright: ignore
-    kinds = {name: type(module) for name, module in visual.named_modules() if "bn" in name}
-    assert kinds["bn1"] is nn.BatchNorm2d
-    assert kinds["layer4.0.bn1"] is nn.SyncBatchNorm
-    assert not visual.bn1.training
-    assert visual.layer4[0].bn1.training
-    for name, kind in kinds.items():
-        norm = visual.get_submodule(name)
-        assert (kind is nn.SyncBatchNorm) == norm.weight.requires_grad == norm.training
 
 
 def test_commands_of_the_guide_are_understood() -> None:

@@ -8,9 +8,9 @@ import torch
 from clipc.catalog import Catalog
 from clipc.render.evaluation_view import Resizing
 from clipc.train import validation as module
-from clipc.train.loop import train
 from clipc.train.model import ClipModel
 from clipc.train.recipe import make_recipe
+from clipc.train.train import train
 from clipc.train.validation import Validation, validate
 
 
