@@ -32,7 +32,7 @@ class Trained(list[Recipe]):
     def __call__(self, recipe: Recipe, folder: Path, **_: Any) -> Run:
         self.append(recipe)
         if recipe.learning_rate > self.limit:
-            raise Diverged("the loss is not a number.")
+            raise Diverged("the loss is not a number.", 3)
         Run(folder).write_json("finished.json", {"best": {"mean_recall": 0.5}})
         return Run(folder)
 

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -325,3 +326,8 @@ def test_random_weights_are_not_locked(recipe: Recipe, tiny_catalog: Catalog, tm
     asked = make_recipe({**recipe.model_dump(), "tune": {"image": "locked"}})
     with pytest.raises(UserError, match="would keep fresh random weights"):
         train(asked, tmp_path / "run", catalog=tiny_catalog)
+
+
+def test_a_loss_that_is_no_number_comes_whole_from_another_process() -> None:
+    error = pickle.loads(pickle.dumps(loop.Diverged("the loss is not a number.", 7)))
+    assert (str(error), error.step) == ("the loss is not a number.", 7)

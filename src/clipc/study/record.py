@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,15 +67,13 @@ def write_diverged(trial: Trial, measuring: Measuring, file: Path, error: Diverg
     The same recipe would come to the same end, so that a study goes on without the trial.
     """
     run = Run(trial.folder)
-    told = re.search(r"at step (\d+)", str(error))
-    step = int(told[1]) if told else max((record["step"] for record in run.metrics()), default=0)
     value = {
         "trial": trial.folder.name,
         "recipe": trial.recipe.model_dump(mode="json", exclude={"data"}),
         "data": run.read_json("data.json"),
         "measuring": measuring.as_json(),
         "machine": run.read_json("environment.json") or {},
-        "diverged": {"step": step},
+        "diverged": {"step": error.step},
     }
     _write(value, file)
 

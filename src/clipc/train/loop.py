@@ -40,7 +40,20 @@ to hear whether to stop."""
 
 
 class Diverged(UserError):
-    """The loss is not a number."""
+    """The loss is not a number.
+
+    Attributes:
+        step: After which step.
+    """
+
+    def __init__(self, message: str, step: int) -> None:
+        """What is told, and the step."""
+        super().__init__(message, step)  # Both, so that it comes whole from another process.
+        self.step = step
+
+    def __str__(self) -> str:
+        """What is told."""
+        return str(self.args[0])
 
 
 @dataclass
@@ -218,7 +231,8 @@ class Trainer:
         last = f"the last good checkpoint is step {steps[-1]}" if steps else "there is no checkpoint yet"
         return Diverged(
             f"the loss is not a number at step {self.step} of {self.run.folder} ({last}); "
-            f"start a new run with a learning_rate below {self.recipe.learning_rate:g}, or with precision=fp32."
+            f"start a new run with a learning_rate below {self.recipe.learning_rate:g}, or with precision=fp32.",
+            self.step,
         )
 
     def resume(self, tell: Callable[[str], None] = lambda _: None) -> None:
