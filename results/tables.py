@@ -22,12 +22,14 @@ from statistics import mean
 from typing import Any, Final
 
 from clipc.evaluate.statistics import detectable, holm, paired_difference
+from clipc.study.arms import Arm
 from clipc.study.compare import LEVEL, comparisons, paired
-from clipc.study.design import Arm, Study, arm_recipe, read_study
+from clipc.study.design import Study, arm_recipe, first_of, ranges_of, read_study
 from clipc.study.noise import POWER, noise
 from clipc.study.record import read_record
 from clipc.study.results import Outcome, composed_share, metrics_table
 from clipc.study.run import measuring_of
+from clipc.study.spread import Range
 from clipc.study.trials import Trial
 from clipc.train.recipe import Recipe
 from clipc.train.validation import CHOSEN_BY
@@ -45,13 +47,15 @@ Groups = Mapping[tuple[str, int], Sequence[Outcome]]
 
 def finished(study: Study) -> Groups:
     """The trials of each arm at each size, by seed: the records on these data whose recipe is the arm's."""
-    recipes = {arm.name: fields(arm_recipe(study, arm, study.seeds[0], "all")) for arm in study.expanded}
+    arms = [(arm.name, ranges_of(study, arm)) for arm in study.expanded]
+    # What was searched is not asked for: the records of an arm are those of its best settings, whatever these are.
+    first = [arm_recipe(study, arm, study.seeds[0], "all", first_of(ranges_of(study, arm))) for arm in study.expanded]
+    recipes = {name: fields(recipe, ranges) for (name, ranges), recipe in zip(arms, first, strict=True)}
     groups: dict[tuple[str, int], dict[int, Outcome]] = {}
     for file, recipe, about in all_records():
         if about["name"] != Path(study.data.source).name or recipe.seed not in study.seeds:
             continue
-        asked = fields(recipe)
-        for arm in (arm for arm, wanted in recipes.items() if wanted == asked):
+        for arm in (name for name, ranges in arms if recipes[name] == fields(recipe, ranges)):
             outcome = read_record(Trial(arm, recipe, Path(file.stem)), measuring_of(study), file)
             if outcome is not None:
                 groups.setdefault((arm, about["pairs"]["train"]), {})[recipe.seed] = outcome
@@ -75,9 +79,19 @@ def all_records() -> list[tuple[Path, Recipe, Mapping[str, Any]]]:
     return found
 
 
-def fields(recipe: Recipe) -> dict[str, Any]:
-    """What of a recipe is the arm's own: neither seed nor data, nor what cannot change a result."""
-    return recipe.model_dump(mode="json", exclude={"data", "seed", "threads", "workers"})
+def fields(recipe: Recipe, searched: Mapping[str, Range]) -> dict[str, Any]:
+    """What of a recipe is the arm's own: neither seed nor data, nor what cannot change a result.
+
+    Of a value that was searched it only says whether it lies in its range.
+    """
+    found = recipe.model_dump(mode="json", exclude={"data", "seed", "threads", "workers"})
+    for key, span in searched.items():
+        *path, last = key.split(".")
+        table = found
+        for part in path:
+            table = table[part]
+        table[last] = table[last] in span
+    return found
 
 
 def against_baseline(study: Study, groups: Groups, size: int, measure: str | None = None) -> str:

@@ -68,7 +68,7 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
     trial.suggest_categorical("batch_size", [4, 8])
     trial.set_user_attr("host", platform.node())
     trial.set_user_attr("process", 2**22 + 1)
-    found = search(study, tiny_catalog, tmp_path, jobs=2, tell=told.append)
+    found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", jobs=2, tell=told.append)
     assert [best.arm for best in found] == ["clip", "clip-c"]
     assert [best.tried for best in found] == [4, 4]
     assert found[1].settings is not None
@@ -79,7 +79,8 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
     assert rate in [t.params["learning_rate"] for t in left.get_trials(deepcopy=False)[1:]]
     assert "4 tried" in told[0]
     assert not list(tmp_path.rglob("eval"))  # the test split was left alone
-    assert search(study, tiny_catalog, tmp_path, train=False) == search(study, tiny_catalog, tmp_path) == found
+    assert search(study, tiny_catalog, tmp_path, journal, train=False) == found
+    assert search(study, tiny_catalog, tmp_path, journal) == found
     for trial in (t for t in left.get_trials(deepcopy=False) if t.value is not None):
         assert list(trial.intermediate_values) == [1, 2, 3]  # whatever the batch size; the fourth is the end
 
@@ -119,7 +120,7 @@ def test_settings_that_others_try_are_waited_for(
 
     thread = threading.Thread(target=finish)
     thread.start()
-    (found,) = search(one, tiny_catalog, tmp_path, tell=told.append)
+    (found,) = search(one, tiny_catalog, tmp_path, tmp_path / "search.journal", tell=told.append)
     thread.join()
     assert found.validation == pytest.approx(0.3)
     assert told[0] == "tiny: waiting for 4 settings of 'clip' that other processes still try."
@@ -130,7 +131,7 @@ def test_nothing_is_waited_for_where_nothing_is_trained(
     others: tuple[Study, Any], tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"unfinished \(0 of 4 tries"):
-        search(others[0], tiny_catalog, tmp_path, train=False)
+        search(others[0], tiny_catalog, tmp_path, tmp_path / "search.journal", train=False)
 
 
 def test_a_mistake_in_a_range_or_an_arm_is_told_before_anything_is_tried(
@@ -143,7 +144,7 @@ def test_a_mistake_in_a_range_or_an_arm_is_told_before_anything_is_tried(
     ):
         wrong = study.model_copy(update={"arms": {**study.arms, "last": changes}})
         with pytest.raises(UserError, match=told):
-            search(wrong, tiny_catalog, tmp_path / "none")
+            search(wrong, tiny_catalog, tmp_path / "none", tmp_path / "none" / "search.journal")
     assert not (tmp_path / "none").exists()
 
 
@@ -156,7 +157,7 @@ def test_what_dies_elsewhere_is_taken_over(
     for number in range(3):
         asked.tell(number, 0.001)
     optuna.trial.Trial(asked, ours[3]._trial_id).set_user_attr("seen", time.time() - UNSEEN - 1)
-    (found,) = search(one, tiny_catalog, tmp_path, jobs=1)
+    (found,) = search(one, tiny_catalog, tmp_path, tmp_path / "search.journal", jobs=1)
     assert found.tried == 4
     assert found.settings == ours[3].params
 
@@ -165,7 +166,7 @@ def test_waiting_stops_when_asked(others: tuple[Study, Any], tiny_catalog: Catal
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
     with pytest.raises(Interrupted, match="the same command goes on from there"):
-        search(others[0], tiny_catalog, tmp_path)
+        search(others[0], tiny_catalog, tmp_path, tmp_path / "search.journal")
     timer.join()
 
 
@@ -241,13 +242,13 @@ def test_a_report_reads_the_journal_and_trains_nothing(
     study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match=r"unfinished \(0 of 8 tries .* without --report goes on"):
-        search(study, tiny_catalog, tmp_path / "none", train=False)
+        search(study, tiny_catalog, tmp_path / "none", tmp_path / "none" / "search.journal", train=False)
     assert not (tmp_path / "none").exists()
     monkeypatch.setattr("clipc.study.tuning.train", Trained())
     _try(study, study.expanded[0], tiny_catalog, tmp_path, tmp_path / "search.journal", 1)
     before = (tmp_path / "search.journal").read_bytes()
     with pytest.raises(UserError, match="1 of 8 tries"):
-        search(study, tiny_catalog, tmp_path, train=False)
+        search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", train=False)
     assert (tmp_path / "search.journal").read_bytes() == before
 
 
@@ -292,7 +293,7 @@ def test_each_try_has_draws_of_its_own_and_a_known_setting_is_not_trained_again(
             _try(few, arm, tiny_catalog, tmp_path, tmp_path / "search.journal", 1)
     assert len(trained) == 1 + len({recipe.batch_size for recipe in trained[1:]})
     told = list[str]()
-    found = search(few, tiny_catalog, tmp_path, tell=told.append)
+    found = search(few, tiny_catalog, tmp_path, tmp_path / "search.journal", tell=told.append)
     assert [(best.tried, best.validation) for best in found] == [(1, 0.5), (4, 0.5)]
     assert told[0].startswith("clip: its only setting is best")
 
@@ -327,10 +328,10 @@ def test_a_setting_that_diverges_counts_as_a_try(
                 {"learning_rate": rate}
             )
             _try(one, one.expanded[0], tiny_catalog, folder, folder / "search.journal", 1)
-    (found,) = search(one, tiny_catalog, tmp_path / "some")
+    (found,) = search(one, tiny_catalog, tmp_path / "some", tmp_path / "some" / "search.journal")
     assert (found.settings, found.tried, found.given_up) == ({"learning_rate": 0.0005}, 4, 3)
     with pytest.raises(UserError, match="not a number in any of the 4 tries of 'clip'"):
-        search(one, tiny_catalog, tmp_path / "all")
+        search(one, tiny_catalog, tmp_path / "all", tmp_path / "all" / "search.journal")
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -367,7 +368,7 @@ def test_an_arm_that_diverges_with_all_settings_is_left_out(
     tried(study, 0, tiny_catalog, tmp_path, 0.0, monkeypatch)
     tried(study, 1, tiny_catalog, tmp_path, 1.0, monkeypatch)
     told = list[str]()
-    found = search(study, tiny_catalog, tmp_path, tell=told.append)
+    found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", tell=told.append)
     assert [(best.arm, best.settings is None) for best in found] == [("clip", True), ("clip-c", False)]
     assert told[0] == "clip: the loss was not a number in any of its 4 tries, so it is left out."
     left = with_settings(study, found)
@@ -380,6 +381,6 @@ def test_a_report_leaves_out_what_is_unfinished(
 ) -> None:
     tried(study, 0, tiny_catalog, tmp_path, 1.0, monkeypatch)
     told = list[str]()
-    found = search(study, tiny_catalog, tmp_path, train=False, tell=told.append)
+    found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", train=False, tell=told.append)
     assert [(best.tried, best.settings is None) for best in found] == [(4, False), (0, True)]
     assert told[1] == "clip-c: 0 of 4 settings are tried, so it is left out."

@@ -30,6 +30,12 @@ class Range:
         """Both ends, or all choices: where these are right, so is what lies between."""
         return self.one_of or (self.low, self.high)
 
+    def __contains__(self, value: Any) -> bool:
+        """Whether a search may choose this value."""
+        if self.low is None or self.high is None:
+            return value in self.one_of
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
     @property
     def whole(self) -> bool:
         """Whether only whole numbers are meant: both ends are."""

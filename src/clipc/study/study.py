@@ -61,7 +61,8 @@ def run_study(
     catalog = study.data.open(progress)
     found = list[Found]()
     if study.ranges:
-        found = search(study, catalog, folder, jobs=jobs, train=train, progress=progress, tell=tell)
+        journal = records / "search.journal"
+        found = search(study, catalog, folder, journal, jobs=jobs, train=train, progress=progress, tell=tell)
         study = with_settings(study, found)
     planned = plan_study(study, catalog, folder, records)
     if train:

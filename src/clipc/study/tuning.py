@@ -54,6 +54,7 @@ def search(
     study: Study,
     catalog: Catalog,
     folder: Path,
+    journal: Path,
     *,
     jobs: int | None = None,
     train: bool = True,
@@ -69,7 +70,8 @@ def search(
     Args:
         study: With ranges.
         catalog: The data, with a split ``val``.
-        folder: Where they train; ``search.journal`` in it holds what was tried.
+        folder: Where they train.
+        journal: Holds what was tried; it lies with the records, so that whoever has these searches no more.
         jobs: Settings tried at a time.
         train: Whether missing settings are tried; otherwise only the journal is read, and arms whose tries are
             unfinished have no settings.
@@ -82,11 +84,11 @@ def search(
         Interrupted: Ctrl-C or SIGTERM; running tries have saved themselves.
     """
     load_optuna()
-    journal = folder / "search.journal"
     if train:
         for recipes in check_arms(study, catalog).values():
             if not all(recipe.validations for recipe in recipes):
                 raise UserError("a search judges by validation; set validations to 1 or more.")
+        journal.parent.mkdir(parents=True, exist_ok=True)
         _try_all(study, catalog, folder, journal, jobs, progress, tell)
     found = read_found(study, catalog, journal, unfinished=not train)
     for best in found:
