@@ -39,8 +39,8 @@ def test_loader() -> None:
     assert "open_clip" in quick("loader.py")
 
 
-def test_ahead() -> None:
-    assert "2 threads" in quick("ahead.py", "--counts", "2")
+def test_ahead(tiny_source: Path) -> None:
+    assert "2 threads" in quick("ahead.py", "--source", str(tiny_source), "--size", "32", "--counts", "2")
 
 
 def test_composing(tiny_source: Path) -> None:

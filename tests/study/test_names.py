@@ -29,7 +29,6 @@ def cloned(
             "recipe": "nano",
             "set": {**settings, "model": str(folder / "start"), "policy.rho": 0},
             "seeds": 2,
-            "sizes": [16, "all"],
             "arms": {"clip": {}, "clip-c": {"policy.rho": 0.5}, "fresh": {"model": tiny_model}},
         }
     )
@@ -46,7 +45,7 @@ def test_every_trial_is_found_by_what_its_record_says(cloned: tuple[Study, Path,
     assert {p.trial.arm for p in planned if p.lacks} == {"clip", "clip-c"}
     for train in (False, True):
         tables = run_study(study, tmp_path, records=records, train=train)
-        assert (tables["finished"], tables["planned"]) == (12, 12)
+        assert (tables["finished"], tables["planned"]) == (6, 6)
         assert "from-scratch" not in tables["not_shown"]
     assert not list(tmp_path.glob("trials"))
 
@@ -57,13 +56,13 @@ def test_going_on_says_what_is_missing_and_how_it_is_made(
     study, records, _ = cloned
     more = study.model_copy(update={"seeds": (0, 1, 2)})
     told = (
-        r"arm 'clip': there is no model folder .*/start; .* no record yet: 2; .* Its note: The start is made by: clipc"
+        r"arm 'clip': there is no model folder .*/start; .* no record yet: 1; .* Its note: The start is made by: clipc"
     )
     with pytest.raises(UserError, match=told):
         run_study(more, tmp_path, records=records)
-    assert run_study(more, tmp_path, records=records, train=False)["finished"] == 12
+    assert run_study(more, tmp_path, records=records, train=False)["finished"] == 6
     alone = more.model_copy(update={"arms": {"fresh": study.arms["fresh"]}})
-    assert run_study(alone, tmp_path, records=records, jobs=1)["finished"] == 6  # what lacks nothing goes on
+    assert run_study(alone, tmp_path, records=records, jobs=1)["finished"] == 3  # what lacks nothing goes on
 
 
 def test_records_that_cannot_be_told_apart_are_not_taken(cloned: tuple[Study, Path, list[str]], tmp_path: Path) -> None:

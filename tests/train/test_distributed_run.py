@@ -26,7 +26,7 @@ def recipe(tiny_model: str, tiny_source: Path) -> Recipe:
             "data": {"source": str(tiny_source)},
             "model": tiny_model,
             "batch_size": 8,
-            "samples": 8 * 400,
+            "samples": 8 * 250,
             "threads": 1,
             "precision": "fp32",
             "device": "cpu",
