@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from clipc.errors import UserError
+from clipc.render import loader
 from clipc.render.batch import Batch
 from clipc.render.loader import load, processes_ahead
 
@@ -104,26 +105,33 @@ def test_a_consumer_that_stops_early_leaves_no_process_behind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "model", "pictures", "sharing", "ahead"),
+    ("wanted", "model", "pictures", "sharing", "threads", "ahead"),
     [
-        (None, "cpu", None, 1, 0),  # the model takes the same cores
-        (3, "cpu", None, 1, 3),
-        (3, "cpu", "cpu", 1, 0),
-        (None, "cuda", None, 1, 7),
-        (None, "cuda", None, 4, 1),
-        (None, "cuda", None, 16, 1),
-        (None, "cuda", "cpu", 2, 3),
-        (0, "cuda", None, 1, 0),
-        (20, "cuda", "cpu", 1, 20),
-        (3, "cuda", "cuda", 1, 0),
+        (None, "cpu", None, 1, None, 0),  # the model takes the same cores
+        (3, "cpu", None, 1, None, 3),
+        (3, "cpu", "cpu", 1, None, 0),
+        (None, "cuda", None, 1, None, 7),
+        (None, "cuda", None, 4, None, 1),
+        (None, "cuda", None, 16, None, 1),
+        (None, "cuda", None, 1, 3, 2),  # one of several trials on this GPU
+        (None, "cuda", "cpu", 2, None, 3),
+        (0, "cuda", None, 1, None, 0),
+        (20, "cuda", "cpu", 1, None, 20),
+        (3, "cuda", "cuda", 1, None, 0),
     ],
 )
 def test_who_renders_ahead(
-    wanted: int | None, model: str, pictures: str | None, sharing: int, ahead: int, monkeypatch: pytest.MonkeyPatch
+    wanted: int | None,
+    model: str,
+    pictures: str | None,
+    sharing: int,
+    threads: int | None,
+    ahead: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(loader, "cores", lambda: 8)
     kept = None if pictures is None else torch.device(pictures)
-    assert processes_ahead(wanted, torch.device(model), kept, sharing=sharing) == ahead
+    assert processes_ahead(wanted, torch.device(model), kept, sharing=sharing, threads=threads) == ahead
 
 
 def gone() -> bool:

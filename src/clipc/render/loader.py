@@ -1,6 +1,5 @@
 """The loader: batches in order, from any step on, by as many workers as one likes."""
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Final, Protocol
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from clipc.catalog.cores import cores
 from clipc.errors import UserError
 from clipc.render.batch import Batch
 
@@ -61,7 +61,12 @@ class _Caught(Dataset[Batch | Exception]):
 
 
 def processes_ahead(
-    wanted: int | None, device: torch.device, pictures: torch.device | None, *, sharing: int = 1
+    wanted: int | None,
+    device: torch.device,
+    pictures: torch.device | None,
+    *,
+    sharing: int = 1,
+    threads: int | None = None,
 ) -> int:
     """How many processes render ahead of a model.
 
@@ -72,13 +77,13 @@ def processes_ahead(
         pictures: Where decoded pictures are kept, None where each is decoded when it is shown. Kept on a GPU they are
             rendered there, and kept in memory beside a model on the CPU always in this process.
         sharing: How many training processes share this machine's cores.
+        threads: The CPU threads that this process was given; None for its part of all cores.
     """
     if pictures is not None and (device.type == "cpu" or pictures.type != "cpu"):
         return 0
     if wanted is not None or device.type == "cpu":
         return wanted or 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MOST, cores // sharing - 1))
+    return max(1, min(MOST, (threads or cores() // sharing) - 1))
 
 
 def load(

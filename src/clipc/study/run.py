@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from clipc.catalog import Catalog, with_fewer
+from clipc.catalog.cores import cores
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.render.choose import choose_renderer
@@ -232,10 +232,9 @@ def run_and_record(
 
 def jobs_for(recipe: Recipe, trials: int, jobs: int | None) -> tuple[int, int]:
     """How many trials run at a time, and with how many CPU threads each."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     on_cpu = choose_device(recipe.device).type == "cpu"
-    count = jobs or (min(cores, trials) if on_cpu else 1)
-    return count, max(1, cores // count)
+    count = jobs or (min(cores(), trials) if on_cpu else 1)
+    return count, max(1, cores() // count)
 
 
 def _mark(measuring: Measuring) -> str:

@@ -114,12 +114,14 @@ class Trainer:
     def batches(self) -> Iterator[Batch]:
         """The batches from this step on, this process's share of each."""
         pictures = self.renderer.pixels.values.device if isinstance(self.renderer, ResidentRenderer) else None
-        device, local = self.model.device, self.world.local_size
+        device, recipe = self.model.device, self.recipe
         return load(
             self.renderer,
-            self.recipe.batch_size,
+            recipe.batch_size,
             range(self.step, self.steps),
-            workers=processes_ahead(self.recipe.workers, device, pictures, sharing=local),
+            workers=processes_ahead(
+                recipe.workers, device, pictures, sharing=self.world.local_size, threads=recipe.threads
+            ),
             rank=self.world.rank,
             ranks=self.world.size,
             pin=device.type == "cuda",

@@ -1,7 +1,6 @@
 """The run folder: what a run was, what it measured, and where it got to."""
 
 import json
-import os
 import platform
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ except ImportError:  # Windows has no such locks.
     fcntl = None
 
 from clipc.catalog import Catalog
+from clipc.catalog.cores import cores
 from clipc.errors import UserError
 from clipc.train.recipe import Recipe, write_recipe
 
@@ -174,7 +174,7 @@ def environment(device: str, threads: int, processes: int = 1) -> dict[str, Any]
         "open_clip": version("open_clip_torch"),
         "platform": platform.platform(),
         "cpu": cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "device": device,
         "gpu": torch.cuda.get_device_name() if device.startswith("cuda") else None,
         "threads": threads,
