@@ -14,7 +14,8 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from math import hypot
 from pathlib import Path
@@ -43,23 +44,17 @@ NAMES = {
     "probe": "linear probe top-1",
 }
 Groups = Mapping[tuple[str, int], Sequence[Outcome]]
+Rows = list[dict[str, Any]]
 
 
 def finished(study: Study) -> Groups:
     """The trials of each arm at each size, by seed: the records on these data whose recipe is the arm's."""
-    arms = [(arm.name, ranges_of(study, arm)) for arm in study.expanded]
-    # What was searched is not asked for: the records of an arm are those of its best settings, whatever these are.
-    first = [arm_recipe(study, arm, study.seeds[0], "all", first_of(ranges_of(study, arm))) for arm in study.expanded]
-    recipes = {name: fields(recipe, ranges) for (name, ranges), recipe in zip(arms, first, strict=True)}
     groups: dict[tuple[str, int], dict[int, Outcome]] = {}
-    for file, recipe, about in all_records():
-        if about["name"] != Path(study.data.source).name or recipe.seed not in study.seeds:
-            continue
-        for arm in (name for name, ranges in arms if recipes[name] == fields(recipe, ranges)):
-            outcome = read_record(Trial(arm, recipe, Path(file.stem)), measuring_of(study), file)
-            if outcome is not None:
-                groups.setdefault((arm, about["pairs"]["train"]), {})[recipe.seed] = outcome
-    places = {arm: place for place, arm in enumerate(recipes)}
+    for arm, size, recipe, file, _ in records_of(study):
+        outcome = read_record(Trial(arm, recipe, Path(file.stem)), measuring_of(study), file)
+        if outcome is not None:
+            groups.setdefault((arm, size), {})[recipe.seed] = outcome
+    places = {arm.name: place for place, arm in enumerate(study.expanded)}
     most = max(size for _, size in groups)
     asked_for = {most if size == "all" else size for size in study.sizes}
     return {
@@ -69,13 +64,32 @@ def finished(study: Study) -> Groups:
     }
 
 
+def compared(study: Study, groups: Groups, metrics: Sequence[Mapping[str, Any]], controls: Sequence[str] = ()) -> Rows:
+    """The comparisons of a study's page; a seed that diverged is not waited for."""
+    lost = Counter((arm, size) for arm, size, _, _, diverged in records_of(study) if diverged)
+    return comparisons(groups, metrics, study.compared_with, controls, len(study.seeds), lost)
+
+
+def records_of(study: Study) -> Iterator[tuple[str, int, Recipe, Path, bool]]:
+    """The arm, size, recipe and file of every record of a study, and whether the trial diverged."""
+    arms = [(arm.name, ranges_of(study, arm)) for arm in study.expanded]
+    # What was searched is not asked for: the records of an arm are those of its best settings, whatever these are.
+    first = [arm_recipe(study, arm, study.seeds[0], "all", first_of(ranges_of(study, arm))) for arm in study.expanded]
+    recipes = {name: fields(recipe, ranges) for (name, ranges), recipe in zip(arms, first, strict=True)}
+    for file, recipe, about, diverged in all_records():
+        if about["name"] == Path(study.data.source).name and recipe.seed in study.seeds:
+            for name, ranges in arms:
+                if recipes[name] == fields(recipe, ranges):
+                    yield name, about["pairs"]["train"], recipe, file, diverged
+
+
 @cache
-def all_records() -> list[tuple[Path, Recipe, Mapping[str, Any]]]:
-    """Every record that lies here: its file, its recipe, and what its data were."""
-    found: list[tuple[Path, Recipe, Mapping[str, Any]]] = []
+def all_records() -> list[tuple[Path, Recipe, Mapping[str, Any], bool]]:
+    """Every record that lies here: its file, its recipe, what its data were, and whether the loss diverged."""
+    found: list[tuple[Path, Recipe, Mapping[str, Any], bool]] = []
     for file in sorted(HERE.glob("*/*.json")):
         record = json.loads(file.read_text("utf-8"))
-        found.append((file, Recipe.model_validate(record["recipe"]), record["data"]))
+        found.append((file, Recipe.model_validate(record["recipe"]), record["data"], "diverged" in record))
     return found
 
 
@@ -98,10 +112,7 @@ def against_baseline(study: Study, groups: Groups, size: int, measure: str | Non
     """A row for each arm: the share composed, each main metric's mean, and its paired difference from the baseline."""
     here = {key: found for key, found in groups.items() if key[1] == size}
     metrics = main_metrics(here) if measure is None else [m for m in all_metrics(here) if m["key"] == measure]
-    rows = {
-        (row["arm"], row["metric"]): row
-        for row in comparisons(here, metrics, study.compared_with, (), len(study.seeds))
-    }
+    rows = {(row["arm"], row["metric"]): row for row in compared(study, here, metrics)}
     lines = [header("arm", "composed", *(title(m["key"]) for m in metrics))]
     for (arm, _), found in here.items():
         shares = [share for o in found if (share := composed_share(o)) is not None]
@@ -119,7 +130,7 @@ def against_controls(study: Study, groups: Groups, size: int, arm: str) -> str:
     asked = (arm, study.compared_with, *study.controls)
     here = {key: found for key, found in groups.items() if key[1] == size and key[0] in asked}
     metrics = main_metrics(here)
-    every = comparisons(here, metrics, study.compared_with, study.controls, len(study.seeds))
+    every = compared(study, here, metrics, study.controls)
     rows = [row for row in every if row["arm"] == arm]
     lines = [header(f"{arm} minus", *(title(m["key"]) for m in metrics))]
     for control in study.controls:
@@ -166,7 +177,7 @@ def power(study: Study, groups: Groups, size: int) -> str:
 def verdicts(study: Study, groups: Groups, size: int) -> str:
     """Each gain and loss against the baseline, and its p value corrected over the measures and over all arms too."""
     here = {key: found for key, found in groups.items() if key[1] == size}
-    rows = comparisons(here, main_metrics(here), study.compared_with, (), len(study.seeds))
+    rows = compared(study, here, main_metrics(here))
     everything = holm([row["p"] for row in rows])
     lines = [header("arm", "measure", "difference", "p", "over its measures", f"over all {len(rows)}")]
     for row, p in zip(rows, everything, strict=True):

@@ -1,9 +1,12 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import torch
@@ -132,6 +135,32 @@ def test_who_renders_ahead(
     monkeypatch.setattr(loader, "cores", lambda: 8)
     kept = None if pictures is None else torch.device(pictures)
     assert processes_ahead(wanted, torch.device(model), kept, sharing=sharing, threads=threads) == ahead
+
+
+ENDLESS = """
+from tests.render.test_loader import Numbers
+from clipc.render.loader import load
+
+if __name__ == "__main__":
+    batches = load(Numbers(), 2, range(1_000_000), workers=2)
+    next(batches)
+    raise RuntimeError("out of memory")
+"""
+
+
+def test_an_error_that_nobody_catches_ends_the_program(tmp_path: Path) -> None:
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    home = Path(__file__).resolve().parents[2]
+    ended = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(home)},
+    )
+    assert ended.returncode == 1
+    assert "RuntimeError: out of memory" in ended.stderr
 
 
 def gone() -> bool:

@@ -73,6 +73,18 @@ def test_pool_keeps_order_tells_progress_and_passes_errors_on() -> None:
         pool.close()
 
 
+def test_whoever_is_told_may_fail() -> None:
+    def told(*_: object) -> None:
+        raise UserError("a record cannot be read.")
+
+    pool = Pool(1, 1)
+    try:
+        with pytest.raises(UserError, match="a record cannot be read"):
+            pool.map(double, [(number,) for number in range(5)], told)
+    finally:
+        pool.close()
+
+
 def test_a_worker_that_dies_is_told() -> None:
     pool = Pool(1, 1)
     try:

@@ -1,5 +1,6 @@
 """The loader: batches in order, from any step on, by as many workers as one likes."""
 
+import atexit
 import signal
 import threading
 from collections.abc import Iterator
@@ -137,6 +138,9 @@ def _ahead(caught: _Caught, steps: range, workers: int, pin: bool) -> Iterator[B
     # training step for instance. The wait for a batch finds it out too, and only there it can be told well.
     handler = signal.getsignal(signal.SIGCHLD)
     batches = iter(loader)
+    stop = batches._shutdown_workers  # pyright: ignore
+    # An error that nobody catches keeps this generator alive to the end, where these processes would be waited for.
+    atexit.register(stop)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, handler)
     try:
@@ -146,7 +150,8 @@ def _ahead(caught: _Caught, steps: range, workers: int, pin: bool) -> Iterator[B
             yield found
     finally:
         # Not left to the iterator's end, which comes late where a traceback holds on to it.
-        batches._shutdown_workers()  # pyright: ignore
+        stop()
+        atexit.unregister(stop)
 
 
 def _deaf(_: int) -> None:

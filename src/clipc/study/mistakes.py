@@ -47,7 +47,8 @@ def first_mistake(error: ValidationError, where: str, models: Mapping[str, type[
         told = first["msg"].removeprefix("Value error, ")
         return UserError(f"{where}: {key}{': ' if path else ''}{told}{'' if told.endswith(('.', '?')) else '.'}")
     if path[-1:] == ["[key]"]:
-        return UserError(f"{where}: an arm's name must be text, not {given!r}; write it in quotes.")
+        what = "an arm's name" if path[0] == "arms" and len(path) == 3 else "a key"
+        return UserError(f"{where}: {what} must be text, not {given!r}; write it in quotes.")
     if kind == "missing":
         return UserError(f"{where} has no {key}; {_SAY[key]}.")
     if path[0] in _SAY and not (path[0] == "data" and path[1:]):

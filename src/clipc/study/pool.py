@@ -69,13 +69,14 @@ class Pool:
             UserError: A task's, or a worker died.
             Interrupted: Ctrl-C or SIGTERM; the running tasks have saved themselves.
         """
-        listener = threading.Thread(target=self._listen, args=(told,), daemon=True)
+        broken: list[Exception] = []
+        listener = threading.Thread(target=self._listen, args=(told, broken), daemon=True)
         listener.start()
         with stop_signals() as flag:
             futures = [self._executor.submit(_call, i, task, args) for i, args in enumerate(arguments)]
             try:
                 self._wait(futures, lambda: flag.asked)
-                return [future.result() for future in futures]
+                results = [future.result() for future in futures]
             except BrokenProcessPool as error:
                 raise UserError(
                     "a worker process died (out of memory?); the same command goes on from there, "
@@ -90,6 +91,9 @@ class Pool:
             finally:
                 self._told.put(None)
                 listener.join()
+            if broken:
+                raise broken[0]
+            return results
 
     def _wait(self, futures: list[Future[Result]], asked: Callable[[], bool]) -> None:
         waiting = set(futures)
@@ -100,9 +104,14 @@ class Pool:
             if asked():
                 raise Interrupted("stopped; the same command goes on from there.")
 
-    def _listen(self, told: Progress) -> None:
+    def _listen(self, told: Progress, broken: list[Exception]) -> None:
         while (message := self._told.get()) is not None:
-            told(*message)
+            if broken:
+                continue  # Tasks that tell something wait until it is taken.
+            try:
+                told(*message)
+            except Exception as error:
+                broken.append(error)
 
     def close(self) -> None:
         """Ends the processes."""

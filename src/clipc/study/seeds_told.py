@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from clipc.errors import UserError
 from clipc.evaluate.statistics import seeds_needed
 from clipc.study.board import Board
 from clipc.study.compare import LEVEL
@@ -87,9 +88,12 @@ def told_once(
         two = {(row.arm, row.size) for row in board.rows() if row.finished > 1}
         if not any(arm != study.compared_with and (study.compared_with, size) in two for arm, size in two):
             return
-        lines = power_lines(noise_seen(study, finished_of(study, planned)), len(study.seeds))
-        done = bool(lines)
-        for line in lines:
+        try:
+            seen = noise_seen(study, finished_of(study, planned))
+        except (UserError, OSError):
+            return  # Another process may be at a record.
+        done = True
+        for line in power_lines(seen, len(study.seeds)):
             tell(line)
 
     return watch

@@ -88,6 +88,7 @@ def write_models(
     if not recipe.measures_at_the_end:
         return best, {}
     facts: dict[str, Any] = {}
+    mixture: ClipModel | None = None
     start = new_model(recipe, model.tokenizer if recipe.vocabulary else None).to(model.device).eval()
     if recipe.wise_ft:
         if validation is None:
@@ -109,13 +110,15 @@ def write_models(
             facts["wise_ft"]["taken"] = False
             tell(f"{said} on validation; step {best['step']:,} did better and stays the model.")
         else:
-            mixed.save(run.model)
+            mixture = mixed
             best = {"alpha": found.alpha, **reached}
             tell(f"{said} on validation: that is the model.")
     if recipe.forgetting is not None:
         _go_on_unless(stop, run)
-        tuned = ClipModel.load(run.model).to(model.device)
+        tuned = mixture or ClipModel.load(run.model).to(model.device)
         facts["forgetting"] = forgetting(start, tuned, recipe.forgetting.open(), recipe.forgetting.lang)
+    if mixture is not None:
+        mixture.save(run.model)  # Last: what is stopped before is done again from the same models.
     return best, facts
 
 

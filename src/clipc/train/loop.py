@@ -139,8 +139,14 @@ class Trainer:
         self.run.write_json("plan-statistics.json", self.renderer.plans.rows(0, len(pairs)).statistics())
         with closing(self._journal()) as journal:
             self._go_on(journal, progress, stop, tell)
+        stopped = None
         if self.world.main:
-            self._finish(stop, tell)
+            try:
+                self._finish(stop, tell)
+            except Interrupted as interrupted:
+                stopped = str(interrupted)
+        if (said := self.world.broadcast(stopped)) is not None:
+            raise Interrupted(said)
 
     def _go_on(self, journal: Journal, progress: Progress, stop: StopFlag, tell: Callable[[str], None]) -> None:
         size, world = self.recipe.batch_size, self.world
@@ -271,7 +277,7 @@ class Trainer:
             save_checkpoint(self.run.checkpoints, state)
 
     def _finish(self, stop: StopFlag, tell: Callable[[str], None]) -> None:
-        if self.recipe.measures_at_the_end:
+        if self.recipe.measures_at_the_end and checkpoint_steps(self.run.checkpoints)[-1:] != [self.step]:
             self._save()  # So that a stop in the middle of it costs no steps.
         best, facts = write_models(
             self.recipe, self.run, self.model, self.validation, self.learner.precision, self.best, stop, tell

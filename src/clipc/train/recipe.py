@@ -157,7 +157,7 @@ class Recipe(BaseModel):
         default=None,
         ge=0,
         description="Processes that render ahead; 0 renders in the training process; null takes as many as there are "
-        "cores for them (at most 8) where the model is on a GPU and pictures are not, else none.",
+        "cores for them (at most 8, fewer than threads) where the model is on a GPU and pictures are not, else none.",
     )
     validations: int = Field(default=10, ge=0, description="How often the validation split is measured during the run.")
     track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = Field(
