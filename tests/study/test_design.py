@@ -69,6 +69,7 @@ def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
         ("arms.x.seed=1", "changes seed, which all arms share"),
         ("set.seed=3", "the study rates: set changes seed, which all arms share; set data and seeds at the top"),
         ("arms={1: {}}", "an arm's name must be text, not 1; write it in quotes"),
+        ("arms={a: {3: 4}}", "a key must be text, not 3; write it in quotes"),
         ("arms.x.data.source=demo", "changes data.source, which all arms share"),
         ("arms.x.policy.rho={from: 0.7, to: 0.1}", "goes from a number to a larger one"),
         ("arms.x.policy.rho={from: 0.1, to: 0.7}", "say how many settings to try"),
