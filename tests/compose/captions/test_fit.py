@@ -1,7 +1,7 @@
 from functools import partial
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clipc.compose.captions.fit import fit, shorten
@@ -43,12 +43,14 @@ wordings = st.sampled_from([joined(), joined(joiner=""), joined(joiner=" "), joi
 
 
 @given(texts, texts, wordings, st.integers(0, 60), st.sampled_from([words, octets]))
+@example("0", "00", joined(joiner=""), 1, words)  # one word together, two apart
 def test_the_limit_holds_wherever_it_can(first: str, second: str, text, limit: int, count) -> None:
     joint, cut = fit(first, second, text, count, limit)
     whole = text(first, second)
     assert cut == (count(whole) > limit)
     if not cut:
         assert joint == whole
+        return
     least = minimal(first, second, count)
     if limit >= count(least):
         assert count(joint) <= limit
