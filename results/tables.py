@@ -182,7 +182,7 @@ def verdicts(study: Study, groups: Groups, size: int) -> str:
     lines = [header("arm", "measure", "difference", "p", "over its measures", f"over all {len(rows)}")]
     for row, p in zip(rows, everything, strict=True):
         if row["verdict"] in ("gain", "loss"):
-            chances = (f"{value:.3f}" for value in (row["p"], row["p_holm"], p))
+            chances = ("< 0.001" if value < 0.001 else f"{value:.3f}" for value in (row["p"], row["p_holm"], p))
             lines.append(f"| {' | '.join((row['arm'], title(row['metric']), difference(row), *chances))} |")
     return "\n".join(lines)
 
