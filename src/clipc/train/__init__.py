@@ -1,1 +1,1 @@
-"""A recipe into a run folder."""
+"""Training: a step, the loop around it, checkpoints, several processes, logging."""

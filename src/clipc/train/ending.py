@@ -8,45 +8,17 @@ from torch import nn
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
+from clipc.models.device import choose_device
+from clipc.models.lora import merged_state_dict
+from clipc.models.model import ClipModel
+from clipc.prepare.new_model import new_model, tokenizer_for
 from clipc.progress import Progress, silent
-from clipc.train.device import choose_device
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.run import Run
 from clipc.train.forgetting import forgetting
 from clipc.train.interrupt import Interrupted, StopFlag
-from clipc.train.lora import merged_state_dict
-from clipc.train.model import ClipModel
-from clipc.train.recipe import Recipe
-from clipc.train.run import Run
-from clipc.train.tokenizer import Tokenizer
 from clipc.train.validation import CHOSEN_BY, Validation, validate
-from clipc.train.vocabulary import tokenizer_for
-from clipc.train.weights_mark import weights_mark
 from clipc.train.wise_ft import choose_alpha
-
-
-def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
-    """The model that a recipe starts from, on the CPU; the same whenever it is asked for.
-
-    Args:
-        recipe: Says which.
-        tokenizer: A learnt one, or None for the model's own.
-
-    Raises:
-        UserError: There is no such model, or a tower is locked that has learnt nothing yet.
-    """
-    locked = next((tower for tower in ("image", "text") if getattr(recipe.tune, tower) == "locked"), None)
-    if locked and weights_mark(recipe.model, recipe.pretrained) is None:
-        raise UserError(
-            f"tune.{locked}=locked would keep fresh random weights: the model {recipe.model} comes without any; set "
-            "pretrained, or model to a folder, a run, or hf-hub:OWNER/NAME."
-        )
-    return ClipModel.create(
-        recipe.model,
-        pretrained=recipe.pretrained,
-        image_size=recipe.image_size,
-        seed=recipe.seed,
-        tokenizer=tokenizer,
-        sigmoid=recipe.loss == "siglip",
-    )
 
 
 def write_models(

@@ -1,0 +1,56 @@
+"""The model and the tokenizer that a run starts with."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from clipc.catalog import Catalog
+from clipc.errors import UserError
+from clipc.models.model import ClipModel
+from clipc.models.model_config import model_config
+from clipc.models.tokenizer import Tokenizer, load_tokenizer, local_tokenizer
+from clipc.models.vocabulary import learn_vocabulary, save_vocabulary
+from clipc.models.weights_mark import weights_mark
+from clipc.recipe.recipe import Recipe
+
+
+def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
+    """The model that a recipe starts from, on the CPU; the same whenever it is asked for.
+
+    Args:
+        recipe: Says which.
+        tokenizer: A learnt one, or None for the model's own.
+
+    Raises:
+        UserError: There is no such model, or a tower is locked that has learnt nothing yet.
+    """
+    locked = next((tower for tower in ("image", "text") if getattr(recipe.tune, tower) == "locked"), None)
+    if locked and weights_mark(recipe.model, recipe.pretrained) is None:
+        raise UserError(
+            f"tune.{locked}=locked would keep fresh random weights: the model {recipe.model} comes without any; set "
+            "pretrained, or model to a folder, a run, or hf-hub:OWNER/NAME."
+        )
+    return ClipModel.create(
+        recipe.model,
+        pretrained=recipe.pretrained,
+        image_size=recipe.image_size,
+        seed=recipe.seed,
+        tokenizer=tokenizer,
+        sigmoid=recipe.loss == "siglip",
+    )
+
+
+def tokenizer_for(recipe: Recipe, catalog: Catalog) -> Tokenizer:
+    """The tokenizer that a run of this recipe on these data reads captions with.
+
+    Args:
+        recipe: Its ``vocabulary`` says whether one is learnt; otherwise the tokenizer is its model's own.
+        catalog: The data; only the training split's captions are looked at.
+    """
+    if recipe.vocabulary is None:
+        return load_tokenizer(recipe.model)
+    pairs = catalog.split("train")
+    captions = (caption for row in range(len(pairs)) for caption in pairs.captions(row))
+    length = model_config(recipe.model)["text_cfg"].get("context_length", 77)
+    with TemporaryDirectory() as folder:
+        save_vocabulary(learn_vocabulary(captions, recipe.vocabulary), Path(folder))
+        return local_tokenizer(Path(folder), length)

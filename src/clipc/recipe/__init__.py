@@ -1,0 +1,1 @@
+"""The recipe, which decides a run, and the run folder."""

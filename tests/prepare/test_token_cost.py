@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from clipc.demo.captions import captions
+from clipc.demo.japanese import JAPANESE
+from clipc.demo.picture import scene
+from clipc.models.tokenizer import Tokenizer, load_tokenizer, local_tokenizer
+from clipc.models.vocabulary import learn_vocabulary, save_vocabulary
+from clipc.prepare.token_cost import advice, token_cost
+
+ENGLISH = ["a red plate on the table.", "two red bolts, rusty", "the plate is blue", "a blue bolt on the plate"] * 3
+
+
+def japanese_captions() -> list[str]:
+    generator = np.random.Generator(np.random.Philox(0))
+    shown = [scene(shape, state, generator) for shape in JAPANESE.parts for state in JAPANESE.states] * 4
+    return [caption for each in shown for caption in captions(each, JAPANESE, generator)]
+
+
+@pytest.fixture(scope="module")
+def japanese() -> list[str]:
+    return japanese_captions()
+
+
+@pytest.fixture(scope="module")
+def learnt(japanese: list[str], tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    folder = tmp_path_factory.mktemp("vocabulary")
+    save_vocabulary(learn_vocabulary([*japanese, *ENGLISH], 1000), folder)
+    return local_tokenizer(folder, 77)
+
+
+def test_costs_and_advice(japanese: list[str], learnt: Tokenizer) -> None:
+    clip = load_tokenizer("ViT-B-32")
+    cost = token_cost(japanese, clip)
+    assert cost == token_cost(japanese, clip)
+    assert cost.room == 75
+    assert cost.caption[0] <= cost.caption[1] <= cost.caption[2] < cost.joint[2]
+    assert cost.overflow > 0.3
+    offered = advice(cost)
+    assert offered is not None
+    assert "vocabulary=8000" in offered
+    assert "\n" not in offered
+    assert advice(token_cost(japanese, learnt)) is None
+    long = advice(token_cost(["a long note about many different things " * 8] * 5, clip))
+    assert long is not None
+    assert "vocabulary=" not in long
+    assert token_cost(["one"], clip).joint == (3, 3, 3)
