@@ -76,7 +76,7 @@ def test_open_clips_own_program(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
     program = pytest.importorskip("open_clip_train.main", exc_type=ImportError)
     import open_clip
 
-    open_clip.add_model_config(str(Path(demo.__file__).parents[2] / "train" / "models"))
+    open_clip.add_model_config(str(Path(demo.__file__).parents[1] / "models" / "configs"))
     monkeypatch.setattr(program, "get_data", program.get_data)  # Put back afterwards.
     monkeypatch.setattr(program, "setup_logging", lambda *_: None)  # It changes every logger there is.
     options = "--train-data demo --model nano --batch-size 64 --epochs 2 --workers 0 --warmup 1 --precision fp32"

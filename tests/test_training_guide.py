@@ -68,6 +68,6 @@ def test_recipes_that_ship_are_listed() -> None:
 
 
 def test_models_that_ship_are_listed() -> None:
-    files = (resources.files("clipc.train") / "models").iterdir()
+    files = (resources.files("clipc.models") / "configs").iterdir()
     for name in (file.name.removesuffix(".json") for file in files if file.name.endswith(".json")):
         assert f"`{name}`" in DOCUMENTED["model"][1]
