@@ -19,7 +19,7 @@ BELOW = {
     "report": set(),
     "cli": {"study", "train", "evaluate", "render", "compose", "catalog", "report"},
 }
-EVERYWHERE = {"errors", "progress"}
+EVERYWHERE = {"errors", "files", "progress"}
 HEAVY = {"torch", "open_clip", "torchvision", "matplotlib", "sklearn", "scipy"}
 
 
@@ -55,11 +55,16 @@ def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == set()
 
 
+def test_files_know_the_users_errors_alone() -> None:
+    assert imports(PACKAGE / "files.py") == {"clipc.errors"}
+
+
 def test_only_the_command_line_and_the_package_know_all_rooms() -> None:
     assert {path.name for path in PACKAGE.glob("*.py")} == {
         "__init__.py",
         "__main__.py",
         "errors.py",
+        "files.py",
         "progress.py",
     }
 

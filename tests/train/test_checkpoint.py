@@ -44,7 +44,7 @@ def test_a_full_disk_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint.torch, "save", full)
-    with pytest.raises(UserError, match=r"step 9 could not be written .*No space left.*last good one"):
+    with pytest.raises(UserError, match=r"step-9 could not be written .*No space left.*last good one"):
         save_checkpoint(tmp_path, state(9))
     found = load_checkpoint(tmp_path)
     assert found is not None
@@ -57,7 +57,7 @@ def test_a_full_disk_is_told_whoever_writes(tmp_path: Path) -> None:
     before, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(UserError, match="step 9 could not be written"):
+        with pytest.raises(UserError, match="step-9 could not be written"):
             save_checkpoint(tmp_path, State(9, {"weight": torch.zeros(10_000)}, {}, {}))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

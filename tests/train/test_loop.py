@@ -293,7 +293,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_sentence(
 ) -> None:
     (tmp_path / "file").write_text("not a folder", "utf-8")
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(UserError, match=r"the run folder .* cannot be written"):
+        with pytest.raises(UserError, match=r"could not be written .*(File exists|Not a directory)"):
             train(recipe, place, catalog=tiny_catalog)
 
 

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from clipc.catalog.build import build
-from clipc.catalog.cache import cache_folder, through_cache
+from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.folder import folder
 from clipc.catalog.grid import TABLE_SUFFIXES
@@ -17,6 +17,7 @@ from clipc.catalog.rows import IMAGE_SUFFIXES, Source
 from clipc.catalog.table import table
 from clipc.catalog.tar import tars
 from clipc.errors import UserError
+from clipc.files import cache_folder
 from clipc.progress import Progress, silent
 
 KINDS = (

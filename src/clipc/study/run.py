@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from clipc.catalog import Catalog, with_fewer
-from clipc.catalog.cores import cores
 from clipc.errors import UserError
+from clipc.files import cores
 from clipc.progress import Progress, silent
 from clipc.render.choose import choose_renderer
 from clipc.study.board import Board

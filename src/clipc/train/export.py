@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from clipc.errors import UserError
+from clipc.files import checksum, whole_folder
 from clipc.train.model import ClipModel
 from clipc.train.model_card import model_card
 from clipc.train.model_config import Config, model_folder
 from clipc.train.onnx import export_onnx
 from clipc.train.run import Run
-from clipc.train.weights_mark import file_mark
-from clipc.train.whole_folder import whole_folder
 
 MARK_FILE: Final = ".clipc-export.json"
 """Lists the files of an export with their hashes, so that the next one replaces nothing else."""
@@ -57,7 +56,7 @@ def export_model(
         name = hub_id or (source.folder if source else lies).resolve().name
         card = model_card(model, name, source, hub_id=hub_id, license=license, onnx=differences)
         (new / "README.md").write_text(card, "utf-8")
-        marks = {file.relative_to(new).as_posix(): file_mark(file) for file in _files(new)}
+        marks = {file.relative_to(new).as_posix(): checksum(file) for file in _files(new)}
         facts: dict[str, Any] = {"clipc": version("clipc"), "onnx": differences, "files": marks}
         (new / MARK_FILE).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
     return folder
@@ -84,7 +83,7 @@ def _check_free(folder: Path) -> None:
     known = exported_facts(folder)["files"]
     for file in _files(folder):
         name = file.relative_to(folder).as_posix()
-        if name != MARK_FILE and known.get(name) != file_mark(file):
+        if name != MARK_FILE and known.get(name) != checksum(file):
             raise UserError(f"{name} in {folder} is not as an export wrote it; move it away, or name a new folder.")
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import torch
 
 from clipc.errors import UserError
+from clipc.files import settle
 from clipc.progress import Progress
 from clipc.render.batch import Batch
 from clipc.render.loader import load, processes_ahead
@@ -32,7 +33,6 @@ from clipc.train.throughput import Meter, StepFlops
 from clipc.train.timing import Lap
 from clipc.train.trackers import make_trackers
 from clipc.train.validation import CHOSEN_BY, Validation, validate
-from clipc.train.whole_folder import settle
 
 LOG_EVERY: Final = 10
 """Steps between two lines of the log. Several processes meet only here, and where one of them validates: to count, and

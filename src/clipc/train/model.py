@@ -18,11 +18,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from clipc.errors import UserError
+from clipc.files import whole_folder
 from clipc.render.evaluation_view import Resizing
 from clipc.train.model_config import CONFIG_FILE, FOLDER, WEIGHTS_FILE, Config, find_start, model_folder, sized
 from clipc.train.text_tower import text_features
 from clipc.train.tokenizer import Tokenizer, load_tokenizer
-from clipc.train.whole_folder import whole_folder
 
 _PREPROCESSING: Final = ("mean", "std", "interpolation", "resize_mode", "fill_color")
 

@@ -15,6 +15,7 @@ from clipc.catalog import Catalog, open_catalog, with_fewer, with_splits
 from clipc.compose.batches import Makeup
 from clipc.compose.policy import Policy
 from clipc.errors import UserError, unknown_name
+from clipc.files import whole_file
 from clipc.progress import Progress, silent
 from clipc.render.crop import Augmentation
 from clipc.train.tuning import Tuning
@@ -265,7 +266,7 @@ def write_recipe(recipe: Recipe, file: Path) -> None:
 
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    with file.open("w", encoding="utf-8") as stream:
+    with whole_file(file) as new, new.open("w", encoding="utf-8") as stream:
         yaml.dump(recipe.model_dump(mode="json"), stream)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from clipc.errors import UserError
+from clipc.files import write_json
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 PROJECT: Final = "clipc"
@@ -145,7 +146,7 @@ class _Service:
             return
         self._run.log(dict(numbers(values)), step=step)
         known = json.loads(self._file.read_text("utf-8"))
-        _keep(self._file, {**known, "step": step})
+        write_json(self._file, {**known, "step": step})
 
     def close(self) -> None:
         """See :class:`Tracker`."""
@@ -193,15 +194,8 @@ def _known(folder: Path, service: str) -> tuple[Path, dict[str, Any]]:
     """What a service knows of the run: its id and the last step told; made up for a new run."""
     file = folder / "tracking" / f"{service}.json"
     if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _keep(file, {"id": uuid.uuid4().hex[:12], "step": -1})
+        write_json(file, {"id": uuid.uuid4().hex[:12], "step": -1})
     return file, json.loads(file.read_text("utf-8"))
-
-
-def _keep(file: Path, known: dict[str, Any]) -> None:
-    temporary = file.with_name(f".{file.name}.partial")
-    temporary.write_text(json.dumps(known) + "\n", "utf-8")
-    temporary.replace(file)
 
 
 class _Shielded:
