@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,18 @@ def test_train_then_eval(
     assert "text_to_image/recall@10" in out
     assert "probe/" not in out
     assert "swaps: 0 usable captions" in out
+
+    words = ["eval", tmp_path / "run", tiny_source, "--against"]
+    code, out, _ = run(capsys, *words, tmp_path / "run" / "model-last", "--json")
+    assert code == 0
+    against = json.loads(out)["against"]
+    assert against["differences"].keys() == against["metrics"].keys() == figures["metrics"].keys()
+    change = against["differences"]["retrieval/mean_recall"]
+    assert change["low"] <= change["mean"] <= change["high"]
+    weights = tmp_path / "run" / "model" / "open_clip_model.safetensors"
+    code, out, _ = run(capsys, *words, f"{tiny_model}:{weights}", "--no-probe")
+    assert code == 0
+    assert re.search(r"retrieval/mean_recall +0\.\d{4} +\+0\.0000 +\+0\.0000 to \+0\.0000, n = 10", out)
 
     data = tmp_path / "winoground"
     data.mkdir()

@@ -1,9 +1,9 @@
 """Checkpoints: complete or not there at all."""
 
 import json
+import logging
 import pickle
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from clipc.errors import UserError
 from clipc.files import whole_folder
+
+logger = logging.getLogger(__name__)
 
 KEPT: Final = 2
 """How many checkpoints stay on disk."""
@@ -62,7 +64,7 @@ def save_checkpoint(folder: Path, state: State) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load_checkpoint(folder: Path, tell: Callable[[str], None] = lambda _: None) -> State | None:
+def load_checkpoint(folder: Path) -> State | None:
     """The newest checkpoint that can be read, or None where there is none at all.
 
     Nothing in a checkpoint is executed: tensors come from safetensors and from ``torch.load`` with
@@ -70,7 +72,6 @@ def load_checkpoint(folder: Path, tell: Callable[[str], None] = lambda _: None) 
 
     Args:
         folder: That of the run's checkpoints.
-        tell: Told of a damaged checkpoint that was passed over.
 
     Raises:
         UserError: There are checkpoints, but none of them can be read, or the disk fails.
@@ -88,9 +89,9 @@ def load_checkpoint(folder: Path, tell: Callable[[str], None] = lambda _: None) 
                 "disk and start the same command again."
             ) from error
         for worse, why in damaged.items():
-            tell(
-                f"the checkpoint of step {worse:,} in {folder} is damaged ({why}); "
-                f"the run goes on from the older one of step {step:,}."
+            logger.warning(
+                "the checkpoint of step %s in %s is damaged (%s); the run goes on from the older one of step %s.",
+                *(f"{worse:,}", folder, why, f"{step:,}"),
             )
         return state
     if damaged:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,8 @@ from clipc.render.crop import Augmentation
 from clipc.train.tuning import Tuning
 from clipc.train.weights_mark import file_mark, reference_mark, weights_mark
 from clipc.train.yaml_table import override, parse_yaml, read_yaml
+
+logger = logging.getLogger(__name__)
 
 
 class Data(BaseModel):
@@ -87,9 +90,6 @@ class Recipe(BaseModel):
         default=False,
         description="Mix the weights that the run began with into the last ones (WiSE-FT), as much as is best on "
         "validation.",
-    )
-    forgetting: Data | None = Field(
-        default=None, description="A set on which the model is measured before and after, to see what it forgot."
     )
     image_size: int | None = Field(
         default=None, ge=8, description="Side of the pictures in pixels; the model's own if null."
@@ -166,6 +166,19 @@ class Recipe(BaseModel):
     )
     checkpoint_seconds: float = Field(default=120.0, gt=0, description="Time between two checkpoints.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_forgetting(cls, given: Any) -> Any:
+        """Recipes of version 0.3 and older may hold the key; runs of theirs do."""
+        if not isinstance(given, dict) or "forgetting" not in given:
+            return given
+        if given["forgetting"] is not None:
+            logger.warning(
+                "the key forgetting is ignored; when the run has ended, see what the model forgot of a set by "
+                "clipc eval MODEL SOURCE --against START."
+            )
+        return {key: value for key, value in given.items() if key != "forgetting"}
+
     @model_validator(mode="after")
     def _makes_sense(self) -> "Recipe":
         if (self.samples is None) == (self.epochs is None):
@@ -173,11 +186,6 @@ class Recipe(BaseModel):
         if self.wise_ft and not self.validations:
             raise ValueError("wise_ft chooses its weights on validation; set validations to 1 or more")
         return self
-
-    @property
-    def measures_at_the_end(self) -> bool:
-        """Whether more is measured after the last step than validation."""
-        return self.wise_ft or self.forgetting is not None
 
     def steps(self, pairs: int) -> int:
         """The number of steps on so many training pairs; the last one may go into one more epoch."""
@@ -197,7 +205,7 @@ class Recipe(BaseModel):
         rules) is left out.
         """
         reasons = {section: {"__all__": {"why"}} for section in ("pairs", "images", "captions", "never")}
-        left_out: dict[str, Any] = dict.fromkeys(("data", "workers", "checkpoint_seconds", "track", "forgetting"), True)
+        left_out: dict[str, Any] = dict.fromkeys(("data", "workers", "checkpoint_seconds", "track"), True)
         left_out["policy"] = {"rules": {"name": True, "examples": True, **reasons}}
         fields = self.model_dump(mode="json", exclude=left_out)
         # What came later counts where it is used, so that older names stay.

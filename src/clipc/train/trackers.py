@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import time
@@ -12,6 +13,8 @@ from typing import Any, Final, Literal, Protocol
 
 from clipc.errors import UserError
 from clipc.files import write_json
+
+logger = logging.getLogger(__name__)
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 PROJECT: Final = "clipc"
@@ -40,8 +43,8 @@ def make_trackers(
 ) -> list[Tracker]:
     """The trackers of a run, none of which can end it.
 
-    A tracker that fails while the run goes on (a lost network, a full disk) says so once on standard error and takes
-    nothing more; ``metrics.jsonl`` has it all.
+    A tracker that fails while the run goes on (a lost network, a full disk) says so once and takes nothing more;
+    ``metrics.jsonl`` has it all.
 
     Args:
         names: Which ones.
@@ -224,7 +227,7 @@ class _Shielded:
 
 
 def _warn(tracker: str, error: Exception) -> None:
-    print(f"{tracker} takes no more numbers of this run: {_sentence(error)}; metrics.jsonl has all.", file=sys.stderr)
+    logger.warning("%s takes no more numbers of this run: %s; metrics.jsonl has all.", tracker, _sentence(error))
 
 
 def _sentence(error: Exception) -> str:
