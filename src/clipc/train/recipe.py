@@ -4,8 +4,7 @@ import hashlib
 import json
 import logging
 import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from clipc.catalog import Catalog, open_catalog, with_fewer, with_splits
 from clipc.compose.batches import Makeup
 from clipc.compose.policy import Policy
-from clipc.errors import UserError, unknown_name
+from clipc.errors import UserError, invalid_fields, unknown_name
 from clipc.files import whole_file
 from clipc.progress import Progress, silent
 from clipc.render.crop import Augmentation
@@ -265,7 +264,7 @@ def make_recipe(fields: dict[str, Any], where: str = "the recipe") -> Recipe:
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
-        raise _readable(error, where) from error
+        raise invalid_fields(error, where, Recipe) from error
 
 
 def write_recipe(recipe: Recipe, file: Path) -> None:
@@ -283,26 +282,3 @@ def _made(fields: dict[str, Any] | None, overrides: Sequence[str], where: str) -
     for word in overrides:
         override(fields, word)
     return make_recipe(fields, where)
-
-
-def _readable(error: ValidationError, where: str) -> UserError:
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        return UserError(f"{where}: {unknown_name('key', '.'.join(path), _keys(Recipe))}")
-    if first["type"] == "literal_error" and isinstance(first["input"], str):
-        known = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
-        what = f"value of {'.'.join(path)}"
-        return UserError(f"{where}: {unknown_name(what, first['input'], known)}")
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
-    given = "" if first["type"] == "value_error" else f", not {first['input']!r}"
-    return UserError(f"{where}: {'.'.join(path)}{': ' if path else ''}{message}{given}.")
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _keys(inner, f"{prefix}{name}.")
-        else:
-            yield prefix + name
