@@ -34,6 +34,11 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
         (["eval", "nowhere", "--sugarcrepe", "data"], "--images FOLDER"),
         (["eval", "nowhere", "pairs.csv", "--sugarcrepe", "data", "--images", "val2017"], "two commands"),
         (["compose", "--count", "0"], "must be >= 1"),
+        (["pilot", "demo", "policy.rh=1"], "did you mean 'policy.rho'"),
+        (["pilot", "demo", "--set", "policy.rh=1"], "did you mean 'policy.rho'"),
+        (["train", "small", "--set", "modle=x"], "did you mean 'model'"),
+        (["compose", "demo", "--set", "policy.rh=1"], "did you mean 'policy.rho'"),
+        (["study", "rates", "--set", "seds=1"], "did you mean 'seeds'"),
     ],
 )
 def test_the_users_mistakes_are_one_sentence_and_code_2(

@@ -1,11 +1,13 @@
 """Tables that hold the encoded images themselves: their bytes are written once into one file that rows point into."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from clipc.catalog.captions import plain_values, strings
-from clipc.catalog.headings import Wanted, find_headings
+from clipc.catalog.headings import find_headings
+from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, Told
 from clipc.files import whole_file
 
@@ -23,7 +25,7 @@ class Part(NamedTuple):
 
 
 def embedded(
-    parts: Sequence[Part], blob: Path, image: str, wanted: Wanted, readers: Sequence[Path], told: Told
+    parts: Sequence[Part], blob: Path, image: str, options: SourceOptions, readers: Sequence[Path], told: Told
 ) -> Iterator[Row | Reject]:
     """The pairs in tables with embedded images.
 
@@ -31,23 +33,23 @@ def embedded(
         parts: The tables.
         blob: The folder that the images' bytes are written into.
         image: The column that holds images, as bytes or as ``{"bytes": ..., "path": ...}``.
-        wanted: Columns that the user named.
+        options: The columns that the user named.
         readers: Folders in which an image that is given by its path alone may lie.
         told: Takes the notes.
 
     Raises:
         UserError: The blob cannot be written, or no captions are found.
     """
-    wanted = Wanted(image, wanted.captions, wanted.labels, wanted.split, wanted.key)
-    headings = find_headings(parts[0].columns, [], wanted, parts[0].name)
+    options = replace(options, image_column=image)
+    headings = find_headings(parts[0].columns, [], options, parts[0].name)
     told.notes.append(headings.note)
     told.label_columns += ["label", *headings.labels[1:]] if len(headings.labels) > 1 else []
-    used = {image, *headings.captions, headings.split, wanted.key, "label"}
+    used = {image, *headings.captions, headings.split, options.key_column, "label"}
     offset = 0
     with whole_file(blob / BLOB, "make room, or name another folder for the cache") as new, new.open("wb") as sink:
         for part in parts:
             for number, record in enumerate(part.records, 1):
-                key = str(record.get(wanted.key)) if wanted.key else f"{part.name}/{number - 1:08d}"
+                key = str(record.get(options.key_column)) if options.key_column else f"{part.name}/{number - 1:08d}"
                 data = _bytes(record.get(image), readers)
                 if isinstance(data, str):
                     yield Reject(part.name, number, key, data)

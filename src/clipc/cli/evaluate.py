@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipc.catalog.catalog import Catalog
-from clipc.cli.source import Columns, Json, Out, opened, show
+from clipc.catalog import Catalog, SourceOptions
+from clipc.cli.source import AS_FOUND, Json, Options, Out, opened, show
 from clipc.errors import UserError
 from clipc.files import write_json
 from clipc.progress import terminal
@@ -28,7 +28,7 @@ def evaluate(
     probe: bool = True,
     sugarcrepe: Path | None = None,
     winoground: Path | None = None,
-    columns: Columns | None = None,
+    read: Options = AS_FOUND,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -46,14 +46,13 @@ def evaluate(
         probe: Whether to fit linear probes; --no-probe to leave them out.
         sugarcrepe: SugarCrepe's folder of JSON files; its pictures (COCO val2017) are in --images.
         winoground: Winoground's folder: examples.jsonl and images/, or its Parquet files.
-        columns: How the source is read.
+        read: How the source is read.
         out: Write the figures into this JSON file too.
         as_json: Print the figures as one JSON object.
     """
     from clipc.train.model import ClipModel
 
-    columns = columns or Columns()
-    _check_asked(source, columns, sugarcrepe, winoground)
+    _check_asked(source, read, sugarcrepe, winoground)
     loaded, start = ClipModel.load(model), None if against is None else ClipModel.load(against)
 
     from clipc.evaluate.against import differences, templates_of
@@ -64,14 +63,14 @@ def evaluate(
     from clipc.evaluate.winoground import evaluate_winoground
 
     with terminal() as progress:
-        catalog = None if source is None else opened(source, columns, progress)
+        catalog = None if source is None else opened(source, read, progress)
         names = None if catalog is None else _class_names(class_names, catalog)
 
         def measured(clip: ClipModel, prompts: Prompts) -> list[Evaluation]:
-            shared: Any = {"split": split, "class_names": names, "probe": probe, "lang": columns.lang}
+            shared: Any = {"split": split, "class_names": names, "probe": probe, "lang": read.lang}
             found = [] if catalog is None else [measure(clip, catalog, templates=prompts, progress=progress, **shared)]
-            if sugarcrepe is not None and columns.images is not None:
-                found.append(evaluate_sugarcrepe(clip, sugarcrepe, columns.images, progress=progress))
+            if sugarcrepe is not None and read.images is not None:
+                found.append(evaluate_sugarcrepe(clip, sugarcrepe, read.images, progress=progress))
             if winoground is not None:
                 found.append(evaluate_winoground(clip, winoground, progress=progress))
             return found
@@ -94,10 +93,10 @@ def evaluate(
     show(tables, as_json, lines)
 
 
-def _check_asked(source: str | None, columns: Columns, sugarcrepe: Path | None, winoground: Path | None) -> None:
+def _check_asked(source: str | None, read: SourceOptions, sugarcrepe: Path | None, winoground: Path | None) -> None:
     if source is None and sugarcrepe is None and winoground is None:
         raise UserError("nothing to measure on: name a SOURCE of pairs, --sugarcrepe FOLDER or --winoground FOLDER.")
-    if sugarcrepe is not None and columns.images is None:
+    if sugarcrepe is not None and read.images is None:
         raise UserError("--sugarcrepe needs the folder of COCO's val2017 pictures: --images FOLDER.")
     if sugarcrepe is not None and source is not None:
         raise UserError("--images cannot be both SOURCE's and --sugarcrepe's folder: measure them by two commands.")

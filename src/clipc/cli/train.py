@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipc.cli.screen import note, tell
-from clipc.cli.source import Json, Out, show
+from clipc.cli.source import Json, Out, Set, show
 from clipc.progress import silent, terminal
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clipc.train.run import Run
 
 
-def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = False) -> None:
+def train(recipe: str, /, *overrides: str, more: Set = (), out: Out = None, as_json: Json = False) -> None:
     """Trains one model; the same command goes on with a run that was stopped.
 
     Recipes that ship: nano (a minute on one core), small, and others for millions of pairs. docs/training.md lists
@@ -24,6 +24,7 @@ def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = Fals
     Args:
         recipe: A YAML file, or a recipe that ships.
         overrides: Changes as key=value, such as data.source=pairs.csv policy.rho=0.15 seed=1.
+        more: More overrides.
         out: The run folder; runs/NAME-HASH by default, named by what is trained on what.
         as_json: Print the run's summary as one JSON object.
     """
@@ -32,7 +33,7 @@ def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = Fals
     from clipc.train.recipe import read_recipe
     from clipc.train.train import train as run_training
 
-    resolved = read_recipe(recipe, overrides)
+    resolved = read_recipe(recipe, (*overrides, *more))
     check_start(resolved)  # A set of millions takes minutes to open; a wrong name is told before.
     with joined(resolved.device) as world, terminal() if world.main else nullcontext(silent) as progress:
         with world.main_first():

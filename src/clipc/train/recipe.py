@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from clipc.catalog import Catalog, open_catalog, with_fewer, with_splits
+from clipc.catalog import Catalog, SourceOptions, open_catalog, with_fewer, with_splits
 from clipc.compose.batches import Makeup
 from clipc.compose.policy import Policy
 from clipc.errors import UserError, invalid_fields, unknown_name
@@ -25,36 +25,21 @@ from clipc.train.yaml_table import override, parse_yaml, read_yaml
 logger = logging.getLogger(__name__)
 
 
-class Data(BaseModel):
-    """Where the pairs come from; the fields are those of :func:`clipc.catalog.open_catalog`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Data(BaseModel, SourceOptions, frozen=True, extra="forbid"):
+    """Where the pairs come from, and how they are read (:class:`~clipc.catalog.SourceOptions`)."""
 
     source: str = Field(default="demo", description="A tar, table, folder, Hugging Face set, or 'demo'.")
-    images: Path | None = Field(default=None, description="The folder that a table's image paths are relative to.")
-    image_column: str | None = Field(default=None, description="The table's column of image paths.")
-    caption_columns: tuple[str, ...] = Field(default=(), description="The table's columns of captions.")
     pairs: int | None = Field(
         default=None,
         ge=1,
         description="Train on so many of the training pairs only, of each label its share; the pairs of a smaller "
         "number are among those of a larger one.",
     )
-    label_columns: tuple[str, ...] = Field(default=(), description="Columns of class labels, the main one first.")
-    split_column: str | None = Field(default=None, description="The table's column of splits.")
-    key_column: str | None = Field(default=None, description="The table's column of unique keys.")
-    group_column: str | None = Field(
-        default=None, description="Pairs of one group (a patient, a part) stay in one split."
-    )
-    encoding: str | None = Field(default=None, description="The table's encoding, where it is not detected rightly.")
-    cache: Path | None = Field(default=None, description="Where catalogs are kept; the user's cache folder if null.")
-    lang: Literal["en", "ja"] = Field(default="en", description="Language of the demo set and of prompts.")
 
     def open(self, progress: Progress = silent) -> Catalog:
         """The catalog, with splits made where the source has none."""
-        options = self.model_dump(exclude={"group_column", "pairs"})
-        source = options.pop("source")
-        catalog = with_splits(open_catalog(source, **options, progress=progress), group_column=self.group_column)
+        options = self.model_dump(exclude={"source", "pairs"})
+        catalog = with_splits(open_catalog(self.source, **options, progress=progress))
         return catalog if self.pairs is None else with_fewer(catalog, self.pairs)
 
 
