@@ -1,4 +1,5 @@
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -71,8 +72,10 @@ def test_train_then_eval(
     capsys: pytest.CaptureFixture[str], tiny_source: Path, tiny_model: str, tmp_path: Path
 ) -> None:
     words = ["train", "nano", f"data.source={tiny_source}", f"model={tiny_model}", "samples=160", "batch_size=16"]
-    code, out, _ = run(capsys, *words, "--out", tmp_path / "run", "--json")
+    code, out, err = run(capsys, *words, "--out", tmp_path / "run", "--json")
     assert code == 0
+    assert "  step 10: loss " in err
+    assert err.count("parameters learn on cpu") == 1
     assert json.loads(out)["samples"] == 160
     code, out, _ = run(capsys, "eval", tmp_path / "run", tiny_source, "--json", "--out", tmp_path / "figures.json")
     assert code == 0
@@ -119,6 +122,16 @@ def test_train_then_eval(
         <= tables["metrics"].keys()
         == tables["context"]["chance"].keys()
     )
+
+
+def test_beside_the_command_line_clipc_logs_and_prints_nothing(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    run(capsys, "train", "smal")
+    logging.getLogger("clipc.train.loop").warning("the disk is slow.")
+    assert caplog.messages == ["the disk is slow."]
+    assert capsys.readouterr() == ("", "")
+    assert all(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("clipc").handlers)
 
 
 def test_help_is_quick_and_python_m_works() -> None:
