@@ -115,8 +115,9 @@ def test_train_then_eval(
     assert "n = 1" in out
     assert "1 pictures are not there" in out
     assert "winoground/collapsed_tag=Object/group" in out
-    code, out, _ = run(capsys, "eval", tmp_path / "run", *benchmarks, "--json")
+    code, out, _ = run(capsys, "eval", tmp_path / "run", *benchmarks, "--against", tmp_path / "run", "--json")
     tables = json.loads(out)
+    assert {change["mean"] for change in tables["against"]["differences"].values()} == {0}
     assert (
         {"sugarcrepe/swap_att/top1", "winoground/all/text"}
         <= tables["metrics"].keys()

@@ -66,27 +66,24 @@ def evaluate(
         catalog = None if source is None else opened(source, read, progress)
         names = None if catalog is None else _class_names(class_names, catalog)
 
-        def measured(clip: ClipModel, prompts: Prompts) -> list[Evaluation]:
+        def measured(clip: ClipModel, prompts: Prompts) -> Evaluation:
             shared: Any = {"split": split, "class_names": names, "probe": probe, "lang": read.lang}
             found = [] if catalog is None else [measure(clip, catalog, templates=prompts, progress=progress, **shared)]
             if sugarcrepe is not None and read.images is not None:
                 found.append(evaluate_sugarcrepe(clip, sugarcrepe, read.images, progress=progress))
             if winoground is not None:
                 found.append(evaluate_winoground(clip, winoground, progress=progress))
-            return found
+            return _joined(found)
 
         prompts: Prompts = read_templates(Path(templates)) if Path(templates).is_file() else templates
-        before = [] if start is None else measured(start, prompts)
-        if catalog is not None and before and prompts == "auto":
-            prompts = templates_of(before[0])
+        before = None if start is None else measured(start, prompts)
+        if before is not None and prompts == "auto":
+            prompts = templates_of(before)
         found = measured(loaded, prompts)
-    tables = _joined(found)
-    lines = [line for one in found for line in _lines(one)]
-    if before:
-        changes = {
-            name: change for pair in zip(found, before, strict=True) for name, change in differences(*pair).items()
-        }
-        tables["against"] = {"model": against, "metrics": _joined(before)["metrics"], "differences": changes}
+    tables: dict[str, Any] = {"metrics": found.metrics, "context": found.context}
+    lines = _lines(found)
+    if before is not None:
+        tables["against"] = {"model": against, "metrics": before.metrics, "differences": differences(found, before)}
         lines += _changes(tables["against"])
     if out is not None:
         write_json(out, tables)
@@ -102,15 +99,15 @@ def _check_asked(source: str | None, read: SourceOptions, sugarcrepe: Path | Non
         raise UserError("--images cannot be both SOURCE's and --sugarcrepe's folder: measure them by two commands.")
 
 
-def _joined(found: "Sequence[Evaluation]") -> dict[str, Any]:
-    """The figures of one source and of benchmarks as one table."""
-    metrics: dict[str, float] = {}
-    context: dict[str, Any] = {}
-    for one in found:
-        metrics |= one.metrics
-        merged = {key: context.get(key, {}) | one.context[key] for key in ("chance", "not_measured")}
-        context |= one.context | merged
-    return {"metrics": metrics, "context": context}
+def _joined(found: "Sequence[Evaluation]") -> "Evaluation":
+    """The metrics of one source and of benchmarks as one."""
+    first, *others = found
+    for one in others:
+        first.metrics.update(one.metrics)
+        first.items.update(one.items)
+        merged = {key: first.context[key] | one.context[key] for key in ("chance", "not_measured")}
+        first.context.update(one.context | merged)
+    return first
 
 
 def _lines(found: "Evaluation") -> list[str]:

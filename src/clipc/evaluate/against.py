@@ -29,4 +29,4 @@ def differences(model: Evaluation, start: Evaluation) -> dict[str, dict[str, flo
 
 def templates_of(evaluation: Evaluation) -> dict[str, str]:
     """The template set that each label column was measured with, so that another model reads the same prompts."""
-    return {column: facts["templates"] for column, facts in evaluation.context["columns"].items()}
+    return {column: facts["templates"] for column, facts in evaluation.context.get("columns", {}).items()}
