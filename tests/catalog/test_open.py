@@ -74,7 +74,7 @@ def test_options_are_the_same_however_they_are_given(tmp_path: Path, picture) ->
 
 
 def test_the_demo_set_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_tar, samples) -> None:
-    import clipc.catalog.demo as demo
+    import clipc.demo as demo
 
     def few(folder: Path, lang: str = "en", progress: object = None) -> Path:
         write_tar(folder / "train-00000.tar", samples(4, generated=True))

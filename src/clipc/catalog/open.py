@@ -63,7 +63,7 @@ def open_catalog(
 def _find(source: str, store: Path, options: SourceOptions, progress: Progress) -> Source:
     """The source that a name means."""
     if source == "demo":
-        from clipc.catalog.demo import VERSION, make_demo
+        from clipc.demo import VERSION, make_demo
 
         made = make_demo(store / "demo" / f"{options.lang}-v{VERSION}", options.lang, progress=progress)
         return tars(sorted(made.glob("*.tar")), name="demo", lang=options.lang)

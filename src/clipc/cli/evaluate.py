@@ -50,7 +50,7 @@ def evaluate(
         out: Write the figures into this JSON file too.
         as_json: Print the figures as one JSON object.
     """
-    from clipc.train.model import ClipModel
+    from clipc.models.model import ClipModel
 
     _check_asked(source, read, sugarcrepe, winoground)
     loaded, start = ClipModel.load(model), None if against is None else ClipModel.load(against)

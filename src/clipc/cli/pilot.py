@@ -49,10 +49,10 @@ def pilot(
         out: Where everything goes; runs/pilot-NAME by default.
         as_json: Print the report's tables as one JSON object.
     """
+    from clipc.recipe.recipe import read_recipe
     from clipc.report.pilot import render_pilot
     from clipc.study.options import PilotOptions
     from clipc.study.pilot import pilot as run_pilot
-    from clipc.train.recipe import read_recipe
 
     folder = out or Path("runs") / f"pilot-{short_name(source)}{'' if read.lang == 'en' else f'-{read.lang}'}"
     named = budget or ("quick" if source == "demo" and minutes is None else "standard")

@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from clipc.errors import UserError
+from clipc.models.lora import merged_state_dict
+from clipc.models.model import ClipModel
+from clipc.models.tokenizer import Tokenizer
+from clipc.models.weights_mark import weights_mark
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.run import Run
 from clipc.train.interrupt import Interrupted, StopFlag
-from clipc.train.lora import merged_state_dict
-from clipc.train.model import ClipModel
-from clipc.train.recipe import Recipe
-from clipc.train.run import Run
-from clipc.train.tokenizer import Tokenizer
 from clipc.train.validation import CHOSEN_BY, Validation, validate
-from clipc.train.weights_mark import weights_mark
 from clipc.train.wise_ft import choose_alpha
 
 logger = logging.getLogger(__name__)

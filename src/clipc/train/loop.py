@@ -13,7 +13,12 @@ import torch
 
 from clipc.errors import UserError
 from clipc.files import settle
+from clipc.models.lora import merged_state_dict
+from clipc.models.model import ClipModel
+from clipc.models.text_tower import computed_tokens
 from clipc.progress import Progress
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.run import Run
 from clipc.render.batch import Batch
 from clipc.render.loader import load, processes_ahead
 from clipc.render.resident import ResidentRenderer
@@ -24,12 +29,7 @@ from clipc.train.ending import write_models
 from clipc.train.interrupt import Interrupted, StopFlag
 from clipc.train.journal import Journal
 from clipc.train.learner import Learner
-from clipc.train.lora import merged_state_dict
-from clipc.train.model import ClipModel
-from clipc.train.recipe import Recipe
-from clipc.train.run import Run
 from clipc.train.tally import Tally
-from clipc.train.text_tower import computed_tokens
 from clipc.train.throughput import Meter, StepFlops
 from clipc.train.timing import Lap
 from clipc.train.trackers import make_trackers
