@@ -1,4 +1,6 @@
 import json
+import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +35,11 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
         (["eval", "nowhere", "--sugarcrepe", "data"], "--images FOLDER"),
         (["eval", "nowhere", "pairs.csv", "--sugarcrepe", "data", "--images", "val2017"], "two commands"),
         (["compose", "--count", "0"], "must be >= 1"),
+        (["pilot", "demo", "policy.rh=1"], "did you mean 'policy.rho'"),
+        (["pilot", "demo", "--set", "policy.rh=1"], "did you mean 'policy.rho'"),
+        (["train", "small", "--set", "modle=x"], "did you mean 'model'"),
+        (["compose", "demo", "--set", "policy.rh=1"], "did you mean 'policy.rho'"),
+        (["study", "rates", "--set", "seds=1"], "did you mean 'seeds'"),
     ],
 )
 def test_the_users_mistakes_are_one_sentence_and_code_2(
@@ -65,8 +72,10 @@ def test_train_then_eval(
     capsys: pytest.CaptureFixture[str], tiny_source: Path, tiny_model: str, tmp_path: Path
 ) -> None:
     words = ["train", "nano", f"data.source={tiny_source}", f"model={tiny_model}", "samples=160", "batch_size=16"]
-    code, out, _ = run(capsys, *words, "--out", tmp_path / "run", "--json")
+    code, out, err = run(capsys, *words, "--out", tmp_path / "run", "--json")
     assert code == 0
+    assert "  step 10: loss " in err
+    assert err.count("parameters learn on cpu") == 1
     assert json.loads(out)["samples"] == 160
     code, out, _ = run(capsys, "eval", tmp_path / "run", tiny_source, "--json", "--out", tmp_path / "figures.json")
     assert code == 0
@@ -78,6 +87,18 @@ def test_train_then_eval(
     assert "text_to_image/recall@10" in out
     assert "probe/" not in out
     assert "swaps: 0 usable captions" in out
+
+    words = ["eval", tmp_path / "run", tiny_source, "--against"]
+    code, out, _ = run(capsys, *words, tmp_path / "run" / "model-last", "--json")
+    assert code == 0
+    against = json.loads(out)["against"]
+    assert against["differences"].keys() == against["metrics"].keys() == figures["metrics"].keys()
+    change = against["differences"]["retrieval/mean_recall"]
+    assert change["low"] <= change["mean"] <= change["high"]
+    weights = tmp_path / "run" / "model" / "open_clip_model.safetensors"
+    code, out, _ = run(capsys, *words, f"{tiny_model}:{weights}", "--no-probe")
+    assert code == 0
+    assert re.search(r"retrieval/mean_recall +0\.\d{4} +\+0\.0000 +\+0\.0000 to \+0\.0000, n = 10", out)
 
     data = tmp_path / "winoground"
     data.mkdir()
@@ -94,13 +115,24 @@ def test_train_then_eval(
     assert "n = 1" in out
     assert "1 pictures are not there" in out
     assert "winoground/collapsed_tag=Object/group" in out
-    code, out, _ = run(capsys, "eval", tmp_path / "run", *benchmarks, "--json")
+    code, out, _ = run(capsys, "eval", tmp_path / "run", *benchmarks, "--against", tmp_path / "run", "--json")
     tables = json.loads(out)
+    assert {change["mean"] for change in tables["against"]["differences"].values()} == {0}
     assert (
         {"sugarcrepe/swap_att/top1", "winoground/all/text"}
         <= tables["metrics"].keys()
         == tables["context"]["chance"].keys()
     )
+
+
+def test_beside_the_command_line_clipc_logs_and_prints_nothing(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    run(capsys, "train", "smal")
+    logging.getLogger("clipc.train.loop").warning("the disk is slow.")
+    assert caplog.messages == ["the disk is slow."]
+    assert capsys.readouterr() == ("", "")
+    assert all(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("clipc").handlers)
 
 
 def test_help_is_quick_and_python_m_works() -> None:

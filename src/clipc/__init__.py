@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clipc.catalog.catalog import About, Catalog
     from clipc.catalog.fewer import with_fewer
     from clipc.catalog.open import open_catalog
+    from clipc.catalog.options import SourceOptions
     from clipc.catalog.split import with_splits
     from clipc.compose.plan import Plan, Plans, plan_epoch
     from clipc.compose.policy import Policy
@@ -61,6 +62,7 @@ __all__ = [
     "Recipe",
     "Rules",
     "Run",
+    "SourceOptions",
     "Study",
     "UserError",
     "__version__",
@@ -105,6 +107,7 @@ _HOMES = {
     "Recipe": "clipc.recipe.recipe",
     "Rules": "clipc.compose.rules.schema",
     "Run": "clipc.recipe.run",
+    "SourceOptions": "clipc.catalog.options",
     "Study": "clipc.study.design",
     "UserError": "clipc.errors",
     "check_rules": "clipc.prepare.contact_sheet",

@@ -1,5 +1,10 @@
-"""Progress of long work, told through a plain callable so that no room depends on a terminal."""
+"""Progress of long work, told through a plain callable so that no room depends on a terminal.
 
+What is decided or noticed on the way goes to loggers named by module: sentences for the user as INFO, warnings as
+WARNING. The command line shows them; elsewhere they are silent until the program that imports clipc listens.
+"""
+
+import logging
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -10,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+
+logging.getLogger("clipc").addHandler(logging.NullHandler())
 
 Progress = Callable[[str, int, int], None]
 """``progress(what, done, total)``: called often; ``total`` 0 means that the end is not known."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clipc.catalog import open_catalog
+from clipc.catalog import SourceOptions, open_catalog
 from clipc.catalog.catalog import SCHEMA
 from clipc.errors import UserError
 
@@ -52,6 +52,25 @@ def test_wrong_sources_are_told_what_there_is(tmp_path: Path, picture) -> None:
         with pytest.raises(UserError, match=words) as caught:
             open_catalog(source)
         assert "\n" not in str(caught.value)
+
+
+def test_options_are_the_same_however_they_are_given(tmp_path: Path, picture) -> None:
+    rows = ["file,words,part"]
+    for n in range(20):
+        (tmp_path / f"{n}.jpg").write_bytes(picture(n))
+        rows.append(f"{n}.jpg,picture {n},P-{n // 2}")
+    (tmp_path / "t.csv").write_text("\n".join(rows), "utf-8")
+    options = SourceOptions(image_column="file", caption_columns=("words",))
+    catalog = open_catalog(tmp_path / "t.csv", options)
+    named = open_catalog(tmp_path / "t.csv", image_column="file", caption_columns=["words"])
+    assert named.fingerprint == catalog.fingerprint
+    assert catalog.splits == {"train": 20}
+    with pytest.raises(TypeError, match="caption_column"):
+        open_catalog(tmp_path / "t.csv", caption_column="words")
+    split = open_catalog(tmp_path / "t.csv", options, group_column="part")
+    assert set(split.splits) == {"train", "val", "test"}
+    sides = {(part, side) for part, side in zip(split.column("part"), split.column("split"), strict=True)}
+    assert len(sides) == 10
 
 
 def test_the_demo_set_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_tar, samples) -> None:

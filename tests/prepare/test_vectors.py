@@ -178,7 +178,7 @@ def test_vectors_of_another_view_are_not_taken_from_the_cache(
     tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marks: list[str] = []
-    monkeypatch.setattr(module, "kept_array", lambda name, mark, make, cache: marks.append(mark))
+    monkeypatch.setattr(module, "cached_array", lambda name, mark, make, cache: marks.append(mark))
     folders = {mode: model_of(tmp_path / mode, "clip", {"resize_mode": mode}) for mode in RESIZE_MODES}
     for folder in folders.values():
         model_vectors(folder, tiny_catalog, "image")

@@ -152,9 +152,16 @@ def test_a_file_that_is_no_text_is_one_clear_sentence(tmp_path: Path) -> None:
 
 def test_what_a_runs_recipe_says_is_null_can_be_given(tmp_path: Path) -> None:
     write_recipe(read_recipe("nano"), tmp_path / "recipe.yaml")
-    again = read_recipe(tmp_path / "recipe.yaml", ["forgetting.source=pairs.csv"])
-    assert again.forgetting is not None
-    assert again.forgetting.source == "pairs.csv"
+    again = read_recipe(tmp_path / "recipe.yaml", ["policy.rules=radiology"])
+    assert again.policy.rules is not None
+
+
+def test_a_key_of_older_recipes_is_ignored_with_a_notice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fields = {**read_recipe("nano").model_dump(mode="json"), "forgetting": None}
+    assert make_recipe(fields) == read_recipe("nano")
+    assert not caplog.messages
+    assert read_recipe("nano", ["forgetting.source=pairs.csv"]) == read_recipe("nano")
+    assert "--against START" in caplog.text
 
 
 def test_a_model_of_ones_own_is_named_by_what_it_says(tmp_path: Path) -> None:

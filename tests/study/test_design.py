@@ -68,32 +68,32 @@ def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
         ("arms.x.policy.rho=2", "less than or equal to 1"),
         ("arms.x.seed=1", "changes seed, which all arms share"),
         ("set.seed=3", "the study rates: set changes seed, which all arms share; set data and seeds at the top"),
-        ("arms={1: {}}", "an arm's name must be text, not 1; write it in quotes"),
-        ("arms={a: {3: 4}}", "a key must be text, not 3; write it in quotes"),
+        ("arms={1: {}}", "a key under arms must be text, not 1; write it in quotes"),
+        ("arms={a: {3: 4}}", "a key under arms must be text, not 3; write it in quotes"),
         ("arms.x.data.source=demo", "changes data.source, which all arms share"),
         ("arms.x.policy.rho={from: 0.7, to: 0.1}", "goes from a number to a larger one"),
         ("arms.x.policy.rho={from: 0.1, to: 0.7}", "say how many settings to try"),
         ("search={trials: 5}", "search needs a range"),
         ("data.pairs=10", "leave data.pairs out"),
         ("sizes=[10, 10]", "named twice"),
-        ("seeds=[]", r"\[\] is nothing that seeds can be; write how many"),
-        ("seeds=[-1]", "-1 is nothing that seeds can be"),
-        ("seeds=abc", "'abc' is nothing that seeds can be"),
-        ("sizes=[]", "sizes can be; write numbers of training pairs or all"),
-        ("sizes=[0]", "0 is nothing that sizes can be"),
-        ("set=3", "3 is nothing that set can be; write keys of the recipe"),
+        ("seeds=[]", r"seeds cannot be \[\]; write how many"),
+        ("seeds=[-1]", "seeds cannot be -1"),
+        ("seeds=abc", "seeds cannot be 'abc'"),
+        ("sizes=[]", "sizes cannot be .*; write numbers of training pairs or all"),
+        ("sizes=[0]", "sizes cannot be 0"),
+        ("set=3", "set cannot be 3; write keys of the recipe"),
         ("controls=augmen", r"unknown arm 'augmen'; there are: .*[^.]\.$"),
         ("keep_models=maybe", "write true or false"),
         ("controls=[clip]", "no control of itself"),
         ("arms.x.policy.rho={each: []}", "the arm 'x' has an empty list"),
         ("arms.x.policy.rho={each: [0.3, 0.3]}", "'x rho=0.3' stands there twice"),
         ("recipes=nano", "unknown key 'recipes'.*did you mean 'recipe'"),
-        ("data.sorce=pairs.csv", "in data: unknown key 'sorce'.*did you mean 'source'"),
-        ("data=demo", "'demo' is nothing that data can be; write keys of a recipe's data, such as data: {source"),
-        ("data.lang=fr", r"data\.lang: .* not 'fr'"),
-        ("shots=[0]", "0 is nothing that shots can be; write numbers of examples a class"),
+        ("data.sorce=pairs.csv", "unknown key 'data.sorce'.*did you mean 'data.source'"),
+        ("data=demo", "data cannot be 'demo'; write keys of a recipe's data, such as data: {source"),
+        ("data.lang=fr", r"unknown value of data.lang 'fr'; there are: en, ja"),
+        ("shots=[0]", "shots cannot be 0; write numbers of examples a class"),
         ("set.batch_size={each: [4, 8]}", r"set.batch_size: lists \(each\) make arms, so they belong to an arm"),
-        ("name=../x", "'../x' is nothing that name can be; write a short name"),
+        ("name=../x", "name cannot be '../x'; write a short name"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(tmp_path: Path, change: str, told: str) -> None:
@@ -121,7 +121,7 @@ def test_arms_of_a_list_stay_a_line_when_their_ranges_are_settled(tmp_path: Path
 def test_one_value_may_stand_without_a_list(tmp_path: Path) -> None:
     found = read_study(written(tmp_path, MINIMAL), ["sizes=all", "shots=5", "arms.b.policy.rho=0.1", "controls=b"])
     assert (found.sizes, found.shots, found.controls) == (("all",), (5,), ("b",))
-    with pytest.raises(UserError, match=r"the study .* has no name; write a short name"):
+    with pytest.raises(UserError, match=r"the study .*: name is missing; write a short name"):
         read_study(written(tmp_path, "arms: {a: {}}"))
 
 

@@ -1,5 +1,6 @@
 """Runs that start from a model, and what is measured when they end."""
 
+import logging
 import signal
 from pathlib import Path
 
@@ -51,10 +52,10 @@ def test_a_run_goes_on_from_a_model(recipe: Recipe, start: Path, tiny_catalog: C
     assert all(torch.allclose(tensor, after[name], atol=1e-6) for name, tensor in before.items())
 
 
-def test_mixed_weights_and_what_was_forgotten(
-    recipe: Recipe, start: Path, tiny_source: Path, tiny_catalog: Catalog, tmp_path: Path
+def test_mixed_weights_are_those_that_do_best(
+    recipe: Recipe, start: Path, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
-    asked = make_recipe({**recipe.model_dump(), "wise_ft": True, "forgetting": {"source": str(tiny_source)}})
+    asked = make_recipe({**recipe.model_dump(), "wise_ft": True})
     run = train(asked, tmp_path / "run", catalog=tiny_catalog)
     summary = run.finished
     assert summary is not None
@@ -64,29 +65,35 @@ def test_mixed_weights_and_what_was_forgotten(
     first, last, mixed = weights(start), weights(run.last_model), weights(run.model)
     for name in ("visual.proj", "token_embedding.weight"):
         assert torch.allclose(mixed[name], torch.lerp(first[name], last[name], alpha), atol=1e-6)
-    forgot = summary["forgetting"]
-    assert forgot["lost_points"] == pytest.approx(100 * (forgot["start"] - forgot["tuned"]))
-    assert forgot["n"] > 0
 
 
 def test_an_earlier_step_stays_where_it_did_better_than_any_mixture(
-    recipe: Recipe, start: Path, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe,
+    start: Path,
+    tiny_catalog: Catalog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     figures = iter([0.9, 0.2])
     monkeypatch.setattr(loop, "validate", lambda *_: {"mean_recall": next(figures)})
     monkeypatch.setattr(ending, "validate", lambda *_: {"mean_recall": 0.5})
-    told: list[str] = []
+    caplog.set_level(logging.INFO, "clipc")
     asked = make_recipe({**recipe.model_dump(), "wise_ft": True})
-    run = train(asked, tmp_path / "run", catalog=tiny_catalog, tell=told.append)
+    run = train(asked, tmp_path / "run", catalog=tiny_catalog)
     assert run.finished is not None
     assert run.finished["best"] == {"step": 5, "mean_recall": 0.9}
     assert run.finished["wise_ft"]["taken"] is False
-    assert any("step 5 did better and stays the model" in sentence for sentence in told)
+    assert any("step 5 did better and stays the model" in sentence for sentence in caplog.messages)
     assert not torch.equal(weights(run.model)["visual.proj"], weights(start)["visual.proj"])
 
 
 def test_a_stop_while_the_end_is_measured_costs_no_steps(
-    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe,
+    tiny_catalog: Catalog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     asked = make_recipe({**recipe.model_dump(), "wise_ft": True})
     never = train(asked, tmp_path / "never", catalog=tiny_catalog)
@@ -100,29 +107,14 @@ def test_a_stop_while_the_end_is_measured_costs_no_steps(
         patch.setattr(ending, "validate", stopping)
         with pytest.raises(Interrupted, match="is trained, but not all was measured"):
             train(asked, run.folder, catalog=tiny_catalog)
-    told: list[str] = []
-    train(asked, run.folder, catalog=tiny_catalog, tell=told.append)
-    assert any("going on after 10 of 10 steps" in sentence for sentence in told)
+    caplog.set_level(logging.INFO, "clipc")
+    train(asked, run.folder, catalog=tiny_catalog)
+    assert any("going on after 10 of 10 steps" in sentence for sentence in caplog.messages)
     assert never.finished is not None
     assert run.finished is not None
     assert run.finished["best"] == never.finished["best"]
     assert weights(run.model).keys() == weights(never.model).keys()
     assert all(torch.equal(tensor, weights(never.model)[name]) for name, tensor in weights(run.model).items())
-
-
-def test_a_set_that_is_added_to_a_finished_run_is_measured_once(
-    recipe: Recipe, tiny_source: Path, tiny_catalog: Catalog, tmp_path: Path
-) -> None:
-    asked = make_recipe({**recipe.model_dump(), "forgetting": {"source": str(tiny_source)}})
-    at_once = train(asked, tmp_path / "at once", catalog=tiny_catalog).finished
-    before = train(recipe, tmp_path / "run", catalog=tiny_catalog).finished
-    assert at_once is not None
-    assert before is not None
-    told: list[str] = []
-    for _ in range(2):
-        after = train(asked, tmp_path / "run", catalog=tiny_catalog, tell=told.append).finished
-        assert after == {**before, "forgetting": at_once["forgetting"]}
-    assert told == [f"what {tmp_path / 'run'} forgot was not measured when it finished; it is measured now."]
 
 
 def test_adapters_are_gone_from_what_is_written(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
@@ -168,8 +160,8 @@ def test_a_moved_start_is_the_same_run_and_a_changed_one_another(recipe: Recipe,
     assert recipe.model_copy(update={"model": str(tmp_path / "other")}).identity("data") != name
 
 
-def test_what_cannot_change_the_result_is_no_part_of_the_name(recipe: Recipe, tiny_source: Path) -> None:
-    other = make_recipe({**recipe.model_dump(), "track": [], "forgetting": {"source": str(tiny_source)}, "workers": 3})
+def test_what_cannot_change_the_result_is_no_part_of_the_name(recipe: Recipe) -> None:
+    other = make_recipe({**recipe.model_dump(), "track": [], "workers": 3})
     assert other.identity("data") == recipe.identity("data")
     for change in ({"tune": {"image": "locked"}}, {"wise_ft": True}, {"renderer": "worker"}, {"chunks": 2}):
         assert make_recipe({**recipe.model_dump(), **change}).identity("data") != recipe.identity("data")

@@ -1,4 +1,5 @@
 import json
+import logging
 import math
 import os
 import pickle
@@ -105,7 +106,11 @@ def test_a_stopped_run_ends_in_the_same_weights(
 
 
 def test_a_damaged_checkpoint_costs_its_steps_alone(
-    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe,
+    tiny_catalog: Catalog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     often = recipe.model_copy(update={"checkpoint_seconds": 1e-9})
     never = train(often, tmp_path / "never", catalog=tiny_catalog)
@@ -123,10 +128,10 @@ def test_a_damaged_checkpoint_costs_its_steps_alone(
             train(often, run.folder, catalog=tiny_catalog)
     assert loop.checkpoint_steps(run.checkpoints) == [12, 13]
     (run.checkpoints / "step-13" / "progress.json").write_text("")
-    told: list[str] = []
-    train(often, run.folder, catalog=tiny_catalog, tell=told.append)
-    assert any("step 13" in sentence and "is damaged" in sentence for sentence in told)
-    assert any("going on after 12 of 30 steps" in sentence for sentence in told)
+    caplog.set_level(logging.INFO, "clipc")
+    train(often, run.folder, catalog=tiny_catalog)
+    assert any("step 13" in sentence and "is damaged" in sentence for sentence in caplog.messages)
+    assert any("going on after 12 of 30 steps" in sentence for sentence in caplog.messages)
     assert_equal(never, run)
 
 
@@ -180,16 +185,18 @@ def test_the_best_model_is_safe_where_steps_are_not_repeated_to_the_bit(
     assert saved[-1] == (run.finished["best"]["step"], run.finished["best"])
 
 
-def test_a_resume_restores_the_precision(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+def test_a_resume_restores_the_precision(
+    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     auto = recipe.model_copy(update={"precision": "auto"})
     usual = choose_precision("auto", torch.device("cpu"))
     other = "bfloat16" if usual == torch.float32 else "float32"
     run = Run(tmp_path)
     run.begin(auto, {"threads": 1, "precision": other}, tiny_catalog)
-    told: list[str] = []
-    train(auto, tmp_path, catalog=tiny_catalog, tell=told.append)
-    assert any(f"goes on in {other}, as it began" in sentence for sentence in told)
-    assert any(f"learn on cpu in {other}" in sentence for sentence in told)
+    caplog.set_level(logging.INFO, "clipc")
+    train(auto, tmp_path, catalog=tiny_catalog)
+    assert any(f"goes on in {other}, as it began" in sentence for sentence in caplog.messages)
+    assert any(f"learn on cpu in {other}" in sentence for sentence in caplog.messages)
 
 
 def test_a_resume_restores_the_thread_count(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
@@ -281,19 +288,12 @@ def test_weights_that_are_no_numbers_are_never_saved(
         train(recipe.model_copy(update={"checkpoint_seconds": 1e-9}), tmp_path / "run", catalog=tiny_catalog)
 
 
-def test_a_wrong_set_to_forget_is_told_before_training(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
-    wrong = make_recipe({**recipe.model_dump(), "forgetting": {"source": str(tmp_path / "none.csv")}})
-    with pytest.raises(UserError, match=r"there is no .*none\.csv"):
-        train(wrong, tmp_path / "run", catalog=tiny_catalog)
-    assert not (tmp_path / "run" / "recipe.yaml").exists()
-
-
 def test_a_folder_that_cannot_be_written_is_one_clear_sentence(
     recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("not a folder", "utf-8")
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(UserError, match=r"the run folder .* cannot be written"):
+        with pytest.raises(UserError, match=r"could not be written .*(File exists|Not a directory)"):
             train(recipe, place, catalog=tiny_catalog)
 
 
@@ -305,19 +305,23 @@ def test_a_folder_in_use_is_refused(recipe: Recipe, tiny_catalog: Catalog, tmp_p
     assert not run.checkpoints.exists()
 
 
-def test_people_are_told_what_happens(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
-    told: list[str] = []
-    train(recipe, tmp_path / "run", catalog=tiny_catalog, tell=told.append)
-    assert "30 steps of 8 pairs, 40% of them composed" in told[1]
-    assert sum("mean recall" in sentence for sentence in told) == 3
+def test_people_are_told_what_happens(
+    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "clipc")
+    train(recipe, tmp_path / "run", catalog=tiny_catalog)
+    assert "30 steps of 8 pairs, 40% of them composed" in caplog.messages[1]
+    assert sum("mean recall" in sentence for sentence in caplog.messages) == 3
 
 
-def test_few_parameters_are_told_in_thousands(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
+def test_few_parameters_are_told_in_thousands(
+    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     pytest.importorskip("peft")
-    told: list[str] = []
+    caplog.set_level(logging.INFO, "clipc")
     asked = make_recipe({**recipe.model_dump(), "tune": {"lora": 4}})
-    train(asked, tmp_path / "run", catalog=tiny_catalog, tell=told.append)
-    assert re.search(r": [1-9]\d*\.\d thousand parameters learn", told[1])
+    train(asked, tmp_path / "run", catalog=tiny_catalog)
+    assert re.search(r": [1-9]\d*\.\d thousand parameters learn", caplog.messages[1])
 
 
 def test_random_weights_are_not_locked(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:

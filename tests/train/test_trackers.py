@@ -113,21 +113,22 @@ class Broken:
     close = None
 
 
-def test_a_tracker_that_fails_warns_once_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tracker_that_fails_warns_once_and_ends_nothing(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     broken = Broken()
     shielded = trackers._Shielded("tensorboard", broken)  # type: ignore[arg-type]
     for step in range(3):
         shielded.log({"loss": 1.0}, step)
     shielded.close()
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.splitlines() == [
+    assert capsys.readouterr() == ("", "")
+    assert caplog.messages == [
         "tensorboard takes no more numbers of this run: No space left on device; metrics.jsonl has all."
     ]
     assert broken.asked == 1
 
 
-def test_a_full_disk_is_noticed_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_noticed_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     (board,) = start(tmp_path, "tensorboard")
@@ -135,7 +136,7 @@ def test_a_full_disk_is_noticed_at_once(tmp_path: Path, capsys: pytest.CaptureFi
     board.log({"loss": 1.0}, 10)
     board.log({"loss": 1.0}, 20)
     board.close()
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert len(caplog.messages) == 1
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "trackio"])
@@ -148,7 +149,7 @@ def test_an_absent_package_is_one_sentence(name: str, tmp_path: Path, monkeypatc
 
 
 def test_a_service_that_cannot_start_stops_a_new_run_but_not_one_that_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> Tracker:
         raise RuntimeError("no API key configured.")
@@ -157,7 +158,7 @@ def test_a_service_that_cannot_start_stops_a_new_run_but_not_one_that_goes_on(
     with pytest.raises(UserError, match="wandb cannot start: no API key configured; or leave it out of track"):
         start(tmp_path, "wandb")
     assert len(start(tmp_path, "tensorboard", "wandb", resumed_at=10)) == 1
-    assert "no API key" in capsys.readouterr().err
+    assert "no API key" in caplog.text
 
 
 class Service:

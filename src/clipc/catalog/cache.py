@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from clipc.catalog.catalog import About, Catalog
 from clipc.catalog.rows import Source
+from clipc.errors import UserError
+from clipc.files import whole_file
 
 FORMAT = 3
 """Raised whenever catalogs made by an older clipc must be made anew."""
@@ -19,16 +21,6 @@ FORMAT = 3
 _FILES_WATCHED = 20_000
 _META = b"clipc"
 _REJECTS = b"clipc rejects"
-
-
-def cache_folder(given: Path | None = None) -> Path:
-    """Where clipc keeps what it can make again: the given folder, ``$CLIPC_CACHE``, or the user's cache folder."""
-    if given is not None:
-        return given
-    if own := os.environ.get("CLIPC_CACHE"):
-        return Path(own)
-    common = os.environ.get("XDG_CACHE_HOME")
-    return (Path(common) if common and os.path.isabs(common) else Path.home() / ".cache") / "clipc"
 
 
 def through_cache(source: Source, options: Mapping[str, Any], folder: Path, make: Callable[[], Catalog]) -> Catalog:
@@ -40,7 +32,7 @@ def through_cache(source: Source, options: Mapping[str, Any], folder: Path, make
     Args:
         source: The source.
         options: What else the catalog depends on, as JSON values.
-        folder: The cache folder, as of :func:`cache_folder`.
+        folder: The cache folder, as of :func:`~clipc.files.cache_folder`.
         make: Makes the catalog.
     """
     told = json.dumps([FORMAT, str(source.root), source.name, dict(options)], sort_keys=True, default=str)
@@ -53,7 +45,7 @@ def through_cache(source: Source, options: Mapping[str, Any], folder: Path, make
     catalog = make()
     try:
         _save(catalog, path, mark, source)
-    except OSError:
+    except UserError:
         return catalog
     return _load(path, source.root, mark) or catalog
 
@@ -80,7 +72,6 @@ def _load(path: Path, root: Path, mark: str) -> Catalog | None:
 
 
 def _save(catalog: Catalog, path: Path, mark: str, source: Source) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     rejects = pa.BufferOutputStream()
     with pa.ipc.new_stream(rejects, catalog.rejects.schema) as stream:
         stream.write_table(catalog.rejects)
@@ -93,30 +84,25 @@ def _save(catalog: Catalog, path: Path, mark: str, source: Source) -> None:
     schema = catalog.table.schema.with_metadata(
         {_META: json.dumps(meta).encode(), _REJECTS: rejects.getvalue().to_pybytes()}
     )
-    own = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        with pa.OSFile(str(own), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
+    with whole_file(path) as new:
+        with pa.OSFile(str(new), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
             file.write_table(catalog.table.replace_schema_metadata(schema.metadata))
-        _write_rejects(catalog, own.with_suffix(".csv"), _rejects_file(path))
-        os.replace(own, path)
-    finally:
-        own.unlink(missing_ok=True)
+        _write_rejects(catalog, _rejects_file(path))
 
 
 def _rejects_file(path: Path) -> Path:
     return path.with_suffix(".rejects.csv")
 
 
-def _write_rejects(catalog: Catalog, own: Path, path: Path) -> None:
+def _write_rejects(catalog: Catalog, path: Path) -> None:
     """The rejects for people: UTF-8 with a byte order mark, so that spreadsheets read it right."""
     if not catalog.rejects.num_rows:
         path.unlink(missing_ok=True)
         return
-    with open(own, "w", encoding="utf-8-sig", newline="") as file:
+    with whole_file(path) as new, new.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(catalog.rejects.column_names)
         writer.writerows(row.values() for row in catalog.rejects.to_pylist())
-    os.replace(own, path)
 
 
 def _image_stamps(catalog: Catalog, source: Source) -> dict[str, list[int] | None]:

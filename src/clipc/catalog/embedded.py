@@ -1,14 +1,15 @@
 """Tables that hold the encoded images themselves: their bytes are written once into one file that rows point into."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from clipc.catalog.captions import plain_values, strings
-from clipc.catalog.headings import Wanted, find_headings
+from clipc.catalog.headings import find_headings
+from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, Told
-from clipc.errors import UserError
+from clipc.files import whole_file
 
 BLOB = "images.bin"
 """The file in the blob folder that all images of a source are written into, end to end."""
@@ -24,7 +25,7 @@ class Part(NamedTuple):
 
 
 def embedded(
-    parts: Sequence[Part], blob: Path, image: str, wanted: Wanted, readers: Sequence[Path], told: Told
+    parts: Sequence[Part], blob: Path, image: str, options: SourceOptions, readers: Sequence[Path], told: Told
 ) -> Iterator[Row | Reject]:
     """The pairs in tables with embedded images.
 
@@ -32,45 +33,35 @@ def embedded(
         parts: The tables.
         blob: The folder that the images' bytes are written into.
         image: The column that holds images, as bytes or as ``{"bytes": ..., "path": ...}``.
-        wanted: Columns that the user named.
+        options: The columns that the user named.
         readers: Folders in which an image that is given by its path alone may lie.
         told: Takes the notes.
 
     Raises:
         UserError: The blob cannot be written, or no captions are found.
     """
-    wanted = Wanted(image, wanted.captions, wanted.labels, wanted.split, wanted.key)
-    headings = find_headings(parts[0].columns, [], wanted, parts[0].name)
+    options = replace(options, image_column=image)
+    headings = find_headings(parts[0].columns, [], options, parts[0].name)
     told.notes.append(headings.note)
     told.label_columns += ["label", *headings.labels[1:]] if len(headings.labels) > 1 else []
-    used = {image, *headings.captions, headings.split, wanted.key, "label"}
-    target = blob / BLOB
-    own = blob / f"{BLOB}.{os.getpid()}"
+    used = {image, *headings.captions, headings.split, options.key_column, "label"}
     offset = 0
-    try:
-        blob.mkdir(parents=True, exist_ok=True)
-        with open(own, "wb") as sink:
-            for part in parts:
-                for number, record in enumerate(part.records, 1):
-                    key = str(record.get(wanted.key)) if wanted.key else f"{part.name}/{number - 1:08d}"
-                    data = _bytes(record.get(image), readers)
-                    if isinstance(data, str):
-                        yield Reject(part.name, number, key, data)
-                        continue
-                    sink.write(data)
-                    labels = [record.get(name) for name in headings.labels]
-                    label = None if not labels or labels[0] is None else str(labels[0])
-                    split = record.get(headings.split) if headings.split else part.split
-                    captions = [c for name in headings.captions for c in strings(record.get(name))]
-                    more = {name: value for name, value in plain_values(record).items() if name not in used}
-                    place = f"{part.name}"
-                    yield Row(key, captions, label, split, BLOB, offset, len(data), place, number, more)
-                    offset += len(data)
-        os.replace(own, target)
-    except OSError as error:
-        raise UserError(f"the images cannot be written to {blob}: {error.strerror}; see --cache.") from None
-    finally:
-        own.unlink(missing_ok=True)
+    with whole_file(blob / BLOB, "make room, or name another folder for the cache") as new, new.open("wb") as sink:
+        for part in parts:
+            for number, record in enumerate(part.records, 1):
+                key = str(record.get(options.key_column)) if options.key_column else f"{part.name}/{number - 1:08d}"
+                data = _bytes(record.get(image), readers)
+                if isinstance(data, str):
+                    yield Reject(part.name, number, key, data)
+                    continue
+                sink.write(data)
+                labels = [record.get(name) for name in headings.labels]
+                label = None if not labels or labels[0] is None else str(labels[0])
+                split = record.get(headings.split) if headings.split else part.split
+                captions = [c for name in headings.captions for c in strings(record.get(name))]
+                more = {name: value for name, value in plain_values(record).items() if name not in used}
+                yield Row(key, captions, label, split, BLOB, offset, len(data), part.name, number, more)
+                offset += len(data)
 
 
 def _bytes(value: Any, readers: Sequence[Path]) -> bytes | str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipc.catalog.build import KNOWN_SPLITS
+from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import IMAGE_SUFFIXES
 from clipc.errors import UserError, unknown_name
 
@@ -34,17 +35,6 @@ _KEY = _words("key id imageid uid uuid キー 識別子 画像id 画像番号 �
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The columns that the user named; empty or None where clipc shall look."""
-
-    image: str | None = None
-    captions: Sequence[str] = ()
-    labels: Sequence[str] = ()
-    split: str | None = None
-    key: str | None = None
-
-
-@dataclass(frozen=True)
 class Headings:
     """The columns of a table by what they hold. ``key_is_sure`` tells a key the user named from one found by name."""
 
@@ -64,19 +54,27 @@ class Headings:
         return "columns: " + "; ".join(parts)
 
 
-def find_headings(names: Sequence[str], sample: Sequence[Mapping[str, Any]], wanted: Wanted, where: str) -> Headings:
+def find_headings(
+    names: Sequence[str], sample: Sequence[Mapping[str, Any]], options: SourceOptions, where: str
+) -> Headings:
     """Finds the columns.
 
     Args:
         names: The table's columns.
         sample: Its first rows; they tell image paths and split names from columns that only sound like them.
-        wanted: What the user named.
+        options: What the user named.
         where: The table's name for messages.
 
     Raises:
         UserError: There is no column for the image or for captions, or none of a name that the user gave.
     """
-    by_user = [wanted.image, *wanted.captions, *wanted.labels, wanted.split, wanted.key]
+    by_user = [
+        options.image_column,
+        *options.caption_columns,
+        *options.label_columns,
+        options.split_column,
+        options.key_column,
+    ]
     given = {name: _given(name, names) for name in by_user if name}
     taken = set(given.values())
 
@@ -84,26 +82,28 @@ def find_headings(names: Sequence[str], sample: Sequence[Mapping[str, Any]], wan
         left = [name for name in names if name not in taken]
         return [name for word in words for name in left if _plain(name) == word]
 
-    image = given[wanted.image] if wanted.image else _image(free(_IMAGE), names, sample)
+    image = given[options.image_column] if options.image_column else _image(free(_IMAGE), names, sample)
     if image is None:
         raise _missing("the image files", "--image-column", names, where)
     taken.add(image)
-    captions = [given[name] for name in wanted.captions] or _captions([n for n in names if n not in taken])
+    captions = [given[name] for name in options.caption_columns] or _captions([n for n in names if n not in taken])
     if not captions:
         raise _missing("the captions", "--caption-columns", names, where)
     taken.update(captions)
-    labels = [given[name] for name in wanted.labels] or free(_LABEL)[:1]
+    labels = [given[name] for name in options.label_columns] or free(_LABEL)[:1]
     taken.update(labels)
-    splits = [given[wanted.split]] if wanted.split else [n for n in free(_SPLIT) if _tells_splits(n, sample)]
+    splits = (
+        [given[options.split_column]] if options.split_column else [n for n in free(_SPLIT) if _tells_splits(n, sample)]
+    )
     taken.update(splits[:1])
-    keys = [given[wanted.key]] if wanted.key else free(_KEY)
+    keys = [given[options.key_column]] if options.key_column else free(_KEY)
     return Headings(
         image,
         tuple(captions),
         tuple(labels),
         splits[0] if splits else None,
         keys[0] if keys else None,
-        key_is_sure=bool(wanted.key),
+        key_is_sure=bool(options.key_column),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from clipc.catalog.embedded import Part, embedded
-from clipc.catalog.headings import Wanted
+from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, Source, Told
 from clipc.errors import UserError
 
@@ -13,7 +13,7 @@ MARKS = ("dataset_dict.json", "dataset_info.json", "state.json")
 """Files that tell a dataset saved on disk."""
 
 
-def huggingface(source: str | Path, *, name: str, wanted: Wanted, blob: Path) -> Source:
+def huggingface(source: str | Path, *, name: str, options: SourceOptions, blob: Path) -> Source:
     """The pairs in a dataset of the ``datasets`` package (``pip install 'clipc[hub]'``).
 
     The images' bytes are written once into the blob folder. Splits are the dataset's own; class labels become names.
@@ -21,14 +21,14 @@ def huggingface(source: str | Path, *, name: str, wanted: Wanted, blob: Path) ->
     Args:
         source: A folder that ``save_to_disk`` made, or ``owner/name`` (or ``owner/name:configuration``) on the hub.
         name: The set's name.
-        wanted: Columns that the user named.
+        options: The columns that the user named.
         blob: Where the images are written; made if needed.
     """
 
     def read(told: Told) -> Iterator[Row | Reject]:
         parts = _load(source)
         features = parts[next(iter(parts))].features
-        image = wanted.image or _image_feature(features, name)
+        image = options.image_column or _image_feature(features, name)
         if image not in features:
             raise UserError(f"{name} has no column {image!r}; it has {', '.join(features)}.")
         from datasets import Image, config
@@ -38,13 +38,13 @@ def huggingface(source: str | Path, *, name: str, wanted: Wanted, blob: Path) ->
             for split, part in parts.items()
         ]
         readers = [Path(config.HF_CACHE_HOME), *([source] if isinstance(source, Path) else [])]
-        return embedded(tables, blob, image, wanted, readers, told)
+        return embedded(tables, blob, image, options, readers, told)
 
     watched = sorted(p for p in source.rglob("*") if p.is_file()) if isinstance(source, Path) else []
     return Source(blob, name, watched, read, loose=True)
 
 
-def parquet_image_column(path: Path, wanted: Wanted) -> str | None:
+def parquet_image_column(path: Path, options: SourceOptions) -> str | None:
     """The column of a Parquet file that holds images themselves rather than their paths, if there is one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -58,18 +58,18 @@ def parquet_image_column(path: Path, wanted: Wanted) -> str | None:
         holds = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
         if pa.types.is_struct(kind):
             holds = any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-        if holds and wanted.image in (None, field.name):
+        if holds and options.image_column in (None, field.name):
             return field.name
     return None
 
 
-def parquet_with_images(path: Path, *, name: str, wanted: Wanted, blob: Path, image: str) -> Source:
+def parquet_with_images(path: Path, *, name: str, options: SourceOptions, blob: Path, image: str) -> Source:
     """The pairs in a Parquet file whose column ``image`` holds encoded images.
 
     Args:
         path: The file.
         name: The set's name.
-        wanted: Columns that the user named.
+        options: The columns that the user named.
         blob: The folder that the images' bytes are written into.
         image: The column with the images, as bytes or as a struct with ``bytes``.
     """
@@ -89,7 +89,7 @@ def parquet_with_images(path: Path, *, name: str, wanted: Wanted, blob: Path, im
         except (pa.ArrowException, OSError) as error:
             raise UserError(f"{path} is no Parquet file that can be read: {error}.") from None
         part = Part(path.name, None, file.schema_arrow.names, records(file))
-        return embedded([part], blob, image, wanted, [], told)
+        return embedded([part], blob, image, options, [], told)
 
     return Source(blob, name, [path], read, loose=True)
 

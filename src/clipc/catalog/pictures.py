@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import inside
-from clipc.catalog.cores import cores
 from clipc.catalog.decode import DecodeError, decode, image_size
 from clipc.errors import UserError
+from clipc.files import cores
 from clipc.progress import Progress
 
 DECODED_UP_TO = 100_000

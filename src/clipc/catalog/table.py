@@ -13,7 +13,8 @@ from clipc.catalog.captions import plain_values, strings
 from clipc.catalog.encoding import visible
 from clipc.catalog.finder import Finder
 from clipc.catalog.grid import Record, read_grid
-from clipc.catalog.headings import Headings, Wanted, find_headings
+from clipc.catalog.headings import Headings, find_headings
+from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, Source, Told, Value
 from clipc.errors import UserError
 
@@ -22,36 +23,34 @@ _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 _BROKEN = re.compile(r"-?(0|[1-9]\d*)?\.\d+([eE][+-]?\d+)?|-?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?")
 
 
-def table(path: Path, *, name: str, images: Path | None = None, wanted: Wanted, encoding: str | None = None) -> Source:
+def table(path: Path, *, name: str, options: SourceOptions) -> Source:
     """The pairs in one table.
 
-    Image paths are relative to the table's folder (or ``images``), or to the one folder in it where the first of them
-    are found. Rows that name the same image become one pair with all their captions, as sets with one caption a row
-    mean it. A pair's key is that of a unique key column, else the image's path. Other columns become metadata; in text
-    tables numbers are recognised where a whole column holds them, but part numbers such as ``007`` stay text.
+    Image paths are relative to the table's folder (or ``options.images``), or to the one folder in it where the first
+    of them are found. Rows that name the same image become one pair with all their captions, as sets with one caption a
+    row mean it. A pair's key is that of a unique key column, else the image's path. Other columns become metadata; in
+    text tables numbers are recognised where a whole column holds them, but part numbers such as ``007`` stay text.
 
     Args:
         path: The table.
         name: The set's name.
-        images: The folder that image paths are relative to.
-        wanted: Columns that the user named.
-        encoding: The encoding of a text table; detected by default.
+        options: The folder that image paths are relative to, the columns that the user named, and the encoding.
     """
-    root = (images or path.parent).absolute()
+    root = (options.images or path.parent).absolute()
     if not root.is_dir():
         raise UserError(f"there is no image folder {root}.")
 
     def read(told: Told) -> Iterator[Row | Reject]:
-        return _read(path, root, wanted, encoding, told)
+        return _read(path, root, options, told)
 
     return Source(root, name, [path], read, loose=True)
 
 
-def _read(path: Path, root: Path, wanted: Wanted, encoding: str | None, told: Told) -> Iterator[Row | Reject]:
-    grid = read_grid(path, encoding)
+def _read(path: Path, root: Path, options: SourceOptions, told: Told) -> Iterator[Row | Reject]:
+    grid = read_grid(path, options.encoding)
     first = list(islice(grid.records, _SAMPLE))
     sample = [record.values for record in first if not isinstance(record.values, str)]
-    headings = find_headings(grid.names, sample, wanted, path.name)
+    headings = find_headings(grid.names, sample, options, path.name)
     told.notes += [grid.note, headings.note]
     finder = Finder(root, _prefix(root, [str(row.get(headings.image) or "") for row in sample], told))
     rows: dict[tuple[str, str | None], Row] = {}

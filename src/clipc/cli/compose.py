@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.source import Columns, Json, Out, opened, short_name, show, write
+from clipc.cli.source import AS_FOUND, Json, Options, Out, Set, opened, short_name, show
+from clipc.files import write_json, write_text
 from clipc.progress import terminal
 from clipc.report.readable import percent
 
@@ -26,7 +27,8 @@ def compose(
     check: bool = False,
     print_rules: str | None = None,
     count: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
-    columns: Columns | None = None,
+    read: Options = AS_FOUND,
+    more: Set = (),
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -40,7 +42,8 @@ def compose(
         check: Only try the rules' own examples; exit code 1 if one comes out wrong.
         print_rules: Print the rules file of this name, to be copied and changed.
         count: How many composites.
-        columns: How the source is read.
+        read: How the source is read.
+        more: More overrides.
         out: The folder for sheet.html; runs/compose-NAME by default.
         as_json: Print the tables of the sheet as one JSON object.
     """
@@ -50,23 +53,22 @@ def compose(
     if print_rules is not None:
         print(preset_text(print_rules), end="")
         return
-    columns = columns or Columns()
-    words = overrides if rules is None else (*overrides, f"policy.rules={json.dumps(rules)}")
-    resolved = read_recipe(recipe, words)  # before what takes seconds to load, so that a mistake is told at once
+    named = () if rules is None else (f"policy.rules={json.dumps(rules)}",)
+    # Before what takes long to load, so that a mistake is told at once.
+    resolved = read_recipe(recipe, (*overrides, *more, *named))
 
     from clipc.prepare.contact_sheet import check_rules, contact_sheet
     from clipc.report.sheet import render_sheet
 
     with terminal() as progress:
-        catalog = opened(source, columns, progress)
+        catalog = opened(source, read, progress)
         if check:
             _show_checked(check_rules(resolved.policy, catalog), as_json)
             return
         tables = contact_sheet(resolved, catalog, count, progress=progress)
     sheet = (out or Path("runs") / f"compose-{short_name(source)}") / "sheet.html"
-    write(sheet, render_sheet(tables, lang=columns.lang))
-    kept = {name: tables[name] for name in ("statistics", "rules")}
-    write(sheet.with_name("plan-statistics.json"), json.dumps(kept, indent=1, ensure_ascii=False))
+    write_text(sheet, render_sheet(tables, lang=read.lang))
+    write_json(sheet.with_name("plan-statistics.json"), {name: tables[name] for name in ("statistics", "rules")})
     show({**tables, "samples": len(tables["samples"]), "sheet": str(sheet)}, as_json, _lines(tables, sheet, count))
 
 

@@ -1,100 +1,113 @@
 """``clipc eval``."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipc.catalog.catalog import Catalog
-from clipc.cli.source import Columns, Json, Out, opened, show, write
+from clipc.catalog import Catalog, SourceOptions
+from clipc.cli.source import AS_FOUND, Json, Options, Out, opened, show
 from clipc.errors import UserError
+from clipc.files import write_json
 from clipc.progress import terminal
 
 if TYPE_CHECKING:
     from clipc.evaluate.evaluation import Evaluation
 
+Prompts = str | Sequence[str] | Mapping[str, str]
+
 
 def evaluate(
-    model: Path,
+    model: str,
     source: str | None = None,
     /,
     *,
+    against: str | None = None,
     split: str = "test",
     templates: str = "auto",
     class_names: Path | None = None,
     probe: bool = True,
     sugarcrepe: Path | None = None,
     winoground: Path | None = None,
-    columns: Columns | None = None,
+    read: Options = AS_FOUND,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Retrieval, swapped attributes, zero-shot classification and linear probe of a trained model; other benchmarks.
 
     Args:
-        model: A run folder, or a model folder as open_clip's local-dir: takes it.
+        model: A run folder, a model folder as open_clip's local-dir: takes it, hf-hub:OWNER/NAME, or a model with a
+            tag or file of weights, as ViT-B-32:laion2b_s34b_b79k.
         source: The pairs, as for pilot; may be left out where a benchmark is given.
+        against: Another model, named like the first, such as the one it was tuned from: measured on the same data with
+            the same prompts, and what was gained or lost is told with its interval.
         split: The split to measure on.
         templates: Prompts for zero-shot classification: auto, general, satellite, x-ray, factory, or a file.
         class_names: A file with a readable name for each label of the main label column.
         probe: Whether to fit linear probes; --no-probe to leave them out.
         sugarcrepe: SugarCrepe's folder of JSON files; its pictures (COCO val2017) are in --images.
         winoground: Winoground's folder: examples.jsonl and images/, or its Parquet files.
-        columns: How the source is read.
+        read: How the source is read.
         out: Write the figures into this JSON file too.
         as_json: Print the figures as one JSON object.
     """
     from clipc.models.model import ClipModel
 
-    columns = columns or Columns()
+    _check_asked(source, read, sugarcrepe, winoground)
+    loaded, start = ClipModel.load(model), None if against is None else ClipModel.load(against)
+
+    from clipc.evaluate.against import differences, templates_of
+    from clipc.evaluate.evaluation import Evaluation
+    from clipc.evaluate.evaluation import evaluate as measure
+    from clipc.evaluate.prompts import read_templates
+    from clipc.evaluate.sugarcrepe import evaluate_sugarcrepe
+    from clipc.evaluate.winoground import evaluate_winoground
+
+    with terminal() as progress:
+        catalog = None if source is None else opened(source, read, progress)
+        names = None if catalog is None else _class_names(class_names, catalog)
+
+        def measured(clip: ClipModel, prompts: Prompts) -> Evaluation:
+            shared: Any = {"split": split, "class_names": names, "probe": probe, "lang": read.lang}
+            found = [] if catalog is None else [measure(clip, catalog, templates=prompts, progress=progress, **shared)]
+            if sugarcrepe is not None and read.images is not None:
+                found.append(evaluate_sugarcrepe(clip, sugarcrepe, read.images, progress=progress))
+            if winoground is not None:
+                found.append(evaluate_winoground(clip, winoground, progress=progress))
+            return _joined(found)
+
+        prompts: Prompts = read_templates(Path(templates)) if Path(templates).is_file() else templates
+        before = None if start is None else measured(start, prompts)
+        if before is not None and prompts == "auto":
+            prompts = templates_of(before)
+        found = measured(loaded, prompts)
+    tables: dict[str, Any] = {"metrics": found.metrics, "context": found.context}
+    lines = _lines(found)
+    if before is not None:
+        tables["against"] = {"model": against, "metrics": before.metrics, "differences": differences(found, before)}
+        lines += _changes(tables["against"])
+    if out is not None:
+        write_json(out, tables)
+    show(tables, as_json, lines)
+
+
+def _check_asked(source: str | None, read: SourceOptions, sugarcrepe: Path | None, winoground: Path | None) -> None:
     if source is None and sugarcrepe is None and winoground is None:
         raise UserError("nothing to measure on: name a SOURCE of pairs, --sugarcrepe FOLDER or --winoground FOLDER.")
-    if sugarcrepe is not None and columns.images is None:
+    if sugarcrepe is not None and read.images is None:
         raise UserError("--sugarcrepe needs the folder of COCO's val2017 pictures: --images FOLDER.")
     if sugarcrepe is not None and source is not None:
         raise UserError("--images cannot be both SOURCE's and --sugarcrepe's folder: measure them by two commands.")
-    loaded = ClipModel.load(model)
-    found: list[Evaluation] = []
-    with terminal() as progress:
-        if source is not None:
-            from clipc.evaluate.evaluation import evaluate as measure
-
-            catalog = opened(source, columns, progress)
-            found += [
-                measure(
-                    loaded,
-                    catalog,
-                    split=split,
-                    templates=_templates(templates),
-                    class_names=_class_names(class_names, catalog),
-                    probe=probe,
-                    lang=columns.lang,
-                    progress=progress,
-                )
-            ]
-        if sugarcrepe is not None and columns.images is not None:
-            from clipc.evaluate.sugarcrepe import evaluate_sugarcrepe
-
-            found += [evaluate_sugarcrepe(loaded, sugarcrepe, columns.images, progress=progress)]
-        if winoground is not None:
-            from clipc.evaluate.winoground import evaluate_winoground
-
-            found += [evaluate_winoground(loaded, winoground, progress=progress)]
-    tables = _joined(found)
-    if out is not None:
-        write(out, json.dumps(tables, indent=1, ensure_ascii=False))
-    show(tables, as_json, [line for one in found for line in _lines(one)])
 
 
-def _joined(found: "Sequence[Evaluation]") -> dict[str, Any]:
-    """The figures of one source and of benchmarks as one table."""
-    metrics: dict[str, float] = {}
-    context: dict[str, Any] = {}
-    for one in found:
-        metrics |= one.metrics
-        merged = {key: context.get(key, {}) | one.context[key] for key in ("chance", "not_measured")}
-        context |= one.context | merged
-    return {"metrics": metrics, "context": context}
+def _joined(found: "Sequence[Evaluation]") -> "Evaluation":
+    """The metrics of one source and of benchmarks as one."""
+    first, *others = found
+    for one in others:
+        first.metrics.update(one.metrics)
+        first.items.update(one.items)
+        merged = {key: first.context[key] | one.context[key] for key in ("chance", "not_measured")}
+        first.context.update(one.context | merged)
+    return first
 
 
 def _lines(found: "Evaluation") -> list[str]:
@@ -111,6 +124,17 @@ def _lines(found: "Evaluation") -> list[str]:
         if benchmark in context:
             lines += _left_out(benchmark, context[benchmark]["pictures"])
     return [*lines, *(f"not measured: {name}: {why}" for name, why in context["not_measured"].items())]
+
+
+def _changes(against: dict[str, Any]) -> list[str]:
+    """What was gained or lost against another model, each metric with the interval of its difference."""
+    width = max(48, *map(len, against["differences"]))
+    lines = [f"{'against ' + against['model']:{width}s}    there    change   95% interval"]
+    for name, change in against["differences"].items():
+        low, high = change["low"], change["high"]
+        span = "" if low is None or high is None else f"   {low:+.4f} to {high:+.4f}, n = {change['n']:,}"
+        lines.append(f"{name:{width}s} {against['metrics'][name]:8.4f} {change['mean']:+9.4f}{span}")
+    return lines
 
 
 def _basis(name: str, context: dict[str, Any]) -> str:
@@ -142,12 +166,6 @@ def _left_out(benchmark: str, pictures: dict[str, Any]) -> list[str]:
         return []
     counts = f"{pictures['missing']:,} pictures are not there, {pictures['unreadable']:,} cannot be read"
     return [f"{benchmark}: {counts} ({', '.join(pictures['left_out'])}, ...); {pictures['read']:,} were read"]
-
-
-def _templates(given: str) -> str | Sequence[str]:
-    from clipc.evaluate.prompts import read_templates
-
-    return read_templates(Path(given)) if Path(given).is_file() else given
 
 
 def _class_names(file: Path | None, catalog: Catalog) -> dict[str, dict[str, str]] | None:

@@ -1,6 +1,5 @@
 """``clipc pilot``."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -10,23 +9,24 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from clipc.cli.screen import pilot_lines
-from clipc.cli.source import Columns, Json, Out, data_of, opened, short_name, show, write
+from clipc.cli.source import AS_FOUND, Json, Options, Out, Set, data_of, opened, short_name, show
+from clipc.files import write_json, write_text
 from clipc.progress import terminal
 
 
 def pilot(
     source: str = "demo",
     /,
-    *,
+    *overrides: str,
     budget: Literal["quick", "standard", "long"] | None = None,
     minutes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     seeds: Annotated[int, Parameter(validator=Number(gte=3))] = 3,
     jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     recipe: str | None = None,
-    override: Annotated[tuple[str, ...], Parameter(name="--set")] = (),
     templates: str = "auto",
     pictures: bool = True,
-    columns: Columns | None = None,
+    read: Options = AS_FOUND,
+    more: Set = (),
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -35,47 +35,45 @@ def pilot(
     Args:
         source: A tar, a folder or glob of tars, a table (CSV, TSV, JSONL, Parquet), a folder of images, a
             Hugging Face set (hf:owner/name), or the built-in demo set.
+        overrides: Changes to the recipe as key=value, such as policy.rho=0.15 samples=50000.
         budget: quick (under 5 minutes, without the control arm; the demo's default), standard (20 minutes) or
             long (90).
         minutes: The time for everything, instead of the budget's.
         seeds: How many seeds, 3 at least.
         jobs: Trials at a time; on a CPU one a core by default.
         recipe: The recipe that all arms share: a YAML file, or one that ships; nano for quick, else small.
-        override: A change to the recipe, such as policy.rho=0.15; may be repeated.
         templates: Prompts for zero-shot classification: auto, general, satellite, x-ray, factory, or a file.
         pictures: Whether the report shows pictures; --no-pictures for private ones.
-        columns: How the source is read.
+        read: How the source is read.
+        more: More overrides.
         out: Where everything goes; runs/pilot-NAME by default.
         as_json: Print the report's tables as one JSON object.
     """
+    from clipc.recipe.recipe import read_recipe
     from clipc.report.pilot import render_pilot
     from clipc.study.options import PilotOptions
     from clipc.study.pilot import pilot as run_pilot
 
-    columns = columns or Columns()
-    folder = out or Path("runs") / f"pilot-{short_name(source)}{'' if columns.lang == 'en' else f'-{columns.lang}'}"
+    folder = out or Path("runs") / f"pilot-{short_name(source)}{'' if read.lang == 'en' else f'-{read.lang}'}"
     named = budget or ("quick" if source == "demo" and minutes is None else "standard")
     options = PilotOptions(
-        data=data_of(source, columns),
+        data=data_of(source, read),
         budget=named,
         minutes=minutes,
         seeds=seeds,
         jobs=jobs,
-        overrides=override,
+        overrides=(*overrides, *more),
         recipe=recipe or ("nano" if named == "quick" else "small"),
         templates=templates,
         pictures=pictures,
-        command=_command(),
+        command=shlex.join(["clipc", *sys.argv[1:]]),
     )
+    read_recipe(options.recipe, options.overrides)  # A mistake is told before the data are read.
     with terminal() as progress:
-        catalog = opened(source, columns, progress)
+        catalog = opened(source, read, progress)
         tables = run_pilot(options, folder, catalog=catalog, progress=progress)
-    write(folder / "report.json", json.dumps(tables, indent=1, ensure_ascii=False))
-    other = "ja" if columns.lang == "en" else "en"
-    write(folder / "report.html", render_pilot(tables, lang=columns.lang))
-    write(folder / f"report.{other}.html", render_pilot(tables, lang=other))
+    write_json(folder / "report.json", tables)
+    other = "ja" if read.lang == "en" else "en"
+    write_text(folder / "report.html", render_pilot(tables, lang=read.lang))
+    write_text(folder / f"report.{other}.html", render_pilot(tables, lang=other))
     show(tables, as_json, [*pilot_lines(tables), f"The report: {folder / 'report.html'} (and report.{other}.html)"])
-
-
-def _command() -> str:
-    return shlex.join(["clipc", *sys.argv[1:]])

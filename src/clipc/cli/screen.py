@@ -1,7 +1,10 @@
 """What commands say on a terminal beside their progress."""
 
+import logging
 import sys
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from clipc.catalog.catalog import Catalog
@@ -24,6 +27,24 @@ def tell(catalog: Catalog) -> None:
 def note(sentence: str) -> None:
     """Says on standard error what was decided on the way."""
     print(f"  {sentence}", file=sys.stderr)
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+@contextmanager
+def notes() -> Generator[None]:
+    """Says on standard error what clipc logs while the block runs."""
+    logger, handler, before = logging.getLogger("clipc"), _Notes(), logging.getLogger("clipc").level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def pilot_lines(tables: dict[str, Any]) -> list[str]:

@@ -1,6 +1,5 @@
 """``clipc study``."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -10,8 +9,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from clipc.cli.screen import note
-from clipc.cli.source import Json, Out, show, write
+from clipc.cli.source import Json, Out, Set, show
 from clipc.errors import UserError
+from clipc.files import write_json, write_text
 
 
 def study(
@@ -22,6 +22,7 @@ def study(
     shard: str | None = None,
     records: Path | None = None,
     report: bool = False,
+    more: Set = (),
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -37,6 +38,7 @@ def study(
         shard: i/n: run every nth trial from the ith on, for several machines on one folder.
         records: Where the figures of each trial are kept, as small JSON files; OUT/records by default.
         report: Train nothing; tell what is finished.
+        more: More changes.
         out: Where everything goes; runs/study-NAME by default.
         as_json: Print the tables as one JSON object.
     """
@@ -46,7 +48,7 @@ def study(
     from clipc.study.design import read_study
     from clipc.study.study import run_study
 
-    asked = read_study(name, changes)
+    asked = read_study(name, (*changes, *more))
     folder = out or Path("runs") / f"study-{asked.name}"
     with LiveBoard() as board:
         tables = run_study(
@@ -61,10 +63,10 @@ def study(
             tell=note,
             watch=board.show,
         )
-    write(folder / "study.json", json.dumps(tables, indent=1, ensure_ascii=False))
+    write_json(folder / "study.json", tables)
     other = "ja" if asked.lang == "en" else "en"
-    write(folder / "study.html", render_study(tables, lang=asked.lang))
-    write(folder / f"study.{other}.html", render_study(tables, lang=other))
+    write_text(folder / "study.html", render_study(tables, lang=asked.lang))
+    write_text(folder / f"study.{other}.html", render_study(tables, lang=other))
     save_figures(tables, folder, lang=asked.lang)
     show(tables, as_json, [*study_lines(tables), f"The page: {folder / 'study.html'} (and study.{other}.html)"])
 

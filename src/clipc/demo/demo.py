@@ -19,6 +19,7 @@ from clipc.demo.japanese import JAPANESE
 from clipc.demo.picture import SIDE, draw, scene
 from clipc.demo.shapes import SHAPES
 from clipc.errors import UserError, unknown_name
+from clipc.files import writing
 from clipc.progress import Progress, silent
 
 VERSION = 1
@@ -58,27 +59,28 @@ def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Pa
         The folder.
 
     Raises:
-        UserError: There is no such language, or the folder holds something else.
+        UserError: There is no such language, the folder holds something else, or the disk is full.
     """
     if lang not in LANGUAGES:
         raise unknown_name("caption language", lang, LANGUAGES)
     readme = _readme(lang)
     if _holds(folder, readme):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as workshop:
-        made = Path(workshop) / "set"
-        made.mkdir()
-        _write(made, lang, progress)
-        names = json.dumps(class_names(LANGUAGES[lang]), ensure_ascii=False, indent=1)
-        (made / "classes.json").write_text(names + "\n", encoding="utf-8")
-        (made / "README.txt").write_text(readme, encoding="utf-8")
-        try:
-            os.rename(made, folder)
-        except OSError:
-            # Another process may have finished the same set first.
-            if not _holds(folder, readme):
-                raise
+    with writing(folder, "make room, or name another folder for the cache"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as workshop:
+            made = Path(workshop) / "set"
+            made.mkdir()
+            _write(made, lang, progress)
+            names = json.dumps(class_names(LANGUAGES[lang]), ensure_ascii=False, indent=1)
+            (made / "classes.json").write_text(names + "\n", encoding="utf-8")
+            (made / "README.txt").write_text(readme, encoding="utf-8")
+            try:
+                os.rename(made, folder)
+            except OSError:
+                # Another process may have finished the same set first.
+                if not _holds(folder, readme):
+                    raise
     return folder
 
 

@@ -69,7 +69,7 @@ def evaluate(
     split: str = "test",
     labels: Sequence[str] | None = None,
     class_names: Mapping[str, Mapping[str, str]] | None = None,
-    templates: str | Sequence[str] = "auto",
+    templates: str | Sequence[str] | Mapping[str, str] = "auto",
     probe: bool = True,
     shots: Sequence[int] = SHOTS,
     lang: str = "en",
@@ -86,7 +86,7 @@ def evaluate(
         labels: The columns with class labels; by default those that the catalog names.
         class_names: For a label column, readable names of labels; they go before the catalog's own.
         templates: ``"auto"`` (for each column the shipped set that does best on validation), the name of a
-            shipped set, or own templates with ``{}``.
+            shipped set, own templates with ``{}``, or the name of a shipped set for each column.
         probe: Whether to fit linear probes, for which the training images are encoded.
         shots: The few-shot probes beside the one on all labels: numbers of images a class.
         lang: The language of shipped templates, ``"en"`` or ``"ja"``.
@@ -97,9 +97,9 @@ def evaluate(
     Raises:
         UserError: No such split, column, template set or language; an unreadable image; features that are not finite.
     """
-    own = None if isinstance(templates, str) else check_templates(templates, "the list of templates")
-    if isinstance(templates, str):
-        shipped("general" if templates == "auto" else templates, lang)
+    own = None if isinstance(templates, str | Mapping) else check_templates(templates, "the list of templates")
+    for name in templates.values() if isinstance(templates, Mapping) else [templates] if own is None else []:
+        shipped("general" if name == "auto" else str(name), lang)
     columns = catalog.about.label_columns if labels is None else tuple(labels)
     for column in columns:
         if column not in catalog.table.column_names:
@@ -133,7 +133,8 @@ def evaluate(
         if problem := task.problem(split):
             result.context["not_measured"].update({f"{kind}/{column}": problem for kind in kinds})
             continue
-        _measure_zero_shot(result, task, split, model.encode_text, own or templates, lang)
+        name = templates.get(column, "auto") if isinstance(templates, Mapping) else templates
+        _measure_zero_shot(result, task, split, model.encode_text, own or name, lang)
         if probe:
             _measure_probe(result, task, split, shots, seed)
     return result

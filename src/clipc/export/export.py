@@ -10,10 +10,9 @@ from typing import Any, Final
 from clipc.errors import UserError
 from clipc.export.model_card import model_card
 from clipc.export.onnx import export_onnx
+from clipc.files import checksum, whole_folder
 from clipc.models.model import ClipModel
 from clipc.models.model_config import Config, model_folder
-from clipc.models.weights_mark import file_mark
-from clipc.models.whole_folder import whole_folder
 from clipc.recipe.run import Run
 
 MARK_FILE: Final = ".clipc-export.json"
@@ -57,7 +56,7 @@ def export_model(
         name = hub_id or (source.folder if source else lies).resolve().name
         card = model_card(model, name, source, hub_id=hub_id, license=license, onnx=differences)
         (new / "README.md").write_text(card, "utf-8")
-        marks = {file.relative_to(new).as_posix(): file_mark(file) for file in _files(new)}
+        marks = {file.relative_to(new).as_posix(): checksum(file) for file in _files(new)}
         facts: dict[str, Any] = {"clipc": version("clipc"), "onnx": differences, "files": marks}
         (new / MARK_FILE).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
     return folder
@@ -84,7 +83,7 @@ def _check_free(folder: Path) -> None:
     known = exported_facts(folder)["files"]
     for file in _files(folder):
         name = file.relative_to(folder).as_posix()
-        if name != MARK_FILE and known.get(name) != file_mark(file):
+        if name != MARK_FILE and known.get(name) != checksum(file):
             raise UserError(f"{name} in {folder} is not as an export wrote it; move it away, or name a new folder.")
 
 

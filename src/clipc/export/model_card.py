@@ -99,7 +99,6 @@ def _data(run: Run, recipe: Recipe) -> dict[str, Any]:
 
 def _run(run: Run, recipe: Recipe) -> dict[str, Any]:
     finished, rules = run.finished or {}, recipe.policy.rules
-    forgetting = finished.get("forgetting")
     return {
         "clipc": (run.read_json("environment.json") or {}).get("clipc", "of an unknown version"),
         "composes": recipe.policy.rho > 0 and recipe.policy.treatment == "compose",
@@ -108,7 +107,6 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:
         "policy": list(_policy(recipe.policy, finished.get("composite_share"))),
         "rules": {"name": rules.name, "reasons": list(_reasons(rules))} if rules else None,
         "results": list(_results(run, finished)),
-        "forgetting": forgetting and {**forgetting, **{k: f"{forgetting[k]:.3f}" for k in ("start", "tuned")}},
         "audits": [
             {"name": file.stem, "summary": _sentences(json.loads(file.read_text("utf-8")))}
             for file in sorted((run.folder / "audit").glob("*.json"))

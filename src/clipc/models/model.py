@@ -18,10 +18,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from clipc.errors import UserError
-from clipc.models.model_config import CONFIG_FILE, FOLDER, WEIGHTS_FILE, Config, find_start, model_folder, sized
+from clipc.files import whole_folder
+from clipc.models.model_config import CONFIG_FILE, FOLDER, HUB, WEIGHTS_FILE, Config, find_start, model_folder, sized
 from clipc.models.text_tower import text_features
 from clipc.models.tokenizer import Tokenizer, load_tokenizer
-from clipc.models.whole_folder import whole_folder
 from clipc.render.evaluation_view import Resizing
 
 _PREPROCESSING: Final = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -112,13 +112,20 @@ class ClipModel(nn.Module):
         return cls(clip, config, tokenizer)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "ClipModel":
-        """A model, in evaluation mode, from a folder that :func:`model_folder` finds one in.
+    def load(cls, named: str | Path) -> "ClipModel":
+        """A model with its weights, in evaluation mode.
+
+        Args:
+            named: A folder that :func:`model_folder` finds one in, ``hf-hub:org/name``, or a model and its weights as
+                ``ViT-B-32:laion2b_s34b_b79k`` or ``ViT-B-32:FILE``.
 
         Raises:
-            UserError: The folder holds no such model.
+            UserError: There is no such model, or its weights cannot be fetched.
         """
-        return cls.create(f"{FOLDER}{model_folder(folder)}").eval()
+        name, _, weights = str(named).partition(":")
+        if weights and not str(named).startswith((FOLDER, HUB)) and not Path(named).exists():
+            return cls.create(name, pretrained=weights).eval()
+        return cls.create(str(named) if str(named).startswith(HUB) else f"{FOLDER}{model_folder(named)}").eval()
 
     def save(self, folder: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
         """Writes configuration, tokenizer and weights as ``open_clip.create_model("local-dir:FOLDER")`` reads them.

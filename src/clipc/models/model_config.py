@@ -15,7 +15,7 @@ import open_clip
 from open_clip.pretrained import download_pretrained_from_hf
 
 from clipc.errors import UserError, unknown_name
-from clipc.models.whole_folder import standing
+from clipc.files import standing
 
 CONFIG_FILE: Final = "open_clip_config.json"
 WEIGHTS_FILE: Final = "open_clip_model.safetensors"

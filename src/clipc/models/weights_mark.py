@@ -1,10 +1,11 @@
 """What names the weights that a model starts from, wherever they lie."""
 
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Final
 
 from clipc.errors import UserError
+from clipc.files import checksum
 
 _NO_PART_OF_A_MODEL: Final = (".md", ".onnx")
 
@@ -63,7 +64,8 @@ def folder_mark(named: str | Path) -> str:
     for path in sorted(model_folder(named).iterdir()):
         if path.is_file() and path.suffix not in _NO_PART_OF_A_MODEL and not path.name.startswith("."):
             total.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-            _add(total, path)
+            with path.open("rb") as stream:
+                file_digest(stream, lambda: total)
     return total.hexdigest()
 
 
@@ -75,12 +77,4 @@ def file_mark(file: Path) -> str:
     """
     if not file.is_file():
         raise UserError(f"there is no weights file {file}; pretrained is a file or a tag of open_clip's.")
-    total = blake2b(digest_size=16)
-    _add(total, file)
-    return total.hexdigest()
-
-
-def _add(total: blake2b, file: Path) -> None:
-    with file.open("rb") as stream:
-        while piece := stream.read(1 << 22):
-            total.update(piece)
+    return checksum(file)

@@ -13,9 +13,9 @@ from clipc.catalog.decode import DecodeError
 from clipc.compose.similarity import captions
 from clipc.compose.similarity.captions import caption_vectors, unit_rows
 from clipc.compose.similarity.column import column_vectors
-from clipc.compose.similarity.kept import kept_array
 from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder, embed_images, embed_texts
+from clipc.files import cached_array
 from clipc.models.device import choose_device
 from clipc.models.model import ClipModel
 from clipc.models.model_config import FOLDER, find_start, model_folder
@@ -56,7 +56,7 @@ def partner_vectors(
     """
     if embedding == "captions":
         mark = f"{captions.VERSION} {catalog.fingerprint}"
-        return kept_array(
+        return cached_array(
             "caption-vectors", mark, lambda: caption_vectors(catalog.column("captions"), progress=progress), cache
         )
     if embedding.startswith("column:"):
@@ -89,7 +89,7 @@ def model_vectors(
     if of != "text" and resizing != Resizing():
         # Before views followed the model's preprocessing all were made in the default way.
         mark += f" {' '.join(map(str, resizing))}"
-    return kept_array("model-vectors", mark, lambda: embed_pairs(_loaded(folder), catalog, of, progress), cache)
+    return cached_array("model-vectors", mark, lambda: embed_pairs(_loaded(folder), catalog, of, progress), cache)
 
 
 def relevant_bands(
@@ -110,7 +110,7 @@ def relevant_bands(
         UserError: The folder holds no model, or an image cannot be read any more.
     """
     mark = f"{VERSION} {folder_mark(folder)} {catalog.fingerprint}"
-    return kept_array("relevant-bands", mark, lambda: best_bands(_loaded(folder), catalog, progress), cache)
+    return cached_array("relevant-bands", mark, lambda: best_bands(_loaded(folder), catalog, progress), cache)
 
 
 def embed_pairs(model: Encoder, catalog: Catalog, of: Of, progress: Progress = silent) -> Floats:

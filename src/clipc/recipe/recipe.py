@@ -2,56 +2,44 @@
 
 import hashlib
 import json
+import logging
 import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from clipc.catalog import Catalog, open_catalog, with_fewer, with_splits
+from clipc.catalog import Catalog, SourceOptions, open_catalog, with_fewer, with_splits
 from clipc.compose.batches import Makeup
 from clipc.compose.policy import Policy
-from clipc.errors import UserError, unknown_name
+from clipc.errors import UserError, invalid_fields, unknown_name
+from clipc.files import whole_file
 from clipc.models.tuning import Tuning
 from clipc.models.weights_mark import file_mark, reference_mark, weights_mark
 from clipc.progress import Progress, silent
 from clipc.recipe.yaml_table import override, parse_yaml, read_yaml
 from clipc.render.crop import Augmentation
 
+logger = logging.getLogger(__name__)
 
-class Data(BaseModel):
-    """Where the pairs come from; the fields are those of :func:`clipc.catalog.open_catalog`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Data(BaseModel, SourceOptions, frozen=True, extra="forbid"):
+    """Where the pairs come from, and how they are read (:class:`~clipc.catalog.SourceOptions`)."""
 
     source: str = Field(default="demo", description="A tar, table, folder, Hugging Face set, or 'demo'.")
-    images: Path | None = Field(default=None, description="The folder that a table's image paths are relative to.")
-    image_column: str | None = Field(default=None, description="The table's column of image paths.")
-    caption_columns: tuple[str, ...] = Field(default=(), description="The table's columns of captions.")
     pairs: int | None = Field(
         default=None,
         ge=1,
         description="Train on so many of the training pairs only, of each label its share; the pairs of a smaller "
         "number are among those of a larger one.",
     )
-    label_columns: tuple[str, ...] = Field(default=(), description="Columns of class labels, the main one first.")
-    split_column: str | None = Field(default=None, description="The table's column of splits.")
-    key_column: str | None = Field(default=None, description="The table's column of unique keys.")
-    group_column: str | None = Field(
-        default=None, description="Pairs of one group (a patient, a part) stay in one split."
-    )
-    encoding: str | None = Field(default=None, description="The table's encoding, where it is not detected rightly.")
-    cache: Path | None = Field(default=None, description="Where catalogs are kept; the user's cache folder if null.")
-    lang: Literal["en", "ja"] = Field(default="en", description="Language of the demo set and of prompts.")
 
     def open(self, progress: Progress = silent) -> Catalog:
         """The catalog, with splits made where the source has none."""
-        options = self.model_dump(exclude={"group_column", "pairs"})
-        source = options.pop("source")
-        catalog = with_splits(open_catalog(source, **options, progress=progress), group_column=self.group_column)
+        options = self.model_dump(exclude={"source", "pairs"})
+        catalog = with_splits(open_catalog(self.source, **options, progress=progress))
         return catalog if self.pairs is None else with_fewer(catalog, self.pairs)
 
 
@@ -86,9 +74,6 @@ class Recipe(BaseModel):
         default=False,
         description="Mix the weights that the run began with into the last ones (WiSE-FT), as much as is best on "
         "validation.",
-    )
-    forgetting: Data | None = Field(
-        default=None, description="A set on which the model is measured before and after, to see what it forgot."
     )
     image_size: int | None = Field(
         default=None, ge=8, description="Side of the pictures in pixels; the model's own if null."
@@ -165,6 +150,19 @@ class Recipe(BaseModel):
     )
     checkpoint_seconds: float = Field(default=120.0, gt=0, description="Time between two checkpoints.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_forgetting(cls, given: Any) -> Any:
+        """Recipes of version 0.3 and older may hold the key; runs of theirs do."""
+        if not isinstance(given, dict) or "forgetting" not in given:
+            return given
+        if given["forgetting"] is not None:
+            logger.warning(
+                "the key forgetting is ignored; when the run has ended, see what the model forgot of a set by "
+                "clipc eval MODEL SOURCE --against START."
+            )
+        return {key: value for key, value in given.items() if key != "forgetting"}
+
     @model_validator(mode="after")
     def _makes_sense(self) -> "Recipe":
         if (self.samples is None) == (self.epochs is None):
@@ -172,11 +170,6 @@ class Recipe(BaseModel):
         if self.wise_ft and not self.validations:
             raise ValueError("wise_ft chooses its weights on validation; set validations to 1 or more")
         return self
-
-    @property
-    def measures_at_the_end(self) -> bool:
-        """Whether more is measured after the last step than validation."""
-        return self.wise_ft or self.forgetting is not None
 
     def steps(self, pairs: int) -> int:
         """The number of steps on so many training pairs; the last one may go into one more epoch."""
@@ -196,7 +189,7 @@ class Recipe(BaseModel):
         rules) is left out.
         """
         reasons = {section: {"__all__": {"why"}} for section in ("pairs", "images", "captions", "never")}
-        left_out: dict[str, Any] = dict.fromkeys(("data", "workers", "checkpoint_seconds", "track", "forgetting"), True)
+        left_out: dict[str, Any] = dict.fromkeys(("data", "workers", "checkpoint_seconds", "track"), True)
         left_out["policy"] = {"rules": {"name": True, "examples": True, **reasons}}
         fields = self.model_dump(mode="json", exclude=left_out)
         # What came later counts where it is used, so that older names stay.
@@ -256,7 +249,7 @@ def make_recipe(fields: dict[str, Any], where: str = "the recipe") -> Recipe:
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
-        raise _readable(error, where) from error
+        raise invalid_fields(error, where, Recipe) from error
 
 
 def write_recipe(recipe: Recipe, file: Path) -> None:
@@ -265,7 +258,7 @@ def write_recipe(recipe: Recipe, file: Path) -> None:
 
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    with file.open("w", encoding="utf-8") as stream:
+    with whole_file(file) as new, new.open("w", encoding="utf-8") as stream:
         yaml.dump(recipe.model_dump(mode="json"), stream)
 
 
@@ -274,26 +267,3 @@ def _made(fields: dict[str, Any] | None, overrides: Sequence[str], where: str) -
     for word in overrides:
         override(fields, word)
     return make_recipe(fields, where)
-
-
-def _readable(error: ValidationError, where: str) -> UserError:
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        return UserError(f"{where}: {unknown_name('key', '.'.join(path), _keys(Recipe))}")
-    if first["type"] == "literal_error" and isinstance(first["input"], str):
-        known = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
-        what = f"value of {'.'.join(path)}"
-        return UserError(f"{where}: {unknown_name(what, first['input'], known)}")
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
-    given = "" if first["type"] == "value_error" else f", not {first['input']!r}"
-    return UserError(f"{where}: {'.'.join(path)}{': ' if path else ''}{message}{given}.")
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _keys(inner, f"{prefix}{name}.")
-        else:
-            yield prefix + name

@@ -14,8 +14,8 @@ except ImportError:  # Windows has no such locks.
     fcntl = None
 
 from clipc.catalog import Catalog
-from clipc.catalog.cores import cores
 from clipc.errors import UserError
+from clipc.files import cores, write_json, write_text, writing
 from clipc.recipe.recipe import Recipe, write_recipe
 
 
@@ -71,9 +71,7 @@ class Run:
         """Writes the recipe and what the data are; and the environment, where there is none yet."""
         if self.rank:
             return
-        with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_recipe(recipe, self.folder / "recipe.yaml")
+        write_recipe(recipe, self.folder / "recipe.yaml")
         about = {"name": catalog.about.name, "generated": catalog.about.generated}
         self.write_json("data.json", {**about, "fingerprint": catalog.fingerprint, "pairs": catalog.splits})
         if self.read_json("environment.json") is None:
@@ -89,7 +87,7 @@ class Run:
         if self.rank or fcntl is None:
             yield
             return
-        with self._writing():
+        with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / ".lock").open("w")
         with lock:
@@ -104,15 +102,9 @@ class Run:
             yield
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
-        """Writes a JSON file whole: under a temporary name, then renamed."""
-        if self.rank:
-            return
-        file = self.folder / name
-        temporary = file.with_name(f".{file.name}.partial")
-        with self._writing():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
-            temporary.replace(file)
+        """Writes a JSON file whole."""
+        if not self.rank:
+            write_json(self.folder / name, value)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """A JSON file of the run, or None where there is none."""
@@ -124,7 +116,7 @@ class Run:
 
     def log(self, record: dict[str, Any]) -> None:
         """Adds one line to ``metrics.jsonl``, or to ``metrics-R.jsonl`` of another rank R."""
-        with self._writing(), self._metrics.open("a", encoding="utf-8") as stream:
+        with writing(self._metrics), self._metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record) + "\n")
 
     def metrics(self) -> Iterator[dict[str, Any]]:
@@ -140,21 +132,8 @@ class Run:
     def forget_after(self, step: int) -> None:
         """Drops the metrics of steps that a resumed run is going to repeat."""
         kept = [record for record in self.metrics() if record["step"] <= step]
-        if self.rank and not kept:
-            return
-        temporary = self._metrics.with_name(f".{self._metrics.name}.partial")
-        with self._writing():
-            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), "utf-8")
-            temporary.replace(self._metrics)
-
-    @contextmanager
-    def _writing(self) -> Generator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UserError(
-                f"the run folder {self.folder} cannot be written ({error}); make room, or name another folder."
-            ) from error
+        if kept or not self.rank:
+            write_text(self._metrics, "".join(json.dumps(record) + "\n" for record in kept))
 
     @property
     def _metrics(self) -> Path:

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Final, TypeVar
 
-from clipc.catalog.cores import cores
+from clipc.files import cores
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")

@@ -10,8 +10,8 @@ from typing import Final, Protocol
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from clipc.catalog.cores import cores
 from clipc.errors import UserError
+from clipc.files import cores
 from clipc.render.batch import Batch
 
 MOST: Final = 8

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from clipc.catalog.catalog import Catalog
-from clipc.catalog.cores import cores
 from clipc.catalog.decode import DecodeError
+from clipc.files import cores
 from clipc.progress import Progress, silent
 from clipc.render.batch import GREY
 from clipc.render.crop import Augmentation

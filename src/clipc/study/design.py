@@ -9,15 +9,35 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from clipc.errors import UserError, unknown_name
+from clipc.errors import UserError, invalid_fields, unknown_name
 from clipc.recipe.recipe import Data, Recipe, read_recipe
 from clipc.recipe.yaml_table import override, read_yaml
 from clipc.study.arms import Arm, written_out
-from clipc.study.mistakes import first_mistake
 from clipc.study.spread import Range, flat, is_list
 
 SHARED: Final = ("data", "seed")
 """Recipe keys that no arm may change: arms are compared on the same pairs with the same seeds."""
+
+
+ADVICE: Final = {
+    "name": "write a short name of letters, digits, dots and dashes, such as name: my-study",
+    "note": "write a sentence in quotes",
+    "data": "write keys of a recipe's data, such as data: {source: pairs.csv}",
+    "recipe": "name a recipe that ships or a YAML file, such as recipe: small",
+    "set": "write keys of the recipe and their values, such as set: {samples: 50000}",
+    "arms": "write each arm's changes under its name, such as arms: {clip: {policy.rho: 0}}",
+    "baseline": "name an arm",
+    "controls": "name arms, such as controls: [augment]",
+    "sizes": "write numbers of training pairs or all, such as sizes: [250, 1000, all]",
+    "seeds": "write how many, such as seeds: 5, or which, such as seeds: [10, 11, 12]",
+    "search.trials": "write a number, 2 or more, such as search: {trials: 20}",
+    "templates": "write auto, general, satellite, x-ray or factory",
+    "lang": "write en or ja",
+    "shots": "write numbers of examples a class, such as shots: [1, 5]",
+    "search": "write how many settings to try for each arm, 2 or more, such as search: {trials: 20}",
+    "keep_models": "write true or false",
+}
+"""What to write under each key of a study."""
 
 
 class Search(BaseModel):
@@ -183,8 +203,7 @@ def read_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
     try:
         return Study.model_validate(fields)
     except ValidationError as error:
-        known = {"": Study, "data": Data, "search": Search}
-        raise first_mistake(error, f"the study {name}", known) from error
+        raise invalid_fields(error, f"the study {name}", Study, ADVICE) from error
 
 
 def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Mapping[str, Any] | None = None) -> Recipe:

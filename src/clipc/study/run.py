@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from clipc.catalog import Catalog, with_fewer
-from clipc.catalog.cores import cores
 from clipc.errors import UserError
+from clipc.files import cores
 from clipc.models.device import choose_device
 from clipc.models.model_config import model_config
 from clipc.prepare.plans import make_plans

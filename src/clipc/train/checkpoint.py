@@ -1,10 +1,9 @@
 """Checkpoints: complete or not there at all."""
 
 import json
-import os
+import logging
 import pickle
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from clipc.errors import UserError
+from clipc.files import whole_folder
+
+logger = logging.getLogger(__name__)
 
 KEPT: Final = 2
 """How many checkpoints stay on disk."""
@@ -43,35 +45,18 @@ class State:
 
 
 def save_checkpoint(folder: Path, state: State) -> None:
-    """Writes ``folder/step-N``: under a temporary name, flushed to the disk, then renamed.
+    """Writes ``folder/step-N`` whole.
 
     Older checkpoints beyond :data:`KEPT` are removed once the new one is safe.
 
     Raises:
         UserError: The disk is full or cannot be written; earlier checkpoints are untouched.
     """
-    final, temporary = folder / f"step-{state.step}", folder / f".step-{state.step}.partial"
-    # Not below, where any error is one of the disk's.
-    model = {k: v.detach().cpu().contiguous() for k, v in state.model.items()}
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        save_file(model, temporary / "model.safetensors")
-        torch.save(state.optimizer, temporary / "optimizer.pt")
-        (temporary / "progress.json").write_text(json.dumps({"step": state.step, **state.progress}), "utf-8")
-        for file in (*temporary.iterdir(), temporary):
-            _flush(file)
-        if final.exists():
-            shutil.rmtree(final)
-        temporary.rename(final)
-        _flush(folder)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        # safetensors and torch.save tell a full disk by errors of their own.
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise UserError(
-            f"the checkpoint of step {state.step} could not be written to {folder} ({error}); "
-            "make room and start the same command again: it goes on from the last good one."
-        ) from error
+    advice = "make room and start the same command again: it goes on from the last good one"
+    with whole_folder(folder / f"step-{state.step}", advice) as new:
+        save_file({k: v.detach().cpu().contiguous() for k, v in state.model.items()}, new / "model.safetensors")
+        torch.save(state.optimizer, new / "optimizer.pt")
+        (new / "progress.json").write_text(json.dumps({"step": state.step, **state.progress}), "utf-8")
     for step in checkpoint_steps(folder)[:-KEPT]:
         old = folder / f".step-{step}.partial"  # Half removed, it must not look whole.
         with suppress(OSError):
@@ -79,7 +64,7 @@ def save_checkpoint(folder: Path, state: State) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load_checkpoint(folder: Path, tell: Callable[[str], None] = lambda _: None) -> State | None:
+def load_checkpoint(folder: Path) -> State | None:
     """The newest checkpoint that can be read, or None where there is none at all.
 
     Nothing in a checkpoint is executed: tensors come from safetensors and from ``torch.load`` with
@@ -87,7 +72,6 @@ def load_checkpoint(folder: Path, tell: Callable[[str], None] = lambda _: None) 
 
     Args:
         folder: That of the run's checkpoints.
-        tell: Told of a damaged checkpoint that was passed over.
 
     Raises:
         UserError: There are checkpoints, but none of them can be read, or the disk fails.
@@ -105,9 +89,9 @@ def load_checkpoint(folder: Path, tell: Callable[[str], None] = lambda _: None) 
                 "disk and start the same command again."
             ) from error
         for worse, why in damaged.items():
-            tell(
-                f"the checkpoint of step {worse:,} in {folder} is damaged ({why}); "
-                f"the run goes on from the older one of step {step:,}."
+            logger.warning(
+                "the checkpoint of step %s in %s is damaged (%s); the run goes on from the older one of step %s.",
+                *(f"{worse:,}", folder, why, f"{step:,}"),
             )
         return state
     if damaged:
@@ -152,11 +136,3 @@ def _load(place: Path) -> State:
         optimizer=torch.load(place / "optimizer.pt", weights_only=True, map_location="cpu"),
         progress=progress,
     )
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,24 +1,22 @@
-"""What happens to a model once its last step is done: it is written, mixed with its start, and asked what it forgot."""
+"""What happens to a model once its last step is done: it is written, and mixed with its start."""
 
-from collections.abc import Callable
+import logging
 from typing import Any
 
 import torch
 from torch import nn
 
-from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.models.device import choose_device
 from clipc.models.lora import merged_state_dict
 from clipc.models.model import ClipModel
-from clipc.prepare.new_model import new_model, tokenizer_for
-from clipc.progress import Progress, silent
+from clipc.prepare.new_model import new_model
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
-from clipc.train.forgetting import forgetting
 from clipc.train.interrupt import Interrupted, StopFlag
 from clipc.train.validation import CHOSEN_BY, Validation, validate
 from clipc.train.wise_ft import choose_alpha
+
+logger = logging.getLogger(__name__)
 
 
 def write_models(
@@ -29,25 +27,23 @@ def write_models(
     precision: torch.dtype,
     best: dict[str, float] | None,
     stop: StopFlag,
-    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, float] | None, dict[str, Any]]:
-    """Writes ``model-last/`` and, where none is chosen yet, ``model/``; measures what the recipe asks for.
+    """Writes ``model-last/`` and, where none is chosen yet, ``model/``; mixes them where the recipe asks for it.
 
     A mixture with the start's weights becomes ``model/`` unless an earlier step did better on validation.
 
     Args:
-        recipe: Whether weights are mixed and forgetting is measured.
+        recipe: Whether weights are mixed.
         run: Where to write.
         model: After the last step.
         validation: The pairs that the mixture is chosen on.
         precision: That of validation.
         best: What is known of ``model/`` if it holds the best of validation already: its step and figures.
         stop: Read before each measurement.
-        tell: Told which model was chosen, where there was a choice.
 
     Returns:
         What is known of ``model/`` now: as before, or the ``alpha`` of a mixture with its figures; and for
-        ``finished.json`` the fields ``wise_ft`` and ``forgetting``, where asked for.
+        ``finished.json`` the field ``wise_ft``, where asked for.
 
     Raises:
         UserError: There is nothing to choose the mixture on.
@@ -57,70 +53,28 @@ def write_models(
     model.save(run.last_model, weights)
     if best is None and not recipe.wise_ft:
         model.save(run.model, weights)
-    if not recipe.measures_at_the_end:
+    if not recipe.wise_ft:
         return best, {}
-    facts: dict[str, Any] = {}
-    mixture: ClipModel | None = None
+    if validation is None:
+        raise UserError("wise_ft chooses its weights on the split val, which these data have not; leave it out.")
     start = new_model(recipe, model.tokenizer if recipe.vocabulary else None).to(model.device).eval()
-    if recipe.wise_ft:
-        if validation is None:
-            raise UserError("wise_ft chooses its weights on the split val, which these data have not; leave it out.")
-        mixed = ClipModel.load(run.last_model).to(model.device)
-        before = {name: tensor.clone() for name, tensor in start.clip.state_dict().items()}
-        measured: list[dict[str, float]] = []
+    mixed = ClipModel.load(run.last_model).to(model.device)
+    before = {name: tensor.clone() for name, tensor in start.clip.state_dict().items()}
+    measured: list[dict[str, float]] = []
 
-        def figure(_: nn.Module) -> float:
-            _go_on_unless(stop, run)
-            measured.append(validate(mixed, validation, precision))
-            return measured[-1][CHOSEN_BY]
+    def figure(_: nn.Module) -> float:
+        if stop.asked:
+            raise Interrupted(f"{run.folder} is trained, but not all was measured; the same command measures the rest.")
+        measured.append(validate(mixed, validation, precision))
+        return measured[-1][CHOSEN_BY]
 
-        found = choose_alpha(mixed.clip, before, weights, figure)
-        reached = measured[list(found.curve).index(found.alpha)]
-        said = f"mixed with the start's weights ({found.alpha:.0%} tuned), mean recall {reached[CHOSEN_BY]:.1%}"
-        facts["wise_ft"] = found.as_dict()
-        if best is not None and best[CHOSEN_BY] > reached[CHOSEN_BY]:
-            facts["wise_ft"]["taken"] = False
-            tell(f"{said} on validation; step {best['step']:,} did better and stays the model.")
-        else:
-            mixture = mixed
-            best = {"alpha": found.alpha, **reached}
-            tell(f"{said} on validation: that is the model.")
-    if recipe.forgetting is not None:
-        _go_on_unless(stop, run)
-        tuned = mixture or ClipModel.load(run.model).to(model.device)
-        facts["forgetting"] = forgetting(start, tuned, recipe.forgetting.open(), recipe.forgetting.lang)
-    if mixture is not None:
-        mixture.save(run.model)  # Last: what is stopped before is done again from the same models.
-    return best, facts
-
-
-def measure_later(
-    recipe: Recipe,
-    run: Run,
-    catalog: Catalog,
-    progress: Progress = silent,
-    tell: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Measures what a run forgot that was not asked for it before it finished, and adds it to ``finished.json``.
-
-    Args:
-        recipe: That of the run, with the set.
-        run: A finished run; nothing happens where it is not, or was measured.
-        catalog: What it was trained on.
-        progress: Told how far the encoding is.
-        tell: Told that it is measured now.
-    """
-    finished = run.finished
-    if recipe.forgetting is None or finished is None or "forgetting" in finished:
-        return
-    tell(f"what {run.folder} forgot was not measured when it finished; it is measured now.")
-    remembered = recipe.forgetting.open(progress)
-    tuned = ClipModel.load(run.model).to(choose_device(recipe.device))
-    start = new_model(recipe, tokenizer_for(recipe, catalog)).to(tuned.device).eval()
-    found = forgetting(start, tuned, remembered, recipe.forgetting.lang, progress)
-    run.write_json("finished.json", {**finished, "forgetting": found})
-
-
-def _go_on_unless(stop: StopFlag, run: Run) -> None:
-    if stop.asked:
-        raise Interrupted(f"{run.folder} is trained, but not all was measured; the same command measures the rest.")
+    found = choose_alpha(mixed.clip, before, weights, figure)
+    reached = measured[list(found.curve).index(found.alpha)]
+    facts = found.as_dict()
+    said = f"mixed with the start's weights ({found.alpha:.0%} tuned), mean recall {reached[CHOSEN_BY]:.1%}"
+    if best is not None and best[CHOSEN_BY] > reached[CHOSEN_BY]:
+        logger.info("%s on validation; step %s did better and stays the model.", said, f"{best['step']:,}")
+        return best, {"wise_ft": {**facts, "taken": False}}
+    logger.info("%s on validation: that is the model.", said)
+    mixed.save(run.model)
+    return {"alpha": found.alpha, **reached}, {"wise_ft": facts}

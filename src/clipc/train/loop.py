@@ -1,8 +1,9 @@
 """The training loop, which can be read in one sitting."""
 
+import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from math import isfinite
@@ -11,10 +12,10 @@ from typing import Final
 import torch
 
 from clipc.errors import UserError
+from clipc.files import settle
 from clipc.models.lora import merged_state_dict
 from clipc.models.model import ClipModel
 from clipc.models.text_tower import computed_tokens
-from clipc.models.whole_folder import settle
 from clipc.progress import Progress
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
@@ -33,6 +34,8 @@ from clipc.train.throughput import Meter, StepFlops
 from clipc.train.timing import Lap
 from clipc.train.trackers import make_trackers
 from clipc.train.validation import CHOSEN_BY, Validation, validate
+
+logger = logging.getLogger(__name__)
 
 LOG_EVERY: Final = 10
 """Steps between two lines of the log. Several processes meet only here, and where one of them validates: to count, and
@@ -127,28 +130,27 @@ class Trainer:
             pin=device.type == "cuda",
         )
 
-    def fit(self, progress: Progress, stop: StopFlag, tell: Callable[[str], None] = lambda _: None) -> None:
+    def fit(self, progress: Progress, stop: StopFlag) -> None:
         """Trains to the last step, validates on the way, keeps the best and the last model.
 
         Args:
             progress: Told the pairs shown so far.
             stop: Read between steps.
-            tell: Told what each validation finds.
         """
         pairs = self.renderer.plans.catalog
         self.run.write_json("plan-statistics.json", self.renderer.plans.rows(0, len(pairs)).statistics())
         with closing(self._journal()) as journal:
-            self._go_on(journal, progress, stop, tell)
+            self._go_on(journal, progress, stop)
         stopped = None
         if self.world.main:
             try:
-                self._finish(stop, tell)
+                self._finish(stop)
             except Interrupted as interrupted:
                 stopped = str(interrupted)
         if (said := self.world.broadcast(stopped)) is not None:
             raise Interrupted(said)
 
-    def _go_on(self, journal: Journal, progress: Progress, stop: StopFlag, tell: Callable[[str], None]) -> None:
+    def _go_on(self, journal: Journal, progress: Progress, stop: StopFlag) -> None:
         size, world = self.recipe.batch_size, self.world
         every = -(-self.steps // max(1, self.recipe.validations))
         batches = self.batches()
@@ -170,7 +172,7 @@ class Trainer:
                 self._log(float(loss), journal)
                 progress("training", self.step * size, self.steps * size)
             since.count(batch, lap)  # After the log, which waits for the GPU: its work is that of these steps.
-            better = due and world.main and self._validate(float(loss), journal, tell)
+            better = due and world.main and self._validate(float(loss), journal)
             if meeting or world.size == 1:
                 self.tally.add(since, world)
                 since = Tally()
@@ -207,7 +209,7 @@ class Trainer:
             figures = {"loss": loss, "learning_rate": rate, "logit_scale": scale, **journal.meter.line()}
             journal.write(self.step, figures)
 
-    def _validate(self, loss: float, journal: Journal, tell: Callable[[str], None]) -> bool:
+    def _validate(self, loss: float, journal: Journal) -> bool:
         """Measures the model, keeps it if it is the best so far, and says whether it is."""
         assert self.validation is not None
         lap = Lap()
@@ -219,7 +221,8 @@ class Trainer:
             self.model.save(self.run.model, merged_state_dict(self.model.clip))
         self.tally.validation_core_seconds += lap.core_seconds
         journal.meter.restart()
-        tell(f"step {self.step:,}: loss {loss:.3f}, mean recall {found[CHOSEN_BY]:.1%} on validation.")
+        recall = f"{found[CHOSEN_BY]:.1%}"
+        logger.info("step %s: loss %.3f, mean recall %s on validation.", f"{self.step:,}", loss, recall)
         return better
 
     def _tell_unreadable(self, batch: Batch, journal: Journal) -> None:
@@ -243,13 +246,9 @@ class Trainer:
             self.step,
         )
 
-    def resume(self, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Goes to the newest checkpoint that can be read, if there is one.
-
-        Args:
-            tell: Told of one that is damaged.
-        """
-        state = load_checkpoint(self.run.checkpoints, tell)
+    def resume(self) -> None:
+        """Goes to the newest checkpoint that can be read, if there is one."""
+        state = load_checkpoint(self.run.checkpoints)
         if self.world.any((state.step if state else 0) != self.world.broadcast(state.step if state else 0)):
             raise UserError(
                 f"the processes of this job see different checkpoints in {self.run.checkpoints}; "
@@ -276,11 +275,11 @@ class Trainer:
             state = State(self.step, self.model.clip.state_dict(), self.learner.optimizer.state_dict(), progress)
             save_checkpoint(self.run.checkpoints, state)
 
-    def _finish(self, stop: StopFlag, tell: Callable[[str], None]) -> None:
-        if self.recipe.measures_at_the_end and checkpoint_steps(self.run.checkpoints)[-1:] != [self.step]:
+    def _finish(self, stop: StopFlag) -> None:
+        if self.recipe.wise_ft and checkpoint_steps(self.run.checkpoints)[-1:] != [self.step]:
             self._save()  # So that a stop in the middle of it costs no steps.
         best, facts = write_models(
-            self.recipe, self.run, self.model, self.validation, self.learner.precision, self.best, stop, tell
+            self.recipe, self.run, self.model, self.validation, self.learner.precision, self.best, stop
         )
         shown = self.steps * self.recipe.batch_size
         self.run.write_json(

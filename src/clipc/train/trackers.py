@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import time
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from clipc.errors import UserError
+from clipc.files import write_json
+
+logger = logging.getLogger(__name__)
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 PROJECT: Final = "clipc"
@@ -39,8 +43,8 @@ def make_trackers(
 ) -> list[Tracker]:
     """The trackers of a run, none of which can end it.
 
-    A tracker that fails while the run goes on (a lost network, a full disk) says so once on standard error and takes
-    nothing more; ``metrics.jsonl`` has it all.
+    A tracker that fails while the run goes on (a lost network, a full disk) says so once and takes nothing more;
+    ``metrics.jsonl`` has it all.
 
     Args:
         names: Which ones.
@@ -145,7 +149,7 @@ class _Service:
             return
         self._run.log(dict(numbers(values)), step=step)
         known = json.loads(self._file.read_text("utf-8"))
-        _keep(self._file, {**known, "step": step})
+        write_json(self._file, {**known, "step": step})
 
     def close(self) -> None:
         """See :class:`Tracker`."""
@@ -193,15 +197,8 @@ def _known(folder: Path, service: str) -> tuple[Path, dict[str, Any]]:
     """What a service knows of the run: its id and the last step told; made up for a new run."""
     file = folder / "tracking" / f"{service}.json"
     if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _keep(file, {"id": uuid.uuid4().hex[:12], "step": -1})
+        write_json(file, {"id": uuid.uuid4().hex[:12], "step": -1})
     return file, json.loads(file.read_text("utf-8"))
-
-
-def _keep(file: Path, known: dict[str, Any]) -> None:
-    temporary = file.with_name(f".{file.name}.partial")
-    temporary.write_text(json.dumps(known) + "\n", "utf-8")
-    temporary.replace(file)
 
 
 class _Shielded:
@@ -230,7 +227,7 @@ class _Shielded:
 
 
 def _warn(tracker: str, error: Exception) -> None:
-    print(f"{tracker} takes no more numbers of this run: {_sentence(error)}; metrics.jsonl has all.", file=sys.stderr)
+    logger.warning("%s takes no more numbers of this run: %s; metrics.jsonl has all.", tracker, _sentence(error))
 
 
 def _sentence(error: Exception) -> str:

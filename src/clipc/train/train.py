@@ -1,6 +1,6 @@
 """Training one model: from a recipe and a folder to a finished run."""
 
-from collections.abc import Callable
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run, environment
 from clipc.render.choose import choose_renderer, make_renderer
 from clipc.train.distributed import World, joined, share
-from clipc.train.ending import measure_later
 from clipc.train.interrupt import stop_signals
 from clipc.train.learner import Learner
 from clipc.train.loop import Trainer
 from clipc.train.timing import threads
 from clipc.train.validation import Validation
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -34,7 +35,6 @@ def train(
     world: World | None = None,
     renderer: str | None = None,
     progress: Progress = silent,
-    tell: Callable[[str], None] = lambda _: None,
 ) -> Run:
     """Trains one model, or goes on where an earlier call stopped.
 
@@ -44,13 +44,12 @@ def train(
 
     Args:
         recipe: What to do.
-        folder: The run folder; a finished run in it is returned as it is, but for a ``forgetting`` that was not
-            measured. Several processes share it.
+        folder: The run folder; a finished run in it is returned as it is. Several processes share
+            it.
         catalog: The opened data, to open them once for many runs; otherwise the recipe's source is opened.
         world: The processes that train together; by default those that torchrun or srun started.
         renderer: One that was chosen for a run and those beside it; by default the choice is made here.
         progress: Told the pairs shown so far.
-        tell: Told what was decided, in sentences for people.
 
     Raises:
         UserError: The folder holds another run, too few pairs for a batch, a loss that is no number, a full disk.
@@ -59,16 +58,13 @@ def train(
     """
     if world is None:
         with joined(recipe.device) as world:
-            return train(recipe, folder, catalog=catalog, world=world, renderer=renderer, progress=progress, tell=tell)
+            return train(recipe, folder, catalog=catalog, world=world, renderer=renderer, progress=progress)
     run = Run(folder, world.rank)
     with world.main_first():  # The others find in the cache what it made.
         catalog = catalog or recipe.data.open(progress)
     if world.main:
         run.check_same(recipe, catalog)
     if world.broadcast(run.finished is not None):
-        if world.main and recipe.forgetting is not None:
-            with run.held():
-                measure_later(recipe, run, catalog, progress, tell)
         return run
     before = world.broadcast(run.read_json("environment.json")) or {}
     with run.held(), threads(before.get("threads") or recipe.threads or torch.get_num_threads()):
@@ -81,14 +77,13 @@ def train(
             renderer=recipe.renderer if recipe.renderer != "auto" else before.get("renderer") or renderer,
             precision=recipe.precision if recipe.precision != "auto" else before.get("precision"),
             progress=progress,
-            tell=tell,
         )
         began = environment(trainer.model.device.type, torch.get_num_threads(), world.size)
         run.begin(recipe, {**began, "renderer": trainer.kind, "precision": trainer.precision}, catalog)
         with stop_signals() as stop:  # Not before: until here nothing is lost, and nobody would look at the flag.
-            trainer.resume(tell)
-            tell(trainer.described())
-            trainer.fit(progress, stop, tell)
+            trainer.resume()
+            logger.info(trainer.described())
+            trainer.fit(progress, stop)
     return run
 
 
@@ -101,7 +96,6 @@ def make_trainer(
     renderer: str | None = None,
     precision: str | None = None,
     progress: Progress = silent,
-    tell: Callable[[str], None] = lambda _: None,
 ) -> Trainer:
     """A run at step 0, all that it needs made: tokenizer, model, plans, pictures.
 
@@ -113,7 +107,6 @@ def make_trainer(
         renderer: One that was chosen before; None leaves the choice to the recipe.
         precision: The same, as :func:`~clipc.models.device.choose_precision` takes it.
         progress: Told what takes long.
-        tell: Told what was decided.
 
     Raises:
         UserError: The recipe asks for what the data, the model or the machine cannot give.
@@ -130,12 +123,10 @@ def make_trainer(
         batches = Batches(recipe.batches, recipe.batch_size)
         cache = recipe.data.cache
         plans = make_plans(recipe.policy, pairs, recipe.seed, cache=cache, progress=progress, batches=batches)
-        if world.main and recipe.forgetting is not None:
-            recipe.forgetting.open(progress)  # A mistake in it is told now, not after days of training.
     steps = recipe.steps(len(pairs))
     computed = choose_precision(precision or recipe.precision, device)
     if recipe.precision == "auto" and computed != choose_precision("auto", device):
-        tell(f"the run goes on in {precision}, as it began, though that is not the fastest on this machine.")
+        logger.warning("the run goes on in %s, as it began, though that is not the fastest on this machine.", precision)
     # Before pictures are decoded: what it refuses is told at once.
     learner = Learner.create(recipe, model, steps, computed, world)
     choose = partial(
@@ -151,7 +142,7 @@ def make_trainer(
     # What is free differs between processes, and from one moment to the next: the first process decides.
     if (kind := world.broadcast(choice.renderer)) != choice.renderer:
         choice = choose(kind, epochs=1)
-    tell(choice.reason)
+    logger.info(choice.reason)
     return Trainer(
         recipe=recipe,
         run=run,

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 
 from clipc.catalog import Catalog
-from clipc.catalog.cores import cores
 from clipc.evaluate.embed import embed, evaluation_views
 from clipc.evaluate.retrieval import retrieval
+from clipc.files import cores
 from clipc.models.model import ClipModel
 from clipc.render.evaluation_view import Resizing
 from clipc.render.free_memory import free_memory

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from clipc.catalog.encoding import detect_encoding
 from clipc.compose.rules.document import Document, Place, read_document
 from clipc.compose.rules.schema import CaptionRule, Example, ImageRule, NeverRule, PairRule, Rules, keys_of
-from clipc.errors import UserError, unknown_name
+from clipc.errors import UserError, invalid_value, unknown_name
 
 _MOST_BYTES: Final = 1 << 18
 _ENTRIES: Final[dict[str, type[BaseModel]]] = {
@@ -186,46 +187,45 @@ def _readable(error: ValidationError, document: Document, where: str) -> UserErr
             if (*place, part) in document.lines:
                 place = (*place, part)
         # What belongs to no one key is a name that columns and fields share.
-        told.append((document.lines[place or ("fields",)], _sentence(one["type"], one, place)))
+        told.append((document.lines[place or ("fields",)], _sentence(dict(one), place)))
     line, sentence = min(told, key=lambda item: item[0])
-    return UserError(f"{where}, line {line}: {sentence}.")
+    return UserError(f"{where}, line {line}: {sentence}")
 
 
-def _sentence(kind: str, one: Any, place: Place) -> str:
+def _sentence(one: Mapping[str, Any], place: Place) -> str:
     names = [str(part) for part in place if isinstance(part, str)]
     under = f" under {names[0]}" if len(names) > 1 else ""
     this = f"{names[-1]!r}{under}" if names else ""
-    given = one["input"]
-    if kind == "value_error" and place and isinstance(place[-1], int):
-        return f"under {names[0]}: {one['msg'].removeprefix('Value error, ')}"
-    if kind == "value_error":
-        message = one["msg"].removeprefix("Value error, ")
-        return f"{this} {message}" if names else message
-    if kind == "missing":
-        return f"{one['loc'][-1]!r} is missing{f' under {names[0]}' if names else ''}"
+    if one["type"] == "value_error":
+        name = f"under {names[0]}:" if place and isinstance(place[-1], int) else this
+        return f"{name} {one['msg'].removeprefix('Value error, ')}.".lstrip()
+    if one["type"] == "missing":
+        return f"{one['loc'][-1]!r} is missing{f' under {names[0]}' if names else ''}."
+    if one["type"] == "model_type":
+        this = f"an entry of {this}"
+    return invalid_value(one, this, _advice(one["type"], one["input"], place, names))
+
+
+def _advice(kind: str, given: Any, place: Place, names: Sequence[str]) -> str | None:
+    """What to write instead."""
     if kind == "model_type":
-        hint = _spaceless(given) or f"each begins with a key: {', '.join(keys_of(_ENTRIES[names[0]]))}"
-        return f"an entry of {this} consists of keys with values, not of {_shown(given)}; {hint}"
+        return _spaceless(given) or f"begin it with a key: {', '.join(keys_of(_ENTRIES[names[0]]))}"
     if kind == "tuple_type":
-        return f"{this} is a list: begin each of its entries with a dash and a space, '- '"
+        return "write a list: begin each of its entries with a dash and a space, '- '"
     if place[:1] == ("examples",) and kind in ("dict_type", "string_type") and len(place) == 3:
-        return f"{this} is the key of a pair, or columns with values in braces such as {{view: PA}}"
+        return "write the key of a pair, or columns with values in braces such as {view: PA}"
     if kind == "dict_type":
-        return f"{this} consists of names with values, one a line, such as 'side: lower(caption)'"
-    if kind == "bool_parsing" or kind == "bool_type":
-        return f"{this} is true or false, not {_shown(given)}"
+        return "write names with values, one a line, such as 'side: lower(caption)'"
+    if kind in ("bool_parsing", "bool_type"):
+        return "write true or false"
     if kind == "literal_error" and names[-1] in _CHOICES:
-        return f"{this} is {' or '.join(_CHOICES[names[-1]])}, not {_shown(given)}"
-    if isinstance(given, (list, dict)):
-        what, sign = ("a list", "[") if isinstance(given, list) else ("keys with values", "{")
-        return f"{this} is text, not {what}; a value that starts with '{sign}' must be in quotation marks"
-    return f"{this}: {one['msg']}"
+        return f"write {' or '.join(_CHOICES[names[-1]])}"
+    if isinstance(given, list | dict):
+        sign = "[" if isinstance(given, list) else "{"
+        return f"write text; a value that starts with '{sign}' must be in quotation marks"
+    return None
 
 
 def _spaceless(value: Any) -> str | None:
     missing = isinstance(value, str) and re.match(r"\w+:\S", value)
     return "a space is missing after the colon" if missing else None
-
-
-def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str) else "a list" if isinstance(value, list) else "keys with values"

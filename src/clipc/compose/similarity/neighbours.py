@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.similarity.kept import digest, kept_array
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.search import Search, search_among
+from clipc.files import arrays_digest, cached_array
 from clipc.progress import Progress, silent
 
 VERSION: Final = 1
@@ -56,7 +56,7 @@ def neighbours(
     """
     alike = lookalikes(catalog)
     parts = (vectors, alike.content, alike.dhash, alike.known)
-    mark = f"{VERSION} {digest(*parts)} {alike.distance} {k} {by}"
+    mark = f"{VERSION} {arrays_digest(*parts)} {alike.distance} {k} {by}"
 
     def excluded(rows: Ids, others: Ids) -> npt.NDArray[np.bool_]:
         out = alike(rows, others)
@@ -65,7 +65,7 @@ def neighbours(
             out[left] = refused(rows[left], others[left])
         return out
 
-    return kept_array("neighbours", mark, lambda: nearest(vectors, k, excluded=excluded, progress=progress), cache)
+    return cached_array("neighbours", mark, lambda: nearest(vectors, k, excluded=excluded, progress=progress), cache)
 
 
 def nearest(

@@ -1,3 +1,5 @@
+"""What a model gained or lost against another on the same data."""
+
 import json
 from dataclasses import replace
 
@@ -8,8 +10,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipc.catalog import Catalog
+from clipc.evaluate import Evaluation, evaluate
+from clipc.evaluate.against import differences, templates_of
 from clipc.render.evaluation_view import Resizing
-from clipc.train.forgetting import forgetting
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200), "white": (240, 240, 240)}
 
@@ -42,44 +45,39 @@ class ByColour:
         return normalize(rows + 1e-3, dim=1)
 
 
+def both(forgot: tuple[str, ...], catalog: Catalog) -> tuple[Evaluation, Evaluation]:
+    start = evaluate(ByColour(), catalog, probe=False)
+    return evaluate(ByColour(forgot), catalog, probe=False, templates=templates_of(start)), start
+
+
 def test_what_was_forgotten_is_counted(tiny_catalog: Catalog) -> None:
-    found = forgetting(ByColour(), ByColour(("red", "green", "blue")), tiny_catalog)
+    tuned, start = both(("red", "green", "blue"), tiny_catalog)
     test = tiny_catalog.split("test").column("label")
     guessed = np.mean([1 if label == "white" else 1 / 3 for label in test])
-    assert found["metric"] == "zero_shot/label/top1"
-    assert found["split"] == "test"
-    assert found["start"] == 1
-    assert found["tuned"] == pytest.approx(guessed)
-    assert found["lost_points"] == pytest.approx(100 * (1 - guessed))
-    assert found["lost_share"] == pytest.approx((1 - guessed) / (1 - 1 / 4))
-    assert found["low"] < found["lost_points"] < found["high"]
-    assert found["n"] == len(test) == 10
-    assert found["templates"]
+    found = differences(tuned, start)
+    lost = found["zero_shot/label/top1"]
+    assert lost["mean"] == pytest.approx(guessed - 1)
+    assert lost["low"] < lost["mean"] < lost["high"]  # type: ignore[operator]
+    assert lost["n"] == len(test) == 10
+    assert found.keys() == start.metrics.keys()
     json.dumps(found, allow_nan=False)
 
 
 def test_the_same_model_forgets_nothing(tiny_catalog: Catalog) -> None:
-    found = forgetting(ByColour(), ByColour(), tiny_catalog)
-    assert (found["lost_points"], found["low"], found["high"], found["lost_share"]) == (0, 0, 0, 0)
+    for name, change in differences(*both((), tiny_catalog)).items():
+        bare = name.endswith("median_rank")
+        assert change == {"mean": 0, "low": None if bare else 0, "high": None if bare else 0, "n": None if bare else 10}
 
 
-def test_what_was_never_known_cannot_be_forgotten(tiny_catalog: Catalog) -> None:
-    found = forgetting(ByColour(tuple(COLOURS)), ByColour(), tiny_catalog)
-    assert found["start"] == pytest.approx(found["chance"])
-    assert found["lost_share"] is None
-    assert found["lost_points"] < 0
+def test_both_models_read_the_prompts_that_suit_the_start(tiny_catalog: Catalog) -> None:
+    tuned, start = both(("red", "green"), tiny_catalog)
+    assert templates_of(tuned) == templates_of(start)
+    other = evaluate(ByColour(), tiny_catalog, probe=False, templates={"label": "factory"})
+    assert templates_of(other) == {"label": "factory"}
 
 
-def test_retrieval_stands_in_without_labels(tiny_catalog: Catalog) -> None:
+def test_without_labels_retrieval_is_compared(tiny_catalog: Catalog) -> None:
     plain = replace(tiny_catalog, about=replace(tiny_catalog.about, label_columns=()))
-    found = forgetting(ByColour(), ByColour(("red", "green")), plain)
-    assert found["metric"] == "retrieval/mean_recall"
-    assert found["templates"] is None
-    assert found["lost_points"] > 0
-
-
-def test_a_set_without_a_test_split_is_used_whole(tiny_catalog: Catalog) -> None:
-    rows = np.flatnonzero(np.asarray(tiny_catalog.column("split")) != "test")
-    found = forgetting(ByColour(), ByColour(("red",)), tiny_catalog.take(rows))
-    assert found["split"] == "all"
-    assert found["n"] == len(rows) == 50
+    found = differences(*both(("red", "green"), plain))
+    assert not any(name.startswith("zero_shot") for name in found)
+    assert found["retrieval/mean_recall"]["mean"] < 0  # type: ignore[operator]

@@ -1,0 +1,32 @@
+"""Two models on the same data: what one gained or lost against the other, such as against its start."""
+
+from clipc.evaluate.evaluation import Evaluation, clusters
+from clipc.evaluate.statistics import sampling_error
+
+
+def differences(model: Evaluation, start: Evaluation) -> dict[str, dict[str, float | int | None]]:
+    """The difference of each metric that both were measured by, with the test set's own sampling error.
+
+    Args:
+        model: The metrics of one model.
+        start: Those of the other, measured on the same data in the same way.
+
+    Returns:
+        By the metric's name, ready for JSON: ``mean`` (the model's value less the start's), ``low`` and ``high`` (its
+        95% interval by bootstrap over images, :func:`~clipc.evaluate.statistics.sampling_error`; None where the metric
+        is no mean of values of single items, or one image allows none) and ``n`` (images; None where there are no such
+        values).
+    """
+    found: dict[str, dict[str, float | int | None]] = {}
+    for name in model.metrics.keys() & start.metrics.keys():
+        interval: dict[str, float | int | None] = {"low": None, "high": None, "n": None}
+        if name in model.items and name in start.items:
+            error = sampling_error([model.items[name]], [start.items[name]], clusters(name, model.items)).as_dict()
+            interval = {key: error[key] for key in interval}
+        found[name] = {"mean": model.metrics[name] - start.metrics[name], **interval}
+    return {name: found[name] for name in model.metrics if name in found}
+
+
+def templates_of(evaluation: Evaluation) -> dict[str, str]:
+    """The template set that each label column was measured with, so that another model reads the same prompts."""
+    return {column: facts["templates"] for column, facts in evaluation.context.get("columns", {}).items()}

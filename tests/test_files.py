@@ -1,0 +1,213 @@
+"""Files and folders are there whole or as they were, whenever the process that writes them is killed."""
+
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipc.errors import UserError
+from clipc.files import (
+    arrays_digest,
+    cached_array,
+    settle,
+    standing,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_text,
+)
+
+WRITER = """
+import sys
+from pathlib import Path
+from clipc.files import whole_folder
+folder, number = Path(sys.argv[1]), 0
+while True:
+    number += 1
+    with whole_folder(folder) as new:
+        for name in "abc":
+            (new / name).write_text(f"{number} " * 100)
+    if number == 1:
+        print("first", flush=True)
+"""
+
+
+def write(folder: Path, text: str) -> None:
+    with whole_folder(folder) as new:
+        (new / "a").write_text(text)
+        (new / "inner").mkdir()
+        (new / "inner" / "b").write_text(text)
+
+
+def test_new_and_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "above" / "model"
+    for text in ("one", "two"):
+        write(folder, text)
+        assert (folder / "inner" / "b").read_text() == text
+        assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_failure_leaves_the_older_one(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    write(folder, "one")
+    with pytest.raises(ValueError, match="two"), whole_folder(folder) as new:
+        raise ValueError((new / "a").write_text("two") and "two")
+    with pytest.raises(UserError, match=r"could not be written .*No space.* make room"), whole_folder(folder):
+        raise OSError(28, "No space left on device")
+    assert (folder / "a").read_text() == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_file_too_large_for_the_disk_is_the_users_to_know(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(UserError, match="could not be written"), whole_folder(tmp_path / "model") as new:
+            save_file({"w": np.zeros(100_000, np.float32)}, new / "w.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+
+
+def test_killed_between_the_two_renames_the_older_one_stands(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    write(folder, "one")
+    folder.rename(tmp_path / ".model.old")
+    assert (standing(folder) / "a").read_text() == "one"
+    settle(folder)
+    assert standing(folder) == folder
+    assert (folder / "a").read_text() == "one"
+    folder.rename(tmp_path / ".model.old")
+    write(folder, "two")
+    assert (folder / "a").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    write(tmp_path / "real", "one")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write(tmp_path / "link", "two")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "a").read_text() == "two"
+
+
+def test_killed_at_any_moment_it_is_whole(tmp_path: Path) -> None:
+    folder, chance = tmp_path / "model", random.Random(0)
+    for _ in range(12):
+        arguments = [sys.executable, "-c", WRITER, str(folder)]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, env={**os.environ}) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            time.sleep(chance.random() * 0.05)
+            writer.kill()
+        found = {name: (standing(folder) / name).read_text() for name in "abc"}
+        assert len(set(found.values())) == 1
+        assert len(found["a"].split()) == 100
+
+
+def test_the_folder_one_is_in_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "model", "1")
+    monkeypatch.chdir(tmp_path / "model")
+    assert (standing(Path()) / "a").read_text() == "1"
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "above" / "a.json"
+    write_json(file, {"name": "部品"})
+    assert file.read_text("utf-8") == '{\n "name": "部品"\n}\n'
+    with pytest.raises(ValueError, match="stop"), whole_file(file) as new:
+        raise ValueError(new.write_text("half") and "stop")
+    with pytest.raises(UserError, match=r"a\.json could not be written .*No space.* make room"), whole_file(file):
+        raise OSError(28, "No space left on device")
+    assert "部品" in file.read_text("utf-8")
+    assert [path.name for path in file.parent.iterdir()] == ["a.json"]
+    with pytest.raises(UserError, match=r"b could not be written .*(File exists|Not a directory)"):
+        write_text(file / "b", "text")
+
+
+def test_a_link_to_a_file_and_a_device_stay_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_text(tmp_path / "link", "text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "text"
+    write_text(Path("/dev/null"), "text")
+    assert Path("/dev/null").is_char_device()
+
+
+# Arrays are made once; a cache that fails costs time only.
+
+
+class Maker:
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.calls = array, 0
+
+    def __call__(self) -> np.ndarray:
+        self.calls += 1
+        return self.array
+
+
+@pytest.fixture
+def maker() -> Maker:
+    return Maker(np.arange(6, dtype=np.float32).reshape(2, 3))
+
+
+def test_made_once_and_read_from_disk(maker: Maker, tmp_path: Path) -> None:
+    for _ in range(3):
+        kept = cached_array("thing", "a", maker, tmp_path)
+        assert np.array_equal(kept, maker.array)
+        assert isinstance(kept, np.memmap)
+        assert not kept.flags.writeable
+    assert maker.calls == 1
+    cached_array("thing", "b", maker, tmp_path)
+    assert maker.calls == 2
+    assert len(list((tmp_path / "arrays").iterdir())) == 2
+
+
+def test_the_usual_cache(maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPC_CACHE", str(tmp_path / "own"))
+    cached_array("thing", "a", maker, None)
+    assert list((tmp_path / "own" / "arrays").glob("thing-*.npy"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"PK\x03\x04", b"hello", None])
+def test_a_damaged_array_is_made_again(maker: Maker, tmp_path: Path, damage: bytes | None) -> None:
+    cached_array("thing", "a", maker, tmp_path)
+    (file,) = (tmp_path / "arrays").iterdir()
+    file.write_bytes(file.read_bytes()[:-4] if damage is None else damage)
+    assert np.array_equal(cached_array("thing", "a", maker, tmp_path), maker.array)
+    assert np.array_equal(cached_array("thing", "a", maker, tmp_path), maker.array)
+    assert maker.calls == 2
+
+
+def test_pickles_are_refused(maker: Maker, tmp_path: Path) -> None:
+    cached_array("thing", "a", maker, tmp_path)
+    (file,) = (tmp_path / "arrays").iterdir()
+    np.save(file, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert np.array_equal(cached_array("thing", "a", maker, tmp_path), maker.array)
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(maker: Maker, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert np.array_equal(cached_array("thing", "a", maker, tmp_path / "file"), maker.array)
+
+
+def test_an_empty_array_is_kept_too(tmp_path: Path) -> None:
+    maker = Maker(np.zeros((0, 3), np.float32))
+    for _ in range(2):
+        assert cached_array("thing", "a", maker, tmp_path).shape == (0, 3)
+
+
+def test_digests_tell_contents_types_and_shapes_apart() -> None:
+    a = np.arange(6)
+    others = [a.reshape(2, 3), a.astype(np.int32), a[::-1], a + 1]
+    assert len({arrays_digest(a), *(arrays_digest(other) for other in others)}) == 5
+    assert arrays_digest(a) == arrays_digest(a.copy())
+    assert arrays_digest(a, a) != arrays_digest(a)
