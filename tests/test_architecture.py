@@ -10,16 +10,16 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "clipc"
 
 ORDER = (
-    {"cli"},
-    {"study"},
-    {"train", "export"},
-    {"prepare"},
-    {"recipe"},
-    {"models", "evaluate"},
-    {"render"},
-    {"compose"},
-    {"catalog"},
-    {"demo"},
+    ("cli",),
+    ("study",),
+    ("train", "export"),
+    ("prepare",),
+    ("recipe",),
+    ("models", "evaluate"),
+    ("render",),
+    ("compose",),
+    ("catalog",),
+    ("demo",),
 )
 """From the top down: a package imports those of lower rows; those of one row do not know each other."""
 BELOW = {package: set[str]().union(*ORDER[row + 1 :]) for row, packages in enumerate(ORDER) for package in packages}
