@@ -25,7 +25,7 @@ ORDER = (
 BELOW = {package: set[str]().union(*ORDER[row + 1 :]) for row, packages in enumerate(ORDER) for package in packages}
 BELOW |= {"report": set()}
 BELOW["cli"] |= {"report"}
-EVERYWHERE = {"errors", "progress"}
+EVERYWHERE = {"errors", "extension", "progress"}
 HEAVY = {"torch", "open_clip", "torchvision", "matplotlib", "sklearn", "scipy"}
 
 
@@ -61,11 +61,16 @@ def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == set()
 
 
+def test_own_code_is_loaded_by_a_module_that_knows_only_errors() -> None:
+    assert imports(PACKAGE / "extension.py") == {"clipc.errors"}
+
+
 def test_only_the_command_line_and_the_package_know_all_packages() -> None:
     assert {path.name for path in PACKAGE.glob("*.py")} == {
         "__init__.py",
         "__main__.py",
         "errors.py",
+        "extension.py",
         "progress.py",
     }
 

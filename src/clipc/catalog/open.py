@@ -3,8 +3,10 @@
 import glob
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from clipc.catalog.build import build
 from clipc.catalog.cache import cache_folder, through_cache
@@ -17,11 +19,12 @@ from clipc.catalog.rows import IMAGE_SUFFIXES, Source
 from clipc.catalog.table import table
 from clipc.catalog.tar import tars
 from clipc.errors import UserError
+from clipc.extension import is_own, load, source_file
 from clipc.progress import Progress, silent
 
 KINDS = (
     "a tar, a folder or a glob of tars; a .csv, .tsv, .jsonl or .parquet table; a folder of images; "
-    "a Hugging Face dataset on disk or hf:owner/name; or demo"
+    "a Hugging Face dataset on disk or hf:owner/name; module:object of your own; or demo"
 )
 """The kinds of sources, as told to a user."""
 
@@ -47,7 +50,8 @@ def open_catalog(
     Args:
         source: A tar, a folder of tars or a glob that matches tars; a table (CSV, TSV, JSON lines, Parquet); a folder
             of images with captions beside them or in class folders; a Hugging Face dataset saved on disk, or
-            ``hf:owner/name``; or ``demo``, the built-in generated set.
+            ``hf:owner/name``; ``module:object``, a :class:`~clipc.catalog.rows.Source` of your own; or ``demo``, the
+            built-in generated set.
         images: For tables: the folder that image paths are relative to; the table's own by default.
         image_column: For tables: the column with image paths; found by name by default, as are the next four.
         caption_columns: The columns with captions.
@@ -67,9 +71,19 @@ def open_catalog(
     """
     store = cache_folder(cache)
     wanted = Wanted(image_column, tuple(caption_columns), tuple(label_columns), split_column, key_column)
-    found = _find(str(source), store, wanted, images.absolute() if images else None, encoding, lang, progress)
-    options = {"wanted": wanted.__dict__, "encoding": encoding, "lang": lang}
+    options: dict[str, Any] = {"wanted": wanted.__dict__, "encoding": encoding, "lang": lang}
+    if isinstance(source, str) and is_own(source) and not source.startswith("hf:") and not os.path.exists(source):
+        found = _own(source)
+        options["own"] = source
+    else:
+        found = _find(str(source), store, wanted, images.absolute() if images else None, encoding, lang, progress)
     return through_cache(found, options, store, lambda: build(found, progress))
+
+
+def _own(name: str) -> Source:
+    """A source of the user's own; the catalog is made anew when its code has changed."""
+    source: Source = load(name, Source, "a clipc.Source")
+    return replace(source, root=source.root.absolute(), watched=[*source.watched, source_file(name)])
 
 
 def _find(
