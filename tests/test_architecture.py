@@ -25,7 +25,7 @@ ORDER = (
 BELOW = {package: set[str]().union(*ORDER[row + 1 :]) for row, packages in enumerate(ORDER) for package in packages}
 BELOW |= {"report": set()}
 BELOW["cli"] |= {"report"}
-EVERYWHERE = {"errors", "files", "progress"}
+EVERYWHERE = {"errors", "extension", "files", "progress"}
 HEAVY = {"torch", "open_clip", "torchvision", "matplotlib", "sklearn", "scipy"}
 
 
@@ -61,8 +61,9 @@ def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == set()
 
 
-def test_files_know_the_users_errors_alone() -> None:
-    assert imports(PACKAGE / "files.py") == {"clipc.errors"}
+@pytest.mark.parametrize("module", ["extension", "files"])
+def test_what_knows_the_users_errors_alone(module: str) -> None:
+    assert imports(PACKAGE / f"{module}.py") == {"clipc.errors"}
 
 
 def test_only_the_command_line_and_the_package_know_all_packages() -> None:
@@ -70,6 +71,7 @@ def test_only_the_command_line_and_the_package_know_all_packages() -> None:
         "__init__.py",
         "__main__.py",
         "errors.py",
+        "extension.py",
         "files.py",
         "progress.py",
     }

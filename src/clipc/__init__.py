@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from clipc.catalog.fewer import with_fewer
     from clipc.catalog.open import open_catalog
     from clipc.catalog.options import SourceOptions
+    from clipc.catalog.rows import Reject, Row, Source
     from clipc.catalog.split import with_splits
+    from clipc.compose.layouts.layout import Layout, Shape
+    from clipc.compose.layouts.tiles import Tiles, Views
     from clipc.compose.plan import Plan, Plans, plan_epoch
     from clipc.compose.policy import Policy
     from clipc.compose.rules.read import read_rules
@@ -55,16 +58,23 @@ __all__ = [
     "CompositePairs",
     "Data",
     "Evaluation",
+    "Layout",
     "PilotOptions",
     "Plan",
     "Plans",
     "Policy",
     "Recipe",
+    "Reject",
+    "Row",
     "Rules",
     "Run",
+    "Shape",
+    "Source",
     "SourceOptions",
     "Study",
+    "Tiles",
     "UserError",
+    "Views",
     "__version__",
     "check_rules",
     "compose_batch",
@@ -100,16 +110,23 @@ _HOMES = {
     "CompositePairs": "clipc.prepare.composite_pairs",
     "Data": "clipc.recipe.recipe",
     "Evaluation": "clipc.evaluate.evaluation",
+    "Layout": "clipc.compose.layouts.layout",
     "PilotOptions": "clipc.study.options",
     "Plan": "clipc.compose.plan",
     "Plans": "clipc.compose.plan",
     "Policy": "clipc.compose.policy",
     "Recipe": "clipc.recipe.recipe",
+    "Reject": "clipc.catalog.rows",
+    "Row": "clipc.catalog.rows",
     "Rules": "clipc.compose.rules.schema",
     "Run": "clipc.recipe.run",
     "SourceOptions": "clipc.catalog.options",
+    "Shape": "clipc.compose.layouts.layout",
+    "Source": "clipc.catalog.rows",
     "Study": "clipc.study.design",
+    "Tiles": "clipc.compose.layouts.tiles",
     "UserError": "clipc.errors",
+    "Views": "clipc.compose.layouts.tiles",
     "check_rules": "clipc.prepare.contact_sheet",
     "compose_batch": "clipc.render.compose_batch",
     "contact_sheet": "clipc.prepare.contact_sheet",

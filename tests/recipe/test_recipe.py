@@ -86,7 +86,7 @@ def test_the_last_step_is_a_whole_batch(samples: int | None, epochs: float | Non
 @pytest.mark.parametrize(
     ("word", "hint"),
     [
-        ("policy.partner=nearst", "unknown value of policy.partner 'nearst'; did you mean 'nearest'"),
+        ("policy.partner=nearst", "unknown partner 'nearst'; did you mean 'nearest'"),
         ("policy.axis=diagonal", "there are: left-right, random, top-bottom"),
         ("policy.region=box", "set layout to region"),
     ],

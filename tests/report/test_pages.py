@@ -6,8 +6,9 @@ from typing import Any, get_args
 
 import pytest
 
+from clipc.compose.captions.strategies import STRATEGIES
 from clipc.compose.layouts import LAYOUTS
-from clipc.compose.policy import Policy
+from clipc.compose.policy import PARTNERS, Policy
 from clipc.report.pilot import render_pilot
 from clipc.report.policy import policy_facts
 from clipc.report.sheet import render_sheet
@@ -309,7 +310,8 @@ def test_every_value_of_a_policy_has_words(lang: str) -> None:
 
 
 def get_args_of(field: str) -> tuple[str, ...]:
-    return tuple(LAYOUTS) if field == "layout" else get_args(Policy.model_fields[field].annotation)
+    shipped = {"layout": LAYOUTS, "caption": STRATEGIES, "partner": PARTNERS}
+    return tuple(shipped.get(field) or get_args(Policy.model_fields[field].annotation))
 
 
 def test_a_thousand_reasons_do_not_make_a_long_page() -> None:

@@ -20,12 +20,13 @@ from clipc.catalog.split import with_splits
 from clipc.catalog.table import table
 from clipc.catalog.tar import tars
 from clipc.errors import UserError
+from clipc.extension import is_own, load, source_file
 from clipc.files import cache_folder
 from clipc.progress import Progress, silent
 
 KINDS = (
     "a tar, a folder or a glob of tars; a .csv, .tsv, .jsonl or .parquet table; a folder of images; "
-    "a Hugging Face dataset on disk or hf:owner/name; or demo"
+    "a Hugging Face dataset on disk or hf:owner/name; module:object of your own; or demo"
 )
 """The kinds of sources, as told to a user."""
 
@@ -40,7 +41,8 @@ def open_catalog(
     Args:
         source: A tar, a folder of tars or a glob that matches tars; a table (CSV, TSV, JSON lines, Parquet); a folder
             of images with captions beside them or in class folders; a Hugging Face dataset saved on disk, or
-            ``hf:owner/name``; or ``demo``, the built-in generated set.
+            ``hf:owner/name``; ``module:object``, a :class:`~clipc.catalog.rows.Source` of your own; or ``demo``, the
+            built-in generated set.
         options: How it is read, where that is not found out.
         progress: Told of the work.
         **fields: Fields of :class:`SourceOptions`, instead of or beside ``options``: ``label_columns=["defect"]``.
@@ -54,10 +56,20 @@ def open_catalog(
     """
     options = replace(options or SourceOptions(), **fields)
     store = cache_folder(options.cache)
-    found = _find(str(source), store, options, progress)
     read_as = {k: v for k, v in asdict(options).items() if k not in ("images", "group_column", "cache")}
+    if isinstance(source, str) and is_own(source) and not source.startswith("hf:") and not os.path.exists(source):
+        found = _own(source)
+        read_as["own"] = source
+    else:
+        found = _find(str(source), store, options, progress)
     catalog = through_cache(found, read_as, store, lambda: build(found, progress))
     return catalog if options.group_column is None else with_splits(catalog, group_column=options.group_column)
+
+
+def _own(name: str) -> Source:
+    """A source of the user's own; the catalog is made anew when its code has changed."""
+    source: Source = load(name, Source, "a clipc.Source")
+    return replace(source, root=source.root.absolute(), watched=[*source.watched, source_file(name)])
 
 
 def _find(source: str, store: Path, options: SourceOptions, progress: Progress) -> Source:

@@ -1,5 +1,6 @@
 """The command line: one module a command, each calling functions of the Python API."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and ends the process: 0 done, 2 the user's mistake, 1 ours, 130 interrupted."""
     from clipc.train.interrupt import Interrupted
 
+    # As with python -m, but last, so that nothing is hidden: code of the user's own may lie in the working folder.
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)
     try:
         with notes():
             app(arguments, exit_on_error=False, print_error=False, result_action="return_none")

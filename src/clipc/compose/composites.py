@@ -9,7 +9,7 @@ import numpy.typing as npt
 from clipc.catalog.catalog import Catalog
 from clipc.compose.entries import Entries
 from clipc.compose.inputs import Inputs
-from clipc.compose.layouts import LAYOUTS
+from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import PLAIN
 from clipc.compose.partners.diverse import least_similar
 from clipc.compose.partners.draw import draw, one_of
@@ -114,7 +114,7 @@ def compose_rows(
     pairs, law = len(catalog), inputs.law
     captions = epoch_generator(seed, "caption", when)
     choice = entries.choice(rows, captions.random(pairs)[rows])
-    form = LAYOUTS[policy.layout]
+    form = find_layout(policy.layout)
     codes = np.array(form.drawn_from(policy.axis), dtype=np.uint8)
     seekers = _Seekers(
         rows=rows,

@@ -1,7 +1,7 @@
 """The plan: one row a training example of an epoch, made before any pixel is touched."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any, Final
 
@@ -15,7 +15,9 @@ from clipc.compose.captions.joint import Wording
 from clipc.compose.composites import FALLBACKS, compose_rows
 from clipc.compose.entries import Entries
 from clipc.compose.inputs import Inputs
-from clipc.compose.layouts.tiles import LAYOUT_NAMES, STRONG
+from clipc.compose.layouts import find_layout
+from clipc.compose.layouts.layout import SHAPES, Shape
+from clipc.compose.layouts.tiles import STRONG
 from clipc.compose.policy import Policy
 from clipc.compose.streams import epoch_generator
 
@@ -35,12 +37,13 @@ class Plan:
         third: The row of the pair whose caption is said of the second picture instead of its own (a control), or
             -1, ``int32``.
         third_caption: Which of the third pair's captions that is (0 where there is none), ``int32``.
-        layout: Codes of :data:`~clipc.compose.layouts.tiles.LAYOUT_NAMES`, ``uint8``.
+        layout: Places in ``shapes``, ``uint8``.
         swapped: Whether the captions' order is not the images'; drawn for every composite, and followed by
             policies that ask for it; ``bool``.
         wording: How the captions are joined: 0 as the policy says, else as a rule says; ``uint8``.
         fallback: Codes of :data:`~clipc.compose.composites.FALLBACKS`: why a row that was to be composed stayed
             plain; ``uint8``.
+        shapes: What the codes in ``layout`` mean.
     """
 
     left: npt.NDArray[np.int32]
@@ -53,12 +56,13 @@ class Plan:
     swapped: npt.NDArray[np.bool_]
     wording: npt.NDArray[np.uint8]
     fallback: npt.NDArray[np.uint8]
+    shapes: tuple[Shape, ...] = SHAPES
 
     def __len__(self) -> int:
         return len(self.left)
 
     def __getitem__(self, rows: slice) -> "Plan":
-        return Plan(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     @property
     def words(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
@@ -69,16 +73,18 @@ class Plan:
     @classmethod
     def concatenate(cls, plans: list["Plan"]) -> "Plan":
         """One plan after the other."""
-        return cls(*(np.concatenate([getattr(p, f.name) for p in plans]) for f in fields(cls)))
+        return replace(plans[0], **{name: np.concatenate([getattr(p, name) for p in plans]) for name in _COLUMNS})
 
     @classmethod
-    def plain(cls, left: npt.NDArray[np.int32], caption: npt.NDArray[np.int32]) -> "Plan":
+    def plain(
+        cls, left: npt.NDArray[np.int32], caption: npt.NDArray[np.int32], shapes: tuple[Shape, ...] = SHAPES
+    ) -> "Plan":
         """A plan that composes nothing."""
         n = len(left)
         codes = {name: np.zeros(n, dtype=np.uint8) for name in ("layout", "wording", "fallback")}
         none, first = np.full(n, -1, dtype=np.int32), np.zeros(n, dtype=np.int32)
         swapped = np.zeros(n, dtype=np.bool_)
-        return cls(left, none, caption, first, none.copy(), first.copy(), swapped=swapped, **codes)
+        return cls(left, none, caption, first, none.copy(), first.copy(), swapped=swapped, shapes=shapes, **codes)
 
     def table(self) -> pa.Table:
         """The plan as an Arrow table; what speaks of a second or third pair is null in rows that have none."""
@@ -91,7 +97,7 @@ class Plan:
                 "right_caption": pa.array(self.right_caption, mask=alone),
                 "third": pa.array(self.third, mask=right),
                 "third_caption": pa.array(self.third_caption, mask=right),
-                "layout": pa.DictionaryArray.from_arrays(self.layout, list(LAYOUT_NAMES)),
+                "layout": pa.DictionaryArray.from_arrays(self.layout, [shape.name for shape in self.shapes]),
                 "swapped": self.swapped,
                 "wording": self.wording,
                 "fallback": pa.DictionaryArray.from_arrays(self.fallback, list(FALLBACKS)),
@@ -106,7 +112,7 @@ class Plan:
             rows that were to be composed stayed plain (``fallbacks``); and how often one pair came second
             (``partners_most``), with the number of different pairs that did (``partners``).
         """
-        counts = np.bincount(self.layout, minlength=len(LAYOUT_NAMES))
+        counts = np.bincount(self.layout, minlength=len(self.shapes))
         second = self.right[self.right >= 0]
         strong = int(counts[STRONG])
         times = np.bincount(second) if len(second) else np.zeros(1, dtype=np.int64)
@@ -116,11 +122,14 @@ class Plan:
             "composed": len(second),
             "strong": strong,
             "share": (len(second) + strong) / max(1, len(self)),
-            "layouts": {name: int(count) for name, count in zip(LAYOUT_NAMES, counts, strict=True)},
+            "layouts": {shape.name: int(count) for shape, count in zip(self.shapes, counts, strict=True)},
             "fallbacks": {name: int(n) for name, n in zip(FALLBACKS, fallbacks, strict=True) if name != "none"},
             "partners": int((times > 0).sum()),
             "partners_most": int(times.max()),
         }
+
+
+_COLUMNS: Final = tuple(column.name for column in fields(Plan) if column.name != "shapes")
 
 
 def plan_epoch(
@@ -153,7 +162,7 @@ def plan_epoch(
     caption = entries.choice(np.arange(pairs), chance)
     left = batches.order(catalog, caption, epoch * pairs, epoch_generator(seed, "order", epoch))
     treated = np.flatnonzero(epoch_generator(seed, "mask", epoch).random(pairs) < policy.rho)
-    plan = Plan.plain(left, caption[left])
+    plan = Plan.plain(left, caption[left], find_layout(policy.layout).by_code)
     if policy.treatment == "augment":
         plan.layout[treated] = STRONG
     elif len(treated):

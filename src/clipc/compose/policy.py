@@ -1,14 +1,19 @@
 """The policy: what share of training examples is composed, and how."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from clipc.compose.captions.joint import Wording
-from clipc.compose.layouts import LAYOUTS
+from clipc.compose.captions.strategies import STRATEGIES
+from clipc.compose.layouts import LAYOUTS, find_layout
 from clipc.compose.rules.read import read_rules
 from clipc.compose.rules.schema import Rules
 from clipc.errors import unknown_name
+from clipc.extension import Name, fingerprint, is_own
+
+PARTNERS: Final = ("random", "nearest", "diverse")
+"""The ways to choose a partner that ship."""
 
 
 def _halves(given: Any) -> Any:
@@ -35,7 +40,9 @@ class Policy(BaseModel):
         description="What happens to a treated example: it becomes a composite, or (the control) it is shown "
         "alone under a stronger augmentation.",
     )
-    layout: str = Field(default="centre-halves", description="How two views are joined into one picture.")
+    layout: Name = Field(
+        default="centre-halves", description="How two views are joined into one picture; module:object for your own."
+    )
     axis: Annotated[Literal["random", "left-right", "top-bottom"], BeforeValidator(_halves)] = Field(
         default="random",
         description="Where the two halves stand; random draws one of the two for each composite. Like a rules file it "
@@ -46,18 +53,20 @@ class Policy(BaseModel):
         description="For the layout 'region': the column with the box to keep, or 'auto': what the reference "
         "model finds most relevant to the caption.",
     )
-    caption: Literal["join", "spatial", "both-orders", "one", "first", "second", "wrong"] = Field(
+    caption: Name = Field(
         default="join",
         description="How two captions become one: joined in the order of the images; with words that say where each "
-        "half stands; in either order; or, as controls, only one of them, or the second one taken from a third pair.",
+        "half stands; in either order; or, as controls, only one of them, or the second one taken from a third pair; "
+        "module:function for your own.",
     )
     joiner: str | None = Field(
         default=None, description="What stands between the two captions; by their language if null (' and ', 'と')."
     )
     template: str | None = Field(default=None, description="The joint caption, as '{a} beside {b}'.")
-    partner: Literal["random", "nearest", "diverse"] = Field(
+    partner: Name = Field(
         default="random",
-        description="How the second pair is chosen: any, one of the nearest, or the least similar of some.",
+        description="How the second pair is chosen: any, one of the nearest, or the least similar of some; "
+        "module:function for a table of your own.",
     )
     group: str | None = Field(
         default=None,
@@ -81,11 +90,13 @@ class Policy(BaseModel):
         default=None, description="An expert's rules for what may be composed: a file, or one that ships."
     )
 
-    @field_validator("layout")
+    @field_validator("layout", "caption", "partner")
     @classmethod
-    def _known_layout(cls, name: str) -> str:
-        if name not in LAYOUTS:
-            raise ValueError(str(unknown_name("layout", name, LAYOUTS)))
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        field = str(info.field_name)
+        known = {"layout": LAYOUTS, "caption": STRATEGIES, "partner": PARTNERS}[field]
+        if name not in known and not is_own(name):
+            raise ValueError(str(unknown_name(field, name, known)))
         return name
 
     @model_validator(mode="after")
@@ -101,4 +112,19 @@ class Policy(BaseModel):
     @property
     def wording(self) -> Wording:
         """How captions are joined where no rule says otherwise."""
-        return Wording("join" if self.caption == "wrong" else self.caption, self.joiner, self.template)
+        return Wording(self.caption, self.joiner, self.template, find_layout(self.layout).by_code)
+
+    @property
+    def by_similarity(self) -> bool:
+        """Whether partners are chosen by how similar pairs are."""
+        return self.partner in ("nearest", "diverse")
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """What is named of the user's own code."""
+        return tuple(name for name in (self.layout, self.caption, self.partner) if is_own(name))
+
+    @property
+    def own_code(self) -> dict[str, str]:
+        """The same with the fingerprints of its files."""
+        return {name: fingerprint(name) for name in self.own_names}

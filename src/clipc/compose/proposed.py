@@ -13,7 +13,7 @@ class Proposed:
     Attributes:
         first: Entries that come first, ``int64``, shape (m,).
         second: Entries that come second, ``int64``, shape (m,).
-        layout: Codes of :data:`~clipc.compose.layouts.tiles.LAYOUT_NAMES`, ``uint8``, shape (m,).
+        layout: Codes of :data:`~clipc.compose.layouts.layout.SHAPES`, ``uint8``, shape (m,).
         swapped: The drawn order of the captions, ``bool``, shape (m,).
     """
 

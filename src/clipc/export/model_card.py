@@ -16,7 +16,7 @@ from clipc.compose.rules.schema import Rules
 from clipc.models.model import ClipModel
 from clipc.models.model_config import HUB
 from clipc.models.tokenizer import LEARNT
-from clipc.recipe.recipe import Recipe, read_recipe
+from clipc.recipe.recipe import Recipe, recipe_of_run
 from clipc.recipe.run import Run
 
 _MARKUP: Final = re.compile(r"[\\`*_\[\]{}|~#$<>&@!]|:(?=//)|(?<=www)\.", re.IGNORECASE)
@@ -51,7 +51,7 @@ def model_card(
     Raises:
         UserError: The run's recipe cannot be read.
     """
-    recipe = read_recipe(run.folder / "recipe.yaml") if run is not None else None
+    recipe = recipe_of_run(run.folder) if run is not None else None
     base = recipe.model.removeprefix(HUB) if recipe and recipe.model.startswith(HUB) else None
     return _template().render(
         name=name,

@@ -6,6 +6,7 @@ from typing import Final
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
 from clipc.models.model_config import FOLDER, HUB, find_start, is_published, model_folder
+from clipc.prepare.plans import load_own_code
 from clipc.recipe.recipe import Recipe
 
 COLUMN: Final = "column:"
@@ -23,6 +24,7 @@ def check_start(recipe: Recipe) -> None:
     fetched = recipe.pretrained is not None and is_published(recipe.model, recipe.pretrained)
     if not recipe.model.startswith(HUB):
         find_start(recipe.model, None if fetched else recipe.pretrained)
+    load_own_code(policy)
     vectors = vectors_of(policy)
     if vectors is not None and not vectors.startswith(COLUMN):
         _check_folder("policy.embedding", vectors)
@@ -32,7 +34,7 @@ def check_start(recipe: Recipe) -> None:
 
 def vectors_of(policy: Policy) -> str | None:
     """The column or folder whose vectors choose partners; None where nothing but captions does."""
-    return None if policy.partner == "random" or policy.embedding == "captions" else policy.embedding
+    return policy.embedding if policy.by_similarity and policy.embedding != "captions" else None
 
 
 def _check_folder(key: str, folder: str) -> None:

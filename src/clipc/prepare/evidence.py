@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipc.compose.plan import Plans
+from clipc.extension import is_own
 
 
 class Entry(NamedTuple):
@@ -23,10 +24,11 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
     """Why the second pair became the first one's partner.
 
     Returns:
-        ``code``: ``random``, ``nearest``, ``diverse``, or ``group`` for a random one of its group. Nearest ones have
-        their ``rank`` from 1 and ``of`` how many; diverse ones of how many ``draws``; where vectors are at hand
-        there is the ``similarity``, a cosine; with groups there is the number of ``pairs`` in the group, and the
-        ``values`` that they share (names and values of columns of the data).
+        ``code``: ``random``, ``nearest``, ``diverse``, ``group`` for a random one of its group, or ``own`` for one of
+        the ``of`` that the user's own table ``name`` gives. Nearest ones have their ``rank`` from 1 and ``of`` how
+        many; diverse ones of how many ``draws``; where vectors are at hand there is the ``similarity``, a cosine; with
+        groups there is the number of ``pairs`` in the group, and the ``values`` that they share (names and values of
+        columns of the data).
     """
     policy, inputs = plans.policy, plans.inputs
     told: dict[str, Any] = {"code": policy.partner}
@@ -39,6 +41,8 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
     entry = int(plans.entries.first[first.row]) + first.choice
     pool = inputs.pools.of[entry]
     members = inputs.pools.members[inputs.pools.start[pool] : inputs.pools.start[pool + 1]]
+    if is_own(policy.partner):
+        return {"code": "own", "name": policy.partner, "of": len(members)}
     if policy.partner == "nearest":
         return told | {"rank": int(np.flatnonzero(members == second.row)[0]) + 1, "of": len(members)}
     if len(members) == len(plans.catalog):

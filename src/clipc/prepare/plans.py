@@ -1,5 +1,6 @@
 """From a policy to plans: makes, or finds in the cache, the tables that the policy needs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -9,9 +10,10 @@ import numpy.typing as npt
 
 from clipc.catalog import Catalog
 from clipc.compose.batches import Batches
+from clipc.compose.captions.strategies import find_strategy
 from clipc.compose.entries import Entries
 from clipc.compose.inputs import Inputs
-from clipc.compose.layouts import LAYOUTS, Layout
+from clipc.compose.layouts import Layout, find_layout
 from clipc.compose.partners.pools import groups, neighbourhoods
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
@@ -22,7 +24,8 @@ from clipc.compose.rules.law import Law
 from clipc.compose.rules.schema import PairRule, Rules
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.neighbours import neighbours
-from clipc.errors import unknown_name
+from clipc.errors import UserError, unknown_name
+from clipc.extension import is_own, load_function
 from clipc.progress import Progress, silent
 
 MATES: Final = 10
@@ -50,27 +53,70 @@ def make_plans(
 
     Raises:
         UserError: A rule names a column that the pairs lack or cannot be understood; a column holds no boxes or
-            vectors; a model cannot be loaded.
+            vectors; a model, or the user's own code, cannot be loaded.
     """
+    load_own_code(policy)
     law, batches = _law(policy, pairs), batches or Batches()
     known = Inputs(alike=lookalikes(pairs), law=law)
     if policy.rho == 0 or policy.treatment == "augment":
         return Plans(pairs, policy, seed, known, batches)
     pools = groups(law.groups, pairs.caption_counts) if law is not None and law.groups is not None else None
     vectors = None
-    if policy.partner != "random":
+    if is_own(policy.partner):
+        pools = neighbourhoods(own_partners(policy.partner, pairs), pairs.caption_counts)
+    elif policy.partner != "random":
         from clipc.prepare.vectors import partner_vectors
 
         vectors = partner_vectors(pairs, policy.embedding, policy.embedding_of, cache, progress)
         if policy.partner == "nearest":
             refused, by = None, ""
             if law is not None:
-                refused = _Refused(law, Entries.of(pairs).first, LAYOUTS[policy.layout])
+                refused = _Refused(law, Entries.of(pairs).first, find_layout(policy.layout))
                 by = _said(policy, pairs)
             nearest = neighbours(pairs, vectors, policy.neighbours, cache, progress, refused, by)
             pools, vectors = neighbourhoods(nearest, pairs.caption_counts), None
     known = replace(known, pools=pools, vectors=vectors, regions=_regions(policy, pairs, cache, progress))
     return Plans(pairs, policy, seed, known, batches)
+
+
+def load_own_code(policy: Policy) -> None:
+    """Imports what a policy names of the user's own, so that a mistake in it is told before anything takes long.
+
+    Raises:
+        UserError: It cannot be loaded, is something else than it should be, or comes from where no code is run.
+    """
+    find_layout(policy.layout)
+    find_strategy(policy.caption)
+    if is_own(policy.partner):
+        _partner_table(policy.partner)
+
+
+def own_partners(name: str, pairs: Catalog) -> npt.NDArray[np.int32]:
+    """The pairs that may become partners, by the user's own table.
+
+    Args:
+        name: ``module:function``. The function takes the training pairs and gives for each the rows of those that may
+            become its partner, whole numbers of shape (n, k), -1 where there are fewer; the same whenever it is asked.
+        pairs: The training pairs.
+
+    Raises:
+        UserError: It cannot be loaded, or gives something else.
+    """
+    table = np.asarray(_partner_table(name)(pairs))
+    n = len(pairs)
+    if table.ndim != 2 or len(table) != n or not np.issubdtype(table.dtype, np.integer):
+        raise UserError(
+            f"{name} gave {table.dtype} of shape {table.shape}; expected are whole numbers, shape ({n}, k)."
+        )
+    if table.size and (table.min() < -1 or table.max() >= n):
+        raise UserError(
+            f"{name} gave rows from {table.min()} to {table.max()}; there are rows 0 to {n - 1}, -1 for none."
+        )
+    return table.astype(np.int32)
+
+
+def _partner_table(name: str) -> Callable[[Catalog], npt.ArrayLike]:
+    return load_function(name, "pairs", gives="the rows of each pair's possible partners")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +154,8 @@ def group_of(policy: Policy, pairs: Catalog) -> str | None:
 def _said(policy: Policy, pairs: Catalog) -> str:
     """What a law is made of, as text."""
     rules = "" if policy.rules is None else policy.rules.model_dump_json()
-    return f"{pairs.fingerprint} {group_of(policy, pairs)} {policy.layout} {policy.wording} {rules}"
+    own = policy.own_code or ""
+    return f"{pairs.fingerprint} {group_of(policy, pairs)} {policy.layout} {policy.wording} {rules}{own}"
 
 
 def _law(policy: Policy, pairs: Catalog) -> Law | None:

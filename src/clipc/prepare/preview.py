@@ -11,7 +11,6 @@ from PIL import Image
 
 from clipc.catalog.decode import DecodeError
 from clipc.compose.captions.language import without_stop
-from clipc.compose.layouts.tiles import LAYOUT_NAMES
 from clipc.prepare.evidence import Entry, hits, why
 from clipc.render.batch import GREY
 from clipc.render.geometry import Geometry, geometry
@@ -40,7 +39,7 @@ class Sample:
         parts: The same in pieces with ``text`` and ``of``: ``first`` or ``second`` for what comes from that pair's
             caption, empty for what joins them.
         shortened: Whether the joint caption had to be cut to fit the context.
-        layout: A name of :data:`~clipc.compose.layouts.tiles.LAYOUT_NAMES`.
+        layout: The name of its :class:`~clipc.compose.layouts.layout.Shape`.
         kept: The share of each whole source picture that can be seen, in [0, 1].
         mirrored: Whether each source is shown mirrored.
         why: Why this partner, see :func:`~clipc.prepare.evidence.why`.
@@ -108,7 +107,7 @@ def _sample(renderer: WorkerRenderer, row: int) -> Sample:
         caption=caption,
         parts=tuple(parted(caption, said[0], said[1], swapped)),
         shortened=batch.shortened > 0,
-        layout=LAYOUT_NAMES[plan.layout[0]],
+        layout=plan.shapes[plan.layout[0]].name,
         kept=(float(kept[0]), float(kept[1])),
         mirrored=(bool(mirrored[0]), bool(mirrored[1])),
         why=why(renderer.plans, first, second),

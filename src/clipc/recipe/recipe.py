@@ -15,6 +15,7 @@ from clipc.catalog import Catalog, SourceOptions, open_catalog, with_fewer, with
 from clipc.compose.batches import Makeup
 from clipc.compose.policy import Policy
 from clipc.errors import UserError, invalid_fields, unknown_name
+from clipc.extension import Name, foreign
 from clipc.files import whole_file
 from clipc.models.tuning import Tuning
 from clipc.models.weights_mark import file_mark, reference_mark, weights_mark
@@ -28,7 +29,9 @@ logger = logging.getLogger(__name__)
 class Data(BaseModel, SourceOptions, frozen=True, extra="forbid"):
     """Where the pairs come from, and how they are read (:class:`~clipc.catalog.SourceOptions`)."""
 
-    source: str = Field(default="demo", description="A tar, table, folder, Hugging Face set, or 'demo'.")
+    source: Name = Field(
+        default="demo", description="A tar, table, folder, Hugging Face set, or 'demo'; module:object for your own."
+    )
     pairs: int | None = Field(
         default=None,
         ge=1,
@@ -202,8 +205,14 @@ class Recipe(BaseModel):
             fields["model" if self.pretrained is None else "pretrained"] = start
         for name in ("embedding", "reference"):  # What the model is counts, not where it lies.
             fields["policy"][name] = reference_mark(fields["policy"][name])
+        if own := self.policy.own_code:
+            fields["own_code"] = own
         text = json.dumps({**fields, "data_fingerprint": data_fingerprint}, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+
+
+_BESIDE: Final = ("environment.json", "metrics.jsonl", "finished.json")
+"""Files that tell a run's folder, whose recipe may be a stranger's."""
 
 
 def built_in_recipes() -> list[str]:
@@ -219,6 +228,10 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         name: A file, or a name from :func:`built_in_recipes`.
         overrides: Such as ``policy.rho=0.15``; values are read as YAML.
 
+    Returns:
+        The recipe. One in the folder of a run may be a stranger's: what it names of a user's own code is never
+        imported, unless an override names it again.
+
     Raises:
         UserError: An unknown key (with the nearest one that exists), a wrong value, a file that is not
             there or no YAML.
@@ -226,6 +239,8 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if str(name) in built_in_recipes():
         text = (resources.files("clipc") / "recipes" / f"{name}.yaml").read_text("utf-8")
     elif os.path.isfile(name):
+        if any((Path(name).parent / other).is_file() for other in _BESIDE):
+            return _made(foreign(read_yaml(Path(name), "recipe")), overrides, str(name))
         return _made(read_yaml(Path(name), "recipe"), overrides, str(name))
     elif Path(name).suffix in (".yaml", ".yml"):
         raise UserError(f"there is no recipe file {name}.")
@@ -234,6 +249,16 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     else:
         raise unknown_name("recipe", str(name), built_in_recipes())
     return _made(parse_yaml(text, str(name)), overrides, str(name))
+
+
+def recipe_of_run(folder: Path) -> Recipe:
+    """The recipe that a run's folder holds; what it names of a user's own code is told and never imported.
+
+    Raises:
+        UserError: It is not there, is no YAML, or no recipe.
+    """
+    file = folder / "recipe.yaml"
+    return make_recipe(foreign(read_yaml(file, "recipe")), str(file))
 
 
 def make_recipe(fields: dict[str, Any], where: str = "the recipe") -> Recipe:

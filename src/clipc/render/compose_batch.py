@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from clipc.compose.layouts import LAYOUTS
+from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import PLAIN, Views
 from clipc.compose.policy import Policy
 from clipc.compose.streams import epoch_generator
@@ -85,13 +85,14 @@ def compose_batch(
     second[composed] = partner[composed]
     swapped = epoch_generator(seed, "caption", step).random(n) < 0.5
     layouts = epoch_generator(seed, "layout", step)
-    drawn = layouts.choice(LAYOUTS[policy.layout].drawn_from(policy.axis), n)
+    form = find_layout(policy.layout)
+    drawn = layouts.choice(form.drawn_from(policy.axis), n)
     layout = np.where(second >= 0, drawn, PLAIN).astype(np.uint8)
     draws = layouts.random((n, 4)).astype(np.float32)
 
     pictures = images.clone()
     if len(composed):
-        tiles = LAYOUTS[policy.layout].tiles(layout[composed], draws[composed], Views.plain(len(composed)))
+        tiles = form.tiles(layout[composed], draws[composed], Views.plain(len(composed)))
         one, other = (torch.from_numpy(rows).to(images.device) for rows in (composed, second[composed]))
         pictures[one] = lay_tiles(images[one], images[other], tiles)
     context, wording = Context(tokenizer), policy.wording

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from clipc.compose.layouts import LAYOUTS
+from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import STRONG, Floats, Tiles, Views, shown_whole
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.streams import rows_uniform
@@ -55,7 +55,7 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
     # Where an expert marked what to keep, the halves move; without marks both layouts are the same.
     name = "region" if asked == "centre-halves" and np.isfinite(known.region).any() else asked
     chance = rows_uniform(seed, "layout", start, start + n, 4).astype(np.float32)
-    tiles = LAYOUTS[name].tiles(plan.layout, chance, known)
+    tiles = find_layout(name).tiles(plan.layout, chance, known)
     mirrored = draws[..., 4] < augmentation.flip
     if plans.inputs.law is not None:
         mirrored &= plans.inputs.law.mirror[entries]

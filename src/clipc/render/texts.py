@@ -56,6 +56,7 @@ def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
         tokenizer: The model's.
     """
     limit, count, catalog = tokenizer.room, tokenizer.count, plans.catalog
+    wordings = plans.wordings
     captions: list[str] = []
     ids = np.full((len(plan), 2), -1, dtype=np.int64)
     shortened = 0
@@ -72,7 +73,7 @@ def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
     ):
         first = catalog.caption(left, choice)
         second = catalog.caption(right, other) if right >= 0 else None
-        joined = partial(plans.wordings[wording].text, layout=layout, swapped=swapped)
+        joined = partial(wordings[wording].text, layout=layout, swapped=swapped)
         text, was_cut = fit(first, second, joined, count, limit)
         captions.append(text)
         shortened += was_cut

@@ -33,7 +33,7 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
         told.append(("group", say("policy.group_auto" if auto else "policy.group_value", column=policy["group"])))
     if policy.get("pairing"):
         told.append(("pairing", _value("pairing", policy, say)))
-    if policy["partner"] != "random" and policy.get("embedding"):
+    if policy["partner"] in ("nearest", "diverse") and policy.get("embedding"):
         told.append(("embedding", _embedding(policy, say)))
     if policy.get("rules"):
         told.append(("rules", _rules(policy["rules"], say)))

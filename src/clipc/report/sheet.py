@@ -10,7 +10,7 @@ from clipc.report.words import Words, words
 
 _PLAIN, _SHORTENED, _NEARLY, _MANY_NEVER = 0.2, 0.2, 0.99, 0.5
 _NAMED: Final = 48
-_SHAPES: Final = ("left-right", "top-bottom", "box", "overlay", "first-image")
+_ONE_IMAGE: Final = ("plain", "strong")
 
 
 def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
@@ -55,9 +55,9 @@ def _figures(statistics: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
     count = readable.count
     share = say("sheet.of_which", n=count(statistics["composed"]), share=readable.percent(statistics["share"]))
     layouts = [
-        f"{say(f'sheet.layout.{name}')} {count(statistics['layouts'][name])}"
-        for name in _SHAPES
-        if statistics["layouts"].get(name)
+        f"{say.either(f'sheet.layout.{name}', name)} {count(n)}"
+        for name, n in statistics["layouts"].items()
+        if n and name not in _ONE_IMAGE
     ]
     stayed, asked = _stayed_plain(statistics)
     reasons = [say(f"sheet.fallback.{code}", n=count(n)) for code, n in statistics["fallbacks"].items() if n and asked]
@@ -208,7 +208,7 @@ def _why(why: Mapping[str, Any], say: Words) -> str:
     """Why this partner, in words."""
     code = f"sheet.why.{why['code']}"
     numbers = {name: readable.count(why[name]) for name in ("rank", "of", "draws") if name in why}
-    said = say(code, **numbers) if code in say.table else str(why["code"])
+    said = say(code, **numbers, name=why.get("name")) if code in say.table else str(why["code"])
     if "pairs" in why:
         values = say("page.list").join(f"{name} = {value}" for name, value in why["values"])
         within = "sheet.why.with_values" if values else "sheet.why.in_group"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.study.design import Arm, Study
+from clipc.study.design import Arm, Study, ranges_of
 from clipc.study.journal import load_optuna, read_tries, wanted_tries
-from clipc.study.spread import shown
+from clipc.study.spread import Range, shown
 
 if TYPE_CHECKING:
     import optuna
@@ -103,6 +103,11 @@ def _best(study: Study, arm: Arm, tried: "Sequence[optuna.trial.FrozenTrial]") -
     if not complete or len(tried) < wanted:
         return Found(arm.name, None, None, len(tried), given_up, wanted)
     best = max(complete, key=_validation)
+    ranges = ranges_of(study, arm)
+    if any(value not in ranges.get(key, Range()) for key, value in best.params.items()):
+        raise UserError(
+            f"the search's journal holds settings of {arm.name!r} that the study does not search; remove it."
+        )
     return Found(arm.name, dict(best.params), _validation(best), len(tried), given_up, wanted)
 
 

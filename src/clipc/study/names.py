@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
+from clipc.extension import foreign
 from clipc.prepare.check_start import check_start, vectors_of
 from clipc.recipe.recipe import Recipe
 
@@ -39,7 +40,8 @@ class TrialNames:
         lacks = self._lacks(recipe)
         if not lacks:
             return f"{start}-{recipe.identity(data.fingerprint)}", ""
-        names = self._recorded(start, recipe, data.fingerprint)
+        # A record does not hold by which code of the user's it was made.
+        names = [] if recipe.policy.own_names else self._recorded(start, recipe, data.fingerprint)
         if len(names) == 1:
             return names[0], lacks
         if names:
@@ -65,7 +67,7 @@ class TrialNames:
             try:
                 record = json.loads(file.read_text("utf-8"))
                 same = record["data"]["fingerprint"] == fingerprint and file.stem == record["trial"] + self._mark
-                if same and _said(Recipe.model_validate(record["recipe"])) == _said(recipe):
+                if same and _said(Recipe.model_validate(foreign(record["recipe"]))) == _said(recipe):
                     names.append(record["trial"])
             except (OSError, ValueError, KeyError, TypeError, ValidationError):
                 continue  # What is no record is told when it is read as one.

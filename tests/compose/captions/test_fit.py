@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clipc.compose.captions.fit import fit, shorten
-from clipc.compose.captions.joint import Strategy, Wording
+from clipc.compose.captions.joint import Wording
 from clipc.compose.captions.language import noun_phrase
 from clipc.compose.layouts.tiles import LEFT_RIGHT
 
@@ -20,7 +20,7 @@ def octets(text: str) -> int:
     return len("".join(text.split()).encode())
 
 
-def joined(strategy: Strategy = "join", joiner: str | None = None):
+def joined(strategy: str = "join", joiner: str | None = None):
     return partial(Wording(strategy, joiner).text, layout=LEFT_RIGHT, swapped=False)
 
 

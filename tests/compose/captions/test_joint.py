@@ -41,7 +41,7 @@ def test_a_joiner_of_ones_own() -> None:
 
 def test_orders_and_controls() -> None:
     def made(strategy: str, swapped: bool) -> str:
-        return Wording(strategy).text("a.", "b.", LEFT_RIGHT, swapped)  # pyright: ignore
+        return Wording(strategy).text("a.", "b.", LEFT_RIGHT, swapped)
 
     assert [made("both-orders", swapped) for swapped in (False, True)] == ["a and b.", "b and a."]
     assert [made("one", swapped) for swapped in (False, True)] == ["a.", "b."]

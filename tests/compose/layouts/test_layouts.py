@@ -5,11 +5,10 @@ from hypothesis import strategies as st
 
 from clipc.compose.layouts import LAYOUTS
 from clipc.compose.layouts.boxes import read_boxes
+from clipc.compose.layouts.layout import SHAPES, Layout, Shape
 from clipc.compose.layouts.region import region
 from clipc.compose.layouts.tiles import (
     BOX,
-    LAYOUT_NAMES,
-    LEFT_RIGHT,
     PLAIN,
     STRONG,
     TOP_BOTTOM,
@@ -114,7 +113,7 @@ def test_a_region_is_kept_as_far_as_the_half_allows(seed: int) -> None:
     views = Views(
         np.tile(bounds, (1, 2, 1)), np.tile(ends.reshape(4).astype(np.float32), (1, 2, 1)), np.zeros((1, 2), bool)
     )
-    window = region(np.array([LEFT_RIGHT], np.uint8), np.zeros((1, 4), np.float32), views).window[0, 0]
+    window = region(np.array([0]), np.zeros((1, 4), np.float32), views).window[0, 0]
     covered = min(window[2], ends[1, 0]) - max(window[0], ends[0, 0])
     assert covered == pytest.approx(slow_best_cover((ends[0, 0], ends[1, 0]), low[0], high[0]), abs=2e-3)
     assert window[2] - window[0] == pytest.approx(0.5, abs=1e-5)
@@ -138,7 +137,51 @@ def test_whole_images_are_never_cut_in_a_composite() -> None:
 
 
 def test_codes_have_names() -> None:
-    assert {code for layout in LAYOUTS.values() for code in layout.codes} <= set(range(len(LAYOUT_NAMES)))
+    assert [shape.name for shape in SHAPES] == [
+        *("plain", "left-right", "top-bottom", "strong", "box", "overlay", "first-image"),
+    ]
+    for layout in LAYOUTS.values():
+        assert layout.by_code == SHAPES
+        assert [SHAPES[code] for code in layout.codes] == list(layout.shapes)
+
+
+def test_shapes_of_ones_own_have_the_codes_that_follow() -> None:
+    layout = Layout((Shape("a"), Shape("box"), Shape("b")), LAYOUTS["blend"].arrange)
+    assert layout.codes == (7, 4, 8)
+    assert [shape.name for shape in layout.by_code[7:]] == ["a", "b"]
+
+
+@pytest.mark.parametrize("names", [[], ["a", "a"], ["plain"], ["a", "strong"]])
+def test_shapes_that_cannot_be_told_apart_are_refused(names: list[str]) -> None:
+    with pytest.raises(UserError, match="names of their own"):
+        Layout(tuple(map(Shape, names)), LAYOUTS["blend"].arrange)
+
+
+def _tiles(window: object = None, place: object = None, opacity: object = None) -> Tiles:
+    whole = LAYOUTS["blend"].tiles(np.full(3, 5, np.uint8), np.zeros((3, 4), np.float32), Views.plain(3))
+    given = (whole.window, window), (whole.place, place), (whole.opacity, opacity)
+    return Tiles(*(usual if other is None else np.asarray(other, np.float32) for usual, other in given))
+
+
+HALF = [[[0, 0, 0.5, 1], [0, 0, 0, 0]]] * 3
+
+
+@pytest.mark.parametrize(
+    ("made", "match"),
+    [
+        (None, "must give clipc.Tiles"),
+        (_tiles(window=np.ones((3, 4))), "window is not finite numbers of shape"),
+        (_tiles(opacity=np.full((3, 2), np.nan)), "opacity is not finite"),
+        (_tiles(place=np.full((3, 2, 4), 1.5)), "outside the image"),
+        (_tiles(window=np.zeros((3, 2, 4))), "window without area"),
+        (_tiles(place=HALF), "do not fill the image"),
+        (_tiles(opacity=np.full((3, 2), 0.5)), "do not fill the image; the first source must be opaque"),
+    ],
+)
+def test_tiles_that_cannot_be_shown_are_refused(made: object, match: str) -> None:
+    layout = Layout((Shape("own"),), lambda shape, draws, views: made)  # type: ignore
+    with pytest.raises(UserError, match=match):
+        layout.tiles(np.array([7, 0, 7, 7], np.uint8), np.zeros((4, 4), np.float32), Views.plain(4))
 
 
 def test_boxes_in_pixels_fractions_lists_and_text_are_the_same() -> None:

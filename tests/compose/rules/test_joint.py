@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from clipc.compose.captions.joint import Strategy, Wording
+from clipc.compose.captions.joint import Wording
 from clipc.compose.proposed import Proposed
 from clipc.compose.rules import joint
 from clipc.compose.rules.expression import Expression
@@ -44,7 +44,7 @@ class Sum:
 @pytest.mark.parametrize("strategy", ["join", "spatial", "both-orders", "one", "first", "second"])
 @pytest.mark.parametrize(("joiner", "template"), [(None, None), (" + ", None), (None, "{b} by {a}")])
 def test_joint_captions_are_those_of_their_wordings(
-    strategy: Strategy, joiner: str | None, template: str | None, monkeypatch: pytest.MonkeyPatch
+    strategy: str, joiner: str | None, template: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joint, "_AT_ONCE", 50)
     wordings = (Wording(strategy, joiner, template), Wording(strategy, " plus "), Wording(strategy, None, "{a}~{b}"))

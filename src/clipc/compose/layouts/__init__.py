@@ -1,56 +1,34 @@
-"""Layouts: how two views become one picture, one file each."""
+"""Layouts: how two views become one image, one file each."""
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
-from clipc.compose.layouts.blend import blend
-from clipc.compose.layouts.centre_halves import centre_halves
-from clipc.compose.layouts.cutmix import cutmix
-from clipc.compose.layouts.first_image import first_image
-from clipc.compose.layouts.region import region
-from clipc.compose.layouts.squeezed_halves import squeezed_halves
-from clipc.compose.layouts.tiles import (
-    BOX,
-    FIRST_IMAGE,
-    LAYOUT_NAMES,
-    LEFT_RIGHT,
-    OVERLAY,
-    TOP_BOTTOM,
-    Codes,
-    Floats,
-    Tiles,
-    Views,
-)
+from clipc.compose.layouts.blend import BLEND
+from clipc.compose.layouts.centre_halves import CENTRE_HALVES
+from clipc.compose.layouts.cutmix import CUTMIX
+from clipc.compose.layouts.first_image import FIRST_IMAGE_ALONE
+from clipc.compose.layouts.layout import Layout
+from clipc.compose.layouts.region import REGION
+from clipc.compose.layouts.squeezed_halves import SQUEEZED_HALVES
+from clipc.extension import load
 
-
-class Layout(NamedTuple):
-    """A way to join two views.
-
-    Attributes:
-        tiles: From codes (n,), draws (n, 4) in [0, 1) and views to tiles.
-        codes: The codes that its composites have in a plan; halves have one for each axis.
-    """
-
-    tiles: Callable[[Codes, Floats, Views], Tiles]
-    codes: tuple[int, ...]
-
-    @property
-    def has_axes(self) -> bool:
-        """Whether its composites are halves, which a policy or a rule may turn."""
-        return self.codes == _AXES
-
-    def drawn_from(self, axis: str) -> tuple[int, ...]:
-        """The codes that composites get, for a policy's ``axis``."""
-        return tuple(code for code in self.codes if LAYOUT_NAMES[code] == axis) or self.codes
-
-
-_AXES = (LEFT_RIGHT, TOP_BOTTOM)
 LAYOUTS: Final = {
-    "centre-halves": Layout(centre_halves, _AXES),
-    "squeezed-halves": Layout(squeezed_halves, _AXES),
-    "region": Layout(region, _AXES),
-    "cutmix": Layout(cutmix, (BOX,)),
-    "blend": Layout(blend, (OVERLAY,)),
-    "first-image": Layout(first_image, (FIRST_IMAGE,)),
+    "centre-halves": CENTRE_HALVES,
+    "squeezed-halves": SQUEEZED_HALVES,
+    "region": REGION,
+    "cutmix": CUTMIX,
+    "blend": BLEND,
+    "first-image": FIRST_IMAGE_ALONE,
 }
-"""The layouts that a policy can name."""
+"""The layouts that ship, by the names that a policy gives them."""
+
+
+def find_layout(name: str) -> Layout:
+    """A layout that ships, or the user's own.
+
+    Args:
+        name: One of :data:`LAYOUTS`, or ``module:object``.
+
+    Raises:
+        UserError: The user's own cannot be loaded.
+    """
+    return LAYOUTS[name] if name in LAYOUTS else load(name, Layout, "a clipc.Layout")

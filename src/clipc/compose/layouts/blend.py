@@ -1,19 +1,25 @@
 """Blend: both views seen through each other."""
 
+from typing import Final
+
 import numpy as np
+import numpy.typing as npt
 
-from clipc.compose.layouts.tiles import FULL, OVERLAY, Codes, Floats, Tiles, Views, by_code, opaque
+from clipc.compose.layouts.layout import SHAPES, Layout
+from clipc.compose.layouts.tiles import FULL, OVERLAY, Floats, Tiles, Views, boxes, opaque
 
 
-def blend(codes: Codes, draws: Floats, views: Views) -> Tiles:
+def blend(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
     """The mean of the two views, as MixGen blends images (arXiv 2206.08358: MixUp with a weight of 1/2).
 
     Args:
-        codes: Codes of a plan's ``layout`` column, shape (n,).
+        shape: Numbers of shapes, shape (n,).
         draws: Not used.
         views: Not used.
     """
-    whole = by_code(codes, {OVERLAY: (FULL, FULL)})
-    opacity = opaque(len(codes))
-    opacity[:, 1] = np.where(codes == OVERLAY, 0.5, 1.0)
+    whole, opacity = boxes(FULL, FULL, len(shape)), opaque(len(shape))
+    opacity[:, 1] = 0.5
     return Tiles(whole, whole, opacity)
+
+
+BLEND: Final = Layout((SHAPES[OVERLAY],), blend)

@@ -1,27 +1,29 @@
 """Centre halves: the paper's image composition."""
 
-from clipc.compose.layouts.tiles import (
-    HALF_PLACES,
-    LEFT_RIGHT,
-    TOP_BOTTOM,
-    Codes,
-    Floats,
-    Tiles,
-    Views,
-    by_code,
-    opaque,
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.compose.layouts.layout import HALVES, Layout
+from clipc.compose.layouts.tiles import Floats, Tiles, Views, opaque
+
+_CENTRES: Final = np.array([[(0.25, 0.0, 0.75, 1.0)] * 2, [(0.0, 0.25, 1.0, 0.75)] * 2], dtype=np.float32)
+HALF_PLACES: Final = np.array(
+    [[(0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)], [(0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 1.0, 1.0)]], dtype=np.float32
 )
+"""Where the first and the second half stand, side by side and one above the other; shape (2, 2, 4)."""
 
-_CENTRES = {LEFT_RIGHT: (0.25, 0.0, 0.75, 1.0), TOP_BOTTOM: (0.0, 0.25, 1.0, 0.75)}
 
-
-def centre_halves(codes: Codes, draws: Floats, views: Views) -> Tiles:
+def centre_halves(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
     """The centre half of each view, joined along the cut axis (CLIP-C, arXiv 2407.01408).
 
     Args:
-        codes: Codes of a plan's ``layout`` column, shape (n,).
+        shape: Numbers of shapes, shape (n,).
         draws: Not used.
         views: Not used.
     """
-    window = by_code(codes, {code: (box, box) for code, box in _CENTRES.items()})
-    return Tiles(window, by_code(codes, HALF_PLACES), opaque(len(codes)))
+    return Tiles(_CENTRES[shape], HALF_PLACES[shape], opaque(len(shape)))
+
+
+CENTRE_HALVES: Final = Layout(HALVES, centre_halves)

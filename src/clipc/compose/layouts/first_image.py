@@ -1,15 +1,24 @@
-"""First image: the control that composes captions and leaves the picture alone."""
+"""First image: the control that composes captions and leaves the image alone."""
 
-from clipc.compose.layouts.tiles import Codes, Floats, Tiles, Views, by_code, opaque
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.compose.layouts.layout import SHAPES, Layout
+from clipc.compose.layouts.tiles import FIRST_IMAGE, FULL, NOWHERE, Floats, Tiles, Views, boxes, opaque
 
 
-def first_image(codes: Codes, draws: Floats, views: Views) -> Tiles:
+def first_image(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
     """The first view alone, whatever the caption says: caption-only composition, a control.
 
     Args:
-        codes: Codes of a plan's ``layout`` column, shape (n,).
+        shape: Numbers of shapes, shape (n,).
         draws: Not used.
         views: Not used.
     """
-    alone = by_code(codes, {})
-    return Tiles(alone, alone, opaque(len(codes)))
+    alone = boxes(FULL, NOWHERE, len(shape))
+    return Tiles(alone, alone, opaque(len(shape)))
+
+
+FIRST_IMAGE_ALONE: Final = Layout((SHAPES[FIRST_IMAGE],), first_image)

@@ -1,23 +1,27 @@
 """Region: the half of each view that keeps what an expert marked."""
 
+from typing import Final
+
 import numpy as np
+import numpy.typing as npt
 
 from clipc.compose.layouts.centre_halves import centre_halves
-from clipc.compose.layouts.tiles import HALF_PLACES, Codes, Floats, Tiles, Views
+from clipc.compose.layouts.layout import HALVES, Layout
+from clipc.compose.layouts.tiles import Floats, Tiles, Views
 
 
-def region(codes: Codes, draws: Floats, views: Views) -> Tiles:
+def region(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
     """Halves as large as centre halves, moved so that each keeps its region as far as it fits.
 
     The window moves along both axes, and out of the view where the region lies there, but never out of the
     image. A source without a region shows its centre half.
 
     Args:
-        codes: Codes of a plan's ``layout`` column, shape (n,).
+        shape: Numbers of shapes, shape (n,).
         draws: Not used.
         views: The images' edges and the regions.
     """
-    tiles = centre_halves(codes, draws, views)
+    tiles = centre_halves(shape, draws, views)
     low, high = tiles.window[..., :2], tiles.window[..., 2:]
     size = high - low
     first, last = views.region[..., :2], views.region[..., 2:]
@@ -27,6 +31,9 @@ def region(codes: Codes, draws: Floats, views: Views) -> Tiles:
     nearest = np.clip(low, last - size, first)
     start = np.where(fits, nearest, (first + last - size) / 2)
     start = np.clip(start, views.bounds[..., :2], views.bounds[..., 2:] - size)
-    marked = np.isfinite(views.region).all(axis=-1) & np.isin(codes, tuple(HALF_PLACES))[:, None]
-    start = np.where(marked[..., None], start, low)
+    marked = np.isfinite(views.region).all(axis=-1, keepdims=True)
+    start = np.where(marked, start, low)
     return Tiles(np.concatenate([start, start + size], axis=-1).astype(np.float32), tiles.place, tiles.opacity)
+
+
+REGION: Final = Layout(HALVES, region)

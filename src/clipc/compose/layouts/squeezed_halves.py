@@ -1,15 +1,24 @@
-"""Squeezed halves: both views whole, each squeezed into half of the picture."""
+"""Squeezed halves: both views whole, each squeezed into half of the image."""
 
-from clipc.compose.layouts.tiles import FULL, HALF_PLACES, Codes, Floats, Tiles, Views, by_code, opaque
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.compose.layouts.centre_halves import HALF_PLACES
+from clipc.compose.layouts.layout import HALVES, Layout
+from clipc.compose.layouts.tiles import FULL, Floats, Tiles, Views, boxes, opaque
 
 
-def squeezed_halves(codes: Codes, draws: Floats, views: Views) -> Tiles:
-    """Each view squeezed to half its width or height: nothing is cut away, but shapes change.
+def squeezed_halves(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
+    """Each view squeezed to half its width or height: nothing is cut away, but objects change their proportions.
 
     Args:
-        codes: Codes of a plan's ``layout`` column, shape (n,).
+        shape: Numbers of shapes, shape (n,).
         draws: Not used.
         views: Not used.
     """
-    window = by_code(codes, dict.fromkeys(HALF_PLACES, (FULL, FULL)))
-    return Tiles(window, by_code(codes, HALF_PLACES), opaque(len(codes)))
+    return Tiles(boxes(FULL, FULL, len(shape)), HALF_PLACES[shape], opaque(len(shape)))
+
+
+SQUEEZED_HALVES: Final = Layout(HALVES, squeezed_halves)

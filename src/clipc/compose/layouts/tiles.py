@@ -19,25 +19,11 @@ BOX: Final = 4
 OVERLAY: Final = 5
 FIRST_IMAGE: Final = 6
 
-LAYOUT_NAMES: Final = ("plain", "left-right", "top-bottom", "strong", "box", "overlay", "first-image")
-"""Names of the codes in a plan's ``layout`` column.
-
-``plain`` shows one image; ``left-right`` and ``top-bottom`` name where the first and second half stand;
-``strong`` is one image under stronger augmentation, the control arm's answer to a composite; in ``box`` the
-second image fills a box inside the first; ``overlay`` shows both through each other; ``first-image`` shows
-the first image alone, under both captions.
-"""
-
 Codes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 FULL: Final = (0.0, 0.0, 1.0, 1.0)
 NOWHERE: Final = (0.0, 0.0, 0.0, 0.0)
-HALF_PLACES: Final = {
-    LEFT_RIGHT: ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)),
-    TOP_BOTTOM: ((0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 1.0, 1.0)),
-}
-"""Where the first and the second half stand."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +47,10 @@ class Views:
         """Views that show their whole images, with no regions."""
         bounds = np.broadcast_to(np.array(FULL, dtype=np.float32), (n, 2, 4))
         return cls(bounds, np.full((n, 2, 4), np.nan, dtype=np.float32), np.zeros((n, 2), dtype=np.bool_))
+
+    def take(self, rows: npt.NDArray[np.intp]) -> "Views":
+        """Some of them."""
+        return Views(self.bounds[rows], self.region[rows], self.whole[rows])
 
 
 @dataclass(frozen=True)
@@ -109,18 +99,9 @@ def area(boxes: Floats) -> Floats:
     return np.asarray(sides[..., 0] * sides[..., 1], dtype=np.float32)
 
 
-def by_code(codes: Codes, boxes: dict[int, tuple[tuple[float, ...], tuple[float, ...]]]) -> Floats:
-    """The two boxes of each row, looked up by its code; a code without an entry shows the first source alone.
-
-    Args:
-        codes: Codes of :data:`LAYOUT_NAMES`, shape (n,).
-        boxes: For each code the boxes of the first and second source.
-
-    Returns:
-        Shape (n, 2, 4), ``float32``.
-    """
-    table = np.array([boxes.get(code, (FULL, NOWHERE)) for code in range(len(LAYOUT_NAMES))], dtype=np.float32)
-    return table[codes]
+def boxes(first: tuple[float, ...], second: tuple[float, ...], n: int) -> Floats:
+    """The same two boxes n times, shape (n, 2, 4), ``float32``."""
+    return np.tile(np.array([first, second], dtype=np.float32), (n, 1, 1))
 
 
 def opaque(n: int) -> Floats:

@@ -1,0 +1,86 @@
+"""Caption strategies: what is said of a composite, from the captions of its two images."""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from clipc.compose.captions.language import japanese, noun_phrase, without_stop
+from clipc.compose.layouts.layout import Shape
+from clipc.extension import load_function
+
+Parts = str | tuple[str, str] | tuple[str, str, str]
+"""What a strategy gives: the caption; or two captions in the order in which they are joined, and, if it has one, the
+template that joins them, such as ``"{a} beside {b}"``, where neither policy nor rules have another."""
+
+Strategy = Callable[[str, str, Shape, bool], Parts]
+"""From the captions of the first image (the left, the top or the outer one) and of the second, the shape in which they
+are shown, and whether the drawn order of the captions is not the images'."""
+
+_NAMES_A_PLACE: Final = re.compile(
+    r"\b(left|right|top|bottom|upper|lower|above|below|beneath|inset)(most|wards?|hand|side)?\b|[左右上下]",
+    re.IGNORECASE,
+)
+_SEVERAL_SENTENCES: Final = re.compile(r"[.!?]\s+\S|[。！？]\s*\S")
+
+
+def _join(first: str, second: str, shape: Shape, swapped: bool) -> Parts:
+    return first, second
+
+
+def _both_orders(first: str, second: str, shape: Shape, swapped: bool) -> Parts:
+    return (second, first) if swapped else (first, second)
+
+
+def _one(first: str, second: str, shape: Shape, swapped: bool) -> Parts:
+    return second if swapped else first
+
+
+def _first(first: str, second: str, shape: Shape, swapped: bool) -> Parts:
+    return first
+
+
+def _second(first: str, second: str, shape: Shape, swapped: bool) -> Parts:
+    return second
+
+
+def _spatial(first: str, second: str, shape: Shape, swapped: bool) -> Parts:
+    """Says where each part stands: "X on the left and Y on the right".
+
+    Where a caption names a place itself, or has several sentences, that phrase could contradict it or belong to its
+    last sentence only; there each part gets a label instead ("left half: X; right half: Y"), and what a caption says of
+    places is about its own half.
+    """
+    parts = without_stop(first), without_stop(second)
+    either = "\n".join(parts)
+    garbled = _NAMES_A_PLACE.search(either) or any(map(_SEVERAL_SENTENCES.search, parts))
+    phrases = shape.english
+    if japanese(either):
+        phrases = shape.japanese
+        garbled = garbled or not (noun_phrase(first) and noun_phrase(second))
+    return (first, second) if phrases is None else (first, second, phrases[1 if garbled else 0])
+
+
+STRATEGIES: Final[dict[str, Strategy]] = {
+    "join": _join,
+    "spatial": _spatial,
+    "both-orders": _both_orders,
+    "one": _one,
+    "first": _first,
+    "second": _second,
+    "wrong": _join,  # The plan gives it another second caption.
+}
+"""The strategies that ship, by the names that a policy gives them."""
+
+
+def find_strategy(name: str) -> Strategy:
+    """A strategy that ships, or the user's own.
+
+    Args:
+        name: One of :data:`STRATEGIES`, or ``module:object``.
+
+    Raises:
+        UserError: The user's own cannot be loaded.
+    """
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    return load_function(name, "first", "second", "shape", "swapped", gives="the caption, or two to be joined")

@@ -1,0 +1,164 @@
+"""What a layout is: the contract of those that ship and of a user's own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from clipc.compose.layouts.tiles import (
+    FULL,
+    LEFT_RIGHT,
+    NOWHERE,
+    PLAIN,
+    STRONG,
+    TOP_BOTTOM,
+    Codes,
+    Floats,
+    Tiles,
+    Views,
+    area,
+    boxes,
+    opaque,
+)
+from clipc.errors import UserError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One look that a layout's composites can have.
+
+    The phrases are those of the caption strategy ``spatial``: how a caption says where each image stands, ``{a}`` and
+    ``{b}`` being the two captions; and a second form, with labels, for captions that the phrase would garble. None
+    where there are no two places, so that captions are joined.
+
+    Attributes:
+        name: What plans, statistics and pages call it.
+        english: The two phrases.
+        japanese: The same for Japanese captions.
+    """
+
+    name: str
+    english: tuple[str, str] | None = None
+    japanese: tuple[str, str] | None = None
+
+
+SHAPES: Final = (
+    Shape("plain"),
+    Shape(
+        "left-right",
+        ("{a} on the left and {b} on the right", "left half: {a}; right half: {b}"),
+        ("左に{a}、右に{b}", "左：{a}。右：{b}"),
+    ),
+    Shape(
+        "top-bottom",
+        ("{a} at the top and {b} at the bottom", "top half: {a}; bottom half: {b}"),
+        ("上に{a}、下に{b}", "上：{a}。下：{b}"),
+    ),
+    Shape("strong"),
+    Shape(
+        "box",
+        ("{a} with an inset of {b}", "{a}; inset: {b}"),
+        ("{a}、枠の中に{b}", "{a}。枠の中：{b}"),
+    ),
+    Shape(
+        "overlay",
+        ("{a} overlaid with {b}", "{a}; overlaid: {b}"),
+        ("{a}に{b}を重ねた画像", "{a}。重ねた画像：{b}"),
+    ),
+    Shape("first-image"),
+)
+"""The shapes whose codes in a plan's ``layout`` column are the same under every layout: their places here.
+
+``plain`` shows one image; ``left-right`` and ``top-bottom`` name where the first and second half stand;
+``strong`` is one image under stronger augmentation, the control arm's answer to a composite; in ``box`` the
+second image fills a box inside the first; ``overlay`` shows both through each other; ``first-image`` shows
+the first image alone, under both captions. A layout's other shapes have the codes that follow.
+"""
+
+HALVES: Final = (SHAPES[LEFT_RIGHT], SHAPES[TOP_BOTTOM])
+"""The shapes of layouts of halves, which a policy's ``axis`` and rules may turn."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way to join two views.
+
+    Attributes:
+        shapes: The looks that its composites can have, each equally often.
+        arrange: From the number of each composite's shape in ``shapes``, shape (n,), four numbers in [0, 1) for each,
+            shape (n, 4), and the views: windows, places and opacities. Together the places fill the image. A pure
+            function: the same composite may be arranged again.
+    """
+
+    shapes: tuple[Shape, ...]
+    arrange: Callable[[npt.NDArray[np.intp], Floats, Views], Tiles]
+
+    def __post_init__(self) -> None:
+        names = [shape.name for shape in self.shapes]
+        if not names or len(set(names)) < len(names) or {SHAPES[PLAIN].name, SHAPES[STRONG].name} & set(names):
+            raise UserError(f"a layout needs shapes with names of their own, not plain or strong: {names}.")
+
+    @cached_property
+    def by_code(self) -> tuple[Shape, ...]:
+        """All shapes that a plan with this layout can have, in the order of their codes."""
+        common = {shape.name for shape in SHAPES}
+        return (*SHAPES, *(shape for shape in self.shapes if shape.name not in common))
+
+    @cached_property
+    def codes(self) -> tuple[int, ...]:
+        """The codes of its shapes in a plan's ``layout`` column."""
+        names = [shape.name for shape in self.by_code]
+        return tuple(names.index(shape.name) for shape in self.shapes)
+
+    @property
+    def has_axes(self) -> bool:
+        """Whether its composites are halves, which a policy or a rule may turn."""
+        return self.codes == (LEFT_RIGHT, TOP_BOTTOM)
+
+    def drawn_from(self, axis: str) -> tuple[int, ...]:
+        """The codes that composites get, for a policy's ``axis``."""
+        return tuple(code for code in self.codes if self.by_code[code].name == axis) or self.codes
+
+    def tiles(self, codes: Codes, draws: Floats, views: Views) -> Tiles:
+        """What is shown of each source, and where; rows that are no composites show the first one alone.
+
+        Args:
+            codes: Codes of a plan's ``layout`` column, shape (n,).
+            draws: Numbers in [0, 1), shape (n, 4).
+            views: The sources' views.
+
+        Raises:
+            UserError: What :attr:`arrange` gives is not as it must be.
+        """
+        n = len(codes)
+        tiles = Tiles(boxes(FULL, NOWHERE, n), boxes(FULL, NOWHERE, n), opaque(n))
+        number = np.full(len(self.by_code), -1)
+        number[list(self.codes)] = np.arange(len(self.codes))
+        composed = np.flatnonzero(number[codes] >= 0)
+        if len(composed):
+            made = self.arrange(number[codes[composed]], draws[composed], views.take(composed))
+            _check(made, len(composed))
+            for name in ("window", "place", "opacity"):
+                getattr(tiles, name)[composed] = getattr(made, name)
+        return tiles
+
+
+def _check(made: Tiles, n: int) -> None:
+    """Refuses what cannot be shown, or would leave a part of the image as it was in memory."""
+    if not isinstance(made, Tiles):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"a layout gave {type(made).__name__}; it must give clipc.Tiles.")
+    for name, values, shape in (
+        ("window", made.window, (n, 2, 4)),
+        ("place", made.place, (n, 2, 4)),
+        ("opacity", made.opacity, (n, 2)),
+    ):
+        if values.shape != shape or not np.isfinite(values).all():
+            raise UserError(f"a layout gave tiles whose {name} is not finite numbers of shape {shape}: {values.shape}.")
+    shown = area(made.place) > 0
+    if (made.place.min() < 0) | (made.place.max() > 1) | (area(made.window) <= 0)[shown].any():
+        raise UserError("a layout gave tiles outside the image, or a place for a window without area.")
+    if (made.opacity[:, 0] != 1).any() or abs(made.share().sum(axis=1) - 1).max() > 1e-4:
+        raise UserError("a layout gave tiles that do not fill the image; the first source must be opaque.")
