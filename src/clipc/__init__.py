@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from clipc.report.study_figures import save_figures
     from clipc.study.contact_sheet import check_rules, contact_sheet
     from clipc.study.design import Study, read_study
-    from clipc.study.options import PilotOptions
-    from clipc.study.pilot import pilot
+    from clipc.study.pilot import PilotOptions, run_pilot
     from clipc.study.study import run_study
     from clipc.train.composite_pairs import CompositePairs
     from clipc.train.export import export_model
@@ -73,7 +72,6 @@ __all__ = [
     "make_plans",
     "make_recipe",
     "open_catalog",
-    "pilot",
     "plan_epoch",
     "read_recipe",
     "read_rules",
@@ -81,6 +79,7 @@ __all__ = [
     "render_pilot",
     "render_sheet",
     "render_study",
+    "run_pilot",
     "run_study",
     "save_figures",
     "shared_sources",
@@ -98,7 +97,7 @@ _HOMES = {
     "CompositePairs": "clipc.train.composite_pairs",
     "Data": "clipc.train.recipe",
     "Evaluation": "clipc.evaluate.evaluation",
-    "PilotOptions": "clipc.study.options",
+    "PilotOptions": "clipc.study.pilot",
     "Plan": "clipc.compose.plan",
     "Plans": "clipc.compose.plan",
     "Policy": "clipc.compose.policy",
@@ -116,7 +115,6 @@ _HOMES = {
     "make_plans": "clipc.train.plans",
     "make_recipe": "clipc.train.recipe",
     "open_catalog": "clipc.catalog.open",
-    "pilot": "clipc.study.pilot",
     "plan_epoch": "clipc.compose.plan",
     "read_recipe": "clipc.train.recipe",
     "read_rules": "clipc.compose.rules.read",
@@ -124,6 +122,7 @@ _HOMES = {
     "render_pilot": "clipc.report.pilot",
     "render_sheet": "clipc.report.sheet",
     "render_study": "clipc.report.study",
+    "run_pilot": "clipc.study.pilot",
     "run_study": "clipc.study.study",
     "save_figures": "clipc.report.study_figures",
     "shared_sources": "clipc.train.loss",

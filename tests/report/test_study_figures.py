@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clipc.report.study_curves import curve_panels, study_curves
+from clipc.report.study_differences import study_differences
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -14,8 +16,6 @@ from PIL import Image
 
 from clipc.report import curve_plot, difference_plot, effect_plot, lettering, marks
 from clipc.report.effect_plot import Effect
-from clipc.report.study_curves import curve_panels, study_curves
-from clipc.report.study_differences import study_differences
 from clipc.report.study_figures import save_figures
 from clipc.report.words import words
 from report.study_example import MAIN, study_example

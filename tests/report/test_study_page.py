@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 import pytest
+from clipc.report.study_verdict import study_verdict
 
 from clipc.report.study import render_study
-from clipc.report.study_verdict import study_verdict
 from clipc.report.words import LANGUAGES, words
 from report.study_example import CASES, MAIN, study_example
 from report.test_pages import HOSTILE, Page

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-
 from clipc.report.verdict import verdict
+
 from clipc.report.words import words
 from report.example import pilot_example
 

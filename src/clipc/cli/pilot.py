@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.screen import pilot_lines
 from clipc.cli.source import Columns, Json, Out, data_of, opened, short_name, show, write
-from clipc.progress import terminal
+from clipc.cli.study_screen import LiveBoard, pilot_lines
 
 
 def pilot(
@@ -30,12 +29,12 @@ def pilot(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """CLIP, its augmentation control and CLIP-C on the same pairs, seeds and time; then a report.
+    """CLIP, its controls and CLIP-C on the same pairs and seeds, in the time you give; then a report.
 
     Args:
         source: A tar, a folder or glob of tars, a table (CSV, TSV, JSONL, Parquet), a folder of images, a
             Hugging Face set (hf:owner/name), or the built-in demo set.
-        budget: quick (under 5 minutes, without the control arm; the demo's default), standard (20 minutes) or
+        budget: quick (under 5 minutes, without the controls; the demo's default), standard (20 minutes) or
             long (90).
         minutes: The time for everything, instead of the budget's.
         seeds: How many seeds, 3 at least.
@@ -49,8 +48,7 @@ def pilot(
         as_json: Print the report's tables as one JSON object.
     """
     from clipc.report.pilot import render_pilot
-    from clipc.study.options import PilotOptions
-    from clipc.study.pilot import pilot as run_pilot
+    from clipc.study.pilot import PilotOptions, run_pilot
 
     columns = columns or Columns()
     folder = out or Path("runs") / f"pilot-{short_name(source)}{'' if columns.lang == 'en' else f'-{columns.lang}'}"
@@ -65,17 +63,13 @@ def pilot(
         recipe=recipe or ("nano" if named == "quick" else "small"),
         templates=templates,
         pictures=pictures,
-        command=_command(),
+        command=shlex.join(["clipc", *sys.argv[1:]]),
     )
-    with terminal() as progress:
-        catalog = opened(source, columns, progress)
-        tables = run_pilot(options, folder, catalog=catalog, progress=progress)
+    with LiveBoard() as board:
+        catalog = opened(source, columns, board.progress)
+        tables = run_pilot(options, folder, catalog=catalog, progress=board.progress, watch=board.show)
     write(folder / "report.json", json.dumps(tables, indent=1, ensure_ascii=False))
     other = "ja" if columns.lang == "en" else "en"
     write(folder / "report.html", render_pilot(tables, lang=columns.lang))
     write(folder / f"report.{other}.html", render_pilot(tables, lang=other))
     show(tables, as_json, [*pilot_lines(tables), f"The report: {folder / 'report.html'} (and report.{other}.html)"])
-
-
-def _command() -> str:
-    return shlex.join(["clipc", *sys.argv[1:]])

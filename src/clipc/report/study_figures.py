@@ -14,7 +14,7 @@ from clipc.report import curve_plot, difference_plot, effect_plot, readable
 from clipc.report.drawing import INK, MUTED, RULE
 from clipc.report.lettering import families, figure_language, legible
 from clipc.report.marks import BASELINE
-from clipc.report.study_curves import (
+from clipc.report.sections.curves import (
     axis_label,
     axis_name,
     baseline_level,
@@ -23,8 +23,8 @@ from clipc.report.study_curves import (
     panel_name,
     unit,
 )
-from clipc.report.study_differences import differences, shared_span
-from clipc.report.study_results import arm_names, effects
+from clipc.report.sections.differences import differences, shared_span
+from clipc.report.sections.rows import arm_names, effects
 from clipc.report.words import Words, words
 
 _DPI = 200

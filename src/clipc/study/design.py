@@ -10,9 +10,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from clipc.errors import UserError, unknown_name
-from clipc.study.arms import Arm, written_out
+from clipc.study.arms import Arm, Range, flat, is_list, written_out
 from clipc.study.mistakes import first_mistake
-from clipc.study.spread import Range, flat, is_list
 from clipc.train.recipe import Data, Recipe, read_recipe
 from clipc.train.yaml_table import override, read_yaml
 
@@ -145,6 +144,16 @@ class Study(BaseModel):
     def compared_with(self) -> str:
         """The baseline's name."""
         return self.baseline or self.expanded[0].name
+
+    @property
+    def treatments(self) -> list[str]:
+        """The names of the arms under test: those that are neither the baseline nor a control."""
+        return [arm.name for arm in self.expanded if arm.name not in (self.compared_with, *self.controls)]
+
+    def without_controls(self) -> "Study":
+        """The study with its baseline and treatments alone."""
+        study = self.settled({arm.name: None if arm.name in self.controls else {} for arm in self.expanded})
+        return study.model_copy(update={"controls": ()})
 
     @property
     def ranges(self) -> bool:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.study.design import Arm, Study
+from clipc.study.arms import Arm, shown
+from clipc.study.design import Study
 from clipc.study.journal import load_optuna, read_tries, wanted_tries
-from clipc.study.spread import shown
 
 if TYPE_CHECKING:
     import optuna

@@ -1,17 +1,15 @@
-"""Finished trials into tables: arms, metrics, and paired comparisons."""
+"""Finished trials, their metrics, and paired differences between them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, median
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from clipc.errors import UserError
-from clipc.evaluate.evaluation import clusters
-from clipc.evaluate.statistics import Interval, paired_difference, sampling_error, verdict
+from clipc.evaluate.statistics import Interval, paired_difference
 from clipc.study.trials import Trial
 from clipc.train.run import Run
 
@@ -87,35 +85,6 @@ def composed_share(outcome: Outcome) -> float | None:
     return outcome.summary["composite_share"] if policy.treatment == "compose" and policy.rho > 0 else None
 
 
-def arms_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """One entry an arm, in order of appearance, with its trials by seed."""
-    return [
-        {
-            "name": arm,
-            "composite_share": mean(o.summary["composite_share"] for o in group),
-            "trials": [_trial_row(o) for o in group],
-        }
-        for arm, group in _by_arm(outcomes).items()
-    ]
-
-
-def _trial_row(outcome: Outcome) -> dict[str, Any]:
-    best = outcome.summary["best"]
-    return {
-        "seed": outcome.trial.recipe.seed,
-        "run": f"{outcome.trial.folder.parent.name}/{outcome.trial.folder.name}",
-        "core_seconds": outcome.core_seconds,
-        "pairs_per_second": outcome.summary["pairs_per_second"],
-        "best_step": best["step"] if best else outcome.summary["steps"],
-        "metrics": outcome.metrics,
-        "last_metrics": outcome.last_metrics,
-        "curves": {
-            "loss": [[r["step"], r["loss"]] for r in outcome.records if "loss" in r],
-            "validation": [[r["step"], r["validation"]["mean_recall"]] for r in outcome.records if "validation" in r],
-        },
-    }
-
-
 def metrics_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """One entry a metric that every trial has."""
     context = outcomes[0].context
@@ -152,31 +121,6 @@ def _items_behind(metric: str, context: Mapping[str, Any]) -> int:
     return context["captions"] if "text_to_image" in metric else context["images"]
 
 
-COMPARED: Final = (("clip-c", "clip"), ("clip-c", "augment"), ("augment", "clip"))
-"""Which arm is compared with which: the treated one first."""
-
-
-def comparisons_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """The paired differences of :data:`COMPARED` between the arms that ran, metric by metric.
-
-    A difference counts as a gain or a loss only where both the t interval over seeds and the test
-    set's own lie on one side of zero; in a metric where lower is better, a gain is a fall.
-    """
-    groups = _by_arm(outcomes)
-    pairs = [(groups[a], groups[b]) for a, b in COMPARED if a in groups and b in groups]
-    return [_compare(metric, *pair) for metric in metrics_table(outcomes) for pair in pairs]
-
-
-def _compare(metric: Mapping[str, Any], treated: Sequence[Outcome], control: Sequence[Outcome]) -> dict[str, Any]:
-    row, seeds = paired_row(metric["key"], treated, control)
-    test = _test_set_interval(metric["key"], treated, control)
-    return {
-        **row,
-        "test_error": None if test is None else finite(test.error),
-        "verdict": verdict_on(metric, seeds, test),
-    }
-
-
 def paired_row(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> tuple[dict[str, Any], Interval]:
     """What a paired difference is, whatever rule then says whether it counts: a row, and its t interval over seeds.
 
@@ -198,12 +142,6 @@ def paired_row(metric: str, treated: Sequence[Outcome], control: Sequence[Outcom
     return row, seeds
 
 
-def verdict_on(metric: Mapping[str, Any], *intervals: Interval | None) -> str:
-    """What the intervals there are say of a metric; where lower is better, a gain is a fall."""
-    found = verdict(*(interval for interval in intervals if interval is not None))
-    return found if metric["higher_is_better"] else {"gain": "loss", "loss": "gain"}.get(found, found)
-
-
 def ends(interval: Interval) -> list[float | None]:
     """The ends of an interval for JSON."""
     return [finite(interval.low), finite(interval.high)]
@@ -212,35 +150,6 @@ def ends(interval: Interval) -> list[float | None]:
 def has_items(metric: str, outcomes: Sequence[Outcome]) -> bool:
     """Whether a figure is the mean of its items, which median ranks and class means are not."""
     return metric in outcomes[0].items and not metric.endswith("mean_per_class")
-
-
-def _test_set_interval(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> Interval | None:
-    """The test set's interval; None for figures that are no mean of items (median ranks, class means)."""
-    if not has_items(metric, treated):
-        return None
-    ours, theirs = ([o.items[metric] for o in group] for group in (treated, control))
-    return sampling_error(ours, theirs, clusters(metric, treated[0].items))
-
-
-def composing_cost(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
-    """The median training speed with and without composing, from the trials themselves."""
-    groups = _by_arm(outcomes)
-    if not {"clip", "clip-c"} <= groups.keys():
-        return None
-    plain, composed = (median(o.summary["pairs_per_second"] for o in groups[arm]) for arm in ("clip", "clip-c"))
-    return {
-        "pairs_per_second_plain": plain,
-        "pairs_per_second_composed": composed,
-        "ratio": composed / plain,
-        "what": "training",
-    }
-
-
-def _by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
-    groups: dict[str, list[Outcome]] = {}
-    for outcome in sorted(outcomes, key=lambda o: o.trial.recipe.seed):
-        groups.setdefault(outcome.trial.arm, []).append(outcome)
-    return groups
 
 
 def finite(value: float) -> float | None:

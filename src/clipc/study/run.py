@@ -151,7 +151,8 @@ def run_missing(
     if not missing:
         return
     jobs, threads = jobs_for(missing[0].trial.recipe, len(missing), jobs)
-    renderer = _renderer(missing, jobs, progress)
+    largest = max(missing, key=lambda p: p.size)
+    renderer = renderer_for(largest.trial.recipe, largest.catalog, jobs, progress)  # One for all trials.
     board = Board([(p.trial.arm, p.size, p.trial.recipe.seed, p.record) for p in planned])
     pool = Pool(jobs, threads)
     try:
@@ -250,11 +251,9 @@ def _with_threads(trial: Trial, threads: int) -> Trial:
     return trial if recipe.threads else replace(trial, recipe=recipe.model_copy(update={"threads": threads}))
 
 
-def _renderer(missing: Sequence[Planned], jobs: int, progress: Progress) -> str:
-    """One renderer for all trials: resident where the largest set fits as often as trials run at a time."""
-    largest = max(missing, key=lambda p: p.size)
-    recipe = largest.trial.recipe
-    plans = make_plans(recipe.policy, largest.catalog.split("train"), 0, cache=recipe.data.cache, progress=progress)
+def renderer_for(recipe: Recipe, catalog: Catalog, jobs: int, progress: Progress = silent) -> str:
+    """The renderer for trials on these data: resident where the data fit as often as trials run at a time."""
+    plans = make_plans(recipe.policy, catalog.split("train"), 0, cache=recipe.data.cache, progress=progress)
     size = model_config(recipe.model, recipe.image_size)["vision_cfg"].get("image_size", 224)
     device = choose_device(recipe.device)
     return choose_renderer(

@@ -32,12 +32,6 @@ class Trial:
     recipe: Recipe
     folder: Path
 
-    @classmethod
-    def of(cls, arm: str, recipe: Recipe, catalog: Catalog, parent: Path) -> "Trial":
-        """The trial of a recipe on these data; its folder's name tells arm, seed and identity."""
-        name = f"{arm}-s{recipe.seed}-{recipe.identity(catalog.fingerprint)}"
-        return cls(arm, recipe, parent / name)
-
 
 @dataclass(frozen=True)
 class Measuring:

@@ -1,24 +1,24 @@
-"""What a study's page says of the search for settings."""
+"""What the search for settings found."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
+
 from clipc.report import readable
+from clipc.report.page import fragment
 from clipc.report.words import Words
+
+
+def search(data: Mapping[str, Any], say: Words) -> Markup:
+    """One row an arm; nothing where nothing was searched."""
+    rows = search_rows(data, say)
+    return fragment("search.html", say, search=rows) if rows else Markup()
 
 
 def search_rows(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     """One row an arm: how many settings were tried, and the best; empty where nothing was searched."""
     return [_row(best, say) for best in data.get("search", ())]
-
-
-def search_cautions(data: Mapping[str, Any], say: Words) -> list[str]:
-    """Sentences that name the arms with fewer tries than others, and those that came out without settings."""
-    tries = {best["arm"]: best["wanted"] for best in data.get("search", ())}
-    few = [arm for arm, count in tries.items() if count < max(tries.values())]
-    lost = [best["arm"] for best in data.get("search", ()) if best["settings"] is None]
-    cautions = [say("study.search.caution", few=say("page.list").join(few))] if few else []
-    return [*cautions, say.limit("search-left-out", {"arms": say("page.list").join(lost)})] if lost else cautions
 
 
 def _row(best: Mapping[str, Any], say: Words) -> dict[str, Any]:

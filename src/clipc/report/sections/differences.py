@@ -1,4 +1,4 @@
-"""Each arm's paired difference from the baseline over the sizes of a study, as small figures on the page."""
+"""Each arm's paired difference from the baseline over the sizes of the training set, as small figures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,11 +8,18 @@ from markupsafe import Markup
 from clipc.report import effect_plot
 from clipc.report.difference_plot import inline_differences
 from clipc.report.effect_plot import Effect
-from clipc.report.study_results import arm_names, effects, kind
+from clipc.report.page import fragment
+from clipc.report.sections.rows import arm_names, effects, kind
 from clipc.report.words import Words
 
 
-def study_differences(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
+def size_differences(data: Mapping[str, Any], say: Words) -> Markup:
+    """Each arm's difference over the sizes of the training set; nothing where there is one size."""
+    blocks = difference_panels(data, say)
+    return fragment("differences.html", say, blocks=blocks, data=data) if blocks else Markup()
+
+
+def difference_panels(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     """For each main metric its title and a panel an arm, controls last; nothing where a study has one size."""
     drawn: list[dict[str, Any]] = []
     for at, metric in enumerate(data["metrics"]):

@@ -1,4 +1,4 @@
-"""The curves of a study: which lines stand together, what their axes say, and the figures on the page."""
+"""Curves over sizes and settings: which lines stand together, what their axes say, and the figures on the page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from clipc.report import marks, readable
 from clipc.report.curve_plot import Line, inline_curve, lines, reach
-from clipc.report.study_results import result, values
+from clipc.report.page import fragment
+from clipc.report.sections.rows import result, values
 from clipc.report.words import Words
 
 
@@ -27,14 +28,19 @@ class Panel:
     lines: tuple[Line, ...]
 
 
-def study_curves(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
+def curves(data: Mapping[str, Any], say: Words) -> Markup:
+    """Curves of the main metrics over the size of the training set or a setting; nothing where there are none."""
+    drawn = drawn_curves(data, say)
+    return fragment("curves.html", say, curves=drawn) if drawn else Markup()
+
+
+def drawn_curves(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     """Every panel of every curve with its title, figure, legend and what its axes show; empty ones left out."""
     main = {m["key"] for m in data["metrics"] if m["main"]}
     drawn: list[dict[str, Any]] = []
     # One axis after the other, so that the panels of one curve stand side by side.
     axes = list(dict.fromkeys(curve["axis"] for curve in data["curves"]))
-    curves = sorted(data["curves"], key=lambda curve: axes.index(curve["axis"]))
-    for at, curve in enumerate(curves):
+    for at, curve in enumerate(sorted(data["curves"], key=lambda curve: axes.index(curve["axis"]))):
         metric = curve["metric"]
         level = baseline_level(curve, data)
         panels = curve_panels(curve, data)
