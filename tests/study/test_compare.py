@@ -4,9 +4,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from clipc.study.compare import WAITING, Groups, comparisons
+from clipc.study.compare import Groups, comparisons
 from clipc.study.noise import noise
 from clipc.study.results import Outcome, metrics_table
+from clipc.study.verdict import WAITING
 
 from .outcomes import METRIC, outcome
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clipc.report.study_verdict import study_verdict
 
 from clipc.errors import UserError
 from clipc.report.study import render_study
-from clipc.report.study_verdict import study_verdict
 from clipc.report.words import LANGUAGES, words
 from clipc.study.board import Board
 from clipc.study.design import Study

@@ -115,7 +115,7 @@ def _on(count: int, of: int, data: Mapping[str, Any], say: Words) -> str:
 def _credit(data: Mapping[str, Any], say: Words) -> Iterator[str]:
     """Whether the gains of the only arm under test are its own."""
     found, controls = data["verdict"]["headline"], data["verdict"]["controls"]
-    if found["arm"] is None or not found["gains"] or controls["code"] in ("missing", "unfinished"):
+    if found["arm"] is None or not found["gains"] or controls["code"] not in ("gain", "none"):
         return
     key = "all" if found["own"] == found["gains"] else "some" if found["own"] else "none"
     names = say("page.list").join(controls["names"])

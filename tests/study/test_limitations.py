@@ -1,8 +1,8 @@
 """Codes of what limits a study beside its figures."""
 
 from clipc.catalog import Catalog
-from clipc.study.cautions import search_limits, subset_limits
 from clipc.study.found import Found
+from clipc.study.limitations import search_limits, subset_limits
 
 
 def test_unequal_tries_are_said() -> None:

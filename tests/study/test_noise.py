@@ -1,13 +1,14 @@
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clipc.study import seeds_told
+from clipc.study import noise
 from clipc.study.board import Board
 from clipc.study.design import Study
-from clipc.study.seeds_told import guessed_lines, power_lines, told_once
+from clipc.study.noise import guessed_lines, log_power_once, power_lines
 
 
 def takes(line: str) -> list[int]:
@@ -39,7 +40,7 @@ def test_what_has_been_seen_is_told_in_the_same_words() -> None:
 
 
 def test_it_is_told_once_when_the_baseline_and_an_arm_have_two_seeds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = Study.model_validate({"name": "x", "arms": {"clip": {"policy.rho": 0}, "new": {}}, "seeds": 3})
     row: dict[str, Any] = {"metric": "m", "sd": 0.03, "floor": None, "rows": [{"difference": 0.05, "seeds": 9}]}
@@ -49,15 +50,15 @@ def test_it_is_told_once_when_the_baseline_and_an_arm_have_two_seeds(
         asked.append(1)
         return [row]
 
-    monkeypatch.setattr(seeds_told, "finished_of", lambda *_: [])
-    monkeypatch.setattr(seeds_told, "noise_seen", seen)
+    monkeypatch.setattr(noise, "finished_of", lambda *_: [])
+    monkeypatch.setattr(noise, "noise_seen", seen)
     trials = [(arm, 10, seed, tmp_path / f"{arm}{seed}.json") for seed in range(3) for arm in ("clip", "new")]
-    board, told = Board(trials), list[str]()
-    watch = told_once(study, [], told.append)
+    caplog.set_level(logging.INFO, "clipc")
+    board, watch = Board(trials), log_power_once(study, [])
     for arm, _, seed, record in trials:
         record.write_text(json.dumps({"summary": {"best": None}}))
         board.look()
         watch(board)
         watch(board)
-        assert len(told) == (2 if (seed, arm) >= (1, "new") else 0)
+        assert len(caplog.messages) == (2 if (seed, arm) >= (1, "new") else 0)
     assert len(asked) == 1
