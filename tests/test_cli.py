@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from clipc.cli import main
-from clipc.cli.study_screen import study_lines
+from clipc.cli.study_screen import pilot_lines, study_lines
+from clipc.study.verdict import credit
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
@@ -126,13 +127,21 @@ def test_a_study_s_lines_say_of_a_gain_what_the_page_says() -> None:
             "sizes": [40],
             "seeds": [0, 1, 2],
             "power": [],
-            "comparisons": [{**row, "shown_by_controls": []} for row in rows],
+            "comparisons": rows,
         }
+        credit(rows, "clip", controls)
         return study_lines(tables)[1].rpartition("]")[2].strip()
 
     assert said(["augment", "mix"], "augment", "mix") == "gain"
     assert said(["augment", "mix"], "augment") == "gain, cause open"
     assert said([]) == "gain, cause open"
+
+
+def test_a_pilot_s_lines_say_where_training_was_short() -> None:
+    tables = {"metrics": [], "arms": [], "comparisons": [], "seeds": [0], "power": [], "settings": {"model": "small"}}
+    for epochs, hint in ((9.5, False), (1.5, True)):
+        tables["settings"]["epochs"] = epochs
+        assert any("only 1.5 times; more --minutes, or --recipe nano" in line for line in pilot_lines(tables)) is hint
 
 
 RULES = """name: plates
