@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,7 +139,8 @@ def test_a_study_s_lines_say_of_a_gain_what_the_page_says() -> None:
 
 
 def test_a_pilot_s_lines_say_where_training_was_short() -> None:
-    tables = {"metrics": [], "arms": [], "comparisons": [], "seeds": [0], "power": [], "settings": {"model": "small"}}
+    tables: dict[str, Any] = {"metrics": [], "arms": [], "comparisons": [], "seeds": [0], "power": []}
+    tables["settings"] = {"model": "small"}
     for epochs, hint in ((9.5, False), (1.5, True)):
         tables["settings"]["epochs"] = epochs
         assert any("only 1.5 times; more --minutes, or --recipe nano" in line for line in pilot_lines(tables)) is hint

@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from clipc.errors import UserError
 from clipc.report.pilot import render_pilot
 from clipc.report.words import not_shown_codes, words
 from clipc.study import pilot as module
-from clipc.study.design import arm_recipe
+from clipc.study.design import Study, arm_recipe, read_study
 from clipc.study.pilot import PilotOptions, partners_limit, pilot_study, run_pilot
 from clipc.train.recipe import Data
 
@@ -151,6 +152,24 @@ def test_a_quick_pilot_leaves_out_the_controls_by_their_role(options: PilotOptio
     assert quick.controls == quick.shots == ()
     assert full.controls
     assert full.shots
+
+
+def test_an_arm_more_is_a_line_of_the_study(
+    options: PilotOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_another(name: str, words: Sequence[str]) -> Study:
+        return read_study(name, [*words, "arms.often={policy.rho: 0.9, what: Nearly all are composites.}"])
+
+    monkeypatch.setattr(module, "read_study", with_another)
+    monkeypatch.setattr(module, "_settled", lambda *_: SETTLED)
+    tables = run_pilot(replace(options, budget="quick", pictures=False), tmp_path)
+    assert list(tables["verdict"]["arms"]) == ["clip-c", "often"]
+    assert [arm["arm"] for arm in tables["composing_cost"]["arms"]] == ["clip-c", "often"]
+    assert [arm["policy"]["rho"] for arm in tables["composites"]] == [0.3, 0.9]
+    assert "one-share" not in str(tables["not_shown"])
+    page = render_pilot(tables)
+    assert "Nearly all are composites." in page
+    assert "Arms by verdict" in page
 
 
 @pytest.mark.parametrize(
