@@ -10,7 +10,7 @@ from clipc.cli.compose import compose
 from clipc.cli.evaluate import evaluate
 from clipc.cli.export import export
 from clipc.cli.pilot import pilot
-from clipc.cli.screen import show_notes
+from clipc.cli.screen import notes
 from clipc.cli.study import study
 from clipc.cli.train import train
 from clipc.errors import UserError
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and ends the process: 0 done, 2 the user's mistake, 1 ours, 130 interrupted."""
     from clipc.train.interrupt import Interrupted
 
-    show_notes()
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
+        with notes():
+            app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
     except (UserError, CycloptsError) as error:
         sys.exit(_fail(str(error)))
     except Interrupted as error:

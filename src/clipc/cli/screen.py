@@ -3,6 +3,8 @@
 import logging
 import sys
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from clipc.catalog.catalog import Catalog
 
@@ -23,17 +25,19 @@ def note(sentence: str) -> None:
     print(f"  {sentence}", file=sys.stderr)
 
 
-class Notes(logging.Handler):
-    """Says on standard error what the library logs; looked up anew each time, as a live table stands in for it."""
-
+class _Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints one message."""
-        note(self.format(record))
+        note(record.getMessage())
 
 
-def show_notes() -> None:
-    """Shows what the library logs from now on."""
-    logger = logging.getLogger("clipc")
-    if not any(isinstance(handler, Notes) for handler in logger.handlers):
-        logger.addHandler(Notes())
+@contextmanager
+def notes() -> Generator[None]:
+    """Says on standard error what clipc logs while the block runs."""
+    logger, handler, before = logging.getLogger("clipc"), _Notes(), logging.getLogger("clipc").level
+    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
