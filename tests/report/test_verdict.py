@@ -17,7 +17,7 @@ def tables(effect: list[str], control: list[str] | None = None, over: list[str] 
     return {
         "source": {"generated": False},
         "arms": [{"name": name} for name in ("clip", "augment", "clip-c") if name != "augment" or control],
-        "metrics": [{"key": f"m{i}", "main": True} for i in range(len(effect))],
+        "metrics": [{"key": f"m{i}", "main": True, "unit": "share"} for i in range(len(effect))],
         "comparisons": [
             {
                 "metric": f"m{i}", "arm": arm, "against": against, "verdict": said,

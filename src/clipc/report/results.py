@@ -31,16 +31,15 @@ def glances(data: Mapping[str, Any], say: Words, most: int = 4) -> list[dict[str
 
 
 def effects(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
-    """Groups of effect strips, one group a unit, each with a common scale.
+    """Groups of effect strips, one group a unit and direction, each with a common scale.
 
-    Ranks are turned round, so that to the right is better on every strip.
+    Where less is better strips are turned round, so that to the right is better on every strip.
     """
     blocks = [block for block in tables(data, say) if block["main"] and block["comparisons"]]
     groups: list[dict[str, Any]] = []
-    for share in (True, False):
-        members = [block for block in blocks if block["share"] is share]
-        if members:
-            groups.append(_group("share" if share else "rank", members))
+    for unit, better in dict.fromkeys((block["unit"], block["better"]) for block in blocks):
+        members = [block for block in blocks if (block["unit"], block["better"]) == (unit, better)]
+        groups.append(_group(unit, len(groups), members) | {"turned": better < 0})
     return groups
 
 
@@ -51,14 +50,14 @@ def _block(metric: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> di
     return {
         "key": key,
         "main": metric["main"],
-        "share": readable.is_share(key),
+        "unit": metric["unit"],
         "better": 1.0 if metric["higher_is_better"] else -1.0,
         "name": say.metric(key),
         "gloss": say.gloss(key),
         "n": readable.count(metric["n"]),
-        "chance": readable.level(key, metric["chance"]) if metric["chance"] is not None else None,
-        "levels": [_level(key, arm, say) for arm in data["arms"]],
-        "comparisons": [_comparison(key, c, say) for c in found],
+        "chance": readable.level(metric["unit"], metric["chance"]) if metric["chance"] is not None else None,
+        "levels": [_level(metric, arm, say) for arm in data["arms"]],
+        "comparisons": [_comparison(metric["unit"], c, say) for c in found],
     }
 
 
@@ -66,29 +65,30 @@ def _place(pair: tuple[str, str]) -> int:
     return PAIRS.index(pair) if pair in PAIRS else len(PAIRS)
 
 
-def _level(key: str, arm: Mapping[str, Any], say: Words) -> dict[str, Any]:
+def _level(metric: Mapping[str, Any], arm: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    key, unit = metric["key"], metric["unit"]
     values = [v for trial in arm["trials"] if (v := trial["metrics"].get(key)) is not None]
-    low, high = (readable.level(key, end(values)) if values else readable.NONE for end in (min, max))
+    low, high = (readable.level(unit, end(values)) if values else readable.NONE for end in (min, max))
     return {
         "arm": arm["name"],
         "name": say.arm(arm["name"]),
         "seeds": len(values),
-        "mean": readable.level(key, readable.mean(values)),
+        "mean": readable.level(unit, readable.mean(values)),
         "spread": say("page.range", low=low, high=high) if values else readable.NONE,
     }
 
 
-def _comparison(key: str, row: Mapping[str, Any], say: Words) -> dict[str, Any]:
+def _comparison(unit: str, row: Mapping[str, Any], say: Words) -> dict[str, Any]:
     interval = readable.interval(row)
-    low, high = (readable.signed(key, end) for end in interval) if interval else (None, None)
+    low, high = (readable.signed(unit, end) for end in interval) if interval else (None, None)
     return {
         "arm": row["arm"],
         "against": row["against"],
         "name": say("against", arm=say.arm(row["arm"]), against=say.arm(row["against"])),
         "to": say.arm(row["against"]),
-        "difference": readable.signed(key, row["difference"]),
+        "difference": readable.signed(unit, row["difference"]),
         "interval": say("page.range", low=low, high=high) if interval else readable.NONE,
-        "test_error": readable.plain(key, row["test_error"]),
+        "test_error": readable.plain(unit, row["test_error"]),
         "verdict": row["verdict"] or "none",
         "said": say(f"verdict.{row['verdict'] or 'none'}"),
         "shortly": say(f"verdict_short.{row['verdict'] or 'none'}"),
@@ -96,7 +96,7 @@ def _comparison(key: str, row: Mapping[str, Any], say: Words) -> dict[str, Any]:
     }
 
 
-def _group(unit: str, blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _group(unit: str, number: int, blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
     reach: list[float] = []
     for block in blocks:
         for comparison in block["comparisons"]:
@@ -107,15 +107,15 @@ def _group(unit: str, blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
     bounds = figures.limits(reach)
     for at, block in enumerate(blocks):
         for of, comparison in enumerate(block["comparisons"]):
-            name = f"effect-{unit}-{at}-{of}"
+            name = f"effect-{number}-{at}-{of}"
             strip = figures.effect_strip(name, comparison["arm"], bounds=bounds, **comparison.pop("drawn"))
             comparison["strip"] = Markup(strip)  # made of numbers alone
-    return {"unit": unit, "blocks": blocks, "axis": Markup(figures.effect_axis(f"axis-{unit}", bounds))}
+    return {"unit": unit, "blocks": blocks, "axis": Markup(figures.effect_axis(f"axis-{number}", bounds))}
 
 
 def _drawn(block: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """A comparison in the axis' unit, with better to the right."""
-    factor = block["better"] * readable.scale(block["key"])
+    factor = block["better"] * readable.scale(block["unit"])
     interval = readable.interval(row)
     return {
         "difference": factor * row["difference"],

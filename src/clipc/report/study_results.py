@@ -43,7 +43,7 @@ def effect_blocks(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
 
 def effects(data: Mapping[str, Any], metric: Mapping[str, Any], size: int) -> dict[str, Effect]:
     """What is drawn of each arm that was compared with the baseline at a size, in the study's order of arms."""
-    factor = readable.scale(metric["key"]) * (1.0 if metric["higher_is_better"] else -1.0)
+    factor = readable.scale(metric["unit"]) * (1.0 if metric["higher_is_better"] else -1.0)
     rows = {c["arm"]: c for c in versus(data, metric["key"], size, data["baseline"])}
     return {
         name: Effect(
@@ -103,16 +103,16 @@ def _turned(ends: Sequence[float | None] | None, factor: float) -> tuple[float, 
 
 
 def _named(metric: Mapping[str, Any], say: Words) -> dict[str, Any]:
-    key: str = metric["key"]
+    key, axis = metric["key"], say.unit(metric["unit"], "axis")
     return {
         "key": key,
         "main": metric["main"],
-        "share": readable.is_share(key),
+        "unit": axis if metric["higher_is_better"] else say("effects.axis_turned", unit=axis),
         "turned": not metric["higher_is_better"],
         "name": say.metric(key),
         "gloss": say.gloss(key),
         "n": readable.count(metric["n"]),
-        "chance": None if metric["chance"] is None else readable.level(key, metric["chance"]),
+        "chance": None if metric["chance"] is None else readable.level(metric["unit"], metric["chance"]),
     }
 
 
@@ -133,7 +133,7 @@ def _strips(
                 "arm": name,
                 "control": name in data["controls"],
                 "strip": Markup(effect_plot.strip(rows[name], span)) if name in rows else None,  # numbers alone
-                "difference": readable.signed(metric["key"], comparison["difference"]) if comparison else None,
+                "difference": readable.signed(metric["unit"], comparison["difference"]) if comparison else None,
                 "verdict": (comparison["verdict"] or "none") if comparison else "none",
                 "said": _shortly(comparison, data, say) if comparison else _missing(data, name, size, say),
             }
@@ -182,7 +182,7 @@ def _size(
                 "arm": name,
                 "kind": kind(name, data),
                 "share": readable.percent(here["composite_share"]) if here["composite_share"] else readable.NONE,
-                "mean": readable.level(metric["key"], readable.mean(level)),
+                "mean": readable.level(metric["unit"], readable.mean(level)),
                 "seeds": len(level),
                 "compared": _told(found[name], data, say) if name in found else None,
                 "missing": "" if name == data["baseline"] else _missing(data, name, size, say),
@@ -197,15 +197,15 @@ def kind(name: str, data: Mapping[str, Any]) -> str:
 
 
 def _told(comparison: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
-    key = comparison["metric"]
+    unit = readable.unit_of(comparison["metric"], data)
     return {
         "arm": comparison["arm"],
         "against": comparison["against"],
         "kind": kind(comparison["arm"], data),
         "size": readable.count(comparison["size"]),
-        "difference": readable.signed(key, comparison["difference"]),
-        "interval": span_words(key, comparison["interval"], say),
-        "both": span_words(key, comparison["both"], say),
+        "difference": readable.signed(unit, comparison["difference"]),
+        "interval": span_words(unit, comparison["interval"], say),
+        "both": span_words(unit, comparison["both"], say),
         "p_holm": p_value(comparison["p_holm"]),
         "p_sign": p_value(comparison["p_sign"]),
         "verdict": comparison["verdict"] or "none",
@@ -213,12 +213,12 @@ def _told(comparison: Mapping[str, Any], data: Mapping[str, Any], say: Words) ->
     }
 
 
-def span_words(key: str, ends: Sequence[float | None] | None, say: Words) -> str:
+def span_words(unit: str, ends: Sequence[float | None] | None, say: Words) -> str:
     """An interval of a metric's difference as people write it."""
     low, high = ends or (None, None)
     if low is None or high is None:
         return readable.NONE
-    return say("page.range", low=readable.signed(key, low), high=readable.signed(key, high))
+    return say("page.range", low=readable.signed(unit, low), high=readable.signed(unit, high))
 
 
 def p_value(p: float | None) -> str:

@@ -203,13 +203,14 @@ def _line(
         for control in data["controls"]
         if (row := rest.get((c["arm"], c["metric"], c["size"], control))) is not None
     ]
+    unit = readable.unit_of(c["metric"], data)
     shared = c["verdict"] == "gain" and c["shown_by_controls"] and c["arm"] not in data["controls"]
     return {
         "metric": say.metric(c["metric"]),
         "size": say("study.pairs", n=readable.count(c["size"])) if len(data["sizes"]) > 1 else "",
-        "difference": readable.signed(c["metric"], c["difference"]),
-        "unit": say("study.points" if readable.is_share(c["metric"]) else "study.ranks"),
-        "interval": span_words(c["metric"], c["interval"], say),
+        "difference": readable.signed(unit, c["difference"]),
+        "unit": say.unit(unit, "difference"),
+        "interval": span_words(unit, c["interval"], say),
         "verdict": c["verdict"],
         "said": say(f"verdict_short.{c['verdict']}"),
         "shared": say("study.shared_by", controls=say("page.list").join(c["shown_by_controls"])) if shared else "",

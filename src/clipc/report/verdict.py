@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clipc.report.readable import interval, is_share
+from clipc.report.readable import SHARE, interval, unit_of
 from clipc.report.words import Words
 
 
@@ -83,7 +83,7 @@ def _control(say: Words, kind: str, control: bool, counts: Mapping[str, int], ou
 def _cautions(data: Mapping[str, Any], found: Sequence[Mapping[str, Any]], say: Words) -> list[str]:
     cautions = [say("caution.generated")] if data["source"]["generated"] else []
     versus = [c for c in found if (c["arm"], c["against"]) == ("clip-c", "clip")]
-    intervals = [interval(c) for c in versus if is_share(c["metric"])]
+    intervals = [interval(c) for c in versus if unit_of(c["metric"], data) == SHARE]
     reach = [50.0 * (found[1] - found[0]) for found in intervals if found is not None]
     if reach:
         low, high = f"{min(reach):.1f}", f"{max(reach):.1f}"

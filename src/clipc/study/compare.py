@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from clipc.evaluate.evaluation import clusters
 from clipc.evaluate.statistics import (
     Interval,
     holm,
@@ -11,7 +10,7 @@ from clipc.evaluate.statistics import (
     t_p,
     two_way,
 )
-from clipc.study.results import Outcome, ends, has_items, paired_row, verdict_on
+from clipc.study.results import Outcome, ends, items_of, paired_row, verdict_on
 
 LEVEL: Final = 0.05
 """What a corrected p value must be below."""
@@ -125,8 +124,6 @@ def _compared(
 
 
 def _both(metric: str, pair: tuple[list[Outcome], list[Outcome]]) -> Interval | None:
-    """The two-way interval; None for figures that are no mean of items."""
-    if not has_items(metric, pair[0]):
-        return None
-    ours, theirs = ([o.items[metric] for o in group] for group in pair)
-    return two_way(ours, theirs, clusters(metric, pair[0][0].items))
+    """The two-way interval; None for metrics that are no mean of items."""
+    items = items_of(metric, *pair)
+    return None if items is None else two_way(*items)

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from clipc.evaluate.evaluation import clusters
+from clipc.evaluate.measurement import SHARE
 from clipc.evaluate.statistics import item_variance, seeds_needed
 from clipc.evaluate.statistics.interval import without_spread
 from clipc.study.compare import LEVEL, Groups, paired
-from clipc.study.results import has_items
+from clipc.study.results import items_of
 
 DIFFERENCES: Final = (0.01, 0.02, 0.05, 0.1)
 """The differences that the seeds are reckoned for."""
@@ -38,15 +38,15 @@ def noise(
         groups: The finished trials.
         metrics: As for :func:`clipc.study.compare.comparisons`; main ones are reckoned.
         baseline: The baseline's name.
-        differences: True differences, as shares.
+        differences: True differences, as shares; of a metric in another unit, in proportion to its noise.
 
     Returns:
-        For each main metric that has any noise to go by: ``metric``, ``sd``, ``pairs_of_arms``, ``floor`` (None for a
-        metric that is no mean of items) and ``rows`` of ``difference`` and ``seeds``, None below the floor.
+        For each main metric that has any noise to go by: ``metric``, ``unit``, ``sd``, ``pairs_of_arms``, ``floor``
+        (None for a metric that is no mean of items) and ``rows`` of ``difference`` and ``seeds``, None below the floor.
     """
-    main = [metric["key"] for metric in metrics if metric["main"]]
+    main = [(metric["key"], metric["unit"]) for metric in metrics if metric["main"]]
     rows: list[dict[str, Any]] = []
-    for key in main:
+    for key, unit in main:
         variances: list[float] = []
         of_items: list[float] = []
         for (arm, size), treated in groups.items():
@@ -58,18 +58,22 @@ def noise(
             if len(found) < 2 or without_spread(found):
                 continue
             variances.append(float(np.var(found, ddof=1)))
-            if has_items(key, pair[0]):
-                ours, theirs = ([o.items[key] for o in group] for group in pair)
-                of_items.append(item_variance(ours, theirs, clusters(key, pair[0][0].items)))
+            if (items := items_of(key, *pair)) is not None:
+                of_items.append(item_variance(*items))
         if not variances:
             continue
         sd = math.sqrt(float(np.mean(variances)))
         floor = _findable(math.sqrt(max(0.0, float(np.mean(of_items))))) if of_items else None
         hidden = floor or 0.0
-        shown = [*differences] if max(differences) > hidden else [*differences, *[d for d in LARGER if d > hidden][:1]]
+        # Of a unit that nobody knows here, differences of about the size of the noise.
+        scale = 1.0 if unit == SHARE else 100 * 10.0 ** math.floor(math.log10(sd))
+        shown, larger = ([scale * d for d in some] for some in (differences, LARGER))
+        if max(shown) <= hidden:
+            shown += [d for d in larger if d > hidden][:1]
         rows.append(
             {
                 "metric": key,
+                "unit": unit,
                 "sd": sd,
                 "pairs_of_arms": len(variances),
                 "floor": floor,

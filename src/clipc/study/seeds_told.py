@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from clipc.errors import UserError
+from clipc.evaluate.measurement import SHARE
 from clipc.evaluate.statistics import seeds_needed
 from clipc.study.board import Board
 from clipc.study.compare import LEVEL
@@ -51,10 +52,11 @@ def power_lines(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[str]:
     """
     lines: list[str] = []
     for row in rows:
-        needed = [_takes(r["difference"], r["seeds"]) for r in row["rows"] if r["seeds"] is not None]
-        if row["floor"] is not None and row["floor"] >= 0.0005:
-            needed.append(f"below {100 * row['floor']:.1f} points no number of seeds would do on this test set")
-        lines.append(f"{row['metric']}: differences vary by {100 * row['sd']:.1f} points (s.d.); {', '.join(needed)}.")
+        unit = row["unit"]
+        needed = [_takes(r["difference"], r["seeds"], unit) for r in row["rows"] if r["seeds"] is not None]
+        if row["floor"] is not None and (row["floor"] >= 0.0005 or unit != SHARE):
+            needed.append(f"below {_amount(row['floor'], unit)} no number of seeds would do on this test set")
+        lines.append(f"{row['metric']}: differences vary by {_amount(row['sd'], unit)} (s.d.); {', '.join(needed)}.")
     return [*lines, _found(seeds)] if lines else []
 
 
@@ -63,7 +65,7 @@ def noise_seen(study: Study, known: Sequence[tuple[Planned, Outcome]]) -> list[d
     groups: dict[tuple[str, int], list[Outcome]] = {}
     for plan, outcome in known:
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
-    return noise(groups, metrics_table([o for _, o in known]), study.compared_with) if known else []
+    return noise(groups, metrics_table([o for _, o in known], study.main), study.compared_with) if known else []
 
 
 def told_once(
@@ -99,7 +101,14 @@ def told_once(
     return watch
 
 
-def _takes(difference: float, seeds: int) -> str:
+def _amount(value: float, unit: str) -> str:
+    """A difference, or its spread, with its unit."""
+    return f"{100 * value:.1f} points" if unit == SHARE else f"{value:.3g} {unit}"
+
+
+def _takes(difference: float, seeds: int, unit: str = SHARE) -> str:
+    if unit != SHARE:
+        return f"{_amount(difference, unit)} take {seeds:,} seeds"
     return f"{100 * difference:g} {'point takes' if difference == 0.01 else 'points take'} {seeds:,} seeds"
 
 

@@ -20,7 +20,7 @@ from clipc.study.compare import comparisons
 from clipc.study.design import Arm, Study
 from clipc.study.found import Found, search_table
 from clipc.study.noise import noise
-from clipc.study.results import Outcome, composed_share, ends, metrics_table, near_chance
+from clipc.study.results import Outcome, baseline_near_chance, composed_share, ends, metrics_table
 from clipc.study.run import Planned
 from clipc.study.spread import Range
 from clipc.train.run import environment
@@ -55,7 +55,7 @@ def study_tables(
     seen = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
     arms = [arm for arm in study.expanded if arm.name in seen]
     outcomes = [outcome for _, outcome in finished]
-    metrics = metrics_table(outcomes)
+    metrics = metrics_table(outcomes, study.main)
     first = outcomes[0]
     machine = environment("cpu", 1) | first.machine
     baseline = study.compared_with
@@ -255,9 +255,8 @@ def _not_shown(
         codes.append({"code": "groups-apart", "column": study.data.group_column})
     plain = [o for o in outcomes if o.trial.arm == baseline]
     for metric in metrics:
-        key, chance = metric["key"], metric["chance"]
-        if plain and metric["main"] and chance and near_chance(mean(o.metrics[key] for o in plain), chance):
-            codes.append({"code": "near-chance", "metric": key})
+        if metric["main"] and baseline_near_chance(metric, plain):
+            codes.append({"code": "near-chance", "metric": metric["key"]})
     if not study.controls:
         codes.append("no-control-arm")
     if len(study.seeds) < 8:

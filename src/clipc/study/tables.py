@@ -1,6 +1,6 @@
 """Everything a pilot's report shows, as tables ready for JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,10 +14,10 @@ from clipc.study.options import PilotOptions
 from clipc.study.results import (
     Outcome,
     arms_table,
+    baseline_near_chance,
     comparisons_table,
     composing_cost,
     metrics_table,
-    near_chance,
     templates_used,
 )
 from clipc.train.plans import group_of, make_plans
@@ -79,6 +79,12 @@ def _pictures(recipe: Recipe, catalog: Catalog) -> list[dict[str, str]]:
     return preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), 8)
 
 
+def _shots_missing(catalog: Catalog, metrics: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The few-shot probes of which no label column has any."""
+    there = {metric["key"] for metric in metrics}
+    return [k for k in SHOTS if there.isdisjoint(f"probe/{c}/{k}-shot/top1" for c in catalog.about.label_columns)]
+
+
 def _not_shown(
     options: PilotOptions,
     catalog: Catalog,
@@ -95,15 +101,14 @@ def _not_shown(
         codes.append("generated")
     if not catalog.about.label_columns:
         codes.append("no-labels")
-    elif missing := [k for k in SHOTS if not any(m["key"].endswith(f"/{k}-shot/top1") for m in metrics)]:
+    elif missing := _shots_missing(catalog, metrics):
         codes.append({"code": "few-shot-missing", "shots": ", ".join(map(str, missing))})
     if catalog.splits["test"] < 1000:
         codes.append({"code": "small-test-set", "n": catalog.splits["test"]})
     if "augment" not in options.arms:
         codes.append("no-control-arm")
     for metric in metrics:
-        found = sum(o.metrics[metric["key"]] for o in baseline) / len(baseline)
-        if metric["main"] and metric["chance"] and near_chance(found, metric["chance"]):
+        if metric["main"] and baseline_near_chance(metric, baseline):
             codes.append({"code": "near-chance", "metric": metric["key"]})
     if options.seeds < 8:
         codes.append({"code": "few-seeds", "n": options.seeds})
