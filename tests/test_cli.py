@@ -99,10 +99,9 @@ def test_train_then_eval(
     code, out, _ = run(capsys, "eval", tmp_path / "run", *benchmarks, "--json")
     tables = json.loads(out)
     assert (
-        {"sugarcrepe/swap_att/top1", "winoground/all/text"}
-        <= tables["metrics"].keys()
-        == tables["context"]["chance"].keys()
+        {"sugarcrepe/swap_att/top1", "winoground/all/text"} <= tables["metrics"].keys() == tables["descriptions"].keys()
     )
+    assert tables["descriptions"]["winoground/all/text"]["chance"] == 0.25
 
 
 def test_help_is_quick_and_python_m_works() -> None:
@@ -121,7 +120,7 @@ def test_a_study_s_lines_say_of_a_gain_what_the_page_says() -> None:
             for against in ("clip", *controls)
         ]
         tables = {
-            "metrics": [{"key": "m", "main": True, "higher_is_better": True}],
+            "metrics": [{"key": "m", "main": True, "higher_is_better": True, "unit": "share"}],
             "arms": [{"name": "clip"}, {"name": "new"}],
             "baseline": "clip",
             "controls": controls,

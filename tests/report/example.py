@@ -146,9 +146,13 @@ def metrics(*, labels: bool = True) -> list[dict[str, Any]]:
         found += [(f"probe/label/{k}-shot/top1", False, 1 / 21, 210) for k in (1, 2, 4, 8, 16)]
         found.append(("probe/label/all/top1", True, 1 / 21, 210))
     return [
-        {"key": key, "main": main, "chance": chance, "n": n, "higher_is_better": not key.endswith("median_rank")}
+        {
+            "key": key, "main": main, "chance": chance, "n": n,
+            "higher_is_better": not key.endswith("median_rank"),
+            "unit": "ranks" if key.endswith("median_rank") else "share",
+        }
         for key, main, chance, n in found
-    ]
+    ]  # fmt: skip
 
 
 MACHINE = {

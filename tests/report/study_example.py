@@ -62,7 +62,7 @@ def study_example(
     metrics = [
         {
             "key": key, "main": key in main, "chance": None if "rank" in key else 0.05, "n": 1050,
-            "higher_is_better": "median_rank" not in key,
+            "higher_is_better": "median_rank" not in key, "unit": "ranks" if "rank" in key else "share",
         }
         for key in keys
     ]  # fmt: skip
@@ -90,7 +90,8 @@ def study_example(
         "curves": _curves(listed, metrics, sizes, rates=rates),
         "power": [
             {
-                "metric": key, "sd": 0.011 * units[key], "pairs_of_arms": arms, "floor": 0.015 * units[key],
+                "metric": key, "unit": "ranks" if "rank" in key else "share", "sd": 0.011 * units[key],
+                "pairs_of_arms": arms, "floor": 0.015 * units[key],
                 "rows": [{"difference": d * units[key], "seeds": n} for d, n in ((0.01, None), (0.02, 5), (0.05, 3))],
             }
             for key in main

@@ -24,7 +24,7 @@ def tables(effect: list[str], control: list[str] | None = None, over: list[str] 
         "planned": 9,
         "finished": 9,
         "arms": [{"name": name} for name in ("clip", "augment", "clip-c") if name != "augment" or control],
-        "metrics": [{"key": key, "main": True} for key in keys],
+        "metrics": [{"key": key, "main": True, "unit": "share"} for key in keys],
         "comparisons": [
             {
                 "metric": f"m{i}", "arm": arm, "against": against, "size": 100, "verdict": said,

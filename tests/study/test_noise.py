@@ -27,7 +27,7 @@ def test_before_the_first_run_seeds_are_guessed_for_a_stated_spread() -> None:
 
 
 def test_what_has_been_seen_is_told_in_the_same_words() -> None:
-    row = {"metric": "m", "sd": 0.031, "floor": 0.011}
+    row = {"metric": "m", "unit": "share", "sd": 0.031, "floor": 0.011}
     rows = [{**row, "rows": [{"difference": 0.01, "seeds": None}, {"difference": 0.02, "seeds": 1053}]}]
     line, last = power_lines(rows, 5)
     assert line == (
@@ -37,13 +37,19 @@ def test_what_has_been_seen_is_told_in_the_same_words() -> None:
     assert "5 are planned" in last
     assert "below" not in power_lines([{**rows[0], "floor": 0.0}], 5)[0]
     assert power_lines([], 5) == []
+    ells = {**row, "unit": "ells", "rows": [{"difference": 0.02, "seeds": 7}]}
+    assert power_lines([ells], 5)[0] == (
+        "m: differences vary by 0.031 ells (s.d.); 0.02 ells take 7 seeds, "
+        "below 0.011 ells no number of seeds would do on this test set."
+    )
 
 
 def test_it_is_told_once_when_the_baseline_and_an_arm_have_two_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = Study.model_validate({"name": "x", "arms": {"clip": {"policy.rho": 0}, "new": {}}, "seeds": 3})
-    row: dict[str, Any] = {"metric": "m", "sd": 0.03, "floor": None, "rows": [{"difference": 0.05, "seeds": 9}]}
+    row: dict[str, Any] = {"metric": "m", "unit": "share", "sd": 0.03, "floor": None}
+    row["rows"] = [{"difference": 0.05, "seeds": 9}]
     asked: list[int] = []
 
     def seen(*_: Any) -> list[dict[str, Any]]:

@@ -87,46 +87,33 @@ def evaluate(
 
 
 def _joined(found: "Sequence[Evaluation]") -> dict[str, Any]:
-    """The figures of one source and of benchmarks as one table."""
-    metrics: dict[str, float] = {}
-    context: dict[str, Any] = {}
+    """The metrics of one source and of benchmarks as one table."""
+    joined: dict[str, dict[str, Any]] = {"metrics": {}, "descriptions": {}, "context": {}}
+    missing: dict[str, str] = {}
     for one in found:
-        metrics |= one.metrics
-        merged = {key: context.get(key, {}) | one.context[key] for key in ("chance", "not_measured")}
-        context |= one.context | merged
-    return {"metrics": metrics, "context": context}
+        missing |= one.context["not_measured"]
+        for part, table in one.as_json().items():
+            joined[part] |= table
+    joined["context"]["not_measured"] = missing
+    return joined
 
 
 def _lines(found: "Evaluation") -> list[str]:
-    """What is told on screen: every figure with its chance level, and how much it rests on."""
+    """What is told on screen: every metric with its chance level, and how much it rests on."""
     context = found.context
-    width = max(48, *map(len, found.metrics))
+    width = max(48, *map(len, found.measurements))
     lines: list[str] = []
-    for name, value in found.metrics.items():
-        chance = f"   (chance {context['chance'][name]:.4f})" if name in context["chance"] else ""
-        lines.append(f"{name:{width}s} {value:8.4f}{chance}{_basis(name, context)}")
+    for name, one in found.measurements.items():
+        chance = "" if one.chance is None else f"   (chance {one.chance:.4f})"
+        low, high = one.interval or (None, None)
+        basis = "" if low is None else f"   95% {low:.4f} to {high:.4f}, n = {one.n:,}"
+        lines.append(f"{name:{width}s} {one.value:8.4f}{chance}{basis}")
     if "swaps" in context:
         lines += _swaps(context["swaps"])
     for benchmark in ("sugarcrepe", "winoground"):
         if benchmark in context:
             lines += _left_out(benchmark, context[benchmark]["pictures"])
     return [*lines, *(f"not measured: {name}: {why}" for name, why in context["not_measured"].items())]
-
-
-def _basis(name: str, context: dict[str, Any]) -> str:
-    """The interval of a share and what it rests on, where the context holds them."""
-    match name.split("/"):
-        case ["swaps", "top1"]:
-            (low, high), n = context["swaps"]["interval"], context["swaps"]["items"]
-        case ["sugarcrepe", split, "top1"]:
-            table = context["sugarcrepe"]["splits"][split]
-            (low, high), n = table["interval"], table["n"]
-        case ["winoground", group, score]:
-            table = context["winoground"]["groups"][group]
-            (low, high), n = table["intervals"][score], table["n"]
-        case _:
-            return ""
-    return f"   95% {low:.4f} to {high:.4f}, n = {n:,}"
 
 
 def _swaps(table: dict[str, Any]) -> list[str]:

@@ -102,27 +102,31 @@ def _table(board: "Board", height: int) -> "Table":
 
 def study_lines(tables: dict[str, Any]) -> list[str]:
     """The main comparisons with the baseline in plain lines."""
+    from clipc.evaluate.measurement import SHARE
     from clipc.study.noise import power_lines
     from clipc.study.verdict import WAITING
 
-    main = [m["key"] for m in tables["metrics"] if m["main"]]
+    main = {m["key"]: m["unit"] for m in tables["metrics"] if m["main"]}
     width = max((len(arm["name"]) for arm in tables["arms"]), default=0) + 2
     asked = [r for r in tables["comparisons"] if r["against"] == tables["baseline"] and r["metric"] in main]
     lines: list[str] = []
-    for key in main:
+    for key, unit in main.items():
+        factor, shown = (100, "+5.1f") if unit == SHARE else (1, "+.3g")
         rows = [r for r in asked if r["metric"] == key]
         if rows:
-            lines.append(f"{key}, in points against {tables['baseline']}:")
+            lines.append(f"{key}, in {'points' if unit == SHARE else unit} against {tables['baseline']}:")
         for row in rows:
             low, high = row["interval"]
-            span = f"[{100 * low:+.1f}, {100 * high:+.1f}]" if low is not None and high is not None else "[no interval]"
+            span = "[no interval]"
+            if low is not None and high is not None:
+                span = f"[{', '.join(format(factor * end, shown).strip() for end in (low, high))}]"
             said = row["verdict"]
             if row["credit"] == "shared":
                 said = f"gain, which {', '.join(row['shown_by_controls'])} shows too"
             elif row["credit"] == "open":
                 said = "gain, cause open"
             size = f" n={row['size']:,}" if len(tables["sizes"]) > 1 else ""
-            lines.append(f"  {row['arm']:{width}s}{size} {100 * row['difference']:+5.1f} {span:16s} {said}")
+            lines.append(f"  {row['arm']:{width}s}{size} {factor * row['difference']:{shown}} {span:16s} {said}")
     waiting = sum(r["verdict"] == WAITING for r in asked)
     if waiting:
         lines.append(f"{waiting} comparisons have no verdict before all {len(tables['seeds'])} planned seeds are in.")

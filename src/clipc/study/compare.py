@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clipc.evaluate.evaluation import clusters
 from clipc.evaluate.statistics import Interval, sign_flip_p, t_p, two_way
-from clipc.study.results import Outcome, ends, has_items, paired_row
+from clipc.study.results import Outcome, ends, items_of, paired_row
 from clipc.study.verdict import WAITING, credit, decide
 
 Groups = Mapping[tuple[str, int], Sequence[Outcome]]
@@ -97,8 +96,6 @@ def _compared(
 
 
 def _both(metric: str, pair: tuple[list[Outcome], list[Outcome]]) -> Interval | None:
-    """The two-way interval; None for figures that are no mean of items."""
-    if not has_items(metric, pair[0]):
-        return None
-    ours, theirs = ([o.items[metric] for o in group] for group in pair)
-    return two_way(ours, theirs, clusters(metric, pair[0][0].items))
+    """The two-way interval; None for metrics that are no mean of items."""
+    items = items_of(metric, *pair)
+    return None if items is None else two_way(*items)

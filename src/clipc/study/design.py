@@ -49,6 +49,7 @@ class Study(BaseModel):
         templates: The prompt templates for zero-shot classification.
         lang: Their language.
         shots: Few-shot probes beside the one on all labels.
+        main: The names of the metrics that are tested, in place of those that are so by default.
         search: How ranges are searched.
         keep_models: Whether trained models stay; otherwise only figures do (a recipe makes the same model again).
     """
@@ -68,11 +69,12 @@ class Study(BaseModel):
     templates: str = "auto"
     lang: Literal["en", "ja"] = "en"
     shots: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    main: tuple[str, ...] = ()
     search: Search | None = None
     keep_models: bool = False
     _settled: Mapping[str, dict[str, Any]] | None = PrivateAttr(default=None)
 
-    @field_validator("controls", "sizes", "shots", mode="before")
+    @field_validator("controls", "sizes", "shots", "main", mode="before")
     @classmethod
     def _listed(cls, given: Any) -> Any:
         """One value may be written without a list."""

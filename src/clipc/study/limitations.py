@@ -1,14 +1,13 @@
 """What an experiment cannot tell, as codes for which the page's words hold a sentence each."""
 
 from collections.abc import Mapping, Sequence
-from statistics import mean
 from typing import Any
 
 from clipc.catalog import Catalog
 from clipc.study.checks import starts_fresh
 from clipc.study.design import Study
 from clipc.study.found import Found
-from clipc.study.results import Outcome, near_chance
+from clipc.study.results import Outcome, baseline_near_chance
 from clipc.study.run import Planned
 
 Codes = list[str | dict[str, Any]]
@@ -51,9 +50,8 @@ def limitations(
         codes.append({"code": "groups-apart", "column": study.data.group_column})
     plain = [o for o in outcomes if o.trial.arm == study.compared_with]
     for metric in metrics:
-        key, chance = metric["key"], metric["chance"]
-        if plain and metric["main"] and chance and near_chance(mean(o.metrics[key] for o in plain), chance):
-            codes.append({"code": "near-chance", "metric": key})
+        if metric["main"] and baseline_near_chance(metric, plain):
+            codes.append({"code": "near-chance", "metric": metric["key"]})
     if not study.controls:
         codes.append("no-control-arm")
     if len(study.seeds) < 8:

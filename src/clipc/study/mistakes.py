@@ -21,6 +21,7 @@ _SAY: Final = {
     "templates": "write auto, general, satellite, x-ray or factory",
     "lang": "write en or ja",
     "shots": "write numbers of examples a class, such as shots: [1, 5]",
+    "main": "write names of metrics, such as main: [retrieval/mean_recall]",
     "search": "write how many settings to try for each arm, 2 or more, such as search: {trials: 20}",
     "keep_models": "write true or false",
 }

@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 
 from clipc.errors import UserError
-from clipc.evaluate.evaluation import clusters
+from clipc.evaluate.measurement import SHARE
 from clipc.evaluate.statistics import item_variance, seeds_needed
 from clipc.evaluate.statistics.interval import without_spread
 from clipc.study.board import Board
 from clipc.study.compare import Groups, paired
 from clipc.study.design import Study
-from clipc.study.results import Outcome, has_items, metrics_table
+from clipc.study.results import Outcome, items_of, metrics_table
 from clipc.study.run import Planned, finished_of
 from clipc.study.verdict import LEVEL
 
@@ -56,15 +56,15 @@ def noise(
         groups: The finished trials.
         metrics: As for :func:`clipc.study.compare.comparisons`; main ones are reckoned.
         baseline: The baseline's name.
-        differences: True differences, as shares.
+        differences: True differences, as shares; of a metric in another unit, in proportion to its noise.
 
     Returns:
-        For each main metric that has any noise to go by: ``metric``, ``sd``, ``pairs_of_arms``, ``floor`` (None for a
-        metric that is no mean of items) and ``rows`` of ``difference`` and ``seeds``, None below the floor.
+        For each main metric that has any noise to go by: ``metric``, ``unit``, ``sd``, ``pairs_of_arms``, ``floor``
+        (None for a metric that is no mean of items) and ``rows`` of ``difference`` and ``seeds``, None below the floor.
     """
-    main = [metric["key"] for metric in metrics if metric["main"]]
+    main = [(metric["key"], metric["unit"]) for metric in metrics if metric["main"]]
     rows: list[dict[str, Any]] = []
-    for key in main:
+    for key, unit in main:
         variances: list[float] = []
         of_items: list[float] = []
         for (arm, size), treated in groups.items():
@@ -76,18 +76,22 @@ def noise(
             if len(found) < 2 or without_spread(found):
                 continue
             variances.append(float(np.var(found, ddof=1)))
-            if has_items(key, pair[0]):
-                ours, theirs = ([o.items[key] for o in group] for group in pair)
-                of_items.append(item_variance(ours, theirs, clusters(key, pair[0][0].items)))
+            if (items := items_of(key, *pair)) is not None:
+                of_items.append(item_variance(*items))
         if not variances:
             continue
         sd = math.sqrt(float(np.mean(variances)))
         floor = _findable(math.sqrt(max(0.0, float(np.mean(of_items))))) if of_items else None
         hidden = floor or 0.0
-        shown = [*differences] if max(differences) > hidden else [*differences, *[d for d in LARGER if d > hidden][:1]]
+        # Of a unit that nobody knows here, differences of about the size of the noise.
+        scale = 1.0 if unit == SHARE else 100 * 10.0 ** math.floor(math.log10(sd))
+        shown, larger = ([scale * d for d in some] for some in (differences, LARGER))
+        if max(shown) <= hidden:
+            shown += [d for d in larger if d > hidden][:1]
         rows.append(
             {
                 "metric": key,
+                "unit": unit,
                 "sd": sd,
                 "pairs_of_arms": len(variances),
                 "floor": floor,
@@ -137,10 +141,11 @@ def power_lines(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[str]:
     """
     lines: list[str] = []
     for row in rows:
-        needed = [_takes(r["difference"], r["seeds"]) for r in row["rows"] if r["seeds"] is not None]
-        if row["floor"] is not None and row["floor"] >= 0.0005:
-            needed.append(f"below {100 * row['floor']:.1f} points no number of seeds would do on this test set")
-        lines.append(f"{row['metric']}: differences vary by {100 * row['sd']:.1f} points (s.d.); {', '.join(needed)}.")
+        unit = row["unit"]
+        needed = [_takes(r["difference"], r["seeds"], unit) for r in row["rows"] if r["seeds"] is not None]
+        if row["floor"] is not None and (row["floor"] >= 0.0005 or unit != SHARE):
+            needed.append(f"below {_amount(row['floor'], unit)} no number of seeds would do on this test set")
+        lines.append(f"{row['metric']}: differences vary by {_amount(row['sd'], unit)} (s.d.); {', '.join(needed)}.")
     return [*lines, _planned_seeds(seeds)] if lines else []
 
 
@@ -149,7 +154,7 @@ def noise_seen(study: Study, known: Sequence[tuple[Planned, Outcome]]) -> list[d
     groups: dict[tuple[str, int], list[Outcome]] = {}
     for plan, outcome in known:
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
-    return noise(groups, metrics_table([o for _, o in known]), study.compared_with) if known else []
+    return noise(groups, metrics_table([o for _, o in known], study.main), study.compared_with) if known else []
 
 
 def log_power_once(study: Study, planned: Sequence[Planned], *, already: bool = False) -> Callable[[Board], None]:
@@ -182,7 +187,14 @@ def log_power_once(study: Study, planned: Sequence[Planned], *, already: bool = 
     return watch
 
 
-def _takes(difference: float, seeds: int) -> str:
+def _amount(value: float, unit: str) -> str:
+    """A difference, or its spread, with its unit."""
+    return f"{100 * value:.1f} points" if unit == SHARE else f"{value:.3g} {unit}"
+
+
+def _takes(difference: float, seeds: int, unit: str = SHARE) -> str:
+    if unit != SHARE:
+        return f"{_amount(difference, unit)} take {seeds:,} seeds"
     return f"{100 * difference:g} {'point takes' if difference == 0.01 else 'points take'} {seeds:,} seeds"
 
 

@@ -290,9 +290,9 @@ def _curves(outcome: Outcome) -> dict[str, Any]:
 def _limits(policies: Sequence[Policy], catalog: Catalog, tables: Mapping[str, Any], minutes: float) -> Codes:
     """What a pilot cannot tell beside what any study of its size cannot."""
     codes: Codes = []
-    names = [metric["key"] for metric in tables["metrics"]]
-    missing = [k for k in SHOTS if not any(name.endswith(f"/{k}-shot/top1") for name in names)]
-    if catalog.about.label_columns and missing:
+    names, columns = {metric["key"] for metric in tables["metrics"]}, catalog.about.label_columns
+    missing = [k for k in SHOTS if names.isdisjoint(f"probe/{column}/{k}-shot/top1" for column in columns)]
+    if columns and missing:
         codes.append({"code": "few-shot-missing", "shots": ", ".join(map(str, missing))})
     shares = {policy.rho for policy in policies}
     if len(shares) == 1:

@@ -19,7 +19,7 @@ from clipc.study.design import Study, arm_recipe, sizes_of
 from clipc.study.names import TrialNames
 from clipc.study.pool import Pool
 from clipc.study.record import read_diverged, read_record, write_diverged, write_record
-from clipc.study.results import Outcome
+from clipc.study.results import Outcome, metrics_table
 from clipc.study.trials import Measuring, Trial, run_trial
 from clipc.train.device import choose_device
 from clipc.train.loop import Diverged
@@ -157,7 +157,7 @@ def run_missing(
     pool = Pool(jobs, threads)
     try:
         tasks = [
-            (_with_threads(p.trial, threads), p.catalog, measuring, renderer, p.record, study.keep_models)
+            (_with_threads(p.trial, threads), p.catalog, measuring, renderer, p.record, study.keep_models, study.main)
             for p in missing
         ]
         board.begin()
@@ -193,6 +193,7 @@ def run_and_record(
     renderer: str,
     record: Path,
     keep_models: bool,
+    main: Sequence[str] = (),
     progress: Progress = silent,
 ) -> None:
     """Runs one trial, writes its record, and removes the models unless they are to stay.
@@ -206,10 +207,11 @@ def run_and_record(
         renderer: As for :func:`clipc.train.train.train`.
         record: Where its figures go.
         keep_models: Whether ``model/`` and ``model-last/`` stay.
+        main: The main metrics that the study names; a name that does not exist is told by the first trial.
         progress: Told the pairs shown so far.
 
     Raises:
-        UserError: The trial failed; the sentence says which.
+        UserError: The trial failed, and the sentence says which; or it has no metric of a name in ``main``.
     """
     if read_record(trial, measuring, record) is not None or read_diverged(measuring, record) is not None:
         return  # Another process was quicker.
@@ -229,6 +231,8 @@ def run_and_record(
     if not keep_models:
         for model in (run.model, run.last_model):
             shutil.rmtree(model, ignore_errors=True)
+    if main and (outcome := read_record(trial, measuring, record)) is not None:
+        metrics_table([outcome], main)
 
 
 def jobs_for(recipe: Recipe, trials: int, jobs: int | None) -> tuple[int, int]:

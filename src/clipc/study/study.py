@@ -109,7 +109,7 @@ def _described(
         return [*lines, *power_lines(seen, len(study.seeds))]
     data = planned[0].catalog
     # Both ways of retrieval; where there are labels, zero-shot classification and the probe.
-    metrics = 2 + 2 * len(data.about.label_columns)
+    metrics = len(study.main) or 2 + 2 * len(data.about.label_columns)
     return [*lines, *guessed_lines(data.splits["test"], metrics, len(study.seeds))]
 
 

@@ -55,7 +55,7 @@ def study_tables(
     seen = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
     arms = [arm for arm in study.expanded if arm.name in seen]
     outcomes = [outcome for _, outcome in finished]
-    metrics = metrics_table(outcomes)
+    metrics = metrics_table(outcomes, study.main)
     first = outcomes[0]
     machine = environment("cpu", 1) | first.machine
     baseline = study.compared_with

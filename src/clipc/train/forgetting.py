@@ -56,7 +56,7 @@ def forgetting(
     templates = before.context["columns"][column]["templates"] if column else None
     after = measure(tuned, templates or "auto")
     metric = f"zero_shot/{column}/top1" if column else "retrieval/mean_recall"
-    had, has, chance = before.metrics[metric], after.metrics[metric], before.context["chance"][metric]
+    had, has, chance = before.metrics[metric], after.metrics[metric], before.measurements[metric].chance or 0.0
     lost = sampling_error([before.items[metric]], [after.items[metric]]).as_dict()
     return {
         "set": catalog.about.name,

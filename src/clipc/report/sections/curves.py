@@ -64,7 +64,7 @@ def drawn_curves(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
                     "legend": [(Markup(marks.stroke(line.mark)), line.name) for line in panel.lines],
                     "level": data["baseline"] if level is not None else None,
                     "axis": axis_label(curve, panel.lines, say),
-                    "unit": unit(metric, say),
+                    "unit": unit(metric, data, say),
                 }
             )
     return drawn
@@ -75,7 +75,7 @@ def curve_panels(curve: Mapping[str, Any], data: Mapping[str, Any]) -> list[Pane
 
     An arm's mark is the same in all curves over one axis.
     """
-    factor, baseline = readable.scale(curve["metric"]), data["baseline"]
+    factor, baseline = readable.scale(readable.unit_of(curve["metric"], data)), data["baseline"]
     names = [line["name"] for line in curve["lines"] if line["name"] != baseline]
     names = [name for name in names if any(p["mean"] is not None for p in _points_of(curve, name))]
     groups = [("all", names, marks.CYCLE)]
@@ -116,7 +116,7 @@ def baseline_level(curve: Mapping[str, Any], data: Mapping[str, Any]) -> float |
     arm = next((arm for arm in data["arms"] if arm["name"] == data["baseline"]), None)
     found = values(result(arm, data["sizes"][-1]), curve["metric"]) if arm else []
     middle = readable.mean(found)
-    return None if middle is None else readable.scale(curve["metric"]) * middle
+    return None if middle is None else readable.scale(readable.unit_of(curve["metric"], data)) * middle
 
 
 def is_downwards(metric: str, data: Mapping[str, Any]) -> bool:
@@ -136,6 +136,7 @@ def axis_label(curve: Mapping[str, Any], shown: Sequence[Line], say: Words) -> s
     return say("study.log", axis=name) if curve["log"] and positive else name
 
 
-def unit(metric: str, say: Words) -> str:
+def unit(metric: str, data: Mapping[str, Any], say: Words) -> str:
     """The unit of a metric's level on an axis."""
-    return say("study.percent" if readable.is_share(metric) else "study.rank_level")
+    name = say.unit(readable.unit_of(metric, data), "level")
+    return say("study.level_turned", unit=name) if is_downwards(metric, data) else name

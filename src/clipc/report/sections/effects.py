@@ -59,7 +59,7 @@ def _strips(
                 "arm": name,
                 "control": name in data["controls"],
                 "strip": Markup(effect_plot.strip(rows[name], span)) if name in rows else None,  # numbers alone
-                "difference": readable.signed(metric["key"], comparison["difference"]) if comparison else None,
+                "difference": readable.signed(metric["unit"], comparison["difference"]) if comparison else None,
                 "verdict": comparison["verdict"] if comparison else "none",
                 "said": _shortly(comparison, say) if comparison else missing_words(data, name, size, say),
             }

@@ -76,12 +76,13 @@ def _line(
         if (row := rest.get((c["arm"], c["metric"], c["size"], control))) is not None
     ]
     shown = say("page.list").join(c["shown_by_controls"])
+    unit = readable.unit_of(c["metric"], data)
     return {
         "metric": say.metric(c["metric"]),
         "size": say("study.pairs", n=readable.count(c["size"])) if len(data["sizes"]) > 1 else "",
-        "difference": readable.signed(c["metric"], c["difference"]),
-        "unit": say("study.points" if readable.is_share(c["metric"]) else "study.ranks"),
-        "interval": span_words(c["metric"], c["interval"], say),
+        "difference": readable.signed(unit, c["difference"]),
+        "unit": say.unit(unit, "difference"),
+        "interval": span_words(unit, c["interval"], say),
         "verdict": c["verdict"],
         "said": say(f"verdict_short.{c['verdict']}"),
         "shared": say("study.shared_by", controls=shown) if c["credit"] == "shared" else "",

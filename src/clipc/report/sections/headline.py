@@ -64,16 +64,18 @@ def glances(data: Mapping[str, Any], say: Words, most: int = 4) -> list[dict[str
         return []
     size, shown = data["sizes"][0], list[dict[str, Any]]()
     for metric in data["metrics"]:
-        key = metric["key"]
+        key, unit = metric["key"], metric["unit"]
         compared = {c["arm"]: c for c in versus(data, key, size, data["baseline"])}
         if metric["main"] and tested[0] in compared:
             row = compared[tested[0]]
             before, after = (
-                readable.level(key, readable.mean(values(result(arms[name], size), key)))
+                readable.level(unit, readable.mean(values(result(arms[name], size), key)))
                 for name in (data["baseline"], tested[0])
             )
-            effect = {"difference": readable.signed(key, row["difference"]), "verdict": row["verdict"]}
-            effect["interval"] = span_words(key, row["interval"], say)
+            difference = readable.signed(unit, row["difference"])
+            told = say("glance.difference", difference=difference, unit=say.unit(unit, "difference"))
+            effect = {"difference": told, "verdict": row["verdict"]}
+            effect["interval"] = span_words(unit, row["interval"], say)
             shown.append({**heading(metric, say), "before": before, "after": after, "arm": tested[0], **effect})
     return shown[:most]
 
@@ -147,7 +149,7 @@ def _cautions(data: Mapping[str, Any], say: Words) -> Iterator[str]:
 
 def _resolution(data: Mapping[str, Any], say: Words) -> Iterator[str]:
     """How far the intervals of the arms under test reach: a smaller effect could not have been seen."""
-    shares = {m["key"] for m in data["metrics"] if m["main"] and readable.is_share(m["key"])}
+    shares = {m["key"] for m in data["metrics"] if m["main"] and m["unit"] == readable.SHARE}
     reach = [
         50.0 * max(ends[1] - ends[0] for ends in (c["interval"], c["both"]) if ends and None not in ends)
         for c in data["comparisons"]

@@ -29,16 +29,16 @@ def limit(code: str | Mapping[str, Any], say: Words) -> str:
 
 
 def _power(row: Mapping[str, Any], say: Words) -> dict[str, Any]:
-    key = row["metric"]
+    unit = row["unit"]
     return {
-        "name": say.metric(key),
-        "sd": readable.plain(key, row["sd"]),
+        "name": say.metric(row["metric"]),
+        "sd": readable.plain(unit, row["sd"]),
         "pairs_of_arms": row["pairs_of_arms"],
-        "unit": say("study.points" if readable.is_share(key) else "study.ranks"),
-        "floor": readable.plain(key, row["floor"]),
+        "unit": say.unit(unit, "difference"),
+        "floor": readable.plain(unit, row["floor"]),
         "rows": [
             (
-                readable.plain(key, r["difference"]),
+                readable.plain(unit, r["difference"]),
                 say("study.power.never") if r["seeds"] is None else readable.count(r["seeds"]),
             )
             for r in row["rows"]

@@ -63,8 +63,8 @@ def _size(
                 "arm": name,
                 "kind": kind(name, data),
                 "share": readable.percent(here["composite_share"]) if here["composite_share"] else readable.NONE,
-                "mean": readable.level(metric["key"], readable.mean(level)),
-                "spread": _spread(metric["key"], level, say),
+                "mean": readable.level(metric["unit"], readable.mean(level)),
+                "spread": _spread(metric["unit"], level, say),
                 "compared": _compared(found[name], data, say) if name in found else None,
                 "missing": "" if name == data["baseline"] else missing_words(data, name, size, say),
             }
@@ -72,23 +72,23 @@ def _size(
     return {"size": say("study.pairs", n=readable.count(size)), "rows": rows}
 
 
-def _spread(key: str, level: list[float], say: Words) -> str:
+def _spread(unit: str, level: list[float], say: Words) -> str:
     """The lowest and the highest seed."""
     if len(level) < 2:
         return ""
-    return say("page.range", low=readable.level(key, min(level)), high=readable.level(key, max(level)))
+    return say("page.range", low=readable.level(unit, min(level)), high=readable.level(unit, max(level)))
 
 
 def _compared(comparison: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
-    key = comparison["metric"]
+    unit = readable.unit_of(comparison["metric"], data)
     return {
         "arm": comparison["arm"],
         "against": comparison["against"],
         "kind": kind(comparison["arm"], data),
         "size": readable.count(comparison["size"]),
-        "difference": readable.signed(key, comparison["difference"]),
-        "interval": span_words(key, comparison["interval"], say),
-        "both": span_words(key, comparison["both"], say),
+        "difference": readable.signed(unit, comparison["difference"]),
+        "interval": span_words(unit, comparison["interval"], say),
+        "both": span_words(unit, comparison["both"], say),
         "p_holm": p_value(comparison["p_holm"]),
         "p_sign": p_value(comparison["p_sign"]),
         "verdict": comparison["verdict"],

@@ -13,7 +13,7 @@ SHOWN_AT_ONCE = 24
 
 def effects(data: Mapping[str, Any], metric: Mapping[str, Any], size: int) -> dict[str, Effect]:
     """What is drawn of each arm that was compared with the baseline at a size, in the study's order of arms."""
-    factor = readable.scale(metric["key"]) * (1.0 if metric["higher_is_better"] else -1.0)
+    factor = readable.scale(metric["unit"]) * (1.0 if metric["higher_is_better"] else -1.0)
     rows = {c["arm"]: c for c in versus(data, metric["key"], size, data["baseline"])}
     return {
         name: Effect(
@@ -60,16 +60,16 @@ def _turned(ends: Sequence[float | None] | None, factor: float) -> tuple[float, 
 
 def heading(metric: Mapping[str, Any], say: Words) -> dict[str, Any]:
     """A metric's name, its gloss, its level of chance, and how many test items are behind it."""
-    key: str = metric["key"]
+    key, axis = metric["key"], say.unit(metric["unit"], "axis")
     return {
         "key": key,
         "main": metric["main"],
-        "share": readable.is_share(key),
+        "unit": axis if metric["higher_is_better"] else say("effects.axis_turned", unit=axis),
         "turned": not metric["higher_is_better"],
         "name": say.metric(key),
         "gloss": say.gloss(key),
         "n": readable.count(metric["n"]),
-        "chance": None if metric["chance"] is None else readable.level(key, metric["chance"]),
+        "chance": None if metric["chance"] is None else readable.level(metric["unit"], metric["chance"]),
     }
 
 
@@ -93,9 +93,9 @@ def kind(name: str, data: Mapping[str, Any]) -> str:
     return "baseline" if name == data["baseline"] else "control" if name in data["controls"] else "arm"
 
 
-def span_words(key: str, ends: Sequence[float | None] | None, say: Words) -> str:
+def span_words(unit: str, ends: Sequence[float | None] | None, say: Words) -> str:
     """An interval of a metric's difference as people write it."""
     low, high = ends or (None, None)
     if low is None or high is None:
         return readable.NONE
-    return say("page.range", low=readable.signed(key, low), high=readable.signed(key, high))
+    return say("page.range", low=readable.signed(unit, low), high=readable.signed(unit, high))
