@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from clipc.evaluate.measurement import Measurement
+from clipc.recipe.recipe import make_recipe
 from clipc.study.results import Outcome
 from clipc.study.trials import Trial
-from clipc.train.recipe import make_recipe
 
 METRIC = "zero_shot/label/top1"
 

@@ -10,12 +10,12 @@ import pytest
 from clipc.catalog import Catalog
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
+from clipc.recipe.recipe import Data
 from clipc.report.pilot import render_pilot
 from clipc.report.words import not_shown_codes, words
 from clipc.study import pilot as module
 from clipc.study.design import Study, arm_recipe, read_study
 from clipc.study.pilot import PilotOptions, partners_limit, pilot_study, run_pilot
-from clipc.train.recipe import Data
 
 SETTLED = {"samples": 160, "batch_size": 8, "renderer": "worker"}
 

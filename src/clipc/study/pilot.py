@@ -12,8 +12,12 @@ from clipc.catalog import Catalog
 from clipc.compose.policy import Policy
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.probe import SHOTS
+from clipc.models.vocabulary import tokenizer_for
+from clipc.prepare.plans import group_of, make_plans
+from clipc.prepare.preview import preview
 from clipc.progress import Progress, silent
-from clipc.render.preview import preview
+from clipc.recipe.recipe import Data, Recipe
+from clipc.recipe.run import Run
 from clipc.render.worker import WorkerRenderer
 from clipc.study.budget import BUDGETS, Pace, measure, samples_within
 from clipc.study.design import Study, arm_recipe, read_study
@@ -22,10 +26,6 @@ from clipc.study.pool import Pool
 from clipc.study.results import Outcome
 from clipc.study.run import Watch, finished_of, jobs_for, measuring_of, plan_study, renderer_for
 from clipc.study.study import run_study
-from clipc.train.plans import group_of, make_plans
-from clipc.train.recipe import Data, Recipe
-from clipc.train.run import Run
-from clipc.train.vocabulary import tokenizer_for
 
 DECIDED: Final = ("data", "samples", "epochs", "seed", "threads")
 """Recipe keys that a pilot sets by itself, from its source and its budget."""

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from clipc.errors import UserError
 from clipc.evaluate.measurement import put_together, taken_apart
+from clipc.recipe.run import Run
 from clipc.study.results import Outcome
 from clipc.study.trials import Measuring, Trial
 from clipc.train.loop import Diverged
-from clipc.train.run import Run
 
 POINTS: Final = 40
 """How many points of a loss curve are kept."""

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.measurement import SHARE, Measurement, put_together
 from clipc.evaluate.statistics import Interval, paired_difference
+from clipc.recipe.run import Run
 from clipc.study.trials import Trial
-from clipc.train.run import Run
 
 Items = tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float64]], npt.NDArray[np.int64] | None]
 """For two arms the values of a metric's items, seed by seed, and the owner of each item."""
