@@ -38,7 +38,7 @@ def test_functions_stay_functions_after_their_rooms_are_imported() -> None:
     code = (
         "import clipc.recipe.recipe, clipc.evaluate, clipc.study.pilot\n"
         "import clipc\n"
-        "assert callable(clipc.train_model) and callable(clipc.evaluate_model) and callable(clipc.pilot)\n"
+        "assert callable(clipc.train_model) and callable(clipc.evaluate_model) and callable(clipc.run_pilot)\n"
         "assert not callable(clipc.train) and not callable(clipc.evaluate)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

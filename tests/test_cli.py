@@ -4,11 +4,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clipc.cli import main
-from clipc.cli.study_screen import study_lines
+from clipc.cli.study_screen import pilot_lines, study_lines
+from clipc.study.verdict import credit
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
@@ -119,10 +121,9 @@ def test_train_then_eval(
     tables = json.loads(out)
     assert {change["mean"] for change in tables["against"]["differences"].values()} == {0}
     assert (
-        {"sugarcrepe/swap_att/top1", "winoground/all/text"}
-        <= tables["metrics"].keys()
-        == tables["context"]["chance"].keys()
+        {"sugarcrepe/swap_att/top1", "winoground/all/text"} <= tables["metrics"].keys() == tables["descriptions"].keys()
     )
+    assert tables["descriptions"]["winoground/all/text"]["chance"] == 0.25
 
 
 def test_beside_the_command_line_clipc_logs_and_prints_nothing(
@@ -151,20 +152,29 @@ def test_a_study_s_lines_say_of_a_gain_what_the_page_says() -> None:
             for against in ("clip", *controls)
         ]
         tables = {
-            "metrics": [{"key": "m", "main": True, "higher_is_better": True}],
+            "metrics": [{"key": "m", "main": True, "higher_is_better": True, "unit": "share"}],
             "arms": [{"name": "clip"}, {"name": "new"}],
             "baseline": "clip",
             "controls": controls,
             "sizes": [40],
             "seeds": [0, 1, 2],
             "power": [],
-            "comparisons": [{**row, "shown_by_controls": []} for row in rows],
+            "comparisons": rows,
         }
+        credit(rows, "clip", controls)
         return study_lines(tables)[1].rpartition("]")[2].strip()
 
     assert said(["augment", "mix"], "augment", "mix") == "gain"
     assert said(["augment", "mix"], "augment") == "gain, cause open"
     assert said([]) == "gain, cause open"
+
+
+def test_a_pilot_s_lines_say_where_training_was_short() -> None:
+    tables: dict[str, Any] = {"metrics": [], "arms": [], "comparisons": [], "seeds": [0], "power": []}
+    tables["settings"] = {"model": "small"}
+    for epochs, hint in ((9.5, False), (1.5, True)):
+        tables["settings"]["epochs"] = epochs
+        assert any("only 1.5 times; more --minutes, or --recipe nano" in line for line in pilot_lines(tables)) is hint
 
 
 RULES = """name: plates

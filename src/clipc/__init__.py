@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from clipc.report.study import render_study
     from clipc.report.study_figures import save_figures
     from clipc.study.design import Study, read_study
-    from clipc.study.options import PilotOptions
-    from clipc.study.pilot import pilot
+    from clipc.study.pilot import PilotOptions, run_pilot
     from clipc.study.study import run_study
     from clipc.train.loss import contrastive_loss, shared_sources
     from clipc.train.train import train as train_model
@@ -85,7 +84,6 @@ __all__ = [
     "make_plans",
     "make_recipe",
     "open_catalog",
-    "pilot",
     "plan_epoch",
     "read_recipe",
     "read_rules",
@@ -93,6 +91,7 @@ __all__ = [
     "render_pilot",
     "render_sheet",
     "render_study",
+    "run_pilot",
     "run_study",
     "save_figures",
     "shared_sources",
@@ -111,7 +110,7 @@ _HOMES = {
     "Data": "clipc.recipe.recipe",
     "Evaluation": "clipc.evaluate.evaluation",
     "Layout": "clipc.compose.layouts.layout",
-    "PilotOptions": "clipc.study.options",
+    "PilotOptions": "clipc.study.pilot",
     "Plan": "clipc.compose.plan",
     "Plans": "clipc.compose.plan",
     "Policy": "clipc.compose.policy",
@@ -136,7 +135,6 @@ _HOMES = {
     "make_plans": "clipc.prepare.plans",
     "make_recipe": "clipc.recipe.recipe",
     "open_catalog": "clipc.catalog.open",
-    "pilot": "clipc.study.pilot",
     "plan_epoch": "clipc.compose.plan",
     "read_recipe": "clipc.recipe.recipe",
     "read_rules": "clipc.compose.rules.read",
@@ -144,6 +142,7 @@ _HOMES = {
     "render_pilot": "clipc.report.pilot",
     "render_sheet": "clipc.report.sheet",
     "render_study": "clipc.report.study",
+    "run_pilot": "clipc.study.pilot",
     "run_study": "clipc.study.study",
     "save_figures": "clipc.report.study_figures",
     "shared_sources": "clipc.train.loss",

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipc.errors import UserError
-from clipc.evaluate.evaluation import clusters
 from clipc.evaluate.sugarcrepe import SPLITS, evaluate_sugarcrepe
 from clipc.evaluate.winoground import CHANCE, evaluate_winoground, read_winoground, scores
 
@@ -63,9 +62,11 @@ def test_sugarcrepe_by_split_and_never_as_one(tmp_path: Path) -> None:
         assert set(found.context["not_measured"]) == {f"sugarcrepe/{s}" for s in SPLITS} - set(
             name.removesuffix("/top1") for name in found.metrics
         )
-        assert set(found.context["chance"].values()) == {0.5}
+        assert {one.chance for one in found.measurements.values()} == {0.5}
         assert json.loads(json.dumps(found.context)) == found.context
-        owner = clusters("sugarcrepe/swap_att/top1", found.items)
+        swapped = found.measurements["sugarcrepe/swap_att/top1"]
+        assert list(swapped.interval or ()) == told["splits"]["swap_att"]["interval"]
+        owner = swapped.owner
         assert owner is not None
         assert len(np.unique(owner)) == 3
 
@@ -153,7 +154,7 @@ def test_winoground_in_both_forms_with_every_tag(tmp_path: Path, kind: str) -> N
         "collapsed_tag=Object": 2,
         "collapsed_tag=Relation": 1,
     }
-    assert found.context["chance"]["winoground/all/group"] == pytest.approx(1 / 6)
+    assert found.measurements["winoground/all/group"].chance == pytest.approx(1 / 6)
     assert json.loads(json.dumps(found.context)) == found.context
     assert evaluate_winoground(ColourModel(), data).metrics == found.metrics
 

@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
 from clipc.errors import UserError
 from clipc.evaluate import evaluate
-from clipc.evaluate.evaluation import clusters
+from clipc.evaluate.evaluation import EVALUATORS
+from clipc.evaluate.measurement import Measurement
+from clipc.evaluate.probe import measure_probe
 from clipc.evaluate.statistics import sampling_error
+from clipc.evaluate.subject import Subject
 
 from .fake import ColourModel, colour_catalog, with_label_columns
 
@@ -23,8 +26,12 @@ def test_all_figures_of_a_model_that_knows_its_colours(tmp_path: Path) -> None:
     assert metrics["probe/label/8-shot/top1"] == 1
     assert "probe/label/16-shot/top1" not in metrics
     assert metrics["retrieval/text_equal/text_to_image/recall@1"] > metrics["retrieval/text_to_image/recall@1"]
-    assert metrics["retrieval/text_to_image/recall@10"] > found.context["chance"]["retrieval/text_to_image/recall@10"]
-    assert set(found.context["chance"]) == {name for name in metrics if not name.endswith("median_rank")}
+    recall = found.measurements["retrieval/text_to_image/recall@10"]
+    assert recall.chance is not None
+    assert recall.value > recall.chance
+    assert {name for name, one in found.measurements.items() if one.chance is None} == {
+        name for name in metrics if name.endswith("median_rank")
+    }
     assert found.context["columns"]["label"]["classes"] == ["blue", "dark grey", "green", "red"]
     assert found.context["columns"]["label"]["templates"] == "general"
     assert found.context["columns"]["label"]["majority"] == 0.25
@@ -37,14 +44,50 @@ def test_all_figures_of_a_model_that_knows_its_colours(tmp_path: Path) -> None:
 
 def test_items_make_the_metrics_and_go_into_the_bootstrap(tmp_path: Path) -> None:
     found = evaluate(ColourModel(), colour_catalog(tmp_path, SPLITS))
-    np.savez(tmp_path / "items.npz", **found.items)
-    items = dict(np.load(tmp_path / "items.npz"))
-    for name, value in found.metrics.items():
-        if not name.endswith("median_rank"):
-            assert items[name].mean() == pytest.approx(value, abs=1e-9)
-            error = sampling_error([items[name]], [0 * items[name]], clusters(name, items))
-            assert error.n == 12
-            assert error.mean == pytest.approx(value)
+    for name, one in found.measurements.items():
+        if one.values is None:
+            assert name.endswith(("median_rank", "mean_per_class"))
+            continue
+        assert one.values.mean() == pytest.approx(one.value, abs=1e-9)
+        error = sampling_error([one.values], [0 * one.values], one.owner)
+        assert error.n == 12
+        assert error.mean == pytest.approx(one.value)
+
+
+def test_every_metric_says_what_it_is(tmp_path: Path) -> None:
+    found = evaluate(ColourModel(), colour_catalog(tmp_path, SPLITS), shots=(1,)).measurements
+    assert [name for name, one in found.items() if one.default_main] == [
+        "retrieval/image_to_text/recall@10",
+        "retrieval/text_to_image/recall@10",
+        "zero_shot/label/top1",
+        "probe/label/all/top1",
+    ]
+    for name, one in found.items():
+        assert one.n == (24 if "text_to_image" in name else 12)
+        assert one.higher_is_better != name.endswith("median_rank")
+        assert one.unit == ("ranks" if name.endswith("median_rank") else "share")
+        captions = "text_to_image" in name and one.values is not None
+        assert (None if one.owner is None else one.owner.tolist()) == (
+            [i // 2 for i in range(24)] if captions else None
+        )
+
+
+def test_who_writes_an_evaluator_needs_a_function_and_no_more(tmp_path: Path) -> None:
+    def brightness(subject: Subject) -> list[Measurement]:
+        """How far a caption is from its image, as a made-up distance."""
+        own = subject.embeddings
+        distance = 1 - (own.image[own.owner] * own.text).sum(1).double().numpy()
+        subject.context["not_measured"]["depth/far"] = "nobody looked"
+        return [Measurement("depth/near", distance, owner=own.owner, higher_is_better=False, unit="ells")]
+
+    catalog = colour_catalog(tmp_path, SPLITS)
+    found = evaluate(ColourModel(), catalog, evaluators=(brightness, measure_probe), shots=())
+    assert list(found.metrics) == ["depth/near", "probe/label/all/top1"]
+    assert found.context["not_measured"] == {"depth/far": "nobody looked"}
+    assert found.measurements["depth/near"].n == 24
+    assert json.loads(json.dumps(found.as_json()))["descriptions"]["depth/near"]["unit"] == "ells"
+    with pytest.raises(UserError, match="'depth/near' is measured twice"):
+        evaluate(ColourModel(), catalog, evaluators=(*EVALUATORS, brightness, brightness))
 
 
 def test_without_labels_only_retrieval_is_measured_and_that_is_told(tmp_path: Path) -> None:
@@ -134,6 +177,16 @@ def test_equal_runs_give_equal_figures(tmp_path: Path) -> None:
     first, again = (evaluate(ColourModel(), catalog, seed=3) for _ in range(2))
     assert first.metrics == again.metrics
     assert first.context == again.context
+
+
+def test_the_evaluator_of_the_guide_measures(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "evaluators.md").read_text("utf-8")
+    written: dict[str, Any] = {}
+    exec(guide.partition("```python\n")[2].partition("```")[0], written)
+    found = evaluate(ColourModel(), colour_catalog(tmp_path, SPLITS), evaluators=[written["alignment"]])
+    (one,) = found.measurements.values()
+    assert (one.name, one.n, one.higher_is_better) == ("geometry/alignment", 24, False)
+    assert 0 <= one.value <= 4
 
 
 def test_importing_the_package_loads_no_torch() -> None:

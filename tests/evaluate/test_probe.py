@@ -8,7 +8,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from clipc.evaluate.probe import STRENGTHS, UNCHOSEN, Labelled, probe
+from clipc.evaluate.classes import Labelled
+from clipc.evaluate.probe import STRENGTHS, UNCHOSEN, probe
 
 
 def clusters(n: int, *, classes: int = 4, dim: int = 12, spread: float = 1.0, seed: int = 0) -> Labelled:

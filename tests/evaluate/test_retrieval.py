@@ -115,10 +115,11 @@ def test_each_mean_is_the_mean_of_its_items(case: Case) -> None:
     image, text, owner, _ = case
     found = retrieval(image, text, owner)
     items = found.items()
-    for name, value in found.metrics().items():
-        if not name.endswith("median_rank"):
-            assert items[name].mean() == pytest.approx(value, abs=1e-9)
-            assert len(items[name]) == (len(owner) if name.startswith("text_to_image") else len(image))
+    metrics = found.metrics()
+    assert {f"{way}/median_rank" for way in ("image_to_text", "text_to_image")} == metrics.keys() - items.keys()
+    for name, values in items.items():
+        assert values.mean() == pytest.approx(metrics[name], abs=1e-9)
+        assert len(values) == (len(owner) if name.startswith("text_to_image") else len(image))
 
 
 def test_a_model_that_says_nothing_is_at_chance() -> None:

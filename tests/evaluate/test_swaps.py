@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipc.evaluate import evaluate
-from clipc.evaluate.evaluation import clusters
 from clipc.evaluate.statistics import sampling_error
 from clipc.evaluate.swaps import blind, nearer, usable
 
@@ -77,12 +76,14 @@ def test_the_metric_with_its_items_interval_and_count(tmp_path: Path) -> None:
     assert found.context["swaps"]["items"] == 24
     assert len([text for text in model.texts if "gear near" in text or text.startswith("a ")]) <= 8
     assert "swaps" not in found.context["not_measured"]
-    assert found.context["chance"]["swaps/top1"] == 0.5
+    measured = found.measurements["swaps/top1"]
+    assert (measured.chance, measured.n, measured.default_main) == (0.5, 24, False)
     assert found.metrics["swaps/top1"] > 0.7
     low, high = found.context["swaps"]["interval"]
+    assert (low, high) == measured.interval
     assert 0.5 < low < found.metrics["swaps/top1"] <= high <= 1
     items = found.items["swaps/top1"]
-    assert sampling_error([items], [0 * items], clusters("swaps/top1", found.items)).n == 24
+    assert sampling_error([items], [0 * items], measured.owner).n == 24
 
     assert "blind" not in found.context["swaps"]
     bag_of_words = evaluate(ConstantModel(), with_swaps)

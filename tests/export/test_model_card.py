@@ -44,13 +44,10 @@ def test_everything_that_a_run_recorded_is_told(model: ClipModel, tmp_path: Path
     facts = {"steps": 50, "samples": 6400, "composite_share": 0.283, "wise_ft": {"alpha": 0.6}}
     run.write_json("finished.json", {**facts, "best": best})
     metrics = {"retrieval/text_to_image/recall@1": 0.25, "retrieval/mean_recall": 0.4, "zero_shot/colour/top1": 0.875}
-    context = {
-        "images": 210,
-        "captions": 420,
-        "columns": {"colour": {"images": 200, "classes": ["secret class"]}},
-        "chance": {"zero_shot/colour/top1": 0.25},
-    }
-    run.write_json("eval/test.json", {"metrics": metrics, "context": context})
+    described = {name: {"n": n, "chance": None} for name, n in zip(metrics, (420, 210, 200), strict=True)}
+    described["zero_shot/colour/top1"]["chance"] = 0.25
+    context = {"columns": {"colour": {"classes": ["secret class"]}}}
+    run.write_json("eval/test.json", {"metrics": metrics, "descriptions": described, "context": context})
     run.write_json("eval/test-last.json", {"metrics": {"retrieval/mean_recall": 0.111}})
     run.write_json("audit/gender.json", {"summary": ["Of 12 gaps none is clear."], "examples": ["secret caption"]})
     card = model_card(model, "plates", run, hub_id="org/plates", license="mit", onnx={"image": 2.2e-7, "text": 1e-7})

@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import stats
 
+from clipc.study.verdict import conclude, credit
+
 SCENES = [
     ("an airplane stands on the runway beside the terminal .", "airplane", (138, 140, 142)),
     ("many green trees are on both sides of a curved river .", "river", (46, 92, 58)),
@@ -144,65 +146,105 @@ def metrics(*, labels: bool = True) -> list[dict[str, Any]]:
         found += [(f"probe/label/{k}-shot/top1", False, 1 / 21, 210) for k in (1, 2, 4, 8, 16)]
         found.append(("probe/label/all/top1", True, 1 / 21, 210))
     return [
-        {"key": key, "main": main, "chance": chance, "n": n, "higher_is_better": not key.endswith("median_rank")}
+        {
+            "key": key, "main": main, "chance": chance, "n": n,
+            "higher_is_better": not key.endswith("median_rank"),
+            "unit": "ranks" if key.endswith("median_rank") else "share",
+        }
         for key, main, chance, n in found
-    ]
+    ]  # fmt: skip
+
+
+MACHINE = {
+    "cpu": "AMD EPYC", "cores": 2, "device": "cpu", "gpu": None,
+    "python": "3.11.7", "torch": "2.15.0", "open_clip": "3.3.0",
+}  # fmt: skip
+
+
+def policy(*, japanese: bool = False) -> dict[str, Any]:
+    """A policy of composition."""
+    return {
+        "rho": 0.3, "treatment": "compose", "layout": "centre-halves", "axis": "random", "region": None,
+        "caption": "join", "joiner": "、そして" if japanese else " and ", "template": None,
+        "partner": "random", "group": None, "neighbours": 10, "draws": 4, "pairing": "dynamic",
+        "embedding": "captions", "embedding_of": "mean", "reference": None, "rules": None,
+    }  # fmt: skip
+
+
+def settings(*, japanese: bool = False) -> dict[str, Any]:
+    """What all arms share."""
+    return {
+        "model": "small", "image_size": 64, "parameters": 2400000, "batch_size": 128, "samples": 100000, "steps": 781,
+        "epochs": 59.5, "prompts": "satellite", "learning_rate": 0.001, "weight_decay": 0.1,
+        "policy": policy(japanese=japanese),
+    }  # fmt: skip
 
 
 def trial(arm: str, seed: int, lift: float, keys: list[str], rng: np.random.Generator) -> dict[str, Any]:
-    """One trial with plausible metrics and curves."""
+    """One trial with plausible metrics."""
     start = np.random.default_rng(seed + 100)
     values: dict[str, float] = {}
     for key in keys:
         base = 0.28 + 0.5 * (sum(map(ord, key)) % 37) / 37
         if key.endswith("median_rank"):
-            values[key] = float(np.round(12 - 40 * lift + start.normal(0, 0.5) + rng.normal(0, 0.4), 1))
+            values[key] = float(np.round(12 - 60 * lift + start.normal(0, 0.5) + rng.normal(0, 0.2), 2))
         else:
-            values[key] = float(base + lift * (0.5 + base) + start.normal(0, 0.012) + rng.normal(0, 0.006))
-    steps = np.arange(10, 790, 10)
-    loss = 1.1 + 3.7 * np.exp(-steps / 210) + (0.18 if arm != "clip" else 0) + rng.normal(0, 0.05, len(steps))
-    checks = np.arange(100, 790, 85)
-    validation = (0.42 + lift) * (1 - np.exp(-checks / 230)) + rng.normal(0, 0.008, len(checks))
+            values[key] = float(base + lift * (0.5 + base) + start.normal(0, 0.012) + rng.normal(0, 0.002))
     return {
         "seed": seed,
-        "run": f"trials/{arm}-s{seed}-ab12cd",
+        "run": f"n1680-s{seed}-{sum(map(ord, arm)):010x}",
         "core_seconds": float(412 + rng.normal(0, 6)),
         "pairs_per_second": float(240 + rng.normal(0, 3)),
         "best_step": 695,
         "metrics": values,
-        "last_metrics": {key: value - 0.003 for key, value in values.items()},
-        "curves": {
-            "loss": [[int(s), float(v)] for s, v in zip(steps, loss, strict=True)],
-            "validation": [[int(s), float(v)] for s, v in zip(checks, validation, strict=True)],
-        },
     }
 
 
-def compare(metric: dict[str, Any], arm: dict[str, Any], against: dict[str, Any]) -> dict[str, Any]:
-    """A paired comparison with a t interval over seeds."""
-    key = metric["key"]
-    pairs = zip(arm["trials"], against["trials"], strict=True)
-    each = np.array([a["metrics"][key] - b["metrics"][key] for a, b in pairs])
-    half = float(stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each)))
-    low, high = float(each.mean()) - half, float(each.mean()) + half
-    better = (low > 0) if metric["higher_is_better"] else (high < 0)
-    worse = (high < 0) if metric["higher_is_better"] else (low > 0)
+def training(arm: str, seed: int, lift: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Plausible curves of a trial."""
+    steps = np.arange(10, 790, 20)
+    loss = 1.1 + 3.7 * np.exp(-steps / 210) + (0.18 if arm != "clip" else 0) + rng.normal(0, 0.05, len(steps))
+    checks = np.arange(100, 790, 85)
+    validation = (0.42 + lift) * (1 - np.exp(-checks / 230)) + rng.normal(0, 0.008, len(checks))
     return {
-        "metric": key,
-        "arm": arm["name"],
-        "against": against["name"],
-        "difference": float(each.mean()),
-        "interval": [low, high],
-        "test_error": 0.012 if metric["higher_is_better"] else 0.6,
-        "per_seed": each.tolist(),
-        "verdict": "gain" if better else "loss" if worse else "no evidence",
+        "arm": arm,
+        "seed": seed,
+        "loss": [[int(s), float(v)] for s, v in zip(steps, loss, strict=True)],
+        "validation": [[int(s), float(v)] for s, v in zip(checks, validation, strict=True)],
     }
+
+
+def compare(metric: dict[str, Any], arm: dict[str, Any], against: dict[str, Any], at: int = 0) -> dict[str, Any]:
+    """A paired comparison at one size, with a verdict by its wider interval."""
+    key, up = metric["key"], metric["higher_is_better"]
+    here, there = arm["results"][at]["trials"], against["results"][at]["trials"]
+    each = np.array([a["metrics"][key] - b["metrics"][key] for a, b in zip(here, there, strict=True)])
+    mean, n = float(each.mean()), len(each)
+    error = max(float(each.std(ddof=1)) / np.sqrt(n), 1e-9)
+    half = float(stats.t.ppf(0.975, n - 1)) * error
+    both = [mean - half * 1.25, mean + half * 1.1]
+    p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
+    verdict = "no evidence" if both[0] <= 0 <= both[1] else "gain" if (mean > 0) is up else "loss"
+    return {
+        "metric": key, "arm": arm["name"], "against": against["name"], "size": arm["results"][at]["size"],
+        "difference": mean, "interval": [mean - half, mean + half], "both": both, "per_seed": each.tolist(),
+        "p": p, "p_holm": min(1.0, 2 * p), "p_sign": 2 / 2**n if n >= 8 else None, "verdict": verdict,
+    }  # fmt: skip
+
+
+def concluded(data: dict[str, Any]) -> dict[str, Any]:
+    """The tables with what follows from the verdicts of their comparisons."""
+    credit(data["comparisons"], data["baseline"], data["controls"])
+    names = [arm["name"] for arm in data["arms"]]
+    parts = (data["baseline"], data["controls"], data["metrics"], data["comparisons"])
+    data["verdict"] = conclude(names, *parts)
+    return data
 
 
 def pilot_example(
     *,
     lift: float = 0.04,
-    control_lift: float | None = 0.005,
+    control_lift: float | None = 0.0,
     labels: bool = True,
     generated: bool = False,
     japanese: bool = False,
@@ -220,8 +262,20 @@ def pilot_example(
     listed = metrics(labels=labels)
     keys = [m["key"] for m in listed]
     lifts = {"clip": (0.0, 0.0), "augment": (control_lift, 0.302), "clip-c": (lift, 0.298)}
-    arms = [
-        {"name": name, "composite_share": share, "trials": [trial(name, seed, up, keys, rng) for seed in SEEDS]}
+    arms: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "changes": {"policy.rho": 0} if name == "clip" else {},
+            "what": f"What {name} does.",
+            "results": [
+                {
+                    "size": 1680,
+                    "composite_share": share if name == "clip-c" else None,
+                    "treated_share": share,
+                    "trials": [trial(name, seed, up, keys, rng) for seed in SEEDS],
+                }
+            ],
+        }
         for name, (up, share) in lifts.items()
         if up is not None
     ]
@@ -231,7 +285,6 @@ def pilot_example(
         "same-source",
         {"code": "few-seeds", "n": 3},
         {"code": "small-test-set", "n": 210},
-        {"code": "many-measures", "n": sum(m["main"] for m in listed)},
         "one-recipe",
         {"code": "one-share", "share": "30%"},
         "random-partners",
@@ -242,40 +295,48 @@ def pilot_example(
     not_shown += [] if labels else ["no-labels"]
     not_shown += [] if control_lift is not None else ["no-control-arm"]
     not_shown += ["generated"] if generated else []
-    return {
-        "clipc": "0.1.0",
-        "created": "2026-11-23T12:00:00+00:00",
-        "command": "clipc pilot data/ucm --minutes 20",
-        "source": source(labels=labels, generated=generated, japanese=japanese),
-        "machine": {
-            "cpu": "AMD EPYC", "cores": 2, "device": "cpu", "gpu": None,
-            "python": "3.11.7", "torch": "2.15.0", "open_clip": "3.3.0",
-        },
-        "settings": {
-            "budget": "standard", "minutes": 20.0, "minutes_taken": 17.2, "jobs": 2, "model": "small",
-            "image_size": 64, "parameters": 2400000, "batch_size": 128, "samples": 100000, "steps": 781,
-            "epochs": 59.5, "seeds": list(SEEDS), "prompts": "satellite", "learning_rate": 0.001, "weight_decay": 0.1,
-            "policy": {
-                "rho": 0.3, "treatment": "compose", "layout": "centre-halves", "axis": "random", "region": None,
-                "caption": "join", "joiner": "、そして" if japanese else " and ", "template": None,
-                "partner": "random", "group": None, "neighbours": 10, "draws": 4, "pairing": "dynamic",
-                "embedding": "captions", "embedding_of": "mean", "reference": None, "rules": None,
+    return concluded(
+        {
+            "clipc": "0.1.0",
+            "created": "2026-11-23T12:00:00+00:00",
+            "command": "clipc pilot data/ucm --minutes 20",
+            "name": "pilot",
+            "note": "",
+            "source": source(labels=labels, generated=generated, japanese=japanese),
+            "machine": MACHINE,
+            "settings": settings(japanese=japanese),
+            "baseline": "clip",
+            "controls": ["augment"] if control_lift is not None else [],
+            "sizes": [1680],
+            "seeds": list(SEEDS),
+            "planned": 3 * len(arms),
+            "finished": 3 * len(arms),
+            "diverged": [],
+            "search": [],
+            "arms": arms,
+            "metrics": listed,
+            "comparisons": [
+                compare(metric, by_name[arm], by_name[against])
+                for metric in listed
+                for arm, against in pairs
+                if arm in by_name and against in by_name
+            ],
+            "curves": [],
+            "power": [],
+            "budget": {"name": "standard", "minutes": 20.0, "minutes_taken": 17.2, "jobs": 2},
+            "composites": [
+                {"arm": "clip-c", "policy": policy(japanese=japanese), "samples": samples(japanese=japanese)}
+            ],
+            "composing_cost": {
+                "baseline": 240.0,
+                "arms": [{"arm": "clip-c", "pairs_per_second": 236.0, "ratio": 0.983}],
             },
-        },
-        "arms": arms,
-        "metrics": listed,
-        "comparisons": [
-            compare(metric, by_name[arm], by_name[against])
-            for metric in listed
-            for arm, against in pairs
-            if arm in by_name and against in by_name
-        ],
-        "composing_cost": {
-            "pairs_per_second_plain": 240.0, "pairs_per_second_composed": 236.0, "ratio": 0.983, "what": "loader",
-        },
-        "samples": samples(japanese=japanese),
-        "not_shown": not_shown,
-    }  # fmt: skip
+            "training": [
+                training(arm["name"], seed, lifts[arm["name"]][0] or 0.0, rng) for arm in arms for seed in SEEDS
+            ],
+            "not_shown": not_shown,
+        }
+    )
 
 
 def rules_example(*, japanese: bool = False) -> dict[str, Any]:
@@ -310,11 +371,10 @@ def rules_example(*, japanese: bool = False) -> dict[str, Any]:
 
 def sheet_example(*, generated: bool = False, japanese: bool = False) -> dict[str, Any]:
     """The tables of a contact sheet."""
-    pilot = pilot_example(generated=generated, japanese=japanese)
     rules: dict[str, Any] = {"name": "胸部X線" if japanese else "chest x-ray", "pairs": [{}, {}, {}], "never": [{}]}
     return {
-        "source": pilot["source"],
-        "policy": pilot["settings"]["policy"] | {"rules": rules},
+        "source": source(generated=generated, japanese=japanese),
+        "policy": policy(japanese=japanese) | {"rules": rules},
         "statistics": {
             "rows": 8734, "composed": 2620, "strong": 0, "share": 0.3,
             "layouts": {

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from report.example import pilot_example
+from report.example import MACHINE, compare, concluded, settings, source
 
 MAIN = (
     "retrieval/text_to_image/recall@10",
@@ -63,22 +62,22 @@ def study_example(
     metrics = [
         {
             "key": key, "main": key in main, "chance": None if "rank" in key else 0.05, "n": 1050,
-            "higher_is_better": "median_rank" not in key,
+            "higher_is_better": "median_rank" not in key, "unit": "ranks" if "rank" in key else "share",
         }
         for key in keys
     ]  # fmt: skip
     units = {key: 50 if "rank" in key else 1 for key in keys}
-    pilot = pilot_example(generated=generated)
+    shared = settings()
     comparisons = _compared(metrics, listed, sizes, seeds, controls)
-    return {
+    tables: dict[str, Any] = {
         "clipc": "0.1.0",
         "created": "2026-11-24T09:30:00+00:00",
         "command": "clipc study screen.yaml --jobs 2",
         "name": "screen",
         "note": "Does composing help beyond what plain augmentation gives, and at which rate?",
-        "source": pilot["source"],
-        "machine": pilot["machine"],
-        "settings": {k: pilot["settings"][k] for k in ("model", "parameters", "image_size", "samples", "policy")},
+        "source": source(generated=generated),
+        "machine": MACHINE,
+        "settings": {k: shared[k] for k in ("model", "parameters", "image_size", "samples", "policy")},
         "baseline": "clip",
         "controls": list(controls),
         "sizes": list(sizes),
@@ -91,7 +90,8 @@ def study_example(
         "curves": _curves(listed, metrics, sizes, rates=rates),
         "power": [
             {
-                "metric": key, "sd": 0.011 * units[key], "pairs_of_arms": arms, "floor": 0.015 * units[key],
+                "metric": key, "unit": "ranks" if "rank" in key else "share", "sd": 0.011 * units[key],
+                "pairs_of_arms": arms, "floor": 0.015 * units[key],
                 "rows": [{"difference": d * units[key], "seeds": n} for d, n in ((0.01, None), (0.02, 5), (0.05, 3))],
             }
             for key in main
@@ -104,6 +104,7 @@ def study_example(
             *([{"code": "unfinished", "n": total - missing, "planned": total}] if missing else []),
         ],
     }  # fmt: skip
+    return concluded(tables)
 
 
 def _arm(
@@ -150,35 +151,9 @@ def _compared(
             pairs = [(arm, "clip") for arm in full if arm != "clip"]
             pairs += [(arm, c) for c in controls for arm in full if arm not in (*controls, "clip")]
             for arm, against in pairs:
-                if against in full:
-                    found.append(_comparison(metric, full[arm], full[against], at))
-    gains = {(c["metric"], c["size"], c["arm"]) for c in found if c["verdict"] == "gain" and c["against"] == "clip"}
-    for c in found:
-        c["shown_by_controls"] = [
-            name for name in controls if name != c["arm"] and (c["metric"], c["size"], name) in gains
-        ]
+                if against in full and seeds > 1:
+                    found.append(compare(metric, full[arm], full[against], at))
     return found
-
-
-def _comparison(metric: dict[str, Any], arm: dict[str, Any], against: dict[str, Any], at: int) -> dict[str, Any]:
-    key, up = metric["key"], metric["higher_is_better"]
-    here, there = arm["results"][at]["trials"], against["results"][at]["trials"]
-    each = np.array([a["metrics"][key] - b["metrics"][key] for a, b in zip(here, there, strict=True)])
-    mean, n = float(each.mean()), len(each)
-    interval: list[float | None] = [None, None]
-    both, p, verdict = None, None, "no evidence"
-    if n > 1:
-        half = float(stats.t.ppf(0.975, n - 1) * each.std(ddof=1) / np.sqrt(n))
-        interval, both = [mean - half, mean + half], [mean - half * 1.25, mean + half * 1.1]
-        p = float(2 * stats.t.sf(abs(mean) / (each.std(ddof=1) / np.sqrt(n)), n - 1))
-        if both[0] > 0 or both[1] < 0:
-            verdict = "gain" if (mean > 0) is up else "loss"
-    return {
-        "metric": key, "arm": arm["name"], "against": against["name"], "size": arm["results"][at]["size"],
-        "difference": mean, "interval": interval, "both": both, "per_seed": each.tolist(),
-        "p": p, "p_holm": None if p is None else min(1.0, 2 * p), "p_sign": 2 / 2**n if n >= 8 else None,
-        "verdict": verdict, "shown_by_controls": [],
-    }  # fmt: skip
 
 
 def _curves(

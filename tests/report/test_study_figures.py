@@ -14,8 +14,8 @@ from PIL import Image
 
 from clipc.report import curve_plot, difference_plot, effect_plot, lettering, marks
 from clipc.report.effect_plot import Effect
-from clipc.report.study_curves import curve_panels, study_curves
-from clipc.report.study_differences import study_differences
+from clipc.report.sections.curves import curve_panels, drawn_curves
+from clipc.report.sections.differences import difference_panels
 from clipc.report.study_figures import save_figures
 from clipc.report.words import words
 from report.study_example import MAIN, study_example
@@ -82,7 +82,7 @@ def test_over_sizes_every_arm_is_named_beside_the_baseline_and_apart_from_contro
             shown = {line.name: line.mark for line in panel.lines}
             assert shown["clip"] is marks.BASELINE
             assert len(set(shown.values())) == len(shown) > 1
-    drawn = study_curves(data, words("en"))
+    drawn = drawn_curves(data, words("en"))
     assert len(drawn) == panels * len(data["curves"])
     assert {name for curve in drawn for _, name in curve["legend"]} == {arm["name"] for arm in data["arms"]}
 
@@ -104,19 +104,19 @@ def test_lines_run_through_the_baseline_s_point_which_is_marked_once() -> None:
     assert all(float(line.get_xdata()[0]) == 0 for line in solid)  # pyright: ignore
     dots = [x for line in axes.lines if line.get_markersize() == 5.5 for x in line.get_xdata()]  # pyright: ignore
     assert len(dots) == 5
-    assert study_curves(data, words("en"))[0]["level"] is None
+    assert drawn_curves(data, words("en"))[0]["level"] is None
 
 
 def test_panels_of_a_curve_have_one_scale() -> None:
     data = study_example(arms=12, sizes=(250, 500), main=("retrieval/mean_recall",))
-    figures = [curve["figure"] for curve in study_curves(data, words("en")) if curve["main"]]
+    figures = [curve["figure"] for curve in drawn_curves(data, words("en")) if curve["main"]]
     levels = [re.findall(r">(\d+(?:\.\d+)?)</text>", figure) for figure in figures]
     assert len(levels) == 3
     assert levels[0] == levels[1] == levels[2]
 
 
 def test_curves_over_one_axis_stand_together() -> None:
-    drawn = study_curves(study_example(rates=True, sizes=(250, 500)), words("en"))
+    drawn = drawn_curves(study_example(rates=True, sizes=(250, 500)), words("en"))
     axes = [curve["axis"] for curve in drawn]
     assert axes == sorted(axes, key=axes.index)
 
@@ -137,14 +137,14 @@ def test_an_arm_has_the_same_mark_in_every_curve() -> None:
 
 def test_differences_over_sizes_have_a_panel_an_arm() -> None:
     data = study_example(arms=3, sizes=(250, 500, 1000))
-    blocks = study_differences(data, words("en"))
+    blocks = difference_panels(data, words("en"))
     assert len(blocks) == sum(m["main"] for m in data["metrics"])
     for block in blocks:
         assert [panel["arm"] for panel in block["panels"]] == [arm["name"] for arm in data["arms"]][1:]
         for panel in block["panels"]:
             texts = re.findall(r">([^<]+)</text>", panel["figure"])
             assert {"250", "500", "1,000", "0"} <= set(texts)
-    assert study_differences(study_example(arms=3), words("en")) == []
+    assert difference_panels(study_example(arms=3), words("en")) == []
 
 
 def test_a_difference_beyond_the_scale_is_an_arrow() -> None:
@@ -158,11 +158,11 @@ def test_a_difference_beyond_the_scale_is_an_arrow() -> None:
 def test_a_curve_without_the_baseline_shows_its_level() -> None:
     data = study_example(rates=True)
     data["curves"] = data["curves"][:2]
-    drawn = study_curves(data, words("en"))
+    drawn = drawn_curves(data, words("en"))
     assert all(curve["level"] == "clip" for curve in drawn)
     assert [curve["axis"] for curve in drawn] == ["composition rate"] * len(drawn)
     data["curves"][0]["axis"] = "optimizer.beta"
-    assert study_curves(data, words("en"))[0]["axis"] == "optimizer.beta"
+    assert drawn_curves(data, words("en"))[0]["axis"] == "optimizer.beta"
 
 
 @pytest.mark.parametrize("log", [True, False])
@@ -183,7 +183,7 @@ def test_points_without_mean_or_interval_and_a_zero_on_a_log_axis_are_drawn(log:
 def test_data_sizes_are_told_at_their_places() -> None:
     data = study_example(arms=1, sizes=(250, 500, 1000, 1680))
     data["curves"] = data["curves"][:1]
-    svg = study_curves(data, words("en"))[0]["figure"]
+    svg = drawn_curves(data, words("en"))[0]["figure"]
     assert all(f">{size}<" in svg for size in ("250", "500", "1,000", "1,680"))
 
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from clipc.report.sections.findings import finding_groups
+from clipc.report.sections.headline import headline_words, looks
 from clipc.report.study import render_study
-from clipc.report.study_verdict import study_verdict
 from clipc.report.words import LANGUAGES, words
+from report.example import concluded
 from report.study_example import CASES, MAIN, study_example
 from report.test_pages import HOSTILE, Page
 
@@ -85,28 +87,30 @@ def test_hostile_text_is_shown_and_never_run(lang: str) -> None:
 
 
 def said(**changed: Any) -> Any:
-    return study_verdict(study_example(**changed), words("en"))
+    return headline_words(study_example(**changed), words("en"))
 
 
 def test_a_gain_that_no_control_shows_is_said_first_and_losses_are_counted() -> None:
-    verdict = said(seeds=8)
+    data = study_example(seeds=8)
+    verdict = headline_words(data, words("en"))
     codes = {code: n for code, _, n in verdict.tally}
     assert codes["gain"]
     assert codes["loss"]
     assert sum(codes.values()) == 7
     assert (
-        verdict.headline
+        verdict.sentence
         == f"{codes['gain']} of 7 arms gain over clip, and over every control, on at least one main measure."
     )
-    assert [group["code"] for group in verdict.findings][:1] == ["gain"]
+    assert [group["code"] for group in finding_groups(data, words("en"))][:1] == ["gain"]
 
 
 def test_a_gain_that_a_control_shows_is_not_called_compositions() -> None:
     data = study_example(arms=2, lift=0.05, control_lift=0.06, seeds=8)
     data["comparisons"] = [c for c in data["comparisons"] if c["verdict"] != "loss"]
-    verdict = study_verdict(data, words("en"))
-    assert "they are not composition's" in verdict.headline
-    assert "A gain that a control shows too is not a gain of composition." in verdict.more[0]
+    verdict = headline_words(concluded(data), words("en"))
+    assert {code: n for code, _, n in verdict.tally} == {"shared": 1, "unknown": 1}
+    assert "a gain that a control also shows is not a gain of composition" in verdict.more[0]
+    assert "These gain over clip as well: augment." in verdict.more[1]
     shown = text(render_study(data))
     assert "gain, shown by augment too: not composition's" in shown
     assert "also shown by augment, so not composition's" in shown
@@ -117,22 +121,23 @@ def test_a_gain_that_a_control_shows_is_not_called_compositions() -> None:
 def test_no_arm_only_gains_is_said_only_where_none_does(lang: str, false: str, also: bool) -> None:
     data = study_example(arms=2, seeds=8)
     for c in data["comparisons"]:
-        c |= {"verdict": "no evidence", "shown_by_controls": []}
+        c |= {"verdict": "no evidence"}
     first, second = (arm["name"] for arm in data["arms"][1:3])
     places = [(first, MAIN[0], "gain"), (first, MAIN[1], "loss"), ("augment", MAIN[0], "gain")]
     for arm, metric, said in [*places, *([(second, MAIN[0], "gain")] if also else [])]:
         for c in data["comparisons"]:
             if (c["arm"], c["metric"], c["against"]) == (arm, metric, "clip"):
-                c |= {"verdict": said, "shown_by_controls": ["augment"] if (arm, said) == (second, "gain") else []}
-    verdict = study_verdict(data, words(lang))
+                c |= {"verdict": said}
+    verdict = headline_words(concluded(data), words(lang))
     assert {code for code, _, _ in verdict.tally} == {"mixed", "shared" if also else "none"}
-    assert (false in verdict.headline) is not also
+    assert (false in verdict.sentence) is not also
 
 
 def test_a_gain_is_open_where_a_control_was_not_compared() -> None:
     data = study_example(arms=1, lift=0.05, seeds=8)
     data["comparisons"] = [c for c in data["comparisons"] if c["against"] != "mixgen"]
-    assert "missing, unfinished or not clearly worse" in study_verdict(data, words("en")).headline
+    assert headline_words(concluded(data), words("en")).badge == ("uncontrolled", "gain, cause open")
+    assert "missing, unfinished or not clearly worse" in text(render_study(data))
 
 
 def test_a_gain_is_open_where_a_control_cannot_be_told_apart() -> None:
@@ -140,31 +145,32 @@ def test_a_gain_is_open_where_a_control_cannot_be_told_apart() -> None:
     for comparison in data["comparisons"]:
         if comparison["against"] == "mixgen":
             comparison["verdict"] = "no evidence"
-    assert [code for code, _, _ in study_verdict(data, words("en")).tally] == ["uncontrolled"]
+    assert headline_words(concluded(data), words("en")).badge == ("uncontrolled", "gain, cause open")
     assert "No control was run" in said(arms=1, lift=0.05, seeds=8, controls=()).more[0]
 
 
 def test_no_evidence_is_said_in_those_words() -> None:
     data = study_example(arms=3)
     for c in data["comparisons"]:
-        c |= {"verdict": "no evidence", "shown_by_controls": []}
-    verdict = study_verdict(data, words("en"))
-    assert verdict.headline == "There is no evidence that any of the 3 arms differs from clip."
+        c |= {"verdict": "no evidence"}
+    verdict = headline_words(concluded(data), words("en"))
+    assert verdict.sentence == "There is no evidence that any of the 3 arms differs from clip."
     assert "no evidence of a difference" in text(render_study(data))
     assert "差があるとは言えない" in text(render_study(data, lang="ja"))
 
 
 def test_how_often_was_looked_is_told() -> None:
-    verdict = said(arms=40)
-    assert verdict.more[-1].startswith("Comparisons on main measures: 126 with clip, 240 with controls.")
-    assert "up to 2.1 of them on average" in verdict.more[-1]
+    told = looks(study_example(arms=40), words("en"))
+    assert told.startswith("Comparisons on main measures: 126 with clip, 240 with controls.")
+    assert "up to 2.1 of them on average" in told
+    assert told in text(render_study(study_example(arms=40)))
 
 
 def test_other_metrics_do_not_enter_the_verdict() -> None:
     data = study_example(arms=2)
     for c in data["comparisons"]:
         c["verdict"] = "no evidence" if c["metric"] in MAIN else "gain"
-    assert study_verdict(data, words("en")).headline.startswith("There is no evidence")
+    assert headline_words(concluded(data), words("en")).sentence.startswith("There is no evidence")
 
 
 def test_unfinished_trials_are_told_and_arms_without_all_seeds_have_no_strip() -> None:
@@ -180,12 +186,12 @@ def test_unfinished_trials_are_told_and_arms_without_all_seeds_have_no_strip() -
 def test_what_waits_for_seeds_is_neither_a_gain_nor_no_evidence(lang: str) -> None:
     data, say = study_example(arms=2, lift=0.05, seeds=8, missing=1), words(lang)
     for c in data["comparisons"]:
-        c |= {"verdict": "when finished", "p": None, "p_holm": None, "p_sign": None, "shown_by_controls": []}
-    verdict = study_verdict(data, say)
-    assert verdict.headline == say("study.headline.waiting")
+        c |= {"verdict": "when finished", "p": None, "p_holm": None, "p_sign": None}
+    verdict = headline_words(concluded(data), say)
+    assert verdict.sentence == say("study.headline.waiting")
     assert {code for code, _, _ in verdict.tally} == {"waiting"}
     assert verdict.more == (say("study.controls.unfinished"),)
-    assert [group["code"] for group in verdict.findings] == ["waiting"]
+    assert [group["code"] for group in finding_groups(data, say)] == ["waiting"]
     shown = text(render_study(data, lang=lang))
     assert say("verdict.when finished") in shown
     assert say("verdict.no evidence") not in shown.replace(say("study.rule"), "")
@@ -195,12 +201,12 @@ def test_arms_with_all_their_seeds_have_a_verdict_beside_others_that_wait() -> N
     data = study_example(arms=2, lift=0.05, seeds=8)
     for c in data["comparisons"]:
         if "rho=0.2" in (c["arm"], c["against"]) or "mixgen" in (c["arm"], c["against"]):
-            c |= {"verdict": "when finished", "shown_by_controls": []}
-    verdict = study_verdict(data, words("en"))
-    assert verdict.headline.startswith("rho=0.1 gains over clip")
+            c |= {"verdict": "when finished"}
+    verdict = headline_words(concluded(data), words("en"))
+    assert verdict.sentence.startswith("On this data rho=0.1 did better than clip on all 3")
     assert {code: n for code, _, n in verdict.tally} == {"uncontrolled": 1, "waiting": 1}
     assert "others have no verdict yet" in verdict.more[0]
-    assert verdict.more[1].startswith("Comparisons on main measures: 6 with clip, 3 with controls.")
+    assert looks(data, words("en")).startswith("Comparisons on main measures: 6 with clip, 3 with controls.")
 
 
 def test_nothing_finished_yet() -> None:
@@ -208,14 +214,13 @@ def test_nothing_finished_yet() -> None:
     for arm in data["arms"]:
         arm["results"] = []
     data |= {"comparisons": [], "curves": [], "power": []}
-    assert "This study cannot tell yet" in text(render_study(data))
+    assert "Nothing can be told yet" in text(render_study(concluded(data)))
 
 
 def test_one_seed_has_no_intervals() -> None:
     data = study_example(arms=2, seeds=1)
-    for c in data["comparisons"]:
-        c |= {"interval": None, "both": None, "verdict": None}
-    assert "cannot tell yet" in text(render_study(data))
+    assert data["comparisons"] == []
+    assert "Nothing can be told yet" in text(render_study(data))
 
 
 def test_p_values_by_sign_flip_stand_only_where_there_are_some() -> None:
@@ -261,7 +266,7 @@ def test_what_a_search_found_is_on_the_page(lang: str) -> None:
         assert say(f"study.search.{told}") in shown
     for figure in ("learning_rate: 0.00123456", "batch_size: 64", "42.1%", "31.0%", "3 / 5"):
         assert figure in shown
-    cautions = study_verdict(data, say).cautions
+    cautions = headline_words(concluded(data), say).cautions[1:]
     assert cautions[0] == say("study.search.caution", few="clip")
     assert say("page.list").join(("rho=0.2", "rho=0.3")) in cautions[1]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clipc.evaluate.measurement import Measurement
 from clipc.recipe.recipe import make_recipe
 from clipc.study.results import Outcome
 from clipc.study.trials import Trial
@@ -31,10 +32,9 @@ def outcome(arm: str, seed: int, level: float, *, noise: float = 0.0, n: int = 4
             "best": {"step": 9, "mean_recall": 0.5},
             **{"steps": 10, "samples": 640, "epochs": 2.0, "parameters": 1000, "image_size": 16},
         },
-        metrics={METRIC: float(items.mean())},
+        measurements={METRIC: Measurement(METRIC, items, chance=0.1, default_main=True)},
         last_metrics={METRIC: float(items.mean())},
-        context={"images": n, "captions": n, "columns": {"label": {"images": n}}, "chance": {METRIC: 0.1}},
-        items={METRIC: items},
+        context={"images": n, "captions": n},
         records=[{"step": s, "loss": 3.0 - s / 10} for s in range(10)],
         evaluation_core_seconds=1.0,
         machine={"clipc": "0.1.0"},

@@ -1,12 +1,15 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from clipc.study.compare import WAITING, Groups, comparisons
+from clipc.evaluate.measurement import Measurement
+from clipc.study.compare import Groups, comparisons
 from clipc.study.noise import noise
 from clipc.study.results import Outcome, metrics_table
+from clipc.study.verdict import WAITING
 
 from .outcomes import METRIC, outcome
 
@@ -81,7 +84,8 @@ def test_a_control_that_gains_little_does_not_take_a_large_gain_away() -> None:
 def test_differences_that_do_not_vary_say_nothing_of_noise() -> None:
     found = {(arm, 100): [outcome(arm, seed, 0.5) for seed in SEEDS] for arm in ("clip", "twin")}
     for mine, theirs in zip(found["twin", 100], found["clip", 100], strict=True):
-        mine.metrics[METRIC] = theirs.metrics[METRIC] + 0.01
+        value = theirs.metrics[METRIC] + 0.01
+        mine.measurements[METRIC] = replace(mine.measurements[METRIC], value=value)
     assert noise(found, metrics_table(found["clip", 100]), "clip") == []
 
 
@@ -98,6 +102,14 @@ def test_trials_are_paired_by_seed_and_lonely_ones_left_out() -> None:
     assert rows["better", "clip"]["p_sign"] is None
 
 
+def test_items_that_are_not_the_same_in_all_trials_are_not_compared() -> None:
+    found = groups(clip=0.5, better=0.62)
+    found["better", 100][3] = outcome("better", 3, 0.62, n=399)
+    row = compared(found)["better", "clip"]
+    assert row["both"] is None
+    assert len(row["per_seed"]) == 8  # pyright: ignore
+
+
 def disagreeing(n: int, seeds: Sequence[int] = SEEDS) -> Groups:
     """Two arms, one of which is always right on another tenth of the items; the rest is chance under each seed."""
     found: dict[tuple[str, int], list[Outcome]] = {(arm, 100): [] for arm in ("clip", "x")}
@@ -107,7 +119,7 @@ def disagreeing(n: int, seeds: Sequence[int] = SEEDS) -> Groups:
             rng = np.random.Generator(np.random.Philox(key=[seed, ord(arm[0])]))
             items = (lucky | (rng.random(n) < 0.4 + rng.normal(0, 0.02))).astype(float)
             one = outcome(arm, seed, 0.5, n=n)
-            one.items[METRIC], one.metrics[METRIC] = items, float(items.mean())
+            one.measurements[METRIC] = Measurement(METRIC, items, chance=0.1, default_main=True)
             found[arm, 100].append(one)
     return found
 

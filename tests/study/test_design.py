@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipc.errors import UserError
+from clipc.study.arms import Range, flat
 from clipc.study.design import Study, arm_recipe, built_in_studies, checked, read_study, sizes_of
-from clipc.study.spread import Range, flat
 
 MINIMAL = """
 name: rates

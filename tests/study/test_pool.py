@@ -16,17 +16,16 @@ PILOT = """
 import sys
 from pathlib import Path
 from clipc.study import pilot as module
-from clipc.study.options import PilotOptions
 from clipc.train.interrupt import Interrupted
 from clipc.recipe.recipe import Data
 
 if __name__ == "__main__":
     source, model, folder = sys.argv[1:]
-    module._settled = lambda *_: (960, "worker")
+    module._settled = lambda *_: {"samples": 960, "batch_size": 8, "renderer": "worker"}
     overrides = (f"model={model}", "validations=2", "precision=fp32", "checkpoint_seconds=0.5")
-    options = PilotOptions(data=Data(source=source), jobs=2, overrides=overrides, budget="quick", pictures=False)
+    options = module.PilotOptions(data=Data(source=source), jobs=2, overrides=overrides, budget="quick", pictures=False)
     try:
-        tables = module.pilot(options, Path(folder))
+        tables = module.run_pilot(options, Path(folder))
     except Interrupted as stopped:
         print(stopped)
         sys.exit(130)

@@ -34,11 +34,18 @@ def test_a_record_tells_what_the_run_told(trial: Trial, tmp_path: Path) -> None:
     assert other is not None
     assert (one.metrics, one.last_metrics) == (other.metrics, other.last_metrics)
     assert one.core_seconds == other.core_seconds
-    for name, values in other.items.items():
-        np.testing.assert_allclose(values, one.items[name], atol=1e-3)
-        if name in one.metrics:
-            assert values.mean() == pytest.approx(one.metrics[name], abs=1e-3)
-    assert "retrieval/text_to_image/recall@10" in other.items
+    for name, again in other.measurements.items():
+        first = one.measurements[name]
+        assert again.description() == first.description()
+        assert (again.values is None) == (first.values is None)
+        if again.values is not None and first.values is not None:
+            np.testing.assert_allclose(again.values, first.values, atol=1e-3)
+            np.testing.assert_array_equal(again.owner, first.owner)  # type: ignore[arg-type]
+            assert again.values.mean() == pytest.approx(first.value, abs=1e-3)
+    recall = other.measurements["retrieval/text_to_image/recall@10"]
+    assert recall.default_main
+    assert recall.values is not None
+    assert recall.owner is not None
     assert [r["step"] for r in other.records if "validation" in r] == [10, 20]
     assert file.stat().st_size < 20_000
 
@@ -67,14 +74,40 @@ def test_broken_records_are_named(trial: Trial, tmp_path: Path, text: str) -> No
         read_record(trial, MEASURING, file)
     write_record(trial, MEASURING, file)
     value = json.loads(file.read_text())
-    if "zero_shot/label/top1" in value["items"]:
-        value["items"]["zero_shot/label/top1"]["zlib"] = "AAAA"
-        file.write_text(json.dumps(value))
-        with pytest.raises(UserError, match="is no record"):
-            read_record(trial, MEASURING, file)
+    value["items"]["values/zero_shot/label/top1"]["zlib"] = "AAAA"
+    file.write_text(json.dumps(value))
+    with pytest.raises(UserError, match="is no record"):
+        read_record(trial, MEASURING, file)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"unit": 3}, "needs texts as name and unit"),
+        ({"chance": "often"}, "has as chance 'often'"),
+        ({"owner": "owner/9"}, "'owner/9'"),
+        ({"n": 3}, "needs an array of 3 finite floats"),
+        (None, "'zero_shot/label/top1'"),
+    ],
+)
+def test_a_record_whose_metrics_are_not_described_is_named(
+    trial: Trial, tmp_path: Path, change: dict[str, object] | None, message: str
+) -> None:
+    file = tmp_path / "one.json"
+    write_record(trial, MEASURING, file)
+    value = json.loads(file.read_text())
+    if change is None:
+        del value["descriptions"]["zero_shot/label/top1"]
+    else:
+        value["descriptions"]["zero_shot/label/top1"] |= change
+    file.write_text(json.dumps(value))
+    with pytest.raises(UserError, match=rf"one\.json is no record of a trial \(.*{message}.*\); remove it"):
+        read_record(trial, MEASURING, file)
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 0.5, 0.25]), max_size=50), st.lists(st.integers(0, 2**31 - 1), max_size=50))
 def test_items_survive(shares: list[float], owners: list[int]) -> None:
     np.testing.assert_array_equal(_unpacked(_packed(np.array(shares, dtype=np.float64))), shares)
     np.testing.assert_array_equal(_unpacked(_packed(np.array(owners, dtype=np.int64))), owners)
+    for large in (np.array([-3.5e5, 1e9]), np.array([2**40, -1])):
+        np.testing.assert_array_equal(_unpacked(_packed(large)), large)

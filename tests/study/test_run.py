@@ -189,7 +189,9 @@ def test_limits_of_a_study_are_named(done: tuple[Study, Catalog, Path]) -> None:
     plan, last = finished[-1]
     gone, *kept = last.metrics
     odd = replace(
-        last, metrics={name: last.metrics[name] for name in kept}, machine=last.machine | {"gpu": "another card"}
+        last,
+        measurements={name: last.measurements[name] for name in kept},
+        machine=last.machine | {"gpu": "another card"},
     )
     grouped = study.model_copy(update={"data": study.data.model_copy(update={"group_column": "part"})})
     codes = study_tables(grouped, catalog, [*finished[:-1], (plan, odd)], 20, "clipc study x")["not_shown"]

@@ -12,13 +12,15 @@ from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.recipe.recipe import Data, Recipe
 from clipc.recipe.run import Run
+from clipc.study.arms import Range
 from clipc.study.design import Study, checked
 from clipc.study.found import with_settings
 from clipc.study.journal import SEARCH_SEED, UNSEEN, Heartbeat, count_tries, is_dead, open_tries, search_seed
-from clipc.study.spread import Range
 from clipc.study.tuning import _try, search  # pyright: ignore[reportPrivateUsage]
 from clipc.train.interrupt import Interrupted
 from clipc.train.loop import Diverged
+
+from .logged import logged
 
 optuna = pytest.importorskip("optuna")
 
@@ -59,7 +61,7 @@ def study(tiny_source: Path, tiny_model: str) -> Study:
 def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
     study: Study, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
-    journal, told = tmp_path / "search.journal", list[str]()
+    journal = tmp_path / "search.journal"
     # A process that died left a setting half tried.
     left = open_tries(journal, study, study.expanded[1], tiny_catalog)
     trial = left.ask()
@@ -68,7 +70,8 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
     trial.suggest_categorical("batch_size", [4, 8])
     trial.set_user_attr("host", platform.node())
     trial.set_user_attr("process", 2**22 + 1)
-    found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", jobs=2, tell=told.append)
+    with logged() as told:
+        found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", jobs=2)
     assert [best.arm for best in found] == ["clip", "clip-c"]
     assert [best.tried for best in found] == [4, 4]
     assert found[1].settings is not None
@@ -111,7 +114,6 @@ def test_settings_that_others_try_are_waited_for(
 ) -> None:
     one, asked = others
     monkeypatch.setattr("clipc.study.tuning.LOOK_EVERY", 0.1)
-    told = list[str]()
 
     def finish() -> None:
         time.sleep(1)
@@ -120,7 +122,8 @@ def test_settings_that_others_try_are_waited_for(
 
     thread = threading.Thread(target=finish)
     thread.start()
-    (found,) = search(one, tiny_catalog, tmp_path, tmp_path / "search.journal", tell=told.append)
+    with logged() as told:
+        (found,) = search(one, tiny_catalog, tmp_path, tmp_path / "search.journal")
     thread.join()
     assert found.validation == pytest.approx(0.3)
     assert told[0] == "tiny: waiting for 4 settings of 'clip' that other processes still try."
@@ -292,8 +295,8 @@ def test_each_try_has_draws_of_its_own_and_a_known_setting_is_not_trained_again(
         for _ in range(4):
             _try(few, arm, tiny_catalog, tmp_path, tmp_path / "search.journal", 1)
     assert len(trained) == 1 + len({recipe.batch_size for recipe in trained[1:]})
-    told = list[str]()
-    found = search(few, tiny_catalog, tmp_path, tmp_path / "search.journal", tell=told.append)
+    with logged() as told:
+        found = search(few, tiny_catalog, tmp_path, tmp_path / "search.journal")
     assert [(best.tried, best.validation) for best in found] == [(1, 0.5), (4, 0.5)]
     assert told[0].startswith("clip: its only setting is best")
 
@@ -367,8 +370,8 @@ def test_an_arm_that_diverges_with_all_settings_is_left_out(
 ) -> None:
     tried(study, 0, tiny_catalog, tmp_path, 0.0, monkeypatch)
     tried(study, 1, tiny_catalog, tmp_path, 1.0, monkeypatch)
-    told = list[str]()
-    found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", tell=told.append)
+    with logged() as told:
+        found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal")
     assert [(best.arm, best.settings is None) for best in found] == [("clip", True), ("clip-c", False)]
     assert told[0] == "clip: the loss was not a number in any of its 4 tries, so it is left out."
     left = with_settings(study, found)
@@ -380,7 +383,7 @@ def test_a_report_leaves_out_what_is_unfinished(
     study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried(study, 0, tiny_catalog, tmp_path, 1.0, monkeypatch)
-    told = list[str]()
-    found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", train=False, tell=told.append)
+    with logged() as told:
+        found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", train=False)
     assert [(best.tried, best.settings is None) for best in found] == [(4, False), (0, True)]
     assert told[1] == "clip-c: 0 of 4 settings are tried, so it is left out."

@@ -80,7 +80,7 @@ def evaluate(
         if before is not None and prompts == "auto":
             prompts = templates_of(before)
         found = measured(loaded, prompts)
-    tables: dict[str, Any] = {"metrics": found.metrics, "context": found.context}
+    tables = found.as_json()
     lines = _lines(found)
     if before is not None:
         tables["against"] = {"model": against, "metrics": before.metrics, "differences": differences(found, before)}
@@ -103,21 +103,22 @@ def _joined(found: "Sequence[Evaluation]") -> "Evaluation":
     """The metrics of one source and of benchmarks as one."""
     first, *others = found
     for one in others:
-        first.metrics.update(one.metrics)
-        first.items.update(one.items)
-        merged = {key: first.context[key] | one.context[key] for key in ("chance", "not_measured")}
-        first.context.update(one.context | merged)
+        first.measurements.update(one.measurements)
+        missing = first.context["not_measured"] | one.context["not_measured"]
+        first.context.update(one.context | {"not_measured": missing})
     return first
 
 
 def _lines(found: "Evaluation") -> list[str]:
-    """What is told on screen: every figure with its chance level, and how much it rests on."""
+    """What is told on screen: every metric with its chance level, and how much it rests on."""
     context = found.context
-    width = max(48, *map(len, found.metrics))
+    width = max(48, *map(len, found.measurements))
     lines: list[str] = []
-    for name, value in found.metrics.items():
-        chance = f"   (chance {context['chance'][name]:.4f})" if name in context["chance"] else ""
-        lines.append(f"{name:{width}s} {value:8.4f}{chance}{_basis(name, context)}")
+    for name, one in found.measurements.items():
+        chance = "" if one.chance is None else f"   (chance {one.chance:.4f})"
+        low, high = one.interval or (None, None)
+        basis = "" if low is None else f"   95% {low:.4f} to {high:.4f}, n = {one.n:,}"
+        lines.append(f"{name:{width}s} {one.value:8.4f}{chance}{basis}")
     if "swaps" in context:
         lines += _swaps(context["swaps"])
     for benchmark in ("sugarcrepe", "winoground"):
@@ -135,22 +136,6 @@ def _changes(against: dict[str, Any]) -> list[str]:
         span = "" if low is None or high is None else f"   {low:+.4f} to {high:+.4f}, n = {change['n']:,}"
         lines.append(f"{name:{width}s} {against['metrics'][name]:8.4f} {change['mean']:+9.4f}{span}")
     return lines
-
-
-def _basis(name: str, context: dict[str, Any]) -> str:
-    """The interval of a share and what it rests on, where the context holds them."""
-    match name.split("/"):
-        case ["swaps", "top1"]:
-            (low, high), n = context["swaps"]["interval"], context["swaps"]["items"]
-        case ["sugarcrepe", split, "top1"]:
-            table = context["sugarcrepe"]["splits"][split]
-            (low, high), n = table["interval"], table["n"]
-        case ["winoground", group, score]:
-            table = context["winoground"]["groups"][group]
-            (low, high), n = table["intervals"][score], table["n"]
-        case _:
-            return ""
-    return f"   95% {low:.4f} to {high:.4f}, n = {n:,}"
 
 
 def _swaps(table: dict[str, Any]) -> list[str]:

@@ -8,10 +8,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.screen import pilot_lines
 from clipc.cli.source import AS_FOUND, Json, Options, Out, Set, data_of, opened, short_name, show
+from clipc.cli.study_screen import LiveBoard, pilot_lines
 from clipc.files import write_json, write_text
-from clipc.progress import terminal
 
 
 def pilot(
@@ -30,13 +29,13 @@ def pilot(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """CLIP, its augmentation control and CLIP-C on the same pairs, seeds and time; then a report.
+    """CLIP, its controls and CLIP-C on the same pairs and seeds, in the time you give; then a report.
 
     Args:
         source: A tar, a folder or glob of tars, a table (CSV, TSV, JSONL, Parquet), a folder of images, a
             Hugging Face set (hf:owner/name), or the built-in demo set.
         overrides: Changes to the recipe as key=value, such as policy.rho=0.15 samples=50000.
-        budget: quick (under 5 minutes, without the control arm; the demo's default), standard (20 minutes) or
+        budget: quick (under 5 minutes, without the controls; the demo's default), standard (20 minutes) or
             long (90).
         minutes: The time for everything, instead of the budget's.
         seeds: How many seeds, 3 at least.
@@ -51,8 +50,7 @@ def pilot(
     """
     from clipc.recipe.recipe import read_recipe
     from clipc.report.pilot import render_pilot
-    from clipc.study.options import PilotOptions
-    from clipc.study.pilot import pilot as run_pilot
+    from clipc.study.pilot import PilotOptions, run_pilot
 
     folder = out or Path("runs") / f"pilot-{short_name(source)}{'' if read.lang == 'en' else f'-{read.lang}'}"
     named = budget or ("quick" if source == "demo" and minutes is None else "standard")
@@ -68,10 +66,10 @@ def pilot(
         pictures=pictures,
         command=shlex.join(["clipc", *sys.argv[1:]]),
     )
-    read_recipe(options.recipe, options.overrides)  # A mistake is told before the data are read.
-    with terminal() as progress:
-        catalog = opened(source, read, progress)
-        tables = run_pilot(options, folder, catalog=catalog, progress=progress)
+    read_recipe(options.recipe, options.overrides)  # An error is told before the data are read.
+    with LiveBoard() as board:
+        catalog = opened(source, read, board.progress)
+        tables = run_pilot(options, folder, catalog=catalog, progress=board.progress, watch=board.show)
     write_json(folder / "report.json", tables)
     other = "ja" if read.lang == "en" else "en"
     write_text(folder / "report.html", render_pilot(tables, lang=read.lang))

@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.screen import note
 from clipc.cli.source import Json, Out, Set, show
+from clipc.cli.study_screen import LiveBoard, study_lines
 from clipc.errors import UserError
 from clipc.files import write_json, write_text
 
@@ -32,7 +32,7 @@ def study(
 
     Args:
         name: A study's YAML file, or one that ships: captions, labels, loss, low-data, meaning, partners,
-            pictures, rates, rules, tuned.
+            pictures, pilot, rates, rules, tuned.
         changes: key=value changes to it, such as data.source=pairs.csv, set.samples=50000 or seeds=5.
         jobs: Trials at a time; on a CPU one a core by default.
         shard: i/n: run every nth trial from the ith on, for several machines on one folder.
@@ -42,7 +42,6 @@ def study(
         out: Where everything goes; runs/study-NAME by default.
         as_json: Print the tables as one JSON object.
     """
-    from clipc.cli.study_screen import LiveBoard, study_lines
     from clipc.report.study import render_study
     from clipc.report.study_figures import save_figures
     from clipc.study.design import read_study
@@ -60,7 +59,6 @@ def study(
             train=not report,
             command=shlex.join(["clipc", *sys.argv[1:]]),
             progress=board.progress,
-            tell=note,
             watch=board.show,
         )
     write_json(folder / "study.json", tables)

@@ -1,4 +1,4 @@
-"""What ``clipc study`` says on a terminal: a live table, and what came out."""
+"""What ``clipc study`` and ``clipc pilot`` say on a terminal: a live table, and what came out."""
 
 import sys
 import time
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 EVERY = 30.0
 """Seconds between two lines where standard error is no terminal."""
+
+FEW_EPOCHS = 5
+"""Below this a model from nothing is short of training, whatever is done to its examples."""
 
 
 class LiveBoard:
@@ -99,32 +102,43 @@ def _table(board: "Board", height: int) -> "Table":
 
 def study_lines(tables: dict[str, Any]) -> list[str]:
     """The main comparisons with the baseline in plain lines."""
-    from clipc.report.study_verdict import beats_all, gains_of
-    from clipc.study.compare import WAITING
-    from clipc.study.seeds_told import power_lines
+    from clipc.evaluate.measurement import SHARE
+    from clipc.study.noise import power_lines
+    from clipc.study.verdict import WAITING
 
-    main = [m["key"] for m in tables["metrics"] if m["main"]]
+    main = {m["key"]: m["unit"] for m in tables["metrics"] if m["main"]}
     width = max((len(arm["name"]) for arm in tables["arms"]), default=0) + 2
-    controls, beaten = tables["controls"], gains_of(tables["comparisons"])
+    asked = [r for r in tables["comparisons"] if r["against"] == tables["baseline"] and r["metric"] in main]
     lines: list[str] = []
-    for key in main:
-        rows = [r for r in tables["comparisons"] if r["metric"] == key and r["against"] == tables["baseline"]]
+    for key, unit in main.items():
+        factor, shown = (100, "+5.1f") if unit == SHARE else (1, "+.3g")
+        rows = [r for r in asked if r["metric"] == key]
         if rows:
-            lines.append(f"{key}, in points against {tables['baseline']}:")
+            lines.append(f"{key}, in {'points' if unit == SHARE else unit} against {tables['baseline']}:")
         for row in rows:
             low, high = row["interval"]
-            span = f"[{100 * low:+.1f}, {100 * high:+.1f}]" if low is not None and high is not None else "[no interval]"
+            span = "[no interval]"
+            if low is not None and high is not None:
+                span = f"[{', '.join(format(factor * end, shown).strip() for end in (low, high))}]"
             said = row["verdict"]
-            if said == "gain" and row["shown_by_controls"]:
+            if row["credit"] == "shared":
                 said = f"gain, which {', '.join(row['shown_by_controls'])} shows too"
-            elif said == "gain" and row["arm"] not in controls and not beats_all(row, controls, beaten):
+            elif row["credit"] == "open":
                 said = "gain, cause open"
             size = f" n={row['size']:,}" if len(tables["sizes"]) > 1 else ""
-            lines.append(f"  {row['arm']:{width}s}{size} {100 * row['difference']:+5.1f} {span:16s} {said}")
-    asked = [r for r in tables["comparisons"] if r["against"] == tables["baseline"] and r["metric"] in main]
+            lines.append(f"  {row['arm']:{width}s}{size} {factor * row['difference']:{shown}} {span:16s} {said}")
     waiting = sum(r["verdict"] == WAITING for r in asked)
     if waiting:
         lines.append(f"{waiting} comparisons have no verdict before all {len(tables['seeds'])} planned seeds are in.")
     count = len(asked) - waiting
     lines += power_lines(tables["power"], len(tables["seeds"]))
     return [*lines, f"{count} comparisons; p values are corrected over the {len(main)} main metrics of each (Holm)."]
+
+
+def pilot_lines(tables: dict[str, Any]) -> list[str]:
+    """The lines of a study, and what would help where training was short."""
+    epochs, model = (tables["settings"].get(name) for name in ("epochs", "model"))
+    if epochs is None or epochs >= FEW_EPOCHS:
+        return study_lines(tables)
+    hint = "more --minutes" if model == "nano" else "more --minutes, or --recipe nano,"
+    return [*study_lines(tables), f"Each trial saw the pairs only {epochs:.1f} times; {hint} would show more."]

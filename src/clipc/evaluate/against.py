@@ -1,6 +1,6 @@
 """Two models on the same data: what one gained or lost against the other, such as against its start."""
 
-from clipc.evaluate.evaluation import Evaluation, clusters
+from clipc.evaluate.evaluation import Evaluation
 from clipc.evaluate.statistics import sampling_error
 
 
@@ -21,7 +21,7 @@ def differences(model: Evaluation, start: Evaluation) -> dict[str, dict[str, flo
     for name in model.metrics.keys() & start.metrics.keys():
         interval: dict[str, float | int | None] = {"low": None, "high": None, "n": None}
         if name in model.items and name in start.items:
-            error = sampling_error([model.items[name]], [start.items[name]], clusters(name, model.items)).as_dict()
+            error = sampling_error([model.items[name]], [start.items[name]], model.measurements[name].owner).as_dict()
             interval = {key: error[key] for key in interval}
         found[name] = {"mean": model.metrics[name] - start.metrics[name], **interval}
     return {name: found[name] for name in model.metrics if name in found}

@@ -2,14 +2,25 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from clipc.catalog.catalog import Catalog
-from clipc.evaluate.probe import Labelled
+
+
+class Labelled(NamedTuple):
+    """Features of N images with their classes.
+
+    Attributes:
+        features: float32 (N, D).
+        labels: ``int64`` (N,), the same class for the same number in every split.
+    """
+
+    features: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

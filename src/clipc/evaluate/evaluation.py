@@ -1,65 +1,61 @@
-"""A model's figures on one split of a catalog: retrieval, swapped attributes, zero-shot classification, probes."""
+"""A model's metrics on one split of a catalog: every evaluator in turn, on features that are computed once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import unknown_name
-from clipc.evaluate.choices import share
 from clipc.evaluate.classes import ClassTask
-from clipc.evaluate.embed import Embeddings, Encoder, embed, embed_images, embed_texts
-from clipc.evaluate.probe import SHOTS
-from clipc.evaluate.probe import probe as linear_probe
+from clipc.evaluate.embed import Encoder, embed, embed_images
+from clipc.evaluate.measurement import Measurement, by_name
+from clipc.evaluate.probe import SHOTS, measure_probe
 from clipc.evaluate.prompts import check_templates, shipped
-from clipc.evaluate.retrieval import check_features, retrieval
-from clipc.evaluate.swaps import BLIND, LEAST, blind, nearer, usable
-from clipc.evaluate.zeroshot import EncodeText, choose_templates, classifier, zero_shot
+from clipc.evaluate.retrieval import measure_retrieval
+from clipc.evaluate.subject import Evaluator, Subject
+from clipc.evaluate.swaps import measure_swaps
+from clipc.evaluate.zeroshot import measure_zero_shot
 from clipc.progress import Progress, silent
+
+EVALUATORS: Final[tuple[Evaluator, ...]] = (measure_retrieval, measure_swaps, measure_zero_shot, measure_probe)
+"""What a model is measured by, in the order in which metrics are shown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The figures of one model on one split.
+    """The metrics of one model.
 
     Attributes:
-        metrics: Flat names to figures: ``retrieval/text_to_image/recall@10``, ``retrieval/text_equal/mean_recall``,
-            ``swaps/top1``, ``zero_shot/shape/top1``, ``probe/shape/4-shot/top1``; all are shares in [0, 1] but
-            ``.../median_rank``.
-        items: By the same names, the values whose mean the metric is, one an image or caption; ``.../rank``, whose
-            median is ``.../median_rank``; and ``retrieval/owner`` and ``swaps/owner``, the image of each caption.
-        context: What the figures rest on: ``split``, ``images``, ``captions``, ``distinct_captions``, ``columns``
+        measurements: By their names: ``retrieval/text_to_image/recall@10``, ``retrieval/text_equal/mean_recall``,
+            ``swaps/top1``, ``zero_shot/shape/top1``, ``probe/shape/4-shot/top1``, ...
+        context: What they rest on: ``split``, ``images``, ``captions``, ``distinct_captions``, ``columns``
             (classes, majority share, images, templates and probe strengths of each label column), ``swaps`` (how many
             captions could be used, with examples, the share's 95% interval, and ``blind``, what the words of training
-            captions reach without the picture), ``chance`` (levels by metric),
-            ``not_measured`` (what, and why) and ``notes``. Ready for JSON.
+            captions reach without the picture), ``not_measured`` (what, and why) and ``notes``. Ready for JSON.
     """
 
-    metrics: dict[str, float] = field(default_factory=dict)
-    items: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
-    context: dict[str, Any] = field(default_factory=dict)
+    measurements: dict[str, Measurement]
+    context: dict[str, Any]
 
-    def add(self, prefix: str, metrics: dict[str, float], items: dict[str, Any], chance: dict[str, float]) -> None:
-        """Files the figures of one measurement under a prefix."""
-        self.metrics.update({f"{prefix}/{name}": value for name, value in metrics.items()})
-        self.items.update({f"{prefix}/{name}": values for name, values in items.items()})
-        self.context["chance"].update({f"{prefix}/{name}": level for name, level in chance.items()})
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The values by name."""
+        return {name: one.value for name, one in self.measurements.items()}
 
+    @property
+    def items(self) -> dict[str, npt.NDArray[np.float64]]:
+        """By the names of those metrics that are means of items, these: one value an image, caption or example."""
+        return {name: one.values for name, one in self.measurements.items() if one.values is not None}
 
-def clusters(metric: str, items: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.int64] | None:
-    """The image of each of a metric's items where the items are captions; None where each item is an image.
-
-    What :func:`clipc.evaluate.statistics.sampling_error` needs to draw an image's captions together.
-    """
-    if metric.startswith(("swaps/", "sugarcrepe/")):
-        return items[f"{metric.rpartition('/')[0]}/owner"]
-    return items["retrieval/owner"] if "/text_to_image/" in metric else None
+    def as_json(self) -> dict[str, Any]:
+        """``metrics`` (values by name), ``descriptions`` (what they are, by name) and ``context``, ready for JSON."""
+        described = {name: one.description() for name, one in self.measurements.items()}
+        return {"metrics": self.metrics, "descriptions": described, "context": self.context}
 
 
 def evaluate(
@@ -72,6 +68,7 @@ def evaluate(
     templates: str | Sequence[str] | Mapping[str, str] = "auto",
     probe: bool = True,
     shots: Sequence[int] = SHOTS,
+    evaluators: Sequence[Evaluator] = EVALUATORS,
     lang: str = "en",
     seed: int = 0,
     batch_size: int = 256,
@@ -87,8 +84,9 @@ def evaluate(
         class_names: For a label column, readable names of labels; they go before the catalog's own.
         templates: ``"auto"`` (for each column the shipped set that does best on validation), the name of a
             shipped set, own templates with ``{}``, or the name of a shipped set for each column.
-        probe: Whether to fit linear probes, for which the training images are encoded.
+        probe: Whether linear probes are fitted, for which the training images are encoded.
         shots: The few-shot probes beside the one on all labels: numbers of images a class.
+        evaluators: What measures the model.
         lang: The language of shipped templates, ``"en"`` or ``"ja"``.
         seed: Of the few-shot draws.
         batch_size: How many images or texts are encoded at once.
@@ -105,118 +103,30 @@ def evaluate(
         if column not in catalog.table.column_names:
             raise unknown_name("label column", column, catalog.table.column_names)
 
-    result = Evaluation(context={"split": split, "chance": {}, "columns": {}, "not_measured": {}, "notes": []})
-    measured = catalog.split(split)
-    embeddings = embed(model, measured, batch_size=batch_size, progress=progress)
-    _measure_retrieval(result, embeddings)
-    others = catalog.split("train") if "train" in catalog.splits and split != "train" else None
-    _measure_swaps(
-        result,
-        embeddings,
-        measured,
-        others,
-        lambda texts: embed_texts(model, texts, batch_size=batch_size, progress=progress),
-    )
-
     @cache
     def images(part: str) -> Tensor:
         if part == split:
             return embeddings.image
         return embed_images(model, catalog.split(part), batch_size=batch_size, progress=progress)
 
-    kinds = ("zero_shot", "probe") if probe else ("zero_shot",)
-    if not columns:
-        result.context["not_measured"].update(dict.fromkeys(kinds, "the source has no class labels"))
-    for column in columns:
-        given = {**catalog.about.class_names.get(column, {}), **(class_names or {}).get(column, {})}
-        task = ClassTask.of(catalog, column, given, images)
-        if problem := task.problem(split):
-            result.context["not_measured"].update({f"{kind}/{column}": problem for kind in kinds})
-            continue
-        name = templates.get(column, "auto") if isinstance(templates, Mapping) else templates
-        _measure_zero_shot(result, task, split, model.encode_text, own or name, lang)
-        if probe:
-            _measure_probe(result, task, split, shots, seed)
-    return result
-
-
-def _measure_retrieval(result: Evaluation, embeddings: Embeddings) -> None:
-    owner, sentence = embeddings.owner, embeddings.sentence
-    found = retrieval(embeddings.image, embeddings.text, owner)
-    result.add("retrieval", found.metrics(), found.items(), found.chance)
-    result.items["retrieval/owner"] = owner
-    distinct = len(np.unique(sentence))
-    result.context.update(images=len(embeddings.image), captions=len(owner), distinct_captions=distinct)
-    if len(np.unique(owner * distinct + sentence)) == distinct:
-        result.context["not_measured"]["retrieval/text_equal"] = "no two images share a caption"
-        return
-    found = retrieval(embeddings.image, embeddings.text, owner, equal=sentence)
-    result.add("retrieval/text_equal", found.metrics(), found.items(), found.chance)
-
-
-def _measure_swaps(
-    result: Evaluation, embeddings: Embeddings, catalog: Catalog, train: Catalog | None, encode_text: EncodeText
-) -> None:
-    swaps = usable([catalog.captions(row) for row in range(len(catalog))])
-    result.context["swaps"] = swaps.context()
-    if len(swaps.owner) < LEAST:
-        result.context["not_measured"]["swaps"] = (
-            f"{len(swaps.owner)} captions have two attributes that can be exchanged; {LEAST} are needed"
-        )
-        return
-    numbers = {text: i for i, text in enumerate(dict.fromkeys(swaps.swapped))}
-    features = encode_text(list(numbers))
-    check_features(features)
-    features = features[[numbers[text] for text in swaps.swapped]]
-    values = nearer(swaps, embeddings.image, embeddings.text, features)
-    result.add("swaps", {"top1": float(values.mean())}, {"top1": values, "owner": swaps.owner}, {"top1": 0.5})
-    interval = share(values, swaps.owner)
-    result.context["swaps"]["interval"] = [interval.low, interval.high]
-    if train is not None:
-        rows = range(0, len(train), len(train) // BLIND + 1)
-        words_alone = blind(swaps, (text for row in rows for text in train.captions(row)))
-        result.context["swaps"]["blind"] = float(words_alone.mean())
-
-
-def _measure_zero_shot(
-    result: Evaluation,
-    task: ClassTask,
-    split: str,
-    encode_text: EncodeText,
-    templates: str | Sequence[str],
-    lang: str,
-) -> None:
-    test = task.part(split)
-    chosen = templates if isinstance(templates, str) else "own"
-    if chosen == "auto":
-        val = task.apart_from(split, "val")
-        if len(val.labels) == 0:
-            note = "no labelled validation images to choose templates on; the general set was taken"
-            result.context["notes"].append(f"zero_shot/{task.column}: {note}")
-            chosen = "general"
-        else:
-            features = torch.from_numpy(val.features)
-            chosen = choose_templates(encode_text, features, val.labels, task.names, lang)
-    used = shipped(chosen, lang) if isinstance(templates, str) else templates
-    weights = classifier(encode_text, task.names, used).cpu()
-    found = zero_shot(torch.from_numpy(test.features), weights, test.labels)
-    result.add(f"zero_shot/{task.column}", found.metrics(), found.items(), found.chance)
-    result.context["columns"][task.column] = {
-        "classes": task.names,
-        "images": len(test.labels),
-        "majority": float(np.bincount(test.labels).max() / len(test.labels)),
-        "templates": chosen,
+    names = {
+        column: {**catalog.about.class_names.get(column, {}), **(class_names or {}).get(column, {})}
+        for column in columns
     }
-
-
-def _measure_probe(result: Evaluation, task: ClassTask, split: str, shots: Sequence[int], seed: int) -> None:
-    train = task.apart_from(split, "train")
-    name = f"probe/{task.column}"
-    if len(np.unique(train.labels)) < 2:
-        result.context["not_measured"][name] = "no labelled training images of two classes or more"
-        return
-    fitted = linear_probe(train, task.apart_from(split, "val"), task.part(split), shots=shots, seed=seed)
-    metrics = fitted.metrics()
-    result.add(name, metrics, fitted.items(), dict.fromkeys(metrics, 1 / len(task.names)))
-    result.context["columns"][task.column]["probe_strengths"] = fitted.strengths
-    result.context["notes"] += [f"{name}/{note}" for note in fitted.notes]
+    embeddings = embed(model, catalog.split(split), batch_size=batch_size, progress=progress)
+    subject = Subject(
+        model=model,
+        catalog=catalog,
+        split=split,
+        embeddings=embeddings,
+        tasks=[ClassTask.of(catalog, column, names[column], images) for column in columns],
+        templates=templates if own is None else own,
+        lang=lang,
+        shots=shots,
+        seed=seed,
+        context={"split": split, "columns": {}, "not_measured": {}, "notes": []},
+        batch_size=batch_size,
+        progress=progress,
+    )
+    chosen = [evaluator for evaluator in evaluators if probe or evaluator is not measure_probe]
+    return Evaluation(by_name(one for evaluator in chosen for one in evaluator(subject)), subject.context)

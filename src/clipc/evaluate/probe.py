@@ -1,12 +1,15 @@
 """Linear probe: how well a logistic regression tells classes apart from frozen image features."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from clipc.evaluate.classes import Labelled
+from clipc.evaluate.measurement import Measurement
+from clipc.evaluate.subject import Subject
 
 SHOTS = (1, 2, 4, 8, 16)
 """How many training images a class the few-shot probes get."""
@@ -18,18 +21,6 @@ UNCHOSEN = 0.1
 """C where there is no validation image to choose it on."""
 
 MAX_STEPS = 500
-
-
-class Labelled(NamedTuple):
-    """Features of N images with their classes.
-
-    Attributes:
-        features: float32 (N, D).
-        labels: ``int64`` (N,), the same class for the same number in every split.
-    """
-
-    features: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +101,23 @@ def probe(
         if stopped := sum(not converged for _, _, converged in fits):
             notes.append(f"{name}: {stopped} of {len(fits)} fits stopped after {MAX_STEPS} steps before converging")
     return Probe(hits, strengths, tuple(notes))
+
+
+def measure_probe(subject: Subject) -> Iterator[Measurement]:
+    """Linear probes on each label column, fitted on the training split."""
+    context, split = subject.context, subject.split
+    for task in subject.classifications("probe"):
+        train, name = task.apart_from(split, "train"), f"probe/{task.column}"
+        if len(np.unique(train.labels)) < 2:
+            context["not_measured"][name] = "no labelled training images of two classes or more"
+            continue
+        val, test = task.apart_from(split, "val"), task.part(split)
+        fitted = probe(train, val, test, shots=subject.shots, seed=subject.seed)
+        context["columns"].setdefault(task.column, {})["probe_strengths"] = fitted.strengths
+        context["notes"] += [f"{name}/{note}" for note in fitted.notes]
+        for labels, hits in fitted.hits.items():
+            chance, main = 1 / len(task.names), labels == "all"
+            yield Measurement(f"{name}/{labels}/top1", hits, chance=chance, default_main=main)
 
 
 def _draw(

@@ -1,6 +1,6 @@
 """Image-to-text and text-to-image retrieval where an image may have several captions."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,10 +10,15 @@ import torch
 from torch import Tensor
 
 from clipc.errors import UserError
+from clipc.evaluate.measurement import RANKS, Measurement
 from clipc.evaluate.ranks import TIE, Ranks, hit_by_chance
+from clipc.evaluate.subject import Subject
 
 AT = (1, 5, 10)
 """The k of recall@k."""
+
+MAIN = 10
+"""The k of the recalls that a study tests."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +49,14 @@ class Retrieval:
 
     def metrics(self) -> dict[str, float]:
         """Recall@1, @5, @10 and median rank each way, and ``mean_recall``, the mean of the six recalls."""
-        items = self.items()
-        figures = {name: float(values.mean()) for name, values in items.items() if not name.endswith("/rank")}
-        for way in ("image_to_text", "text_to_image"):
-            figures[f"{way}/median_rank"] = float(np.median(items[f"{way}/rank"]))
-        return figures
+        means = {name: float(values.mean()) for name, values in self.items().items()}
+        return means | {
+            "image_to_text/median_rank": float(np.median(self.image_ranks)),
+            "text_to_image/median_rank": float(np.median(self.text_ranks)),
+        }
 
     def items(self) -> dict[str, npt.NDArray[np.float64]]:
-        """What each metric is the mean of (``rank``: the median of), one value an image or caption.
+        """What each recall is the mean of, one value an image or caption.
 
         ``mean_recall`` has one value an image: its captions' hits are added up, so that the values' mean is the metric.
         """
@@ -59,7 +64,6 @@ class Retrieval:
         images, texts = len(self.image_to_text.before), len(self.owner)
         joint = np.zeros(images)
         for way, ranks in (("image_to_text", self.image_to_text), ("text_to_image", self.text_to_image)):
-            values[f"{way}/rank"] = ranks.position
             for k in AT:
                 hits = values[f"{way}/recall@{k}"] = ranks.hit(k)
                 if way == "image_to_text":
@@ -68,6 +72,34 @@ class Retrieval:
                     joint += np.bincount(self.owner, hits, images) * images / texts
         values["mean_recall"] = joint / (2 * len(AT))
         return values
+
+    def measurements(self, prefix: str, *, default_main: bool) -> Iterator[Measurement]:
+        """The metrics under a prefix; where they may be main, recall@:data:`MAIN` each way is by default."""
+        metrics, items = self.metrics(), self.items()
+        ways = {"image_to_text": None, "text_to_image": self.owner}
+        for name, k, owner in [(f"{way}/recall@{k}", k, owner) for way, owner in ways.items() for k in AT]:
+            main = default_main and k == MAIN
+            chance = self.chance[name]
+            yield Measurement(f"{prefix}/{name}", items[name], owner, chance=chance, default_main=main)
+        yield Measurement(f"{prefix}/mean_recall", items["mean_recall"], chance=self.chance["mean_recall"])
+        for way, ranks in (("image_to_text", self.image_ranks), ("text_to_image", self.text_ranks)):
+            name = f"{way}/median_rank"
+            value, n = metrics[name], len(ranks)
+            yield Measurement(f"{prefix}/{name}", value=value, n=n, higher_is_better=False, unit=RANKS)
+
+
+def measure_retrieval(subject: Subject) -> Iterator[Measurement]:
+    """Retrieval, strictly; and where captions repeat once more, with any caption right that equals a right one."""
+    found, context = subject.embeddings, subject.context
+    distinct = len(np.unique(found.sentence))
+    context.update(images=len(found.image), captions=len(found.owner), distinct_captions=distinct)
+    strict = retrieval(found.image, found.text, found.owner)
+    yield from strict.measurements("retrieval", default_main=True)
+    if len(np.unique(found.owner * distinct + found.sentence)) == distinct:
+        context["not_measured"]["retrieval/text_equal"] = "no two images share a caption"
+        return
+    alike = retrieval(found.image, found.text, found.owner, equal=found.sentence)
+    yield from alike.measurements("retrieval/text_equal", default_main=False)
 
 
 def retrieval(

@@ -16,6 +16,7 @@ from clipc.evaluate.benchmark import embed_named, load_from, texts_of
 from clipc.evaluate.choices import share, won
 from clipc.evaluate.embed import Encoder, embed_texts
 from clipc.evaluate.evaluation import Evaluation
+from clipc.evaluate.measurement import Measurement, by_name
 from clipc.evaluate.retrieval import check_features
 from clipc.progress import Progress, silent
 
@@ -74,7 +75,7 @@ def evaluate_sugarcrepe(
         progress: Told how far the encoding is.
 
     Returns:
-        Metrics ``sugarcrepe/SPLIT/top1`` with their items and chance levels, no average over splits; in
+        Metrics ``sugarcrepe/SPLIT/top1``, no average over splits; in
         ``context["sugarcrepe"]`` for each split ``n``, ``images``, ``left_out`` (its picture could not be read) and the
         95% interval, and which pictures were read; in ``context["not_measured"]`` splits that are not there.
 
@@ -91,27 +92,28 @@ def evaluate_sugarcrepe(
     number = {sentence: i for i, sentence in enumerate(sentences)}
 
     told: dict[str, Any] = {}
-    result = Evaluation(context={"chance": {}, "not_measured": {}})
-    result.context["sugarcrepe"] = {"splits": told, "pictures": pictures.context()}
+    missing: dict[str, str] = {}
+    measured: list[Measurement] = []
     for split in SPLITS:
         key = f"sugarcrepe/{split}"
         if split not in splits:
-            result.context["not_measured"][key] = f"{split}.json is not there"
+            missing[key] = f"{split}.json is not there"
             continue
         kept = [choice for choice in splits[split] if choice.filename in pictures.rows]
         if not kept:
-            result.context["not_measured"][key] = "none of its pictures can be read"
+            missing[key] = "none of its pictures can be read"
             continue
         owner = np.asarray([pictures.rows[choice.filename] for choice in kept], dtype=np.int64)
         image = pictures.features[torch.from_numpy(owner)]
         right, wrong = (text[[number[choice[field]] for choice in kept]] for field in (1, 2))
         values = won((image * right).sum(1), (image * wrong).sum(1))
-        result.add(key, {"top1": float(values.mean())}, {"top1": values, "owner": owner}, {"top1": 0.5})
         interval = share(values, owner)
+        measured.append(Measurement(f"{key}/top1", values, owner=owner, chance=0.5, interval=interval.ends))
         told[split] = {
             "n": len(kept),
             "images": len(np.unique(owner)),
             "left_out": len(splits[split]) - len(kept),
             "interval": [interval.low, interval.high],
         }
-    return result
+    facts = {"splits": told, "pictures": pictures.context()}
+    return Evaluation(by_name(measured), {"not_measured": missing, "sugarcrepe": facts})

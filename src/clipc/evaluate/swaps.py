@@ -7,7 +7,7 @@ that knows which attributes go with which things can do better without the pictu
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,10 @@ import torch
 from torch import Tensor
 
 from clipc.evaluate.attributes.swap import bindings, swap
-from clipc.evaluate.choices import won
+from clipc.evaluate.choices import share, won
+from clipc.evaluate.measurement import Measurement
+from clipc.evaluate.retrieval import check_features
+from clipc.evaluate.subject import Subject
 
 LEAST = 20
 """With fewer usable captions the share is not reported: its interval would span nearly everything."""
@@ -111,6 +114,30 @@ def blind(swaps: Swaps, captions: Iterable[str]) -> npt.NDArray[np.float64]:
     pairs = zip(swaps.originals, swaps.swapped, strict=True)
     scores = torch.tensor([(score(a, b), score(b, a)) for a, b in pairs], dtype=torch.float64).reshape(-1, 2)
     return won(scores[:, 0], scores[:, 1])
+
+
+def measure_swaps(subject: Subject) -> Iterator[Measurement]:
+    """The share of usable captions that their image prefers to the swapped ones, if there are :data:`LEAST`."""
+    measured, catalog = subject.catalog.split(subject.split), subject.catalog
+    swaps = usable([measured.captions(row) for row in range(len(measured))])
+    facts = subject.context["swaps"] = swaps.context()
+    if len(swaps.owner) < LEAST:
+        subject.context["not_measured"]["swaps"] = (
+            f"{len(swaps.owner)} captions have two attributes that can be exchanged; {LEAST} are needed"
+        )
+        return
+    numbers = {text: i for i, text in enumerate(dict.fromkeys(swaps.swapped))}
+    features = subject.encode_text(list(numbers))
+    check_features(features)
+    features = features[[numbers[text] for text in swaps.swapped]]
+    values = nearer(swaps, subject.embeddings.image, subject.embeddings.text, features)
+    interval = share(values, swaps.owner)
+    facts["interval"] = [interval.low, interval.high]
+    if "train" in catalog.splits and subject.split != "train":
+        train = catalog.split("train")
+        rows = range(0, len(train), len(train) // BLIND + 1)
+        facts["blind"] = float(blind(swaps, (text for row in rows for text in train.captions(row))).mean())
+    yield Measurement("swaps/top1", values, owner=swaps.owner, chance=0.5, interval=interval.ends)
 
 
 def _plain(text: str) -> str:

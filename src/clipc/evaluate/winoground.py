@@ -19,6 +19,7 @@ from clipc.evaluate.benchmark import embed_named, load_from, texts_of
 from clipc.evaluate.choices import share
 from clipc.evaluate.embed import Encoder, embed_texts
 from clipc.evaluate.evaluation import Evaluation
+from clipc.evaluate.measurement import Measurement, by_name
 from clipc.evaluate.ranks import TIE
 from clipc.evaluate.retrieval import check_features
 from clipc.progress import Progress, silent
@@ -160,9 +161,9 @@ def evaluate_winoground(
         progress: Told how far the encoding is.
 
     Returns:
-        Metrics ``winoground/all/group`` and ``winoground/TAG COLUMN=TAG/group`` with their items and chance
-        levels, and so ``text`` and ``image``; in ``context["winoground"]`` for each group of examples ``n`` and the 95%
-        interval of each score, how many examples were left out, and which pictures were read.
+        Metrics ``winoground/all/group`` and ``winoground/TAG COLUMN=TAG/group``, and so ``text`` and ``image``; in
+        ``context["winoground"]`` for each group of examples ``n`` and the 95% interval of each score, how many examples
+        were left out, and which pictures were read.
 
     Raises:
         UserError: The files are not as published, a name leads out of the folder, or no example has both pictures.
@@ -183,19 +184,17 @@ def evaluate_winoground(
     values = scores(similarity.numpy())
 
     told: dict[str, Any] = {}
-    result = Evaluation(context={"chance": {}, "not_measured": {}})
-    result.context["winoground"] = {
-        "groups": told,
-        "left_out": len(examples) - n,
-        "pictures": pictures.context(),
-    }
+    measured: list[Measurement] = []
     for group, rows in _groups(kept):
-        of_group = {name: hits[rows] for name, hits in values.items()}
-        means = {name: float(hits.mean()) for name, hits in of_group.items()}
-        result.add(f"winoground/{group}", means, of_group, CHANCE)
-        intervals = {name: share(hits) for name, hits in of_group.items()}
-        told[group] = {"n": len(rows), "intervals": {name: [i.low, i.high] for name, i in intervals.items()}}
-    return result
+        of_group = [
+            Measurement(f"winoground/{group}/{name}", hits[rows], chance=CHANCE[name], interval=share(hits[rows]).ends)
+            for name, hits in values.items()
+        ]
+        measured += of_group
+        intervals = {name: list(one.interval or ()) for name, one in zip(values, of_group, strict=True)}
+        told[group] = {"n": len(rows), "intervals": intervals}
+    facts = {"groups": told, "left_out": len(examples) - n, "pictures": pictures.context()}
+    return Evaluation(by_name(measured), {"not_measured": {}, "winoground": facts})
 
 
 def _groups(examples: list[Example]) -> Iterable[tuple[str, list[int]]]:

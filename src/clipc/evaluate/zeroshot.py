@@ -1,6 +1,6 @@
 """Zero-shot classification: an image's class is the one whose prompts it is nearest to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from clipc.evaluate.measurement import Measurement
 from clipc.evaluate.prompts import SETS, fill, shipped
 from clipc.evaluate.ranks import TIE, Ranks
 from clipc.evaluate.retrieval import check_features, exact_products
+from clipc.evaluate.subject import Subject
 
 EncodeText = Callable[[list[str]], Tensor]
 """``encode_text(texts)``: L2-normalised float features (len(texts), D)."""
@@ -33,20 +35,16 @@ class ZeroShot:
 
     def metrics(self) -> dict[str, float]:
         """``top1``, ``top5`` (with more than five classes) and ``mean_per_class``, top-1 averaged over classes."""
-        return {name: float(values.mean()) for name, values in self.items().items()}
-
-    def items(self) -> dict[str, npt.NDArray[np.float64]]:
-        """What each metric is the mean of, one value an image, (N,).
-
-        For ``mean_per_class`` a hit counts N / (classes present * images of its class), so that its mean is the metric.
-        """
-        values = {"top1": self.ranks.hit(1)}
-        if self.classes > 5:
-            values["top5"] = self.ranks.hit(5)
+        items = self.items()
         counts = np.bincount(self.labels, minlength=self.classes)
         weight = len(self.labels) / (np.count_nonzero(counts) * counts[self.labels])
-        values["mean_per_class"] = values["top1"] * weight
-        return values
+        means = {name: float(values.mean()) for name, values in items.items()}
+        return means | {"mean_per_class": float((items["top1"] * weight).mean())}
+
+    def items(self) -> dict[str, npt.NDArray[np.float64]]:
+        """What ``top1`` and ``top5`` are the means of, one value an image, (N,)."""
+        values = {"top1": self.ranks.hit(1)}
+        return values | {"top5": self.ranks.hit(5)} if self.classes > 5 else values
 
     @property
     def chance(self) -> dict[str, float]:
@@ -128,3 +126,41 @@ def choose_templates(
         return zero_shot(image_features, weights, labels).metrics()["top1"]
 
     return max(SETS, key=top1)
+
+
+def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
+    """Zero-shot classification by each label column, with templates chosen on validation images."""
+    context, lang = subject.context, subject.lang
+    for task in subject.classifications("zero_shot"):
+        test = task.part(subject.split)
+        asked = subject.templates
+        asked = asked.get(task.column, "auto") if isinstance(asked, Mapping) else asked
+        name = asked if isinstance(asked, str) else "own"
+        if name == "auto":
+            val = task.apart_from(subject.split, "val")
+            if len(val.labels) == 0:
+                note = "no labelled validation images to choose templates on; the general set was taken"
+                context["notes"].append(f"zero_shot/{task.column}: {note}")
+                name = "general"
+            else:
+                features = torch.from_numpy(val.features)
+                name = choose_templates(subject.model.encode_text, features, val.labels, task.names, lang)
+        used = shipped(name, lang) if isinstance(asked, str) else asked
+        weights = classifier(subject.model.encode_text, task.names, used).cpu()
+        found = zero_shot(torch.from_numpy(test.features), weights, test.labels)
+        context["columns"].setdefault(task.column, {}).update(
+            classes=task.names,
+            images=len(test.labels),
+            majority=float(np.bincount(test.labels).max() / len(test.labels)),
+            templates=name,
+        )
+        metrics, items, chance = found.metrics(), found.items(), found.chance
+        for metric, value in metrics.items():
+            yield Measurement(
+                f"zero_shot/{task.column}/{metric}",
+                items.get(metric),
+                value=value,
+                n=len(test.labels),
+                chance=chance[metric],
+                default_main=metric == "top1",
+            )

@@ -162,12 +162,8 @@ def _results(run: Run, finished: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         found = json.loads(file.read_text("utf-8"))
         if file.stem.endswith("-last") or not found.get("metrics"):
             continue
-        context = found.get("context", {})
-        chance = context.get("chance", {})
-        rows = [
-            _row(name, value, f"{chance[name]:.3f}" if name in chance else "", _count(name, context))
-            for name, value in found["metrics"].items()
-        ]
+        described = found.get("descriptions", {})
+        rows = [_measured(name, value, described.get(name, {})) for name, value in found["metrics"].items()]
         yield {"title": f"Measured ({file.stem})", "rows": rows}
 
 
@@ -175,12 +171,9 @@ def _row(name: str, value: float, chance: str, n: Any) -> dict[str, Any]:
     return {"name": name, "value": f"{value:.3f}", "chance": chance, "n": n}
 
 
-def _count(metric: str, context: Mapping[str, Any]) -> Any:
-    """How many images or captions a figure is a mean over."""
-    kind, *rest = metric.split("/")
-    if kind != "retrieval":
-        return context.get("columns", {}).get("/".join(rest[:1]), {}).get("images", "")
-    return context.get("captions" if "text_to_image" in rest else "images", "")
+def _measured(name: str, value: float, described: Mapping[str, Any]) -> dict[str, Any]:
+    chance = described.get("chance")
+    return _row(name, value, "" if chance is None else f"{chance:.3f}", described.get("n", ""))
 
 
 def _sentences(audit: Any) -> list[str]:

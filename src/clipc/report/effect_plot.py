@@ -11,7 +11,6 @@ from statistics import quantiles
 from matplotlib.axes import Axes
 
 from clipc.report.drawing import INK, MUTED, RULE, WIDTH, dot, sign, ticks
-from clipc.report.figures import limits
 from clipc.report.marks import ARM, CONTROL, Mark
 
 HEIGHT = 24.0
@@ -60,7 +59,9 @@ def bounds(effects: Iterable[Effect], *, far: float = 4.0) -> tuple[float, float
     if len(rows) >= 4:
         usual = quantiles(reach, n=4, method="inclusive")[2]
         rows = [row for row, furthest in zip(rows, reach, strict=True) if furthest <= far * usual]
-    return limits([value for row in rows for value in row])
+    low, high = (end(0.0, *(value for row in rows for value in row)) for end in (min, max))
+    margin = 0.06 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def beyond(effects: Iterable[Effect], span: tuple[float, float]) -> bool:

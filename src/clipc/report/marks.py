@@ -1,6 +1,8 @@
 """How arms are drawn: marks that differ in shape and line as well as in colour, for a black-and-white print."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 
@@ -28,22 +30,11 @@ class Mark:
         return (0, self.dashes) if self.dashes else "solid"
 
 
-MARKS = {
-    "clip": Mark("M5 1.4a3.6 3.6 0 1 1 0 7.2a3.6 3.6 0 1 1 0 -7.2z", "o", "#5c5c5c", False),
-    "augment": Mark("M1.8 1.8h6.4v6.4h-6.4z", "s", "#a2520a", False, (4.0, 2.0)),
-    "clip-c": Mark("M5 .8l4.2 4.2l-4.2 4.2l-4.2 -4.2z", "D", "#0b4f8a", True),
-}
-
-
-def mark(arm: str) -> Mark:
-    """How an arm is drawn; arms without a mark of their own share a triangle."""
-    return MARKS.get(arm, Mark("M5 1l4 7.4h-8z", "^", "#4a3a6b", False, (1.5, 1.5)))
-
-
-BASELINE = MARKS["clip"]
-"""How a study's baseline is drawn."""
-ARM, CONTROL = MARKS["clip-c"], MARKS["augment"]
-"""How a study's arms and controls are drawn where each has a row of its own."""
+BASELINE = Mark("M5 1.4a3.6 3.6 0 1 1 0 7.2a3.6 3.6 0 1 1 0 -7.2z", "o", "#5c5c5c", False)
+"""How the baseline is drawn."""
+ARM = Mark("M5 .8l4.2 4.2l-4.2 4.2l-4.2 -4.2z", "D", "#0b4f8a", True)
+CONTROL = Mark("M1.8 1.8h6.4v6.4h-6.4z", "s", "#a2520a", False, (4.0, 2.0))
+"""How arms under test and controls are drawn where each has a row of its own."""
 CYCLE = (
     ARM,
     CONTROL,
@@ -59,9 +50,18 @@ CONTROLS = tuple(drawn for drawn in CYCLE if drawn is not ARM)
 """The marks of arms under test and of controls, where each kind has curves of its own."""
 
 
-def glyph(arm: str) -> str:
-    """An arm's mark as a small inline SVG, to stand before its name in text."""
-    return icon(mark(arm))
+ICONS = {"baseline": BASELINE, "control": CONTROL, "arm": ARM}
+"""The marks of roles."""
+
+
+def of_roles(kinds: Mapping[str, str]) -> dict[str, Mark]:
+    """A mark for every arm: the first of each role has that role's, others what is left; they repeat where none is.
+
+    Args:
+        kinds: By arm its role, one of :data:`ICONS`.
+    """
+    left = {"baseline": cycle((BASELINE,)), "arm": cycle(ARMS), "control": cycle((CONTROL, *ARMS[::-1]))}
+    return {name: next(left[kind]) for name, kind in kinds.items()}
 
 
 def icon(drawn: Mark) -> str:

@@ -1,7 +1,7 @@
-"""What every page shares: the template engine, the style, checked pictures, dates."""
+"""What every page shares: the template engine, the style, pages made of sections, checked pictures, dates."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -10,11 +10,15 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from clipc.report import readable
-from clipc.report.marks import glyph
+from clipc.report import marks, readable
 from clipc.report.words import Words
 
+Section = Callable[[Mapping[str, Any], Words], Markup]
+"""Tables and words in, a piece of a page out; empty where it has nothing to show."""
+
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
+
+_ICONS = {role: Markup(marks.icon(mark)) for role, mark in marks.ICONS.items()}  # our own marks
 
 _SIDES = {
     "left-right": ("left", "right"),
@@ -32,8 +36,28 @@ def page(template: str, say: Words, content: Mapping[str, Any]) -> str:
         say: The words of the page's language.
         content: What the template names.
     """
-    style = Markup(_read("style.css"))  # our own file, not the user's text
-    return _engine().get_template(template).render(say=say, style=style, glyph=_glyph, num=readable, **content)
+    styles = Markup(_read("style.css") + _read("experiment.css"))  # our own files, not the user's text
+    return _engine().get_template(template).render(say=say, style=styles, num=readable, icons=_ICONS, **content)
+
+
+def page_of(sections: Sequence[Section], data: Mapping[str, Any], say: Words, title: str) -> str:
+    """The page of an experiment: its title and date, and one section after the other."""
+    pieces = [section(data, say) for section in sections]
+    content = {"title": title, "created": date(data["created"], say), "sections": pieces, "version": data["clipc"]}
+    return page("experiment.html", say, content)
+
+
+def fragment(template: str, say: Words, **content: Any) -> Markup:
+    """A piece of a page; what is no :class:`Markup` is escaped.
+
+    Args:
+        template: A file of ``report/pages``.
+        say: The words of the page's language.
+        content: What the template names.
+    """
+    return Markup(
+        _engine().get_template(template).render(say=say, num=readable, icons=_ICONS, **content)
+    )  # escaped by the engine
 
 
 def picture(uri: str) -> str:
@@ -68,10 +92,6 @@ def _engine() -> Environment:
     )
     engine.filters["whole"] = _whole
     return engine
-
-
-def _glyph(arm: str) -> Markup:
-    return Markup(glyph(arm))  # made of our own marks
 
 
 def _whole(text: str) -> Markup:

@@ -4,33 +4,35 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
+SHARE, RANKS = "share", "ranks"
+"""Units of metrics that are shown in a way of their own; there may be any others."""
 
 
-def is_share(metric: str) -> bool:
-    """Whether a metric is a share in [0, 1], shown in percent; a median rank is a count from 1."""
-    return not metric.endswith("median_rank")
+def unit_of(metric: str, data: Mapping[str, Any]) -> str:
+    """The unit of a metric, from the table of metrics; of one that is not in it, a share's."""
+    return next((row["unit"] for row in data["metrics"] if row["key"] == metric), SHARE)
 
 
-def scale(metric: str) -> float:
-    """What a metric's value is multiplied by to be shown."""
-    return 100.0 if is_share(metric) else 1.0
+def scale(unit: str) -> float:
+    """What a value of a unit is multiplied by to be shown: shares are shown in percent."""
+    return 100.0 if unit == SHARE else 1.0
 
 
-def level(metric: str, value: float | None) -> str:
-    """A metric's value: ``51.2%``, or ``14.0`` for a rank."""
+def level(unit: str, value: float | None) -> str:
+    """A metric's value: ``51.2%``, ``14.0`` for a rank, three figures in any other unit."""
     if value is None:
         return NONE
-    return f"{value * scale(metric):.1f}{'%' if is_share(metric) else ''}"
+    return f"{value * 100:.1f}%" if unit == SHARE else _minus(_number(unit, value))
 
 
-def signed(metric: str, value: float | None) -> str:
-    """A difference of a metric with its sign, in percentage points or ranks: ``+2.0``."""
-    return NONE if value is None else _minus(f"{value * scale(metric):+.1f}")
+def signed(unit: str, value: float | None) -> str:
+    """A difference of a metric with its sign, in percentage points or its own unit: ``+2.0``."""
+    return NONE if value is None else _minus(_number(unit, value, "+"))
 
 
-def plain(metric: str, value: float | None) -> str:
-    """An unsigned width of a metric in percentage points or ranks: ``1.2``."""
-    return NONE if value is None else f"{value * scale(metric):.1f}"
+def plain(unit: str, value: float | None) -> str:
+    """An unsigned width of a metric in percentage points or its own unit: ``1.2``."""
+    return NONE if value is None else _number(unit, value)
 
 
 def count(value: float | None) -> str:
@@ -68,6 +70,10 @@ def interval(comparison: Mapping[str, Any]) -> tuple[float, float] | None:
 def mean(values: Sequence[float]) -> float | None:
     """The arithmetic mean; nothing where there are no values."""
     return sum(values) / len(values) if values else None
+
+
+def _number(unit: str, value: float, sign: str = "") -> str:
+    return format(value * scale(unit), f"{sign}.1f" if unit in (SHARE, RANKS) else f"{sign}.3g")
 
 
 def _minus(text: str) -> str:

@@ -14,7 +14,7 @@ from clipc.report import curve_plot, difference_plot, effect_plot, readable
 from clipc.report.drawing import INK, MUTED, RULE
 from clipc.report.lettering import families, figure_language, legible
 from clipc.report.marks import BASELINE
-from clipc.report.study_curves import (
+from clipc.report.sections.curves import (
     axis_label,
     axis_name,
     baseline_level,
@@ -23,8 +23,8 @@ from clipc.report.study_curves import (
     panel_name,
     unit,
 )
-from clipc.report.study_differences import differences, shared_span
-from clipc.report.study_results import arm_names, effects
+from clipc.report.sections.differences import differences, shared_span
+from clipc.report.sections.rows import arm_names, effects
 from clipc.report.words import Words, words
 
 _DPI = 200
@@ -121,9 +121,10 @@ def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> 
         columns[0].annotate(told, (0, arms - 0.15), (-4, 0), ("axes fraction", "data"), "offset points",
                             ha="right", va="center", fontsize=7.5, color=MUTED)  # fmt: skip
     _frame(figure, data, metric["key"], say, height)
-    turned = "study.figure.difference_rank" if not metric["higher_is_better"] else "study.figure.difference"
-    baseline = _name(data, data["baseline"], say)
-    figure.text(0.5, -0.36 / height, say(turned, baseline=baseline), ha="center", va="top", fontsize=9)
+    turned = "" if metric["higher_is_better"] else "_turned"
+    unit = legible(say.unit(metric["unit"], "of_difference"), "?")
+    axis = say(f"study.figure.difference{turned}", baseline=_name(data, data["baseline"], say), unit=unit)
+    figure.text(0.5, -0.36 / height, axis, ha="center", va="top", fontsize=9)
     key = say("study.figure.key", n=len(data["seeds"]))
     figure.text(0.5, -0.56 / height, key, ha="center", va="top", fontsize=7.5, color=MUTED)
     return figure
@@ -151,11 +152,12 @@ def _differences(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words)
     for axes in panels[len(found) :]:
         axes.set_visible(False)
     _frame(figure, data, metric["key"], say, height)
-    turned = "" if metric["higher_is_better"] else "_rank"
+    turned = "" if metric["higher_is_better"] else "_turned"
+    unit = legible(say.unit(metric["unit"], "of_difference"), "?")
     baseline = _name(data, data["baseline"], say)
     axis = say("study.log", axis=axis_name("pairs", say))
     figure.text(0.5, -0.36 / height, axis, ha="center", va="top", fontsize=9)
-    key = say(f"study.differences.key{turned}", baseline=baseline, n=len(data["seeds"]))
+    key = say(f"study.differences.key{turned}", baseline=baseline, unit=unit, n=len(data["seeds"]))
     figure.text(0.5, -0.6 / height, key, ha="center", va="top", fontsize=7.5, color=MUTED, linespacing=1.5)
     return figure
 
@@ -192,7 +194,8 @@ def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Fig
                     ncols=columns, fontsize=8.5, borderaxespad=0.0)  # fmt: skip
     for axes in drawn[len(panels) :]:
         axes.set_visible(False)
-    drawn[0].set_ylabel(say("study.figure.level", metric=_metric(metric, say), unit=unit(metric, say)))
+    level_unit = legible(unit(metric, data, say), "?")
+    drawn[0].set_ylabel(say("study.figure.level", metric=_metric(metric, say), unit=level_unit))
     _frame(figure, data, metric, say, figure.get_size_inches()[1])
     return figure
 

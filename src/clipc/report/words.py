@@ -1,5 +1,6 @@
 """The words of the reports, one YAML file a language, and the readable names built from them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -40,20 +41,23 @@ class Words:
         return self.table.get(key, otherwise)
 
     def metric(self, key: str) -> str:
-        """A readable name for a metric's key; a key of an unknown shape is its own name.
+        """A readable name for a metric's key; one that has none here is its own name.
 
         >>> words("en").metric("retrieval/text_to_image/recall@10")
         'Text → image, recall@10'
         """
-        plain = key.replace("/text_equal/", "/", 1)
-        name = self._metric(plain, "metric")
-        return name if plain == key else self("metric.text_equal", name=name)
+        return self._of_metric(key, "name") or key
 
     def gloss(self, key: str) -> str:
-        """What a metric measures, for a reader who does not know it; empty for an unknown one."""
-        plain = key.replace("/text_equal/", "/", 1)
-        gloss = self._metric(plain, "gloss") if self._shape(plain) else ""
-        return gloss if plain == key else self("gloss.text_equal", gloss=gloss)
+        """What a metric measures, for a reader who does not know it; empty for one that has no gloss here."""
+        return self._of_metric(key, "gloss")
+
+    def unit(self, unit: str, form: str) -> str:
+        """A metric's unit as it stands after a ``difference``, in ``of_difference``, on an ``axis``, or at a ``level``.
+
+        A unit that has no words here is its own name.
+        """
+        return self.either(f"unit.{unit}.{form}", unit)
 
     def arm(self, name: str) -> str:
         """A readable name for an arm; an unknown arm keeps its own."""
@@ -75,36 +79,12 @@ class Words:
         except KeyError:
             return code
 
-    def _metric(self, key: str, kind: str) -> str:
-        shape = self._shape(key)
-        if shape is None:
-            return key
-        name, params = shape
-        return self(f"{kind}.{name}", **params)
-
-    def _shape(self, key: str) -> tuple[str, dict[str, str]] | None:
-        """The word key of a metric and its parameters: ``<family>[.<direction>].<measure>``."""
-        match key.split("/"):
-            case ["retrieval", ("image_to_text" | "text_to_image") as way, measure] if measure.startswith("recall@"):
-                return f"retrieval.{way}.recall", {"k": measure.removeprefix("recall@")}
-            case ["retrieval", ("image_to_text" | "text_to_image") as way, "median_rank"]:
-                return f"retrieval.{way}.median_rank", {}
-            case ["retrieval", "mean_recall"]:
-                return "retrieval.mean_recall", {}
-            case ["swaps", "top1"]:
-                return "swaps", {}
-            case ["sugarcrepe", split, "top1"]:
-                return "sugarcrepe", {"split": split}
-            case ["winoground", group, ("text" | "image" | "group") as score]:
-                return f"winoground.{score}", {"group": group}
-            case ["zero_shot", *column, ("top1" | "top5" | "mean_per_class") as measure] if column:
-                return f"zero_shot.{measure}", {"column": "/".join(column)}
-            case ["probe", *column, "all", "top1"] if column:
-                return "probe.all", {"column": "/".join(column)}
-            case ["probe", *column, shots, "top1"] if column and shots.endswith("-shot"):
-                return "probe.shots", {"column": "/".join(column), "k": shots.removesuffix("-shot")}
-            case _:
-                return None
+    def _of_metric(self, key: str, part: str) -> str:
+        """A phrase of the first entry under ``metric`` that fits; what stands in braces there fits any text."""
+        for name, pattern in _metric_names():
+            if found := pattern.fullmatch(key):
+                return self(f"metric.{name}.{part}", **found.groupdict())
+        return ""
 
 
 @cache
@@ -116,8 +96,21 @@ def words(lang: str) -> Words:
     """
     if lang not in LANGUAGES:
         raise unknown_name("language", lang, LANGUAGES)
+    return Words(lang, MappingProxyType(_flat(_tree(lang))))
+
+
+@cache
+def _tree(lang: str) -> Mapping[str, Any]:
     text = files("clipc.report").joinpath("words", f"{lang}.yaml").read_text(encoding="utf-8")
-    return Words(lang, MappingProxyType(_flat(YAML(typ="safe").load(text))))
+    return YAML(typ="safe").load(text)
+
+
+@cache
+def _metric_names() -> list[tuple[str, re.Pattern[str]]]:
+    """The entries under ``metric``, which are the same in every language, each with what fits it."""
+    tree: Mapping[str, Any] = _tree("en")["metric"]
+    found = [(name, re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(name))) for name in tree]
+    return [(name, re.compile(pattern, re.DOTALL)) for name, pattern in found]
 
 
 def not_shown_codes() -> tuple[str, ...]:

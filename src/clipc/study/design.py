@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from clipc.errors import UserError, invalid_fields, unknown_name
 from clipc.recipe.recipe import Data, Recipe, read_recipe
 from clipc.recipe.yaml_table import override, read_yaml
-from clipc.study.arms import Arm, written_out
-from clipc.study.spread import Range, flat, is_list
+from clipc.study.arms import Arm, Range, flat, is_list, written_out
 
 SHARED: Final = ("data", "seed")
 """Recipe keys that no arm may change: arms are compared on the same pairs with the same seeds."""
@@ -25,6 +24,7 @@ ADVICE: Final = {
     "data": "write keys of a recipe's data, such as data: {source: pairs.csv}",
     "recipe": "name a recipe that ships or a YAML file, such as recipe: small",
     "set": "write keys of the recipe and their values, such as set: {samples: 50000}",
+    "main": "write names of metrics, such as main: [retrieval/mean_recall]",
     "arms": "write each arm's changes under its name, such as arms: {clip: {policy.rho: 0}}",
     "baseline": "name an arm",
     "controls": "name arms, such as controls: [augment]",
@@ -70,6 +70,7 @@ class Study(BaseModel):
         templates: The prompt templates for zero-shot classification.
         lang: Their language.
         shots: Few-shot probes beside the one on all labels.
+        main: The names of the metrics that are tested, in place of those that are so by default.
         search: How ranges are searched.
         keep_models: Whether trained models stay; otherwise only figures do (a recipe makes the same model again).
     """
@@ -89,11 +90,12 @@ class Study(BaseModel):
     templates: str = "auto"
     lang: Literal["en", "ja"] = "en"
     shots: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    main: tuple[str, ...] = ()
     search: Search | None = None
     keep_models: bool = False
     _settled: Mapping[str, dict[str, Any]] | None = PrivateAttr(default=None)
 
-    @field_validator("controls", "sizes", "shots", mode="before")
+    @field_validator("controls", "sizes", "shots", "main", mode="before")
     @classmethod
     def _listed(cls, given: Any) -> Any:
         """One value may be written without a list."""
@@ -165,6 +167,16 @@ class Study(BaseModel):
     def compared_with(self) -> str:
         """The baseline's name."""
         return self.baseline or self.expanded[0].name
+
+    @property
+    def treatments(self) -> list[str]:
+        """The names of the arms under test: those that are neither the baseline nor a control."""
+        return [arm.name for arm in self.expanded if arm.name not in (self.compared_with, *self.controls)]
+
+    def without_controls(self) -> "Study":
+        """The study with its baseline and treatments alone."""
+        study = self.settled({arm.name: None if arm.name in self.controls else {} for arm in self.expanded})
+        return study.model_copy(update={"controls": ()})
 
     @property
     def ranges(self) -> bool:

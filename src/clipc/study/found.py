@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.study.design import Arm, Study, ranges_of
+from clipc.study.arms import Arm, Range, shown
+from clipc.study.design import Study, ranges_of
 from clipc.study.journal import load_optuna, read_tries, wanted_tries
-from clipc.study.spread import Range, shown
 
 if TYPE_CHECKING:
     import optuna

@@ -1,16 +1,24 @@
-"""How many seeds a difference would take, given the noise seen so far and what the test set can show at all."""
+"""How many seeds a difference needs: guessed before the first run, told again from the noise that two seeds show."""
 
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from clipc.evaluate.evaluation import clusters
+from clipc.errors import UserError
+from clipc.evaluate.measurement import SHARE
 from clipc.evaluate.statistics import item_variance, seeds_needed
 from clipc.evaluate.statistics.interval import without_spread
-from clipc.study.compare import LEVEL, Groups, paired
-from clipc.study.results import has_items
+from clipc.study.board import Board
+from clipc.study.compare import Groups, paired
+from clipc.study.design import Study
+from clipc.study.results import Outcome, items_of, metrics_table
+from clipc.study.run import Planned, finished_of
+from clipc.study.verdict import LEVEL
+
+logger = logging.getLogger(__name__)
 
 DIFFERENCES: Final = (0.01, 0.02, 0.05, 0.1)
 """The differences that the seeds are reckoned for."""
@@ -21,6 +29,16 @@ LARGER: Final = (0.2, 0.5)
 POWER: Final = 0.8
 """The chance of finding a true difference with so many seeds."""
 
+DISAGREEMENT: Final = 0.2
+"""The share of test images on which two models are taken to disagree before any have been compared.
+
+Differences then vary by the root of this share over the number of images; in the studies of ``docs/results.md`` they
+varied by half to twice as much.
+"""
+
+GUESSED: Final = (0.02, 0.05, 0.1)
+"""The differences that seeds are guessed for."""
+
 
 def noise(
     groups: Groups, metrics: Sequence[Mapping[str, Any]], baseline: str, differences: Sequence[float] = DIFFERENCES
@@ -28,7 +46,7 @@ def noise(
     """How many seeds a difference needs to be called a gain in four studies of five.
 
     The standard deviation of paired differences is the root mean square over all arms and sizes that have two seeds
-    in common with the baseline and differ from it. The test's level is :data:`~clipc.study.compare.LEVEL` divided by
+    in common with the baseline and differ from it. The test's level is :data:`~clipc.study.verdict.LEVEL` divided by
     the number of main metrics, as Holm's correction asks of the first of them. A test set has an error of its own,
     which no number of seeds takes away (:func:`~clipc.evaluate.statistics.item_variance`, the mean over the same arms):
     a difference below ``floor`` would be found less often however many there were, and one above it has to stand out
@@ -38,15 +56,15 @@ def noise(
         groups: The finished trials.
         metrics: As for :func:`clipc.study.compare.comparisons`; main ones are reckoned.
         baseline: The baseline's name.
-        differences: True differences, as shares.
+        differences: True differences, as shares; of a metric in another unit, in proportion to its noise.
 
     Returns:
-        For each main metric that has any noise to go by: ``metric``, ``sd``, ``pairs_of_arms``, ``floor`` (None for a
-        metric that is no mean of items) and ``rows`` of ``difference`` and ``seeds``, None below the floor.
+        For each main metric that has any noise to go by: ``metric``, ``unit``, ``sd``, ``pairs_of_arms``, ``floor``
+        (None for a metric that is no mean of items) and ``rows`` of ``difference`` and ``seeds``, None below the floor.
     """
-    main = [metric["key"] for metric in metrics if metric["main"]]
+    main = [(metric["key"], metric["unit"]) for metric in metrics if metric["main"]]
     rows: list[dict[str, Any]] = []
-    for key in main:
+    for key, unit in main:
         variances: list[float] = []
         of_items: list[float] = []
         for (arm, size), treated in groups.items():
@@ -58,18 +76,22 @@ def noise(
             if len(found) < 2 or without_spread(found):
                 continue
             variances.append(float(np.var(found, ddof=1)))
-            if has_items(key, pair[0]):
-                ours, theirs = ([o.items[key] for o in group] for group in pair)
-                of_items.append(item_variance(ours, theirs, clusters(key, pair[0][0].items)))
+            if (items := items_of(key, *pair)) is not None:
+                of_items.append(item_variance(*items))
         if not variances:
             continue
         sd = math.sqrt(float(np.mean(variances)))
         floor = _findable(math.sqrt(max(0.0, float(np.mean(of_items))))) if of_items else None
         hidden = floor or 0.0
-        shown = [*differences] if max(differences) > hidden else [*differences, *[d for d in LARGER if d > hidden][:1]]
+        # Of a unit that nobody knows here, differences of about the size of the noise.
+        scale = 1.0 if unit == SHARE else 100 * 10.0 ** math.floor(math.log10(sd))
+        shown, larger = ([scale * d for d in some] for some in (differences, LARGER))
+        if max(shown) <= hidden:
+            shown += [d for d in larger if d > hidden][:1]
         rows.append(
             {
                 "metric": key,
+                "unit": unit,
                 "sd": sd,
                 "pairs_of_arms": len(variances),
                 "floor": floor,
@@ -90,3 +112,91 @@ def _findable(error: float) -> float:
     from scipy.stats import norm
 
     return float(norm.ppf(0.975) + norm.ppf(POWER)) * error
+
+
+def guessed_lines(images: int, metrics: int, seeds: int) -> list[str]:
+    """What can be said before any two arms have been compared.
+
+    Args:
+        images: Test images.
+        metrics: How many main metrics there will be.
+        seeds: How many seeds are planned.
+    """
+    sd = math.sqrt(DISAGREEMENT / images)
+    needed = ", ".join(_takes(d, seeds_needed(sd, d, power=POWER, level=LEVEL / metrics)) for d in GUESSED)
+    return [
+        f"Nothing is known yet of how differences vary here. Taken to vary by {100 * sd:.1f} points (s.d.), as between "
+        f"models that disagree on one of five of the {images:,} test images (half to twice as much was usual in our "
+        f"studies): {needed}.",
+        f"{_planned_seeds(seeds)} This is told again once an arm and the baseline have two seeds in common.",
+    ]
+
+
+def power_lines(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[str]:
+    """The seeds that each main metric would take, given the noise seen; nothing where none has been seen.
+
+    Args:
+        rows: As :func:`noise` gives them.
+        seeds: How many seeds are planned.
+    """
+    lines: list[str] = []
+    for row in rows:
+        unit = row["unit"]
+        needed = [_takes(r["difference"], r["seeds"], unit) for r in row["rows"] if r["seeds"] is not None]
+        if row["floor"] is not None and (row["floor"] >= 0.0005 or unit != SHARE):
+            needed.append(f"below {_amount(row['floor'], unit)} no number of seeds would do on this test set")
+        lines.append(f"{row['metric']}: differences vary by {_amount(row['sd'], unit)} (s.d.); {', '.join(needed)}.")
+    return [*lines, _planned_seeds(seeds)] if lines else []
+
+
+def noise_seen(study: Study, known: Sequence[tuple[Planned, Outcome]]) -> list[dict[str, Any]]:
+    """:func:`noise` of the finished trials of a study, as far as it can be told."""
+    groups: dict[tuple[str, int], list[Outcome]] = {}
+    for plan, outcome in known:
+        groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
+    return noise(groups, metrics_table([o for _, o in known], study.main), study.compared_with) if known else []
+
+
+def log_power_once(study: Study, planned: Sequence[Planned], *, already: bool = False) -> Callable[[Board], None]:
+    """Watches a board, and logs :func:`power_lines` once, when the baseline and an arm have two seeds in common.
+
+    Args:
+        study: The study.
+        planned: Its trials.
+        already: Whether they have been logged before.
+    """
+    looked = -1
+    done = already
+
+    def watch(board: Board) -> None:
+        nonlocal looked, done
+        if done or board.finished == looked:
+            return
+        looked = board.finished
+        two = {(row.arm, row.size) for row in board.rows() if row.finished > 1}
+        if not any(arm != study.compared_with and (study.compared_with, size) in two for arm, size in two):
+            return
+        try:
+            seen = noise_seen(study, finished_of(study, planned))
+        except (UserError, OSError):
+            return  # Another process may be at a record.
+        done = True
+        for line in power_lines(seen, len(study.seeds)):
+            logger.info(line)
+
+    return watch
+
+
+def _amount(value: float, unit: str) -> str:
+    """A difference, or its spread, with its unit."""
+    return f"{100 * value:.1f} points" if unit == SHARE else f"{value:.3g} {unit}"
+
+
+def _takes(difference: float, seeds: int, unit: str = SHARE) -> str:
+    if unit != SHARE:
+        return f"{_amount(difference, unit)} take {seeds:,} seeds"
+    return f"{100 * difference:g} {'point takes' if difference == 0.01 else 'points take'} {seeds:,} seeds"
+
+
+def _planned_seeds(seeds: int) -> str:
+    return f"So many seeds find such a difference four times in five; {seeds} {'is' if seeds == 1 else 'are'} planned."

@@ -1,27 +1,31 @@
-"""The pilot: CLIP, its augmentation control and CLIP-C on the same pairs, seeds and budget."""
+"""The pilot: a study that fits a time budget."""
 
 import math
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from clipc.catalog import Catalog
-from clipc.compose.plan import Plans
-from clipc.errors import UserError
-from clipc.models.device import choose_device
-from clipc.models.model_config import model_config
-from clipc.prepare.plans import make_plans
+from clipc.compose.policy import Policy
+from clipc.errors import UserError, unknown_name
+from clipc.evaluate.probe import SHOTS
+from clipc.prepare.new_model import tokenizer_for
+from clipc.prepare.plans import group_of, make_plans
+from clipc.prepare.preview import preview
 from clipc.progress import Progress, silent
-from clipc.recipe.recipe import Recipe, read_recipe
+from clipc.recipe.recipe import Data, Recipe
 from clipc.recipe.run import Run
-from clipc.render.choose import choose_renderer
-from clipc.study.budget import Pace, measure, samples_within
-from clipc.study.options import PilotOptions
+from clipc.render.worker import WorkerRenderer
+from clipc.study.budget import BUDGETS, Pace, measure, samples_within
+from clipc.study.design import Study, arm_recipe, read_study
+from clipc.study.limitations import Codes
 from clipc.study.pool import Pool
 from clipc.study.results import Outcome
-from clipc.study.run import jobs_for
-from clipc.study.tables import report_tables
-from clipc.study.trials import Measuring, Trial, run_trial
+from clipc.study.run import Watch, finished_of, jobs_for, measuring_of, plan_study, renderer_for
+from clipc.study.study import run_study
 
 DECIDED: Final = ("data", "samples", "epochs", "seed", "threads")
 """Recipe keys that a pilot sets by itself, from its source and its budget."""
@@ -29,126 +33,230 @@ DECIDED: Final = ("data", "samples", "epochs", "seed", "threads")
 REPORT_SECONDS: Final = 10.0
 """Left for reading the trials back and writing the report."""
 
+IMAGES: Final = 8
+"""How many composites of each arm the report shows."""
 
-def pilot(
-    options: PilotOptions, folder: Path, *, catalog: Catalog | None = None, progress: Progress = silent
+
+@dataclass(frozen=True)
+class PilotOptions:
+    """What a pilot is asked to do.
+
+    Attributes:
+        data: Where the pairs come from.
+        budget: A name from :data:`clipc.study.budget.BUDGETS`. The quick one leaves out the controls, whose trials
+            would take the training that a comparison needs, and the few-shot probes, which would take as long.
+        minutes: The time for everything, in minutes; the budget's if None.
+        seeds: How many seeds, at least 3.
+        jobs: Trials at a time; on a CPU one a core if None, on a GPU one after the other.
+        overrides: ``key=value`` changes to the recipe, for all arms alike.
+        recipe: The recipe's name or file.
+        templates: The prompt templates for zero-shot classification (see :func:`clipc.evaluate.evaluate`).
+        pictures: Whether the report shows images.
+        command: The command line, for the report.
+    """
+
+    data: Data = field(default_factory=Data)
+    budget: str = "standard"
+    minutes: float | None = None
+    seeds: int = 3
+    jobs: int | None = None
+    overrides: Sequence[str] = ()
+    recipe: str = "small"
+    templates: str = "auto"
+    pictures: bool = True
+    command: str = "clipc pilot"
+
+    @property
+    def allowed_minutes(self) -> float:
+        """The time for everything, in minutes."""
+        if self.budget not in BUDGETS:
+            raise unknown_name("budget", self.budget, BUDGETS)
+        return BUDGETS[self.budget] if self.minutes is None else self.minutes
+
+
+def run_pilot(
+    options: PilotOptions,
+    folder: Path,
+    *,
+    catalog: Catalog | None = None,
+    progress: Progress = silent,
+    watch: Watch = lambda _: None,
 ) -> dict[str, Any]:
-    """Runs a pilot, or goes on with one that was stopped, and returns the report's tables.
+    """Runs the study ``pilot`` with as many training examples as fit the time, or goes on with one that was stopped.
 
     Args:
         options: What to do.
-        folder: Trials go to ``folder/trials``; what is finished there is not run again.
+        folder: Everything goes there; trials that have a record in it are not run again.
         catalog: The opened data; otherwise the options' source is opened.
-        progress: Told the pairs shown so far, over all trials.
+        progress: Told what takes long before the trials begin.
+        watch: Shown the state of all trials while they run.
 
     Returns:
-        The tables that :func:`clipc.report.render_pilot` shows, ready for JSON.
+        The tables that :func:`clipc.report.render_pilot` shows, ready for JSON: those of the study, and ``budget``,
+        ``composites``, ``composing_cost`` and ``training``.
 
     Raises:
         UserError: Too few pairs, too little time, fewer than 3 seeds.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
-    began = time.monotonic()
+    began, allowed = time.monotonic(), options.allowed_minutes
+    study = pilot_study(options)
+    catalog = catalog or options.data.open(progress)
+    arms = _arm_recipes(study, catalog)
+    jobs, threads = jobs_for(arms[study.compared_with], len(arms) * options.seeds, options.jobs)
+    try:
+        settled = _settled(study, options, arms, catalog, jobs, threads, folder, began, progress)
+        study = study.model_copy(update={"set": {**study.set, **settled}})
+        tables = run_study(
+            study, folder, catalog=catalog, jobs=jobs, command=options.command, progress=progress, watch=watch
+        )
+    finally:
+        minutes = _spend(folder, (time.monotonic() - began) / 60)
+    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    treatments = {name: arms[name] for name in study.treatments}
+    policies = [recipe.policy for recipe in treatments.values() if _composes(recipe.policy)]
+    return tables | {
+        "budget": {
+            "name": options.budget,
+            "minutes": allowed,
+            "minutes_taken": minutes,
+            "jobs": jobs,
+        },
+        "composites": [
+            {
+                "arm": name,
+                "policy": recipe.policy.model_dump(mode="json"),
+                "samples": _images(recipe, catalog) if options.pictures and _composes(recipe.policy) else [],
+            }
+            for name, recipe in treatments.items()
+        ],
+        "composing_cost": composing_cost(tables),
+        "training": [_curves(outcome) for _, outcome in finished],
+        "not_shown": [*tables["not_shown"], *_limits(policies, catalog, tables, minutes)],
+    }
+
+
+def pilot_study(options: PilotOptions) -> Study:
+    """The study that a pilot runs, but for how many examples each trial is shown.
+
+    Raises:
+        UserError: Fewer than 3 seeds, or a change of what the pilot decides itself.
+    """
     if options.seeds < 3:
         raise UserError(f"a pilot needs at least 3 seeds to say anything about chance, not {options.seeds}.")
-    catalog = catalog or options.data.open(progress)
-    base = _base_recipe(options, catalog)
-    jobs, threads = jobs_for(base, len(options.arms) * options.seeds, options.jobs)
-    # Made once here, and found in the cache by every trial; a mistake in the rules is told before any training.
-    plans = make_plans(base.policy, catalog.split("train"), 0, cache=options.data.cache, progress=progress)
-    measuring = Measuring(options.templates, options.data.lang, options.shots)
-    pool = Pool(jobs, threads)
-    try:
-        samples, renderer = _settled(pool, options, base, catalog, plans, measuring, jobs, folder, began, progress)
-        sized = base.model_copy(update={"samples": samples, "epochs": None, "threads": threads})
-        trials = [
-            Trial.of(arm, arm_recipe(sized, arm, seed), catalog, folder / "trials")
-            for seed in range(options.seeds)
-            for arm in options.arms
-        ]
-        work = [(trial, catalog, measuring, renderer) for trial in trials]
-        pool.map(run_trial, work, _summed(len(trials), sized, catalog, progress))
-    finally:
-        pool.close()
-        minutes = _spend(folder, (time.monotonic() - began) / 60)
-    outcomes = [Outcome.read(trial) for trial in trials]
-    return report_tables(options, catalog, outcomes, jobs, minutes)
-
-
-def arm_recipe(recipe: Recipe, arm: str, seed: int) -> Recipe:
-    """The recipe of one arm: all arms share everything but what is done to the treated examples."""
-    changes: dict[str, dict[str, Any]] = {
-        "clip": {"rho": 0.0},
-        "augment": {"treatment": "augment"},
-        "clip-c": {"treatment": "compose"},
-    }
-    return recipe.model_copy(update={"seed": seed, "policy": recipe.policy.model_copy(update=changes[arm])})
-
-
-def _base_recipe(options: PilotOptions, catalog: Catalog) -> Recipe:
     decided = [word for word in options.overrides if word.partition("=")[0].split(".")[0] in DECIDED]
     if decided:
         raise UserError(f"{decided[0]!r} cannot be set for a pilot: it decides {', '.join(DECIDED)} itself.")
-    recipe = read_recipe(options.recipe, ["samples=1", *options.overrides]).model_copy(update={"data": options.data})
+    study = read_study("pilot", ["set.samples=1", *(f"set.{word}" for word in options.overrides)])
+    given = {
+        "data": options.data.model_copy(update={"pairs": None}),
+        "recipe": options.recipe,
+        "seeds": tuple(range(options.seeds)),
+        "templates": options.templates,
+        "lang": options.data.lang,
+    }
+    study = study.model_copy(update=given)
+    return study.without_controls().model_copy(update={"shots": ()}) if options.budget == "quick" else study
+
+
+def composing_cost(tables: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The median training speed of the baseline and of each treatment, from the trials themselves.
+
+    Returns:
+        ``baseline`` (its pairs a second) and ``arms`` (``arm``, ``pairs_per_second``, ``ratio``); None where the
+        baseline has no trial.
+    """
+    rates = {
+        arm["name"]: median(trial["pairs_per_second"] for found in arm["results"] for trial in found["trials"])
+        for arm in tables["arms"]
+        if any(found["trials"] for found in arm["results"])
+    }
+    if (plain := rates.get(tables["baseline"])) is None:
+        return None
+    arms = [
+        {"arm": name, "pairs_per_second": rate, "ratio": rate / plain}
+        for name, rate in rates.items()
+        if name in tables["verdict"]["arms"]
+    ]
+    return {"baseline": plain, "arms": arms}
+
+
+def _arm_recipes(study: Study, catalog: Catalog) -> dict[str, Recipe]:
+    """The recipe of each arm with the first seed, its batch no larger than a quarter of a small set.
+
+    Raises:
+        UserError: There are too few pairs, or nothing sets a treatment apart from the baseline.
+    """
     pairs = catalog.splits.get("train", 0)
-    if recipe.policy.rho == 0:
-        raise UserError("policy.rho is 0, so CLIP-C would be CLIP; a pilot needs a share of composites above 0.")
     if pairs < 8:
         raise UserError(f"{catalog.about.name} has {pairs} training pairs; a pilot needs at least 8, better 1,000.")
-    # A batch holds a quarter of a small set at most, so that an epoch has several steps.
     largest = max(2, 2 ** int(math.log2(pairs / 4)))
-    return recipe.model_copy(update={"batch_size": min(recipe.batch_size, largest)})
+    recipes = {arm.name: arm_recipe(study, arm, study.seeds[0], "all") for arm in study.expanded}
+    for name in study.treatments:
+        if recipes[name] == recipes[study.compared_with]:
+            raise UserError(
+                f"the pilot's arm {name!r} would be {study.compared_with!r} once more, so there is nothing to compare; "
+                "a share of composites (policy.rho) above 0 sets them apart."
+            )
+    return {
+        name: recipe.model_copy(update={"batch_size": min(recipe.batch_size, largest)})
+        for name, recipe in recipes.items()
+    }
 
 
 def _settled(
-    pool: Pool,
+    study: Study,
     options: PilotOptions,
-    base: Recipe,
+    arms: Mapping[str, Recipe],
     catalog: Catalog,
-    plans: Plans,
-    measuring: Measuring,
     jobs: int,
+    threads: int,
     folder: Path,
     began: float,
     progress: Progress,
-) -> tuple[int, str]:
-    """How many pairs each trial is shown, and by which renderer: all arms by the same.
+) -> dict[str, Any]:
+    """What all trials share: how many pairs each is shown, in batches of which size, by which renderer.
 
-    Both are kept in ``pilot.json``, so that a stopped pilot goes on with the trials it began.
+    It is kept in ``pilot.json``, so that a stopped pilot goes on with the trials it began.
     """
+    baseline = arms[study.compared_with]
     asked = {
         "data_fingerprint": catalog.fingerprint,
-        "recipe": base.model_dump(mode="json", exclude={"data"}),
+        "recipes": {name: recipe.model_dump(mode="json", exclude={"data"}) for name, recipe in arms.items()},
+        "measuring": measuring_of(study).as_json(),
         "minutes": options.allowed_minutes,
         "seeds": options.seeds,
-        "arms": list(options.arms),
         "jobs": jobs,
     }
     record = Run(folder)
     known = record.read_json("pilot.json")
-    if known is not None and known["asked"] == asked and "renderer" in known:
-        return known["samples"], known["renderer"]
-    size = model_config(base.model, base.image_size)["vision_cfg"].get("image_size", 224)
-    renderer = choose_renderer(
-        base.renderer, plans, base.augmentation, size, device=choose_device(base.device), epochs=math.inf, sharing=jobs
-    ).renderer
-    endless = base.model_copy(update={"samples": 10**9})
+    if known is not None and known["asked"] == asked:
+        return known["settled"]
+    # Tables of neighbours are made here once; a mistake in the rules is told before any training.
+    renderers = {renderer_for(recipe, catalog, jobs, progress) for recipe in arms.values()}
+    renderer = "resident" if renderers == {"resident"} else "worker"
     progress("measuring the pace", 0, 1)
-    tasks = [(arm_recipe(endless, arm, 0), catalog, measuring, renderer, 8.0) for arm in options.arms]
-    pace = Pace.mean(pool.map(measure, tasks, silent))
+    pool = Pool(jobs, threads)
+    try:
+        endless = [recipe.model_copy(update={"samples": 10**9}) for recipe in arms.values()]
+        tasks = [(recipe, catalog, measuring_of(study), renderer, 8.0) for recipe in endless]
+        pace = Pace.mean(pool.map(measure, tasks, silent))
+    finally:
+        pool.close()
     progress("measuring the pace", 1, 1)
     left = options.allowed_minutes * 60 - (time.monotonic() - began) - REPORT_SECONDS
-    trials = options.seeds * len(options.arms)
-    samples = samples_within(left, pace, trials=trials, jobs=jobs, validations=base.validations)
-    if samples < 10 * base.batch_size:
+    trials = options.seeds * len(arms)
+    samples = samples_within(left, pace, trials=trials, jobs=jobs, validations=baseline.validations)
+    if samples < 10 * baseline.batch_size:
         raise UserError(
             f"{options.allowed_minutes:g} minutes leave each of {trials} trials {samples} pairs here, fewer than ten "
             "batches; give more --minutes or fewer pairs."
         )
+    settled = {"samples": samples, "batch_size": baseline.batch_size, "renderer": renderer}
     record.folder.mkdir(parents=True, exist_ok=True)
-    record.write_json("pilot.json", {"asked": asked, "samples": samples, "renderer": renderer})
+    record.write_json("pilot.json", {"asked": asked, "settled": settled})
     record.write_json("spent.json", {"minutes": 0.0})
-    return samples, renderer
+    return settled
 
 
 def _spend(folder: Path, minutes: float) -> float:
@@ -159,13 +267,42 @@ def _spend(folder: Path, minutes: float) -> float:
     return total
 
 
-def _summed(trials: int, recipe: Recipe, catalog: Catalog, progress: Progress) -> Progress:
-    """Adds up what the trials tell into one bar."""
-    total = trials * recipe.steps(catalog.splits["train"]) * recipe.batch_size
-    done = dict.fromkeys(map(str, range(trials)), 0)
+def _composes(policy: Policy) -> bool:
+    return policy.treatment == "compose" and policy.rho > 0
 
-    def told(what: str, shown: int, of: int) -> None:
-        done[what] = shown
-        progress(f"training {trials} trials (pairs)", sum(done.values()), total)
 
-    return told
+def _images(recipe: Recipe, catalog: Catalog) -> list[dict[str, Any]]:
+    """Composites of an arm with their captions."""
+    plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
+    return preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), IMAGES)
+
+
+def _curves(outcome: Outcome) -> dict[str, Any]:
+    """How a trial's training went: loss, and mean recall on validation."""
+    return {
+        "arm": outcome.trial.arm,
+        "seed": outcome.trial.recipe.seed,
+        "loss": [[r["step"], r["loss"]] for r in outcome.records if "loss" in r],
+        "validation": [[r["step"], r["validation"]["mean_recall"]] for r in outcome.records if "validation" in r],
+    }
+
+
+def _limits(policies: Sequence[Policy], catalog: Catalog, tables: Mapping[str, Any], minutes: float) -> Codes:
+    """What a pilot cannot tell beside what any study of its size cannot."""
+    codes: Codes = []
+    names, columns = {metric["key"] for metric in tables["metrics"]}, catalog.about.label_columns
+    missing = [k for k in SHOTS if names.isdisjoint(f"probe/{column}/{k}-shot/top1" for column in columns)]
+    if columns and missing:
+        codes.append({"code": "few-shot-missing", "shots": ", ".join(map(str, missing))})
+    shares = {policy.rho for policy in policies}
+    if len(shares) == 1:
+        codes.append({"code": "one-share", "share": f"{shares.pop():.0%}"})
+    if policies:
+        codes.append(partners_limit(policies, catalog))
+    return [*codes, {"code": "short-training", "minutes": f"{minutes:.0f}"}, "figures-elsewhere"]
+
+
+def partners_limit(policies: Sequence[Policy], catalog: Catalog) -> str:
+    """The code of what a report cannot tell about partners."""
+    at_random = all(p.partner == "random" and p.rules is None and group_of(p, catalog) is None for p in policies)
+    return "random-partners" if at_random else "one-way-of-partners"

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.errors import UserError
+from clipc.evaluate.measurement import put_together, taken_apart
 from clipc.recipe.run import Run
 from clipc.study.results import Outcome
 from clipc.study.trials import Measuring, Trial
@@ -24,7 +25,8 @@ _SUMMARY: Final = (
     *("steps", "samples", "epochs", "parameters", "image_size", "best", "composite_share", "pairs_per_second"),
     *("core_seconds", "validation_core_seconds", "treated", "shortened", "unreadable", "wise_ft", "forgetting"),
 )
-_CONTEXT: Final = ("split", "images", "captions", "distinct_captions", "chance", "not_measured")
+_CONTEXT: Final = ("split", "images", "captions", "distinct_captions", "not_measured")
+"""What of the context is kept beside columns and swaps; what others put there may hold captions."""
 
 
 def write_record(trial: Trial, measuring: Measuring, file: Path) -> None:
@@ -38,6 +40,7 @@ def write_record(trial: Trial, measuring: Measuring, file: Path) -> None:
     outcome, run = Outcome.read(trial), Run(trial.folder)
     columns = outcome.context.get("columns", {})
     swaps = outcome.context.get("swaps")
+    descriptions, arrays = taken_apart(outcome.measurements)
     losses = [[r["step"], r["loss"]] for r in outcome.records if "loss" in r]
     value = {
         "trial": trial.folder.name,
@@ -47,6 +50,7 @@ def write_record(trial: Trial, measuring: Measuring, file: Path) -> None:
         "machine": outcome.machine,
         "summary": {name: outcome.summary[name] for name in _SUMMARY if name in outcome.summary},
         "metrics": outcome.metrics,
+        "descriptions": descriptions,
         "last_metrics": outcome.last_metrics,
         "context": {
             **{name: outcome.context[name] for name in _CONTEXT if name in outcome.context},
@@ -56,7 +60,7 @@ def write_record(trial: Trial, measuring: Measuring, file: Path) -> None:
         "evaluation_core_seconds": outcome.evaluation_core_seconds,
         "loss": losses[:: max(1, -(-len(losses) // POINTS))],
         "validation": [[r["step"], r["validation"]["mean_recall"]] for r in outcome.records if "validation" in r],
-        "items": {name: _packed(values) for name, values in outcome.items.items() if _needed(name, outcome.metrics)},
+        "items": {name: _packed(values) for name, values in arrays.items()},
     }
     _write(value, file)
 
@@ -101,10 +105,13 @@ def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | Non
         return Outcome(
             trial=trial,
             summary=value["summary"],
-            metrics=value["metrics"],
+            measurements=put_together(
+                value["metrics"],
+                value["descriptions"],
+                {name: _unpacked(packed) for name, packed in value["items"].items()},
+            ),
             last_metrics=value["last_metrics"],
             context=value["context"],
-            items={name: _unpacked(packed) for name, packed in value["items"].items()},
             records=[
                 *({"step": step, "loss": loss} for step, loss in value["loss"]),
                 *({"step": step, "validation": {"mean_recall": found}} for step, found in value["validation"]),
@@ -112,7 +119,7 @@ def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | Non
             evaluation_core_seconds=value["evaluation_core_seconds"],
             machine=value["machine"],
         )
-    except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+    except (UserError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
         raise _no_record(file, error) from error
 
 
@@ -138,19 +145,17 @@ def _no_record(file: Path, error: Exception) -> UserError:
     return UserError(f"{file} is no record of a trial ({error}); remove it, and the trial is run again.")
 
 
-def _needed(name: str, metrics: Mapping[str, float]) -> bool:
-    """Owners group captions by image; of the rest, what is the mean of its items. Medians have no items to mean."""
-    return name.endswith("/owner") or (name in metrics and not name.endswith("mean_per_class"))
-
-
 def _packed(values: npt.NDArray[Any]) -> dict[str, Any]:
     """Numbers as text: shares as ``float16`` (0 and 1 exactly, others to 0.0005), whole numbers as ``int32``."""
-    kind = "<i4" if np.issubdtype(values.dtype, np.integer) else "<f2"
+    most = float(np.abs(values).max(initial=0))
+    if np.issubdtype(values.dtype, np.integer):
+        kind = "<i4" if most < 2**31 else "<i8"
+    else:
+        kind = "<f2" if most <= 2 else "<f4"
     data = zlib.compress(values.astype(kind).tobytes(), 9)
     return {"kind": kind, "zlib": base64.b64encode(data).decode("ascii")}
 
 
 def _unpacked(packed: Mapping[str, str]) -> npt.NDArray[Any]:
-    kind = {"<i4": np.int32, "<f2": np.float16}[packed["kind"]]
-    found = np.frombuffer(zlib.decompress(base64.b64decode(packed["zlib"])), dtype=np.dtype(kind).newbyteorder("<"))
-    return found.astype(np.int64 if kind is np.int32 else np.float64)
+    wide = {"<i4": np.int64, "<i8": np.int64, "<f2": np.float64, "<f4": np.float64}[packed["kind"]]
+    return np.frombuffer(zlib.decompress(base64.b64decode(packed["zlib"])), dtype=packed["kind"]).astype(wide)

@@ -1,22 +1,22 @@
-"""Finished trials into tables: arms, metrics, and paired comparisons."""
+"""Finished trials, their metrics, and paired differences between them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, median
-from typing import Any, Final
+from statistics import mean
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from clipc.errors import UserError
-from clipc.evaluate.evaluation import clusters
-from clipc.evaluate.statistics import Interval, paired_difference, sampling_error, verdict
+from clipc.errors import UserError, unknown_name
+from clipc.evaluate.measurement import SHARE, Measurement, put_together
+from clipc.evaluate.statistics import Interval, paired_difference
 from clipc.recipe.run import Run
 from clipc.study.trials import Trial
 
-MAIN: Final = ("retrieval/text_to_image/recall@10", "retrieval/image_to_text/recall@10", "top1")
-"""Metrics, or ends of their names, that a report shows first (of the linear probes only ``all``)."""
+Items = tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float64]], npt.NDArray[np.int64] | None]
+"""For two arms the values of a metric's items, seed by seed, and the owner of each item."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +26,9 @@ class Outcome:
     Attributes:
         trial: The trial.
         summary: The run's ``finished.json``.
-        metrics: On the test split, of the model that was best on validation.
+        measurements: On the test split, of the model that was best on validation, by the metrics' names.
         last_metrics: On the test split, of the last step's model.
-        context: What the figures rest on.
-        items: Each metric's values one by one, for the test set's sampling error.
+        context: What they rest on.
         records: The run's ``metrics.jsonl``.
         evaluation_core_seconds: Processor time of the evaluation.
         machine: The run's ``environment.json``.
@@ -37,10 +36,9 @@ class Outcome:
 
     trial: Trial
     summary: dict[str, Any]
-    metrics: dict[str, float]
+    measurements: dict[str, Measurement]
     last_metrics: dict[str, float]
     context: dict[str, Any]
-    items: dict[str, npt.NDArray[Any]]
     records: list[dict[str, Any]]
     evaluation_core_seconds: float
     machine: dict[str, Any]
@@ -57,18 +55,22 @@ class Outcome:
         if summary is None or test is None or last is None:
             raise UserError(f"the trial in {trial.folder} is not finished; run the same command again.")
         with np.load(trial.folder / "eval" / "test-items.npz", allow_pickle=False) as file:
-            items = {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
         return cls(
             trial,
             summary,
-            test["metrics"],
+            put_together(test["metrics"], test["descriptions"], arrays),
             last["metrics"],
             test["context"],
-            items,
             list(run.metrics()),
             test["core_seconds"],
             run.read_json("environment.json") or {},
         )
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The values of the measurements by name."""
+        return {name: one.value for name, one in self.measurements.items()}
 
     @property
     def core_seconds(self) -> float:
@@ -87,94 +89,43 @@ def composed_share(outcome: Outcome) -> float | None:
     return outcome.summary["composite_share"] if policy.treatment == "compose" and policy.rho > 0 else None
 
 
-def arms_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """One entry an arm, in order of appearance, with its trials by seed."""
+def metrics_table(outcomes: Sequence[Outcome], main: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """One entry a metric that every trial has.
+
+    Args:
+        outcomes: The finished trials, one at least.
+        main: The names of the metrics that are tested; where there are none, those that are so by default.
+
+    Raises:
+        UserError: There is no metric of such a name that all of them have.
+    """
+    shared = [one for name, one in outcomes[0].measurements.items() if all(name in o.measurements for o in outcomes)]
+    for name in main:
+        if all(name != one.name for one in shared):
+            raise unknown_name("main metric", name, [one.name for one in shared])
     return [
         {
-            "name": arm,
-            "composite_share": mean(o.summary["composite_share"] for o in group),
-            "trials": [_trial_row(o) for o in group],
+            "key": one.name,
+            "main": one.name in main if main else one.default_main,
+            "chance": one.chance,
+            "n": one.n,
+            "higher_is_better": one.higher_is_better,
+            "unit": one.unit,
         }
-        for arm, group in _by_arm(outcomes).items()
+        for one in shared
     ]
 
 
-def _trial_row(outcome: Outcome) -> dict[str, Any]:
-    best = outcome.summary["best"]
-    return {
-        "seed": outcome.trial.recipe.seed,
-        "run": f"{outcome.trial.folder.parent.name}/{outcome.trial.folder.name}",
-        "core_seconds": outcome.core_seconds,
-        "pairs_per_second": outcome.summary["pairs_per_second"],
-        "best_step": best["step"] if best else outcome.summary["steps"],
-        "metrics": outcome.metrics,
-        "last_metrics": outcome.last_metrics,
-        "curves": {
-            "loss": [[r["step"], r["loss"]] for r in outcome.records if "loss" in r],
-            "validation": [[r["step"], r["validation"]["mean_recall"]] for r in outcome.records if "validation" in r],
-        },
-    }
-
-
-def metrics_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """One entry a metric that every trial has."""
-    context = outcomes[0].context
-    shared = [m for m in outcomes[0].metrics if all(m in o.metrics for o in outcomes)]
-    return [
-        {
-            "key": metric,
-            "main": _is_main(metric),
-            "chance": context["chance"].get(metric),
-            "n": _items_behind(metric, context),
-            "higher_is_better": not metric.endswith("median_rank"),
-        }
-        for metric in shared
-    ]
+def baseline_near_chance(metric: Mapping[str, Any], baseline: Sequence[Outcome]) -> bool:
+    """Whether the baseline's mean of a share, of which more is better, is hardly better than guessing."""
+    if not (baseline and metric["chance"] and metric["unit"] == SHARE and metric["higher_is_better"]):
+        return False
+    return near_chance(mean(o.metrics[metric["key"]] for o in baseline), metric["chance"])
 
 
 def near_chance(value: float, chance: float) -> bool:
     """Whether a share is hardly better than guessing: less than twice as good, or a tenth of the way to perfect."""
     return value < min(2 * chance, chance + (1 - chance) / 10)
-
-
-def _is_main(metric: str) -> bool:
-    if "text_equal" in metric or "-shot" in metric or metric.startswith("swaps/"):
-        return False
-    return metric.endswith(MAIN)
-
-
-def _items_behind(metric: str, context: Mapping[str, Any]) -> int:
-    kind, column = metric.split("/")[:2]
-    if kind == "swaps":
-        return context["swaps"]["items"]
-    if kind != "retrieval":
-        return context["columns"][column]["images"]
-    return context["captions"] if "text_to_image" in metric else context["images"]
-
-
-COMPARED: Final = (("clip-c", "clip"), ("clip-c", "augment"), ("augment", "clip"))
-"""Which arm is compared with which: the treated one first."""
-
-
-def comparisons_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """The paired differences of :data:`COMPARED` between the arms that ran, metric by metric.
-
-    A difference counts as a gain or a loss only where both the t interval over seeds and the test
-    set's own lie on one side of zero; in a metric where lower is better, a gain is a fall.
-    """
-    groups = _by_arm(outcomes)
-    pairs = [(groups[a], groups[b]) for a, b in COMPARED if a in groups and b in groups]
-    return [_compare(metric, *pair) for metric in metrics_table(outcomes) for pair in pairs]
-
-
-def _compare(metric: Mapping[str, Any], treated: Sequence[Outcome], control: Sequence[Outcome]) -> dict[str, Any]:
-    row, seeds = paired_row(metric["key"], treated, control)
-    test = _test_set_interval(metric["key"], treated, control)
-    return {
-        **row,
-        "test_error": None if test is None else finite(test.error),
-        "verdict": verdict_on(metric, seeds, test),
-    }
 
 
 def paired_row(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> tuple[dict[str, Any], Interval]:
@@ -198,49 +149,18 @@ def paired_row(metric: str, treated: Sequence[Outcome], control: Sequence[Outcom
     return row, seeds
 
 
-def verdict_on(metric: Mapping[str, Any], *intervals: Interval | None) -> str:
-    """What the intervals there are say of a metric; where lower is better, a gain is a fall."""
-    found = verdict(*(interval for interval in intervals if interval is not None))
-    return found if metric["higher_is_better"] else {"gain": "loss", "loss": "gain"}.get(found, found)
-
-
 def ends(interval: Interval) -> list[float | None]:
     """The ends of an interval for JSON."""
     return [finite(interval.low), finite(interval.high)]
 
 
-def has_items(metric: str, outcomes: Sequence[Outcome]) -> bool:
-    """Whether a figure is the mean of its items, which median ranks and class means are not."""
-    return metric in outcomes[0].items and not metric.endswith("mean_per_class")
-
-
-def _test_set_interval(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> Interval | None:
-    """The test set's interval; None for figures that are no mean of items (median ranks, class means)."""
-    if not has_items(metric, treated):
+def items_of(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> Items | None:
+    """The items of a metric in two arms; None where it is no mean of items, or they are not the same in all trials."""
+    ours, theirs = ([o.measurements[metric].values for o in group] for group in (treated, control))
+    known = [values for values in (*ours, *theirs) if values is not None]
+    if len(known) < len(ours) + len(theirs) or len({len(values) for values in known}) != 1:
         return None
-    ours, theirs = ([o.items[metric] for o in group] for group in (treated, control))
-    return sampling_error(ours, theirs, clusters(metric, treated[0].items))
-
-
-def composing_cost(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
-    """The median training speed with and without composing, from the trials themselves."""
-    groups = _by_arm(outcomes)
-    if not {"clip", "clip-c"} <= groups.keys():
-        return None
-    plain, composed = (median(o.summary["pairs_per_second"] for o in groups[arm]) for arm in ("clip", "clip-c"))
-    return {
-        "pairs_per_second_plain": plain,
-        "pairs_per_second_composed": composed,
-        "ratio": composed / plain,
-        "what": "training",
-    }
-
-
-def _by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
-    groups: dict[str, list[Outcome]] = {}
-    for outcome in sorted(outcomes, key=lambda o: o.trial.recipe.seed):
-        groups.setdefault(outcome.trial.arm, []).append(outcome)
-    return groups
+    return known[: len(ours)], known[len(ours) :], treated[0].measurements[metric].owner
 
 
 def finite(value: float) -> float | None:

@@ -24,7 +24,7 @@ from clipc.study.design import Study, arm_recipe, sizes_of
 from clipc.study.names import TrialNames
 from clipc.study.pool import Pool
 from clipc.study.record import read_diverged, read_record, write_diverged, write_record
-from clipc.study.results import Outcome
+from clipc.study.results import Outcome, metrics_table
 from clipc.study.trials import Measuring, Trial, run_trial
 from clipc.train.loop import Diverged
 
@@ -151,12 +151,13 @@ def run_missing(
     if not missing:
         return
     jobs, threads = jobs_for(missing[0].trial.recipe, len(missing), jobs)
-    renderer = _renderer(missing, jobs, progress)
+    largest = max(missing, key=lambda p: p.size)
+    renderer = renderer_for(largest.trial.recipe, largest.catalog, jobs, progress)  # One for all trials.
     board = Board([(p.trial.arm, p.size, p.trial.recipe.seed, p.record) for p in planned])
     pool = Pool(jobs, threads)
     try:
         tasks = [
-            (_with_threads(p.trial, threads), p.catalog, measuring, renderer, p.record, study.keep_models)
+            (_with_threads(p.trial, threads), p.catalog, measuring, renderer, p.record, study.keep_models, study.main)
             for p in missing
         ]
         board.begin()
@@ -192,6 +193,7 @@ def run_and_record(
     renderer: str,
     record: Path,
     keep_models: bool,
+    main: Sequence[str] = (),
     progress: Progress = silent,
 ) -> None:
     """Runs one trial, writes its record, and removes the models unless they are to stay.
@@ -205,10 +207,11 @@ def run_and_record(
         renderer: As for :func:`clipc.train.train.train`.
         record: Where its figures go.
         keep_models: Whether ``model/`` and ``model-last/`` stay.
+        main: The main metrics that the study names; a name that does not exist is told by the first trial.
         progress: Told the pairs shown so far.
 
     Raises:
-        UserError: The trial failed; the sentence says which.
+        UserError: The trial failed, and the sentence says which; or it has no metric of a name in ``main``.
     """
     if read_record(trial, measuring, record) is not None or read_diverged(measuring, record) is not None:
         return  # Another process was quicker.
@@ -228,6 +231,8 @@ def run_and_record(
     if not keep_models:
         for model in (run.model, run.last_model):
             shutil.rmtree(model, ignore_errors=True)
+    if main and (outcome := read_record(trial, measuring, record)) is not None:
+        metrics_table([outcome], main)
 
 
 def jobs_for(recipe: Recipe, trials: int, jobs: int | None) -> tuple[int, int]:
@@ -250,11 +255,9 @@ def _with_threads(trial: Trial, threads: int) -> Trial:
     return trial if recipe.threads else replace(trial, recipe=recipe.model_copy(update={"threads": threads}))
 
 
-def _renderer(missing: Sequence[Planned], jobs: int, progress: Progress) -> str:
-    """One renderer for all trials: resident where the largest set fits as often as trials run at a time."""
-    largest = max(missing, key=lambda p: p.size)
-    recipe = largest.trial.recipe
-    plans = make_plans(recipe.policy, largest.catalog.split("train"), 0, cache=recipe.data.cache, progress=progress)
+def renderer_for(recipe: Recipe, catalog: Catalog, jobs: int, progress: Progress = silent) -> str:
+    """The renderer for trials on these data: resident where the data fit as often as trials run at a time."""
+    plans = make_plans(recipe.policy, catalog.split("train"), 0, cache=recipe.data.cache, progress=progress)
     size = model_config(recipe.model, recipe.image_size)["vision_cfg"].get("image_size", 224)
     device = choose_device(recipe.device)
     return choose_renderer(

@@ -1,53 +1,57 @@
 """A study from beginning to end: ranges are searched, missing trials run, and what is finished becomes tables."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.study.board import Board
-from clipc.study.cautions import diverged_lines
 from clipc.study.checks import check_arms
 from clipc.study.design import Study, checked
 from clipc.study.found import Found, with_settings
+from clipc.study.noise import guessed_lines, log_power_once, noise_seen, power_lines
 from clipc.study.run import Planned, check_weights, diverged_of, finished_of, missing_of, plan_study, run_missing
-from clipc.study.seeds_told import guessed_lines, noise_seen, power_lines, told_once
 from clipc.study.study_tables import study_tables, write_parquet
 from clipc.study.tuning import search
+
+logger = logging.getLogger(__name__)
 
 
 def run_study(
     study: Study,
     folder: Path,
     *,
+    catalog: Catalog | None = None,
     records: Path | None = None,
     jobs: int | None = None,
     shard: tuple[int, int] = (1, 1),
     train: bool = True,
     command: str = "clipc study",
     progress: Progress = silent,
-    tell: Callable[[str], None] = lambda _: None,
     watch: Callable[[Board], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Arms x sizes x seeds on the same pairs, with paired differences; finished trials are not run again.
 
-    Writes ``study.parquet`` (one row for each trial and metric) into the folder.
+    Writes ``study.parquet`` (one row for each trial and metric) into the folder. What is about to be done, and how many
+    seeds a difference needs, is logged.
 
     Args:
         study: What is asked; :func:`~clipc.study.design.read_study` reads one.
         folder: Where everything goes.
+        catalog: The opened data; otherwise the study's source is opened.
         records: Where the figures of each trial are kept, as small JSON files; ``folder/records`` by default.
         jobs: Trials at a time; on a CPU one a core by default, on a GPU one.
         shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
         train: Whether missing trials are run; otherwise only what is finished is told.
         command: The command line, for the page.
         progress: Told what takes long before the trials begin.
-        tell: Told what is about to be done, in sentences.
         watch: Shown the state of all trials while they run.
 
     Returns:
-        The tables that :func:`clipc.report.study.render_study` draws, ready for JSON.
+        The tables that :func:`clipc.report.render_study` draws, ready for JSON.
 
     Raises:
         UserError: Something in the study is wrong, a trial failed, or nothing is finished yet.
@@ -58,11 +62,11 @@ def run_study(
         if place.exists() and not place.is_dir():
             raise UserError(f"{place} is a file; name a folder for the study's figures.")
     checked(study)  # Mistakes of the file are told before the data are read.
-    catalog = study.data.open(progress)
+    catalog = catalog or study.data.open(progress)
     found = list[Found]()
     if study.ranges:
         journal = records / "search.journal"
-        found = search(study, catalog, folder, journal, jobs=jobs, train=train, progress=progress, tell=tell)
+        found = search(study, catalog, folder, journal, jobs=jobs, train=train, progress=progress)
         study = with_settings(study, found)
     planned = plan_study(study, catalog, folder, records)
     if train:
@@ -72,9 +76,9 @@ def run_study(
     known = finished_of(study, planned)
     seen = noise_seen(study, known)
     for sentence in _described(study, planned, len(known), len(diverged_of(study, planned)), seen):
-        tell(sentence)
+        logger.info(sentence)
     if train:
-        later = told_once(study, planned, tell, already=bool(seen))
+        later = log_power_once(study, planned, already=bool(seen))
 
         def watched(board: Board) -> None:
             watch(board)
@@ -82,8 +86,8 @@ def run_study(
 
         run_missing(study, planned, jobs=jobs, shard=shard, progress=progress, watch=watched)
     finished, diverged = finished_of(study, planned), diverged_of(study, planned)
-    for sentence in diverged_lines(diverged, len(study.seeds)):
-        tell(sentence)
+    for sentence in _diverged_lines(diverged, len(study.seeds)):
+        logger.warning(sentence)
     if not finished:
         said = "no trial has figures" if diverged else f"no trial of {study.name} is finished yet"
         raise UserError(f"{said}, so there is nothing to tell{'' if diverged else '; run it first'}.")
@@ -105,5 +109,21 @@ def _described(
         return [*lines, *power_lines(seen, len(study.seeds))]
     data = planned[0].catalog
     # Both ways of retrieval; where there are labels, zero-shot classification and the probe.
-    metrics = 2 + 2 * len(data.about.label_columns)
+    metrics = len(study.main) or 2 + 2 * len(data.about.label_columns)
     return [*lines, *guessed_lines(data.splits["test"], metrics, len(study.seeds))]
+
+
+def _diverged_lines(diverged: Sequence[tuple[Planned, int]], seeds: int) -> list[str]:
+    """For each arm and size a sentence: which seeds diverged, at which steps, and where that is noted."""
+    groups: dict[tuple[str, int], list[tuple[Planned, int]]] = {}
+    for p, step in diverged:
+        groups.setdefault((p.trial.arm, p.size), []).append((p, step))
+    lines: list[str] = []
+    for (arm, size), found in groups.items():
+        where = ", ".join(f"seed {p.trial.recipe.seed} at step {step}" for p, step in found)
+        lines.append(
+            f"arm {arm!r}, {size:,} pairs: the loss was not a number with {len(found)} of {seeds} seeds ({where}); "
+            "they are left out of all comparisons. A lower learning_rate or precision=fp32 may help; to run them "
+            f"as they are again, remove {', '.join(str(p.record) for p, _ in found)}."
+        )
+    return lines

@@ -15,15 +15,15 @@ from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
 from clipc.evaluate.statistics import t_interval
 from clipc.recipe.run import environment
-from clipc.study.cautions import Codes, diverged_limits, diverged_table, search_limits, subset_limits
-from clipc.study.checks import starts_fresh
+from clipc.study.arms import Arm, Range
 from clipc.study.compare import comparisons
-from clipc.study.design import Arm, Study
+from clipc.study.design import Study
 from clipc.study.found import Found, search_table
+from clipc.study.limitations import limitations
 from clipc.study.noise import noise
-from clipc.study.results import Outcome, composed_share, ends, metrics_table, near_chance
+from clipc.study.results import Outcome, composed_share, ends, metrics_table, templates_used
 from clipc.study.run import Planned
-from clipc.study.spread import Range
+from clipc.study.verdict import conclude
 
 Finished = Sequence[tuple[Planned, Outcome]]
 
@@ -55,11 +55,12 @@ def study_tables(
     seen = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
     arms = [arm for arm in study.expanded if arm.name in seen]
     outcomes = [outcome for _, outcome in finished]
-    metrics = metrics_table(outcomes)
+    metrics = metrics_table(outcomes, study.main)
     first = outcomes[0]
     machine = environment("cpu", 1) | first.machine
     baseline = study.compared_with
     counts = Counter((p.trial.arm, p.size) for p, _ in diverged)
+    rows = comparisons(groups, metrics, baseline, study.controls, len(study.seeds), counts)
     return {
         "clipc": machine["clipc"],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -75,22 +76,20 @@ def study_tables(
         "seeds": list(study.seeds),
         "planned": planned,
         "finished": len(finished) + len(diverged),
-        "diverged": diverged_table(diverged),
+        "diverged": [
+            {"arm": p.trial.arm, "size": p.size, "seed": p.trial.recipe.seed, "run": p.trial.folder.name, "step": step}
+            for p, step in diverged
+        ],
         "search": search_table(found),
         "arms": [_arm(arm, groups) for arm in arms],
         "metrics": metrics,
-        "comparisons": comparisons(groups, metrics, baseline, study.controls, len(study.seeds), counts),
+        "comparisons": rows,
+        "verdict": conclude([arm.name for arm in arms], baseline, study.controls, metrics, rows),
         "curves": [
             curve for metric in metrics if metric["main"] for curve in _curves(metric["key"], arms, groups, study)
         ],
         "power": noise(groups, metrics, baseline),
-        "not_shown": [
-            *_unfinished(len(finished) + len(diverged), planned),
-            *diverged_limits(diverged),
-            *search_limits(found),
-            *subset_limits(sizes, catalog),
-            *_not_shown(study, catalog, outcomes, metrics, baseline),
-        ],
+        "not_shown": limitations(study, catalog, outcomes, metrics, sizes, planned, diverged, found),
     }
 
 
@@ -156,11 +155,6 @@ def _trial(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _hardware(outcome: Outcome) -> tuple[Any, ...]:
-    """What of a machine, and of what ran on it, may change a result."""
-    return tuple(outcome.machine.get(name) for name in ("cpu", "gpu", "device", "torch", "clipc"))
-
-
 def _shared(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The settings that all trials share, and those facts of a run that do."""
     first = outcomes[0]
@@ -172,10 +166,12 @@ def _shared(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             shared[key] = same
         elif all(other[key] == value for other in settings):
             shared[key] = value
-    facts = ("samples", "steps", "parameters", "image_size")
-    return shared | {
+    facts = ("samples", "steps", "epochs", "parameters", "image_size")
+    shared |= {
         name: first.summary[name] for name in facts if all(o.summary[name] == first.summary[name] for o in outcomes)
     }
+    prompts = ", ".join(dict.fromkeys(templates_used(outcomes)))
+    return shared | ({"prompts": prompts} if prompts else {})
 
 
 def _curves(
@@ -224,52 +220,3 @@ def _line(name: str, values: Sequence[tuple[float, Sequence[Outcome]]], metric: 
             low, high = ends(interval)
             points.append({"x": x, "mean": interval.mean, "low": low, "high": high, "n": interval.n})
     return {"name": name, "points": points}
-
-
-def _unfinished(ended: int, planned: int) -> Codes:
-    return [{"code": "unfinished", "n": ended, "planned": planned}] if ended < planned else []
-
-
-def _not_shown(
-    study: Study,
-    catalog: Catalog,
-    outcomes: Sequence[Outcome],
-    metrics: Sequence[Mapping[str, Any]],
-    baseline: str,
-) -> list[str | dict[str, Any]]:
-    """Codes of what a study cannot tell; the page's words hold a sentence for each."""
-    first, codes = outcomes[0], list[str | dict[str, Any]]()
-    if catalog.about.generated:
-        codes.append("generated")
-    if not catalog.about.label_columns:
-        codes.append("no-labels")
-    if catalog.splits["test"] < 1000:
-        codes.append({"code": "small-test-set", "n": catalog.splits["test"]})
-    names = {metric["key"] for metric in metrics}
-    lacking = {name for o in outcomes for name in o.metrics} - names
-    if lacking:
-        codes.append({"code": "not-in-all", "metrics": sorted(lacking)})
-    if len({_hardware(o) for o in outcomes}) > 1:
-        codes.append("unlike-machines")
-    if study.data.group_column is not None:
-        codes.append({"code": "groups-apart", "column": study.data.group_column})
-    plain = [o for o in outcomes if o.trial.arm == baseline]
-    for metric in metrics:
-        key, chance = metric["key"], metric["chance"]
-        if plain and metric["main"] and chance and near_chance(mean(o.metrics[key] for o in plain), chance):
-            codes.append({"code": "near-chance", "metric": key})
-    if not study.controls:
-        codes.append("no-control-arm")
-    if len(study.seeds) < 8:
-        codes.append({"code": "few-seeds", "n": len(study.seeds)})
-    codes += ["equal-budget-only"] if study.search else ["equal-budget-only", "one-recipe"]
-    if all(starts_fresh(o.trial.recipe) for o in outcomes):
-        codes.append("from-scratch")
-    parameters, size = first.summary["parameters"], first.summary["image_size"]
-    return [
-        *codes,
-        {"code": "small-model", "parameters": f"{parameters:,}", "size": size},
-        "one-split",
-        "same-source",
-        "no-audit",
-    ]

@@ -10,6 +10,7 @@ import numpy as np
 from clipc.catalog import Catalog
 from clipc.evaluate.embed import Encoder
 from clipc.evaluate.evaluation import Evaluation, evaluate
+from clipc.evaluate.measurement import taken_apart
 from clipc.evaluate.probe import SHOTS
 from clipc.models.model import ClipModel
 from clipc.progress import Progress, silent
@@ -31,12 +32,6 @@ class Trial:
     arm: str
     recipe: Recipe
     folder: Path
-
-    @classmethod
-    def of(cls, arm: str, recipe: Recipe, catalog: Catalog, parent: Path) -> "Trial":
-        """The trial of a recipe on these data; its folder's name tells arm, seed and identity."""
-        name = f"{arm}-s{recipe.seed}-{recipe.identity(catalog.fingerprint)}"
-        return cls(arm, recipe, parent / name)
 
 
 @dataclass(frozen=True)
@@ -92,11 +87,13 @@ def run_trial(
         last = measuring(ClipModel.load(run.last_model), catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
         best = measuring(ClipModel.load(run.model), catalog)
+        descriptions, arrays = taken_apart(best.measurements)
         with (run.folder / "eval" / "test-items.npz").open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **best.items)
+            np.savez_compressed(file, allow_pickle=False, **arrays)
         facts = {
             "measuring": measuring.as_json(),
             "metrics": best.metrics,
+            "descriptions": descriptions,
             "context": best.context,
             "core_seconds": lap.core_seconds,
         }

@@ -4,9 +4,9 @@ Optuna (Akiba et al., KDD 2019) chooses the settings and gives up early on those
 in one journal file, which several processes and machines may share.
 """
 
+import logging
 import shutil
 import time
-from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +16,7 @@ from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
+from clipc.study.arms import Range
 from clipc.study.checks import check_arms
 from clipc.study.design import Arm, Study, arm_recipe, ranges_of
 from clipc.study.found import Found, read_found
@@ -34,13 +35,14 @@ from clipc.study.journal import (
 )
 from clipc.study.pool import Pool
 from clipc.study.run import jobs_for
-from clipc.study.spread import Range
 from clipc.train.interrupt import Interrupted, stop_signals
 from clipc.train.loop import Diverged
 from clipc.train.train import train
 
 if TYPE_CHECKING:
     import optuna
+
+logger = logging.getLogger(__name__)
 
 LOOK_EVERY: Final = 5.0
 """Seconds between two looks at the journal while other processes try settings."""
@@ -59,7 +61,6 @@ def search(
     jobs: int | None = None,
     train: bool = True,
     progress: Progress = silent,
-    tell: Callable[[str], None] = lambda _: None,
 ) -> list[Found]:
     """Tries as many settings as the study asks for, for each arm, and names the best.
 
@@ -76,7 +77,6 @@ def search(
         train: Whether missing settings are tried; otherwise only the journal is read, and arms whose tries are
             unfinished have no settings.
         progress: Told how many have been tried.
-        tell: Told which arms are waited for, and each arm's best, in sentences.
 
     Raises:
         UserError: Optuna is not installed, an arm is wrong, the search is unfinished (of every arm, where nothing is
@@ -89,10 +89,10 @@ def search(
             if not all(recipe.validations for recipe in recipes):
                 raise UserError("a search judges by validation; set validations to 1 or more.")
         journal.parent.mkdir(parents=True, exist_ok=True)
-        _try_all(study, catalog, folder, journal, jobs, progress, tell)
+        _try_all(study, catalog, folder, journal, jobs, progress)
     found = read_found(study, catalog, journal, unfinished=not train)
     for best in found:
-        tell(str(best))
+        logger.info(str(best))
     return found
 
 
@@ -103,7 +103,6 @@ def _try_all(
     journal: Path,
     jobs: int | None,
     progress: Progress,
-    tell: Callable[[str], None],
 ) -> None:
     """Tries what is missing, waits for what other processes try, and takes over what they leave."""
     told: set[str] = set()
@@ -114,8 +113,8 @@ def _try_all(
         elif busy:
             for arm, count in busy.items():
                 if arm not in told:
-                    settings = "setting" if count == 1 else "settings"
-                    tell(f"{study.name}: waiting for {count} {settings} of {arm!r} that other processes still try.")
+                    what = f"{count} {'setting' if count == 1 else 'settings'} of {arm!r}"
+                    logger.info(f"{study.name}: waiting for {what} that other processes still try.")
             told |= busy.keys()
             _pause()
         else:

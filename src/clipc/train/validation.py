@@ -63,5 +63,5 @@ def validate(model: ClipModel, validation: Validation, precision: torch.dtype) -
     views = validation.views(model.image_size, model.resizing)
     with torch.autocast(model.device.type, precision, enabled=precision != torch.float32):
         found = embed(model, validation.catalog, views=views)
-    metrics = retrieval(found.image, found.text, found.owner).metrics()
-    return {name: value for name, value in metrics.items() if "recall" in name}
+    recalls = retrieval(found.image, found.text, found.owner).items()
+    return {name: float(values.mean()) for name, values in recalls.items()}

@@ -28,6 +28,11 @@ class Interval:
     error: float = math.inf
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """Both ends."""
+        return self.low, self.high
+
+    @property
     def half_width(self) -> float:
         """Half the interval's width: the number after a plus-minus sign; infinity where there is no interval."""
         return (self.high - self.low) / 2

@@ -1,0 +1,74 @@
+"""How large the differences from the baseline are: a strip an arm."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from clipc.report import effect_plot, readable
+from clipc.report.effect_plot import Effect
+from clipc.report.page import fragment
+from clipc.report.sections.headline import looks
+from clipc.report.sections.rows import SHOWN_AT_ONCE, arm_names, effects, heading, missing_words, versus
+from clipc.report.words import Words
+
+
+def effect_strips(data: Mapping[str, Any], say: Words) -> Markup:
+    """Effect strips of the main metrics, and the rule by which a difference counts; empty with nothing compared."""
+    blocks = effect_blocks(data, say)
+    if not blocks:
+        return Markup()
+    return fragment("effects.html", say, blocks=blocks, data=data, at_once=SHOWN_AT_ONCE, looks=looks(data, say))
+
+
+def effect_blocks(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
+    """Effect strips of the main metrics: for each size, the largest first, a row an arm and the controls apart."""
+    blocks: list[dict[str, Any]] = []
+    for metric in data["metrics"]:
+        found = {size: effects(data, metric, size) for size in reversed(data["sizes"])}
+        drawn = [effect for rows in found.values() for effect in rows.values()]
+        if not metric["main"] or not drawn:
+            continue
+        span = effect_plot.bounds(drawn)
+        sizes = [_strips(data, metric, size, rows, span, say) for size, rows in found.items() if rows]
+        blocks.append(
+            {
+                **heading(metric, say),
+                "sizes": sizes,
+                "axis": Markup(effect_plot.axis(span)),  # made of numbers alone
+                "beyond": effect_plot.beyond(drawn, span),
+            }
+        )
+    return blocks
+
+
+def _strips(
+    data: Mapping[str, Any],
+    metric: Mapping[str, Any],
+    size: int,
+    rows: Mapping[str, Effect],
+    span: tuple[float, float],
+    say: Words,
+) -> dict[str, Any]:
+    found = {c["arm"]: c for c in versus(data, metric["key"], size, data["baseline"])}
+    told: list[dict[str, Any]] = []
+    for name in arm_names(data):
+        comparison = found.get(name)
+        told.append(
+            {
+                "arm": name,
+                "control": name in data["controls"],
+                "strip": Markup(effect_plot.strip(rows[name], span)) if name in rows else None,  # numbers alone
+                "difference": readable.signed(metric["unit"], comparison["difference"]) if comparison else None,
+                "verdict": comparison["verdict"] if comparison else "none",
+                "said": _shortly(comparison, say) if comparison else missing_words(data, name, size, say),
+            }
+        )
+    groups = [[row for row in told if row["control"] is control] for control in (False, True)]
+    return {"size": say("study.pairs", n=readable.count(size)), "arms": groups[0], "controls": groups[1]}
+
+
+def _shortly(comparison: Mapping[str, Any], say: Words) -> str:
+    if comparison["credit"] == "shared":
+        return say("study.verdict_shared_short")
+    return say(f"verdict_short.{comparison['verdict']}")

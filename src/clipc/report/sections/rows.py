@@ -1,0 +1,101 @@
+"""What the sections share: arms and their roles, comparisons, effects, and numbers with their units."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clipc.report import readable
+from clipc.report.effect_plot import Effect
+from clipc.report.words import Words
+
+SHOWN_AT_ONCE = 24
+"""Tables and plots of more rows than this start folded, after the first one."""
+
+
+def effects(data: Mapping[str, Any], metric: Mapping[str, Any], size: int) -> dict[str, Effect]:
+    """What is drawn of each arm that was compared with the baseline at a size, in the study's order of arms."""
+    factor = readable.scale(metric["unit"]) * (1.0 if metric["higher_is_better"] else -1.0)
+    rows = {c["arm"]: c for c in versus(data, metric["key"], size, data["baseline"])}
+    return {
+        name: Effect(
+            factor * rows[name]["difference"],
+            _turned(rows[name]["interval"], factor),
+            _turned(rows[name]["both"], factor),
+            tuple(factor * value for value in rows[name]["per_seed"]),
+            name in data["controls"],
+        )
+        for name in arm_names(data)
+        if name in rows
+    }
+
+
+def arm_names(data: Mapping[str, Any]) -> list[str]:
+    """The arms but the baseline, in the study's order, controls last."""
+    names = [arm["name"] for arm in data["arms"] if arm["name"] != data["baseline"]]
+    return sorted(names, key=lambda name: name in data["controls"])
+
+
+def versus(data: Mapping[str, Any], key: str, size: int, against: str) -> list[Mapping[str, Any]]:
+    """The comparisons with one arm on one metric at one size."""
+    told = (key, size, against)
+    return [c for c in data["comparisons"] if (c["metric"], c["size"], c["against"]) == told]
+
+
+def result(arm: Mapping[str, Any], size: int) -> Mapping[str, Any] | None:
+    """An arm's result at a size, if there is one."""
+    return next((found for found in arm["results"] if found["size"] == size), None)
+
+
+def values(found: Mapping[str, Any] | None, key: str) -> list[float]:
+    """A metric's values over the finished trials of a result."""
+    trials = found["trials"] if found else ()
+    return [value for trial in trials if (value := trial["metrics"].get(key)) is not None]
+
+
+def _turned(ends: Sequence[float | None] | None, factor: float) -> tuple[float, float] | None:
+    low, high = ends or (None, None)
+    if low is None or high is None:
+        return None
+    return min(factor * low, factor * high), max(factor * low, factor * high)
+
+
+def heading(metric: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    """A metric's name, its gloss, its level of chance, and how many test items are behind it."""
+    key, axis = metric["key"], say.unit(metric["unit"], "axis")
+    return {
+        "key": key,
+        "main": metric["main"],
+        "unit": axis if metric["higher_is_better"] else say("effects.axis_turned", unit=axis),
+        "turned": not metric["higher_is_better"],
+        "name": say.metric(key),
+        "gloss": say.gloss(key),
+        "n": readable.count(metric["n"]),
+        "chance": None if metric["chance"] is None else readable.level(metric["unit"], metric["chance"]),
+    }
+
+
+def missing_words(data: Mapping[str, Any], name: str, size: int, say: Words) -> str:
+    """Why an arm has no comparison at a size: how many of its seeds diverged, or are finished."""
+    arm = next(arm for arm in data["arms"] if arm["name"] == name)
+    found = result(arm, size)
+    seeds, lost = len(data["seeds"]), diverged(data, name, size)
+    if lost:
+        return say("study.diverged", n=lost, of=seeds)
+    return say("study.finished_seeds", n=len(found["trials"]) if found else 0, of=seeds)
+
+
+def diverged(data: Mapping[str, Any], arm: str, size: int | None = None) -> int:
+    """How many trials of an arm, at one size or all, ended because the loss was not a number."""
+    return sum(row["arm"] == arm and size in (None, row["size"]) for row in data.get("diverged", ()))
+
+
+def kind(name: str, data: Mapping[str, Any]) -> str:
+    """``baseline``, ``control`` or ``arm``."""
+    return "baseline" if name == data["baseline"] else "control" if name in data["controls"] else "arm"
+
+
+def span_words(unit: str, ends: Sequence[float | None] | None, say: Words) -> str:
+    """An interval of a metric's difference as people write it."""
+    low, high = ends or (None, None)
+    if low is None or high is None:
+        return readable.NONE
+    return say("page.range", low=readable.signed(unit, low), high=readable.signed(unit, high))

@@ -1,0 +1,37 @@
+"""What the search for settings found."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from clipc.report import readable
+from clipc.report.page import fragment
+from clipc.report.words import Words
+
+
+def search(data: Mapping[str, Any], say: Words) -> Markup:
+    """One row an arm; nothing where nothing was searched."""
+    rows = search_rows(data, say)
+    return fragment("search.html", say, search=rows) if rows else Markup()
+
+
+def search_rows(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
+    """One row an arm: how many settings were tried, and the best; empty where nothing was searched."""
+    return [_row(best, say) for best in data.get("search", ())]
+
+
+def _row(best: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    settings, validation = best["settings"], best["validation"]
+    said = say("study.search.left_out") if settings is None else "" if settings else say("study.search.only")
+    tried, wanted = best["tried"], best["wanted"]
+    return {
+        "arm": best["arm"],
+        "settings": [
+            (key, f"{value:g}" if isinstance(value, float) else str(value)) for key, value in (settings or {}).items()
+        ],
+        "said": said,
+        "tried": str(tried) if tried == wanted else f"{tried} / {wanted}",
+        "given_up": best["given_up"],
+        "validation": readable.NONE if validation is None else readable.percent(validation),
+    }

@@ -1,0 +1,96 @@
+"""What an experiment cannot tell, as codes for which the page's words hold a sentence each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clipc.catalog import Catalog
+from clipc.study.checks import starts_fresh
+from clipc.study.design import Study
+from clipc.study.found import Found
+from clipc.study.results import Outcome, baseline_near_chance
+from clipc.study.run import Planned
+
+Codes = list[str | dict[str, Any]]
+"""Entries of ``not_shown``: a code, or one with the parameters that its sentence needs."""
+
+
+def limitations(
+    study: Study,
+    catalog: Catalog,
+    outcomes: Sequence[Outcome],
+    metrics: Sequence[Mapping[str, Any]],
+    sizes: Sequence[int],
+    planned: int,
+    diverged: Sequence[tuple[Planned, int]],
+    found: Sequence[Found],
+) -> Codes:
+    """Codes of all that limits what a study's figures say.
+
+    Args:
+        study: What was asked.
+        catalog: The data.
+        outcomes: The finished trials, one at least.
+        metrics: As :func:`clipc.study.results.metrics_table` gives them.
+        sizes: Training pairs.
+        planned: How many trials there are in all.
+        diverged: The trials whose loss stopped being a number, with the step at which it did.
+        found: What a search found for each arm, where there was one.
+    """
+    ended = len(outcomes) + len(diverged)
+    codes: Codes = [{"code": "unfinished", "n": ended, "planned": planned}] if ended < planned else []
+    arms = [p.trial.arm for p, _ in diverged]
+    codes += [{"code": "diverged", "arm": arm, "n": arms.count(arm)} for arm in dict.fromkeys(arms)]
+    codes += [*search_limits(found), *subset_limits(sizes, catalog), *_of_the_data(catalog)]
+    names = {metric["key"] for metric in metrics}
+    if lacking := {name for o in outcomes for name in o.metrics} - names:
+        codes.append({"code": "not-in-all", "metrics": sorted(lacking)})
+    if len({_hardware(o) for o in outcomes}) > 1:
+        codes.append("unlike-machines")
+    if study.data.group_column is not None:
+        codes.append({"code": "groups-apart", "column": study.data.group_column})
+    plain = [o for o in outcomes if o.trial.arm == study.compared_with]
+    for metric in metrics:
+        if metric["main"] and baseline_near_chance(metric, plain):
+            codes.append({"code": "near-chance", "metric": metric["key"]})
+    if not study.controls:
+        codes.append("no-control-arm")
+    if len(study.seeds) < 8:
+        codes.append({"code": "few-seeds", "n": len(study.seeds)})
+    codes += ["equal-budget-only"] if study.search else ["equal-budget-only", "one-recipe"]
+    if all(starts_fresh(o.trial.recipe) for o in outcomes):
+        codes.append("from-scratch")
+    parameters, size = outcomes[0].summary["parameters"], outcomes[0].summary["image_size"]
+    codes.append({"code": "small-model", "parameters": f"{parameters:,}", "size": size})
+    return [*codes, "one-split", "same-source", "no-audit"]
+
+
+def search_limits(found: Sequence[Found]) -> Codes:
+    """Codes for arms that had unequal numbers of tries, and for those that the search left without settings."""
+    codes: Codes = []
+    tries = [best.wanted for best in found]
+    if len(set(tries)) > 1:
+        fewest = [best.arm for best in found if best.wanted == min(tries)]
+        codes.append({"code": "unequal-tries", "fewest": min(tries), "most": max(tries), "arms": ", ".join(fewest)})
+    if lost := [best.arm for best in found if best.settings is None]:
+        codes.append({"code": "search-left-out", "arms": ", ".join(lost)})
+    return codes
+
+
+def subset_limits(sizes: Sequence[int], catalog: Catalog) -> Codes:
+    """A code where some size is a part of the training pairs: it was drawn once, for all seeds."""
+    parts = [size for size in sizes if size < catalog.splits["train"]]
+    return [{"code": "one-subset", "sizes": ", ".join(f"{size:,}" for size in parts)}] if parts else []
+
+
+def _of_the_data(catalog: Catalog) -> Codes:
+    codes: Codes = ["generated"] if catalog.about.generated else []
+    if not catalog.about.label_columns:
+        codes.append("no-labels")
+    if catalog.splits["test"] < 1000:
+        codes.append({"code": "small-test-set", "n": catalog.splits["test"]})
+    return codes
+
+
+def _hardware(outcome: Outcome) -> tuple[Any, ...]:
+    """What of a machine, and of what ran on it, may change a result."""
+    return tuple(outcome.machine.get(name) for name in ("cpu", "gpu", "device", "torch", "clipc"))

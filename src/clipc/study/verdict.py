@@ -1,0 +1,160 @@
+"""The one rule of every experiment: when a difference is a gain, whose gain it is, and what the headline says."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from clipc.evaluate.statistics import Interval, holm, verdict
+
+LEVEL: Final = 0.05
+"""What a corrected p value must be below."""
+
+WAITING: Final = "when finished"
+"""The verdict while seeds are missing: a test that is looked at again and again finds too often what is not there."""
+
+FINAL: Final = ("gain", "loss", "no evidence")
+"""The verdicts of comparisons that are finished."""
+
+CLASSES: Final = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
+"""What can be said of an arm: a gain over all controls too, gains that a control shows too, gains whose cause is open,
+gains and losses, losses, no evidence, seeds still missing, not compared."""
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def decide(
+    rows: Sequence[dict[str, Any]],
+    intervals: Sequence[tuple[Interval, Interval | None]],
+    metrics: Sequence[Mapping[str, Any]],
+) -> None:
+    """Sets ``p_holm`` and ``verdict`` of one arm's comparisons with another at one size, in place.
+
+    A difference is a gain or a loss only where its intervals exclude zero and Holm's p value is below :data:`LEVEL`:
+    over the main metrics for these, over all others for the others. Where lower is better, a gain is a fall.
+
+    Args:
+        rows: The comparisons, with ``p``.
+        intervals: Of each its t interval over seeds, and the two-way one where there is one.
+        metrics: Of each its metric.
+    """
+    for main in (True, False):
+        family = [row for row, metric in zip(rows, metrics, strict=True) if metric["main"] == main]
+        for row, p in zip(family, holm([row["p"] for row in family]), strict=True):
+            row["p_holm"] = p
+    for row, found, metric in zip(rows, intervals, metrics, strict=True):
+        row["verdict"] = "no evidence"
+        if row["p_holm"] is not None and row["p_holm"] < LEVEL:
+            said = verdict(*(interval for interval in found if interval is not None))
+            turned = {"gain": "loss", "loss": "gain"}
+            row["verdict"] = said if metric["higher_is_better"] else turned.get(said, said)
+
+
+def credit(rows: Sequence[dict[str, Any]], baseline: str, controls: Sequence[str]) -> None:
+    """Says of every gain over the baseline whose it is, in place.
+
+    ``shown_by_controls`` names the controls that gain too and that the arm does not beat. ``credit`` is ``shared``
+    where there are any, ``own`` where the arm gains over every control, ``open`` where neither can be said; None for
+    what is no gain, and for controls.
+
+    Args:
+        rows: All comparisons, with verdicts.
+        baseline: The baseline's name.
+        controls: The controls' names.
+    """
+    beaten = {(r["metric"], r["size"], r["arm"], r["against"]) for r in rows if r["verdict"] == "gain"}
+    for row in rows:
+        place = row["metric"], row["size"]
+        row["shown_by_controls"], row["credit"] = [], None
+        if row["arm"] in controls or row["against"] != baseline or row["verdict"] != "gain":
+            continue
+        over = [name for name in controls if (*place, row["arm"], name) in beaten]
+        shown = [name for name in controls if name not in over and (*place, name, baseline) in beaten]
+        row["shown_by_controls"] = shown
+        row["credit"] = "shared" if shown else "own" if controls and len(over) == len(controls) else "open"
+
+
+def conclude(arms: Sequence[str], baseline: str, controls: Sequence[str], metrics: Rows, rows: Rows) -> dict[str, Any]:
+    """What an experiment says, over all main metrics and sizes, as codes and counts that a page puts into words.
+
+    Args:
+        arms: The names of all arms.
+        baseline: The baseline's name.
+        controls: The controls' names.
+        metrics: As :func:`clipc.study.results.metrics_table` gives them.
+        rows: The comparisons, as :func:`credit` leaves them.
+
+    Returns:
+        ``headline`` (its code, and the counts that its sentence needs), ``arms`` (the class of every arm under test,
+        one of :data:`CLASSES`), ``controls`` (what they show), ``looks`` (how many verdicts were given; None without).
+    """
+    main = {m["key"] for m in metrics if m["main"]}
+    asked = [r for r in rows if r["metric"] in main]
+    against = {name: [r for r in asked if (r["arm"], r["against"]) == (name, baseline)] for name in arms}
+    tested = {name: against[name] for name in arms if name != baseline and name not in controls}
+    classes = {name: _class(found) for name, found in tested.items()}
+    return {
+        "headline": _headline(classes, tested),
+        "arms": classes,
+        "controls": _controls({name: against.get(name, []) for name in controls}),
+        "looks": _looks(asked, baseline, len(main)),
+    }
+
+
+def _class(rows: Rows) -> str:
+    """One of :data:`CLASSES`: a gain is the arm's own only where it gains over every control as well."""
+    if not rows:
+        return "unknown"
+    credits = {r["credit"] for r in rows if r["verdict"] == "gain"}
+    said = {r["verdict"] for r in rows}
+    if {"gain", "loss"} <= said:
+        return "mixed"
+    for found, code in (("own", "gain"), ("open", "uncontrolled"), ("shared", "shared")):
+        if found in credits:
+            return code
+    return "loss" if "loss" in said else "waiting" if WAITING in said else "none"
+
+
+def _headline(classes: Mapping[str, str], tested: Mapping[str, Rows]) -> dict[str, Any]:
+    said = list(classes.values())
+    compared = [name for name, code in classes.items() if code not in ("waiting", "unknown")]
+    code = next((c for c in ("gain", "uncontrolled", "mixed", "shared", "loss") if c in said), "none")
+    if not compared:
+        code = "waiting" if "waiting" in said else "unknown"
+    counts = {"compared": len(compared), "found": said.count(code), "shared": said.count("shared")}
+    if len(compared) != 1:
+        return {"code": code, "arm": None, **counts}
+    rows = tested[compared[0]]
+    gains = [r for r in rows if r["verdict"] == "gain"]
+    return {
+        "code": code,
+        "arm": compared[0],
+        **counts,
+        "comparisons": len(rows),
+        "gains": len(gains),
+        "losses": sum(r["verdict"] == "loss" for r in rows),
+        "own": sum(r["credit"] == "own" for r in gains),
+    }
+
+
+def _controls(rows: Mapping[str, Rows]) -> dict[str, Any]:
+    """What the controls show: ``missing``, ``unfinished``, ``gain`` (and which do), ``none``, or ``none_yet``."""
+    gains = [name for name, found in rows.items() if any(r["verdict"] == "gain" for r in found)]
+    ended = [name for name, found in rows.items() if any(r["verdict"] in FINAL for r in found)]
+    if not rows:
+        code = "missing"
+    elif not ended:
+        code = "unfinished"
+    elif gains:
+        code = "gain"
+    else:
+        whole = all(found and all(r["verdict"] in FINAL for r in found) for found in rows.values())
+        code = "none" if whole else "none_yet"
+    return {"code": code, "names": list(rows), "gains": gains}
+
+
+def _looks(asked: Rows, baseline: str, main: int) -> dict[str, Any] | None:
+    """How many verdicts were given, over how many families, and in how many chance alone may show something."""
+    ended = [r for r in asked if r["verdict"] in FINAL]
+    first = [r for r in ended if r["against"] == baseline]
+    families = len({(r["arm"], r["size"]) for r in first})
+    counts = {"with_baseline": len(first), "with_controls": len(ended) - len(first)}
+    return {**counts, "families": families, "metrics": main, "by_chance": LEVEL * families} if ended else None

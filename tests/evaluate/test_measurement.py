@@ -1,0 +1,63 @@
+"""A metric's description: what is refused, and that nothing is lost on the way through a file."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clipc.errors import UserError
+from clipc.evaluate.measurement import Measurement, by_name, put_together, taken_apart
+
+HITS = Measurement(
+    "a/hits", np.array([0, 1, 1, 0.5]), np.array([0, 0, 1, 2]), chance=0.5, default_main=True, interval=(0.2, 0.9)
+)
+DEPTH = Measurement("b/depth", value=-3.5, n=7, higher_is_better=False, unit="ells")
+
+
+def test_a_mean_knows_its_value_and_number() -> None:
+    assert (HITS.value, HITS.n, HITS.unit, HITS.higher_is_better) == (0.625, 4, "share", True)
+
+
+def test_apart_and_together_again() -> None:
+    other = replace(HITS, name="a/more", values=1 - np.asarray(HITS.values), value=0.375)
+    table, arrays = taken_apart(by_name([HITS, DEPTH, other]))
+    assert sorted(arrays) == ["owner/0", "values/a/hits", "values/a/more"]
+    table = json.loads(json.dumps(table))
+    found = put_together({"a/hits": 0.625, "b/depth": -3.5, "a/more": 0.375}, table, arrays)
+    for one in (HITS, DEPTH, other):
+        again = found[one.name]
+        assert (again.value, again.description()) == (one.value, one.description())
+        for mine, theirs in ((one.values, again.values), (one.owner, again.owner)):
+            assert (mine is None) == (theirs is None)
+            np.testing.assert_array_equal(mine, theirs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"value": float("nan")}, "has as value nan, which is no finite float"),
+        ({"value": np.float32(0.5)}, "no finite float"),
+        ({"value": "0.5"}, "no finite float"),
+        ({"chance": float("inf")}, "has as chance inf"),
+        ({"n": 3.0}, "rests on n = 3.0"),
+        ({"n": 5}, "needs an array of 5 finite floats as values"),
+        ({"values": np.array([0, 1, 1, np.nan])}, "needs an array of 4 finite floats as values"),
+        ({"owner": np.array([0, 1, 1])}, "needs an array of 4 ints as owner"),
+        ({"owner": np.zeros(4)}, "needs an array of 4 ints as owner"),
+        ({"values": None}, "as owner, one for each of its values"),
+        ({"unit": None}, "needs texts as name and unit"),
+        ({"default_main": "yes"}, "true or false for default_main"),
+        ({"interval": (0.1,)}, "which is not two finite floats"),
+        ({"name": None}, "needs texts as name"),
+    ],
+)
+def test_what_does_not_describe_a_metric_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        replace(HITS, **change)
+
+
+def test_a_mean_of_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="no finite float"):
+        Measurement("a/none", np.zeros(0))
