@@ -19,7 +19,7 @@ BELOW = {
     "report": set(),
     "cli": {"study", "train", "evaluate", "render", "compose", "catalog", "report"},
 }
-EVERYWHERE = {"errors", "progress"}
+EVERYWHERE = {"errors", "identity", "progress"}
 HEAVY = {"torch", "open_clip", "torchvision", "matplotlib", "sklearn", "scipy"}
 
 
@@ -50,7 +50,7 @@ def test_arrows_go_one_way(room: str) -> None:
             assert target in allowed, f"{file.relative_to(PACKAGE)} imports {module}"
 
 
-@pytest.mark.parametrize("module", ["errors", "progress"])
+@pytest.mark.parametrize("module", ["errors", "identity", "progress"])
 def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == set()
 
@@ -60,6 +60,7 @@ def test_only_the_command_line_and_the_package_know_all_rooms() -> None:
         "__init__.py",
         "__main__.py",
         "errors.py",
+        "identity.py",
         "progress.py",
     }
 

@@ -4,6 +4,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from clipc.compose.policy import names_file
 from clipc.errors import UserError
 
 _NO_PART_OF_A_MODEL: Final = (".md", ".onnx")
@@ -47,6 +48,15 @@ def reference_mark(name: str | None) -> str | None:
     if name is None or name == "captions" or name.startswith("column:"):
         return name
     return folder_mark(name) if Path(name.removeprefix("local-dir:")).is_dir() else name
+
+
+def table_mark(name: str) -> str:
+    """A name of a table that a policy reads: a hash of its content where it is a file here, else what it is called.
+
+    Args:
+        name: ``policy.weights`` or ``policy.region``.
+    """
+    return file_mark(Path(name)) if names_file(name) and Path(name).is_file() else name
 
 
 def folder_mark(named: str | Path) -> str:
