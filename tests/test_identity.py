@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, TypeAdapter, create_model
 
 from clipc.compose.policy import Policy
 from clipc.identity import NEVER, Neutral, hashing_of, identity_keys
-from clipc.train.recipe import Recipe, built_in_recipes, make_recipe, read_recipe
+from clipc.recipe.recipe import Recipe, built_in_recipes, make_recipe, read_recipe
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:

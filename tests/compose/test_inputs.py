@@ -13,7 +13,7 @@ from clipc.compose.inputs import Inputs, keyed_values, partner_weights
 from clipc.compose.plan import plan_epoch
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
-from clipc.train.plans import make_plans
+from clipc.prepare.plans import make_plans
 
 from .pairs import catalog_of
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.identity import hash_keys
-from clipc.train.check_start import check_start
-from clipc.train.recipe import Recipe
+from clipc.prepare.check_start import check_start
+from clipc.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
