@@ -4,7 +4,7 @@ RUN := .venv/bin/
 STAMP := .venv/.installed
 PEERS := .venv/.installed-peers
 
-.PHONY: setup pilot test soak bench tables lint types clean
+.PHONY: setup pilot test soak bench lint types clean
 
 setup: $(STAMP)
 
@@ -38,10 +38,6 @@ bench: $(PEERS)
 	OMP_NUM_THREADS=1 $(RUN)python benchmarks/step.py
 	OMP_NUM_THREADS=1 $(RUN)python benchmarks/tuning.py
 	OMP_NUM_THREADS=1 $(RUN)python benchmarks/plan.py
-
-# The tables of what the studies found, anew from the records in results/.
-tables: setup
-	$(RUN)python results/tables.py --fill docs/results.md results/README.md
 
 lint: $(PEERS)
 	$(RUN)ruff check .

@@ -36,7 +36,8 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     captions = draw(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=4), min_size=n, max_size=n))
     views = draw(st.lists(st.sampled_from(["PA", "AP", "", None]), min_size=n, max_size=n))
     content = draw(st.lists(st.integers(0, 30), min_size=n, max_size=n))
-    return catalog_of(captions, view=views, content=np.array(content, dtype=np.uint64))
+    weights = draw(st.lists(st.sampled_from([0.0, 0.5, 3.0, None]), min_size=n, max_size=n))
+    return catalog_of(captions, view=views, content=np.array(content, dtype=np.uint64), liking=weights)
 
 
 RULES = {
@@ -56,6 +57,7 @@ policies = st.builds(
     caption=st.sampled_from(["join", "spatial", "both-orders", "one", "first", "second", "wrong"]),
     partner=st.sampled_from(["random", "nearest", "diverse"]),
     group=st.sampled_from([None, "view"]),
+    weights=st.sampled_from([None, "column:liking"]),
     pairing=st.sampled_from(["dynamic", "fixed"]),
     neighbours=st.integers(1, 5),
 )
@@ -90,6 +92,8 @@ def test_plan_is_pure_and_right(catalog: Catalog, policy: Policy, rules: object,
     content = catalog.table["content"].to_numpy()
     assert (content[plan.left[composed]] != content[plan.right[composed]]).all()
     views = np.array([v or "" for v in catalog.column("view")])
+    if policy.weights:
+        assert not np.isin(plan.right[composed], np.flatnonzero(np.array(catalog.column("liking")) == 0)).any()
     if policy.group:
         assert (views[plan.left[composed]] == views[plan.right[composed]]).all()
         assert (views[plan.left[composed]] != "").all()

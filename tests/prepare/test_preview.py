@@ -15,9 +15,9 @@ from PIL import Image
 
 from clipc.catalog import Catalog, open_catalog
 from clipc.compose.captions.joint import Wording
+from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import LAYOUTS
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
-from clipc.compose.partners.pools import neighbourhoods
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.compose.rules.schema import CaptionRule, ImageRule, NeverRule, PairRule, Rules
@@ -155,14 +155,14 @@ def test_why_this_partner(tiny_catalog: Catalog) -> None:
     n = len(catalog)
     nearest = (np.arange(n)[:, None] + [2, 1]).astype(np.int32) % n
     plans = Plans(catalog, Policy(rho=1, partner="nearest", neighbours=2), 0)
-    pools = neighbourhoods(nearest, catalog.caption_counts)
-    made = WorkerRenderer(replace(plans, inputs=replace(plans.inputs, pools=pools)), WHOLE_VIEW, 16, Words())
+    inputs = Inputs.of(catalog, {"neighbours": nearest})
+    made = WorkerRenderer(replace(plans, inputs=inputs), WHOLE_VIEW, 16, Words())
     for sample in preview(made, 6):
         step = (catalog.keys.index(sample["right_key"]) - catalog.keys.index(sample["left_key"])) % n
         assert sample["why"] == {"code": "nearest", "rank": 3 - step, "of": 2}
     vectors = np.eye(n, dtype=np.float32)
     diverse = Plans(catalog, Policy(rho=1, partner="diverse", draws=3), 0)
-    diverse = replace(diverse, inputs=replace(diverse.inputs, vectors=vectors))
+    diverse = replace(diverse, inputs=Inputs.of(catalog, {"vectors": vectors}))
     for sample in preview(WorkerRenderer(diverse, WHOLE_VIEW, 16, Words()), 3):
         assert sample["why"] == {"code": "diverse", "draws": 3, "similarity": 0.0}
 

@@ -1,13 +1,21 @@
 """Tables made beforehand that a plan depends on beside catalog, policy and seed."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from clipc.compose.partners.pools import Pools
-from clipc.compose.similarity.lookalike import Lookalikes
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.grid import read_grid
+from clipc.compose.partners.pools import Pools, everyone, groups, neighbourhoods
+from clipc.compose.policy import COLUMN
+from clipc.compose.similarity.lookalike import Lookalikes, lookalikes
+from clipc.errors import UserError
+from clipc.files import arrays_digest
 
 if TYPE_CHECKING:
     from clipc.compose.rules.law import Law
@@ -15,21 +23,115 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What a policy needs to know of the training pairs; each is None where the policy does without.
-
-    Made once for all epochs by :func:`clipc.prepare.plans.make_plans`.
+    """What a policy needs to know of the training pairs, made once for all epochs.
 
     Attributes:
-        pools: From where partners are drawn: neighbours, or groups; every pair where it is None.
-        vectors: Unit vectors that similarity is measured by, ``float32``, shape (n, d).
-        regions: What of each image is to be kept, as fractions of its sides, NaN where nothing is marked;
-            x0, y0, x1, y1, ``float32``, shape (n, 4).
+        tables: Arrays of one row a pair, in the catalog's order, by name; a policy that does without has none.
+            ``neighbours``: the rows of the nearest pairs, -1 for none, ``int32``, shape (n, k);
+            ``vectors``: unit vectors that similarity is measured by, ``float32``, shape (n, d);
+            ``regions``: what of each image is to be kept, as fractions of its sides, x0, y0, x1, y1, NaN where nothing
+            is marked, ``float32``, shape (n, 4);
+            ``weights``: the chance of each pair to be a partner, in proportion, ``float64``, shape (n,).
+        pools: From where partners are drawn, as the tables and the rules have it; every pair alike where it is None.
         alike: Tells which pictures are near copies of each other, which never become partners.
         law: The expert's rules, bound to these pairs.
     """
 
+    tables: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict[str, npt.NDArray[Any]])
     pools: Pools | None = None
-    vectors: npt.NDArray[np.float32] | None = None
-    regions: npt.NDArray[np.float32] | None = None
     alike: Lookalikes | None = None
     law: "Law | None" = None
+
+    @classmethod
+    def of(cls, pairs: Catalog, tables: Mapping[str, npt.NDArray[Any]], law: "Law | None" = None) -> "Inputs":
+        """Inputs with the pools that follow from them: neighbours, else the rules' groups, else all; then weights."""
+        counts, weights, pools = pairs.caption_counts, tables.get("weights"), None
+        if (near := tables.get("neighbours")) is not None:
+            pools = neighbourhoods(near, counts)
+        elif law is not None and law.groups is not None:
+            pools = groups(law.groups, counts)
+        if weights is not None:
+            pools = (pools or everyone(counts)).weighted(weights)
+        return cls(tables, pools, lookalikes(pairs), law)
+
+    @property
+    def vectors(self) -> npt.NDArray[np.float32] | None:
+        """The table ``vectors``."""
+        return self.tables.get("vectors")
+
+    @property
+    def regions(self) -> npt.NDArray[np.float32] | None:
+        """The table ``regions``."""
+        return self.tables.get("regions")
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """A hash of each table: with catalog, policy and seed they say what a plan was made from."""
+        return {name: arrays_digest(values) for name, values in sorted(self.tables.items())}
+
+
+def keyed_values(file: str, pairs: Catalog, what: str) -> list[Any]:
+    """One value a pair from a table that somebody wrote: a column ``key`` and one other.
+
+    Keys that are none of the pairs' are passed over, since the table may speak of other splits too.
+
+    Args:
+        file: A table, as :func:`~clipc.catalog.grid.read_grid` reads them: CSV, TSV, JSON lines, Parquet.
+        pairs: The training pairs.
+        what: The policy's key, for messages.
+
+    Returns:
+        The values in the pairs' order, None where the table does not name a pair.
+
+    Raises:
+        UserError: The file cannot be read, has other columns, names a key twice, or no key of these pairs.
+    """
+    grid = read_grid(Path(file))
+    values = [name for name in grid.names if name != "key"]
+    if "key" not in grid.names or len(values) != 1:
+        raise UserError(
+            f"policy.{what}: {file} has the columns {', '.join(grid.names)}; it needs two, key and one of values."
+        )
+    found: dict[str, Any] = {}
+    for record in grid.records:
+        if isinstance(record.values, str):
+            raise UserError(f"policy.{what}: {file}, row {record.number}: {record.values}.")
+        key = str(record.values.get("key"))
+        if key in found:
+            raise UserError(f"policy.{what}: {file} names the key {key!r} twice.")
+        found[key] = record.values.get(values[0])
+    if not found.keys() & set(pairs.keys):
+        raise UserError(
+            f"policy.{what}: no key in {file} is one of the {len(pairs)} training pairs'"
+            f"{f': there {next(iter(found))!r}' if found else ''}, here such as {pairs.keys[0]!r}."
+        )
+    return [found.get(key) for key in pairs.keys]
+
+
+def partner_weights(name: str, pairs: Catalog) -> npt.NDArray[np.float64]:
+    """How often each pair becomes a partner, in proportion.
+
+    Args:
+        name: ``column:NAME``, or a file as for :func:`keyed_values`.
+        pairs: The training pairs.
+
+    Returns:
+        Shape (n,); a pair without a weight has 1, as all have where there is no table.
+
+    Raises:
+        UserError: There is no such column or file, or a value is no number from 0 up.
+    """
+    values = (
+        pairs.column(name.removeprefix(COLUMN)) if name.startswith(COLUMN) else keyed_values(name, pairs, "weights")
+    )
+    weights = np.ones(len(values))
+    for row, value in enumerate(values):
+        if value is None or value == "":
+            continue
+        try:
+            weights[row] = value
+        except (TypeError, ValueError):
+            weights[row] = np.nan
+        if not 0 <= weights[row] < np.inf:
+            raise UserError(f"policy.weights: the weight of {pairs.keys[row]!r} is {value!r}, not a number from 0 up.")
+    return weights

@@ -1,9 +1,11 @@
 """The policy: what share of training examples is composed, and how."""
 
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from clipc.catalog.grid import TABLE_SUFFIXES
 from clipc.compose.captions.joint import Wording
 from clipc.compose.captions.strategies import STRATEGIES
 from clipc.compose.layouts import LAYOUTS, find_layout
@@ -11,9 +13,18 @@ from clipc.compose.rules.read import read_rules
 from clipc.compose.rules.schema import Rules
 from clipc.errors import unknown_name
 from clipc.extension import Name, fingerprint, is_own
+from clipc.identity import ALWAYS, Neutral
+
+COLUMN: Final = "column:"
+"""What ``embedding`` and ``weights`` begin with where they name a column of the data."""
 
 PARTNERS: Final = ("random", "nearest", "diverse")
 """The ways to choose a partner that ship."""
+
+
+def names_file(key: str | None) -> bool:
+    """Whether ``weights`` or ``region`` name a file: a table with a column ``key`` and one of values."""
+    return key is not None and Path(key).suffix.lower() in TABLE_SUFFIXES
 
 
 def _halves(given: Any) -> Any:
@@ -34,59 +45,74 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rho: float = Field(default=0.3, ge=0, le=1, description="Share of examples that are treated (0: plain CLIP).")
-    treatment: Literal["compose", "augment"] = Field(
+    rho: Annotated[float, Neutral(0.0)] = Field(
+        default=0.3, ge=0, le=1, description="Share of examples that are treated (0: plain CLIP)."
+    )
+    treatment: Annotated[Literal["compose", "augment"], ALWAYS] = Field(
         default="compose",
         description="What happens to a treated example: it becomes a composite, or (the control) it is shown "
         "alone under a stronger augmentation.",
     )
-    layout: Name = Field(
+    layout: Annotated[Name, ALWAYS] = Field(
         default="centre-halves", description="How two views are joined into one picture; module:object for your own."
     )
-    axis: Annotated[Literal["random", "left-right", "top-bottom"], BeforeValidator(_halves)] = Field(
+    axis: Annotated[Literal["random", "left-right", "top-bottom"], BeforeValidator(_halves), ALWAYS] = Field(
         default="random",
         description="Where the two halves stand; random draws one of the two for each composite. Like a rules file it "
         "may name the cut instead: vertical, horizontal.",
     )
-    region: str | None = Field(
+    region: Annotated[str | None, Neutral(None)] = Field(
         default=None,
-        description="For the layout 'region': the column with the box to keep, or 'auto': what the reference "
-        "model finds most relevant to the caption.",
+        description="For the layout 'region': the column with the box to keep, a table (CSV, Parquet) of keys and "
+        "boxes, or 'auto': what the reference model finds most relevant to the caption.",
     )
-    caption: Name = Field(
+    caption: Annotated[Name, ALWAYS] = Field(
         default="join",
         description="How two captions become one: joined in the order of the images; with words that say where each "
         "half stands; in either order; or, as controls, only one of them, or the second one taken from a third pair; "
         "module:function for your own.",
     )
-    joiner: str | None = Field(
+    joiner: Annotated[str | None, Neutral(None)] = Field(
         default=None, description="What stands between the two captions; by their language if null (' and ', 'と')."
     )
-    template: str | None = Field(default=None, description="The joint caption, as '{a} beside {b}'.")
-    partner: Name = Field(
+    template: Annotated[str | None, Neutral(None)] = Field(
+        default=None, description="The joint caption, as '{a} beside {b}'."
+    )
+    partner: Annotated[Name, Neutral("random")] = Field(
         default="random",
         description="How the second pair is chosen: any, one of the nearest, or the least similar of some; "
         "module:function for a table of your own.",
     )
-    group: str | None = Field(
+    group: Annotated[str | None, Neutral(None)] = Field(
         default=None,
         description="A column whose value partners must share; auto: the main column of labels, where there is one and "
         "its classes are not too small.",
     )
-    neighbours: int = Field(default=10, ge=1, description="How many of the nearest pairs may become partners.")
-    draws: int = Field(default=4, ge=2, description="Of how many drawn pairs a diverse partner is the least similar.")
-    pairing: Literal["dynamic", "fixed"] = Field(
+    weights: Annotated[str | None, Neutral(None)] = Field(
+        default=None,
+        description="How often each pair becomes a partner, in proportion: 'column:NAME', or a table (CSV, Parquet) of "
+        "keys and weights; 0 never, 1 where nothing is said. All alike if null.",
+    )
+    neighbours: Annotated[int, ALWAYS] = Field(
+        default=10, ge=1, description="How many of the nearest pairs may become partners."
+    )
+    draws: Annotated[int, ALWAYS] = Field(
+        default=4, ge=2, description="Of how many drawn pairs a diverse partner is the least similar."
+    )
+    pairing: Annotated[Literal["dynamic", "fixed"], Neutral("dynamic")] = Field(
         default="dynamic", description="New partners in every epoch, or the same ones throughout."
     )
-    embedding: str = Field(
+    embedding: Annotated[str, ALWAYS] = Field(
         default="captions",
         description="What similarity is measured by: the captions' TF-IDF, 'column:NAME', or a model's folder.",
     )
-    embedding_of: Literal["image", "text", "mean"] = Field(
+    embedding_of: Annotated[Literal["image", "text", "mean"], ALWAYS] = Field(
         default="mean", description="Which of a model's vectors similarity is measured by."
     )
-    reference: str | None = Field(default=None, description="The folder of the model that finds regions by itself.")
-    rules: Annotated[Rules | None, BeforeValidator(_read)] = Field(
+    reference: Annotated[str | None, Neutral(None)] = Field(
+        default=None, description="The folder of the model that finds regions by itself."
+    )
+    rules: Annotated[Rules | None, BeforeValidator(_read), Neutral(None)] = Field(
         default=None, description="An expert's rules for what may be composed: a file, or one that ships."
     )
 
@@ -101,6 +127,8 @@ class Policy(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> "Policy":
+        if self.weights is not None and not self.weights.startswith(COLUMN) and not names_file(self.weights):
+            raise ValueError(f"weights is column:NAME or a CSV or Parquet file, not {self.weights!r}")
         if self.layout == "region" and self.region is None:
             raise ValueError("layout region needs to know what to keep: set region to a column with boxes, or to auto")
         if self.region is not None and self.layout != "region":

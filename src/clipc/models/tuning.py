@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from torch import nn
 
 from clipc.errors import UserError
+from clipc.identity import Neutral
 from clipc.models.layers import Tower, tower_layers, tower_parameters
 from clipc.models.lora import add_lora
 
@@ -26,25 +27,27 @@ class Tuning(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    image: Learns = Field(
+    image: Annotated[Learns, Neutral("all")] = Field(
         default="all",
         description="What learns of the image tower: all, locked (LiT), or a number of layers counted from the end: "
         "1 is the projection, 2 the last block too.",
     )
-    text: Learns = Field(default="all", description="What learns of the text tower, in the same words.")
-    layer_decay: float = Field(
+    text: Annotated[Learns, Neutral("all")] = Field(
+        default="all", description="What learns of the text tower, in the same words."
+    )
+    layer_decay: Annotated[float, Neutral(1.0)] = Field(
         default=1.0,
         gt=0,
         le=1,
         description="A layer learns at so much of the rate of the layer after it; 0.6 to 0.9 is usual, 1 is off.",
     )
-    lora: int | None = Field(
+    lora: Annotated[int | None, Neutral(None)] = Field(
         default=None,
         ge=1,
         description="Rank of the adapters that learn in place of the towers (LoRA), in the attention of all layers; "
         "none if null.",
     )
-    lora_alpha: float | None = Field(
+    lora_alpha: Annotated[float | None, Neutral(None)] = Field(
         default=None, gt=0, description="The adapters count lora_alpha / lora times; as much as lora if null."
     )
 

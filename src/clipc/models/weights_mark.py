@@ -4,6 +4,7 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Final
 
+from clipc.compose.policy import names_file
 from clipc.errors import UserError
 from clipc.files import checksum
 
@@ -48,6 +49,15 @@ def reference_mark(name: str | None) -> str | None:
     if name is None or name == "captions" or name.startswith("column:"):
         return name
     return folder_mark(name) if Path(name.removeprefix("local-dir:")).is_dir() else name
+
+
+def table_mark(name: str) -> str:
+    """A name of a table that a policy reads: a hash of its content where it is a file here, else what it is called.
+
+    Args:
+        name: ``policy.weights`` or ``policy.region``.
+    """
+    return file_mark(Path(name)) if names_file(name) and Path(name).is_file() else name
 
 
 def folder_mark(named: str | Path) -> str:

@@ -1,16 +1,12 @@
 """Whether the models are there that a run begins with and composes by, asked before anything takes long."""
 
 from pathlib import Path
-from typing import Final
 
-from clipc.compose.policy import Policy
+from clipc.compose.policy import COLUMN, Policy, names_file
 from clipc.errors import UserError
 from clipc.models.model_config import FOLDER, HUB, find_start, is_published, model_folder
 from clipc.prepare.plans import load_own_code
 from clipc.recipe.recipe import Recipe
-
-COLUMN: Final = "column:"
-"""What ``policy.embedding`` begins with where it names a column."""
 
 
 def check_start(recipe: Recipe) -> None:
@@ -30,6 +26,9 @@ def check_start(recipe: Recipe) -> None:
         _check_folder("policy.embedding", vectors)
     if policy.region == "auto" and policy.reference is not None:
         _check_folder("policy.reference", policy.reference.removeprefix(FOLDER))
+    for key, table in (("weights", policy.weights), ("region", policy.region)):
+        if table is not None and names_file(table) and not Path(table).is_file():
+            raise UserError(f"policy.{key}: there is no file {table}; name a table of keys and values, or a column.")
 
 
 def vectors_of(policy: Policy) -> str | None:

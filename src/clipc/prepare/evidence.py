@@ -36,19 +36,20 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
         told["similarity"] = float(inputs.vectors[first.row] @ inputs.vectors[second.row])
     if policy.partner == "diverse":
         told["draws"] = policy.draws
-    if inputs.pools is None:
+    if (near := inputs.tables.get("neighbours")) is not None:
+        nearest = near[first.row][near[first.row] >= 0]
+        if is_own(policy.partner):
+            return {"code": "own", "name": policy.partner, "of": len(nearest)}
+        return told | {"rank": int(np.flatnonzero(nearest == second.row)[0]) + 1, "of": len(nearest)}
+    if inputs.pools is None or inputs.law is None or inputs.law.groups is None:
         return told
     entry = int(plans.entries.first[first.row]) + first.choice
     pool = inputs.pools.of[entry]
     members = inputs.pools.members[inputs.pools.start[pool] : inputs.pools.start[pool + 1]]
-    if is_own(policy.partner):
-        return {"code": "own", "name": policy.partner, "of": len(members)}
-    if policy.partner == "nearest":
-        return told | {"rank": int(np.flatnonzero(members == second.row)[0]) + 1, "of": len(members)}
     if len(members) == len(plans.catalog):
         return told
-    shared = inputs.law.shared if inputs.law is not None else {}
-    told |= {"pairs": len(members), "values": [(name, str(column[entry].as_py())) for name, column in shared.items()]}
+    values = [(name, str(column[entry].as_py())) for name, column in inputs.law.shared.items()]
+    told |= {"pairs": len(members), "values": values}
     return told | {"code": "group" if policy.partner == "random" else policy.partner}
 
 

@@ -21,7 +21,8 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
         rows: How many of the plan's rows have their captions and views measured.
 
     Returns:
-        What :meth:`~clipc.compose.plan.Plan.statistics` tells, and of the first ``rows`` rows: how many were
+        What :meth:`~clipc.compose.plan.Plan.statistics` tells; fingerprints of the tables (``inputs``) that the plan
+        was made from; and of the first ``rows`` rows: how many were
         ``counted``, how many of their captions were ``shortened`` and the ``shortened_share``; ``tokens`` without
         those that the tokenizer adds, as ``median``, ``p95`` and ``max``, of captions by themselves (``single``), of
         joint ones before shortening (``joined``) and as the model reads them (``read``); ``context_length``, which
@@ -38,6 +39,7 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
     sources = np.stack([counted.left, np.maximum(counted.right, 0)], axis=1)
     return {
         **plan.statistics(),
+        "inputs": plans.inputs.fingerprints,
         "counted": len(counted),
         "shortened": read.shortened,
         "shortened_share": read.shortened / max(1, len(counted)),

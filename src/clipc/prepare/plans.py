@@ -1,9 +1,9 @@
 """From a policy to plans: makes, or finds in the cache, the tables that the policy needs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,11 @@ from clipc.catalog import Catalog
 from clipc.compose.batches import Batches
 from clipc.compose.captions.strategies import find_strategy
 from clipc.compose.entries import Entries
-from clipc.compose.inputs import Inputs
+from clipc.compose.inputs import Inputs, keyed_values, partner_weights
 from clipc.compose.layouts import Layout, find_layout
-from clipc.compose.partners.pools import groups, neighbourhoods
+from clipc.compose.layouts.boxes import read_boxes
 from clipc.compose.plan import Plans
-from clipc.compose.policy import Policy
+from clipc.compose.policy import Policy, names_file
 from clipc.compose.proposed import Proposed
 from clipc.compose.rules.columns import CatalogColumns, boxes_of
 from clipc.compose.rules.enact import enact
@@ -57,13 +57,11 @@ def make_plans(
     """
     load_own_code(policy)
     law, batches = _law(policy, pairs), batches or Batches()
-    known = Inputs(alike=lookalikes(pairs), law=law)
     if policy.rho == 0 or policy.treatment == "augment":
-        return Plans(pairs, policy, seed, known, batches)
-    pools = groups(law.groups, pairs.caption_counts) if law is not None and law.groups is not None else None
-    vectors = None
+        return Plans(pairs, policy, seed, Inputs(alike=lookalikes(pairs), law=law), batches)
+    tables = given_tables(policy, pairs)
     if is_own(policy.partner):
-        pools = neighbourhoods(own_partners(policy.partner, pairs), pairs.caption_counts)
+        tables["neighbours"] = own_partners(policy.partner, pairs)
     elif policy.partner != "random":
         from clipc.prepare.vectors import partner_vectors
 
@@ -73,10 +71,15 @@ def make_plans(
             if law is not None:
                 refused = _Refused(law, Entries.of(pairs).first, find_layout(policy.layout))
                 by = _said(policy, pairs)
-            nearest = neighbours(pairs, vectors, policy.neighbours, cache, progress, refused, by)
-            pools, vectors = neighbourhoods(nearest, pairs.caption_counts), None
-    known = replace(known, pools=pools, vectors=vectors, regions=_regions(policy, pairs, cache, progress))
-    return Plans(pairs, policy, seed, known, batches)
+            tables["neighbours"] = neighbours(pairs, vectors, policy.neighbours, cache, progress, refused, by)
+        else:
+            tables["vectors"] = vectors
+    if policy.region == "auto":
+        from clipc.prepare.vectors import relevant_bands
+
+        assert policy.reference is not None
+        tables["regions"] = relevant_bands(policy.reference, pairs, cache, progress)
+    return Plans(pairs, policy, seed, Inputs.of(pairs, tables, law), batches)
 
 
 def load_own_code(policy: Policy) -> None:
@@ -170,12 +173,22 @@ def _law(policy: Policy, pairs: Catalog) -> Law | None:
     return enact(rules, CatalogColumns(pairs), policy.wording) if rules is not None else None
 
 
-def _regions(policy: Policy, pairs: Catalog, cache: Path | None, progress: Progress) -> npt.NDArray[np.float32] | None:
-    if policy.layout != "region" or policy.region is None:
-        return None
-    if policy.region == "auto":
-        from clipc.prepare.vectors import relevant_bands
+def given_tables(policy: Policy, pairs: Catalog) -> dict[str, npt.NDArray[Any]]:
+    """The tables that a user names in a policy: ``weights`` and ``regions``, as :class:`Inputs` has them.
 
-        assert policy.reference is not None
-        return relevant_bands(policy.reference, pairs, cache, progress)
-    return boxes_of(pairs, policy.region)
+    Args:
+        policy: What is composed, and how.
+        pairs: The training pairs.
+
+    Raises:
+        UserError: There is no such column or file, or it holds something else.
+    """
+    tables: dict[str, npt.NDArray[Any]] = {}
+    if policy.weights is not None:
+        tables["weights"] = partner_weights(policy.weights, pairs)
+    if policy.region is not None and names_file(policy.region):
+        boxes = keyed_values(policy.region, pairs, "region")
+        tables["regions"] = read_boxes(boxes, pairs.sizes, column=policy.region, keys=pairs.keys)
+    elif policy.region not in (None, "auto"):
+        tables["regions"] = boxes_of(pairs, policy.region)
+    return tables

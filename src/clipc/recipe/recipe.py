@@ -1,8 +1,7 @@
 """The recipe: everything that decides a run, frozen, from YAML and ``key=value`` overrides."""
 
-import hashlib
-import json
 import logging
+import math
 import os
 from collections.abc import Sequence
 from importlib import resources
@@ -17,8 +16,9 @@ from clipc.compose.policy import Policy
 from clipc.errors import UserError, invalid_fields, unknown_name
 from clipc.extension import Name, foreign
 from clipc.files import whole_file
+from clipc.identity import ALWAYS, NEVER, Neutral, hash_keys, identity_keys
 from clipc.models.tuning import Tuning
-from clipc.models.weights_mark import file_mark, reference_mark, weights_mark
+from clipc.models.weights_mark import file_mark, reference_mark, table_mark, weights_mark
 from clipc.progress import Progress, silent
 from clipc.recipe.yaml_table import override, parse_yaml, read_yaml
 from clipc.render.crop import Augmentation
@@ -49,11 +49,8 @@ class Data(BaseModel, SourceOptions, frozen=True, extra="forbid"):
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-LATER: Final = (
-    *("vocabulary", "pretrained", "tune", "wise_ft", "chunks", "recompute", "compile", "renderer"),
-    *("batches", "temperature", "loss"),
-)
-"""Keys that were added after runs had been named: they are part of a run's name where they are used."""
+_HOW: Final = ("device", "threads", "renderer", "chunks", "recompute", "compile")
+"""How, not what, is computed: a stopped run may be given it anew."""
 
 
 class Recipe(BaseModel):
@@ -61,27 +58,27 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: Data = Data()
-    model: str = Field(
+    data: Annotated[Data, NEVER] = Data()
+    model: Annotated[str, ALWAYS] = Field(
         default="small",
         description="A model of clipc's or open_clip's, a JSON configuration, or what to go on from: a run's or a "
         "model's folder, or hf-hub:OWNER/NAME.",
     )
-    pretrained: str | None = Field(
+    pretrained: Annotated[str | None, Neutral(None)] = Field(
         default=None,
         description="Weights to start from, for a model that was named: a tag of open_clip's (laion2b_s34b_b79k) or a "
         "file; fresh ones if null.",
     )
     tune: Tuning = Field(default=Tuning(), description="What of the model learns, and how fast.")
-    wise_ft: bool = Field(
+    wise_ft: Annotated[bool, Neutral(False)] = Field(
         default=False,
         description="Mix the weights that the run began with into the last ones (WiSE-FT), as much as is best on "
         "validation.",
     )
-    image_size: int | None = Field(
+    image_size: Annotated[int | None, Neutral(None)] = Field(
         default=None, ge=8, description="Side of the pictures in pixels; the model's own if null."
     )
-    vocabulary: int | None = Field(
+    vocabulary: Annotated[int | None, Neutral(None)] = Field(
         default=None,
         ge=128,
         description="Learn a vocabulary of at most so many tokens from the training captions (8000 suits most): for "
@@ -89,69 +86,85 @@ class Recipe(BaseModel):
     )
     policy: Policy = Policy()
     augmentation: Augmentation = Augmentation()
-    batch_size: int = Field(default=128, ge=2, description="Pairs a step, over all processes.")
-    batches: Makeup = Field(
+    batch_size: Annotated[int, ALWAYS] = Field(default=128, ge=2, description="Pairs a step, over all processes.")
+    batches: Annotated[Makeup, Neutral("random")] = Field(
         default="random",
         description="What stands in one batch: pairs as they come; distinct captions, as far as there are enough; or "
         "balanced, each label's share.",
     )
-    samples: int | None = Field(default=None, ge=1, description="Pairs shown in all; give this or epochs.")
-    epochs: float | None = Field(
+    samples: Annotated[int | None, Neutral(None)] = Field(
+        default=None, ge=1, description="Pairs shown in all; give this or epochs."
+    )
+    epochs: Annotated[float | None, Neutral(None)] = Field(
         default=None, gt=0, allow_inf_nan=False, description="Times that every training pair is shown."
     )
-    learning_rate: float = Field(
+    learning_rate: Annotated[float, ALWAYS] = Field(
         default=1e-3,
         gt=0,
         allow_inf_nan=False,
         description="The peak; for fresh weights: a public model wants a hundredth.",
     )
-    weight_decay: float = Field(
+    weight_decay: Annotated[float, Neutral(0.0)] = Field(
         default=0.1, ge=0, allow_inf_nan=False, description="AdamW's, of weights but not of biases and norms."
     )
-    betas: tuple[_Beta, _Beta] = (0.9, 0.98)
-    warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
-    chunks: int = Field(
+    betas: Annotated[tuple[_Beta, _Beta], ALWAYS] = (0.9, 0.98)
+    warmup: Annotated[float, Neutral(0.0)] = Field(
+        default=0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
+    )
+    chunks: Annotated[int, Neutral(1)] = Field(
         default=1,
         ge=1,
         description="Parts that each process computes its batch in, to save memory: the same gradients (gradient "
         "caching), about a third slower.",
     )
-    recompute: bool = Field(
+    recompute: Annotated[bool, Neutral(False)] = Field(
         default=False, description="Save memory by computing activations again for the gradient, about a third slower."
     )
-    compile: bool = Field(default=False, description="Compile the towers (torch.compile): slow to start, then faster.")
-    clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
-    loss: Literal["clip", "siglip"] = Field(
+    compile: Annotated[bool, Neutral(False)] = Field(
+        default=False, description="Compile the towers (torch.compile): slow to start, then faster."
+    )
+    clip_norm: Annotated[float, Neutral(math.inf)] = Field(
+        default=1.0, gt=0, description="Largest norm of the gradient."
+    )
+    loss: Annotated[Literal["clip", "siglip"], Neutral("clip")] = Field(
         default="clip",
         description="clip: which caption of the batch belongs to a picture, and the other way round; siglip: each pair "
         "is a yes-no question of its own, with a bias that is learnt.",
     )
-    mask: bool = Field(
+    mask: Annotated[bool, Neutral(False)] = Field(
         default=True, description="Pairs that share an image or a caption are no negatives of each other."
     )
-    temperature: float | None = Field(
+    temperature: Annotated[float | None, Neutral(None)] = Field(
         default=None, ge=0.01, le=1, description="A fixed temperature of the loss; learnt, from 0.07 on, if null."
     )
-    seed: int = Field(default=0, ge=0, lt=2**64)
-    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto: bf16 where the GPU has it.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: int | None = Field(default=None, ge=1, description="CPU threads; PyTorch's own choice if null.")
-    renderer: Literal["auto", "worker", "resident"] = Field(
+    seed: Annotated[int, ALWAYS] = Field(default=0, ge=0, lt=2**64)
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Neutral("auto")] = Field(
+        default="auto", description="auto: bf16 where the GPU has it."
+    )
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Neutral("auto")] = "auto"
+    threads: Annotated[int | None, Neutral(None)] = Field(
+        default=None, ge=1, description="CPU threads; PyTorch's own choice if null."
+    )
+    renderer: Annotated[Literal["auto", "worker", "resident"], Neutral("auto")] = Field(
         default="auto",
         description="resident keeps all pictures decoded in memory, worker decodes them again each time; auto takes "
         "resident where they fit.",
     )
-    workers: int | None = Field(
+    workers: Annotated[int | None, NEVER] = Field(
         default=None,
         ge=0,
         description="Processes that render ahead; 0 renders in the training process; null takes as many as there are "
         "cores for them (at most 8, fewer than threads) where the model is on a GPU and pictures are not, else none.",
     )
-    validations: int = Field(default=10, ge=0, description="How often the validation split is measured during the run.")
-    track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = Field(
+    validations: Annotated[int, Neutral(0)] = Field(
+        default=10, ge=0, description="How often the validation split is measured during the run."
+    )
+    track: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], NEVER] = Field(
         default=("tensorboard",), description="Where figures go beside metrics.jsonl."
     )
-    checkpoint_seconds: float = Field(default=120.0, gt=0, description="Time between two checkpoints.")
+    checkpoint_seconds: Annotated[float, NEVER] = Field(
+        default=120.0, gt=0, description="Time between two checkpoints."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -179,36 +192,38 @@ class Recipe(BaseModel):
         samples = self.samples if self.samples is not None else round((self.epochs or 0) * pairs)
         return max(1, -(-samples // self.batch_size))
 
+    def identity_keys(self, *, how: bool = True) -> dict[str, Any]:
+        """The keys that count for the result and their values; models and files as they are named here.
+
+        Args:
+            how: Whether what a stopped run may be given anew counts: how, not what, is computed.
+        """
+        return identity_keys(self, () if how else _HOW)
+
     def same_run(self, data_fingerprint: str) -> str:
-        """The :meth:`identity` without what a stopped run may be given anew: how, not what, is computed."""
-        free = ("device", "threads", "renderer", "chunks", "recompute", "compile")
-        fields = type(self).model_fields
-        return self.model_copy(update={name: fields[name].default for name in free}).identity(data_fingerprint)
+        """The :meth:`identity` without what a stopped run may be given anew."""
+        return self._name(data_fingerprint, self.identity_keys(how=False))
 
     def identity(self, data_fingerprint: str) -> str:
         """Ten hexadecimal digits that name what this recipe makes of these data.
 
-        What cannot change the result (where data lie, workers, how often it is saved, the reasons and examples of
-        rules) is left out.
+        Keys count where they differ from their neutral value; what cannot change the result (where data lie, workers,
+        how often it is saved, the reasons and examples of rules) is left out, and models and tables count by what
+        they hold, not by where they lie.
         """
-        reasons = {section: {"__all__": {"why"}} for section in ("pairs", "images", "captions", "never")}
-        left_out: dict[str, Any] = dict.fromkeys(("data", "workers", "checkpoint_seconds", "track"), True)
-        left_out["policy"] = {"rules": {"name": True, "examples": True, **reasons}}
-        fields = self.model_dump(mode="json", exclude=left_out)
-        # What came later counts where it is used, so that older names stay.
-        for name in LATER:
-            if getattr(self, name) == type(self).model_fields[name].default:
-                del fields[name]
+        return self._name(data_fingerprint, self.identity_keys())
+
+    def _name(self, data_fingerprint: str, keys: dict[str, Any]) -> str:
         if self.model.endswith(".json") and Path(self.model).is_file():
-            fields["model"] = file_mark(Path(self.model))  # What it says counts, not where it lies.
+            keys["model"] = file_mark(Path(self.model))
         if (start := weights_mark(self.model, self.pretrained)) is not None:
-            fields["model" if self.pretrained is None else "pretrained"] = start
-        for name in ("embedding", "reference"):  # What the model is counts, not where it lies.
-            fields["policy"][name] = reference_mark(fields["policy"][name])
+            keys["model" if self.pretrained is None else "pretrained"] = start
+        policy = keys["policy"]
+        policy |= {name: reference_mark(policy[name]) for name in ("embedding", "reference") if name in policy}
+        policy |= {name: table_mark(policy[name]) for name in ("weights", "region") if name in policy}
         if own := self.policy.own_code:
-            fields["own_code"] = own
-        text = json.dumps({**fields, "data_fingerprint": data_fingerprint}, sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+            keys["own_code"] = own
+        return hash_keys({**keys, "data_fingerprint": data_fingerprint})
 
 
 _BESIDE: Final = ("environment.json", "metrics.jsonl", "finished.json")

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from clipc.identity import ALWAYS, Neutral
+
 DRAWS: Final = 8
 """Random numbers that a view consumes: area, aspect, x, y, flip, brightness, contrast, saturation."""
 
@@ -27,18 +29,24 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    crop_scale: _Shares = Field(default=(0.8, 1.0), description="Range of the view's share of the image's area.")
-    crop_ratio: _Ratios = Field(default=(3 / 4, 4 / 3), description="Range of the view's width over height.")
-    flip: float = Field(
+    crop_scale: Annotated[_Shares, Neutral((1.0, 1.0))] = Field(
+        default=(0.8, 1.0), description="Range of the view's share of the image's area."
+    )
+    crop_ratio: Annotated[_Ratios, ALWAYS] = Field(
+        default=(3 / 4, 4 / 3), description="Range of the view's width over height."
+    )
+    flip: Annotated[float, Neutral(0.0)] = Field(
         default=0.0, ge=0, le=1, description="Chance of a mirrored view; never where the caption names a side."
     )
-    colour: float = Field(
+    colour: Annotated[float, Neutral(0.0)] = Field(
         default=0.0, ge=0, le=1, description="Largest change of a view's brightness, contrast and saturation."
     )
-    strong_scale: _Shares = Field(
+    strong_scale: Annotated[_Shares, ALWAYS] = Field(
         default=(0.25, 0.5), description="Area of a strongly augmented view: about what a composite shows of an image."
     )
-    strong_colour: float = Field(default=0.4, ge=0, le=1, description="The same for a strongly augmented view.")
+    strong_colour: Annotated[float, Neutral(0.0)] = Field(
+        default=0.4, ge=0, le=1, description="The same for a strongly augmented view."
+    )
 
 
 def view_boxes(

@@ -31,6 +31,9 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
     if policy.get("group"):
         auto = policy["group"] == "auto"
         told.append(("group", say("policy.group_auto" if auto else "policy.group_value", column=policy["group"])))
+    if weights := policy.get("weights"):
+        column = weights.startswith("column:")
+        told.append(("weights", _column(weights.removeprefix("column:"), say) if column else weights))
     if policy.get("pairing"):
         told.append(("pairing", _value("pairing", policy, say)))
     if policy["partner"] in ("nearest", "diverse") and policy.get("embedding"):

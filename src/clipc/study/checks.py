@@ -4,12 +4,12 @@ from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
 from clipc.catalog import Catalog
-from clipc.compose.rules.columns import boxes_of
+from clipc.compose.policy import COLUMN
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.prompts import shipped
 from clipc.models.weights_mark import weights_mark
-from clipc.prepare.check_start import COLUMN, check_start, vectors_of
-from clipc.prepare.plans import make_plans
+from clipc.prepare.check_start import check_start, vectors_of
+from clipc.prepare.plans import given_tables, make_plans
 from clipc.recipe.recipe import Recipe
 from clipc.study.design import Study, checked, sizes_of
 from clipc.train.train import check_batch
@@ -44,7 +44,9 @@ def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = No
                 check_batch(recipe, catalog.about.name, smallest)
                 check_start(recipe)
                 policy = recipe.policy
-                columns = repr((policy.group, policy.rules, policy.region, policy.layout, vectors_of(policy)))
+                columns = repr(
+                    (policy.group, policy.rules, policy.region, policy.weights, policy.layout, vectors_of(policy))
+                )
                 if columns not in known:
                     _check_columns(recipe, catalog)
                     known.add(columns)
@@ -66,12 +68,11 @@ def _check_columns(recipe: Recipe, catalog: Catalog) -> None:
         names = catalog.table.column_names
         if (name := vectors.removeprefix(COLUMN)) not in names:
             raise unknown_name("column", name, names)
-    if policy.group is None and policy.rules is None and policy.region in (None, "auto"):
+    if policy.group is None and policy.rules is None and policy.weights is None and policy.region in (None, "auto"):
         return
     pairs = catalog.split("train")
     make_plans(policy.model_copy(update={"rho": 0.0}), pairs, 0)  # Without composites no neighbours are looked for.
-    if policy.region not in (None, "auto"):
-        boxes_of(pairs, policy.region)
+    given_tables(policy, pairs)
 
 
 @contextmanager

@@ -137,8 +137,9 @@ class Trainer:
             progress: Told the pairs shown so far.
             stop: Read between steps.
         """
-        pairs = self.renderer.plans.catalog
-        self.run.write_json("plan-statistics.json", self.renderer.plans.rows(0, len(pairs)).statistics())
+        plans = self.renderer.plans
+        statistics = {**plans.rows(0, len(plans.catalog)).statistics(), "inputs": plans.inputs.fingerprints}
+        self.run.write_json("plan-statistics.json", statistics)
         with closing(self._journal()) as journal:
             self._go_on(journal, progress, stop)
         stopped = None

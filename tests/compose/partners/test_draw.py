@@ -123,3 +123,52 @@ def test_the_least_similar_of_those_drawn() -> None:
 def test_tiny_sets(n: int) -> None:
     found = drawn(everyone(ones(n)), ~np.eye(n, dtype=bool), 3)
     assert found.tolist() == ([-1] if n == 1 else [1, 0])
+
+
+@settings(max_examples=100)
+@given(st.lists(st.lists(st.sampled_from([0.0, 1e-9, 0.5, 1.0, 3.0, 1e12]), max_size=6), min_size=1, max_size=8))
+def test_members_are_drawn_in_proportion_and_weight_zero_never(pools_weights: list[list[float]]) -> None:
+    sizes = np.array([len(own) for own in pools_weights])
+    weights = np.array([w for own in pools_weights for w in own])
+    start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    pools = Pools(np.arange(len(weights), dtype=np.int32), start, np.arange(len(sizes), dtype=np.int32))
+    made = pools.weighted(weights)
+    assert made.sizes.tolist() == [int((np.array(own) > 0).sum()) for own in pools_weights]
+    chance = np.append((np.arange(2000) + 0.5) / 2000, [0.0, np.nextafter(1, 0)])
+    for pool in np.flatnonzero(made.sizes):
+        members = made.member(np.full(len(chance), pool, dtype=np.int32), chance)
+        assert ((members >= start[pool]) & (members < start[pool + 1]) & (weights[members] > 0)).all()
+        own = weights[start[pool] : start[pool + 1]]
+        share = np.bincount(members[:2000] - start[pool], minlength=len(own)) / 2000
+        np.testing.assert_allclose(share, own / own.sum(), atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["everyone", "groups", "neighbours"])
+def test_chances_are_in_proportion_to_weights_among_the_allowed(kind: str) -> None:
+    n, times = 40, 4000
+    random = generator(1)
+    weights = random.choice([0.0, 0.2, 1.0, 5.0], n)
+    lawful = random.random((n, n)) < np.linspace(0.03, 1, n)[:, None]  # few are found by drawing, most by searching
+    lawful &= ~np.eye(n, dtype=bool)
+    near = np.argsort(random.random((n, n)), axis=1)[:, :9].astype(np.int32)
+    codes = (np.arange(n) % 3).astype(np.int32)
+    inside = {
+        "everyone": (everyone(ones(n)), np.ones((n, n), dtype=bool)),
+        "groups": (groups(codes, ones(n)), codes[:, None] == codes),
+        "neighbours": (neighbourhoods(near, ones(n)), (np.arange(n)[None, :, None] == near[:, None]).any(axis=2)),
+    }
+    pools, members = inside[kind]
+    chance = np.where(lawful & members, weights, 0)
+    counts, none = np.zeros((n, n), dtype=int), ~chance.any(axis=1)
+    for seed in range(times):
+        found = drawn(pools.weighted(weights), lawful, seed)
+        np.testing.assert_array_equal(found < 0, none)
+        np.add.at(counts, (np.flatnonzero(~none), found[~none]), 1)
+    assert (counts[chance == 0] == 0).all()
+    p = []
+    for row in np.flatnonzero((chance > 0).sum(axis=1) > 1):
+        own = chance[row, chance[row] > 0]
+        p.append(chisquare(counts[row, chance[row] > 0], times * own / own.sum()).pvalue)
+    assert len(p) > 15
+    assert min(p) > 1e-4 / n
+    assert 0.3 < np.mean(p) < 0.7

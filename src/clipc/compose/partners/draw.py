@@ -1,4 +1,4 @@
-"""Drawing partners: uniformly among the lawful members of a pool."""
+"""Drawing partners: among the allowed members of a pool, uniformly or in proportion to their weights."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from clipc.compose.partners.pools import Pools, Rows
+from clipc.compose.partners.pools import Pools, Rows, in_proportion, running_sums
 
 ENUMERATED: Final = 20_000
 """Pools of at most this many members are searched through where drawing finds no lawful one."""
@@ -20,9 +20,9 @@ Lawful = Callable[[npt.NDArray[np.intp], Rows], npt.NDArray[np.bool_]]
 
 
 def draw(rows: Rows, pool: Rows, pools: Pools, lawful: Lawful, generator: np.random.Generator, pairs: int) -> Rows:
-    """A partner for each row, with equal chance for every lawful member of its pool.
+    """A partner for each row: every lawful member of its pool has an equal chance, or one in proportion to its weight.
 
-    Members are drawn and refused for some rounds; what is drawn and lawful is uniform among the lawful. Rows
+    Members are drawn and refused for some rounds; what is drawn and lawful has its right chance among the lawful. Rows
     that are still without a partner then choose among all lawful members of their pool, if it has at most
     :data:`ENUMERATED`, so that one lawful partner in a thousand is found there.
 
@@ -68,7 +68,8 @@ def _enumerated(
     place = np.arange(int(sizes.sum())) - np.repeat(begins - pools.start[pool], sizes)
     candidate = pools.members[place]
     good = np.flatnonzero(lawful(np.repeat(which, sizes), candidate))
-    chosen = one_of(good, begins, sizes, chance)
+    weights = None if pools.weights is None else pools.weights[place[good]]
+    chosen = one_of(good, begins, sizes, chance, weights)
     return np.where(chosen >= 0, candidate[chosen], -1).astype(np.int32)
 
 
@@ -77,14 +78,16 @@ def one_of(
     begins: npt.NDArray[np.int64],
     sizes: npt.NDArray[np.int64],
     chance: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.int64]:
-    """One good place of each of some stretches, all with equal chance.
+    """One good place of each of some stretches.
 
     Args:
-        good: The good places, in order.
+        good: The good places, in order, each of them in a stretch.
         begins: Where each stretch begins, in order; shape (n,).
         sizes: How long it is.
         chance: Numbers in [0, 1), one a stretch.
+        weights: What the chance of each good place is in proportion to, above 0; equal chances by default.
 
     Returns:
         Places, -1 where a stretch has no good one; shape (n,).
@@ -93,7 +96,11 @@ def one_of(
     count = np.searchsorted(good, begins + sizes) - first
     chosen = np.full(len(begins), -1, dtype=np.int64)
     some = count > 0
-    chosen[some] = good[first[some] + (chance[some] * count[some]).astype(np.int64)]
+    if weights is None:
+        place = first[some] + (chance[some] * count[some]).astype(np.int64)
+    else:
+        place = in_proportion(running_sums(weights, count), first[some], first[some] + count[some], chance[some])
+    chosen[some] = good[place]
     return chosen
 
 

@@ -1,6 +1,6 @@
 """Pools: from where a pair's partner is drawn, before any rule refuses one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,11 +20,13 @@ class Pools:
         members: Catalog rows, pool by pool, ``int32``.
         start: Where each pool begins in ``members``, and where the last ends; ``int64``, shape (pools + 1,).
         of: The pool of each caption (entry) of the catalog, -1 where there is none; ``int32``.
+        weights: What each member's chance is in proportion to, above 0, ``float64``; None where chances are equal.
     """
 
     members: Rows
     start: npt.NDArray[np.int64]
     of: Rows
+    weights: npt.NDArray[np.float64] | None = None
 
     @cached_property
     def sizes(self) -> npt.NDArray[np.int64]:
@@ -32,9 +34,64 @@ class Pools:
         return np.diff(self.start)
 
     def member(self, pool: Rows, chance: npt.NDArray[np.float64]) -> Rows:
-        """One member of each given pool, for numbers in [0, 1)."""
+        """One member of each given pool, none of them empty, for numbers in [0, 1)."""
+        if self._sums is not None:
+            return self.members[in_proportion(self._sums, self.start[pool], self.start[pool + 1], chance)]
         place = self.start[pool] + (chance * self.sizes[pool]).astype(np.int64)
         return self.members[place]
+
+    @cached_property
+    def _sums(self) -> npt.NDArray[np.float64] | None:
+        return None if self.weights is None else running_sums(self.weights, self.sizes)
+
+    def weighted(self, weights: npt.NDArray[np.float64]) -> "Pools":
+        """The same pools with a weight for each pair; who has none is a member of no pool.
+
+        Args:
+            weights: Numbers from 0 up, shape (pairs,).
+        """
+        own = weights[self.members]
+        kept = own > 0
+        start = np.concatenate([[0], np.cumsum(kept)])[self.start]
+        return replace(self, members=self.members[kept], start=start, weights=own[kept])
+
+
+def running_sums(weights: npt.NDArray[np.float64], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Sums of all weights up to each, by which :func:`in_proportion` draws.
+
+    Each stretch's largest weight counts as 1, so that no stretch is lost in the rounding of the sum before it.
+
+    Args:
+        weights: Above 0, stretch after stretch, shape (m,).
+        sizes: How long each stretch is; m together.
+
+    Returns:
+        Shape (m + 1,), beginning with 0.
+    """
+    sizes = sizes[sizes > 0]
+    if not len(sizes):
+        return np.zeros(1)
+    largest = np.maximum.reduceat(weights, np.cumsum(sizes) - sizes)
+    return np.concatenate([[0.0], np.cumsum(weights / np.repeat(largest, sizes))])
+
+
+def in_proportion(
+    sums: npt.NDArray[np.float64],
+    begin: npt.NDArray[np.int64],
+    end: npt.NDArray[np.int64],
+    chance: npt.NDArray[np.float64],
+) -> npt.NDArray[np.int64]:
+    """One place of each of some stretches, each with a chance in proportion to its weight.
+
+    Args:
+        sums: As :func:`running_sums` gives them.
+        begin: Where the stretches begin, shape (n,).
+        end: Where they end; none is empty.
+        chance: Numbers in [0, 1), shape (n,).
+    """
+    low, high = sums[begin], sums[end]
+    aim = np.minimum(low + chance * (high - low), np.nextafter(high, 0))
+    return np.searchsorted(sums, aim, side="right") - 1
 
 
 def everyone(counts: npt.NDArray[np.int64]) -> Pools:

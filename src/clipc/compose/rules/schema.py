@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from clipc.identity import ALWAYS, NEVER, Neutral
+
 _GRAMMAR: Final = """
     all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
     default deferrable desc describe distinct do else end except false fetch for foreign from group having in
@@ -104,8 +106,8 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    why: Text | None = None
-    line: int | None = Field(default=None, exclude=True, repr=False)
+    why: Annotated[Text | None, NEVER] = None
+    line: Annotated[int | None, NEVER] = Field(default=None, exclude=True, repr=False)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Entry) and self.model_dump() == other.model_dump()
@@ -124,9 +126,9 @@ class PairRule(Entry):
             refused or allowed.
     """
 
-    require: Text | None = None
-    forbid: Text | None = None
-    unknown: Literal["refuse", "allow"] | None = None
+    require: Annotated[Text | None, Neutral(None)] = None
+    forbid: Annotated[Text | None, Neutral(None)] = None
+    unknown: Annotated[Literal["refuse", "allow"] | None, Neutral(None)] = None
 
     @model_validator(mode="after")
     def _one_condition(self) -> "PairRule":
@@ -157,11 +159,11 @@ class ImageRule(Entry):
         mirror: Whether mirrored views of it may be shown.
     """
 
-    when: Text | None = None
-    axis: Annotated[Literal["left-right", "top-bottom"] | None, BeforeValidator(_axis)] = None
-    whole: bool | None = None
-    region: Text | None = None
-    mirror: bool | None = None
+    when: Annotated[Text | None, Neutral(None)] = None
+    axis: Annotated[Literal["left-right", "top-bottom"] | None, BeforeValidator(_axis), Neutral(None)] = None
+    whole: Annotated[bool | None, Neutral(None)] = None
+    region: Annotated[Text | None, Neutral(None)] = None
+    mirror: Annotated[bool | None, Neutral(None)] = None
 
     @model_validator(mode="after")
     def _something_said(self) -> "ImageRule":
@@ -181,10 +183,10 @@ class CaptionRule(Entry):
         forbid: A regular expression (RE2) that must not be found in the joint caption in lower case.
     """
 
-    when: Text | None = None
-    joiner: Annotated[str, Field(min_length=1)] | None = None
-    template: Annotated[Text, AfterValidator(_template)] | None = None
-    forbid: Annotated[Text, AfterValidator(_pattern)] | None = None
+    when: Annotated[Text | None, Neutral(None)] = None
+    joiner: Annotated[Annotated[str, Field(min_length=1)] | None, Neutral(None)] = None
+    template: Annotated[Annotated[Text, AfterValidator(_template)] | None, Neutral(None)] = None
+    forbid: Annotated[Annotated[Text, AfterValidator(_pattern)] | None, Neutral(None)] = None
 
     @model_validator(mode="after")
     def _one_purpose(self) -> "CaptionRule":
@@ -202,7 +204,7 @@ class NeverRule(Entry):
         when: An expression over one pair; where it is true the pair stays plain and is nobody's partner.
     """
 
-    when: Text
+    when: Annotated[Text, ALWAYS]
 
 
 class Example(Entry):
@@ -239,16 +241,18 @@ class Rules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Text = "rules"
-    columns: dict[Name, Columns] = {}
-    fields: dict[Name, Text] = {}
-    pairs: tuple[PairRule, ...] = ()
-    images: tuple[ImageRule, ...] = ()
-    captions: Annotated[tuple[CaptionRule, ...], BeforeValidator(_as_list), AfterValidator(_few_wordings)] = ()
-    never: tuple[NeverRule, ...] = ()
-    examples: tuple[Example, ...] = ()
-    source: str | None = Field(default=None, exclude=True, repr=False)
-    lines: dict[str, int] = Field(default={}, exclude=True, repr=False)
+    name: Annotated[Text, NEVER] = "rules"
+    columns: Annotated[dict[Name, Columns], Neutral({})] = {}
+    fields: Annotated[dict[Name, Text], Neutral({})] = {}
+    pairs: Annotated[tuple[PairRule, ...], Neutral(())] = ()
+    images: Annotated[tuple[ImageRule, ...], Neutral(())] = ()
+    captions: Annotated[
+        tuple[CaptionRule, ...], BeforeValidator(_as_list), AfterValidator(_few_wordings), Neutral(())
+    ] = ()
+    never: Annotated[tuple[NeverRule, ...], Neutral(())] = ()
+    examples: Annotated[tuple[Example, ...], NEVER] = ()
+    source: Annotated[str | None, NEVER] = Field(default=None, exclude=True, repr=False)
+    lines: Annotated[dict[str, int], NEVER] = Field(default={}, exclude=True, repr=False)
 
     @model_validator(mode="after")
     def _distinct_names(self) -> "Rules":
