@@ -6,13 +6,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from clipc.compose.captions.joint import Wording
 from clipc.compose.layouts import LAYOUTS
+from clipc.compose.layouts.tiles import Axis, axis_of
 from clipc.compose.rules.read import read_rules
 from clipc.compose.rules.schema import Rules
 from clipc.errors import unknown_name
-
-
-def _halves(given: Any) -> Any:
-    return {"vertical": "left-right", "horizontal": "top-bottom"}.get(given, given) if isinstance(given, str) else given
 
 
 def _read(given: Any) -> Any:
@@ -36,7 +33,7 @@ class Policy(BaseModel):
         "alone under a stronger augmentation.",
     )
     layout: str = Field(default="centre-halves", description="How two views are joined into one picture.")
-    axis: Annotated[Literal["random", "left-right", "top-bottom"], BeforeValidator(_halves)] = Field(
+    axis: Annotated[Literal["random", Axis], BeforeValidator(axis_of)] = Field(
         default="random",
         description="Where the two halves stand; random draws one of the two for each composite. Like a rules file it "
         "may name the cut instead: vertical, horizontal.",

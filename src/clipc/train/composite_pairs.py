@@ -20,7 +20,7 @@ from clipc.render.context import Context
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
 from clipc.render.tensor_tiles import lay_tiles
-from clipc.render.text_id import text_id
+from clipc.render.texts import text_id
 from clipc.train.plans import make_plans
 
 _PAPER: Final = Policy()

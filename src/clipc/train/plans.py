@@ -9,13 +9,12 @@ import numpy.typing as npt
 
 from clipc.catalog import Catalog
 from clipc.compose.batches import Batches
-from clipc.compose.entries import Entries
+from clipc.compose.entries import Entries, Proposed
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import LAYOUTS, Layout
 from clipc.compose.partners.pools import groups, neighbourhoods
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
-from clipc.compose.proposed import Proposed
 from clipc.compose.rules.columns import CatalogColumns, boxes_of
 from clipc.compose.rules.enact import enact
 from clipc.compose.rules.law import Law

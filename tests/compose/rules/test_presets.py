@@ -17,8 +17,8 @@ from clipc.catalog.demo.demo import LANGUAGES
 from clipc.catalog.demo.picture import scene
 from clipc.catalog.demo.shapes import SHAPES
 from clipc.compose.captions.joint import Wording
+from clipc.compose.entries import Proposed
 from clipc.compose.layouts.tiles import LEFT_RIGHT
-from clipc.compose.proposed import Proposed
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.enact import enact
 from clipc.compose.rules.law import Law

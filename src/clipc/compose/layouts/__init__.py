@@ -10,12 +10,11 @@ from clipc.compose.layouts.first_image import first_image
 from clipc.compose.layouts.region import region
 from clipc.compose.layouts.squeezed_halves import squeezed_halves
 from clipc.compose.layouts.tiles import (
+    AXES,
     BOX,
     FIRST_IMAGE,
     LAYOUT_NAMES,
-    LEFT_RIGHT,
     OVERLAY,
-    TOP_BOTTOM,
     Codes,
     Floats,
     Tiles,
@@ -37,18 +36,18 @@ class Layout(NamedTuple):
     @property
     def has_axes(self) -> bool:
         """Whether its composites are halves, which a policy or a rule may turn."""
-        return self.codes == _AXES
+        return self.codes == _HALVES
 
     def drawn_from(self, axis: str) -> tuple[int, ...]:
         """The codes that composites get, for a policy's ``axis``."""
         return tuple(code for code in self.codes if LAYOUT_NAMES[code] == axis) or self.codes
 
 
-_AXES = (LEFT_RIGHT, TOP_BOTTOM)
+_HALVES: Final = tuple(AXES.values())
 LAYOUTS: Final = {
-    "centre-halves": Layout(centre_halves, _AXES),
-    "squeezed-halves": Layout(squeezed_halves, _AXES),
-    "region": Layout(region, _AXES),
+    "centre-halves": Layout(centre_halves, _HALVES),
+    "squeezed-halves": Layout(squeezed_halves, _HALVES),
+    "region": Layout(region, _HALVES),
     "cutmix": Layout(cutmix, (BOX,)),
     "blend": Layout(blend, (OVERLAY,)),
     "first-image": Layout(first_image, (FIRST_IMAGE,)),

@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from clipc.compose.layouts.tiles import Axis, axis_of
+
 _GRAMMAR: Final = """
     all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
     default deferrable desc describe distinct do else end except false fetch for foreign from group having in
@@ -29,7 +31,6 @@ Section = Literal["columns", "fields", "pairs", "images", "captions", "never", "
 MOST_WORDINGS: Final = 255
 """A plan has one byte for the way in which captions are joined; 0 is the policy's."""
 
-_AXES: Final = {"vertical": "left-right", "horizontal": "top-bottom"}
 _NO_CAPITALS: Final = re.compile(r"\\[pP]\{\w+\}|\(\?P?<\w+>|\\x\{?\w+\}?|\\.|\[[^\]]*\]")
 
 
@@ -54,10 +55,6 @@ def _name(name: str) -> str:
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, (str, dict, BaseModel)) else value
-
-
-def _axis(value: object) -> object:
-    return _AXES.get(value, value) if isinstance(value, str) else value
 
 
 def _pattern(text: str) -> str:
@@ -158,7 +155,7 @@ class ImageRule(Entry):
     """
 
     when: Text | None = None
-    axis: Annotated[Literal["left-right", "top-bottom"] | None, BeforeValidator(_axis)] = None
+    axis: Annotated[Axis | None, BeforeValidator(axis_of)] = None
     whole: bool | None = None
     region: Text | None = None
     mirror: bool | None = None
