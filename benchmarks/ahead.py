@@ -22,12 +22,12 @@ import torch
 from loader import BATCH, SCALE, draw_tars
 
 from clipc import Policy, open_catalog
+from clipc.models.tokenizer import load_tokenizer
+from clipc.prepare.plans import make_plans
 from clipc.render.batch import Batch
 from clipc.render.crop import Augmentation
 from clipc.render.loader import load
 from clipc.render.worker import WorkerRenderer
-from clipc.train.plans import make_plans
-from clipc.train.tokenizer import load_tokenizer
 
 Way = Callable[[range], Iterator[Batch]]
 

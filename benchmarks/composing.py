@@ -20,11 +20,11 @@ from statistics import median
 import torch
 
 from clipc.catalog import open_catalog
+from clipc.models.text_tower import computed_tokens
+from clipc.recipe.recipe import make_recipe
+from clipc.recipe.run import Run
 from clipc.render.batch import Batch
 from clipc.train.loop import Trainer
-from clipc.train.recipe import make_recipe
-from clipc.train.run import Run
-from clipc.train.text_tower import computed_tokens
 from clipc.train.train import make_trainer
 
 

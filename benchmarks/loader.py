@@ -29,12 +29,12 @@ from open_clip_train.data import detshuffle2, filter_no_caption_or_no_image
 from PIL import Image
 
 from clipc import Catalog, Policy, open_catalog
+from clipc.models.tokenizer import load_tokenizer
+from clipc.prepare.plans import make_plans
 from clipc.render.crop import Augmentation
 from clipc.render.loader import Renderer, load
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
-from clipc.train.plans import make_plans
-from clipc.train.tokenizer import load_tokenizer
 
 SCALE = (0.9, 1.0)
 BATCH = 128

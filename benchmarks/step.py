@@ -29,16 +29,16 @@ from open_clip_train.scheduler import cosine_lr
 from open_clip_train.train import train_one_epoch
 
 from clipc import Policy, open_catalog
+from clipc.models.device import choose_device, choose_precision
+from clipc.models.model import ClipModel
+from clipc.models.text_tower import computed_tokens, token_lengths
+from clipc.prepare.plans import make_plans
+from clipc.recipe.recipe import Recipe, make_recipe
+from clipc.recipe.run import cpu_name
 from clipc.render.batch import Batch
 from clipc.render.texts import texts
-from clipc.train.device import choose_device, choose_precision
 from clipc.train.distributed import World
 from clipc.train.learner import Learner
-from clipc.train.model import ClipModel
-from clipc.train.plans import make_plans
-from clipc.train.recipe import Recipe, make_recipe
-from clipc.train.run import cpu_name
-from clipc.train.text_tower import computed_tokens, token_lengths
 from clipc.train.throughput import StepFlops, peak_flops
 
 BATCHES = 4

@@ -15,11 +15,11 @@ from statistics import median
 
 import torch
 
+from clipc.models.model import ClipModel
+from clipc.models.tuning import Tuning, prepare
+from clipc.recipe.run import cpu_name
 from clipc.train.loss import contrastive_loss
-from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw
-from clipc.train.run import cpu_name
-from clipc.train.tuning import Tuning, prepare
 
 WAYS = {
     "everything": Tuning(),

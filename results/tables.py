@@ -23,6 +23,7 @@ from statistics import mean
 from typing import Any, Final
 
 from clipc.evaluate.statistics import detectable, holm, paired_difference
+from clipc.recipe.recipe import Recipe
 from clipc.study.arms import Arm
 from clipc.study.compare import LEVEL, comparisons, paired
 from clipc.study.design import Study, arm_recipe, first_of, ranges_of, read_study
@@ -32,7 +33,6 @@ from clipc.study.results import Outcome, composed_share, metrics_table
 from clipc.study.run import measuring_of
 from clipc.study.spread import Range
 from clipc.study.trials import Trial
-from clipc.train.recipe import Recipe
 from clipc.train.validation import CHOSEN_BY
 
 HERE = Path(__file__).parent

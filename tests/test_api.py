@@ -36,7 +36,7 @@ def test_the_names_agree_in_all_three_places() -> None:
 
 def test_functions_stay_functions_after_their_rooms_are_imported() -> None:
     code = (
-        "import clipc.train.recipe, clipc.evaluate, clipc.study.pilot\n"
+        "import clipc.recipe.recipe, clipc.evaluate, clipc.study.pilot\n"
         "import clipc\n"
         "assert callable(clipc.train_model) and callable(clipc.evaluate_model) and callable(clipc.pilot)\n"
         "assert not callable(clipc.train) and not callable(clipc.evaluate)\n"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from clipc.catalog.demo import demo
+from clipc.demo import demo
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "drop-in.md"
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipc.catalog.demo import demo
 from clipc.cli import app, main
+from clipc.demo import demo
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(

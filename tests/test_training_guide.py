@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from clipc.train.recipe import Recipe, built_in_recipes
+from clipc.recipe.recipe import Recipe, built_in_recipes
 
 GUIDE = (Path(__file__).resolve().parents[1] / "docs" / "training.md").read_text("utf-8")
 ROW = re.compile(r"^\| `([^`]+)` \| `([^`]+)` \| (.+) \|$", re.MULTILINE)

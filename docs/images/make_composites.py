@@ -15,10 +15,10 @@ from typing import Any
 from PIL import Image, ImageChops
 
 from clipc import open_catalog, read_recipe
-from clipc.render.preview import preview
+from clipc.models.vocabulary import tokenizer_for
+from clipc.prepare.plans import make_plans
+from clipc.prepare.preview import preview
 from clipc.render.worker import WorkerRenderer
-from clipc.train.plans import make_plans
-from clipc.train.vocabulary import tokenizer_for
 
 NOTES = {
     "en": "Each picture is half of one training pair and half of another, learned with both captions joined. "

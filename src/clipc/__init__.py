@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from clipc.errors import UserError
     from clipc.evaluate.evaluation import Evaluation
     from clipc.evaluate.evaluation import evaluate as evaluate_model
+    from clipc.export.export import export_model
+    from clipc.models.model import ClipModel
+    from clipc.prepare.composite_pairs import CompositePairs
+    from clipc.prepare.contact_sheet import check_rules, contact_sheet
+    from clipc.prepare.plans import make_plans
+    from clipc.recipe.recipe import Data, Recipe, make_recipe, read_recipe
+    from clipc.recipe.run import Run
     from clipc.render.compose_batch import ComposedBatch, compose_batch
     from clipc.render.crop import Augmentation
     from clipc.report.pilot import render_pilot
     from clipc.report.sheet import render_sheet
     from clipc.report.study import render_study
     from clipc.report.study_figures import save_figures
-    from clipc.study.contact_sheet import check_rules, contact_sheet
     from clipc.study.design import Study, read_study
     from clipc.study.options import PilotOptions
     from clipc.study.pilot import pilot
     from clipc.study.study import run_study
-    from clipc.train.composite_pairs import CompositePairs
-    from clipc.train.export import export_model
     from clipc.train.loss import contrastive_loss, shared_sources
-    from clipc.train.model import ClipModel
-    from clipc.train.plans import make_plans
-    from clipc.train.recipe import Data, Recipe, make_recipe, read_recipe
-    from clipc.train.run import Run
     from clipc.train.train import train as train_model
 
     __version__: str
@@ -93,32 +93,32 @@ _HOMES = {
     "About": "clipc.catalog.catalog",
     "Augmentation": "clipc.render.crop",
     "Catalog": "clipc.catalog.catalog",
-    "ClipModel": "clipc.train.model",
+    "ClipModel": "clipc.models.model",
     "ComposedBatch": "clipc.render.compose_batch",
-    "CompositePairs": "clipc.train.composite_pairs",
-    "Data": "clipc.train.recipe",
+    "CompositePairs": "clipc.prepare.composite_pairs",
+    "Data": "clipc.recipe.recipe",
     "Evaluation": "clipc.evaluate.evaluation",
     "PilotOptions": "clipc.study.options",
     "Plan": "clipc.compose.plan",
     "Plans": "clipc.compose.plan",
     "Policy": "clipc.compose.policy",
-    "Recipe": "clipc.train.recipe",
+    "Recipe": "clipc.recipe.recipe",
     "Rules": "clipc.compose.rules.schema",
-    "Run": "clipc.train.run",
+    "Run": "clipc.recipe.run",
     "Study": "clipc.study.design",
     "UserError": "clipc.errors",
-    "check_rules": "clipc.study.contact_sheet",
+    "check_rules": "clipc.prepare.contact_sheet",
     "compose_batch": "clipc.render.compose_batch",
-    "contact_sheet": "clipc.study.contact_sheet",
+    "contact_sheet": "clipc.prepare.contact_sheet",
     "contrastive_loss": "clipc.train.loss",
     "evaluate_model": "clipc.evaluate.evaluation:evaluate",
-    "export_model": "clipc.train.export",
-    "make_plans": "clipc.train.plans",
-    "make_recipe": "clipc.train.recipe",
+    "export_model": "clipc.export.export",
+    "make_plans": "clipc.prepare.plans",
+    "make_recipe": "clipc.recipe.recipe",
     "open_catalog": "clipc.catalog.open",
     "pilot": "clipc.study.pilot",
     "plan_epoch": "clipc.compose.plan",
-    "read_recipe": "clipc.train.recipe",
+    "read_recipe": "clipc.recipe.recipe",
     "read_rules": "clipc.compose.rules.read",
     "read_study": "clipc.study.design",
     "render_pilot": "clipc.report.pilot",

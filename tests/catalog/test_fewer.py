@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from clipc.catalog import Catalog, with_fewer
 from clipc.catalog.fewer import stratified
 from clipc.errors import UserError
-from clipc.train.recipe import Data
+from clipc.recipe.recipe import Data
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=200), st.integers(0, 99))

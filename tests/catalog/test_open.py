@@ -55,7 +55,7 @@ def test_wrong_sources_are_told_what_there_is(tmp_path: Path, picture) -> None:
 
 
 def test_the_demo_set_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_tar, samples) -> None:
-    import clipc.catalog.demo as demo
+    import clipc.demo as demo
 
     def few(folder: Path, lang: str = "en", progress: object = None) -> Path:
         write_tar(folder / "train-00000.tar", samples(4, generated=True))

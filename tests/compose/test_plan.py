@@ -22,7 +22,7 @@ from clipc.compose.rules.schema import Rules
 from clipc.compose.similarity.captions import caption_vectors
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.neighbours import nearest
-from clipc.train.plans import make_plans
+from clipc.prepare.plans import make_plans
 
 from .pairs import catalog_of
 

@@ -71,7 +71,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 def both(
     catalog: Catalog, policy: Policy, augmentation: Augmentation, size: int = SIDE
 ) -> tuple[WorkerRenderer, ResidentRenderer]:
-    from clipc.train.plans import make_plans
+    from clipc.prepare.plans import make_plans
 
     plans = make_plans(policy, catalog, 0)
     made = ResidentRenderer.create(plans, augmentation, size, Words())

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from clipc.recipe.recipe import make_recipe
 from clipc.study.results import Outcome
 from clipc.study.trials import Trial
-from clipc.train.recipe import make_recipe
 
 METRIC = "zero_shot/label/top1"
 

@@ -73,9 +73,9 @@ def test_pictures_networks_and_neighbours_are_left_alone(
         raise AssertionError("asked for more than names")
 
     for name in (
-        "clipc.train.plans.neighbours",
-        "clipc.train.vectors.partner_vectors",
-        "clipc.train.model_config.download_pretrained_from_hf",
+        "clipc.prepare.plans.neighbours",
+        "clipc.prepare.vectors.partner_vectors",
+        "clipc.models.model_config.download_pretrained_from_hf",
         "open_clip.download_pretrained",
     ):
         monkeypatch.setattr(name, refuse)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from clipc.errors import UserError
+from clipc.models.model import ClipModel
 from clipc.study.checks import starts_fresh
 from clipc.study.design import Study, arm_recipe
 from clipc.study.run import plan_study
 from clipc.study.study import run_study
-from clipc.train.model import ClipModel
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from clipc.errors import UserError
+from clipc.recipe.recipe import Data, make_recipe
 from clipc.report.pilot import render_pilot
 from clipc.report.words import not_shown_codes
 from clipc.study import pilot as module
 from clipc.study.options import ARMS, PilotOptions
 from clipc.study.pilot import arm_recipe, pilot
-from clipc.train.recipe import Data, make_recipe
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from pathlib import Path
 from clipc.study import pilot as module
 from clipc.study.options import PilotOptions
 from clipc.train.interrupt import Interrupted
-from clipc.train.recipe import Data
+from clipc.recipe.recipe import Data
 
 if __name__ == "__main__":
     source, model, folder = sys.argv[1:]

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
+from clipc.recipe.recipe import make_recipe
 from clipc.study.record import _packed, _unpacked, read_record, write_record  # pyright: ignore[reportPrivateUsage]
 from clipc.study.results import Outcome
 from clipc.study.trials import Measuring, Trial, run_trial
-from clipc.train.recipe import make_recipe
 
 MEASURING = Measuring(shots=())
 

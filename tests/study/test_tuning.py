@@ -10,6 +10,8 @@ import pytest
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
+from clipc.recipe.recipe import Data, Recipe
+from clipc.recipe.run import Run
 from clipc.study.design import Study, checked
 from clipc.study.found import with_settings
 from clipc.study.journal import SEARCH_SEED, UNSEEN, Heartbeat, count_tries, is_dead, open_tries, search_seed
@@ -17,8 +19,6 @@ from clipc.study.spread import Range
 from clipc.study.tuning import _try, search  # pyright: ignore[reportPrivateUsage]
 from clipc.train.interrupt import Interrupted
 from clipc.train.loop import Diverged
-from clipc.train.recipe import Data, Recipe
-from clipc.train.run import Run
 
 optuna = pytest.importorskip("optuna")
 

@@ -25,11 +25,11 @@ from torch.nn import functional as F
 
 from clipc.cli import app
 from clipc.errors import UserError
+from clipc.models.model import ClipModel
 from clipc.train import distributed, parallel
 from clipc.train.distributed import World, joined, share
 from clipc.train.launcher import Place, find_place, first_host
 from clipc.train.loss import contrastive_loss, local_contrastive_loss, shared_sources
-from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw
 from clipc.train.parallel import data_parallel, gather, gather_with_gradient
 
@@ -46,7 +46,7 @@ LAUNCHERS = (
 )
 # The server imports torch once; each process of a test is a quick copy of it.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["clipc.train.distributed", "clipc.train.model", "hypothesis"])
+CONTEXT.set_forkserver_preload(["clipc.train.distributed", "clipc.models.model", "hypothesis"])
 
 
 def free_port() -> int:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from clipc.catalog import Catalog
+from clipc.recipe.recipe import Recipe, make_recipe, write_recipe
+from clipc.recipe.run import Run
 from clipc.train.checkpoint import checkpoint_steps
-from clipc.train.recipe import Recipe, make_recipe, write_recipe
-from clipc.train.run import Run
 from clipc.train.train import train
 
 SECONDS = 200

@@ -9,11 +9,11 @@ from safetensors.torch import load_file
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
+from clipc.models.model import ClipModel
+from clipc.recipe.recipe import Recipe, make_recipe
+from clipc.recipe.run import Run
 from clipc.train import ending, loop
 from clipc.train.interrupt import Interrupted
-from clipc.train.model import ClipModel
-from clipc.train.recipe import Recipe, make_recipe
-from clipc.train.run import Run
 from clipc.train.train import train
 
 

@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
+from clipc.recipe.recipe import Recipe, make_recipe
+from clipc.recipe.run import Run
 from clipc.train.checkpoint import checkpoint_steps, load_checkpoint
-from clipc.train.recipe import Recipe, make_recipe
-from clipc.train.run import Run
 from clipc.train.train import train
 
 KILLS = 50

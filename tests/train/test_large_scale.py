@@ -15,7 +15,7 @@ from PIL import Image
 
 from clipc.catalog import open_catalog, with_splits
 from clipc.errors import UserError
-from clipc.train.recipe import built_in_recipes, read_recipe
+from clipc.recipe.recipe import built_in_recipes, read_recipe
 from clipc.train.train import train
 
 RECIPES = [f"{data}-vit-{size}-16" for data in ("cc3m", "cc12m", "redcaps") for size in "sb"]

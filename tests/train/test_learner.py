@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipc.errors import UserError
+from clipc.models.model import ClipModel
+from clipc.recipe.recipe import Recipe, make_recipe
 from clipc.render.batch import Batch
 from clipc.train.distributed import World
 from clipc.train.learner import MAX_LOG_SCALE, Learner
 from clipc.train.loss import contrastive_loss, shared_sources, siglip_loss
-from clipc.train.model import ClipModel
-from clipc.train.recipe import Recipe, make_recipe
 
 B = 12
 

@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 
 from clipc.catalog import Catalog, open_catalog
 from clipc.errors import UserError
+from clipc.models.device import choose_precision
+from clipc.models.model import ClipModel
+from clipc.recipe.recipe import Recipe, make_recipe, write_recipe
+from clipc.recipe.run import Run
 from clipc.render.batch import Batch
 from clipc.train import loop
-from clipc.train.device import choose_precision
 from clipc.train.interrupt import Interrupted
-from clipc.train.model import ClipModel
-from clipc.train.recipe import Recipe, make_recipe, write_recipe
-from clipc.train.run import Run
 from clipc.train.train import train
 
 

@@ -8,12 +8,11 @@ import torch
 from timm.layers import BatchNormAct2d
 from torch import nn
 
+from clipc.models.tuning import Tuning, prepare
 from clipc.train import parallel
 from clipc.train.distributed import World
 from clipc.train.parallel import data_parallel
-from clipc.train.tuning import Tuning, prepare
-
-from .starts import fresh
+from models.starts import fresh
 
 
 def test_batch_norm_on_cuda_keeps_the_activation_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:

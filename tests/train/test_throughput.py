@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from clipc.models.model import ClipModel
+from clipc.models.tuning import Tuning, prepare
 from clipc.train import throughput
-from clipc.train.model import ClipModel
 from clipc.train.throughput import Meter, StepFlops, data_sheet, peak_flops, peak_memory
-from clipc.train.tuning import Tuning, prepare
 
 CPU = torch.device("cpu")
 

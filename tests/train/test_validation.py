@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from clipc.catalog import Catalog
+from clipc.models.model import ClipModel
+from clipc.recipe.recipe import make_recipe
 from clipc.render.evaluation_view import Resizing
 from clipc.train import validation as module
-from clipc.train.model import ClipModel
-from clipc.train.recipe import make_recipe
 from clipc.train.train import train
 from clipc.train.validation import Validation, validate
 

@@ -83,7 +83,7 @@ def _find(
 ) -> Source:
     """The source that a name means."""
     if source == "demo":
-        from clipc.catalog.demo import VERSION, make_demo
+        from clipc.demo import VERSION, make_demo
 
         made = make_demo(store / "demo" / f"{lang}-v{VERSION}", lang, progress=progress)
         return tars(sorted(made.glob("*.tar")), name="demo", lang=lang)

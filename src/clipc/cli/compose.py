@@ -45,7 +45,7 @@ def compose(
         as_json: Print the tables of the sheet as one JSON object.
     """
     from clipc.compose.rules.read import preset_text
-    from clipc.train.recipe import read_recipe
+    from clipc.recipe.recipe import read_recipe
 
     if print_rules is not None:
         print(preset_text(print_rules), end="")
@@ -54,8 +54,8 @@ def compose(
     words = overrides if rules is None else (*overrides, f"policy.rules={json.dumps(rules)}")
     resolved = read_recipe(recipe, words)  # before what takes seconds to load, so that a mistake is told at once
 
+    from clipc.prepare.contact_sheet import check_rules, contact_sheet
     from clipc.report.sheet import render_sheet
-    from clipc.study.contact_sheet import check_rules, contact_sheet
 
     with terminal() as progress:
         catalog = opened(source, columns, progress)

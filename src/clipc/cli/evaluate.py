@@ -44,7 +44,7 @@ def evaluate(
         out: Write the figures into this JSON file too.
         as_json: Print the figures as one JSON object.
     """
-    from clipc.train.model import ClipModel
+    from clipc.models.model import ClipModel
 
     columns = columns or Columns()
     if source is None and sugarcrepe is None and winoground is None:

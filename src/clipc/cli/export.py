@@ -27,8 +27,8 @@ def export(
         license: For the card, an identifier of the Hub's such as mit.
         as_json: Print the folder and the ONNX differences as one JSON object.
     """
-    from clipc.train.export import export_model, exported_facts
-    from clipc.train.run import Run
+    from clipc.export.export import export_model, exported_facts
+    from clipc.recipe.run import Run
 
     # Beside a model's own files an export would be no part of the model.
     home = run.parent if (run / "open_clip_config.json").is_file() else run

@@ -14,7 +14,7 @@ from clipc.cli.screen import tell
 from clipc.progress import Progress
 
 if TYPE_CHECKING:
-    from clipc.train.recipe import Data
+    from clipc.recipe.recipe import Data
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Out = Annotated[Path | None, Parameter(name="--out")]
@@ -52,7 +52,7 @@ class Columns:
 
 def data_of(source: str, columns: Columns) -> "Data":
     """A source and how it is read, as recipes hold it."""
-    from clipc.train.recipe import Data
+    from clipc.recipe.recipe import Data
 
     return Data(source=source, **asdict(columns))
 

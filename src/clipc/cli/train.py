@@ -10,7 +10,7 @@ from clipc.progress import silent, terminal
 
 if TYPE_CHECKING:
     from clipc.catalog.catalog import Catalog
-    from clipc.train.run import Run
+    from clipc.recipe.run import Run
 
 
 def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = False) -> None:
@@ -26,9 +26,9 @@ def train(recipe: str, /, *overrides: str, out: Out = None, as_json: Json = Fals
         out: The run folder; runs/NAME-HASH by default, named by what is trained on what.
         as_json: Print the run's summary as one JSON object.
     """
-    from clipc.train.check_start import check_start
+    from clipc.prepare.check_start import check_start
+    from clipc.recipe.recipe import read_recipe
     from clipc.train.distributed import joined
-    from clipc.train.recipe import read_recipe
     from clipc.train.train import train as run_training
 
     resolved = read_recipe(recipe, overrides)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Inputs:
     """What a policy needs to know of the training pairs; each is None where the policy does without.
 
-    Made once for all epochs by :func:`clipc.train.plans.make_plans`.
+    Made once for all epochs by :func:`clipc.prepare.plans.make_plans`.
 
     Attributes:
         pools: From where partners are drawn: neighbours, or groups; every pair where it is None.

@@ -141,7 +141,7 @@ def plan_epoch(
         policy: What is composed, and how.
         seed: The run's seed.
         epoch: The number of the epoch, from 0.
-        inputs: What the policy needs to know of these pairs, as :func:`clipc.train.plans.make_plans` makes it.
+        inputs: What the policy needs to know of these pairs, as :func:`clipc.prepare.plans.make_plans` makes it.
         batches: How the order fills batches.
 
     Raises:

@@ -17,9 +17,9 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
     """A contact sheet of composites as one self-contained HTML page, as :func:`render_pilot` makes them.
 
     Args:
-        data: ``source``, ``policy`` (its fields), ``statistics`` (as :func:`clipc.render.plan_statistics.statistics`
+        data: ``source``, ``policy`` (its fields), ``statistics`` (as :func:`clipc.prepare.plan_statistics.statistics`
             tells), ``rules`` (as :func:`clipc.compose.rules.removed.removed` tells; None without rules) and
-            ``samples`` (as :func:`clipc.render.preview.preview` makes them).
+            ``samples`` (as :func:`clipc.prepare.preview.preview` makes them).
         lang: The language of the page, one of :data:`clipc.report.words.LANGUAGES`.
 
     Raises:

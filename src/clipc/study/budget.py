@@ -11,10 +11,10 @@ from typing import Final
 from clipc.catalog import Catalog
 from clipc.evaluate.embed import embed_images
 from clipc.progress import Progress, silent
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.run import Run
 from clipc.study.trials import Measuring
 from clipc.train.loop import Trainer
-from clipc.train.recipe import Recipe
-from clipc.train.run import Run
 from clipc.train.timing import Lap
 from clipc.train.train import make_trainer
 from clipc.train.validation import validate

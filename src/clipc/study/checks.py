@@ -7,12 +7,12 @@ from clipc.catalog import Catalog
 from clipc.compose.rules.columns import boxes_of
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.prompts import shipped
+from clipc.models.weights_mark import weights_mark
+from clipc.prepare.check_start import COLUMN, check_start, vectors_of
+from clipc.prepare.plans import make_plans
+from clipc.recipe.recipe import Recipe
 from clipc.study.design import Study, checked, sizes_of
-from clipc.train.check_start import COLUMN, check_start, vectors_of
-from clipc.train.plans import make_plans
-from clipc.train.recipe import Recipe
 from clipc.train.train import check_batch
-from clipc.train.weights_mark import weights_mark
 
 
 def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = None) -> dict[str, list[Recipe]]:

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from clipc.errors import UserError, unknown_name
+from clipc.recipe.recipe import Data, Recipe, read_recipe
+from clipc.recipe.yaml_table import override, read_yaml
 from clipc.study.arms import Arm, written_out
 from clipc.study.mistakes import first_mistake
 from clipc.study.spread import Range, flat, is_list
-from clipc.train.recipe import Data, Recipe, read_recipe
-from clipc.train.yaml_table import override, read_yaml
 
 SHARED: Final = ("data", "seed")
 """Recipe keys that no arm may change: arms are compared on the same pairs with the same seeds."""

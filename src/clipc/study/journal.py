@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
+from clipc.recipe.recipe import Recipe
 from clipc.study.design import Arm, Study, arm_recipe, first_of, ranges_of
-from clipc.train.recipe import Recipe
 
 if TYPE_CHECKING:
     import optuna

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.train.check_start import check_start, vectors_of
-from clipc.train.recipe import Recipe
+from clipc.prepare.check_start import check_start, vectors_of
+from clipc.recipe.recipe import Recipe
 
 _NO_RESULT = {"data", "threads", "workers", "checkpoint_seconds", "track", "forgetting"}
 """What of a recipe cannot tell one record from another: how a trial ran, and what its data's fingerprint says."""

@@ -6,8 +6,8 @@ from typing import Final
 
 from clipc.errors import unknown_name
 from clipc.evaluate.probe import SHOTS
+from clipc.recipe.recipe import Data
 from clipc.study.budget import BUDGETS
-from clipc.train.recipe import Data
 
 ARMS: Final = ("clip", "augment", "clip-c")
 """Plain CLIP; CLIP with equally much more plain augmentation; CLIP with composition."""

@@ -8,7 +8,12 @@ from typing import Any, Final
 from clipc.catalog import Catalog
 from clipc.compose.plan import Plans
 from clipc.errors import UserError
+from clipc.models.device import choose_device
+from clipc.models.model_config import model_config
+from clipc.prepare.plans import make_plans
 from clipc.progress import Progress, silent
+from clipc.recipe.recipe import Recipe, read_recipe
+from clipc.recipe.run import Run
 from clipc.render.choose import choose_renderer
 from clipc.study.budget import Pace, measure, samples_within
 from clipc.study.options import PilotOptions
@@ -17,11 +22,6 @@ from clipc.study.results import Outcome
 from clipc.study.run import jobs_for
 from clipc.study.tables import report_tables
 from clipc.study.trials import Measuring, Trial, run_trial
-from clipc.train.device import choose_device
-from clipc.train.model_config import model_config
-from clipc.train.plans import make_plans
-from clipc.train.recipe import Recipe, read_recipe
-from clipc.train.run import Run
 
 DECIDED: Final = ("data", "samples", "epochs", "seed", "threads")
 """Recipe keys that a pilot sets by itself, from its source and its budget."""

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.errors import UserError
+from clipc.recipe.run import Run
 from clipc.study.results import Outcome
 from clipc.study.trials import Measuring, Trial
 from clipc.train.loop import Diverged
-from clipc.train.run import Run
 
 POINTS: Final = 40
 """How many points of a loss curve are kept."""

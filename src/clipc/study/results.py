@@ -12,8 +12,8 @@ import numpy.typing as npt
 from clipc.errors import UserError
 from clipc.evaluate.evaluation import clusters
 from clipc.evaluate.statistics import Interval, paired_difference, sampling_error, verdict
+from clipc.recipe.run import Run
 from clipc.study.trials import Trial
-from clipc.train.run import Run
 
 MAIN: Final = ("retrieval/text_to_image/recall@10", "retrieval/image_to_text/recall@10", "top1")
 """Metrics, or ends of their names, that a report shows first (of the linear probes only ``all``)."""

@@ -12,7 +12,12 @@ from typing import Final
 from clipc.catalog import Catalog, with_fewer
 from clipc.catalog.cores import cores
 from clipc.errors import UserError
+from clipc.models.device import choose_device
+from clipc.models.model_config import model_config
+from clipc.prepare.plans import make_plans
 from clipc.progress import Progress, silent
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.run import Run
 from clipc.render.choose import choose_renderer
 from clipc.study.board import Board
 from clipc.study.design import Study, arm_recipe, sizes_of
@@ -21,12 +26,7 @@ from clipc.study.pool import Pool
 from clipc.study.record import read_diverged, read_record, write_diverged, write_record
 from clipc.study.results import Outcome
 from clipc.study.trials import Measuring, Trial, run_trial
-from clipc.train.device import choose_device
 from clipc.train.loop import Diverged
-from clipc.train.model_config import model_config
-from clipc.train.plans import make_plans
-from clipc.train.recipe import Recipe
-from clipc.train.run import Run
 
 Watch = Callable[[Board], None]
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
 from clipc.evaluate.statistics import t_interval
+from clipc.recipe.run import environment
 from clipc.study.cautions import Codes, diverged_limits, diverged_table, search_limits, subset_limits
 from clipc.study.checks import starts_fresh
 from clipc.study.compare import comparisons
@@ -23,7 +24,6 @@ from clipc.study.noise import noise
 from clipc.study.results import Outcome, composed_share, ends, metrics_table, near_chance
 from clipc.study.run import Planned
 from clipc.study.spread import Range
-from clipc.train.run import environment
 
 Finished = Sequence[tuple[Planned, Outcome]]
 

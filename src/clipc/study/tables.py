@@ -8,7 +8,11 @@ from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
 from clipc.compose.policy import Policy
 from clipc.evaluate.probe import SHOTS
-from clipc.render.preview import preview
+from clipc.models.vocabulary import tokenizer_for
+from clipc.prepare.plans import group_of, make_plans
+from clipc.prepare.preview import preview
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.run import Run, environment
 from clipc.render.worker import WorkerRenderer
 from clipc.study.options import PilotOptions
 from clipc.study.results import (
@@ -20,10 +24,6 @@ from clipc.study.results import (
     near_chance,
     templates_used,
 )
-from clipc.train.plans import group_of, make_plans
-from clipc.train.recipe import Recipe
-from clipc.train.run import Run, environment
-from clipc.train.vocabulary import tokenizer_for
 
 
 def report_tables(

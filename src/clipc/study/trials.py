@@ -11,9 +11,9 @@ from clipc.catalog import Catalog
 from clipc.evaluate.embed import Encoder
 from clipc.evaluate.evaluation import Evaluation, evaluate
 from clipc.evaluate.probe import SHOTS
+from clipc.models.model import ClipModel
 from clipc.progress import Progress, silent
-from clipc.train.model import ClipModel
-from clipc.train.recipe import Recipe
+from clipc.recipe.recipe import Recipe
 from clipc.train.timing import Lap, threads
 from clipc.train.train import train
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.run import Run
 from clipc.study.checks import check_arms
 from clipc.study.design import Arm, Study, arm_recipe, ranges_of
 from clipc.study.found import Found, read_found
@@ -35,8 +37,6 @@ from clipc.study.run import jobs_for
 from clipc.study.spread import Range
 from clipc.train.interrupt import Interrupted, stop_signals
 from clipc.train.loop import Diverged
-from clipc.train.recipe import Recipe
-from clipc.train.run import Run
 from clipc.train.train import train
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ def learns_batch_norm(model: nn.Module) -> bool:
 def share_statistics(module: nn.Module) -> None:
     """Replaces batch norms by ones that take their statistics over all processes, but for those that are locked.
 
-    A new one would not know that the locked one is held in evaluation mode (:func:`clipc.train.tuning.prepare`).
+    A new one would not know that the locked one is held in evaluation mode (:func:`clipc.models.tuning.prepare`).
     """
     from timm.layers.norm_act import convert_sync_batchnorm  # PyTorch's own loses the activation in timm's layers.
 

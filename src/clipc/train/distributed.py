@@ -22,7 +22,7 @@ from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from clipc.errors import UserError
-from clipc.train.device import choose_device
+from clipc.models.device import choose_device
 from clipc.train.launcher import Place, find_place
 
 TIMEOUT: Final = timedelta(minutes=30)

@@ -8,18 +8,18 @@ from torch import nn
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
+from clipc.models.device import choose_device
+from clipc.models.lora import merged_state_dict
+from clipc.models.model import ClipModel
+from clipc.models.tokenizer import Tokenizer
+from clipc.models.vocabulary import tokenizer_for
+from clipc.models.weights_mark import weights_mark
 from clipc.progress import Progress, silent
-from clipc.train.device import choose_device
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.run import Run
 from clipc.train.forgetting import forgetting
 from clipc.train.interrupt import Interrupted, StopFlag
-from clipc.train.lora import merged_state_dict
-from clipc.train.model import ClipModel
-from clipc.train.recipe import Recipe
-from clipc.train.run import Run
-from clipc.train.tokenizer import Tokenizer
 from clipc.train.validation import CHOSEN_BY, Validation, validate
-from clipc.train.vocabulary import tokenizer_for
-from clipc.train.weights_mark import weights_mark
 from clipc.train.wise_ft import choose_alpha
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from clipc.train.run import Run
+from clipc.recipe.run import Run
 from clipc.train.throughput import Meter
 from clipc.train.trackers import Tracker
 

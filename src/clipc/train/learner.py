@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from clipc.errors import UserError
+from clipc.models.model import ClipModel
+from clipc.recipe.recipe import Recipe
 from clipc.render.batch import Batch
 from clipc.train.batch_norm import learns_batch_norm
 from clipc.train.distributed import World
 from clipc.train.loss import local_contrastive_loss, shared_sources, siglip_loss
-from clipc.train.model import ClipModel
 from clipc.train.optimizer import adamw, learning_rate_at
 from clipc.train.parallel import data_parallel, gather, gather_with_gradient
-from clipc.train.recipe import Recipe
 
 MAX_LOG_SCALE: Final = 4.6052
 """ln 100, the largest inverse temperature in CLIP; SigLIP knows no such bound, and its published weights go beyond."""
@@ -52,7 +52,7 @@ class Learner:
             recipe: How to learn.
             model: On its device, with what shall not learn locked already.
             steps: The number of steps of the whole run.
-            precision: As :func:`~clipc.train.device.choose_precision` gives it.
+            precision: As :func:`~clipc.models.device.choose_precision` gives it.
             world: The processes that learn together.
 
         Raises:

@@ -11,7 +11,13 @@ from typing import Final
 import torch
 
 from clipc.errors import UserError
+from clipc.models.lora import merged_state_dict
+from clipc.models.model import ClipModel
+from clipc.models.text_tower import computed_tokens
+from clipc.models.whole_folder import settle
 from clipc.progress import Progress
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.run import Run
 from clipc.render.batch import Batch
 from clipc.render.loader import load, processes_ahead
 from clipc.render.resident import ResidentRenderer
@@ -22,17 +28,11 @@ from clipc.train.ending import write_models
 from clipc.train.interrupt import Interrupted, StopFlag
 from clipc.train.journal import Journal
 from clipc.train.learner import Learner
-from clipc.train.lora import merged_state_dict
-from clipc.train.model import ClipModel
-from clipc.train.recipe import Recipe
-from clipc.train.run import Run
 from clipc.train.tally import Tally
-from clipc.train.text_tower import computed_tokens
 from clipc.train.throughput import Meter, StepFlops
 from clipc.train.timing import Lap
 from clipc.train.trackers import make_trackers
 from clipc.train.validation import CHOSEN_BY, Validation, validate
-from clipc.train.whole_folder import settle
 
 LOG_EVERY: Final = 10
 """Steps between two lines of the log. Several processes meet only here, and where one of them validates: to count, and

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from clipc.train.layers import TOWERS, tower_layers
+from clipc.models.layers import TOWERS, tower_layers
 
 
 def adamw(

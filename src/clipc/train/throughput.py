@@ -15,7 +15,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from clipc.train.model import ClipModel
+from clipc.models.model import ClipModel
 
 _SHORT: Final = 8
 _ROWS: Final = 2  # Batch norm takes no statistics of a single one.

@@ -9,21 +9,21 @@ import torch
 from clipc.catalog import Catalog
 from clipc.compose.batches import Batches
 from clipc.errors import UserError
+from clipc.models.device import choose_device, choose_precision
+from clipc.models.tuning import prepare
+from clipc.models.vocabulary import tokenizer_for
+from clipc.prepare.plans import make_plans
 from clipc.progress import Progress, silent
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.run import Run, environment
 from clipc.render.choose import choose_renderer, make_renderer
-from clipc.train.device import choose_device, choose_precision
 from clipc.train.distributed import World, joined, share
 from clipc.train.ending import measure_later, new_model
 from clipc.train.interrupt import stop_signals
 from clipc.train.learner import Learner
 from clipc.train.loop import Trainer
-from clipc.train.plans import make_plans
-from clipc.train.recipe import Recipe
-from clipc.train.run import Run, environment
 from clipc.train.timing import threads
-from clipc.train.tuning import prepare
 from clipc.train.validation import Validation
-from clipc.train.vocabulary import tokenizer_for
 
 
 def train(
@@ -111,7 +111,7 @@ def make_trainer(
         catalog: The opened data.
         world: The processes that train together; None for this one alone.
         renderer: One that was chosen before; None leaves the choice to the recipe.
-        precision: The same, as :func:`~clipc.train.device.choose_precision` takes it.
+        precision: The same, as :func:`~clipc.models.device.choose_precision` takes it.
         progress: Told what takes long.
         tell: Told what was decided.
 

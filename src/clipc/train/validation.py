@@ -11,9 +11,9 @@ from clipc.catalog import Catalog
 from clipc.catalog.cores import cores
 from clipc.evaluate.embed import embed, evaluation_views
 from clipc.evaluate.retrieval import retrieval
+from clipc.models.model import ClipModel
 from clipc.render.evaluation_view import Resizing
 from clipc.render.free_memory import free_memory
-from clipc.train.model import ClipModel
 
 CHOSEN_BY = "mean_recall"
 """The name of that figure among those that :func:`validate` gives."""

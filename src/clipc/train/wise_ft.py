@@ -37,7 +37,7 @@ def interpolate(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], alpha:
 
     Args:
         start: A model's ``state_dict``.
-        tuned: That of the same model after tuning, without adapters (:func:`clipc.train.lora.merged_state_dict`).
+        tuned: That of the same model after tuning, without adapters (:func:`clipc.models.lora.merged_state_dict`).
         alpha: In [0, 1].
 
     Returns:

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.catalog.demo.captions import captions
-from clipc.catalog.demo.japanese import JAPANESE
-from clipc.catalog.demo.picture import scene
 from clipc.compose.captions.language import japanese, noun_phrase, without_stop
+from clipc.demo.captions import captions
+from clipc.demo.japanese import JAPANESE
+from clipc.demo.picture import scene
 
 NOUN_PHRASES = """
 赤い円

@@ -11,11 +11,6 @@ import pyarrow as pa
 import pytest
 
 from clipc.catalog import Catalog, open_catalog
-from clipc.catalog.demo.captions import captions
-from clipc.catalog.demo.defects import STATES
-from clipc.catalog.demo.demo import LANGUAGES
-from clipc.catalog.demo.picture import scene
-from clipc.catalog.demo.shapes import SHAPES
 from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Proposed
 from clipc.compose.layouts.tiles import LEFT_RIGHT
@@ -26,6 +21,11 @@ from clipc.compose.rules.read import parse_rules, preset_names, preset_text, rea
 from clipc.compose.rules.removed import removed
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.compose.rules.schema import Rules
+from clipc.demo.captions import captions
+from clipc.demo.defects import STATES
+from clipc.demo.demo import LANGUAGES
+from clipc.demo.picture import scene
+from clipc.demo.shapes import SHAPES
 from clipc.errors import UserError
 
 OWN = ("caption", "captions", "key", "label")

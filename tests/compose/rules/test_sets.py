@@ -11,7 +11,7 @@ import pytest
 from clipc.catalog import open_catalog
 from clipc.compose.layouts.tiles import TOP_BOTTOM
 from clipc.compose.policy import Policy
-from clipc.train.plans import make_plans
+from clipc.prepare.plans import make_plans
 
 SETS = Path(__file__).parent / "sets"
 Shown = dict[str, Any]

@@ -1,5 +1,0 @@
-"""The built-in demo set: generated pictures of factory parts with captions in English or Japanese."""
-
-from clipc.catalog.demo.demo import LANGUAGES, VERSION, make_demo
-
-__all__ = ["LANGUAGES", "VERSION", "make_demo"]

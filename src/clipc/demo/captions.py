@@ -1,0 +1,96 @@
+"""Captions of a scene: a language's words put into its sentence patterns."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from clipc.demo.picture import Scene
+
+Words = dict[str, tuple[str, ...]]
+"""For each label the words for it, the usual one first."""
+
+
+@dataclass(frozen=True)
+class Language:
+    """What captions in one language are made of.
+
+    Attributes:
+        patterns: Sentences with the places ``{part}``, ``{state}``, ``{flaw}``, ``{verdict}``, ``{colour}``,
+            ``{place}`` and ``{where}``; each names the part and its state. ``a(n)`` becomes "a" or "an".
+        parts: Names of the shapes; the first is the class's readable name.
+        states: States as they stand before a noun.
+        state_name: How the first of a state's words makes the class's readable name.
+        flaws: States as said of a part after it is named.
+        verdicts: States as an inspector notes them.
+        colours: Colours and materials as they stand before a noun.
+        places: Backgrounds with their article, as they follow ``on``.
+        rows: The words for a place in the upper, middle and lower third of the picture.
+        columns: The words for a place in the left, middle and right third.
+        middle: The words for the picture's middle.
+        position: How a row and a column are said together.
+    """
+
+    patterns: tuple[str, ...]
+    parts: Words
+    states: Words
+    state_name: str
+    flaws: Words
+    verdicts: Words
+    colours: Words
+    places: Words
+    rows: tuple[str, str, str]
+    columns: tuple[str, str, str]
+    middle: str
+    position: str
+
+
+def captions(scene: Scene, language: Language, rng: np.random.Generator) -> list[str]:
+    """Two or three captions of a scene, each of another pattern.
+
+    Args:
+        scene: What the picture shows.
+        language: The words to say it with.
+        rng: Chooses patterns and words.
+    """
+    chosen = rng.permutation(len(language.patterns))[: rng.integers(2, 4)]
+    return [_caption(language.patterns[int(pattern)], scene, language, rng) for pattern in chosen]
+
+
+def class_names(language: Language) -> dict[str, dict[str, str]]:
+    """The readable names of the labels of ``shape`` and of ``state``."""
+    return {
+        "shape": {label: words[0] for label, words in language.parts.items()},
+        "state": {label: language.state_name.format(words[0]) for label, words in language.states.items()},
+    }
+
+
+def _caption(pattern: str, scene: Scene, language: Language, rng: np.random.Generator) -> str:
+    text = pattern.format(
+        part=_usually_first(language.parts[scene.shape], rng),
+        state=_usually_first(language.states[scene.state], rng),
+        flaw=_usually_first(language.flaws[scene.state], rng),
+        verdict=_usually_first(language.verdicts[scene.state], rng),
+        colour=_usually_first(language.colours[scene.colour], rng),
+        place=_usually_first(language.places[scene.background], rng),
+        where=_where(scene, language),
+    )
+    return re.sub(r"\b([Aa])\(n\) (?=(\S+))", lambda found: f"{found[1]}{_n(found[2])} ", text)
+
+
+def _n(word: str) -> str:
+    """The n of an article before a word: "an elbow", "an L-bracket", but "a bolt"."""
+    return "n" if word[0] in "aeiou" or word.startswith("L-") else ""
+
+
+def _usually_first(words: tuple[str, ...], rng: np.random.Generator) -> str:
+    """The usual word in half of all cases, otherwise any."""
+    return words[0] if rng.random() < 0.5 else words[rng.integers(len(words))]
+
+
+def _where(scene: Scene, language: Language) -> str:
+    column, row = (int(np.digitize(place, (-0.08, 0.08))) for place in scene.centre)
+    if row == 1 and column == 1:
+        return language.middle
+    words = language.position.format(row=language.rows[row], column=language.columns[column])
+    return " ".join(words.split())

@@ -1,0 +1,152 @@
+"""The built-in demo set: pictures of factory parts, drawn by a program and written as WebDataset tars."""
+
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from clipc.demo.captions import captions, class_names
+from clipc.demo.defects import STATES
+from clipc.demo.english import ENGLISH
+from clipc.demo.japanese import JAPANESE
+from clipc.demo.picture import SIDE, draw, scene
+from clipc.demo.shapes import SHAPES
+from clipc.errors import UserError, unknown_name
+from clipc.progress import Progress, silent
+
+VERSION = 1
+"""Rises whenever the same call would write other pictures or captions."""
+
+COUNTS = {"train": 2100, "val": 280, "test": 420}
+"""Pictures in each split: a multiple of the 70 pairs of shape and state, so that all are equally frequent."""
+
+LANGUAGES = {"en": ENGLISH, "ja": JAPANESE}
+"""The languages that captions are written in."""
+
+_SHARD = 1000
+_README = """Demo set of factory parts, version {version}, captions in "{lang}".
+
+THE PICTURES ARE GENERATED: a program drew them. They are no photographs, no
+real part is shown, and figures measured on them say nothing about real data.
+
+{total:,} pictures of {side} x {side} pixels: {shapes} shapes (label "shape", also
+"label") in {states} surface states (label "state"), with two or three captions each.
+KEY.jpg is the picture, KEY.txt its first caption, KEY.json everything known of
+it; classes.json holds the readable names of the labels.
+"""
+
+
+def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Path:
+    """Writes the demo set, or finds it written.
+
+    Equal calls write equal bytes (with equal versions of NumPy and Pillow on equal hardware). The folder appears only
+    when it is complete.
+
+    Args:
+        folder: Where the set shall lie: ``train-00000.tar`` and so on, ``classes.json``, ``README.txt``.
+        lang: The captions' language: ``"en"`` or ``"ja"``. The pictures are the same.
+        progress: Is told how many pictures are drawn.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: There is no such language, or the folder holds something else.
+    """
+    if lang not in LANGUAGES:
+        raise unknown_name("caption language", lang, LANGUAGES)
+    readme = _readme(lang)
+    if _holds(folder, readme):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as workshop:
+        made = Path(workshop) / "set"
+        made.mkdir()
+        _write(made, lang, progress)
+        names = json.dumps(class_names(LANGUAGES[lang]), ensure_ascii=False, indent=1)
+        (made / "classes.json").write_text(names + "\n", encoding="utf-8")
+        (made / "README.txt").write_text(readme, encoding="utf-8")
+        try:
+            os.rename(made, folder)
+        except OSError:
+            # Another process may have finished the same set first.
+            if not _holds(folder, readme):
+                raise
+    return folder
+
+
+def _readme(lang: str) -> str:
+    total = sum(COUNTS.values())
+    return _README.format(version=VERSION, lang=lang, total=total, side=SIDE, shapes=len(SHAPES), states=len(STATES))
+
+
+def _holds(folder: Path, readme: str) -> bool:
+    """Whether the folder holds the set that the read-me describes; it is written last."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    note = folder / "README.txt"
+    if note.is_file() and note.read_text(encoding="utf-8", errors="replace") == readme:
+        return True
+    raise UserError(f"{folder} holds something other than this demo set; name a folder that does not exist yet.")
+
+
+def _write(folder: Path, lang: str, progress: Progress) -> None:
+    total = sum(COUNTS.values())
+    done = 0
+    for split, count in COUNTS.items():
+        pictures = _pictures(split, count, lang)
+        for shard in range(-(-count // _SHARD)):
+            with tarfile.open(folder / f"{split}-{shard:05d}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+                for _ in range(min(_SHARD, count - shard * _SHARD)):
+                    for name, content in next(pictures).items():
+                        entry = tarfile.TarInfo(name)
+                        entry.size = len(content)
+                        tar.addfile(entry, io.BytesIO(content))
+                    done += 1
+                    progress("drawing the demo set", done, total)
+
+
+def _pictures(split: str, count: int, lang: str) -> Iterator[dict[str, bytes]]:
+    """The files of each picture of a split, by name; every pair of shape and state equally often."""
+    pairs = list(product(SHAPES, STATES))
+    for number in range(count):
+        round_, place = divmod(number, len(pairs))
+        shape, state = pairs[int(_random(split, "order", round_).permutation(len(pairs))[place])]
+        yield _picture(split, number, shape, state, lang)
+
+
+def _picture(split: str, number: int, shape: str, state: str, lang: str) -> dict[str, bytes]:
+    rng = _random(split, "picture", number)
+    shown = scene(shape, state, rng)
+    encoded = io.BytesIO()
+    Image.fromarray(draw(shown, rng)).save(encoded, "JPEG", quality=90, subsampling=0)
+    texts = captions(shown, LANGUAGES[lang], _random(split, "captions", number))
+    about = {
+        "captions": texts,
+        "label": shape,
+        "shape": shape,
+        "state": state,
+        "colour": shown.colour,
+        "background": shown.background,
+        "split": split,
+        "generated": True,
+    }
+    key = f"{split}-{number:05d}"
+    return {
+        f"{key}.jpg": encoded.getvalue(),
+        f"{key}.txt": texts[0].encode(),
+        f"{key}.json": json.dumps(about, ensure_ascii=False).encode(),
+    }
+
+
+def _random(split: str, purpose: str, number: int) -> np.random.Generator:
+    """An own stream of random numbers for each picture and purpose, so that no picture depends on another."""
+    stream = list(COUNTS).index(split) * 3 + ("order", "picture", "captions").index(purpose)
+    return np.random.Generator(np.random.Philox(key=[stream, number]))

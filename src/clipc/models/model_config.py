@@ -1,0 +1,245 @@
+"""What a model starts from: its configuration in open_clip's format and, where it has some, its weights.
+
+A model is named by a configuration (clipc's own, open_clip's, or a JSON file's), by the folder of a model or a run, or
+by its repository on the Hugging Face Hub.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import open_clip
+from open_clip.pretrained import download_pretrained_from_hf
+
+from clipc.errors import UserError, unknown_name
+from clipc.models.whole_folder import standing
+
+CONFIG_FILE: Final = "open_clip_config.json"
+WEIGHTS_FILE: Final = "open_clip_model.safetensors"
+HUB: Final = "hf-hub:"
+FOLDER: Final = "local-dir:"
+Config = dict[str, Any]
+
+# In the order in which open_clip takes them.
+_WEIGHTS_FILES: Final = (
+    WEIGHTS_FILE,
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.pth",
+    "model.pth",
+)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a model is before it is trained here.
+
+    Attributes:
+        config: Its open_clip configuration.
+        preprocess: How its pictures are normalised and resized, with the keys of open_clip's ``preprocess_cfg``; what
+            is missing is as open_clip has it.
+        weights: The file with its weights; None for fresh ones.
+    """
+
+    config: Config
+    preprocess: Config
+    weights: Path | None
+
+
+def built_in_models() -> list[str]:
+    """The small configurations that ship with clipc, for small images and CPUs."""
+    folder = resources.files("clipc.train") / "models"
+    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
+
+
+def find_start(name: str, pretrained: str | None = None) -> Start:
+    """Finds a model's configuration and weights, on this machine or on the Hugging Face Hub.
+
+    Args:
+        name: A configuration that ships with clipc, a name that open_clip knows (``ViT-B-32``), the path of a JSON file
+            in open_clip's format, a run's or a model's folder (``local-dir:FOLDER`` too), or ``hf-hub:org/name``.
+        pretrained: For a configuration, its weights: a tag that open_clip knows (``laion2b_s34b_b79k``), or a file.
+            Folders and repositories bring their own.
+
+    Raises:
+        UserError: There is no such model or weights, they cannot be fetched, or ``pretrained`` has no place.
+    """
+    config, preprocess = _described(name)
+    if pretrained is not None:
+        return _with_weights(name, config, preprocess, pretrained)
+    if name.startswith(HUB):
+        return Start(config, preprocess, _from_hub(name, None))
+    return Start(config, preprocess, _weights_in(model_folder(name)) if is_folder(name) else None)
+
+
+def model_config(name: str, image_size: int | None = None) -> Config:
+    """The open_clip configuration of a model.
+
+    Args:
+        name: As for :func:`find_start`.
+        image_size: Replaces the configuration's own image size, in pixels.
+
+    Raises:
+        UserError: No such model, or the file is no configuration.
+    """
+    return sized(_described(name)[0], image_size)
+
+
+def sized(config: Config, image_size: int | None) -> Config:
+    """The configuration for pictures of another size, in pixels; None leaves it as it is."""
+    return (
+        config if image_size is None else {**config, "vision_cfg": {**config["vision_cfg"], "image_size": image_size}}
+    )
+
+
+def is_folder(name: str) -> bool:
+    """Whether a model's name means a folder: the names of configurations go first."""
+    if name.startswith(FOLDER):
+        return True
+    known = name in built_in_models() or name in open_clip.list_models() or name.endswith(".json")
+    return not known and not name.startswith(HUB) and Path(name).is_dir()
+
+
+def is_published(name: str, pretrained: str) -> bool:
+    """Whether open_clip knows these weights of a configuration by a tag; such a tag goes before a file of that name."""
+    return open_clip.is_pretrained_cfg(name, pretrained)
+
+
+def weights_file(name: str, pretrained: str) -> Path:
+    """The file that ``pretrained`` names for a configuration, where it is no tag of open_clip's.
+
+    Raises:
+        UserError: There is neither such a file nor such a tag, or the model brings its own weights.
+    """
+    if name.startswith(HUB) or is_folder(name):
+        raise UserError(
+            f"the model {name} brings its own weights, so pretrained={pretrained} has no place; leave it out, or name "
+            "a configuration."
+        )
+    if Path(pretrained).is_file():
+        return Path(pretrained)
+    _described(name)  # A model's name that is wrong is told before its weights.
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if not tags or Path(pretrained).suffix or "/" in pretrained:
+        raise UserError(f"there is no weights file {pretrained}; pretrained is a file or a tag of open_clip's.")
+    raise unknown_name(f"weights of {name}", pretrained, tags)
+
+
+def model_folder(named: str | Path) -> Path:
+    """Where a model lies: the folder itself, as open_clip's ``local-dir:`` takes it, or ``model`` in a run's folder.
+
+    Raises:
+        UserError: Neither holds a model.
+    """
+    place = Path(str(named).removeprefix(FOLDER))
+    for folder in (standing(place), standing(place / "model")):
+        if (folder / CONFIG_FILE).is_file():
+            return folder
+    raise UserError(f"{place} holds no model: {CONFIG_FILE} is missing there; name a run's folder, or a model's.")
+
+
+def _described(name: str) -> tuple[Config, Config]:
+    """Configuration and preprocessing."""
+    if name.startswith(HUB):
+        return _read(_from_hub(name, CONFIG_FILE))
+    if name in built_in_models():
+        text = (resources.files("clipc.train") / "models" / f"{name}.json").read_text("utf-8")
+        return json.loads(text), {}
+    if name in open_clip.list_models():
+        return open_clip.get_model_config(name) or {}, {}
+    if is_folder(name):
+        return _read(model_folder(name) / CONFIG_FILE)
+    if name.endswith(".json"):
+        return _read(Path(name))
+    if "/" in name:
+        raise UserError(f"there is no model folder {name}; for a repository on the Hugging Face Hub write {HUB}{name}.")
+    raise unknown_name("model", name, [*built_in_models(), *open_clip.list_models()])
+
+
+def _read(path: Path) -> tuple[Config, Config]:
+    """Configuration and preprocessing in a JSON file, with or without what open_clip puts around the first."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"the model configuration {path} cannot be read: {error}.") from error
+    around = found if isinstance(found, dict) else {}
+    config, preprocess = around.get("model_cfg", around), around.get("preprocess_cfg", {})
+    tables = {"model_cfg": config, "preprocess_cfg": preprocess}
+    if isinstance(config, dict):
+        missing = [k for k in ("embed_dim", "vision_cfg", "text_cfg") if k not in config]
+        if missing:
+            raise UserError(f"{path} is no open_clip model configuration: {', '.join(missing)} is missing.")
+        tables |= {k: config[k] for k in ("vision_cfg", "text_cfg")}
+    for key, value in tables.items():
+        if not isinstance(value, dict):
+            raise UserError(f"{path} is no open_clip model configuration: {key} is {value!r}, not a table of keys.")
+    return config, preprocess
+
+
+def _with_weights(name: str, config: Config, preprocess: Config, pretrained: str) -> Start:
+    if is_published(name, pretrained):
+        tag = open_clip.get_pretrained_cfg(name, pretrained)
+        # Weights that were trained with QuickGELU are of little use without it; a tag never says that they were not.
+        gelu = {"quick_gelu": True} if tag.get("quick_gelu") else {}
+        try:
+            weights = Path(open_clip.download_pretrained(tag))
+        except Exception as error:
+            raise _not_fetched(f"the weights {pretrained!r} of {name} ({tag.get('hf_hub')})", error) from error
+        return Start({**config, **gelu}, tag, weights)
+    return Start(config, preprocess, weights_file(name, pretrained))
+
+
+def _weights_in(folder: Path) -> Path:
+    kinds = (".safetensors", ".bin", ".pth")
+    found = sorted(path for path in folder.iterdir() if path.suffix in kinds)
+    found.sort(key=lambda p: p.suffix != ".safetensors")
+    found.sort(key=lambda p: _WEIGHTS_FILES.index(p.name) if p.name in _WEIGHTS_FILES else len(_WEIGHTS_FILES))
+    if not found:
+        raise UserError(f"{folder} holds a configuration but no weights ({', '.join(kinds)}); name {WEIGHTS_FILE} so.")
+    return found[0]
+
+
+def _from_hub(name: str, file: str | None) -> Path:
+    """A file of a repository, the one with the weights if none is named, fetched or from Hugging Face's own cache."""
+    try:
+        return Path(download_pretrained_from_hf(name.removeprefix(HUB), filename=file))
+    except Exception as error:
+        raise _not_fetched(f"the {file or 'weights'} of {name}", error) from error
+
+
+def _not_fetched(what: str, error: Exception) -> UserError:
+    """One sentence for whatever goes wrong between here and the Hugging Face Hub."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+
+    causes = list(_causes(error))
+    elsewhere = "or give a weights file or a model's folder instead"
+    reasons = {
+        OfflineModeIsEnabled: f"HF_HUB_OFFLINE is set and the cache has none; unset it once, {elsewhere}",
+        LocalEntryNotFoundError: f"the network cannot be reached and the cache has none; connect once, {elsewhere}",
+        GatedRepoError: f"access is restricted; ask for it on the repository's page and log in, {elsewhere}",
+        RepositoryNotFoundError: f"there is no such repository, or it is private; check the name, {elsewhere}",
+        HFValidationError: f"that is no repository's name; write org/name, {elsewhere}",
+    }
+    for kind, reason in reasons.items():
+        if any(isinstance(cause, kind) for cause in causes):
+            return UserError(f"{what} cannot be fetched: {reason}.")
+    first = next(iter(str(causes[-1]).splitlines()), type(causes[-1]).__name__).rstrip(".")
+    return UserError(f"{what} cannot be fetched: {first}; try again, {elsewhere}.")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,125 @@
+"""Tokenizers: open_clip's, Hugging Face's through open_clip, and learnt ones."""
+
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import open_clip
+import torch
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+
+from clipc.errors import UserError
+from clipc.models.model_config import FOLDER, HUB, Config, is_folder, model_config, model_folder
+from clipc.render.context import room
+
+LEARNT: Final = "learnt"
+"""The tokenizer's name in the configuration of a model with a vocabulary of its own. In a folder open_clip takes any
+name for a sign that the tokenizer lies beside the weights; in a repository the name must be the repository's."""
+
+
+class Tokenizer:
+    """An open_clip tokenizer as clipc needs it (see ``render.batch.Tokenizer``).
+
+    Attributes:
+        context_length: The largest number of tokens the model takes, start and end included.
+        room: The largest number of a text's own tokens that all stay, beside those that the tokenizer adds.
+        text_config: What a model's configuration of its text tower must say for this tokenizer; empty for a
+            tokenizer that came with its model.
+    """
+
+    def __init__(self, tokenizer: Any, context_length: int, text_config: Config | None = None) -> None:
+        """Wraps an open_clip tokenizer for a model of this context length."""
+        self._tokenizer = tokenizer
+        self.context_length = context_length
+        self.room = room(tokenizer, context_length)
+        self.text_config: Config = text_config or {}
+        # Captions come again in every epoch, and CLIP's own tokenizer is plain Python.
+        self._ids = lru_cache(maxsize=1 << 17)(self._encode)
+        self._word = lru_cache(maxsize=1 << 16)(self._cleaned)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tokenizer, (self._tokenizer, self.context_length, self.text_config)
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        # Joint captions are new nearly always, but their words are not: CLIP's tokens never span white space, and
+        # printable ASCII without entities is what its cleaning leaves alone.
+        if isinstance(self._tokenizer, SimpleTokenizer) and text.isascii() and text.isprintable() and "&" not in text:
+            return tuple(chain.from_iterable(map(self._word, text.split())))
+        return self._cleaned(text)
+
+    def _cleaned(self, text: str) -> tuple[int, ...]:
+        if isinstance(self._tokenizer, SimpleTokenizer):
+            return tuple(self._tokenizer.encode(text))
+        cleaned = getattr(self._tokenizer, "clean_fn", str)(text)
+        return tuple(self._tokenizer.tokenizer(cleaned, add_special_tokens=False)["input_ids"])
+
+    def count(self, text: str) -> int:
+        """The number of tokens of a text, without those that the tokenizer adds."""
+        return len(self._ids(text))
+
+    def __call__(self, texts: list[str]) -> torch.Tensor:
+        """Token ids, ``int64``, shape (len(texts), context_length)."""
+        if not isinstance(self._tokenizer, SimpleTokenizer):
+            return self._tokenizer(texts, context_length=self.context_length)
+        packed = np.zeros((len(texts), self.context_length), dtype=np.int64)
+        for row, text in zip(packed, texts, strict=True):
+            ids = self._ids(text)[: self.room]
+            row[: len(ids) + 2] = (self._tokenizer.sot_token_id, *ids, self._tokenizer.eot_token_id)
+        return torch.from_numpy(packed)
+
+    def save(self, folder: Path) -> None:
+        """Writes the files that open_clip needs to load a tokenizer that is not CLIP's own."""
+        if isinstance(self._tokenizer, HFTokenizer):
+            self._tokenizer.save_pretrained(folder)
+            # transformers 5 has a new name for the class, which older ones do not know.
+            file = folder / "tokenizer_config.json"
+            file.write_text(file.read_text("utf-8").replace("TokenizersBackend", "PreTrainedTokenizerFast"), "utf-8")
+
+
+def load_tokenizer(name: str) -> Tokenizer:
+    """The tokenizer of a model, without the model.
+
+    Args:
+        name: As for :func:`clipc.models.model_config.find_start`.
+    """
+    if name.startswith(HUB):
+        return _tokenizer(name, model_config(name))
+    if is_folder(name):
+        return _tokenizer(f"{FOLDER}{model_folder(name)}", model_config(name))
+    # open_clip finds some tokenizers by the model's name; every other configuration names one or has CLIP's own.
+    return _tokenizer(name if name in open_clip.list_models() else "", model_config(name))
+
+
+def local_tokenizer(folder: Path, context_length: int) -> Tokenizer:
+    """A tokenizer in Hugging Face's format that no model has been built for yet.
+
+    Args:
+        folder: Holds ``tokenizer.json`` and what else ``AutoTokenizer`` reads; padding is 0 and the end token has
+            the largest id.
+        context_length: The model's, start and end included.
+    """
+    tokenizer = HFTokenizer(str(folder), context_length=context_length)
+    inner = tokenizer.tokenizer
+    text_config = {"vocab_size": len(inner), "pad_id": inner.pad_token_id, "eos_id": inner.eos_token_id}
+    return Tokenizer(tokenizer, context_length, {**text_config, "hf_tokenizer_name": LEARNT})
+
+
+def _tokenizer(place: str, config: Config) -> Tokenizer:
+    text_config = config["text_cfg"]
+    length, name = text_config.get("context_length", 77), text_config.get("hf_tokenizer_name")
+    try:
+        if name and not place:
+            mode, options = text_config.get("tokenizer_mode"), text_config.get("tokenizer_kwargs") or {}
+            return Tokenizer(HFTokenizer(name, length, tokenizer_mode=mode, **options), length)
+        return Tokenizer(open_clip.get_tokenizer(place, context_length=length), length)
+    except Exception as error:
+        # What goes wrong below transformers (network, cache, missing packages) is of many kinds.
+        why = next(filter(None, str(error).splitlines()), type(error).__name__).rstrip(".")
+        if place.startswith(FOLDER):
+            raise UserError(f"the tokenizer in {place.removeprefix(FOLDER)} cannot be read: {why}.") from error
+        raise UserError(
+            f"the tokenizer {name or place!r} cannot be loaded ({why}); connect to the network once so that it is "
+            "kept, or name a model with CLIP's own tokenizer."
+        ) from error

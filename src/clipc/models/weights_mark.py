@@ -1,0 +1,86 @@
+"""What names the weights that a model starts from, wherever they lie."""
+
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+from clipc.errors import UserError
+
+_NO_PART_OF_A_MODEL: Final = (".md", ".onnx")
+
+
+def weights_mark(name: str, pretrained: str | None = None) -> str | None:
+    """A name of a model's weights that follows their content where they lie on this machine.
+
+    So a folder that has moved is the same start, and a file that has changed is another.
+
+    Args:
+        name: As for :func:`clipc.models.model_config.find_start`.
+        pretrained: As there.
+
+    Returns:
+        32 hexadecimal digits for a folder or a file, the repository (``hf-hub:org/name``) or tag for what comes from
+        the Hugging Face Hub, None for fresh weights.
+
+    Raises:
+        UserError: The folder holds no model, there is no such file or tag, or ``pretrained`` has no place.
+    """
+    # Recipes are read without loading open_clip.
+    from clipc.models.model_config import HUB, is_folder, is_published, weights_file
+
+    if pretrained is not None:
+        return pretrained if is_published(name, pretrained) else file_mark(weights_file(name, pretrained))
+    if is_folder(name):
+        return folder_mark(name)
+    return name if name.startswith(HUB) else None
+
+
+def reference_mark(name: str | None) -> str | None:
+    """A name of what a policy measures by: a hash of a model where its folder lies here, else what it is called.
+
+    Args:
+        name: ``policy.embedding`` (``captions``, ``column:NAME`` or a folder) or ``policy.reference`` (a folder).
+
+    Raises:
+        UserError: The folder holds no model.
+    """
+    if name is None or name == "captions" or name.startswith("column:"):
+        return name
+    return folder_mark(name) if Path(name.removeprefix("local-dir:")).is_dir() else name
+
+
+def folder_mark(named: str | Path) -> str:
+    """A hash of a model: the names and contents of the files in its folder, wherever that lies.
+
+    Hidden files, the model's card and what was made of the model for other programs do not count.
+
+    Raises:
+        UserError: The folder holds no model.
+    """
+    from clipc.models.model_config import model_folder
+
+    total = blake2b(digest_size=16)
+    for path in sorted(model_folder(named).iterdir()):
+        if path.is_file() and path.suffix not in _NO_PART_OF_A_MODEL and not path.name.startswith("."):
+            total.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+            _add(total, path)
+    return total.hexdigest()
+
+
+def file_mark(file: Path) -> str:
+    """A hash of a file's content.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    if not file.is_file():
+        raise UserError(f"there is no weights file {file}; pretrained is a file or a tag of open_clip's.")
+    total = blake2b(digest_size=16)
+    _add(total, file)
+    return total.hexdigest()
+
+
+def _add(total: blake2b, file: Path) -> None:
+    with file.open("rb") as stream:
+        while piece := stream.read(1 << 22):
+            total.update(piece)

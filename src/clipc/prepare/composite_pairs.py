@@ -1,0 +1,168 @@
+"""Composition as a dataset: for a training loop that has its own transform, tokenizer and loader."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Final, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.decode import DecodeError
+from clipc.compose.plan import Plan, Plans
+from clipc.compose.policy import Policy
+from clipc.errors import UserError
+from clipc.prepare.plans import make_plans
+from clipc.render.batch import GREY, sources
+from clipc.render.context import Context
+from clipc.render.crop import Augmentation
+from clipc.render.geometry import geometry
+from clipc.render.tensor_tiles import lay_tiles
+from clipc.render.texts import text_id
+
+_PAPER: Final = Policy()
+_WHOLE_IMAGE: Final = Augmentation(crop_scale=(1, 1), crop_ratio=(1e-6, 1e6), flip=0)
+"""A view of all of the image: which part of it the transform shows is not known here."""
+
+
+class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
+    """Image-caption pairs of a catalog, some of them composites (CLIP-C, arXiv 2407.01408), as a map-style dataset.
+
+    Item i is (image, text), as open_clip's own datasets give it. In each epoch every pair comes first in exactly one
+    item, in an order that is drawn anew; so ``DataLoader(pairs, shuffle=False)`` is shuffled already, and any
+    other sampler does no harm. Call :meth:`set_epoch` before each epoch: without it every epoch shows the same
+    composites in the same order. The epoch lies in shared memory, so workers see it, persistent ones too.
+
+    Each source goes through the transform by itself, so every half has a random crop of its own; then windows of both
+    results are put together. Because the transform's own crop is not known, the boxes of the layout ``region`` and
+    of rules are taken as if it showed the whole image: with a transform that crops little they are nearly right. A
+    rule's ``mirror: false`` cannot reach into the transform: leave mirroring out of it.
+
+    An image that cannot be read is shown as grey, with a warning that names it.
+
+    Attributes:
+        plans: What the items show; item i of epoch e is row e * len + i.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        transform: Callable[[Image.Image], torch.Tensor],
+        tokenizer: Any = None,
+        *,
+        policy: Policy = _PAPER,
+        seed: int = 0,
+    ) -> None:
+        """Plans nothing yet, but makes the tables that the policy needs: rules, neighbours, groups.
+
+        Args:
+            catalog: The pairs of one split: ``open_catalog("pairs.csv").split("train")``. Partners come from here.
+            transform: From an RGB image to a square tensor (3, S, S), floating point or ``uint8``, such as the
+                training transform of ``open_clip.create_model_and_transforms``.
+            tokenizer: From ``open_clip.get_tokenizer`` or transformers. A joint caption that is too long for it has
+                both parts shortened. None gives captions as they are, as text.
+            policy: How often and how to compose.
+            seed: The run's seed; the same on all ranks.
+
+        Raises:
+            UserError: The catalog has several splits, the policy is a control that needs clipc's own views, or as for
+                :func:`clipc.prepare.plans.make_plans`.
+        """
+        if len(catalog.splits) > 1:
+            raise UserError(
+                f"the catalog has the splits {', '.join(catalog.splits)}, and partners must not come from pairs that "
+                "are kept for measuring; pass one of them, such as catalog.split('train')."
+            )
+        if policy.treatment != "compose":
+            raise UserError(
+                f"the policy's treatment {policy.treatment!r} is a control that cuts its own views, and here the "
+                "transform does; use clipc.train_model for it."
+            )
+        self.plans: Plans = make_plans(policy, catalog, seed)
+        self._transform = transform
+        self._context = Context(tokenizer)
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.plans.catalog)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Shows another epoch, from 0; workers follow with the next item that they make."""
+        self._epoch.fill_(epoch)
+
+    def sources(self, rows: npt.ArrayLike) -> torch.Tensor:
+        """The pictures that items show, first and second, -1 for none: each is told by the first row that has it.
+
+        Args:
+            rows: An item's number, or several.
+
+        Returns:
+            ``int64``, shape (2,) for one item, (n, 2) for several.
+        """
+        return self._each(rows, self._shown)
+
+    def texts(self, rows: npt.ArrayLike) -> torch.Tensor:
+        """Ids of the captions that went into items, -1 for none; equal captions have equal ids.
+
+        With :meth:`sources` they are what :func:`clipc.shared_sources` masks false negatives by.
+
+        Args:
+            rows: An item's number, or several.
+
+        Returns:
+            ``int64``, shape (2,) for one item, (n, 2) for several.
+        """
+
+        def ids(plan: Plan) -> tuple[int, int]:
+            first, second = self._captions(plan)
+            return text_id(first), -1 if second is None else text_id(second)
+
+        return self._each(rows, ids)
+
+    def __getitem__(self, row: SupportsIndex) -> tuple[torch.Tensor, Any]:
+        number, plan = self._planned(row)
+        image = self._picture(int(plan.left[0]))
+        first, second = self._captions(plan)
+        if second is not None:
+            tiles = geometry(self.plans, plan, number, _WHOLE_IMAGE).tiles
+            shown = bool((tiles.place[0, 1, 2:] > tiles.place[0, 1, :2]).all())
+            other = self._picture(int(plan.right[0])) if shown else image
+            image = lay_tiles(image[None], other[None], tiles)[0]
+        wording = self.plans.wordings[int(plan.wording[0])]
+        text, _ = self._context.caption(first, second, wording, int(plan.layout[0]), bool(plan.swapped[0]))
+        return image, text if self._context.tokenizer is None else self._context.tokens(text)
+
+    def _planned(self, row: SupportsIndex) -> tuple[int, Plan]:
+        number = int(self._epoch) * len(self) + range(len(self))[row]
+        return number, self.plans.rows(number, number + 1)
+
+    def _each(self, rows: npt.ArrayLike, ids: Callable[[Plan], tuple[int, int]]) -> torch.Tensor:
+        several = np.atleast_1d(np.asarray(rows)).tolist()
+        found = torch.tensor([ids(self._planned(row)[1]) for row in several], dtype=torch.int64).reshape(-1, 2)
+        return found if np.ndim(rows) else found[0]
+
+    def _shown(self, plan: Plan) -> tuple[int, int]:
+        first, second = sources(self.plans.catalog, plan)[0].tolist()
+        return first, second
+
+    def _captions(self, plan: Plan) -> tuple[str, str | None]:
+        catalog, (second, other) = self.plans.catalog, plan.words
+        first = catalog.caption(int(plan.left[0]), int(plan.left_caption[0]))
+        return first, catalog.caption(int(second[0]), int(other[0])) if second[0] >= 0 else None
+
+    def _picture(self, row: int) -> torch.Tensor:
+        catalog = self.plans.catalog
+        try:
+            image = Image.fromarray(catalog.image(row))
+        except (OSError, DecodeError) as error:
+            width, height = catalog.sizes[row].tolist()
+            warnings.warn(f"the image of {catalog.keys[row]!r} is shown as grey: {error}", stacklevel=3)
+            image = Image.new("RGB", (width, height), (GREY, GREY, GREY))
+        picture: Any = self._transform(image)
+        if not isinstance(picture, torch.Tensor) or picture.ndim != 3 or picture.shape[1] != picture.shape[2]:
+            given = tuple(picture.shape) if isinstance(picture, torch.Tensor) else type(picture).__name__
+            raise UserError(f"the transform must give square tensors (3, S, S), not {given}; add a crop or a resize.")
+        return picture

@@ -1,0 +1,207 @@
+"""What a reference model makes of the pairs: vectors that partners are chosen by, and the bands worth keeping."""
+
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.decode import DecodeError
+from clipc.compose.similarity import captions
+from clipc.compose.similarity.captions import caption_vectors, unit_rows
+from clipc.compose.similarity.column import column_vectors
+from clipc.compose.similarity.kept import kept_array
+from clipc.errors import UserError
+from clipc.evaluate.embed import Encoder, embed_images, embed_texts
+from clipc.models.device import choose_device
+from clipc.models.model import ClipModel
+from clipc.models.model_config import FOLDER, find_start, model_folder
+from clipc.models.weights_mark import folder_mark
+from clipc.progress import Progress, silent
+from clipc.render.evaluation_view import Resizing
+
+Of = Literal["image", "text", "mean"]
+Floats = npt.NDArray[np.float32]
+
+VERSION: Final = 1
+"""Raised whenever the same model gives other vectors or bands, so that kept ones are made anew."""
+
+_SLICE = 16_384
+_BANDS_AT_ONCE = 32
+# From the centre outwards: of equally relevant bands the one nearest to the centre is kept.
+_STARTS = np.array([0.25, 0.125, 0.375, 0.0, 0.5])
+
+
+def partner_vectors(
+    catalog: Catalog, embedding: str, of: Of, cache: Path | None = None, progress: Progress = silent
+) -> Floats:
+    """The vectors by which partners are near or far.
+
+    Args:
+        catalog: The pairs: the training split alone.
+        embedding: ``captions`` (TF-IDF and SVD, no weights needed), ``column:NAME`` (the user's own vectors), or the
+            folder of an open_clip model.
+        of: What a model embeds: the image, the captions (their mean), or the mean of both.
+        cache: The cache folder; None for the usual one.
+        progress: Told how far the work is.
+
+    Returns:
+        ``float32``, shape (n, d): unit rows, zero where nothing is known of a pair.
+
+    Raises:
+        UserError: There is no such column or model, or the column holds no vectors.
+    """
+    if embedding == "captions":
+        mark = f"{captions.VERSION} {catalog.fingerprint}"
+        return kept_array(
+            "caption-vectors", mark, lambda: caption_vectors(catalog.column("captions"), progress=progress), cache
+        )
+    if embedding.startswith("column:"):
+        return column_vectors(catalog, embedding.removeprefix("column:"))
+    if not Path(embedding).is_dir():
+        raise UserError(f"unknown embedding {embedding!r}; name captions, column:NAME, or the folder of a model.")
+    return model_vectors(embedding, catalog, of, cache, progress)
+
+
+def model_vectors(
+    folder: str | Path, catalog: Catalog, of: Of, cache: Path | None = None, progress: Progress = silent
+) -> Floats:
+    """The pairs' embeddings by a model, kept in the cache.
+
+    Args:
+        folder: A run's folder, or a model's.
+        catalog: The pairs.
+        of: As for :func:`partner_vectors`.
+        cache: The cache folder; None for the usual one.
+        progress: Told how many pairs are embedded.
+
+    Returns:
+        Unit rows, ``float32``, shape (n, d).
+
+    Raises:
+        UserError: The folder holds no model, or an image cannot be read any more.
+    """
+    mark = f"{VERSION} {folder_mark(folder)} {catalog.fingerprint} {of}"
+    resizing = Resizing.of(find_start(f"{FOLDER}{model_folder(folder)}").preprocess)
+    if of != "text" and resizing != Resizing():
+        # Before views followed the model's preprocessing all were made in the default way.
+        mark += f" {' '.join(map(str, resizing))}"
+    return kept_array("model-vectors", mark, lambda: embed_pairs(_loaded(folder), catalog, of, progress), cache)
+
+
+def relevant_bands(
+    folder: str | Path, catalog: Catalog, cache: Path | None = None, progress: Progress = silent
+) -> Floats:
+    """The part of each image that a model finds most relevant to its captions, kept in the cache.
+
+    Args:
+        folder: A run's folder, or a model's.
+        catalog: The pairs.
+        cache: The cache folder; None for the usual one.
+        progress: Told how many images are done.
+
+    Returns:
+        As :func:`best_bands`.
+
+    Raises:
+        UserError: The folder holds no model, or an image cannot be read any more.
+    """
+    mark = f"{VERSION} {folder_mark(folder)} {catalog.fingerprint}"
+    return kept_array("relevant-bands", mark, lambda: best_bands(_loaded(folder), catalog, progress), cache)
+
+
+def embed_pairs(model: Encoder, catalog: Catalog, of: Of, progress: Progress = silent) -> Floats:
+    """One vector a pair: of its image, of its captions (the mean of theirs), or the mean of these two.
+
+    Args:
+        model: The model, in evaluation mode.
+        catalog: The pairs, one or more.
+        of: What is embedded.
+        progress: Told how many pairs are embedded.
+
+    Returns:
+        Unit rows, ``float32``, shape (n, d).
+
+    Raises:
+        UserError: An image cannot be read any more.
+    """
+    parts: list[Floats] = []
+    # Slices, because the vectors of all captions of a million pairs would not fit into memory.
+    for start in range(0, len(catalog), _SLICE):
+        part = catalog.take(range(start, min(start + _SLICE, len(catalog))))
+        found: list[Floats] = []
+        if of != "text":
+            found.append(embed_images(model, part, progress=_from(start, len(catalog), progress)).numpy())
+        if of != "image":
+            found.append(_mean_captions(model, part))
+            progress("captions of pairs encoded", start + len(part), len(catalog))
+        parts.append(unit_rows(np.stack(found).sum(axis=0)))
+    return np.concatenate(parts)
+
+
+def best_bands(model: Encoder, catalog: Catalog, progress: Progress = silent) -> Floats:
+    """The vertical band (half the width) and the horizontal one (half the height) that fit the captions best.
+
+    Five bands along each axis, from one edge to the other, are each resized to the model's square input; the
+    best has the largest cosine with the mean vector of the pair's captions.
+
+    Args:
+        model: The model, in evaluation mode.
+        catalog: The pairs, one or more.
+        progress: Told how many images are done.
+
+    Returns:
+        ``float32``, shape (n, 4): x0 and x1 of the vertical band and y0 and y1 of the horizontal one, as x0, y0, x1, y1
+        in fractions of the image's sides.
+
+    Raises:
+        UserError: An image cannot be read any more.
+    """
+    starts = np.empty((len(catalog), 2), np.float32)
+    for first in range(0, len(catalog), _BANDS_AT_ONCE):
+        part = catalog.take(range(first, min(first + _BANDS_AT_ONCE, len(catalog))))
+        pictures = np.stack([_bands(part, row, model.image_size) for row in range(len(part))])
+        with torch.inference_mode():
+            features = model.encode_image(torch.from_numpy(pictures.reshape(-1, *pictures.shape[-3:]))).float().cpu()
+        features = features.numpy().reshape(len(part), 2, len(_STARTS), -1)
+        cosines = np.einsum("nabd,nd->nab", features, _mean_captions(model, part))
+        # Cosines nearer than this are equal: rounding alone moves them that far.
+        starts[first : first + len(part)] = _STARTS[cosines.round(6).argmax(axis=2)]
+        progress("bands weighed", first + len(part), len(catalog))
+    return np.concatenate([starts, starts + np.float32(0.5)], axis=1)
+
+
+def _mean_captions(model: Encoder, catalog: Catalog) -> Floats:
+    """The mean vector of each pair's captions, scaled to length 1; a sentence is encoded once."""
+    numbers: dict[str, int] = {}
+    sentences = [numbers.setdefault(text, len(numbers)) for texts in catalog.column("captions") for text in texts]
+    vectors = embed_texts(model, list(numbers)).numpy()[sentences]
+    counts = catalog.caption_counts
+    return unit_rows(np.add.reduceat(vectors, np.cumsum(counts) - counts, axis=0))
+
+
+def _bands(catalog: Catalog, row: int, size: int) -> npt.NDArray[np.uint8]:
+    """The bands of one image, vertical ones first, shape (2, number of bands, S, S, 3)."""
+    try:
+        picture = Image.fromarray(catalog.image(row))
+    except (OSError, DecodeError) as error:
+        raise UserError(
+            f"image {catalog.keys[row]!r} cannot be read any more ({error}); build the catalog of its source again."
+        ) from error
+    width, height = picture.size
+    boxes = [(s * width, 0.0, (s + 0.5) * width, height) for s in _STARTS]
+    boxes += [(0.0, s * height, width, (s + 0.5) * height) for s in _STARTS]
+    resized = [picture.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0) for box in boxes]
+    return np.stack([np.asarray(band) for band in resized]).reshape(2, len(_STARTS), size, size, 3)
+
+
+def _from(start: int, total: int, progress: Progress) -> Progress:
+    """Progress within a slice as progress within all pairs."""
+    return lambda what, done, _: progress(what, start + done, total)
+
+
+def _loaded(folder: str | Path) -> ClipModel:
+    return ClipModel.load(folder).to(choose_device("auto")).eval()

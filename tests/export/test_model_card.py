@@ -1,0 +1,133 @@
+"""Cards say what the run's files say, and nothing that the pairs say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from clipc.export.model_card import escaped, model_card
+from clipc.models.model import ClipModel
+from clipc.recipe.recipe import make_recipe, write_recipe
+from clipc.recipe.run import Run
+
+RULES: dict[str, Any] = {
+    "name": "plates | <b>ours</b>",
+    "pairs": [{"require": "a.colour = b.colour", "why": "a plate has *one* colour"}],
+    "never": [{"when": "key = 'secret-key-7'"}],
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> ClipModel:
+    return ClipModel.create("nano")
+
+
+def run_with(folder: Path, policy: dict[str, Any] | None = None, **fields: Any) -> Run:
+    run = Run(folder)
+    data = {"source": "/home/someone/private/plates.csv"}
+    recipe = make_recipe({"model": "nano", "samples": 64, "data": data, "policy": policy or {}, **fields})
+    folder.mkdir()
+    write_recipe(recipe, folder / "recipe.yaml")
+    run.write_json("environment.json", {"clipc": "9.8.7"})
+    run.write_json("plan-statistics.json", {"rows": 1680})
+    return run
+
+
+def test_everything_that_a_run_recorded_is_told(model: ClipModel, tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run", {"rules": RULES, "joiner": " beside "}, wise_ft=True, model="hf-hub:org/base")
+    run.write_json("data.json", {"name": "plates", "fingerprint": "abc123", "pairs": {"train": 1680, "val": 210}})
+    best = {"step": 40, "mean_recall": 0.3217}
+    forgetting = {"set": "birds", "metric": "zero_shot/kind/top1", "n": 500, "start": 0.71, "tuned": 0.683}
+    facts = {"steps": 50, "samples": 6400, "composite_share": 0.283, "wise_ft": {"alpha": 0.6}}
+    run.write_json("finished.json", {**facts, "best": best, "forgetting": forgetting})
+    metrics = {"retrieval/text_to_image/recall@1": 0.25, "retrieval/mean_recall": 0.4, "zero_shot/colour/top1": 0.875}
+    context = {
+        "images": 210,
+        "captions": 420,
+        "columns": {"colour": {"images": 200, "classes": ["secret class"]}},
+        "chance": {"zero_shot/colour/top1": 0.25},
+    }
+    run.write_json("eval/test.json", {"metrics": metrics, "context": context})
+    run.write_json("eval/test-last.json", {"metrics": {"retrieval/mean_recall": 0.111}})
+    run.write_json("audit/gender.json", {"summary": ["Of 12 gaps none is clear."], "examples": ["secret caption"]})
+    card = model_card(model, "plates", run, hub_id="org/plates", license="mit", onnx={"image": 2.2e-7, "text": 1e-7})
+    for told in (
+        "\nlicense: mit\n",
+        '\nbase_model: "org/base"\n',
+        'open_clip.create_model_and_transforms("hf-hub:org/plates")',
+        "clipc 9.8.7",
+        "plates: 1,680 train, 210 val pairs.",
+        "Fingerprint: abc123",
+        "| wise\\_ft.alpha | 0.6 |",
+        "rate 0.3 an example is composed of two pairs; 28.3% were.",
+        "joiner: “ beside ”",
+        "two pairs: a plate has \\*one\\* colour",
+        "never composed: (no reason given)",
+        "plates \\| \\<b\\>ours\\</b\\>",
+        "step 40 was chosen",
+        "| mean\\_recall | 0.322 |  | 210 |",
+        "| retrieval/text\\_to\\_image/recall\\@1 | 0.250 |  | 420 |",
+        "| retrieval/mean\\_recall | 0.400 |  | 210 |",
+        "| zero\\_shot/colour/top1 | 0.875 | 0.250 | 200 |",
+        "n = 500",
+        "gender: Of 12 gaps none is clear.",
+        "at most 2e-07 and 1e-07",
+    ):
+        assert told in card, told
+    for kept in ("secret", "0.111", "/home", "someone", "No bias audit"):
+        assert kept not in card, kept
+
+
+def test_what_is_not_there_is_said(model: ClipModel, tmp_path: Path) -> None:
+    card = model_card(model, "plates", run_with(tmp_path / "run", {"rho": 0}))
+    for told in ("plates.csv: 1,680 train pairs", "None: plain CLIP.", "None were measured.", "No bias audit was run."):
+        assert told in card, told
+    assert "semantic composition" not in card
+    assert "license: unknown" in card
+    alone = model_card(model, "plates")
+    assert "did not come out of a run's folder" in alone
+    assert "None" not in alone
+
+
+def test_the_hub_reads_the_header(model: ClipModel, tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    run = run_with(tmp_path / "run", model="hf-hub:org/base")
+    for card in (model_card(model, "a: b"), model_card(model, "x", run)):
+        data = ModelCard(card).data
+        assert (data.library_name, data.pipeline_tag) == ("open_clip", "zero-shot-image-classification")
+        assert data.license == "unknown"
+    assert data.base_model == "org/base"
+
+
+def test_a_control_says_so(model: ClipModel, tmp_path: Path) -> None:
+    card = model_card(model, "plates", run_with(tmp_path / "run", {"treatment": "augment"}))
+    assert "(a control)" in card
+    assert "semantic composition" not in card
+
+
+@given(st.text() | st.text(alphabet="*_[]()<>|`#!&~\\:/.w@-+ \n1$a"))
+def test_text_of_users_stays_text(text: str) -> None:
+    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    (inline,) = (token for token in parser.parse(f"x {escaped(text)} x") if token.type == "inline")
+    kinds = {token.type for token in inline.children or []}
+    assert kinds <= {"text", "text_special"}
+    shown = "".join(token.content for token in inline.children or [])
+    assert shown.split() == f"x {plain} x".split()
+    cells = [t.content for t in parser.parse(f"| a | b |\n|---|---|\n| {escaped(text)} | end |") if t.type == "inline"]
+    assert len(cells) == 4
+    assert cells[-1] == "end"
+
+
+def test_audits_without_a_summary_are_only_named(model: ClipModel, tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run")
+    run.write_json("audit/age.json", {"rows": [["secret caption", 3]]})
+    card = model_card(model, "plates", run)
+    assert "age: its figures are kept with the run." in card
+    assert "secret" not in card
+    assert json.dumps("secret") not in card
