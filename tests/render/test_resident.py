@@ -1,9 +1,7 @@
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -13,9 +11,11 @@ from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.render.batch import Batch
 from clipc.render.crop import Augmentation
-from clipc.render.crop_resize_matrix import lay_together
+from clipc.render.cuts import Cuts
 from clipc.render.loader import load
 from clipc.render.pixels import kept_sizes, resident_bytes
+from clipc.render.resample import Image8, Window, resample
+from clipc.render.resample_matrix import lay_together
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
 from clipc.train.loss import shared_sources
@@ -83,10 +83,9 @@ def differences(one: Batch, other: Batch) -> torch.Tensor:
     return (one.images.float() - other.images.float()).abs().mean(dim=(1, 2, 3))
 
 
-def exactly(pixels: npt.NDArray[np.uint8], box: Sequence[float], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """What the worker's quick resize comes near to."""
-    edges = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, edges))
+def exactly(image: Image8, window: Window, *, mirrored: bool = False) -> Image8:
+    """What the quick resampler comes near to."""
+    return resample(image, window._replace(exact=True), mirrored=mirrored)
 
 
 def same_but_for_pixels(one: Batch, other: Batch) -> bool:
@@ -110,16 +109,34 @@ def same_but_for_pixels(one: Batch, other: Batch) -> bool:
 def test_shows_what_the_worker_shows(
     photographs: Catalog, policy: Policy, augmentation: Augmentation, together: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clipc.render.worker.cut", exactly)
-    if together:
-        monkeypatch.setattr("clipc.render.resident.lay_one_by_one", lay_together)
     worker, resident = both(photographs, policy, augmentation)
+    if together:
+        monkeypatch.setattr("clipc.render.cuts.resample", exactly)
+
+        def lay(images: torch.Tensor, cuts: Cuts, _: object) -> None:
+            lay_together(images, resident.pixels, cuts)
+
+        monkeypatch.setattr("clipc.render.resident.lay_one_by_one", lay)
     rows = len(photographs)
     shown, wanted = resident.render(0, rows), worker.render(0, rows)
     assert same_but_for_pixels(shown, wanted)
     off = differences(shown, wanted)
     assert off.mean() < (0.6 if together else 1.5)
     assert off.max() < (2 if together else 4)
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+def test_images_kept_at_their_own_size_are_the_worker_s_to_the_last_bit(photographs: Catalog, policy: Policy) -> None:
+    augmentation = Augmentation(crop_scale=(0.5, 1), flip=0.5, colour=0.4)
+    _, resident = both(photographs, policy, augmentation, 120)
+    kept = resident.pixels.size[resident.pixels.number]
+    whole = photographs.take(np.flatnonzero((kept == photographs.sizes[:, None]).all(axis=(1, 2))))
+    assert len(whole) > len(photographs) / 2
+    worker, resident = both(whole, policy, augmentation, 120)
+    rows = 2 * len(whole)
+    shown, wanted = resident.render(0, rows), worker.render(0, rows)
+    assert same_but_for_pixels(shown, wanted)
+    assert torch.equal(shown.images, wanted.images)
 
 
 @pytest.mark.parametrize("rho", [0, 0.7])
@@ -145,8 +162,7 @@ def test_of_different_pictures_each_row_is_told(photographs: Catalog) -> None:
         assert renderer.render(0, 24).sources.tolist() == np.stack([plan.left, plan.right], axis=1).tolist()
 
 
-def test_photographs_look_as_from_the_worker(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clipc.render.worker.cut", exactly)
+def test_photographs_look_as_from_the_worker(shared_data: Path) -> None:
     catalog = open_catalog(shared_data / "flickr8k").split("train").take(range(120))
     for policy in (POLICIES["some"], POLICIES["strong"]):
         for size in (64, 112, 224):

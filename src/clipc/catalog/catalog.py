@@ -143,7 +143,11 @@ class Catalog:
 
     def caption(self, row: int, choice: int) -> str:
         """One caption of one pair."""
-        return self.table["captions"][row].values[choice].as_py()
+        return self._captions[row].values[choice].as_py()
+
+    @cached_property
+    def _captions(self) -> pa.ChunkedArray:
+        return self.table["captions"]  # Looked up for every caption shown, it would take as long as the caption does.
 
     def encoded(self, row: int) -> bytes:
         """The encoded image of one pair, as it lies in the source.

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.entries import Entries
+from clipc.compose.entries import Entries, Proposed
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import PLAIN
@@ -15,7 +15,6 @@ from clipc.compose.partners.diverse import least_similar
 from clipc.compose.partners.draw import draw, one_of
 from clipc.compose.partners.pools import Rows, everyone
 from clipc.compose.policy import Policy
-from clipc.compose.proposed import Proposed
 from clipc.compose.rules.law import Law
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.streams import epoch_generator

@@ -1,4 +1,4 @@
-"""Entries: every caption of every pair, numbered pair by pair.
+"""Entries: every caption of every pair, numbered pair by pair; and composites proposed by them.
 
 Rules see one entry at a time, since what they read in a caption holds for the caption that is shown.
 """
@@ -39,3 +39,27 @@ class Entries:
     def choice(self, rows: npt.NDArray[np.integer], chance: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         """Which caption each pair shows, for numbers in [0, 1)."""
         return (chance * self.counts[rows]).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Proposed:
+    """Composites that may come into a plan, by the entries (captions of pairs) that they would show.
+
+    Attributes:
+        first: Entries that come first, ``int64``, shape (m,).
+        second: Entries that come second, ``int64``, shape (m,).
+        layout: Codes of :data:`~clipc.compose.layouts.tiles.LAYOUT_NAMES`, ``uint8``, shape (m,).
+        swapped: The drawn order of the captions, ``bool``, shape (m,).
+    """
+
+    first: npt.NDArray[np.int64]
+    second: npt.NDArray[np.int64]
+    layout: npt.NDArray[np.uint8]
+    swapped: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def take(self, which: npt.NDArray[np.intp]) -> "Proposed":
+        """Some of them."""
+        return Proposed(self.first[which], self.second[which], self.layout[which], self.swapped[which])

@@ -9,6 +9,7 @@ from clipc.catalog.grid import TABLE_SUFFIXES
 from clipc.compose.captions.joint import Wording
 from clipc.compose.captions.strategies import STRATEGIES
 from clipc.compose.layouts import LAYOUTS, find_layout
+from clipc.compose.layouts.tiles import Axis, axis_of
 from clipc.compose.rules.read import read_rules
 from clipc.compose.rules.schema import Rules
 from clipc.errors import unknown_name
@@ -25,10 +26,6 @@ PARTNERS: Final = ("random", "nearest", "diverse")
 def names_file(key: str | None) -> bool:
     """Whether ``weights`` or ``region`` name a file: a table with a column ``key`` and one of values."""
     return key is not None and Path(key).suffix.lower() in TABLE_SUFFIXES
-
-
-def _halves(given: Any) -> Any:
-    return {"vertical": "left-right", "horizontal": "top-bottom"}.get(given, given) if isinstance(given, str) else given
 
 
 def _read(given: Any) -> Any:
@@ -56,7 +53,7 @@ class Policy(BaseModel):
     layout: Annotated[Name, ALWAYS] = Field(
         default="centre-halves", description="How two views are joined into one picture; module:object for your own."
     )
-    axis: Annotated[Literal["random", "left-right", "top-bottom"], BeforeValidator(_halves), ALWAYS] = Field(
+    axis: Annotated[Literal["random", Axis], BeforeValidator(axis_of), ALWAYS] = Field(
         default="random",
         description="Where the two halves stand; random draws one of the two for each composite. Like a rules file it "
         "may name the cut instead: vertical, horizontal.",

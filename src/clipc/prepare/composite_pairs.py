@@ -21,7 +21,7 @@ from clipc.render.context import Context
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
 from clipc.render.tensor_tiles import lay_tiles
-from clipc.render.text_id import text_id
+from clipc.render.texts import text_id
 
 _PAPER: Final = Policy()
 _WHOLE_IMAGE: Final = Augmentation(crop_scale=(1, 1), crop_ratio=(1e-6, 1e6), flip=0)

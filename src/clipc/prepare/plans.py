@@ -11,13 +11,12 @@ import numpy.typing as npt
 from clipc.catalog import Catalog
 from clipc.compose.batches import Batches
 from clipc.compose.captions.strategies import find_strategy
-from clipc.compose.entries import Entries
+from clipc.compose.entries import Entries, Proposed
 from clipc.compose.inputs import Inputs, keyed_values, partner_weights
 from clipc.compose.layouts import Layout, find_layout
 from clipc.compose.layouts.boxes import read_boxes
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy, names_file
-from clipc.compose.proposed import Proposed
 from clipc.compose.rules.columns import CatalogColumns, boxes_of
 from clipc.compose.rules.enact import enact
 from clipc.compose.rules.law import Law

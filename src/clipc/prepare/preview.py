@@ -13,9 +13,11 @@ from clipc.catalog.decode import DecodeError
 from clipc.compose.captions.language import without_stop
 from clipc.prepare.evidence import Entry, hits, why
 from clipc.render.batch import GREY
+from clipc.render.cuts import Boxes, window_boxes
 from clipc.render.geometry import Geometry, geometry
+from clipc.render.resample import Image8, resample_whole
 from clipc.render.texts import texts
-from clipc.render.worker import Boxes, Pixels, WorkerRenderer, window_box
+from clipc.render.worker import WorkerRenderer
 
 _SOURCE_SIDE: Final = 96
 _CUT_AWAY: Final = 0.3
@@ -126,7 +128,7 @@ def _source(renderer: WorkerRenderer, row: int, shown: Geometry, side: int) -> s
     box, hidden = np.zeros(4), np.zeros(4)
     place, window = shown.tiles.place[0], shown.tiles.window[0, side]
     if (place[side, 2:] > place[side, :2]).all():
-        box = window_box(shown.views[0, side], window, pixels)
+        box = window_boxes(shown.views[0, side], window, np.array(pixels.shape[1::-1]))
     if side == 0 and shown.tiles.opacity[0, 1] == 1:
         # The part of the first window that the second image is laid over, none where they stand side by side.
         corner, extent = np.tile(place[0, :2], 2), np.tile(place[0, 2:] - place[0, :2], 2)
@@ -137,7 +139,7 @@ def _source(renderer: WorkerRenderer, row: int, shown: Geometry, side: int) -> s
     return _uri(pale(pixels, box, _SOURCE_SIDE, hidden))
 
 
-def pale(pixels: Pixels, box: Boxes, side: int, hidden: Boxes | None = None) -> Pixels:
+def pale(pixels: Image8, box: Boxes, side: int, hidden: Boxes | None = None) -> Image8:
     """A picture made small, and pale outside a box and where something is laid over it.
 
     Args:
@@ -149,7 +151,7 @@ def pale(pixels: Pixels, box: Boxes, side: int, hidden: Boxes | None = None) -> 
     height, width = pixels.shape[:2]
     scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
+    small = resample_whole(pixels, size)
     x0, y0, x1, y1 = np.rint(box * scale).astype(int).tolist()
     cut_away = np.rint(255 - _CUT_AWAY * (255 - small.astype(np.float32))).astype(np.uint8)
     found = cut_away.copy()
@@ -160,7 +162,7 @@ def pale(pixels: Pixels, box: Boxes, side: int, hidden: Boxes | None = None) -> 
     return found
 
 
-def _uri(pixels: Pixels) -> str:
+def _uri(pixels: Image8) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

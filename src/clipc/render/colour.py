@@ -28,33 +28,15 @@ def colour_maps(factors: Floats) -> tuple[Floats, Floats]:
     return brightness * contrast * mixed, (brightness * (1 - contrast))[:, 0, 0]
 
 
-def jitter(picture: Bytes, draws: npt.NDArray[np.float64], strength: float) -> Bytes:
-    """Changes brightness, contrast and saturation, each by a factor in 1 +- strength.
+def recoloured(image: Bytes, factors: npt.NDArray[np.float32]) -> Bytes:
+    """Changes brightness, contrast and saturation by given factors, in single precision, as it is done on a GPU.
 
     Args:
-        picture: RGB ``uint8``, shape (height, width, 3).
-        draws: Three numbers in [0, 1).
-        strength: The largest change of a factor, in [0, 1].
-    """
-    (matrix,), (share,) = colour_maps((1 + strength * (2 * draws - 1))[None])
-    colours = picture.reshape(-1, 3).astype(np.float32)
-    return _mapped(colours, matrix.astype(np.float32), share * picture.mean()).reshape(picture.shape)
-
-
-def recoloured(picture: Bytes, factors: npt.NDArray[np.float32]) -> Bytes:
-    """The same by given factors, in single precision, as it is done on a GPU.
-
-    Args:
-        picture: RGB ``uint8``, shape (height, width, 3).
+        image: RGB ``uint8``, shape (height, width, 3).
         factors: For brightness, contrast and saturation, shape (3,).
     """
     (matrix,), (share,) = colour_maps(factors[None])
-    colours = picture.reshape(-1, 3).astype(np.float32)
-    return _mapped(colours, matrix, share * colours.mean()).reshape(picture.shape)
-
-
-def _mapped(colours: npt.NDArray[np.float32], matrix: Floats, added: float) -> Bytes:
-    """Colours, shape (n, 3), by a map, and rounded."""
+    colours = image.reshape(-1, 3).astype(np.float32)
     changed = colours @ matrix
-    changed += np.float32(added + 0.5)  # What is cut off below is so rounded.
-    return np.clip(changed, 0, 255, out=changed).astype(np.uint8)
+    changed += np.float32(share * colours.mean() + 0.5)  # What is cut off below is so rounded.
+    return np.clip(changed, 0, 255, out=changed).astype(np.uint8).reshape(image.shape)

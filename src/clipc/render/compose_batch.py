@@ -15,7 +15,7 @@ from clipc.compose.streams import epoch_generator
 from clipc.errors import UserError
 from clipc.render.context import Context
 from clipc.render.tensor_tiles import lay_tiles
-from clipc.render.text_id import text_id
+from clipc.render.texts import text_id
 
 _PAPER: Final = Policy()
 

@@ -5,8 +5,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from clipc.errors import unknown_name
+from clipc.render.resample import resample_exactly
 
 RESIZE_MODES: Final = ("shortest", "longest", "squash")
 """open_clip's ways of a picture into a square: cut to its centre, padded, or stretched."""
@@ -66,21 +68,18 @@ def evaluation_view(image: npt.NDArray[np.uint8], size: int, resizing: Resizing)
     Returns:
         RGB ``uint8``, shape (S, S, 3).
     """
-    from PIL import Image
-
     height, width = image.shape[:2]
-    picture = Image.fromarray(image)
     filter_ = Image.Resampling.BILINEAR if resizing.interpolation == "bilinear" else Image.Resampling.BICUBIC
     if resizing.resize_mode == "squash":
-        return np.asarray(picture.resize((size, size), filter_))
+        return resample_exactly(image, None, (size, size), filter_)
     if resizing.resize_mode == "longest":
         ratio = max(height, width) / size
         w, h = max(1, round(width / ratio)), max(1, round(height / ratio))
         x, y = (size - w) // 2, (size - h) // 2
         view = np.empty((size, size, 3), np.uint8)
         view[:] = resizing.fill_color
-        view[y : y + h, x : x + w] = np.asarray(picture.resize((w, h), filter_))
+        view[y : y + h, x : x + w] = resample_exactly(image, None, (w, h), filter_)
         return view
     side = min(height, width)
     x0, y0 = (width - side) / 2, (height - side) / 2
-    return np.asarray(picture.resize((size, size), filter_, box=(x0, y0, x0 + side, y0 + side)))
+    return resample_exactly(image, (x0, y0, x0 + side, y0 + side), (size, size), filter_)

@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
@@ -16,6 +15,7 @@ from clipc.files import cores
 from clipc.progress import Progress, silent
 from clipc.render.batch import GREY
 from clipc.render.crop import Augmentation
+from clipc.render.resample import resample_whole
 
 USUAL: Final = 0
 """The view that every example gets."""
@@ -70,27 +70,27 @@ class Pixels:
         shelf = _Shelf.of(catalog, augmentation, image_size, strong)
         area = shelf.size.prod(axis=1)
         start = np.cumsum(area) - area
-        kept = torch.empty(3 * int(area.sum()), dtype=torch.uint8, device=device)
+        values = torch.empty(3 * int(area.sum()), dtype=torch.uint8, device=device)
         unreadable = np.zeros(len(area), dtype=np.bool_)
 
         def decode(row: int, pictures: range, into: npt.NDArray[np.uint8], origin: int) -> None:
             try:
                 width, height = shelf.size[pictures.start : pictures.stop].max(axis=0).tolist()
-                found = Image.fromarray(catalog.image(row, at_least=(width, height)))
+                found = catalog.image(row, at_least=(width, height))
             except (OSError, DecodeError):
                 unreadable[pictures.start : pictures.stop] = True
-                found = Image.new("RGB", (2, 2), (GREY, GREY, GREY))
+                found = np.full((1, 1, 3), GREY, dtype=np.uint8)
             for picture in pictures:
                 width, height = shelf.size[picture].tolist()
                 at = 3 * (int(start[picture]) - origin)
-                pixels = found if found.size == (width, height) else _shrunk(found, width, height)
-                into[at : at + 3 * width * height] = np.asarray(pixels).reshape(-1)
+                kept = found if found.shape[:2] == (height, width) else resample_whole(found, (width, height))
+                into[at : at + 3 * width * height] = kept.reshape(-1)
 
         with ThreadPoolExecutor(max_workers=cores()) as pool:
             for rows, pictures in shelf.pieces(_TOGETHER):
                 first, last = pictures[0].start, pictures[-1].stop
                 origin, end = int(start[first]), int(start[last - 1] + area[last - 1])
-                here = kept[3 * origin : 3 * end]
+                here = values[3 * origin : 3 * end]
                 staged = here if device.type == "cpu" else torch.empty(len(here), dtype=torch.uint8)
                 jobs = [pool.submit(decode, r, p, staged.numpy(), origin) for r, p in zip(rows, pictures, strict=True)]
                 for job in jobs:
@@ -98,7 +98,7 @@ class Pixels:
                 if staged is not here:
                     here.copy_(staged)
                 progress("decoding", last, len(area))
-        return cls(kept, start, shelf.size, shelf.number, unreadable)
+        return cls(values, start, shelf.size, shelf.number, unreadable)
 
 
 def resident_bytes(catalog: Catalog, augmentation: Augmentation, image_size: int, *, strong: bool = False) -> int:
@@ -176,7 +176,3 @@ class _Shelf:
             last, count = ends[i : i + contents].tolist(), self.count[i : i + contents].tolist()
             pictures = [range(end - n, end) for end, n in zip(last, count, strict=True)]
             yield self.row[i : i + contents].tolist(), pictures
-
-
-def _shrunk(picture: Image.Image, width: int, height: int) -> Image.Image:
-    return picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)

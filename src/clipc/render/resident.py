@@ -1,26 +1,27 @@
 """The resident renderer: a data set that fits is decoded once, and batches are cut from it where it lies.
 
-It shows the boxes that the worker renderer shows, and the same captions; only the pixels differ a little, since they
-are resampled from copies that are kept no larger than needed.
+It shows what the worker renderer shows: on a CPU the same to the last bit where an image is kept at its own size, and
+else nearly so, since it is resampled from a copy that is kept no larger than needed.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.layouts.tiles import PLAIN, STRONG
-from clipc.compose.plan import Plan, Plans
+from clipc.compose.layouts.tiles import PLAIN
+from clipc.compose.plan import Plans
 from clipc.progress import Progress, silent
 from clipc.render.batch import Batch, Tokenizer, sources
 from clipc.render.crop import Augmentation
-from clipc.render.crop_resize import Cuts, lay_one_by_one
-from clipc.render.crop_resize_matrix import lay_together
-from clipc.render.geometry import Geometry, geometry
+from clipc.render.cuts import Cuts, cuts_of, lay_one_by_one
+from clipc.render.geometry import geometry
 from clipc.render.pixels import STRONGER, USUAL, Pixels
+from clipc.render.resample import Image8, Window, windows
+from clipc.render.resample_matrix import lay_together
 from clipc.render.texts import texts
 
 _CPU: Final = torch.device("cpu")
@@ -90,10 +91,16 @@ class ResidentRenderer:
         device, size = self.pixels.values.device, self.image_size
         images = _room((len(plan), size, size, 3), device)
         unreadable: list[int] = []
-        for side, rows in enumerate((plan.left, plan.right)):
-            cuts = self._cuts(plan, shown, said.may_mirror, side)
-            (lay_one_by_one if device.type == "cpu" else lay_together)(images, self.pixels, cuts)
-            unreadable += rows[cuts.row[self.pixels.unreadable[cuts.picture]]].tolist()
+        for cuts in cuts_of(self.plans, plan, shown, said, self.augmentation, size):
+            number = self.pixels.number[cuts.image, np.where(cuts.strong, STRONGER, USUAL)]
+            kept, rows = self.pixels.size[number], cuts.image
+            box = np.minimum(cuts.box * np.tile(kept / self.catalog.sizes[rows], 2), np.tile(kept, 2))
+            cuts = replace(cuts, image=number, box=box)
+            if device.type == "cpu":
+                lay_one_by_one(images, cuts, self._reader(cuts))
+            else:
+                lay_together(images, self.pixels, cuts)
+            unreadable += rows[self.pixels.unreadable[number]].tolist()
         return Batch(
             images=images,
             tokens=self.tokenizer(said.captions),
@@ -104,26 +111,15 @@ class ResidentRenderer:
             unreadable=tuple(unreadable),
         )
 
-    def _cuts(self, plan: Plan, shown: Geometry, may_mirror: npt.NDArray[np.bool_], side: int) -> Cuts:
-        """What is shown of the left (0) or the right (1) pairs' pictures, and where."""
-        place = np.rint(shown.tiles.place[:, side] * self.image_size).astype(np.int64)
-        there = np.flatnonzero((place[:, 2:] > place[:, :2]).all(axis=1))
-        rows = (plan.left, plan.right)[side][there]
-        strong = plan.layout[there] == STRONG
-        picture = self.pixels.number[rows, np.where(strong, STRONGER, USUAL)]
-        whole, kept = self.catalog.sizes[rows], self.pixels.size[picture]
-        view = shown.views[there, side]
-        box = np.tile(view[:, :2], 2) + shown.tiles.window[there, side] * np.tile(view[:, 2:] - view[:, :2], 2)
-        strength = np.where(strong, self.augmentation.strong_colour, self.augmentation.colour)[:, None]
-        return Cuts(
-            picture=picture,
-            box=np.clip(box * np.tile(kept / whole, 2), 0, np.tile(kept, 2)),
-            row=there,
-            place=place[there],
-            mirrored=(shown.mirrored[:, side] & may_mirror)[there],
-            opacity=shown.tiles.opacity[there, side],
-            colour=(1 + strength * (2 * shown.colour[there, side] - 1)).astype(np.float32),
-        )
+    def _reader(self, cuts: Cuts) -> Callable[[int], tuple[Image8, Window]]:
+        """Finds the image of a cut among those that are kept."""
+        values, size = self.pixels.values.numpy(), self.pixels.size[cuts.image]
+        first = 3 * self.pixels.start[cuts.image]
+        last = first + 3 * size.prod(axis=1)
+        images = zip(*(column.tolist() for column in (first, last, size[:, 1], size[:, 0])), strict=True)
+        asked = zip(images, windows(cuts.box, cuts.size, size), strict=True)
+        found = [(values[a:b].reshape(height, width, 3), window) for (a, b, height, width), window in asked]
+        return found.__getitem__
 
 
 def _room(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
+from hashlib import blake2b
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,6 @@ import torch
 from clipc.compose.captions.fit import fit
 from clipc.compose.plan import Plan, Plans
 from clipc.render.batch import Tokenizer
-from clipc.render.text_id import text_id
 
 NAMES_A_SIDE: Final = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
 """Captions that a mirrored picture would make false."""
@@ -37,6 +37,12 @@ class Texts:
     def may_mirror(self) -> npt.NDArray[np.bool_]:
         """Which rows' pictures may be mirrored: those whose caption names no side; shape (n,)."""
         return np.array([not names_a_side(caption) for caption in self.captions], dtype=np.bool_)
+
+
+@lru_cache(maxsize=1 << 16)
+def text_id(text: str) -> int:
+    """A 56-bit hash of a text, never negative: equal captions are found by it in a batch and across machines."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=7).digest())
 
 
 def names_a_side(caption: str) -> bool:

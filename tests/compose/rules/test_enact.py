@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from clipc.catalog import Catalog
 from clipc.compose.captions.joint import Wording
+from clipc.compose.entries import Proposed
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
-from clipc.compose.proposed import Proposed
 from clipc.compose.rules import conditions
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.enact import enact

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from clipc.compose.captions.joint import Wording
-from clipc.compose.proposed import Proposed
+from clipc.compose.entries import Proposed
 from clipc.compose.rules import joint
 from clipc.compose.rules.expression import Expression
 from clipc.compose.rules.joint import JointCaption, applying

@@ -12,8 +12,8 @@ import pytest
 
 from clipc.catalog import Catalog, open_catalog
 from clipc.compose.captions.joint import Wording
+from clipc.compose.entries import Proposed
 from clipc.compose.layouts.tiles import LEFT_RIGHT
-from clipc.compose.proposed import Proposed
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.enact import enact
 from clipc.compose.rules.law import Law

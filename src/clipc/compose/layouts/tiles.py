@@ -6,7 +6,7 @@ places and opacities, never layouts, so a new layout is one file beside this one
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,13 @@ STRONG: Final = 3
 BOX: Final = 4
 OVERLAY: Final = 5
 FIRST_IMAGE: Final = 6
+
+Axis = Literal["left-right", "top-bottom"]
+"""How two halves stand."""
+AXES: Final[dict[Axis, int]] = {"left-right": LEFT_RIGHT, "top-bottom": TOP_BOTTOM}
+"""The codes of halves."""
+CUTS: Final[dict[Axis, str]] = {"left-right": "vertical", "top-bottom": "horizontal"}
+"""How the cut between two halves runs: the other name of an axis, which files may use."""
 
 Codes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -91,6 +98,11 @@ class Tiles:
         high = np.minimum(self.place[:, 0, 2:], self.place[:, 1, 2:])
         width, height = np.maximum(high - low, 0).T
         return (width * height * self.opacity[:, 1]).astype(np.float32)
+
+
+def axis_of(given: object) -> object:
+    """An axis under its own name, where it was given as a cut; anything else as it is."""
+    return next((axis for axis, cut in CUTS.items() if cut == given), given)
 
 
 def area(boxes: Floats) -> Floats:

@@ -11,9 +11,8 @@ import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
 from clipc.compose.captions.joint import Wording
-from clipc.compose.entries import Entries
+from clipc.compose.entries import Entries, Proposed
 from clipc.compose.layouts.tiles import LEFT_RIGHT
-from clipc.compose.proposed import Proposed
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.enact import enact
 from clipc.compose.rules.law import Law

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.compose.captions.joint import Wording
-from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
+from clipc.compose.layouts.tiles import AXES, CUTS
 from clipc.compose.rules.columns import Columns
 from clipc.compose.rules.conditions import (
     FALSE,
@@ -31,10 +31,6 @@ from clipc.compose.rules.law import Ban, EitherOrder, Law, Never, Saying, Shaped
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.compose.rules.schema import CaptionRule, PairRule, Rules, Section
 from clipc.errors import UserError, unknown_name
-
-_AXES = {"left-right": LEFT_RIGHT, "top-bottom": TOP_BOTTOM}
-_CUTS = {"left-right": "vertical", "top-bottom": "horizontal"}
-"""Axes as rules files name them."""
 
 
 def enact(rules: Rules, columns: Columns, wording: Wording, sandbox: Sandbox | None = None) -> Law:
@@ -152,7 +148,7 @@ class _Binding:
                 if (said := getattr(rule, key)) is None:
                     continue
                 shaped = [replace(s, entries=s.entries & ~holds) if s.key == key else s for s in shaped]
-                text = f"{key}: {_CUTS.get(said, str(said).lower() if isinstance(said, bool) else said)}"
+                text = f"{key}: {CUTS.get(said, str(said).lower() if isinstance(said, bool) else said)}"
                 shaped.append(Shaped(key, text + _limited(rule.when), rule.why or "", rule.line, holds))
                 if key == "region":
                     with self._at("images", number, key):
@@ -161,7 +157,7 @@ class _Binding:
                         shown["regions"] = np.full((n, 4), np.nan, dtype=np.float32)
                     shown["regions"][holds] = boxes[holds]
                 else:
-                    shown[key][holds] = said if isinstance(said, bool) else _AXES[said]
+                    shown[key][holds] = said if isinstance(said, bool) else AXES[said]
         return {**shown, "shaped": tuple(reversed(shaped))}
 
     def _boxes(self, name: str) -> npt.NDArray[np.float32]:

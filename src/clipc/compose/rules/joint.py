@@ -10,7 +10,7 @@ import pyarrow.compute
 
 from clipc.compose.captions.joint import Wording
 from clipc.compose.captions.language import japanese, without_stop
-from clipc.compose.proposed import Proposed
+from clipc.compose.entries import Proposed
 from clipc.compose.rules.conditions import TRUE, Condition, truth_of
 from clipc.compose.rules.expression import Expression
 from clipc.compose.rules.sandbox import Sandbox

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.compose.captions.joint import Wording
+from clipc.compose.entries import Proposed
 from clipc.compose.layouts.tiles import PLAIN, Codes
-from clipc.compose.proposed import Proposed
 from clipc.compose.rules.conditions import Condition, Entries
 from clipc.compose.rules.joint import applying
 

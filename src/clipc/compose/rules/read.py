@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from clipc.catalog.encoding import detect_encoding
+from clipc.compose.layouts.tiles import CUTS
 from clipc.compose.rules.document import Document, Place, read_document
 from clipc.compose.rules.schema import CaptionRule, Example, ImageRule, NeverRule, PairRule, Rules, keys_of
 from clipc.errors import UserError, invalid_value, unknown_name
@@ -23,7 +24,7 @@ _ENTRIES: Final[dict[str, type[BaseModel]]] = {
     "never": NeverRule,
     "examples": Example,
 }
-_CHOICES: Final = {"axis": ("vertical", "horizontal"), "unknown": ("refuse", "allow")}
+_CHOICES: Final = {"axis": tuple(CUTS.values()), "unknown": ("refuse", "allow")}
 _NUMBER: Final = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 
 

@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.entries import Entries
+from clipc.compose.entries import Entries, Proposed
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.partners.pools import groups
-from clipc.compose.proposed import Proposed
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.conditions import Query
 from clipc.compose.rules.joint import JointCaption

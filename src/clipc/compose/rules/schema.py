@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from clipc.compose.layouts.tiles import Axis, axis_of
 from clipc.identity import ALWAYS, NEVER, Neutral
 
 _GRAMMAR: Final = """
@@ -31,7 +32,6 @@ Section = Literal["columns", "fields", "pairs", "images", "captions", "never", "
 MOST_WORDINGS: Final = 255
 """A plan has one byte for the way in which captions are joined; 0 is the policy's."""
 
-_AXES: Final = {"vertical": "left-right", "horizontal": "top-bottom"}
 _NO_CAPITALS: Final = re.compile(r"\\[pP]\{\w+\}|\(\?P?<\w+>|\\x\{?\w+\}?|\\.|\[[^\]]*\]")
 
 
@@ -56,10 +56,6 @@ def _name(name: str) -> str:
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, (str, dict, BaseModel)) else value
-
-
-def _axis(value: object) -> object:
-    return _AXES.get(value, value) if isinstance(value, str) else value
 
 
 def _pattern(text: str) -> str:
@@ -160,7 +156,7 @@ class ImageRule(Entry):
     """
 
     when: Annotated[Text | None, Neutral(None)] = None
-    axis: Annotated[Literal["left-right", "top-bottom"] | None, BeforeValidator(_axis), Neutral(None)] = None
+    axis: Annotated[Axis | None, BeforeValidator(axis_of), Neutral(None)] = None
     whole: Annotated[bool | None, Neutral(None)] = None
     region: Annotated[Text | None, Neutral(None)] = None
     mirror: Annotated[bool | None, Neutral(None)] = None

@@ -8,14 +8,28 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clipc.render.colour import jitter
-from clipc.render.crop_resize import Cuts, lay_one_by_one
-from clipc.render.crop_resize_matrix import lay_together
+from clipc.render.colour import recoloured
+from clipc.render.cuts import Cuts, lay_one_by_one
 from clipc.render.pixels import Pixels
+from clipc.render.resample import Image8, Window, windows
+from clipc.render.resample_matrix import lay_together
 
 Array = npt.NDArray[np.uint8]
 SIDE = 20
-BOTH = pytest.mark.parametrize("lay", [lay_one_by_one, lay_together])
+
+
+def one_by_one(images: torch.Tensor, pixels: Pixels, asked: Cuts) -> None:
+    found = windows(asked.box, asked.size, pixels.size[asked.image])
+
+    def read(i: int) -> tuple[Image8, Window]:
+        first, (width, height) = 3 * int(pixels.start[asked.image[i]]), pixels.size[asked.image[i]].tolist()
+        image = pixels.values.numpy()[first : first + 3 * width * height].reshape(height, width, 3)
+        return image, found[i]
+
+    lay_one_by_one(images, asked, read)
+
+
+BOTH = pytest.mark.parametrize("lay", [one_by_one, lay_together])
 
 
 def kept(*pictures: Array) -> Pixels:
@@ -29,10 +43,11 @@ def kept(*pictures: Array) -> Pixels:
 def cuts(boxes: list[tuple[float, ...]], places: list[tuple[int, ...]]) -> Cuts:
     n = len(boxes)
     return Cuts(
-        picture=np.arange(n),
+        image=np.arange(n),
         box=np.array(boxes, dtype=np.float64),
         row=np.zeros(n, dtype=np.int64),
         place=np.array(places, dtype=np.int64),
+        strong=np.zeros(n, dtype=np.bool_),
         mirrored=np.zeros(n, dtype=np.bool_),
         opacity=np.ones(n, dtype=np.float32),
         colour=np.ones((n, 3), dtype=np.float32),
@@ -102,7 +117,7 @@ def test_one_by_one_is_pillow_where_boxes_begin_at_the_edge(
 ) -> None:
     picture, box = noise(y[0], x[0]), (0.0, 0.0, x[2] - x[1], y[2] - y[1])
     asked = cuts([box], [(SIDE - width, SIDE - height, SIDE, SIDE)])
-    found = laid(lay_one_by_one, kept(picture), replace(asked, mirrored=np.array([mirrored])))[0]
+    found = laid(one_by_one, kept(picture), replace(asked, mirrored=np.array([mirrored])))[0]
     tile = found[SIDE - height :, SIDE - width :].astype(int)
     wanted = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC, box))
     np.testing.assert_allclose(tile, wanted[:, ::-1] if mirrored else wanted, atol=2)
@@ -118,7 +133,7 @@ def test_one_by_one_is_hardly_off_its_place(
     ramp = np.zeros((y[0], x[0], 3), dtype=np.uint8)
     ramp[..., 0], ramp[..., 1] = slope * np.arange(x[0]), slope * np.arange(y[0])[:, None]
     box = (x[1], y[1], x[2], y[2])
-    found = laid(lay_one_by_one, kept(ramp), cuts([box], [(0, 0, width, height)]))[0, :height, :width]
+    found = laid(one_by_one, kept(ramp), cuts([box], [(0, 0, width, height)]))[0, :height, :width]
     wanted = reference(ramp, box, width, height)
     # Half a pixel at the edges (a box of less than two begins where its pixel does), and what lies before the box,
     # which the filter may not see, where the picture shrinks.
@@ -132,7 +147,7 @@ def test_one_by_one_is_what_pillow_does() -> None:
     smooth = np.asarray(Image.fromarray(noise(9, 12)).resize((97, 64), Image.Resampling.BICUBIC))
     for box in ((0.0, 0.0, 97.0, 64.0), (3.3, 5.7, 71.2, 60.1), (20.2, 1.9, 33.0, 40.0)):
         pillow = Image.fromarray(smooth).resize((SIDE, SIDE), Image.Resampling.BICUBIC, box)
-        found = laid(lay_one_by_one, kept(smooth), cuts([box], [(0, 0, SIDE, SIDE)]))[0]
+        found = laid(one_by_one, kept(smooth), cuts([box], [(0, 0, SIDE, SIDE)]))[0]
         assert np.abs(found.astype(float) - np.asarray(pillow)).mean() < 1.5
 
 
@@ -144,7 +159,7 @@ def test_many_tiles_are_laid_as_each_alone(lay: object) -> None:
     rows = np.random.Generator(np.random.Philox(1)).integers(0, 8, 40)
     asked = replace(
         cuts([(0.7, 1.2, 6.5, 6.9)] * 40, [places[i % 6] for i in range(40)]),
-        picture=rows,
+        image=rows,
         row=np.arange(40),
         mirrored=rows % 2 == 0,
         colour=np.where(rows[:, None] % 3 == 0, [1.2, 0.9, 1.4], 1).astype(np.float32),
@@ -162,7 +177,7 @@ def test_opacity_lets_shine_through(lay: object) -> None:
     below = laid(lay, kept(*flat), cuts([(0, 0, 8, 8)], [(0, 0, SIDE, SIDE)]))
     images = torch.from_numpy(below)
     half = replace(
-        cuts([(0, 0, 8, 8)], [(5, 0, SIDE, SIDE)]), picture=np.array([1]), opacity=np.array([0.25], dtype=np.float32)
+        cuts([(0, 0, 8, 8)], [(5, 0, SIDE, SIDE)]), image=np.array([1]), opacity=np.array([0.25], dtype=np.float32)
     )
     assert callable(lay)
     lay(images, kept(*flat), half)
@@ -173,12 +188,12 @@ def test_opacity_lets_shine_through(lay: object) -> None:
 @BOTH
 @given(draws=st.tuples(*[st.floats(0, 0.999)] * 3), strength=st.floats(0.05, 1))
 @settings(max_examples=25, deadline=None)
-def test_colours_change_as_the_worker_changes_them(lay: object, draws: tuple[float, ...], strength: float) -> None:
+def test_colours_change_as_those_of_an_image_alone(lay: object, draws: tuple[float, ...], strength: float) -> None:
     picture = noise(SIDE, SIDE)
     factors = 1 + strength * (2 * np.array(draws) - 1)
     asked = replace(cuts([(0, 0, SIDE, SIDE)], [(0, 0, SIDE, SIDE)]), colour=factors[None].astype(np.float32))
     found = laid(lay, kept(picture), asked)[0]
-    np.testing.assert_allclose(found.astype(int), jitter(picture, np.array(draws), strength), atol=1)
+    np.testing.assert_allclose(found.astype(int), recoloured(picture, factors.astype(np.float32)), atol=1)
 
 
 @BOTH
@@ -194,5 +209,5 @@ def test_memory_bounds_how_many_tiles_go_together(monkeypatch: pytest.MonkeyPatc
     pixels = kept(*(noise(30, 30, i) for i in range(6)))
     asked = replace(cuts([(1.5, 2, 28, 29.3)] * 6, [(0, 0, SIDE, SIDE)] * 6), row=np.arange(6))
     at_once = laid(lay_together, pixels, asked)
-    monkeypatch.setattr("clipc.render.crop_resize_matrix._AT_ONCE", 2000)
+    monkeypatch.setattr("clipc.render.resample_matrix._AT_ONCE", 2000)
     np.testing.assert_array_equal(laid(lay_together, pixels, asked), at_once)

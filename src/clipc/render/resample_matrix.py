@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from clipc.render.colour import colour_maps
-from clipc.render.crop_resize import Cuts, Floats
+from clipc.render.cuts import Cuts
 from clipc.render.pixels import Pixels
 
 _REACH: Final = 2.0
@@ -23,7 +23,7 @@ _AT_ONCE: Final = 1 << 23
 
 
 def lay_together(images: torch.Tensor, pixels: Pixels, cuts: Cuts) -> None:
-    """Does what :func:`~clipc.render.crop_resize.lay_one_by_one` does, for all tiles of one size at a time.
+    """Does what :func:`~clipc.render.cuts.lay_one_by_one` does, for all tiles of one size at a time.
 
     Args:
         images: RGB ``uint8``, shape (B, S, S, 3); written to in the places only.
@@ -50,7 +50,7 @@ def _alike(cuts: Cuts, pixels: Pixels) -> Iterator[tuple[Cuts, tuple[int, int]]]
     sizes, kind = np.unique(cuts.place[:, 2:] - cuts.place[:, :2], axis=0, return_inverse=True)
     for number, (width, height) in enumerate(sizes.tolist()):
         rows = np.flatnonzero(kind.reshape(-1) == number)
-        extent = np.minimum(np.ceil(cuts.box[rows, 2:] - cuts.box[rows, :2]) + 6, pixels.size[cuts.picture[rows]])
+        extent = np.minimum(np.ceil(cuts.box[rows, 2:] - cuts.box[rows, :2]) + 6, pixels.size[cuts.image[rows]])
         step = max(1, int(_AT_ONCE / extent.max(axis=0).prod()))
         for first in range(0, len(rows), step):
             yield cuts[rows[first : first + step]], (width, height)
@@ -59,7 +59,7 @@ def _alike(cuts: Cuts, pixels: Pixels) -> Iterator[tuple[Cuts, tuple[int, int]]]
 def _tiles(pixels: Pixels, cuts: Cuts, width: int, height: int) -> torch.Tensor:
     """The tiles of some cuts, all of one size, in whole numbers; ``float32``, shape (n, height, width, 3)."""
     device = pixels.values.device
-    size = pixels.size[cuts.picture]
+    size = pixels.size[cuts.image]
     count = np.array([width, height])
     low, high = cuts.box[:, :2], cuts.box[:, 2:]
     step = np.maximum(high - low, 1e-3) / count
@@ -67,7 +67,7 @@ def _tiles(pixels: Pixels, cuts: Cuts, width: int, height: int) -> torch.Tensor:
     first = np.clip(np.floor(low - reach), 0, size - 1).astype(np.int64)
     last = np.clip(np.ceil(high + reach), first + 1, size).astype(np.int64)
     taps_across, taps_down = (last - first).max(axis=0).tolist()
-    whole = np.column_stack([pixels.start[cuts.picture], size[:, 0], first, last - first - 1])
+    whole = np.column_stack([pixels.start[cuts.image], size[:, 0], first, last - first - 1])
     start, stride, x, y, last_x, last_y = _sent(whole, device).T[:, :, None]
     # Only positions within what is gathered, which are small, become single precision.
     fractions = np.column_stack([low - first, step, last - first, cuts.mirrored]).astype(np.float32)
@@ -90,7 +90,7 @@ def _sent(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
     return torch.from_numpy(values).to(device, non_blocking=True)
 
 
-def _recoloured(tiles: torch.Tensor, factors: Floats) -> torch.Tensor:
+def _recoloured(tiles: torch.Tensor, factors: npt.NDArray[np.float32]) -> torch.Tensor:
     """Tiles of shape (n, height, width, 3) with other colours, in whole numbers."""
     matrices, shares = (_sent(part, tiles.device) for part in colour_maps(factors))
     colours = tiles.flatten(1, 2)
