@@ -19,9 +19,7 @@ from clipc.cli import app, main
 from clipc.demo import demo
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted(
-    path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md"))
-)
+DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200), "white": (240, 240, 240)}
 JAPANESE = {"red": "赤い板", "green": "緑の板", "blue": "青い板", "white": "白い板"}
 PAIRS = 60
@@ -129,6 +127,18 @@ def test_links_lead_somewhere(document: str) -> None:
             headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
             anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in anchors, f"{document} links to {target}#{anchor}"
+
+
+@pytest.mark.parametrize("index", ["README.md", "README.ja.md"])
+def test_the_index_has_every_document(index: str) -> None:
+    """Each index links to the documents of its language, or to the English ones where there are no others."""
+    names = {path.name for path in (ROOT / "docs").glob("*.md")}
+    translated = {name for name in names if name.endswith(".ja.md")}
+    originals = {name.replace(".ja.md", ".md") for name in translated}
+    wanted = names - (originals if index in translated else translated) - {"README.md", "README.ja.md"}
+    linked = {target for target, _ in LINK.findall((ROOT / "docs" / index).read_text("utf-8"))}
+    assert wanted <= linked
+    assert f"docs/{index}" in {target for target, _ in LINK.findall((ROOT / index).read_text("utf-8"))}
 
 
 def test_readmes_tell_the_same_commands() -> None:
