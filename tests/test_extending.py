@@ -136,7 +136,7 @@ def recipe(own: Path, tiny_model: str) -> Recipe:
             "validations": 1,
             "track": [],
             "renderer": "worker",
-            "workers": 1,
+            "num_workers": 1,
             "threads": 1,
             "device": "cpu",
         }

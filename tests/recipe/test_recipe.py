@@ -73,7 +73,7 @@ def test_writing_and_reading_is_the_same_recipe(
 
 def test_identity_leaves_out_what_cannot_change_the_result() -> None:
     base = Recipe(samples=10)
-    assert base.identity("d") == base.model_copy(update={"workers": 4, "checkpoint_seconds": 1.0}).identity("d")
+    assert base.identity("d") == base.model_copy(update={"num_workers": 4, "checkpoint_seconds": 1.0}).identity("d")
     assert base.identity("d") != base.identity("e")
     assert base.identity("d") != base.model_copy(update={"seed": 1}).identity("d")
 
@@ -172,3 +172,12 @@ def test_a_model_of_ones_own_is_named_by_what_it_says(tmp_path: Path) -> None:
     before = name("one.json", '{"embed_dim": 16}')
     assert name("moved.json", '{"embed_dim": 16}') == before
     assert name("one.json", '{"embed_dim": 32}') != before
+
+
+def test_old_names_of_keys_are_read_with_a_notice(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", "clipc")
+    recipe = make_recipe({"samples": 10, "mask": False, "chunks": 2, "batches": "distinct"})
+    assert (recipe.mask_false_negatives, recipe.grad_cache_chunks, recipe.batch_sampling) == (False, 2, "distinct")
+    assert "the key mask is now called mask_false_negatives" in caplog.text
+    with pytest.raises(UserError, match="mask is the old name of mask_false_negatives; leave mask out"):
+        make_recipe({"samples": 10, "mask": False, "mask_false_negatives": True})

@@ -161,7 +161,7 @@ def test_a_moved_start_is_the_same_run_and_a_changed_one_another(recipe: Recipe,
 
 
 def test_what_cannot_change_the_result_is_no_part_of_the_name(recipe: Recipe) -> None:
-    other = make_recipe({**recipe.model_dump(), "track": [], "workers": 3})
+    other = make_recipe({**recipe.model_dump(), "track": [], "num_workers": 3})
     assert other.identity("data") == recipe.identity("data")
-    for change in ({"tune": {"image": "locked"}}, {"wise_ft": True}, {"renderer": "worker"}, {"chunks": 2}):
+    for change in ({"tune": {"image": "locked"}}, {"wise_ft": True}, {"renderer": "worker"}, {"grad_cache_chunks": 2}):
         assert make_recipe({**recipe.model_dump(), **change}).identity("data") != recipe.identity("data")

@@ -113,7 +113,7 @@ def test_folders_are_the_splits(shards: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_one_step_with_a_layer_in_each_tower(name: str, shards: Path, tmp_path: Path) -> None:
     model = one_layer(read_recipe(name).model, tmp_path)
-    changes = [f"data.source={shards}", f"model={model}", "vocabulary=300", "workers=0", "track=[]"]
+    changes = [f"data.source={shards}", f"model={model}", "vocabulary=300", "num_workers=0", "track=[]"]
     run = train(read_recipe(name, [*TINY, *changes]), tmp_path / "run")
     assert run.finished is not None
     assert (run.finished["steps"], run.finished["image_size"]) == (1, 32)
@@ -124,7 +124,7 @@ def test_one_step_with_a_layer_in_each_tower(name: str, shards: Path, tmp_path: 
 @pytest.mark.parametrize("name", RECIPES)
 def test_one_step(name: str, shards: Path, tmp_path: Path) -> None:
     """As it ships, with its own model, two workers and composites; needs a few GB of memory."""
-    changes = [f"data.source={shards}", "workers=2", "policy.rho=1", "validations=0"]
+    changes = [f"data.source={shards}", "num_workers=2", "policy.rho=1", "validations=0"]
     run = train(read_recipe(name, [*TINY, *changes]), tmp_path / "run")
     assert run.finished is not None
     assert (run.finished["steps"], run.finished["unreadable"]) == (1, 0)

@@ -59,7 +59,7 @@ def assert_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], a
 
 @pytest.mark.parametrize("mask", [True, False])
 def test_a_step_has_the_gradients_of_the_plain_loss(tiny_model: str, mask: bool) -> None:
-    ours, shown = learner(tiny_model, mask=mask), batch()
+    ours, shown = learner(tiny_model, mask_false_negatives=mask), batch()
     loss = ours.learn(shown, 0)
     model = ClipModel.create(tiny_model, seed=3)
     same = shared_sources(shown.sources, shown.texts) if mask else None
@@ -73,20 +73,20 @@ def test_a_step_has_the_gradients_of_the_plain_loss(tiny_model: str, mask: bool)
 @settings(max_examples=8, deadline=None)
 @given(chunks=st.integers(2, B), seed=st.integers(0, 99))
 def test_parts_give_the_gradients_of_the_whole(chunks: int, seed: int, tiny_model: str) -> None:
-    whole, parts = learner(tiny_model), learner(tiny_model, chunks=chunks)
+    whole, parts = learner(tiny_model), learner(tiny_model, grad_cache_chunks=chunks)
     shown = batch(seed=seed)
     assert whole.learn(shown, 0).item() == pytest.approx(parts.learn(shown, 0).item(), abs=1e-5)
     assert_close(gradients(whole), gradients(parts))
 
 
 def test_parts_follow_the_whole_through_a_run(tiny_model: str) -> None:
-    whole, parts = (learner(tiny_model, chunks=chunks, learning_rate=1e-3) for chunks in (1, 3))
+    whole, parts = (learner(tiny_model, grad_cache_chunks=chunks, learning_rate=1e-3) for chunks in (1, 3))
     losses = [(whole.learn(batch(seed=step), step), parts.learn(batch(seed=step), step)) for step in range(15)]
     assert all(abs(float(a) - float(b)) < 1e-4 for a, b in losses)
 
 
 def test_recomputed_activations_change_nothing(tiny_model: str) -> None:
-    kept, again = learner(tiny_model), learner(tiny_model, recompute=True)
+    kept, again = learner(tiny_model), learner(tiny_model, grad_checkpointing=True)
     kept.learn(batch(), 0)
     again.learn(batch(), 0)
     assert again.model.clip.visual.transformer.grad_checkpointing
@@ -94,13 +94,13 @@ def test_recomputed_activations_change_nothing(tiny_model: str) -> None:
 
 
 def test_batch_norm_is_refused_in_parts() -> None:
-    with pytest.raises(UserError, match=r"batch norm.*chunks=2.*such as vit"):
-        learner("nano", chunks=2)
+    with pytest.raises(UserError, match=r"batch norm.*grad_cache_chunks=2.*such as vit"):
+        learner("nano", grad_cache_chunks=2)
 
 
 def test_batch_norm_is_refused_where_activations_are_recomputed() -> None:
-    with pytest.raises(UserError, match=r"batch norm.*recompute=false.*such as vit"):
-        learner("small", recompute=True)
+    with pytest.raises(UserError, match=r"batch norm.*grad_checkpointing=false.*such as vit"):
+        learner("small", grad_checkpointing=True)
 
 
 def test_every_parameter_that_learns_gets_a_gradient(tiny_model: str, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_every_parameter_that_learns_gets_a_gradient(tiny_model: str, tmp_path: 
 
 @pytest.mark.parametrize("chunks", [1, 3])
 def test_siglip_learns_its_bias_and_is_loaded_by_open_clip(tiny_model: str, tmp_path: Path, chunks: int) -> None:
-    ours, shown = learner(tiny_model, loss="siglip", chunks=chunks, learning_rate=1e-3), batch()
+    ours, shown = learner(tiny_model, loss="siglip", grad_cache_chunks=chunks, learning_rate=1e-3), batch()
     model = ClipModel.create(tiny_model, seed=3)
     image, text = model.encode_image(shown.images), model.encode_tokens(shown.tokens)
     expected = siglip_loss(

@@ -53,7 +53,7 @@ def assert_equal(one: Run, other: Run) -> None:
 
 
 def test_a_run_learns_and_leaves_what_the_design_names(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
-    longer = recipe.model_copy(update={"samples": 1600, "mask": False})
+    longer = recipe.model_copy(update={"samples": 1600, "mask_false_negatives": False})
     run = train(longer, tmp_path / "run", catalog=tiny_catalog)
     records = list(run.metrics())
     losses = [r["loss"] for r in records if "loss" in r]
@@ -153,7 +153,7 @@ def test_a_killed_run_ends_in_the_same_weights(recipe: Recipe, tiny_catalog: Cat
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 def test_a_signal_to_the_whole_group_leaves_a_checkpoint(recipe: Recipe, tiny_source: Path, tmp_path: Path) -> None:
-    endless = recipe.model_copy(update={"renderer": "worker", "workers": 1, "samples": 4_000_000, "validations": 0})
+    endless = recipe.model_copy(update={"renderer": "worker", "num_workers": 1, "samples": 4_000_000, "validations": 0})
     write_recipe(endless, tmp_path / "recipe.yaml")
     run = Run(tmp_path / "run")
     command = [sys.executable, "-m", "clipc", "train", str(tmp_path / "recipe.yaml"), "--out", str(run.folder)]
@@ -265,7 +265,7 @@ def test_a_folder_of_another_recipe_or_other_data_is_refused(
     with pytest.raises(UserError, match=r"run holds a run of another recipe.*name another folder"):
         train(other, folder, catalog=tiny_catalog)
     # How it is computed, and what is told of it, may change.
-    free = {"threads": 2, "workers": 1, "chunks": 2, "checkpoint_seconds": 5.0, "track": ()}
+    free = {"threads": 2, "num_workers": 1, "grad_cache_chunks": 2, "checkpoint_seconds": 5.0, "track": ()}
     assert train(recipe.model_copy(update=free), folder, catalog=tiny_catalog).finished is not None
     with pytest.raises(UserError, match="holds a run of another recipe"):
         train(other, folder, catalog=tiny_catalog)

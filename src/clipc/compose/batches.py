@@ -50,7 +50,9 @@ class Batches:
             return deal(_codes(words)[Entries.of(catalog).first + caption], self.size, start, generator)
         labels = catalog.table["label"].combine_chunks()
         if labels.null_count == len(catalog):
-            raise UserError(f"batches=balanced needs labels, which {catalog.about.name} lacks; set data.label_columns.")
+            raise UserError(
+                f"batch_sampling=balanced needs labels, which {catalog.about.name} lacks; set data.label_columns."
+            )
         return deal(_codes(labels), self.size, start, generator)
 
 

@@ -125,7 +125,7 @@ def _recipe(recipe: Recipe, finished: Mapping[str, Any]) -> Iterable[tuple[str, 
     for what in ("steps", "samples", "epochs", "parameters"):
         if what in finished:
             yield what, f"{round(finished[what], 2):,}"
-    for what in ("batch_size", "learning_rate", "weight_decay", "warmup", "mask", "wise_ft", "seed"):
+    for what in ("batch_size", "learning_rate", "weight_decay", "warmup", "mask_false_negatives", "wise_ft", "seed"):
         yield what, getattr(recipe, what)
     if mixed := finished.get("wise_ft"):
         yield "wise_ft.alpha", mixed["alpha"] if mixed.get("taken", True) else "none did better than an earlier step"

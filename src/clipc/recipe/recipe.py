@@ -49,8 +49,18 @@ class Data(BaseModel, SourceOptions, frozen=True, extra="forbid"):
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-_HOW: Final = ("device", "threads", "renderer", "chunks", "recompute", "compile")
+_HOW: Final = ("device", "threads", "renderer", "grad_cache_chunks", "grad_checkpointing", "compile")
 """How, not what, is computed: a stopped run may be given it anew."""
+
+
+RENAMED: Final = {
+    "batches": "batch_sampling",
+    "chunks": "grad_cache_chunks",
+    "recompute": "grad_checkpointing",
+    "mask": "mask_false_negatives",
+    "workers": "num_workers",
+}
+"""Keys of recipes of version 0.3 and older, and what they are called now."""
 
 
 class Recipe(BaseModel):
@@ -87,7 +97,7 @@ class Recipe(BaseModel):
     policy: Policy = Policy()
     augmentation: Augmentation = Augmentation()
     batch_size: Annotated[int, ALWAYS] = Field(default=128, ge=2, description="Pairs a step, over all processes.")
-    batches: Annotated[Makeup, Neutral("random")] = Field(
+    batch_sampling: Annotated[Makeup, Neutral("random")] = Field(
         default="random",
         description="What stands in one batch: pairs as they come; distinct captions, as far as there are enough; or "
         "balanced, each label's share.",
@@ -111,13 +121,13 @@ class Recipe(BaseModel):
     warmup: Annotated[float, Neutral(0.0)] = Field(
         default=0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
     )
-    chunks: Annotated[int, Neutral(1)] = Field(
+    grad_cache_chunks: Annotated[int, Neutral(1)] = Field(
         default=1,
         ge=1,
         description="Parts that each process computes its batch in, to save memory: the same gradients (gradient "
         "caching), about a third slower.",
     )
-    recompute: Annotated[bool, Neutral(False)] = Field(
+    grad_checkpointing: Annotated[bool, Neutral(False)] = Field(
         default=False, description="Save memory by computing activations again for the gradient, about a third slower."
     )
     compile: Annotated[bool, Neutral(False)] = Field(
@@ -131,7 +141,7 @@ class Recipe(BaseModel):
         description="clip: which caption of the batch belongs to a picture, and the other way round; siglip: each pair "
         "is a yes-no question of its own, with a bias that is learnt.",
     )
-    mask: Annotated[bool, Neutral(False)] = Field(
+    mask_false_negatives: Annotated[bool, Neutral(False)] = Field(
         default=True, description="Pairs that share an image or a caption are no negatives of each other."
     )
     temperature: Annotated[float | None, Neutral(None)] = Field(
@@ -150,7 +160,7 @@ class Recipe(BaseModel):
         description="resident keeps all pictures decoded in memory, worker decodes them again each time; auto takes "
         "resident where they fit.",
     )
-    workers: Annotated[int | None, NEVER] = Field(
+    num_workers: Annotated[int | None, NEVER] = Field(
         default=None,
         ge=0,
         description="Processes that render ahead; 0 renders in the training process; null takes as many as there are "
@@ -168,16 +178,23 @@ class Recipe(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_forgetting(cls, given: Any) -> Any:
-        """Recipes of version 0.3 and older may hold the key; runs of theirs do."""
-        if not isinstance(given, dict) or "forgetting" not in given:
+    def _renamed(cls, given: Any) -> Any:
+        """Recipes and runs of version 0.3 and older have other names for some keys, and one that is gone."""
+        if not isinstance(given, dict):
             return given
-        if given["forgetting"] is not None:
+        if given.get("forgetting") is not None:
             logger.warning(
                 "the key forgetting is ignored; when the run has ended, see what the model forgot of a set by "
                 "clipc eval MODEL SOURCE --against START."
             )
-        return {key: value for key, value in given.items() if key != "forgetting"}
+        fields = {key: value for key, value in given.items() if key != "forgetting"}
+        for old in RENAMED.keys() & fields.keys():
+            new = RENAMED[old]
+            if new in fields:
+                raise ValueError(f"{old} is the old name of {new}; leave {old} out")
+            logger.warning("the key %s is now called %s; the old name is still read.", old, new)
+            fields[new] = fields.pop(old)
+        return fields
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "Recipe":

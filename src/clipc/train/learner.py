@@ -58,15 +58,15 @@ class Learner:
         Raises:
             UserError: The model cannot be trained in parts, with activations recomputed, or by several processes.
         """
-        if recipe.chunks > 1 and learns_batch_norm(model):
+        if recipe.grad_cache_chunks > 1 and learns_batch_norm(model):
             raise UserError(
                 f"this model has batch norm, which takes its statistics over what it sees at once, so "
-                f"chunks={recipe.chunks} would change the result; set chunks=1, or model to one without, such as vit."
+                f"grad_cache_chunks={recipe.grad_cache_chunks} would change the result; set grad_cache_chunks=1, or model to one without, such as vit."
             )
-        if recipe.recompute and learns_batch_norm(model):
+        if recipe.grad_checkpointing and learns_batch_norm(model):
             raise UserError(
-                "this model has batch norm, whose running statistics would count each batch twice with recompute=true; "
-                "set recompute=false, or model to one without, such as vit."
+                "this model has batch norm, whose running statistics would count each batch twice with grad_checkpointing=true; "
+                "set grad_checkpointing=false, or model to one without, such as vit."
             )
         for name, parameter in model.clip.named_parameters():
             # What the loss does not read must not learn: processes wait for every gradient.
@@ -76,7 +76,7 @@ class Learner:
             with torch.no_grad():
                 model.logit_scale.fill_(-math.log(recipe.temperature))
             model.logit_scale.requires_grad_(False)
-        if recipe.recompute:
+        if recipe.grad_checkpointing:
             model.clip.set_grad_checkpointing(True)  # pyright: ignore
         optimizer = adamw(
             model, recipe.learning_rate, recipe.weight_decay, recipe.betas, layer_decay=recipe.tune.layer_decay
@@ -107,7 +107,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._whole(batch, step) if recipe.chunks == 1 else self._in_chunks(batch, step)
+        loss = self._whole(batch, step) if recipe.grad_cache_chunks == 1 else self._in_chunks(batch, step)
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
         self.optimizer.step()
         if recipe.loss == "clip":
@@ -126,7 +126,7 @@ class Learner:
         The features of all parts come first, without a graph; the loss over them gives each feature's gradient; then
         every part is computed again and passes its share of these on to the weights.
         """
-        chunks = self.recipe.chunks
+        chunks = self.recipe.grad_cache_chunks
         parts = list(zip(batch.images.chunk(chunks), batch.tokens.chunk(chunks), strict=True))
         with torch.no_grad():
             found = [self._features(self.model, *part, step, i) for i, part in enumerate(parts)]
@@ -156,7 +156,7 @@ class Learner:
 
     def _loss(self, image: torch.Tensor, text: torch.Tensor, scoring: torch.Tensor, batch: Batch) -> torch.Tensor:
         world, same = self.world, None
-        if self.recipe.mask:
+        if self.recipe.mask_false_negatives:
             sources, texts = (ids.to(image.device, non_blocking=True) for ids in (batch.sources, batch.texts))
             same = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
         if self.recipe.loss == "siglip":

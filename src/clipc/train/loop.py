@@ -123,7 +123,7 @@ class Trainer:
             recipe.batch_size,
             range(self.step, self.steps),
             workers=processes_ahead(
-                recipe.workers, device, pictures, sharing=self.world.local_size, threads=recipe.threads
+                recipe.num_workers, device, pictures, sharing=self.world.local_size, threads=recipe.threads
             ),
             rank=self.world.rank,
             ranks=self.world.size,
@@ -166,7 +166,9 @@ class Trainer:
             if loss.device.type == "cpu" and not torch.isfinite(loss):  # On a GPU the log looks, without a stall.
                 raise self._diverged()
             self._tell_unreadable(batch, journal)
-            journal.meter.tick(len(batch), waited, computed_tokens(self.model.clip, batch.tokens, self.recipe.chunks))
+            journal.meter.tick(
+                len(batch), waited, computed_tokens(self.model.clip, batch.tokens, self.recipe.grad_cache_chunks)
+            )
             due = self.validation is not None and (self.step % every == 0 or self.step == self.steps)
             meeting = due or self.step % LOG_EVERY == 0 or self.step == self.steps
             if meeting:

@@ -120,7 +120,7 @@ def make_trainer(
         tokenizer = tokenizer_for(recipe, catalog)
         model = new_model(recipe, tokenizer).to(device)
         prepare(model.clip, recipe.tune, recipe.seed)
-        batches = Batches(recipe.batches, recipe.batch_size)
+        batches = Batches(recipe.batch_sampling, recipe.batch_size)
         cache = recipe.data.cache
         plans = make_plans(recipe.policy, pairs, recipe.seed, cache=cache, progress=progress, batches=batches)
     steps = recipe.steps(len(pairs))
