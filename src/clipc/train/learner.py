@@ -61,11 +61,13 @@ class Learner:
         if recipe.grad_cache_chunks > 1 and learns_batch_norm(model):
             raise UserError(
                 f"this model has batch norm, which takes its statistics over what it sees at once, so "
-                f"grad_cache_chunks={recipe.grad_cache_chunks} would change the result; set grad_cache_chunks=1, or model to one without, such as vit."
+                f"grad_cache_chunks={recipe.grad_cache_chunks} would change the result; "
+                "set grad_cache_chunks=1, or model to one without, such as vit."
             )
         if recipe.grad_checkpointing and learns_batch_norm(model):
             raise UserError(
-                "this model has batch norm, whose running statistics would count each batch twice with grad_checkpointing=true; "
+                "this model has batch norm, whose running statistics would count each batch twice with "
+                "grad_checkpointing=true; "
                 "set grad_checkpointing=false, or model to one without, such as vit."
             )
         for name, parameter in model.clip.named_parameters():
