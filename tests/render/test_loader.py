@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,6 +86,15 @@ def test_an_error_in_a_worker_is_one_sentence_that_comes_in_its_turn() -> None:
         list(load(Numbers(bug), 2, range(8)))
 
 
+@pytest.fixture
+def no_handler() -> Iterator[None]:
+    """A process in which no other ``DataLoader`` has installed PyTorch's handler, which stays and raises anywhere."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.usefixtures("no_handler")
 def test_a_killed_worker_is_told_where_batches_are_awaited_and_nowhere_else() -> None:
     handler = signal.getsignal(signal.SIGCHLD)
     batches = load(Numbers(), 2, range(10_000), workers=2)
