@@ -209,7 +209,7 @@ def test_rules_are_told_on_the_terminal_and_a_preset_can_be_copied(
     code, out, _ = run(capsys, "compose", tiny_source, "--rules", file, "--out", tmp_path, "--count", "2")
     assert code == 0
     assert "forbid: a.label = b.label" in out
-    assert json.loads((tmp_path / "plan-statistics.json").read_text())["rules"]["bans"][0]["removed"] > 0
+    assert json.loads((tmp_path / "plan-statistics.json").read_text())["rules"]["constraints"][0]["removed"] > 0
     code, out, _ = run(capsys, "compose", "--print-rules", "satellite")
     assert code == 0
     assert "name: satellite" in out

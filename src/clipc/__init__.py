@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clipc.catalog.catalog import About, Catalog
-    from clipc.catalog.fewer import with_fewer
     from clipc.catalog.open import open_catalog
     from clipc.catalog.options import SourceOptions
     from clipc.catalog.rows import Reject, Row, Source
     from clipc.catalog.split import with_splits
+    from clipc.catalog.subsample import subsample
     from clipc.compose.layouts.layout import Layout, Shape
     from clipc.compose.layouts.tiles import Tiles, Views
     from clipc.compose.plan import Plan, Plans, plan_epoch
@@ -95,8 +95,8 @@ __all__ = [
     "run_study",
     "save_figures",
     "shared_sources",
+    "subsample",
     "train_model",
-    "with_fewer",
     "with_splits",
 ]
 
@@ -147,7 +147,7 @@ _HOMES = {
     "save_figures": "clipc.report.study_figures",
     "shared_sources": "clipc.train.loss",
     "train_model": "clipc.train.train:train",
-    "with_fewer": "clipc.catalog.fewer",
+    "subsample": "clipc.catalog.subsample",
     "with_splits": "clipc.catalog.split",
 }
 

@@ -42,8 +42,8 @@ def test_every_pair_comes_to_every_place() -> None:
 def test_distinct_batches_repeat_no_caption_and_balanced_ones_hold_each_label(tiny_catalog: Catalog) -> None:
     pairs, policy = tiny_catalog.split("train"), Policy(rho=0)
     plain = plan_epoch(pairs, policy, 0, 0)
-    for makeup in ("distinct", "balanced"):
-        plan = plan_epoch(pairs, policy, 0, 0, batches=Batches(makeup, 8))
+    for sampling in ("distinct", "balanced"):
+        plan = plan_epoch(pairs, policy, 0, 0, batches=Batches(sampling, 8))
         assert sorted(plan.left.tolist()) == sorted(plain.left.tolist())
         # What a pair says does not hang on when it comes.
         said = dict(zip(plan.left.tolist(), plan.left_caption.tolist(), strict=True))

@@ -234,7 +234,7 @@ def test_no_inputs_is_a_plain_random_policy() -> None:
 
 
 def test_partners_are_uniform_among_the_lawful_whatever_their_captions() -> None:
-    """Each pair with a lawful caption is a partner equally often, and shows each lawful caption equally often."""
+    """Each pair with a allowed caption is a partner equally often, and shows each allowed caption equally often."""
     captions = [
         ["u"],
         ["left", "x", "y"],
@@ -252,8 +252,8 @@ def test_partners_are_uniform_among_the_lawful_whatever_their_captions() -> None
         plan = plans.rows(epoch * 7, (epoch + 1) * 7)
         row = int(np.flatnonzero(plan.left == 0)[0])
         shown[int(plan.right[row]), int(plan.right_caption[row])] += 1
-    lawful = {(1, 1), (1, 2), (2, 1), (3, 0), (4, 0), (4, 3), (6, 0), (6, 1)}
-    assert set(shown) == lawful
+    allowed = {(1, 1), (1, 2), (2, 1), (3, 0), (4, 0), (4, 3), (6, 0), (6, 1)}
+    assert set(shown) == allowed
     partners = [sum(n for (pair, _), n in shown.items() if pair == p) for p in (1, 2, 3, 4, 6)]
     assert chisquare(partners).pvalue > 1e-3
     for pair in (1, 4, 6):

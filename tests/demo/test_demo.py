@@ -14,7 +14,7 @@ from clipc.demo import LANGUAGES, demo, make_demo
 from clipc.demo.backgrounds import BACKGROUNDS
 from clipc.demo.captions import captions, class_names
 from clipc.demo.defects import STATES
-from clipc.demo.picture import MATERIALS, SIDE, draw, scene
+from clipc.demo.image import MATERIALS, SIDE, draw, scene
 from clipc.demo.shapes import SHAPES
 from clipc.errors import UserError
 

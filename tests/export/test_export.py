@@ -13,10 +13,10 @@ from PIL import Image
 from clipc.cli import main
 from clipc.errors import UserError
 from clipc.export.export import MARK_FILE, export_model, exported_facts
+from clipc.models.fingerprints import folder_fingerprint
 from clipc.models.model import ClipModel
 from clipc.models.tokenizer import local_tokenizer
 from clipc.models.vocabulary import learn_vocabulary, save_vocabulary
-from clipc.models.weights_mark import folder_mark
 from clipc.recipe.recipe import make_recipe, write_recipe
 from clipc.recipe.run import Run
 from models.starts import HALVES, TEXTS, in_hub_cache, model_of
@@ -85,7 +85,7 @@ def test_a_learnt_vocabulary_goes_along_without_a_hub_id(tiny_model: str, tmp_pa
     model.save(tmp_path / "model")
     assert_round_trip(model, f"local-dir:{export_model(tmp_path / 'model', tmp_path / 'out')}")
     assert_round_trip(model, f"local-dir:{export_model(tmp_path / 'out', tmp_path / 'again')}")
-    assert folder_mark(tmp_path / "model") == folder_mark(tmp_path / "again")
+    assert folder_fingerprint(tmp_path / "model") == folder_fingerprint(tmp_path / "again")
     assert "learnt from its training" in (tmp_path / "out" / "README.md").read_text("utf-8")
 
 

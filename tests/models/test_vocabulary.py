@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipc.demo.captions import captions
+from clipc.demo.image import scene
 from clipc.demo.japanese import JAPANESE
-from clipc.demo.picture import scene
 from clipc.errors import UserError
 from clipc.models.model import ClipModel
 from clipc.models.model_config import model_config

@@ -18,7 +18,7 @@ def test_a_sheet_shows_composites_and_what_rules_remove(tiny_catalog: Catalog) -
     tables = contact_sheet(recipe, tiny_catalog, 3)
     tables = json.loads(json.dumps(tables))
     assert len(tables["samples"]) == 3
-    (ban,) = tables["rules"]["bans"]
+    (ban,) = tables["rules"]["constraints"]
     assert ban["share"] == pytest.approx(0.25, abs=0.03)
     assert tables["advice"] is None
     page = render_sheet(tables)

@@ -60,7 +60,7 @@ def test_samples_are_the_first_composites_of_the_plan(tiny_catalog: Catalog) -> 
     assert len(samples) == 5
     for i, sample in enumerate(samples):
         assert opened(sample["picture"]).size == (48, 48)
-        assert opened(sample["left_picture"]).size == (96, round(96 * (24 + int(plan.left[i]) % 5) / 32))
+        assert opened(sample["left_image"]).size == (96, round(96 * (24 + int(plan.left[i]) % 5) / 32))
         assert sample["left_key"] == made.catalog.keys[plan.left[i]]
         assert sample["right_caption"] == made.catalog.caption(int(plan.right[i]), int(plan.right_caption[i]))
         assert "".join(piece["text"] for piece in sample["parts"]) == sample["caption"]

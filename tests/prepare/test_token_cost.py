@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from clipc.demo.captions import captions
+from clipc.demo.image import scene
 from clipc.demo.japanese import JAPANESE
-from clipc.demo.picture import scene
 from clipc.models.tokenizer import Tokenizer, load_tokenizer, local_tokenizer
 from clipc.models.vocabulary import learn_vocabulary, save_vocabulary
 from clipc.prepare.token_cost import advice, token_cost

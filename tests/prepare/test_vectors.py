@@ -15,8 +15,8 @@ from torch.nn.functional import normalize
 from clipc.catalog import Catalog
 from clipc.catalog.catalog import SCHEMA, About
 from clipc.errors import UserError
+from clipc.models.fingerprints import folder_fingerprint
 from clipc.models.model import ClipModel
-from clipc.models.weights_mark import folder_mark
 from clipc.prepare import vectors as module
 from clipc.prepare.vectors import best_bands, embed_pairs, model_vectors, partner_vectors, relevant_bands
 from clipc.render.evaluation_view import RESIZE_MODES, Resizing
@@ -184,7 +184,8 @@ def test_vectors_of_another_view_are_not_taken_from_the_cache(
         model_vectors(folder, tiny_catalog, "image")
         model_vectors(folder, tiny_catalog, "text")
     once = {
-        mode: f"{module.VERSION} {folder_mark(folder)} {tiny_catalog.fingerprint}" for mode, folder in folders.items()
+        mode: f"{module.VERSION} {folder_fingerprint(folder)} {tiny_catalog.fingerprint}"
+        for mode, folder in folders.items()
     }
     assert marks[:2] == [f"{once['shortest']} image", f"{once['shortest']} text"]
     assert marks[2] == f"{once['longest']} image longest bicubic 0"

@@ -101,9 +101,9 @@ def test_every_lawful_partner_has_the_same_chance() -> None:
         for i, text in enumerate(made.texts[:, 1].tolist()):
             drawn[i][number[text]] += 1
     for i, key in enumerate(keys):
-        lawful = [j for j, other in enumerate(keys) if other != key]
-        assert set(drawn[i]) == set(lawful)
-        assert chisquare([drawn[i][j] for j in lawful]).pvalue > 1e-4
+        allowed = [j for j, other in enumerate(keys) if other != key]
+        assert set(drawn[i]) == set(allowed)
+        assert chisquare([drawn[i][j] for j in allowed]).pvalue > 1e-4
 
 
 def test_the_share_is_rho_and_low_rates_are_part_of_high_ones() -> None:

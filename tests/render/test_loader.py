@@ -14,7 +14,7 @@ import torch
 from clipc.errors import UserError
 from clipc.render import loader
 from clipc.render.batch import Batch
-from clipc.render.loader import load, processes_ahead
+from clipc.render.loader import choose_num_workers, load
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def test_who_renders_ahead(
 ) -> None:
     monkeypatch.setattr(loader, "cores", lambda: 8)
     kept = None if pictures is None else torch.device(pictures)
-    assert processes_ahead(wanted, torch.device(model), kept, sharing=sharing, threads=threads) == ahead
+    assert choose_num_workers(wanted, torch.device(model), kept, sharing=sharing, threads=threads) == ahead
 
 
 ENDLESS = """

@@ -90,8 +90,8 @@ def samples(count: int = 8, *, japanese: bool = False) -> list[dict[str, Any]]:
         rows.append(
             {
                 "picture": data_uri(rng, left, right, layout),
-                "left_picture": thumbnail(rng, left),
-                "right_picture": thumbnail(rng, right),
+                "left_image": thumbnail(rng, left),
+                "right_image": thumbnail(rng, right),
                 "left_key": f"{left_key}{i:03d}",
                 "right_key": f"{right_key}{i + 40:03d}",
                 "left_caption": a,
@@ -348,8 +348,8 @@ def rules_example(*, japanese: bool = False) -> dict[str, Any]:
     ]
     reason = "正面と側面では読み方が異なる" if japanese else "frontal and lateral films are read differently"
     return {
-        "candidates": 100_000, "lawful": 41_234, "share": 0.41234,
-        "bans": [
+        "candidates": 100_000, "allowed": 41_234, "share": 0.41234,
+        "constraints": [
             {"text": "require: a.view = b.view", "why": reason, "line": 6, "removed": 58_000, "share": 0.58,
              "only": 51_000, "examples": [{"first": told[i], "second": told[i + 1]} for i in range(2)]},
             {"text": "forbid: word(a.caption, 'left')", "why": "", "line": None, "removed": 0, "share": 0.0,
@@ -357,7 +357,7 @@ def rules_example(*, japanese: bool = False) -> dict[str, Any]:
             {"text": "forbid: a.patient = b.patient", "why": "", "line": 12, "removed": 31, "share": 0.00031,
              "only": 2, "examples": []},
         ],
-        "nevers": [
+        "exclusions": [
             {"text": "word(caption, 'collage')", "why": reason, "line": 20, "pairs": 3, "captions": 5, "share": 0.0007,
              "examples": [{"key": "nut1", "caption": scenes[0][0], "values": {}}]},
         ],

@@ -70,12 +70,12 @@ def test_a_gain_at_several_sizes_is_counted_in_comparisons() -> None:
 
 
 def test_what_could_not_have_been_seen_is_said() -> None:
-    assert any("reach 2.5 points" in text for text in headline_words(tables([N, N]), SAY).cautions)
+    assert any("reach 2.5 points" in text for text in headline_words(tables([N, N]), SAY).limitations)
 
 
 def test_generated_images_are_said_to_be() -> None:
-    cautions = headline_words(pilot_example(generated=True), SAY).cautions
-    assert any("drawn by a program" in text for text in cautions)
+    limitations = headline_words(pilot_example(generated=True), SAY).limitations
+    assert any("drawn by a program" in text for text in limitations)
 
 
 def test_main_metrics_stand_at_a_glance_where_one_arm_is_under_test() -> None:

@@ -53,7 +53,7 @@ class Page(HTMLParser):
 def poisoned(value: Any, path: str = "") -> Any:
     """Every free text of the tables made hostile; names that the code reads are kept."""
     kept = (
-        "name", "arm", "against", "metric", "key", "verdict", "picture", "left_picture", "right_picture", "layout",
+        "name", "arm", "against", "metric", "key", "verdict", "picture", "left_image", "right_image", "layout",
         "of", "code", "created", "value", "region", "partner",
     )  # fmt: skip
     if isinstance(value, dict):
@@ -118,7 +118,7 @@ def test_hostile_text_is_shown_and_never_run(lang: str) -> None:
             bad["samples"][0]["why"] = {"code": HOSTILE, "pairs": 3, "values": [[HOSTILE, HOSTILE]]}
             bad["samples"][1]["hits"] = [{"code": HOSTILE, "of": HOSTILE, "text": HOSTILE, "why": HOSTILE}]
             bad["samples"][2] |= {"layout": HOSTILE, "parts": [{"of": HOSTILE, "text": HOSTILE}]}
-            bad["rules"]["bans"][0]["examples"][0]["first"]["values"] = {HOSTILE: HOSTILE}
+            bad["rules"]["constraints"][0]["examples"][0]["first"]["values"] = {HOSTILE: HOSTILE}
             bad["policy"]["rules"]["name"] = HOSTILE
         html = render(bad, lang=lang)
         clean = render(data, lang=lang)
@@ -240,7 +240,7 @@ def test_every_rule_is_shown_with_its_reason_and_what_it_removes() -> None:
     for lang in ("en", "ja"):
         data = sheet_example(japanese=lang == "ja")
         text = Page(render_sheet(data, lang=lang)).text
-        for rule in [*data["rules"]["bans"], *data["rules"]["nevers"]]:
+        for rule in [*data["rules"]["constraints"], *data["rules"]["exclusions"]]:
             assert rule["text"] in text
             assert rule["why"] in text
             for example in rule["examples"]:
@@ -257,8 +257,8 @@ def test_the_sheet_warns_of_what_an_expert_should_look_into() -> None:
     assert "stay plain" not in text
     data["statistics"]["fallbacks"] = {"never": 5, "unknown": 900, "alone": 10}
     data["statistics"]["shortened_share"] = 0.5
-    data["rules"]["bans"][0]["share"] = 0.995
-    data["rules"]["nevers"][0]["share"] = 0.8
+    data["rules"]["constraints"][0]["share"] = 0.995
+    data["rules"]["exclusions"][0]["share"] = 0.8
     text = Page(render_sheet(data)).text
     assert "915 of 3,535 examples that were to be composed (26%) stay plain" in text
     assert "a value that a rule needs is unknown" in text

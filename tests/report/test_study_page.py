@@ -266,9 +266,9 @@ def test_what_a_search_found_is_on_the_page(lang: str) -> None:
         assert say(f"study.search.{told}") in shown
     for figure in ("learning_rate: 0.00123456", "batch_size: 64", "42.1%", "31.0%", "3 / 5"):
         assert figure in shown
-    cautions = headline_words(concluded(data), say).cautions[1:]
-    assert cautions[0] == say("study.search.caution", few="clip")
-    assert say("page.list").join(("rho=0.2", "rho=0.3")) in cautions[1]
+    limitations = headline_words(concluded(data), say).limitations[1:]
+    assert limitations[0] == say("study.search.caution", few="clip")
+    assert say("page.list").join(("rho=0.2", "rho=0.3")) in limitations[1]
 
 
 def test_codes_of_searches_subsets_and_lost_trials_have_sentences() -> None:

@@ -68,7 +68,7 @@ def test_the_page_says_so(ran: tuple[Study, Path, dict[str, Any], list[str]], la
     say = words(lang)
     page = render_study(ran[2], lang=lang)
     assert say("study.diverged", n=2, of=2) in page
-    assert any("hot (2)" in caution for caution in headline_words(ran[2], say).cautions)
+    assert any("hot (2)" in caution for caution in headline_words(ran[2], say).limitations)
 
 
 def test_a_report_needs_no_arm_to_be_whole(ran: tuple[Study, Path, dict[str, Any], list[str]], tmp_path: Path) -> None:

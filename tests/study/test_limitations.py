@@ -1,14 +1,14 @@
 """Codes of what limits a study beside its figures."""
 
 from clipc.catalog import Catalog
-from clipc.study.found import Found
 from clipc.study.limitations import search_limits, subset_limits
+from clipc.study.search_results import SearchResult
 
 
 def test_unequal_tries_are_said() -> None:
-    same = [Found("clip", {}, 0.5, 4, 0, 4), Found("clip-c", {}, 0.5, 4, 0, 4)]
+    same = [SearchResult("clip", {}, 0.5, 4, 0, 4), SearchResult("clip-c", {}, 0.5, 4, 0, 4)]
     assert search_limits(same) == []
-    codes = search_limits([Found("clip", {}, 0.5, 1, 0, 1), *same[1:], Found("hot", None, None, 4, 4, 4)])
+    codes = search_limits([SearchResult("clip", {}, 0.5, 1, 0, 1), *same[1:], SearchResult("hot", None, None, 4, 4, 4)])
     assert codes == [
         {"code": "unequal-tries", "fewest": 1, "most": 4, "arms": "clip"},
         {"code": "search-left-out", "arms": "hot"},

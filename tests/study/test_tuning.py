@@ -14,8 +14,8 @@ from clipc.recipe.recipe import Data, Recipe
 from clipc.recipe.run import Run
 from clipc.study.arms import Range
 from clipc.study.design import Study, checked
-from clipc.study.found import with_settings
 from clipc.study.journal import SEARCH_SEED, UNSEEN, Heartbeat, count_tries, is_dead, open_tries, search_seed
+from clipc.study.search_results import with_settings
 from clipc.study.tuning import _try, search  # pyright: ignore[reportPrivateUsage]
 from clipc.train.interrupt import Interrupted
 from clipc.train.loop import Diverged

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from clipc.catalog.catalog import REJECTS, SCHEMA, About, Catalog, fingerprint
 from clipc.catalog.columns import Columns
-from clipc.catalog.pictures import Look, Place, look_at_all
-from clipc.catalog.rows import Reject, Row, Source, Told
+from clipc.catalog.inspect_images import ImageFacts, Place, inspect_images
+from clipc.catalog.rows import Reject, Row, Source, SourceNotes
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 
@@ -38,7 +38,7 @@ def build(source: Source, progress: Progress = silent) -> Catalog:
     Raises:
         UserError: Not one row is right; the message says why.
     """
-    told = Told()
+    told = SourceNotes()
     rejects: list[Reject] = []
     columns = Columns()
     sentinels: list[tuple[str, int | None]] = []  # the place and number to name if the picture is refused
@@ -49,10 +49,10 @@ def build(source: Source, progress: Progress = silent) -> Catalog:
             progress("reading rows", number + 1, 0)
     table = columns.table()
     places = list(map(Place, *(table[name].to_pylist() for name in ("file", "offset", "size"))))
-    looks = look_at_all(source.root, places, progress)
+    looks = inspect_images(source.root, places, progress)
     keys = table["key"].to_pylist()
     good: list[int] = []
-    seen: list[Look] = []
+    seen: list[ImageFacts] = []
     for index, look in enumerate(looks):
         if isinstance(look, str):
             place, number = sentinels[index]
@@ -132,7 +132,7 @@ def split_name(given: str | None) -> str | None:
     return _SPLIT_NAMES.get(name, name) or None
 
 
-def _with_looks(table: pa.Table, seen: list[Look]) -> pa.Table:
+def _with_looks(table: pa.Table, seen: list[ImageFacts]) -> pa.Table:
     """The rows with what was seen of their pictures, columns in the catalog's order."""
     told = {
         "size": pa.array([look.size for look in seen], pa.int64()),
@@ -157,7 +157,7 @@ def _is_generated(table: pa.Table) -> bool:
     return all(table["generated"].to_pylist())
 
 
-def _label_columns(table: pa.Table, told: Told) -> tuple[str, ...]:
+def _label_columns(table: pa.Table, told: SourceNotes) -> tuple[str, ...]:
     """The declared label columns, or ``label``, as far as they are there and tell at least two classes apart."""
     names = told.label_columns or ["label"]
     return tuple(name for name in names if name in table.column_names and len(table[name].drop_null().unique()) >= 2)

@@ -133,7 +133,7 @@ class Catalog:
         return np.stack([self.table["width"].to_numpy(), self.table["height"].to_numpy()], axis=1)
 
     @cached_property
-    def pictures(self) -> npt.NDArray[np.int64]:
+    def image_ids(self) -> npt.NDArray[np.int64]:
         """For each pair the first row that has its picture, byte for byte: equal pictures have equal numbers; (n,)."""
         return first_rows(self.table["content"].to_numpy())
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from clipc.catalog.catalog import inside
-from clipc.catalog.rows import Told
+from clipc.catalog.rows import SourceNotes
 from clipc.errors import UserError
 
 
-def read_class_names(folder: Path, told: Told) -> None:
+def read_class_names(folder: Path, told: SourceNotes) -> None:
     """Reads ``classes.json`` in a folder, where there is one.
 
     Either flat, ``{label: readable name}``, or one such object a label column, the main column first:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from clipc.catalog.captions import plain_values, strings
 from clipc.catalog.headings import find_headings
 from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import Reject, Row, Told
+from clipc.catalog.rows import Reject, Row, SourceNotes
 from clipc.files import whole_file
 
 BLOB = "images.bin"
@@ -25,7 +25,7 @@ class Part(NamedTuple):
 
 
 def embedded(
-    parts: Sequence[Part], blob: Path, image: str, options: SourceOptions, readers: Sequence[Path], told: Told
+    parts: Sequence[Part], blob: Path, image: str, options: SourceOptions, readers: Sequence[Path], told: SourceNotes
 ) -> Iterator[Row | Reject]:
     """The pairs in tables with embedded images.
 

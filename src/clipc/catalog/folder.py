@@ -11,8 +11,8 @@ from clipc.catalog.captions import class_caption, readable
 from clipc.catalog.classes import beside_data, read_class_names
 from clipc.catalog.encoding import Encoding, detect_encoding, named_encoding, visible
 from clipc.catalog.finder import fold
-from clipc.catalog.pictures import Place, Reader
-from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, Told
+from clipc.catalog.inspect_images import Place, Reader
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceNotes
 
 _SAMPLE = 1000
 _LONGEST_TEXT = 1 << 20
@@ -34,7 +34,7 @@ def folder(path: Path, *, name: str, encoding: str | None = None, lang: str = "e
     """
     images, texts, folders = _walk(path)
 
-    def read(told: Told) -> Iterator[Row | Reject]:
+    def read(told: SourceNotes) -> Iterator[Row | Reject]:
         read_class_names(path, told)
         by_name = {fold(text.lower()): text for text in texts}
         wanted = {file: fold(os.path.splitext(file)[0].lower() + ".txt") for file in images}
@@ -75,7 +75,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _captioned(
-    root: Path, images: list[str], beside: dict[str, str], encoding: str | None, told: Told
+    root: Path, images: list[str], beside: dict[str, str], encoding: str | None, told: SourceNotes
 ) -> Iterator[Row | Reject]:
     reader = Reader(root)
 
@@ -98,7 +98,7 @@ def _captioned(
         yield Row(keys[file], [visible(caption.lstrip("\ufeff"))], None, split, file)
 
 
-def _classed(images: list[str], lang: str, told: Told) -> Iterator[Row | Reject]:
+def _classed(images: list[str], lang: str, told: SourceNotes) -> Iterator[Row | Reject]:
     keys = _keys(images)
     names = told.class_names.get("label", {})
     made = 0

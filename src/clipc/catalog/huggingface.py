@@ -6,7 +6,7 @@ from typing import Any
 
 from clipc.catalog.embedded import Part, embedded
 from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import Reject, Row, Source, Told
+from clipc.catalog.rows import Reject, Row, Source, SourceNotes
 from clipc.errors import UserError
 
 MARKS = ("dataset_dict.json", "dataset_info.json", "state.json")
@@ -25,7 +25,7 @@ def huggingface(source: str | Path, *, name: str, options: SourceOptions, blob: 
         blob: Where the images are written; made if needed.
     """
 
-    def read(told: Told) -> Iterator[Row | Reject]:
+    def read(told: SourceNotes) -> Iterator[Row | Reject]:
         parts = _load(source)
         features = parts[next(iter(parts))].features
         image = options.image_column or _image_feature(features, name)
@@ -83,7 +83,7 @@ def parquet_with_images(path: Path, *, name: str, options: SourceOptions, blob: 
         except (pa.ArrowException, OSError) as error:
             yield {image: None, "damage": f"the file is damaged from here on: {error}"}
 
-    def read(told: Told) -> Iterator[Row | Reject]:
+    def read(told: SourceNotes) -> Iterator[Row | Reject]:
         try:
             file = pq.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:

@@ -54,7 +54,7 @@ class Reject(NamedTuple):
 
 
 @dataclass
-class Told:
+class SourceNotes:
     """What a source learns of itself while it is read; it becomes part of the catalog's ``About``."""
 
     notes: list[str] = field(default_factory=list)
@@ -70,12 +70,12 @@ class Source:
         root: The folder that the rows' files are relative to; nothing outside it is read.
         name: A short name for reports.
         watched: The files and folders whose change makes a cached catalog stale.
-        read: Reads the rows, writing what it learns into the given :class:`Told`.
+        read: Reads the rows, writing what it learns into the given :class:`SourceNotes`.
         loose: Whether the images lie in files that ``watched`` does not name, so that they are watched as well.
     """
 
     root: Path
     name: str
     watched: Sequence[Path]
-    read: Callable[[Told], Iterator[Row | Reject]]
+    read: Callable[[SourceNotes], Iterator[Row | Reject]]
     loose: bool = False

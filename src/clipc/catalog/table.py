@@ -15,7 +15,7 @@ from clipc.catalog.finder import Finder
 from clipc.catalog.grid import Record, read_grid
 from clipc.catalog.headings import Headings, find_headings
 from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import Reject, Row, Source, Told, Value
+from clipc.catalog.rows import Reject, Row, Source, SourceNotes, Value
 from clipc.errors import UserError
 
 _SAMPLE = 200
@@ -40,13 +40,13 @@ def table(path: Path, *, name: str, options: SourceOptions) -> Source:
     if not root.is_dir():
         raise UserError(f"there is no image folder {root}.")
 
-    def read(told: Told) -> Iterator[Row | Reject]:
+    def read(told: SourceNotes) -> Iterator[Row | Reject]:
         return _read(path, root, options, told)
 
     return Source(root, name, [path], read, loose=True)
 
 
-def _read(path: Path, root: Path, options: SourceOptions, told: Told) -> Iterator[Row | Reject]:
+def _read(path: Path, root: Path, options: SourceOptions, told: SourceNotes) -> Iterator[Row | Reject]:
     grid = read_grid(path, options.encoding)
     first = list(islice(grid.records, _SAMPLE))
     sample = [record.values for record in first if not isinstance(record.values, str)]
@@ -117,7 +117,7 @@ def _captions(value: Any) -> list[str]:
     return [caption for caption in strings(value) if caption.strip()]
 
 
-def _prefix(root: Path, names: Sequence[str], told: Told) -> str:
+def _prefix(root: Path, names: Sequence[str], told: SourceNotes) -> str:
     """The folder in the root where the images are, if they are not where their paths say."""
     names = [name for name in names[:50] if name.strip()]
 
@@ -135,7 +135,7 @@ def _prefix(root: Path, names: Sequence[str], told: Told) -> str:
     return best
 
 
-def _settle_keys(rows: list[Row], headings: Headings, told: Told) -> None:
+def _settle_keys(rows: list[Row], headings: Headings, told: SourceNotes) -> None:
     """Keys from the key column if each row has its own there, else from the image's path."""
     if headings.key is not None:
         keys = {row.key for row in rows}

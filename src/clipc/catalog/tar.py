@@ -10,7 +10,7 @@ from clipc.catalog.captions import class_caption, plain_values, readable, string
 from clipc.catalog.catalog import inside
 from clipc.catalog.classes import beside_data, read_class_names
 from clipc.catalog.members import Damage, Member, members
-from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, Told
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceNotes
 from clipc.errors import UserError
 
 LONGEST_TEXT = 4 << 20
@@ -40,7 +40,7 @@ def tars(paths: Sequence[Path], *, name: str, encoding: str | None = None, lang:
     root = paths[0].parent if len(paths) == 1 else _common_folder(paths)
     beside = [path for name in ("classes.json", "classnames.txt") if (path := beside_data(root, name)) is not None]
 
-    def read(told: Told) -> Iterator[Row | Reject]:
+    def read(told: SourceNotes) -> Iterator[Row | Reject]:
         read_class_names(root, told)
         index_names = _classnames(root)
         many_folders = len({path.parent for path in paths}) > 1
@@ -62,7 +62,7 @@ class _Reader:
     """Reads tar after tar of one source; holds what is the same for all of them."""
 
     def __init__(
-        self, root: Path, told: Told, encoding: str, by_lines: bool, index_names: Sequence[str], lang: str
+        self, root: Path, told: SourceNotes, encoding: str, by_lines: bool, index_names: Sequence[str], lang: str
     ) -> None:
         self.root = root
         self.told = told
@@ -107,7 +107,7 @@ class _Reader:
             rejects.append(Reject(file, None, None, "the path leads out of the source's folder"))
         for key, found in samples.items():
             for sample in found:
-                for own_key, own in _by_image(key, sample):
+                for own_key, own in _logits_per_image(key, sample):
                     yield self._row(file, prefix + own_key, own, split)
         yield from rejects
 
@@ -186,7 +186,7 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/") if part not in (".", ".."))
 
 
-def _by_image(key: str, sample: Sample) -> Iterable[tuple[str, Sample]]:
+def _logits_per_image(key: str, sample: Sample) -> Iterable[tuple[str, Sample]]:
     """The sample itself; or, where dots in file names joined several (``a.1.jpg``, ``a.2.jpg``), each of those."""
     if any(kind in sample for kind in _IMAGES):
         return [(key, sample)]

@@ -80,12 +80,12 @@ def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
         lines.append(f"So the sheet shows {len(tables['samples'])}, not {count}; a larger policy.rho makes more.")
     stayed = {reason: n for reason, n in found["fallbacks"].items() if n}
     if stayed:
-        why = {"never": "by rule", "unknown": "a value is not known", "alone": "no lawful partner"}
+        why = {"never": "by rule", "unknown": "a value is not known", "alone": "no allowed partner"}
         told = ", ".join(f"{n:,} ({why[reason]})" for reason, n in stayed.items())
         lines.append(f"Of those that were to be composed, {sum(stayed.values()):,} stayed plain: {told}.")
     if rules is not None:
-        told = [(ban["share"], ban["text"]) for ban in rules["bans"]]
-        told += [(never["share"], f"never: {never['text']}") for never in rules["nevers"]]
+        told = [(ban["share"], ban["text"]) for ban in rules["constraints"]]
+        told += [(never["share"], f"never: {never['text']}") for never in rules["exclusions"]]
         some = [f"  {percent(share):>7s}  {shorten(text, 100, placeholder=' ...')}" for share, text in told if share]
         lines.append(f"Of random partners the rules allow {rules['share']:.1%}" + ("; they refuse by" if some else "."))
         told += [(shape["share"], shape["text"]) for shape in rules["shapes"]]

@@ -11,7 +11,7 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.entries import Entries
 from clipc.errors import UserError
 
-Makeup = Literal["random", "distinct", "balanced"]
+BatchSampling = Literal["random", "distinct", "balanced"]
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Batches:
     enough; ``balanced`` gives every batch of an epoch its share of each group, so that no group crowds one.
 
     Attributes:
-        makeup: One of those.
+        sampling: One of those.
         size: Pairs a batch.
     """
 
-    makeup: Makeup = "random"
+    sampling: BatchSampling = "random"
     size: int = 1
 
     def order(
@@ -43,9 +43,9 @@ class Batches:
         Raises:
             UserError: Batches are to be balanced, and no pair has a label.
         """
-        if self.makeup == "random":
+        if self.sampling == "random":
             return generator.permutation(np.arange(len(catalog), dtype=np.int32))
-        if self.makeup == "distinct":
+        if self.sampling == "distinct":
             words = catalog.table["captions"].combine_chunks().flatten()  # pyright: ignore
             return deal(_codes(words)[Entries.of(catalog).first + caption], self.size, start, generator)
         labels = catalog.table["label"].combine_chunks()

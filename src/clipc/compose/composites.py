@@ -15,7 +15,7 @@ from clipc.compose.partners.diverse import least_similar
 from clipc.compose.partners.draw import draw, one_of
 from clipc.compose.partners.pools import Rows, everyone
 from clipc.compose.policy import Policy
-from clipc.compose.rules.law import Law
+from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.streams import epoch_generator
 
@@ -23,7 +23,7 @@ FALLBACKS: Final = ("none", "never", "unknown", "alone")
 """Why a row that was to be composed stayed plain.
 
 ``never``: a rule says that this pair stays plain; ``unknown``: a value that a rule requires to be equal is not
-known; ``alone``: there is no lawful partner, or none was found.
+known; ``alone``: there is no allowed partner, or none was found.
 """
 _NEVER, _UNKNOWN, _ALONE = 1, 2, 3
 
@@ -54,7 +54,7 @@ class _Seekers:
         layout: Drawn layout codes.
         swapped: Drawn orders of the captions.
         entries: The numbers of all captions.
-        law: The rules, if there are any.
+        rules: The rules, if there are any.
         has_axes: Whether rules may turn the layout.
     """
 
@@ -64,19 +64,19 @@ class _Seekers:
     layout: npt.NDArray[np.uint8]
     swapped: npt.NDArray[np.bool_]
     entries: Entries
-    law: Law | None
+    compiled_rules: CompiledRules | None
     has_axes: bool
 
     def second(self, which: npt.NDArray[np.intp], partner: Rows) -> npt.NDArray[np.int64]:
-        """The caption that each partner would show: one of its lawful ones, each with equal chance; -1 without any."""
+        """The caption that each partner would show: one of its allowed ones, each with equal chance; -1 without any."""
         first, counts = self.entries.first[partner], self.entries.counts[partner]
-        if self.law is None:
+        if self.compiled_rules is None:
             return first + self.entries.choice(partner, self.chance[which])
         begins = np.cumsum(counts) - counts
         candidate = np.arange(int(counts.sum())) + np.repeat(first - begins, counts)
         proposed, fits = self.proposed(np.repeat(which, counts), candidate)
         good = np.flatnonzero(fits)
-        good = good[self.law.lawful(proposed.take(good))]
+        good = good[self.compiled_rules.allowed(proposed.take(good))]
         chosen = one_of(good, begins, counts, self.chance[which])
         return np.where(chosen >= 0, candidate[chosen], -1)
 
@@ -86,8 +86,8 @@ class _Seekers:
         """The composites of some of the pairs, and whether both of their images can be cut along one axis."""
         first, layout = self.own[which], self.layout[which]
         fits = np.ones(len(which), dtype=np.bool_)
-        if self.has_axes and self.law is not None:
-            layout, fits = self.law.cut(first, second, layout)
+        if self.has_axes and self.compiled_rules is not None:
+            layout, fits = self.compiled_rules.cut(first, second, layout)
         return Proposed(first, second, layout, self.swapped[which]), fits
 
 
@@ -97,7 +97,7 @@ def compose_rows(
     """Partners, captions and layout for the pairs that come first in a composite.
 
     Everything is drawn for every pair of the catalog and then looked up, so that what a pair gets does not
-    hang on which other pairs are composed. Look-alikes of a picture never become its partner. A partner is lawful
+    hang on which other pairs are composed. Look-alikes of a picture never become its partner. A partner is allowed
     if any of its captions may be shown beside the one that the first pair shows; it then shows one of those.
 
     Args:
@@ -110,7 +110,7 @@ def compose_rows(
         epoch: The epoch; fixed pairing draws as in epoch 0 whatever it is.
     """
     when = 0 if policy.pairing == "fixed" else epoch
-    pairs, law = len(catalog), inputs.law
+    pairs, compiled_rules = len(catalog), inputs.compiled_rules
     captions = epoch_generator(seed, "caption", when)
     choice = entries.choice(rows, captions.random(pairs)[rows])
     form = find_layout(policy.layout)
@@ -122,29 +122,29 @@ def compose_rows(
         layout=epoch_generator(seed, "layout", when).choice(codes, pairs)[rows],
         swapped=captions.random(pairs)[rows] < 0.5,
         entries=entries,
-        law=law,
+        compiled_rules=compiled_rules,
         has_axes=form.has_axes,
     )
     pools = inputs.pools or everyone(entries.counts)
     pool = pools.of[seekers.own]
     fallback = np.where(pool < 0, _ALONE, 0).astype(np.uint8)
-    if law is not None:
-        if law.groups is not None:
-            fallback[law.groups[seekers.own] < 0] = _UNKNOWN
-        fallback[law.never[seekers.own]] = _NEVER
+    if compiled_rules is not None:
+        if compiled_rules.groups is not None:
+            fallback[compiled_rules.groups[seekers.own] < 0] = _UNKNOWN
+        fallback[compiled_rules.never[seekers.own]] = _NEVER
     seeking = np.flatnonzero(fallback == 0)
     alike = inputs.alike or lookalikes(catalog)
 
-    def lawful(which: npt.NDArray[np.intp], partner: Rows) -> npt.NDArray[np.bool_]:
+    def allowed(which: npt.NDArray[np.intp], partner: Rows) -> npt.NDArray[np.bool_]:
         which = seeking[which]
         good = (rows[which] != partner) & ~alike(rows[which], partner)
-        if law is not None:
+        if compiled_rules is not None:
             some = np.flatnonzero(good)
             good[some] = seekers.second(which[some], partner[some]) >= 0
         return good
 
     def one(part: int) -> Rows:
-        return draw(rows[seeking], pool[seeking], pools, lawful, epoch_generator(seed, "partner", when, part), pairs)
+        return draw(rows[seeking], pool[seeking], pools, allowed, epoch_generator(seed, "partner", when, part), pairs)
 
     if policy.partner == "diverse":
         assert inputs.vectors is not None
@@ -197,7 +197,7 @@ def _filled(right: Rows, choice: Rows, third: Rows, fallback: npt.NDArray[np.uin
     wrong = np.flatnonzero(third >= 0)
     words[wrong] = seekers.entries.choice(third[wrong], seekers.chance[wrong])
     wording = np.zeros(len(right), dtype=np.uint8)
-    if seekers.law is not None:
-        wording[found] = seekers.law.wording(proposed)
+    if seekers.compiled_rules is not None:
+        wording[found] = seekers.compiled_rules.wording(proposed)
     swapped = seekers.swapped & (right >= 0)
     return Composites(right, choice, second, third, words, layout, swapped, wording, fallback)

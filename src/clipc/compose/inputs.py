@@ -18,7 +18,7 @@ from clipc.errors import UserError
 from clipc.files import arrays_digest
 
 if TYPE_CHECKING:
-    from clipc.compose.rules.law import Law
+    from clipc.compose.rules.compiled import CompiledRules
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,25 +34,27 @@ class Inputs:
             ``weights``: the chance of each pair to be a partner, in proportion, ``float64``, shape (n,).
         pools: From where partners are drawn, as the tables and the rules have it; every pair alike where it is None.
         alike: Tells which pictures are near copies of each other, which never become partners.
-        law: The expert's rules, bound to these pairs.
+        rules: The expert's rules, bound to these pairs.
     """
 
     tables: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict[str, npt.NDArray[Any]])
     pools: Pools | None = None
     alike: Lookalikes | None = None
-    law: "Law | None" = None
+    compiled_rules: "CompiledRules | None" = None
 
     @classmethod
-    def of(cls, pairs: Catalog, tables: Mapping[str, npt.NDArray[Any]], law: "Law | None" = None) -> "Inputs":
+    def of(
+        cls, pairs: Catalog, tables: Mapping[str, npt.NDArray[Any]], compiled_rules: "CompiledRules | None" = None
+    ) -> "Inputs":
         """Inputs with the pools that follow from them: neighbours, else the rules' groups, else all; then weights."""
         counts, weights, pools = pairs.caption_counts, tables.get("weights"), None
         if (near := tables.get("neighbours")) is not None:
             pools = neighbourhoods(near, counts)
-        elif law is not None and law.groups is not None:
-            pools = groups(law.groups, counts)
+        elif compiled_rules is not None and compiled_rules.groups is not None:
+            pools = groups(compiled_rules.groups, counts)
         if weights is not None:
             pools = (pools or everyone(counts)).weighted(weights)
-        return cls(tables, pools, lookalikes(pairs), law)
+        return cls(tables, pools, lookalikes(pairs), compiled_rules)
 
     @property
     def vectors(self) -> npt.NDArray[np.float32] | None:

@@ -205,8 +205,8 @@ class Plans:
     @property
     def wordings(self) -> tuple[Wording, ...]:
         """How captions are joined, in the order of the plan's ``wording`` column."""
-        law = self.inputs.law
-        return (self.policy.wording, *(law.wordings if law is not None else ()))
+        compiled_rules = self.inputs.compiled_rules
+        return (self.policy.wording, *(compiled_rules.wordings if compiled_rules is not None else ()))
 
     def rows(self, start: int, stop: int) -> Plan:
         """The rows ``[start, stop)`` of the concatenated plans."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clipc.demo.picture import Scene
+from clipc.demo.image import Scene
 
 Words = dict[str, tuple[str, ...]]
 """For each label the words for it, the usual one first."""

@@ -15,8 +15,8 @@ from PIL import Image
 from clipc.demo.captions import captions, class_names
 from clipc.demo.defects import STATES
 from clipc.demo.english import ENGLISH
+from clipc.demo.image import SIDE, draw, scene
 from clipc.demo.japanese import JAPANESE
-from clipc.demo.picture import SIDE, draw, scene
 from clipc.demo.shapes import SHAPES
 from clipc.errors import UserError, unknown_name
 from clipc.files import writing

@@ -143,7 +143,7 @@ def retrieval(
     # Which image is right for which sentence: never more pairs than captions, so ties need no N x M mask.
     pairs = np.divmod(np.unique(owner * len(times) + sentence), len(times))
     with exact_products(image_features.device):
-        by_image, by_sentence = _rank(image_features.float(), distinct.float(), pairs, times, chunk)
+        logits_per_image, by_sentence = _rank(image_features.float(), distinct.float(), pairs, times, chunk)
     right_captions = np.bincount(pairs[0], times[pairs[1]], images).astype(np.int64)
     right_images = np.bincount(pairs[1], minlength=len(times))[sentence]
     chance: dict[str, float] = {}
@@ -151,7 +151,7 @@ def retrieval(
         chance[f"image_to_text/recall@{k}"] = float(hit_by_chance(right_captions, texts, k).mean())
         chance[f"text_to_image/recall@{k}"] = float(hit_by_chance(right_images, images, k).mean())
     chance["mean_recall"] = float(np.mean(list(chance.values())))
-    return Retrieval(by_image, by_sentence.take(sentence), owner, chance)
+    return Retrieval(logits_per_image, by_sentence.take(sentence), owner, chance)
 
 
 def check_features(features: Tensor) -> None:

@@ -37,13 +37,13 @@ def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress
     plans = make_plans(recipe.policy, pairs, recipe.seed, cache=recipe.data.cache, progress=progress)
     tokenizer = tokenizer_for(recipe, catalog)
     renderer = WorkerRenderer(plans, recipe.augmentation, PICTURE, tokenizer)
-    law = plans.inputs.law
+    compiled_rules = plans.inputs.compiled_rules
     return {
         "source": summary(catalog),
         "policy": recipe.policy.model_dump(mode="json", exclude_none=True),
         "statistics": statistics(renderer),
         "advice": advice(token_cost(_some_captions(pairs), tokenizer)),
-        "rules": removed(law, pairs) if law is not None else None,
+        "rules": removed(compiled_rules, pairs) if compiled_rules is not None else None,
         "samples": preview(renderer, count),
     }
 

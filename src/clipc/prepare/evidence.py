@@ -41,14 +41,14 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
         if is_own(policy.partner):
             return {"code": "own", "name": policy.partner, "of": len(nearest)}
         return told | {"rank": int(np.flatnonzero(nearest == second.row)[0]) + 1, "of": len(nearest)}
-    if inputs.pools is None or inputs.law is None or inputs.law.groups is None:
+    if inputs.pools is None or inputs.compiled_rules is None or inputs.compiled_rules.groups is None:
         return told
     entry = int(plans.entries.first[first.row]) + first.choice
     pool = inputs.pools.of[entry]
     members = inputs.pools.members[inputs.pools.start[pool] : inputs.pools.start[pool + 1]]
     if len(members) == len(plans.catalog):
         return told
-    values = [(name, str(column[entry].as_py())) for name, column in inputs.law.shared.items()]
+    values = [(name, str(column[entry].as_py())) for name, column in inputs.compiled_rules.shared.items()]
     told |= {"pairs": len(members), "values": values}
     return told | {"code": "group" if policy.partner == "random" else policy.partner}
 
@@ -66,19 +66,19 @@ def hits(plans: Plans, first: Entry, second: Entry, wording: int) -> list[dict[s
         For each rule ``code`` (``axis``, ``whole``, ``mirror``, ``region``, ``joiner`` or ``template``), ``of``
         (``first``, ``second`` or ``both``: whom it holds for), the ``text`` as the expert wrote it, and ``why``.
     """
-    law = plans.inputs.law
-    if law is None:
+    compiled_rules = plans.inputs.compiled_rules
+    if compiled_rules is None:
         return []
     start = plans.entries.first
     sides = {"first": int(start[first.row]) + first.choice, "second": int(start[second.row]) + second.choice}
     told: list[dict[str, str]] = []
-    for rule in law.shaped:
+    for rule in compiled_rules.shaped:
         held = [side for side, entry in sides.items() if rule.entries[entry]]
         if held:
             of = "both" if len(held) == 2 else held[0]
             told.append({"code": rule.key, "of": of, "text": rule.text, "why": rule.why})
     if wording:
-        saying = law.sayings[wording - 1]
+        saying = compiled_rules.wording_rules[wording - 1]
         code = "joiner" if saying.wording.template is None else "template"
         told.append({"code": code, "of": "both", "text": saying.text, "why": saying.why})
     return told

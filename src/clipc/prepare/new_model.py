@@ -5,11 +5,11 @@ from tempfile import TemporaryDirectory
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
+from clipc.models.fingerprints import weights_fingerprint
 from clipc.models.model import ClipModel
 from clipc.models.model_config import model_config
 from clipc.models.tokenizer import Tokenizer, load_tokenizer, local_tokenizer
 from clipc.models.vocabulary import learn_vocabulary, save_vocabulary
-from clipc.models.weights_mark import weights_mark
 from clipc.recipe.recipe import Recipe
 
 
@@ -24,7 +24,7 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
         UserError: There is no such model, or a tower is locked that has learnt nothing yet.
     """
     locked = next((tower for tower in ("image", "text") if getattr(recipe.tune, tower) == "locked"), None)
-    if locked and weights_mark(recipe.model, recipe.pretrained) is None:
+    if locked and weights_fingerprint(recipe.model, recipe.pretrained) is None:
         raise UserError(
             f"tune.{locked}=locked would keep fresh random weights: the model {recipe.model} comes without any; set "
             "pretrained, or model to a folder, a run, or hf-hub:OWNER/NAME."

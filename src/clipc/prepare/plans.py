@@ -18,8 +18,8 @@ from clipc.compose.layouts.boxes import read_boxes
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy, names_file
 from clipc.compose.rules.columns import CatalogColumns, boxes_of
-from clipc.compose.rules.enact import enact
-from clipc.compose.rules.law import Law
+from clipc.compose.rules.compile import compile_rules
+from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.rules.schema import PairRule, Rules
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.neighbours import neighbours
@@ -55,9 +55,9 @@ def make_plans(
             vectors; a model, or the user's own code, cannot be loaded.
     """
     load_own_code(policy)
-    law, batches = _law(policy, pairs), batches or Batches()
+    compiled_rules, batches = _compiled_rules(policy, pairs), batches or Batches()
     if policy.rho == 0 or policy.treatment == "augment":
-        return Plans(pairs, policy, seed, Inputs(alike=lookalikes(pairs), law=law), batches)
+        return Plans(pairs, policy, seed, Inputs(alike=lookalikes(pairs), compiled_rules=compiled_rules), batches)
     tables = given_tables(policy, pairs)
     if is_own(policy.partner):
         tables["neighbours"] = own_partners(policy.partner, pairs)
@@ -67,8 +67,8 @@ def make_plans(
         vectors = partner_vectors(pairs, policy.embedding, policy.embedding_of, cache, progress)
         if policy.partner == "nearest":
             refused, by = None, ""
-            if law is not None:
-                refused = _Refused(law, Entries.of(pairs).first, find_layout(policy.layout))
+            if compiled_rules is not None:
+                refused = _Refused(compiled_rules, Entries.of(pairs).first, find_layout(policy.layout))
                 by = _said(policy, pairs)
             tables["neighbours"] = neighbours(pairs, vectors, policy.neighbours, cache, progress, refused, by)
         else:
@@ -78,7 +78,7 @@ def make_plans(
 
         assert policy.reference is not None
         tables["regions"] = relevant_bands(policy.reference, pairs, cache, progress)
-    return Plans(pairs, policy, seed, Inputs.of(pairs, tables, law), batches)
+    return Plans(pairs, policy, seed, Inputs.of(pairs, tables, compiled_rules), batches)
 
 
 def load_own_code(policy: Policy) -> None:
@@ -123,12 +123,12 @@ def _partner_table(name: str) -> Callable[[Catalog], npt.ArrayLike]:
 
 @dataclass(frozen=True, eq=False)
 class _Refused:
-    """Which pairs are no neighbours because a law forbids to compose them, going by the first caption of each.
+    """Which pairs are no neighbours because a rules forbids to compose them, going by the first caption of each.
 
     Where a rule reads captions the plan asks again, about the captions that are shown.
     """
 
-    law: Law
+    compiled_rules: CompiledRules
     first: npt.NDArray[np.int64]
     layout: Layout
 
@@ -136,8 +136,8 @@ class _Refused:
         a, b = self.first[rows], self.first[others]
         layout, fits = np.full(len(a), self.layout.codes[0], dtype=np.uint8), np.ones(len(a), dtype=np.bool_)
         if self.layout.has_axes:
-            layout, fits = self.law.cut(a, b, layout)
-        return ~(fits & self.law.lawful(Proposed(a, b, layout, np.zeros(len(a), dtype=np.bool_))))
+            layout, fits = self.compiled_rules.cut(a, b, layout)
+        return ~(fits & self.compiled_rules.allowed(Proposed(a, b, layout, np.zeros(len(a), dtype=np.bool_))))
 
 
 def group_of(policy: Policy, pairs: Catalog) -> str | None:
@@ -154,13 +154,13 @@ def group_of(policy: Policy, pairs: Catalog) -> str | None:
 
 
 def _said(policy: Policy, pairs: Catalog) -> str:
-    """What a law is made of, as text."""
+    """What a rules is made of, as text."""
     rules = "" if policy.rules is None else policy.rules.model_dump_json()
     own = policy.own_code or ""
     return f"{pairs.fingerprint} {group_of(policy, pairs)} {policy.layout} {policy.wording} {rules}{own}"
 
 
-def _law(policy: Policy, pairs: Catalog) -> Law | None:
+def _compiled_rules(policy: Policy, pairs: Catalog) -> CompiledRules | None:
     rules, group = policy.rules, group_of(policy, pairs)
     if group is not None:
         names = CatalogColumns(pairs).names
@@ -169,7 +169,7 @@ def _law(policy: Policy, pairs: Catalog) -> Law | None:
         quoted = group.replace('"', '""')
         same = PairRule(require=f'a."{quoted}" = b."{quoted}"', why=f"policy.group={group}")
         rules = rules.model_copy(update={"pairs": (*rules.pairs, same)}) if rules else Rules(pairs=(same,))
-    return enact(rules, CatalogColumns(pairs), policy.wording) if rules is not None else None
+    return compile_rules(rules, CatalogColumns(pairs), policy.wording) if rules is not None else None
 
 
 def given_tables(policy: Policy, pairs: Catalog) -> dict[str, npt.NDArray[Any]]:

@@ -51,8 +51,8 @@ class Sample:
     """
 
     picture: str
-    left_picture: str
-    right_picture: str
+    left_image: str
+    right_image: str
     left_key: str
     right_key: str
     left_caption: str
@@ -93,15 +93,15 @@ def _sample(renderer: WorkerRenderer, row: int) -> Sample:
     second = Entry(int(plan.right[0]), int(plan.right_caption[0]))
     spoken = Entry(*(int(column[0]) for column in plan.words))
     said = [catalog.caption(entry.row, entry.choice) for entry in (first, spoken)]
-    law = renderer.plans.inputs.law
+    compiled_rules = renderer.plans.inputs.compiled_rules
     swapped = bool(plan.swapped[0]) and renderer.plans.policy.caption in ("both-orders", "one")
     mirrored = shown.mirrored[0] & read.may_mirror[0]
     kept = seen(shown, catalog.sizes[[[first.row, second.row]]])[0]
     left, right = (_source(renderer, entry.row, shown, side) for side, entry in enumerate((first, second)))
     return Sample(
         picture=_uri(batch.images[0].numpy()),
-        left_picture=left,
-        right_picture=right,
+        left_image=left,
+        right_image=right,
         left_key=catalog.keys[first.row],
         right_key=catalog.keys[second.row],
         left_caption=said[0],
@@ -114,7 +114,7 @@ def _sample(renderer: WorkerRenderer, row: int) -> Sample:
         mirrored=(bool(mirrored[0]), bool(mirrored[1])),
         why=why(renderer.plans, first, second),
         hits=tuple(hits(renderer.plans, first, second, int(plan.wording[0]))),
-        passed=0 if law is None else len(law.bans) + len(law.nevers),
+        passed=0 if compiled_rules is None else len(compiled_rules.constraints) + len(compiled_rules.exclusions),
         unreadable=len(batch.unreadable) > 0,
     )
 

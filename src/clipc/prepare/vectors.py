@@ -17,9 +17,9 @@ from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder, embed_images, embed_texts
 from clipc.files import cached_array
 from clipc.models.device import choose_device
+from clipc.models.fingerprints import folder_fingerprint
 from clipc.models.model import ClipModel
 from clipc.models.model_config import FOLDER, find_start, model_folder
-from clipc.models.weights_mark import folder_mark
 from clipc.progress import Progress, silent
 from clipc.render.evaluation_view import Resizing
 
@@ -84,7 +84,7 @@ def model_vectors(
     Raises:
         UserError: The folder holds no model, or an image cannot be read any more.
     """
-    mark = f"{VERSION} {folder_mark(folder)} {catalog.fingerprint} {of}"
+    mark = f"{VERSION} {folder_fingerprint(folder)} {catalog.fingerprint} {of}"
     resizing = Resizing.of(find_start(f"{FOLDER}{model_folder(folder)}").preprocess)
     if of != "text" and resizing != Resizing():
         # Before views followed the model's preprocessing all were made in the default way.
@@ -109,7 +109,7 @@ def relevant_bands(
     Raises:
         UserError: The folder holds no model, or an image cannot be read any more.
     """
-    mark = f"{VERSION} {folder_mark(folder)} {catalog.fingerprint}"
+    mark = f"{VERSION} {folder_fingerprint(folder)} {catalog.fingerprint}"
     return cached_array("relevant-bands", mark, lambda: best_bands(_loaded(folder), catalog, progress), cache)
 
 

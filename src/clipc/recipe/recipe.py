@@ -10,15 +10,15 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from clipc.catalog import Catalog, SourceOptions, open_catalog, with_fewer, with_splits
-from clipc.compose.batches import Makeup
+from clipc.catalog import Catalog, SourceOptions, open_catalog, subsample, with_splits
+from clipc.compose.batches import BatchSampling
 from clipc.compose.policy import Policy
 from clipc.errors import UserError, invalid_fields, unknown_name
 from clipc.extension import Name, foreign
 from clipc.files import whole_file
 from clipc.identity import ALWAYS, NEVER, Neutral, hash_keys, identity_keys
+from clipc.models.fingerprints import file_fingerprint, reference_fingerprint, table_fingerprint, weights_fingerprint
 from clipc.models.tuning import Tuning
-from clipc.models.weights_mark import file_mark, reference_mark, table_mark, weights_mark
 from clipc.progress import Progress, silent
 from clipc.recipe.yaml_table import override, parse_yaml, read_yaml
 from clipc.render.crop import Augmentation
@@ -43,7 +43,7 @@ class Data(BaseModel, SourceOptions, frozen=True, extra="forbid"):
         """The catalog, with splits made where the source has none."""
         options = self.model_dump(exclude={"source", "pairs"})
         catalog = with_splits(open_catalog(self.source, **options, progress=progress))
-        return catalog if self.pairs is None else with_fewer(catalog, self.pairs)
+        return catalog if self.pairs is None else subsample(catalog, self.pairs)
 
 
 _Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -97,7 +97,7 @@ class Recipe(BaseModel):
     policy: Policy = Policy()
     augmentation: Augmentation = Augmentation()
     batch_size: Annotated[int, ALWAYS] = Field(default=128, ge=2, description="Pairs a step, over all processes.")
-    batch_sampling: Annotated[Makeup, Neutral("random")] = Field(
+    batch_sampling: Annotated[BatchSampling, Neutral("random")] = Field(
         default="random",
         description="What stands in one batch: pairs as they come; distinct captions, as far as there are enough; or "
         "balanced, each label's share.",
@@ -232,12 +232,12 @@ class Recipe(BaseModel):
 
     def _name(self, data_fingerprint: str, keys: dict[str, Any]) -> str:
         if self.model.endswith(".json") and Path(self.model).is_file():
-            keys["model"] = file_mark(Path(self.model))
-        if (start := weights_mark(self.model, self.pretrained)) is not None:
+            keys["model"] = file_fingerprint(Path(self.model))
+        if (start := weights_fingerprint(self.model, self.pretrained)) is not None:
             keys["model" if self.pretrained is None else "pretrained"] = start
         policy = keys["policy"]
-        policy |= {name: reference_mark(policy[name]) for name in ("embedding", "reference") if name in policy}
-        policy |= {name: table_mark(policy[name]) for name in ("weights", "region") if name in policy}
+        policy |= {name: reference_fingerprint(policy[name]) for name in ("embedding", "reference") if name in policy}
+        policy |= {name: table_fingerprint(policy[name]) for name in ("weights", "region") if name in policy}
         if own := self.policy.own_code:
             keys["own_code"] = own
         return hash_keys({**keys, "data_fingerprint": data_fingerprint})

@@ -43,7 +43,7 @@ def sources(catalog: Catalog, plan: Plan) -> torch.Tensor:
         plan: The rows.
     """
     rows = np.stack([plan.left, plan.right], axis=1)
-    return torch.from_numpy(np.where(rows < 0, -1, catalog.pictures[rows]))
+    return torch.from_numpy(np.where(rows < 0, -1, catalog.image_ids[rows]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Batch:
         images: RGB ``uint8``, shape (B, S, S, 3), not normalised.
         tokens: Token ids, ``int64``, shape (B, context length).
         sources: The pictures of the left and right pair, each as the first catalog row that has it
-            (:attr:`~clipc.catalog.catalog.Catalog.pictures`), so that equal pictures have equal numbers; -1 for none;
+            (:attr:`~clipc.catalog.catalog.Catalog.image_ids`), so that equal pictures have equal numbers; -1 for none;
             ``int64``, shape (B, 2).
         texts: 64-bit ids of the captions that went in, -1 for none; equal captions have equal ids;
             ``int64``, shape (B, 2).

@@ -153,10 +153,10 @@ def _partners(codes: npt.NDArray[np.intp], chance: npt.NDArray[np.float64]) -> n
     """For each row one of the rows with another code, each with equal chance; -1 where there is none."""
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes) if len(codes) else np.zeros(0, dtype=np.int64)
-    # In this order the rows of one code stand together, and the lawful ones follow them, once around.
-    lawful = len(codes) - sizes[codes]
-    after = np.cumsum(sizes)[codes] + (chance * lawful).astype(np.int64)
-    return np.where(lawful > 0, order[after % max(1, len(codes))], -1)
+    # In this order the rows of one code stand together, and the allowed ones follow them, once around.
+    allowed = len(codes) - sizes[codes]
+    after = np.cumsum(sizes)[codes] + (chance * allowed).astype(np.int64)
+    return np.where(allowed > 0, order[after % max(1, len(codes))], -1)
 
 
 def _both(ids: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> torch.Tensor:

@@ -57,8 +57,8 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
     chance = rows_uniform(seed, "layout", start, start + n, 4).astype(np.float32)
     tiles = find_layout(name).tiles(plan.layout, chance, known)
     mirrored = draws[..., 4] < augmentation.flip
-    if plans.inputs.law is not None:
-        mirrored &= plans.inputs.law.mirror[entries]
+    if plans.inputs.compiled_rules is not None:
+        mirrored &= plans.inputs.compiled_rules.mirror[entries]
     return Geometry(views, shown_whole(tiles, known, plan.layout), mirrored, draws[..., 5:8])
 
 
@@ -78,10 +78,10 @@ def _known(
     if inputs.regions is not None:
         region = inputs.regions[rows]
     whole = np.zeros(rows.shape, dtype=np.bool_)
-    if inputs.law is not None:
-        whole = inputs.law.whole[entries]
-        if inputs.law.regions is not None:
-            own = inputs.law.regions[entries]
+    if inputs.compiled_rules is not None:
+        whole = inputs.compiled_rules.whole[entries]
+        if inputs.compiled_rules.regions is not None:
+            own = inputs.compiled_rules.regions[entries]
             region = np.where(np.isnan(own), region, own)
     within = ((region * np.tile(sizes, 2) - corner) / extent).astype(np.float32)
     return Views(bounds, within, whole)

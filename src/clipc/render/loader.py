@@ -61,7 +61,7 @@ class _Caught(Dataset[Batch | Exception]):
             )
 
 
-def processes_ahead(
+def choose_num_workers(
     wanted: int | None,
     device: torch.device,
     pictures: torch.device | None,

@@ -160,8 +160,8 @@ class _Shelf:
         scales = (augmentation.crop_scale, *((augmentation.strong_scale,) if strong else ()))
         wanted = [kept_sizes(catalog.sizes, scale, augmentation.crop_ratio, image_size) for scale in scales]
         sizes = np.stack(wanted, axis=1)
-        first = catalog.pictures == np.arange(len(catalog))
-        row, content = np.flatnonzero(first), (np.cumsum(first) - 1)[catalog.pictures]
+        first = catalog.image_ids == np.arange(len(catalog))
+        row, content = np.flatnonzero(first), (np.cumsum(first) - 1)[catalog.image_ids]
         own = sizes[row]
         # Where both views need the same size they share a picture.
         new = np.ones(own.shape[:2], dtype=np.bool_)

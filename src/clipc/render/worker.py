@@ -46,7 +46,7 @@ class WorkerRenderer:
 
     def __post_init__(self) -> None:
         # Here, not at the first batch, so that forked processes share it: among millions of rows it takes a while.
-        _ = self.catalog.pictures
+        _ = self.catalog.image_ids
 
     @property
     def catalog(self) -> Catalog:

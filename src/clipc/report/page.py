@@ -73,7 +73,7 @@ def picture(uri: str) -> str:
 
 def sample(row: Mapping[str, Any]) -> dict[str, Any]:
     """One composite as the templates show it: its pictures checked, its sides named by its layout."""
-    checked = {name: picture(row[name]) for name in ("picture", "left_picture", "right_picture")}
+    checked = {name: picture(row[name]) for name in ("picture", "left_image", "right_image")}
     return {**row, **checked, "sides": _SIDES.get(row["layout"], ("first", "second"))}
 
 

@@ -31,7 +31,7 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
     content = {
         "source": data["source"],
         "headline": _headline(statistics, say),
-        "cautions": list(_cautions(statistics, rules, say)),
+        "limitations": list(_limitations(statistics, rules, say)),
         "figures": _figures(statistics, say),
         "tokens": _tokens(statistics, say),
         "policy": policy_facts(data["policy"], say),
@@ -102,7 +102,7 @@ def _stayed_plain(statistics: Mapping[str, Any]) -> tuple[int, int]:
     return stayed, stayed + statistics["composed"]
 
 
-def _cautions(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None, say: Words) -> Iterator[str]:
+def _limitations(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None, say: Words) -> Iterator[str]:
     """What a reader should look into before training."""
     stayed, asked = _stayed_plain(statistics)
     if stayed > _PLAIN * asked:
@@ -113,16 +113,20 @@ def _cautions(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None, sa
         yield say("sheet.caution.shortened", share=f"{statistics['shortened_share']:.0%}")
     if rules is None:
         return
-    idle = [_named(rule, say) for rule in (*rules["bans"], *rules["nevers"], *rules["shapes"]) if rule["share"] == 0]
+    idle = [
+        _named(rule, say)
+        for rule in (*rules["constraints"], *rules["exclusions"], *rules["shapes"])
+        if rule["share"] == 0
+    ]
     if idle and rules["candidates"]:
         yield say("sheet.caution.idle", rules=say("page.list").join(idle))
     # Partners come from the groups that rules make, so there a rule may remove nearly every random pair.
     most = _NEARLY if rules["groups"] is None else 1.0
-    for rule in rules["bans"]:
+    for rule in rules["constraints"]:
         if rule["share"] >= most:
             numbers = {"n": readable.count(rules["candidates"]), "share": readable.percent(rule["share"])}
             yield say("sheet.caution.ban", rule=_named(rule, say), **numbers)
-    for rule in rules["nevers"]:
+    for rule in rules["exclusions"]:
         if rule["share"] >= _MANY_NEVER:
             yield say("sheet.caution.many_plain", rule=_named(rule, say), share=f"{rule['share']:.0%}")
 
@@ -142,13 +146,13 @@ def _rules(rules: Mapping[str, Any], policy: Mapping[str, Any], say: Words) -> d
     return {
         "name": named.get("name"),
         "lead": [of, *(_groups(groups, say) if groups is not None else ())],
-        "bans": [
+        "constraints": [
             {**rule, "count": readable.count(rule["removed"]), "only": readable.count(rule["only"]), **_bar(rule)}
-            for rule in rules["bans"]
+            for rule in rules["constraints"]
         ],
-        "nevers": [
+        "exclusions": [
             {**rule, "count": say("sheet.never_count", n=readable.count(rule["pairs"])), **_bar(rule)}
-            for rule in rules["nevers"]
+            for rule in rules["exclusions"]
         ],
         "shapes": [{**rule, "count": _held(rule, say), "examples": (), **_bar(rule)} for rule in rules["shapes"]],
     }

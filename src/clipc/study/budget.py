@@ -15,7 +15,7 @@ from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
 from clipc.study.trials import Measuring
 from clipc.train.loop import Trainer
-from clipc.train.timing import Lap
+from clipc.train.timing import Timer
 from clipc.train.train import make_trainer
 from clipc.train.validation import validate
 
@@ -107,7 +107,7 @@ def _pairs_per_second(trainer: Trainer, seconds: float) -> float:
     batches = trainer.batches()
     for step in range(3):
         float(trainer.learner.learn(next(batches), step))
-    lap, steps = Lap(), 0
+    lap, steps = Timer(), 0
     while lap.seconds < seconds:
         float(trainer.learner.learn(next(batches), steps))
         steps += 1

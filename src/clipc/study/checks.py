@@ -7,7 +7,7 @@ from clipc.catalog import Catalog
 from clipc.compose.policy import COLUMN
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.prompts import shipped
-from clipc.models.weights_mark import weights_mark
+from clipc.models.fingerprints import weights_fingerprint
 from clipc.prepare.check_start import check_start, vectors_of
 from clipc.prepare.plans import given_tables, make_plans
 from clipc.recipe.recipe import Recipe
@@ -57,7 +57,7 @@ def starts_fresh(recipe: Recipe) -> bool:
     """Whether a model begins with random weights; one whose weights are no longer here did not."""
     try:
         check_start(recipe)
-        return weights_mark(recipe.model, recipe.pretrained) is None
+        return weights_fingerprint(recipe.model, recipe.pretrained) is None
     except UserError:
         return False
 

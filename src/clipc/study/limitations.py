@@ -6,9 +6,9 @@ from typing import Any
 from clipc.catalog import Catalog
 from clipc.study.checks import starts_fresh
 from clipc.study.design import Study
-from clipc.study.found import Found
 from clipc.study.results import Outcome, baseline_near_chance
 from clipc.study.run import Planned
+from clipc.study.search_results import SearchResult
 
 Codes = list[str | dict[str, Any]]
 """Entries of ``not_shown``: a code, or one with the parameters that its sentence needs."""
@@ -22,7 +22,7 @@ def limitations(
     sizes: Sequence[int],
     planned: int,
     diverged: Sequence[tuple[Planned, int]],
-    found: Sequence[Found],
+    found: Sequence[SearchResult],
 ) -> Codes:
     """Codes of all that limits what a study's figures say.
 
@@ -64,7 +64,7 @@ def limitations(
     return [*codes, "one-split", "same-source", "no-audit"]
 
 
-def search_limits(found: Sequence[Found]) -> Codes:
+def search_limits(found: Sequence[SearchResult]) -> Codes:
     """Codes for arms that had unequal numbers of tries, and for those that the search left without settings."""
     codes: Codes = []
     tries = [best.wanted for best in found]

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from clipc.catalog import Catalog, with_fewer
+from clipc.catalog import Catalog, subsample
 from clipc.errors import UserError
 from clipc.files import cores
 from clipc.models.device import choose_device
@@ -71,7 +71,7 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
     names = TrialNames(records, measured)
     pairs = catalog.splits.get("train", 0)
     sizes = sizes_of(study, pairs)
-    sets = {size: catalog if size == "all" else with_fewer(catalog, int(size)) for size in sizes}
+    sets = {size: catalog if size == "all" else subsample(catalog, int(size)) for size in sizes}
     planned: list[Planned] = []
     for seed in study.seeds:
         for size, data in sets.items():

@@ -11,9 +11,9 @@ from clipc.progress import Progress, silent
 from clipc.study.board import Board
 from clipc.study.checks import check_arms
 from clipc.study.design import Study, checked
-from clipc.study.found import Found, with_settings
 from clipc.study.noise import guessed_lines, log_power_once, noise_seen, power_lines
 from clipc.study.run import Planned, check_weights, diverged_of, finished_of, missing_of, plan_study, run_missing
+from clipc.study.search_results import SearchResult, with_settings
 from clipc.study.study_tables import study_tables, write_parquet
 from clipc.study.tuning import search
 
@@ -63,7 +63,7 @@ def run_study(
             raise UserError(f"{place} is a file; name a folder for the study's figures.")
     checked(study)  # Mistakes of the file are told before the data are read.
     catalog = catalog or study.data.open(progress)
-    found = list[Found]()
+    found = list[SearchResult]()
     if study.ranges:
         journal = records / "search.journal"
         found = search(study, catalog, folder, journal, jobs=jobs, train=train, progress=progress)

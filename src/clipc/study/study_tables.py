@@ -18,11 +18,11 @@ from clipc.recipe.run import environment
 from clipc.study.arms import Arm, Range
 from clipc.study.compare import comparisons
 from clipc.study.design import Study
-from clipc.study.found import Found, search_table
 from clipc.study.limitations import limitations
 from clipc.study.noise import noise
 from clipc.study.results import Outcome, composed_share, ends, metrics_table, templates_used
 from clipc.study.run import Planned
+from clipc.study.search_results import SearchResult, search_table
 from clipc.study.verdict import conclude
 
 Finished = Sequence[tuple[Planned, Outcome]]
@@ -35,7 +35,7 @@ def study_tables(
     planned: int,
     command: str,
     diverged: Sequence[tuple[Planned, int]] = (),
-    found: Sequence[Found] = (),
+    found: Sequence[SearchResult] = (),
 ) -> dict[str, Any]:
     """What a study's page shows.
 

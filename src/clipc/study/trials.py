@@ -15,7 +15,7 @@ from clipc.evaluate.probe import SHOTS
 from clipc.models.model import ClipModel
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
-from clipc.train.timing import Lap, threads
+from clipc.train.timing import Timer, threads
 from clipc.train.train import train
 
 
@@ -83,7 +83,7 @@ def run_trial(
     if measured is not None and measured["measuring"] == measuring.as_json():
         return
     with threads(trial.recipe.threads or 1):
-        lap = Lap()
+        lap = Timer()
         last = measuring(ClipModel.load(run.last_model), catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
         best = measuring(ClipModel.load(run.model), catalog)

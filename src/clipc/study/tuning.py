@@ -19,7 +19,6 @@ from clipc.recipe.run import Run
 from clipc.study.arms import Range
 from clipc.study.checks import check_arms
 from clipc.study.design import Arm, Study, arm_recipe, ranges_of
-from clipc.study.found import Found, read_found
 from clipc.study.journal import (
     Heartbeat,
     count_tries,
@@ -35,6 +34,7 @@ from clipc.study.journal import (
 )
 from clipc.study.pool import Pool
 from clipc.study.run import jobs_for
+from clipc.study.search_results import SearchResult, read_search_results
 from clipc.train.interrupt import Interrupted, stop_signals
 from clipc.train.loop import Diverged
 from clipc.train.train import train
@@ -61,7 +61,7 @@ def search(
     jobs: int | None = None,
     train: bool = True,
     progress: Progress = silent,
-) -> list[Found]:
+) -> list[SearchResult]:
     """Tries as many settings as the study asks for, for each arm, and names the best.
 
     All are trained on all training pairs with a seed that the study does not measure with, and judged by the best mean
@@ -90,7 +90,7 @@ def search(
                 raise UserError("a search judges by validation; set validations to 1 or more.")
         journal.parent.mkdir(parents=True, exist_ok=True)
         _try_all(study, catalog, folder, journal, jobs, progress)
-    found = read_found(study, catalog, journal, unfinished=not train)
+    found = read_search_results(study, catalog, journal, unfinished=not train)
     for best in found:
         logger.info(str(best))
     return found

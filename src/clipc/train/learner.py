@@ -135,9 +135,9 @@ class Learner:
         images, texts, scorings = zip(*found, strict=True)
         cached = [torch.cat(images).requires_grad_(), torch.cat(texts).requires_grad_(), scorings[0].requires_grad_()]
         loss = self._loss(cached[0], cached[1], cached[2], batch)
-        by_image, by_text, by_scoring = torch.autograd.grad(loss, cached)
+        logits_per_image, logits_per_text, by_scoring = torch.autograd.grad(loss, cached)
         for i, (part, to_image, to_text) in enumerate(
-            zip(parts, by_image.chunk(chunks), by_text.chunk(chunks), strict=True)
+            zip(parts, logits_per_image.chunk(chunks), logits_per_text.chunk(chunks), strict=True)
         ):
             last = i == len(parts) - 1
             # Gradients travel between processes once, with the last part.

@@ -20,18 +20,18 @@ from clipc.progress import Progress
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
 from clipc.render.batch import Batch
-from clipc.render.loader import load, processes_ahead
+from clipc.render.loader import choose_num_workers, load
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
 from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint, settle_checkpoints
+from clipc.train.counters import RunCounters
 from clipc.train.distributed import World
 from clipc.train.ending import write_models
 from clipc.train.interrupt import Interrupted, StopFlag
-from clipc.train.journal import Journal
 from clipc.train.learner import Learner
-from clipc.train.tally import Tally
+from clipc.train.metrics_logger import MetricsLogger
 from clipc.train.throughput import Meter, StepFlops
-from clipc.train.timing import Lap
+from clipc.train.timing import Timer
 from clipc.train.trackers import make_trackers
 from clipc.train.validation import CHOSEN_BY, Validation, validate
 
@@ -85,7 +85,7 @@ class Trainer:
     steps: int
     step: int = 0
     best: dict[str, float] | None = None
-    tally: Tally = field(default_factory=Tally)
+    tally: RunCounters = field(default_factory=RunCounters)
 
     @property
     def model(self) -> ClipModel:
@@ -122,7 +122,7 @@ class Trainer:
             self.renderer,
             recipe.batch_size,
             range(self.step, self.steps),
-            workers=processes_ahead(
+            workers=choose_num_workers(
                 recipe.num_workers, device, pictures, sharing=self.world.local_size, threads=recipe.threads
             ),
             rank=self.world.rank,
@@ -151,14 +151,14 @@ class Trainer:
         if (said := self.world.broadcast(stopped)) is not None:
             raise Interrupted(said)
 
-    def _go_on(self, journal: Journal, progress: Progress, stop: StopFlag) -> None:
+    def _go_on(self, journal: MetricsLogger, progress: Progress, stop: StopFlag) -> None:
         size, world = self.recipe.batch_size, self.world
         every = -(-self.steps // max(1, self.recipe.validations))
         batches = self.batches()
-        saved, since = time.monotonic(), Tally()
+        saved, since = time.monotonic(), RunCounters()
         progress("training", self.step * size, self.steps * size)
         while self.step < self.steps:
-            lap = Lap()
+            lap = Timer()
             batch = next(batches)
             waited = lap.seconds
             loss = self.learner.learn(batch, self.step)
@@ -178,7 +178,7 @@ class Trainer:
             better = due and world.main and self._validate(float(loss), journal)
             if meeting or world.size == 1:
                 self.tally.add(since, world)
-                since = Tally()
+                since = RunCounters()
                 self._check_unreadable()
                 if world.any(stop.asked):
                     self._save()
@@ -196,13 +196,15 @@ class Trainer:
         """Whether steps done again find the same: elsewhere what was chosen on validation must not be found anew."""
         return self.model.device.type == "cpu" and self.world.size == 1
 
-    def _journal(self) -> Journal:
+    def _journal(self) -> MetricsLogger:
         model, config = self.model, self.recipe.model_dump(mode="json")
         meter = Meter(model.device, self.learner.precision, StepFlops.count(model), ranks=self.world.size)
         names = self.recipe.track if self.world.main else ()
-        return Journal(self.run, meter, make_trackers(names, self.run.folder, self.run.folder.name, config, self.step))
+        return MetricsLogger(
+            self.run, meter, make_trackers(names, self.run.folder, self.run.folder.name, config, self.step)
+        )
 
-    def _log(self, loss: float, journal: Journal) -> None:
+    def _log(self, loss: float, journal: MetricsLogger) -> None:
         loss = self.world.sum([loss])[0] / self.world.size
         if not isfinite(loss):
             raise self._diverged()
@@ -212,10 +214,10 @@ class Trainer:
             figures = {"loss": loss, "learning_rate": rate, "logit_scale": scale, **journal.meter.line()}
             journal.write(self.step, figures)
 
-    def _validate(self, loss: float, journal: Journal) -> bool:
+    def _validate(self, loss: float, journal: MetricsLogger) -> bool:
         """Measures the model, keeps it if it is the best so far, and says whether it is."""
         assert self.validation is not None
-        lap = Lap()
+        lap = Timer()
         found = validate(self.model, self.validation, self.learner.precision)
         journal.write(self.step, {"validation": found})
         better = self.best is None or found[CHOSEN_BY] > self.best[CHOSEN_BY]
@@ -228,7 +230,7 @@ class Trainer:
         logger.info("step %s: loss %.3f, mean recall %s on validation.", f"{self.step:,}", loss, recall)
         return better
 
-    def _tell_unreadable(self, batch: Batch, journal: Journal) -> None:
+    def _tell_unreadable(self, batch: Batch, journal: MetricsLogger) -> None:
         for row in batch.unreadable:
             journal.write(self.step, {"unreadable": self.renderer.plans.catalog.keys[row]})
 
@@ -262,7 +264,7 @@ class Trainer:
             self.learner.optimizer.load_state_dict(state.optimizer)
             self.step = state.step
             self.best = state.progress["best"]
-            self.tally = Tally(**state.progress["tally"])
+            self.tally = RunCounters(**state.progress["tally"])
         self.run.forget_after(self.step)
         if self.world.main:
             settle_checkpoints(self.run.checkpoints, self.step)

@@ -55,20 +55,20 @@ def local_contrastive_loss(
     Returns:
         The mean over these rows of the image-to-text and text-to-image cross-entropies, a scalar.
     """
-    by_image = logit_scale * image_features @ all_text_features.T
-    rows = torch.arange(len(by_image), device=by_image.device)
+    logits_per_image = logit_scale * image_features @ all_text_features.T
+    rows = torch.arange(len(logits_per_image), device=logits_per_image.device)
     own = rows + offset
     if same is not None:
         same = same.clone()
         same[rows, own] = False
-        by_image = by_image.masked_fill(same, float("-inf"))
-    if by_image.shape[0] == by_image.shape[1]:
-        by_text = by_image.T
+        logits_per_image = logits_per_image.masked_fill(same, float("-inf"))
+    if logits_per_image.shape[0] == logits_per_image.shape[1]:
+        logits_per_text = logits_per_image.T
     else:
-        by_text = logit_scale * text_features @ all_image_features.T
+        logits_per_text = logit_scale * text_features @ all_image_features.T
         if same is not None:
-            by_text = by_text.masked_fill(same, float("-inf"))
-    return (F.cross_entropy(by_image, own) + F.cross_entropy(by_text, own)) / 2
+            logits_per_text = logits_per_text.masked_fill(same, float("-inf"))
+    return (F.cross_entropy(logits_per_image, own) + F.cross_entropy(logits_per_text, own)) / 2
 
 
 def siglip_loss(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 
 
-class Lap:
+class Timer:
     """A stopwatch that started when it was made."""
 
     def __init__(self) -> None:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from clipc.compose.captions.language import japanese, noun_phrase, without_stop
 from clipc.demo.captions import captions
+from clipc.demo.image import scene
 from clipc.demo.japanese import JAPANESE
-from clipc.demo.picture import scene
 
 NOUN_PHRASES = """
 赤い円

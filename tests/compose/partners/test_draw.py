@@ -17,36 +17,36 @@ def generator(seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(seed))
 
 
-def drawn(pools: Pools, lawful: np.ndarray, seed: int) -> np.ndarray:
-    """One partner for each row under a matrix of what is lawful."""
-    n = len(lawful)
+def drawn(pools: Pools, allowed: np.ndarray, seed: int) -> np.ndarray:
+    """One partner for each row under a matrix of what is allowed."""
+    n = len(allowed)
     rows = np.arange(n, dtype=np.int32)
-    return draw(rows, pools.of[rows], pools, lambda which, partner: lawful[which, partner], generator(seed), n)
+    return draw(rows, pools.of[rows], pools, lambda which, partner: allowed[which, partner], generator(seed), n)
 
 
 def test_partners_are_uniform_among_the_lawful_at_every_acceptance_rate() -> None:
     n, times = 60, 4000
-    lawful = np.zeros((n, n), dtype=bool)
+    allowed = np.zeros((n, n), dtype=bool)
     for row in range(n):
-        lawful[row, [(row + step) % n for step in range(1, 1 + row)]] = True  # row i has i lawful partners
+        allowed[row, [(row + step) % n for step in range(1, 1 + row)]] = True  # row i has i allowed partners
     counts = np.zeros((n, n), dtype=int)
     for seed in range(times):
-        found = drawn(everyone(ones(n)), lawful, seed)
+        found = drawn(everyone(ones(n)), allowed, seed)
         assert found[0] == -1
         counts[np.arange(1, n), found[1:]] += 1
-    assert (counts[~lawful] == 0).all()
-    p = [chisquare(counts[row, lawful[row]]).pvalue for row in range(2, n)]
+    assert (counts[~allowed] == 0).all()
+    p = [chisquare(counts[row, allowed[row]]).pvalue for row in range(2, n)]
     assert min(p) > 1e-4 / n
     assert 0.3 < np.mean(p) < 0.7
 
 
 def test_one_lawful_partner_in_a_thousand_is_found_and_in_a_group_too() -> None:
     n = 3000
-    lawful = np.zeros((n, n), dtype=bool)
-    lawful[np.arange(n), (np.arange(n) + n // 2) % n] = True
-    np.testing.assert_array_equal(drawn(everyone(ones(n)), lawful, 0), (np.arange(n) + n // 2) % n)
+    allowed = np.zeros((n, n), dtype=bool)
+    allowed[np.arange(n), (np.arange(n) + n // 2) % n] = True
+    np.testing.assert_array_equal(drawn(everyone(ones(n)), allowed, 0), (np.arange(n) + n // 2) % n)
     halves = groups((np.arange(n) % (n // 2) % 2).astype(np.int32), ones(n))
-    np.testing.assert_array_equal(drawn(halves, lawful, 1), (np.arange(n) + n // 2) % n)
+    np.testing.assert_array_equal(drawn(halves, allowed, 1), (np.arange(n) + n // 2) % n)
 
 
 def test_large_pools_are_drawn_from_but_not_searched() -> None:
@@ -69,13 +69,13 @@ def test_a_group_is_never_left() -> None:
     codes = np.arange(n, dtype=np.int32) // 2
     pools, asked = groups(codes, ones(n)), []
 
-    def lawful(which: np.ndarray, partner: np.ndarray) -> np.ndarray:
+    def allowed(which: np.ndarray, partner: np.ndarray) -> np.ndarray:
         asked.append(len(which))
         assert (codes[which] == codes[partner]).all()
         return which != partner
 
     rows = np.arange(n, dtype=np.int32)
-    found = draw(rows, pools.of[rows], pools, lawful, generator(0), n)
+    found = draw(rows, pools.of[rows], pools, allowed, generator(0), n)
     np.testing.assert_array_equal(found, rows ^ 1)
     assert sum(asked) < 4 * n
 
@@ -84,17 +84,17 @@ def test_a_group_is_never_left() -> None:
 @given(st.integers(2, 30), st.integers(0, 1000), st.floats(0.05, 1))
 def test_a_rows_partner_does_not_hang_on_who_else_seeks_one(n: int, seed: int, share: float) -> None:
     random = generator(seed)
-    lawful = random.random((n, n)) < share
+    allowed = random.random((n, n)) < share
     rows = np.arange(n, dtype=np.int32)
     pools = everyone(ones(n))
-    everyone_seeks = drawn(pools, lawful, seed)
+    everyone_seeks = drawn(pools, allowed, seed)
     some = np.flatnonzero(random.random(n) < 0.5).astype(np.int32)
     found = draw(
-        rows[some], pools.of[some], pools, lambda which, partner: lawful[some[which], partner], generator(seed), n
+        rows[some], pools.of[some], pools, lambda which, partner: allowed[some[which], partner], generator(seed), n
     )
     np.testing.assert_array_equal(found, everyone_seeks[some])
-    assert (lawful[some, found] | (found < 0)).all()
-    assert ((found < 0) == ~lawful[some].any(axis=1)).all()
+    assert (allowed[some, found] | (found < 0)).all()
+    assert ((found < 0) == ~allowed[some].any(axis=1)).all()
 
 
 def test_pools_of_groups_hold_each_pair_once() -> None:
@@ -148,8 +148,8 @@ def test_chances_are_in_proportion_to_weights_among_the_allowed(kind: str) -> No
     n, times = 40, 4000
     random = generator(1)
     weights = random.choice([0.0, 0.2, 1.0, 5.0], n)
-    lawful = random.random((n, n)) < np.linspace(0.03, 1, n)[:, None]  # few are found by drawing, most by searching
-    lawful &= ~np.eye(n, dtype=bool)
+    allowed = random.random((n, n)) < np.linspace(0.03, 1, n)[:, None]  # few are found by drawing, most by searching
+    allowed &= ~np.eye(n, dtype=bool)
     near = np.argsort(random.random((n, n)), axis=1)[:, :9].astype(np.int32)
     codes = (np.arange(n) % 3).astype(np.int32)
     inside = {
@@ -158,10 +158,10 @@ def test_chances_are_in_proportion_to_weights_among_the_allowed(kind: str) -> No
         "neighbours": (neighbourhoods(near, ones(n)), (np.arange(n)[None, :, None] == near[:, None]).any(axis=2)),
     }
     pools, members = inside[kind]
-    chance = np.where(lawful & members, weights, 0)
+    chance = np.where(allowed & members, weights, 0)
     counts, none = np.zeros((n, n), dtype=int), ~chance.any(axis=1)
     for seed in range(times):
-        found = drawn(pools.weighted(weights), lawful, seed)
+        found = drawn(pools.weighted(weights), allowed, seed)
         np.testing.assert_array_equal(found < 0, none)
         np.add.at(counts, (np.flatnonzero(~none), found[~none]), 1)
     assert (counts[chance == 0] == 0).all()

@@ -14,8 +14,8 @@ from clipc.compose.entries import Proposed
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.rules import conditions
 from clipc.compose.rules.columns import CatalogColumns
-from clipc.compose.rules.enact import enact
-from clipc.compose.rules.law import EitherOrder, Law
+from clipc.compose.rules.compile import compile_rules
+from clipc.compose.rules.compiled import CompiledRules, EitherOrder
 from clipc.compose.rules.read import read_rules
 from clipc.compose.rules.schema import Rules
 from clipc.errors import UserError
@@ -26,8 +26,8 @@ Pair = dict[str, Any]
 Truth = bool | None
 
 
-def law_of(catalog: Catalog, **rules: Any) -> Law:
-    return enact(Rules.model_validate(rules), CatalogColumns(catalog), Wording())
+def law_of(catalog: Catalog, **rules: Any) -> CompiledRules:
+    return compile_rules(Rules.model_validate(rules), CatalogColumns(catalog), Wording())
 
 
 def every(n: int) -> Proposed:
@@ -97,8 +97,8 @@ def test_a_rule_means_what_a_slow_reference_says(
     with pytest.MonkeyPatch.context() as patch:
         if small:  # as where there are too many different values for a table of all combinations
             patch.setattr(conditions, "_COMBINATIONS", 0)
-        law = law_of(catalog, pairs=[rule])
-        found = law.lawful(every(len(law.never)))
+        compiled_rules = law_of(catalog, pairs=[rule])
+        found = compiled_rules.allowed(every(len(compiled_rules.never)))
     entries = [
         {"view": view or None, "age": age, "caption": caption, "key": str(row)}
         for row, (view, age, captions) in enumerate(data)
@@ -113,15 +113,15 @@ def test_a_rule_means_what_a_slow_reference_says(
 
     expected = [not broken(a, b) and not broken(b, a) for a in entries for b in entries]
     assert found.tolist() == expected
-    if law.groups is not None:
-        same = (law.groups[:, None] == law.groups[None]) & (law.groups >= 0)[:, None]
+    if compiled_rules.groups is not None:
+        same = (compiled_rules.groups[:, None] == compiled_rules.groups[None]) & (compiled_rules.groups >= 0)[:, None]
         assert (found <= same.ravel()).all()
 
 
 def test_high_cardinality_equality_needs_no_queries() -> None:
     n = 5000
     catalog = catalog_of([1] * n, patient=[f"p{i // 2}" for i in range(n)], age=list(range(n)))
-    law = law_of(
+    compiled_rules = law_of(
         catalog,
         pairs=[
             {"forbid": "a.patient = b.patient"},
@@ -129,10 +129,12 @@ def test_high_cardinality_equality_needs_no_queries() -> None:
             {"require": "word(a.caption, '0') = word(b.caption, '0')"},
         ],
     )
-    kinds = [type(ban.test.condition).__name__ for ban in law.bans if isinstance(ban.test, EitherOrder)]
+    kinds = [
+        type(ban.test.condition).__name__ for ban in compiled_rules.constraints if isinstance(ban.test, EitherOrder)
+    ]
     assert "Query" not in kinds
     proposed = Proposed(np.array([0, 2]), np.array([1, 4]), np.ones(2, np.uint8), np.zeros(2, bool))
-    assert law.lawful(proposed).tolist() == [False, True]
+    assert compiled_rules.allowed(proposed).tolist() == [False, True]
 
 
 def test_images_captions_and_never() -> None:
@@ -141,7 +143,7 @@ def test_images_captions_and_never() -> None:
         modality=["ct", "xr", "xr", "xr"],
         box=["10,10,20,20", None, None, "0.5,0.5,1,1"],
     )
-    law = law_of(
+    compiled_rules = law_of(
         catalog,
         images=[
             {"when": "modality = 'ct'", "axis": "vertical", "region": "box"},
@@ -155,33 +157,33 @@ def test_images_captions_and_never() -> None:
         ],
         never=[{"when": "word(caption, 'collage')", "why": "several pictures in one"}],
     )
-    assert law.axis.tolist() == [LEFT_RIGHT, TOP_BOTTOM, TOP_BOTTOM, TOP_BOTTOM]
-    assert law.mirror.tolist() == [False] * 4
-    assert law.whole.tolist() == [False, False, False, True]
-    assert law.regions is not None
-    np.testing.assert_allclose(law.regions[0], [0.25, 1 / 3, 0.5, 2 / 3], atol=1e-6)
-    assert np.isnan(law.regions[1:]).all()
-    assert law.never.tolist() == [False, False, True, False]
-    found = law.lawful(every(4)).reshape(4, 4)
+    assert compiled_rules.axis.tolist() == [LEFT_RIGHT, TOP_BOTTOM, TOP_BOTTOM, TOP_BOTTOM]
+    assert compiled_rules.mirror.tolist() == [False] * 4
+    assert compiled_rules.whole.tolist() == [False, False, False, True]
+    assert compiled_rules.regions is not None
+    np.testing.assert_allclose(compiled_rules.regions[0], [0.25, 1 / 3, 0.5, 2 / 3], atol=1e-6)
+    assert np.isnan(compiled_rules.regions[1:]).all()
+    assert compiled_rules.never.tolist() == [False, False, True, False]
+    found = compiled_rules.allowed(every(4)).reshape(4, 4)
     assert not found[2].any()
     assert not found[:, 2].any()
     assert not found[1, 3]
     assert found[0, 1]
     proposed = every(4)
-    assert law.wording(proposed).reshape(4, 4)[0].tolist() == [1, 2, 2, 2]
-    assert law.wordings[1].text("x", "y", LEFT_RIGHT, False) == "y: x"
+    assert compiled_rules.wording(proposed).reshape(4, 4)[0].tolist() == [1, 2, 2, 2]
+    assert compiled_rules.wordings[1].text("x", "y", LEFT_RIGHT, False) == "y: x"
 
 
 def test_fields_build_on_one_another_and_missing_columns_are_unknown() -> None:
-    law = law_of(
+    compiled_rules = law_of(
         catalog_of([["left"], ["right"], ["none"]]),
         columns={"view": ["view_position", "projection"]},
         fields={"side": r"regexp_extract(caption, '(left|right)', 1)", "known": "coalesce(view, side)"},
         pairs=[{"require": "a.known = b.known"}],
     )
-    assert law.groups is not None
-    assert law.groups.tolist()[2] == -1
-    assert len(set(law.groups.tolist())) == 3
+    assert compiled_rules.groups is not None
+    assert compiled_rules.groups.tolist()[2] == -1
+    assert len(set(compiled_rules.groups.tolist())) == 3
 
 
 @pytest.mark.parametrize("more", [{}, {"age": pa.nulls(3, pa.string())}, {"age": [" ", "", None]}])
@@ -189,19 +191,19 @@ def test_fields_build_on_one_another_and_missing_columns_are_unknown() -> None:
     "expression", ["abs(a.age - b.age) < 3", "a.age > 60 and b.age > 60", "lower(a.age) = b.age", "word(a.age, 'x')"]
 )
 def test_a_column_without_a_value_is_unknown_as_text_and_as_number(more: dict[str, Any], expression: str) -> None:
-    law = law_of(
+    compiled_rules = law_of(
         catalog_of([1, 1, 1], **more),
         columns={"years": ["age"]},
         fields={"old": "years > 60"},
         pairs=[{"forbid": "a.old = b.old"}, {"forbid": expression.replace("age", "years")}],
     )
-    assert law.lawful(every(3)).all()
-    law = law_of(
+    assert compiled_rules.allowed(every(3)).all()
+    compiled_rules = law_of(
         catalog_of([1, 1, 1], **more),
         columns={"years": ["age"]},
         pairs=[{"require": expression.replace("age", "years")}],
     )
-    assert not law.lawful(every(3)).any()
+    assert not compiled_rules.allowed(every(3)).any()
 
 
 @pytest.mark.parametrize(
@@ -226,4 +228,6 @@ def test_mistakes_are_told_with_their_line(tmp_path: Any, rules: str, message: s
     file = tmp_path / "mine.yaml"
     file.write_text("name: x\n" + rules)
     with pytest.raises(UserError, match=r"mine\.yaml, " + message.replace("line 2", "line [23]")):
-        enact(read_rules(file), CatalogColumns(catalog_of([1, 1], view=["PA", "AP"], size_in_mm=[3, 4])), Wording())
+        compile_rules(
+            read_rules(file), CatalogColumns(catalog_of([1, 1], view=["PA", "AP"], size_in_mm=[3, 4])), Wording()
+        )

@@ -15,8 +15,8 @@ from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Proposed
 from clipc.compose.layouts.tiles import LEFT_RIGHT
 from clipc.compose.rules.columns import CatalogColumns
-from clipc.compose.rules.enact import enact
-from clipc.compose.rules.law import Law
+from clipc.compose.rules.compile import compile_rules
+from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.rules.read import parse_rules, preset_names, preset_text, read_rules
 from clipc.compose.rules.removed import removed
 from clipc.compose.rules.sandbox import Sandbox
@@ -24,7 +24,7 @@ from clipc.compose.rules.schema import Rules
 from clipc.demo.captions import captions
 from clipc.demo.defects import STATES
 from clipc.demo.demo import LANGUAGES
-from clipc.demo.picture import scene
+from clipc.demo.image import scene
 from clipc.demo.shapes import SHAPES
 from clipc.errors import UserError
 
@@ -60,11 +60,11 @@ def sandbox() -> Iterator[Sandbox]:
         yield shared
 
 
-def judged(law: Law, pairs: int) -> npt.NDArray[np.bool_]:
+def judged(compiled_rules: CompiledRules, pairs: int) -> npt.NDArray[np.bool_]:
     """Whether rows 0 and 1, 2 and 3, ... may be composed."""
     first = np.arange(pairs) * 2
     proposed = Proposed(first, first + 1, np.full(pairs, LEFT_RIGHT, np.uint8), np.zeros(pairs, np.bool_))
-    return law.lawful(proposed) & ~law.never[first] & ~law.never[first + 1]
+    return compiled_rules.allowed(proposed) & ~compiled_rules.never[first] & ~compiled_rules.never[first + 1]
 
 
 def inline(*rows: dict[str, object]) -> Inline:
@@ -98,7 +98,7 @@ def test_presets_give_reasons_and_examples_of_both_kinds(name: str) -> None:
 def test_the_examples_hold(name: str, sandbox: Sandbox) -> None:
     rules = read_rules(name)
     rows = [dict(side) for example in rules.examples for side in (example.a, example.b) if isinstance(side, dict)]
-    right = judged(enact(rules, inline(*rows), Wording(), sandbox), len(rules.examples))
+    right = judged(compile_rules(rules, inline(*rows), Wording(), sandbox), len(rules.examples))
     wrong = [example for example, allowed in zip(rules.examples, right, strict=True) if allowed != example.allowed]
     assert not wrong
 
@@ -117,10 +117,12 @@ def test_the_rules_that_the_documents_show_do_what_they_say(document: str, sandb
     for rules in shown:
         sides = [side for example in rules.examples for side in (example.a, example.b)]
         rows = [films[side] if isinstance(side, str) else dict(side) for side in sides] or [{}, {}]
-        law = enact(rules, inline(*({"view": "x", "patient": "y", **row} for row in rows)), Wording(), sandbox)
+        compiled_rules = compile_rules(
+            rules, inline(*({"view": "x", "patient": "y", **row} for row in rows)), Wording(), sandbox
+        )
         if rules.pairs:
             expected = [example.allowed for example in rules.examples]
-            assert judged(law, len(expected)).tolist() == expected
+            assert judged(compiled_rules, len(expected)).tolist() == expected
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
@@ -129,17 +131,17 @@ def test_the_factory_preset_tells_good_from_defective_by_captions_alone(lang: st
     parts = [scene(shape, state, random) for shape in SHAPES for state in STATES for _ in range(4)]
     texts = [captions(part, LANGUAGES[lang], random) for part in parts]
     rows = [{"caption": "a part", "captions": "\n".join(some)} for some in texts]
-    # Each part is shown with an intact one: lawful if it is intact, too.
+    # Each part is shown with an intact one: allowed if it is intact, too.
     couples = (row for part in rows for row in ({"caption": "a part", "captions": "intact"}, part))
-    lawful = judged(enact(read_rules("factory"), inline(*couples), Wording(), sandbox), len(rows))
-    assert (lawful == [part.state == "intact" for part in parts]).mean() > 0.98
+    allowed = judged(compile_rules(read_rules("factory"), inline(*couples), Wording(), sandbox), len(rows))
+    assert (allowed == [part.state == "intact" for part in parts]).mean() > 0.98
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_run_on_data_that_tell_nothing(name: str, tiny_catalog: Catalog, sandbox: Sandbox) -> None:
-    law = enact(read_rules(name), CatalogColumns(tiny_catalog), Wording(), sandbox)
-    assert not law.never.any()
-    assert removed(law, tiny_catalog, candidates=500)["share"] > 0.9
+    compiled_rules = compile_rules(read_rules(name), CatalogColumns(tiny_catalog), Wording(), sandbox)
+    assert not compiled_rules.never.any()
+    assert removed(compiled_rules, tiny_catalog, candidates=500)["share"] > 0.9
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -147,7 +149,7 @@ def test_presets_run_on_data_that_tell_nothing(name: str, tiny_catalog: Catalog,
 def test_presets_run_whatever_the_columns_hold(name: str, value: object, sandbox: Sandbox) -> None:
     rules = read_rules(name)
     row = {"caption": "a plate", **{names[0]: value for names in rules.columns.values()}}
-    assert len(enact(rules, inline(row, row), Wording(), sandbox).never) == 2
+    assert len(compile_rules(rules, inline(row, row), Wording(), sandbox).never) == 2
 
 
 SINGLE = {
@@ -177,8 +179,10 @@ SINGLE = {
 @pytest.mark.parametrize("name", PRESETS)
 def test_single_judgements(name: str, sandbox: Sandbox) -> None:
     cases = SINGLE[name]
-    law = enact(read_rules(name), inline(*(row for a, b, _ in cases for row in (a, b))), Wording(), sandbox)
-    found = judged(law, len(cases)).tolist()
+    compiled_rules = compile_rules(
+        read_rules(name), inline(*(row for a, b, _ in cases for row in (a, b))), Wording(), sandbox
+    )
+    found = judged(compiled_rules, len(cases)).tolist()
     assert [(*case[:2], allowed) for case, allowed in zip(cases, found, strict=True)] == cases
 
 
@@ -194,8 +198,8 @@ def test_on_real_data_presets_refuse_some_and_leave_enough(
     preset: str, source: str, least: float, most: float, shared_data: Path, sandbox: Sandbox
 ) -> None:
     catalog = open_catalog(shared_data / source)
-    law = enact(read_rules(preset), CatalogColumns(catalog), Wording(), sandbox)
-    told = removed(law, catalog, candidates=5000)
+    compiled_rules = compile_rules(read_rules(preset), CatalogColumns(catalog), Wording(), sandbox)
+    told = removed(compiled_rules, catalog, candidates=5000)
     assert least < told["share"] < most
     assert told["groups"]["alone"] == 0
 
@@ -204,7 +208,7 @@ def test_a_preset_keeps_what_a_caption_says_of_places_true(sandbox: Sandbox) -> 
     rows = inline(
         {"caption": "a lake in the north"}, {"caption": "川の北側"}, {"caption": "three planes"}, {"caption": "a river"}
     )
-    law = enact(read_rules("satellite"), rows, Wording(), sandbox)
-    assert law.whole.tolist() == [True, True, True, False]
-    assert law.mirror.tolist() == [False, False, True, True]
-    assert not enact(read_rules("radiology"), rows, Wording(), sandbox).mirror.any()
+    compiled_rules = compile_rules(read_rules("satellite"), rows, Wording(), sandbox)
+    assert compiled_rules.whole.tolist() == [True, True, True, False]
+    assert compiled_rules.mirror.tolist() == [False, False, True, True]
+    assert not compile_rules(read_rules("radiology"), rows, Wording(), sandbox).mirror.any()

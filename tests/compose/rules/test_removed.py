@@ -9,8 +9,8 @@ from clipc.catalog import Catalog
 from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Entries
 from clipc.compose.rules.columns import CatalogColumns
-from clipc.compose.rules.enact import enact
-from clipc.compose.rules.law import Law
+from clipc.compose.rules.compile import compile_rules
+from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.rules.removed import group_sizes, removed
 from clipc.compose.rules.schema import CaptionRule, NeverRule, PairRule, Rules
 from compose.pairs import catalog_of
@@ -26,7 +26,7 @@ def catalog() -> Catalog:
 
 
 @pytest.fixture(scope="module")
-def law(catalog: Catalog) -> Law:
+def compiled_rules(catalog: Catalog) -> CompiledRules:
     rules = Rules(
         pairs=(
             PairRule(require="a.view = b.view", why="views are read differently", line=3),
@@ -36,10 +36,10 @@ def law(catalog: Catalog) -> Law:
         captions=(CaptionRule(forbid="left.*left", line=9),),
         never=(NeverRule(when="caption like '%collage%'", why="not one picture"), NeverRule(when="side = 'top'")),
     )
-    return enact(rules, CatalogColumns(catalog), Wording())
+    return compile_rules(rules, CatalogColumns(catalog), Wording())
 
 
-def test_shares_are_those_of_all_pairs_of_captions(law: Law, catalog: Catalog) -> None:
+def test_shares_are_those_of_all_pairs_of_captions(compiled_rules: CompiledRules, catalog: Catalog) -> None:
     def broken(one: int, other: int) -> list[bool]:
         (a, i), (b, j) = divmod(one, 2), divmod(other, 2)
         lefts = (i == 0 and SIDES[a] == "left") + (j == 0 and SIDES[b] == "left")
@@ -51,22 +51,22 @@ def test_shares_are_those_of_all_pairs_of_captions(law: Law, catalog: Catalog) -
         ]
 
     every = [(a, b) for a, b in product(range(14), repeat=2) if a // 2 != b // 2]
-    bans = np.array([broken(*pair) for pair in every])
+    constraints = np.array([broken(*pair) for pair in every])
     never = np.array([9 in pair for pair in every])
-    times = bans.sum(axis=1) + never
-    told = removed(law, catalog)
+    times = constraints.sum(axis=1) + never
+    told = removed(compiled_rules, catalog)
     assert told["candidates"] == 20_000  # a rule on joint captions is slow
     assert told["share"] == pytest.approx((times == 0).mean(), abs=0.012)
-    assert told["lawful"] == round(told["share"] * told["candidates"])
-    for rule, hit in zip(told["bans"], bans.T, strict=True):
+    assert told["allowed"] == round(told["share"] * told["candidates"])
+    for rule, hit in zip(told["constraints"], constraints.T, strict=True):
         assert rule["share"] == pytest.approx(hit.mean(), abs=0.012)
         assert rule["removed"] == round(rule["share"] * told["candidates"])
         assert rule["only"] / told["candidates"] == pytest.approx((hit & (times == 1)).mean(), abs=0.012)
 
 
-def test_rules_are_told_as_written_with_examples(law: Law, catalog: Catalog) -> None:
-    told = removed(law, catalog)
-    view, side, nothing, joint = told["bans"]
+def test_rules_are_told_as_written_with_examples(compiled_rules: CompiledRules, catalog: Catalog) -> None:
+    told = removed(compiled_rules, catalog)
+    view, side, nothing, joint = told["constraints"]
     assert (view["text"], view["why"], view["line"]) == ("require: a.view = b.view", "views are read differently", 3)
     assert joint["line"] == 9
     assert (nothing["removed"], nothing["examples"]) == (0, [])
@@ -79,19 +79,23 @@ def test_rules_are_told_as_written_with_examples(law: Law, catalog: Catalog) -> 
             assert VIEWS[int(pair["key"])] == pair["values"]["view"]
     for example in joint["examples"]:
         assert all("left" in pair["caption"] for pair in example.values())
-    collage, top = told["nevers"]
+    collage, top = told["exclusions"]
     assert (collage["pairs"], collage["captions"], collage["share"]) == (1, 1, 1 / 14)
     assert collage["examples"] == [{"key": "4", "caption": "film 4 collage", "values": {}}]
     assert (top["pairs"], top["examples"]) == (0, [])
 
 
-def test_the_same_seed_tells_the_same(law: Law, catalog: Catalog) -> None:
-    assert removed(law, catalog, seed=5, candidates=300) == removed(law, catalog, seed=5, candidates=300)
-    assert removed(law, catalog, seed=5, candidates=300) != removed(law, catalog, seed=6, candidates=300)
+def test_the_same_seed_tells_the_same(compiled_rules: CompiledRules, catalog: Catalog) -> None:
+    assert removed(compiled_rules, catalog, seed=5, candidates=300) == removed(
+        compiled_rules, catalog, seed=5, candidates=300
+    )
+    assert removed(compiled_rules, catalog, seed=5, candidates=300) != removed(
+        compiled_rules, catalog, seed=6, candidates=300
+    )
 
 
-def test_groups(law: Law, catalog: Catalog) -> None:
-    told = removed(law, catalog, candidates=10)["groups"]
+def test_groups(compiled_rules: CompiledRules, catalog: Catalog) -> None:
+    told = removed(compiled_rules, catalog, candidates=10)["groups"]
     assert told == {"groups": 3, "median": 2, "largest": 3, "alone": 1, "unknown": 1}
 
 
@@ -110,14 +114,18 @@ def test_groups_of_captions_of_one_pair() -> None:
 @pytest.mark.parametrize("pairs", [0, 1])
 def test_too_few_pairs_for_a_composite(pairs: int) -> None:
     catalog = catalog_of([2] * pairs)
-    told = removed(enact(Rules(pairs=(PairRule(forbid="a.key = b.key"),)), CatalogColumns(catalog), Wording()), catalog)
-    assert (told["candidates"], told["share"], told["bans"][0]["examples"]) == (0, 0.0, [])
+    told = removed(
+        compile_rules(Rules(pairs=(PairRule(forbid="a.key = b.key"),)), CatalogColumns(catalog), Wording()), catalog
+    )
+    assert (told["candidates"], told["share"], told["constraints"][0]["examples"]) == (0, 0.0, [])
 
 
 def test_two_pairs_are_drawn_in_both_orders_and_never_with_themselves() -> None:
     catalog = catalog_of([1, 1])
     rules = Rules(pairs=(PairRule(forbid="a.key = b.key"), PairRule(forbid="true")))
-    same, every = removed(enact(rules, CatalogColumns(catalog), Wording()), catalog, candidates=200)["bans"]
+    same, every = removed(compile_rules(rules, CatalogColumns(catalog), Wording()), catalog, candidates=200)[
+        "constraints"
+    ]
     assert same["removed"] == 0
     assert every["removed"] == 200
     assert {example["first"]["key"] for example in every["examples"]} <= {"0", "1"}

@@ -83,7 +83,7 @@ def photographs(a: Shown, b: Shown, joint: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("name", "lawful", "rows"),
+    ("name", "allowed", "rows"),
     [
         ("emoji", emoji, None),
         ("covid-chestxray", xrays, None),
@@ -92,20 +92,20 @@ def photographs(a: Shown, b: Shown, joint: str) -> bool:
     ],
 )
 def test_no_composite_of_twenty_epochs_breaks_a_rule(
-    shared_data: Path, name: str, lawful: Callable[[Shown, Shown, str], bool], rows: int | None
+    shared_data: Path, name: str, allowed: Callable[[Shown, Shown, str], bool], rows: int | None
 ) -> None:
-    every_row(shared_data, name, lawful, rows)
+    every_row(shared_data, name, allowed, rows)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("name", "lawful"), [("rsicd", satellite), ("flickr8k", photographs)])
+@pytest.mark.parametrize(("name", "allowed"), [("rsicd", satellite), ("flickr8k", photographs)])
 def test_no_composite_of_all_rows_breaks_a_rule(
-    shared_data: Path, name: str, lawful: Callable[[Shown, Shown, str], bool]
+    shared_data: Path, name: str, allowed: Callable[[Shown, Shown, str], bool]
 ) -> None:
-    every_row(shared_data, name, lawful, None)
+    every_row(shared_data, name, allowed, None)
 
 
-def every_row(shared_data: Path, name: str, lawful: Callable[[Shown, Shown, str], bool], rows: int | None) -> None:
+def every_row(shared_data: Path, name: str, allowed: Callable[[Shown, Shown, str], bool], rows: int | None) -> None:
     pairs = open_catalog(shared_data / name).split("train")
     if rows is not None:
         pairs = pairs.take(np.arange(rows))
@@ -129,7 +129,7 @@ def every_row(shared_data: Path, name: str, lawful: Callable[[Shown, Shown, str]
             ]
             wording = plans.wordings[plan.wording[i]]
             joint = wording.text(sides[0]["caption"], sides[1]["caption"], int(plan.layout[i]), bool(plan.swapped[i]))
-            assert lawful(sides[0], sides[1], joint), (sides, joint)
+            assert allowed(sides[0], sides[1], joint), (sides, joint)
             seen += 1
             partners.add((int(plan.left[i]), int(plan.right[i])))
     assert seen > 0.3 * 20 * len(pairs)

@@ -9,22 +9,22 @@ import numpy.typing as npt
 from clipc.compose.partners.pools import Pools, Rows, in_proportion, running_sums
 
 ENUMERATED: Final = 20_000
-"""Pools of at most this many members are searched through where drawing finds no lawful one."""
+"""Pools of at most this many members are searched through where drawing finds no allowed one."""
 
 _ROUNDS_SMALL: Final = 8
 _ROUNDS_LARGE: Final = 64
 _AT_ONCE: Final = 1 << 20
 
 Lawful = Callable[[npt.NDArray[np.intp], Rows], npt.NDArray[np.bool_]]
-"""From positions in the rows that seek a partner, and a candidate for each, to which are lawful."""
+"""From positions in the rows that seek a partner, and a candidate for each, to which are allowed."""
 
 
-def draw(rows: Rows, pool: Rows, pools: Pools, lawful: Lawful, generator: np.random.Generator, pairs: int) -> Rows:
-    """A partner for each row: every lawful member of its pool has an equal chance, or one in proportion to its weight.
+def draw(rows: Rows, pool: Rows, pools: Pools, allowed: Lawful, generator: np.random.Generator, pairs: int) -> Rows:
+    """A partner for each row: every allowed member of its pool has an equal chance, or one in proportion to its weight.
 
-    Members are drawn and refused for some rounds; what is drawn and lawful has its right chance among the lawful. Rows
-    that are still without a partner then choose among all lawful members of their pool, if it has at most
-    :data:`ENUMERATED`, so that one lawful partner in a thousand is found there.
+    Members are drawn and refused for some rounds; what is drawn and allowed has its right chance among the allowed.
+    Rows that are still without a partner then choose among all allowed members of their pool, if it has at most
+    :data:`ENUMERATED`, so that one allowed partner in a thousand is found there.
 
     A row's draws do not depend on which other rows seek a partner.
 
@@ -32,7 +32,7 @@ def draw(rows: Rows, pool: Rows, pools: Pools, lawful: Lawful, generator: np.ran
         rows: The pairs that seek a partner, shape (n,).
         pool: The pool of each, not -1.
         pools: The pools.
-        lawful: Which candidates may be taken; refuses the pair itself.
+        allowed: Which candidates may be taken; refuses the pair itself.
         generator: Where chance comes from; one number a pair of the catalog is drawn in each round.
         pairs: The number of pairs in the catalog.
 
@@ -50,24 +50,24 @@ def draw(rows: Rows, pool: Rows, pools: Pools, lawful: Lawful, generator: np.ran
             break
         chance = generator.random(pairs)[rows[seeking]]
         candidate = pools.member(pool[seeking], chance)
-        taken = lawful(seeking, candidate)
+        taken = allowed(seeking, candidate)
         partner[seeking[taken]] = candidate[taken]
         seeking = seeking[~taken]
     left = np.flatnonzero((partner < 0) & small & (pools.sizes[pool] > 0))
     for some in _portions(left, pools.sizes[pool[left]]):
-        partner[some] = _enumerated(some, pool[some], pools, lawful, last_chance[rows[some]])
+        partner[some] = _enumerated(some, pool[some], pools, allowed, last_chance[rows[some]])
     return partner
 
 
 def _enumerated(
-    which: npt.NDArray[np.intp], pool: Rows, pools: Pools, lawful: Lawful, chance: npt.NDArray[np.float64]
+    which: npt.NDArray[np.intp], pool: Rows, pools: Pools, allowed: Lawful, chance: npt.NDArray[np.float64]
 ) -> Rows:
-    """One of all lawful members for each row, -1 where there is none."""
+    """One of all allowed members for each row, -1 where there is none."""
     sizes = pools.sizes[pool]
     begins = np.cumsum(sizes) - sizes
     place = np.arange(int(sizes.sum())) - np.repeat(begins - pools.start[pool], sizes)
     candidate = pools.members[place]
-    good = np.flatnonzero(lawful(np.repeat(which, sizes), candidate))
+    good = np.flatnonzero(allowed(np.repeat(which, sizes), candidate))
     weights = None if pools.weights is None else pools.weights[place[good]]
     chosen = one_of(good, begins, sizes, chance, weights)
     return np.where(chosen >= 0, candidate[chosen], -1).astype(np.int32)

@@ -14,8 +14,8 @@ from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Entries, Proposed
 from clipc.compose.layouts.tiles import LEFT_RIGHT
 from clipc.compose.rules.columns import CatalogColumns
-from clipc.compose.rules.enact import enact
-from clipc.compose.rules.law import Law
+from clipc.compose.rules.compile import compile_rules
+from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.rules.schema import Example, Rules
 from clipc.errors import UserError, unknown_name
 
@@ -52,18 +52,18 @@ def check(rules: Rules, catalog: Catalog, wording: Wording) -> list[Checked]:
         UserError: An example names a key or a column that there is not, or a rule is wrong.
     """
     made = _Examples.of(rules, catalog)
-    law = enact(rules, made, wording)
-    return [_checked(example, *made.sides[number], law) for number, example in enumerate(rules.examples)]
+    compiled_rules = compile_rules(rules, made, wording)
+    return [_checked(example, *made.sides[number], compiled_rules) for number, example in enumerate(rules.examples)]
 
 
-def _checked(example: Example, first: Sequence[int], second: Sequence[int], law: Law) -> Checked:
+def _checked(example: Example, first: Sequence[int], second: Sequence[int], compiled_rules: CompiledRules) -> Checked:
     a, b = np.array(list(product(first, second)), dtype=np.int64).T
-    layout, fits = law.cut(a, b, np.full(len(a), LEFT_RIGHT, dtype=np.uint8))
+    layout, fits = compiled_rules.cut(a, b, np.full(len(a), LEFT_RIGHT, dtype=np.uint8))
     proposed = Proposed(a, b, layout, np.zeros(len(a), dtype=np.bool_))
-    if (law.lawful(proposed) & fits).any():
+    if (compiled_rules.allowed(proposed) & fits).any():
         return Checked(example, True, ())
-    broken = [(never.text, never.why, never.entries[a] | never.entries[b]) for never in law.nevers]
-    broken += [(ban.text, ban.why, ban.test.broken(proposed)) for ban in law.bans]
+    broken = [(never.text, never.why, never.entries[a] | never.entries[b]) for never in compiled_rules.exclusions]
+    broken += [(ban.text, ban.why, ban.test.broken(proposed)) for ban in compiled_rules.constraints]
     broken.append(("images: axis", "the two images must be cut along different axes", ~fits))
     # Of several captions, those that come nearest to being allowed tell most.
     nearest = int(np.argmin(np.sum([hit for *_, hit in broken], axis=0)))

@@ -97,7 +97,7 @@ class Query:
 
 @dataclass(eq=False)
 class Kept:
-    """The columns of all queries of one law, as one table, so that the sandbox needs to be sent only one.
+    """The columns of all queries of one rules, as one table, so that the sandbox needs to be sent only one.
 
     Attributes:
         columns: One value an entry, by name; equal names mean equal columns.

@@ -24,14 +24,14 @@ class Headline:
         more: The sentences after it: whose a gain is, what the controls show.
         badge: The class of the only arm under test, and its words; None where there are several.
         tally: For each class that occurs, its words and the number of arms; empty where there is a badge.
-        cautions: What limits it: what could not have been seen, trials that are missing, generated images.
+        limitations: What limits it: what could not have been seen, trials that are missing, generated images.
     """
 
     sentence: str
     more: tuple[str, ...]
     badge: tuple[str, str] | None
     tally: tuple[tuple[str, str, int], ...]
-    cautions: tuple[str, ...]
+    limitations: tuple[str, ...]
 
 
 def headline(data: Mapping[str, Any], say: Words) -> Markup:
@@ -49,7 +49,7 @@ def headline_words(data: Mapping[str, Any], say: Words) -> Headline:
         (*_credit(data, say), *_controls(data, say)),
         None if alone is None else (alone, say(f"study.class.{alone}")),
         tuple(counts) if alone is None else (),
-        tuple(_cautions(data, say)),
+        tuple(_limitations(data, say)),
     )
 
 
@@ -130,7 +130,7 @@ def _controls(data: Mapping[str, Any], say: Words) -> Iterator[str]:
     yield say(f"study.controls.{found['code']}", **names, baseline=data["baseline"])
 
 
-def _cautions(data: Mapping[str, Any], say: Words) -> Iterator[str]:
+def _limitations(data: Mapping[str, Any], say: Words) -> Iterator[str]:
     if data["source"]["generated"]:
         yield say("caution.generated")
     yield from _resolution(data, say)

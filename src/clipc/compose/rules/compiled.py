@@ -1,4 +1,4 @@
-"""The law: an expert's rules, bound to the pairs they are to hold for."""
+"""Compiled rules: an expert's rules, bound to the pairs that they hold for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class EitherOrder:
 
 
 @dataclass(frozen=True, eq=False)
-class Ban:
+class PairConstraint:
     """A rule that can make a composite unlawful.
 
     Attributes:
@@ -64,7 +64,7 @@ class Ban:
 
 
 @dataclass(frozen=True, eq=False)
-class Never:
+class Exclusion:
     """A rule that keeps pairs plain.
 
     Attributes:
@@ -81,7 +81,7 @@ class Never:
 
 
 @dataclass(frozen=True, eq=False)
-class Shaped:
+class ImageConstraint:
     """A rule on how images are shown, where it is the one that counts.
 
     Attributes:
@@ -100,7 +100,7 @@ class Shaped:
 
 
 @dataclass(frozen=True, eq=False)
-class Saying:
+class WordingRule:
     """A rule on how two captions are joined.
 
     Attributes:
@@ -119,12 +119,12 @@ class Saying:
 
 
 @dataclass(frozen=True, eq=False)
-class Law:
+class CompiledRules:
     """What holds for the entries (captions of pairs) of a catalog.
 
     Attributes:
-        bans: The rules that can make a composite unlawful, in the order of the file.
-        groups: The group of each entry: lawful partners share it. -1 where it is unknown, None where no rule
+        constraints: The rules that can make a composite unlawful, in the order of the file.
+        groups: The group of each entry: allowed partners share it. -1 where it is unknown, None where no rule
             makes groups; ``int32``, shape (entries,).
         nevers: The rules that keep entries plain.
         shaped: The rules on how images are shown.
@@ -138,27 +138,27 @@ class Law:
         fields: The columns that the rules made, one value an entry.
     """
 
-    bans: tuple[Ban, ...]
+    constraints: tuple[PairConstraint, ...]
     groups: npt.NDArray[np.int32] | None
-    nevers: tuple[Never, ...]
-    shaped: tuple[Shaped, ...]
+    exclusions: tuple[Exclusion, ...]
+    shaped: tuple[ImageConstraint, ...]
     axis: npt.NDArray[np.uint8]
     whole: Flags
     mirror: Flags
     regions: npt.NDArray[np.float32] | None
     shared: Mapping[str, pa.ChunkedArray]
-    sayings: tuple[Saying, ...]
+    wording_rules: tuple[WordingRule, ...]
     fields: Mapping[str, pa.ChunkedArray]
 
     @property
     def wordings(self) -> tuple[Wording, ...]:
         """How joint captions are made where a rule says so."""
-        return tuple(saying.wording for saying in self.sayings)
+        return tuple(saying.wording for saying in self.wording_rules)
 
     @cached_property
     def never(self) -> Flags:
         """Entries that always stay plain, ``bool``, shape (entries,)."""
-        return np.logical_or.reduce([np.zeros_like(self.whole), *(never.entries for never in self.nevers)])
+        return np.logical_or.reduce([np.zeros_like(self.whole), *(never.entries for never in self.exclusions)])
 
     def cut(self, first: Entries, second: Entries, drawn: Codes) -> tuple[Codes, Flags]:
         """Along which axes composites are cut, and whether both of their images can be; shape (m,).
@@ -172,14 +172,16 @@ class Law:
         asked = np.maximum(one, other)
         return np.where(asked == PLAIN, drawn, asked), (one == other) | (one == PLAIN) | (other == PLAIN)
 
-    def lawful(self, proposed: Proposed) -> Flags:
+    def allowed(self, proposed: Proposed) -> Flags:
         """Which composites break no rule and show no pair that stays plain, shape (m,)."""
         good = ~(self.never[proposed.first] | self.never[proposed.second])
-        for ban in self.bans:
+        for ban in self.constraints:
             left = np.flatnonzero(good)
             good[left] = ~ban.test.broken(proposed.take(left))
         return good
 
     def wording(self, proposed: Proposed) -> npt.NDArray[np.uint8]:
-        """How each composite's captions are joined: 0 as the policy says, i as ``sayings[i - 1]`` does; shape (m,)."""
-        return applying(tuple(saying.when for saying in self.sayings), proposed)
+        """How each composite's captions are joined: 0 as the policy says, i as ``wording_rules[i - 1]`` does;
+        shape (m,).
+        """
+        return applying(tuple(saying.when for saying in self.wording_rules), proposed)

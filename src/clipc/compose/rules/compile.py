@@ -1,4 +1,4 @@
-"""From rules to law: expressions parsed, bound to columns, and put into the quickest form."""
+"""Rules are compiled: expressions parsed, bound to columns, and put into the quickest form."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,6 +13,14 @@ import pyarrow as pa
 from clipc.compose.captions.joint import Wording
 from clipc.compose.layouts.tiles import AXES, CUTS
 from clipc.compose.rules.columns import Columns
+from clipc.compose.rules.compiled import (
+    CompiledRules,
+    EitherOrder,
+    Exclusion,
+    ImageConstraint,
+    PairConstraint,
+    WordingRule,
+)
 from clipc.compose.rules.conditions import (
     FALSE,
     TRUE,
@@ -27,13 +35,12 @@ from clipc.compose.rules.conditions import (
 )
 from clipc.compose.rules.expression import Expression, cut_words, equal_terms
 from clipc.compose.rules.joint import JointCaption
-from clipc.compose.rules.law import Ban, EitherOrder, Law, Never, Saying, Shaped
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.compose.rules.schema import CaptionRule, PairRule, Rules, Section
 from clipc.errors import UserError, unknown_name
 
 
-def enact(rules: Rules, columns: Columns, wording: Wording, sandbox: Sandbox | None = None) -> Law:
+def compile_rules(rules: Rules, columns: Columns, wording: Wording, sandbox: Sandbox | None = None) -> CompiledRules:
     """Binds rules to the pairs that they are to hold for.
 
     Args:
@@ -46,7 +53,7 @@ def enact(rules: Rules, columns: Columns, wording: Wording, sandbox: Sandbox | N
         UserError: An expression is none, or uses something that is not allowed, or a column that there is not; told
             with the line of the rules file.
     """
-    return _Binding(rules, columns, sandbox or _sandbox()).law(wording)
+    return _Binding(rules, columns, sandbox or _sandbox()).compiled_rules(wording)
 
 
 @cache
@@ -55,7 +62,7 @@ def _sandbox() -> Sandbox:
 
 
 class _Binding:
-    """Rules and columns on the way to a law."""
+    """Rules and columns while they are compiled."""
 
     def __init__(self, rules: Rules, columns: Columns, sandbox: Sandbox) -> None:
         self.rules, self.columns, self.sandbox = rules, columns, sandbox
@@ -67,31 +74,33 @@ class _Binding:
             with self._at("fields", name):
                 self.made[name] = self._alone(text)
 
-    def law(self, wording: Wording) -> Law:
-        """The law."""
+    def compiled_rules(self, wording: Wording) -> CompiledRules:
+        """The rules."""
         rules = self.rules
-        sayings = tuple(self._saying(n, rule, wording) for n, rule in enumerate(rules.captions) if not rule.forbid)
+        wording_rules = tuple(
+            self._saying(n, rule, wording) for n, rule in enumerate(rules.captions) if not rule.forbid
+        )
         shared: dict[str, pa.ChunkedArray] = {}
-        bans = [self._pair_ban(n, rule, shared) for n, rule in enumerate(rules.pairs)]
+        constraints = [self._pair_constraint(n, rule, shared) for n, rule in enumerate(rules.pairs)]
         for n, rule in enumerate(rules.captions):
             if rule.forbid is not None:
-                bans.append(self._caption_ban(n, rule.forbid, rule, wording, sayings))
-        nevers: list[Never] = []
+                constraints.append(self._caption_constraint(n, rule.forbid, rule, wording, wording_rules))
+        exclusions: list[Exclusion] = []
         for n, rule in enumerate(rules.never):
             with self._at("never", n, "when"):
-                nevers.append(Never(rule.when, rule.why or "", rule.line, self._holds(rule.when)))
-        return Law(
-            bans=tuple(bans),
+                exclusions.append(Exclusion(rule.when, rule.why or "", rule.line, self._holds(rule.when)))
+        return CompiledRules(
+            constraints=tuple(constraints),
             groups=_joined(list(shared.values())),
-            nevers=tuple(nevers),
+            exclusions=tuple(exclusions),
             shared=shared,
-            sayings=sayings,
+            wording_rules=wording_rules,
             fields=dict(self.made),
             **self._images(),
         )
 
-    def _pair_ban(self, number: int, rule: PairRule, shared: dict[str, pa.ChunkedArray]) -> Ban:
-        """The ban, with the columns in which lawful partners must be equal added to ``shared``."""
+    def _pair_constraint(self, number: int, rule: PairRule, shared: dict[str, pa.ChunkedArray]) -> PairConstraint:
+        """The ban, with the columns in which allowed partners must be equal added to ``shared``."""
         key = "forbid" if rule.require is None else "require"
         with self._at("pairs", number, key):
             expression, table = self._two(rule.expression)
@@ -101,27 +110,27 @@ class _Binding:
                     shared[rule.expression if name.startswith("__") else name] = alone[name]
             bad = (TRUE if rule.require is None else FALSE, *((UNKNOWN,) if rule.refuses_unknown else ()))
             test = EitherOrder(condition(expression, table, self.sandbox, self.kept), bad)
-        return Ban(f"{key}: {rule.expression}", rule.why or "", rule.line, test)
+        return PairConstraint(f"{key}: {rule.expression}", rule.why or "", rule.line, test)
 
-    def _caption_ban(
+    def _caption_constraint(
         self,
         number: int,
         pattern: str,
         rule: CaptionRule,
         wording: Wording,
-        sayings: tuple[Saying, ...],
-    ) -> Ban:
+        wording_rules: tuple[WordingRule, ...],
+    ) -> PairConstraint:
         with self._at("captions", number, "forbid"):
             quoted = pattern.replace("'", "''")
             parsed = self.sandbox.parse(f"regexp_matches(lower(caption), '{quoted}')")
             found = replace(parsed, text=pattern)
             self.sandbox.evaluate(pa.table({"caption": [""]}), {"shown": found})  # a pattern is checked when it is used
-        wordings = (wording, *(saying.wording for saying in sayings))
-        whens = tuple(saying.when for saying in sayings)
+        wordings = (wording, *(saying.wording for saying in wording_rules))
+        whens = tuple(saying.when for saying in wording_rules)
         joint = JointCaption(found, self.columns.column("caption"), wordings, whens, self.sandbox)
-        return Ban(f"forbid: {pattern}", rule.why or "", rule.line, joint)
+        return PairConstraint(f"forbid: {pattern}", rule.why or "", rule.line, joint)
 
-    def _saying(self, number: int, rule: CaptionRule, wording: Wording) -> Saying:
+    def _saying(self, number: int, rule: CaptionRule, wording: Wording) -> WordingRule:
         when = None
         if rule.when is not None:
             with self._at("captions", number, "when"):
@@ -129,7 +138,7 @@ class _Binding:
                 when = condition(expression, table, self.sandbox, self.kept)
         text = f"template: {rule.template}" if rule.template is not None else f"joiner: {rule.joiner}"
         made = replace(wording, joiner=rule.joiner, template=rule.template)
-        return Saying(text + _limited(rule.when), rule.why or "", rule.line, made, when)
+        return WordingRule(text + _limited(rule.when), rule.why or "", rule.line, made, when)
 
     def _images(self) -> dict[str, Any]:
         """What the rules say of images; of several that apply, the first that gives a key wins for that key."""
@@ -140,7 +149,7 @@ class _Binding:
             "mirror": np.ones(n, dtype=np.bool_),
             "regions": None,
         }
-        shaped: list[Shaped] = []
+        shaped: list[ImageConstraint] = []
         for number, rule in reversed(list(enumerate(self.rules.images))):
             with self._at("images", number, "when"):
                 holds = np.ones(n, dtype=np.bool_) if rule.when is None else self._holds(rule.when)
@@ -149,7 +158,7 @@ class _Binding:
                     continue
                 shaped = [replace(s, entries=s.entries & ~holds) if s.key == key else s for s in shaped]
                 text = f"{key}: {CUTS.get(said, str(said).lower() if isinstance(said, bool) else said)}"
-                shaped.append(Shaped(key, text + _limited(rule.when), rule.why or "", rule.line, holds))
+                shaped.append(ImageConstraint(key, text + _limited(rule.when), rule.why or "", rule.line, holds))
                 if key == "region":
                     with self._at("images", number, key):
                         boxes = self._boxes(str(said))

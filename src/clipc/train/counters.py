@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from clipc.render.batch import Batch
 from clipc.train.distributed import World
-from clipc.train.timing import Lap
+from clipc.train.timing import Timer
 
 
 @dataclass
-class Tally:
+class RunCounters:
     """Counts of a run; they travel with its checkpoints, so that a resumed run ends with those of the whole.
 
     Attributes:
@@ -27,7 +27,7 @@ class Tally:
     shortened: int = 0
     unreadable: int = 0
 
-    def count(self, batch: Batch, lap: Lap) -> None:
+    def count(self, batch: Batch, lap: Timer) -> None:
         """Adds one step."""
         self.seconds += lap.seconds
         self.core_seconds += lap.core_seconds
@@ -35,7 +35,7 @@ class Tally:
         self.shortened += batch.shortened
         self.unreadable += len(batch.unreadable)
 
-    def add(self, more: "Tally", world: World) -> None:
+    def add(self, more: "RunCounters", world: World) -> None:
         """Adds what was counted since: the times of this process, the examples of all."""
         self.seconds += more.seconds
         self.core_seconds += more.core_seconds

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.catalog import Catalog, with_fewer
-from clipc.catalog.fewer import stratified
+from clipc.catalog import Catalog, subsample
+from clipc.catalog.subsample import stratified
 from clipc.errors import UserError
 from clipc.recipe.recipe import Data
 
@@ -23,7 +23,7 @@ def test_every_beginning_holds_each_class_in_its_share(members: list[str], seed:
 
 def test_smaller_sets_lie_inside_larger_ones_and_only_training_pairs_go(tiny_catalog: Catalog) -> None:
     before = tiny_catalog.splits
-    sets = {n: with_fewer(tiny_catalog, n) for n in (5, 12, 24, 40)}
+    sets = {n: subsample(tiny_catalog, n) for n in (5, 12, 24, 40)}
     keys = {n: set(found.split("train").keys) for n, found in sets.items()}
     assert keys[5] < keys[12] < keys[24] < keys[40] == set(tiny_catalog.split("train").keys)
     for n, found in sets.items():
@@ -32,15 +32,15 @@ def test_smaller_sets_lie_inside_larger_ones_and_only_training_pairs_go(tiny_cat
     _, counts = np.unique(sets[12].split("train").column("label"), return_counts=True)
     assert counts.min() >= 2
     assert len({found.fingerprint for found in sets.values()}) == 4
-    assert with_fewer(tiny_catalog, 12).fingerprint == sets[12].fingerprint
+    assert subsample(tiny_catalog, 12).fingerprint == sets[12].fingerprint
 
 
 def test_the_order_of_the_rows_changes_no_subset(tiny_catalog: Catalog) -> None:
     turned = tiny_catalog.take(np.arange(len(tiny_catalog))[::-1])
-    assert set(with_fewer(turned, 10).split("train").keys) == set(with_fewer(tiny_catalog, 10).split("train").keys)
+    assert set(subsample(turned, 10).split("train").keys) == set(subsample(tiny_catalog, 10).split("train").keys)
 
 
 def test_a_recipe_may_ask_for_fewer(tiny_source: object, tiny_catalog: Catalog) -> None:
     assert Data(source=str(tiny_source), pairs=7).open().splits["train"] == 7
     with pytest.raises(UserError, match=r"40 training pairs, fewer than data\.pairs=41"):
-        with_fewer(tiny_catalog, 41)
+        subsample(tiny_catalog, 41)

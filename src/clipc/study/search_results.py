@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search found for one arm.
 
     Attributes:
@@ -49,7 +49,7 @@ class Found:
         )
 
 
-def with_settings(study: Study, found: Sequence[Found]) -> Study:
+def with_settings(study: Study, found: Sequence[SearchResult]) -> Study:
     """The study with every arm's best settings in place of its ranges: what is then measured on the test split.
 
     An arm that has none is left out; the baseline stays the one that the study names.
@@ -57,7 +57,9 @@ def with_settings(study: Study, found: Sequence[Found]) -> Study:
     return study.settled({best.arm: best.settings for best in found})
 
 
-def read_found(study: Study, catalog: Catalog, journal: Path, *, unfinished: bool = False) -> list[Found]:
+def read_search_results(
+    study: Study, catalog: Catalog, journal: Path, *, unfinished: bool = False
+) -> list[SearchResult]:
     """The best of every arm by a search's journal.
 
     Args:
@@ -70,7 +72,7 @@ def read_found(study: Study, catalog: Catalog, journal: Path, *, unfinished: boo
         UserError: Tries are missing, or every arm diverged with all of its settings.
     """
     states = load_optuna().trial.TrialState
-    found: list[Found] = []
+    found: list[SearchResult] = []
     for arm in study.expanded:
         trials = read_tries(journal, study, arm, catalog)
         # Machines that ask at the same moment may try one too many; arms with ranges have the same number.
@@ -91,24 +93,24 @@ def read_found(study: Study, catalog: Catalog, journal: Path, *, unfinished: boo
     return found
 
 
-def search_table(found: Sequence[Found]) -> list[dict[str, Any]]:
-    """One row an arm, ready for JSON, with the fields of :class:`Found`."""
+def search_table(found: Sequence[SearchResult]) -> list[dict[str, Any]]:
+    """One row an arm, ready for JSON, with the fields of :class:`SearchResult`."""
     return [asdict(best) for best in found]
 
 
-def _best(study: Study, arm: Arm, tried: "Sequence[optuna.trial.FrozenTrial]") -> Found:
+def _best(study: Study, arm: Arm, tried: "Sequence[optuna.trial.FrozenTrial]") -> SearchResult:
     # Nothing is given up before some are complete: where none is, all diverged.
     complete = [trial for trial in tried if trial.state == load_optuna().trial.TrialState.COMPLETE]
     wanted, given_up = wanted_tries(study, arm), len(tried) - len(complete)
     if not complete or len(tried) < wanted:
-        return Found(arm.name, None, None, len(tried), given_up, wanted)
+        return SearchResult(arm.name, None, None, len(tried), given_up, wanted)
     best = max(complete, key=_validation)
     ranges = ranges_of(study, arm)
     if any(value not in ranges.get(key, Range()) for key, value in best.params.items()):
         raise UserError(
             f"the search's journal holds settings of {arm.name!r} that the study does not search; remove it."
         )
-    return Found(arm.name, dict(best.params), _validation(best), len(tried), given_up, wanted)
+    return SearchResult(arm.name, dict(best.params), _validation(best), len(tried), given_up, wanted)
 
 
 def _validation(trial: "optuna.trial.FrozenTrial") -> float:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from clipc.catalog import open_catalog, pictures
 from clipc.catalog.decode import decode
-from clipc.catalog.pictures import Place, Reader, content_hash, difference_hash, glance_at, look_at
+from clipc.catalog.inspect_images import Place, Reader, content_hash, difference_hash, inspect_header, inspect_image
 from clipc.progress import silent
 
 
@@ -16,7 +16,7 @@ from clipc.progress import silent
 def test_a_glance_tells_what_a_look_tells(tmp_path: Path, picture, format: str, size: tuple[int, int]) -> None:
     (tmp_path / "a").write_bytes(b"before" + picture(3, size=size, format=format) + b"behind")
     place = Place("a", 6, (tmp_path / "a").stat().st_size - 12)
-    whole, ends = look_at(Reader(tmp_path), place), glance_at(Reader(tmp_path), place)
+    whole, ends = inspect_image(Reader(tmp_path), place), inspect_header(Reader(tmp_path), place)
     assert ends == whole._replace(dhash=None)
     assert (whole.width, whole.height) == size
 
@@ -25,7 +25,7 @@ def test_a_glance_finds_the_size_behind_a_long_profile(tmp_path: Path, picture) 
     image = picture(1, size=(300, 200))
     long = b"".join(b"\xff\xe2" + struct.pack(">H", 60_002) + bytes(60_000) for _ in range(3))
     (tmp_path / "a.jpg").write_bytes(image[:2] + long + image[2:])
-    assert glance_at(Reader(tmp_path), Place("a.jpg", 0, -1)).width == 300
+    assert inspect_header(Reader(tmp_path), Place("a.jpg", 0, -1)).width == 300
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
@@ -65,9 +65,9 @@ def test_the_progress_reaches_its_end(tmp_path: Path, picture) -> None:
         (tmp_path / f"{n}.jpg").write_bytes(picture(n))
     told: list[tuple[str, int, int]] = []
     places = [Place(f"{n}.jpg", 0, -1) for n in range(5)]
-    pictures.look_at_all(tmp_path, places, lambda *seen: told.append(seen))
+    pictures.inspect_images(tmp_path, places, lambda *seen: told.append(seen))
     assert told[-1] == ("checking images", 5, 5)
-    assert pictures.look_at_all(tmp_path, [], silent) == []
+    assert pictures.inspect_images(tmp_path, [], silent) == []
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class Place(NamedTuple):
     size: int
 
 
-class Look(NamedTuple):
+class ImageFacts(NamedTuple):
     """What a look at one picture told: sizes in pixels as shown, ``dhash`` None where it was not decoded or is flat."""
 
     size: int
@@ -111,7 +111,7 @@ class Reader:
             raise ValueError(f"cannot be read: {error.strerror or error}") from None
 
 
-def look_at_all(root: Path, places: Sequence[Place], progress: Progress) -> list[Look | str]:
+def inspect_images(root: Path, places: Sequence[Place], progress: Progress) -> list[ImageFacts | str]:
     """Looks at every picture, on as many threads as there are cores (decoding lets other threads run).
 
     Args:
@@ -125,15 +125,15 @@ def look_at_all(root: Path, places: Sequence[Place], progress: Progress) -> list
     reader = Reader(root)
     decoding = len(places) <= DECODED_UP_TO
 
-    def look(place: Place) -> Look | str:
+    def look(place: Place) -> ImageFacts | str:
         try:
-            return look_at(reader, place) if decoding else glance_at(reader, place)
+            return inspect_image(reader, place) if decoding else inspect_header(reader, place)
         except (ValueError, DecodeError) as error:
             return str(error)
         except MemoryError:
             return "the image does not fit into memory"
 
-    seen: list[Look | str] = []
+    seen: list[ImageFacts | str] = []
     what = "checking images" if decoding else "checking image headers"
     with ThreadPoolExecutor(max_workers=cores()) as pool:
         for start in range(0, len(places), 256):
@@ -142,7 +142,7 @@ def look_at_all(root: Path, places: Sequence[Place], progress: Progress) -> list
     return seen
 
 
-def look_at(reader: Reader, place: Place) -> Look:
+def inspect_image(reader: Reader, place: Place) -> ImageFacts:
     """Decodes the picture.
 
     Raises:
@@ -150,10 +150,10 @@ def look_at(reader: Reader, place: Place) -> Look:
     """
     data, tail, size = reader.read(place)
     pixels = decode(data)
-    return Look(size, pixels.shape[1], pixels.shape[0], content_hash(data, tail, size), difference_hash(pixels))
+    return ImageFacts(size, pixels.shape[1], pixels.shape[0], content_hash(data, tail, size), difference_hash(pixels))
 
 
-def glance_at(reader: Reader, place: Place) -> Look:
+def inspect_header(reader: Reader, place: Place) -> ImageFacts:
     """Reads header and end mark only.
 
     Raises:
@@ -169,7 +169,7 @@ def glance_at(reader: Reader, place: Place) -> Look:
             raise
         whole, tail, size = reader.read(place)  # the header may lie behind a long colour profile, or at the end
         width, height = image_size(whole)
-    return Look(size, width, height, content_hash(head, tail, size), None)
+    return ImageFacts(size, width, height, content_hash(head, tail, size), None)
 
 
 def ends_well(head: bytes, tail: bytes, size: int) -> bool:

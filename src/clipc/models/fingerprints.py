@@ -11,7 +11,7 @@ from clipc.files import checksum
 _NO_PART_OF_A_MODEL: Final = (".md", ".onnx")
 
 
-def weights_mark(name: str, pretrained: str | None = None) -> str | None:
+def weights_fingerprint(name: str, pretrained: str | None = None) -> str | None:
     """A name of a model's weights that follows their content where they lie on this machine.
 
     So a folder that has moved is the same start, and a file that has changed is another.
@@ -31,13 +31,13 @@ def weights_mark(name: str, pretrained: str | None = None) -> str | None:
     from clipc.models.model_config import HUB, is_folder, is_published, weights_file
 
     if pretrained is not None:
-        return pretrained if is_published(name, pretrained) else file_mark(weights_file(name, pretrained))
+        return pretrained if is_published(name, pretrained) else file_fingerprint(weights_file(name, pretrained))
     if is_folder(name):
-        return folder_mark(name)
+        return folder_fingerprint(name)
     return name if name.startswith(HUB) else None
 
 
-def reference_mark(name: str | None) -> str | None:
+def reference_fingerprint(name: str | None) -> str | None:
     """A name of what a policy measures by: a hash of a model where its folder lies here, else what it is called.
 
     Args:
@@ -48,19 +48,19 @@ def reference_mark(name: str | None) -> str | None:
     """
     if name is None or name == "captions" or name.startswith("column:"):
         return name
-    return folder_mark(name) if Path(name.removeprefix("local-dir:")).is_dir() else name
+    return folder_fingerprint(name) if Path(name.removeprefix("local-dir:")).is_dir() else name
 
 
-def table_mark(name: str) -> str:
+def table_fingerprint(name: str) -> str:
     """A name of a table that a policy reads: a hash of its content where it is a file here, else what it is called.
 
     Args:
         name: ``policy.weights`` or ``policy.region``.
     """
-    return file_mark(Path(name)) if names_file(name) and Path(name).is_file() else name
+    return file_fingerprint(Path(name)) if names_file(name) and Path(name).is_file() else name
 
 
-def folder_mark(named: str | Path) -> str:
+def folder_fingerprint(named: str | Path) -> str:
     """A hash of a model: the names and contents of the files in its folder, wherever that lies.
 
     Hidden files, the model's card and what was made of the model for other programs do not count.
@@ -79,7 +79,7 @@ def folder_mark(named: str | Path) -> str:
     return total.hexdigest()
 
 
-def file_mark(file: Path) -> str:
+def file_fingerprint(file: Path) -> str:
     """A hash of a file's content.
 
     Raises:

@@ -9,7 +9,7 @@ from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 
 
-def with_fewer(catalog: Catalog, pairs: int, seed: int = 0) -> Catalog:
+def subsample(catalog: Catalog, pairs: int, seed: int = 0) -> Catalog:
     """The catalog with so many of its training pairs; the other splits stay whole.
 
     Subsets are nested: those of a smaller number lie inside those of a larger one. Each holds of every class of the

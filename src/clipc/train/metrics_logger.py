@@ -8,7 +8,7 @@ from clipc.train.throughput import Meter
 from clipc.train.trackers import Tracker
 
 
-class Journal:
+class MetricsLogger:
     """Writes what a run measures; on all ranks but the first it only keeps what must not go unseen."""
 
     def __init__(self, run: Run, meter: Meter, trackers: Sequence[Tracker] = ()) -> None:
