@@ -181,7 +181,5 @@ class CompiledRules:
         return good
 
     def wording(self, proposed: Proposed) -> npt.NDArray[np.uint8]:
-        """How each composite's captions are joined: 0 as the policy says, i as ``wording_rules[i - 1]`` does;
-        shape (m,).
-        """
+        """How each composite's captions are joined, shape (m,): 0 by the policy, i by ``wording_rules[i - 1]``."""
         return applying(tuple(saying.when for saying in self.wording_rules), proposed)
