@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from clipc import About, Catalog, Policy, make_plans, open_catalog
-from clipc.catalog import pictures
+from clipc.catalog import inspect_images
 from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import fingerprint
 from clipc.catalog.rows import Source
@@ -132,9 +132,9 @@ def tar_line(n: int) -> None:
                     entry = tarfile.TarInfo(f"{number:06d}.{ending}")
                     entry.size = len(body)
                     tar.addfile(entry, io.BytesIO(body))
-        most = pictures.DECODED_UP_TO
+        most = inspect_images.DECODED_UP_TO
         for what, limit in ((f"decoded, as up to {most:,}", most), ("headers alone, as above that", 0)):
-            with mock.patch.object(pictures, "DECODED_UP_TO", limit):
+            with mock.patch.object(inspect_images, "DECODED_UP_TO", limit):
                 began = time.process_time()
                 assert len(open_catalog(folder, cache=Path(folder, str(limit)))) == n
                 seconds = time.process_time() - began

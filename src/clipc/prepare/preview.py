@@ -31,8 +31,8 @@ class Sample:
 
     Attributes:
         picture: The picture as a ``data:`` URI (JPEG).
-        left_picture: The first source, its longer side 96 pixels; what is cut away is pale.
-        right_picture: The second source.
+        left_image: The first source, its longer side 96 pixels; what is cut away is pale.
+        right_image: The second source.
         left_key: Key of the pair shown first.
         right_key: Key of the pair shown second.
         left_caption: The first pair's caption.

@@ -186,7 +186,7 @@ def _sample(row: Mapping[str, Any], say: Words) -> dict[str, Any]:
         {
             "of": of,
             "side": say(f"samples.{side}"),
-            "picture": shown[f"{own}_picture"],
+            "picture": shown[f"{own}_image"],
             "caption": row[f"{own}_caption"],
             "key": row[f"{own}_key"],
             "seen": say("sheet.kept", share=f"{kept:.0%}"),
