@@ -14,10 +14,12 @@ from PIL import Image
 from clipc import (
     Catalog,
     Data,
+    PilotOptions,
     Plans,
     Policy,
     Recipe,
     Run,
+    Study,
     UserError,
     compose_batch,
     contact_sheet,
@@ -26,12 +28,15 @@ from clipc import (
     open_catalog,
     read_recipe,
     read_study,
+    render_pilot,
     render_sheet,
     render_study,
+    run_pilot,
     run_study,
     train_model,
 )
 from clipc.cli import main
+from clipc.evaluate.subject import own_evaluator
 from clipc.export.model_card import model_card
 from clipc.extension import fingerprint, foreign, load
 from clipc.models.model import ClipModel
@@ -39,16 +44,19 @@ from clipc.prepare.check_start import check_start
 from clipc.recipe.recipe import recipe_of_run
 from clipc.render.loader import load as batches
 from clipc.render.worker import WorkerRenderer
+from clipc.report.page import own_section
 from clipc.study.names import TrialNames
+from clipc.study.run import plan_study
 
 STRIPE = '''
-"""A layout, a caption strategy, a partner table and a source of the user's own."""
+"""A layout, a caption strategy, a partner table, a source, an evaluator and a section of the user's own."""
 
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
-from clipc import Layout, Row, Shape, Source, Tiles
+from clipc import Layout, Measurement, Row, Shape, Source, Tiles
 
 FOLDER = Path(__file__).parent / "images"
 
@@ -93,6 +101,31 @@ def _rows(told):
 
 
 PAIRS = Source(FOLDER, "own pairs", [FOLDER], _rows)
+
+
+def gap(subject):
+    """How far each caption is from its image, and a number that is no mean of items."""
+    found = subject.embeddings
+    distance = 1 - (found.image[found.owner] * found.text).sum(1).double().numpy()
+    yield Measurement("own/gap", distance, owner=found.owner, higher_is_better=False, unit="ells", default_main=True)
+    yield Measurement("own/spread", value=float(distance.std()), n=len(distance), unit="ells")
+
+
+def gaps(data, words):
+    shown = Markup("<li>{}: {}</li>")
+    found = [
+        shown.format(arm["name"], trial["metrics"]["own/gap"])
+        for arm in data["arms"] for result in arm["results"] for trial in result["trials"]
+    ]
+    return Markup('<section id="gaps"><h2>Gaps</h2><ul>{}</ul></section>').format(Markup("").join(found))
+
+
+def plain(data, words):
+    return "a <b>plain</b> text"
+
+
+def nothing(*given):
+    pass
 
 
 def wrong(pairs):
@@ -315,7 +348,114 @@ def test_a_study_compares_them_in_processes_of_its_own(run: Run, tmp_path: Path)
     assert sorted(record["summary"]["composite_share"] > 0 for record in records) == [False, True]
 
 
-# Room for the evaluator, the arm and the report section: named in a study, seen in a tiny pilot's page and JSON.
+PILOT = """
+name: mine
+arms:
+  clip: {policy.rho: 0}
+  striped:
+    what: Stripes of another image.
+    policy: {layout: "stripes:STRIPES", caption: "stripes:shout", partner: "stripes:next_two"}
+evaluators: stripes:gap
+sections: [stripes:gaps, stripes:plain]
+"""
+
+
+@pytest.fixture(scope="module")
+def pilot(own: Path, tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny pilot in which everything is the user's own; no time goes into measuring the pace."""
+    folder = tmp_path_factory.mktemp("pilot")
+    (folder / "mine.yaml").write_text(PILOT, "utf-8")
+    words = ["pilot", "stripes:PAIRS", f"model={tiny_model}", "validations=1", "precision=fp32"]
+    with pytest.MonkeyPatch.context() as patch:
+        settled = {"samples": 48, "batch_size": 8, "renderer": "worker"}
+        patch.setattr("clipc.study.pilot._settled", lambda *_: settled)
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--study", str(folder / "mine.yaml"), "--jobs", "2", "--out", str(folder / "out")])
+    assert ended.value.code == 0
+    return folder / "out"
+
+
+def test_a_pilot_s_json_holds_all_that_is_the_users_own(pilot: Path) -> None:
+    tables = json.loads((pilot / "report.json").read_text("utf-8"))
+    assert tables["source"]["name"] == "own pairs"
+    assert [arm["name"] for arm in tables["arms"]] == ["clip", "striped"]
+    assert list(tables["verdict"]["arms"]) == ["striped"]
+    (composites,) = tables["composites"]
+    assert {key: composites["policy"][key] for key in OWN} == OWN
+    for sample in composites["samples"]:
+        assert sample["layout"] in ("upright-stripe", "level-stripe")
+        assert f"[{sample['layout']}]" in sample["caption"]
+    metrics = {metric["key"]: metric for metric in tables["metrics"]}
+    assert (metrics["own/gap"]["main"], metrics["own/spread"]["main"]) == (True, False)
+    (compared,) = (row for row in tables["comparisons"] if row["metric"] == "own/gap")
+    assert len(compared["per_seed"]) == 3
+    assert tables["evaluators"] == {"stripes:gap": fingerprint("stripes:gap")}
+    assert tables["sections"] == ["stripes:gaps", "stripes:plain"]
+
+
+@pytest.mark.parametrize("page", ["report.html", "report.ja.html"])
+def test_a_pilot_s_page_shows_all_that_is_the_users_own(pilot: Path, page: str) -> None:
+    tables = json.loads((pilot / "report.json").read_text("utf-8"))
+    shown = (pilot / page).read_text("utf-8")
+    for named in ("own pairs", "striped", "Stripes of another image.", *OWN.values(), "own/gap", "-stripe]"):
+        assert named in shown
+    assert shown.count("<li>striped: 0.") + shown.count("<li>striped: 1.") == 3
+    assert f"<li>striped: {tables['arms'][1]['results'][0]['trials'][2]['metrics']['own/gap']}</li>" in shown
+    assert "a &lt;b&gt;plain&lt;/b&gt; text" in shown
+
+
+def test_an_evaluator_s_source_file_renames_records_and_no_trial(
+    recipe: Recipe, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def names(**more: Any) -> tuple[str, str]:
+        fields = {"name": "x", "set": {"model": recipe.model, "samples": 48}, "arms": {"clip": {}}, "seeds": 1, **more}
+        (planned,) = plan_study(Study.model_validate(fields), catalog, tmp_path, tmp_path)
+        return planned.trial.folder.name, planned.record.name
+
+    monkeypatch.syspath_prepend(tmp_path)
+    found = [names()]
+    for text in (STRIPE, f"{STRIPE}\n# changed"):
+        (tmp_path / "measures.py").write_text(text, "utf-8")
+        found.append(names(evaluators="measures:gap"))
+    assert len({trial for trial, _ in found}) == 1
+    assert len({record for _, record in found}) == 3
+    assert found[0][1] == f"{found[0][0]}.json"
+    assert "measures" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ("evaluators=gap", "'gap' names no code; write module:object"),
+        ("sections=[3]", "name functions of your own, such as sections"),
+        ("evaluators=stripes:NOTHING", "there is no NOTHING in the module stripes"),
+        ("evaluators=stripes:STRIPES", "is a Layout; expected is a function of .subject. that gives measurements"),
+        ("evaluators=stripes:gaps", "cannot be called with 1 values"),
+    ],
+)
+def test_a_mistake_in_a_study_is_told_before_its_data_are_read(
+    own: Path, tmp_path: Path, change: str, match: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(PILOT, "utf-8")
+    with pytest.raises(UserError, match=match):
+        run_study(read_study(tmp_path / "mine.yaml", ["data.source=nowhere.csv", change]), tmp_path / "out")
+
+
+@pytest.mark.parametrize("change", ["sizes=[8, all]", "search={trials: 2}"])
+def test_a_pilot_has_no_time_for_sizes_and_ranges(tmp_path: Path, change: str) -> None:
+    fields = PILOT.replace("policy.rho: 0", "policy.rho: 0, weight_decay: {from: 0.1, to: 0.2}")
+    text = (fields if change.startswith("search") else PILOT) + change.replace("=", ": ", 1)
+    (tmp_path / "mine.yaml").write_text(text, "utf-8")
+    with pytest.raises(UserError, match="for which a pilot has no time: use clipc study"):
+        run_pilot(PilotOptions(study=str(tmp_path / "mine.yaml")), tmp_path / "out")
+
+
+def test_what_an_evaluator_or_a_section_gives_is_checked(own: Path) -> None:
+    anything: Any = None
+    with pytest.raises(UserError, match=r"stripes:nothing gave NoneType; expected are measurements"):
+        own_evaluator("stripes:nothing")(anything)
+    with pytest.raises(UserError, match=r"stripes:nothing gave NoneType; expected is text, or markupsafe.Markup"):
+        own_section("stripes:nothing")({}, anything)
 
 
 @pytest.mark.parametrize(
@@ -436,6 +576,12 @@ class TestWhoseCodeIsRun:
         for ask in asked:
             with pytest.raises(UserError, match="give the recipe itself"):
                 ask()
+
+    def test_a_page_of_tables_runs_no_code(self, stranger: Path, pilot: Path) -> None:
+        tables = json.loads((pilot / "report.json").read_text("utf-8").replace("stripes:", "strange:"))
+        assert tables["sections"] == ["strange:gaps", "strange:plain"]
+        for render in (render_pilot, render_study):
+            assert "Gaps" not in render(tables)
 
     def test_names_stay_foreign_on_their_way_to_other_processes(self, stranger: Path) -> None:
         import pickle

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from clipc.errors import UserError
     from clipc.evaluate.evaluation import Evaluation
     from clipc.evaluate.evaluation import evaluate as evaluate_model
+    from clipc.evaluate.measurement import Measurement
+    from clipc.evaluate.subject import Subject
     from clipc.export.export import export_model
     from clipc.models.model import ClipModel
     from clipc.prepare.composite_pairs import CompositePairs
@@ -58,6 +60,7 @@ __all__ = [
     "Data",
     "Evaluation",
     "Layout",
+    "Measurement",
     "PilotOptions",
     "Plan",
     "Plans",
@@ -71,6 +74,7 @@ __all__ = [
     "Source",
     "SourceOptions",
     "Study",
+    "Subject",
     "Tiles",
     "UserError",
     "Views",
@@ -110,6 +114,7 @@ _HOMES = {
     "Data": "clipc.recipe.recipe",
     "Evaluation": "clipc.evaluate.evaluation",
     "Layout": "clipc.compose.layouts.layout",
+    "Measurement": "clipc.evaluate.measurement",
     "PilotOptions": "clipc.study.pilot",
     "Plan": "clipc.compose.plan",
     "Plans": "clipc.compose.plan",
@@ -123,6 +128,7 @@ _HOMES = {
     "Shape": "clipc.compose.layouts.layout",
     "Source": "clipc.catalog.rows",
     "Study": "clipc.study.design",
+    "Subject": "clipc.evaluate.subject",
     "Tiles": "clipc.compose.layouts.tiles",
     "UserError": "clipc.errors",
     "Views": "clipc.compose.layouts.tiles",

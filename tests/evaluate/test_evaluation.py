@@ -180,9 +180,9 @@ def test_equal_runs_give_equal_figures(tmp_path: Path) -> None:
 
 
 def test_the_evaluator_of_the_guide_measures(tmp_path: Path) -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "evaluators.md").read_text("utf-8")
+    guide = (Path(__file__).parents[2] / "docs" / "extending.md").read_text("utf-8")
     written: dict[str, Any] = {}
-    exec(guide.partition("```python\n")[2].partition("```")[0], written)
+    exec(guide.partition("cat > geometry.py <<'END'\n")[2].partition("\nEND")[0], written)
     found = evaluate(ColourModel(), colour_catalog(tmp_path, SPLITS), evaluators=[written["alignment"]])
     (one,) = found.measurements.values()
     assert (one.name, one.n, one.higher_is_better) == ("geometry/alignment", 24, False)

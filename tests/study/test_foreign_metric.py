@@ -1,7 +1,6 @@
 """Metrics of a family that nothing in the package has heard of go through a whole study: nobody reads their names."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from clipc.catalog import Catalog
 from clipc.cli.study_screen import study_lines
 from clipc.errors import UserError
-from clipc.evaluate.evaluation import EVALUATORS, evaluate
+from clipc.evaluate.evaluation import EVALUATORS
 from clipc.evaluate.measurement import Measurement
 from clipc.evaluate.subject import Subject
 from clipc.report.study import render_study
@@ -60,7 +59,7 @@ def folder(study: Study, tiny_catalog: Catalog, tmp_path_factory: pytest.TempPat
     """Where all trials of the study are recorded."""
     folder = tmp_path_factory.mktemp("foreign")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trials, "evaluate", partial(evaluate, evaluators=(*EVALUATORS, foreign)))
+        patch.setattr(trials, "EVALUATORS", (*EVALUATORS, foreign))
         for p in plan_study(study, tiny_catalog, folder, folder / "records"):
             run_and_record(p.trial, p.catalog, measuring_of(study), "worker", p.record, keep_models=False)
     return folder

@@ -21,6 +21,7 @@ def pilot(
     minutes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     seeds: Annotated[int, Parameter(validator=Number(gte=3))] = 3,
     jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    study: str = "pilot",
     recipe: str | None = None,
     templates: str = "auto",
     pictures: bool = True,
@@ -40,6 +41,8 @@ def pilot(
         minutes: The time for everything, instead of the budget's.
         seeds: How many seeds, 3 at least.
         jobs: Trials at a time; on a CPU one a core by default.
+        study: The study that is run: a YAML file of your own with more arms, evaluators or sections, or one that
+            ships.
         recipe: The recipe that all arms share: a YAML file, or one that ships; nano for quick, else small.
         templates: Prompts for zero-shot classification: auto, general, satellite, x-ray, factory, or a file.
         pictures: Whether the report shows pictures; --no-pictures for private ones.
@@ -48,9 +51,10 @@ def pilot(
         out: Where everything goes; runs/pilot-NAME by default.
         as_json: Print the report's tables as one JSON object.
     """
-    from clipc.recipe.recipe import read_recipe
+    from clipc.report.page import own_section
     from clipc.report.pilot import render_pilot
-    from clipc.study.pilot import PilotOptions, run_pilot
+    from clipc.study.design import checked
+    from clipc.study.pilot import PilotOptions, pilot_study, run_pilot
 
     folder = out or Path("runs") / f"pilot-{short_name(source)}{'' if read.lang == 'en' else f'-{read.lang}'}"
     named = budget or ("quick" if source == "demo" and minutes is None else "standard")
@@ -60,18 +64,21 @@ def pilot(
         minutes=minutes,
         seeds=seeds,
         jobs=jobs,
+        study=study,
         overrides=(*overrides, *more),
         recipe=recipe or ("nano" if named == "quick" else "small"),
         templates=templates,
         pictures=pictures,
         command=shlex.join(["clipc", *sys.argv[1:]]),
     )
-    read_recipe(options.recipe, options.overrides)  # An error is told before the data are read.
+    asked = pilot_study(options)
+    checked(asked)  # Mistakes are told before the data are read.
+    sections = [own_section(name) for name in asked.sections]
     with LiveBoard() as board:
         catalog = opened(source, read, board.progress)
         tables = run_pilot(options, folder, catalog=catalog, progress=board.progress, watch=board.show)
     write_json(folder / "report.json", tables)
     other = "ja" if read.lang == "en" else "en"
-    write_text(folder / "report.html", render_pilot(tables, lang=read.lang))
-    write_text(folder / f"report.{other}.html", render_pilot(tables, lang=other))
+    write_text(folder / "report.html", render_pilot(tables, lang=read.lang, more=sections))
+    write_text(folder / f"report.{other}.html", render_pilot(tables, lang=other, more=sections))
     show(tables, as_json, [*pilot_lines(tables), f"The report: {folder / 'report.html'} (and report.{other}.html)"])

@@ -42,12 +42,14 @@ def study(
         out: Where everything goes; runs/study-NAME by default.
         as_json: Print the tables as one JSON object.
     """
+    from clipc.report.page import own_section
     from clipc.report.study import render_study
     from clipc.report.study_figures import save_figures
     from clipc.study.design import read_study
     from clipc.study.study import run_study
 
     asked = read_study(name, (*changes, *more))
+    sections = [own_section(named) for named in asked.sections]
     folder = out or Path("runs") / f"study-{asked.name}"
     with LiveBoard() as board:
         tables = run_study(
@@ -63,8 +65,8 @@ def study(
         )
     write_json(folder / "study.json", tables)
     other = "ja" if asked.lang == "en" else "en"
-    write_text(folder / "study.html", render_study(tables, lang=asked.lang))
-    write_text(folder / f"study.{other}.html", render_study(tables, lang=other))
+    write_text(folder / "study.html", render_study(tables, lang=asked.lang, more=sections))
+    write_text(folder / f"study.{other}.html", render_study(tables, lang=other, more=sections))
     save_figures(tables, folder, lang=asked.lang)
     show(tables, as_json, [*study_lines(tables), f"The page: {folder / 'study.html'} (and study.{other}.html)"])
 

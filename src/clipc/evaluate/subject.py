@@ -7,9 +7,11 @@ from typing import Any
 from torch import Tensor
 
 from clipc.catalog.catalog import Catalog
+from clipc.errors import UserError
 from clipc.evaluate.classes import ClassTask
 from clipc.evaluate.embed import Embeddings, Encoder, embed_texts
 from clipc.evaluate.measurement import Measurement
+from clipc.extension import load_function
 from clipc.progress import Progress, silent
 
 
@@ -64,3 +66,22 @@ class Subject:
 
 Evaluator = Callable[[Subject], Iterable[Measurement]]
 """Measures a model: yields every metric that it can measure, and says in the context what it could not."""
+
+
+def own_evaluator(name: str) -> Evaluator:
+    """The evaluator of a name ``module:object``.
+
+    Raises:
+        UserError: There is none (see :func:`clipc.extension.load_function`); when it is called, what it gives are no
+            measurements.
+    """
+    measure = load_function(name, "subject", gives="measurements")
+
+    def measured(subject: Subject) -> list[Measurement]:
+        given: Any = measure(subject)
+        found: list[Any] = list(given) if isinstance(given, Iterable) else [given]
+        if wrong := [one for one in found if not isinstance(one, Measurement)]:
+            raise UserError(f"{name} gave {type(wrong[0]).__name__}; expected are measurements (clipc.Measurement).")
+        return found
+
+    return measured

@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from clipc.errors import UserError
+from clipc.extension import load_function
 from clipc.report import marks, readable
 from clipc.report.words import Words
 
@@ -45,6 +47,23 @@ def page_of(sections: Sequence[Section], data: Mapping[str, Any], say: Words, ti
     pieces = [section(data, say) for section in sections]
     content = {"title": title, "created": date(data["created"], say), "sections": pieces, "version": data["clipc"]}
     return page("experiment.html", say, content)
+
+
+def own_section(name: str) -> Section:
+    """The section of a name ``module:object``; of what it gives, only :class:`Markup` is taken for HTML.
+
+    Raises:
+        UserError: There is none (see :func:`clipc.extension.load_function`); when it is called, it gives no text.
+    """
+    section = load_function(name, "data", "words", gives="a piece of the page")
+
+    def escaped(data: Mapping[str, Any], say: Words) -> Markup:
+        piece: Any = section(data, say)
+        if not isinstance(piece, str):
+            raise UserError(f"{name} gave {type(piece).__name__}; expected is text, or markupsafe.Markup for HTML.")
+        return escape(piece)
+
+    return escaped
 
 
 def fragment(template: str, say: Words, **content: Any) -> Markup:

@@ -18,7 +18,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
 )
 
 
-def render_pilot(data: dict[str, Any], *, lang: str = "en") -> str:
+def render_pilot(data: dict[str, Any], *, lang: str = "en", more: Sequence[Section] = ()) -> str:
     """The report of one pilot as one self-contained HTML page.
 
     Nothing in it is asked for from elsewhere: images are ``data:`` URIs, figures inline SVG, no scripts, and the
@@ -27,13 +27,16 @@ def render_pilot(data: dict[str, Any], *, lang: str = "en") -> str:
     Args:
         data: The tables of ``report.json``: those of a study, with the pilot's budget, composites, cost and training.
         lang: The language of the page, one of :data:`clipc.report.words.LANGUAGES`.
+        more: Sections of your own, shown last.
 
     Raises:
         UserError: There are no words in that language.
         ValueError: A sample's image is no ``data:`` URI.
     """
     say = words(lang)
-    return page_of(SECTIONS, with_readable_arms(data, say), say, say("page.pilot", name=data["source"]["name"]))
+    return page_of(
+        (*SECTIONS, *more), with_readable_arms(data, say), say, say("page.pilot", name=data["source"]["name"])
+    )
 
 
 def with_readable_arms(data: Mapping[str, Any], say: Words) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A study's report: one HTML file for a reviewer who doubts, from the verdict down to every trial's name."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from clipc.report.page import Section, page_of
@@ -20,7 +21,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
 )
 
 
-def render_study(data: dict[str, Any], *, lang: str = "en") -> str:
+def render_study(data: dict[str, Any], *, lang: str = "en", more: Sequence[Section] = ()) -> str:
     """The report of one study as one self-contained HTML page.
 
     Nothing in it is asked for from elsewhere: figures are inline SVG, there are no scripts, and the page's own policy
@@ -29,9 +30,10 @@ def render_study(data: dict[str, Any], *, lang: str = "en") -> str:
     Args:
         data: The tables of ``study.json``: arms, the metrics of each trial, comparisons, verdict, curves, power.
         lang: The language of the page, one of :data:`clipc.report.words.LANGUAGES`.
+        more: Sections of your own, shown last.
 
     Raises:
         UserError: There are no words in that language.
     """
     say = words(lang)
-    return page_of(SECTIONS, data, say, say("study.title", name=data["name"]))
+    return page_of((*SECTIONS, *more), data, say, say("study.title", name=data["name"]))

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from clipc.errors import UserError, invalid_fields, unknown_name
+from clipc.evaluate.subject import own_evaluator
+from clipc.extension import Name, is_own
 from clipc.recipe.recipe import Data, Recipe, read_recipe
 from clipc.recipe.yaml_table import override, read_yaml
 from clipc.study.arms import Arm, Range, flat, is_list, written_out
@@ -34,6 +36,8 @@ ADVICE: Final = {
     "templates": "write auto, general, satellite, x-ray or factory",
     "lang": "write en or ja",
     "shots": "write numbers of examples a class, such as shots: [1, 5]",
+    "evaluators": "name functions of your own, such as evaluators: [mine:alignment]",
+    "sections": "name functions of your own, such as sections: [mine:costs]",
     "search": "write how many settings to try for each arm, 2 or more, such as search: {trials: 20}",
     "keep_models": "write true or false",
 }
@@ -71,6 +75,8 @@ class Study(BaseModel):
         lang: Their language.
         shots: Few-shot probes beside the one on all labels.
         main: The names of the metrics that are tested, in place of those that are so by default.
+        evaluators: What measures the models beside the evaluators that ship, as ``module:object``.
+        sections: What the page shows beside the sections that ship, as ``module:object``.
         search: How ranges are searched.
         keep_models: Whether trained models stay; otherwise only figures do (a recipe makes the same model again).
     """
@@ -91,11 +97,13 @@ class Study(BaseModel):
     lang: Literal["en", "ja"] = "en"
     shots: tuple[Annotated[int, Field(ge=1)], ...] = ()
     main: tuple[str, ...] = ()
+    evaluators: tuple[Name, ...] = ()
+    sections: tuple[Name, ...] = ()
     search: Search | None = None
     keep_models: bool = False
     _settled: Mapping[str, dict[str, Any]] | None = PrivateAttr(default=None)
 
-    @field_validator("controls", "sizes", "shots", "main", mode="before")
+    @field_validator("controls", "sizes", "shots", "main", "evaluators", "sections", mode="before")
     @classmethod
     def _listed(cls, given: Any) -> Any:
         """One value may be written without a list."""
@@ -116,6 +124,9 @@ class Study(BaseModel):
     def _makes_sense(self) -> "Study":
         if self.data.pairs is not None:
             raise ValueError("sizes says on how many pairs to train; leave data.pairs out")
+        for name in (*self.evaluators, *self.sections):
+            if not is_own(name):
+                raise ValueError(f"{name!r} names no code; write module:object, such as mine:alignment")
         if len(set(self.seeds)) < len(self.seeds) or len(set(self.sizes)) < len(self.sizes):
             raise ValueError("a seed or a size is named twice")
         if lists := [key for key, value in flat(self.set).items() if is_list(value)]:
@@ -275,12 +286,16 @@ def first_of(ranges: Mapping[str, Range]) -> dict[str, Any]:
 def checked(study: Study) -> dict[str, list[Recipe]]:
     """The recipes of all arms with one seed: a mistake in the last arm is told before the first one trains.
 
+    The study's own evaluators are imported, so that those in them are told as well.
+
     Returns:
         By arm its recipe, with the first value of each range; then the recipes with every other end or choice of one.
 
     Raises:
-        UserError: As for :func:`arm_recipe`.
+        UserError: As for :func:`arm_recipe`; an evaluator cannot be loaded.
     """
+    for name in study.evaluators:
+        own_evaluator(name)
     found: dict[str, list[Recipe]] = {}
     for arm in study.expanded:
         ranges = ranges_of(study, arm)

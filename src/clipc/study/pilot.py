@@ -20,7 +20,7 @@ from clipc.recipe.recipe import Data, Recipe
 from clipc.recipe.run import Run
 from clipc.render.worker import WorkerRenderer
 from clipc.study.budget import BUDGETS, Pace, measure, samples_within
-from clipc.study.design import Study, arm_recipe, read_study
+from clipc.study.design import Study, arm_recipe, checked, read_study
 from clipc.study.limitations import Codes
 from clipc.study.pool import Pool
 from clipc.study.results import Outcome
@@ -48,6 +48,8 @@ class PilotOptions:
         minutes: The time for everything, in minutes; the budget's if None.
         seeds: How many seeds, at least 3.
         jobs: Trials at a time; on a CPU one a core if None, on a GPU one after the other.
+        study: The study's name or file. Its data, recipe, seeds, templates and language are replaced by those given
+            here.
         overrides: ``key=value`` changes to the recipe, for all arms alike.
         recipe: The recipe's name or file.
         templates: The prompt templates for zero-shot classification (see :func:`clipc.evaluate.evaluate`).
@@ -60,6 +62,7 @@ class PilotOptions:
     minutes: float | None = None
     seeds: int = 3
     jobs: int | None = None
+    study: str = "pilot"
     overrides: Sequence[str] = ()
     recipe: str = "small"
     templates: str = "auto"
@@ -82,7 +85,7 @@ def run_pilot(
     progress: Progress = silent,
     watch: Watch = lambda _: None,
 ) -> dict[str, Any]:
-    """Runs the study ``pilot`` with as many training examples as fit the time, or goes on with one that was stopped.
+    """Runs a study with as many training examples as fit the time, or goes on with one that was stopped.
 
     Args:
         options: What to do.
@@ -96,11 +99,12 @@ def run_pilot(
         ``composites``, ``composing_cost`` and ``training``.
 
     Raises:
-        UserError: Too few pairs, too little time, fewer than 3 seeds.
+        UserError: Too few pairs, too little time, fewer than 3 seeds, a mistake in the study.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
     began, allowed = time.monotonic(), options.allowed_minutes
     study = pilot_study(options)
+    checked(study)  # Mistakes are told before the data are read.
     catalog = catalog or options.data.open(progress)
     arms = _arm_recipes(study, catalog)
     jobs, threads = jobs_for(arms[study.compared_with], len(arms) * options.seeds, options.jobs)
@@ -140,14 +144,18 @@ def pilot_study(options: PilotOptions) -> Study:
     """The study that a pilot runs, but for how many examples each trial is shown.
 
     Raises:
-        UserError: Fewer than 3 seeds, or a change of what the pilot decides itself.
+        UserError: Fewer than 3 seeds, a change of what the pilot decides itself, or a study of sizes or ranges.
     """
     if options.seeds < 3:
         raise UserError(f"a pilot needs at least 3 seeds to say anything about chance, not {options.seeds}.")
     decided = [word for word in options.overrides if word.partition("=")[0].split(".")[0] in DECIDED]
     if decided:
         raise UserError(f"{decided[0]!r} cannot be set for a pilot: it decides {', '.join(DECIDED)} itself.")
-    study = read_study("pilot", ["set.samples=1", *(f"set.{word}" for word in options.overrides)])
+    study = read_study(options.study, ["set.samples=1", *(f"set.{word}" for word in options.overrides)])
+    if study.ranges or study.sizes != ("all",):
+        raise UserError(
+            f"the study {options.study} has sizes or ranges, for which a pilot has no time: use clipc study."
+        )
     given = {
         "data": options.data.model_copy(update={"pairs": None}),
         "recipe": options.recipe,

@@ -11,6 +11,7 @@ from typing import Final
 
 from clipc.catalog import Catalog, subsample
 from clipc.errors import UserError
+from clipc.extension import fingerprint
 from clipc.files import cores
 from clipc.models.device import choose_device
 from clipc.models.model_config import model_config
@@ -85,7 +86,8 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
 
 def measuring_of(study: Study) -> Measuring:
     """How a study's trials are evaluated."""
-    return Measuring(study.templates, study.lang, study.shots)
+    own = tuple((name, fingerprint(name)) for name in study.evaluators)
+    return Measuring(study.templates, study.lang, study.shots, own)
 
 
 def diverged_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned, int]]:

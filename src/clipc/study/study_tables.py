@@ -21,7 +21,7 @@ from clipc.study.design import Study
 from clipc.study.limitations import limitations
 from clipc.study.noise import noise
 from clipc.study.results import Outcome, composed_share, ends, metrics_table, templates_used
-from clipc.study.run import Planned
+from clipc.study.run import Planned, measuring_of
 from clipc.study.search_results import SearchResult, search_table
 from clipc.study.verdict import conclude
 
@@ -74,6 +74,8 @@ def study_tables(
         "controls": list(study.controls),
         "sizes": sizes,
         "seeds": list(study.seeds),
+        "evaluators": dict(measuring_of(study).evaluators),
+        "sections": list(study.sections),
         "planned": planned,
         "finished": len(finished) + len(diverged),
         "diverged": [

@@ -9,9 +9,10 @@ import numpy as np
 
 from clipc.catalog import Catalog
 from clipc.evaluate.embed import Encoder
-from clipc.evaluate.evaluation import Evaluation, evaluate
+from clipc.evaluate.evaluation import EVALUATORS, Evaluation, evaluate
 from clipc.evaluate.measurement import taken_apart
 from clipc.evaluate.probe import SHOTS
+from clipc.evaluate.subject import own_evaluator
 from clipc.models.model import ClipModel
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
@@ -42,20 +43,33 @@ class Measuring:
         templates: Prompts for zero-shot classification, as for :func:`clipc.evaluate.evaluate`.
         lang: Their language.
         shots: The few-shot probes that are fitted beside the one on all labels.
+        evaluators: What measures them beside the evaluators that ship: names ``module:object``, each with the
+            fingerprint of its source file.
     """
 
     templates: str | Sequence[str] = "auto"
     lang: str = "en"
     shots: tuple[int, ...] = SHOTS
+    evaluators: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON gives them back, to tell whether figures were measured in this way."""
         templates = self.templates if isinstance(self.templates, str) else list(self.templates)
-        return {"templates": templates, "lang": self.lang, "shots": list(self.shots)}
+        own = {"evaluators": dict(self.evaluators)} if self.evaluators else {}
+        return {"templates": templates, "lang": self.lang, "shots": list(self.shots), **own}
 
     def __call__(self, model: Encoder, catalog: Catalog, *, probe: bool = True) -> Evaluation:
         """Measures a model on the test split."""
-        return evaluate(model, catalog, templates=self.templates, lang=self.lang, shots=self.shots, probe=probe)
+        evaluators = (*EVALUATORS, *(own_evaluator(name) for name, _ in self.evaluators))
+        return evaluate(
+            model,
+            catalog,
+            templates=self.templates,
+            lang=self.lang,
+            shots=self.shots,
+            probe=probe,
+            evaluators=evaluators,
+        )
 
 
 def run_trial(
