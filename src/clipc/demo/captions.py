@@ -25,9 +25,9 @@ class Language:
         verdicts: States as an inspector notes them.
         colours: Colours and materials as they stand before a noun.
         places: Backgrounds with their article, as they follow ``on``.
-        rows: The words for a place in the upper, middle and lower third of the picture.
+        rows: The words for a place in the upper, middle and lower third of the image.
         columns: The words for a place in the left, middle and right third.
-        middle: The words for the picture's middle.
+        middle: The words for the image's middle.
         position: How a row and a column are said together.
     """
 
@@ -49,7 +49,7 @@ def captions(scene: Scene, language: Language, rng: np.random.Generator) -> list
     """Two or three captions of a scene, each of another pattern.
 
     Args:
-        scene: What the picture shows.
+        scene: What the image shows.
         language: The words to say it with.
         rng: Chooses patterns and words.
     """

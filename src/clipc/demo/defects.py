@@ -12,7 +12,7 @@ from clipc.demo.field import Field, away, blend, clouds, grain, ramp, rgb, strok
 
 @dataclass(frozen=True)
 class Surface:
-    """A part's surface on the picture's grid, before any light falls on it.
+    """A part's surface on the image's grid, before any light falls on it.
 
     Attributes:
         distance: Signed distance from the silhouette in pixels, shape (n, n); negative inside.

@@ -1,4 +1,4 @@
-"""The built-in demo set: pictures of factory parts, drawn by a program and written as WebDataset tars."""
+"""The built-in demo set: images of factory parts, drawn by a program and written as WebDataset tars."""
 
 import io
 import json
@@ -23,10 +23,10 @@ from clipc.files import writing
 from clipc.progress import Progress, silent
 
 VERSION = 1
-"""Rises whenever the same call would write other pictures or captions."""
+"""Rises whenever the same call would write other images or captions."""
 
 COUNTS = {"train": 2100, "val": 280, "test": 420}
-"""Pictures in each split: a multiple of the 70 pairs of shape and state, so that all are equally frequent."""
+"""Images in each split: a multiple of the 70 pairs of shape and state, so that all are equally frequent."""
 
 LANGUAGES = {"en": ENGLISH, "ja": JAPANESE}
 """The languages that captions are written in."""
@@ -52,8 +52,8 @@ def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Pa
 
     Args:
         folder: Where the set shall lie: ``train-00000.tar`` and so on, ``classes.json``, ``README.txt``.
-        lang: The captions' language: ``"en"`` or ``"ja"``. The pictures are the same.
-        progress: Is told how many pictures are drawn.
+        lang: The captions' language: ``"en"`` or ``"ja"``. The images are the same.
+        progress: Is told how many images are drawn.
 
     Returns:
         The folder.
@@ -103,11 +103,11 @@ def _write(folder: Path, lang: str, progress: Progress) -> None:
     total = sum(COUNTS.values())
     done = 0
     for split, count in COUNTS.items():
-        pictures = _pictures(split, count, lang)
+        images = _images(split, count, lang)
         for shard in range(-(-count // _SHARD)):
             with tarfile.open(folder / f"{split}-{shard:05d}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
                 for _ in range(min(_SHARD, count - shard * _SHARD)):
-                    for name, content in next(pictures).items():
+                    for name, content in next(images).items():
                         entry = tarfile.TarInfo(name)
                         entry.size = len(content)
                         tar.addfile(entry, io.BytesIO(content))
@@ -115,17 +115,17 @@ def _write(folder: Path, lang: str, progress: Progress) -> None:
                     progress("drawing the demo set", done, total)
 
 
-def _pictures(split: str, count: int, lang: str) -> Iterator[dict[str, bytes]]:
-    """The files of each picture of a split, by name; every pair of shape and state equally often."""
+def _images(split: str, count: int, lang: str) -> Iterator[dict[str, bytes]]:
+    """The files of each image of a split, by name; every pair of shape and state equally often."""
     pairs = list(product(SHAPES, STATES))
     for number in range(count):
         round_, place = divmod(number, len(pairs))
         shape, state = pairs[int(_random(split, "order", round_).permutation(len(pairs))[place])]
-        yield _picture(split, number, shape, state, lang)
+        yield _image_files(split, number, shape, state, lang)
 
 
-def _picture(split: str, number: int, shape: str, state: str, lang: str) -> dict[str, bytes]:
-    rng = _random(split, "picture", number)
+def _image_files(split: str, number: int, shape: str, state: str, lang: str) -> dict[str, bytes]:
+    rng = _random(split, "image", number)
     shown = scene(shape, state, rng)
     encoded = io.BytesIO()
     Image.fromarray(draw(shown, rng)).save(encoded, "JPEG", quality=90, subsampling=0)
@@ -149,6 +149,6 @@ def _picture(split: str, number: int, shape: str, state: str, lang: str) -> dict
 
 
 def _random(split: str, purpose: str, number: int) -> np.random.Generator:
-    """An own stream of random numbers for each picture and purpose, so that no picture depends on another."""
-    stream = list(COUNTS).index(split) * 3 + ("order", "picture", "captions").index(purpose)
+    """An own stream of random numbers for each image and purpose, so that no image depends on another."""
+    stream = list(COUNTS).index(split) * 3 + ("order", "image", "captions").index(purpose)
     return np.random.Generator(np.random.Philox(key=[stream, number]))

@@ -1,4 +1,4 @@
-"""Fields on a picture's grid: the few mathematical brushes that everything in the demo set is drawn with."""
+"""Fields on an image's grid: the few mathematical brushes that everything in the demo set is drawn with."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,7 +14,7 @@ Field = npt.NDArray[np.floating[Any]]
 
 
 def axes(n: int) -> tuple[Field, Field]:
-    """Picture coordinates of an n x n grid, each of shape (n, n): -1 at the left and top, 1 at the right and bottom."""
+    """Image coordinates of an n x n grid, each of shape (n, n): -1 at the left and top, 1 at the right and bottom."""
     line = (np.arange(n, dtype=np.float32) + 0.5) * (2 / n) - 1
     u, v = np.meshgrid(line, line)
     return u, v
@@ -83,7 +83,7 @@ def _spline(n: int, cells: int) -> Field:
 
 
 def pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """A Pillow picture's values, shape (height, width) or (height, width, 3)."""
+    """A Pillow image's values, shape (height, width) or (height, width, 3)."""
     # NumPy's own conversion asks Pillow for the bytes three times over.
     values = np.frombuffer(image.tobytes(), dtype=np.uint8)
     return values.reshape((image.height, image.width, 3) if image.mode == "RGB" else (image.height, image.width))

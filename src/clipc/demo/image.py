@@ -1,4 +1,4 @@
-"""One picture: a part in a pose, its material and its state, under a lamp, seen by a camera."""
+"""One image: a part in a pose, its material and its state, under a lamp, seen by a camera."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from clipc.demo.field import Field, axes, blend, blurred, clouds, grain, pixels,
 from clipc.demo.shapes import SHAPES
 
 SIDE = 80
-"""The side of a picture in pixels."""
+"""The side of an image in pixels."""
 
 _FINE = 2 * SIDE
 
@@ -39,7 +39,7 @@ MATERIALS = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows.
+    """What an image shows.
 
     Attributes:
         shape: A key of ``SHAPES``.
@@ -47,7 +47,7 @@ class Scene:
         colour: A key of ``MATERIALS``.
         background: A key of ``BACKGROUNDS``.
         centre: Where the part's middle lies, from (-1, -1) at the upper left to (1, 1) at the lower right.
-        scale: The part's radius in halves of the picture's side.
+        scale: The part's radius in halves of the image's side.
         angle: How far the part is turned, in radians.
     """
 
@@ -95,14 +95,14 @@ def draw(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     floor = BACKGROUNDS[scene.background](_FINE, rng)
     depth = 0.3 if scene.background == "light_table" else 0.62
     cover = np.clip(0.5 - surface.distance, 0, 1)
-    picture = blend(floor * (1 - depth * _shadow(surface, cover, lamp)), part, cover)
-    return _photographed(picture, rng)
+    image = blend(floor * (1 - depth * _shadow(surface, cover, lamp)), part, cover)
+    return _photographed(image, rng)
 
 
 def _surface(scene: Scene, rng: np.random.Generator) -> Surface:
     """The bare part in its pose: silhouette, relief, and brushed or painted colour."""
     u, v = axes(_FINE)
-    # A camera that looks down at a slant shortens the picture along one direction.
+    # A camera that looks down at a slant shortens the image along one direction.
     slant = rng.uniform(1.0, 1.18)
     x, y = turned(u - scene.centre[0], (v - scene.centre[1]) * slant, scene.angle)
     x, y = x / scene.scale, y / scene.scale
@@ -146,9 +146,9 @@ def _shadow(surface: Surface, cover: Field, lamp: Field) -> Field:
     return blurred(np.maximum(cast, cover * 0.7), 0.06 * surface.size)
 
 
-def _photographed(picture: Field, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Halves the picture's side, and adds exposure, tint, slight blur and sensor noise."""
-    rows = picture[:, ::2] + picture[:, 1::2]
+def _photographed(image: Field, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Halves the image's side, and adds exposure, tint, slight blur and sensor noise."""
+    rows = image[:, ::2] + image[:, 1::2]
     small = rows[..., ::2] + rows[..., 1::2]
     gain = rng.uniform(0.88, 1.12) / 4
     small = small * rgb(*rng.uniform(0.97 * gain, 1.03 * gain, 3))
