@@ -138,7 +138,7 @@ def jpeg_header(data: bytes) -> JpegHeader:
 
 
 def _scale_options(header: JpegHeader, at_least: tuple[int, int] | None) -> dict[str, Any]:
-    """simplejpeg's options for the smallest decoded size that is sufficient.
+    """The options of simplejpeg for the smallest decoded size that is sufficient.
 
     Scales other than 1/2, 1/4 and 1/8 are slower to decode than the whole. With ``fastupsample`` the subsampled
     colours are not interpolated, which is faster and not visible once the image is made smaller.

@@ -12,7 +12,6 @@ from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import IMAGE_SUFFIXES, SourceInfo, Value
 from clipc.errors import UserError, unknown_name
 
-
 _words = str.split
 
 # In order of preference; compared without case, spaces, underscores and width of letters.
