@@ -1,4 +1,4 @@
-"""Catalogs kept on disk: Arrow, memory-mapped, made anew when the source has changed."""
+"""Catalogs cached on disk: Arrow, memory-mapped, made anew when the source has changed."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Which column of a table holds what: found by name, in English and Japanese, or as the user says."""
+"""The columns of a table by what they hold: detected by name, in English and Japanese, or named by the user."""
 
 import re
 import unicodedata
@@ -79,24 +79,24 @@ def find_headings(
     """
     by_user = [*options.caption_columns, *options.label_columns, options.split_column, options.key_column]
     exact = {name: _exact_name(name, names) for name in [options.image_column, *by_user] if name}
-    taken = set(exact.values())
+    assigned = set(exact.values())
 
     def free(words: Sequence[str]) -> list[str]:
-        return [name for word in words for name in names if name not in taken and _plain(name) == word]
+        return [name for word in words for name in names if name not in assigned and _plain(name) == word]
 
     image = exact[options.image_column] if options.image_column else _image_column(free(_IMAGE), names, sample)
     if image is None:
         raise _missing("the image files", "--image-column", names, where)
-    taken.add(image)
-    captions = [exact[name] for name in options.caption_columns] or _captions([n for n in names if n not in taken])
+    assigned.add(image)
+    captions = [exact[name] for name in options.caption_columns] or _captions([n for n in names if n not in assigned])
     if not captions:
         raise _missing("the captions", "--caption-columns", names, where)
-    taken.update(captions)
+    assigned.update(captions)
     labels = [exact[name] for name in options.label_columns] or free(_LABEL)[:1]
-    taken.update(labels)
+    assigned.update(labels)
     named = [exact[options.split_column]] if options.split_column else []
     splits = named or [name for name in free(_SPLIT) if _holds_splits(name, sample)]
-    taken.update(splits[:1])
+    assigned.update(splits[:1])
     keys = [exact[options.key_column]] if options.key_column else free(_KEY)
     return Headings(
         image,
@@ -112,9 +112,9 @@ def _exact_name(name: str, names: Sequence[str]) -> str:
     """The column of that name, in whichever Unicode form the table has it."""
     if name in names:
         return name
-    for known in names:
-        if unicodedata.normalize("NFKC", known).strip() == unicodedata.normalize("NFKC", name).strip():
-            return known
+    for column in names:
+        if unicodedata.normalize("NFKC", column).strip() == unicodedata.normalize("NFKC", name).strip():
+            return column
     raise unknown_name("column", name, names)
 
 

@@ -59,7 +59,7 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
     headings.describe(info)
     finder = Finder(root, _prefix(root, [str(row.get(headings.image) or "") for row in sample], info))
     rows: dict[tuple[str, str | None], Row] = {}
-    joined = 0
+    repetitions = 0
     for record in chain(first, grid.records):
         row = _row(record, headings, finder, path.name)
         if isinstance(row, Reject):
@@ -73,9 +73,9 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
             yield Reject(path.name, row.number, row.key, "the same image again, with another label or split")
             continue
         earlier.captions += row.captions
-        joined += 1
-    if joined:
-        info.notes.append(f"{joined:,} rows named an image of an earlier row; their captions were joined to it")
+        repetitions += 1
+    if repetitions:
+        info.notes.append(f"{repetitions:,} rows named an image of an earlier row; their captions were joined to it")
     pairs = list(rows.values())
     if not headings.key_is_sure:
         _set_keys(pairs, headings, info)

@@ -1,4 +1,4 @@
-"""WebDataset tars, in the layouts of img2dataset and clip_benchmark, indexed where they lie."""
+"""WebDataset tars, in the layouts of img2dataset and clip_benchmark, indexed in place."""
 
 import json
 import re
