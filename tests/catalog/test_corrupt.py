@@ -199,7 +199,7 @@ def opened() -> Iterator[set[str]]:
 def strangers(opened: set[str], root: Path) -> list[str]:
     """What was opened though it lies neither below the root nor in Python's own folders."""
     code = [Path(clipc.__file__).parent, Path(__file__).parent]
-    own = (*map(str, [root, *code]), sys.prefix, sys.base_prefix, "/usr", "/proc")
+    own = (*map(str, [root, *code, Path(sys.prefix).resolve()]), sys.prefix, sys.base_prefix, "/usr", "/proc")
     return [path for path in opened if not path.startswith(own)]
 
 

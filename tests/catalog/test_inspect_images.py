@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipc.catalog import open_catalog, pictures
+from clipc.catalog import inspect_images as inspection
+from clipc.catalog import open_catalog
 from clipc.catalog.decode import decode
 from clipc.catalog.inspect_images import Place, Reader, content_hash, difference_hash, inspect_header, inspect_image
 from clipc.progress import silent
@@ -32,7 +33,7 @@ def test_a_glance_finds_the_size_behind_a_long_profile(tmp_path: Path, picture) 
 def test_large_sets_have_their_ends_checked(
     tmp_path: Path, picture, write_tar, monkeypatch: pytest.MonkeyPatch, format: str
 ) -> None:
-    monkeypatch.setattr(pictures, "DECODED_UP_TO", 1)
+    monkeypatch.setattr(inspection, "DECODED_UP_TO", 1)
     suffix = format.lower()
     images = [picture(n, size=(60, 50), format=format) for n in range(3)]
     images[1] = images[1][: len(images[1]) * 3 // 4]
@@ -65,9 +66,9 @@ def test_the_progress_reaches_its_end(tmp_path: Path, picture) -> None:
         (tmp_path / f"{n}.jpg").write_bytes(picture(n))
     told: list[tuple[str, int, int]] = []
     places = [Place(f"{n}.jpg", 0, -1) for n in range(5)]
-    pictures.inspect_images(tmp_path, places, lambda *seen: told.append(seen))
+    inspection.inspect_images(tmp_path, places, lambda *seen: told.append(seen))
     assert told[-1] == ("checking images", 5, 5)
-    assert pictures.inspect_images(tmp_path, [], silent) == []
+    assert inspection.inspect_images(tmp_path, [], silent) == []
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipc.catalog import Catalog, subsample
-from clipc.catalog.subsample import stratified
+from clipc.catalog.subsample import stratified_order
 from clipc.errors import UserError
 from clipc.recipe.recipe import Data
 
@@ -12,7 +12,7 @@ from clipc.recipe.recipe import Data
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=200), st.integers(0, 99))
 def test_every_beginning_holds_each_class_in_its_share(members: list[str], seed: int) -> None:
     classes = np.array(members)
-    order = stratified(classes, seed)
+    order = stratified_order(classes, seed)
     assert sorted(order.tolist()) == list(range(len(classes)))
     for name in set(members):
         seen = np.cumsum(classes[order] == name)

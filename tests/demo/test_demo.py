@@ -122,7 +122,7 @@ def test_shapes_and_states_are_balanced() -> None:
         assert count % len(PAIRS) == 0
     texts = [
         json.loads(content)
-        for files in islice(demo._pictures("test", 420, "en"), len(PAIRS))
+        for files in islice(demo._images("test", 420, "en"), len(PAIRS))
         for name, content in files.items()
         if name.endswith(".json")
     ]

@@ -1,7 +1,7 @@
-"""Rows of any source into a catalog: every check that does not depend on the kind of source is here."""
+"""``build``: the rows of any source, checked and made into a catalog."""
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ import pyarrow as pa
 from clipc.catalog.catalog import REJECTS, SCHEMA, About, Catalog, fingerprint
 from clipc.catalog.columns import Columns
 from clipc.catalog.inspect_images import ImageFacts, Place, inspect_images
-from clipc.catalog.rows import Reject, Row, Source, SourceNotes
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 
@@ -21,48 +21,41 @@ _SPLITS = {
 _SPLIT_NAMES = {alias: name for name, aliases in _SPLITS.items() for alias in aliases}
 
 KNOWN_SPLITS = frozenset(_SPLIT_NAMES)
-"""All names of splits that are understood, in lower case."""
+"""All names of splits that are recognised, in lower case."""
 
 
 def build(source: Source, progress: Progress = silent) -> Catalog:
-    """Reads a source, checks every row and picture, and makes the catalog of those that are right.
+    """Reads a source, checks every row and image, and makes the catalog of the valid ones.
 
-    A row is refused (and listed in the rejects with the reason) when it has no caption with a word in it, text that is
-    no valid Unicode, a key that an earlier row has, a path that leads out of the root, or an image that cannot be
-    decoded.
+    A row is rejected (and listed in the rejects with the reason) if it has no caption with a word in it, text that is
+    no valid Unicode, the key of an earlier row, a path that leads out of the root, or an image that cannot be decoded.
 
     Args:
-        source: What to read.
-        progress: Told of rows read and images checked.
+        source: The source to read.
+        progress: Receives the number of rows read and of images checked.
 
     Raises:
-        UserError: Not one row is right; the message says why.
+        UserError: Not one row is valid; the message says why.
     """
-    told = SourceNotes()
+    info = SourceInfo()
     rejects: list[Reject] = []
     columns = Columns()
-    sentinels: list[tuple[str, int | None]] = []  # the place and number to name if the picture is refused
-    for number, row in enumerate(_checked(source.read(told), rejects)):
+    origins: list[tuple[str, int | None]] = []  # the file and row to name if the image is rejected
+    for number, row in enumerate(_valid_rows(source.read(info), rejects)):
         columns.add(row)
-        sentinels.append((row.place or row.file, row.number))
+        origins.append((row.place or row.file, row.number))
         if number % 1000 == 999:
             progress("reading rows", number + 1, 0)
     table = columns.table()
     places = list(map(Place, *(table[name].to_pylist() for name in ("file", "offset", "size"))))
-    looks = inspect_images(source.root, places, progress)
-    keys = table["key"].to_pylist()
-    good: list[int] = []
-    seen: list[ImageFacts] = []
-    for index, look in enumerate(looks):
-        if isinstance(look, str):
-            place, number = sentinels[index]
-            rejects.append(Reject(place, number, keys[index], look))
-        else:
-            good.append(index)
-            seen.append(look)
-    if not good:
-        raise nothing_accepted(source, rejects)
-    table = _with_looks(table.take(pa.array(good, pa.int64())), seen)
+    facts = inspect_images(source.root, places, progress)
+    for origin, key, reason in zip(origins, table["key"].to_pylist(), facts, strict=True):
+        if isinstance(reason, str):
+            rejects.append(Reject(*origin, key, reason))
+    valid = {row: image for row, image in enumerate(facts) if not isinstance(image, str)}
+    if not valid:
+        raise _nothing_valid(source, rejects)
+    table = _with_image_facts(table.take(pa.array(valid, pa.int64())), list(valid.values()))
     return Catalog(
         table=table,
         root=source.root,
@@ -70,35 +63,35 @@ def build(source: Source, progress: Progress = silent) -> Catalog:
         about=About(
             name=source.name,
             generated=_is_generated(table),
-            notes=tuple(told.notes),
-            label_columns=_label_columns(table, told),
-            class_names=told.class_names,
+            notes=tuple(info.notes),
+            label_columns=_label_columns(table, info),
+            class_names=info.class_names,
         ),
-        rejects=rejects_table(rejects),
+        rejects=pa.Table.from_pylist([reject._asdict() for reject in rejects], schema=REJECTS),
     )
 
 
-def _checked(found: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable[Row]:
+def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable[Row]:
+    """The rows without an error, captions and splits normalised; the others are added to the rejects."""
     keys: set[str] = set()
-    for row in found:
+    for row in rows:
         if isinstance(row, Reject):
             key = None if row.key is None else _printable(row.key)
             rejects.append(Reject(_printable(row.file), row.row, key, _printable(row.reason)))
             continue
         row.captions = [" ".join(caption.replace("\0", " ").split()) for caption in row.captions]
-        fault = _fault(row)
-        if fault is None and row.key in keys:
-            fault = "an earlier row has the same key"
-        if fault is not None:
-            rejects.append(Reject(_printable(row.place or row.file), row.number, _printable(row.key), fault))
+        error = _error(row) or ("an earlier row has the same key" if row.key in keys else None)
+        if error is not None:
+            rejects.append(Reject(_printable(row.place or row.file), row.number, _printable(row.key), error))
             continue
         keys.add(row.key)
         row.captions = [caption for caption in row.captions if _has_word(caption)]
-        row.split = split_name(row.split)
+        name = (row.split or "").strip().lower()
+        row.split = _SPLIT_NAMES.get(name, name) or None
         yield row
 
 
-def _fault(row: Row) -> str | None:
+def _error(row: Row) -> str | None:
     if not row.key.strip():
         return "it has no key"
     for what, text in (("key", row.key), ("file name", row.file), ("label", row.label or "")):
@@ -126,57 +119,41 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def split_name(given: str | None) -> str | None:
-    """A split's name as clipc writes it (``train``, ``val``, ``test``); unknown ones stay, in lower case."""
-    name = (given or "").strip().lower()
-    return _SPLIT_NAMES.get(name, name) or None
-
-
-def _with_looks(table: pa.Table, seen: list[ImageFacts]) -> pa.Table:
-    """The rows with what was seen of their pictures, columns in the catalog's order."""
-    told = {
-        "size": pa.array([look.size for look in seen], pa.int64()),
-        "width": pa.array([look.width for look in seen], pa.int32()),
-        "height": pa.array([look.height for look in seen], pa.int32()),
-        "content": pa.array([look.content for look in seen], pa.uint64()),
-        "dhash": pa.array([look.dhash for look in seen], pa.uint64()),
-    }
-    names = [*SCHEMA.names, "dhash", *(name for name in table.column_names if name not in SCHEMA.names)]
-    fields = [SCHEMA.field(name) if name in SCHEMA.names else None for name in names]
-    arrays = [told[name] if name in told else table[name] for name in names]
-    schema = pa.schema(
-        [field or pa.field(name, array.type) for field, name, array in zip(fields, names, arrays, strict=True)]
-    )
+def _with_image_facts(table: pa.Table, facts: list[ImageFacts]) -> pa.Table:
+    """The rows with the sizes and hashes of their images, columns in the catalog's order."""
+    values = dict(zip(ImageFacts._fields, zip(*facts, strict=True), strict=True))
+    metadata = [column for column in table.schema if column.name not in SCHEMA.names]
+    schema = pa.schema([*SCHEMA, pa.field("dhash", pa.uint64()), *metadata])
+    arrays = [
+        pa.array(values[column.name], column.type) if column.name in values else table[column.name] for column in schema
+    ]
     return pa.table(arrays, schema=schema).combine_chunks()
 
 
 def _is_generated(table: pa.Table) -> bool:
-    """Whether each row says of itself that a program drew its picture (``"generated": true``)."""
+    """Whether every row is marked as having an image drawn by a program (``"generated": true``)."""
     if "generated" not in table.column_names or table["generated"].type != pa.bool_():
         return False
     return all(table["generated"].to_pylist())
 
 
-def _label_columns(table: pa.Table, told: SourceNotes) -> tuple[str, ...]:
-    """The declared label columns, or ``label``, as far as they are there and tell at least two classes apart."""
-    names = told.label_columns or ["label"]
+def _label_columns(table: pa.Table, info: SourceInfo) -> tuple[str, ...]:
+    """The declared label columns, or ``label``, as far as they exist and hold at least two classes."""
+    names = info.label_columns or ["label"]
     return tuple(name for name in names if name in table.column_names and len(table[name].drop_null().unique()) >= 2)
 
 
-def rejects_table(rejects: Iterable[Reject]) -> pa.Table:
-    """Rejects as a table with the columns of :data:`clipc.catalog.catalog.REJECTS`."""
-    return pa.Table.from_pylist([dict(zip(REJECTS.names, reject, strict=True)) for reject in rejects], schema=REJECTS)
-
-
-def nothing_accepted(source: Source, rejects: list[Reject]) -> UserError:
-    """The error for a source without one right pair: how many were refused, and the commonest reasons."""
+def _nothing_valid(source: Source, rejects: list[Reject]) -> UserError:
+    """The error for a source without one valid pair: the number of rejects and the commonest reasons."""
     if not rejects:
         return UserError(f"{source.name} holds no pair of an image and a caption (looked in {source.root}).")
-    kinds = Counter(re.sub(r"\d+|\(.*\)", "#", reject.reason) for reject in rejects)
-    told: list[str] = []
-    for kind, count in kinds.most_common(3):
-        first = next(reject for reject in rejects if re.sub(r"\d+|\(.*\)", "#", reject.reason) == kind)
+    by_reason: defaultdict[str, list[Reject]] = defaultdict(list)
+    for reject in rejects:
+        by_reason[re.sub(r"\d+|\(.*\)", "#", reject.reason)].append(reject)
+    reasons: list[str] = []
+    for alike in sorted(by_reason.values(), key=len, reverse=True)[:3]:
+        first = alike[0]
         row = f", row {first.row}" if first.row is not None else ""
         key = f", key {first.key!r}" if first.key else ""
-        told.append(f"{count:,} times: {first.reason} (first in {first.file}{row}{key})")
-    return UserError(f"{source.name}: not one pair could be read; {len(rejects):,} were refused, {'; '.join(told)}.")
+        reasons.append(f"{len(alike):,} times: {first.reason} (first in {first.file}{row}{key})")
+    return UserError(f"{source.name}: not one pair could be read; {len(rejects):,} were refused, {'; '.join(reasons)}.")

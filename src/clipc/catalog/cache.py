@@ -1,4 +1,4 @@
-"""Catalogs kept on disk: Arrow, memory-mapped, made anew when the source has changed."""
+"""Catalogs cached on disk: Arrow, memory-mapped, made anew when the source has changed."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from clipc.errors import UserError
 from clipc.files import whole_file
 
 FORMAT = 3
-"""Raised whenever catalogs made by an older clipc must be made anew."""
+"""Increased whenever catalogs cached by an older clipc must be made anew."""
 
 _FILES_WATCHED = 20_000
 _META = b"clipc"
@@ -24,24 +24,24 @@ _REJECTS = b"clipc rejects"
 
 
 def through_cache(source: Source, options: Mapping[str, Any], folder: Path, make: Callable[[], Catalog]) -> Catalog:
-    """The catalog of a source, from the cache if it is there and the source is unchanged, else made and kept.
+    """The catalog of a source, from the cache if the source is unchanged, else made and stored.
 
-    A change is seen by the names, sizes and times of the files that the source watches (and of the image files, or,
-    where these are many, the folders that hold them). A cache that cannot be written or read is done without.
+    A change is detected by the names, sizes and times of the files that the source watches (and of the image files, or,
+    if these are many, of their folders). Without a cache that can be read and written the catalog is made every time.
 
     Args:
         source: The source.
-        options: What else the catalog depends on, as JSON values.
+        options: Everything else that the catalog depends on, as JSON values.
         folder: The cache folder, as of :func:`~clipc.files.cache_folder`.
         make: Makes the catalog.
     """
-    told = json.dumps([FORMAT, str(source.root), source.name, dict(options)], sort_keys=True, default=str)
+    identity = json.dumps([FORMAT, str(source.root), source.name, dict(options)], sort_keys=True, default=str)
     name = "".join(c if c.isalnum() else "-" for c in source.name)[:40]
-    path = folder / "catalogs" / f"{name}-{blake2b(told.encode(), digest_size=6).hexdigest()}.arrow"
+    path = folder / "catalogs" / f"{name}-{blake2b(identity.encode(), digest_size=6).hexdigest()}.arrow"
     watched = {str(p): _stamp(p) for p in source.watched}
-    mark = blake2b(json.dumps([told, watched], sort_keys=True).encode(), digest_size=16).hexdigest()
-    if (kept := _load(path, source.root, mark)) is not None:
-        return kept
+    mark = blake2b(json.dumps([identity, watched], sort_keys=True).encode(), digest_size=16).hexdigest()
+    if (catalog := _load(path, source.root, mark)) is not None:
+        return catalog
     catalog = make()
     try:
         _save(catalog, path, mark, source)
@@ -75,18 +75,13 @@ def _save(catalog: Catalog, path: Path, mark: str, source: Source) -> None:
     rejects = pa.BufferOutputStream()
     with pa.ipc.new_stream(rejects, catalog.rejects.schema) as stream:
         stream.write_table(catalog.rejects)
-    meta = {
-        "mark": mark,
-        "fingerprint": catalog.fingerprint,
-        "about": catalog.about.to_json(),
-        "images": _image_stamps(catalog, source) if source.loose else {},
-    }
-    schema = catalog.table.schema.with_metadata(
-        {_META: json.dumps(meta).encode(), _REJECTS: rejects.getvalue().to_pybytes()}
-    )
+    images = _image_stamps(catalog, source) if source.loose else {}
+    about = catalog.about.to_json()
+    meta = json.dumps({"mark": mark, "fingerprint": catalog.fingerprint, "about": about, "images": images})
+    table = catalog.table.replace_schema_metadata({_META: meta, _REJECTS: rejects.getvalue().to_pybytes()})
     with whole_file(path) as new:
-        with pa.OSFile(str(new), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
-            file.write_table(catalog.table.replace_schema_metadata(schema.metadata))
+        with pa.OSFile(str(new), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
+            file.write_table(table)
         _write_rejects(catalog, _rejects_file(path))
 
 
@@ -95,7 +90,7 @@ def _rejects_file(path: Path) -> Path:
 
 
 def _write_rejects(catalog: Catalog, path: Path) -> None:
-    """The rejects for people: UTF-8 with a byte order mark, so that spreadsheets read it right."""
+    """Writes the rejects as a CSV file: UTF-8 with a byte order mark, by which spreadsheets detect the encoding."""
     if not catalog.rejects.num_rows:
         path.unlink(missing_ok=True)
         return
@@ -114,7 +109,7 @@ def _image_stamps(catalog: Catalog, source: Source) -> dict[str, list[int] | Non
 
 
 def _stamp(path: Path) -> list[int] | None:
-    """Size and time of change of a file, the time alone of a folder; None where there is nothing."""
+    """Size and modification time of a file, 0 and the time of a folder; None if there is none."""
     try:
         status = path.stat()
     except OSError:

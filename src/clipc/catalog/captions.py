@@ -1,4 +1,4 @@
-"""Captions, metadata and class names out of loosely typed values."""
+"""Captions, metadata and class names from loosely typed values."""
 
 import math
 from collections.abc import Mapping
@@ -22,19 +22,19 @@ def strings(value: Any) -> list[str]:
 
 
 def plain_values(record: Mapping[str, Any]) -> dict[str, Value]:
-    """The metadata in a record: texts, numbers, truth values, and lists of numbers (a vector, a box).
+    """The metadata in a record: texts, numbers, booleans, and lists of numbers (a vector, a box).
 
-    Other lists, objects and single numbers that are none (NaN) are left out.
+    Other lists, objects, NaN and infinities are left out.
     """
-    found: dict[str, Value] = {}
+    plain: dict[str, Value] = {}
     for name, value in record.items():
         if isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value)):
-            found[str(name)] = value
+            plain[str(name)] = value
         elif isinstance(value, (list, tuple)) and value and all(type(item) in (int, float) for item in value):
             with suppress(OverflowError), np.errstate(over="ignore"):
                 # A list of Python's own numbers would need eight times the memory.
-                found[str(name)] = np.asarray(value, np.float32)
-    return found
+                plain[str(name)] = np.asarray(value, np.float32)
+    return plain
 
 
 def readable(label: str) -> str:
@@ -43,6 +43,6 @@ def readable(label: str) -> str:
 
 
 def class_caption(name: str, lang: str = "en") -> str:
-    """The caption of a picture of which only the class is known: ``a photo of a {class name}``."""
+    """The caption of an image of which only the class is known: ``a photo of a {class name}``."""
     article = "an" if name[:1].lower() in set("aeiou") else "a"
     return _CLASS_SENTENCE.get(lang, _CLASS_SENTENCE["en"]).format(name=name, article=article)

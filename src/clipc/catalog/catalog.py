@@ -1,4 +1,4 @@
-"""The catalog: one row an image-caption pair, Arrow on disk, memory-mapped."""
+"""The catalog: a table with one row an image-caption pair, Arrow on disk, memory-mapped."""
 
 import hashlib
 import json
@@ -36,9 +36,9 @@ SCHEMA = pa.schema(
 ``key`` is unique. ``captions`` holds at least one caption with a word in it. ``file`` is relative to
 the catalog's root and the encoded image is its bytes ``[offset, offset + size)``. ``width`` and
 ``height`` are in pixels as shown, that is after EXIF rotation. ``content`` is a 64-bit hash of the
-encoded image, so equal pictures can be found without decoding them. Catalogs that :func:`clipc.catalog.open_catalog`
-makes also have ``dhash`` (``uint64``): a difference hash that near-identical pictures share, null where the
-picture was not decoded or is too flat to have one.
+encoded image, so that equal images can be found without decoding them. Catalogs that :func:`clipc.catalog.open_catalog`
+makes also have ``dhash`` (``uint64``): a difference hash that near-identical images share, null where the
+image was not decoded or is too flat to have one.
 """
 
 REJECTS = pa.schema([("file", pa.string()), ("row", pa.int64()), ("key", pa.string()), ("reason", pa.string())])
@@ -47,11 +47,11 @@ REJECTS = pa.schema([("file", pa.string()), ("row", pa.int64()), ("key", pa.stri
 
 @dataclass(frozen=True)
 class About:
-    """What a catalog knows of itself beside its rows.
+    """What describes a catalog as a whole.
 
     Attributes:
         name: A short name for reports, usually the folder's or the file's.
-        generated: Whether the pictures were drawn by a program; said wherever they are shown.
+        generated: Whether the images were drawn by a program; every report states it.
         notes: What a reader should know of how the source was read, such as ``"read as CP932"``.
         label_columns: The columns that hold class labels, the main one first.
         class_names: For a label column, the readable name of each label.
@@ -79,12 +79,12 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """Image-caption pairs as a table; images are read and decoded one by one, when asked for.
+    """Image-caption pairs as a table; images are read and decoded one by one, on demand.
 
     Attributes:
         table: One row a pair, with the columns of :data:`SCHEMA` and the source's own after them.
         root: The folder that ``file`` is relative to; nothing outside it is ever read.
-        fingerprint: A hash of what the pairs are (not of where they lie): equal data, equal hash.
+        fingerprint: A hash of the pairs' contents, not of where they are stored: equal data, equal hash.
         about: Name, notes, label columns and class names.
         rejects: What could not be read, with the columns of :data:`REJECTS`.
         rejects_file: The same as a CSV file for people, where there are any and a cache could be written.
@@ -110,8 +110,8 @@ class Catalog:
         return _Handles() if len(self.table["file"].unique()) <= 256 else None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Open files and what can be computed again stay behind when a catalog travels to a worker."""
-        return {name.name: self.__dict__[name.name] for name in fields(self)}
+        """The fields alone: open files and cached values are not sent to worker processes."""
+        return {field.name: self.__dict__[field.name] for field in fields(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -124,7 +124,7 @@ class Catalog:
     @cached_property
     def caption_counts(self) -> npt.NDArray[np.int64]:
         """How many captions each pair has, shape (n,)."""
-        kernels: Any = pc  # made at run time, which type checkers cannot see
+        kernels: Any = pc  # its functions are generated at run time, which type checkers cannot see
         return kernels.list_value_length(self.table["captions"]).to_numpy().astype(np.int64)
 
     @cached_property
@@ -134,7 +134,7 @@ class Catalog:
 
     @cached_property
     def image_ids(self) -> npt.NDArray[np.int64]:
-        """For each pair the first row that has its picture, byte for byte: equal pictures have equal numbers; (n,)."""
+        """For each pair the first row that has its image, byte for byte: equal images have equal numbers; (n,)."""
         return first_rows(self.table["content"].to_numpy())
 
     def captions(self, row: int) -> list[str]:
@@ -147,17 +147,17 @@ class Catalog:
 
     @cached_property
     def _captions(self) -> pa.ChunkedArray:
-        return self.table["captions"]  # Looked up for every caption shown, it would take as long as the caption does.
+        return self.table["captions"]  # Looking up the column takes as long as reading the caption.
 
     def encoded(self, row: int) -> bytes:
-        """The encoded image of one pair, as it lies in the source.
+        """The encoded image of one pair, as it is stored in the source.
 
         Raises:
-            OSError: The file is gone or was cut since the catalog was made.
+            OSError: The file is missing or was shortened since the catalog was made.
         """
         files, offsets, sizes = self._places
         name = files[row].as_py()
-        handles = self._handles  # Held: of two threads that make them at once, one's own close when it lets go.
+        handles = self._handles  # A reference of this thread's own: another thread may replace the property's value.
         handle = handles.open(self.root, name) if handles is not None else _open(self.root, name)
         try:
             data = os.pread(handle, int(sizes[row]), int(offsets[row]))
@@ -173,11 +173,11 @@ class Catalog:
 
         Args:
             row: The pair.
-            at_least: A width and height that suffice, as for :func:`clipc.catalog.decode.decode`.
+            at_least: A sufficient width and height, as for :func:`clipc.catalog.decode.decode`.
 
         Raises:
             OSError: The file cannot be read.
-            DecodeError: The bytes are no image that can be decoded.
+            DecodeError: The bytes cannot be decoded as an image.
         """
         return decode(self.encoded(row), at_least)
 
@@ -192,17 +192,22 @@ class Catalog:
         return self.table[name].to_pylist()
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> "Catalog":
-        """The catalog of the given rows, in the given order."""
+        """The catalog of these rows, in this order."""
         index = np.asarray(rows, dtype=np.int64)
-        mark = hashlib.blake2b(index.tobytes(), key=self.fingerprint.encode(), digest_size=8).hexdigest()
+        fingerprint = hashlib.blake2b(index.tobytes(), key=self.fingerprint.encode(), digest_size=8).hexdigest()
         table: pa.Table = self.table.take(pa.array(index))  # pyright: ignore[reportArgumentType]
-        return replace(self, table=table, fingerprint=mark)
+        return replace(self, table=table, fingerprint=fingerprint)
 
     @cached_property
     def splits(self) -> dict[str, int]:
         """The number of pairs in each split; pairs without one count as ``"train"``."""
-        names, counts = np.unique(self._split_column(), return_counts=True)
+        names, counts = np.unique(self.split_names, return_counts=True)
         return {str(n): int(c) for n, c in zip(names, counts, strict=True)}
+
+    @cached_property
+    def split_names(self) -> npt.NDArray[np.str_]:
+        """The split of each pair, shape (n,); pairs without one are ``"train"``."""
+        return np.asarray([name or "train" for name in self.column("split")], dtype=np.str_)
 
     def split(self, name: str) -> "Catalog":
         """The pairs of one split (``train``, ``val`` or ``test``); pairs without a split are ``train``.
@@ -212,14 +217,11 @@ class Catalog:
         """
         if name not in self.splits:
             raise unknown_name("split", name, self.splits)
-        return self.take(np.flatnonzero(self._split_column() == name))
-
-    def _split_column(self) -> npt.NDArray[np.str_]:
-        return np.asarray([name or "train" for name in self.column("split")], dtype=np.str_)
+        return self.take(np.flatnonzero(self.split_names == name))
 
 
 def first_rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
-    """Where each value stands first: equal values have equal numbers, and different ones their own places.
+    """The index of each value's first occurrence: equal values have equal indices.
 
     Args:
         values: Shape (n,).
@@ -238,7 +240,7 @@ class _Handles(dict[str, int]):
         handle = self.get(name)
         if handle is None:
             handle = _open(root, name)
-            if (first := self.setdefault(name, handle)) != handle:  # another thread was quicker
+            if (first := self.setdefault(name, handle)) != handle:  # another thread was faster
                 os.close(handle)
                 return first
         return handle
@@ -265,9 +267,9 @@ def inside(root: Path, name: str) -> Path:
 
 
 def fingerprint(table: pa.Table) -> str:
-    """A hash of what pairs a table holds: keys, captions, labels, splits, image contents, and their own metadata.
+    """A hash of the pairs in a table: keys, captions, labels, splits, image contents, and the source's own metadata.
 
-    Metadata count because rules, groups, regions and probes read them: corrected ones make other data.
+    Metadata are included because rules, groups, regions and probes depend on them.
     """
     digest = hashlib.blake2b(digest_size=8)
     for batch in table.select(["key", "captions", "label", "split", "content"]).to_batches(max_chunksize=65536):
@@ -276,14 +278,14 @@ def fingerprint(table: pa.Table) -> str:
             digest.update(json.dumps(row, ensure_ascii=False).encode())
     for name in sorted({*table.column_names} - {*SCHEMA.names, "dhash"}):
         digest.update(json.dumps([name, str(table.schema.field(name).type)]).encode())
-        # Pieces of one length, wherever the table's chunks end.
+        # Slices of one length, so that the hash does not depend on the table's chunks.
         for start in range(0, table.num_rows, 65536):
             digest.update(_column_bytes(table[name].slice(start, 65536).combine_chunks()))
     return digest.hexdigest()
 
 
 def _column_bytes(values: Any) -> bytes:
-    """The values of a part of a column; vectors without a Python object a number."""
+    """The bytes of a part of a column; vectors are converted without a Python object for each number."""
     kind: Any = values.type
     if pa.types.is_list(kind) and pa.types.is_floating(kind.value_type):
         lengths = values.value_lengths().fill_null(-1).to_numpy()

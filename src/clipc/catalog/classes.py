@@ -1,15 +1,15 @@
-"""``classes.json``: readable class names that lie beside the data."""
+"""``classes.json``: readable class names in a file beside the data."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from clipc.catalog.catalog import inside
-from clipc.catalog.rows import SourceNotes
+from clipc.catalog.rows import SourceInfo
 from clipc.errors import UserError
 
 
-def read_class_names(folder: Path, told: SourceNotes) -> None:
+def read_class_names(folder: Path, info: SourceInfo) -> None:
     """Reads ``classes.json`` in a folder, where there is one.
 
     Either flat, ``{label: readable name}``, or one such object a label column, the main column first:
@@ -26,10 +26,10 @@ def read_class_names(folder: Path, told: SourceNotes) -> None:
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {error}.") from None
     if _is_flat(raw):
-        told.class_names["label"] = raw
+        info.class_names["label"] = raw
     elif isinstance(raw, dict) and all(_is_flat(names) for names in raw.values()):
-        told.class_names.update(raw)
-        told.label_columns.extend(raw)
+        info.class_names.update(raw)
+        info.label_columns.extend(raw)
     else:
         raise UserError(
             f"{path} must be an object of labels and their readable names, or one such object for each label column."

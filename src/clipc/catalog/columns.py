@@ -1,4 +1,4 @@
-"""Rows gathered into an Arrow table, metadata columns typed by what is in them."""
+"""Rows collected into an Arrow table, with the types of metadata columns inferred from their values."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from clipc.catalog.rows import Row, Value
 
 _CHUNK = 1 << 16
 _CORE = ("key", "captions", "label", "split", "file", "offset", "size")
-_TAKEN = {*SCHEMA.names, "dhash"}
+_RESERVED = {*SCHEMA.names, "dhash"}
 _TYPES = {
     "bool": pa.bool_(),
     "int": pa.int64(),
@@ -22,7 +22,7 @@ _TYPES = {
 
 
 class Columns:
-    """Takes rows one by one; keeps them as Arrow, a chunk at a time, so that a million fit in memory."""
+    """Collects rows one by one in chunks of Arrow arrays, so that millions fit in memory."""
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
@@ -31,22 +31,21 @@ class Columns:
         self._kinds: dict[str, set[str]] = {}
 
     def add(self, row: Row) -> None:
-        """Takes one row."""
+        """Adds one row."""
         self._rows.append(row)
         if len(self._rows) == _CHUNK:
             self._flush()
 
     def table(self) -> pa.Table:
-        """All rows so far: the core columns, then the metadata in the order in which it was first seen.
+        """All rows so far: the core columns, then the metadata in the order of first occurrence.
 
-        A metadata column is ``bool``, ``int64``, ``float64`` (also for whole and broken numbers mixed),
-        ``list<float32>`` or, for all else mixed, ``string``. Names that the catalog uses itself get ``source_``
-        before them.
+        A metadata column is ``bool``, ``int64``, ``float64`` (also for integers and floats mixed), ``list<float32>``
+        or, for all other mixtures, ``string``. Names that the catalog uses itself get the prefix ``source_``.
         """
         self._flush()
         columns: dict[str, Any] = {name: self._whole(name, SCHEMA.field(name).type) for name in _CORE}
         for name, kinds in self._kinds.items():
-            columns[_free_name(name, columns)] = self._whole("more " + name, _TYPES[_joint(kinds)])
+            columns[_free_name(name, columns)] = self._whole("more " + name, _TYPES[_common_kind(kinds)])
         return pa.table(columns)
 
     def _whole(self, name: str, kind: Any) -> pa.ChunkedArray:
@@ -66,8 +65,8 @@ class Columns:
             values = [row.more.get(name) for row in self._rows]
             kinds = {kind for value in values if (kind := _kind(value))}
             self._kinds.setdefault(name, set()).update(kinds)
-            joint = _joint(kinds)
-            chunk["more " + name] = pa.array([_as(value, joint) for value in values], _TYPES[joint])
+            kind = _common_kind(kinds)
+            chunk["more " + name] = pa.array([_as(value, kind) for value in values], _TYPES[kind])
         self._chunks.append(chunk)
         self._lengths.append(len(self._rows))
         self._rows = []
@@ -91,7 +90,7 @@ def _kind(value: Value) -> str | None:
     return "float" if isinstance(value, float) else "string"
 
 
-def _joint(kinds: set[str]) -> str:
+def _common_kind(kinds: set[str]) -> str:
     if len(kinds) == 1:
         return next(iter(kinds))
     return "float" if kinds == {"int", "float"} else "string"
@@ -112,6 +111,6 @@ def _as(value: Value, kind: str) -> Any:
 
 def _free_name(name: str, used: dict[str, Any]) -> str:
     name = name.encode("utf-8", "replace").decode()
-    while name in _TAKEN or name in used:
+    while name in _RESERVED or name in used:
         name = "source_" + name
     return name

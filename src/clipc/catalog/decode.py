@@ -1,17 +1,16 @@
-"""Encoded image bytes to right RGB pixels."""
+"""Encoded image bytes to RGB pixels."""
 
 import io
 import struct
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 MAX_PIXELS = 100_000_000
-"""The largest picture that is decoded, in pixels: a header that announces more is refused unread."""
+"""The largest image that is decoded, in pixels; larger ones are rejected by their header."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 _WHITE = 255
 _ORIENTATION = 0x0112
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -20,37 +19,37 @@ _ON_THE_SIDE = (5, 6, 7, 8)
 
 
 class DecodeError(ValueError):
-    """The bytes are no image that can be decoded."""
+    """The bytes cannot be decoded as an image."""
 
 
 def decode(data: bytes, at_least: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
-    """Decodes JPEG, PNG, WebP, TIFF or BMP to RGB as it should be seen.
+    """Decodes JPEG, PNG, WebP, TIFF or BMP to RGB.
 
-    EXIF rotation is applied, transparency is laid on white, CMYK is converted, 16-bit values are divided by 257,
-    and floating-point values are scaled from the range they use (see :func:`_eight_bits`). Of several frames or
-    pages the first is taken.
+    EXIF rotation is applied, transparent images are composited on white, CMYK is converted, 16-bit values are divided
+    by 257, and floating-point values are scaled from the range they use (see :func:`_eight_bits`). Of several frames
+    or pages the first is taken.
 
     Args:
         data: The encoded image.
-        at_least: A width and height in pixels, as shown, that suffice: a JPEG with more may be decoded at a half, a
-            quarter or an eighth of its size (sides rounded up), never below these, and with less care for the
-            edges of colours. None asks for the whole.
+        at_least: A sufficient width and height in pixels, after EXIF rotation: a larger JPEG may be decoded at a half,
+            a quarter or an eighth of its size (sides rounded up), never below these, and without interpolation of
+            the subsampled colours. By default the whole image is decoded.
 
     Returns:
         ``uint8`` of shape (height, width, 3), in 0..255.
 
     Raises:
-        DecodeError: The bytes are no such image, are cut short or damaged, or announce more than
+        DecodeError: The bytes are no such image, are truncated or damaged, or the image has more than
             :data:`MAX_PIXELS` pixels.
     """
     if data[:3] != b"\xff\xd8\xff":
         return _with_pillow(data, None)
     header = jpeg_header(data)
-    _limit(header.width, header.height)
+    _check_size(header.width, header.height)
     if header.bits == 8 and header.components in (1, 3) and not header.plain_rgb:
-        pixels = _with_simplejpeg(data, _shrinking(header, at_least))
+        pixels = _with_simplejpeg(data, _scale_options(header, at_least))
         if pixels is not None:
-            return _rotated(pixels, header.orientation)
+            return _rotate(pixels, header.orientation)
     return _with_pillow(data, header)
 
 
@@ -61,7 +60,7 @@ def image_size(data: bytes) -> tuple[int, int]:
         data: The encoded image, or enough of its beginning to hold the header.
 
     Raises:
-        DecodeError: There is no such header, or it announces more than :data:`MAX_PIXELS` pixels.
+        DecodeError: There is no such header, or the image has more than :data:`MAX_PIXELS` pixels.
     """
     if data[:3] == b"\xff\xd8\xff":
         header = jpeg_header(data)
@@ -69,13 +68,13 @@ def image_size(data: bytes) -> tuple[int, int]:
     else:
         image = _open(data)
         size, orientation = image.size, _pillow_orientation(image)
-    _limit(*size)
+    _check_size(*size)
     width, height = size
     return (height, width) if orientation in _ON_THE_SIDE else (width, height)
 
 
 class JpegHeader(NamedTuple):
-    """What a JPEG says before its first scan: EXIF's orientation, 1 (upright) to 8, and Adobe's transform if marked."""
+    """The header of a JPEG, with EXIF's orientation, 1 (upright) to 8, and the transform of an Adobe segment."""
 
     width: int
     height: int
@@ -87,12 +86,12 @@ class JpegHeader(NamedTuple):
 
     @property
     def plain_rgb(self) -> bool:
-        """Whether the components are red, green and blue. libjpeg's rule: a JFIF mark means YCbCr all the same."""
+        """Whether the components are red, green and blue. libjpeg's rule: a JFIF segment always means YCbCr."""
         return self.components == 3 and self.adobe == 0 and not self.jfif
 
     @property
     def plain_cmyk(self) -> bool:
-        """Whether four components are inks as they are; Adobe's mark means that they are stored inverted."""
+        """Whether four components are CMYK as it is; an Adobe segment means that they are stored inverted."""
         return self.components == 4 and self.adobe is None
 
 
@@ -138,47 +137,35 @@ def jpeg_header(data: bytes) -> JpegHeader:
     return JpegHeader(*frame, orientation, adobe, jfif)
 
 
-def _shrinking(header: JpegHeader, at_least: tuple[int, int] | None) -> dict[str, Any]:
-    """How simplejpeg is to decode a JPEG of which so much suffices.
+def _scale_options(header: JpegHeader, at_least: tuple[int, int] | None) -> dict[str, Any]:
+    """The options of simplejpeg for the smallest decoded size that is sufficient.
 
-    Fractions other than these are slower to decode than the whole. Where there is more than suffices, colours
-    are not interpolated between their samples: it is quicker, and what is made smaller does not show it.
+    Scales other than 1/2, 1/4 and 1/8 are slower to decode than the whole. With ``fastupsample`` the subsampled
+    colours are not interpolated, which is faster and not visible once the image is made smaller.
     """
     if at_least is None:
         return {}
     least = at_least[::-1] if header.orientation in _ON_THE_SIDE else at_least
     for factor in (8, 4, 2, 1):
         width, height = -(-header.width // factor), -(-header.height // factor)
-        # A side that does not divide ends in a part of a pixel; turned, it would begin with it and lie askew.
-        askew = header.orientation != 1 and (header.width % factor or header.height % factor)
-        if width >= least[0] and height >= least[1] and not askew:
+        # A side that is no multiple ends in part of a pixel; after rotation it would begin with it, shifting the image.
+        shifted = header.orientation != 1 and (header.width % factor or header.height % factor)
+        if width >= least[0] and height >= least[1] and not shifted:
             return {"min_width": width, "min_height": height, "fastupsample": True}
     return {}
 
 
-@cache
-def _simplejpeg() -> Any:
-    """The quick decoder; None where it is not installed."""
-    try:
-        from simplejpeg import decode_jpeg
-    except ImportError:
-        return None
-    return decode_jpeg
+def _with_simplejpeg(data: bytes, scale: dict[str, Any]) -> npt.NDArray[np.uint8] | None:
+    """The pixels; None if simplejpeg reports a harmless error, so that Pillow should decode."""
+    from simplejpeg import decode_jpeg
 
-
-def _with_simplejpeg(data: bytes, shrinking: dict[str, Any]) -> npt.NDArray[np.uint8] | None:
-    """The pixels; None where simplejpeg is absent or cannot judge and Pillow should."""
-    decode_jpeg = _simplejpeg()
-    if decode_jpeg is None:
-        return None
     try:
-        return decode_jpeg(data, colorspace="RGB", strict=True, **shrinking)
+        return decode_jpeg(data, colorspace="RGB", strict=True, **scale)
     except ValueError as error:
         reason = str(error)
-        # Bytes too many between segments are common in cameras' files and harm nothing; everything else that is
-        # called corrupt or premature loses picture.
-        harmless = "extraneous" in reason or not any(word in reason for word in ("orrupt", "remature"))
-        if harmless:
+        # Extraneous bytes between segments are common in cameras' files and harmless; other errors that are called
+        # corrupt or premature mean lost pixels.
+        if "extraneous" in reason or not any(word in reason for word in ("orrupt", "remature")):
             return None
         raise DecodeError(f"the JPEG is damaged ({reason})") from None
 
@@ -187,7 +174,7 @@ def _open(data: bytes) -> Any:
     from PIL import Image
 
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.UnidentifiedImageError:
         raise DecodeError("not a JPEG, PNG, WebP, TIFF or BMP image") from None
     except Image.DecompressionBombError:
@@ -198,19 +185,18 @@ def _open(data: bytes) -> Any:
 
 def _with_pillow(data: bytes, header: JpegHeader | None) -> npt.NDArray[np.uint8]:
     image = _open(data)
-    _limit(*image.size)
+    _check_size(*image.size)
     try:
         image.load()
         if header is not None and header.plain_cmyk:
-            image = image.point(
-                [255 - ink for ink in range(256)] * 4
-            )  # Pillow takes every CMYK JPEG for an inverted one
+            # Pillow assumes that every CMYK JPEG is inverted.
+            image = image.point([255 - ink for ink in range(256)] * 4)
         pixels = _rgb(image)
     except DecodeError:
         raise
     except Exception as error:  # as above
         raise DecodeError(f"the image is damaged ({error})") from None
-    return _rotated(pixels, _pillow_orientation(image) if header is None else header.orientation)
+    return _rotate(pixels, _pillow_orientation(image) if header is None else header.orientation)
 
 
 def _rgb(image: Any) -> npt.NDArray[np.uint8]:
@@ -232,9 +218,9 @@ def _rgb(image: Any) -> npt.NDArray[np.uint8]:
 def _eight_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Grey values of more than 8 bits to 0..255.
 
-    Whole numbers are read as 16-bit (divided by 257) where they fit. Floating-point values are taken to lie in the
-    smallest of 0..1, 0..255 and 0..65535 that holds them. Whatever fits nowhere (negative, larger) is stretched from
-    its own least to its largest value. NaN is black; infinities count as the nearest finite value.
+    Integers are read as 16-bit (divided by 257) if they fit. Floating-point values are scaled from the smallest of
+    0..1, 0..255 and 0..65535 that holds them. Values outside (negative, larger) are stretched from their minimum to
+    their maximum. NaN becomes black; infinities become the nearest finite value.
     """
     if values.dtype == np.uint16:
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
@@ -250,8 +236,8 @@ def _eight_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
-def _rotated(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
-    """The picture turned as EXIF's orientation (1 to 8) asks."""
+def _rotate(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """The image rotated and flipped according to EXIF's orientation (1 to 8)."""
     if orientation in _ON_THE_SIDE:
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
@@ -267,25 +253,25 @@ def _exif_orientation(body: bytes) -> int:
     try:
         exif = Image.Exif()
         exif.load(body)
-        return _upright_unless_valid(exif.get(_ORIENTATION))
-    except Exception:  # damaged EXIF is no reason to lose the picture
+        return _valid_orientation(exif.get(_ORIENTATION))
+    except Exception:  # damaged EXIF is no reason to reject the image
         return 1
 
 
 def _pillow_orientation(image: Any) -> int:
     if image.format == "TIFF":
-        return 1  # Pillow turns TIFFs itself, in their size as in their pixels
+        return 1  # Pillow rotates TIFFs itself, both size and pixels
     try:
-        return _upright_unless_valid(image.getexif().get(_ORIENTATION))
+        return _valid_orientation(image.getexif().get(_ORIENTATION))
     except Exception:  # as above
         return 1
 
 
-def _upright_unless_valid(value: Any) -> int:
+def _valid_orientation(value: Any) -> int:
     return int(value) if value in range(1, 9) else 1
 
 
-def _limit(width: int, height: int) -> None:
+def _check_size(width: int, height: int) -> None:
     if width < 1 or height < 1:
         raise DecodeError(f"the image's size is {width}x{height}")
     if width * height > MAX_PIXELS:

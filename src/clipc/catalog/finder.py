@@ -1,4 +1,4 @@
-"""File names as people and spreadsheets write them, matched to the files that are there."""
+"""File names as people and spreadsheets write them, matched to existing files."""
 
 import os
 import unicodedata
@@ -7,12 +7,14 @@ from pathlib import Path
 from clipc.catalog.catalog import inside
 from clipc.errors import UserError
 
-# Characters that Windows and other systems convert to different twins.
-_TWINS = str.maketrans({"\u301c": "\uff5e", "\u2212": "\uff0d", "\u2016": "\u2225", "\u00a5": "\\", "\u2014": "\u2015"})
+# Pairs of similar characters, of which Windows and other systems write different ones.
+_LOOKALIKES = str.maketrans(
+    {"\u301c": "\uff5e", "\u2212": "\uff0d", "\u2016": "\u2225", "\u00a5": "\\", "\u2014": "\u2015"}
+)
 
 
 class Finder:
-    """Finds the files below a root by name, whatever the Unicode form, the slashes and the case of letters.
+    """Finds the files below a root by name, regardless of Unicode form, slashes and case.
 
     Args:
         root: The folder that names are relative to.
@@ -25,10 +27,10 @@ class Finder:
         self._folders: dict[str, tuple[dict[str, str], dict[str, str | None]]] = {}
 
     def find(self, name: str) -> str | None:
-        """The path of an existing file relative to the root, with ``/``; None where there is none below the root.
+        """The path of an existing file relative to the root, with ``/``; None if there is none below the root.
 
-        Tried in this order: the name as it is; Unicode forms (NFC, NFD, the wave dash's twins), small and capital
-        letters and backslashes made equal; the name without its ending, if only one file has it.
+        Tried in this order: the exact name; the name regardless of Unicode form (NFC, NFD, variants of the wave dash),
+        case and backslashes; the name without its ending, if only one file has it.
         """
         name = name.strip()
         if os.path.isabs(name):
@@ -65,7 +67,7 @@ class Finder:
             return False
 
     def _names(self, folder: str) -> tuple[dict[str, str], dict[str, str | None]]:
-        """A folder's entries by folded name; and by casefolded name or stem, None where several share it."""
+        """A folder's entries by folded name; and by casefolded name or stem, None if several share it."""
         if folder not in self._folders:
             exact: dict[str, str] = {}
             loose: dict[str, str | None] = {}
@@ -83,5 +85,5 @@ class Finder:
 
 
 def fold(name: str) -> str:
-    """A file name in the one form in which equal names are equal: composed (NFC), twins made one."""
-    return unicodedata.normalize("NFC", name).translate(_TWINS)
+    """A file name in canonical form: composed (NFC), similar characters unified."""
+    return unicodedata.normalize("NFC", name).translate(_LOOKALIKES)

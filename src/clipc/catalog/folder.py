@@ -12,61 +12,59 @@ from clipc.catalog.classes import beside_data, read_class_names
 from clipc.catalog.encoding import Encoding, detect_encoding, named_encoding, visible
 from clipc.catalog.finder import fold
 from clipc.catalog.inspect_images import Place, Reader
-from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceNotes
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo
 
 _SAMPLE = 1000
-_LONGEST_TEXT = 1 << 20
+_MAX_TEXT = 1 << 20
 
 
-def folder(path: Path, *, name: str, encoding: str | None = None, lang: str = "en") -> Source:
+def folder(path: Path, name: str, options: SourceOptions) -> Source:
     """The pairs in a folder and the folders in it.
 
-    Where a ``.txt`` of the same name lies beside images, it holds the caption. Where there is none in the whole
-    folder, the folder that an image lies in is its class, and its caption is made from that name (``a photo of a
-    {class name}``, or the readable name that ``classes.json`` gives). Outermost folders named ``train``, ``val`` or
-    ``test`` are splits.
+    An image's caption is the ``.txt`` of the same name beside it. If no image has one, the folder of an image is its
+    class, and its caption is made from the class name (``a photo of a {class name}``, or the readable name in
+    ``classes.json``). Outermost folders named ``train``, ``val`` or ``test`` are splits.
 
     Args:
         path: The folder.
         name: The set's name.
-        encoding: The encoding of the captions; detected over the first thousand by default.
-        lang: The language of captions made from class names.
+        options: The encoding of the captions (by default detected from the first thousand), and the language of
+            captions made from class names.
     """
-    images, texts, folders = _walk(path)
+    files, folders = walk(path)
+    images = sorted((file for file in files if _suffix(file) in IMAGE_SUFFIXES), key=_natural)
+    texts = sorted(file for file in files if _suffix(file) == ".txt")
 
-    def read(told: SourceNotes) -> Iterator[Row | Reject]:
-        read_class_names(path, told)
+    def read(info: SourceInfo) -> Iterator[Row | Reject]:
+        read_class_names(path, info)
         by_name = {fold(text.lower()): text for text in texts}
-        wanted = {file: fold(os.path.splitext(file)[0].lower() + ".txt") for file in images}
-        beside = {file: by_name[text] for file, text in wanted.items() if text in by_name}
+        text_names = {file: fold(os.path.splitext(file)[0].lower() + ".txt") for file in images}
+        beside = {file: by_name[text] for file, text in text_names.items() if text in by_name}
         if beside:
-            return _captioned(path, images, beside, encoding, told)
-        return _classed(images, lang, told)
+            return _with_texts(path, images, beside, options.encoding, info)
+        return _with_classes(images, options.lang, info)
 
-    watched = [path / part for part in (*folders, *images, *sorted(texts))]
+    watched = [path / part for part in (*folders, *images, *texts)]
     classes = beside_data(path, "classes.json")
     return Source(path, name, [*watched, *([classes] if classes else [])], read)
 
 
-def _walk(root: Path) -> tuple[list[str], set[str], list[str]]:
-    """Images, ``.txt`` files and folders below the root, relative to it; links to folders are not followed."""
-    images: list[str] = []
-    texts: set[str] = set()
+def walk(root: Path) -> tuple[list[str], list[str]]:
+    """Files and folders below the root, relative to it; hidden ones are left out, links to folders not followed."""
+    files: list[str] = []
     folders: list[str] = []
-    for at, inner, files in os.walk(root):
+    for at, inner, names in os.walk(root):
         inner[:] = sorted(part for part in inner if not part.startswith((".", "__MACOSX")))
         relative = Path(at).relative_to(root).as_posix()
         folders.append(relative)
-        for file in files:
-            own = file if relative == "." else f"{relative}/{file}"
-            suffix = os.path.splitext(file)[1].lower()
-            if file.startswith("."):
-                continue
-            if suffix in IMAGE_SUFFIXES:
-                images.append(own)
-            elif suffix == ".txt":
-                texts.add(own)
-    return sorted(images, key=_natural), texts, folders
+        prefix = "" if relative == "." else f"{relative}/"
+        files += [prefix + name for name in names if not name.startswith(".")]
+    return files, folders
+
+
+def _suffix(file: str) -> str:
+    return os.path.splitext(file)[1].lower()
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -74,16 +72,16 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _captioned(
-    root: Path, images: list[str], beside: dict[str, str], encoding: str | None, told: SourceNotes
+def _with_texts(
+    root: Path, images: list[str], beside: dict[str, str], encoding: str | None, info: SourceInfo
 ) -> Iterator[Row | Reject]:
     reader = Reader(root)
 
     def text(file: str) -> bytes:
-        return reader.read(Place(file, 0, -1), most=_LONGEST_TEXT)[0]
+        return reader.read(Place(file, 0, -1), max_bytes=_MAX_TEXT)[0]
 
-    coding = named_encoding(encoding) if encoding else _detected(list(beside.values())[:_SAMPLE], text)
-    told.notes.append(f"captions read as {coding.readable}")
+    coding = named_encoding(encoding) if encoding else _detect(list(beside.values())[:_SAMPLE], text)
+    info.notes.append(f"captions read as {coding.readable}")
     keys = _keys(images)
     for file in images:
         split, _ = _parts(file)
@@ -98,19 +96,19 @@ def _captioned(
         yield Row(keys[file], [visible(caption.lstrip("\ufeff"))], None, split, file)
 
 
-def _classed(images: list[str], lang: str, told: SourceNotes) -> Iterator[Row | Reject]:
+def _with_classes(images: list[str], lang: str, info: SourceInfo) -> Iterator[Row | Reject]:
     keys = _keys(images)
-    names = told.class_names.get("label", {})
-    made = 0
+    names = info.class_names.get("label", {})
+    count = 0
     for file in images:
         split, label = _parts(file)
         if label is None:
-            yield Reject(file, None, keys[file], "it has no .txt with a caption beside it and lies in no class folder")
+            yield Reject(file, None, keys[file], "it has no .txt with a caption beside it and is in no class folder")
             continue
-        made += 1
+        count += 1
         yield Row(keys[file], [class_caption(names.get(label) or readable(label), lang)], label, split, file)
-    if made:
-        told.notes.append(f"{made:,} captions were made from the class names that the folders give")
+    if count:
+        info.notes.append(f"{count:,} captions were made from the class names that the folders give")
 
 
 def _parts(file: str) -> tuple[str | None, str | None]:
@@ -128,7 +126,7 @@ def _keys(images: list[str]) -> dict[str, str]:
     return {file: stem if shared[stem] == 1 else file for file, stem in stems.items()}
 
 
-def _detected(files: list[str], text: Callable[[str], bytes]) -> Encoding:
+def _detect(files: list[str], text: Callable[[str], bytes]) -> Encoding:
     pieces: list[bytes] = []
     for file in files:
         try:

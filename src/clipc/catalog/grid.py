@@ -1,14 +1,12 @@
-"""Tables of any format as records: CSV and its kin, JSON lines, Parquet."""
+"""Tables of any format as records: CSV and other separated text, JSON lines, Parquet."""
 
 import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import pyarrow as pa
 
 from clipc.catalog.encoding import Encoding, detect_encoding, named_encoding
 from clipc.catalog.rows import IMAGE_SUFFIXES
@@ -42,7 +40,8 @@ def read_grid(path: Path, encoding: str | None = None) -> Grid:
     """Opens a table.
 
     Args:
-        path: The file; its ending tells JSON lines and Parquet, everything else is text with separators.
+        path: The file; Parquet is recognised by its ending or first bytes, JSON by its first character, and
+            everything else is text with separators.
         encoding: The encoding of a text file; detected by default.
 
     Raises:
@@ -50,13 +49,13 @@ def read_grid(path: Path, encoding: str | None = None) -> Grid:
     """
     try:
         if path.suffix.lower() == ".parquet":
-            return _parquet(path)
+            return read_parquet(path)
         with open(path, "rb") as file:
             head = file.read(_SNIFFED + 1)
         if not head.strip(b"\0 \r\n\t"):
             raise UserError(f"{path} is empty.")
         if head[:4] == b"PAR1":
-            return _parquet(path)
+            return read_parquet(path)
         if head[:2] == b"PK":
             raise UserError(f"{path} is a workbook or an archive; save the sheet as CSV first.")
         try:
@@ -98,16 +97,13 @@ def _records(rows: Iterable[tuple[int, list[str] | str]], names: list[str], has_
 
 
 def _rows(file: Iterable[str], separator: str, quoting: Any) -> Iterator[tuple[int, list[str] | str]]:
-    """Numbered rows, or what is wrong with one. A quote that is never closed costs its own line, not all behind it."""
+    """Numbered rows, or what is wrong with one. A quote that is never closed costs its own line, not those after it."""
     again: list[str] = []
     used: list[str] = []
     lines = iter(file)
 
     def feed() -> Iterator[str]:
-        while True:
-            line = again.pop() if again else next(lines, None)
-            if line is None:
-                return
+        while (line := again.pop() if again else next(lines, None)) is not None:
             used.append(line)
             yield line
 
@@ -134,8 +130,8 @@ def _rows(file: Iterable[str], separator: str, quoting: Any) -> Iterator[tuple[i
 
 
 def _dialect(text: str, suffix: str) -> tuple[str, Any]:
-    """The separator, and whether quotation marks have a meaning, that give the most even table."""
-    best: tuple[tuple[float, bool, bool, int], str, Any] | None = None
+    """The separator and the ``csv`` quoting mode that split the text into the most even table."""
+    scores: dict[tuple[str, Any], tuple[float, bool, bool, int]] = {}
     for separator in _SEPARATORS:
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
             rows = [row for _, row in islice(_rows(io.StringIO(text, newline=""), separator, quoting), 200)]
@@ -144,10 +140,8 @@ def _dialect(text: str, suffix: str) -> tuple[str, Any]:
                 continue
             even = sum(len(row) == width and isinstance(row, list) for row in rows) / len(rows)
             fits = (separator == "\t") == (suffix == ".tsv")
-            score = (round(even, 2), quoting == csv.QUOTE_MINIMAL, fits, width)
-            if best is None or score > best[0]:
-                best = (score, separator, quoting)
-    return (best[1], best[2]) if best else (",", csv.QUOTE_MINIMAL)
+            scores[separator, quoting] = (round(even, 2), quoting == csv.QUOTE_MINIMAL, fits, width)
+    return max(scores, key=lambda dialect: scores[dialect], default=(",", csv.QUOTE_MINIMAL))
 
 
 def _json(path: Path, coding: Encoding, text: str) -> Grid:
@@ -161,9 +155,7 @@ def _json(path: Path, coding: Encoding, text: str) -> Grid:
                 for number, value in enumerate(whole, 1):
                     yield Record(number, value if isinstance(value, dict) else "is no object")
                 return
-            number = 0
-            while line := file.readline(_LONGEST_LINE):
-                number += 1
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), 1):
                 if line.strip("\ufeff\0 \r\n\t"):
                     yield Record(number, _object(line.lstrip("\ufeff")))
 
@@ -182,7 +174,13 @@ def _object(line: str) -> dict[str, Any] | str:
     return value if isinstance(value, dict) else "the line is no JSON object"
 
 
-def _parquet(path: Path) -> Grid:
+def read_parquet(path: Path, batch_size: int = 4096) -> Grid:
+    """Opens a Parquet file; ``batch_size`` rows at a time are held in memory.
+
+    Raises:
+        UserError: It is no Parquet file that can be read.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -193,7 +191,7 @@ def _parquet(path: Path) -> Grid:
     def records() -> Iterator[Record]:
         number = 0
         try:
-            for batch in file.iter_batches(batch_size=4096):
+            for batch in file.iter_batches(batch_size=batch_size):
                 for values in batch.to_pylist():
                     number += 1
                     yield Record(number, values)
@@ -205,12 +203,9 @@ def _parquet(path: Path) -> Grid:
 
 def _distinct(names: list[str]) -> list[str]:
     """Column names with empty and repeated ones made distinct: ``column 3``, ``text``, ``text 2``."""
-    seen: dict[str, None] = {}
+    distinct: list[str] = []
     for place, name in enumerate(names, 1):
-        own = name or f"column {place}"
-        number = 2
-        while own in seen:
-            own = f"{name or f'column {place}'} {number}"
-            number += 1
-        seen[own] = None
-    return list(seen)
+        base = name or f"column {place}"
+        candidates = chain([base], (f"{base} {number}" for number in count(2)))
+        distinct.append(next(candidate for candidate in candidates if candidate not in distinct))
+    return distinct

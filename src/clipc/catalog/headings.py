@@ -1,4 +1,4 @@
-"""Which column of a table holds what: found by name, in English and Japanese, or as the user says."""
+"""The columns of a table by what they hold: detected by name, in English and Japanese, or named by the user."""
 
 import re
 import unicodedata
@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipc.catalog.build import KNOWN_SPLITS
+from clipc.catalog.captions import plain_values
 from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import IMAGE_SUFFIXES
+from clipc.catalog.rows import IMAGE_SUFFIXES, SourceInfo, Value
 from clipc.errors import UserError, unknown_name
 
-
-def _words(text: str) -> list[str]:
-    return text.split()
-
+_words = str.split
 
 # In order of preference; compared without case, spaces, underscores and width of letters.
 _IMAGE = _words(
@@ -36,7 +34,7 @@ _KEY = _words("key id imageid uid uuid キー 識別子 画像id 画像番号 �
 
 @dataclass(frozen=True)
 class Headings:
-    """The columns of a table by what they hold. ``key_is_sure`` tells a key the user named from one found by name."""
+    """The columns of a table by what they hold; ``key_is_sure`` if the user named the key column."""
 
     image: str
     captions: tuple[str, ...]
@@ -45,13 +43,24 @@ class Headings:
     key: str | None
     key_is_sure: bool
 
-    @property
-    def note(self) -> str:
-        """One sentence on what was chosen."""
+    def describe(self, info: SourceInfo) -> None:
+        """Notes the choice of columns and, where there are several label columns, their names."""
         parts = [f"image = {self.image}", f"captions = {', '.join(self.captions)}"]
         parts += [f"labels = {', '.join(self.labels)}"] if self.labels else []
         parts += [f"split = {self.split}"] if self.split else []
-        return "columns: " + "; ".join(parts)
+        info.notes.append("columns: " + "; ".join(parts))
+        if len(self.labels) > 1:
+            info.label_columns += ["label", *self.labels[1:]]
+
+    def label(self, record: Mapping[str, Any]) -> str | None:
+        """The main class label of a record."""
+        value = record.get(self.labels[0]) if self.labels else None
+        return None if value is None else str(value).strip() or None
+
+    def metadata(self, record: Mapping[str, Any]) -> dict[str, Value]:
+        """The plain values of a record in columns that hold nothing else."""
+        used = {self.image, *self.captions, self.split, self.key if self.key_is_sure else None, "label"}
+        return {name: value for name, value in plain_values(record).items() if name not in used}
 
 
 def find_headings(
@@ -61,42 +70,34 @@ def find_headings(
 
     Args:
         names: The table's columns.
-        sample: Its first rows; they tell image paths and split names from columns that only sound like them.
+        sample: Its first rows, by whose values a column of image paths or of split names is recognised.
         options: What the user named.
         where: The table's name for messages.
 
     Raises:
-        UserError: There is no column for the image or for captions, or none of a name that the user gave.
+        UserError: There is no column for the image or for captions, or none with a name that the user gave.
     """
-    by_user = [
-        options.image_column,
-        *options.caption_columns,
-        *options.label_columns,
-        options.split_column,
-        options.key_column,
-    ]
-    given = {name: _given(name, names) for name in by_user if name}
-    taken = set(given.values())
+    by_user = [*options.caption_columns, *options.label_columns, options.split_column, options.key_column]
+    exact = {name: _exact_name(name, names) for name in [options.image_column, *by_user] if name}
+    assigned = set(exact.values())
 
     def free(words: Sequence[str]) -> list[str]:
-        left = [name for name in names if name not in taken]
-        return [name for word in words for name in left if _plain(name) == word]
+        return [name for word in words for name in names if name not in assigned and _plain(name) == word]
 
-    image = given[options.image_column] if options.image_column else _image(free(_IMAGE), names, sample)
+    image = exact[options.image_column] if options.image_column else _image_column(free(_IMAGE), names, sample)
     if image is None:
         raise _missing("the image files", "--image-column", names, where)
-    taken.add(image)
-    captions = [given[name] for name in options.caption_columns] or _captions([n for n in names if n not in taken])
+    assigned.add(image)
+    captions = [exact[name] for name in options.caption_columns] or _captions([n for n in names if n not in assigned])
     if not captions:
         raise _missing("the captions", "--caption-columns", names, where)
-    taken.update(captions)
-    labels = [given[name] for name in options.label_columns] or free(_LABEL)[:1]
-    taken.update(labels)
-    splits = (
-        [given[options.split_column]] if options.split_column else [n for n in free(_SPLIT) if _tells_splits(n, sample)]
-    )
-    taken.update(splits[:1])
-    keys = [given[options.key_column]] if options.key_column else free(_KEY)
+    assigned.update(captions)
+    labels = [exact[name] for name in options.label_columns] or free(_LABEL)[:1]
+    assigned.update(labels)
+    named = [exact[options.split_column]] if options.split_column else []
+    splits = named or [name for name in free(_SPLIT) if _holds_splits(name, sample)]
+    assigned.update(splits[:1])
+    keys = [exact[options.key_column]] if options.key_column else free(_KEY)
     return Headings(
         image,
         tuple(captions),
@@ -107,13 +108,13 @@ def find_headings(
     )
 
 
-def _given(name: str, names: Sequence[str]) -> str:
+def _exact_name(name: str, names: Sequence[str]) -> str:
     """The column of that name, in whichever Unicode form the table has it."""
     if name in names:
         return name
-    for known in names:
-        if unicodedata.normalize("NFKC", known).strip() == unicodedata.normalize("NFKC", name).strip():
-            return known
+    for column in names:
+        if unicodedata.normalize("NFKC", column).strip() == unicodedata.normalize("NFKC", name).strip():
+            return column
     raise unknown_name("column", name, names)
 
 
@@ -121,29 +122,27 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_\-.]", "", unicodedata.normalize("NFKC", name).casefold())
 
 
-def _image(by_name: Sequence[str], names: Sequence[str], sample: Sequence[Mapping[str, Any]]) -> str | None:
-    """The column that sounds and looks like image files; else the one that looks so; else the one that sounds so."""
-    share = {name: _paths(name, sample) for name in names}
-    looks = [name for name in names if share[name] > 0.5]
-    return next((name for name in by_name if name in looks), next(iter([*looks, *by_name]), None))
+def _image_column(by_name: Sequence[str], names: Sequence[str], sample: Sequence[Mapping[str, Any]]) -> str | None:
+    """A column with the name and the values of image paths; else with the values; else with the name."""
 
+    def holds_paths(name: str) -> bool:
+        values = [row.get(name) for row in sample]
+        return 2 * sum(isinstance(v, str) and v.strip().lower().endswith(IMAGE_SUFFIXES) for v in values) > len(values)
 
-def _paths(name: str, sample: Sequence[Mapping[str, Any]]) -> float:
-    values = [row.get(name) for row in sample]
-    good = sum(isinstance(v, str) and v.strip().lower().endswith(IMAGE_SUFFIXES) for v in values)
-    return good / len(values) if values else 0.0
+    by_value = [name for name in names if holds_paths(name)]
+    return next((name for name in [*by_name, *by_value] if name in by_value), next(iter(by_name), None))
 
 
 def _captions(names: Sequence[str]) -> list[str]:
     """All columns of the first word that any has, numbered or not: ``caption``, or ``caption_1 caption_2 ...``."""
     for word in _CAPTION:
         pattern = re.compile(re.escape(word) + r"\d*|" + re.escape(word.rstrip("s")) + r"\d+")
-        if found := [name for name in names if pattern.fullmatch(_plain(name))]:
-            return found
+        if columns := [name for name in names if pattern.fullmatch(_plain(name))]:
+            return columns
     return []
 
 
-def _tells_splits(name: str, sample: Sequence[Mapping[str, Any]]) -> bool:
+def _holds_splits(name: str, sample: Sequence[Mapping[str, Any]]) -> bool:
     values = {str(row[name]).strip().lower() for row in sample if row.get(name)}
     return bool(values) and values <= KNOWN_SPLITS
 

@@ -1,44 +1,66 @@
-"""Hugging Face datasets: saved on disk, or by name from the hub; and Parquet files with images inside."""
+"""Tables with the encoded images inside: Hugging Face datasets, on disk or from the hub, and Parquet files.
 
-from collections.abc import Iterator
+The images' bytes are written once into one file, and the catalog's rows point into it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from clipc.catalog.embedded import Part, embedded
+from clipc.catalog.captions import strings
+from clipc.catalog.grid import read_parquet
+from clipc.catalog.headings import find_headings
 from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import Reject, Row, Source, SourceNotes
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo
 from clipc.errors import UserError
+from clipc.files import whole_file
 
-MARKS = ("dataset_dict.json", "dataset_info.json", "state.json")
-"""Files that tell a dataset saved on disk."""
+DATASET_FILES = ("dataset_dict.json", "dataset_info.json", "state.json")
+"""Files by which a dataset saved on disk is recognised."""
+
+_BLOB = "images.bin"
 
 
-def huggingface(source: str | Path, *, name: str, options: SourceOptions, blob: Path) -> Source:
+class _Part(NamedTuple):
+    """One table: its name for rejects, its split if the table is one, its columns, and its records or their errors."""
+
+    name: str
+    split: str | None
+    columns: Sequence[str]
+    records: Iterable[Mapping[str, Any] | str]
+
+
+def huggingface(source: str | Path, name: str, options: SourceOptions, blob: Path) -> Source:
     """The pairs in a dataset of the ``datasets`` package (``pip install 'clipc[hub]'``).
 
-    The images' bytes are written once into the blob folder. Splits are the dataset's own; class labels become names.
+    Splits are the dataset's own; class numbers become class names.
 
     Args:
         source: A folder that ``save_to_disk`` made, or ``owner/name`` (or ``owner/name:configuration``) on the hub.
         name: The set's name.
         options: The columns that the user named.
-        blob: Where the images are written; made if needed.
+        blob: The folder that the images' bytes are written into; made if needed.
     """
 
-    def read(told: SourceNotes) -> Iterator[Row | Reject]:
-        parts = _load(source)
-        features = parts[next(iter(parts))].features
-        image = options.image_column or _image_feature(features, name)
-        if image not in features:
-            raise UserError(f"{name} has no column {image!r}; it has {', '.join(features)}.")
+    def read(info: SourceInfo) -> Iterator[Row | Reject]:
+        splits = _load(source)
+        features = splits[next(iter(splits))].features
         from datasets import Image, config
 
-        tables = [
-            Part(split, split, list(features), _named(part.cast_column(image, Image(decode=False)), features))
-            for split, part in parts.items()
+        image = options.image_column or next((c for c, kind in features.items() if isinstance(kind, Image)), None)
+        if image is None:
+            raise UserError(f"{name} has no image column; its columns are: {', '.join(features)}.")
+        if image not in features:
+            raise UserError(f"{name} has no column {image!r}; it has {', '.join(features)}.")
+        parts = [
+            _Part(
+                split, split, list(features), _with_class_names(rows.cast_column(image, Image(decode=False)), features)
+            )
+            for split, rows in splits.items()
         ]
-        readers = [Path(config.HF_CACHE_HOME), *([source] if isinstance(source, Path) else [])]
-        return embedded(tables, blob, image, options, readers, told)
+        readable = [Path(config.HF_CACHE_HOME), *([source] if isinstance(source, Path) else [])]
+        return _rows(parts, blob, image, options, readable, info)
 
     watched = sorted(p for p in source.rglob("*") if p.is_file()) if isinstance(source, Path) else []
     return Source(blob, name, watched, read, loose=True)
@@ -63,7 +85,7 @@ def parquet_image_column(path: Path, options: SourceOptions) -> str | None:
     return None
 
 
-def parquet_with_images(path: Path, *, name: str, options: SourceOptions, blob: Path, image: str) -> Source:
+def parquet_with_images(path: Path, name: str, options: SourceOptions, blob: Path, image: str) -> Source:
     """The pairs in a Parquet file whose column ``image`` holds encoded images.
 
     Args:
@@ -73,25 +95,64 @@ def parquet_with_images(path: Path, *, name: str, options: SourceOptions, blob: 
         blob: The folder that the images' bytes are written into.
         image: The column with the images, as bytes or as a struct with ``bytes``.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    def records(file: Any) -> Iterator[dict[str, Any]]:
-        try:
-            for batch in file.iter_batches(batch_size=64):
-                yield from batch.to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            yield {image: None, "damage": f"the file is damaged from here on: {error}"}
-
-    def read(told: SourceNotes) -> Iterator[Row | Reject]:
-        try:
-            file = pq.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path} is no Parquet file that can be read: {error}.") from None
-        part = Part(path.name, None, file.schema_arrow.names, records(file))
-        return embedded([part], blob, image, options, [], told)
+    def read(info: SourceInfo) -> Iterator[Row | Reject]:
+        grid = read_parquet(path, batch_size=64)
+        part = _Part(path.name, None, grid.names, (record.values for record in grid.records))
+        return _rows([part], blob, image, options, [], info)
 
     return Source(blob, name, [path], read, loose=True)
+
+
+def _rows(
+    parts: Sequence[_Part], blob: Path, image: str, options: SourceOptions, readable: Sequence[Path], info: SourceInfo
+) -> Iterator[Row | Reject]:
+    """Writes the images' bytes end to end and yields the rows that point to them.
+
+    Args:
+        parts: The tables.
+        blob: The folder that the bytes are written into.
+        image: The column that holds images, as bytes or as ``{"bytes": ..., "path": ...}``.
+        options: The columns that the user named.
+        readable: Folders from which an image that is stored by its path alone may be read.
+        info: Receives the notes.
+    """
+    headings = find_headings(parts[0].columns, [], replace(options, image_column=image), parts[0].name)
+    headings.describe(info)
+    offset = 0
+    with whole_file(blob / _BLOB, "make room, or name another folder for the cache") as new, new.open("wb") as sink:
+        for part in parts:
+            for number, record in enumerate(part.records, 1):
+                key = f"{part.name}/{number - 1:08d}"
+                if options.key_column and not isinstance(record, str):
+                    key = str(record.get(options.key_column))
+                data = record if isinstance(record, str) else _bytes(record.get(image), readable)
+                if isinstance(record, str) or isinstance(data, str):
+                    yield Reject(part.name, number, key, str(data))
+                    continue
+                sink.write(data)
+                split = record.get(headings.split) if headings.split else part.split
+                captions = [c for name in headings.captions for c in strings(record.get(name))]
+                label, more = headings.label(record), headings.metadata(record)
+                yield Row(key, captions, label, split, _BLOB, offset, len(data), part.name, number, more)
+                offset += len(data)
+
+
+def _bytes(value: Any, readable: Sequence[Path]) -> bytes | str:
+    """The encoded image, or why there is none."""
+    if isinstance(value, bytes):
+        return value or "the image is empty"
+    if not isinstance(value, Mapping) or not (value.get("bytes") or value.get("path")):
+        return "there is no image"
+    if value.get("bytes"):
+        return bytes(value["bytes"])
+    path = Path(str(value["path"])).resolve()
+    if not any(path.is_relative_to(folder.resolve()) for folder in readable):
+        return "the image is stored in a file outside the set"
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return f"the image {path.name} cannot be read: {error.strerror}"
 
 
 def _load(source: str | Path) -> dict[str, Any]:
@@ -102,31 +163,22 @@ def _load(source: str | Path) -> dict[str, Any]:
         raise UserError("Hugging Face datasets need the extra: pip install 'clipc[hub]'.") from None
     try:
         if isinstance(source, Path):
-            loaded: Any = datasets.load_from_disk(str(source))
+            dataset: Any = datasets.load_from_disk(str(source))
         else:
-            owner, _, configuration = source.partition(":")
-            loaded = datasets.load_dataset(owner, configuration or None)
+            name, _, configuration = source.partition(":")
+            dataset = datasets.load_dataset(name, configuration or None)
     except Exception as error:  # the package raises many kinds for a wrong name, no network or a damaged folder
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"the dataset {source} cannot be opened: {reason}") from None
-    return dict(loaded) if isinstance(loaded, dict) else {str(loaded.split or "train"): loaded}
+    return dict(dataset) if isinstance(dataset, dict) else {str(dataset.split or "train"): dataset}
 
 
-def _image_feature(features: Any, name: str) -> str:
-    from datasets import Image
-
-    found = [column for column, feature in features.items() if isinstance(feature, Image)]
-    if not found:
-        raise UserError(f"{name} has no image column; its columns are: {', '.join(features)}.")
-    return found[0]
-
-
-def _named(part: Any, features: Any) -> Iterator[dict[str, Any]]:
-    """The records, class numbers made names."""
+def _with_class_names(rows: Any, features: Any) -> Iterator[dict[str, Any]]:
+    """The records, class numbers replaced by names."""
     from datasets import ClassLabel
 
     classes = {column: feature.names for column, feature in features.items() if isinstance(feature, ClassLabel)}
-    for record in part:
+    for record in rows:
         for column, names in classes.items():
             value = record[column]
             record[column] = names[value] if isinstance(value, int) and 0 <= value < len(names) else None

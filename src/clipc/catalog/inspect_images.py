@@ -1,4 +1,4 @@
-"""A look at every picture of a source before it is accepted: can it be read, how large is it, is it a double."""
+"""Inspection of every image before it is accepted: whether it can be decoded, its size, and hashes for duplicates."""
 
 import os
 import stat
@@ -20,17 +20,15 @@ from clipc.files import cores
 from clipc.progress import Progress
 
 DECODED_UP_TO = 100_000
-"""Sets of at most so many pictures have each decoded once; of larger sets headers and end marks are looked at."""
+"""In sets of at most so many images each is decoded once; in larger sets only headers and end marks are checked."""
 
-LARGEST_FILE = 1 << 29
-"""An encoded image of more bytes than this is refused."""
-
+_MAX_FILE = 1 << 29
 _PIECE = 64 << 10
 _FLAT = 8
 
 
 class Place(NamedTuple):
-    """Where an encoded image lies: ``size`` -1 is the whole file."""
+    """Where an encoded image is stored; ``size`` -1 means up to the end of the file."""
 
     file: str
     offset: int
@@ -38,7 +36,7 @@ class Place(NamedTuple):
 
 
 class ImageFacts(NamedTuple):
-    """What a look at one picture told: sizes in pixels as shown, ``dhash`` None where it was not decoded or is flat."""
+    """Length in bytes, size in pixels after EXIF rotation, and hashes; ``dhash`` is None if not decoded or too flat."""
 
     size: int
     width: int
@@ -49,26 +47,26 @@ class ImageFacts(NamedTuple):
 
 @dataclass
 class Reader:
-    """Reads encoded images below a root, never outside it, whatever links and names say."""
+    """Reads encoded images below a root, never outside it, even through links or ``..``."""
 
     root: Path
 
     def __post_init__(self) -> None:
         self._folders: dict[str, str] = {}
 
-    def read(self, place: Place, *, ends_only: bool = False, most: int = LARGEST_FILE) -> tuple[bytes, bytes, int]:
+    def read(self, place: Place, *, ends_only: bool = False, max_bytes: int = _MAX_FILE) -> tuple[bytes, bytes, int]:
         """The encoded image.
 
         Args:
-            place: Where it lies.
+            place: Where it is stored.
             ends_only: Read its first and last 64 KiB only.
-            most: More bytes than this are refused.
+            max_bytes: Larger files are rejected.
 
         Returns:
             The first part (all of it unless ``ends_only``), the last 64 KiB of the whole, and its length in bytes.
 
         Raises:
-            ValueError: It may not or cannot be read; the message is a reason for the rejects.
+            ValueError: It may not or cannot be read; the message is the reason in the rejects.
         """
         handle = self._open(place.file)
         try:
@@ -78,8 +76,8 @@ class Reader:
             size = status.st_size - place.offset if place.size < 0 else place.size
             if size == 0:
                 raise ValueError("is an empty file")
-            if size > most:
-                raise ValueError(f"is too large: more than {most >> 20} MiB")
+            if size > max_bytes:
+                raise ValueError(f"is too large: more than {max_bytes >> 20} MiB")
             if place.offset + size > status.st_size:
                 raise ValueError("the image is cut short")
             head = os.pread(handle, min(size, _PIECE) if ends_only else size, place.offset)
@@ -93,7 +91,7 @@ class Reader:
 
     def _open(self, name: str) -> int:
         folder, _, base = name.rpartition("/")
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a named pipe must not make us wait
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # never wait for a named pipe
         try:
             if folder not in self._folders:
                 self._folders[folder] = str(inside(self.root, folder))
@@ -102,7 +100,7 @@ class Reader:
             try:
                 return os.open(os.path.join(self._folders[folder], base), flags | os.O_NOFOLLOW)
             except OSError:
-                return os.open(inside(self.root, name), flags)  # a link, which may stay inside; or truly absent
+                return os.open(inside(self.root, name), flags)  # a link, which may stay inside; or a missing file
         except UserError:
             raise ValueError("the path leads out of the source's folder") from None
         except FileNotFoundError:
@@ -112,20 +110,20 @@ class Reader:
 
 
 def inspect_images(root: Path, places: Sequence[Place], progress: Progress) -> list[ImageFacts | str]:
-    """Looks at every picture, on as many threads as there are cores (decoding lets other threads run).
+    """Inspects every image, on as many threads as there are cores (decoding releases the interpreter's lock).
 
     Args:
         root: The folder that the places are relative to.
-        places: Where the encoded images lie.
-        progress: Told the number of pictures looked at.
+        places: Where the encoded images are stored.
+        progress: Receives the number of images inspected.
 
     Returns:
-        For each place what was seen, or the reason why it is refused.
+        For each place the facts, or the reason why the image is rejected.
     """
     reader = Reader(root)
     decoding = len(places) <= DECODED_UP_TO
 
-    def look(place: Place) -> ImageFacts | str:
+    def inspect(place: Place) -> ImageFacts | str:
         try:
             return inspect_image(reader, place) if decoding else inspect_header(reader, place)
         except (ValueError, DecodeError) as error:
@@ -133,20 +131,20 @@ def inspect_images(root: Path, places: Sequence[Place], progress: Progress) -> l
         except MemoryError:
             return "the image does not fit into memory"
 
-    seen: list[ImageFacts | str] = []
+    facts: list[ImageFacts | str] = []
     what = "checking images" if decoding else "checking image headers"
     with ThreadPoolExecutor(max_workers=cores()) as pool:
         for start in range(0, len(places), 256):
-            seen.extend(pool.map(look, places[start : start + 256]))
-            progress(what, len(seen), len(places))
-    return seen
+            facts.extend(pool.map(inspect, places[start : start + 256]))
+            progress(what, len(facts), len(places))
+    return facts
 
 
 def inspect_image(reader: Reader, place: Place) -> ImageFacts:
-    """Decodes the picture.
+    """Decodes the image.
 
     Raises:
-        ValueError: It is refused.
+        ValueError: It is rejected.
     """
     data, tail, size = reader.read(place)
     pixels = decode(data)
@@ -157,23 +155,23 @@ def inspect_header(reader: Reader, place: Place) -> ImageFacts:
     """Reads header and end mark only.
 
     Raises:
-        ValueError: It is refused.
+        ValueError: It is rejected.
     """
     head, tail, size = reader.read(place, ends_only=True)
-    if not ends_well(head, tail, size):
+    if not _is_complete(head, tail, size):
         raise ValueError("the image is cut short: its end mark is missing")
     try:
         width, height = image_size(head)
     except DecodeError:
         if size == len(head):
             raise
-        whole, tail, size = reader.read(place)  # the header may lie behind a long colour profile, or at the end
+        whole, tail, size = reader.read(place)  # the header may follow a long colour profile, or be at the end
         width, height = image_size(whole)
     return ImageFacts(size, width, height, content_hash(head, tail, size), None)
 
 
-def ends_well(head: bytes, tail: bytes, size: int) -> bool:
-    """Whether an encoded image has the end that its kind announces; True for kinds that announce none."""
+def _is_complete(head: bytes, tail: bytes, size: int) -> bool:
+    """Whether an encoded image has the end mark or length of its format; True for formats that have none."""
     if head[:3] == b"\xff\xd8\xff":
         return b"\xff\xd9" in tail
     if head[:4] == b"\x89PNG":
@@ -192,13 +190,13 @@ def content_hash(data: bytes, tail: bytes, size: int) -> int:
 
 
 def difference_hash(pixels: npt.NDArray[np.uint8]) -> int | None:
-    """64 bits that near-identical pictures share: which of two neighbours is lighter, on a grey 9x8 copy.
+    """Difference hash (dHash): for each pixel of a grey 9x8 copy whether its right neighbour is lighter; 64 bits.
 
     Args:
         pixels: RGB ``uint8`` of shape (height, width, 3).
 
     Returns:
-        The hash; None for a picture so flat that only noise would be hashed.
+        The hash; None for an image so flat that only noise would be hashed.
     """
     from PIL import Image
 

@@ -1,16 +1,16 @@
-"""The members of a tar, found by reading its headers: in place, bounded, and honest about damage."""
+"""The members of a tar, listed from its headers without unpacking; damage is reported."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-BLOCK = 512
-LONGEST_HEADER = 1 << 20  # a name or pax header longer than this is damage, not a name
+_BLOCK = 512
+_MAX_HEADER = 1 << 20  # a longer name or pax header is damage
 
 
 class Member(NamedTuple):
-    """One regular file in a tar: its name, and where its bytes lie in the tar."""
+    """One regular file in a tar: its name, and the position and number of its bytes in the tar."""
 
     name: str
     offset: int
@@ -27,8 +27,8 @@ class Damage(NamedTuple):
 def members(path: Path) -> Iterator[Member | Damage]:
     """Lists a tar's regular files; ends at the first damage, which is the last thing it yields.
 
-    Understands ustar, GNU long names, pax headers and base-256 sizes. Links are never followed: they and
-    sparse files are told as :class:`Damage` and passed over, as the tar goes on behind them.
+    Supports ustar, GNU long names, pax headers and base-256 sizes. Links are never followed: they and sparse files
+    are yielded as :class:`Damage`, and the list goes on after them.
 
     Raises:
         OSError: The file cannot be opened or read.
@@ -51,15 +51,15 @@ def _walk(file: BinaryIO, end: int) -> Iterator[Member | Damage]:
     own: dict[str, bytes] = {}
     while True:
         file.seek(at)
-        head = file.read(BLOCK)
+        head = file.read(_BLOCK)
         if not head:
             raise _BrokenError(f"the tar ends at byte {at} without an end mark; it was probably cut short")
-        if len(head) < BLOCK:
+        if len(head) < _BLOCK:
             raise _BrokenError(f"the tar is cut short in a header at byte {at}")
-        if head.count(0) == BLOCK:
-            _expect_nothing(file, at)
+        if head.count(0) == _BLOCK:
+            _check_end(file, at)
             return
-        if not _sum_is_right(head):
+        if not _has_valid_checksum(head):
             raise _BrokenError(f"the header at byte {at} is damaged")
         kind = head[156:157]
         size = _number(head[124:136], at)
@@ -68,15 +68,15 @@ def _walk(file: BinaryIO, end: int) -> Iterator[Member | Damage]:
                 size = int(own["size"])
             except ValueError:
                 raise _BrokenError(f"the header before byte {at} has a size that is no number") from None
-        data, name = at + BLOCK, _name(head, own, common)
+        data, name = at + _BLOCK, _name(head, own, common)
         if kind in b"12346":  # links, devices and pipes have no data, whatever their size says
             size = 0
         if size < 0 or data + size > end:
             raise _BrokenError(f"{name!r} at byte {at} is cut short: {size} bytes announced, {end - data} there")
-        at = data + -(-size // BLOCK) * BLOCK
+        at = data + -(-size // _BLOCK) * _BLOCK
         if kind in b"xgLK":
-            if size > LONGEST_HEADER:
-                raise _BrokenError(f"the extended header at byte {data - BLOCK} is absurdly long ({size} bytes)")
+            if size > _MAX_HEADER:
+                raise _BrokenError(f"the extended header at byte {data - _BLOCK} is absurdly long ({size} bytes)")
             text = file.read(size)
             if kind == b"g":
                 common.update(_pax(text, data))
@@ -95,18 +95,17 @@ def _walk(file: BinaryIO, end: int) -> Iterator[Member | Damage]:
             yield Member(name, data, size)
 
 
-def _expect_nothing(file: BinaryIO, at: int) -> None:
-    """Behind the end mark only zeros may follow: anything else would be rows lost in silence."""
+def _check_end(file: BinaryIO, at: int) -> None:
+    """After the end mark only zeros may follow: anything else could be samples, whose loss must be reported."""
     file.seek(at)
     while piece := file.read(1 << 20):
         if piece.count(0) != len(piece):
-            raise _BrokenError(f"there is data behind the tar's end mark at byte {at}, which is not read")
+            raise _BrokenError(f"there is data after the tar's end mark at byte {at}, which is not read")
 
 
-def _sum_is_right(head: bytes) -> bool:
-    told = head[148:156].strip(b" \0")
+def _has_valid_checksum(head: bytes) -> bool:
     try:
-        expected = int(told, 8)
+        expected = int(head[148:156].strip(b" \0"), 8)
     except ValueError:
         return False
     plain = head[:148] + b" " * 8 + head[156:]
@@ -147,7 +146,7 @@ def _pax(text: bytes, at: int) -> dict[str, bytes]:
             length = 0
         key, mark, value = text[space + 1 : position + length - 1].partition(b"=")
         if length < 5 or position + length > len(text) or not mark:
-            raise _BrokenError(f"the extended header at byte {at - BLOCK} is damaged")
+            raise _BrokenError(f"the extended header at byte {at - _BLOCK} is damaged")
         records[key.decode("utf-8", "replace")] = value
         position += length
     return records

@@ -1,4 +1,4 @@
-"""The one way in: a source of any kind becomes a catalog."""
+"""``open_catalog``: a source of any kind becomes a catalog."""
 
 import glob
 import os
@@ -11,9 +11,9 @@ from typing import Any
 from clipc.catalog.build import build
 from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import Catalog
-from clipc.catalog.folder import folder
+from clipc.catalog.folder import folder, walk
 from clipc.catalog.grid import TABLE_SUFFIXES
-from clipc.catalog.huggingface import MARKS, huggingface, parquet_image_column, parquet_with_images
+from clipc.catalog.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import IMAGE_SUFFIXES, Source
 from clipc.catalog.split import with_splits
@@ -28,7 +28,7 @@ KINDS = (
     "a tar, a folder or a glob of tars; a .csv, .tsv, .jsonl or .parquet table; a folder of images; "
     "a Hugging Face dataset on disk or hf:owner/name; module:object of your own; or demo"
 )
-"""The kinds of sources, as told to a user."""
+"""The kinds of sources, for messages."""
 
 _COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z")
 
@@ -36,15 +36,15 @@ _COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z")
 def open_catalog(
     source: str | Path, options: SourceOptions | None = None, *, progress: Progress = silent, **fields: Any
 ) -> Catalog:
-    """Opens pairs of images and captions, whatever form they are kept in.
+    """Opens pairs of images and captions from a source of any kind.
 
     Args:
         source: A tar, a folder of tars or a glob that matches tars; a table (CSV, TSV, JSON lines, Parquet); a folder
             of images with captions beside them or in class folders; a Hugging Face dataset saved on disk, or
             ``hf:owner/name``; ``module:object``, a :class:`~clipc.catalog.rows.Source` of your own; or ``demo``, the
             built-in generated set.
-        options: How it is read, where that is not found out.
-        progress: Told of the work.
+        options: How the source is read, where clipc should not detect it.
+        progress: Receives the number of rows read and images checked.
         **fields: Fields of :class:`SourceOptions`, instead of or beside ``options``: ``label_columns=["defect"]``.
 
     Returns:
@@ -58,18 +58,14 @@ def open_catalog(
     store = cache_folder(options.cache)
     read_as = {k: v for k, v in asdict(options).items() if k not in ("images", "group_column", "cache")}
     if isinstance(source, str) and is_own(source) and not source.startswith("hf:") and not os.path.exists(source):
-        found = _own(source)
+        # The catalog is made anew when the code of the user's own source has changed.
+        own: Source = load(source, Source, "a clipc.Source")
+        pairs = replace(own, root=own.root.absolute(), watched=[*own.watched, source_file(source)])
         read_as["own"] = source
     else:
-        found = _find(str(source), store, options, progress)
-    catalog = through_cache(found, read_as, store, lambda: build(found, progress))
+        pairs = _find(str(source), store, options, progress)
+    catalog = through_cache(pairs, read_as, store, lambda: build(pairs, progress))
     return catalog if options.group_column is None else with_splits(catalog, group_column=options.group_column)
-
-
-def _own(name: str) -> Source:
-    """A source of the user's own; the catalog is made anew when its code has changed."""
-    source: Source = load(name, Source, "a clipc.Source")
-    return replace(source, root=source.root.absolute(), watched=[*source.watched, source_file(name)])
 
 
 def _find(source: str, store: Path, options: SourceOptions, progress: Progress) -> Source:
@@ -77,11 +73,11 @@ def _find(source: str, store: Path, options: SourceOptions, progress: Progress) 
     if source == "demo":
         from clipc.demo import VERSION, make_demo
 
-        made = make_demo(store / "demo" / f"{options.lang}-v{VERSION}", options.lang, progress=progress)
-        return tars(sorted(made.glob("*.tar")), name="demo", lang=options.lang)
+        demo = make_demo(store / "demo" / f"{options.lang}-v{VERSION}", options.lang, progress=progress)
+        return tars(sorted(demo.glob("*.tar")), "demo", replace(options, encoding=None))
     if source.startswith("hf:"):
         hub_name = source.removeprefix("hf:")
-        return huggingface(hub_name, name=hub_name, options=options, blob=_blob(store, source))
+        return huggingface(hub_name, hub_name, options, _blob(store, source))
     path = Path(source).expanduser().absolute()
     try:
         if path.is_dir():
@@ -93,8 +89,8 @@ def _find(source: str, store: Path, options: SourceOptions, progress: Progress) 
     matches = [Path(match).absolute() for match in sorted(glob.glob(str(path), recursive=True))]
     matches = [match for match in matches if match.is_file()]
     if matches and all(match.suffix.lower() == ".tar" for match in matches):
-        named = [match.resolve() for match in matches]  # links that the user names may lead anywhere
-        return tars(named, name=matches[0].parent.name, encoding=options.encoding, lang=options.lang)
+        # A link that the user names may lead anywhere.
+        return tars([match.resolve() for match in matches], matches[0].parent.name, options)
     if matches:
         raise UserError(f"{source} matches {_some(matches)}; a glob must match tars only. A source is {KINDS}.")
     raise UserError(f"there is no {source}{_near(path)}. A source is {KINDS}.")
@@ -103,42 +99,35 @@ def _find(source: str, store: Path, options: SourceOptions, progress: Progress) 
 def _in_file(path: Path, store: Path, options: SourceOptions) -> Source:
     suffix = path.suffix.lower()
     if suffix == ".tar":
-        return tars([path.resolve()], name=path.stem, encoding=options.encoding, lang=options.lang)
+        return tars([path.resolve()], path.stem, options)
     if suffix in _COMPRESSED:
-        raise UserError(f"{path} is compressed; unpack it first (pairs are read where they lie). A source is {KINDS}.")
+        raise UserError(
+            f"{path} is compressed; unpack it first (images are read from the files in place). A source is {KINDS}."
+        )
     if suffix == ".parquet" and (image := parquet_image_column(path, options)) is not None:
-        return parquet_with_images(path, name=path.stem, options=options, blob=_blob(store, path), image=image)
+        return parquet_with_images(path, path.stem, options, _blob(store, path), image)
     if suffix in TABLE_SUFFIXES:
-        return table(path, name=path.stem, options=options)
+        return table(path, path.stem, options)
     raise UserError(f"{path} is a file of no known kind. A source is {KINDS}.")
 
 
 def _in_folder(path: Path, store: Path, options: SourceOptions) -> Source:
     name = path.name or "data"
     top = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    if any((path / mark).is_file() for mark in MARKS):
-        return huggingface(path, name=name, options=options, blob=_blob(store, path))
-    files = _files(path)
+    if any((path / name).is_file() for name in DATASET_FILES):
+        return huggingface(path, name, options, _blob(store, path))
+    files = [path / file for file in walk(path)[0]]
     if paths := [file for file in files if file.suffix.lower() == ".tar"]:
-        return tars(paths, name=name, encoding=options.encoding, lang=options.lang)
+        return tars(paths, name, options)
     tables = [entry for entry in top if entry.is_file() and entry.suffix.lower() in TABLE_SUFFIXES and _is_table(entry)]
-    named = [entry for entry in tables if entry.stem.lower() == "metadata"]
-    if len(named or tables) == 1:
-        return table((named or tables)[0], name=name, options=options)
+    tables = [entry for entry in tables if entry.stem.lower() == "metadata"] or tables
+    if len(tables) == 1:
+        return table(tables[0], name, options)
     if len(tables) > 1:
         raise UserError(f"{path} holds several tables ({_some(tables)}); name one of them.")
     if any(file.suffix.lower() in IMAGE_SUFFIXES for file in files):
-        return folder(path, name=name, encoding=options.encoding, lang=options.lang)
+        return folder(path, name, options)
     raise UserError(f"{path} holds no pairs: there is {_some(top) or 'nothing'} in it. A source is {KINDS}.")
-
-
-def _files(path: Path) -> list[Path]:
-    """All files below a folder; hidden ones and links to folders are passed over."""
-    found: list[Path] = []
-    for at, folders, files in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        found += [Path(at, name) for name in files if not name.startswith(".")]
-    return found
 
 
 def _is_table(path: Path) -> bool:
@@ -152,13 +141,13 @@ def _blob(store: Path, source: str | Path) -> Path:
     return store / "images" / blake2b(str(source).encode(), digest_size=8).hexdigest()
 
 
-def _some(paths: Sequence[Path], most: int = 5) -> str:
-    names = [path.name + ("/" if path.is_dir() else "") for path in paths[:most]]
-    return ", ".join(names) + (f" and {len(paths) - most} more" if len(paths) > most else "")
+def _some(paths: Sequence[Path]) -> str:
+    names = [path.name + ("/" if path.is_dir() else "") for path in paths[:5]]
+    return ", ".join(names) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
 
 
 def _near(path: Path) -> str:
-    """What there is where the source was looked for."""
+    """What exists in the place of a missing source."""
     if not path.parent.is_dir():
         return f" (the folder {path.parent} does not exist)"
     from difflib import get_close_matches

@@ -7,18 +7,18 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """How a source is read, where clipc does not find it out by itself.
+    """How a source is read, where clipc should not detect it.
 
     Attributes:
         images: The folder that a table's image paths are relative to; the table's own by default.
-        image_column: The table's column of image paths; found by name by default, like the other columns.
+        image_column: The table's column of image paths; detected by name by default, like the other columns.
         caption_columns: A column of captions; may be repeated.
         label_columns: A column of class labels, the main one first; may be repeated.
         split_column: The column that names train, val and test.
         key_column: The column of unique keys.
         group_column: Pairs of one group (a patient, a part) stay in one split, where the source names no splits.
         encoding: The encoding of tables and caption files; detected by default.
-        cache: Where catalogs are kept; $CLIPC_CACHE or the user's cache folder by default.
+        cache: Where catalogs are stored; $CLIPC_CACHE or the user's cache folder by default.
         lang: Language of the demo set, of captions made from class names, of prompts and of pages.
     """
 

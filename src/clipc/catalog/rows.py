@@ -1,4 +1,4 @@
-"""What every source hands over: rows and rejects, one after the other, nothing checked yet."""
+"""What every source yields: rows and rejects, one after the other, not checked yet."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,17 +17,17 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 @dataclass(slots=True)
 class Row:
-    """One pair as a source found it.
+    """One pair as read from a source.
 
     Attributes:
-        key: The pair's name; :func:`clipc.catalog.build.build` refuses the second of a kind.
+        key: The pair's name; :func:`clipc.catalog.build.build` rejects a second pair with the same key.
         captions: All captions, empty ones included.
         label: The main class label.
-        split: The split's name in the source's own words.
+        split: The split's name as the source writes it.
         file: The file that holds the encoded image, relative to the source's root, with ``/``.
-        offset: Where the image begins in it, in bytes.
+        offset: The position of the image's first byte in it.
         size: The image's length in bytes, or -1 for the whole file.
-        place: The file to name when the row is rejected; ``file`` where it is empty.
+        place: The file to name when the row is rejected; ``file`` if empty.
         number: The row or record in that file, from 1.
         more: Metadata.
     """
@@ -45,7 +45,7 @@ class Row:
 
 
 class Reject(NamedTuple):
-    """What could not be read, as in :data:`clipc.catalog.catalog.REJECTS`."""
+    """A row that could not be read, with the columns of :data:`clipc.catalog.catalog.REJECTS`."""
 
     file: str
     row: int | None
@@ -54,8 +54,8 @@ class Reject(NamedTuple):
 
 
 @dataclass
-class SourceNotes:
-    """What a source learns of itself while it is read; it becomes part of the catalog's ``About``."""
+class SourceInfo:
+    """What becomes known about a source while it is read; it goes into the catalog's ``About``."""
 
     notes: list[str] = field(default_factory=list)
     label_columns: list[str] = field(default_factory=list)
@@ -64,18 +64,18 @@ class SourceNotes:
 
 @dataclass(frozen=True)
 class Source:
-    """A place where pairs lie, found but not yet read.
+    """A source of pairs, not yet read.
 
     Attributes:
         root: The folder that the rows' files are relative to; nothing outside it is read.
         name: A short name for reports.
         watched: The files and folders whose change makes a cached catalog stale.
-        read: Reads the rows, writing what it learns into the given :class:`SourceNotes`.
-        loose: Whether the images lie in files that ``watched`` does not name, so that they are watched as well.
+        read: Reads the rows; notes, label columns and class names go into the :class:`SourceInfo`.
+        loose: Whether images are stored in files that ``watched`` does not name, so that these are watched as well.
     """
 
     root: Path
     name: str
     watched: Sequence[Path]
-    read: Callable[[SourceNotes], Iterator[Row | Reject]]
+    read: Callable[[SourceInfo], Iterator[Row | Reject]]
     loose: bool = False

@@ -1,4 +1,4 @@
-"""What a person or a report should know of a catalog, in a few figures."""
+"""A catalog's main numbers for reports."""
 
 from collections import Counter
 from typing import Any
@@ -7,7 +7,7 @@ from clipc.catalog.catalog import Catalog
 
 
 def summary(catalog: Catalog) -> dict[str, Any]:
-    """Pairs and captions a split, classes, what could not be read and why; ready for JSON."""
+    """Pairs and captions for each split, classes, and rejects by reason, as JSON values."""
     splits = {name: catalog.split(name) for name in catalog.splits}
     reasons = Counter(catalog.rejects["reason"].to_pylist())
     about = catalog.about

@@ -9,75 +9,79 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from clipc.catalog.captions import plain_values, strings
+from clipc.catalog.captions import strings
 from clipc.catalog.encoding import visible
 from clipc.catalog.finder import Finder
 from clipc.catalog.grid import Record, read_grid
 from clipc.catalog.headings import Headings, find_headings
 from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import Reject, Row, Source, SourceNotes, Value
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo, Value
 from clipc.errors import UserError
 
 _SAMPLE = 200
-_WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
-_BROKEN = re.compile(r"-?(0|[1-9]\d*)?\.\d+([eE][+-]?\d+)?|-?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?")
+_INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+_DECIMAL = re.compile(r"-?(0|[1-9]\d*)?\.\d+([eE][+-]?\d+)?|-?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?")
 
 
-def table(path: Path, *, name: str, options: SourceOptions) -> Source:
+def table(path: Path, name: str, options: SourceOptions) -> Source:
     """The pairs in one table.
 
     Image paths are relative to the table's folder (or ``options.images``), or to the one folder in it where the first
-    of them are found. Rows that name the same image become one pair with all their captions, as sets with one caption a
-    row mean it. A pair's key is that of a unique key column, else the image's path. Other columns become metadata; in
-    text tables numbers are recognised where a whole column holds them, but part numbers such as ``007`` stay text.
+    of them are found. Rows that name the same image become one pair with all their captions, because many sets have one
+    row for each caption. A pair's key is that of a unique key column, else the image's path. Other columns become
+    metadata; in text tables a column becomes numeric if all its cells are numbers, but part numbers such as ``007``
+    stay text.
 
     Args:
         path: The table.
         name: The set's name.
         options: The folder that image paths are relative to, the columns that the user named, and the encoding.
+
+    Raises:
+        UserError: There is no such image folder.
     """
     root = (options.images or path.parent).absolute()
     if not root.is_dir():
         raise UserError(f"there is no image folder {root}.")
 
-    def read(told: SourceNotes) -> Iterator[Row | Reject]:
-        return _read(path, root, options, told)
+    def read(info: SourceInfo) -> Iterator[Row | Reject]:
+        return _read(path, root, options, info)
 
     return Source(root, name, [path], read, loose=True)
 
 
-def _read(path: Path, root: Path, options: SourceOptions, told: SourceNotes) -> Iterator[Row | Reject]:
+def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> Iterator[Row | Reject]:
     grid = read_grid(path, options.encoding)
     first = list(islice(grid.records, _SAMPLE))
     sample = [record.values for record in first if not isinstance(record.values, str)]
     headings = find_headings(grid.names, sample, options, path.name)
-    told.notes += [grid.note, headings.note]
-    finder = Finder(root, _prefix(root, [str(row.get(headings.image) or "") for row in sample], told))
+    info.notes.append(grid.note)
+    headings.describe(info)
+    finder = Finder(root, _prefix(root, [str(row.get(headings.image) or "") for row in sample], info))
     rows: dict[tuple[str, str | None], Row] = {}
-    joined = 0
+    repetitions = 0
     for record in chain(first, grid.records):
         row = _row(record, headings, finder, path.name)
         if isinstance(row, Reject):
             yield row
             continue
         key = row.key if headings.key_is_sure else None
-        known = rows.get((row.file, key))
-        if known is not None and (known.label, known.split) == (row.label, row.split):
-            known.captions += row.captions
-            joined += 1
-        elif known is not None:
+        earlier = rows.setdefault((row.file, key), row)
+        if earlier is row:
+            continue
+        if (earlier.label, earlier.split) != (row.label, row.split):
             yield Reject(path.name, row.number, row.key, "the same image again, with another label or split")
-        else:
-            rows[row.file, key] = row
-    if joined:
-        told.notes.append(f"{joined:,} rows named an image of an earlier row; their captions were joined to it")
-    found = list(rows.values())
+            continue
+        earlier.captions += row.captions
+        repetitions += 1
+    if repetitions:
+        info.notes.append(f"{repetitions:,} rows named an image of an earlier row; their captions were joined to it")
+    pairs = list(rows.values())
     if not headings.key_is_sure:
-        _settle_keys(found, headings, told)
+        _set_keys(pairs, headings, info)
     if grid.texts:
-        _settle_types(found)
-    told.label_columns += ["label", *headings.labels[1:]] if len(headings.labels) > 1 else []
-    yield from found
+        _set_types(pairs)
+    yield from pairs
 
 
 def _row(record: Record, headings: Headings, finder: Finder, place: str) -> Row | Reject:
@@ -93,15 +97,17 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str) -> Row 
     if "://" in image[:12]:
         return Reject(place, number, image, "the image is a web address; clipc reads files, so fetch them first")
     captions = [caption for name in headings.captions for caption in _captions(values.get(name))]
-    labels = [values.get(name) for name in headings.labels]
-    label = str(labels[0]).strip() or None if labels and labels[0] is not None else None
-    split = values.get(headings.split) if headings.split else None
-    file = finder.find(image) or image.strip()
-    own = values.get(headings.key) if headings.key else None
-    key = str(own).strip() if own is not None else ""
-    used = {headings.image, *headings.captions, headings.split, headings.key if headings.key_is_sure else None, "label"}
-    more = {name: value for name, value in plain_values(values).items() if name not in used}
-    return Row(key, captions, label, None if split is None else str(split), file, 0, -1, place, number, more)
+    split, key = (None if name is None else values.get(name) for name in (headings.split, headings.key))
+    return Row(
+        "" if key is None else str(key).strip(),
+        captions,
+        headings.label(values),
+        None if split is None else str(split),
+        finder.find(image) or image.strip(),
+        place=place,
+        number=number,
+        more=headings.metadata(values),
+    )
 
 
 def _captions(value: Any) -> list[str]:
@@ -117,8 +123,8 @@ def _captions(value: Any) -> list[str]:
     return [caption for caption in strings(value) if caption.strip()]
 
 
-def _prefix(root: Path, names: Sequence[str], told: SourceNotes) -> str:
-    """The folder in the root where the images are, if they are not where their paths say."""
+def _prefix(root: Path, names: Sequence[str], info: SourceInfo) -> str:
+    """The folder in the root to which the image paths are relative, if they are not relative to the root itself."""
     names = [name for name in names[:50] if name.strip()]
 
     def hits(prefix: str) -> int:
@@ -131,38 +137,38 @@ def _prefix(root: Path, names: Sequence[str], told: SourceNotes) -> str:
     best = max(folders, key=hits, default="")
     if not best or not hits(best):
         return ""
-    told.notes.append(f"images were found in the folder {best}")
+    info.notes.append(f"images were found in the folder {best}")
     return best
 
 
-def _settle_keys(rows: list[Row], headings: Headings, told: SourceNotes) -> None:
-    """Keys from the key column if each row has its own there, else from the image's path."""
+def _set_keys(rows: list[Row], headings: Headings, info: SourceInfo) -> None:
+    """Keys from the key column if its values are unique, else from the images' paths."""
     if headings.key is not None:
         keys = {row.key for row in rows}
         if len(keys) == len(rows) and "" not in keys:
             return
-        told.notes.append(f"{headings.key} is not unique, so the image paths are the keys")
+        info.notes.append(f"{headings.key} is not unique, so the image paths are the keys")
     for row in rows:
         row.key = row.file
 
 
-def _settle_types(rows: list[Row]) -> None:
-    """Text columns to numbers and truth values where every filled cell is one; empty cells to null."""
+def _set_types(rows: list[Row]) -> None:
+    """Text columns to numbers and booleans where every cell with text is one; empty cells to null."""
     names = dict.fromkeys(name for row in rows for name in row.more)
     for name in names:
         cells = {str(value).strip() for row in rows if (value := row.more.get(name)) is not None} - {""}
         kind: Any = str
-        if cells and all(_WHOLE.fullmatch(cell) for cell in cells):
+        if cells and all(_INTEGER.fullmatch(cell) for cell in cells):
             kind = int
-        elif cells and all(_BROKEN.fullmatch(cell) for cell in cells):
+        elif cells and all(_DECIMAL.fullmatch(cell) for cell in cells):
             kind = float
         elif cells and {cell.lower() for cell in cells} <= {"true", "false"}:
-            kind = _truth
+            kind = _is_true
         for row in rows:
             value: Value = row.more.get(name)
             text = "" if value is None else str(value).strip()
             row.more[name] = kind(text) if text else None
 
 
-def _truth(text: str) -> bool:
+def _is_true(text: str) -> bool:
     return text.lower() == "true"

@@ -1,8 +1,9 @@
-"""WebDataset tars, in the layouts of img2dataset and clip_benchmark, indexed where they lie."""
+"""WebDataset tars, in the layouts of img2dataset and clip_benchmark, indexed in place."""
 
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,138 +11,148 @@ from clipc.catalog.captions import class_caption, plain_values, readable, string
 from clipc.catalog.catalog import inside
 from clipc.catalog.classes import beside_data, read_class_names
 from clipc.catalog.members import Damage, Member, members
-from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceNotes
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo
 from clipc.errors import UserError
 
-LONGEST_TEXT = 4 << 20
+_MAX_TEXT = 4 << 20
 _IMAGES = tuple(suffix[1:] for suffix in IMAGE_SUFFIXES)
 _TEXTS = ("txt", "json", "cls")
 _SPLIT = re.compile(r"(train|val(?:id(?:ation)?)?|dev|test)(?![a-z])", re.IGNORECASE)
 
 Sample = dict[str, Member | bytes | Damage]
-"""One sample: its parts by extension; texts are read, images only found."""
+"""One sample: its parts by extension; of texts the content, of images the place in the tar."""
 
 
-def tars(paths: Sequence[Path], *, name: str, encoding: str | None = None, lang: str = "en") -> Source:
+def tars(paths: Sequence[Path], name: str, options: SourceOptions) -> Source:
     """The pairs in one or many tars.
 
     A sample is the members that share a path up to the first dot of its last component. It needs an image
     (``.jpg .jpeg .png .webp .tif .tiff .bmp``) and captions: ``captions`` (a list) or ``caption`` in ``.json``, else
     ``.txt``, else, for sets with ``.cls``, a sentence made from the class name. ``label`` and ``split`` come from
-    ``.json``, the other plain values in it become metadata. A split that is not told is guessed from the tar's
+    ``.json``, the other plain values in it become metadata. Without ``split`` there, the split is taken from the tar's
     name (``train-00000.tar``) or its folder's. ``classes.json`` beside the tars gives readable class names.
 
     Args:
         paths: The tars, at least one.
         name: The set's name.
-        encoding: The encoding of the texts; UTF-8 by default.
-        lang: The language of captions made from class names.
+        options: The encoding of the texts (UTF-8 by default) and the language of captions made from class names.
     """
     root = paths[0].parent if len(paths) == 1 else _common_folder(paths)
     beside = [path for name in ("classes.json", "classnames.txt") if (path := beside_data(root, name)) is not None]
 
-    def read(told: SourceNotes) -> Iterator[Row | Reject]:
-        read_class_names(root, told)
+    def read(info: SourceInfo) -> Iterator[Row | Reject]:
+        read_class_names(root, info)
         index_names = _classnames(root)
         many_folders = len({path.parent for path in paths}) > 1
         by_lines = bool(index_names) or any((p.parent / "nshards.txt").is_file() for p in paths)
-        reader = _Reader(root, told, encoding or "utf-8", by_lines, index_names, lang)
+        reader = _Reader(root, info, options.encoding or "utf-8", by_lines, index_names, options.lang)
         for path in sorted(paths):
             # clip_benchmark counts its keys anew in each folder (train/0.tar, test/0.tar).
             prefix = path.parent.relative_to(root).as_posix() + "/" if many_folders else ""
             yield from reader.rows(path, prefix.removeprefix("./"))
         if index_names and reader.has_classes:
-            told.class_names.setdefault("label", {str(i): text for i, text in enumerate(index_names)})
+            info.class_names.setdefault("label", {str(i): text for i, text in enumerate(index_names)})
         if reader.made_captions:
-            told.notes.append(f"{reader.made_captions:,} captions were made from class names")
+            info.notes.append(f"{reader.made_captions:,} captions were made from class names")
 
     return Source(root, name, [*paths, *beside], read)
 
 
+@dataclass
 class _Reader:
-    """Reads tar after tar of one source; holds what is the same for all of them."""
+    """Reads the tars of one source one after the other.
 
-    def __init__(
-        self, root: Path, told: SourceNotes, encoding: str, by_lines: bool, index_names: Sequence[str], lang: str
-    ) -> None:
-        self.root = root
-        self.told = told
-        self.encoding = encoding
-        self.by_lines = by_lines
-        self.index_names = index_names
-        self.lang = lang
-        self.made_captions = 0
-        self.has_classes = False
+    Attributes:
+        root: The source's root.
+        info: Receives notes and class names.
+        encoding: The encoding of the texts.
+        by_lines: Whether each line of a text is a caption, as in clip_benchmark's sets.
+        index_names: The class names in the order of the class index; empty if the set has no such list.
+        lang: The language of captions made from class names.
+        made_captions: How many captions were made from class names so far.
+        has_classes: Whether any sample had a class.
+    """
+
+    root: Path
+    info: SourceInfo
+    encoding: str
+    by_lines: bool
+    index_names: Sequence[str]
+    lang: str
+    made_captions: int = 0
+    has_classes: bool = False
 
     def rows(self, path: Path, prefix: str) -> Iterator[Row | Reject]:
         file = path.relative_to(self.root).as_posix()
-        split = split_from_name(path.relative_to(self.root))
+        split = _split_from_name(path.relative_to(self.root))
         samples: dict[str, list[Sample]] = {}
         rejects: list[Reject] = []
         try:
             if not inside(self.root, file).is_file():  # a named pipe would make us wait
                 raise OSError("it is not a regular file")
-            with open(path, "rb") as bytes_of_tar:
+            with open(path, "rb") as tar:
                 for member in members(path):
                     if member.name is None:
                         rejects.append(Reject(file, None, None, member.reason))  # pyright: ignore
                         continue
-                    key, extension = split_name(member.name)
+                    key, extension = _key_and_extension(member.name)
                     if not extension or _is_hidden(member.name):
                         continue
                     part: Member | bytes | Damage = member
                     if isinstance(member, Member) and extension.rpartition(".")[2] in _TEXTS:
-                        if member.size > LONGEST_TEXT:
-                            part = Damage(member.name, f"is longer than {LONGEST_TEXT >> 20} MiB")
+                        if member.size > _MAX_TEXT:
+                            part = Damage(member.name, f"is longer than {_MAX_TEXT >> 20} MiB")
                         else:
-                            bytes_of_tar.seek(member.offset)
-                            part = bytes_of_tar.read(member.size)
-                    known = samples.setdefault(key, [{}])
-                    # The same name twice: a second sample of that key, so that it is told and not lost.
-                    if extension in known[-1]:
-                        known.append({})
-                    known[-1][extension] = part
+                            tar.seek(member.offset)
+                            part = tar.read(member.size)
+                    same_key = samples.setdefault(key, [{}])
+                    # The same name twice becomes a second sample with that key, which is rejected with its reason.
+                    if extension in same_key[-1]:
+                        same_key.append({})
+                    same_key[-1][extension] = part
         except OSError as error:
             rejects.append(Reject(file, None, None, f"cannot be read: {error.strerror or error}"))
         except UserError:
             rejects.append(Reject(file, None, None, "the path leads out of the source's folder"))
-        for key, found in samples.items():
-            for sample in found:
-                for own_key, own in _logits_per_image(key, sample):
-                    yield self._row(file, prefix + own_key, own, split)
+        for key, same_key in samples.items():
+            for sample in same_key:
+                for image_key, image_sample in _separate_images(key, sample):
+                    yield self._row(file, prefix + image_key, image_sample, split)
         yield from rejects
 
     def _row(self, file: str, key: str, sample: Sample, split: str | None) -> Row | Reject:
         image = next((sample[kind] for kind in _IMAGES if kind in sample), None)
         if image is None:
-            there = ", ".join(f".{kind}" for kind in sample)
-            return Reject(file, None, key, f"no image of a known kind (there is {there})")
+            kinds = ", ".join(f".{kind}" for kind in sample)
+            return Reject(file, None, key, f"no image of a known kind (there is {kinds})")
         if not isinstance(image, Member):
             return Reject(file, None, key, f"the image {image.reason}" if isinstance(image, Damage) else "no image")
         try:
             record = self._json(sample)
-            label = _label(record.pop("label", None))
-            found = [*strings(record.pop("captions", None)), *strings(record.pop("caption", None))]
-            if not any(caption.strip() for caption in found) and (text := self._text(sample, "txt")) is not None:
-                found = text.splitlines() if self.by_lines else [text]
+            value = record.pop("label", None)
+            label = None if value is None or isinstance(value, (dict, list)) else str(value).strip() or None
+            captions = [*strings(record.pop("captions", None)), *strings(record.pop("caption", None))]
+            if not any(caption.strip() for caption in captions) and (text := self._text(sample, "txt")) is not None:
+                captions = text.splitlines() if self.by_lines else [text]
             index = self._text(sample, "cls")
         except ValueError as error:
             return Reject(file, None, key, str(error))
         if index is not None:
             self.has_classes = True
             label = label or index.strip() or None
-            if label and not found:
-                found = [class_caption(self._class_name(label), self.lang)]
+            if label and not captions:
+                captions = [class_caption(self._class_name(label), self.lang)]
                 self.made_captions += 1
-        told_split = record.pop("split", None)
-        if isinstance(told_split, str) and told_split.strip():
-            split = told_split
-        return Row(key, found, label, split, file, image.offset, image.size, more=plain_values(record))
+        own_split = record.pop("split", None)
+        if isinstance(own_split, str) and own_split.strip():
+            split = own_split
+        return Row(key, captions, label, split, file, image.offset, image.size, more=plain_values(record))
 
     def _class_name(self, label: str) -> str:
         if label.isascii() and label.isdigit() and int(label) < len(self.index_names):
             return self.index_names[int(label)]
-        return self.told.class_names.get("label", {}).get(label) or readable(label)
+        return self.info.class_names.get("label", {}).get(label) or readable(label)
 
     def _text(self, sample: Sample, kind: str) -> str | None:
         part = sample.get(kind)
@@ -167,18 +178,18 @@ class _Reader:
         return record
 
 
-def split_name(name: str) -> tuple[str, str]:
+def _key_and_extension(name: str) -> tuple[str, str]:
     """A member's key and extension in lower case: cut at the first dot of the last path component."""
     folder, slash, base = name.removeprefix("./").rpartition("/")
     stem, _, extension = base.partition(".")
     return folder + slash + stem, extension.lower()
 
 
-def split_from_name(path: Path) -> str | None:
+def _split_from_name(path: Path) -> str | None:
     """The split that a tar's name begins with, such as ``train-00000.tar``, or its nearest folder's name."""
     for part in (path.name, *reversed(path.parts[:-1])):
-        if found := _SPLIT.match(part):
-            return found[1].lower()
+        if match := _SPLIT.match(part):
+            return match[1].lower()
     return None
 
 
@@ -186,23 +197,16 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/") if part not in (".", ".."))
 
 
-def _logits_per_image(key: str, sample: Sample) -> Iterable[tuple[str, Sample]]:
-    """The sample itself; or, where dots in file names joined several (``a.1.jpg``, ``a.2.jpg``), each of those."""
-    if any(kind in sample for kind in _IMAGES):
-        return [(key, sample)]
-    parted: dict[str, Sample] = {}
+def _separate_images(key: str, sample: Sample) -> Iterable[tuple[str, Sample]]:
+    """The sample itself; or, where file names with dots share a key (``a.1.jpg``, ``a.2.jpg``), one sample an image."""
+    by_image: dict[str, Sample] = {}
     for extension, part in sample.items():
         middle, _, last = extension.rpartition(".")
-        parted.setdefault(f"{key}.{middle}" if middle else key, {})[last] = part
-    if any(kind in own for own in parted.values() for kind in _IMAGES):
-        return parted.items()
-    return [(key, sample)]
-
-
-def _label(value: Any) -> str | None:
-    if value is None or isinstance(value, (dict, list)):
-        return None
-    return str(value).strip() or None
+        by_image.setdefault(f"{key}.{middle}" if middle else key, {})[last] = part
+    has_image = any(kind in sample for kind in _IMAGES)
+    if has_image or not any(kind in own for own in by_image.values() for kind in _IMAGES):
+        return [(key, sample)]
+    return by_image.items()
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:

@@ -1,4 +1,4 @@
-"""The built-in demo set: generated pictures of factory parts with captions in English or Japanese."""
+"""The built-in demo set: generated images of factory parts with captions in English or Japanese."""
 
 from clipc.demo.demo import LANGUAGES, VERSION, make_demo
 

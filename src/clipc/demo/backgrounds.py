@@ -1,23 +1,23 @@
-"""What the parts lie on."""
+"""The backgrounds of the parts."""
 
 from collections.abc import Callable
 from math import pi
 
 import numpy as np
 
-from clipc.demo.field import Field, away, axes, blend, clouds, grain, lines, rgb, turned, wrapped
+from clipc.demo.field import Field, axes, blend, clouds, grain, lines, norm, rgb, rotate, wrap
 
 Background = Callable[[int, np.random.Generator], Field]
 
 
 def _soft(rng: np.random.Generator, n: int) -> Field:
-    """Slow changes of brightness around 1, as of any worn surface."""
+    """Smooth variation of brightness around 1, as of any worn surface."""
     return 1 + clouds(rng, n, 4) * 0.07
 
 
-def conveyor(n: int, rng: np.random.Generator) -> Field:
+def conveyor_belt(n: int, rng: np.random.Generator) -> Field:
     """A grey rubber belt with cross ribs."""
-    u, _ = turned(*axes(n), rng.uniform(-0.15, 0.15) + int(rng.integers(2)) * pi / 2)
+    u, _ = rotate(*axes(n), rng.uniform(-0.15, 0.15) + int(rng.integers(2)) * pi / 2)
     rib = lines(u + rng.uniform(0, 1), rng.uniform(0.34, 0.5), 0.05, 0.02)
     lip = lines(u + rng.uniform(0, 1), 0.085, 0.035, 0.03)
     worn = clouds(rng, n, 3, 24) * 0.04
@@ -25,18 +25,18 @@ def conveyor(n: int, rng: np.random.Generator) -> Field:
     return tone * rgb(0.42, 0.42, 0.435)
 
 
-def mat(n: int, rng: np.random.Generator) -> Field:
+def green_mat(n: int, rng: np.random.Generator) -> Field:
     """A green cutting mat with a printed grid."""
-    u, v = turned(*axes(n), rng.uniform(-0.4, 0.4))
+    u, v = rotate(*axes(n), rng.uniform(-0.4, 0.4))
     step = rng.uniform(0.3, 0.42)
     grid = np.maximum(*(lines(t + rng.uniform(0, 1), step, 0.014, 0.012) for t in (u, v)))
     green = (_soft(rng, n) + grain(rng, n, n) * 0.035) * rgb(0.15, 0.43, 0.29)
     return blend(green, rgb(0.62, 0.78, 0.6), grid * 0.5)
 
 
-def bench(n: int, rng: np.random.Generator) -> Field:
+def wooden_bench(n: int, rng: np.random.Generator) -> Field:
     """A wooden bench: long grain, now and then a gap between two boards."""
-    _, v = turned(*axes(n), rng.uniform(-0.12, 0.12))
+    _, v = rotate(*axes(n), rng.uniform(-0.12, 0.12))
     drift = clouds(rng, n, 3) * 0.12
     rings = np.sin((v + drift) * rng.uniform(24, 40)) * 0.07
     fibre = clouds(rng, n, 4, 60) * 0.09
@@ -52,20 +52,15 @@ def light_table(n: int, rng: np.random.Generator) -> Field:
     return tone * rgb(0.93, 0.94, 0.95)
 
 
-def tray(n: int, rng: np.random.Generator) -> Field:
+def blue_tray(n: int, rng: np.random.Generator) -> Field:
     """A blue plastic tray with round perforations."""
-    u, v = turned(*axes(n), rng.uniform(-0.5, 0.5))
+    u, v = rotate(*axes(n), rng.uniform(-0.5, 0.5))
     step = rng.uniform(0.24, 0.32)
-    x, y = wrapped(u + rng.uniform(0, 1), step), wrapped(v + rng.uniform(0, 1), step)
-    hole = np.clip((0.055 - away(x, y)) * 60 + 0.5, 0, 1)
+    x, y = wrap(u + rng.uniform(0, 1), step), wrap(v + rng.uniform(0, 1), step)
+    hole = np.clip((0.055 - norm(x, y)) * 60 + 0.5, 0, 1)
     return (_soft(rng, n) + grain(rng, n, n) * 0.02) * (1 - hole * 0.55) * rgb(0.25, 0.4, 0.66)
 
 
-BACKGROUNDS: dict[str, Background] = {
-    "conveyor_belt": conveyor,
-    "green_mat": mat,
-    "wooden_bench": bench,
-    "light_table": light_table,
-    "blue_tray": tray,
-}
+_ALL = (conveyor_belt, green_mat, wooden_bench, light_table, blue_tray)
+BACKGROUNDS: dict[str, Background] = {background.__name__: background for background in _ALL}
 """Every background by its name."""

@@ -13,7 +13,7 @@ Words = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Language:
-    """What captions in one language are made of.
+    """The sentence patterns and words of captions in one language.
 
     Attributes:
         patterns: Sentences with the places ``{part}``, ``{state}``, ``{flaw}``, ``{verdict}``, ``{colour}``,
@@ -21,14 +21,14 @@ class Language:
         parts: Names of the shapes; the first is the class's readable name.
         states: States as they stand before a noun.
         state_name: How the first of a state's words makes the class's readable name.
-        flaws: States as said of a part after it is named.
+        flaws: States as they follow the part's name.
         verdicts: States as an inspector notes them.
         colours: Colours and materials as they stand before a noun.
         places: Backgrounds with their article, as they follow ``on``.
-        rows: The words for a place in the upper, middle and lower third of the picture.
+        rows: The words for a place in the upper, middle and lower third of the image.
         columns: The words for a place in the left, middle and right third.
-        middle: The words for the picture's middle.
-        position: How a row and a column are said together.
+        middle: The words for the image's middle.
+        position: The pattern that joins a row and a column.
     """
 
     patterns: tuple[str, ...]
@@ -46,15 +46,15 @@ class Language:
 
 
 def captions(scene: Scene, language: Language, rng: np.random.Generator) -> list[str]:
-    """Two or three captions of a scene, each of another pattern.
+    """Two or three captions of a scene, each with a different pattern.
 
     Args:
-        scene: What the picture shows.
-        language: The words to say it with.
+        scene: The content of the image.
+        language: The patterns and words.
         rng: Chooses patterns and words.
     """
-    chosen = rng.permutation(len(language.patterns))[: rng.integers(2, 4)]
-    return [_caption(language.patterns[int(pattern)], scene, language, rng) for pattern in chosen]
+    patterns = rng.permutation(len(language.patterns))[: rng.integers(2, 4)]
+    return [_caption(language.patterns[int(pattern)], scene, language, rng) for pattern in patterns]
 
 
 def class_names(language: Language) -> dict[str, dict[str, str]]:
@@ -75,16 +75,12 @@ def _caption(pattern: str, scene: Scene, language: Language, rng: np.random.Gene
         place=_usually_first(language.places[scene.background], rng),
         where=_where(scene, language),
     )
-    return re.sub(r"\b([Aa])\(n\) (?=(\S+))", lambda found: f"{found[1]}{_n(found[2])} ", text)
-
-
-def _n(word: str) -> str:
-    """The n of an article before a word: "an elbow", "an L-bracket", but "a bolt"."""
-    return "n" if word[0] in "aeiou" or word.startswith("L-") else ""
+    # "an elbow", "an L-bracket", but "a bolt"
+    return re.sub(r"\b([Aa])\(n\) ", r"\1 ", re.sub(r"\b([Aa])\(n\) (?=[aeiou]|L-)", r"\1n ", text))
 
 
 def _usually_first(words: tuple[str, ...], rng: np.random.Generator) -> str:
-    """The usual word in half of all cases, otherwise any."""
+    """The usual word with probability 1/2, otherwise any of them."""
     return words[0] if rng.random() < 0.5 else words[rng.integers(len(words))]
 
 

@@ -1,4 +1,4 @@
-"""The parts' surface states: each leaves its marks on a bare surface."""
+"""The parts' surface states: each is drawn onto a bare surface."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,19 +7,19 @@ from math import pi
 import numpy as np
 import numpy.typing as npt
 
-from clipc.demo.field import Field, away, blend, clouds, grain, ramp, rgb, strokes
+from clipc.demo.field import Field, blend, clouds, grain, norm, ramp, rgb, strokes
 
 
 @dataclass(frozen=True)
 class Surface:
-    """A part's surface on the picture's grid, before any light falls on it.
+    """A part's surface on the image's grid, before lighting.
 
     Attributes:
         distance: Signed distance from the silhouette in pixels, shape (n, n); negative inside.
         height: Height in pixels, shape (n, n).
-        colour: What it reflects of each primary, shape (3, n, n), 0 to 1.
-        shine: How much of a metal's gloss it has, shape (n, n), 0 to 1.
-        size: The part's radius in pixels, which the marks are measured by.
+        colour: Reflectance in red, green and blue, shape (3, n, n), 0 to 1.
+        shine: The gloss as a fraction of the material's, shape (n, n), 0 to 1.
+        size: The part's radius in pixels, which scales the defects.
     """
 
     distance: Field
@@ -37,12 +37,12 @@ def _anchors(surface: Surface, rng: np.random.Generator, count: int, depth: tupl
     """Random places on the part as (column, row), whose share of the deepest distance inside lies in ``depth``."""
     inside = -surface.distance / -surface.distance.min()
     rows, columns = np.nonzero((inside > depth[0]) & (inside <= depth[1]))
-    chosen = rng.integers(0, len(rows), count)
-    return np.stack([columns[chosen], rows[chosen]], axis=1).astype(np.float64)
+    picks = rng.integers(0, len(rows), count)
+    return np.stack([columns[picks], rows[picks]], axis=1).astype(np.float64)
 
 
 def _offsets(surface: Surface, point: Points) -> tuple[Field, Field]:
-    """How far each column and each row lies from a point, in part radii: shapes (1, n) and (n, 1)."""
+    """Each column's and each row's offset from a point, in part radii: shapes (1, n) and (n, 1)."""
     n = surface.distance.shape[0]
     line = np.arange(n, dtype=np.float32)
     return (line - float(point[0]))[None] / surface.size, (line - float(point[1]))[:, None] / surface.size
@@ -65,11 +65,7 @@ def scratched(surface: Surface, rng: np.random.Generator) -> Surface:
         paths.append((middle + np.outer(t * length, along) + np.outer(bow, across), rng.uniform(1.8, 3.8)))
     mark = strokes(n, paths, 0.6)
     bare = surface.colour.mean(axis=0) * 0.2 + 0.85
-    return replace(
-        surface,
-        height=surface.height - mark * 2.2,
-        colour=blend(surface.colour, bare, mark),
-    )
+    return replace(surface, height=surface.height - mark * 2.2, colour=blend(surface.colour, bare, mark))
 
 
 def dented(surface: Surface, rng: np.random.Generator) -> Surface:
@@ -95,12 +91,8 @@ def rusty(surface: Surface, rng: np.random.Generator) -> Surface:
         rough = rough + 0.8 * np.exp((across * across + down * down) * -9)
     patch = ramp((rough - 0.12) * 2.6)
     tint = blend(rgb(0.33, 0.13, 0.05), rgb(0.72, 0.34, 0.1), ramp(clouds(rng, n, 15) + crumbs * 0.25))
-    return replace(
-        surface,
-        height=surface.height + patch * crumbs * 0.35,
-        colour=blend(surface.colour, tint, patch * 0.95),
-        shine=surface.shine * (1 - patch),
-    )
+    height, colour = surface.height + patch * crumbs * 0.35, blend(surface.colour, tint, patch * 0.95)
+    return replace(surface, height=height, colour=colour, shine=surface.shine * (1 - patch))
 
 
 def cracked(surface: Surface, rng: np.random.Generator) -> Surface:
@@ -118,12 +110,8 @@ def cracked(surface: Surface, rng: np.random.Generator) -> Surface:
             turn = heading + rng.choice([-1, 1]) * rng.uniform(0.5, 1.1)
             paths.append((_jagged(rng, trunk[knot], turn, surface.size * rng.uniform(0.25, 0.45)), 2.2))
     mark = strokes(n, paths, 0.5)
-    return replace(
-        surface,
-        height=surface.height - mark * 3,
-        colour=surface.colour * (1 - 0.93 * mark),
-        shine=surface.shine * (1 - mark),
-    )
+    height, colour = surface.height - mark * 3, surface.colour * (1 - 0.93 * mark)
+    return replace(surface, height=height, colour=colour, shine=surface.shine * (1 - mark))
 
 
 def _jagged(rng: np.random.Generator, start: Points, heading: float, length: float) -> Points:
@@ -142,7 +130,7 @@ def chipped(surface: Surface, rng: np.random.Generator) -> Surface:
     reach = min(max(-0.9 * float(surface.distance.min()) / surface.size, 0.075), 0.19)
     for middle in _anchors(surface, rng, int(rng.integers(2, 4)), (0, 0.15)):
         across, down = _offsets(surface, middle)
-        bite = np.minimum(bite, away(across, down) - reach * rng.uniform(0.85, 1.15))
+        bite = np.minimum(bite, norm(across, down) - reach * rng.uniform(0.85, 1.15))
     bite = (bite + ragged) * surface.size
     fracture = ramp(1.9 - bite / (0.07 * surface.size))
     facets = clouds(rng, n, 26)
@@ -162,25 +150,15 @@ def stained(surface: Surface, rng: np.random.Generator) -> Surface:
     blot = np.full((n, n), -9, dtype=np.float32)
     for middle in _anchors(surface, rng, int(rng.integers(3, 6)), (0.3, 1)):
         across, down = _offsets(surface, middle)
-        blot = np.maximum(blot, rng.uniform(0.18, 0.36) - away(across, down))
+        blot = np.maximum(blot, rng.uniform(0.18, 0.36) - norm(across, down))
     blot = blot + clouds(rng, n, 11) * 0.05
     inside, rim = ramp(blot * 14), ramp(1 - np.abs(blot - 0.03) * 28)
     dark = float(surface.colour.mean()) > 0.3
     tint = rgb(0.13, 0.06, 0.2) if dark else rgb(0.8, 0.8, 0.72)
-    return replace(
-        surface,
-        colour=blend(surface.colour, tint, inside * 0.75 + rim * 0.2),
-        shine=surface.shine * (1 - 0.4 * inside),
-    )
+    colour = blend(surface.colour, tint, inside * 0.75 + rim * 0.2)
+    return replace(surface, colour=colour, shine=surface.shine * (1 - 0.4 * inside))
 
 
-STATES: dict[str, State] = {
-    "intact": intact,
-    "scratched": scratched,
-    "dented": dented,
-    "rusty": rusty,
-    "cracked": cracked,
-    "chipped": chipped,
-    "stained": stained,
-}
+_ALL = (intact, scratched, dented, rusty, cracked, chipped, stained)
+STATES: dict[str, State] = {state.__name__: state for state in _ALL}
 """Every surface state by its label."""

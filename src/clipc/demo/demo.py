@@ -1,4 +1,4 @@
-"""The built-in demo set: pictures of factory parts, drawn by a program and written as WebDataset tars."""
+"""The built-in demo set: images of factory parts, drawn by a program and written as WebDataset tars."""
 
 import io
 import json
@@ -6,7 +6,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +23,10 @@ from clipc.files import writing
 from clipc.progress import Progress, silent
 
 VERSION = 1
-"""Rises whenever the same call would write other pictures or captions."""
+"""Increased whenever the same call would write other images or captions."""
 
 COUNTS = {"train": 2100, "val": 280, "test": 420}
-"""Pictures in each split: a multiple of the 70 pairs of shape and state, so that all are equally frequent."""
+"""Images in each split: a multiple of the 70 pairs of shape and state, so that all are equally frequent."""
 
 LANGUAGES = {"en": ENGLISH, "ja": JAPANESE}
 """The languages that captions are written in."""
@@ -45,15 +45,15 @@ it; classes.json holds the readable names of the labels.
 
 
 def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Path:
-    """Writes the demo set, or finds it written.
+    """Writes the demo set, unless the folder already holds it.
 
     Equal calls write equal bytes (with equal versions of NumPy and Pillow on equal hardware). The folder appears only
     when it is complete.
 
     Args:
-        folder: Where the set shall lie: ``train-00000.tar`` and so on, ``classes.json``, ``README.txt``.
-        lang: The captions' language: ``"en"`` or ``"ja"``. The pictures are the same.
-        progress: Is told how many pictures are drawn.
+        folder: The folder to write: ``train-00000.tar`` and so on, ``classes.json``, ``README.txt``.
+        lang: The captions' language: ``"en"`` or ``"ja"``. The images are the same.
+        progress: Receives the number of images drawn.
 
     Returns:
         The folder.
@@ -68,15 +68,15 @@ def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Pa
         return folder
     with writing(folder, "make room, or name another folder for the cache"):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as workshop:
-            made = Path(workshop) / "set"
-            made.mkdir()
-            _write(made, lang, progress)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            new = Path(temporary) / "set"
+            new.mkdir()
+            _write(new, lang, progress)
             names = json.dumps(class_names(LANGUAGES[lang]), ensure_ascii=False, indent=1)
-            (made / "classes.json").write_text(names + "\n", encoding="utf-8")
-            (made / "README.txt").write_text(readme, encoding="utf-8")
+            (new / "classes.json").write_text(names + "\n", encoding="utf-8")
+            (new / "README.txt").write_text(readme, encoding="utf-8")
             try:
-                os.rename(made, folder)
+                os.rename(new, folder)
             except OSError:
                 # Another process may have finished the same set first.
                 if not _holds(folder, readme):
@@ -90,7 +90,7 @@ def _readme(lang: str) -> str:
 
 
 def _holds(folder: Path, readme: str) -> bool:
-    """Whether the folder holds the set that the read-me describes; it is written last."""
+    """Whether the folder holds the set that the README describes, which is written last."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     note = folder / "README.txt"
@@ -103,11 +103,11 @@ def _write(folder: Path, lang: str, progress: Progress) -> None:
     total = sum(COUNTS.values())
     done = 0
     for split, count in COUNTS.items():
-        pictures = _pictures(split, count, lang)
+        images = _images(split, count, lang)
         for shard in range(-(-count // _SHARD)):
             with tarfile.open(folder / f"{split}-{shard:05d}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
-                for _ in range(min(_SHARD, count - shard * _SHARD)):
-                    for name, content in next(pictures).items():
+                for files in islice(images, _SHARD):
+                    for name, content in files.items():
                         entry = tarfile.TarInfo(name)
                         entry.size = len(content)
                         tar.addfile(entry, io.BytesIO(content))
@@ -115,28 +115,28 @@ def _write(folder: Path, lang: str, progress: Progress) -> None:
                     progress("drawing the demo set", done, total)
 
 
-def _pictures(split: str, count: int, lang: str) -> Iterator[dict[str, bytes]]:
-    """The files of each picture of a split, by name; every pair of shape and state equally often."""
+def _images(split: str, count: int, lang: str) -> Iterator[dict[str, bytes]]:
+    """The files of each image of a split, by name; every pair of shape and state equally often."""
     pairs = list(product(SHAPES, STATES))
     for number in range(count):
         round_, place = divmod(number, len(pairs))
         shape, state = pairs[int(_random(split, "order", round_).permutation(len(pairs))[place])]
-        yield _picture(split, number, shape, state, lang)
+        yield _image_files(split, number, shape, state, lang)
 
 
-def _picture(split: str, number: int, shape: str, state: str, lang: str) -> dict[str, bytes]:
-    rng = _random(split, "picture", number)
-    shown = scene(shape, state, rng)
+def _image_files(split: str, number: int, shape: str, state: str, lang: str) -> dict[str, bytes]:
+    rng = _random(split, "image", number)
+    content = scene(shape, state, rng)
     encoded = io.BytesIO()
-    Image.fromarray(draw(shown, rng)).save(encoded, "JPEG", quality=90, subsampling=0)
-    texts = captions(shown, LANGUAGES[lang], _random(split, "captions", number))
+    Image.fromarray(draw(content, rng)).save(encoded, "JPEG", quality=90, subsampling=0)
+    texts = captions(content, LANGUAGES[lang], _random(split, "captions", number))
     about = {
         "captions": texts,
         "label": shape,
         "shape": shape,
         "state": state,
-        "colour": shown.colour,
-        "background": shown.background,
+        "colour": content.colour,
+        "background": content.background,
         "split": split,
         "generated": True,
     }
@@ -149,6 +149,6 @@ def _picture(split: str, number: int, shape: str, state: str, lang: str) -> dict
 
 
 def _random(split: str, purpose: str, number: int) -> np.random.Generator:
-    """An own stream of random numbers for each picture and purpose, so that no picture depends on another."""
-    stream = list(COUNTS).index(split) * 3 + ("order", "picture", "captions").index(purpose)
+    """A separate random stream for each image and purpose, so that no image depends on another."""
+    stream = list(COUNTS).index(split) * 3 + ("order", "image", "captions").index(purpose)
     return np.random.Generator(np.random.Philox(key=[stream, number]))

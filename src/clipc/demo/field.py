@@ -1,4 +1,4 @@
-"""Fields on a picture's grid: the few mathematical brushes that everything in the demo set is drawn with."""
+"""Fields on an image's grid: the functions with which everything in the demo set is drawn."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,14 +14,14 @@ Field = npt.NDArray[np.floating[Any]]
 
 
 def axes(n: int) -> tuple[Field, Field]:
-    """Picture coordinates of an n x n grid, each of shape (n, n): -1 at the left and top, 1 at the right and bottom."""
+    """Image coordinates of an n x n grid, each of shape (n, n): -1 at the left and top, 1 at the right and bottom."""
     line = (np.arange(n, dtype=np.float32) + 0.5) * (2 / n) - 1
     u, v = np.meshgrid(line, line)
     return u, v
 
 
-def turned(u: Field, v: Field, angle: float) -> tuple[Field, Field]:
-    """The coordinates as seen from axes turned by ``angle`` (radians)."""
+def rotate(u: Field, v: Field, angle: float) -> tuple[Field, Field]:
+    """The coordinates in axes rotated by ``angle`` (radians)."""
     c, s = cos(angle), sin(angle)
     return u * c + v * s, v * c - u * s
 
@@ -32,14 +32,14 @@ def ramp(t: Field) -> Field:
     return t * t * (3 - 2 * t)
 
 
-def away(x: Field, y: Field) -> Field:
-    """The distance from the origin."""
+def norm(x: Field, y: Field) -> Field:
+    """The distance from the origin, element by element."""
     # NumPy's hypot guards against overflow and takes twenty times as long.
     return np.sqrt(x * x + y * y)
 
 
-def wrapped(t: Field, period: float) -> Field:
-    """``t`` moved by whole periods to lie between minus half a period and half a period."""
+def wrap(t: Field, period: float) -> Field:
+    """``t`` modulo ``period``, between minus half a period and half a period."""
     return t - np.floor(t * (1 / period) + 0.5) * period
 
 
@@ -51,7 +51,7 @@ def grain(rng: np.random.Generator, *shape: int) -> Field:
 
 def lines(t: Field, period: float, width: float, soft: float) -> Field:
     """Parallel lines, 1 on a line and 0 between: one every ``period`` along ``t``, edges ``soft`` wide."""
-    off = np.abs(wrapped(t, period))
+    off = np.abs(wrap(t, period))
     return np.clip((width / 2 - off) / soft + 0.5, 0, 1)
 
 
@@ -83,15 +83,15 @@ def _spline(n: int, cells: int) -> Field:
 
 
 def pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """A Pillow picture's values, shape (height, width) or (height, width, 3)."""
+    """A Pillow image's values, shape (height, width) or (height, width, 3)."""
     # NumPy's own conversion asks Pillow for the bytes three times over.
     values = np.frombuffer(image.tobytes(), dtype=np.uint8)
     return values.reshape((image.height, image.width, 3) if image.mode == "RGB" else (image.height, image.width))
 
 
-def blurred(field: Field, radius: float) -> Field:
+def blur(field: Field, radius: float) -> Field:
     """A field of values from 0 to 1, blurred by a Gaussian of ``radius`` pixels (in 256 levels: for soft things)."""
-    # Half the pixels each way are enough for what is soft, and four times as fast.
+    # Half the resolution is enough for soft shapes, and four times as fast.
     levels = Image.fromarray((np.clip(field[::2, ::2], 0, 1) * 255).astype(np.uint8))
     soft = pixels(levels.filter(ImageFilter.GaussianBlur(radius / 2))) * np.float32(1 / 255)
     return soft.repeat(2, axis=0).repeat(2, axis=1)
@@ -113,12 +113,12 @@ def strokes(n: int, paths: Sequence[tuple[npt.NDArray[np.float64], float]], soft
 
 
 def rgb(red: float, green: float, blue: float) -> Field:
-    """One colour, shape (3, 1, 1), ready to be multiplied with a field."""
+    """One colour, shape (3, 1, 1), to be multiplied with a field."""
     return np.array([red, green, blue], dtype=np.float32)[:, None, None]
 
 
 def blend(under: Field, over: Field, share: Field) -> Field:
-    """The colour ``over`` laid on the colour ``under`` with a share from 0 to 1 a pixel."""
-    mixed = (over - under) * share
-    mixed += under
-    return mixed
+    """Alpha blending: the colour ``over`` on the colour ``under``, with the alpha ``share`` from 0 to 1 a pixel."""
+    mixture = (over - under) * share
+    mixture += under
+    return mixture

@@ -1,4 +1,4 @@
-"""One picture: a part in a pose, its material and its state, under a lamp, seen by a camera."""
+"""One image of the demo set: a part with its pose, material and state, lit by a lamp and seen by a camera."""
 
 from dataclasses import dataclass
 
@@ -8,18 +8,18 @@ from PIL import Image, ImageFilter
 
 from clipc.demo.backgrounds import BACKGROUNDS
 from clipc.demo.defects import STATES, Surface
-from clipc.demo.field import Field, axes, blend, blurred, clouds, grain, pixels, rgb, turned
+from clipc.demo.field import Field, axes, blend, blur, clouds, grain, pixels, rgb, rotate
 from clipc.demo.shapes import SHAPES
 
 SIDE = 80
-"""The side of a picture in pixels."""
+"""The side of an image in pixels."""
 
 _FINE = 2 * SIDE
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a part is made of: its colour (RGB, 0 to 1), its gloss (0 to 1), and whether it can rust."""
+    """A part's material: its colour (RGB, 0 to 1), its gloss (0 to 1), and whether it can rust."""
 
     rgb: tuple[float, float, float]
     gloss: float
@@ -39,16 +39,16 @@ MATERIALS = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows.
+    """The content of an image.
 
     Attributes:
         shape: A key of ``SHAPES``.
         state: A key of ``STATES``.
         colour: A key of ``MATERIALS``.
         background: A key of ``BACKGROUNDS``.
-        centre: Where the part's middle lies, from (-1, -1) at the upper left to (1, 1) at the lower right.
-        scale: The part's radius in halves of the picture's side.
-        angle: How far the part is turned, in radians.
+        centre: The position of the part's middle, from (-1, -1) at the upper left to (1, 1) at the lower right.
+        scale: The part's radius as a fraction of half the image's side.
+        angle: The part's rotation, in radians.
     """
 
     shape: str
@@ -61,7 +61,7 @@ class Scene:
 
 
 def scene(shape: str, state: str, rng: np.random.Generator) -> Scene:
-    """Draws everything of a scene but its shape and its state: material, background and pose."""
+    """A random scene with this shape and state: material, background and pose are drawn from ``rng``."""
     colours = [name for name, material in MATERIALS.items() if material.rusts or state != "rusty"]
     scale = rng.uniform(0.66, 0.9)
     slack = 0.94 - scale
@@ -80,8 +80,8 @@ def draw(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Draws a scene at twice its size, lights it and photographs it.
 
     Args:
-        scene: What to show.
-        rng: Decides the rest: details of shape, marks, texture, light and noise.
+        scene: The content of the image.
+        rng: Draws everything else: details of the shape and the defects, texture, light and noise.
 
     Returns:
         RGB ``uint8`` of shape (SIDE, SIDE, 3).
@@ -91,20 +91,20 @@ def draw(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     lamp = np.array(
         [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)], dtype=np.float32
     )
-    part = _lit(surface, lamp, MATERIALS[scene.colour].gloss)
+    part = _shade(surface, lamp, MATERIALS[scene.colour].gloss)
     floor = BACKGROUNDS[scene.background](_FINE, rng)
     depth = 0.3 if scene.background == "light_table" else 0.62
     cover = np.clip(0.5 - surface.distance, 0, 1)
-    picture = blend(floor * (1 - depth * _shadow(surface, cover, lamp)), part, cover)
-    return _photographed(picture, rng)
+    image = blend(floor * (1 - depth * _shadow(surface, cover, lamp)), part, cover)
+    return _photograph(image, rng)
 
 
 def _surface(scene: Scene, rng: np.random.Generator) -> Surface:
     """The bare part in its pose: silhouette, relief, and brushed or painted colour."""
     u, v = axes(_FINE)
-    # A camera that looks down at a slant shortens the picture along one direction.
+    # The oblique view of a camera shortens the image along one direction.
     slant = rng.uniform(1.0, 1.18)
-    x, y = turned(u - scene.centre[0], (v - scene.centre[1]) * slant, scene.angle)
+    x, y = rotate(u - scene.centre[0], (v - scene.centre[1]) * slant, scene.angle)
     x, y = x / scene.scale, y / scene.scale
     relief = SHAPES[scene.shape](x, y, rng)
     size = scene.scale * _FINE / 2
@@ -120,8 +120,8 @@ def _surface(scene: Scene, rng: np.random.Generator) -> Surface:
     )
 
 
-def _lit(surface: Surface, lamp: Field, gloss: float) -> Field:
-    """Blinn and Phong's light on the surface: ambient, diffuse, and a highlight; shape (3, n, n)."""
+def _shade(surface: Surface, lamp: Field, gloss: float) -> Field:
+    """Blinn-Phong shading of the surface: ambient, diffuse and specular; shape (3, n, n)."""
     slope_x, slope_y = np.zeros_like(surface.height), np.zeros_like(surface.height)
     slope_x[:, 1:-1] = (surface.height[:, 2:] - surface.height[:, :-2]) * 0.5
     slope_y[1:-1] = (surface.height[2:] - surface.height[:-2]) * 0.5
@@ -143,16 +143,16 @@ def _shadow(surface: Surface, cover: Field, lamp: Field) -> Field:
     """The soft shadow on the floor, shape (n, n), 0 to 1: cast away from the lamp, and close around the part."""
     throw = -lamp[:2] / lamp[2] * (0.2 * surface.size)
     cast = np.roll(cover, (round(float(throw[1])), round(float(throw[0]))), axis=(0, 1))
-    return blurred(np.maximum(cast, cover * 0.7), 0.06 * surface.size)
+    return blur(np.maximum(cast, cover * 0.7), 0.06 * surface.size)
 
 
-def _photographed(picture: Field, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Halves the picture's side, and adds exposure, tint, slight blur and sensor noise."""
-    rows = picture[:, ::2] + picture[:, 1::2]
+def _photograph(image: Field, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Downsamples by 2 and adds exposure, tint, slight blur and sensor noise."""
+    rows = image[:, ::2] + image[:, 1::2]
     small = rows[..., ::2] + rows[..., 1::2]
     gain = rng.uniform(0.88, 1.12) / 4
     small = small * rgb(*rng.uniform(0.97 * gain, 1.03 * gain, 3))
     levels = (np.clip(small, 0, 1) * 255).astype(np.uint8)
     sharp = Image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0)))
-    seen = pixels(sharp.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.5))))
-    return np.clip(seen + grain(rng, *seen.shape) * rng.uniform(1.5, 4.5), 0, 255).astype(np.uint8)
+    exposure = pixels(sharp.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.5))))
+    return np.clip(exposure + grain(rng, *exposure.shape) * rng.uniform(1.5, 4.5), 0, 255).astype(np.uint8)

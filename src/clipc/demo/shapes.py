@@ -6,7 +6,7 @@ from math import pi, sin
 
 import numpy as np
 
-from clipc.demo.field import Field, away, ramp, wrapped
+from clipc.demo.field import Field, norm, ramp, wrap
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Relief:
 
     Attributes:
         distance: How far a pixel is from the silhouette, shape (n, n): negative inside.
-        height: How high the surface stands, shape (n, n); only its slope is seen.
-        tone: What the surface is darkened by where little light reaches, shape (n, n), 0 to 1.
+        height: The surface's height, shape (n, n); only its slope matters for the light.
+        tone: Factor on the surface's brightness where little light reaches it, shape (n, n), 0 to 1.
     """
 
     distance: Field
@@ -28,12 +28,12 @@ Shape = Callable[[Field, Field, np.random.Generator], Relief]
 
 
 def _disc(x: Field, y: Field, radius: float) -> Field:
-    return away(x, y) - radius
+    return norm(x, y) - radius
 
 
 def _box(x: Field, y: Field, half: tuple[float, float], corner: float = 0.0) -> Field:
     dx, dy = np.abs(x) - (half[0] - corner), np.abs(y) - (half[1] - corner)
-    outside = away(np.maximum(dx, 0), np.maximum(dy, 0))
+    outside = norm(np.maximum(dx, 0), np.maximum(dy, 0))
     return outside + np.minimum(np.maximum(dx, dy), 0) - corner
 
 
@@ -57,24 +57,22 @@ def _round(off: Field, radius: float) -> Field:
     return np.sqrt(np.maximum(radius * radius * 1.02 - off * off, 0))
 
 
-def _around(x: Field, y: Field, count: int) -> tuple[Field, Field]:
-    """Coordinates folded into one of ``count`` equal sectors, the x axis along its middle."""
-    radius, angle = away(x, y), np.arctan2(y, x)
-    step = 2 * pi / count
-    folded = wrapped(angle, step)
-    return radius * np.cos(folded), radius * np.sin(folded)
+def _sector(x: Field, y: Field, count: int) -> tuple[Field, Field]:
+    """Coordinates in one of ``count`` equal sectors, the x axis along its middle."""
+    radius, angle = norm(x, y), wrap(np.arctan2(y, x), 2 * pi / count)
+    return radius * np.cos(angle), radius * np.sin(angle)
 
 
 def gear(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A spur gear: 9 to 14 teeth, a bore, and either a hub or lightening holes."""
     count = int(rng.integers(9, 15))
-    r, angle = away(x, y), np.arctan2(y, x)
+    r, angle = norm(x, y), np.arctan2(y, x)
     tooth = np.clip(np.cos(angle * count) * 1.7, -1, 1) * 0.115
     disc = (r - 0.845 - tooth) * 0.75
     bore = r - rng.uniform(0.17, 0.28)
     outline = _without(disc, bore)
     if rng.random() < 0.5:
-        hx, hy = _around(x, y, int(rng.integers(4, 7)))
+        hx, hy = _sector(x, y, int(rng.integers(4, 7)))
         outline = _without(outline, _disc(hx - 0.5, hy, 0.13))
         return Relief(outline, _bevel(outline, 0.06))
     rim = ramp((np.abs(r - 0.54) - 0.1) * 12) * 0.06
@@ -83,7 +81,7 @@ def gear(x: Field, y: Field, rng: np.random.Generator) -> Relief:
 
 def hex_nut(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A hexagonal nut from above: chamfered corners, a threaded hole."""
-    r = away(x, y)
+    r = norm(x, y)
     body = _hexagon(x, y, 0.82)
     hole = r - rng.uniform(0.38, 0.45)
     outline = _without(body, hole)
@@ -129,11 +127,11 @@ def spring(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A coil spring from its side: a zigzag of wire, every second strand behind."""
     turns, wide, wire = int(rng.integers(5, 8)), rng.uniform(0.36, 0.46), rng.uniform(0.08, 0.095)
     pitch = 1.6 / turns
-    phase = wrapped(x + 0.8 - pitch / 2, pitch)
+    phase = wrap(x + 0.8 - pitch / 2, pitch)
     # Reflecting each turn at its middle leaves one slanted strand to measure the distance to.
     fold, run = np.abs(phase), pitch / 2
     along = np.clip((fold * run + (y + wide) * 2 * wide) / (run * run + 4 * wide * wide), 0, 1)
-    off = away(fold - along * run, y + wide - along * 2 * wide)
+    off = norm(fold - along * run, y + wide - along * 2 * wide)
     ends = _box(np.abs(x) - 0.84, y, (0.02, wide), 0.02) + 0.02
     off = np.minimum(np.where(np.abs(x) < 0.8, off, 9), np.maximum(ends, 0))
     behind = (phase > 0) & (np.abs(y) < wide * 0.85) & (np.abs(x) < 0.78)
@@ -144,12 +142,12 @@ def spring(x: Field, y: Field, rng: np.random.Generator) -> Relief:
 def bearing(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A ball bearing: two races and the balls between them."""
     count = int(rng.integers(7, 11))
-    r = away(x, y)
+    r = norm(x, y)
     outline = np.maximum(r - 0.93, rng.uniform(0.28, 0.36) - r)
     outer = np.maximum(r - 0.93, 0.75 - r)
     inner = np.maximum(r - 0.5, 0.3 - r)
-    bx, by = _around(x, y, count)
-    off = away(bx - 0.625, by)
+    bx, by = _sector(x, y, count)
+    off = norm(bx - 0.625, by)
     height = np.maximum(np.maximum(_bevel(outer, 0.06), _bevel(inner, 0.06)), _round(off, 0.115))
     gap = np.minimum(np.minimum(outer, inner), off - 0.115)
     return Relief(outline, height, 1 - 0.72 * ramp(gap * 40))
@@ -159,12 +157,10 @@ def pipe_elbow(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A tube bent by a right angle between two short legs, a collar at each end."""
     tube, bend, leg = rng.uniform(0.26, 0.31), 0.7, rng.uniform(0.3, 0.45)
     x, y = x * 1.05 + 0.2, y * 1.05 + 0.2
-    off = np.where(x < 0, np.abs(y - bend), np.where(y < 0, np.abs(x - bend), np.abs(away(x, y) - bend)))
+    off = np.where(x < 0, np.abs(y - bend), np.where(y < 0, np.abs(x - bend), np.abs(norm(x, y) - bend)))
     off = np.where((np.minimum(x, y) > -leg) & (np.maximum(x, y) > 0), off, 9)
-    first, second = (
-        _box(x + leg, y - bend, (0.11, tube + 0.12), 0.04),
-        _box(x - bend, y + leg, (tube + 0.12, 0.11), 0.04),
-    )
+    first = _box(x + leg, y - bend, (0.11, tube + 0.12), 0.04)
+    second = _box(x - bend, y + leg, (tube + 0.12, 0.11), 0.04)
     lip = np.where(first < 0, _round(y - bend, tube + 0.12), np.where(second < 0, _round(x - bend, tube + 0.12), 0))
     body = off - tube
     height = np.maximum(np.where(body < 0, _round(off, tube), 0), lip)
@@ -173,8 +169,8 @@ def pipe_elbow(x: Field, y: Field, rng: np.random.Generator) -> Relief:
 
 def flange(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     """A disc with a raised neck around its bore and a circle of bolt holes."""
-    r = away(x, y)
-    hx, hy = _around(x, y, int(rng.integers(4, 8)))
+    r = norm(x, y)
+    hx, hy = _sector(x, y, int(rng.integers(4, 8)))
     bore = rng.uniform(0.24, 0.34)
     outline = np.maximum(r - 0.93, bore - r)
     outline = _without(outline, _disc(hx - 0.72, hy, 0.105))
@@ -195,16 +191,6 @@ def connecting_rod(x: Field, y: Field, rng: np.random.Generator) -> Relief:
     return Relief(outline, height)
 
 
-SHAPES: dict[str, Shape] = {
-    "gear": gear,
-    "hex_nut": hex_nut,
-    "washer": washer,
-    "bolt": bolt,
-    "bracket": bracket,
-    "spring": spring,
-    "bearing": bearing,
-    "pipe_elbow": pipe_elbow,
-    "flange": flange,
-    "connecting_rod": connecting_rod,
-}
+_ALL = (gear, hex_nut, washer, bolt, bracket, spring, bearing, pipe_elbow, flange, connecting_rod)
+SHAPES: dict[str, Shape] = {shape.__name__: shape for shape in _ALL}
 """Every shape by its label."""
