@@ -1,4 +1,4 @@
-"""Blend: both views seen through each other."""
+"""Blend: the mean of both views."""
 
 from typing import Final
 

@@ -20,16 +20,16 @@ def read_boxes(
     fractions already; others are pixels of the image as shown.
 
     Args:
-        values: One box a pair, None or empty text where nothing is marked.
+        values: One box a pair, None or empty text for none.
         sizes: Width and height of the images in pixels, shape (n, 2).
         column: The column's name, for messages.
         keys: The pairs' keys, for messages.
 
     Returns:
-        Shape (n, 4), ``float32``, NaN where nothing is marked.
+        Shape (n, 4), ``float32``, NaN for none.
 
     Raises:
-        UserError: A value is no box, or lies outside its image.
+        UserError: A value is no box, or is outside its image.
     """
     boxes = np.full((len(values), 4), np.nan, dtype=np.float64)
     for row, value in enumerate(values):

@@ -12,7 +12,7 @@ _CENTRES: Final = np.array([[(0.25, 0.0, 0.75, 1.0)] * 2, [(0.0, 0.25, 1.0, 0.75
 HALF_PLACES: Final = np.array(
     [[(0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)], [(0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 1.0, 1.0)]], dtype=np.float32
 )
-"""Where the first and the second half stand, side by side and one above the other; shape (2, 2, 4)."""
+"""Places of the first and second half, side by side and one above the other; shape (2, 2, 4)."""
 
 
 def centre_halves(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:

@@ -1,4 +1,4 @@
-"""First image: the control that composes captions and leaves the image alone."""
+"""First image: the control that composes captions only."""
 
 from typing import Final
 

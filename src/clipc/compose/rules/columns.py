@@ -24,7 +24,7 @@ class Columns(Protocol):
 
     @property
     def names(self) -> Collection[str]:
-        """The columns that there are."""
+        """The names of the columns."""
         ...
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class CatalogColumns:
     """The entries of a catalog.
 
     ``caption`` is the caption that would be shown, ``captions`` all captions of its pair, one a line; every
-    other column is the pair's. Where an image's bytes lie, and hashes of them, are no business of rules.
+    other column is the pair's. The location and hashes of an image's bytes are not available to rules.
 
     Attributes:
         catalog: The pairs.
@@ -86,7 +86,7 @@ def boxes_of(catalog: Catalog, name: str) -> npt.NDArray[np.float32]:
     """A column of boxes, as :func:`~clipc.compose.layouts.boxes.read_boxes` reads them; shape (pairs, 4).
 
     Raises:
-        UserError: There is no such column, or it holds no boxes.
+        UserError: The column does not exist, or holds no boxes.
     """
     columns = [name for name in catalog.table.column_names if name not in {*_NOT_FOR_RULES, "captions"}]
     if name not in columns:
