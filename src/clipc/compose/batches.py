@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Int32s, Int64s, Integers
 from clipc.compose.entries import Entries
 from clipc.errors import UserError
 
@@ -29,9 +29,7 @@ class Batches:
     sampling: BatchSampling = "random"
     size: int = 1
 
-    def order(
-        self, catalog: Catalog, caption: npt.NDArray[np.int32], start: int, generator: np.random.Generator
-    ) -> npt.NDArray[np.int32]:
+    def order(self, catalog: Catalog, caption: Int32s, start: int, generator: np.random.Generator) -> Int32s:
         """The order of one epoch, a permutation of the catalog's rows.
 
         Args:
@@ -56,9 +54,7 @@ class Batches:
         return deal(_codes(labels), self.size, start, generator)
 
 
-def deal(
-    classes: npt.NDArray[np.integer], size: int, start: int, generator: np.random.Generator
-) -> npt.NDArray[np.int32]:
+def deal(classes: Integers, size: int, start: int, generator: np.random.Generator) -> Int32s:
     """An order in which members of one class are spread evenly over the batches.
 
     The pairs, sorted by class, are assigned to the batches in turn. So of a class with m members in an
@@ -90,7 +86,7 @@ def deal(
     return order
 
 
-def _codes(values: pa.Array) -> npt.NDArray[np.int64]:
+def _codes(values: pa.Array) -> Int64s:
     """An integer code for each value; nulls share one code."""
     codes: pa.Array = values.dictionary_encode(null_encoding="encode").indices  # pyright: ignore
     return codes.to_numpy(zero_copy_only=False).astype(np.int64)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Bools, Bytes, Float64s, Int64s, Positions
 from clipc.compose.entries import Candidates, Entries
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import find_layout
@@ -37,10 +37,10 @@ class Composites:
     right_caption: Rows
     third: Rows
     third_caption: Rows
-    layout: npt.NDArray[np.uint8]
-    swapped: npt.NDArray[np.bool_]
-    wording: npt.NDArray[np.uint8]
-    fallback: npt.NDArray[np.uint8]
+    layout: Bytes
+    swapped: Bools
+    wording: Bytes
+    fallback: Bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +59,15 @@ class _FirstPairs:
     """
 
     rows: Rows
-    own: npt.NDArray[np.int64]
-    chance: npt.NDArray[np.float64]
-    layout: npt.NDArray[np.uint8]
-    swapped: npt.NDArray[np.bool_]
+    own: Int64s
+    chance: Float64s
+    layout: Bytes
+    swapped: Bools
     entries: Entries
     compiled_rules: CompiledRules | None
     has_axes: bool
 
-    def second(self, which: npt.NDArray[np.intp], partner: Rows) -> npt.NDArray[np.int64]:
+    def second(self, which: Positions, partner: Rows) -> Int64s:
         """The entry of each partner: one of its allowed captions, uniformly; -1 if none is allowed."""
         first, counts = self.entries.first[partner], self.entries.counts[partner]
         if self.compiled_rules is None:
@@ -80,9 +80,7 @@ class _FirstPairs:
         chosen = choose_one(good, begins, counts, self.chance[which])
         return np.where(chosen >= 0, candidate[chosen], -1)
 
-    def candidates(
-        self, which: npt.NDArray[np.intp], second: npt.NDArray[np.int64]
-    ) -> tuple[Candidates, npt.NDArray[np.bool_]]:
+    def candidates(self, which: Positions, second: Int64s) -> tuple[Candidates, Bools]:
         """The candidate composites of some pairs, and whether both images may be cut along one axis."""
         first, layout = self.own[which], self.layout[which]
         fits = np.ones(len(which), dtype=np.bool_)
@@ -135,7 +133,7 @@ def compose_rows(
     seeking = np.flatnonzero(fallback == 0)
     alike = inputs.alike or lookalikes(catalog)
 
-    def allowed(which: npt.NDArray[np.intp], partner: Rows) -> npt.NDArray[np.bool_]:
+    def allowed(which: Positions, partner: Rows) -> Bools:
         which = seeking[which]
         good = (rows[which] != partner) & ~alike(rows[which], partner)
         if compiled_rules is not None:
@@ -162,7 +160,7 @@ def compose_rows(
     return _filled(right, choice, third, fallback, first_pairs)
 
 
-def third_pairs(left: Rows, right: Rows, chance: npt.NDArray[np.float64], pairs: int) -> Rows:
+def third_pairs(left: Rows, right: Rows, chance: Float64s, pairs: int) -> Rows:
     """A uniformly drawn third pair for each composite, other than its two pairs.
 
     Args:
@@ -181,9 +179,7 @@ def third_pairs(left: Rows, right: Rows, chance: npt.NDArray[np.float64], pairs:
     return np.where((right >= 0) & (pairs > 2), third, -1).astype(np.int32)
 
 
-def _filled(
-    right: Rows, choice: Rows, third: Rows, fallback: npt.NDArray[np.uint8], first_pairs: _FirstPairs
-) -> Composites:
+def _filled(right: Rows, choice: Rows, third: Rows, fallback: Bytes, first_pairs: _FirstPairs) -> Composites:
     """The columns of the plan, given the partners."""
     composed = np.flatnonzero(right >= 0)
     # A partner's only caption is known to be allowed; only a choice among several has to be repeated.

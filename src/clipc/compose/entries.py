@@ -6,9 +6,9 @@ Rules are evaluated per entry, since their conditions on captions concern the ca
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Bools, Bytes, Float64s, Int32s, Int64s, Integers, Positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,8 @@ class Entries:
         first: The entry of each pair's first caption, ``int64``, shape (n,).
     """
 
-    counts: npt.NDArray[np.int64]
-    first: npt.NDArray[np.int64]
+    counts: Int64s
+    first: Int64s
 
     @classmethod
     def of(cls, catalog: Catalog) -> "Entries":
@@ -32,11 +32,11 @@ class Entries:
     def __len__(self) -> int:
         return int(self.counts.sum())
 
-    def rows(self) -> npt.NDArray[np.int64]:
+    def rows(self) -> Int64s:
         """The catalog row of each entry, shape (entries,)."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
-    def choice(self, rows: npt.NDArray[np.integer], chance: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+    def choice(self, rows: Integers, chance: Float64s) -> Int32s:
         """The index of each pair's caption, for random numbers in [0, 1)."""
         return (chance * self.counts[rows]).astype(np.int32)
 
@@ -52,14 +52,14 @@ class Candidates:
         swapped: Whether the captions' order is not the images', ``bool``, shape (m,).
     """
 
-    first: npt.NDArray[np.int64]
-    second: npt.NDArray[np.int64]
-    layout: npt.NDArray[np.uint8]
-    swapped: npt.NDArray[np.bool_]
+    first: Int64s
+    second: Int64s
+    layout: Bytes
+    swapped: Bools
 
     def __len__(self) -> int:
         return len(self.first)
 
-    def take(self, which: npt.NDArray[np.intp]) -> "Candidates":
+    def take(self, which: Positions) -> "Candidates":
         """The candidates at some positions."""
         return Candidates(self.first[which], self.second[which], self.layout[which], self.swapped[which])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.grid import read_grid
+from clipc.compose.arrays import Float32s, Float64s
 from clipc.compose.partners.pools import Pools, groups, neighbour_pools, single_pool
 from clipc.compose.policy import COLUMN
 from clipc.compose.similarity.lookalike import Lookalikes, lookalikes
@@ -57,12 +58,12 @@ class Inputs:
         return cls(tables, pools, lookalikes(pairs), compiled_rules)
 
     @property
-    def vectors(self) -> npt.NDArray[np.float32] | None:
+    def vectors(self) -> Float32s | None:
         """The table ``vectors``."""
         return self.tables.get("vectors")
 
     @property
-    def regions(self) -> npt.NDArray[np.float32] | None:
+    def regions(self) -> Float32s | None:
         """The table ``regions``."""
         return self.tables.get("regions")
 
@@ -110,7 +111,7 @@ def keyed_values(file: str, pairs: Catalog, what: str) -> list[Any]:
     return [by_key.get(key) for key in pairs.keys]
 
 
-def partner_weights(name: str, pairs: Catalog) -> npt.NDArray[np.float64]:
+def partner_weights(name: str, pairs: Catalog) -> Float64s:
     """The relative probability of each pair to become a partner.
 
     Args:

@@ -6,10 +6,10 @@ from functools import cached_property, lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Bools, Bytes, Int32s
 from clipc.compose.batches import Batches
 from clipc.compose.captions.joint import Wording
 from clipc.compose.composites import FALLBACKS, compose_rows
@@ -45,16 +45,16 @@ class Plan:
         shapes: The shapes to which ``layout`` refers.
     """
 
-    left: npt.NDArray[np.int32]
-    right: npt.NDArray[np.int32]
-    left_caption: npt.NDArray[np.int32]
-    right_caption: npt.NDArray[np.int32]
-    third: npt.NDArray[np.int32]
-    third_caption: npt.NDArray[np.int32]
-    layout: npt.NDArray[np.uint8]
-    swapped: npt.NDArray[np.bool_]
-    wording: npt.NDArray[np.uint8]
-    fallback: npt.NDArray[np.uint8]
+    left: Int32s
+    right: Int32s
+    left_caption: Int32s
+    right_caption: Int32s
+    third: Int32s
+    third_caption: Int32s
+    layout: Bytes
+    swapped: Bools
+    wording: Bytes
+    fallback: Bytes
     shapes: tuple[Shape, ...] = SHAPES
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class Plan:
         return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     @property
-    def words(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    def words(self) -> tuple[Int32s, Int32s]:
         """The second caption: the row of its pair (-1 for none), and its index among that pair's captions."""
         wrong = self.third >= 0
         return np.where(wrong, self.third, self.right), np.where(wrong, self.third_caption, self.right_caption)
@@ -75,9 +75,7 @@ class Plan:
         return replace(plans[0], **{name: np.concatenate([getattr(p, name) for p in plans]) for name in _COLUMNS})
 
     @classmethod
-    def plain(
-        cls, left: npt.NDArray[np.int32], caption: npt.NDArray[np.int32], shapes: tuple[Shape, ...] = SHAPES
-    ) -> "Plan":
+    def plain(cls, left: Int32s, caption: Int32s, shapes: tuple[Shape, ...] = SHAPES) -> "Plan":
         """A plan that composes nothing."""
         n = len(left)
         codes = {name: np.zeros(n, dtype=np.uint8) for name in ("layout", "wording", "fallback")}
@@ -132,12 +130,7 @@ _COLUMNS: Final = tuple(column.name for column in fields(Plan) if column.name !=
 
 
 def plan_epoch(
-    catalog: Catalog,
-    policy: Policy,
-    seed: int,
-    epoch: int,
-    inputs: Inputs = _NO_INPUTS,
-    batches: Batches = _SHUFFLED,
+    catalog: Catalog, policy: Policy, seed: int, epoch: int, inputs: Inputs = _NO_INPUTS, batches: Batches = _SHUFFLED
 ) -> Plan:
     """The plan of one epoch: a pure function of its arguments.
 

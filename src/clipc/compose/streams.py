@@ -9,7 +9,8 @@ numbers: as easy as 1, 2, 3", SC 2011).
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
+
+from clipc.compose.arrays import Float64s
 
 # The numbers are part of every run's identity: never renumber, only add.
 STREAMS: Final = {"order": 0, "mask": 1, "partner": 2, "caption": 3, "layout": 4, "crop": 5, "third": 6}
@@ -20,7 +21,7 @@ def epoch_generator(seed: int, stream: str, epoch: int, part: int = 0) -> np.ran
     return np.random.Generator(np.random.Philox(key=[seed, STREAMS[stream]], counter=[0, 0, epoch, part]))
 
 
-def rows_uniform(seed: int, stream: str, start: int, stop: int, width: int) -> npt.NDArray[np.float64]:
+def rows_uniform(seed: int, stream: str, start: int, stop: int, width: int) -> Float64s:
     """Numbers in [0, 1) for the rows ``[start, stop)`` of an endless table; independent of the range.
 
     Args:

@@ -5,6 +5,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from clipc.compose.arrays import Float32s
+
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
 
@@ -28,7 +30,7 @@ def colour_maps(factors: Floats) -> tuple[Floats, Floats]:
     return brightness * contrast * saturated, (brightness * (1 - contrast))[:, 0, 0]
 
 
-def adjust_colour(image: Bytes, factors: npt.NDArray[np.float32]) -> Bytes:
+def adjust_colour(image: Bytes, factors: Float32s) -> Bytes:
     """Changes brightness, contrast and saturation in single precision, as on a GPU.
 
     Args:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from clipc.compose.arrays import Float64s, Int64s, Positions
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import PLAIN, Views
 from clipc.compose.policy import Policy
@@ -112,10 +112,7 @@ def compose_batch(
 
 
 def _check(
-    images: torch.Tensor,
-    captions: Sequence[str],
-    policy: Policy,
-    keys: torch.Tensor | Sequence[Hashable] | None,
+    images: torch.Tensor, captions: Sequence[str], policy: Policy, keys: torch.Tensor | Sequence[Hashable] | None
 ) -> None:
     if policy.treatment != "compose":
         raise UserError(f"the policy's treatment {policy.treatment!r} is not composition, and all that happens here.")
@@ -138,7 +135,7 @@ def _check(
             raise UserError(f"there are {len(images)} images but {len(values)} {what}; give one for each image.")
 
 
-def _ids(keys: torch.Tensor | Sequence[Hashable] | None, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
+def _ids(keys: torch.Tensor | Sequence[Hashable] | None, n: int) -> tuple[Int64s, Positions]:
     """For each row the id of its pair, and the index of its key among the distinct keys of the batch."""
     if keys is None:
         return np.arange(n), np.arange(n)
@@ -151,7 +148,7 @@ def _ids(keys: torch.Tensor | Sequence[Hashable] | None, n: int) -> tuple[npt.ND
     return ids, np.unique(ids, return_inverse=True)[1].reshape(-1)
 
 
-def _partners(codes: npt.NDArray[np.intp], chance: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def _partners(codes: Positions, chance: Float64s) -> Int64s:
     """For each row a uniformly drawn row with another code; -1 where there is none."""
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes) if len(codes) else np.zeros(0, dtype=np.int64)
@@ -161,5 +158,5 @@ def _partners(codes: npt.NDArray[np.intp], chance: npt.NDArray[np.float64]) -> n
     return np.where(allowed > 0, order[after % max(1, len(codes))], -1)
 
 
-def _both(ids: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> torch.Tensor:
+def _both(ids: Int64s, second: Int64s) -> torch.Tensor:
     return torch.from_numpy(np.stack([ids, np.where(second >= 0, ids[second], -1)], axis=1))

@@ -3,9 +3,9 @@
 from typing import Annotated, Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from clipc.compose.arrays import Float64s, Integers
 from clipc.identity import ALWAYS, Neutral
 
 DRAWS: Final = 8
@@ -49,12 +49,7 @@ class Augmentation(BaseModel):
     )
 
 
-def view_boxes(
-    draws: npt.NDArray[np.float64],
-    sizes: npt.NDArray[np.integer],
-    scale: npt.NDArray[np.float64],
-    ratio: tuple[float, float],
-) -> npt.NDArray[np.float64]:
+def view_boxes(draws: Float64s, sizes: Integers, scale: Float64s, ratio: tuple[float, float]) -> Float64s:
     """Random resized crops (as in Szegedy et al., 2015) for many images at once.
 
     The area's share is uniform in the given range and the logarithm of the aspect ratio uniform in that

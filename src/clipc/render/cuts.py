@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from clipc.compose.arrays import Bools, Float32s, Int64s, Integers
 from clipc.compose.layouts.tiles import STRONG
 from clipc.compose.plan import Plan, Plans
 from clipc.render.colour import adjust_colour
@@ -36,24 +37,24 @@ class Cuts:
         colour: Factors of brightness, contrast and saturation, 1 for no change; ``float32``, shape (n, 3).
     """
 
-    image: npt.NDArray[np.int64]
+    image: Int64s
     box: Boxes
-    row: npt.NDArray[np.int64]
-    place: npt.NDArray[np.int64]
-    strong: npt.NDArray[np.bool_]
-    mirrored: npt.NDArray[np.bool_]
-    opacity: npt.NDArray[np.float32]
-    colour: npt.NDArray[np.float32]
+    row: Int64s
+    place: Int64s
+    strong: Bools
+    mirrored: Bools
+    opacity: Float32s
+    colour: Float32s
 
     @property
-    def size(self) -> npt.NDArray[np.int64]:
+    def size(self) -> Int64s:
         """Width and height of the places, shape (n, 2)."""
         return self.place[:, 2:] - self.place[:, :2]
 
     def __len__(self) -> int:
         return len(self.image)
 
-    def __getitem__(self, rows: npt.NDArray[np.integer]) -> "Cuts":
+    def __getitem__(self, rows: Integers) -> "Cuts":
         return Cuts(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
@@ -78,7 +79,7 @@ def plan_cuts(
     if mirrored.any():
         mirrored = mirrored & texts.may_mirror[:, None]
 
-    def of_side(side: int, pairs: npt.NDArray[np.integer]) -> Cuts:
+    def of_side(side: int, pairs: Integers) -> Cuts:
         rows = np.flatnonzero((places[:, side, 2:] > places[:, side, :2]).all(axis=1))
         image = pairs[rows].astype(np.int64)
         windows = geometry.tiles.window[rows, side]
@@ -97,7 +98,7 @@ def plan_cuts(
     return [cuts for cuts in sides if len(cuts)]
 
 
-def window_boxes(views: Boxes, windows: npt.NDArray[np.float32], sizes: npt.NDArray[np.integer]) -> Boxes:
+def window_boxes(views: Boxes, windows: Float32s, sizes: Integers) -> Boxes:
     """Windows of views as x0, y0, x1, y1 in their images' pixels, clipped to the images against rounding errors.
 
     Args:

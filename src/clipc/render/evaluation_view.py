@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from clipc.compose.arrays import Bytes
 from clipc.errors import unknown_name
 from clipc.render.resample import resample_pillow
 
@@ -54,7 +54,7 @@ class Resizing(NamedTuple):
         )
 
 
-def evaluation_view(image: npt.NDArray[np.uint8], size: int, resizing: Resizing) -> npt.NDArray[np.uint8]:
+def evaluation_view(image: Bytes, size: int, resizing: Resizing) -> Bytes:
     """A decoded image after the evaluation transform.
 
     This is open_clip's ``image_transform(size, is_train=False, ...)`` before its normalisation. For ``shortest`` the

@@ -6,8 +6,8 @@ All renderers follow it; they differ only in how they produce the pixels.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Bools, Float64s, Int32s, Int64s
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import STRONG, Floats, Tiles, Views, uncut
 from clipc.compose.plan import Plan, Plans
@@ -26,10 +26,10 @@ class Geometry:
         colour: Random numbers in [0, 1) for brightness, contrast and saturation, shape (n, 2, 3).
     """
 
-    views: npt.NDArray[np.float64]
+    views: Float64s
     tiles: Tiles
-    mirrored: npt.NDArray[np.bool_]
-    colour: npt.NDArray[np.float64]
+    mirrored: Bools
+    colour: Float64s
 
 
 def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -> Geometry:
@@ -62,13 +62,7 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
     return Geometry(views, uncut(tiles, source_views, plan.layout), mirrored, draws[..., 5:8])
 
 
-def _source_views(
-    plans: Plans,
-    views: npt.NDArray[np.float64],
-    sizes: npt.NDArray[np.int32],
-    rows: npt.NDArray[np.int32],
-    entries: npt.NDArray[np.int64],
-) -> Views:
+def _source_views(plans: Plans, views: Float64s, sizes: Int32s, rows: Int32s, entries: Int64s) -> Views:
     """Edges and regions of the images in fractions of their views."""
     corner, extent = np.tile(views[..., :2], 2), np.tile(views[..., 2:] - views[..., :2], 2)
     whole_image = np.concatenate([np.zeros_like(sizes), sizes], axis=-1)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
+from clipc.compose.arrays import Bools, Bytes, Int64s, Integers
 from clipc.files import cores
 from clipc.progress import Progress, silent
 from clipc.render.batch import GREY
@@ -41,10 +41,10 @@ class Pixels:
     """
 
     values: torch.Tensor
-    start: npt.NDArray[np.int64]
-    size: npt.NDArray[np.int64]
-    number: npt.NDArray[np.int64]
-    unreadable: npt.NDArray[np.bool_]
+    start: Int64s
+    size: Int64s
+    number: Int64s
+    unreadable: Bools
 
     @classmethod
     def decoded(
@@ -73,7 +73,7 @@ class Pixels:
         values = torch.empty(3 * int(area.sum()), dtype=torch.uint8, device=device)
         unreadable = np.zeros(len(area), dtype=np.bool_)
 
-        def decode(row: int, images: range, into: npt.NDArray[np.uint8], origin: int) -> None:
+        def decode(row: int, images: range, into: Bytes, origin: int) -> None:
             try:
                 width, height = storage.size[images.start : images.stop].max(axis=0).tolist()
                 decoded_image = catalog.image(row, at_least=(width, height))
@@ -117,9 +117,7 @@ def resident_bytes(catalog: Catalog, augmentation: Augmentation, image_size: int
     return 3 * int(_Storage.of(catalog, augmentation, image_size, strong).size.prod(axis=1).sum())
 
 
-def kept_sizes(
-    sizes: npt.NDArray[np.integer], scale: tuple[float, float], ratio: tuple[float, float], image_size: int
-) -> npt.NDArray[np.int64]:
+def kept_sizes(sizes: Integers, scale: tuple[float, float], ratio: tuple[float, float], image_size: int) -> Int64s:
     """The sizes at which the smallest view of each image still has ``image_size`` pixels each way.
 
     Never larger than the image, and of its size where shrinking would save little.
@@ -154,10 +152,10 @@ class _Storage:
         number: As in :class:`Pixels`.
     """
 
-    row: npt.NDArray[np.int64]
-    count: npt.NDArray[np.int64]
-    size: npt.NDArray[np.int64]
-    number: npt.NDArray[np.int64]
+    row: Int64s
+    count: Int64s
+    size: Int64s
+    number: Int64s
 
     @classmethod
     def of(cls, catalog: Catalog, augmentation: Augmentation, image_size: int, strong: bool) -> "_Storage":

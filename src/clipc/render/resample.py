@@ -16,6 +16,8 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from clipc.compose.arrays import Float64s, Integers
+
 Image8 = npt.NDArray[np.uint8]
 """RGB, shape (height, width, 3)."""
 
@@ -47,9 +49,7 @@ class Window(NamedTuple):
     lead: list[int]
 
 
-def windows(
-    boxes: npt.NDArray[np.float64], sizes: npt.NDArray[np.integer], images: npt.NDArray[np.integer]
-) -> list[Window]:
+def windows(boxes: Float64s, sizes: Integers, images: Integers) -> list[Window]:
     """The windows of boxes.
 
     Args:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from clipc.compose.arrays import Float32s
 from clipc.render.colour import colour_maps
 from clipc.render.cuts import Cuts
 from clipc.render.pixels import Pixels
@@ -90,7 +91,7 @@ def _to_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
     return torch.from_numpy(values).to(device, non_blocking=True)
 
 
-def _adjust_colour(tiles: torch.Tensor, factors: npt.NDArray[np.float32]) -> torch.Tensor:
+def _adjust_colour(tiles: torch.Tensor, factors: Float32s) -> torch.Tensor:
     """Changes the colours of tiles of shape (n, height, width, 3), and rounds."""
     matrices, shares = (_to_device(part, tiles.device) for part in colour_maps(factors))
     colours = tiles.flatten(1, 2)

@@ -7,9 +7,9 @@ from hashlib import blake2b
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from clipc.compose.arrays import Bools
 from clipc.compose.captions.fit import fit
 from clipc.compose.plan import Plan, Plans
 from clipc.render.batch import Tokenizer
@@ -34,7 +34,7 @@ class Texts:
     shortened: int
 
     @cached_property
-    def may_mirror(self) -> npt.NDArray[np.bool_]:
+    def may_mirror(self) -> Bools:
         """Which rows' images may be mirrored: those whose caption names no side; shape (n,)."""
         return np.array([not names_a_side(caption) for caption in self.captions], dtype=np.bool_)
 
@@ -66,14 +66,7 @@ def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
     captions: list[str] = []
     ids = np.full((len(plan), 2), -1, dtype=np.int64)
     shortened = 0
-    columns = (
-        plan.left,
-        plan.left_caption,
-        *plan.words,
-        plan.layout,
-        plan.swapped,
-        plan.wording,
-    )
+    columns = (plan.left, plan.left_caption, *plan.words, plan.layout, plan.swapped, plan.wording)
     for row, (left, choice, right, other, layout, swapped, wording) in enumerate(
         zip(*(c.tolist() for c in columns), strict=True)
     ):

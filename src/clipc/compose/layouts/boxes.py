@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Float32s, Integers
 from clipc.errors import UserError
 
 
-def read_boxes(
-    values: Sequence[Any], sizes: npt.NDArray[np.integer], *, column: str, keys: Sequence[str]
-) -> npt.NDArray[np.float32]:
+def read_boxes(values: Sequence[Any], sizes: Integers, *, column: str, keys: Sequence[str]) -> Float32s:
     """Boxes x0, y0, x1, y1 as fractions of the image's sides.
 
     A box is four numbers, in a list or as text ("12, 30, 80, 96"). Numbers that are all at most 1 are

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Positions
 from clipc.compose.layouts.tiles import (
     FULL,
     LEFT_RIGHT,
@@ -58,16 +58,8 @@ SHAPES: Final = (
         ("上に{a}、下に{b}", "上：{a}。下：{b}"),
     ),
     Shape("strong"),
-    Shape(
-        "box",
-        ("{a} with an inset of {b}", "{a}; inset: {b}"),
-        ("{a}、枠の中に{b}", "{a}。枠の中：{b}"),
-    ),
-    Shape(
-        "overlay",
-        ("{a} overlaid with {b}", "{a}; overlaid: {b}"),
-        ("{a}に{b}を重ねた画像", "{a}。重ねた画像：{b}"),
-    ),
+    Shape("box", ("{a} with an inset of {b}", "{a}; inset: {b}"), ("{a}、枠の中に{b}", "{a}。枠の中：{b}")),
+    Shape("overlay", ("{a} overlaid with {b}", "{a}; overlaid: {b}"), ("{a}に{b}を重ねた画像", "{a}。重ねた画像：{b}")),
     Shape("first-image"),
 )
 """The shapes whose codes in a plan's ``layout`` column are the same for every layout: their indices here.
@@ -94,7 +86,7 @@ class Layout:
     """
 
     shapes: tuple[Shape, ...]
-    arrange: Callable[[npt.NDArray[np.intp], Floats, Views], Tiles]
+    arrange: Callable[[Positions, Floats, Views], Tiles]
 
     def __post_init__(self) -> None:
         names = [shape.name for shape in self.shapes]

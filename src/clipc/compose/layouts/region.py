@@ -3,14 +3,14 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Positions
 from clipc.compose.layouts.centre_halves import centre_halves
 from clipc.compose.layouts.layout import HALVES, Layout
 from clipc.compose.layouts.tiles import Floats, Tiles, Views
 
 
-def region(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
+def region(shape: Positions, draws: Floats, views: Views) -> Tiles:
     """Halves as large as centre halves, moved so that each keeps its region as far as it fits.
 
     The window moves along both axes, and out of the view if the region is there, but never out of the

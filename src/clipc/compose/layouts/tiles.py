@@ -11,6 +11,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from clipc.compose.arrays import Bools, Positions
+
 PLAIN: Final = 0
 LEFT_RIGHT: Final = 1
 TOP_BOTTOM: Final = 2
@@ -46,7 +48,7 @@ class Views:
 
     bounds: Floats
     region: Floats
-    whole: npt.NDArray[np.bool_]
+    whole: Bools
 
     @classmethod
     def plain(cls, n: int) -> "Views":
@@ -54,7 +56,7 @@ class Views:
         bounds = np.broadcast_to(np.array(FULL, dtype=np.float32), (n, 2, 4))
         return cls(bounds, np.full((n, 2, 4), np.nan, dtype=np.float32), np.zeros((n, 2), dtype=np.bool_))
 
-    def take(self, rows: npt.NDArray[np.intp]) -> "Views":
+    def take(self, rows: Positions) -> "Views":
         """The views of some rows."""
         return Views(self.bounds[rows], self.region[rows], self.whole[rows])
 

@@ -1,12 +1,12 @@
 """Diverse partners: the least similar of several candidates."""
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Float32s, Int32s
 from clipc.compose.partners.pools import Rows
 
 
-def least_similar(rows: Rows, drawn: npt.NDArray[np.int32], vectors: npt.NDArray[np.float32]) -> Rows:
+def least_similar(rows: Rows, drawn: Int32s, vectors: Float32s) -> Rows:
     """The candidate of each row with the smallest cosine similarity.
 
     Args:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Bools, Float64s, Int64s, Positions
 from clipc.compose.partners.pools import Pools, Rows, cumulative_weights, weighted_choice
 
 MAX_ENUMERATED: Final = 20_000
@@ -15,7 +15,7 @@ _ROUNDS_SMALL: Final = 8
 _ROUNDS_LARGE: Final = 64
 _AT_ONCE: Final = 1 << 20
 
-AllowedTest = Callable[[npt.NDArray[np.intp], Rows], npt.NDArray[np.bool_]]
+AllowedTest = Callable[[Positions, Rows], Bools]
 """From positions among the rows and a candidate partner for each to whether it is allowed."""
 
 
@@ -61,9 +61,7 @@ def draw(
     return partner
 
 
-def _enumerated(
-    which: npt.NDArray[np.intp], pool: Rows, pools: Pools, allowed: AllowedTest, chance: npt.NDArray[np.float64]
-) -> Rows:
+def _enumerated(which: Positions, pool: Rows, pools: Pools, allowed: AllowedTest, chance: Float64s) -> Rows:
     """One of all allowed members of each row's pool, -1 if there is none."""
     sizes = pools.sizes[pool]
     begins = np.cumsum(sizes) - sizes
@@ -76,12 +74,8 @@ def _enumerated(
 
 
 def choose_one(
-    good: npt.NDArray[np.intp],
-    begins: npt.NDArray[np.int64],
-    sizes: npt.NDArray[np.int64],
-    chance: npt.NDArray[np.float64],
-    weights: npt.NDArray[np.float64] | None = None,
-) -> npt.NDArray[np.int64]:
+    good: Positions, begins: Int64s, sizes: Int64s, chance: Float64s, weights: Float64s | None = None
+) -> Int64s:
     """One random allowed position in each of several consecutive segments.
 
     Args:
@@ -108,7 +102,7 @@ def choose_one(
     return chosen
 
 
-def _portions(rows: npt.NDArray[np.intp], sizes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.intp]]:
+def _portions(rows: Positions, sizes: Int64s) -> Iterator[Positions]:
     """Chunks of rows whose pools have a bounded total size."""
     piece = (np.cumsum(sizes) - sizes) // _AT_ONCE
     ends = np.flatnonzero(np.diff(piece)) + 1

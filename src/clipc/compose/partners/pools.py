@@ -6,6 +6,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from clipc.compose.arrays import Float64s, Int64s
+
 Rows = npt.NDArray[np.int32]
 
 
@@ -24,16 +26,16 @@ class Pools:
     """
 
     members: Rows
-    start: npt.NDArray[np.int64]
+    start: Int64s
     of: Rows
-    weights: npt.NDArray[np.float64] | None = None
+    weights: Float64s | None = None
 
     @cached_property
-    def sizes(self) -> npt.NDArray[np.int64]:
+    def sizes(self) -> Int64s:
         """The number of members of each pool."""
         return np.diff(self.start)
 
-    def member(self, pool: Rows, chance: npt.NDArray[np.float64]) -> Rows:
+    def member(self, pool: Rows, chance: Float64s) -> Rows:
         """One member of each pool, none of them empty, for random numbers in [0, 1)."""
         if self._sums is not None:
             return self.members[weighted_choice(self._sums, self.start[pool], self.start[pool + 1], chance)]
@@ -41,10 +43,10 @@ class Pools:
         return self.members[place]
 
     @cached_property
-    def _sums(self) -> npt.NDArray[np.float64] | None:
+    def _sums(self) -> Float64s | None:
         return None if self.weights is None else cumulative_weights(self.weights, self.sizes)
 
-    def weighted(self, weights: npt.NDArray[np.float64]) -> "Pools":
+    def weighted(self, weights: Float64s) -> "Pools":
         """The pools with weights; pairs of weight 0 are removed.
 
         Args:
@@ -56,7 +58,7 @@ class Pools:
         return replace(self, members=self.members[positive], start=start, weights=own[positive])
 
 
-def cumulative_weights(weights: npt.NDArray[np.float64], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def cumulative_weights(weights: Float64s, sizes: Int64s) -> Float64s:
     """Cumulative sums of weights, from which :func:`weighted_choice` draws.
 
     Each segment's weights are scaled to a maximum of 1, so that none is lost by rounding in the sum before it.
@@ -75,12 +77,7 @@ def cumulative_weights(weights: npt.NDArray[np.float64], sizes: npt.NDArray[np.i
     return np.concatenate([[0.0], np.cumsum(weights / np.repeat(largest, sizes))])
 
 
-def weighted_choice(
-    sums: npt.NDArray[np.float64],
-    begin: npt.NDArray[np.int64],
-    end: npt.NDArray[np.int64],
-    chance: npt.NDArray[np.float64],
-) -> npt.NDArray[np.int64]:
+def weighted_choice(sums: Float64s, begin: Int64s, end: Int64s, chance: Float64s) -> Int64s:
     """One position in each of several segments, drawn in proportion to the weights.
 
     Args:
@@ -94,7 +91,7 @@ def weighted_choice(
     return np.searchsorted(sums, aim, side="right") - 1
 
 
-def single_pool(counts: npt.NDArray[np.int64]) -> Pools:
+def single_pool(counts: Int64s) -> Pools:
     """One pool of all pairs, as in the paper, as far as is known.
 
     Args:
@@ -104,7 +101,7 @@ def single_pool(counts: npt.NDArray[np.int64]) -> Pools:
     return Pools(np.arange(pairs, dtype=np.int32), np.array([0, pairs]), np.zeros(int(counts.sum()), dtype=np.int32))
 
 
-def neighbour_pools(neighbours: Rows, counts: npt.NDArray[np.int64]) -> Pools:
+def neighbour_pools(neighbours: Rows, counts: Int64s) -> Pools:
     """One pool for each pair: its neighbours.
 
     Args:
@@ -117,7 +114,7 @@ def neighbour_pools(neighbours: Rows, counts: npt.NDArray[np.int64]) -> Pools:
     return Pools(neighbours[valid], start.astype(np.int64), np.repeat(own, counts).astype(np.int32))
 
 
-def groups(codes: Rows, counts: npt.NDArray[np.int64]) -> Pools:
+def groups(codes: Rows, counts: Int64s) -> Pools:
     """One pool for each group: the pairs with at least one caption in it.
 
     Args:

@@ -6,10 +6,10 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Float32s
 from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Candidates, Entries
 from clipc.compose.layouts.tiles import LEFT_RIGHT
@@ -138,7 +138,7 @@ class _ExampleEntries:
         merged = [next(values) if isinstance(entry, int) else entry.get(name) for entry in self.sources]
         return pa.chunked_array([pa.array(merged, self.types[name])])
 
-    def boxes(self, name: str) -> npt.NDArray[np.float32]:
+    def boxes(self, name: str) -> Float32s:
         """One column of boxes; unknown (NaN) for inline pairs."""
         boxes = np.full((len(self), 4), np.nan, dtype=np.float32)
         rows = [(i, entry) for i, entry in enumerate(self.sources) if isinstance(entry, int)]

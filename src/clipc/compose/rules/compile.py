@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from clipc.compose.arrays import Bools, Float32s, Int32s
 from clipc.compose.captions.joint import Wording
 from clipc.compose.layouts.tiles import AXES, CUTS
 from clipc.compose.rules.columns import Columns
@@ -113,12 +113,7 @@ class _Binding:
         return PairConstraint(f"{key}: {rule.expression}", rule.why or "", rule.line, test)
 
     def _caption_constraint(
-        self,
-        number: int,
-        pattern: str,
-        rule: CaptionRule,
-        wording: Wording,
-        wording_rules: tuple[WordingRule, ...],
+        self, number: int, pattern: str, rule: CaptionRule, wording: Wording, wording_rules: tuple[WordingRule, ...]
     ) -> PairConstraint:
         with self._at("captions", number, "forbid"):
             quoted = pattern.replace("'", "''")
@@ -160,7 +155,7 @@ class _Binding:
                     continue
                 shaped = [replace(s, entries=s.entries & ~holds) if s.key == key else s for s in shaped]
                 text = f"{key}: {CUTS.get(value, str(value).lower() if isinstance(value, bool) else value)}"
-                shaped.append(ImageConstraint(key, text + _limited(rule.when), rule.why or "", rule.line, holds))
+                shaped.append(ImageConstraint(text + _limited(rule.when), rule.why or "", rule.line, key, holds))
                 if key == "region":
                     with self._at("images", number, key):
                         boxes = self._boxes(str(value))
@@ -171,7 +166,7 @@ class _Binding:
                     result[key][holds] = value if isinstance(value, bool) else AXES[value]
         return {**result, "shaped": tuple(reversed(shaped))}
 
-    def _boxes(self, name: str) -> npt.NDArray[np.float32]:
+    def _boxes(self, name: str) -> Float32s:
         if name in self.aliases:
             column_name = self.aliases[name]
             if column_name is None:
@@ -179,7 +174,7 @@ class _Binding:
             name = column_name
         return self.columns.boxes(name)
 
-    def _holds(self, text: str) -> npt.NDArray[np.bool_]:
+    def _holds(self, text: str) -> Bools:
         """The entries for which a condition on one pair is true; unknown counts as false."""
         return truth_of(self._alone(text), text) == TRUE
 
@@ -240,7 +235,7 @@ def _limited(when: str | None) -> str:
     return f" (when {when})" if when else ""
 
 
-def _joined(columns: list[pa.ChunkedArray]) -> npt.NDArray[np.int32] | None:
+def _joined(columns: list[pa.ChunkedArray]) -> Int32s | None:
     """A code for each entry's combination of values in all columns, -1 if one is unknown; None without columns."""
     if not columns:
         return None

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from clipc.compose.arrays import Bytes, Float32s, Int32s
 from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Candidates
 from clipc.compose.layouts.tiles import PLAIN, Codes
@@ -47,73 +48,68 @@ class EitherOrder:
 
 
 @dataclass(frozen=True, eq=False)
-class PairConstraint:
-    """A rule that can forbid a composite.
+class BoundRule:
+    """A rule, bound to entries.
 
     Attributes:
         text: The rule as the expert wrote it, such as ``require: a.view = b.view``.
         why: The expert's reason, or empty text.
-        line: Where it stands in the rules file, None where it comes from elsewhere.
-        test: Its condition.
+        line: Its line in the rules file, None if it comes from elsewhere.
     """
 
     text: str
     why: str
     line: int | None
+
+    def description(self) -> dict[str, Any]:
+        """The three attributes, for reports."""
+        return {"text": self.text, "why": self.why, "line": self.line}
+
+
+@dataclass(frozen=True, eq=False)
+class PairConstraint(BoundRule):
+    """A rule that can forbid a composite.
+
+    Attributes:
+        test: Its condition.
+    """
+
     test: Test
 
 
 @dataclass(frozen=True, eq=False)
-class Exclusion:
+class Exclusion(BoundRule):
     """A rule that excludes pairs from composition.
 
     Attributes:
-        text: The rule as the expert wrote it.
-        why: The expert's reason, or empty text.
-        line: Where it stands in the rules file, None where it comes from elsewhere.
         entries: Which entries it holds for, ``bool``, shape (entries,).
     """
 
-    text: str
-    why: str
-    line: int | None
     entries: Flags
 
 
 @dataclass(frozen=True, eq=False)
-class ImageConstraint:
+class ImageConstraint(BoundRule):
     """A rule on how images are shown, and the entries for which it takes effect.
 
     Attributes:
         key: ``axis``, ``whole``, ``mirror`` or ``region``.
-        text: The rule as the expert wrote it, such as ``axis: top-bottom (when modality = 'ct')``.
-        why: The expert's reason, or empty text.
-        line: Where it stands in the rules file, None where it comes from elsewhere.
         entries: Which entries it holds for, ``bool``, shape (entries,).
     """
 
     key: str
-    text: str
-    why: str
-    line: int | None
     entries: Flags
 
 
 @dataclass(frozen=True, eq=False)
-class WordingRule:
+class WordingRule(BoundRule):
     """A rule on how two captions are joined.
 
     Attributes:
-        text: The rule as the expert wrote it, such as ``joiner: ; ``.
-        why: The expert's reason, or empty text.
-        line: Where it stands in the rules file, None where it comes from elsewhere.
         wording: How the captions are joined.
         when: When it applies; None for always.
     """
 
-    text: str
-    why: str
-    line: int | None
     wording: Wording
     when: Condition | None
 
@@ -139,13 +135,13 @@ class CompiledRules:
     """
 
     constraints: tuple[PairConstraint, ...]
-    groups: npt.NDArray[np.int32] | None
+    groups: Int32s | None
     exclusions: tuple[Exclusion, ...]
     shaped: tuple[ImageConstraint, ...]
-    axis: npt.NDArray[np.uint8]
+    axis: Bytes
     whole: Flags
     mirror: Flags
-    regions: npt.NDArray[np.float32] | None
+    regions: Float32s | None
     shared: Mapping[str, pa.ChunkedArray]
     wording_rules: tuple[WordingRule, ...]
     fields: Mapping[str, pa.ChunkedArray]
@@ -180,6 +176,6 @@ class CompiledRules:
             good[left] = ~constraint.test.broken(candidates.take(left))
         return good
 
-    def wording(self, candidates: Candidates) -> npt.NDArray[np.uint8]:
+    def wording(self, candidates: Candidates) -> Bytes:
         """The number of each composite's wording, shape (m,): 0 for the policy's, i for ``wording_rules[i - 1]``."""
         return first_applying(tuple(rule.when for rule in self.wording_rules), candidates)

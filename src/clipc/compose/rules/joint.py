@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
+from clipc.compose.arrays import Bools, Bytes
 from clipc.compose.captions.joint import Wording
 from clipc.compose.captions.language import japanese, without_stop
 from clipc.compose.entries import Candidates
@@ -37,7 +37,7 @@ class JointCaption:
     whens: tuple[Condition | None, ...]
     sandbox: Sandbox
 
-    def broken(self, candidates: Candidates) -> npt.NDArray[np.bool_]:
+    def broken(self, candidates: Candidates) -> Bools:
         """Which joint captions match the pattern, shape (m,)."""
         broken = np.zeros(len(candidates), dtype=np.bool_)
         for start in range(0, len(candidates), _AT_ONCE):
@@ -79,12 +79,12 @@ class JointCaption:
                 )
         return pa.concat_arrays(parts).take(pa.array(np.argsort(np.concatenate(numbers))))
 
-    def _either_order(self, wording: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    def _either_order(self, wording: Bytes) -> Bools:
         """Where the drawn order of the captions is used, shape (m,)."""
         return np.array([way.strategy == "both-orders" for way in self.wordings])[wording]
 
 
-def first_applying(whens: tuple[Condition | None, ...], candidates: Candidates) -> npt.NDArray[np.uint8]:
+def first_applying(whens: tuple[Condition | None, ...], candidates: Candidates) -> Bytes:
     """The number, from 1, of the first condition that holds for each composite; 0 where none does."""
     chosen = np.zeros(len(candidates), dtype=np.uint8)
     for number, when in enumerate(whens, 1):

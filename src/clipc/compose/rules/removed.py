@@ -4,9 +4,9 @@ import re
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Bools, Int32s
 from clipc.compose.entries import Candidates, Entries
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.partners.pools import groups
@@ -77,16 +77,14 @@ def removed(
             "values": {name: "" if value is None else str(value) for name, value in values.items()},
         }
 
-    def constraint(rule: PairConstraint, hit: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    def constraint(rule: PairConstraint, hit: Bools) -> dict[str, Any]:
         only = hit & (times == 1)
         # Candidates that only this rule removes illustrate it best.
         best = np.concatenate([np.flatnonzero(only)[:MAX_EXAMPLES], np.flatnonzero(hit & ~only)[:MAX_EXAMPLES]])[
             :MAX_EXAMPLES
         ]
         return {
-            "text": rule.text,
-            "why": rule.why,
-            "line": rule.line,
+            **rule.description(),
             "removed": int(hit.sum()),
             "share": int(hit.sum()) / max(1, len(hit)),
             "only": int(only.sum()),
@@ -100,9 +98,7 @@ def removed(
         hits = np.flatnonzero(rule.entries)
         pairs, first = np.unique(rows[hits], return_index=True)
         return {
-            "text": rule.text,
-            "why": rule.why,
-            "line": rule.line,
+            **rule.description(),
             "pairs": len(pairs),
             "captions": len(hits),
             "share": len(hits) / max(1, len(rows)),
@@ -112,13 +108,13 @@ def removed(
     def image_constraint(rule: ImageConstraint) -> dict[str, Any]:
         hits = np.flatnonzero(rule.entries)
         pairs, share = len(np.unique(rows[hits])), len(hits) / max(1, len(rows))
-        return {"text": rule.text, "why": rule.why, "line": rule.line, "pairs": pairs, "share": share}
+        return {**rule.description(), "pairs": pairs, "share": share}
 
     applied = np.bincount(compiled_rules.wording(sample), minlength=len(compiled_rules.wording_rules) + 1) / max(
         1, len(sample)
     )
     wording_rules = [
-        {"text": rule.text, "why": rule.why, "line": rule.line, "pairs": None, "share": float(share)}
+        {**rule.description(), "pairs": None, "share": float(share)}
         for rule, share in zip(compiled_rules.wording_rules, applied[1:], strict=True)
     ]
     return {
@@ -134,7 +130,7 @@ def removed(
     }
 
 
-def group_sizes(codes: npt.NDArray[np.int32], entries: Entries) -> dict[str, Any]:
+def group_sizes(codes: Int32s, entries: Entries) -> dict[str, Any]:
     """The sizes of the groups within which partners are drawn.
 
     Args:

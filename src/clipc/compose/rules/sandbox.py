@@ -9,11 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
+from clipc.compose.arrays import Integers
 from clipc.compose.rules.expression import Column, Expression
 from clipc.compose.rules.grammar import check_text
 from clipc.compose.rules.messages import receive, send
@@ -124,11 +123,7 @@ class Sandbox:
         return pa.concat_tables(results).rename_columns(list(expressions))
 
     def evaluate_pairs(
-        self,
-        table: pa.Table,
-        a: npt.NDArray[np.integer],
-        b: npt.NDArray[np.integer],
-        expressions: Mapping[str, Expression],
+        self, table: pa.Table, a: Integers, b: Integers, expressions: Mapping[str, Expression]
     ) -> pa.Table:
         """Expressions over two pairs, for rows of a table taken by position.
 

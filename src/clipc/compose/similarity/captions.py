@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Float32s
 from clipc.progress import Progress, silent
 
 VERSION: Final = 1
@@ -29,9 +29,7 @@ _RUNS = re.compile(rf"(?P<unspaced>{_UNSPACED}+)|(?P<word>(?:(?!{_UNSPACED})\w)+
 _IS_KANJI = re.compile(f"[{_KANJI}]")
 
 
-def caption_vectors(
-    captions: Sequence[Sequence[str]], dims: int = 256, progress: Progress = silent
-) -> npt.NDArray[np.float32]:
+def caption_vectors(captions: Sequence[Sequence[str]], dims: int = 256, progress: Progress = silent) -> Float32s:
     """A semantic vector for each pair, from the words of all its captions.
 
     Terms are words and pairs of words, and in scripts without spaces runs of one (kanji only) to three characters; a
@@ -116,7 +114,7 @@ def _documents(captions: Sequence[Sequence[str]], progress: Progress) -> Iterato
     progress("captions read", len(captions), len(captions))
 
 
-def _projected(weights: Any, dims: int) -> npt.NDArray[np.float32]:
+def _projected(weights: Any, dims: int) -> Float32s:
     if weights.shape[1] <= dims:
         return weights.toarray()
     from sklearn.utils.extmath import randomized_svd
@@ -128,7 +126,7 @@ def _projected(weights: Any, dims: int) -> npt.NDArray[np.float32]:
     return np.asarray(weights @ directions.T, np.float32)
 
 
-def unit_rows(vectors: npt.NDArray[np.float32], min_norm: float = 0.0) -> npt.NDArray[np.float32]:
+def unit_rows(vectors: Float32s, min_norm: float = 0.0) -> Float32s:
     """Rows scaled to length 1, in place; those not longer than ``min_norm`` become zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     np.divide(vectors, lengths, out=vectors, where=lengths > min_norm)

@@ -4,15 +4,15 @@ import json
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Float32s
 from clipc.compose.similarity.captions import unit_rows
 from clipc.errors import UserError, unknown_name
 
 
-def column_vectors(catalog: Catalog, name: str) -> npt.NDArray[np.float32]:
+def column_vectors(catalog: Catalog, name: str) -> Float32s:
     """The vectors in a column, scaled to length 1.
 
     Args:
@@ -39,7 +39,7 @@ def column_vectors(catalog: Catalog, name: str) -> npt.NDArray[np.float32]:
     return unit_rows(numbers)
 
 
-def _flat(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:
+def _flat(column: pa.ChunkedArray) -> Float32s | None:
     """The values of a column of equally long lists without nulls, without a Python object per number; else None."""
     if not pa.types.is_list(column.type) or column.null_count or not len(column):
         return None
@@ -51,8 +51,8 @@ def _flat(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:
     return np.concatenate([chunk.flatten().to_numpy().astype(np.float32).reshape(-1, width) for chunk in chunks])
 
 
-def _parsed(catalog: Catalog, name: str, column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
-    numbers: npt.NDArray[np.float32] | None = None
+def _parsed(catalog: Catalog, name: str, column: pa.ChunkedArray) -> Float32s:
+    numbers: Float32s | None = None
     first = 0
     for row, cell in enumerate(column):
         value: Any = cell.as_py()
@@ -79,7 +79,7 @@ def _parsed(catalog: Catalog, name: str, column: pa.ChunkedArray) -> npt.NDArray
     return numbers
 
 
-def _vector(value: Any) -> npt.NDArray[np.float32] | None:
+def _vector(value: Any) -> Float32s | None:
     """The numbers in a cell, None for anything else."""
     if isinstance(value, str):
         text = value.strip()

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Bools
 
 MAX_DISTANCE: Final = 4
 """Images whose 64-bit difference hashes differ in more bits are different."""
@@ -32,10 +33,10 @@ class Lookalikes:
 
     content: npt.NDArray[np.uint64]
     dhash: npt.NDArray[np.uint64]
-    known: npt.NDArray[np.bool_]
+    known: Bools
     distance: int
 
-    def __call__(self, rows: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+    def __call__(self, rows: Rows, others: Rows) -> Bools:
         """Whether ``rows[i]`` looks like ``others[i]``; a row looks like itself.
 
         Args:

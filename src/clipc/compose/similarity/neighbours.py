@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Bools, Float32s, Int32s
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.search import Search, search_among
 from clipc.files import arrays_digest, cached_array
@@ -25,18 +26,18 @@ _ROWS = 1 << 14
 _SPARE = 6
 
 Ids = npt.NDArray[np.int64]
-Excluded = Callable[[Ids, Ids], npt.NDArray[np.bool_]]
+Excluded = Callable[[Ids, Ids], Bools]
 
 
 def neighbours(
     catalog: Catalog,
-    vectors: npt.NDArray[np.float32],
+    vectors: Float32s,
     k: int,
     cache: Path | None = None,
     progress: Progress = silent,
     also_excluded: Excluded | None = None,
     by: str = "",
-) -> npt.NDArray[np.int32]:
+) -> Int32s:
     """The k nearest pairs of each pair whose images are not alike; cached.
 
     Args:
@@ -58,7 +59,7 @@ def neighbours(
     parts = (vectors, alike.content, alike.dhash, alike.known)
     fingerprint = f"{VERSION} {arrays_digest(*parts)} {alike.distance} {k} {by}"
 
-    def excluded(rows: Ids, others: Ids) -> npt.NDArray[np.bool_]:
+    def excluded(rows: Ids, others: Ids) -> Bools:
         out = alike(rows, others)
         if also_excluded is not None:
             left = np.flatnonzero(~out)
@@ -70,9 +71,7 @@ def neighbours(
     )
 
 
-def nearest(
-    vectors: npt.NDArray[np.float32], k: int, *, excluded: Excluded | None = None, progress: Progress = silent
-) -> npt.NDArray[np.int32]:
+def nearest(vectors: Float32s, k: int, *, excluded: Excluded | None = None, progress: Progress = silent) -> Int32s:
     """The k most similar rows of each row, by inner product.
 
     Rows with equal vectors (equal captions, say) are searched once. Among equally near rows, each
@@ -124,7 +123,7 @@ class _Groups:
     codes: Ids
 
 
-def _groups(vectors: npt.NDArray[np.float32]) -> _Groups:
+def _groups(vectors: Float32s) -> _Groups:
     nonzero = np.flatnonzero(np.any(vectors != 0, axis=1))
     # Digests need less memory than sorted copies of the rows would; adding 0 makes -0 and 0 one number.
     digests = [blake2b((vectors[row] + np.float32(0)).data, digest_size=16).digest() for row in nonzero]
@@ -142,12 +141,7 @@ def _groups(vectors: npt.NDArray[np.float32]) -> _Groups:
 
 
 def _fill(
-    result: npt.NDArray[np.int32],
-    rows: Ids,
-    vectors: npt.NDArray[np.float32],
-    groups: _Groups,
-    search: Search,
-    excluded: Excluded | None,
+    result: Int32s, rows: Ids, vectors: Float32s, groups: _Groups, search: Search, excluded: Excluded | None
 ) -> None:
     """Writes the neighbours of some rows; repeats wider searches for rows with too many exclusions."""
     k = result.shape[1]
@@ -175,7 +169,7 @@ def _fill(
         rows, width = np.concatenate(short), min(most, 4 * width)
 
 
-def _candidates(rows: Ids, vectors: npt.NDArray[np.float32], groups: _Groups, search: Search, width: int) -> Ids:
+def _candidates(rows: Ids, vectors: Float32s, groups: _Groups, search: Search, width: int) -> Ids:
     """The ``width`` nearest of each row without itself, shape (len(rows), width); -1 where there are no more."""
     own, inverse = np.unique(groups.of[rows], return_inverse=True)
     nearest_groups = search(vectors[groups.first[own]], width + 1)
