@@ -25,14 +25,14 @@ def test_several_threads_work_while_the_taker_does_not(monkeypatch: pytest.Monke
     done = threading.Semaphore(0)
 
     def work(item: int) -> str:
-        if item % module._TOGETHER == 0 and item < 3 * module._TOGETHER:
+        if item % module._CHUNK == 0 and item < 3 * module._CHUNK:
             met.wait()
         done.release()
         return threading.current_thread().name
 
-    results = ahead(work, range(5 * module._TOGETHER))
+    results = ahead(work, range(5 * module._CHUNK))
     assert next(results).startswith("ahead")
-    for _ in range(5 * module._TOGETHER):  # All are worked on, though one was taken.
+    for _ in range(5 * module._CHUNK):  # All are worked on, though one was taken.
         assert done.acquire(timeout=20)
     results.close()
 
@@ -47,7 +47,7 @@ def test_no_more_than_so_many_lie_ready() -> None:
     results = ahead(work, range(10_000), most=64)
     for taken in range(1, 200):
         assert next(results) == taken - 1
-        assert len(begun) <= taken + 64 + module._TOGETHER
+        assert len(begun) <= taken + 64 + module._CHUNK
     results.close()
     assert len(begun) < 300
 

@@ -99,10 +99,10 @@ def test_a_gpu_holds_the_copies_of_its_own_processes(
 
 def test_says_what_was_chosen_and_why(tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = choice(tiny_catalog, "auto", {"cpu": 14_000_000_000}, monkeypatch)
-    assert kept.reason == "60 pictures are kept decoded in memory: 0.1 MB of 14.0 GB free."
+    assert kept.reason == "60 images are kept decoded in memory: 0.1 MB of 14.0 GB free."
     anew = choice(tiny_catalog, "auto", {"cpu": 100_000}, monkeypatch)
     assert anew.reason == (
-        "pictures are decoded anew whenever they are shown: kept, they would take 0.1 MB, and 0.1 MB are free."
+        "images are decoded anew whenever they are shown: kept, they would take 0.1 MB, and 0.1 MB are free."
     )
     unknown = choice(tiny_catalog, "auto", {"cpu": None}, monkeypatch)
     assert unknown.renderer == "worker"

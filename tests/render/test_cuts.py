@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clipc.render.colour import recoloured
-from clipc.render.cuts import Cuts, lay_one_by_one
+from clipc.render.colour import adjust_colour
+from clipc.render.cuts import Cuts, paste_cuts
 from clipc.render.pixels import Pixels
 from clipc.render.resample import Image8, Window, windows
-from clipc.render.resample_matrix import lay_together
+from clipc.render.resample_matrix import paste_cuts_batched
 
 Array = npt.NDArray[np.uint8]
 SIDE = 20
@@ -26,10 +26,10 @@ def one_by_one(images: torch.Tensor, pixels: Pixels, asked: Cuts) -> None:
         image = pixels.values.numpy()[first : first + 3 * width * height].reshape(height, width, 3)
         return image, found[i]
 
-    lay_one_by_one(images, asked, read)
+    paste_cuts(images, asked, read)
 
 
-BOTH = pytest.mark.parametrize("lay", [one_by_one, lay_together])
+BOTH = pytest.mark.parametrize("lay", [one_by_one, paste_cuts_batched])
 
 
 def kept(*pictures: Array) -> Pixels:
@@ -102,7 +102,7 @@ def test_matrices_give_what_a_slow_reference_gives(
 ) -> None:
     picture, box = noise(y[0], x[0]), (x[1], y[1], x[2], y[2])
     asked = cuts([box], [(SIDE - width, SIDE - height, SIDE, SIDE)])
-    found = laid(lay_together, kept(picture), replace(asked, mirrored=np.array([mirrored])))[0]
+    found = laid(paste_cuts_batched, kept(picture), replace(asked, mirrored=np.array([mirrored])))[0]
     tile = found[SIDE - height :, SIDE - width :].astype(float)
     wanted = reference(picture, box, width, height)
     np.testing.assert_allclose(tile, wanted[:, ::-1] if mirrored else wanted, atol=0.51)
@@ -193,7 +193,7 @@ def test_colours_change_as_those_of_an_image_alone(lay: object, draws: tuple[flo
     factors = 1 + strength * (2 * np.array(draws) - 1)
     asked = replace(cuts([(0, 0, SIDE, SIDE)], [(0, 0, SIDE, SIDE)]), colour=factors[None].astype(np.float32))
     found = laid(lay, kept(picture), asked)[0]
-    np.testing.assert_allclose(found.astype(int), recoloured(picture, factors.astype(np.float32)), atol=1)
+    np.testing.assert_allclose(found.astype(int), adjust_colour(picture, factors.astype(np.float32)), atol=1)
 
 
 @BOTH
@@ -208,6 +208,6 @@ def test_nothing_to_lay_changes_nothing(lay: object) -> None:
 def test_memory_bounds_how_many_tiles_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = kept(*(noise(30, 30, i) for i in range(6)))
     asked = replace(cuts([(1.5, 2, 28, 29.3)] * 6, [(0, 0, SIDE, SIDE)] * 6), row=np.arange(6))
-    at_once = laid(lay_together, pixels, asked)
+    at_once = laid(paste_cuts_batched, pixels, asked)
     monkeypatch.setattr("clipc.render.resample_matrix._AT_ONCE", 2000)
-    np.testing.assert_array_equal(laid(lay_together, pixels, asked), at_once)
+    np.testing.assert_array_equal(laid(paste_cuts_batched, pixels, asked), at_once)

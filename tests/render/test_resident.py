@@ -15,7 +15,7 @@ from clipc.render.cuts import Cuts
 from clipc.render.loader import load
 from clipc.render.pixels import kept_sizes, resident_bytes
 from clipc.render.resample import Image8, Window, resample
-from clipc.render.resample_matrix import lay_together
+from clipc.render.resample_matrix import paste_cuts_batched
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
 from clipc.train.loss import shared_sources
@@ -114,9 +114,9 @@ def test_shows_what_the_worker_shows(
         monkeypatch.setattr("clipc.render.cuts.resample", exactly)
 
         def lay(images: torch.Tensor, cuts: Cuts, _: object) -> None:
-            lay_together(images, resident.pixels, cuts)
+            paste_cuts_batched(images, resident.pixels, cuts)
 
-        monkeypatch.setattr("clipc.render.resident.lay_one_by_one", lay)
+        monkeypatch.setattr("clipc.render.resident.paste_cuts", lay)
     rows = len(photographs)
     shown, wanted = resident.render(0, rows), worker.render(0, rows)
     assert same_but_for_pixels(shown, wanted)

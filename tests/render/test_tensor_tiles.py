@@ -18,7 +18,7 @@ from clipc.compose.policy import Policy
 from clipc.errors import UserError
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
-from clipc.render.tensor_tiles import lay_tiles
+from clipc.render.tensor_tiles import paste_tiles
 from clipc.render.worker import WorkerRenderer
 
 
@@ -77,7 +77,7 @@ def test_equals_one_row_at_a_time(layout: str, size: int, dtype: torch.dtype, se
     first, second = pictures(len(codes), size, dtype, 1), pictures(len(codes), size, dtype, 2)
     kept = first.clone(), second.clone()
     tiles = tiles_of(layout, codes, seed)
-    made = lay_tiles(first, second, tiles)
+    made = paste_tiles(first, second, tiles)
     slack = {torch.uint8: 1, torch.float32: 1e-6, torch.float64: 1e-12}[dtype]
     assert (made.double() - slow(first, second, tiles).double()).abs().max() <= slack
     assert torch.equal(first, kept[0])
@@ -90,7 +90,7 @@ def test_equals_one_row_at_a_time(layout: str, size: int, dtype: torch.dtype, se
 @pytest.mark.parametrize("size", [4, 6, 224, 226])
 def test_centre_halves_of_even_pictures_are_copied(size: int) -> None:
     first, second = pictures(2, size, seed=1), pictures(2, size, seed=2)
-    made = lay_tiles(first, second, tiles_of("centre-halves", [LEFT_RIGHT, TOP_BOTTOM]))
+    made = paste_tiles(first, second, tiles_of("centre-halves", [LEFT_RIGHT, TOP_BOTTOM]))
     half = size // 2
     start = round(size / 4)
     assert torch.equal(made[0, :, :, :half], first[0, :, :, start : start + half])
@@ -102,7 +102,7 @@ def test_centre_halves_of_even_pictures_are_copied(size: int) -> None:
 def test_a_box_shows_what_lies_under_it() -> None:
     codes = list(LAYOUTS["cutmix"].codes) * 20
     first, second = torch.zeros(20, 3, 31, 31), pictures(20, 31) + 1
-    made = lay_tiles(first, second, tiles_of("cutmix", codes))
+    made = paste_tiles(first, second, tiles_of("cutmix", codes))
     inside = made > 0
     assert torch.equal(made[inside], second[inside])
     assert 0.25 < inside.float().mean() < 0.75
@@ -113,23 +113,23 @@ def test_a_box_shows_what_lies_under_it() -> None:
 def test_half_precision(layout: str, dtype: torch.dtype) -> None:
     codes = list(LAYOUTS[layout].codes)
     first, second = pictures(len(codes), 15, dtype, 1), pictures(len(codes), 15, dtype, 2)
-    made = lay_tiles(first, second, tiles_of(layout, codes))
+    made = paste_tiles(first, second, tiles_of(layout, codes))
     assert made.dtype == dtype
-    exact = lay_tiles(first.float(), second.float(), tiles_of(layout, codes))
+    exact = paste_tiles(first.float(), second.float(), tiles_of(layout, codes))
     assert torch.allclose(made.float(), exact, atol=0.01)
 
 
 def test_no_rows_are_no_rows() -> None:
     nothing = torch.zeros(0, 3, 8, 8)
-    assert lay_tiles(nothing, nothing, tiles_of("centre-halves", [])).shape == (0, 3, 8, 8)
+    assert paste_tiles(nothing, nothing, tiles_of("centre-halves", [])).shape == (0, 3, 8, 8)
 
 
 def test_what_does_not_fit_is_told() -> None:
     tiles = tiles_of("centre-halves", [LEFT_RIGHT])
     with pytest.raises(UserError, match=r"square.*\(1, 3, 8, 9\)"):
-        lay_tiles(torch.zeros(1, 3, 8, 9), torch.zeros(1, 3, 8, 9), tiles)
+        paste_tiles(torch.zeros(1, 3, 8, 9), torch.zeros(1, 3, 8, 9), tiles)
     with pytest.raises(UserError, match="one shape and type"):
-        lay_tiles(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 9, 9), tiles)
+        paste_tiles(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 9, 9), tiles)
 
 
 class NoWords:
@@ -159,7 +159,7 @@ def test_the_worker_renderer_shows_the_same(layout: str, size: int, tmp_path: Pa
     theirs = WorkerRenderer(plans, whole, size, NoWords()).render(0, 12).images.permute(0, 3, 1, 2)
     plan = plans.rows(0, 12)
     sources = torch.stack([torch.from_numpy(catalog.image(row).copy()).permute(2, 0, 1) for row in range(6)])
-    ours = lay_tiles(sources[plan.left], sources[plan.right], geometry(plans, plan, 0, whole).tiles)
+    ours = paste_tiles(sources[plan.left], sources[plan.right], geometry(plans, plan, 0, whole).tiles)
     far = (ours.int() - theirs.int()).abs()
     # From pixel to pixel there are up to 6 grey levels; a copied window lies less than a pixel beside a resampled one.
     assert far.max() <= (6 if size % 2 or layout == "cutmix" else 2)

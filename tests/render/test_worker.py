@@ -12,7 +12,7 @@ from clipc.catalog.decode import decode
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
-from clipc.render.colour import recoloured
+from clipc.render.colour import adjust_colour
 from clipc.render.crop import Augmentation
 from clipc.render.loader import load
 from clipc.render.texts import NAMES_A_SIDE, names_a_side, texts
@@ -182,7 +182,7 @@ def test_strong_views_are_smaller_and_change_colour(tiny_catalog: Catalog) -> No
 
 def test_factors_of_one_change_no_colour() -> None:
     picture = np.random.Generator(np.random.Philox(0)).integers(0, 256, (8, 9, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(recoloured(picture, np.ones(3, dtype=np.float32)), picture)
+    np.testing.assert_array_equal(adjust_colour(picture, np.ones(3, dtype=np.float32)), picture)
 
 
 def test_jitter_changes_each_half_by_itself(tiny_catalog: Catalog) -> None:
@@ -262,4 +262,4 @@ def test_jitter_is_brightness_then_contrast_then_saturation(strength: float) -> 
     apart = (bright - bright.mean()) * contrast + bright.mean()
     grey = (apart @ [0.299, 0.587, 0.114])[..., None]
     expected = np.clip(grey + (apart - grey) * saturation, 0, 255)
-    assert np.abs(recoloured(picture, (1 + strength * (2 * draws - 1)).astype(np.float32)) - expected).max() <= 0.51
+    assert np.abs(adjust_colour(picture, (1 + strength * (2 * draws - 1)).astype(np.float32)) - expected).max() <= 0.51

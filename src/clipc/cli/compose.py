@@ -15,7 +15,7 @@ from clipc.progress import terminal
 from clipc.report.readable import percent
 
 if TYPE_CHECKING:
-    from clipc.compose.rules.check import Checked
+    from clipc.compose.rules.check import ExampleResult
 
 
 def compose(
@@ -96,7 +96,7 @@ def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
     return [*lines, f"The sheet: {sheet}"]
 
 
-def _show_checked(checked: "list[Checked]", as_json: bool) -> None:
+def _show_checked(checked: "list[ExampleResult]", as_json: bool) -> None:
     """Tells which examples came out as the expert says, and ends with exit code 1 where one did not."""
     wrong = [one for one in checked if not one.right]
     tables = [

@@ -1,13 +1,13 @@
-"""What stands in one batch: equal captions, or members of one group, are dealt out over the batches of an epoch."""
+"""Batch sampling: spreads equal captions, or the members of a group, over the batches of an epoch."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Int32s, Int64s, Integers
 from clipc.compose.entries import Entries
 from clipc.errors import UserError
 
@@ -18,30 +18,28 @@ BatchSampling = Literal["random", "distinct", "balanced"]
 class Batches:
     """How the order of an epoch fills its batches.
 
-    ``random`` is a plain shuffle. ``distinct`` keeps equal captions out of one batch, as far as there are batches
-    enough; ``balanced`` gives every batch of an epoch its share of each group, so that no group crowds one.
+    ``random`` is a plain shuffle. ``distinct`` keeps equal captions out of one batch, if there are enough
+    batches; ``balanced`` gives every batch of an epoch its share of each group, so that no group dominates one.
 
     Attributes:
-        sampling: One of those.
+        sampling: One of these.
         size: Pairs a batch.
     """
 
     sampling: BatchSampling = "random"
     size: int = 1
 
-    def order(
-        self, catalog: Catalog, caption: npt.NDArray[np.int32], start: int, generator: np.random.Generator
-    ) -> npt.NDArray[np.int32]:
+    def order(self, catalog: Catalog, caption: Int32s, start: int, generator: np.random.Generator) -> Int32s:
         """The order of one epoch, a permutation of the catalog's rows.
 
         Args:
             catalog: The training pairs.
-            caption: Which caption each pair shows in this epoch, shape (n,).
-            start: The number of the epoch's first row in the endless table.
-            generator: The epoch's stream of orders.
+            caption: Index of each pair's caption in this epoch, shape (n,).
+            start: The index of the epoch's first row in the concatenated plans.
+            generator: The epoch's generator for orders.
 
         Raises:
-            UserError: Batches are to be balanced, and no pair has a label.
+            UserError: The sampling is ``balanced``, and no pair has a label.
         """
         if self.sampling == "random":
             return generator.permutation(np.arange(len(catalog), dtype=np.int32))
@@ -56,19 +54,17 @@ class Batches:
         return deal(_codes(labels), self.size, start, generator)
 
 
-def deal(
-    classes: npt.NDArray[np.integer], size: int, start: int, generator: np.random.Generator
-) -> npt.NDArray[np.int32]:
+def deal(classes: Integers, size: int, start: int, generator: np.random.Generator) -> Int32s:
     """An order in which members of one class are spread evenly over the batches.
 
-    The pairs, sorted by class, are dealt like cards, one to each batch in turn. So of a class with m members in an
+    The pairs, sorted by class, are assigned to the batches in turn. So of a class with m members in an
     epoch of k whole batches no batch holds more than m / k, rounded up, plus one where batches at the epoch's ends are
-    not whole. A batch that straddles two epochs gets its halves from two deals that know nothing of each other.
+    not whole. The two parts of a batch that straddles two epochs are drawn independently.
 
     Args:
         classes: The class of each pair, shape (n,).
         size: Pairs a batch.
-        start: The number of the epoch's first row in the endless table, which says where its batches begin.
+        start: The index of the epoch's first row in the concatenated plans, from which batch boundaries follow.
         generator: Shuffles the classes, the members of each, the batches, and the order in each batch.
 
     Returns:
@@ -90,7 +86,7 @@ def deal(
     return order
 
 
-def _codes(values: pa.Array) -> npt.NDArray[np.int64]:
-    """A number for each value, equal for equal ones; values that are not known are one class."""
+def _codes(values: pa.Array) -> Int64s:
+    """An integer code for each value; nulls share one code."""
     codes: pa.Array = values.dictionary_encode(null_encoding="encode").indices  # pyright: ignore
     return codes.to_numpy(zero_copy_only=False).astype(np.int64)

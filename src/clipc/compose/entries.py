@@ -1,27 +1,27 @@
-"""Entries: every caption of every pair, numbered pair by pair; and composites proposed by them.
+"""Entries: all captions of all pairs, numbered pair by pair; and candidate composites of two entries.
 
-Rules see one entry at a time, since what they read in a caption holds for the caption that is shown.
+Rules are evaluated per entry, since their conditions on captions concern the caption that is used.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Bools, Bytes, Float64s, Int32s, Int64s, Integers, Positions
 
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """The numbers of the captions of a catalog.
+    """The entries of a catalog.
 
     Attributes:
         counts: The number of captions of each pair, ``int64``, shape (n,).
         first: The entry of each pair's first caption, ``int64``, shape (n,).
     """
 
-    counts: npt.NDArray[np.int64]
-    first: npt.NDArray[np.int64]
+    counts: Int64s
+    first: Int64s
 
     @classmethod
     def of(cls, catalog: Catalog) -> "Entries":
@@ -32,34 +32,34 @@ class Entries:
     def __len__(self) -> int:
         return int(self.counts.sum())
 
-    def rows(self) -> npt.NDArray[np.int64]:
+    def rows(self) -> Int64s:
         """The catalog row of each entry, shape (entries,)."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
-    def choice(self, rows: npt.NDArray[np.integer], chance: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-        """Which caption each pair shows, for numbers in [0, 1)."""
+    def choice(self, rows: Integers, chance: Float64s) -> Int32s:
+        """The index of each pair's caption, for random numbers in [0, 1)."""
         return (chance * self.counts[rows]).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
-class Proposed:
-    """Composites that may come into a plan, by the entries (captions of pairs) that they would show.
+class Candidates:
+    """Candidate composites, described by the entries (captions of pairs) that they join.
 
     Attributes:
-        first: Entries that come first, ``int64``, shape (m,).
-        second: Entries that come second, ``int64``, shape (m,).
+        first: The first entries, ``int64``, shape (m,).
+        second: The second entries, ``int64``, shape (m,).
         layout: Codes of :data:`~clipc.compose.layouts.tiles.LAYOUT_NAMES`, ``uint8``, shape (m,).
-        swapped: The drawn order of the captions, ``bool``, shape (m,).
+        swapped: Whether the captions' order is not the images', ``bool``, shape (m,).
     """
 
-    first: npt.NDArray[np.int64]
-    second: npt.NDArray[np.int64]
-    layout: npt.NDArray[np.uint8]
-    swapped: npt.NDArray[np.bool_]
+    first: Int64s
+    second: Int64s
+    layout: Bytes
+    swapped: Bools
 
     def __len__(self) -> int:
         return len(self.first)
 
-    def take(self, which: npt.NDArray[np.intp]) -> "Proposed":
-        """Some of them."""
-        return Proposed(self.first[which], self.second[which], self.layout[which], self.swapped[which])
+    def take(self, which: Positions) -> "Candidates":
+        """The candidates at some positions."""
+        return Candidates(self.first[which], self.second[which], self.layout[which], self.swapped[which])

@@ -1,4 +1,4 @@
-"""The plan: one row a training example of an epoch, made before any pixel is touched."""
+"""The plan: one row a training example of an epoch, made before any pixel is read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -6,10 +6,10 @@ from functools import cached_property, lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Bools, Bytes, Int32s
 from clipc.compose.batches import Batches
 from clipc.compose.captions.joint import Wording
 from clipc.compose.composites import FALLBACKS, compose_rows
@@ -21,41 +21,40 @@ from clipc.compose.layouts.tiles import STRONG
 from clipc.compose.policy import Policy
 from clipc.compose.streams import epoch_generator
 
-_NOTHING: Final = Inputs()
+_NO_INPUTS: Final = Inputs()
 _SHUFFLED: Final = Batches()
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What each training example shows; the order of the rows is the order of training.
+    """The pairs, captions and layout of each training example, in the order of training.
 
     Attributes:
         left: The row in the catalog of the first (or only) pair, ``int32``, shape (n,).
         right: The row of the second pair, or -1 for an example of one pair, ``int32``.
         left_caption: Which of the first pair's captions is used, ``int32``.
         right_caption: Which of the second pair's captions is used (0 where there is none), ``int32``.
-        third: The row of the pair whose caption is said of the second picture instead of its own (a control), or
-            -1, ``int32``.
+        third: The row of the pair whose caption replaces that of the second pair (a control), or -1,
+            ``int32``.
         third_caption: Which of the third pair's captions that is (0 where there is none), ``int32``.
-        layout: Places in ``shapes``, ``uint8``.
-        swapped: Whether the captions' order is not the images'; drawn for every composite, and followed by
-            policies that ask for it; ``bool``.
-        wording: How the captions are joined: 0 as the policy says, else as a rule says; ``uint8``.
-        fallback: Codes of :data:`~clipc.compose.composites.FALLBACKS`: why a row that was to be composed stayed
-            plain; ``uint8``.
-        shapes: What the codes in ``layout`` mean.
+        layout: Indices into ``shapes``, ``uint8``.
+        swapped: Whether the captions' order is not the images'; drawn for every composite, and used by
+            some caption strategies; ``bool``.
+        wording: How the captions are joined: 0 for the policy's wording, else the number of a rule's; ``uint8``.
+        fallback: Codes of :data:`~clipc.compose.composites.FALLBACKS`: why a selected row stayed plain; ``uint8``.
+        shapes: The shapes to which ``layout`` refers.
     """
 
-    left: npt.NDArray[np.int32]
-    right: npt.NDArray[np.int32]
-    left_caption: npt.NDArray[np.int32]
-    right_caption: npt.NDArray[np.int32]
-    third: npt.NDArray[np.int32]
-    third_caption: npt.NDArray[np.int32]
-    layout: npt.NDArray[np.uint8]
-    swapped: npt.NDArray[np.bool_]
-    wording: npt.NDArray[np.uint8]
-    fallback: npt.NDArray[np.uint8]
+    left: Int32s
+    right: Int32s
+    left_caption: Int32s
+    right_caption: Int32s
+    third: Int32s
+    third_caption: Int32s
+    layout: Bytes
+    swapped: Bools
+    wording: Bytes
+    fallback: Bytes
     shapes: tuple[Shape, ...] = SHAPES
 
     def __len__(self) -> int:
@@ -65,20 +64,18 @@ class Plan:
         return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     @property
-    def words(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """What is said of the second picture: the row of the pair (-1 for none), and which of its captions."""
+    def words(self) -> tuple[Int32s, Int32s]:
+        """The second caption: the row of its pair (-1 for none), and its index among that pair's captions."""
         wrong = self.third >= 0
         return np.where(wrong, self.third, self.right), np.where(wrong, self.third_caption, self.right_caption)
 
     @classmethod
     def concatenate(cls, plans: list["Plan"]) -> "Plan":
-        """One plan after the other."""
+        """The concatenation of plans."""
         return replace(plans[0], **{name: np.concatenate([getattr(p, name) for p in plans]) for name in _COLUMNS})
 
     @classmethod
-    def plain(
-        cls, left: npt.NDArray[np.int32], caption: npt.NDArray[np.int32], shapes: tuple[Shape, ...] = SHAPES
-    ) -> "Plan":
+    def plain(cls, left: Int32s, caption: Int32s, shapes: tuple[Shape, ...] = SHAPES) -> "Plan":
         """A plan that composes nothing."""
         n = len(left)
         codes = {name: np.zeros(n, dtype=np.uint8) for name in ("layout", "wording", "fallback")}
@@ -87,7 +84,7 @@ class Plan:
         return cls(left, none, caption, first, none.copy(), first.copy(), swapped=swapped, shapes=shapes, **codes)
 
     def table(self) -> pa.Table:
-        """The plan as an Arrow table; what speaks of a second or third pair is null in rows that have none."""
+        """The plan as an Arrow table, with nulls where there is no second or third pair."""
         alone, right = self.right < 0, self.third < 0
         return pa.table(
             {
@@ -105,12 +102,12 @@ class Plan:
         )
 
     def statistics(self) -> dict[str, Any]:
-        """The plan in figures.
+        """Counts of the plan.
 
         Returns:
             ``rows``; how many are ``composed`` or ``strong``; the treated ``share``; the ``layouts``' counts; why
-            rows that were to be composed stayed plain (``fallbacks``); and how often one pair came second
-            (``partners_most``), with the number of different pairs that did (``partners``).
+            selected rows stayed plain (``fallbacks``); the number of distinct
+            partners (``partners``), and how often the most frequent one was used (``partners_most``).
         """
         counts = np.bincount(self.layout, minlength=len(self.shapes))
         second = self.right[self.right >= 0]
@@ -133,12 +130,7 @@ _COLUMNS: Final = tuple(column.name for column in fields(Plan) if column.name !=
 
 
 def plan_epoch(
-    catalog: Catalog,
-    policy: Policy,
-    seed: int,
-    epoch: int,
-    inputs: Inputs = _NOTHING,
-    batches: Batches = _SHUFFLED,
+    catalog: Catalog, policy: Policy, seed: int, epoch: int, inputs: Inputs = _NO_INPUTS, batches: Batches = _SHUFFLED
 ) -> Plan:
     """The plan of one epoch: a pure function of its arguments.
 
@@ -147,30 +139,30 @@ def plan_epoch(
 
     Args:
         catalog: The pairs to train on: the training split alone.
-        policy: What is composed, and how.
+        policy: The policy.
         seed: The run's seed.
         epoch: The number of the epoch, from 0.
-        inputs: What the policy needs to know of these pairs, as :func:`clipc.prepare.plans.make_plans` makes it.
-        batches: How the order fills batches.
+        inputs: The policy's tables for these pairs, as :func:`clipc.prepare.plans.make_plans` makes it.
+        batches: The batch sampling.
 
     Raises:
-        UserError: Batches are to be balanced, and no pair has a label.
+        UserError: The batch sampling is ``balanced``, and no pair has a label.
     """
     pairs = len(catalog)
     entries = Entries.of(catalog)
-    chance = epoch_generator(seed, "caption", epoch).random(pairs)
-    caption = entries.choice(np.arange(pairs), chance)
+    uniform = epoch_generator(seed, "caption", epoch).random(pairs)
+    caption = entries.choice(np.arange(pairs), uniform)
     left = batches.order(catalog, caption, epoch * pairs, epoch_generator(seed, "order", epoch))
     treated = np.flatnonzero(epoch_generator(seed, "mask", epoch).random(pairs) < policy.rho)
     plan = Plan.plain(left, caption[left], find_layout(policy.layout).by_code)
     if policy.treatment == "augment":
         plan.layout[treated] = STRONG
     elif len(treated):
-        found = compose_rows(left[treated], catalog, entries, policy, inputs, seed, epoch)
+        composites = compose_rows(left[treated], catalog, entries, policy, inputs, seed, epoch)
         own = plan.left_caption[treated]
-        for column in fields(found):
-            getattr(plan, column.name)[treated] = getattr(found, column.name)
-        plan.left_caption[treated] = np.where(found.right >= 0, found.left_caption, own)
+        for column in fields(composites):
+            getattr(plan, column.name)[treated] = getattr(composites, column.name)
+        plan.left_caption[treated] = np.where(composites.right >= 0, composites.left_caption, own)
     return plan
 
 
@@ -189,17 +181,17 @@ class Plans:
     batches: Batches = _SHUFFLED
 
     def __post_init__(self) -> None:
-        # Two epochs at most are needed at a time, unless a batch is larger than the data, which is refused earlier.
-        # Nothing in it holds this object: plans, and what their rules keep running, go with the last use of them.
-        planned = partial(plan_epoch, self.catalog, self.policy, self.seed, inputs=self.inputs, batches=self.batches)
-        object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(planned))
+        # At most two epochs are needed at a time, since a batch larger than the data is refused earlier.
+        # The cache does not refer to this object, so plans and the rules' sandbox are freed with their last use.
+        make_plan = partial(plan_epoch, self.catalog, self.policy, self.seed, inputs=self.inputs, batches=self.batches)
+        object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(make_plan))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Plans, (self.catalog, self.policy, self.seed, self.inputs, self.batches)
 
     @cached_property
     def entries(self) -> Entries:
-        """The numbers of the catalog's captions."""
+        """The entries of the catalog."""
         return Entries.of(self.catalog)
 
     @property

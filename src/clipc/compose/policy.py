@@ -17,27 +17,27 @@ from clipc.extension import Name, fingerprint, is_own
 from clipc.identity import ALWAYS, Neutral
 
 COLUMN: Final = "column:"
-"""What ``embedding`` and ``weights`` begin with where they name a column of the data."""
+"""The prefix of values of ``embedding`` and ``weights`` that name a column."""
 
 PARTNERS: Final = ("random", "nearest", "diverse")
-"""The ways to choose a partner that ship."""
+"""The built-in partner strategies."""
 
 
 def names_file(key: str | None) -> bool:
-    """Whether ``weights`` or ``region`` name a file: a table with a column ``key`` and one of values."""
+    """Whether a value of ``weights`` or ``region`` names a file: a table with a column ``key`` and one of values."""
     return key is not None and Path(key).suffix.lower() in TABLE_SUFFIXES
 
 
-def _read(given: Any) -> Any:
-    return read_rules(given) if isinstance(given, str) else given
+def _read(value: Any) -> Any:
+    return read_rules(value) if isinstance(value, str) else value
 
 
 class Policy(BaseModel):
-    """How a plan treats the rows that its mask picks out.
+    """How a plan treats the rows that its mask selects.
 
     CLIP-C (arXiv 2407.01408) composes centre halves, joins captions by "and", and draws partners at random
-    from the whole training set: that is what the defaults are. The paper's rate and axis policy are not public; the
-    defaults of ``rho`` and ``axis`` are ours. The recipes that ship depart from it where we measured something better.
+    from the whole training set: these are the defaults. The paper's rate and axis policy are not public; the
+    defaults of ``rho`` and ``axis`` are ours. The built-in recipes depart from them where we measured something better.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,7 +51,7 @@ class Policy(BaseModel):
         "alone under a stronger augmentation.",
     )
     layout: Annotated[Name, ALWAYS] = Field(
-        default="centre-halves", description="How two views are joined into one picture; module:object for your own."
+        default="centre-halves", description="How two views are joined into one image; module:object for your own."
     )
     axis: Annotated[Literal["random", Axis], BeforeValidator(axis_of), ALWAYS] = Field(
         default="random",
@@ -115,15 +115,15 @@ class Policy(BaseModel):
 
     @field_validator("layout", "caption", "partner")
     @classmethod
-    def _known(cls, name: str, info: ValidationInfo) -> str:
+    def _valid_name(cls, name: str, info: ValidationInfo) -> str:
         field = str(info.field_name)
-        known = {"layout": LAYOUTS, "caption": STRATEGIES, "partner": PARTNERS}[field]
-        if name not in known and not is_own(name):
-            raise ValueError(str(unknown_name(field, name, known)))
+        names = {"layout": LAYOUTS, "caption": STRATEGIES, "partner": PARTNERS}[field]
+        if name not in names and not is_own(name):
+            raise ValueError(str(unknown_name(field, name, names)))
         return name
 
     @model_validator(mode="after")
-    def _complete(self) -> "Policy":
+    def _consistent(self) -> "Policy":
         if self.weights is not None and not self.weights.startswith(COLUMN) and not names_file(self.weights):
             raise ValueError(f"weights is column:NAME or a CSV or Parquet file, not {self.weights!r}")
         if self.layout == "region" and self.region is None:
@@ -136,7 +136,7 @@ class Policy(BaseModel):
 
     @property
     def wording(self) -> Wording:
-        """How captions are joined where no rule says otherwise."""
+        """How captions are joined unless a rule applies."""
         return Wording(self.caption, self.joiner, self.template, find_layout(self.layout).by_code)
 
     @property
@@ -146,10 +146,10 @@ class Policy(BaseModel):
 
     @property
     def own_names(self) -> tuple[str, ...]:
-        """What is named of the user's own code."""
+        """The names of the user's own objects."""
         return tuple(name for name in (self.layout, self.caption, self.partner) if is_own(name))
 
     @property
     def own_code(self) -> dict[str, str]:
-        """The same with the fingerprints of its files."""
+        """The user's own objects with the fingerprints of their files."""
         return {name: fingerprint(name) for name in self.own_names}

@@ -20,7 +20,7 @@ from clipc.render.batch import GREY, sources
 from clipc.render.context import Context
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
-from clipc.render.tensor_tiles import lay_tiles
+from clipc.render.tensor_tiles import paste_tiles
 from clipc.render.texts import text_id
 
 _PAPER: Final = Policy()
@@ -130,7 +130,7 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
             tiles = geometry(self.plans, plan, number, _WHOLE_IMAGE).tiles
             shown = bool((tiles.place[0, 1, 2:] > tiles.place[0, 1, :2]).all())
             other = self._picture(int(plan.right[0])) if shown else image
-            image = lay_tiles(image[None], other[None], tiles)[0]
+            image = paste_tiles(image[None], other[None], tiles)[0]
         wording = self.plans.wordings[int(plan.wording[0])]
         text, _ = self._context.caption(first, second, wording, int(plan.layout[0]), bool(plan.swapped[0]))
         return image, text if self._context.tokenizer is None else self._context.tokens(text)

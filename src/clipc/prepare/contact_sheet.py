@@ -5,7 +5,7 @@ from typing import Any
 from clipc.catalog import Catalog
 from clipc.catalog.summary import summary
 from clipc.compose.policy import Policy
-from clipc.compose.rules.check import Checked, check
+from clipc.compose.rules.check import ExampleResult, check
 from clipc.compose.rules.removed import removed
 from clipc.errors import UserError
 from clipc.prepare.new_model import tokenizer_for
@@ -53,7 +53,7 @@ def _some_captions(pairs: Catalog) -> list[str]:
     return [text for row in range(0, len(pairs), -(-len(pairs) // 2000)) for text in pairs.captions(row)]
 
 
-def check_rules(policy: Policy, catalog: Catalog) -> list[Checked]:
+def check_rules(policy: Policy, catalog: Catalog) -> list[ExampleResult]:
     """What a policy's rules say of their own examples.
 
     Raises:

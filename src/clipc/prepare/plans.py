@@ -11,7 +11,7 @@ import numpy.typing as npt
 from clipc.catalog import Catalog
 from clipc.compose.batches import Batches
 from clipc.compose.captions.strategies import find_strategy
-from clipc.compose.entries import Entries, Proposed
+from clipc.compose.entries import Candidates, Entries
 from clipc.compose.inputs import Inputs, keyed_values, partner_weights
 from clipc.compose.layouts import Layout, find_layout
 from clipc.compose.layouts.boxes import read_boxes
@@ -137,7 +137,7 @@ class _Refused:
         layout, fits = np.full(len(a), self.layout.codes[0], dtype=np.uint8), np.ones(len(a), dtype=np.bool_)
         if self.layout.has_axes:
             layout, fits = self.compiled_rules.cut(a, b, layout)
-        return ~(fits & self.compiled_rules.allowed(Proposed(a, b, layout, np.zeros(len(a), dtype=np.bool_))))
+        return ~(fits & self.compiled_rules.allowed(Candidates(a, b, layout, np.zeros(len(a), dtype=np.bool_))))
 
 
 def group_of(policy: Policy, pairs: Catalog) -> str | None:

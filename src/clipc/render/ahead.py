@@ -1,4 +1,4 @@
-"""Work done on a few threads ahead of who takes its results, in order."""
+"""A ``map`` that runs on a few threads ahead of its consumer and keeps the order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,39 +11,39 @@ from clipc.files import cores
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-_THREADS: Final = 8
-"""What is read or decoded hardly becomes quicker by more: Python itself runs on one at a time."""
+_MAX_THREADS: Final = 8
+"""More threads hardly help: decoding releases the GIL, but the Python code around it does not."""
 
-_TOGETHER: Final = 8
-"""Items that one thread takes at a time: handing over costs as much as decoding a very small picture."""
+_CHUNK: Final = 8
+"""Items per task: submitting a task costs as much as decoding a very small image."""
 
 
 def ahead(work: Callable[[_T], _R], items: Iterable[_T], most: int = 256) -> Iterator[_R]:
-    """``map(work, items)``, while whoever takes the results does something else.
+    """``map(work, items)`` on background threads, while the consumer does something else.
 
-    Nothing begins before the first result is asked for; what is not begun when the last one is dropped never does.
+    Work starts with the first ``next``; items that have not been started when the iterator is closed never are.
 
     Args:
-        work: What releases Python's lock for most of its time, such as decoding; called on several threads at once.
-        items: What to work on.
-        most: About how many results lie ready at most.
+        work: A function that mostly releases the GIL, such as decoding; called on several threads at once.
+        items: The function's arguments.
+        most: Approximate maximum number of results that wait to be consumed.
 
     Yields:
         The results, in the order of the items; an exception where it would have been raised, or a few items earlier.
     """
 
-    def work_on(piece: list[_T]) -> list[_R]:
-        return [work(item) for item in piece]
+    def work_on_chunk(chunk: list[_T]) -> list[_R]:
+        return [work(item) for item in chunk]
 
     source = iter(items)
-    waiting: deque[Future[list[_R]]] = deque()
-    pool = ThreadPoolExecutor(min(cores(), _THREADS), thread_name_prefix="ahead")
+    queue: deque[Future[list[_R]]] = deque()
+    pool = ThreadPoolExecutor(min(cores(), _MAX_THREADS), thread_name_prefix="ahead")
     try:
-        while piece := list(islice(source, _TOGETHER)):
-            waiting.append(pool.submit(work_on, piece))
-            if len(waiting) * _TOGETHER >= most:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
+        while chunk := list(islice(source, _CHUNK)):
+            queue.append(pool.submit(work_on_chunk, chunk))
+            if len(queue) * _CHUNK >= most:
+                yield from queue.popleft().result()
+        while queue:
+            yield from queue.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

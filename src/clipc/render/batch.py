@@ -1,4 +1,4 @@
-"""A batch: what the model is shown in one step."""
+"""A batch: the images and captions of one training step."""
 
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -10,11 +10,11 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.plan import Plan
 
 GREY: Final = 127
-"""The level of red, green and blue in which a picture that cannot be read is shown."""
+"""The value of all channels of the image that replaces an unreadable one."""
 
 
 class Tokenizer(Protocol):
-    """What a renderer needs of a tokenizer."""
+    """The part of a tokenizer that renderers use."""
 
     @property
     def context_length(self) -> int:
@@ -23,11 +23,11 @@ class Tokenizer(Protocol):
 
     @property
     def room(self) -> int:
-        """The largest number of a text's own tokens that all stay, beside those that the tokenizer adds."""
+        """The largest number of text tokens in the context, without the special tokens that the tokenizer adds."""
         ...
 
     def count(self, text: str) -> int:
-        """The number of tokens of a text, without those that the tokenizer adds."""
+        """The number of tokens of a text, without special tokens."""
         ...
 
     def __call__(self, texts: list[str]) -> torch.Tensor:
@@ -36,7 +36,7 @@ class Tokenizer(Protocol):
 
 
 def sources(catalog: Catalog, plan: Plan) -> torch.Tensor:
-    """The pictures that the rows of a plan show, as :attr:`Batch.sources`.
+    """The image ids of the rows of a plan, as in :attr:`Batch.sources`.
 
     Args:
         catalog: The pairs that the plan is of.
@@ -53,10 +53,10 @@ class Batch:
     Attributes:
         images: RGB ``uint8``, shape (B, S, S, 3), not normalised.
         tokens: Token ids, ``int64``, shape (B, context length).
-        sources: The pictures of the left and right pair, each as the first catalog row that has it
-            (:attr:`~clipc.catalog.catalog.Catalog.image_ids`), so that equal pictures have equal numbers; -1 for none;
+        sources: The image ids of the left and right pair, -1 for none: the first catalog row with that image
+            (:attr:`~clipc.catalog.catalog.Catalog.image_ids`), so equal images have equal ids;
             ``int64``, shape (B, 2).
-        texts: 64-bit ids of the captions that went in, -1 for none; equal captions have equal ids;
+        texts: 64-bit ids of the source captions, -1 for none; equal captions have equal ids;
             ``int64``, shape (B, 2).
         treated: How many of the examples are composites (or strongly augmented, in the control).
         shortened: How many captions had to be cut to fit the context.
@@ -75,7 +75,7 @@ class Batch:
         return len(self.images)
 
     def pin_memory(self) -> "Batch":
-        """The same batch in page-locked memory (called by PyTorch's DataLoader); what lies on a GPU stays there."""
+        """The same batch in page-locked memory (called by PyTorch's DataLoader); tensors on a GPU stay there."""
         tensors = {name: getattr(self, name) for name in ("images", "tokens", "sources", "texts")}
         pinned = {name: tensor if tensor.is_cuda else tensor.pin_memory() for name, tensor in tensors.items()}
         return Batch(**{**self.__dict__, **pinned})

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from clipc.compose.arrays import Float64s, Int64s, Positions
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import PLAIN, Views
 from clipc.compose.policy import Policy
 from clipc.compose.streams import epoch_generator
 from clipc.errors import UserError
 from clipc.render.context import Context
-from clipc.render.tensor_tiles import lay_tiles
+from clipc.render.tensor_tiles import paste_tiles
 from clipc.render.texts import text_id
 
 _PAPER: Final = Policy()
@@ -25,15 +25,15 @@ class ComposedBatch:
     """A batch, some of whose rows have become composites.
 
     Attributes:
-        images: Like the images that were given, shape (B, 3, S, S).
+        images: Images of the input's dtype and device, shape (B, 3, S, S).
         captions: B captions, joint ones for composites.
-        sources: What each row shows: the keys of its first and second pair (numbers as they were given, a hash of
-            others), or without keys their positions in the batch; -1 for none; ``int64``, shape (B, 2), on the
+        sources: The keys of each row's first and second pair (integers as they are, a hash of others), or without
+            keys their positions in the batch; -1 for none; ``int64``, shape (B, 2), on the
             images' device.
-        texts: Ids of the captions that went in, -1 for none; ``int64``, shape (B, 2). With ``sources`` they are
-            what :func:`clipc.shared_sources` masks false negatives by.
+        texts: Ids of the source captions, -1 for none; ``int64``, shape (B, 2). :func:`clipc.shared_sources` takes them
+            with ``sources`` to mask false negatives.
         treated: How many rows are composites.
-        shortened: How many captions had to be cut to fit the tokenizer; 0 where none was given.
+        shortened: How many captions had to be cut to fit the tokenizer; 0 without a tokenizer.
     """
 
     images: torch.Tensor
@@ -56,22 +56,22 @@ def compose_batch(
 ) -> ComposedBatch:
     """Turns a share of a batch's rows into composites with other rows of the same batch (CLIP-C, arXiv 2407.01408).
 
-    A pure function of its arguments: chance comes from the seed and the step. Composites are made from the batch as it
-    was given, never from rows that are composites already, and the given tensor is not written to.
+    A pure function of its arguments: the random numbers depend on the seed and the step. Composites are made from the
+    input rows, never from rows that are composites already, and the input tensor is not modified.
 
-    The second pair is any other row of the batch, with equal chance; the paper draws it from the whole training set,
-    which a shuffled batch stands for. What needs to know more than the batch (rules, groups, neighbours,
-    regions) needs :class:`clipc.CompositePairs`.
+    The second pair is drawn uniformly from the other rows of the batch; the paper draws it from the whole training
+    set, of which a shuffled batch is a sample. Rules, groups, neighbours and regions need the whole catalog: use
+    :class:`clipc.CompositePairs` for them.
 
     Args:
-        images: Pictures as the loop's own transform made them, floating point or ``uint8``, shape (B, 3, S, S).
+        images: Images after the training loop's transform, floating point or ``uint8``, shape (B, 3, S, S).
         captions: B captions.
         policy: How often and how to compose.
         seed: The run's seed; ranks that train together should each have their own.
         step: The number of the step, counted through all epochs.
         keys: B ids of the pairs, numbers from 0 or texts: rows of one key are never composed with each other.
-        tokenizer: Of open_clip's or Hugging Face's: captions that are too long for it have both parts
-            shortened. Without one they are as long as they come, and a tokenizer may cut away the second one.
+        tokenizer: A tokenizer of open_clip or Hugging Face: if a joint caption is too long for it, both parts are
+            shortened. Without it captions are not shortened, and the tokenizer may later truncate the second part.
 
     Raises:
         UserError: The policy needs more than a batch, or images, captions and keys do not agree.
@@ -85,16 +85,16 @@ def compose_batch(
     second[composed] = partner[composed]
     swapped = epoch_generator(seed, "caption", step).random(n) < 0.5
     layouts = epoch_generator(seed, "layout", step)
-    form = find_layout(policy.layout)
-    drawn = layouts.choice(form.drawn_from(policy.axis), n)
-    layout = np.where(second >= 0, drawn, PLAIN).astype(np.uint8)
+    layout_type = find_layout(policy.layout)
+    layout_codes = layouts.choice(layout_type.drawn_from(policy.axis), n)
+    layout = np.where(second >= 0, layout_codes, PLAIN).astype(np.uint8)
     draws = layouts.random((n, 4)).astype(np.float32)
 
-    pictures = images.clone()
+    composites = images.clone()
     if len(composed):
-        tiles = form.tiles(layout[composed], draws[composed], Views.plain(len(composed)))
+        tiles = layout_type.tiles(layout[composed], draws[composed], Views.plain(len(composed)))
         one, other = (torch.from_numpy(rows).to(images.device) for rows in (composed, second[composed]))
-        pictures[one] = lay_tiles(images[one], images[other], tiles)
+        composites[one] = paste_tiles(images[one], images[other], tiles)
     context, wording = Context(tokenizer), policy.wording
     texts = [
         context.caption(captions[i], captions[j] if j >= 0 else None, wording, code, order)
@@ -102,7 +102,7 @@ def compose_batch(
     ]
     caption_ids = np.array([text_id(caption) for caption in captions], dtype=np.int64)
     return ComposedBatch(
-        images=pictures,
+        images=composites,
         captions=[text for text, _ in texts],
         sources=_both(ids, second).to(images.device),
         texts=_both(caption_ids, second).to(images.device),
@@ -112,52 +112,51 @@ def compose_batch(
 
 
 def _check(
-    images: torch.Tensor,
-    captions: Sequence[str],
-    policy: Policy,
-    keys: torch.Tensor | Sequence[Hashable] | None,
+    images: torch.Tensor, captions: Sequence[str], policy: Policy, keys: torch.Tensor | Sequence[Hashable] | None
 ) -> None:
     if policy.treatment != "compose":
         raise UserError(f"the policy's treatment {policy.treatment!r} is not composition, and all that happens here.")
-    beyond = {
+    unsupported = {
         "rules": policy.rules is not None,
         "group": policy.group is not None,
         f"partner: {policy.partner}": policy.partner != "random",
         f"pairing: {policy.pairing}": policy.pairing != "dynamic",
         f"layout: {policy.layout}": policy.layout == "region",
     }
-    if named := [name for name, asked in beyond.items() if asked]:
+    if names := [name for name, present in unsupported.items() if present]:
         raise UserError(
-            f"the policy's {' and '.join(named)} cannot be kept inside a batch, which shows nothing but itself; "
+            f"the policy's {' and '.join(names)} cannot be kept inside a batch, which shows nothing but itself; "
             "use clipc.CompositePairs, which plans over the whole catalog."
         )
     if images.ndim != 4 or images.shape[2] != images.shape[3]:
-        raise UserError(f"images must be square pictures, shape (B, 3, S, S), not {tuple(images.shape)}.")
-    for what, given in (("captions", captions), ("keys", keys)):
-        if given is not None and len(given) != len(images):
-            raise UserError(f"there are {len(images)} images but {len(given)} {what}; give one for each image.")
+        raise UserError(f"images must be square images, shape (B, 3, S, S), not {tuple(images.shape)}.")
+    for what, values in (("captions", captions), ("keys", keys)):
+        if values is not None and len(values) != len(images):
+            raise UserError(f"there are {len(images)} images but {len(values)} {what}; give one for each image.")
 
 
-def _ids(keys: torch.Tensor | Sequence[Hashable] | None, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
-    """For each row its pair's id, and the number of its key among the batch's keys."""
+def _ids(keys: torch.Tensor | Sequence[Hashable] | None, n: int) -> tuple[Int64s, Positions]:
+    """For each row the id of its pair, and the index of its key among the distinct keys of the batch."""
     if keys is None:
         return np.arange(n), np.arange(n)
-    listed: list[Any] = keys.tolist() if isinstance(keys, torch.Tensor) else list(keys)
-    ids = np.array([key if isinstance(key, int | np.integer) else text_id(str(key)) for key in listed], dtype=np.int64)
+    key_list: list[Any] = keys.tolist() if isinstance(keys, torch.Tensor) else list(keys)
+    ids = np.array(
+        [key if isinstance(key, int | np.integer) else text_id(str(key)) for key in key_list], dtype=np.int64
+    )
     if (ids < 0).any():
         raise UserError(f"keys must be numbers from 0 or texts, not {int(ids.min())}.")
     return ids, np.unique(ids, return_inverse=True)[1].reshape(-1)
 
 
-def _partners(codes: npt.NDArray[np.intp], chance: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """For each row one of the rows with another code, each with equal chance; -1 where there is none."""
+def _partners(codes: Positions, chance: Float64s) -> Int64s:
+    """For each row a uniformly drawn row with another code; -1 where there is none."""
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes) if len(codes) else np.zeros(0, dtype=np.int64)
-    # In this order the rows of one code stand together, and the allowed ones follow them, once around.
+    # Sorted by code, the rows of one code are adjacent, and the allowed ones are all that follow, cyclically.
     allowed = len(codes) - sizes[codes]
     after = np.cumsum(sizes)[codes] + (chance * allowed).astype(np.int64)
     return np.where(allowed > 0, order[after % max(1, len(codes))], -1)
 
 
-def _both(ids: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> torch.Tensor:
+def _both(ids: Int64s, second: Int64s) -> torch.Tensor:
     return torch.from_numpy(np.stack([ids, np.where(second >= 0, ids[second], -1)], axis=1))

@@ -1,4 +1,4 @@
-"""How much text a tokenizer takes, whoever made it."""
+"""The context length of a tokenizer, whether open_clip's, Hugging Face's or clipc's."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -10,30 +10,32 @@ from clipc.compose.captions.fit import fit
 from clipc.compose.captions.joint import Wording
 from clipc.errors import UserError
 
-_ENDLESS: Final = 1_000_000
+_NO_LIMIT: Final = 1_000_000
 _COUNTS_ITS_OWN: Final = "num_special_tokens_to_add"
-"""The method that tells transformers' tokenizers from others."""
+"""The method that only tokenizers of transformers have."""
 
 
 def room(tokenizer: Any, length: int) -> int:
-    """The largest number of a text's own tokens that all stay, beside those that a tokenizer adds.
+    """The largest number of text tokens in a context, without the special tokens that the tokenizer adds.
 
     Args:
-        tokenizer: One of open_clip's or of Hugging Face's.
-        length: The context length, with the tokens that are added.
+        tokenizer: A tokenizer of open_clip or Hugging Face.
+        length: The context length, special tokens included.
     """
     if getattr(tokenizer, "tokenizer_mode", None) == "clips":
-        return length - 3  # open_clip adds a start, an end and a class token, whatever the wrapped one would.
+        return (
+            length - 3
+        )  # open_clip adds a start, an end and a class token, whatever the tokenizer that it wraps adds.
     wrapped = tokenizer if hasattr(tokenizer, _COUNTS_ITS_OWN) else getattr(tokenizer, "tokenizer", None)
     return length - (2 if wrapped is None else wrapped.num_special_tokens_to_add())
 
 
 @dataclass(frozen=True)
 class Context:
-    """A tokenizer seen as a limit for captions.
+    """The token limit that a tokenizer sets for captions.
 
     Attributes:
-        tokenizer: One of open_clip's, of Hugging Face's, or clipc's own; None where captions have no limit.
+        tokenizer: A tokenizer of open_clip, Hugging Face or clipc; None if captions have no limit.
     """
 
     tokenizer: Any
@@ -47,7 +49,7 @@ class Context:
                 f"{name} is no tokenizer whose limit is known; give one from open_clip.get_tokenizer or "
                 "transformers, or none, and tokenize the captions yourself."
             )
-        if self._transformers and self.tokenizer.model_max_length > _ENDLESS:
+        if self._transformers and self.tokenizer.model_max_length > _NO_LIMIT:
             raise UserError(f"{name} knows no limit; set its model_max_length to the context length of the model.")
 
     @property
@@ -56,7 +58,7 @@ class Context:
 
     @property
     def limit(self) -> int:
-        """The largest number of tokens, without those that the tokenizer adds."""
+        """The largest number of tokens, without special tokens."""
         if self._transformers:
             return room(self.tokenizer, self.tokenizer.model_max_length)
         if hasattr(self.tokenizer, "room"):
@@ -64,22 +66,22 @@ class Context:
         return room(self.tokenizer, self.tokenizer.context_length)
 
     def count(self, text: str) -> int:
-        """The number of tokens of a text, without those that the tokenizer adds."""
-        given = self.tokenizer
-        wrapped = given if self._transformers else getattr(given, "tokenizer", None)
+        """The number of tokens of a text, without special tokens."""
+        tokenizer = self.tokenizer
+        wrapped = tokenizer if self._transformers else getattr(tokenizer, "tokenizer", None)
         if wrapped is not None:
-            text = getattr(given, "clean_fn", str)(text)
+            text = getattr(tokenizer, "clean_fn", str)(text)
             return len(wrapped(text, add_special_tokens=False)["input_ids"])
-        return given.count(text) if hasattr(given, "count") else len(given.encode(text))
+        return tokenizer.count(text) if hasattr(tokenizer, "count") else len(tokenizer.encode(text))
 
     def caption(self, first: str, second: str | None, wording: Wording, layout: int, swapped: bool) -> tuple[str, bool]:
-        """The caption of one or two pairs, short enough that no part loses all its words.
+        """The caption of one or two pairs, shortened to the limit so that both parts keep some words.
 
         Args:
             first: The first pair's caption.
             second: The second pair's, or None.
             wording: How the two are joined.
-            layout: The code of the layout they are shown in.
+            layout: The code of the composite's layout.
             swapped: The drawn order of the captions.
 
         Returns:

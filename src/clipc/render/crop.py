@@ -1,15 +1,15 @@
-"""Random resized crops as arithmetic: boxes for many rows at once, before any pixel is read."""
+"""Random resized crops: boxes for many rows at once, before any pixel is read."""
 
 from typing import Annotated, Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from clipc.compose.arrays import Float64s, Integers
 from clipc.identity import ALWAYS, Neutral
 
 DRAWS: Final = 8
-"""Random numbers that a view consumes: area, aspect, x, y, flip, brightness, contrast, saturation."""
+"""Random numbers for each view: area, aspect, x, y, flip, brightness, contrast, saturation."""
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -25,7 +25,7 @@ _Ratios = Annotated[tuple[_Ratio, _Ratio], AfterValidator(_ascending)]
 
 
 class Augmentation(BaseModel):
-    """How a view is cut from an image, for every arm alike."""
+    """How a view is cropped from an image; the same in every arm."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,16 +49,11 @@ class Augmentation(BaseModel):
     )
 
 
-def view_boxes(
-    draws: npt.NDArray[np.float64],
-    sizes: npt.NDArray[np.integer],
-    scale: npt.NDArray[np.float64],
-    ratio: tuple[float, float],
-) -> npt.NDArray[np.float64]:
+def view_boxes(draws: Float64s, sizes: Integers, scale: Float64s, ratio: tuple[float, float]) -> Float64s:
     """Random resized crops (as in Szegedy et al., 2015) for many images at once.
 
     The area's share is uniform in the given range and the logarithm of the aspect ratio uniform in that
-    part of its range in which the box fits into the image, so no draw is ever thrown away.
+    part of its range in which the box fits into the image, so no draw is rejected.
 
     Args:
         draws: Numbers in [0, 1): area, aspect, x, y; shape (n, 4).

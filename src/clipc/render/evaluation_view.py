@@ -1,24 +1,24 @@
-"""The picture as a model is shown it outside training: what open_clip's own preprocessing makes of it, in ``uint8``."""
+"""The evaluation transform of open_clip in ``uint8``, before normalisation."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from clipc.compose.arrays import Bytes
 from clipc.errors import unknown_name
-from clipc.render.resample import resample_exactly
+from clipc.render.resample import resample_pillow
 
 RESIZE_MODES: Final = ("shortest", "longest", "squash")
-"""open_clip's ways of a picture into a square: cut to its centre, padded, or stretched."""
+"""How open_clip makes an image square: centre crop, padding, or stretching."""
 
 INTERPOLATIONS: Final = ("bicubic", "bilinear", "random")
 """open_clip's names; ``random`` is for training, and means ``bicubic`` outside it."""
 
 
 class Resizing(NamedTuple):
-    """How pictures become squares; the defaults are open_clip's.
+    """How images are made square; the defaults are open_clip's.
 
     Attributes:
         resize_mode: One of :data:`RESIZE_MODES`.
@@ -32,10 +32,10 @@ class Resizing(NamedTuple):
 
     @classmethod
     def of(cls, preprocess: Mapping[str, Any]) -> "Resizing":
-        """The part of open_clip's ``preprocess_cfg`` that this hangs on; equal where equal pictures are equal views.
+        """The part of open_clip's ``preprocess_cfg`` on which the pixels depend; equal values give equal views.
 
         Args:
-            preprocess: What is missing, or None, is as open_clip has it.
+            preprocess: The configuration; missing or None values are open_clip's defaults.
 
         Raises:
             UserError: open_clip knows no such mode or interpolation.
@@ -54,11 +54,11 @@ class Resizing(NamedTuple):
         )
 
 
-def evaluation_view(image: npt.NDArray[np.uint8], size: int, resizing: Resizing) -> npt.NDArray[np.uint8]:
-    """A decoded picture as evaluation shows it to a model.
+def evaluation_view(image: Bytes, size: int, resizing: Resizing) -> Bytes:
+    """A decoded image after the evaluation transform.
 
-    This is open_clip's ``image_transform(size, is_train=False, ...)`` before its normalisation. Of ``shortest`` the
-    exact centre is resized: open_clip's is cut at whole pixels, up to half a pixel of the view aside.
+    This is open_clip's ``image_transform(size, is_train=False, ...)`` before its normalisation. For ``shortest`` the
+    exact centre is resized, while open_clip crops at whole pixels, up to half a pixel of the view away.
 
     Args:
         image: RGB ``uint8``, shape (height, width, 3).
@@ -71,15 +71,15 @@ def evaluation_view(image: npt.NDArray[np.uint8], size: int, resizing: Resizing)
     height, width = image.shape[:2]
     filter_ = Image.Resampling.BILINEAR if resizing.interpolation == "bilinear" else Image.Resampling.BICUBIC
     if resizing.resize_mode == "squash":
-        return resample_exactly(image, None, (size, size), filter_)
+        return resample_pillow(image, None, (size, size), filter_)
     if resizing.resize_mode == "longest":
         ratio = max(height, width) / size
         w, h = max(1, round(width / ratio)), max(1, round(height / ratio))
         x, y = (size - w) // 2, (size - h) // 2
         view = np.empty((size, size, 3), np.uint8)
         view[:] = resizing.fill_color
-        view[y : y + h, x : x + w] = resample_exactly(image, None, (w, h), filter_)
+        view[y : y + h, x : x + w] = resample_pillow(image, None, (w, h), filter_)
         return view
     side = min(height, width)
     x0, y0 = (width - side) / 2, (height - side) / 2
-    return resample_exactly(image, (x0, y0, x0 + side, y0 + side), (size, size), filter_)
+    return resample_pillow(image, (x0, y0, x0 + side, y0 + side), (size, size), filter_)

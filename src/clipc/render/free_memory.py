@@ -1,4 +1,4 @@
-"""How much memory a process may still take: of the machine, and of the container that it runs in."""
+"""Free memory, within the limits of the machine and of the container."""
 
 from pathlib import Path
 
@@ -8,22 +8,22 @@ import torch
 def free_memory(device: torch.device, root: Path = Path("/")) -> int | None:
     """Free bytes on a device, or of RAM for any device without memory of its own.
 
-    What a container may not use does not count as free; what only caches files does.
+    Memory beyond a container's limit does not count as free; the file cache does.
 
     Args:
         device: A CUDA device, or any other.
-        root: Where ``/proc`` and ``/sys`` lie.
+        root: The folder that holds ``/proc`` and ``/sys``.
 
     Returns:
-        None where the system does not tell.
+        None where the system does not report it.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    known = [_of_machine(root), *(_of_group(folder) for folder in _groups(root))]
-    return min((free for free in known if free is not None), default=None)
+    limits = [_machine_memory(root), *(_group_memory(folder) for folder in _groups(root))]
+    return min((free for free in limits if free is not None), default=None)
 
 
-def _of_machine(root: Path) -> int | None:
+def _machine_memory(root: Path) -> int | None:
     for line in _text(root / "proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) << 10
@@ -43,7 +43,7 @@ def _groups(root: Path) -> list[Path]:
     return sorted(folders)
 
 
-def _of_group(folder: Path) -> int | None:
+def _group_memory(folder: Path) -> int | None:
     for limit, usage, cached in (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),

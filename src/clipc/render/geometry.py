@@ -1,15 +1,15 @@
-"""Geometry of a batch: views, windows and places of all its rows, before any pixel is read.
+"""Geometry of a batch: views, windows and places of all its rows, computed before any pixel is read.
 
-Every renderer shows exactly this; they differ only in how they get there.
+All renderers follow it; they differ only in how they produce the pixels.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Bools, Float64s, Int32s, Int64s
 from clipc.compose.layouts import find_layout
-from clipc.compose.layouts.tiles import STRONG, Floats, Tiles, Views, shown_whole
+from clipc.compose.layouts.tiles import STRONG, Floats, Tiles, Views, uncut
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.streams import rows_uniform
 from clipc.render.crop import DRAWS, Augmentation, view_boxes
@@ -17,29 +17,29 @@ from clipc.render.crop import DRAWS, Augmentation, view_boxes
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """What the rows of a batch show of their sources, and where.
+    """Views, windows and places of the rows of a batch.
 
     Attributes:
         views: x0, y0, x1, y1 of each source's view in its image, in pixels; ``float64``, shape (n, 2, 4).
-        tiles: Windows of the views, and their places in the picture.
-        mirrored: Which views the draws would mirror, ``bool``, shape (n, 2); a caption may forbid it.
-        colour: Numbers in [0, 1) for brightness, contrast and saturation, shape (n, 2, 3).
+        tiles: Windows of the views, and their places in the image.
+        mirrored: Which views are mirrored by the random draws, ``bool``, shape (n, 2); a caption may forbid it.
+        colour: Random numbers in [0, 1) for brightness, contrast and saturation, shape (n, 2, 3).
     """
 
-    views: npt.NDArray[np.float64]
+    views: Float64s
     tiles: Tiles
-    mirrored: npt.NDArray[np.bool_]
-    colour: npt.NDArray[np.float64]
+    mirrored: Bools
+    colour: Float64s
 
 
 def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -> Geometry:
-    """The geometry of some rows, a pure function of their numbers.
+    """The geometry of some rows, a pure function of their indices.
 
     Args:
         plans: The plans that the rows are part of.
         plan: The rows.
-        start: The number of the first of them in the endless table.
-        augmentation: How views are cut.
+        start: The index of the first of them in the concatenated plans.
+        augmentation: How views are cropped.
     """
     n, seed = len(plan), plans.seed
     draws = rows_uniform(seed, "crop", start, start + n, 2 * DRAWS).reshape(n, 2, DRAWS)
@@ -50,25 +50,19 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
         draws[..., :4].reshape(-1, 4), sizes.reshape(-1, 2), np.repeat(scale, 2, axis=0), augmentation.crop_ratio
     ).reshape(n, 2, 4)
     entries = plans.entries.first[rows] + np.stack([plan.left_caption, plan.right_caption], axis=1)
-    known = _known(plans, views, sizes, rows, entries)
-    asked = plans.policy.layout
-    # Where an expert marked what to keep, the halves move; without marks both layouts are the same.
-    name = "region" if asked == "centre-halves" and np.isfinite(known.region).any() else asked
+    source_views = _source_views(plans, views, sizes, rows, entries)
+    layout_name = plans.policy.layout
+    # Where an expert marked regions, the halves move to keep them; without regions both layouts are equal.
+    name = "region" if layout_name == "centre-halves" and np.isfinite(source_views.region).any() else layout_name
     chance = rows_uniform(seed, "layout", start, start + n, 4).astype(np.float32)
-    tiles = find_layout(name).tiles(plan.layout, chance, known)
+    tiles = find_layout(name).tiles(plan.layout, chance, source_views)
     mirrored = draws[..., 4] < augmentation.flip
     if plans.inputs.compiled_rules is not None:
         mirrored &= plans.inputs.compiled_rules.mirror[entries]
-    return Geometry(views, shown_whole(tiles, known, plan.layout), mirrored, draws[..., 5:8])
+    return Geometry(views, uncut(tiles, source_views, plan.layout), mirrored, draws[..., 5:8])
 
 
-def _known(
-    plans: Plans,
-    views: npt.NDArray[np.float64],
-    sizes: npt.NDArray[np.int32],
-    rows: npt.NDArray[np.int32],
-    entries: npt.NDArray[np.int64],
-) -> Views:
+def _source_views(plans: Plans, views: Float64s, sizes: Int32s, rows: Int32s, entries: Int64s) -> Views:
     """Edges and regions of the images in fractions of their views."""
     corner, extent = np.tile(views[..., :2], 2), np.tile(views[..., 2:] - views[..., :2], 2)
     whole_image = np.concatenate([np.zeros_like(sizes), sizes], axis=-1)

@@ -1,4 +1,4 @@
-"""The loader: batches in order, from any step on, by as many workers as one likes."""
+"""The loader: batches in order, from any step on, with any number of workers."""
 
 import atexit
 import signal
@@ -14,10 +14,10 @@ from clipc.errors import UserError
 from clipc.files import cores
 from clipc.render.batch import Batch
 
-MOST: Final = 8
-"""How many processes render ahead where nobody said how many."""
-_AHEAD: Final = 4
-"""How many batches each process renders before they are asked for."""
+MAX_WORKERS: Final = 8
+"""The largest default number of loader workers."""
+_PREFETCH: Final = 4
+"""Prefetched batches per worker."""
 
 
 class Renderer(Protocol):
@@ -44,8 +44,8 @@ class _Steps(Dataset[Batch]):
 
 
 @dataclass(frozen=True)
-class _Caught(Dataset[Batch | Exception]):
-    """The same in a worker process, where an error is handed on as a value: raised, it would come with a traceback."""
+class _CaughtSteps(Dataset[Batch | Exception]):
+    """Batches in a worker process, where errors are returned as values: a raised one would arrive with a traceback."""
 
     batches: _Steps
 
@@ -62,29 +62,29 @@ class _Caught(Dataset[Batch | Exception]):
 
 
 def choose_num_workers(
-    wanted: int | None,
+    num_workers: int | None,
     device: torch.device,
-    pictures: torch.device | None,
+    images: torch.device | None,
     *,
     sharing: int = 1,
     threads: int | None = None,
 ) -> int:
-    """How many processes render ahead of a model.
+    """The number of loader workers.
 
     Args:
-        wanted: What was asked for; None leaves it to what is known: on a CPU the model takes the same cores, while a
-            GPU would wait for this process.
-        device: Where the model is.
-        pictures: Where decoded pictures are kept, None where each is decoded when it is shown. Kept on a GPU they are
-            rendered there, and kept in memory beside a model on the CPU always in this process.
-        sharing: How many training processes share this machine's cores.
-        threads: The CPU threads that this process was given; None for its part of all cores.
+        num_workers: The user's number; None for the default: none for a model on the CPU, which uses the same cores,
+            and several for one on a GPU, which would wait for this process.
+        device: The model's device.
+        images: Where decoded images are stored, None if each is decoded for every batch. Images on a GPU are rendered
+            there, and images in RAM beside a model on the CPU are rendered in this process; both need no workers.
+        sharing: Number of training processes that share this machine's cores.
+        threads: CPU threads of this process; None for its share of all cores.
     """
-    if pictures is not None and (device.type == "cpu" or pictures.type != "cpu"):
+    if images is not None and (device.type == "cpu" or images.type != "cpu"):
         return 0
-    if wanted is not None or device.type == "cpu":
-        return wanted or 0
-    return max(1, min(MOST, (threads or cores() // sharing) - 1))
+    if num_workers is not None or device.type == "cpu":
+        return num_workers or 0
+    return max(1, min(MAX_WORKERS, (threads or cores() // sharing) - 1))
 
 
 def load(
@@ -100,67 +100,67 @@ def load(
     """Yields the batches of the given steps.
 
     Global batch b is the plan's rows [b B, (b + 1) B) and each rank gets its slice, so neither the
-    number of workers nor a restart at any step changes what is shown.
+    number of workers nor a restart at any step changes the batches.
 
     Args:
         renderer: Makes a batch from a range of rows.
         batch_size: The global batch size B, a multiple of ``ranks``.
         steps: The step numbers, in order.
-        workers: Processes that render ahead; 0 renders in this one.
+        workers: Number of loader workers; 0 renders in this process.
         rank: This process's number among the ranks.
         ranks: The number of training processes.
-        pin: Whether to hand out page-locked memory, for faster copies to a GPU.
+        pin: Whether to copy batches to page-locked memory, for faster copies to a GPU.
 
     Raises:
-        UserError: A process that renders ahead was killed, or failed. With ``workers=0`` an error is raised as it is.
+        UserError: A loader worker was killed, or failed. With ``workers=0`` errors are raised unchanged.
     """
     rendered = _Steps(renderer, batch_size, rank, ranks)
     if workers:
-        yield from _ahead(_Caught(rendered), steps, workers, pin)
+        yield from _prefetched(_CaughtSteps(rendered), steps, workers, pin)
         return
     for step in steps:
         batch = rendered[step]
         yield batch.pin_memory() if pin else batch
 
 
-def _ahead(caught: _Caught, steps: range, workers: int, pin: bool) -> Iterator[Batch]:
-    """Batches from processes, each of which gets the renderer once and computes on one thread."""
+def _prefetched(dataset: _CaughtSteps, steps: range, workers: int, pin: bool) -> Iterator[Batch]:
+    """Batches from loader workers, each of which receives the renderer once and uses one thread."""
     loader = DataLoader(
-        caught,
+        dataset,
         batch_size=None,
         sampler=steps,
         num_workers=workers,
-        prefetch_factor=_AHEAD,
+        prefetch_factor=_PREFETCH,
         pin_memory=pin,
-        worker_init_fn=_deaf,
+        worker_init_fn=_ignore_signals,
     )
-    # PyTorch would have the death of a worker raised wherever the program happens to be, in the middle of a
-    # training step for instance. The wait for a batch finds it out too, and only there it can be told well.
+    # PyTorch's SIGCHLD handler raises the death of a worker wherever the program happens to be, for instance in the
+    # middle of a training step. Waiting for a batch detects it too, and allows a clear message.
     handler = signal.getsignal(signal.SIGCHLD)
     batches = iter(loader)
     stop = batches._shutdown_workers  # pyright: ignore
-    # An error that nobody catches keeps this generator alive to the end, where these processes would be waited for.
+    # An uncaught error keeps this generator alive until exit, which would then wait for the workers.
     atexit.register(stop)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, handler)
     try:
-        while (found := _awaited(batches)) is not None:
-            if isinstance(found, Exception):
-                raise found
-            yield found
+        while (result := _next_batch(batches)) is not None:
+            if isinstance(result, Exception):
+                raise result
+            yield result
     finally:
-        # Not left to the iterator's end, which comes late where a traceback holds on to it.
+        # Not left to the iterator's finalizer, which runs late if a traceback refers to it.
         stop()
         atexit.unregister(stop)
 
 
-def _deaf(_: int) -> None:
-    """Lets a process outlive what asks the run to stop: launchers and terminals tell all processes of a group."""
+def _ignore_signals(_: int) -> None:
+    """Ignores SIGINT and SIGTERM in a worker: launchers and terminals send them to the whole process group."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
-def _awaited(batches: Iterator[Batch | Exception]) -> Batch | Exception | None:
+def _next_batch(batches: Iterator[Batch | Exception]) -> Batch | Exception | None:
     """The next batch, the error that came instead, or None after the last."""
     try:
         return next(batches, None)

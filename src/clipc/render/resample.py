@@ -1,10 +1,10 @@
-"""The resampler: a box of an image at another size, as Pillow's bicubic antialiased filter gives it.
+"""The resampler: resizes a box of an image with Pillow's bicubic antialiased filter.
 
-PyTorch's filter for bytes is that of Pillow, several times as fast, and takes any scale; but it begins at a whole pixel
-of the image, where a box hardly ever does. So it begins up to four pixels of the *result* before the box, wherever one
-falls nearest to a whole pixel of the image, and what is too much is cut off. The rest is taken up by the scale: the
-middle of the box is where it should be, and its edges are off by less than half a pixel of the image or of the result,
-whichever is less. Where that cannot be (boxes of a few pixels, much enlarged), Pillow does the work.
+PyTorch's ``uint8`` filter equals Pillow's, is several times as fast, and takes any scale; but its input starts at a
+whole pixel of the image, which a box rarely does. So it starts up to four pixels of the *result* before the box, at the
+one that is nearest to a whole pixel of the image, and the surplus is cropped. The remaining offset goes into the scale:
+the centre of the box is exact, and its edges are off by less than half a pixel of the image or of the result, whichever
+is less. Where that is impossible (small boxes that are much enlarged), Pillow resizes.
 """
 
 from collections.abc import Sequence
@@ -16,27 +16,29 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from clipc.compose.arrays import Float64s, Integers
+
 Image8 = npt.NDArray[np.uint8]
 """RGB, shape (height, width, 3)."""
 
 _LEAD: Final = 4
-"""How many pixels more than asked for may be made, to the left and above."""
+"""Largest number of surplus pixels to the left and above."""
 _REACH: Final = 2.0
-"""How far the bicubic filter sees, in steps."""
+"""Radius of the bicubic filter, in steps."""
 _UNSEEN: Final = 0.05
-"""How many pixels of the result it may be off without anybody seeing it."""
+"""An invisible offset, in pixels of the result."""
 
 
 class Window(NamedTuple):
-    """How a box of an image is read.
+    """How a box of an image is resized.
 
     Attributes:
         box: The box.
         size: Width and height of the result.
-        exact: Whether only Pillow can do it.
-        read: x0, y0, x1, y1 of the pixels that are read.
-        scale: Pixels of the result to one of the image, down and across.
-        lead: How many pixels are made too much, to the left and above.
+        exact: Whether Pillow must resize it.
+        read: x0, y0, x1, y1 of the input pixels.
+        scale: Pixels of the result per pixel of the image, vertical and horizontal.
+        lead: Surplus pixels to the left and above.
     """
 
     box: list[float]
@@ -47,10 +49,8 @@ class Window(NamedTuple):
     lead: list[int]
 
 
-def windows(
-    boxes: npt.NDArray[np.float64], sizes: npt.NDArray[np.integer], images: npt.NDArray[np.integer]
-) -> list[Window]:
-    """How boxes are read, all at once.
+def windows(boxes: Float64s, sizes: Integers, images: Integers) -> list[Window]:
+    """The windows of boxes.
 
     Args:
         boxes: x0, y0, x1, y1 inside the images, shape (n, 4).
@@ -62,51 +62,51 @@ def windows(
     step = extent / sizes
     begin = low[..., None] - np.arange(_LEAD + 1) * step[..., None]
     whole = np.rint(begin)
-    missed = np.where(whole < 0, np.inf, np.abs(begin - whole))
-    lead = missed.argmin(axis=2)
-    off, first = (np.take_along_axis(of, lead[..., None], axis=2)[..., 0] for of in (missed, whole))
+    distance = np.where(whole < 0, np.inf, np.abs(begin - whole))
+    lead = distance.argmin(axis=2)
+    off, first = (np.take_along_axis(of, lead[..., None], axis=2)[..., 0] for of in (distance, whole))
     far = (off > 0) & (off >= np.minimum(step / 2, extent / 8))
-    made = lead + sizes
+    size_with_lead = lead + sizes
     step = np.where(far, 1, (low + extent / 2 - first) / (lead + sizes / 2))
-    # The last pixel that the filter sees, as it counts itself.
-    seen = np.floor(step * (made - 0.5) + _REACH * np.maximum(step, 1) + 0.5)
-    last = np.minimum(images, first + seen)
-    # At the edge of an image rounding must not make one pixel too few.
+    # The last pixel within the filter's radius, computed as PyTorch does.
+    reach = np.floor(step * (size_with_lead - 0.5) + _REACH * np.maximum(step, 1) + 0.5)
+    last = np.minimum(images, first + reach)
+    # At the edge of an image rounding must not lose a pixel.
     count = np.maximum(last - first, 1)
-    scale = np.maximum(1 / step, (made + 1e-6) / count)
-    # As many pixels made as read are copied, whatever the scale.
-    far |= (np.floor(count * scale) == count) & (np.abs(step - 1) * made > _UNSEEN)
+    scale = np.maximum(1 / step, (size_with_lead + 1e-6) / count)
+    # PyTorch copies where input and output have equally many pixels, whatever the scale.
+    far |= (np.floor(count * scale) == count) & (np.abs(step - 1) * size_with_lead > _UNSEEN)
     read = np.concatenate([first, last], axis=1).astype(np.int64)
     columns = (boxes, sizes, far.any(axis=1), read, scale[:, ::-1], lead)
     return list(map(Window._make, zip(*(column.tolist() for column in columns), strict=True)))
 
 
 def resample(image: Image8, window: Window, *, mirrored: bool = False) -> Image8:
-    """Resizes a box of an image (bicubic, antialiased); what the result does not need is not touched.
+    """Resizes a box of an image (bicubic, antialiased) without touching pixels outside it.
 
     Args:
         image: RGB ``uint8``, shape (height, width, 3).
-        window: One of :func:`windows`, for an image of that size.
-        mirrored: Whether left and right change places.
+        window: A window of :func:`windows` for an image of that size.
+        mirrored: Whether the result is mirrored.
 
     Returns:
         RGB ``uint8``, of the window's size.
     """
     _, (width, height), exact, (x0, y0, x1, y1), scale, (left, top) = window
     if exact:
-        made = resample_exactly(image, window.box, (width, height))
-        return made[:, ::-1] if mirrored else made
-    # With the axis of the batch made by reshape it counts as channels-last, which the filter is quickest with.
+        tile = resample_pillow(image, window.box, (width, height))
+        return tile[:, ::-1] if mirrored else tile
+    # The reshape makes the tensor channels-last, for which the filter is fastest.
     source = image.reshape(1, *image.shape)[:, y0:y1, x0:x1]
     source = torch.from_numpy((source if source.flags.writeable else source.copy()).transpose(0, 3, 1, 2))
     tiles = interpolate(source, scale_factor=scale, mode="bicubic", antialias=True)
-    if mirrored:  # NumPy turns pixels of three values round one by one, PyTorch many at a time.
+    if mirrored:  # PyTorch flips pixels of three values much faster than NumPy.
         tiles, left = tiles.flip(3), tiles.shape[3] - left - width
     return tiles.numpy()[0].transpose(1, 2, 0)[top : top + height, left : left + width]
 
 
 def resample_whole(image: Image8, size: tuple[int, int]) -> Image8:
-    """A whole image at another size.
+    """Resizes a whole image.
 
     Args:
         image: RGB ``uint8``, shape (height, width, 3).
@@ -117,19 +117,19 @@ def resample_whole(image: Image8, size: tuple[int, int]) -> Image8:
     return resample(image, window)
 
 
-def resample_exactly(
+def resample_pillow(
     image: Image8,
     box: Sequence[float] | None,
     size: tuple[int, int],
     filter_: Image.Resampling = Image.Resampling.BICUBIC,
 ) -> Image8:
-    """The same as Pillow does it, to the last bit, for whoever must show what others show; slower.
+    """Resizes with Pillow, to the last bit, for comparability with other libraries; slower.
 
     Args:
         image: RGB ``uint8``, shape (height, width, 3).
         box: x0, y0, x1, y1 inside the image; None for all of it.
         size: Width and height of the result in pixels.
-        filter_: One of Pillow's.
+        filter_: Pillow's filter.
     """
     edges = None if box is None else (box[0], box[1], box[2], box[3])
     return np.asarray(Image.fromarray(image).resize(size, filter_, edges))

@@ -1,7 +1,7 @@
 """Crop and resize as matrix products: many tiles at once, on any device.
 
-A crop with a resize and a mirror is a linear map along each axis, so a tile is ``D X A'`` with one matrix for the way
-down and one across; boxes need not begin at whole pixels.
+A crop with resize and flip is a linear map along each axis, so a tile is ``D X A'`` with one matrix for each axis;
+boxes need not start at whole pixels.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from clipc.compose.arrays import Float32s
 from clipc.render.colour import colour_maps
 from clipc.render.cuts import Cuts
 from clipc.render.pixels import Pixels
@@ -19,34 +20,34 @@ _REACH: Final = 2.0
 _CURVE: Final = -0.5
 """The bicubic filter's parameter, as in Pillow."""
 _AT_ONCE: Final = 1 << 23
-"""How many source pixels are gathered at a time: about 300 MB on a GPU."""
+"""Source pixels gathered at a time: about 300 MB on a GPU."""
 
 
-def lay_together(images: torch.Tensor, pixels: Pixels, cuts: Cuts) -> None:
-    """Does what :func:`~clipc.render.cuts.lay_one_by_one` does, for all tiles of one size at a time.
+def paste_cuts_batched(images: torch.Tensor, pixels: Pixels, cuts: Cuts) -> None:
+    """Like :func:`~clipc.render.cuts.paste_cuts`, for all tiles of one size at a time.
 
     Args:
-        images: RGB ``uint8``, shape (B, S, S, 3); written to in the places only.
-        pixels: The pictures, on the same device.
-        cuts: What to lay; no two into the same part of a picture.
+        images: RGB ``uint8``, shape (B, S, S, 3); only the destination boxes are written.
+        pixels: The images, on the same device.
+        cuts: The cuts; their destinations must not overlap.
     """
-    for some, (width, height) in _alike(cuts, pixels):
+    for some, (width, height) in _by_size(cuts, pixels):
         tiles = _tiles(pixels, some, width, height)
         if (some.colour != 1).any():
-            tiles = _recoloured(tiles, some.colour)
-        whole = _sent(np.column_stack([some.row, some.place[:, :2]]), images.device)
+            tiles = _adjust_colour(tiles, some.colour)
+        whole = _to_device(np.column_stack([some.row, some.place[:, :2]]), images.device)
         rows, x0, y0 = whole.T
         across = x0[:, None] + torch.arange(width, device=images.device)
         down = y0[:, None] + torch.arange(height, device=images.device)
         where = (rows[:, None, None], down[:, :, None], across[:, None, :])
         if (some.opacity != 1).any():
-            opacity = _sent(some.opacity, images.device)[:, None, None, None]
+            opacity = _to_device(some.opacity, images.device)[:, None, None, None]
             tiles = torch.lerp(images[where].to(torch.float32), tiles, opacity).round_()
         images[where] = tiles.to(torch.uint8)
 
 
-def _alike(cuts: Cuts, pixels: Pixels) -> Iterator[tuple[Cuts, tuple[int, int]]]:
-    """Cuts whose places have one size, and that size; few enough at a time for the memory they need."""
+def _by_size(cuts: Cuts, pixels: Pixels) -> Iterator[tuple[Cuts, tuple[int, int]]]:
+    """Cuts grouped by the size of their places, in chunks that fit into memory; with that size."""
     sizes, kind = np.unique(cuts.place[:, 2:] - cuts.place[:, :2], axis=0, return_inverse=True)
     for number, (width, height) in enumerate(sizes.tolist()):
         rows = np.flatnonzero(kind.reshape(-1) == number)
@@ -57,7 +58,7 @@ def _alike(cuts: Cuts, pixels: Pixels) -> Iterator[tuple[Cuts, tuple[int, int]]]
 
 
 def _tiles(pixels: Pixels, cuts: Cuts, width: int, height: int) -> torch.Tensor:
-    """The tiles of some cuts, all of one size, in whole numbers; ``float32``, shape (n, height, width, 3)."""
+    """The tiles of cuts of one size, rounded; ``float32``, shape (n, height, width, 3)."""
     device = pixels.values.device
     size = pixels.size[cuts.image]
     count = np.array([width, height])
@@ -68,10 +69,10 @@ def _tiles(pixels: Pixels, cuts: Cuts, width: int, height: int) -> torch.Tensor:
     last = np.clip(np.ceil(high + reach), first + 1, size).astype(np.int64)
     taps_across, taps_down = (last - first).max(axis=0).tolist()
     whole = np.column_stack([pixels.start[cuts.image], size[:, 0], first, last - first - 1])
-    start, stride, x, y, last_x, last_y = _sent(whole, device).T[:, :, None]
-    # Only positions within what is gathered, which are small, become single precision.
+    start, stride, x, y, last_x, last_y = _to_device(whole, device).T[:, :, None]
+    # Only small numbers, positions within the gathered pixels, become single precision.
     fractions = np.column_stack([low - first, step, last - first, cuts.mirrored]).astype(np.float32)
-    low_x, low_y, step_x, step_y, end_x, end_y, mirrored = _sent(fractions, device).T[:, :, None, None]
+    low_x, low_y, step_x, step_y, end_x, end_y, mirrored = _to_device(fractions, device).T[:, :, None, None]
     columns = x + torch.arange(taps_across, device=device).minimum(last_x)
     rows = y + torch.arange(taps_down, device=device).minimum(last_y)
     where = (start + rows * stride)[:, :, None] + columns[:, None, :]
@@ -85,14 +86,14 @@ def _tiles(pixels: Pixels, cuts: Cuts, width: int, height: int) -> torch.Tensor:
     return tiles.transpose(2, 3).to(torch.float32).round_().clamp_(0, 255)
 
 
-def _sent(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
-    """Numbers on a device. Waiting for them would mean waiting for all work that the device still has in line."""
+def _to_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
+    """Copies numbers to a device without waiting for its queued work."""
     return torch.from_numpy(values).to(device, non_blocking=True)
 
 
-def _recoloured(tiles: torch.Tensor, factors: npt.NDArray[np.float32]) -> torch.Tensor:
-    """Tiles of shape (n, height, width, 3) with other colours, in whole numbers."""
-    matrices, shares = (_sent(part, tiles.device) for part in colour_maps(factors))
+def _adjust_colour(tiles: torch.Tensor, factors: Float32s) -> torch.Tensor:
+    """Changes the colours of tiles of shape (n, height, width, 3), and rounds."""
+    matrices, shares = (_to_device(part, tiles.device) for part in colour_maps(factors))
     colours = tiles.flatten(1, 2)
     offset = shares * colours.mean(dim=(1, 2))
     return torch.baddbmm(offset[:, None, None], colours, matrices).round_().clamp_(0, 255).view_as(tiles)
@@ -101,24 +102,24 @@ def _recoloured(tiles: torch.Tensor, factors: npt.NDArray[np.float32]) -> torch.
 def _weights(
     low: torch.Tensor, step: torch.Tensor, end: torch.Tensor, count: int, taps: int, mirrored: torch.Tensor
 ) -> torch.Tensor:
-    """What each pixel gathered gives to each pixel made: the bicubic filter, widened by the step where that shrinks.
+    """Weights of the input pixels for each output pixel: the bicubic filter, widened where the tile shrinks.
 
     Args:
-        low: Where the boxes begin, in pixels from the first that is gathered; shape (n, 1, 1), as the next ones.
-        step: Pixels read for each one made.
-        end: How many of the pixels gathered lie in the picture.
-        count: How many pixels are made.
-        taps: How many are gathered.
-        mirrored: 1 where the pixels made run backwards, else 0.
+        low: Start of the boxes, in pixels from the first input pixel; shape (n, 1, 1), as the next ones.
+        step: Input pixels per output pixel.
+        end: Number of input pixels inside the image.
+        count: Number of output pixels.
+        taps: Number of input pixels.
+        mirrored: 1 for a mirrored tile, else 0.
 
     Returns:
-        Shape (n, count, taps); each row adds up to 1.
+        Shape (n, count, taps); each row sums to 1.
     """
-    made = torch.arange(count, device=low.device)[:, None]
-    read = torch.arange(taps, device=low.device)
-    made = torch.where(mirrored > 0, count - 1 - made, made)
-    x = ((read + 0.5 - low - (made + 0.5) * step) / step.clamp(min=1)).abs()
+    output = torch.arange(count, device=low.device)[:, None]
+    source = torch.arange(taps, device=low.device)
+    output = torch.where(mirrored > 0, count - 1 - output, output)
+    x = ((source + 0.5 - low - (output + 0.5) * step) / step.clamp(min=1)).abs()
     near = ((_CURVE + 2) * x - (_CURVE + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * _CURVE
-    weights = torch.where(x < 1, near, torch.where(x < _REACH, far, 0)) * (read < end)
+    weights = torch.where(x < 1, near, torch.where(x < _REACH, far, 0)) * (source < end)
     return weights / weights.sum(dim=2, keepdim=True)

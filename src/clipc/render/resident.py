@@ -1,7 +1,7 @@
-"""The resident renderer: a data set that fits is decoded once, and batches are cut from it where it lies.
+"""The resident renderer: a data set that fits into memory is decoded once, and rendered on its device.
 
-It shows what the worker renderer shows: on a CPU the same to the last bit where an image is kept at its own size, and
-else nearly so, since it is resampled from a copy that is kept no larger than needed.
+It renders what the worker renderer renders: on a CPU the same to the last bit where an image is stored at its own size,
+and otherwise nearly so, since it is resampled from a stored copy that is no larger than needed.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from clipc.compose.plan import Plans
 from clipc.progress import Progress, silent
 from clipc.render.batch import Batch, Tokenizer, sources
 from clipc.render.crop import Augmentation
-from clipc.render.cuts import Cuts, cuts_of, lay_one_by_one
+from clipc.render.cuts import Cuts, paste_cuts, plan_cuts
 from clipc.render.geometry import geometry
-from clipc.render.pixels import STRONGER, USUAL, Pixels
+from clipc.render.pixels import NORMAL_VIEW, STRONG_VIEW, Pixels
 from clipc.render.resample import Image8, Window, windows
-from clipc.render.resample_matrix import lay_together
+from clipc.render.resample_matrix import paste_cuts_batched
 from clipc.render.texts import texts
 
 _CPU: Final = torch.device("cpu")
@@ -32,11 +32,11 @@ class ResidentRenderer:
     """Plan rows to batches, as a pure function of the row numbers.
 
     Attributes:
-        plans: What to show.
-        augmentation: How views are cut.
-        image_size: The side S of the pictures, in pixels.
+        plans: The plans to render.
+        augmentation: How views are cropped.
+        image_size: The side S of the images, in pixels.
         tokenizer: The model's.
-        pixels: The catalog's pictures; batches lie on the device that they lie on.
+        pixels: The catalog's images; batches are made on their device.
     """
 
     plans: Plans
@@ -55,21 +55,21 @@ class ResidentRenderer:
         device: torch.device = _CPU,
         progress: Progress = silent,
     ) -> "ResidentRenderer":
-        """Decodes the pictures and keeps them.
+        """Decodes and stores the images.
 
         Args:
-            plans: What to show.
-            augmentation: How views are cut.
-            image_size: The side S of the pictures, in pixels.
+            plans: The plans to render.
+            augmentation: How views are cropped.
+            image_size: The side S of the images, in pixels.
             tokenizer: The model's.
-            device: Where pictures are kept and batches made.
-            progress: Told the number of pictures decoded.
+            device: Where images are stored and batches made.
+            progress: Receives the number of decoded images.
         """
         pixels = Pixels.decoded(
             plans.catalog,
             augmentation,
             image_size,
-            strong=shows_strong_views(plans),
+            strong=has_strong_views(plans),
             device=device,
             progress=progress,
         )
@@ -77,59 +77,59 @@ class ResidentRenderer:
 
     @property
     def catalog(self) -> Catalog:
-        """The pairs that are shown."""
+        """The training pairs."""
         return self.plans.catalog
 
     def render(self, start: int, stop: int) -> Batch:
         """The batch of the plan's rows ``[start, stop)``, its images on the pixels' device.
 
-        A picture that could not be read is grey, and told in ``unreadable`` whenever it is shown.
+        An unreadable image is grey, and listed in ``unreadable`` whenever it is used.
         """
         plan = self.plans.rows(start, stop)
-        shown = geometry(self.plans, plan, start, self.augmentation)
-        said = texts(self.plans, plan, self.tokenizer)
+        batch_geometry = geometry(self.plans, plan, start, self.augmentation)
+        batch_texts = texts(self.plans, plan, self.tokenizer)
         device, size = self.pixels.values.device, self.image_size
-        images = _room((len(plan), size, size, 3), device)
+        images = _empty_images((len(plan), size, size, 3), device)
         unreadable: list[int] = []
-        for cuts in cuts_of(self.plans, plan, shown, said, self.augmentation, size):
-            number = self.pixels.number[cuts.image, np.where(cuts.strong, STRONGER, USUAL)]
-            kept, rows = self.pixels.size[number], cuts.image
-            box = np.minimum(cuts.box * np.tile(kept / self.catalog.sizes[rows], 2), np.tile(kept, 2))
+        for cuts in plan_cuts(self.plans, plan, batch_geometry, batch_texts, self.augmentation, size):
+            number = self.pixels.number[cuts.image, np.where(cuts.strong, STRONG_VIEW, NORMAL_VIEW)]
+            stored_size, rows = self.pixels.size[number], cuts.image
+            box = np.minimum(cuts.box * np.tile(stored_size / self.catalog.sizes[rows], 2), np.tile(stored_size, 2))
             cuts = replace(cuts, image=number, box=box)
             if device.type == "cpu":
-                lay_one_by_one(images, cuts, self._reader(cuts))
+                paste_cuts(images, cuts, self._reader(cuts))
             else:
-                lay_together(images, self.pixels, cuts)
+                paste_cuts_batched(images, self.pixels, cuts)
             unreadable += rows[self.pixels.unreadable[number]].tolist()
         return Batch(
             images=images,
-            tokens=self.tokenizer(said.captions),
+            tokens=self.tokenizer(batch_texts.captions),
             sources=sources(self.catalog, plan),
-            texts=said.ids,
+            texts=batch_texts.ids,
             treated=int((plan.layout != PLAIN).sum()),
-            shortened=said.shortened,
+            shortened=batch_texts.shortened,
             unreadable=tuple(unreadable),
         )
 
     def _reader(self, cuts: Cuts) -> Callable[[int], tuple[Image8, Window]]:
-        """Finds the image of a cut among those that are kept."""
+        """From the index of a cut to its stored image and window."""
         values, size = self.pixels.values.numpy(), self.pixels.size[cuts.image]
         first = 3 * self.pixels.start[cuts.image]
         last = first + 3 * size.prod(axis=1)
         images = zip(*(column.tolist() for column in (first, last, size[:, 1], size[:, 0])), strict=True)
-        asked = zip(images, windows(cuts.box, cuts.size, size), strict=True)
-        found = [(values[a:b].reshape(height, width, 3), window) for (a, b, height, width), window in asked]
-        return found.__getitem__
+        pairs = zip(images, windows(cuts.box, cuts.size, size), strict=True)
+        reads = [(values[a:b].reshape(height, width, 3), window) for (a, b, height, width), window in pairs]
+        return reads.__getitem__
 
 
-def _room(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """A tensor of bytes that say nothing yet."""
+def _empty_images(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """An uninitialised ``uint8`` tensor."""
     if device.type != "cpu":
         return torch.empty(shape, dtype=torch.uint8, device=device)
-    # NumPy asks for large pages, with which a batch's memory is there in a quarter of the time.
+    # NumPy allocates in huge pages, which takes a quarter of the time.
     return torch.from_numpy(np.empty(shape, dtype=np.uint8))
 
 
-def shows_strong_views(plans: Plans) -> bool:
-    """Whether any example will be shown under strong augmentation."""
+def has_strong_views(plans: Plans) -> bool:
+    """Whether any example is strongly augmented."""
     return plans.policy.treatment == "augment" and plans.policy.rho > 0

@@ -1,4 +1,4 @@
-"""What the rows of a batch say, whoever renders their pictures."""
+"""The captions of a batch, which are the same for all renderers."""
 
 import re
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from hashlib import blake2b
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from clipc.compose.arrays import Bools
 from clipc.compose.captions.fit import fit
 from clipc.compose.plan import Plan, Plans
 from clipc.render.batch import Tokenizer
 
 NAMES_A_SIDE: Final = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
-"""Captions that a mirrored picture would make false."""
+"""Words that a mirrored image would make false."""
 _SIDES: Final = ("left", "right", "west", "east", "clockwise")
 
 
@@ -24,8 +24,8 @@ class Texts:
     """The captions of some rows.
 
     Attributes:
-        captions: One a row, as the model reads it.
-        ids: 64-bit ids of the captions that went in, -1 for none; ``int64``, shape (n, 2).
+        captions: The model's input, one a row.
+        ids: 64-bit ids of the source captions, -1 for none; ``int64``, shape (n, 2).
         shortened: How many captions had to be cut to fit the context.
     """
 
@@ -34,27 +34,27 @@ class Texts:
     shortened: int
 
     @cached_property
-    def may_mirror(self) -> npt.NDArray[np.bool_]:
-        """Which rows' pictures may be mirrored: those whose caption names no side; shape (n,)."""
+    def may_mirror(self) -> Bools:
+        """Which rows' images may be mirrored: those whose caption names no side; shape (n,)."""
         return np.array([not names_a_side(caption) for caption in self.captions], dtype=np.bool_)
 
 
 @lru_cache(maxsize=1 << 16)
 def text_id(text: str) -> int:
-    """A 56-bit hash of a text, never negative: equal captions are found by it in a batch and across machines."""
+    """A 56-bit hash of a text, never negative: it identifies equal captions in a batch and across machines."""
     return int.from_bytes(blake2b(text.encode(), digest_size=7).digest())
 
 
 def names_a_side(caption: str) -> bool:
-    """Whether a mirrored picture would make a caption false."""
-    # Looking for five plain words first is some twenty times faster, and few captions have one.
+    """Whether a mirrored image would make a caption false."""
+    # Searching for five plain words first is some twenty times faster, and few captions have one.
     if caption.isascii() and not any(map(caption.lower().__contains__, _SIDES)):
         return False
     return NAMES_A_SIDE.search(caption) is not None
 
 
 def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
-    """The captions of the rows of a plan, joined where two pairs are shown, and cut where they are too long.
+    """The captions of the rows of a plan: joined for composites, and shortened to the context length.
 
     Args:
         plans: The plans that the rows are part of.
@@ -66,14 +66,7 @@ def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
     captions: list[str] = []
     ids = np.full((len(plan), 2), -1, dtype=np.int64)
     shortened = 0
-    columns = (
-        plan.left,
-        plan.left_caption,
-        *plan.words,
-        plan.layout,
-        plan.swapped,
-        plan.wording,
-    )
+    columns = (plan.left, plan.left_caption, *plan.words, plan.layout, plan.swapped, plan.wording)
     for row, (left, choice, right, other, layout, swapped, wording) in enumerate(
         zip(*(c.tolist() for c in columns), strict=True)
     ):

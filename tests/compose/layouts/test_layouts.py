@@ -15,7 +15,7 @@ from clipc.compose.layouts.tiles import (
     Tiles,
     Views,
     area,
-    shown_whole,
+    uncut,
 )
 from clipc.errors import UserError
 
@@ -130,7 +130,7 @@ def test_whole_images_are_never_cut_in_a_composite() -> None:
     views = views_of(3)
     views = Views(views.bounds, views.region, np.array([[True, False], [False, False], [True, True]]))
     codes = np.array([TOP_BOTTOM, TOP_BOTTOM, PLAIN], dtype=np.uint8)
-    tiles = shown_whole(tiles_of("centre-halves", codes, views), views, codes)
+    tiles = uncut(tiles_of("centre-halves", codes, views), views, codes)
     np.testing.assert_array_equal(tiles.window[0, 0], views.bounds[0, 0])
     np.testing.assert_allclose(tiles.window[0, 1], [0, 0.25, 1, 0.75])
     np.testing.assert_allclose(tiles.window[2, 0], [0, 0, 1, 1])

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from clipc.compose.partners.diverse import least_similar
-from clipc.compose.partners.draw import ENUMERATED, draw
-from clipc.compose.partners.pools import Pools, everyone, groups, neighbourhoods
+from clipc.compose.partners.draw import MAX_ENUMERATED, draw
+from clipc.compose.partners.pools import Pools, groups, neighbour_pools, single_pool
 
 
 def ones(n: int) -> np.ndarray:
@@ -31,7 +31,7 @@ def test_partners_are_uniform_among_the_lawful_at_every_acceptance_rate() -> Non
         allowed[row, [(row + step) % n for step in range(1, 1 + row)]] = True  # row i has i allowed partners
     counts = np.zeros((n, n), dtype=int)
     for seed in range(times):
-        found = drawn(everyone(ones(n)), allowed, seed)
+        found = drawn(single_pool(ones(n)), allowed, seed)
         assert found[0] == -1
         counts[np.arange(1, n), found[1:]] += 1
     assert (counts[~allowed] == 0).all()
@@ -44,13 +44,13 @@ def test_one_lawful_partner_in_a_thousand_is_found_and_in_a_group_too() -> None:
     n = 3000
     allowed = np.zeros((n, n), dtype=bool)
     allowed[np.arange(n), (np.arange(n) + n // 2) % n] = True
-    np.testing.assert_array_equal(drawn(everyone(ones(n)), allowed, 0), (np.arange(n) + n // 2) % n)
+    np.testing.assert_array_equal(drawn(single_pool(ones(n)), allowed, 0), (np.arange(n) + n // 2) % n)
     halves = groups((np.arange(n) % (n // 2) % 2).astype(np.int32), ones(n))
     np.testing.assert_array_equal(drawn(halves, allowed, 1), (np.arange(n) + n // 2) % n)
 
 
 def test_large_pools_are_drawn_from_but_not_searched() -> None:
-    n = ENUMERATED + 1
+    n = MAX_ENUMERATED + 1
     asked: list[int] = []
 
     def never(which: np.ndarray, partner: np.ndarray) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_large_pools_are_drawn_from_but_not_searched() -> None:
         return np.zeros(len(which), dtype=bool)
 
     rows = np.arange(10, dtype=np.int32)
-    pools = everyone(ones(n))
+    pools = single_pool(ones(n))
     assert (draw(rows, pools.of[rows], pools, never, generator(0), n) == -1).all()
     assert sum(asked) <= 10 * 64
 
@@ -86,7 +86,7 @@ def test_a_rows_partner_does_not_hang_on_who_else_seeks_one(n: int, seed: int, s
     random = generator(seed)
     allowed = random.random((n, n)) < share
     rows = np.arange(n, dtype=np.int32)
-    pools = everyone(ones(n))
+    pools = single_pool(ones(n))
     everyone_seeks = drawn(pools, allowed, seed)
     some = np.flatnonzero(random.random(n) < 0.5).astype(np.int32)
     found = draw(
@@ -106,7 +106,7 @@ def test_pools_of_groups_hold_each_pair_once() -> None:
 
 
 def test_neighbourhoods_leave_out_what_is_missing() -> None:
-    pools = neighbourhoods(np.array([[1, 2], [0, -1], [-1, -1]], dtype=np.int32), np.array([1, 2, 1]))
+    pools = neighbour_pools(np.array([[1, 2], [0, -1], [-1, -1]], dtype=np.int32), np.array([1, 2, 1]))
     assert pools.members.tolist() == [1, 2, 0]
     assert pools.of.tolist() == [0, 1, 1, -1]
     assert pools.sizes.tolist() == [2, 1, 0]
@@ -121,7 +121,7 @@ def test_the_least_similar_of_those_drawn() -> None:
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_tiny_sets(n: int) -> None:
-    found = drawn(everyone(ones(n)), ~np.eye(n, dtype=bool), 3)
+    found = drawn(single_pool(ones(n)), ~np.eye(n, dtype=bool), 3)
     assert found.tolist() == ([-1] if n == 1 else [1, 0])
 
 
@@ -153,9 +153,9 @@ def test_chances_are_in_proportion_to_weights_among_the_allowed(kind: str) -> No
     near = np.argsort(random.random((n, n)), axis=1)[:, :9].astype(np.int32)
     codes = (np.arange(n) % 3).astype(np.int32)
     inside = {
-        "everyone": (everyone(ones(n)), np.ones((n, n), dtype=bool)),
+        "everyone": (single_pool(ones(n)), np.ones((n, n), dtype=bool)),
         "groups": (groups(codes, ones(n)), codes[:, None] == codes),
-        "neighbours": (neighbourhoods(near, ones(n)), (np.arange(n)[None, :, None] == near[:, None]).any(axis=2)),
+        "neighbours": (neighbour_pools(near, ones(n)), (np.arange(n)[None, :, None] == near[:, None]).any(axis=2)),
     }
     pools, members = inside[kind]
     chance = np.where(allowed & members, weights, 0)

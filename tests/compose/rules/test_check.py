@@ -4,7 +4,7 @@ import pytest
 
 from clipc.catalog import Catalog
 from clipc.compose.captions.joint import Wording
-from clipc.compose.rules.check import Checked, check
+from clipc.compose.rules.check import ExampleResult, check
 from clipc.compose.rules.schema import Rules
 from clipc.errors import UserError
 
@@ -22,7 +22,7 @@ def films() -> Catalog:
     )
 
 
-def checked(catalog: Catalog, *examples: tuple[Any, Any, bool], **more: Any) -> list[Checked]:
+def checked(catalog: Catalog, *examples: tuple[Any, Any, bool], **more: Any) -> list[ExampleResult]:
     given = [{"a": a, "b": b, "allowed": allowed} for a, b, allowed in examples]
     rules = {
         "columns": {"patient": ["patient", "patient_id"], "dose": ["dose"]},

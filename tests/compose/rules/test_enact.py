@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clipc.catalog import Catalog
 from clipc.compose.captions.joint import Wording
-from clipc.compose.entries import Proposed
+from clipc.compose.entries import Candidates
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.rules import conditions
 from clipc.compose.rules.columns import CatalogColumns
@@ -30,10 +30,10 @@ def law_of(catalog: Catalog, **rules: Any) -> CompiledRules:
     return compile_rules(Rules.model_validate(rules), CatalogColumns(catalog), Wording())
 
 
-def every(n: int) -> Proposed:
+def every(n: int) -> Candidates:
     """All ordered pairs of n entries."""
     a, b = (side.ravel().astype(np.int64) for side in np.meshgrid(range(n), range(n), indexing="ij"))
-    return Proposed(a, b, np.full(n * n, LEFT_RIGHT, np.uint8), np.zeros(n * n, bool))
+    return Candidates(a, b, np.full(n * n, LEFT_RIGHT, np.uint8), np.zeros(n * n, bool))
 
 
 def equal(x: object, y: object) -> Truth:
@@ -133,8 +133,8 @@ def test_high_cardinality_equality_needs_no_queries() -> None:
         type(ban.test.condition).__name__ for ban in compiled_rules.constraints if isinstance(ban.test, EitherOrder)
     ]
     assert "Query" not in kinds
-    proposed = Proposed(np.array([0, 2]), np.array([1, 4]), np.ones(2, np.uint8), np.zeros(2, bool))
-    assert compiled_rules.allowed(proposed).tolist() == [False, True]
+    candidates = Candidates(np.array([0, 2]), np.array([1, 4]), np.ones(2, np.uint8), np.zeros(2, bool))
+    assert compiled_rules.allowed(candidates).tolist() == [False, True]
 
 
 def test_images_captions_and_never() -> None:
@@ -169,8 +169,8 @@ def test_images_captions_and_never() -> None:
     assert not found[:, 2].any()
     assert not found[1, 3]
     assert found[0, 1]
-    proposed = every(4)
-    assert compiled_rules.wording(proposed).reshape(4, 4)[0].tolist() == [1, 2, 2, 2]
+    candidates = every(4)
+    assert compiled_rules.wording(candidates).reshape(4, 4)[0].tolist() == [1, 2, 2, 2]
     assert compiled_rules.wordings[1].text("x", "y", LEFT_RIGHT, False) == "y: x"
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from clipc.compose.rules.expression import Column, Expression, differing_terms, equal_terms, hoist
+from clipc.compose.rules.expression import Column, Expression, comparison, equal_terms, hoist
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.errors import UserError
 
@@ -118,7 +118,7 @@ def test_equal_parts_of_both_sides_go_by_the_name_that_hoisting_gives(sandbox: S
     ],
 )
 def test_a_lone_comparison_is_recognised(sandbox: Sandbox, text: str, found: tuple[str, str] | None) -> None:
-    assert differing_terms(sandbox.parse(text)) == found
+    assert comparison(sandbox.parse(text)) == found
 
 
 def test_what_looks_at_one_pair_is_hoisted_and_shared(sandbox: Sandbox) -> None:

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from clipc.compose.captions.joint import Wording
-from clipc.compose.entries import Proposed
+from clipc.compose.entries import Candidates
 from clipc.compose.rules import joint
 from clipc.compose.rules.expression import Expression
-from clipc.compose.rules.joint import JointCaption, applying
+from clipc.compose.rules.joint import JointCaption, first_applying
 from clipc.compose.rules.sandbox import Sandbox
 
 CAPTIONS = [
@@ -51,7 +51,7 @@ def test_joint_captions_are_those_of_their_wordings(
     a, b = np.array(list(product(range(len(CAPTIONS)), repeat=2)), dtype=np.int64).T
     generator = np.random.Generator(np.random.Philox(0))
     layout = generator.choice(np.array([1, 2, 4, 5, 6], np.uint8), len(a))
-    proposed = Proposed(a, b, layout, generator.random(len(a)) < 0.5)
+    candidates = Candidates(a, b, layout, generator.random(len(a)) < 0.5)
     seen: list[str] = []
 
     class Looking:
@@ -69,13 +69,14 @@ def test_joint_captions_are_those_of_their_wordings(
         (Sum(3), Sum(4)),
         cast(Sandbox, cast(Any, Looking())),
     )
-    broken = rule.broken(proposed)
+    broken = rule.broken(candidates)
     slow = [
         wordings[way].text(CAPTIONS[one], CAPTIONS[other], code, swapped)
         for one, other, code, swapped, way in zip(
-            *(c.tolist() for c in (a, b, layout, proposed.swapped, applying(rule.whens, proposed))), strict=True
+            *(c.tolist() for c in (a, b, layout, candidates.swapped, first_applying(rule.whens, candidates))),
+            strict=True,
         )
     ]
     assert seen == slow
     assert broken.tolist() == [len(text) % 2 == 0 for text in slow]
-    assert not len(rule.broken(proposed.take(np.array([], dtype=np.intp))))
+    assert not len(rule.broken(candidates.take(np.array([], dtype=np.intp))))

@@ -12,7 +12,7 @@ import pytest
 
 from clipc.catalog import Catalog, open_catalog
 from clipc.compose.captions.joint import Wording
-from clipc.compose.entries import Proposed
+from clipc.compose.entries import Candidates
 from clipc.compose.layouts.tiles import LEFT_RIGHT
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.compile import compile_rules
@@ -63,8 +63,8 @@ def sandbox() -> Iterator[Sandbox]:
 def judged(compiled_rules: CompiledRules, pairs: int) -> npt.NDArray[np.bool_]:
     """Whether rows 0 and 1, 2 and 3, ... may be composed."""
     first = np.arange(pairs) * 2
-    proposed = Proposed(first, first + 1, np.full(pairs, LEFT_RIGHT, np.uint8), np.zeros(pairs, np.bool_))
-    return compiled_rules.allowed(proposed) & ~compiled_rules.never[first] & ~compiled_rules.never[first + 1]
+    candidates = Candidates(first, first + 1, np.full(pairs, LEFT_RIGHT, np.uint8), np.zeros(pairs, np.bool_))
+    return compiled_rules.allowed(candidates) & ~compiled_rules.never[first] & ~compiled_rules.never[first + 1]
 
 
 def inline(*rows: dict[str, object]) -> Inline:

@@ -88,7 +88,7 @@ def test_a_sample_stands_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.Generator(np.random.Philox(0))
     topics = np.repeat(np.arange(20), 40)
     texts = [[" ".join(f"t{topic}w{i}" for i in generator.integers(0, 12, 6))] for topic in topics]
-    monkeypatch.setattr(module, "_FITTED", 400)
+    monkeypatch.setattr(module, "_MAX_FIT_ROWS", 400)
     vectors = caption_vectors(texts, 32)
     assert vectors.shape == (800, 32)
     found = np.asarray(nearest_of(vectors))

@@ -10,7 +10,7 @@ import pytest
 
 from clipc.catalog import open_catalog
 from clipc.catalog.catalog import SCHEMA, About, Catalog
-from clipc.compose.similarity.lookalike import FARTHEST, Lookalikes, lookalikes
+from clipc.compose.similarity.lookalike import MAX_DISTANCE, Lookalikes, lookalikes
 
 
 def catalog_of(content: np.ndarray, dhash: list[int | None] | None) -> Catalog:
@@ -31,12 +31,16 @@ def flipped(value: int, bits: int) -> int:
 
 def test_equal_bytes_and_near_hashes_are_alike() -> None:
     hashes: list[int | None] = random_hashes(100).tolist()
-    hashes[1], hashes[2], hashes[3] = flipped(hashes[0] or 0, FARTHEST), flipped(hashes[0] or 0, FARTHEST + 1), None
+    hashes[1], hashes[2], hashes[3] = (
+        flipped(hashes[0] or 0, MAX_DISTANCE),
+        flipped(hashes[0] or 0, MAX_DISTANCE + 1),
+        None,
+    )
     hashes[4] = None
     content = np.arange(100)
     content[6] = 5
     alike = lookalikes(catalog_of(content, hashes))
-    assert alike.distance == FARTHEST
+    assert alike.distance == MAX_DISTANCE
     pairs = [(0, 0), (0, 1), (1, 0), (0, 2), (3, 4), (3, 0), (5, 6), (5, 7)]
     rows, others = np.array(pairs).T
     assert alike(rows, others).tolist() == [True, True, True, False, False, False, True, False]
@@ -56,12 +60,12 @@ def test_a_fixed_camera_has_no_near_copies(n: int, distance: int) -> None:
 
 def test_pictures_of_a_kind_must_be_nearer() -> None:
     few_bits = (random_hashes(4000) & random_hashes(4000)[::-1] & np.uint64(0xFFFFF)).tolist()
-    assert -1 <= lookalikes(catalog_of(np.arange(4000), few_bits)).distance < FARTHEST
+    assert -1 <= lookalikes(catalog_of(np.arange(4000), few_bits)).distance < MAX_DISTANCE
 
 
 def test_copies_byte_for_byte_do_not_make_hashes_useless() -> None:
     hashes = np.repeat(random_hashes(4), 100)
-    assert lookalikes(catalog_of(np.repeat(np.arange(4), 100), hashes.tolist())).distance == FARTHEST
+    assert lookalikes(catalog_of(np.repeat(np.arange(4), 100), hashes.tolist())).distance == MAX_DISTANCE
 
 
 @pytest.mark.parametrize("n", [1, 2])

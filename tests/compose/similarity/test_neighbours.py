@@ -70,7 +70,7 @@ def test_equal_rows_share_their_neighbours_evenly() -> None:
 
 
 def test_nobody_looks_farther_than_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOKED_AT", 20)
+    monkeypatch.setattr(module, "SEARCH_LIMIT", 20)
     vectors = np.stack([np.cos(np.arange(100) / 100), np.sin(np.arange(100) / 100)], axis=1).astype(np.float32)
 
     def excluded(rows: np.ndarray, others: np.ndarray) -> np.ndarray:

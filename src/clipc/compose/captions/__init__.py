@@ -1,1 +1,1 @@
-"""Captions: how two become one, in their language, within what the model reads."""
+"""Captions: joins two captions, in their language, within the context length."""

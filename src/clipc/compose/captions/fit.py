@@ -1,4 +1,4 @@
-"""Captions within a token limit: shortened, but never without one of their parts."""
+"""Shortens captions to a token limit; a joint caption always keeps both parts."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -20,26 +20,26 @@ _DANGLING: Final = re.compile(
     r"([\s,;:、，；：・([{<（「『【〈《\u200d\-]+|\s+(?:a|an|the|and|or|of|in|on|at|to|with|by|from|for))$"
 )
 _PARTICLE: Final = re.compile(r"(?<=[^\u3041-\u309f\s])(?:には|では|とは|[はがをにでとへもやの])$")
-"""What no shortened caption should end with: it announces words that are gone."""
+"""Particles with which no shortened caption should end: the words after them are missing."""
 
 
 def fit(first: str, second: str | None, text: Callable[[str, str], str], count: Count, limit: int) -> tuple[str, bool]:
     """The caption of a plan row within a token limit.
 
-    A joint caption that is too long has both parts shortened: each may use half of the room that the
-    joining words leave, and what one does not need the other gets. Where the joining words themselves
-    leave too little, the parts stand side by side without them. A caption that fits costs one count.
+    A joint caption that is too long has both parts shortened: each may use half of the tokens that the
+    joining words leave, and one that needs fewer leaves the rest to the other. If the joining words
+    leave too few, they are omitted. A caption that fits costs one count.
 
     Args:
         first: The first image's caption.
         second: The second image's caption, or None for a row of one caption.
-        text: How the two become one, for whole and for shortened captions.
+        text: Joins two captions, whole or shortened.
         count: The number of tokens of a text, without start and end tokens.
-        limit: The largest number of tokens: as many as stay beside those that the tokenizer adds.
+        limit: The largest number of tokens: without special tokens.
 
     Returns:
-        The caption, and whether anything was cut. The limit is kept unless even one character of each part
-        is too long; then those characters are the caption.
+        The caption, and whether anything was cut. The limit is exceeded only if one character of each part
+        is too long already.
     """
     if second is None:
         short = shorten(first, count, limit)
@@ -48,17 +48,17 @@ def fit(first: str, second: str | None, text: Callable[[str, str], str], count: 
     if count(whole) <= limit:
         return whole, False
     a, b = (_Part.of(caption.strip(), count, limit) for caption in (first, second))
-    made = _balanced(a, b, text, count, limit)
-    if count(made) > limit:
-        made = _balanced(a, b, lambda one, other: f"{one} {other}", count, limit)
-    return made, True
+    joint = _balanced(a, b, text, count, limit)
+    if count(joint) > limit:
+        joint = _balanced(a, b, lambda one, other: f"{one} {other}", count, limit)
+    return joint, True
 
 
 def shorten(text: str, count: Count, limit: int) -> str:
     """The longest start of a text that ends at a word or phrase boundary and costs at most ``limit`` tokens.
 
     Japanese is cut between phrases (BudouX), other text at white space. A Japanese noun phrase keeps its end
-    instead: there stands the noun. A text whose first (or last) word alone is too long is cut inside
+    instead, since its noun is there. A text whose first (or last) word alone is too long is cut inside
     that word; one character always stays.
     """
     if count(text) <= limit:
@@ -75,29 +75,29 @@ def shorten(text: str, count: Count, limit: int) -> str:
 
 @dataclass(frozen=True)
 class _Cuts:
-    """Where a text may be cut.
+    """The positions at which a text may be cut.
 
     Attributes:
-        lengths: The numbers of characters that may be kept, ascending; that of one word first, all last.
-        backwards: Whether the end is kept, not the start.
+        lengths: The possible lengths in characters, ascending: one word first, the whole text last.
+        backwards: Whether the end of the text is kept instead of its start.
     """
 
     lengths: tuple[int, ...]
     backwards: bool
 
     def kept(self, text: str, length: int) -> str:
-        """So many characters of the text."""
+        """The text shortened to a length."""
         return text[len(text) - length :] if self.backwards else text[:length]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One caption on its way to being cut.
+    """One part of a joint caption, with the token costs of its possible lengths.
 
     Attributes:
         text: The caption.
         cuts: Where it may be cut.
-        costs: About how many tokens it costs with each of these lengths; only as far as they can be afforded.
+        costs: Approximate token count at each of these lengths, up to the limit.
     """
 
     text: str
@@ -106,7 +106,7 @@ class _Part:
 
     @classmethod
     def of(cls, text: str, count: Count, limit: int) -> "_Part":
-        # The words of a set come again and again, so their counts are at hand where those of unique texts are not.
+        # Words recur in a data set, so their counts are cached, while those of unique texts are not.
         cuts, costs, counted = _cuts(text), list[int](), 0
         for length in cuts.lengths:
             kept = cuts.kept(text, length)
@@ -123,7 +123,7 @@ class _Part:
         return self.cuts.lengths[0]
 
     def kept(self, length: int) -> str:
-        """So many characters of the caption."""
+        """The caption shortened to a length."""
         return self.cuts.kept(self.text, length)
 
     def within(self, share: int) -> int:
@@ -134,7 +134,7 @@ class _Part:
         return min(self.word, max(1, self.word * share // self.costs[0]))
 
     def to_spare(self, length: int) -> tuple[int, float]:
-        """What such a length can give away: whole words first (the costlier part's), then characters."""
+        """The priority for shortening from this length: whole words of the costlier part first, then characters."""
         if length <= 1:
             return 0, 0.0
         if length <= self.word:
@@ -155,25 +155,25 @@ class _Part:
 
 
 def _balanced(a: _Part, b: _Part, text: Callable[[str, str], str], count: Count, limit: int) -> str:
-    """Both parts, as long as their shares allow; one character of each where the limit allows no more."""
+    """Joins both parts at the greatest lengths within their shares, at least one character each."""
 
-    def made(n: int, m: int) -> str:
+    def joint(n: int, m: int) -> str:
         return text(a.kept(n), b.kept(m))
 
-    joining = max(0, count(made(a.word, b.word)) - a.costs[0] - b.costs[0])
+    joining = max(0, count(joint(a.word, b.word)) - a.costs[0] - b.costs[0])
     room = max(2, limit - joining)
     share = min(a.costs[-1], max(room // 2, room - b.costs[-1]))
     n, m = a.within(share), b.within(room - share)
-    # Costs of words add up to that of a text nearly, not exactly: hence a step back, or some on.
-    while (cost := count(made(n, m))) > limit and (n > 1 or m > 1):
+    # The costs of words only approximate that of the text: hence steps back or forward.
+    while (cost := count(joint(n, m))) > limit and (n > 1 or m > 1):
         if a.to_spare(n) > b.to_spare(m):
             n = a.shorter(n)
         else:
             m = b.shorter(m)
     if cost <= limit:
-        n = a.longest(n, limit - cost, lambda length: count(made(length, m)) <= limit)
-        m = b.longest(m, limit - count(made(n, m)), lambda length: count(made(n, length)) <= limit)
-    return made(n, m)
+        n = a.longest(n, limit - cost, lambda length: count(joint(length, m)) <= limit)
+        m = b.longest(m, limit - count(joint(n, m)), lambda length: count(joint(n, length)) <= limit)
+    return joint(n, m)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -188,7 +188,7 @@ def _cuts(text: str) -> _Cuts:
 
 
 def _tidied(text: str, end: int) -> int:
-    """Never after a word that only announces the next one."""
+    """The end moved before words and particles that would be left dangling."""
     kept = text[max(0, end - 40) : end]
     while (dangling := _DANGLING.search(kept) or _PARTICLE.search(kept)) and dangling.start():
         kept = kept[: dangling.start()]
@@ -203,7 +203,7 @@ def _parser() -> "Parser":
 
 
 def _last(values: Sequence[int], fits: Callable[[int], bool]) -> int:
-    """The last of some values that fits, by bisection; the first is taken to fit."""
+    """The last of some values that fits, by bisection; the first is assumed to fit."""
     low, high = 0, len(values) - 1
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""How two captions become one."""
+"""Joins two captions."""
 
 import re
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ CONJUNCTION: Final = " and "
 
 @dataclass(frozen=True)
 class Wording:
-    """A way to make one caption of two: a strategy, and how captions that it keeps are joined.
+    """How two captions are joined: a caption strategy, and the words between the captions.
 
     Attributes:
         strategy: The name of a caption strategy, as :func:`~clipc.compose.captions.strategies.find_strategy` takes it.
-        joiner: What stands between two joined captions. None chooses by language: " and "; in Japanese 「と」
+        joiner: The text between two captions. None chooses by language: " and "; in Japanese 「と」
             between noun phrases and 「。また、」 where one caption is a sentence.
         template: Text in which ``{a}`` and ``{b}`` stand for the captions; used by every strategy that joins two,
-            before joiner and places.
+            instead of joiner and spatial phrase.
         shapes: The shapes of the layout, in the order of their codes.
     """
 
@@ -38,7 +38,7 @@ class Wording:
             second: The caption of the second image.
             layout: The code of the plan row's layout.
             swapped: The drawn order: in ``both-orders`` whether the second caption comes first, in ``one``
-                whether the second caption is the one that is kept.
+                whether the second caption is used.
         """
         parts = find_strategy(self.strategy)(first, second, self.shapes[layout], swapped)
         if isinstance(parts, str):
@@ -50,11 +50,11 @@ class Wording:
         return _joined(one, other, self.joiner)
 
     def between(self) -> str | None:
-        """All that this wording adds to two captions in no Japanese, for those who join very many of them.
+        """The constant joiner of this wording for captions without Japanese, for vectorised joining.
 
         Returns:
-            What stands between the one caption :func:`~clipc.compose.captions.language.without_stop` and the other
-            without white space around it; None where it takes :meth:`text` to tell.
+            The text between the first caption (:func:`~clipc.compose.captions.language.without_stop`) and the second
+            (stripped); None if only :meth:`text` can join them.
         """
         if self.strategy not in ("join", "both-orders", "wrong") or self.template is not None:
             return None
@@ -73,6 +73,6 @@ def _joined(first: str, second: str, joiner: str | None) -> str:
 
 
 def _filled(template: str, first: str, second: str) -> str:
-    """The template with its places filled in one go: a caption that holds "{b}" keeps it."""
+    """The template filled in one pass, so that a caption may itself contain "{b}"."""
     parts = {"{a}": first, "{b}": second}
     return re.sub(r"\{[ab]\}", lambda place: parts[place.group()], template)

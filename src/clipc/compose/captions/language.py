@@ -1,4 +1,4 @@
-"""What a caption's language asks of the words that join it: looked at from outside, without a dictionary."""
+"""Properties of a caption's language that decide how it is joined, found without a dictionary."""
 
 import re
 import unicodedata
@@ -20,7 +20,7 @@ _ABBREVIATION: Final = re.compile(
 def japanese(text: str) -> bool:
     """Whether a text has kana or kanji.
 
-    A Chinese text counts as Japanese too: the two share their characters. Its joiner has to be given.
+    A Chinese text counts as Japanese too: the two share their characters. Set its joiner explicitly.
     """
     return not text.isascii() and _JAPANESE.search(text) is not None
 
@@ -28,8 +28,8 @@ def japanese(text: str) -> bool:
 def without_stop(text: str) -> str:
     """A caption without its final full stop, and without white space at either end.
 
-    What only looks like one stays: an ellipsis, and the stop of a common English abbreviation (``etc.``,
-    ``U.S.``). A text that is nothing but stops stays as well.
+    Exceptions: an ellipsis, and the stop of a common English abbreviation (``etc.``,
+    ``U.S.``). A text of stops only is unchanged.
     """
     kept = text = text.strip()
     while kept.endswith(_STOPS) and not kept.endswith(_ELLIPSES) and not _ABBREVIATION.search(kept):
@@ -70,18 +70,18 @@ _NOUN_END: Final = re.compile(
 def noun_phrase(text: str) -> bool:
     """Whether a Japanese caption is one noun phrase, which と may join to another.
 
-    Seen from its end, since no dictionary is at hand: nothing follows the noun, and nothing before it says
+    Decided by its end, without a dictionary: nothing follows the noun, and nothing before it shows
     that it stands for a verb. と after a sentence would say "if" (…があると…), while two noun phrases joined
-    as sentences are merely stiff; so what cannot be told counts as a sentence.
+    as sentences are merely stiff; so undecidable texts count as sentences.
 
     A noun phrase ends in kanji, katakana, digits, Latin letters or a noun-final kana (こと, ばね, へこみ).
     Not one: what ends like a verb, an adjective or a copula, or in あり or なし; a text with a full stop, or with
     a comma after a noun (a list, or a remark: 赤いボルト、良品); one with a topic (部品は無傷); one whose last noun
-    comes right after a case particle or て (机に置いて撮影). A bracket at the end is looked past.
+    comes right after a case particle or て (机に置いて撮影). A bracket at the end is ignored.
 
-    Limits: nouns in hiragana that end like verbs are known by a short list and otherwise count as
-    sentences; a sentence that ends in an unusual kana, and one in another language without a full stop
-    (beside a Japanese caption), count as noun phrases.
+    Limits: nouns in hiragana that end like verbs count as sentences unless they are in a short list; a sentence
+    that ends in an unusual kana, and one in another language without a full stop (beside a Japanese caption), count
+    as noun phrases.
     """
     text = unicodedata.normalize("NFKC", text).strip()
     while (bare := _BRACKETED.sub("", text)) and bare != text:

@@ -1,4 +1,4 @@
-"""Caption strategies: what is said of a composite, from the captions of its two images."""
+"""Caption strategies: the caption of a composite, from the captions of its two images."""
 
 import re
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from clipc.compose.layouts.layout import Shape
 from clipc.extension import load_function
 
 Parts = str | tuple[str, str] | tuple[str, str, str]
-"""What a strategy gives: the caption; or two captions in the order in which they are joined, and, if it has one, the
-template that joins them, such as ``"{a} beside {b}"``, where neither policy nor rules have another."""
+"""A strategy's result: the caption; or two captions in the order in which they are joined, optionally with a template
+such as ``"{a} beside {b}"``, used unless policy or rules have another."""
 
 Strategy = Callable[[str, str, Shape, bool], Parts]
-"""From the captions of the first image (the left, the top or the outer one) and of the second, the shape in which they
-are shown, and whether the drawn order of the captions is not the images'."""
+"""From the captions of the first image (the left, the top or the outer one) and of the second, the composite's
+shape, and whether the drawn order of the captions is not the images'."""
 
 _NAMES_A_PLACE: Final = re.compile(
     r"\b(left|right|top|bottom|upper|lower|above|below|beneath|inset)(most|wards?|hand|side)?\b|[左右上下]",
@@ -44,11 +44,11 @@ def _second(first: str, second: str, shape: Shape, swapped: bool) -> Parts:
 
 
 def _spatial(first: str, second: str, shape: Shape, swapped: bool) -> Parts:
-    """Says where each part stands: "X on the left and Y on the right".
+    """Names the place of each part: "X on the left and Y on the right".
 
     Where a caption names a place itself, or has several sentences, that phrase could contradict it or belong to its
-    last sentence only; there each part gets a label instead ("left half: X; right half: Y"), and what a caption says of
-    places is about its own half.
+    last sentence only; there each part gets a label instead ("left half: X; right half: Y"), so that places named in a
+    caption refer to its own half.
     """
     parts = without_stop(first), without_stop(second)
     either = "\n".join(parts)
@@ -67,13 +67,13 @@ STRATEGIES: Final[dict[str, Strategy]] = {
     "one": _one,
     "first": _first,
     "second": _second,
-    "wrong": _join,  # The plan gives it another second caption.
+    "wrong": _join,  # The plan replaces the second caption.
 }
-"""The strategies that ship, by the names that a policy gives them."""
+"""The built-in strategies by their names in a policy."""
 
 
 def find_strategy(name: str) -> Strategy:
-    """A strategy that ships, or the user's own.
+    """A built-in strategy, or the user's own.
 
     Args:
         name: One of :data:`STRATEGIES`, or ``module:object``.

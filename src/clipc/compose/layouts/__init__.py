@@ -19,11 +19,11 @@ LAYOUTS: Final = {
     "blend": BLEND,
     "first-image": FIRST_IMAGE_ALONE,
 }
-"""The layouts that ship, by the names that a policy gives them."""
+"""The built-in layouts by their names in a policy."""
 
 
 def find_layout(name: str) -> Layout:
-    """A layout that ships, or the user's own.
+    """A built-in layout, or the user's own.
 
     Args:
         name: One of :data:`LAYOUTS`, or ``module:object``.

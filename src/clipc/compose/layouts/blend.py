@@ -1,15 +1,13 @@
-"""Blend: both views seen through each other."""
+"""Blend: the mean of both views."""
 
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from clipc.compose.arrays import Positions
 from clipc.compose.layouts.layout import SHAPES, Layout
 from clipc.compose.layouts.tiles import FULL, OVERLAY, Floats, Tiles, Views, boxes, opaque
 
 
-def blend(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
+def blend(shape: Positions, draws: Floats, views: Views) -> Tiles:
     """The mean of the two views, as MixGen blends images (arXiv 2206.08358: MixUp with a weight of 1/2).
 
     Args:

@@ -6,30 +6,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Float32s, Integers
 from clipc.errors import UserError
 
 
-def read_boxes(
-    values: Sequence[Any], sizes: npt.NDArray[np.integer], *, column: str, keys: Sequence[str]
-) -> npt.NDArray[np.float32]:
+def read_boxes(values: Sequence[Any], sizes: Integers, *, column: str, keys: Sequence[str]) -> Float32s:
     """Boxes x0, y0, x1, y1 as fractions of the image's sides.
 
     A box is four numbers, in a list or as text ("12, 30, 80, 96"). Numbers that are all at most 1 are
     fractions already; others are pixels of the image as shown.
 
     Args:
-        values: One box a pair, None or empty text where nothing is marked.
+        values: One box a pair, None or empty text for none.
         sizes: Width and height of the images in pixels, shape (n, 2).
         column: The column's name, for messages.
         keys: The pairs' keys, for messages.
 
     Returns:
-        Shape (n, 4), ``float32``, NaN where nothing is marked.
+        Shape (n, 4), ``float32``, NaN for none.
 
     Raises:
-        UserError: A value is no box, or lies outside its image.
+        UserError: A value is no box, or is outside its image.
     """
     boxes = np.full((len(values), 4), np.nan, dtype=np.float64)
     for row, value in enumerate(values):

@@ -3,8 +3,8 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Positions
 from clipc.compose.layouts.layout import HALVES, Layout
 from clipc.compose.layouts.tiles import Floats, Tiles, Views, opaque
 
@@ -12,10 +12,10 @@ _CENTRES: Final = np.array([[(0.25, 0.0, 0.75, 1.0)] * 2, [(0.0, 0.25, 1.0, 0.75
 HALF_PLACES: Final = np.array(
     [[(0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)], [(0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 1.0, 1.0)]], dtype=np.float32
 )
-"""Where the first and the second half stand, side by side and one above the other; shape (2, 2, 4)."""
+"""Places of the first and second half, side by side and one above the other; shape (2, 2, 4)."""
 
 
-def centre_halves(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
+def centre_halves(shape: Positions, draws: Floats, views: Views) -> Tiles:
     """The centre half of each view, joined along the cut axis (CLIP-C, arXiv 2407.01408).
 
     Args:

@@ -1,22 +1,22 @@
-"""CutMix: the second view's box laid over the first view, with half the picture each on average."""
+"""CutMix: a box of the second view pasted over the first view, with half the image each on average."""
 
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Positions
 from clipc.compose.layouts.layout import SHAPES, Layout
 from clipc.compose.layouts.tiles import BOX, FULL, Floats, Tiles, Views, boxes, opaque
 
 AREA: Final = (0.25, 0.75)
-"""Smallest and largest area of the box, as a share of the picture; its mean is 1/2."""
+"""Smallest and largest area of the box, as a share of the image; its mean is 1/2."""
 
 
-def cutmix(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
+def cutmix(shape: Positions, draws: Floats, views: Views) -> Tiles:
     """A square box of the second view at the same place over the first view (CutMix, arXiv 1905.04899).
 
     CutMix draws the area from all of [0, 1] and cuts boxes off at the edge; here the area is uniform in
-    :data:`AREA` and the box lies inside, so that both sources of the joint caption can always be seen.
+    :data:`AREA` and the box is inside, so that both sources of the joint caption are always visible.
 
     Args:
         shape: Numbers of shapes, shape (n,).

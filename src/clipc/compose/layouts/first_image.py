@@ -1,15 +1,13 @@
-"""First image: the control that composes captions and leaves the image alone."""
+"""First image: the control that composes captions only."""
 
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from clipc.compose.arrays import Positions
 from clipc.compose.layouts.layout import SHAPES, Layout
 from clipc.compose.layouts.tiles import FIRST_IMAGE, FULL, NOWHERE, Floats, Tiles, Views, boxes, opaque
 
 
-def first_image(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
+def first_image(shape: Positions, draws: Floats, views: Views) -> Tiles:
     """The first view alone, whatever the caption says: caption-only composition, a control.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a layout is: the contract of those that ship and of a user's own."""
+"""The contract of layouts, built-in or the user's own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Positions
 from clipc.compose.layouts.tiles import (
     FULL,
     LEFT_RIGHT,
@@ -28,14 +28,14 @@ from clipc.errors import UserError
 
 @dataclass(frozen=True)
 class Shape:
-    """One look that a layout's composites can have.
+    """One geometry of a layout's composites.
 
     The phrases are those of the caption strategy ``spatial``: how a caption says where each image stands, ``{a}`` and
-    ``{b}`` being the two captions; and a second form, with labels, for captions that the phrase would garble. None
-    where there are no two places, so that captions are joined.
+    ``{b}`` being the two captions; and a second form with labels, for captions that do not fit the phrase. None
+    if the images have no two places; captions are then joined.
 
     Attributes:
-        name: What plans, statistics and pages call it.
+        name: Its name in plans, statistics and pages.
         english: The two phrases.
         japanese: The same for Japanese captions.
     """
@@ -58,28 +58,20 @@ SHAPES: Final = (
         ("上に{a}、下に{b}", "上：{a}。下：{b}"),
     ),
     Shape("strong"),
-    Shape(
-        "box",
-        ("{a} with an inset of {b}", "{a}; inset: {b}"),
-        ("{a}、枠の中に{b}", "{a}。枠の中：{b}"),
-    ),
-    Shape(
-        "overlay",
-        ("{a} overlaid with {b}", "{a}; overlaid: {b}"),
-        ("{a}に{b}を重ねた画像", "{a}。重ねた画像：{b}"),
-    ),
+    Shape("box", ("{a} with an inset of {b}", "{a}; inset: {b}"), ("{a}、枠の中に{b}", "{a}。枠の中：{b}")),
+    Shape("overlay", ("{a} overlaid with {b}", "{a}; overlaid: {b}"), ("{a}に{b}を重ねた画像", "{a}。重ねた画像：{b}")),
     Shape("first-image"),
 )
-"""The shapes whose codes in a plan's ``layout`` column are the same under every layout: their places here.
+"""The shapes whose codes in a plan's ``layout`` column are the same for every layout: their indices here.
 
-``plain`` shows one image; ``left-right`` and ``top-bottom`` name where the first and second half stand;
-``strong`` is one image under stronger augmentation, the control arm's answer to a composite; in ``box`` the
-second image fills a box inside the first; ``overlay`` shows both through each other; ``first-image`` shows
+``plain`` shows one image; ``left-right`` and ``top-bottom`` name the places of the first and second half;
+``strong`` is one image under stronger augmentation, the augmentation control; in ``box`` the
+second image fills a box inside the first; ``overlay`` blends both; ``first-image`` shows
 the first image alone, under both captions. A layout's other shapes have the codes that follow.
 """
 
 HALVES: Final = (SHAPES[LEFT_RIGHT], SHAPES[TOP_BOTTOM])
-"""The shapes of layouts of halves, which a policy's ``axis`` and rules may turn."""
+"""The shapes of layouts of halves, whose axis a policy and rules may set."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +79,14 @@ class Layout:
     """A way to join two views.
 
     Attributes:
-        shapes: The looks that its composites can have, each equally often.
+        shapes: The shapes of its composites, drawn uniformly.
         arrange: From the number of each composite's shape in ``shapes``, shape (n,), four numbers in [0, 1) for each,
             shape (n, 4), and the views: windows, places and opacities. Together the places fill the image. A pure
-            function: the same composite may be arranged again.
+            function, since the same composite may be arranged again.
     """
 
     shapes: tuple[Shape, ...]
-    arrange: Callable[[npt.NDArray[np.intp], Floats, Views], Tiles]
+    arrange: Callable[[Positions, Floats, Views], Tiles]
 
     def __post_init__(self) -> None:
         names = [shape.name for shape in self.shapes]
@@ -115,15 +107,15 @@ class Layout:
 
     @property
     def has_axes(self) -> bool:
-        """Whether its composites are halves, which a policy or a rule may turn."""
+        """Whether its composites are halves, whose axis a policy or a rule may set."""
         return self.codes == (LEFT_RIGHT, TOP_BOTTOM)
 
     def drawn_from(self, axis: str) -> tuple[int, ...]:
-        """The codes that composites get, for a policy's ``axis``."""
+        """The codes that are drawn, for a policy's ``axis``."""
         return tuple(code for code in self.codes if self.by_code[code].name == axis) or self.codes
 
     def tiles(self, codes: Codes, draws: Floats, views: Views) -> Tiles:
-        """What is shown of each source, and where; rows that are no composites show the first one alone.
+        """Windows, places and opacities; plain rows show the first source alone.
 
         Args:
             codes: Codes of a plan's ``layout`` column, shape (n,).
@@ -131,7 +123,7 @@ class Layout:
             views: The sources' views.
 
         Raises:
-            UserError: What :attr:`arrange` gives is not as it must be.
+            UserError: The result of :attr:`arrange` is invalid.
         """
         n = len(codes)
         tiles = Tiles(boxes(FULL, NOWHERE, n), boxes(FULL, NOWHERE, n), opaque(n))
@@ -139,26 +131,26 @@ class Layout:
         number[list(self.codes)] = np.arange(len(self.codes))
         composed = np.flatnonzero(number[codes] >= 0)
         if len(composed):
-            made = self.arrange(number[codes[composed]], draws[composed], views.take(composed))
-            _check(made, len(composed))
+            result = self.arrange(number[codes[composed]], draws[composed], views.take(composed))
+            _check(result, len(composed))
             for name in ("window", "place", "opacity"):
-                getattr(tiles, name)[composed] = getattr(made, name)
+                getattr(tiles, name)[composed] = getattr(result, name)
         return tiles
 
 
-def _check(made: Tiles, n: int) -> None:
-    """Refuses what cannot be shown, or would leave a part of the image as it was in memory."""
-    if not isinstance(made, Tiles):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UserError(f"a layout gave {type(made).__name__}; it must give clipc.Tiles.")
+def _check(result: Tiles, n: int) -> None:
+    """Refuses tiles that cannot be rendered, or that leave a part of the image unwritten."""
+    if not isinstance(result, Tiles):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"a layout gave {type(result).__name__}; it must give clipc.Tiles.")
     for name, values, shape in (
-        ("window", made.window, (n, 2, 4)),
-        ("place", made.place, (n, 2, 4)),
-        ("opacity", made.opacity, (n, 2)),
+        ("window", result.window, (n, 2, 4)),
+        ("place", result.place, (n, 2, 4)),
+        ("opacity", result.opacity, (n, 2)),
     ):
         if values.shape != shape or not np.isfinite(values).all():
             raise UserError(f"a layout gave tiles whose {name} is not finite numbers of shape {shape}: {values.shape}.")
-    shown = area(made.place) > 0
-    if (made.place.min() < 0) | (made.place.max() > 1) | (area(made.window) <= 0)[shown].any():
+    shown = area(result.place) > 0
+    if (result.place.min() < 0) | (result.place.max() > 1) | (area(result.window) <= 0)[shown].any():
         raise UserError("a layout gave tiles outside the image, or a place for a window without area.")
-    if (made.opacity[:, 0] != 1).any() or abs(made.share().sum(axis=1) - 1).max() > 1e-4:
+    if (result.opacity[:, 0] != 1).any() or abs(result.share().sum(axis=1) - 1).max() > 1e-4:
         raise UserError("a layout gave tiles that do not fill the image; the first source must be opaque.")

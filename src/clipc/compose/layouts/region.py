@@ -1,19 +1,19 @@
-"""Region: the half of each view that keeps what an expert marked."""
+"""Region: the half of each view that keeps an expert's region."""
 
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Positions
 from clipc.compose.layouts.centre_halves import centre_halves
 from clipc.compose.layouts.layout import HALVES, Layout
 from clipc.compose.layouts.tiles import Floats, Tiles, Views
 
 
-def region(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
+def region(shape: Positions, draws: Floats, views: Views) -> Tiles:
     """Halves as large as centre halves, moved so that each keeps its region as far as it fits.
 
-    The window moves along both axes, and out of the view where the region lies there, but never out of the
+    The window moves along both axes, and out of the view if the region is there, but never out of the
     image. A source without a region shows its centre half.
 
     Args:
@@ -25,14 +25,14 @@ def region(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
     low, high = tiles.window[..., :2], tiles.window[..., 2:]
     size = high - low
     first, last = views.region[..., :2], views.region[..., 2:]
-    # A region that fits may lie anywhere inside the window, so the window moves no further than it must;
-    # of one that does not fit the middle is kept.
+    # A region that fits may be anywhere inside the window, so the window moves as little as possible;
+    # it is centred on one that does not fit.
     fits = last - first <= size
     nearest = np.clip(low, last - size, first)
     start = np.where(fits, nearest, (first + last - size) / 2)
     start = np.clip(start, views.bounds[..., :2], views.bounds[..., 2:] - size)
-    marked = np.isfinite(views.region).all(axis=-1, keepdims=True)
-    start = np.where(marked, start, low)
+    has_region = np.isfinite(views.region).all(axis=-1, keepdims=True)
+    start = np.where(has_region, start, low)
     return Tiles(np.concatenate([start, start + size], axis=-1).astype(np.float32), tiles.place, tiles.opacity)
 
 

@@ -2,15 +2,13 @@
 
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from clipc.compose.arrays import Positions
 from clipc.compose.layouts.centre_halves import HALF_PLACES
 from clipc.compose.layouts.layout import HALVES, Layout
 from clipc.compose.layouts.tiles import FULL, Floats, Tiles, Views, boxes, opaque
 
 
-def squeezed_halves(shape: npt.NDArray[np.intp], draws: Floats, views: Views) -> Tiles:
+def squeezed_halves(shape: Positions, draws: Floats, views: Views) -> Tiles:
     """Each view squeezed to half its width or height: nothing is cut away, but objects change their proportions.
 
     Args:

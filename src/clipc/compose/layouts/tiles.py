@@ -1,7 +1,7 @@
-"""Geometry between a plan and its pixels: which part of each source is shown, and where.
+"""Geometry between a plan and its pixels: the part of each source to show, and its place.
 
 Both sources first get a view each (a random crop). A layout then names a *window* of each view, the
-*place* in the square picture that the window fills, and how *opaque* it is there. Renderers know windows,
+*place* in the square image that the window fills, and how *opaque* it is there. Renderers take windows,
 places and opacities, never layouts, so a new layout is one file beside this one.
 """
 
@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from clipc.compose.arrays import Bools, Positions
 
 PLAIN: Final = 0
 LEFT_RIGHT: Final = 1
@@ -20,11 +22,11 @@ OVERLAY: Final = 5
 FIRST_IMAGE: Final = 6
 
 Axis = Literal["left-right", "top-bottom"]
-"""How two halves stand."""
+"""The arrangement of two halves."""
 AXES: Final[dict[Axis, int]] = {"left-right": LEFT_RIGHT, "top-bottom": TOP_BOTTOM}
-"""The codes of halves."""
+"""The layout codes of halves."""
 CUTS: Final[dict[Axis, str]] = {"left-right": "vertical", "top-bottom": "horizontal"}
-"""How the cut between two halves runs: the other name of an axis, which files may use."""
+"""The direction of the cut between two halves: an alias of the axis in files."""
 
 Codes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -35,39 +37,38 @@ NOWHERE: Final = (0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Views:
-    """What a layout may know of the two views of each example.
+    """The two views of each example, as layouts see them.
 
     Attributes:
         bounds: Shape (n, 2, 4), ``float32``: the edges x0, y0, x1, y1 of the whole image, as fractions of the
             view (so x0 <= 0 and x1 >= 1).
-        region: Shape (n, 2, 4), ``float32``: the box to keep in view, as fractions of the view, NaN where there
-            is none.
+        region: Shape (n, 2, 4), ``float32``: the box to keep visible, as fractions of the view, NaN for none.
         whole: Shape (n, 2), ``bool``: sources that a composite must not cut.
     """
 
     bounds: Floats
     region: Floats
-    whole: npt.NDArray[np.bool_]
+    whole: Bools
 
     @classmethod
     def plain(cls, n: int) -> "Views":
-        """Views that show their whole images, with no regions."""
+        """Views of whole images without regions."""
         bounds = np.broadcast_to(np.array(FULL, dtype=np.float32), (n, 2, 4))
         return cls(bounds, np.full((n, 2, 4), np.nan, dtype=np.float32), np.zeros((n, 2), dtype=np.bool_))
 
-    def take(self, rows: npt.NDArray[np.intp]) -> "Views":
-        """Some of them."""
+    def take(self, rows: Positions) -> "Views":
+        """The views of some rows."""
         return Views(self.bounds[rows], self.region[rows], self.whole[rows])
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """What is shown of each source, and where; the second source is laid over the first.
+    """Windows, places and opacities of two sources; the second is pasted over the first.
 
     Attributes:
         window: Shape (n, 2, 4), ``float32``: x0, y0, x1, y1 of each source's window, as fractions of its view
             before mirroring. A window may leave the view, never the image.
-        place: Shape (n, 2, 4), ``float32``: x0, y0, x1, y1 in the picture, as fractions of its side. A
+        place: Shape (n, 2, 4), ``float32``: x0, y0, x1, y1 in the image, as fractions of its side. A
             source that is not shown has a place without area.
         opacity: Shape (n, 2), ``float32`` in [0, 1]; the first source's is 1.
     """
@@ -77,32 +78,32 @@ class Tiles:
     opacity: Floats
 
     def share(self) -> Floats:
-        """The share of the picture that belongs to each source, shape (n, 2); every row adds up to 1."""
+        """The share of the image that each source fills, shape (n, 2); every row sums to 1."""
         second = area(self.place[:, 1]) * self.opacity[:, 1]
         return np.stack([area(self.place[:, 0]) - self._hidden(), second], axis=1)
 
     def kept(self) -> Floats:
-        """The share of each source's view that survives, in [0, 1], shape (n, 2); 0 for a source not shown.
+        """The visible share of each source's view, in [0, 1], shape (n, 2); 0 for a source that is not shown.
 
-        What is half transparent, or hidden under the second source, counts by how much of it is seen.
+        Transparent or covered areas count in proportion to their visibility.
         """
-        seen = np.clip(area(self.window), 0, 1)
+        visible = np.clip(area(self.window), 0, 1)
         with np.errstate(invalid="ignore", divide="ignore"):
             first = np.where(area(self.place[:, 0]) > 0, 1 - self._hidden() / area(self.place[:, 0]), 0)
         second = np.where(area(self.place[:, 1]) > 0, self.opacity[:, 1], 0)
-        return (seen * np.stack([first, second], axis=1)).astype(np.float32)
+        return (visible * np.stack([first, second], axis=1)).astype(np.float32)
 
     def _hidden(self) -> Floats:
-        """The area of the picture in which the second source takes the first one's place."""
+        """The area of the image in which the second source covers the first."""
         low = np.maximum(self.place[:, 0, :2], self.place[:, 1, :2])
         high = np.minimum(self.place[:, 0, 2:], self.place[:, 1, 2:])
         width, height = np.maximum(high - low, 0).T
         return (width * height * self.opacity[:, 1]).astype(np.float32)
 
 
-def axis_of(given: object) -> object:
-    """An axis under its own name, where it was given as a cut; anything else as it is."""
-    return next((axis for axis, cut in CUTS.items() if cut == given), given)
+def axis_of(axis_or_cut: object) -> object:
+    """The axis of a cut's name; any other value unchanged."""
+    return next((axis for axis, cut in CUTS.items() if cut == axis_or_cut), axis_or_cut)
 
 
 def area(boxes: Floats) -> Floats:
@@ -117,11 +118,11 @@ def boxes(first: tuple[float, ...], second: tuple[float, ...], n: int) -> Floats
 
 
 def opaque(n: int) -> Floats:
-    """Opacities of sources that hide what is under them, shape (n, 2)."""
+    """Opacities of 1, shape (n, 2)."""
     return np.ones((n, 2), dtype=np.float32)
 
 
-def shown_whole(tiles: Tiles, views: Views, codes: Codes) -> Tiles:
-    """The same tiles, but composed sources that must not be cut show their whole image, squeezed into their place."""
+def uncut(tiles: Tiles, views: Views, codes: Codes) -> Tiles:
+    """The tiles with the sources of composites that must not be cut shown whole, squeezed into their places."""
     whole = views.whole & np.isin(codes, (PLAIN, STRONG), invert=True)[:, None]
     return Tiles(np.where(whole[..., None], views.bounds, tiles.window), tiles.place, tiles.opacity)

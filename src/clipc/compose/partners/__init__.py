@@ -1,1 +1,1 @@
-"""Partners: with whom a pair is composed."""
+"""Partners: the second pairs of composites."""

@@ -1,13 +1,13 @@
-"""Diverse partners: the least similar of some."""
+"""Diverse partners: the least similar of several candidates."""
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Float32s, Int32s
 from clipc.compose.partners.pools import Rows
 
 
-def least_similar(rows: Rows, drawn: npt.NDArray[np.int32], vectors: npt.NDArray[np.float32]) -> Rows:
-    """Of each row's candidates the one whose vector has the smallest cosine with the row's own.
+def least_similar(rows: Rows, drawn: Int32s, vectors: Float32s) -> Rows:
+    """The candidate of each row with the smallest cosine similarity.
 
     Args:
         rows: Pairs, shape (n,).
@@ -15,14 +15,14 @@ def least_similar(rows: Rows, drawn: npt.NDArray[np.int32], vectors: npt.NDArray
         vectors: Unit vectors of all pairs, shape (pairs, d).
 
     Returns:
-        Shape (n,), -1 where no candidate was found; of equal ones the first drawn.
+        Shape (n,), -1 without a candidate; the first of equal ones.
     """
     best = np.full(len(rows), -1, dtype=np.int32)
     least = np.full(len(rows), np.inf, dtype=np.float32)
     own = vectors[rows]
     for candidate in drawn.T:
-        found = candidate >= 0
-        cosine = np.where(found, np.einsum("nd,nd->n", own, vectors[candidate]), np.inf)
+        valid = candidate >= 0
+        cosine = np.where(valid, np.einsum("nd,nd->n", own, vectors[candidate]), np.inf)
         better = cosine < least
         best[better], least[better] = candidate[better], cosine[better]
     return best

@@ -1,47 +1,49 @@
-"""Drawing partners: among the allowed members of a pool, uniformly or in proportion to their weights."""
+"""Draws partners from the allowed members of a pool, uniformly or in proportion to their weights."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from clipc.compose.partners.pools import Pools, Rows, in_proportion, running_sums
+from clipc.compose.arrays import Bools, Float64s, Int64s, Positions
+from clipc.compose.partners.pools import Pools, Rows, cumulative_weights, weighted_choice
 
-ENUMERATED: Final = 20_000
-"""Pools of at most this many members are searched through where drawing finds no allowed one."""
+MAX_ENUMERATED: Final = 20_000
+"""Pools of at most this size are enumerated if rejection sampling finds no allowed member."""
 
 _ROUNDS_SMALL: Final = 8
 _ROUNDS_LARGE: Final = 64
 _AT_ONCE: Final = 1 << 20
 
-Lawful = Callable[[npt.NDArray[np.intp], Rows], npt.NDArray[np.bool_]]
-"""From positions in the rows that seek a partner, and a candidate for each, to which are allowed."""
+AllowedTest = Callable[[Positions, Rows], Bools]
+"""From positions among the rows and a candidate partner for each to whether it is allowed."""
 
 
-def draw(rows: Rows, pool: Rows, pools: Pools, allowed: Lawful, generator: np.random.Generator, pairs: int) -> Rows:
-    """A partner for each row: every allowed member of its pool has an equal chance, or one in proportion to its weight.
+def draw(
+    rows: Rows, pool: Rows, pools: Pools, allowed: AllowedTest, generator: np.random.Generator, pairs: int
+) -> Rows:
+    """A partner for each row, drawn uniformly or by weight from the allowed members of its pool.
 
-    Members are drawn and refused for some rounds; what is drawn and allowed has its right chance among the allowed.
-    Rows that are still without a partner then choose among all allowed members of their pool, if it has at most
-    :data:`ENUMERATED`, so that one allowed partner in a thousand is found there.
+    Rejection sampling for some rounds, which has the right distribution. Rows that are still without a partner then
+    draw from all allowed members of their pool, if it has at most :data:`MAX_ENUMERATED`, so that one allowed partner
+    in a thousand is found there.
 
-    A row's draws do not depend on which other rows seek a partner.
+    The result for a row does not depend on the other rows.
 
     Args:
-        rows: The pairs that seek a partner, shape (n,).
-        pool: The pool of each, not -1.
+        rows: The first pairs, shape (n,).
+        pool: The pool of each row, never -1.
         pools: The pools.
-        allowed: Which candidates may be taken; refuses the pair itself.
-        generator: Where chance comes from; one number a pair of the catalog is drawn in each round.
+        allowed: Tests candidates; must refuse the pair itself.
+        generator: The random generator; each round draws one number for every pair of the catalog.
         pairs: The number of pairs in the catalog.
 
     Returns:
-        Partners, -1 where none was found, shape (n,).
+        Partners, -1 for none, shape (n,).
     """
     partner = np.full(len(rows), -1, dtype=np.int32)
     last_chance = generator.random(pairs)
-    small = pools.sizes[pool] <= ENUMERATED
+    small = pools.sizes[pool] <= MAX_ENUMERATED
     seeking = np.flatnonzero(pools.sizes[pool] > 0)
     for turn in range(_ROUNDS_LARGE):
         if turn == _ROUNDS_SMALL:
@@ -50,62 +52,58 @@ def draw(rows: Rows, pool: Rows, pools: Pools, allowed: Lawful, generator: np.ra
             break
         chance = generator.random(pairs)[rows[seeking]]
         candidate = pools.member(pool[seeking], chance)
-        taken = allowed(seeking, candidate)
-        partner[seeking[taken]] = candidate[taken]
-        seeking = seeking[~taken]
+        accepted = allowed(seeking, candidate)
+        partner[seeking[accepted]] = candidate[accepted]
+        seeking = seeking[~accepted]
     left = np.flatnonzero((partner < 0) & small & (pools.sizes[pool] > 0))
-    for some in _portions(left, pools.sizes[pool[left]]):
-        partner[some] = _enumerated(some, pool[some], pools, allowed, last_chance[rows[some]])
+    for positions in _portions(left, pools.sizes[pool[left]]):
+        partner[positions] = _enumerated(positions, pool[positions], pools, allowed, last_chance[rows[positions]])
     return partner
 
 
-def _enumerated(
-    which: npt.NDArray[np.intp], pool: Rows, pools: Pools, allowed: Lawful, chance: npt.NDArray[np.float64]
-) -> Rows:
-    """One of all allowed members for each row, -1 where there is none."""
+def _enumerated(which: Positions, pool: Rows, pools: Pools, allowed: AllowedTest, chance: Float64s) -> Rows:
+    """One of all allowed members of each row's pool, -1 if there is none."""
     sizes = pools.sizes[pool]
     begins = np.cumsum(sizes) - sizes
     place = np.arange(int(sizes.sum())) - np.repeat(begins - pools.start[pool], sizes)
     candidate = pools.members[place]
     good = np.flatnonzero(allowed(np.repeat(which, sizes), candidate))
     weights = None if pools.weights is None else pools.weights[place[good]]
-    chosen = one_of(good, begins, sizes, chance, weights)
+    chosen = choose_one(good, begins, sizes, chance, weights)
     return np.where(chosen >= 0, candidate[chosen], -1).astype(np.int32)
 
 
-def one_of(
-    good: npt.NDArray[np.intp],
-    begins: npt.NDArray[np.int64],
-    sizes: npt.NDArray[np.int64],
-    chance: npt.NDArray[np.float64],
-    weights: npt.NDArray[np.float64] | None = None,
-) -> npt.NDArray[np.int64]:
-    """One good place of each of some stretches.
+def choose_one(
+    good: Positions, begins: Int64s, sizes: Int64s, chance: Float64s, weights: Float64s | None = None
+) -> Int64s:
+    """One random allowed position in each of several consecutive segments.
 
     Args:
-        good: The good places, in order, each of them in a stretch.
-        begins: Where each stretch begins, in order; shape (n,).
-        sizes: How long it is.
-        chance: Numbers in [0, 1), one a stretch.
-        weights: What the chance of each good place is in proportion to, above 0; equal chances by default.
+        good: The allowed positions, ascending, each in a segment.
+        begins: Start of each segment, ascending; shape (n,).
+        sizes: Length of each segment.
+        chance: Random numbers in [0, 1), one a segment.
+        weights: Positive weights of the allowed positions; uniform by default.
 
     Returns:
-        Places, -1 where a stretch has no good one; shape (n,).
+        Positions, -1 for segments without an allowed one; shape (n,).
     """
     first = np.searchsorted(good, begins)
     count = np.searchsorted(good, begins + sizes) - first
     chosen = np.full(len(begins), -1, dtype=np.int64)
-    some = count > 0
+    nonempty = count > 0
     if weights is None:
-        place = first[some] + (chance[some] * count[some]).astype(np.int64)
+        place = first[nonempty] + (chance[nonempty] * count[nonempty]).astype(np.int64)
     else:
-        place = in_proportion(running_sums(weights, count), first[some], first[some] + count[some], chance[some])
-    chosen[some] = good[place]
+        place = weighted_choice(
+            cumulative_weights(weights, count), first[nonempty], first[nonempty] + count[nonempty], chance[nonempty]
+        )
+    chosen[nonempty] = good[place]
     return chosen
 
 
-def _portions(rows: npt.NDArray[np.intp], sizes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.intp]]:
-    """Rows in pieces whose pools together have a bounded number of members."""
+def _portions(rows: Positions, sizes: Int64s) -> Iterator[Positions]:
+    """Chunks of rows whose pools have a bounded total size."""
     piece = (np.cumsum(sizes) - sizes) // _AT_ONCE
     ends = np.flatnonzero(np.diff(piece)) + 1
     yield from (part for part in np.split(rows, ends) if len(part))

@@ -1,1 +1,1 @@
-"""Rules an expert writes: what may be composed, said as data and checked before anything runs."""
+"""An expert's rules on what may be composed: a YAML file that is checked before anything runs."""

@@ -6,12 +6,12 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Float32s
 from clipc.compose.captions.joint import Wording
-from clipc.compose.entries import Entries, Proposed
+from clipc.compose.entries import Candidates, Entries
 from clipc.compose.layouts.tiles import LEFT_RIGHT
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.compile import compile_rules
@@ -21,8 +21,8 @@ from clipc.errors import UserError, unknown_name
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What the rules say of one example.
+class ExampleResult:
+    """The rules' decision on one example.
 
     Attributes:
         example: The example.
@@ -36,124 +36,134 @@ class Checked:
 
     @property
     def right(self) -> bool:
-        """Whether the rules say what the expert does."""
+        """Whether the decision is the expert's."""
         return self.allowed == self.example.allowed
 
 
-def check(rules: Rules, catalog: Catalog, wording: Wording) -> list[Checked]:
-    """What rules say of their own examples.
+def check(rules: Rules, catalog: Catalog, wording: Wording) -> list[ExampleResult]:
+    """The decisions of rules on their own examples.
 
     Args:
         rules: The rules, with examples.
         catalog: Where the examples' keys are looked up; its columns are the ones that rules may name.
-        wording: How captions are joined where no rule says otherwise.
+        wording: How captions are joined unless a rule applies.
 
     Raises:
-        UserError: An example names a key or a column that there is not, or a rule is wrong.
+        UserError: An example names an unknown key or column, or a rule is invalid.
     """
-    made = _Examples.of(rules, catalog)
-    compiled_rules = compile_rules(rules, made, wording)
-    return [_checked(example, *made.sides[number], compiled_rules) for number, example in enumerate(rules.examples)]
+    examples = _ExampleEntries.of(rules, catalog)
+    compiled_rules = compile_rules(rules, examples, wording)
+    return [_checked(example, *examples.sides[number], compiled_rules) for number, example in enumerate(rules.examples)]
 
 
-def _checked(example: Example, first: Sequence[int], second: Sequence[int], compiled_rules: CompiledRules) -> Checked:
+def _checked(
+    example: Example, first: Sequence[int], second: Sequence[int], compiled_rules: CompiledRules
+) -> ExampleResult:
     a, b = np.array(list(product(first, second)), dtype=np.int64).T
     layout, fits = compiled_rules.cut(a, b, np.full(len(a), LEFT_RIGHT, dtype=np.uint8))
-    proposed = Proposed(a, b, layout, np.zeros(len(a), dtype=np.bool_))
-    if (compiled_rules.allowed(proposed) & fits).any():
-        return Checked(example, True, ())
-    broken = [(never.text, never.why, never.entries[a] | never.entries[b]) for never in compiled_rules.exclusions]
-    broken += [(ban.text, ban.why, ban.test.broken(proposed)) for ban in compiled_rules.constraints]
+    candidates = Candidates(a, b, layout, np.zeros(len(a), dtype=np.bool_))
+    if (compiled_rules.allowed(candidates) & fits).any():
+        return ExampleResult(example, True, ())
+    broken = [
+        (exclusion.text, exclusion.why, exclusion.entries[a] | exclusion.entries[b])
+        for exclusion in compiled_rules.exclusions
+    ]
+    broken += [
+        (constraint.text, constraint.why, constraint.test.broken(candidates))
+        for constraint in compiled_rules.constraints
+    ]
     broken.append(("images: axis", "the two images must be cut along different axes", ~fits))
-    # Of several captions, those that come nearest to being allowed tell most.
+    # Of several captions, those that break the fewest rules are the most informative.
     nearest = int(np.argmin(np.sum([hit for *_, hit in broken], axis=0)))
     reasons = (f"{text} ({why})" if why else text for text, why, hit in broken if hit[nearest])
-    return Checked(example, False, tuple(reasons))
+    return ExampleResult(example, False, tuple(reasons))
 
 
 @dataclass(frozen=True, eq=False)
-class _Examples:
-    """The entries that the examples speak of, as :class:`~clipc.compose.rules.columns.Columns`.
+class _ExampleEntries:
+    """The entries of the examples, as :class:`~clipc.compose.rules.columns.Columns`.
 
     Attributes:
         catalog: The entries of the data.
-        taken: For each entry its number in the data, or what an inline pair says of itself by column.
+        sources: For each entry its index in the data, or the values of an inline pair by column.
         sides: The entries of a and b of each example.
         types: The types of the columns.
     """
 
     catalog: CatalogColumns
-    taken: list[int | Mapping[str, Any]]
+    sources: list[int | Mapping[str, Any]]
     sides: list[tuple[list[int], list[int]]]
     types: dict[str, pa.DataType]
 
     @classmethod
-    def of(cls, rules: Rules, catalog: Catalog) -> "_Examples":
+    def of(cls, rules: Rules, catalog: Catalog) -> "_ExampleEntries":
         """The entries of all examples."""
         columns, entries = CatalogColumns(catalog), Entries.of(catalog)
         row_of = {key: row for row, key in enumerate(catalog.keys)}
-        spelt = _spelling(rules, columns)
+        column_for = _spelling(rules, columns)
         types = {name: _type(columns, name) for name in columns.names}
-        taken: list[int | Mapping[str, Any]] = []
+        sources: list[int | Mapping[str, Any]] = []
         sides: list[tuple[list[int], list[int]]] = []
         for number, example in enumerate(rules.examples):
             pair: list[list[int]] = []
-            for side, given in (("a", example.a), ("b", example.b)):
+            for side, value in (("a", example.a), ("b", example.b)):
                 where = rules.place("examples", number, side)
-                begin = len(taken)
-                if isinstance(given, str):
-                    if given not in row_of:
-                        raise UserError(f"{where}: {unknown_name('key', given, row_of)}")
-                    first = int(entries.first[row_of[given]])
-                    taken += range(first, first + int(entries.counts[row_of[given]]))
+                begin = len(sources)
+                if isinstance(value, str):
+                    if value not in row_of:
+                        raise UserError(f"{where}: {unknown_name('key', value, row_of)}")
+                    first = int(entries.first[row_of[value]])
+                    sources += range(first, first + int(entries.counts[row_of[value]]))
                 else:
-                    taken.append(_inline(given, spelt, types, where))
-                pair.append(list(range(begin, len(taken))))
+                    sources.append(_inline(value, column_for, types, where))
+                pair.append(list(range(begin, len(sources))))
             sides.append((pair[0], pair[1]))
-        return cls(columns, taken, sides, types)
+        return cls(columns, sources, sides, types)
 
     @property
     def names(self) -> Collection[str]:
-        """The columns that there are."""
+        """The names of the columns."""
         return self.types
 
     def __len__(self) -> int:
-        return len(self.taken)
+        return len(self.sources)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column."""
-        rows = [entry for entry in self.taken if isinstance(entry, int)]
+        rows = [entry for entry in self.sources if isinstance(entry, int)]
         known: list[Any] = []
         if name in self.catalog.names and rows:
             known = self.catalog.column(name).take(pa.array(rows)).to_pylist()
         values = iter(known or [None] * len(rows))
-        found = [next(values) if isinstance(entry, int) else entry.get(name) for entry in self.taken]
-        return pa.chunked_array([pa.array(found, self.types[name])])
+        merged = [next(values) if isinstance(entry, int) else entry.get(name) for entry in self.sources]
+        return pa.chunked_array([pa.array(merged, self.types[name])])
 
-    def boxes(self, name: str) -> npt.NDArray[np.float32]:
-        """One column of boxes; of inline pairs only fractions are known."""
+    def boxes(self, name: str) -> Float32s:
+        """One column of boxes; unknown (NaN) for inline pairs."""
         boxes = np.full((len(self), 4), np.nan, dtype=np.float32)
-        rows = [(i, entry) for i, entry in enumerate(self.taken) if isinstance(entry, int)]
+        rows = [(i, entry) for i, entry in enumerate(self.sources) if isinstance(entry, int)]
         if name in self.catalog.catalog.table.column_names and rows:
             boxes[[i for i, _ in rows]] = self.catalog.boxes(name)[[entry for _, entry in rows]]
         return boxes
 
 
 def _spelling(rules: Rules, columns: CatalogColumns) -> dict[str, str]:
-    """The column that each name in an inline pair stands for."""
-    found = rules.found_columns(columns.names)
-    return {name: name for name in columns.names} | {name: found[name] or rules.columns[name][0] for name in found}
+    """The column for each name that an inline pair may use."""
+    resolved = rules.found_columns(columns.names)
+    return {name: name for name in columns.names} | {
+        name: resolved[name] or rules.columns[name][0] for name in resolved
+    }
 
 
 def _inline(
-    given: Mapping[str, Any], spelt: Mapping[str, str], types: dict[str, pa.DataType], where: str
+    pair: Mapping[str, Any], column_for: Mapping[str, str], types: dict[str, pa.DataType], where: str
 ) -> Mapping[str, Any]:
-    """What an inline pair says, by column and in the columns' types; new columns are added to ``types``."""
+    """The values of an inline pair by column, in the columns' types; new columns are added to ``types``."""
     values: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in spelt:
-            raise UserError(f"{where}: {unknown_name('column', name, spelt)}")
-        column = spelt[name]
+    for name, value in pair.items():
+        if name not in column_for:
+            raise UserError(f"{where}: {unknown_name('column', name, column_for)}")
+        column = column_for[name]
         kind = types.setdefault(column, pa.string())
         try:
             values[column] = str(value) if pa.types.is_string(kind) else pa.scalar(value).cast(kind).as_py()

@@ -25,7 +25,7 @@ _DESERIALISE: Final = "SELECT json_deserialize_sql(?::JSON)"
 
 
 class Engine:
-    """DuckDB without files, network, extensions or settings, and the columns that stay loaded between calls."""
+    """DuckDB without files, network, extensions or settings, and the columns loaded by earlier calls."""
 
     def __init__(self, memory: int) -> None:
         self._kept: dict[str, Any] = {}
@@ -47,7 +47,7 @@ class Engine:
         self._statement: Node = json.loads(self._text(_SERIALISE, "SELECT NULL FROM entries"))
 
     def answer(self, header: dict[str, Any], table: pa.Table | None) -> Message:
-        """What the parent asked for: ``parse``, ``keep``, ``evaluate`` or ``pairs``."""
+        """Answers a request: ``parse``, ``keep``, ``evaluate`` or ``pairs``."""
         match header["do"]:
             case "parse":
                 return {"statement": self._text(_SERIALISE, f"SELECT {header['text']}")}, None
@@ -115,8 +115,8 @@ class _Failed(Exception):
 
 
 def main(seconds: float, memory: int) -> None:
-    """Answers until the parent is gone."""
-    # Nothing that a library prints may get between the messages.
+    """Answers requests until standard input closes."""
+    # Output that a library prints must not mix with the messages.
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -125,14 +125,14 @@ def main(seconds: float, memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     engine = Engine(memory)
     _limit(memory)
-    send(answers, {})  # the clock of the first question starts here
+    send(answers, {})  # the time limit of the first request starts here
     while True:
         try:
             header, table = receive(requests)
         except EOFError:
             return
         if hasattr(signal, "alarm"):
-            signal.alarm(int(seconds) + 5)  # should the parent die, nobody else stops a long evaluation
+            signal.alarm(int(seconds) + 5)  # stops a long evaluation if the parent has died
         try:
             answer, result = engine.answer(header, table)
         except _Failed as failed:

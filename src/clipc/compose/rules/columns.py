@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Float32s, Int64s
 from clipc.compose.entries import Entries
 from clipc.compose.layouts.boxes import read_boxes
 from clipc.errors import unknown_name
@@ -24,7 +23,7 @@ class Columns(Protocol):
 
     @property
     def names(self) -> Collection[str]:
-        """The columns that there are."""
+        """The names of the columns."""
         ...
 
     def __len__(self) -> int:
@@ -35,7 +34,7 @@ class Columns(Protocol):
         """One column."""
         ...
 
-    def boxes(self, name: str) -> npt.NDArray[np.float32]:
+    def boxes(self, name: str) -> Float32s:
         """One column of boxes, as :func:`~clipc.compose.layouts.boxes.read_boxes` reads them; shape (entries, 4)."""
         ...
 
@@ -45,7 +44,7 @@ class CatalogColumns:
     """The entries of a catalog.
 
     ``caption`` is the caption that would be shown, ``captions`` all captions of its pair, one a line; every
-    other column is the pair's. Where an image's bytes lie, and hashes of them, are no business of rules.
+    other column is the pair's. The location and hashes of an image's bytes are not available to rules.
 
     Attributes:
         catalog: The pairs.
@@ -65,7 +64,7 @@ class CatalogColumns:
         return len(self._rows)
 
     @cached_property
-    def _rows(self) -> npt.NDArray[np.int64]:
+    def _rows(self) -> Int64s:
         return Entries.of(self.catalog).rows()
 
     def column(self, name: str) -> pa.ChunkedArray:
@@ -77,16 +76,16 @@ class CatalogColumns:
             return _KERNELS.binary_join(table["captions"], "\n").take(pa.array(self._rows))
         return table[name].take(pa.array(self._rows))
 
-    def boxes(self, name: str) -> npt.NDArray[np.float32]:
+    def boxes(self, name: str) -> Float32s:
         """See :class:`Columns`."""
         return boxes_of(self.catalog, name)[self._rows]
 
 
-def boxes_of(catalog: Catalog, name: str) -> npt.NDArray[np.float32]:
+def boxes_of(catalog: Catalog, name: str) -> Float32s:
     """A column of boxes, as :func:`~clipc.compose.layouts.boxes.read_boxes` reads them; shape (pairs, 4).
 
     Raises:
-        UserError: There is no such column, or it holds no boxes.
+        UserError: The column does not exist, or holds no boxes.
     """
     columns = [name for name in catalog.table.column_names if name not in {*_NOT_FOR_RULES, "captions"}]
     if name not in columns:

@@ -1,27 +1,28 @@
-"""Compiled rules: an expert's rules, bound to the pairs that they hold for."""
+"""Compiled rules: an expert's rules, bound to the entries of a catalog."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from clipc.compose.arrays import Bytes, Float32s, Int32s
 from clipc.compose.captions.joint import Wording
-from clipc.compose.entries import Proposed
+from clipc.compose.entries import Candidates
 from clipc.compose.layouts.tiles import PLAIN, Codes
 from clipc.compose.rules.conditions import Condition, Entries
-from clipc.compose.rules.joint import applying
+from clipc.compose.rules.joint import first_applying
 
 Flags = npt.NDArray[np.bool_]
 
 
 class Test(Protocol):
-    """What a rule looks at."""
+    """The condition of a constraint."""
 
-    def broken(self, proposed: Proposed) -> Flags:
+    def broken(self, candidates: Candidates) -> Flags:
         """Which composites break the rule, shape (m,)."""
         ...
 
@@ -31,129 +32,124 @@ class EitherOrder:
     """A condition on two pairs that must hold, or must not, whichever of them comes first.
 
     Attributes:
-        condition: What is asked of a and b.
-        bad: The truths that break the rule.
+        condition: The condition on a and b.
+        bad: The truth values that break the rule.
     """
 
     condition: Condition
     bad: tuple[int, ...]
 
-    def broken(self, proposed: Proposed) -> Flags:
+    def broken(self, candidates: Candidates) -> Flags:
         """See :class:`Test`."""
-        broken = np.isin(self.condition.truth(proposed.first, proposed.second), self.bad)
+        broken = np.isin(self.condition.truth(candidates.first, candidates.second), self.bad)
         rest = np.flatnonzero(~broken)
-        broken[rest] = np.isin(self.condition.truth(proposed.second[rest], proposed.first[rest]), self.bad)
+        broken[rest] = np.isin(self.condition.truth(candidates.second[rest], candidates.first[rest]), self.bad)
         return broken
 
 
 @dataclass(frozen=True, eq=False)
-class PairConstraint:
-    """A rule that can make a composite unlawful.
+class BoundRule:
+    """A rule, bound to entries.
 
     Attributes:
         text: The rule as the expert wrote it, such as ``require: a.view = b.view``.
         why: The expert's reason, or empty text.
-        line: Where it stands in the rules file, None where it comes from elsewhere.
-        test: What it looks at.
+        line: Its line in the rules file, None if it comes from elsewhere.
     """
 
     text: str
     why: str
     line: int | None
+
+    def description(self) -> dict[str, Any]:
+        """The three attributes, for reports."""
+        return {"text": self.text, "why": self.why, "line": self.line}
+
+
+@dataclass(frozen=True, eq=False)
+class PairConstraint(BoundRule):
+    """A rule that can forbid a composite.
+
+    Attributes:
+        test: Its condition.
+    """
+
     test: Test
 
 
 @dataclass(frozen=True, eq=False)
-class Exclusion:
-    """A rule that keeps pairs plain.
+class Exclusion(BoundRule):
+    """A rule that excludes pairs from composition.
 
     Attributes:
-        text: The rule as the expert wrote it.
-        why: The expert's reason, or empty text.
-        line: Where it stands in the rules file, None where it comes from elsewhere.
         entries: Which entries it holds for, ``bool``, shape (entries,).
     """
 
-    text: str
-    why: str
-    line: int | None
     entries: Flags
 
 
 @dataclass(frozen=True, eq=False)
-class ImageConstraint:
-    """A rule on how images are shown, where it is the one that counts.
+class ImageConstraint(BoundRule):
+    """A rule on how images are shown, and the entries for which it takes effect.
 
     Attributes:
         key: ``axis``, ``whole``, ``mirror`` or ``region``.
-        text: The rule as the expert wrote it, such as ``axis: top-bottom (when modality = 'ct')``.
-        why: The expert's reason, or empty text.
-        line: Where it stands in the rules file, None where it comes from elsewhere.
         entries: Which entries it holds for, ``bool``, shape (entries,).
     """
 
     key: str
-    text: str
-    why: str
-    line: int | None
     entries: Flags
 
 
 @dataclass(frozen=True, eq=False)
-class WordingRule:
+class WordingRule(BoundRule):
     """A rule on how two captions are joined.
 
     Attributes:
-        text: The rule as the expert wrote it, such as ``joiner: ; ``.
-        why: The expert's reason, or empty text.
-        line: Where it stands in the rules file, None where it comes from elsewhere.
         wording: How the captions are joined.
         when: When it applies; None for always.
     """
 
-    text: str
-    why: str
-    line: int | None
     wording: Wording
     when: Condition | None
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledRules:
-    """What holds for the entries (captions of pairs) of a catalog.
+    """The rules for the entries (captions of pairs) of a catalog.
 
     Attributes:
-        constraints: The rules that can make a composite unlawful, in the order of the file.
+        constraints: The rules that can forbid a composite, in the order of the file.
         groups: The group of each entry: allowed partners share it. -1 where it is unknown, None where no rule
             makes groups; ``int32``, shape (entries,).
-        nevers: The rules that keep entries plain.
+        exclusions: The rules that exclude entries from composition.
         shaped: The rules on how images are shown.
         axis: The layout code of the axis that an entry's image must be cut along, 0 for any; ``uint8``.
         whole: Entries whose images are never cut, ``bool``.
         mirror: Entries whose images may be mirrored, ``bool``.
-        regions: What of an entry's image is to be kept, as fractions of its sides, NaN where nothing is marked;
+        regions: The box of an entry's image to keep visible, as fractions of its sides, NaN for none;
             ``float32``, shape (entries, 4); None where no rule names a column.
-        shared: The columns that make the groups, one value an entry.
-        sayings: The rules on how captions are joined; of several that apply the first counts.
-        fields: The columns that the rules made, one value an entry.
+        shared: The columns that define the groups, one value an entry.
+        wording_rules: The rules on how captions are joined; the first that applies is used.
+        fields: The columns that the rules define, one value an entry.
     """
 
     constraints: tuple[PairConstraint, ...]
-    groups: npt.NDArray[np.int32] | None
+    groups: Int32s | None
     exclusions: tuple[Exclusion, ...]
     shaped: tuple[ImageConstraint, ...]
-    axis: npt.NDArray[np.uint8]
+    axis: Bytes
     whole: Flags
     mirror: Flags
-    regions: npt.NDArray[np.float32] | None
+    regions: Float32s | None
     shared: Mapping[str, pa.ChunkedArray]
     wording_rules: tuple[WordingRule, ...]
     fields: Mapping[str, pa.ChunkedArray]
 
     @property
     def wordings(self) -> tuple[Wording, ...]:
-        """How joint captions are made where a rule says so."""
-        return tuple(saying.wording for saying in self.wording_rules)
+        """The wordings of the wording rules."""
+        return tuple(rule.wording for rule in self.wording_rules)
 
     @cached_property
     def never(self) -> Flags:
@@ -161,25 +157,25 @@ class CompiledRules:
         return np.logical_or.reduce([np.zeros_like(self.whole), *(never.entries for never in self.exclusions)])
 
     def cut(self, first: Entries, second: Entries, drawn: Codes) -> tuple[Codes, Flags]:
-        """Along which axes composites are cut, and whether both of their images can be; shape (m,).
+        """The layout codes of composites, and whether both images may be cut along one axis; shape (m,).
 
         Args:
-            first: Entries that come first.
-            second: Entries that come second.
-            drawn: The layout codes that stand where no rule asks for an axis.
+            first: The first entries.
+            second: The second entries.
+            drawn: The layout codes to use where no rule sets an axis.
         """
         one, other = self.axis[first], self.axis[second]
-        asked = np.maximum(one, other)
-        return np.where(asked == PLAIN, drawn, asked), (one == other) | (one == PLAIN) | (other == PLAIN)
+        axis = np.maximum(one, other)
+        return np.where(axis == PLAIN, drawn, axis), (one == other) | (one == PLAIN) | (other == PLAIN)
 
-    def allowed(self, proposed: Proposed) -> Flags:
-        """Which composites break no rule and show no pair that stays plain, shape (m,)."""
-        good = ~(self.never[proposed.first] | self.never[proposed.second])
-        for ban in self.constraints:
+    def allowed(self, candidates: Candidates) -> Flags:
+        """Which composites break no rule and use no excluded entry, shape (m,)."""
+        good = ~(self.never[candidates.first] | self.never[candidates.second])
+        for constraint in self.constraints:
             left = np.flatnonzero(good)
-            good[left] = ~ban.test.broken(proposed.take(left))
+            good[left] = ~constraint.test.broken(candidates.take(left))
         return good
 
-    def wording(self, proposed: Proposed) -> npt.NDArray[np.uint8]:
-        """How each composite's captions are joined, shape (m,): 0 by the policy, i by ``wording_rules[i - 1]``."""
-        return applying(tuple(saying.when for saying in self.wording_rules), proposed)
+    def wording(self, candidates: Candidates) -> Bytes:
+        """The number of each composite's wording, shape (m,): 0 for the policy's, i for ``wording_rules[i - 1]``."""
+        return first_applying(tuple(rule.when for rule in self.wording_rules), candidates)

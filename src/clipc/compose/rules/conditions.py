@@ -1,8 +1,8 @@
-"""Conditions on two entries, in the quickest form that each allows.
+"""Conditions on two entries, each in its fastest form of evaluation.
 
-A condition is SQL over two pairs, but hardly ever needs SQL for a million of them: parts that look at one
-pair only are worked out once for each entry, equality becomes a comparison of integers, and what depends on few
-different values becomes a table of all their combinations.
+A condition is SQL over two pairs, but rarely needs SQL for a million of them: parts that depend on one
+pair are computed once for each entry, equality becomes a comparison of integers, and a condition on few
+distinct values becomes a table of all their combinations.
 """
 
 from collections.abc import Set
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from clipc.compose.rules.expression import Expression, Side, differing_terms, equal_terms, hoist
+from clipc.compose.rules.expression import Expression, Side, comparison, equal_terms, hoist
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.errors import UserError
 
@@ -31,7 +31,7 @@ Truth = npt.NDArray[np.int8]
 
 
 class Condition(Protocol):
-    """Whether something holds of two entries a and b."""
+    """A three-valued condition on two entries a and b."""
 
     def truth(self, a: Entries, b: Entries) -> Truth:
         """FALSE, TRUE or UNKNOWN for each of the given pairs of entries, shape (m,)."""
@@ -43,7 +43,7 @@ class Equal:
     """Two entries have the same value, or (``negated``) different ones.
 
     Attributes:
-        codes: The number of each entry's value, -1 where it is unknown.
+        codes: The code of each entry's value, -1 if unknown.
         negated: Whether the condition is that they differ.
     """
 
@@ -57,12 +57,12 @@ class Equal:
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup:
-    """A condition on few different values, worked out beforehand for all combinations of them.
+class TruthTable:
+    """A condition on few distinct values, precomputed for all their combinations.
 
     Attributes:
-        first: The number of each entry's combination of values where it is a.
-        second: The same where it is b.
+        first: The code of each entry's combination of values as a.
+        second: The same as b.
         table: The truth for all combinations, ``int8``, shape (firsts, seconds).
     """
 
@@ -77,27 +77,27 @@ class Lookup:
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """A condition on many different values, asked of the database for each pair of entries.
+    """A condition on many distinct values, evaluated by DuckDB for each pair of entries.
 
     Attributes:
-        expression: What is asked.
-        kept: Holds the columns that it needs.
-        sandbox: Where it is asked.
+        expression: The condition.
+        kept: The columns that it needs.
+        sandbox: Where it is evaluated.
     """
 
     expression: Expression
-    kept: "Kept"
+    kept: "QueryColumns"
     sandbox: Sandbox
 
     def truth(self, a: Entries, b: Entries) -> Truth:
         """See :class:`Condition`."""
-        found = self.sandbox.evaluate_pairs(self.kept.table, a, b, {"": self.expression})[""]
-        return truth_of(found, self.expression.text)
+        truth = self.sandbox.evaluate_pairs(self.kept.table, a, b, {"": self.expression})[""]
+        return truth_of(truth, self.expression.text)
 
 
 @dataclass(eq=False)
-class Kept:
-    """The columns of all queries of one rules, as one table, so that the sandbox needs to be sent only one.
+class QueryColumns:
+    """The columns of all queries, as one table, which is sent to the sandbox once.
 
     Attributes:
         columns: One value an entry, by name; equal names mean equal columns.
@@ -107,13 +107,13 @@ class Kept:
 
     @cached_property
     def table(self) -> pa.Table:
-        """The table, once all columns are there."""
+        """The table, after all columns have been added."""
         return pa.table(dict(self.columns))
 
 
 @dataclass(frozen=True, eq=False)
 class All:
-    """Several conditions that must all hold; FALSE where any is, else UNKNOWN where any is.
+    """A conjunction: FALSE if any part is, else UNKNOWN if any is.
 
     Attributes:
         parts: The conditions.
@@ -126,21 +126,21 @@ class All:
         whole = np.full(len(a), TRUE, dtype=np.int8)
         for part in self.parts:
             open_ = np.flatnonzero(whole != FALSE)
-            found = part.truth(a[open_], b[open_])
-            whole[open_] = np.where(found == TRUE, whole[open_], found)
+            truth = part.truth(a[open_], b[open_])
+            whole[open_] = np.where(truth == TRUE, whole[open_], truth)
         return whole
 
 
-def condition(expression: Expression, table: pa.Table, sandbox: Sandbox, kept: Kept) -> Condition:
-    """The quickest form of a condition over a and b.
+def condition(expression: Expression, table: pa.Table, sandbox: Sandbox, kept: QueryColumns) -> Condition:
+    """The fastest form of a condition on a and b.
 
     Args:
         expression: Over columns ``a.x`` and ``b.x``.
         table: One row an entry, with all columns that the expression needs.
         sandbox: Where expressions are evaluated.
-        kept: Takes the columns that are needed for as long as the condition is.
+        kept: Receives the columns that a query needs.
     """
-    residual, table = separated(expression, table, sandbox)
+    residual, table = hoist_columns(expression, table, sandbox)
     terms, rest = equal_terms(residual)
     parts: list[Condition] = [Equal(value_codes(table[name])) for name, _ in terms]
     if rest is not None:
@@ -148,40 +148,39 @@ def condition(expression: Expression, table: pa.Table, sandbox: Sandbox, kept: K
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
-def _unequal(expression: Expression, table: pa.Table, sandbox: Sandbox, kept: Kept) -> Condition:
-    if (found := differing_terms(expression)) is not None:
-        column, operator = found
+def _unequal(expression: Expression, table: pa.Table, sandbox: Sandbox, kept: QueryColumns) -> Condition:
+    if (terms := comparison(expression)) is not None:
+        column, operator = terms
         return Equal(value_codes(table[column]), negated=operator == "<>")
-    first, first_rows = combinations(table, names(expression, "a"))
-    second, second_rows = combinations(table, names(expression, "b"))
+    first, first_rows = combinations(table, column_names(expression, "a"))
+    second, second_rows = combinations(table, column_names(expression, "b"))
     if len(first_rows) * len(second_rows) > _COMBINATIONS:
-        kept.columns.update({name: table[name] for name in names(expression, "a") | names(expression, "b")})
+        kept.columns.update(
+            {name: table[name] for name in column_names(expression, "a") | column_names(expression, "b")}
+        )
         return Query(expression, kept, sandbox)
     a, b = np.repeat(first_rows, len(second_rows)), np.tile(second_rows, len(first_rows))
     truth = truth_of(sandbox.evaluate_pairs(table, a, b, {"": expression})[""], expression.text)
-    return Lookup(first, second, truth.reshape(len(first_rows), len(second_rows)))
+    return TruthTable(first, second, truth.reshape(len(first_rows), len(second_rows)))
 
 
-def separated(expression: Expression, table: pa.Table, sandbox: Sandbox) -> tuple[Expression, pa.Table]:
-    """The expression with everything that looks at one pair only made a column, and the table with these columns."""
+def hoist_columns(expression: Expression, table: pa.Table, sandbox: Sandbox) -> tuple[Expression, pa.Table]:
+    """Moves parts that depend on one pair into new columns: the remaining expression, and the extended table."""
     residual, derived = hoist(expression)
     if derived:
         added = sandbox.evaluate(table, derived)
         for name in derived:
             table = table.append_column(name, added[name])
-    return residual, table.select(sorted(names(residual, "a") | names(residual, "b")))
+    return residual, table.select(sorted(column_names(residual, "a") | column_names(residual, "b")))
 
 
-def names(expression: Expression, side: Side) -> set[str]:
+def column_names(expression: Expression, side: Side) -> set[str]:
     """The columns that an expression uses of one side."""
     return {column.name for column in expression.columns if column.side == side}
 
 
 def combinations(table: pa.Table, columns: Set[str]) -> tuple[Codes, Entries]:
-    """The number of each row's combination of values, and one row that has each.
-
-    An unknown value is one value more here.
-    """
+    """The code of each row's combination of values, and one row with each; unknown counts as a value."""
     codes = np.zeros(table.num_rows, dtype=np.int64)
     for name in sorted(columns):
         own = value_codes(table[name]).astype(np.int64)
@@ -191,13 +190,13 @@ def combinations(table: pa.Table, columns: Set[str]) -> tuple[Codes, Entries]:
 
 
 def value_codes(column: pa.ChunkedArray) -> Codes:
-    """The number of each row's value, from 0; -1 where it is unknown."""
+    """The code of each row's value, from 0; -1 if unknown."""
     encoded: Any = column.combine_chunks().dictionary_encode()
     return encoded.indices.fill_null(-1).to_numpy().astype(np.int32)
 
 
-def known(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column in which empty text is unknown, as a missing value is."""
+def empty_as_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column with empty texts replaced by null."""
     import pyarrow.compute
 
     kernels: Any = pyarrow.compute  # made at run time, which type checkers cannot see
@@ -210,7 +209,7 @@ def truth_of(column: pa.ChunkedArray, text: str) -> Truth:
     """A boolean column as FALSE, TRUE and UNKNOWN.
 
     Args:
-        column: What an expression gave.
+        column: The result of an expression.
         text: The expression, for messages.
 
     Raises:

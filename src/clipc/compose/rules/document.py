@@ -1,6 +1,6 @@
-"""YAML text into plain values that know their lines, with YAML's traps told in the words of someone who writes rules.
+"""Reads YAML text into plain values with line numbers, with errors explained to authors of rules.
 
-Values stay the text they are: ``no`` is no falsehood here and ``007`` no seven. Only the events of the parser are used,
+Values stay text: ``no`` is not false and ``007`` is not seven. Only the events of the parser are used,
 so no object is ever made from a tag, and nothing is multiplied by an alias.
 """
 
@@ -28,9 +28,9 @@ class Document:
     """A document's values, and the line (from 1) of each.
 
     Attributes:
-        values: Dictionaries, lists, text, and None for what is left empty.
+        values: Dictionaries, lists, text, and None for empty values.
         lines: The line of each value; that of a dictionary's value is its key's.
-        plain: The values that stand without quotation marks.
+        plain: The values without quotation marks.
     """
 
     values: Any
@@ -46,7 +46,7 @@ def read_document(text: str, where: str) -> Document:
         where: The file's name for messages.
 
     Raises:
-        UserError: What is wrong, in which line, and how it is written rightly.
+        UserError: The text is invalid; the message names the line and the correction.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -151,13 +151,13 @@ def _is_cut(text: str) -> bool:
 
 
 def _bracket_advice(line: str) -> str | None:
-    found = _VALUE.match(line)
-    sign = found[1][0] if found else ""
+    match = _VALUE.match(line)
+    sign = match[1][0] if match else ""
     return f"a value that starts with '{sign}' must be in single quotes" if sign in ("[", "{") else None
 
 
 def _syntax(error: Any, lines: list[str], where: str) -> UserError:
-    """What someone who wrote this probably did."""
+    """The error with its probable cause."""
     mark = error.problem_mark or error.context_mark
     problem = f"{error.context or ''} {error.problem or ''}"
     at = mark.line if mark else 0
@@ -175,8 +175,8 @@ def _syntax(error: Any, lines: list[str], where: str) -> UserError:
 
 def _explained(problem: str, at: int, column: int, lines: list[str]) -> tuple[int, str]:
     line = lines[at] if at < len(lines) else ""
-    found = _VALUE.match(line)
-    value = found[1] if found else ""
+    match = _VALUE.match(line)
+    value = match[1] if match else ""
     if "'\\t'" in problem or "\t" in line[: len(line) - len(line.lstrip())]:
         return at, "there is a tab; YAML wants spaces"
     if "escape" in problem:

@@ -1,4 +1,4 @@
-"""An expression of a rule: one checked scalar expression, and what can be known of it without running it."""
+"""An expression of a rule: one checked scalar expression, and its analysis."""
 
 import json
 import unicodedata
@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
-from clipc.compose.rules.grammar import Node, check_statement, mapped, nodes
+from clipc.compose.rules.grammar import Node, check_statement, map_children, nodes
 from clipc.compose.rules.reasons import TOKENS, brief, odd_sign, quoted
 from clipc.errors import UserError, unknown_name
 
@@ -16,7 +16,7 @@ Side = Literal["", "a", "b"]
 
 
 class Column(NamedTuple):
-    """A column that an expression uses: of pair ``a``, of pair ``b``, or (no side) of the one pair there is."""
+    """A column that an expression uses: of pair ``a``, of pair ``b``, or (no side) of a single pair."""
 
     side: Side
     name: str
@@ -27,11 +27,10 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Expression:
-    """One scalar expression that has passed :mod:`clipc.compose.rules.grammar`; only its tree is ever run.
+    """One scalar expression that has passed :mod:`clipc.compose.rules.grammar`; only its tree is evaluated.
 
     Attributes:
-        text: As the user wrote it, for errors and reports. What :func:`hoist` and :func:`equal_terms` derive keeps
-            the text of the whole.
+        text: As the user wrote it, for errors and reports; derived expressions keep the text of the original.
         tree: The checked tree as canonical JSON: equal trees mean the same.
     """
 
@@ -43,7 +42,7 @@ class Expression:
         """The expression in ``SELECT <text>``, given the JSON that DuckDB's ``json_serialize_sql`` made of that.
 
         Raises:
-            UserError: It is not one scalar expression of what is allowed.
+            UserError: It is not one allowed scalar expression.
         """
         return _expression(text, check_statement(text, serialised))
 
@@ -62,20 +61,20 @@ class Expression:
 
         Args:
             known: The table's columns.
-            sides: Whether it is about two pairs, so that each column says whose it is (``a.view``); otherwise none may.
+            sides: Whether it is about two pairs, so that each column has a prefix (``a.view``); else none may have one.
 
         Raises:
-            UserError: A column does not exist, or has a prefix where none may be or none where one must be.
+            UserError: A column does not exist, or its prefix is missing or superfluous.
         """
         names = list(known)
         exact = set(names)
         folded = {_fold(name): name for name in reversed(names)}
         for side, name in sorted(self.columns):
-            if name not in exact and _fold(name) not in folded and (found := odd_sign(name)):
-                raise UserError(f"unknown column {name!r} in `{brief(self.text)}`; {found}.")
+            if name not in exact and _fold(name) not in folded and (advice := odd_sign(name)):
+                raise UserError(f"unknown column {name!r} in `{brief(self.text)}`; {advice}.")
             if sides and not side:
-                shown = quoted(name)
-                advice = f"write a.{shown} or b.{shown} to say of which pair, or '{name}' if it is a text"
+                quoted_name = quoted(name)
+                advice = f"write a.{quoted_name} or b.{quoted_name} to say of which pair, or '{name}' if it is a text"
                 raise UserError(f"column {name!r} in `{brief(self.text)}` belongs to neither pair; {advice}.")
             if side and not sides:
                 advice = f"write {quoted(name)} without `{side}.`"
@@ -84,8 +83,10 @@ class Expression:
                 message = str(unknown_name("column", name, (known for known in names if not known.startswith("__"))))
                 start = f"unknown column {name!r}"
                 raise UserError(f"{start} in `{brief(self.text)}`{message.removeprefix(start)}")
-        spelt = {column: column.name if column.name in exact else folded[_fold(column.name)] for column in self.columns}
-        return self.renamed(lambda column: [*filter(None, [column.side]), spelt[column]])
+        names_by_column = {
+            column: column.name if column.name in exact else folded[_fold(column.name)] for column in self.columns
+        }
+        return self.renamed(lambda column: [*filter(None, [column.side]), names_by_column[column]])
 
     def renamed(self, rename: Callable[[Column], list[str]]) -> "Expression":
         """The expression with other names in place of its columns: one part, or a side and a name."""
@@ -93,13 +94,13 @@ class Expression:
         def change(node: Node) -> Node:
             if node["class"] == "COLUMN_REF":
                 return node | {"column_names": rename(_column(node))}
-            return mapped(node, change)
+            return map_children(node, change)
 
         return _expression(self.text, change(self.root))
 
 
 def equal_terms(expression: Expression) -> tuple[list[tuple[str, str]], Expression | None]:
-    """What must be equal in both pairs for an expression to hold, and what else must hold.
+    """The equality terms of a conjunction, and the remaining conjuncts.
 
     A term is a conjunct ``a.e = b.e`` (either way round) of the outermost ``AND``, where ``e`` is a column or any
     expression over one pair.
@@ -124,7 +125,7 @@ def equal_terms(expression: Expression) -> tuple[list[tuple[str, str]], Expressi
     return terms, _expression(expression.text, rest[0] if len(rest) == 1 else root | {"children": rest})
 
 
-def differing_terms(expression: Expression) -> tuple[str, Literal["=", "<>"]] | None:
+def comparison(expression: Expression) -> tuple[str, Literal["=", "<>"]] | None:
     """The column and the operator of an expression that is nothing but ``a.e <> b.e`` or ``a.e = b.e``.
 
     Such a rule splits pairs by one value each, however many values there are (``a.patient <> b.patient``).
@@ -136,10 +137,10 @@ def differing_terms(expression: Expression) -> tuple[str, Literal["=", "<>"]] | 
 
 
 def hoist(expression: Expression) -> tuple[Expression, dict[str, Expression]]:
-    """Takes out of an expression over two pairs what depends on one pair only, to be computed once a pair.
+    """Extracts the parts of an expression on two pairs that depend on one pair only, to compute them once a pair.
 
-    What stands in a branch of ``CASE`` or behind the first argument of ``COALESCE`` stays, as it may be guarded from
-    values on which it fails.
+    Branches of ``CASE`` and later arguments of ``COALESCE`` are not extracted, since their conditions may guard them
+    from values on which they fail.
 
     Returns:
         The residual expression, with columns ``a.__k`` and ``b.__k`` in place of every maximal part of one side that is
@@ -160,17 +161,17 @@ def hoist(expression: Expression) -> tuple[Expression, dict[str, Expression]]:
         if node["type"] == "OPERATOR_COALESCE":
             first, *others = node["children"]
             return node | {"children": [change(first), *others]}
-        return mapped(node, change)
+        return map_children(node, change)
 
     return _expression(expression.text, change(expression.root)), derived
 
 
-def cut_words(expression: Expression) -> tuple[Expression, dict[str, Expression]]:
-    """Takes the cutting of columns into words out of an expression, since many rules look into the same captions.
+def hoist_words(expression: Expression) -> tuple[Expression, dict[str, Expression]]:
+    """Extracts the tokenization of columns from an expression, since many rules search the same captions.
 
     Returns:
-        The expression with a column ``__k`` (with its side) in place of what :func:`~clipc.compose.rules.words.tokens`
-        makes of a column, and for each ``__k`` its expression over one pair.
+        The expression with a column ``__k`` (with its side) in place of :func:`~clipc.compose.rules.words.tokens` of a
+        column, and for each ``__k`` its expression over one pair.
     """
     derived: dict[str, Expression] = {}
 
@@ -182,7 +183,7 @@ def cut_words(expression: Expression) -> tuple[Expression, dict[str, Expression]
                 derived[name] = alone
                 side = _column(text).side
                 return _UNPLACED_COLUMN | {"column_names": [*filter(None, [side]), name]}
-        return mapped(node, change)
+        return map_children(node, change)
 
     return _expression(expression.text, change(expression.root)), derived
 

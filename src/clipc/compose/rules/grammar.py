@@ -1,7 +1,7 @@
-"""What may stand in a rule: an allowlist over the tree that DuckDB's own parser makes of an expression.
+"""The grammar of rules: an allowlist for the syntax tree that DuckDB's parser makes of an expression.
 
-A tree is a nest of *nodes*, JSON objects with a ``class``. What is not known here is refused, also an unknown key that
-carries content, so that a newer DuckDB can make rules fail but cannot make them unsafe.
+A tree is a nest of *nodes*, JSON objects with a ``class``. Everything unknown is refused, including unknown non-empty
+keys, so that a newer DuckDB can make rules fail but not make them unsafe.
 """
 
 import json
@@ -31,7 +31,7 @@ OPERATORS: Final = frozenset({"+", "-", "*", "/", "//", "%", "||", "~~", "!~~", 
 FUNCTIONS: Final = frozenset(_FUNCTIONS.split())
 """Deterministic functions of one row whose cost grows slowly with their arguments."""
 WRITTEN: Final = sorted((FUNCTIONS - {"ilike_escape", "like_escape"}) | {"coalesce", "ifnull", "word"})
-"""The functions as a user writes them."""
+"""The functions under their names in rules."""
 
 _CONSTANT_ARGUMENTS: Final = {
     "date_diff": {0},
@@ -104,12 +104,12 @@ _REFUSED: Final = {
 _EDGE_IN_VAIN: Final = re.compile(
     r"(?<![A-Za-z0-9_)])\\b[(?:]*([^\x00-\x7f])|([^\x00-\x7f])[)?*+]*\\b(?![A-Za-z0-9_(\[\\])"
 )
-"""``\\b`` beside a letter that is none of a-z: there it finds no edge of a word."""
+"""``\\b`` beside a non-ASCII letter, where it never matches."""
 _UNPLACED: Final = {"query_location": NOWHERE, "query_location_length": 0}
 
 
 def check_text(text: str) -> None:
-    """Refuses what should not even reach the parser.
+    """Refuses texts that must not reach the parser.
 
     Raises:
         UserError: The text is empty, too long, nested too deeply, or holds control characters.
@@ -130,14 +130,14 @@ def check_text(text: str) -> None:
 def check_statement(text: str, serialised: str) -> Node:
     """The checked tree of ``SELECT <text>``.
 
-    Positions in the text are erased, so that equal trees are equal, and ``word(...)`` is replaced by what it means.
+    Positions in the text are erased, so that equal trees are equal, and ``word(...)`` is replaced by its definition.
 
     Args:
         text: The expression as the user wrote it.
-        serialised: The JSON that ``json_serialize_sql`` gave.
+        serialised: The result of ``json_serialize_sql``.
 
     Raises:
-        UserError: It is not one scalar expression of what is allowed.
+        UserError: It is not one allowed scalar expression.
     """
     try:
         parsed: Node = json.loads(serialised)
@@ -146,25 +146,25 @@ def check_statement(text: str, serialised: str) -> Node:
     reason = sentence(parsed.get("error_message", ""))
     if parsed.get("error_type") == "parser" and "SELECT" not in reason:
         where = place(text, int(parsed.get("position", 0)))
-        told = "; ".join(filter(None, [reason, hint(text, reason)]))
-        raise UserError(f"{where} cannot be read as an expression: {told}.")
+        explanation = "; ".join(filter(None, [reason, hint(text, reason)]))
+        raise UserError(f"{where} cannot be read as an expression: {explanation}.")
     statements: list[Node] = parsed.get("statements") or [{}]
     node: Node = statements[0].get("node", {})
     chosen: list[Node] = node.get("select_list") or []
     beside = [part for key, part in node.items() if key not in {"select_list", "type"}]
     one = len(statements) == len(chosen) == 1 and node.get("type") == "SELECT_NODE" and not chosen[0].get("alias")
     if not one or not all(map(_blank, beside)):
-        found = odd_sign(text)
+        advice = odd_sign(text)
         raise UserError(
             f"a rule is one expression over one pair's columns or over those of a and b, which `{brief(text)}` is not"
-            f"{f'; {found}' if found else ''}."
+            f"{f'; {advice}' if advice else ''}."
         )
     checked = _checked(chosen[0], text, 1)
     assert all(_blank(part) for key, part in statements[0].items() if key != "node")  # parameters are refused as nodes
     return checked
 
 
-def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
+def map_children(node: Node, change: Callable[[Node], Node]) -> Node:
     """The node with every expression right below it changed."""
     new = dict(node)
     for key in ("left", "right", "input", "lower", "upper", "child", "else_expr"):
@@ -187,7 +187,7 @@ def nodes(tree: Node) -> Iterator[Node]:
         below.append(node)
         return node
 
-    mapped(tree, seen)
+    map_children(tree, seen)
     yield tree
     for node in below:
         yield from nodes(node)
@@ -204,7 +204,7 @@ def _checked(node: Node, text: str, depth: int) -> Node:
             raise _refusal(f"`{key.replace('_', ' ')}`", node, text)
     if kind == "CONSTANT" and node["literal"].get("kind") not in _LITERALS:
         raise _refusal(f"a {node['literal'].get('kind')} constant", node, text)
-    new = mapped(node, lambda part: _checked(part, text, depth + 1)) | _UNPLACED
+    new = map_children(node, lambda part: _checked(part, text, depth + 1)) | _UNPLACED
     if kind == "COLUMN_REF":
         new["column_names"] = _column(node, text)
     elif kind == "COMPARISON":
@@ -217,7 +217,7 @@ def _checked(node: Node, text: str, depth: int) -> Node:
 
 
 def _check_comparison(node: Node, text: str) -> None:
-    """Refuses a comparison with null, which is never true though it looks as if it asked for what is unknown."""
+    """Refuses a comparison with null, which is never true, although it looks like a test for unknown values."""
     for one, other in ((node["left"], node["right"]), (node["right"], node["left"])):
         if one.get("literal", {}).get("kind") == "NULL_LITERAL" and "DISTINCT" not in node["type"]:
             name = ".".join(map(quoted, other["column_names"])) if other["class"] == "COLUMN_REF" else "..."
@@ -228,9 +228,9 @@ def _check_comparison(node: Node, text: str) -> None:
 def _column(node: Node, text: str) -> list[str]:
     *sides, name = node["column_names"]
     if name.startswith("__") or any(side.lower() not in {"a", "b"} for side in sides) or len(sides) > 1:
-        shown = ".".join(node["column_names"])
+        name_ = ".".join(node["column_names"])
         raise UserError(
-            f"`{shown}` is no column a rule can use ({place(text, node['query_location'])}); "
+            f"`{name_}` is no column a rule can use ({place(text, node['query_location'])}); "
             "write a.NAME or b.NAME in a rule about two pairs, NAME elsewhere."
         )
     return [*(side.lower() for side in sides), name]
@@ -244,8 +244,8 @@ def _cast_type(node: Node, text: str) -> Node:
     numbers = all(part.get("literal", {}).get("kind") == "INTEGER" and _blank(part.get("alias")) for part in inside)
     path = [str(part).upper() for part in node.get("qualified_name", {}).get("path", [name])]
     if node.get("class") != "TYPE" or name not in _TYPES or not plain or not numbers or path != [name]:
-        if found := odd_sign(name):
-            raise UserError(f"`{brief(text)}` cannot be read as an expression: {found}.")
+        if advice := odd_sign(name):
+            raise UserError(f"`{brief(text)}` cannot be read as an expression: {advice}.")
         raise UserError(
             f"`{name.lower()}` is no type a rule can cast to ({place(text, node.get('query_location', 0))}); "
             f"types that can be: {', '.join(sorted(_TYPES)).lower()}."
@@ -261,8 +261,8 @@ def _function(new: Node, node: Node, text: str) -> Node:
     allowed = OPERATORS if node.get("is_operator") and not name.endswith("like_escape") else FUNCTIONS | {"word"}
     if name not in allowed or path != [name]:
         where = place(text, node["query_location"])
-        shown = ".".join(str(part) for part in node.get("qualified_name", {}).get("path", [name]))
-        raise UserError(f"`{shown}` cannot be used in a rule ({where}); functions that can: {', '.join(WRITTEN)}.")
+        name_ = ".".join(str(part) for part in node.get("qualified_name", {}).get("path", [name]))
+        raise UserError(f"`{name_}` cannot be used in a rule ({where}); functions that can: {', '.join(WRITTEN)}.")
     if any(not _blank({**argument, "expression": None}) for argument in arguments):
         raise _refusal(f"a named argument of `{name}`", node, text)
     values: list[Node] = [argument["expression"] for argument in arguments]
@@ -272,10 +272,10 @@ def _function(new: Node, node: Node, text: str) -> Node:
         if position in _CONSTANT_ARGUMENTS.get(name, ()):
             if value["class"] != "CONSTANT":
                 raise _refusal(f"`{name}` with a pattern or part that is computed", node, text)
-            written = value["literal"].get("text", "")
-            if len(written) > LONGEST_PATTERN:
+            constant = value["literal"].get("text", "")
+            if len(constant) > LONGEST_PATTERN:
                 raise _refusal(f"a pattern of more than {LONGEST_PATTERN} characters", node, text)
-            if beside := _EDGE_IN_VAIN.search(written):
+            if beside := _EDGE_IN_VAIN.search(constant):
                 raise UserError(
                     rf"`\b` finds no edge of a word beside '{beside[1] or beside[2]}' in `{brief(text)}`; "
                     "look for words with word(caption, 'one', 'another')."
@@ -286,13 +286,15 @@ def _function(new: Node, node: Node, text: str) -> Node:
 def _word(new: Node, values: list[Node], node: Node, text: str) -> Node:
     terms = values[1:]
     if any(term["class"] != "CONSTANT" or term["literal"]["kind"] != "STRING" for term in terms):
-        found = odd_sign(text) or "write each word in single quotes, as in word(caption, 'left')"
-        raise UserError(f"{place(text, node['query_location'])}: `word` looks for words that are written out; {found}.")
+        advice = odd_sign(text) or "write each word in single quotes, as in word(caption, 'left')"
+        raise UserError(
+            f"{place(text, node['query_location'])}: `word` looks for words that are written out; {advice}."
+        )
     try:
-        found = pattern([term["literal"]["text"] for term in terms])
+        regex = pattern([term["literal"]["text"] for term in terms])
     except UserError as error:
         raise UserError(f"{place(text, node['query_location'])}: {error}") from None
-    constant = terms[0] | {"literal": {"kind": "STRING", "text": found}}
+    constant = terms[0] | {"literal": {"kind": "STRING", "text": regex}}
     return _call(new, "regexp_matches", [_call(new, TOKENS, values[:1]), constant])
 
 
@@ -302,7 +304,7 @@ def _call(node: Node, name: str, values: list[Node]) -> Node:
 
 
 def _blank(value: Any) -> bool:
-    """Whether a part of a tree says nothing: the default of whatever it stands for."""
+    """Whether a part of a tree is empty or a default."""
     if isinstance(value, dict):
         part: Node = value
         return all(_blank(inner) for key, inner in part.items() if not key.startswith("query_location"))

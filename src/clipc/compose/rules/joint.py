@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
+from clipc.compose.arrays import Bools, Bytes
 from clipc.compose.captions.joint import Wording
 from clipc.compose.captions.language import japanese, without_stop
-from clipc.compose.entries import Proposed
+from clipc.compose.entries import Candidates
 from clipc.compose.rules.conditions import TRUE, Condition, truth_of
 from clipc.compose.rules.expression import Expression
 from clipc.compose.rules.sandbox import Sandbox
@@ -21,13 +21,13 @@ _AT_ONCE: Final = 200_000
 
 @dataclass(frozen=True, eq=False)
 class JointCaption:
-    """A pattern in the joint caption, as it is before anything is shortened.
+    """A test for a pattern in the joint caption, before shortening.
 
     Attributes:
         pattern: A boolean expression over the column ``caption``.
         captions: The caption of each entry.
-        wordings: How captions are joined: as the policy says, then as the rules say.
-        whens: For each of the rules' wordings, when it applies.
+        wordings: How captions are joined: the policy's wording, then those of the rules.
+        whens: The condition of each of the rules' wordings.
         sandbox: Where expressions are evaluated.
     """
 
@@ -37,24 +37,24 @@ class JointCaption:
     whens: tuple[Condition | None, ...]
     sandbox: Sandbox
 
-    def broken(self, proposed: Proposed) -> npt.NDArray[np.bool_]:
-        """Which joint captions show the pattern, shape (m,)."""
-        broken = np.zeros(len(proposed), dtype=np.bool_)
-        for start in range(0, len(proposed), _AT_ONCE):
-            some = np.arange(start, min(start + _AT_ONCE, len(proposed)))
-            table = pa.table({"caption": self._texts(proposed.take(some))})
+    def broken(self, candidates: Candidates) -> Bools:
+        """Which joint captions match the pattern, shape (m,)."""
+        broken = np.zeros(len(candidates), dtype=np.bool_)
+        for start in range(0, len(candidates), _AT_ONCE):
+            some = np.arange(start, min(start + _AT_ONCE, len(candidates)))
+            table = pa.table({"caption": self._texts(candidates.take(some))})
             broken[some] = truth_of(self.sandbox.evaluate(table, {"": self.pattern})[""], self.pattern.text) == TRUE
         return broken
 
-    def _texts(self, proposed: Proposed) -> pa.Array:
-        """The joint captions; where only the two stand side by side, no text is made by itself."""
-        entries, places = np.unique(np.concatenate([proposed.first, proposed.second]), return_inverse=True)
+    def _texts(self, candidates: Candidates) -> pa.Array:
+        """The joint captions; those with a constant joiner are joined by one Arrow call."""
+        entries, places = np.unique(np.concatenate([candidates.first, candidates.second]), return_inverse=True)
         captions: list[str] = self.captions.take(pa.array(entries)).to_pylist()
         starts, ends = (pa.array(map(form, captions), pa.string()) for form in (without_stop, str.strip))
         plain = ~np.fromiter(map(japanese, captions), np.bool_, len(captions))
         first, second = places.reshape(2, -1)
-        wording = applying(self.whens, proposed)
-        orders, numbers, parts = self._either_order(wording) & proposed.swapped, list[Any](), list[Any]()
+        wording = first_applying(self.whens, candidates)
+        orders, numbers, parts = self._either_order(wording) & candidates.swapped, list[Any](), list[Any]()
         for number in np.unique(wording).tolist():
             way = self.wordings[number]
             between, rows = way.between(), np.flatnonzero(wording == number)
@@ -66,7 +66,7 @@ class JointCaption:
                 numbers.append(some)
                 parts.append(_KERNELS.binary_join_element_wise(*both, between))
             if (some := rows[~quick]).size:
-                columns = (first[some], second[some], proposed.layout[some], proposed.swapped[some])
+                columns = (first[some], second[some], candidates.layout[some], candidates.swapped[some])
                 numbers.append(some)
                 parts.append(
                     pa.array(
@@ -79,17 +79,17 @@ class JointCaption:
                 )
         return pa.concat_arrays(parts).take(pa.array(np.argsort(np.concatenate(numbers))))
 
-    def _either_order(self, wording: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-        """Where the drawn order of the captions counts, shape (m,)."""
+    def _either_order(self, wording: Bytes) -> Bools:
+        """Where the drawn order of the captions is used, shape (m,)."""
         return np.array([way.strategy == "both-orders" for way in self.wordings])[wording]
 
 
-def applying(whens: tuple[Condition | None, ...], proposed: Proposed) -> npt.NDArray[np.uint8]:
+def first_applying(whens: tuple[Condition | None, ...], candidates: Candidates) -> Bytes:
     """The number, from 1, of the first condition that holds for each composite; 0 where none does."""
-    chosen = np.zeros(len(proposed), dtype=np.uint8)
+    chosen = np.zeros(len(candidates), dtype=np.uint8)
     for number, when in enumerate(whens, 1):
         left = np.flatnonzero(chosen == 0)
-        some = proposed.take(left)
+        some = candidates.take(left)
         holds = np.ones(len(left), bool) if when is None else when.truth(some.first, some.second) == TRUE
         chosen[left[holds]] = number
     return chosen

@@ -1,6 +1,6 @@
-"""What travels between the sandbox and its child: a header and a table.
+"""Messages between the sandbox and its child process: a header and a table.
 
-A message is a header (JSON) and a table (an Arrow IPC stream, empty where there is none), after their lengths as two
+A message is a header (JSON) and a table (an Arrow IPC stream, empty if there is none), after their lengths as two
 little-endian 64-bit integers.
 """
 
@@ -31,7 +31,7 @@ def receive(stream: IO[bytes]) -> Message:
     """Reads one message.
 
     Raises:
-        EOFError: The other side is gone.
+        EOFError: The other process has closed the stream.
     """
     head, body = struct.unpack("<QQ", _exactly(stream, 16))
     header: dict[str, Any] = json.loads(_exactly(stream, head))

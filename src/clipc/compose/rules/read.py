@@ -1,4 +1,4 @@
-"""Rules from a file, or from a preset that ships with clipc."""
+"""Reads rules from a file, or from a built-in preset."""
 
 import re
 import unicodedata
@@ -29,13 +29,13 @@ _NUMBER: Final = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 
 
 def preset_names() -> list[str]:
-    """The rules that ship with clipc."""
+    """The names of the built-in rules."""
     folder = resources.files("clipc.compose.rules") / "presets"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def preset_text(name: str) -> str:
-    """A preset's file, comments and all, to start one's own rules from.
+    """The text of a preset, with its comments, as a start for one's own rules.
 
     Raises:
         UserError: There is no such preset.
@@ -48,13 +48,13 @@ def preset_text(name: str) -> str:
 def read_rules(source: str | Path) -> Rules:
     """Rules from a YAML file, or a preset by its name.
 
-    Expressions are not looked into: what they mean depends on the data.
+    Expressions are not checked, since they depend on the data.
 
     Args:
         source: A file, or a name from :func:`preset_names`; a file of that very name is given as ``./radiology``.
 
     Raises:
-        UserError: There is no such file or preset, or something in it is wrong; the message names file, line and key.
+        UserError: There is no such file or preset, or it is invalid; the message names file, line and key.
     """
     if isinstance(source, str) and source in preset_names():
         return parse_rules(preset_text(source), f"preset {source}")
@@ -69,7 +69,7 @@ def parse_rules(text: str, where: str) -> Rules:
         where: The file's name for messages.
 
     Raises:
-        UserError: Something in it is wrong; the message names file, line and key.
+        UserError: The text is invalid; the message names file, line and key.
     """
     document = read_document(text, where)
     if document.values is None:
@@ -109,7 +109,7 @@ def _file_text(file: Path) -> str:
 
 
 def _listed(document: Document) -> Document:
-    """The document with a single captions entry in a list, and without sections that are left empty."""
+    """The document with a single captions entry in a list, and without empty sections."""
     values: dict[str, Any] = {k: v for k, v in document.values.items() if v is not None or k not in keys_of(Rules)}
     if not isinstance(single := values.get("captions"), dict):
         return Document(values, document.lines, document.plain)
@@ -123,15 +123,15 @@ def _listed(document: Document) -> Document:
 
 
 def _check_keys(document: Document, where: str) -> None:
-    """Refuses unknown keys, which are misspelt ones, and keys without a value."""
-    known_at: list[tuple[Place, dict[str, Any], tuple[str, ...] | None]] = [((), document.values, keys_of(Rules))]
+    """Refuses unknown keys and keys without a value."""
+    levels: list[tuple[Place, dict[str, Any], tuple[str, ...] | None]] = [((), document.values, keys_of(Rules))]
     for section, content in document.values.items():
         if section in _ENTRIES and isinstance(content, list):
             known = keys_of(_ENTRIES[section])
-            known_at += [((section, i), entry, known) for i, entry in enumerate(content) if isinstance(entry, dict)]
+            levels += [((section, i), entry, known) for i, entry in enumerate(content) if isinstance(entry, dict)]
         elif isinstance(content, dict):
-            known_at.append(((section,), content, None))
-    for place, entry, known in known_at:
+            levels.append(((section,), content, None))
+    for place, entry, known in levels:
         under = f" under {place[0]}" if place else ""
         for key, value in entry.items():
             at = f"{where}, line {document.lines[(*place, key)]}"
@@ -154,7 +154,7 @@ def _hint(key: str, known: tuple[str, ...]) -> str:
 
 
 def _filled(document: Document) -> dict[str, Any]:
-    """The values with what YAML does not say: each entry's line, and the types of inline values in examples."""
+    """The values with each entry's line, and with the types of inline values in examples."""
     values: dict[str, Any] = dict(document.values)
     for section in _ENTRIES:
         entries: Any = values.get(section)
@@ -180,16 +180,16 @@ def _typed(value: Any) -> Any:
 
 
 def _readable(error: ValidationError, document: Document, where: str) -> UserError:
-    """The first mistake of the file, as a sentence."""
-    told: list[tuple[int, str]] = []
+    """The first error in the file, as a sentence."""
+    messages: list[tuple[int, str]] = []
     for one in error.errors():
         place: Place = ()
-        for part in one["loc"]:  # also holds what the models are made of, which is no part of the file
+        for part in one["loc"]:  # also holds names of pydantic's types, which are no part of the file
             if (*place, part) in document.lines:
                 place = (*place, part)
-        # What belongs to no one key is a name that columns and fields share.
-        told.append((document.lines[place or ("fields",)], _sentence(dict(one), place)))
-    line, sentence = min(told, key=lambda item: item[0])
+        # An error without a key is a name that columns and fields share.
+        messages.append((document.lines[place or ("fields",)], _sentence(dict(one), place)))
+    line, sentence = min(messages, key=lambda item: item[0])
     return UserError(f"{where}, line {line}: {sentence}")
 
 
@@ -207,10 +207,10 @@ def _sentence(one: Mapping[str, Any], place: Place) -> str:
     return invalid_value(one, this, _advice(one["type"], one["input"], place, names))
 
 
-def _advice(kind: str, given: Any, place: Place, names: Sequence[str]) -> str | None:
-    """What to write instead."""
+def _advice(kind: str, value: Any, place: Place, names: Sequence[str]) -> str | None:
+    """Advice on the correction."""
     if kind == "model_type":
-        return _spaceless(given) or f"begin it with a key: {', '.join(keys_of(_ENTRIES[names[0]]))}"
+        return _spaceless(value) or f"begin it with a key: {', '.join(keys_of(_ENTRIES[names[0]]))}"
     if kind == "tuple_type":
         return "write a list: begin each of its entries with a dash and a space, '- '"
     if place[:1] == ("examples",) and kind in ("dict_type", "string_type") and len(place) == 3:
@@ -221,8 +221,8 @@ def _advice(kind: str, given: Any, place: Place, names: Sequence[str]) -> str | 
         return "write true or false"
     if kind == "literal_error" and names[-1] in _CHOICES:
         return f"write {' or '.join(_CHOICES[names[-1]])}"
-    if isinstance(given, list | dict):
-        sign = "[" if isinstance(given, list) else "{"
+    if isinstance(value, list | dict):
+        sign = "[" if isinstance(value, list) else "{"
         return f"write text; a value that starts with '{sign}' must be in quotation marks"
     return None
 

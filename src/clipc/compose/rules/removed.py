@@ -1,13 +1,13 @@
-"""What each rule removes, told on a random sample of candidates."""
+"""The effect of each rule, estimated on a random sample of candidates."""
 
 import re
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.entries import Entries, Proposed
+from clipc.compose.arrays import Bools, Int32s
+from clipc.compose.entries import Candidates, Entries
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.partners.pools import groups
 from clipc.compose.rules.columns import CatalogColumns
@@ -15,11 +15,11 @@ from clipc.compose.rules.compiled import CompiledRules, EitherOrder, Exclusion, 
 from clipc.compose.rules.conditions import Query
 from clipc.compose.rules.joint import JointCaption
 
-SHOWN: Final = 3
-"""How many examples of each rule are told."""
+MAX_EXAMPLES: Final = 3
+"""Examples for each rule."""
 
 _SLOW: Final = 20_000
-"""Candidates where a rule has to look at the text of each."""
+"""Sample size if a rule reads the text of each candidate."""
 
 _NAME: Final = re.compile(r"\b(?!captions?\b|key\b)[^\W\d]\w*")
 
@@ -27,18 +27,18 @@ _NAME: Final = re.compile(r"\b(?!captions?\b|key\b)[^\W\d]\w*")
 def removed(
     compiled_rules: CompiledRules, catalog: Catalog, seed: int = 0, candidates: int = 100_000
 ) -> dict[str, Any]:
-    """What rules leave of all possible composites, and what each of them takes away.
+    """The share of all possible composites that rules allow, and the share that each rule removes.
 
-    Candidates are ordered pairs of two different pairs, each with one of its captions, all drawn with equal
-    chance; with 100,000 of them a share is right to about 0.3 points, with the 20,000 that are drawn where a rule
-    reads each joint caption to about 0.7. Partners are not drawn like this (those of a
-    group come from that group), so a rule that removes nearly everything need not leave anything plain.
+    Candidates are ordered pairs of two different pairs, each with one of its captions, drawn uniformly;
+    the error of a share is about 0.3 points with 100,000 of them, and about 0.7 with the 20,000 that are drawn if a
+    rule reads each joint caption. Partners are drawn differently (from the group, if rules
+    define groups), so a rule that removes nearly everything need not leave any row plain.
 
     Args:
         compiled_rules: The rules, bound to the catalog.
         catalog: The training pairs.
         seed: Equal seeds draw equal candidates.
-        candidates: How many are drawn at the most.
+        candidates: The largest sample size.
 
     Returns:
         ``candidates``; how many of them are ``allowed`` and their ``share``; the ``constraints``, in the order of the
@@ -51,81 +51,87 @@ def removed(
         the ``share`` of candidates); and the ``groups`` (see :func:`group_sizes`), None where no rule makes any.
     """
     entries = Entries.of(catalog)
-    candidates = min(candidates, _SLOW) if any(_slow(ban.test) for ban in compiled_rules.constraints) else candidates
-    proposed = _draw(compiled_rules, entries, seed, candidates if len(entries.counts) > 1 else 0)
-    never = compiled_rules.never[proposed.first] | compiled_rules.never[proposed.second]
-    broken = np.stack([never, *(ban.test.broken(proposed) for ban in compiled_rules.constraints)])
+    candidates = (
+        min(candidates, _SLOW)
+        if any(_slow(constraint.test) for constraint in compiled_rules.constraints)
+        else candidates
+    )
+    sample = _draw(compiled_rules, entries, seed, candidates if len(entries.counts) > 1 else 0)
+    never = compiled_rules.never[sample.first] | compiled_rules.never[sample.second]
+    broken = np.stack([never, *(constraint.test.broken(sample) for constraint in compiled_rules.constraints)])
     times = broken.sum(axis=0)
     allowed = int((times == 0).sum())
     rows = entries.rows()
-    known = set(CatalogColumns(catalog).names) - {"caption", "captions"}
+    columns = set(CatalogColumns(catalog).names) - {"caption", "captions"}
 
-    def told(entry: int, rule: str) -> dict[str, Any]:
+    def example(entry: int, rule: str) -> dict[str, Any]:
         row = int(rows[entry])
-        named = list(dict.fromkeys(_NAME.findall(rule)))
-        values = {name: compiled_rules.fields[name][entry].as_py() for name in named if name in compiled_rules.fields}
-        values |= {name: catalog.table[name][row].as_py() for name in named if name in known}
+        column_names = list(dict.fromkeys(_NAME.findall(rule)))
+        values = {
+            name: compiled_rules.fields[name][entry].as_py() for name in column_names if name in compiled_rules.fields
+        }
+        values |= {name: catalog.table[name][row].as_py() for name in column_names if name in columns}
         return {
             "key": catalog.keys[row],
             "caption": catalog.caption(row, entry - int(entries.first[row])),
             "values": {name: "" if value is None else str(value) for name, value in values.items()},
         }
 
-    def ban(rule: PairConstraint, hit: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    def constraint(rule: PairConstraint, hit: Bools) -> dict[str, Any]:
         only = hit & (times == 1)
-        # What nothing else removes shows best what this rule is for.
-        best = np.concatenate([np.flatnonzero(only)[:SHOWN], np.flatnonzero(hit & ~only)[:SHOWN]])[:SHOWN]
+        # Candidates that only this rule removes illustrate it best.
+        best = np.concatenate([np.flatnonzero(only)[:MAX_EXAMPLES], np.flatnonzero(hit & ~only)[:MAX_EXAMPLES]])[
+            :MAX_EXAMPLES
+        ]
         return {
-            "text": rule.text,
-            "why": rule.why,
-            "line": rule.line,
+            **rule.description(),
             "removed": int(hit.sum()),
             "share": int(hit.sum()) / max(1, len(hit)),
             "only": int(only.sum()),
             "examples": [
-                {"first": told(first, rule.text), "second": told(second, rule.text)}
-                for first, second in zip(proposed.first[best].tolist(), proposed.second[best].tolist(), strict=True)
+                {"first": example(first, rule.text), "second": example(second, rule.text)}
+                for first, second in zip(sample.first[best].tolist(), sample.second[best].tolist(), strict=True)
             ],
         }
 
-    def plain(rule: Exclusion) -> dict[str, Any]:
-        held = np.flatnonzero(rule.entries)
-        pairs, first = np.unique(rows[held], return_index=True)
+    def exclusion(rule: Exclusion) -> dict[str, Any]:
+        hits = np.flatnonzero(rule.entries)
+        pairs, first = np.unique(rows[hits], return_index=True)
         return {
-            "text": rule.text,
-            "why": rule.why,
-            "line": rule.line,
+            **rule.description(),
             "pairs": len(pairs),
-            "captions": len(held),
-            "share": len(held) / max(1, len(rows)),
-            "examples": [told(entry, rule.text) for entry in held[first[:SHOWN]].tolist()],
+            "captions": len(hits),
+            "share": len(hits) / max(1, len(rows)),
+            "examples": [example(entry, rule.text) for entry in hits[first[:MAX_EXAMPLES]].tolist()],
         }
 
-    def shape(rule: ImageConstraint) -> dict[str, Any]:
-        held = np.flatnonzero(rule.entries)
-        pairs, share = len(np.unique(rows[held])), len(held) / max(1, len(rows))
-        return {"text": rule.text, "why": rule.why, "line": rule.line, "pairs": pairs, "share": share}
+    def image_constraint(rule: ImageConstraint) -> dict[str, Any]:
+        hits = np.flatnonzero(rule.entries)
+        pairs, share = len(np.unique(rows[hits])), len(hits) / max(1, len(rows))
+        return {**rule.description(), "pairs": pairs, "share": share}
 
-    applied = np.bincount(compiled_rules.wording(proposed), minlength=len(compiled_rules.wording_rules) + 1) / max(
-        1, len(proposed)
+    applied = np.bincount(compiled_rules.wording(sample), minlength=len(compiled_rules.wording_rules) + 1) / max(
+        1, len(sample)
     )
     wording_rules = [
-        {"text": rule.text, "why": rule.why, "line": rule.line, "pairs": None, "share": float(share)}
+        {**rule.description(), "pairs": None, "share": float(share)}
         for rule, share in zip(compiled_rules.wording_rules, applied[1:], strict=True)
     ]
     return {
-        "candidates": len(proposed),
+        "candidates": len(sample),
         "allowed": allowed,
-        "share": allowed / max(1, len(proposed)),
-        "constraints": [ban(rule, hit) for rule, hit in zip(compiled_rules.constraints, broken[1:], strict=True)],
-        "exclusions": [plain(rule) for rule in compiled_rules.exclusions],
-        "shapes": [*map(shape, compiled_rules.shaped), *wording_rules],
+        "share": allowed / max(1, len(sample)),
+        "constraints": [
+            constraint(rule, hit) for rule, hit in zip(compiled_rules.constraints, broken[1:], strict=True)
+        ],
+        "exclusions": [exclusion(rule) for rule in compiled_rules.exclusions],
+        "shapes": [*map(image_constraint, compiled_rules.shaped), *wording_rules],
         "groups": None if compiled_rules.groups is None else group_sizes(compiled_rules.groups, entries),
     }
 
 
-def group_sizes(codes: npt.NDArray[np.int32], entries: Entries) -> dict[str, Any]:
-    """How pairs fall into the groups within which partners are drawn.
+def group_sizes(codes: Int32s, entries: Entries) -> dict[str, Any]:
+    """The sizes of the groups within which partners are drawn.
 
     Args:
         codes: The group of each entry, -1 where it is unknown.
@@ -138,8 +144,8 @@ def group_sizes(codes: npt.NDArray[np.int32], entries: Entries) -> dict[str, Any
     sizes = groups(codes, entries.counts).sizes
     rows = entries.rows()
     company = np.zeros(len(entries.counts), dtype=np.int64)
-    known = codes >= 0
-    np.maximum.at(company, rows[known], sizes[codes[known]])
+    grouped = codes >= 0
+    np.maximum.at(company, rows[grouped], sizes[codes[grouped]])
     return {
         "groups": len(sizes),
         "median": int(np.percentile(sizes, 50, method="higher")) if len(sizes) else 0,
@@ -150,12 +156,12 @@ def group_sizes(codes: npt.NDArray[np.int32], entries: Entries) -> dict[str, Any
 
 
 def _slow(test: Test) -> bool:
-    """Whether a rule must be asked about each candidate, and not only looked up."""
+    """Whether a rule is evaluated by DuckDB for each candidate."""
     return isinstance(test, JointCaption) or (isinstance(test, EitherOrder) and isinstance(test.condition, Query))
 
 
-def _draw(compiled_rules: CompiledRules, entries: Entries, seed: int, n: int) -> Proposed:
-    """Candidates; the axis is what rules ask for, else drawn."""
+def _draw(compiled_rules: CompiledRules, entries: Entries, seed: int, n: int) -> Candidates:
+    """Random candidates; the axis is the rules', else random."""
     generator = np.random.Generator(np.random.Philox(seed))
     pairs = len(entries.counts)
     first = generator.integers(pairs, size=n) if n else np.zeros(0, dtype=np.int64)
@@ -163,4 +169,4 @@ def _draw(compiled_rules: CompiledRules, entries: Entries, seed: int, n: int) ->
     one = entries.first[first] + entries.choice(first, generator.random(n))
     other = entries.first[second] + entries.choice(second, generator.random(n))
     drawn = generator.choice(np.array([LEFT_RIGHT, TOP_BOTTOM], dtype=np.uint8), n)
-    return Proposed(one, other, compiled_rules.cut(one, other, drawn)[0], generator.random(n) < 0.5)
+    return Candidates(one, other, compiled_rules.cut(one, other, drawn)[0], generator.random(n) < 0.5)

@@ -9,11 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
+from clipc.compose.arrays import Integers
 from clipc.compose.rules.expression import Column, Expression
 from clipc.compose.rules.grammar import check_text
 from clipc.compose.rules.messages import receive, send
@@ -21,25 +20,25 @@ from clipc.compose.rules.reasons import brief, sentence
 from clipc.errors import UserError
 
 _ROWS = 200_000
-"""Rows a message, so that memory stays bounded whatever the table's length."""
+"""Rows per message, which bounds memory."""
 
 
 class Sandbox:
-    """One child process that knows nothing but the columns it is sent, started when first needed.
+    """A child process that receives only the columns it needs; started at the first use.
 
-    DuckDB's settings alone do not make foreign expressions safe, so they stand third: expressions pass an allowlist
-    (:mod:`clipc.compose.rules.grammar`), run in this process, which ends at a time or memory limit, and only then
-    meet a DuckDB without files, network, extensions and settings.
+    DuckDB's settings alone do not make foreign expressions safe, so they are the third barrier: expressions pass
+    an allowlist (:mod:`clipc.compose.rules.grammar`), run in this process, which ends at a time or memory limit,
+    and only then meet a DuckDB without files, network, extensions and settings.
 
     A sandbox can be pickled and used after a fork: each process starts a child of its own. It can be used by several
     threads, one call at a time. Use it as a context manager, or :meth:`close` it.
     """
 
     def __init__(self, seconds: float = 60.0, memory: int = 2 << 30) -> None:
-        """Remembers the limits; nothing is started yet.
+        """Sets the limits, without starting the child.
 
         Args:
-            seconds: The longest time that one answer may take, which is about at most 200,000 rows.
+            seconds: The time limit of one request, which has at most 200,000 rows.
             memory: The most bytes of memory that data and evaluation may take in the child.
         """
         self._limits = (seconds, memory)
@@ -85,14 +84,14 @@ class Sandbox:
                         assert pipe is not None
                         pipe.close()
                     except OSError:
-                        pass  # half a message was still to be sent
+                        pass  # an unsent message remains in the buffer
                 child.wait()
 
     def parse(self, text: str) -> Expression:
         """The checked expression of a text.
 
         Raises:
-            UserError: It is not one scalar expression of what :mod:`clipc.compose.rules.grammar` allows.
+            UserError: It is not one scalar expression that :mod:`clipc.compose.rules.grammar` allows.
         """
         check_text(text)
         answer, _ = self._ask({"do": "parse", "text": text}, None, text)
@@ -102,7 +101,7 @@ class Sandbox:
         """Expressions over one pair, for each row of a table.
 
         Args:
-            table: One row a pair; only the columns that are used travel.
+            table: One row a pair; only the columns in use are sent.
             expressions: By the name of the result's column.
 
         Returns:
@@ -124,16 +123,12 @@ class Sandbox:
         return pa.concat_tables(results).rename_columns(list(expressions))
 
     def evaluate_pairs(
-        self,
-        table: pa.Table,
-        a: npt.NDArray[np.integer],
-        b: npt.NDArray[np.integer],
-        expressions: Mapping[str, Expression],
+        self, table: pa.Table, a: Integers, b: Integers, expressions: Mapping[str, Expression]
     ) -> pa.Table:
         """Expressions over two pairs, for rows of a table taken by position.
 
         The columns that are used stay in the child for later calls with the same table (the same object), so that
-        only positions travel.
+        only positions are sent.
 
         Args:
             table: One row a pair.
@@ -193,7 +188,7 @@ class Sandbox:
     def _ask(
         self, header: dict[str, Any], table: pa.Table | None, texts: str
     ) -> tuple[dict[str, Any], pa.Table | None]:
-        """One question to the child and its answer; a child that is late or gone is the expressions' fault."""
+        """Sends a request and receives the answer; a late or dead child is reported as the expressions' error."""
         with self._mine():
             child = self._living()
             late = threading.Event()
@@ -221,12 +216,12 @@ class Sandbox:
         return answer, result
 
     def _living(self) -> subprocess.Popen[bytes]:
-        """This process's child, started where there is none."""
+        """This process's child, started if there is none."""
         child = self._child
         if child is None:
             seconds, memory = self._limits
-            # -P and an environment of our own: neither the working folder nor variables decide what is imported,
-            # but what this process imports is found there too, wherever it lies.
+            # -P and an own environment: neither the working folder nor variables decide what is imported, while
+            # PYTHONPATH has this process's own import path.
             child = subprocess.Popen(
                 [sys.executable, "-B", "-P", "-m", "clipc.compose.rules.child", str(seconds), str(memory)],
                 stdin=subprocess.PIPE,
@@ -245,7 +240,7 @@ class Sandbox:
 
 
 def _import_path() -> list[str]:
-    """Where this process finds packages, without the folders of its script and of its work."""
+    """This process's import path, without the script's and the working folder."""
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     own = {Path(script).resolve().parent} if script else set[Path]()
     with suppress(FileNotFoundError):  # a working folder may be gone
@@ -257,9 +252,9 @@ def _import_path() -> list[str]:
 def _named(
     table: pa.Table, expressions: Mapping[str, Expression], sides: bool
 ) -> tuple[dict[Column, str], dict[str, str]]:
-    """A name of ours for each column and each expression, and the trees with those names.
+    """An internal name for each column and each expression, and the trees with those names.
 
-    No name of the user's reaches DuckDB, so none can be taken for something else.
+    No user's name reaches DuckDB, so none can be misinterpreted.
     """
     known = table.column_names
     resolved = [expression.check_columns(known, sides) for expression in expressions.values()]
@@ -280,7 +275,7 @@ def _starts(count: int) -> Iterator[int]:
 
 
 def _plain(table: pa.Table) -> pa.Table:
-    """Dictionary columns as what they stand for: DuckDB would compare them as closed sets of values."""
+    """Decodes dictionary columns, which DuckDB would compare as enums."""
     kernels: Any = pyarrow.compute  # made at run time, which type checkers cannot see
     for i, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):

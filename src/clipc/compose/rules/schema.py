@@ -1,4 +1,4 @@
-"""What a rules file may say: pydantic models of its keys, checked without any data."""
+"""The schema of a rules file: pydantic models of its keys, checked without any data."""
 
 import re
 import unicodedata
@@ -21,7 +21,7 @@ _GRAMMAR: Final = """
     verbose
 """
 RESERVED: Final = frozenset(_GRAMMAR.split())
-"""Words that DuckDB's grammar keeps for itself, so that no column of a rule can have them as its name."""
+"""Reserved words of DuckDB's grammar, which cannot name a column of a rule."""
 
 OWN: Final = ("caption", "captions", "key")
 """Columns that every pair has and that no rules file may redefine."""
@@ -30,7 +30,7 @@ Value = str | int | float | bool
 Section = Literal["columns", "fields", "pairs", "images", "captions", "never", "examples"]
 
 MOST_WORDINGS: Final = 255
-"""A plan has one byte for the way in which captions are joined; 0 is the policy's."""
+"""A plan stores the wording in one byte; 0 is the policy's."""
 
 _NO_CAPITALS: Final = re.compile(r"\\[pP]\{\w+\}|\(\?P?<\w+>|\\x\{?\w+\}?|\\.|\[[^\]]*\]")
 
@@ -71,7 +71,7 @@ def _template(text: str) -> str:
 
 
 def _known_values(values: dict[str, Value | None]) -> dict[str, Value]:
-    """What an inline pair says of itself: a value that is unknown is one that is not given."""
+    """The values of an inline pair without unknown (empty) ones."""
     return {name: value for name, value in values.items() if value is not None and value != ""}
 
 
@@ -93,7 +93,7 @@ Inline = Annotated[dict[Text, Value | None], AfterValidator(_known_values)]
 class Entry(BaseModel):
     """One entry of a rules file.
 
-    Entries that say the same are equal wherever they stand.
+    Entries with the same content are equal, whatever their line.
 
     Attributes:
         why: The expert's reason, shown wherever the entry had an effect.
@@ -113,7 +113,7 @@ class Entry(BaseModel):
 
 
 class PairRule(Entry):
-    """A condition on two pairs a and b, checked in both orders: breaking it in either makes a composite unlawful.
+    """A condition on two pairs a and b, checked in both orders: a composite that breaks it in either is forbidden.
 
     Attributes:
         require: An expression that must hold; or
@@ -139,7 +139,7 @@ class PairRule(Entry):
 
     @property
     def refuses_unknown(self) -> bool:
-        """Whether a composite is refused where the condition is NULL: unless told, by ``require`` alone."""
+        """Whether a composite is refused if the condition is NULL: by default only for ``require``."""
         return self.unknown == "refuse" if self.unknown else self.require is not None
 
 
@@ -148,7 +148,7 @@ class ImageRule(Entry):
 
     Attributes:
         when: An expression over one pair; every pair where it is absent.
-        axis: How its half must stand: ``left-right`` (the cut is vertical) or ``top-bottom`` (the cut is horizontal).
+        axis: The axis of its composites: ``left-right`` (a vertical cut) or ``top-bottom`` (a horizontal cut).
             Files may say ``vertical`` and ``horizontal``, which name the cut.
         whole: Whether it is never cut, but shown whole in its half.
         region: The column with the box that must stay visible.
@@ -162,18 +162,18 @@ class ImageRule(Entry):
     mirror: Annotated[bool | None, Neutral(None)] = None
 
     @model_validator(mode="after")
-    def _something_said(self) -> "ImageRule":
+    def _not_empty(self) -> "ImageRule":
         if self.axis is None and self.whole is None and self.region is None and self.mirror is None:
             raise ValueError("give at least one of axis, whole, region and mirror")
         return self
 
 
 class CaptionRule(Entry):
-    """How two captions are joined, or what the joint caption must not say.
+    """How two captions are joined, or a pattern that the joint caption must not contain.
 
     Attributes:
         when: An expression over a and b; every composite where it is absent. Not for ``forbid``.
-        joiner: What stands between the two captions; or
+        joiner: The text between the two captions; or
         template: the joint caption with ``{a}`` and ``{b}`` in the captions' places. The first entry that applies and
             gives either is followed.
         forbid: A regular expression (RE2) that must not be found in the joint caption in lower case.
@@ -197,7 +197,7 @@ class NeverRule(Entry):
     """Pairs that are never composed.
 
     Attributes:
-        when: An expression over one pair; where it is true the pair stays plain and is nobody's partner.
+        when: An expression over one pair; where it is true the pair stays plain and is never a partner.
     """
 
     when: Annotated[Text, ALWAYS]
@@ -209,7 +209,7 @@ class Example(Entry):
     Attributes:
         a: The key of a pair of the data, or the values of some of its columns (all others are unknown).
         b: The other pair.
-        allowed: What is right.
+        allowed: The expected decision.
     """
 
     a: Text | Inline
@@ -218,17 +218,17 @@ class Example(Entry):
 
 
 class Rules(BaseModel):
-    """An expert's rules on what may be composed, as a file says them; nothing here knows the data.
+    """An expert's rules on what may be composed, as in the file, independent of any data.
 
-    Rules that say the same are equal wherever they come from: ``source`` and lines are no part of dumps or of equality.
+    Rules with the same content are equal: ``source`` and lines are no part of dumps or of equality.
 
     Attributes:
-        name: What the rules are for.
+        name: The title of the rules.
         columns: Names for columns that data may lack: the first of the listed columns that there is, else unknown.
         fields: New columns, each an expression over one pair that may use the earlier ones.
         pairs: Conditions on two pairs.
         images: How images may be shown.
-        captions: How captions are joined, and what joint captions must not say.
+        captions: How captions are joined, and patterns that joint captions must not contain.
         never: Pairs that always stay plain.
         examples: Tests of all of this.
         source: The file's name for messages, None where the rules come from elsewhere.
@@ -252,9 +252,9 @@ class Rules(BaseModel):
 
     @model_validator(mode="after")
     def _distinct_names(self) -> "Rules":
-        seen: dict[str, str] = {}
+        spellings: dict[str, str] = {}
         for name in (*self.columns, *self.fields):
-            if (first := seen.setdefault(name.lower(), name)) is not name:
+            if (first := spellings.setdefault(name.lower(), name)) is not name:
                 raise ValueError(f"columns and fields: {first!r} and {name!r} are the same name (case does not count)")
         return self
 
@@ -265,7 +265,7 @@ class Rules(BaseModel):
         return hash(self.model_dump_json())
 
     def place(self, section: Section, which: int | str, key: str | None = None) -> str:
-        """Where something stands, for the beginning of a message.
+        """The place of an entry, as the start of a message.
 
         Args:
             section: The top-level key.
@@ -273,7 +273,7 @@ class Rules(BaseModel):
             key: A key of that entry.
 
         Returns:
-            Such as ``"chest.yaml, line 7"``, or ``"rules 'chest x-ray', pairs 3"`` where they come from no file.
+            Such as ``"chest.yaml, line 7"``, or ``"rules 'chest x-ray', pairs 3"`` if they come from no file.
         """
         entry = f"{section}.{which}"
         line = self.lines.get(f"{entry}.{key}", self.lines.get(entry))
@@ -282,16 +282,16 @@ class Rules(BaseModel):
         return f"rules {self.name!r}, {section} {which + 1 if isinstance(which, int) else which}"
 
     def found_columns(self, known: Iterable[str]) -> dict[str, str | None]:
-        """For each name under ``columns`` the column of the data that it stands for, None where there is none.
+        """For each name under ``columns`` the column of the data, None if there is none.
 
-        Names are compared without case, spaces, ``_``, ``-``, ``.`` and width of letters, as those of tables are.
+        Names are compared without case, spaces, ``_``, ``-``, ``.`` and width of letters, as for tables.
 
         Args:
             known: The data's columns.
         """
         plain = {_plain(column): column for column in reversed(list(known))}
         return {
-            name: next((plain[_plain(wanted)] for wanted in candidates if _plain(wanted) in plain), None)
+            name: next((plain[_plain(candidate)] for candidate in candidates if _plain(candidate) in plain), None)
             for name, candidates in self.columns.items()
         }
 

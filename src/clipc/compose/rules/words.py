@@ -1,4 +1,4 @@
-"""Words of a caption in any script, and the pattern that finds whole words among them.
+"""Words of a caption in any script, and a pattern that matches whole words.
 
 Latin and other spaced scripts are cut at everything that is neither a letter nor a digit, so ``clean-room`` is the
 two words ``clean room``. Japanese has no spaces: runs of kana and kanji are cut into Sudachi's shortest units (mode
@@ -48,7 +48,7 @@ def tokens(text: str) -> str:
 
 
 def pattern(terms: Sequence[str]) -> str:
-    """The RE2 pattern that finds any of the terms as whole words in what :func:`tokens` gives.
+    """The RE2 pattern that finds any of the terms as whole words in the result of :func:`tokens`.
 
     Args:
         terms: A word, several words that must follow each other, or either with ``*`` at the end for any ending
@@ -57,7 +57,7 @@ def pattern(terms: Sequence[str]) -> str:
     Raises:
         UserError: There is no term, or one without a word, or with ``*`` elsewhere than at its end.
     """
-    found: list[str] = []
+    alternatives: list[str] = []
     for term in terms:
         stem = unicodedata.normalize("NFKC", term).strip()
         begins = stem.endswith("*")
@@ -66,14 +66,14 @@ def pattern(terms: Sequence[str]) -> str:
         if not words or "*" in stem:
             raise UserError(f"`word` looks for words such as 'right', 'clean room' or 'right*', not for {term!r}.")
         # Words are letters and digits only: nothing in them needs escaping.
-        found.append(words + "[^ ]*" if begins else words)
-    if not found:
+        alternatives.append(words + "[^ ]*" if begins else words)
+    if not alternatives:
         raise UserError("`word` takes a text and at least one word to look for, as in word(caption, 'left', 'right').")
-    return f" {found[0]} " if len(found) == 1 else f" (?:{'|'.join(found)}) "
+    return f" {alternatives[0]} " if len(alternatives) == 1 else f" (?:{'|'.join(alternatives)}) "
 
 
 def _term(stem: str) -> str:
-    """The words of a term; without an analyser a Japanese run is one word, since no Japanese text can be cut either."""
+    """The words of a term; without an analyser a Japanese run is one word, since no text can be segmented either."""
     try:
         return tokens(stem).strip()
     except UserError:
@@ -83,7 +83,7 @@ def _term(stem: str) -> str:
 def tokens_of(texts: "pa.Array | pa.ChunkedArray") -> "pa.Array":
     """:func:`tokens` of a whole column; nulls stay null.
 
-    ASCII texts are done in a few passes over their bytes and never load an analyser.
+    ASCII texts take a few vectorised passes over their bytes and never load an analyser.
     """
     import pyarrow as pa
     import pyarrow.compute

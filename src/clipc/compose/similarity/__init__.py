@@ -1,1 +1,1 @@
-"""Which pairs resemble which: vectors of captions, nearest neighbours, and pictures too alike to be partners."""
+"""Similarity of pairs: caption vectors, nearest neighbours, and near-copies of images."""

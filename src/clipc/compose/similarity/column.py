@@ -1,18 +1,18 @@
-"""Vectors that the user brings along, in a column of the source."""
+"""The user's own vectors, in a column of the source."""
 
 import json
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Float32s
 from clipc.compose.similarity.captions import unit_rows
 from clipc.errors import UserError, unknown_name
 
 
-def column_vectors(catalog: Catalog, name: str) -> npt.NDArray[np.float32]:
+def column_vectors(catalog: Catalog, name: str) -> Float32s:
     """The vectors in a column, scaled to length 1.
 
     Args:
@@ -34,13 +34,13 @@ def column_vectors(catalog: Catalog, name: str) -> npt.NDArray[np.float32]:
     if not np.isfinite(numbers).all():
         row = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
         raise UserError(f"{_where(catalog, name, row)} holds a number that is not finite; embeddings are finite.")
-    # Largest first to 1, so that no square overflows.
+    # Scaled to a maximum of 1 first, so that no square overflows.
     numbers /= np.maximum(np.abs(numbers).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return unit_rows(numbers)
 
 
-def _flat(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:
-    """A column of lists of one length without nulls, without a Python object a number; None for all others."""
+def _flat(column: pa.ChunkedArray) -> Float32s | None:
+    """The values of a column of equally long lists without nulls, without a Python object per number; else None."""
     if not pa.types.is_list(column.type) or column.null_count or not len(column):
         return None
     chunks: list[Any] = [chunk for chunk in column.chunks if len(chunk)]
@@ -51,8 +51,8 @@ def _flat(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:
     return np.concatenate([chunk.flatten().to_numpy().astype(np.float32).reshape(-1, width) for chunk in chunks])
 
 
-def _parsed(catalog: Catalog, name: str, column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
-    numbers: npt.NDArray[np.float32] | None = None
+def _parsed(catalog: Catalog, name: str, column: pa.ChunkedArray) -> Float32s:
+    numbers: Float32s | None = None
     first = 0
     for row, cell in enumerate(column):
         value: Any = cell.as_py()
@@ -60,10 +60,10 @@ def _parsed(catalog: Catalog, name: str, column: pa.ChunkedArray) -> npt.NDArray
             continue
         vector = _vector(value)
         if vector is None:
-            shown = str(value)
-            shown = shown if len(shown) <= 40 else shown[:40] + "..."
+            excerpt = str(value)
+            excerpt = excerpt if len(excerpt) <= 40 else excerpt[:40] + "..."
             raise UserError(
-                f"{_where(catalog, name, row)} is {shown!r}, which is no list of numbers; "
+                f"{_where(catalog, name, row)} is {excerpt!r}, which is no list of numbers; "
                 'write embeddings as lists or as text such as "0.1 0.2 0.3".'
             )
         if numbers is None:
@@ -79,8 +79,8 @@ def _parsed(catalog: Catalog, name: str, column: pa.ChunkedArray) -> npt.NDArray
     return numbers
 
 
-def _vector(value: Any) -> npt.NDArray[np.float32] | None:
-    """The numbers in a cell, None where it holds something else."""
+def _vector(value: Any) -> Float32s | None:
+    """The numbers in a cell, None for anything else."""
     if isinstance(value, str):
         text = value.strip()
         try:

@@ -1,4 +1,4 @@
-"""Pictures so alike that composing them shows one thing twice."""
+"""Near-copies of images, which would show one thing twice in a composite."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,9 +8,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Bools
 
-FARTHEST: Final = 4
-"""Difference hashes of 64 bits that differ in more bits belong to different pictures."""
+MAX_DISTANCE: Final = 4
+"""Images whose 64-bit difference hashes differ in more bits are different."""
 
 _SAMPLE = 200_000
 _COMMON = 1 / 1000
@@ -21,21 +22,21 @@ Rows = npt.NDArray[np.integer]
 
 @dataclass(frozen=True, eq=False)
 class Lookalikes:
-    """Tells for pairs of rows whether their pictures are the same or nearly so.
+    """Tests pairs of rows for equal or nearly equal images.
 
     Attributes:
         content: Hashes of the encoded images, ``uint64``, shape (n,).
-        dhash: Difference hashes, ``uint64``, shape (n,); any number where there is none.
-        known: Whether a picture has a difference hash, ``bool``, shape (n,).
-        distance: The largest number of differing bits of near copies; negative where difference hashes are not used.
+        dhash: Difference hashes, ``uint64``, shape (n,); any number if there is none.
+        known: Whether an image has a difference hash, ``bool``, shape (n,).
+        distance: The largest number of differing bits of near copies; negative if difference hashes are not used.
     """
 
     content: npt.NDArray[np.uint64]
     dhash: npt.NDArray[np.uint64]
-    known: npt.NDArray[np.bool_]
+    known: Bools
     distance: int
 
-    def __call__(self, rows: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+    def __call__(self, rows: Rows, others: Rows) -> Bools:
         """Whether ``rows[i]`` looks like ``others[i]``; a row looks like itself.
 
         Args:
@@ -55,13 +56,13 @@ class Lookalikes:
 
 
 def lookalikes(catalog: Catalog) -> Lookalikes:
-    """The test for look-alikes among a catalog's pictures.
+    """The test for look-alikes among a catalog's images.
 
-    Pictures are alike if their bytes are equal, or if their difference hashes differ in at most
-    :data:`FARTHEST` bits. Where pictures are all of a kind (steel, x-rays, icons), many that are not copies come that
-    near; then the distance is lowered until at most one in a thousand random pairs of pictures would count as alike
-    (in small sets: until a picture has half a look-alike on average), and if even equal hashes are commoner than that,
-    they are not used.
+    Images are alike if their bytes are equal, or if their difference hashes differ in at most
+    :data:`MAX_DISTANCE` bits. Among uniform images (steel, x-rays, icons), many that are not copies are that
+    near; then the distance is lowered until at most one in a thousand random pairs of images would count as alike
+    (in small sets: until an image has half a look-alike on average), and if even equal hashes are more
+    frequent than that, hashes are not used.
 
     Args:
         catalog: The pairs; its ``dhash`` column may be missing.
@@ -83,15 +84,15 @@ def _hashes(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
 def _distance(content: npt.NDArray[np.uint64], dhash: npt.NDArray[np.uint64]) -> int:
     n = len(dhash)
     if n < 2:
-        return FARTHEST
+        return MAX_DISTANCE
     if n * (n - 1) // 2 <= _SAMPLE:
         a, b = np.triu_indices(n, 1)
     else:
         generator = np.random.Generator(np.random.Philox(key=0))
         a = generator.integers(0, n, _SAMPLE)
         b = (a + generator.integers(1, n, _SAMPLE)) % n
-    # Copies byte for byte say nothing about how near different pictures come.
+    # Exact copies say nothing about the distances of different images.
     differ = content[a] != content[b]
     bits = np.bitwise_count(dhash[a] ^ dhash[b])[differ]
-    within = np.cumsum(np.bincount(bits, minlength=65)[: FARTHEST + 1]) / len(a)
+    within = np.cumsum(np.bincount(bits, minlength=65)[: MAX_DISTANCE + 1]) / len(a)
     return int((within <= max(_COMMON, 0.5 / (n - 1))).sum()) - 1

@@ -1,4 +1,4 @@
-"""The nearest pairs of each pair, look-alikes left out."""
+"""The nearest pairs of each pair, without look-alikes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,43 +10,44 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Bools, Float32s, Int32s
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.search import Search, search_among
 from clipc.files import arrays_digest, cached_array
 from clipc.progress import Progress, silent
 
 VERSION: Final = 1
-"""Raised whenever the same vectors get other neighbours, so that kept ones are made anew."""
+"""Incremented whenever the neighbours of the same vectors change, to invalidate cached ones."""
 
-LOOKED_AT: Final = 1024
-"""So many of the nearest are looked at when many of them are excluded; whoever has no others left has fewer."""
+SEARCH_LIMIT: Final = 1024
+"""The largest number of nearest rows that are examined if many are excluded; rows may then get fewer neighbours."""
 
 _ROWS = 1 << 14
 _SPARE = 6
 
 Ids = npt.NDArray[np.int64]
-Excluded = Callable[[Ids, Ids], npt.NDArray[np.bool_]]
+Excluded = Callable[[Ids, Ids], Bools]
 
 
 def neighbours(
     catalog: Catalog,
-    vectors: npt.NDArray[np.float32],
+    vectors: Float32s,
     k: int,
     cache: Path | None = None,
     progress: Progress = silent,
-    refused: Excluded | None = None,
+    also_excluded: Excluded | None = None,
     by: str = "",
-) -> npt.NDArray[np.int32]:
-    """The k nearest pairs of each pair whose pictures are not alike, kept in the cache.
+) -> Int32s:
+    """The k nearest pairs of each pair whose images are not alike; cached.
 
     Args:
         catalog: The pairs: the training split alone.
         vectors: Unit vectors (zero where unknown), ``float32``, shape (n, d).
         k: How many neighbours.
-        cache: The cache folder; None for the usual one.
-        progress: Told how many pairs are done.
-        refused: Which further pairs are not taken, such as those that rules forbid.
-        by: What decides ``refused``: equal texts, equal decisions.
+        cache: The cache folder; None for the default one.
+        progress: Receives the number of finished pairs.
+        also_excluded: Excludes further pairs, such as those that rules forbid.
+        by: Identifies ``also_excluded`` in the cache: equal texts, equal decisions.
 
     Returns:
         As :func:`nearest`.
@@ -56,32 +57,32 @@ def neighbours(
     """
     alike = lookalikes(catalog)
     parts = (vectors, alike.content, alike.dhash, alike.known)
-    mark = f"{VERSION} {arrays_digest(*parts)} {alike.distance} {k} {by}"
+    fingerprint = f"{VERSION} {arrays_digest(*parts)} {alike.distance} {k} {by}"
 
-    def excluded(rows: Ids, others: Ids) -> npt.NDArray[np.bool_]:
+    def excluded(rows: Ids, others: Ids) -> Bools:
         out = alike(rows, others)
-        if refused is not None:
+        if also_excluded is not None:
             left = np.flatnonzero(~out)
-            out[left] = refused(rows[left], others[left])
+            out[left] = also_excluded(rows[left], others[left])
         return out
 
-    return cached_array("neighbours", mark, lambda: nearest(vectors, k, excluded=excluded, progress=progress), cache)
+    return cached_array(
+        "neighbours", fingerprint, lambda: nearest(vectors, k, excluded=excluded, progress=progress), cache
+    )
 
 
-def nearest(
-    vectors: npt.NDArray[np.float32], k: int, *, excluded: Excluded | None = None, progress: Progress = silent
-) -> npt.NDArray[np.int32]:
+def nearest(vectors: Float32s, k: int, *, excluded: Excluded | None = None, progress: Progress = silent) -> Int32s:
     """The k most similar rows of each row, by inner product.
 
-    Rows with equal vectors (equal captions, say) are searched once. Of many rows that are equally near, each
-    row gets those that follow it in the circle of rows, so that all of them are somebody's neighbours equally often.
+    Rows with equal vectors (equal captions, say) are searched once. Among equally near rows, each
+    row gets those that follow it cyclically, so that all of them are neighbours equally often.
 
     Args:
-        vectors: Unit vectors, ``float32``, shape (n, d). A zero row has no neighbours and is none.
+        vectors: Unit vectors, ``float32``, shape (n, d). A zero row has no neighbours and is no neighbour.
         k: How many neighbours, at least 1.
-        excluded: Tells for rows and others, both of shape (m,), which others may not be neighbours; besides, no
-            row is its own. Among the nearest :data:`LOOKED_AT` only are others sought.
-        progress: Told how many rows are done.
+        excluded: From rows and others, both of shape (m,), to which others may not be neighbours; no row is its own
+            neighbour. Only the nearest :data:`SEARCH_LIMIT` are examined.
+        progress: Receives the number of finished rows.
 
     Returns:
         ``int32``, shape (n, k), the nearest first; -1 where there are fewer.
@@ -95,7 +96,7 @@ def nearest(
         return result
     distinct = vectors if len(groups.first) == len(vectors) else vectors[groups.first]
     search = search_among(distinct, progress)
-    # Rows of one group one after the other, so that each block searches for few different vectors.
+    # Group by group, so that each block searches for few distinct vectors.
     for start in range(0, len(groups.members), _ROWS):
         rows = groups.members[start : start + _ROWS]
         _fill(result, rows, vectors, groups, search, excluded)
@@ -122,37 +123,32 @@ class _Groups:
     codes: Ids
 
 
-def _groups(vectors: npt.NDArray[np.float32]) -> _Groups:
-    known = np.flatnonzero(np.any(vectors != 0, axis=1))
+def _groups(vectors: Float32s) -> _Groups:
+    nonzero = np.flatnonzero(np.any(vectors != 0, axis=1))
     # Digests need less memory than sorted copies of the rows would; adding 0 makes -0 and 0 one number.
-    marks = [blake2b((vectors[row] + np.float32(0)).data, digest_size=16).digest() for row in known]
-    _, first, of_known = np.unique(np.array(marks, "V16"), return_index=True, return_inverse=True)
+    digests = [blake2b((vectors[row] + np.float32(0)).data, digest_size=16).digest() for row in nonzero]
+    _, first, group_of_nonzero = np.unique(np.array(digests, "V16"), return_index=True, return_inverse=True)
     order = np.argsort(first)
     number = np.empty_like(order)
     number[order] = np.arange(len(order))
-    of_known = number[of_known]
-    inner = np.argsort(of_known, kind="stable")
-    members = known[inner]
+    group_of_nonzero = number[group_of_nonzero]
+    inner = np.argsort(group_of_nonzero, kind="stable")
+    members = nonzero[inner]
     of = np.zeros(len(vectors), np.int64)
-    of[known] = of_known
-    start = np.concatenate([[0], np.cumsum(np.bincount(of_known, minlength=len(order)))])
-    return _Groups(known[first[order]], members, start, of, of[members] * len(of) + members)
+    of[nonzero] = group_of_nonzero
+    start = np.concatenate([[0], np.cumsum(np.bincount(group_of_nonzero, minlength=len(order)))])
+    return _Groups(nonzero[first[order]], members, start, of, of[members] * len(of) + members)
 
 
 def _fill(
-    result: npt.NDArray[np.int32],
-    rows: Ids,
-    vectors: npt.NDArray[np.float32],
-    groups: _Groups,
-    search: Search,
-    excluded: Excluded | None,
+    result: Int32s, rows: Ids, vectors: Float32s, groups: _Groups, search: Search, excluded: Excluded | None
 ) -> None:
-    """Writes the neighbours of some rows; those of which too many are excluded are looked at again, farther out."""
+    """Writes the neighbours of some rows; repeats wider searches for rows with too many exclusions."""
     k = result.shape[1]
     width = k if excluded is None else k + _SPARE
-    most = max(k, LOOKED_AT)
+    most = max(k, SEARCH_LIMIT)
     while len(rows):
-        # Memory stays bounded however wide the look is.
+        # Memory stays bounded however wide the search is.
         portion = max(1, _ROWS * 16 // width)
         short: list[Ids] = []
         for start in range(0, len(rows), portion):
@@ -165,7 +161,7 @@ def _fill(
             rank = np.cumsum(allowed, axis=1) - 1
             at, slot = np.nonzero(allowed & (rank < k))
             result[some[at], rank[at, slot]] = candidates[at, slot]
-            # A row that still lacks neighbours has more to look at only if all its candidates were there.
+            # A wider search finds more only for rows whose candidates fill the current width.
             lacking = (allowed.sum(axis=1) < k) & (candidates[:, -1] >= 0)
             short.append(some[lacking])
         if width >= most:
@@ -173,23 +169,23 @@ def _fill(
         rows, width = np.concatenate(short), min(most, 4 * width)
 
 
-def _candidates(rows: Ids, vectors: npt.NDArray[np.float32], groups: _Groups, search: Search, width: int) -> Ids:
+def _candidates(rows: Ids, vectors: Float32s, groups: _Groups, search: Search, width: int) -> Ids:
     """The ``width`` nearest of each row without itself, shape (len(rows), width); -1 where there are no more."""
     own, inverse = np.unique(groups.of[rows], return_inverse=True)
-    found = search(vectors[groups.first[own]], width + 1)
-    # A group is nearest to itself, whatever rounding or an approximate search says.
-    others = np.where(found == own[:, None], -1, found)
+    nearest_groups = search(vectors[groups.first[own]], width + 1)
+    # A group is nearest to itself, despite rounding or an approximate search.
+    others = np.where(nearest_groups == own[:, None], -1, nearest_groups)
     order = np.argsort(others < 0, axis=1, kind="stable")
-    listed = np.concatenate([own[:, None], np.take_along_axis(others, order, axis=1)], axis=1)[inverse]
-    sizes = np.where(listed >= 0, np.diff(groups.start)[listed], 0)
-    taken = sizes - (np.arange(listed.shape[1]) == 0)  # of its own group a row takes all but itself
-    ends = np.minimum(np.cumsum(taken, axis=1), width)
-    taken = np.diff(ends, axis=1, prepend=0)
-    at, column = np.divmod(np.repeat(np.arange(taken.size), taken.ravel()), taken.shape[1])
+    ranked_groups = np.concatenate([own[:, None], np.take_along_axis(others, order, axis=1)], axis=1)[inverse]
+    sizes = np.where(ranked_groups >= 0, np.diff(groups.start)[ranked_groups], 0)
+    counts = sizes - (np.arange(ranked_groups.shape[1]) == 0)  # all of its own group but the row itself
+    ends = np.minimum(np.cumsum(counts, axis=1), width)
+    counts = np.diff(ends, axis=1, prepend=0)
+    at, column = np.divmod(np.repeat(np.arange(counts.size), counts.ravel()), counts.shape[1])
     slot = np.arange(len(at)) - (np.cumsum(ends[:, -1]) - ends[:, -1])[at]
-    group, size = listed[at, column], sizes[at, column]
-    step = slot - (ends - taken)[at, column]
-    # In each group the circle begins behind the row: by then a row's own group has passed the row itself.
+    group, size = ranked_groups[at, column], sizes[at, column]
+    step = slot - (ends - counts)[at, column]
+    # The cycle starts behind the row, which skips the row itself in its own group.
     begin = np.searchsorted(groups.codes, group * len(groups.of) + rows[at], side="right") - groups.start[group]
     result = np.full((len(rows), width), -1, np.int64)
     result[at, slot] = groups.members[groups.start[group] + (begin + step) % size]

@@ -32,7 +32,7 @@ def search_among(base: Vectors, progress: Progress = silent) -> Search:
 
     Args:
         base: ``float32``, shape (m, d), without zero rows.
-        progress: Told of the index while it is made; the exact search needs none.
+        progress: Receives the progress of building the FAISS index.
 
     Returns:
         The exact search up to :data:`EXACT_UP_TO` vectors, FAISS above.
@@ -52,14 +52,14 @@ def search_among(base: Vectors, progress: Progress = silent) -> Search:
 def exact(base: Vectors, queries: Vectors, count: int) -> Ids:
     """The most similar vectors by blocked matrix products; of equally similar ones the first come first."""
     count = min(count, len(base))
-    found = np.empty((len(queries), count), np.int64)
+    nearest = np.empty((len(queries), count), np.int64)
     for start in range(0, len(queries), _QUERIES):
-        found[start : start + _QUERIES] = _exact_block(base, queries[start : start + _QUERIES], count)
-    return found
+        nearest[start : start + _QUERIES] = _exact_block(base, queries[start : start + _QUERIES], count)
+    return nearest
 
 
 def _exact_block(base: Vectors, queries: Vectors, count: int) -> Ids:
-    """Keeps what is at least as good as the ``count``-th best so far, and sorts that now and then."""
+    """Keeps candidates at least as good as the ``count``-th best so far, and prunes them from time to time."""
     worst = np.full(len(queries), -np.inf, np.float32)
     kept: list[tuple[Any, Any, Any]] = []
     waiting = 0
@@ -117,8 +117,8 @@ def approximate(base: Vectors, progress: Progress = silent) -> Search:
     def search(queries: Vectors, count: int) -> Ids:
         # Queries of one list go together, so that the lists they look into are still in the processor's cache.
         order = np.argsort(coarse.search(np.ascontiguousarray(queries), 1)[1][:, 0], kind="stable")
-        found = np.empty((len(queries), min(count, m)), np.int64)
-        found[order] = index.search(queries[order], min(count, m))[1]
-        return found
+        nearest = np.empty((len(queries), min(count, m)), np.int64)
+        nearest[order] = index.search(queries[order], min(count, m))[1]
+        return nearest
 
     return search
