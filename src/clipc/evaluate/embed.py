@@ -117,7 +117,6 @@ def evaluation_views(catalog: Catalog, size: int, resizing: Resizing) -> Iterato
     Raises:
         UserError: An image cannot be read, though it could when the catalog was made.
     """
-
     return ahead(lambda row: evaluation_view(read_image(catalog, row), size, resizing), range(len(catalog)))
 
 

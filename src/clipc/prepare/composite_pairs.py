@@ -102,7 +102,12 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         Returns:
             ``int64``, shape (2,) for one item, (n, 2) for several.
         """
-        return self._ids(rows, lambda plan: sources(self.plans.catalog, plan)[0].tolist())
+
+        def ids(plan: Plan) -> tuple[int, int]:
+            first, second = sources(self.plans.catalog, plan)[0].tolist()
+            return first, second
+
+        return self._ids(rows, ids)
 
     def texts(self, rows: npt.ArrayLike) -> torch.Tensor:
         """Ids of the captions in items, -1 for none; equal captions have equal ids.

@@ -71,7 +71,7 @@ def _sample(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
         "left_caption": captions[0],
         "right_caption": captions[1],
         "caption": caption,
-        "parts": tuple(split_caption(caption, *captions, swapped)),
+        "parts": tuple(split_caption(caption, captions[0], captions[1], swapped)),
         "shortened": batch.shortened > 0,
         "layout": plan.shapes[plan.layout[0]].name,
         "kept": tuple(visible_share(views, catalog.sizes[[[first.row, second.row]]])[0].tolist()),

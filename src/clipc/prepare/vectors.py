@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from clipc.catalog.catalog import Catalog
-
 from clipc.compose.similarity import captions
 from clipc.compose.similarity.captions import caption_vectors, unit_rows
 from clipc.compose.similarity.column import column_vectors
