@@ -61,8 +61,8 @@ def test_ranks_agree_with_one_query_at_a_time(case: Case, shared: bool, chunk: i
         right = np.stack([np.isin(sentence, sentence[owner == i]) for i in range(len(image))])
     scores = image.double().numpy() @ text.double().numpy().T
     found = retrieval(image, text, owner, equal=sentence if shared else None, chunk=chunk)
-    np.testing.assert_allclose(found.image_ranks, slow_ranks(scores, right), atol=1e-6)
-    np.testing.assert_allclose(found.text_ranks, slow_ranks(scores.T, right.T), atol=1e-6)
+    np.testing.assert_allclose(found.image_to_text.position, slow_ranks(scores, right), atol=1e-6)
+    np.testing.assert_allclose(found.text_to_image.position, slow_ranks(scores.T, right.T), atol=1e-6)
 
 
 def test_figures_agree_with_sorting_where_nothing_is_tied() -> None:
@@ -158,7 +158,7 @@ def test_equal_captions_are_tied_whatever_the_shape_of_the_product() -> None:
     image = normalize(torch.randn(37, 512, generator=rng), dim=-1)
     text = normalize(torch.randn(1, 512, generator=rng), dim=-1).expand(37, -1)
     for chunk in (1, 5, 37):
-        assert (retrieval(image, text, np.arange(37), chunk=chunk).image_ranks == 19).all()
+        assert (retrieval(image, text, np.arange(37), chunk=chunk).image_to_text.position == 19).all()
 
 
 def test_broken_features_and_wrong_shapes_are_refused() -> None:

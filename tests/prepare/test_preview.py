@@ -1,4 +1,4 @@
-"""Previews: pictures, parted captions, shares that are seen, why a partner, which rules; statistics."""
+"""Previews: pictures, split_caption captions, shares that are seen, why a partner, which rules; statistics."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ from clipc.compose.policy import Policy
 from clipc.compose.rules.schema import CaptionRule, ImageRule, NeverRule, PairRule, Rules
 from clipc.prepare.plan_statistics import statistics
 from clipc.prepare.plans import make_plans
-from clipc.prepare.preview import pale, parted, preview
+from clipc.prepare.preview import pale, split_caption, preview
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
 from clipc.render.worker import WorkerRenderer
@@ -107,7 +107,7 @@ CAPTIONS = st.text("ab c.。猫と", min_size=1, max_size=12).filter(lambda text
 @given(CAPTIONS, CAPTIONS, st.sampled_from(["join", "spatial", "both-orders", "one", "first", "second"]), st.booleans())
 def test_pieces_of_any_joint_caption_add_up(first: str, second: str, strategy: Any, swapped: bool) -> None:
     text = Wording(strategy).text(first, second, TOP_BOTTOM, swapped)
-    pieces = parted(text, first, second)
+    pieces = split_caption(text, first, second)
     assert "".join(piece["text"] for piece in pieces) == text
     for name in ("first", "second"):
         assert sum(piece["of"] == name for piece in pieces) <= 1
@@ -129,11 +129,11 @@ def test_pieces_of_any_joint_caption_add_up(first: str, second: str, strategy: A
     ],
 )
 def test_parts_are_told_apart(text: str, first: str, second: str, expected: str) -> None:
-    assert ",".join(piece["of"] for piece in parted(text, first, second)) == expected
+    assert ",".join(piece["of"] for piece in split_caption(text, first, second)) == expected
 
 
 def test_parts_of_captions_in_the_other_order() -> None:
-    pieces = parted("a dog on a mat and a dog", "a dog", "a dog on a mat", swapped=True)
+    pieces = split_caption("a dog on a mat and a dog", "a dog", "a dog on a mat", swapped=True)
     assert [piece["of"] for piece in pieces] == ["second", "", "first"]
 
 

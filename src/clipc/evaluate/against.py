@@ -1,4 +1,4 @@
-"""Two models on the same data: what one gained or lost against the other, such as against its start."""
+"""Two models on the same data: the differences of their metrics, such as after fine-tuning and before."""
 
 from clipc.evaluate.evaluation import Evaluation
 from clipc.evaluate.statistics import sampling_error
@@ -17,14 +17,16 @@ def differences(model: Evaluation, start: Evaluation) -> dict[str, dict[str, flo
         is no mean of values of single items, or one image allows none) and ``n`` (images; None where there are no such
         values).
     """
-    found: dict[str, dict[str, float | int | None]] = {}
-    for name in model.metrics.keys() & start.metrics.keys():
+    table: dict[str, dict[str, float | int | None]] = {}
+    for name, one in model.measurements.items():
+        if (other := start.measurements.get(name)) is None:
+            continue
         interval: dict[str, float | int | None] = {"low": None, "high": None, "n": None}
-        if name in model.items and name in start.items:
-            error = sampling_error([model.items[name]], [start.items[name]], model.measurements[name].owner).as_dict()
+        if one.values is not None and other.values is not None:
+            error = sampling_error([one.values], [other.values], one.owner).as_dict()
             interval = {key: error[key] for key in interval}
-        found[name] = {"mean": model.metrics[name] - start.metrics[name], **interval}
-    return {name: found[name] for name in model.metrics if name in found}
+        table[name] = {"mean": one.value - other.value, **interval}
+    return table
 
 
 def templates_of(evaluation: Evaluation) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What benchmarks on the user's disk have in common: rows of texts, and pictures that they name."""
+"""Shared parts of benchmarks on the user's disk: rows of texts, and the images that they name."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """The pictures of a benchmark.
+class NamedImages:
+    """The images of a benchmark.
 
     Attributes:
-        features: L2-normalised features of those that could be read, float32 (K, D).
+        features: L2-normalised features of the readable ones, float32 (K, D).
         rows: The row of each by its name.
-        missing: The names of those that are not there.
-        unreadable: The names of those that are no pictures, or are damaged.
+        missing: The names of images that do not exist.
+        unreadable: The names of files that are no images, or are damaged.
     """
 
     features: Tensor
@@ -55,16 +55,16 @@ def embed_named(
     *,
     batch_size: int = 256,
     progress: Progress = silent,
-) -> Pictures:
-    """Features of named pictures, each once; those that cannot be read are noted and passed over.
+) -> NamedImages:
+    """Features of named images, each once; those that cannot be read are listed and left out.
 
     Args:
         model: The model, in evaluation mode.
         names: The names, with or without repetition.
-        load: The encoded bytes of a name, on any thread; FileNotFoundError says that there is no such picture.
-        where: Where pictures were looked for, for the message.
+        load: Returns the encoded bytes of a name, on any thread; raises FileNotFoundError where there is no such image.
+        where: The place of the images, for the message.
         batch_size: How many are encoded at once.
-        progress: Told how many are done.
+        progress: Called with the number of images done.
 
     Raises:
         UserError: None can be read, or a name leads out of its folder.
@@ -81,12 +81,12 @@ def embed_named(
             return error
 
     def read() -> Iterator[npt.NDArray[np.uint8]]:
-        for name, seen in zip(distinct, ahead(view, distinct), strict=True):
-            if isinstance(seen, np.ndarray):
+        for name, result in zip(distinct, ahead(view, distinct), strict=True):
+            if isinstance(result, np.ndarray):
                 rows[name] = len(rows)
-                yield seen
+                yield result
             else:
-                (missing if isinstance(seen, FileNotFoundError) else unreadable).append(name)
+                (missing if isinstance(result, FileNotFoundError) else unreadable).append(name)
 
     features = embed_pixels(model, read(), len(distinct), batch_size=batch_size, progress=progress)
     if not rows:
@@ -95,7 +95,7 @@ def embed_named(
             f"{len(missing)} are not there, {len(unreadable)} are no pictures; name the folder that holds them."
         )
     check_features(features)
-    return Pictures(features, rows, missing, unreadable)
+    return NamedImages(features, rows, missing, unreadable)
 
 
 def load_from(folder: Path) -> Callable[[str], bytes]:

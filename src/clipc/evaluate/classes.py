@@ -64,11 +64,11 @@ class ClassTask:
 
     def part(self, split: str) -> Labelled:
         """The labelled images of a split; none where there is no such split."""
-        found = self.numbers.get(split, np.empty(0, dtype=np.int64))
-        rows = np.flatnonzero(found >= 0)
+        numbers = self.numbers.get(split, np.empty(0, dtype=np.int64))
+        rows = np.flatnonzero(numbers >= 0)
         if len(rows) == 0:
-            return Labelled(np.empty((0, 0), dtype=np.float32), found[rows])
-        return Labelled(self.images(split).numpy()[rows], found[rows])
+            return Labelled(np.empty((0, 0), dtype=np.float32), numbers[rows])
+        return Labelled(self.images(split).numpy()[rows], numbers[rows])
 
     def apart_from(self, measured: str, split: str) -> Labelled:
         """The labelled images of a split to choose or learn on: none if it is the one that is measured."""

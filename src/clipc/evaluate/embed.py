@@ -1,4 +1,4 @@
-"""All images and captions of a catalog into features."""
+"""Features of all images and captions of a catalog."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from clipc.render.evaluation_view import Resizing, evaluation_view
 
 
 class Encoder(Protocol):
-    """What evaluation needs of a model. The caller puts it into evaluation mode."""
+    """The interface of a model that can be evaluated. The caller puts it into evaluation mode."""
 
     @property
     def image_size(self) -> int:
-        """The side S in pixels of the square images that it sees."""
+        """The side S in pixels of the square images that it takes."""
         ...
 
     @property
     def resizing(self) -> Resizing:
-        """How pictures become squares of that side."""
+        """How images become squares of that side."""
         ...
 
     def encode_image(self, images: Tensor, /) -> Tensor:
@@ -65,14 +65,14 @@ def embed(
     progress: Progress = silent,
     views: Iterable[npt.NDArray[np.uint8]] | None = None,
 ) -> Embeddings:
-    """Features of every image and every caption; a sentence that stands many times is encoded once.
+    """Features of every image and every caption; a sentence that occurs many times is encoded once.
 
     Args:
         model: The model, in evaluation mode.
         catalog: The pairs, one or more.
         batch_size: How many images or texts are encoded at once.
-        progress: Told how many images and texts are done.
-        views: The images as :func:`evaluation_views` gives them, where they are at hand.
+        progress: Called with the number of images and texts done.
+        views: The results of :func:`evaluation_views`, where they are in memory already.
 
     Raises:
         UserError: An image cannot be read, though it could when the catalog was made.
@@ -88,13 +88,13 @@ def embed(
 
 
 def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: Progress = silent) -> Tensor:
-    """Features of every image, float32 (N, D) on the CPU, each resized as the model's preprocessing has it.
+    """Features of every image, float32 (N, D) on the CPU, each resized by the model's preprocessing.
 
     Args:
         model: The model, in evaluation mode.
         catalog: The pairs, one or more.
         batch_size: How many images are encoded at once.
-        progress: Told how many images are done.
+        progress: Called with the number of images done.
 
     Raises:
         UserError: An image cannot be read, though it could when the catalog was made.
@@ -104,12 +104,12 @@ def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, pro
 
 
 def evaluation_views(catalog: Catalog, size: int, resizing: Resizing) -> Iterator[npt.NDArray[np.uint8]]:
-    """Every image as evaluation shows it, in order; a few hundred are decoded ahead of who takes them.
+    """Every image in the model's size, in order; a few hundred are decoded ahead of the consumer.
 
     Args:
         catalog: The pairs.
         size: The side S in pixels.
-        resizing: The model's.
+        resizing: The model's way of resizing.
 
     Yields:
         RGB ``uint8``, shape (S, S, 3).
@@ -117,36 +117,41 @@ def evaluation_views(catalog: Catalog, size: int, resizing: Resizing) -> Iterato
     Raises:
         UserError: An image cannot be read, though it could when the catalog was made.
     """
+    return ahead(lambda row: evaluation_view(read_image(catalog, row), size, resizing), range(len(catalog)))
 
-    def view(row: int) -> npt.NDArray[np.uint8]:
-        try:
-            return evaluation_view(catalog.image(row), size, resizing)
-        except (OSError, DecodeError) as error:
-            raise UserError(
-                f"image {catalog.keys[row]!r} cannot be read any more ({error}); build the catalog of its source again."
-            ) from error
 
-    return ahead(view, range(len(catalog)))
+def read_image(catalog: Catalog, row: int) -> npt.NDArray[np.uint8]:
+    """An image of a catalog, RGB ``uint8``, shape (height, width, 3).
+
+    Raises:
+        UserError: It cannot be read, though it could when the catalog was made.
+    """
+    try:
+        return catalog.image(row)
+    except (OSError, DecodeError) as error:
+        raise UserError(
+            f"image {catalog.keys[row]!r} cannot be read any more ({error}); build the catalog of its source again."
+        ) from error
 
 
 def embed_pixels(
     model: Encoder,
-    pictures: Iterable[npt.NDArray[np.uint8]],
+    images: Iterable[npt.NDArray[np.uint8]],
     total: int,
     *,
     batch_size: int = 256,
     progress: Progress = silent,
 ) -> Tensor:
-    """Features of pictures that come one by one, float32 (N, D) on the CPU; (0, 0) where none comes.
+    """Features of a stream of images, float32 (N, D) on the CPU; (0, 0) where it is empty.
 
     Args:
         model: The model, in evaluation mode.
-        pictures: ``uint8`` (S, S, 3) each, of the model's size.
+        images: ``uint8`` (S, S, 3) each, of the model's size.
         total: How many there are, for the progress.
         batch_size: How many are encoded at once.
-        progress: Told how many are done.
+        progress: Called with the number of images done.
     """
-    source = iter(pictures)
+    source = iter(images)
     parts: list[Tensor] = []
     done = 0
     while batch := list(islice(source, batch_size)):
@@ -164,9 +169,9 @@ def embed_texts(model: Encoder, texts: Sequence[str], *, batch_size: int = 256, 
         model: The model, in evaluation mode.
         texts: One or more.
         batch_size: How many are encoded at once.
-        progress: Told how many texts are done.
+        progress: Called with the number of texts done.
     """
-    # A batch is padded to its longest text, so texts of about equal length go together.
+    # A batch is padded to its longest text, so texts of about equal length share a batch.
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     parts: list[Tensor] = []
     for start in range(0, len(order), batch_size):

@@ -70,12 +70,12 @@ def by_name(measurements: Iterable[Measurement]) -> dict[str, Measurement]:
     Raises:
         UserError: Two have one name.
     """
-    found: dict[str, Measurement] = {}
+    result: dict[str, Measurement] = {}
     for one in measurements:
-        if one.name in found:
+        if one.name in result:
             raise UserError(f"the metric {one.name!r} is measured twice; each evaluator needs names of its own.")
-        found[one.name] = one
-    return found
+        result[one.name] = one
+    return result
 
 
 def taken_apart(
@@ -108,21 +108,21 @@ def put_together(
         KeyError: Something is missing.
         TypeError: Something has another shape altogether.
     """
-    found: dict[str, Measurement] = {}
+    result: dict[str, Measurement] = {}
     for name, value in metrics.items():
         described = {field: table[name][field] for field in _DESCRIPTION}
         described["interval"] = tuple(described["interval"]) if described["interval"] is not None else None
         place = table[name]["owner"]
         owner = None if place is None else arrays[place]
-        found[name] = Measurement(name, arrays.get(f"values/{name}"), owner, value, **described)
-    return found
+        result[name] = Measurement(name, arrays.get(f"values/{name}"), owner, value, **described)
+    return result
 
 
-def _problem(given: Mapping[str, Any]) -> str | None:
+def _problem(fields: Mapping[str, Any]) -> str | None:
     """What is wrong with a measurement, whose fields may come from a file or from somebody else's evaluator."""
-    n, values, owner, ends, unit = (given[field] for field in ("n", "values", "owner", "interval", "unit"))
-    flags = (given["default_main"], given["higher_is_better"])
-    numbers = {what: given[what] for what in ("value", "chance") if what == "value" or given[what] is not None}
+    n, values, owner, ends, unit = (fields[field] for field in ("n", "values", "owner", "interval", "unit"))
+    flags = (fields["default_main"], fields["higher_is_better"])
+    numbers = {what: fields[what] for what in ("value", "chance") if what == "value" or fields[what] is not None}
     for what, number in numbers.items():
         if not _finite(number):
             return f"has as {what} {number!r}, which is no finite float"
@@ -130,7 +130,7 @@ def _problem(given: Mapping[str, Any]) -> str | None:
         return f"has as interval {ends!r}, which is not two finite floats"
     if not isinstance(n, int) or isinstance(n, bool) or n < 0:
         return f"rests on n = {n!r}, which is no int from 0 on"
-    if not all(isinstance(text, str) for text in (given["name"], unit)) or not all(isinstance(f, bool) for f in flags):
+    if not all(isinstance(text, str) for text in (fields["name"], unit)) or not all(isinstance(f, bool) for f in flags):
         return "needs texts as name and unit, and true or false for default_main and higher_is_better"
     if values is not None and not (_is_vector(values, n, "f") and np.isfinite(values).all()):
         return f"needs an array of {n} finite floats as values, one an item"

@@ -1,4 +1,4 @@
-"""Linear probe: how well a logistic regression tells classes apart from frozen image features."""
+"""Linear probe: the accuracy of a logistic regression on frozen image features."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -25,26 +25,18 @@ MAX_STEPS = 500
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """How often the probes were right on the N test images.
+    """The accuracy of the probes on the N test images.
 
     Attributes:
         hits: For ``"all"`` training labels and for each ``"k-shot"``: 0 or 1 a test image, for shots the
             mean over the draws, float64 (N,).
         strengths: The C of each fit, in the order of the draws.
-        notes: What a reader should know: short classes, fits that did not converge, C not chosen.
+        notes: Limitations: classes with few images, fits that did not converge, a C that was not chosen.
     """
 
     hits: dict[str, npt.NDArray[np.float64]]
     strengths: dict[str, list[float]]
     notes: tuple[str, ...]
-
-    def metrics(self) -> dict[str, float]:
-        """``all/top1``, ``1-shot/top1``, ...: the share of right test images."""
-        return {name: float(values.mean()) for name, values in self.items().items()}
-
-    def items(self) -> dict[str, npt.NDArray[np.float64]]:
-        """What each metric is the mean of, one value a test image, (N,)."""
-        return {f"{name}/top1": values for name, values in self.hits.items()}
 
 
 def probe(
@@ -58,16 +50,16 @@ def probe(
 ) -> Probe:
     """Multinomial logistic regressions on all training labels and on ``k`` a class.
 
-    Features are standardised with the mean and variance of the training images that the fit sees. C has the best
+    Features are standardised with the mean and variance of the training images of the fit. C has the best
     validation accuracy on a grid of powers of ten (the strongest penalty of equals). The fit is on training images
     only: validation images choose and are not trained on, so that a probe with k labels has seen k a class, though
     the choice of C uses all of validation. Test images of a class that training lacks count as wrong.
 
     Args:
         train: The images to learn from; two classes or more.
-        val: The images to choose C on; None or empty takes C = 0.1 and says so.
-        test: The images to be right about.
-        shots: The k's. A class with fewer images gives all it has, which is noted; a k above every class is left out.
+        val: The images to choose C on; where None or empty, C is 0.1, with a note.
+        test: The images to classify.
+        shots: The k's. A class with fewer images gives all it has, with a note; a k above every class is left out.
         draws: For each k, how many times images are drawn and results averaged. Within a draw the images of a
             smaller k are among those of a larger one.
         seed: Of the draws; equal seeds draw equal images, so arms of a study stay paired.
@@ -143,7 +135,7 @@ def _fit(train: Labelled, val: Labelled | None, test: Labelled) -> tuple[npt.NDA
     for strength in (UNCHOSEN,) if val is None else STRENGTHS:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            # One image a class is what a 1-shot probe is about, not a regression by mistake.
+            # One image a class is intended in a 1-shot probe; scikit-learn suspects a regression task.
             warnings.filterwarnings("ignore", "The number of unique classes")
             model.set_params(C=strength).fit(x, train.labels)
         score = 0.0 if val is None else float(np.mean(np.equal(model.predict(x_val), val.labels)))

@@ -1,4 +1,4 @@
-"""Where the right answers of queries stand in their rankings, ties counted fairly."""
+"""The ranks of right answers, with the expected value over the random order of ties."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,10 @@ matrix product it came from; without a tolerance equal captions would be ranked 
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """For each of Q queries: what stands before and beside its best right answer.
+    """For each of Q queries, the numbers of answers above and tied with its best right answer.
 
-    Answers with equal scores are in no order. All figures are therefore expectations over their random
-    order: what one would get on average by shuffling the candidates before each search. A model that
+    Answers with equal scores have no order. All values are therefore expectations over their random
+    order: the average over shuffles of the candidates before each search. A model that
     gives every candidate the same score gets chance level, neither 0 nor 1.
 
     Attributes:
@@ -56,12 +56,12 @@ def hit_by_chance(right: npt.ArrayLike, candidates: npt.ArrayLike, k: npt.ArrayL
     Args:
         right: How many candidates are right.
         candidates: How many there are.
-        k: How many are looked at; below 0 counts as 0, above ``candidates`` as all.
+        k: The length of the ranking's head; below 0 counts as 0, above ``candidates`` as all.
     """
     right, candidates, k = np.broadcast_arrays(*(np.asarray(x, dtype=np.int64) for x in (right, candidates, k)))
-    looked = np.clip(k, 0, candidates)
+    head = np.clip(k, 0, candidates)
     miss = np.ones(right.shape)
-    for drawn in range(int(looked.max(initial=0))):
-        wrong_left = np.maximum(candidates - right - drawn, 0)
-        miss *= np.where(drawn < looked, wrong_left / np.maximum(candidates - drawn, 1), 1.0)
+    for place in range(int(head.max(initial=0))):
+        wrong_left = np.maximum(candidates - right - place, 0)
+        miss *= np.where(place < head, wrong_left / np.maximum(candidates - place, 1), 1.0)
     return 1.0 - miss

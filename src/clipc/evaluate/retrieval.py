@@ -23,11 +23,11 @@ MAIN = 10
 
 @dataclass(frozen=True, eq=False)
 class Retrieval:
-    """How well N images and M captions find each other.
+    """The retrieval ranks of N images and M captions.
 
     Attributes:
-        image_to_text: For each image, where its best-ranked right caption stands among all captions (N queries).
-        text_to_image: For each caption, where its best-ranked right image stands among all images (M queries).
+        image_to_text: For each image, the rank of its best right caption among all captions (N queries).
+        text_to_image: For each caption, the rank of its best right image among all images (M queries).
         owner: The image that each caption belongs to, ``int64`` (M,).
         chance: The recalls that a random ranking would reach on average, by the names of :meth:`metrics`.
     """
@@ -37,26 +37,14 @@ class Retrieval:
     owner: npt.NDArray[np.int64]
     chance: dict[str, float]
 
-    @property
-    def image_ranks(self) -> npt.NDArray[np.float64]:
-        """For each image the rank of its best right caption, from 1, shape (N,)."""
-        return self.image_to_text.position
-
-    @property
-    def text_ranks(self) -> npt.NDArray[np.float64]:
-        """For each caption the rank of its best right image, from 1, shape (M,)."""
-        return self.text_to_image.position
-
     def metrics(self) -> dict[str, float]:
         """Recall@1, @5, @10 and median rank each way, and ``mean_recall``, the mean of the six recalls."""
         means = {name: float(values.mean()) for name, values in self.items().items()}
-        return means | {
-            "image_to_text/median_rank": float(np.median(self.image_ranks)),
-            "text_to_image/median_rank": float(np.median(self.text_ranks)),
-        }
+        ways = {"image_to_text": self.image_to_text, "text_to_image": self.text_to_image}
+        return means | {f"{way}/median_rank": float(np.median(ranks.position)) for way, ranks in ways.items()}
 
     def items(self) -> dict[str, npt.NDArray[np.float64]]:
-        """What each recall is the mean of, one value an image or caption.
+        """For each recall the values whose mean it is, one an image or caption.
 
         ``mean_recall`` has one value an image: its captions' hits are added up, so that the values' mean is the metric.
         """
@@ -75,31 +63,30 @@ class Retrieval:
 
     def measurements(self, prefix: str, *, default_main: bool) -> Iterator[Measurement]:
         """The metrics under a prefix; where they may be main, recall@:data:`MAIN` each way is by default."""
-        metrics, items = self.metrics(), self.items()
-        ways = {"image_to_text": None, "text_to_image": self.owner}
-        for name, k, owner in [(f"{way}/recall@{k}", k, owner) for way, owner in ways.items() for k in AT]:
-            main = default_main and k == MAIN
-            chance = self.chance[name]
-            yield Measurement(f"{prefix}/{name}", items[name], owner, chance=chance, default_main=main)
+        items = self.items()
+        for way, owner in (("image_to_text", None), ("text_to_image", self.owner)):
+            for k in AT:
+                name, main = f"{way}/recall@{k}", default_main and k == MAIN
+                chance = self.chance[name]
+                yield Measurement(f"{prefix}/{name}", items[name], owner, chance=chance, default_main=main)
         yield Measurement(f"{prefix}/mean_recall", items["mean_recall"], chance=self.chance["mean_recall"])
-        for way, ranks in (("image_to_text", self.image_ranks), ("text_to_image", self.text_ranks)):
-            name = f"{way}/median_rank"
-            value, n = metrics[name], len(ranks)
-            yield Measurement(f"{prefix}/{name}", value=value, n=n, higher_is_better=False, unit=RANKS)
+        for way, ranks in (("image_to_text", self.image_to_text), ("text_to_image", self.text_to_image)):
+            value, n = float(np.median(ranks.position)), len(ranks.before)
+            yield Measurement(f"{prefix}/{way}/median_rank", value=value, n=n, higher_is_better=False, unit=RANKS)
 
 
 def measure_retrieval(subject: Subject) -> Iterator[Measurement]:
     """Retrieval, strictly; and where captions repeat once more, with any caption right that equals a right one."""
-    found, context = subject.embeddings, subject.context
-    distinct = len(np.unique(found.sentence))
-    context.update(images=len(found.image), captions=len(found.owner), distinct_captions=distinct)
-    strict = retrieval(found.image, found.text, found.owner)
+    features, context = subject.embeddings, subject.context
+    distinct = len(np.unique(features.sentence))
+    context.update(images=len(features.image), captions=len(features.owner), distinct_captions=distinct)
+    strict = retrieval(features.image, features.text, features.owner)
     yield from strict.measurements("retrieval", default_main=True)
-    if len(np.unique(found.owner * distinct + found.sentence)) == distinct:
+    if len(np.unique(features.owner * distinct + features.sentence)) == distinct:
         context["not_measured"]["retrieval/text_equal"] = "no two images share a caption"
         return
-    alike = retrieval(found.image, found.text, found.owner, equal=found.sentence)
-    yield from alike.measurements("retrieval/text_equal", default_main=False)
+    lenient = retrieval(features.image, features.text, features.owner, equal=features.sentence)
+    yield from lenient.measurements("retrieval/text_equal", default_main=False)
 
 
 def retrieval(
@@ -121,7 +108,7 @@ def retrieval(
         owner: The index in [0, N) of the image that each caption belongs to, (M,); every image owns one or more.
         equal: (M,) integers, equal where two captions are the same sentence (and so have the same features). With
             them each caption is right for every image that has that sentence, not only for its owner.
-        chunk: How many images and captions are compared at once; changes memory and speed, not the figures.
+        chunk: How many images and captions are compared at once; changes memory and speed, not the metrics.
 
     Raises:
         UserError: The features are not finite, so the model is broken.
@@ -143,7 +130,7 @@ def retrieval(
     # Which image is right for which sentence: never more pairs than captions, so ties need no N x M mask.
     pairs = np.divmod(np.unique(owner * len(times) + sentence), len(times))
     with exact_products(image_features.device):
-        logits_per_image, by_sentence = _rank(image_features.float(), distinct.float(), pairs, times, chunk)
+        image_ranks, sentence_ranks = _rank(image_features.float(), distinct.float(), pairs, times, chunk)
     right_captions = np.bincount(pairs[0], times[pairs[1]], images).astype(np.int64)
     right_images = np.bincount(pairs[1], minlength=len(times))[sentence]
     chance: dict[str, float] = {}
@@ -151,7 +138,7 @@ def retrieval(
         chance[f"image_to_text/recall@{k}"] = float(hit_by_chance(right_captions, texts, k).mean())
         chance[f"text_to_image/recall@{k}"] = float(hit_by_chance(right_images, images, k).mean())
     chance["mean_recall"] = float(np.mean(list(chance.values())))
-    return Retrieval(logits_per_image, by_sentence.take(sentence), owner, chance)
+    return Retrieval(image_ranks, sentence_ranks.take(sentence), owner, chance)
 
 
 def check_features(features: Tensor) -> None:

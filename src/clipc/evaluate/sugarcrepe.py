@@ -1,6 +1,6 @@
 """SugarCrepe (Hsieh, Zhang, Ma, Kembhavi, Krishna, arXiv 2306.14610) on files that the user has.
 
-A picture chooses between its caption and a hard negative: something was added, replaced or swapped in it. A guess is
+An image chooses between its caption and a hard negative: something was added, replaced or swapped in it. A guess is
 right half of the time.
 """
 
@@ -25,7 +25,7 @@ SPLITS = ("add_att", "add_obj", "replace_att", "replace_obj", "replace_rel", "sw
 
 
 class Choice(NamedTuple):
-    """One picture, its caption and a wrong one."""
+    """One image, its caption and a wrong one."""
 
     filename: str
     caption: str
@@ -42,9 +42,9 @@ def read_sugarcrepe(folder: Path) -> dict[str, list[Choice]]:
         UserError: None of the files is there, or one is not as published.
     """
     for place in (folder, folder / "data"):
-        found = {split: place / f"{split}.json" for split in SPLITS if (place / f"{split}.json").is_file()}
-        if found:
-            return {split: _read(file) for split, file in found.items()}
+        files = {split: place / f"{split}.json" for split in SPLITS if (place / f"{split}.json").is_file()}
+        if files:
+            return {split: _read(file) for split, file in files.items()}
     raise UserError(f"{folder} holds none of SugarCrepe's files ({', '.join(f'{split}.json' for split in SPLITS)}).")
 
 
@@ -65,19 +65,19 @@ def _read(file: Path) -> list[Choice]:
 def evaluate_sugarcrepe(
     model: Encoder, folder: Path, images: Path, *, batch_size: int = 256, progress: Progress = silent
 ) -> Evaluation:
-    """For each split the share of pictures that are nearer to their caption than to the wrong one.
+    """For each split the share of images that are nearer to their caption than to the wrong one.
 
     Args:
         model: The model, in evaluation mode.
         folder: The seven JSON files, or some of them.
-        images: The pictures of COCO's val2017.
+        images: The images of COCO's val2017.
         batch_size: How many images or texts are encoded at once.
-        progress: Told how far the encoding is.
+        progress: Called with the number of images and texts encoded.
 
     Returns:
         Metrics ``sugarcrepe/SPLIT/top1``, no average over splits; in
         ``context["sugarcrepe"]`` for each split ``n``, ``images``, ``left_out`` (its picture could not be read) and the
-        95% interval, and which pictures were read; in ``context["not_measured"]`` splits that are not there.
+        95% interval, and which images were read; in ``context["not_measured"]`` splits that are not there.
 
     Raises:
         UserError: A file is missing or not as published, a name leads out of ``images``, or no picture can be read.
@@ -85,13 +85,13 @@ def evaluate_sugarcrepe(
     splits = read_sugarcrepe(folder)
     every = [choice for choices in splits.values() for choice in choices]
     names = [choice.filename for choice in every]
-    pictures = embed_named(model, names, load_from(images), str(images), batch_size=batch_size, progress=progress)
+    images_read = embed_named(model, names, load_from(images), str(images), batch_size=batch_size, progress=progress)
     sentences = list(dict.fromkeys(text for choice in every for text in (choice.caption, choice.negative)))
     text = embed_texts(model, sentences, batch_size=batch_size, progress=progress)
     check_features(text)
     number = {sentence: i for i, sentence in enumerate(sentences)}
 
-    told: dict[str, Any] = {}
+    summaries: dict[str, Any] = {}
     missing: dict[str, str] = {}
     measured: list[Measurement] = []
     for split in SPLITS:
@@ -99,21 +99,21 @@ def evaluate_sugarcrepe(
         if split not in splits:
             missing[key] = f"{split}.json is not there"
             continue
-        kept = [choice for choice in splits[split] if choice.filename in pictures.rows]
-        if not kept:
+        readable = [choice for choice in splits[split] if choice.filename in images_read.rows]
+        if not readable:
             missing[key] = "none of its pictures can be read"
             continue
-        owner = np.asarray([pictures.rows[choice.filename] for choice in kept], dtype=np.int64)
-        image = pictures.features[torch.from_numpy(owner)]
-        right, wrong = (text[[number[choice[field]] for choice in kept]] for field in (1, 2))
+        owner = np.asarray([images_read.rows[choice.filename] for choice in readable], dtype=np.int64)
+        image = images_read.features[torch.from_numpy(owner)]
+        right, wrong = (text[[number[choice[field]] for choice in readable]] for field in (1, 2))
         values = won((image * right).sum(1), (image * wrong).sum(1))
         interval = share(values, owner)
         measured.append(Measurement(f"{key}/top1", values, owner=owner, chance=0.5, interval=interval.ends))
-        told[split] = {
-            "n": len(kept),
+        summaries[split] = {
+            "n": len(readable),
             "images": len(np.unique(owner)),
-            "left_out": len(splits[split]) - len(kept),
+            "left_out": len(splits[split]) - len(readable),
             "interval": [interval.low, interval.high],
         }
-    facts = {"splits": told, "pictures": pictures.context()}
+    facts = {"splits": summaries, "pictures": images_read.context()}
     return Evaluation(by_name(measured), {"not_measured": missing, "sugarcrepe": facts})

@@ -65,19 +65,19 @@ def usable(captions: Sequence[Sequence[str]]) -> Swaps:
     Args:
         captions: Each image's captions.
     """
-    found: list[tuple[int, int, str, str]] = []
+    rows: list[tuple[int, int, str, str]] = []
     first = 0
     for image, texts in enumerate(captions):
         swaps = {text: (first + i, swapped) for i, text in reversed([*enumerate(texts)]) if (swapped := swap(text))}
         first += len(texts)
         if not swaps:
             continue
-        said = frozenset[object]().union(*(bindings(text) for text in texts))
+        claims = frozenset[object]().union(*(bindings(text) for text in texts))
         plain = {_plain(text) for text in texts}
         for text, (number, swapped) in sorted(swaps.items(), key=lambda item: item[1][0]):
-            if _plain(swapped.caption) not in plain and said.isdisjoint(swapped.claims):
-                found.append((image, number, text, swapped.caption))
-    owner, number, originals, results = zip(*found, strict=True) if found else ((), (), (), ())
+            if _plain(swapped.caption) not in plain and claims.isdisjoint(swapped.claims):
+                rows.append((image, number, text, swapped.caption))
+    owner, number, originals, results = zip(*rows, strict=True) if rows else ((), (), (), ())
     return Swaps(np.asarray(owner, np.int64), np.asarray(number, np.int64), list(originals), list(results))
 
 
@@ -90,9 +90,9 @@ def nearer(swaps: Swaps, image: Tensor, text: Tensor, swapped: Tensor) -> npt.ND
         text: The same of all captions, (M, D).
         swapped: The same of the swapped captions, (n, D).
     """
-    pictures = image[torch.from_numpy(swaps.owner)]
-    right = (pictures * text[torch.from_numpy(swaps.caption)]).sum(1)
-    return won(right, (pictures * swapped).sum(1))
+    images = image[torch.from_numpy(swaps.owner)]
+    right = (images * text[torch.from_numpy(swaps.caption)]).sum(1)
+    return won(right, (images * swapped).sum(1))
 
 
 def blind(swaps: Swaps, captions: Iterable[str]) -> npt.NDArray[np.float64]:

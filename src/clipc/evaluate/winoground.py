@@ -1,6 +1,6 @@
 """Winoground (Thrush, Jiang, Bartolo, Singh, Williams, Kiela, Ross, arXiv 2204.03162) on files that the user has.
 
-Two pictures and two captions of the same words in another order; which belong together?
+Two images and two captions of the same words in another order; which belong together?
 """
 
 import json
@@ -32,7 +32,7 @@ _COLUMNS = ("image_0", "image_1", "caption_0", "caption_1")
 
 
 class Example(NamedTuple):
-    """Two pictures (by name), their captions, and the example's tags by :data:`TAGS`."""
+    """Two images (by name), their captions, and the example's tags by :data:`TAGS`."""
 
     images: tuple[str, str]
     captions: tuple[str, str]
@@ -40,7 +40,7 @@ class Example(NamedTuple):
 
 
 def scores(similarity: npt.ArrayLike) -> dict[str, npt.NDArray[np.float64]]:
-    """The three scores of each example: text (right caption for both pictures), image (the reverse), group (both).
+    """The three scores of each example: text (right caption for both images), image (the reverse), group (both).
 
     The paper counts a tie as wrong. Here it is an expected value, as everywhere in clipc: what the
     smallest of noises on the four similarities would give on average, so that a model that scores everything the
@@ -158,12 +158,12 @@ def evaluate_winoground(
         model: The model, in evaluation mode.
         folder: See :func:`read_winoground`.
         batch_size: How many images or texts are encoded at once.
-        progress: Told how far the encoding is.
+        progress: Called with the number of images and texts encoded.
 
     Returns:
         Metrics ``winoground/all/group`` and ``winoground/TAG COLUMN=TAG/group``, and so ``text`` and ``image``; in
         ``context["winoground"]`` for each group of examples ``n`` and the 95% interval of each score, how many examples
-        were left out, and which pictures were read.
+        were left out, and which images were read.
 
     Raises:
         UserError: The files are not as published, a name leads out of the folder, or no example has both pictures.
@@ -171,29 +171,29 @@ def evaluate_winoground(
     examples, load, where = read_winoground(folder)
     names = [name for example in examples for name in example.images]
     pictures = embed_named(model, names, load, where, batch_size=batch_size, progress=progress)
-    kept = [example for example in examples if all(name in pictures.rows for name in example.images)]
-    if not kept:
+    complete = [example for example in examples if all(name in pictures.rows for name in example.images)]
+    if not complete:
         raise UserError(f"of none of the {len(examples)} examples can both pictures be read in {where}.")
     texts = embed_texts(
-        model, [text for example in kept for text in example.captions], batch_size=batch_size, progress=progress
+        model, [text for example in complete for text in example.captions], batch_size=batch_size, progress=progress
     )
     check_features(texts)
-    image = pictures.features[[pictures.rows[name] for example in kept for name in example.images]]
-    n = len(kept)
+    image = pictures.features[[pictures.rows[name] for example in complete for name in example.images]]
+    n = len(complete)
     similarity = texts.reshape(n, 2, -1) @ image.reshape(n, 2, -1).transpose(1, 2)
     values = scores(similarity.numpy())
 
-    told: dict[str, Any] = {}
+    summaries: dict[str, Any] = {}
     measured: list[Measurement] = []
-    for group, rows in _groups(kept):
+    for group, rows in _groups(complete):
         of_group = [
             Measurement(f"winoground/{group}/{name}", hits[rows], chance=CHANCE[name], interval=share(hits[rows]).ends)
             for name, hits in values.items()
         ]
         measured += of_group
         intervals = {name: list(one.interval or ()) for name, one in zip(values, of_group, strict=True)}
-        told[group] = {"n": len(rows), "intervals": intervals}
-    facts = {"groups": told, "left_out": len(examples) - n, "pictures": pictures.context()}
+        summaries[group] = {"n": len(rows), "intervals": intervals}
+    facts = {"groups": summaries, "left_out": len(examples) - n, "pictures": pictures.context()}
     return Evaluation(by_name(measured), {"not_measured": {}, "winoground": facts})
 
 

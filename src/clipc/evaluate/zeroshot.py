@@ -133,9 +133,9 @@ def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
     context, lang = subject.context, subject.lang
     for task in subject.classifications("zero_shot"):
         test = task.part(subject.split)
-        asked = subject.templates
-        asked = asked.get(task.column, "auto") if isinstance(asked, Mapping) else asked
-        name = asked if isinstance(asked, str) else "own"
+        choice = subject.templates
+        choice = choice.get(task.column, "auto") if isinstance(choice, Mapping) else choice
+        name = choice if isinstance(choice, str) else "own"
         if name == "auto":
             val = task.apart_from(subject.split, "val")
             if len(val.labels) == 0:
@@ -145,16 +145,16 @@ def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
             else:
                 features = torch.from_numpy(val.features)
                 name = choose_templates(subject.model.encode_text, features, val.labels, task.names, lang)
-        used = shipped(name, lang) if isinstance(asked, str) else asked
+        used = shipped(name, lang) if isinstance(choice, str) else choice
         weights = classifier(subject.model.encode_text, task.names, used).cpu()
-        found = zero_shot(torch.from_numpy(test.features), weights, test.labels)
+        result = zero_shot(torch.from_numpy(test.features), weights, test.labels)
         context["columns"].setdefault(task.column, {}).update(
             classes=task.names,
             images=len(test.labels),
             majority=float(np.bincount(test.labels).max() / len(test.labels)),
             templates=name,
         )
-        metrics, items, chance = found.metrics(), found.items(), found.chance
+        metrics, items, chance = result.metrics(), result.items(), result.chance
         for metric, value in metrics.items():
             yield Measurement(
                 f"zero_shot/{task.column}/{metric}",

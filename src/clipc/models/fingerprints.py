@@ -1,4 +1,4 @@
-"""What names the weights that a model starts from, wherever they lie."""
+"""Fingerprints of models, weights and tables, which depend on their content and not on where they are stored."""
 
 from hashlib import blake2b, file_digest
 from pathlib import Path
@@ -12,9 +12,9 @@ _NO_PART_OF_A_MODEL: Final = (".md", ".onnx")
 
 
 def weights_fingerprint(name: str, pretrained: str | None = None) -> str | None:
-    """A name of a model's weights that follows their content where they lie on this machine.
+    """A fingerprint of a model's initial weights: of their content where they are stored on this machine.
 
-    So a folder that has moved is the same start, and a file that has changed is another.
+    So a folder that has moved has the same fingerprint, and a file that has changed has another.
 
     Args:
         name: As for :func:`clipc.models.model_config.find_start`.
@@ -38,7 +38,7 @@ def weights_fingerprint(name: str, pretrained: str | None = None) -> str | None:
 
 
 def reference_fingerprint(name: str | None) -> str | None:
-    """A name of what a policy measures by: a hash of a model where its folder lies here, else what it is called.
+    """A fingerprint of a policy's reference model: a hash of its folder where that exists, else its name.
 
     Args:
         name: ``policy.embedding`` (``captions``, ``column:NAME`` or a folder) or ``policy.reference`` (a folder).
@@ -52,7 +52,7 @@ def reference_fingerprint(name: str | None) -> str | None:
 
 
 def table_fingerprint(name: str) -> str:
-    """A name of a table that a policy reads: a hash of its content where it is a file here, else what it is called.
+    """A fingerprint of a table that a policy reads: a hash of its content where it is a file, else its name.
 
     Args:
         name: ``policy.weights`` or ``policy.region``.
@@ -61,9 +61,9 @@ def table_fingerprint(name: str) -> str:
 
 
 def folder_fingerprint(named: str | Path) -> str:
-    """A hash of a model: the names and contents of the files in its folder, wherever that lies.
+    """A hash of a model: the names and contents of the files in its folder, wherever that is stored.
 
-    Hidden files, the model's card and what was made of the model for other programs do not count.
+    Hidden files, the model card and exports for other programs (ONNX) do not count.
 
     Raises:
         UserError: The folder holds no model.

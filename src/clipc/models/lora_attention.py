@@ -12,7 +12,7 @@ class AdaptedAttention(MultiheadAttention):
     """Multi-head attention with adapters on its input and output projections.
 
     peft adds the adapters to the frozen weights before each forward pass and takes them off after it, which
-    moves the weights by rounding, in evaluation too: they would drift, and would hang on how often the model was
+    moves the weights by rounding, in evaluation too: they would drift, and would depend on how often the model was
     used. Here the sum is used without being stored.
     """
 

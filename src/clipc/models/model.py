@@ -28,15 +28,15 @@ _PREPROCESSING: Final = ("mean", "std", "interpolation", "resize_mode", "fill_co
 
 
 class ClipModel(nn.Module):
-    """An open_clip model that takes raw pictures and captions and gives unit vectors.
+    """An open_clip model from raw images and captions to unit vectors.
 
     Attributes:
         clip: The open_clip module itself.
         config: The open_clip configuration it was built from.
-        preprocess: How its pictures are normalised (``mean`` and ``std``, in [0, 1]), and how those that it was
+        preprocess: How its images are normalised (``mean`` and ``std``, in [0, 1]), and how those that it was
             trained on were resized, with the keys of open_clip's ``preprocess_cfg``.
-        image_size: The side S of the pictures it takes, in pixels.
-        resizing: How evaluation makes squares of pictures for it, by ``preprocess``.
+        image_size: The side S of the images it takes, in pixels.
+        resizing: How evaluation resizes images to squares, by ``preprocess``.
         tokenizer: Its tokenizer.
     """
 
@@ -159,9 +159,9 @@ class ClipModel(nn.Module):
             Image features and text features, as from the two, and the inverse temperature, a scalar; where the model
             has a bias that too, a scalar, as open_clip's own.
         """
-        found = self.encode_image(images), self.encode_tokens(tokens), self.logit_scale.exp()
+        outputs = self.encode_image(images), self.encode_tokens(tokens), self.logit_scale.exp()
         bias = getattr(self.clip, "logit_bias", None)
-        return found if bias is None else (*found, bias.reshape(()))
+        return outputs if bias is None else (*outputs, bias.reshape(()))
 
     @property
     def device(self) -> torch.device:
@@ -177,11 +177,11 @@ class ClipModel(nn.Module):
 
     @property
     def parameter_count(self) -> int:
-        """The number of learnable numbers."""
+        """The number of parameters."""
         return sum(p.numel() for p in self.parameters())
 
     def encode_image(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures to unit vectors.
+        """Images to unit vectors.
 
         Args:
             images: RGB ``uint8``, shape (B, S, S, 3); normalised here, on the model's device.

@@ -42,8 +42,8 @@ class Start:
 
     Attributes:
         config: Its open_clip configuration.
-        preprocess: How its pictures are normalised and resized, with the keys of open_clip's ``preprocess_cfg``; what
-            is missing is as open_clip has it.
+        preprocess: How its images are normalised and resized, with the keys of open_clip's ``preprocess_cfg``; missing
+            keys have open_clip's defaults.
         weights: The file with its weights; None for fresh ones.
     """
 
@@ -92,7 +92,7 @@ def model_config(name: str, image_size: int | None = None) -> Config:
 
 
 def sized(config: Config, image_size: int | None) -> Config:
-    """The configuration for pictures of another size, in pixels; None leaves it as it is."""
+    """The configuration for images of another size, in pixels; None leaves it unchanged."""
     return (
         config if image_size is None else {**config, "vision_cfg": {**config["vision_cfg"], "image_size": image_size}}
     )
@@ -132,7 +132,7 @@ def weights_file(name: str, pretrained: str) -> Path:
 
 
 def model_folder(named: str | Path) -> Path:
-    """Where a model lies: the folder itself, as open_clip's ``local-dir:`` takes it, or ``model`` in a run's folder.
+    """The folder that stores a model: the folder itself, as for open_clip's ``local-dir:``, or ``model`` in a run's.
 
     Raises:
         UserError: Neither holds a model.
@@ -165,11 +165,11 @@ def _described(name: str) -> tuple[Config, Config]:
 def _read(path: Path) -> tuple[Config, Config]:
     """Configuration and preprocessing in a JSON file, with or without what open_clip puts around the first."""
     try:
-        found = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"the model configuration {path} cannot be read: {error}.") from error
-    around = found if isinstance(found, dict) else {}
-    config, preprocess = around.get("model_cfg", around), around.get("preprocess_cfg", {})
+    content = content if isinstance(content, dict) else {}
+    config, preprocess = content.get("model_cfg", content), content.get("preprocess_cfg", {})
     tables = {"model_cfg": config, "preprocess_cfg": preprocess}
     if isinstance(config, dict):
         missing = [k for k in ("embed_dim", "vision_cfg", "text_cfg") if k not in config]
@@ -197,12 +197,11 @@ def _with_weights(name: str, config: Config, preprocess: Config, pretrained: str
 
 def _weights_in(folder: Path) -> Path:
     kinds = (".safetensors", ".bin", ".pth")
-    found = sorted(path for path in folder.iterdir() if path.suffix in kinds)
-    found.sort(key=lambda p: p.suffix != ".safetensors")
-    found.sort(key=lambda p: _WEIGHTS_FILES.index(p.name) if p.name in _WEIGHTS_FILES else len(_WEIGHTS_FILES))
-    if not found:
+    ranks = {name: rank for rank, name in enumerate(_WEIGHTS_FILES)}
+    files = [path for path in folder.iterdir() if path.suffix in kinds]
+    if not files:
         raise UserError(f"{folder} holds a configuration but no weights ({', '.join(kinds)}); name {WEIGHTS_FILE} so.")
-    return found[0]
+    return min(files, key=lambda p: (ranks.get(p.name, len(ranks)), p.suffix != ".safetensors", p))
 
 
 def _from_hub(name: str, file: str | None) -> Path:

@@ -19,7 +19,7 @@ _STEP: Final = 8
 def text_features(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Features of captions, before they are normalised.
 
-    Where the tower's attention is causal and it pools at the end token, what stands after that changes nothing. Then
+    Where the tower's attention is causal and it pools at the end token, later tokens have no effect. Then
     the captions are sorted by length and go through in up to :data:`GROUPS` groups, each as long as its longest
     caption, rounded up to 8, and cut where least is padded: composites with long captions do not lengthen the others.
     Other towers (CoCa's, SigLIP's, Hugging Face's) get the padding that they were trained with.
@@ -56,17 +56,17 @@ def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> f
     """
     if not ignores_padding(clip):
         return float(tokens.shape[1])
-    found = 0
+    total = 0
     for part in tokens.chunk(chunks):
         lengths = token_lengths(part)
-        found += sum(group.numel() for group in _groups(part, lengths, lengths.argsort(stable=True)))
-    return found / len(tokens)
+        total += sum(group.numel() for group in _groups(part, lengths, lengths.argsort(stable=True)))
+    return total / len(tokens)
 
 
 def _groups(tokens: torch.Tensor, lengths: torch.Tensor, order: torch.Tensor) -> list[torch.Tensor]:
     """The captions in this order, which is by length, cut into groups; each as long as its longest, rounded up."""
     rounded = (-(-lengths[order] // _STEP) * _STEP).clamp(max=tokens.shape[1])
-    widths, counts = (found.numpy() for found in rounded.unique_consecutive(return_counts=True))
+    widths, counts = (part.numpy() for part in rounded.unique_consecutive(return_counts=True))
     ends = group_ends(widths, counts, max(1, min(GROUPS, len(tokens) // _FEWEST)))
     groups = order.tensor_split(np.cumsum(counts)[ends[:-1]].tolist())
     return [tokens[rows, :width] for rows, width in zip(groups, widths[ends].tolist(), strict=True)]

@@ -1,4 +1,4 @@
-"""What of a model learns: whole towers, their last layers, or low-rank adapters."""
+"""Which parameters of a model are trained: whole towers, their last layers, or low-rank adapters."""
 
 from types import MethodType
 from typing import Annotated, Any, Literal
@@ -78,7 +78,7 @@ def prepare(clip: nn.Module, tuning: Tuning, seed: int = 0) -> None:
         seed: For the adapters' weights; PyTorch's global generator is left as it was.
 
     Raises:
-        UserError: A tower cannot do what is asked: it has fewer layers, layers that cannot be told apart, or no
+        UserError: A tower does not support the tuning: it has fewer layers, no separable layers, or no
             attention for adapters; or peft is missing.
     """
     learns: dict[Tower, Literal["all", "locked"] | int] = {"image": tuning.image, "text": tuning.text}
@@ -89,7 +89,7 @@ def prepare(clip: nn.Module, tuning: Tuning, seed: int = 0) -> None:
         for tower in learns:
             _lock(clip, tower, learns[tower])
     if tuning != Tuning():
-        _hold(clip)
+        _freeze_mode(clip)
 
 
 def _lock(clip: nn.Module, tower: Tower, learns: Literal["all", "locked"] | int) -> None:
@@ -108,16 +108,16 @@ def _lock(clip: nn.Module, tower: Tower, learns: Literal["all", "locked"] | int)
         clip.get_parameter(name).requires_grad_(False)
 
 
-def _hold(module: nn.Module) -> None:
-    """Keeps the modules of which nothing learns in evaluation mode."""
-    learning = [parameter.requires_grad for parameter in module.parameters()]
-    if learning and not any(learning):
+def _freeze_mode(module: nn.Module) -> None:
+    """Keeps the modules without trainable parameters in evaluation mode."""
+    trainable = [parameter.requires_grad for parameter in module.parameters()]
+    if trainable and not any(trainable):
         module.eval()
-        module.train = MethodType(_stay, module)
+        module.train = MethodType(_ignore_mode, module)
         return
     for child in module.children():
-        _hold(child)
+        _freeze_mode(child)
 
 
-def _stay(self: nn.Module, mode: bool = True) -> nn.Module:
+def _ignore_mode(self: nn.Module, mode: bool = True) -> nn.Module:
     return self

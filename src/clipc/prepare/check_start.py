@@ -1,4 +1,4 @@
-"""Whether the models are there that a run begins with and composes by, asked before anything takes long."""
+"""Early checks that the models and tables which a recipe names exist, before long work begins."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ from clipc.recipe.recipe import Recipe
 
 
 def check_start(recipe: Recipe) -> None:
-    """Asks whether the models are there that a recipe starts from and composes by; none is loaded or fetched.
+    """Checks that the models and tables which a recipe names exist; none is loaded or downloaded.
 
     Raises:
-        UserError: One is not.
+        UserError: One does not exist.
     """
     policy = recipe.policy
-    # What lies on the Hugging Face Hub would have to be fetched, which a report may not be able to.
-    fetched = recipe.pretrained is not None and is_published(recipe.model, recipe.pretrained)
+    # A model on the Hugging Face Hub would have to be downloaded, and a report may be made offline.
+    published = recipe.pretrained is not None and is_published(recipe.model, recipe.pretrained)
     if not recipe.model.startswith(HUB):
-        find_start(recipe.model, None if fetched else recipe.pretrained)
+        find_start(recipe.model, None if published else recipe.pretrained)
     load_own_code(policy)
     vectors = vectors_of(policy)
     if vectors is not None and not vectors.startswith(COLUMN):
@@ -32,7 +32,7 @@ def check_start(recipe: Recipe) -> None:
 
 
 def vectors_of(policy: Policy) -> str | None:
-    """The column or folder whose vectors choose partners; None where nothing but captions does."""
+    """The column or model folder whose vectors choose partners; None where captions or chance choose them."""
     return policy.embedding if policy.by_similarity and policy.embedding != "captions" else None
 
 

@@ -25,26 +25,26 @@ from clipc.render.texts import text_id
 
 _PAPER: Final = Policy()
 _WHOLE_IMAGE: Final = Augmentation(crop_scale=(1, 1), crop_ratio=(1e-6, 1e6), flip=0)
-"""A view of all of the image: which part of it the transform shows is not known here."""
+"""A view of the whole image, because the crop of the caller's transform is not accessible."""
 
 
 class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
     """Image-caption pairs of a catalog, some of them composites (CLIP-C, arXiv 2407.01408), as a map-style dataset.
 
-    Item i is (image, text), as open_clip's own datasets give it. In each epoch every pair comes first in exactly one
-    item, in an order that is drawn anew; so ``DataLoader(pairs, shuffle=False)`` is shuffled already, and any
-    other sampler does no harm. Call :meth:`set_epoch` before each epoch: without it every epoch shows the same
-    composites in the same order. The epoch lies in shared memory, so workers see it, persistent ones too.
+    Item i is (image, text), as in open_clip's own datasets. In each epoch every pair is the first source of exactly one
+    item, in a new random order; so ``DataLoader(pairs, shuffle=False)`` is shuffled already, and any
+    other sampler works too. Call :meth:`set_epoch` before each epoch: without it every epoch has the same
+    composites in the same order. The epoch is stored in shared memory, so that persistent workers see it too.
 
-    Each source goes through the transform by itself, so every half has a random crop of its own; then windows of both
-    results are put together. Because the transform's own crop is not known, the boxes of the layout ``region`` and
-    of rules are taken as if it showed the whole image: with a transform that crops little they are nearly right. A
-    rule's ``mirror: false`` cannot reach into the transform: leave mirroring out of it.
+    The transform is applied to each source separately, so every half has a random crop of its own; then windows of both
+    results are joined. Because the transform's own crop is not accessible, the boxes of the layout ``region`` and
+    of rules are applied as if it showed the whole image, which is nearly right for a transform that crops little. A
+    rule's ``mirror: false`` has no effect on the transform: use one without random flips.
 
-    An image that cannot be read is shown as grey, with a warning that names it.
+    An image that cannot be read becomes grey, with a warning that names it.
 
     Attributes:
-        plans: What the items show; item i of epoch e is row e * len + i.
+        plans: The plan of each epoch; item i of epoch e is row e * len + i.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         policy: Policy = _PAPER,
         seed: int = 0,
     ) -> None:
-        """Plans nothing yet, but makes the tables that the policy needs: rules, neighbours, groups.
+        """Computes the tables that the policy needs: rules, neighbours, groups. Rows are planned when they are read.
 
         Args:
             catalog: The pairs of one split: ``open_catalog("pairs.csv").split("train")``. Partners come from here.
@@ -74,12 +74,12 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         if len(catalog.splits) > 1:
             raise UserError(
                 f"the catalog has the splits {', '.join(catalog.splits)}, and partners must not come from pairs that "
-                "are kept for measuring; pass one of them, such as catalog.split('train')."
+                "are for evaluation; pass one of them, such as catalog.split('train')."
             )
         if policy.treatment != "compose":
             raise UserError(
-                f"the policy's treatment {policy.treatment!r} is a control that cuts its own views, and here the "
-                "transform does; use clipc.train_model for it."
+                f"the policy's treatment {policy.treatment!r} is a control that needs clipc's own crops instead of a "
+                "transform; use clipc.train_model for it."
             )
         self.plans: Plans = make_plans(policy, catalog, seed)
         self._transform = transform
@@ -90,11 +90,11 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         return len(self.plans.catalog)
 
     def set_epoch(self, epoch: int) -> None:
-        """Shows another epoch, from 0; workers follow with the next item that they make."""
+        """Sets the epoch, from 0; loader workers use it from their next item on."""
         self._epoch.fill_(epoch)
 
     def sources(self, rows: npt.ArrayLike) -> torch.Tensor:
-        """The pictures that items show, first and second, -1 for none: each is told by the first row that has it.
+        """Ids of the images in items, first and second, -1 for none; an image's id is the first row that has it.
 
         Args:
             rows: An item's number, or several.
@@ -102,12 +102,17 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         Returns:
             ``int64``, shape (2,) for one item, (n, 2) for several.
         """
-        return self._each(rows, self._shown)
+
+        def ids(plan: Plan) -> tuple[int, int]:
+            first, second = sources(self.plans.catalog, plan)[0].tolist()
+            return first, second
+
+        return self._ids(rows, ids)
 
     def texts(self, rows: npt.ArrayLike) -> torch.Tensor:
-        """Ids of the captions that went into items, -1 for none; equal captions have equal ids.
+        """Ids of the captions in items, -1 for none; equal captions have equal ids.
 
-        With :meth:`sources` they are what :func:`clipc.shared_sources` masks false negatives by.
+        :func:`clipc.shared_sources` finds false negatives by them and by :meth:`sources`.
 
         Args:
             rows: An item's number, or several.
@@ -120,40 +125,36 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
             first, second = self._captions(plan)
             return text_id(first), -1 if second is None else text_id(second)
 
-        return self._each(rows, ids)
+        return self._ids(rows, ids)
 
     def __getitem__(self, row: SupportsIndex) -> tuple[torch.Tensor, Any]:
-        number, plan = self._planned(row)
-        image = self._picture(int(plan.left[0]))
+        number, plan = self._plan_row(row)
+        image = self._image(int(plan.left[0]))
         first, second = self._captions(plan)
         if second is not None:
             tiles = geometry(self.plans, plan, number, _WHOLE_IMAGE).tiles
-            shown = bool((tiles.place[0, 1, 2:] > tiles.place[0, 1, :2]).all())
-            other = self._picture(int(plan.right[0])) if shown else image
+            visible = bool((tiles.place[0, 1, 2:] > tiles.place[0, 1, :2]).all())
+            other = self._image(int(plan.right[0])) if visible else image
             image = paste_tiles(image[None], other[None], tiles)[0]
         wording = self.plans.wordings[int(plan.wording[0])]
         text, _ = self._context.caption(first, second, wording, int(plan.layout[0]), bool(plan.swapped[0]))
         return image, text if self._context.tokenizer is None else self._context.tokens(text)
 
-    def _planned(self, row: SupportsIndex) -> tuple[int, Plan]:
+    def _plan_row(self, row: SupportsIndex) -> tuple[int, Plan]:
         number = int(self._epoch) * len(self) + range(len(self))[row]
         return number, self.plans.rows(number, number + 1)
 
-    def _each(self, rows: npt.ArrayLike, ids: Callable[[Plan], tuple[int, int]]) -> torch.Tensor:
-        several = np.atleast_1d(np.asarray(rows)).tolist()
-        found = torch.tensor([ids(self._planned(row)[1]) for row in several], dtype=torch.int64).reshape(-1, 2)
-        return found if np.ndim(rows) else found[0]
-
-    def _shown(self, plan: Plan) -> tuple[int, int]:
-        first, second = sources(self.plans.catalog, plan)[0].tolist()
-        return first, second
+    def _ids(self, rows: npt.ArrayLike, ids: Callable[[Plan], tuple[int, int]]) -> torch.Tensor:
+        numbers = np.atleast_1d(np.asarray(rows)).tolist()
+        table = torch.tensor([ids(self._plan_row(row)[1]) for row in numbers], dtype=torch.int64).reshape(-1, 2)
+        return table if np.ndim(rows) else table[0]
 
     def _captions(self, plan: Plan) -> tuple[str, str | None]:
         catalog, (second, other) = self.plans.catalog, plan.words
         first = catalog.caption(int(plan.left[0]), int(plan.left_caption[0]))
         return first, catalog.caption(int(second[0]), int(other[0])) if second[0] >= 0 else None
 
-    def _picture(self, row: int) -> torch.Tensor:
+    def _image(self, row: int) -> torch.Tensor:
         catalog = self.plans.catalog
         try:
             image = Image.fromarray(catalog.image(row))
@@ -161,8 +162,8 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
             width, height = catalog.sizes[row].tolist()
             warnings.warn(f"the image of {catalog.keys[row]!r} is shown as grey: {error}", stacklevel=3)
             image = Image.new("RGB", (width, height), (GREY, GREY, GREY))
-        picture: Any = self._transform(image)
-        if not isinstance(picture, torch.Tensor) or picture.ndim != 3 or picture.shape[1] != picture.shape[2]:
-            given = tuple(picture.shape) if isinstance(picture, torch.Tensor) else type(picture).__name__
-            raise UserError(f"the transform must give square tensors (3, S, S), not {given}; add a crop or a resize.")
-        return picture
+        view: Any = self._transform(image)
+        if not isinstance(view, torch.Tensor) or view.ndim != 3 or view.shape[1] != view.shape[2]:
+            kind = tuple(view.shape) if isinstance(view, torch.Tensor) else type(view).__name__
+            raise UserError(f"the transform must give square tensors (3, S, S), not {kind}; add a crop or a resize.")
+        return view

@@ -1,4 +1,4 @@
-"""What a contact sheet shows: composites, the plan in figures, and what rules remove."""
+"""The contents of a contact sheet: composites, statistics of the plan, and what the rules remove."""
 
 from typing import Any
 
@@ -17,44 +17,41 @@ from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.render.worker import WorkerRenderer
 
-PICTURE = 192
+IMAGE_SIZE = 192
 """Side of the composites on a contact sheet, in pixels."""
 
 
 def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress: Progress = silent) -> dict[str, Any]:
-    """What :func:`clipc.report.render_sheet` shows, ready for JSON.
+    """The contents of a contact sheet for :func:`clipc.report.render_sheet`, ready for JSON.
 
     Args:
-        recipe: Its policy, augmentation and tokenizer are shown at work.
+        recipe: Its policy, augmentation and tokenizer make the composites.
         catalog: The data; only the training split is composed.
         count: How many composites at the most.
-        progress: Told how far tables of neighbours and the like are.
+        progress: Called while tables of neighbours and the like are computed.
 
     Raises:
-        UserError: A rule, a column or a model is not as the policy needs it.
+        UserError: A rule, a column or a model does not fit the policy.
     """
     pairs = catalog.split("train")
     plans = make_plans(recipe.policy, pairs, recipe.seed, cache=recipe.data.cache, progress=progress)
     tokenizer = tokenizer_for(recipe, catalog)
-    renderer = WorkerRenderer(plans, recipe.augmentation, PICTURE, tokenizer)
+    renderer = WorkerRenderer(plans, recipe.augmentation, IMAGE_SIZE, tokenizer)
     compiled_rules = plans.inputs.compiled_rules
+    # Of up to 2,000 pairs, evenly spaced in the catalog.
+    captions = [text for row in range(0, len(pairs), -(-len(pairs) // 2000)) for text in pairs.captions(row)]
     return {
         "source": summary(catalog),
         "policy": recipe.policy.model_dump(mode="json", exclude_none=True),
         "statistics": statistics(renderer),
-        "advice": advice(token_cost(_some_captions(pairs), tokenizer)),
+        "advice": advice(token_cost(captions, tokenizer)),
         "rules": removed(compiled_rules, pairs) if compiled_rules is not None else None,
         "samples": preview(renderer, count),
     }
 
 
-def _some_captions(pairs: Catalog) -> list[str]:
-    """Captions of up to 2,000 pairs from all over a catalog."""
-    return [text for row in range(0, len(pairs), -(-len(pairs) // 2000)) for text in pairs.captions(row)]
-
-
 def check_rules(policy: Policy, catalog: Catalog) -> list[ExampleResult]:
-    """What a policy's rules say of their own examples.
+    """Applies a policy's rules to the examples that they contain as tests.
 
     Raises:
         UserError: There are no rules, or no examples in them, or something in them is wrong.

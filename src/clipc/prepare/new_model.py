@@ -14,14 +14,14 @@ from clipc.recipe.recipe import Recipe
 
 
 def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
-    """The model that a recipe starts from, on the CPU; the same whenever it is asked for.
+    """The model that a recipe starts from, on the CPU; equal at each call.
 
     Args:
-        recipe: Says which.
+        recipe: Names the model, its weights, image size and seed.
         tokenizer: A learnt one, or None for the model's own.
 
     Raises:
-        UserError: There is no such model, or a tower is locked that has learnt nothing yet.
+        UserError: There is no such model, or a tower with fresh random weights is locked.
     """
     locked = next((tower for tower in ("image", "text") if getattr(recipe.tune, tower) == "locked"), None)
     if locked and weights_fingerprint(recipe.model, recipe.pretrained) is None:
@@ -40,11 +40,11 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
 
 
 def tokenizer_for(recipe: Recipe, catalog: Catalog) -> Tokenizer:
-    """The tokenizer that a run of this recipe on these data reads captions with.
+    """The tokenizer of a run of this recipe on these data.
 
     Args:
-        recipe: Its ``vocabulary`` says whether one is learnt; otherwise the tokenizer is its model's own.
-        catalog: The data; only the training split's captions are looked at.
+        recipe: With ``vocabulary`` a tokenizer is learnt; otherwise it is the model's own.
+        catalog: The data; only the training split's captions are read.
     """
     if recipe.vocabulary is None:
         return load_tokenizer(recipe.model)

@@ -1,7 +1,6 @@
-"""From a policy to plans: makes, or finds in the cache, the tables that the policy needs."""
+"""From a policy to plans: the tables that the policy needs are computed, or read from the cache."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from clipc.compose.batches import Batches
 from clipc.compose.captions.strategies import find_strategy
 from clipc.compose.entries import Candidates, Entries
 from clipc.compose.inputs import Inputs, keyed_values, partner_weights
-from clipc.compose.layouts import Layout, find_layout
+from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.boxes import read_boxes
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy, names_file
@@ -22,7 +21,7 @@ from clipc.compose.rules.compile import compile_rules
 from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.rules.schema import PairRule, Rules
 from clipc.compose.similarity.lookalike import lookalikes
-from clipc.compose.similarity.neighbours import neighbours
+from clipc.compose.similarity.neighbours import Excluded, neighbours
 from clipc.errors import UserError, unknown_name
 from clipc.extension import is_own, load_function
 from clipc.progress import Progress, silent
@@ -46,8 +45,8 @@ def make_plans(
         policy: What is composed, and how.
         pairs: The training split alone: no partner, neighbour or statistic ever comes from another one.
         seed: The run's seed.
-        cache: Where neighbours and vectors are kept; the user's cache folder by default.
-        progress: Told how far vectors and neighbours are.
+        cache: The folder that neighbours and vectors are cached in; the user's cache folder by default.
+        progress: Called with the number of pairs whose vectors and neighbours are done.
         batches: How the order of an epoch fills batches; a plain shuffle by default.
 
     Raises:
@@ -60,17 +59,14 @@ def make_plans(
         return Plans(pairs, policy, seed, Inputs(alike=lookalikes(pairs), compiled_rules=compiled_rules), batches)
     tables = given_tables(policy, pairs)
     if is_own(policy.partner):
-        tables["neighbours"] = own_partners(policy.partner, pairs)
+        tables["neighbours"] = _own_partners(policy.partner, pairs)
     elif policy.partner != "random":
         from clipc.prepare.vectors import partner_vectors
 
         vectors = partner_vectors(pairs, policy.embedding, policy.embedding_of, cache, progress)
         if policy.partner == "nearest":
-            refused, by = None, ""
-            if compiled_rules is not None:
-                refused = _Refused(compiled_rules, Entries.of(pairs).first, find_layout(policy.layout))
-                by = _said(policy, pairs)
-            tables["neighbours"] = neighbours(pairs, vectors, policy.neighbours, cache, progress, refused, by)
+            exclusion = (None, "") if compiled_rules is None else _exclusion(policy, pairs, compiled_rules)
+            tables["neighbours"] = neighbours(pairs, vectors, policy.neighbours, cache, progress, *exclusion)
         else:
             tables["vectors"] = vectors
     if policy.region == "auto":
@@ -82,10 +78,10 @@ def make_plans(
 
 
 def load_own_code(policy: Policy) -> None:
-    """Imports what a policy names of the user's own, so that a mistake in it is told before anything takes long.
+    """Imports the user's own code that a policy names, so that errors in it are reported before long work begins.
 
     Raises:
-        UserError: It cannot be loaded, is something else than it should be, or comes from where no code is run.
+        UserError: It cannot be loaded, is of the wrong kind, or is named where no code may be run.
     """
     find_layout(policy.layout)
     find_strategy(policy.caption)
@@ -93,16 +89,11 @@ def load_own_code(policy: Policy) -> None:
         _partner_table(policy.partner)
 
 
-def own_partners(name: str, pairs: Catalog) -> npt.NDArray[np.int32]:
-    """The pairs that may become partners, by the user's own table.
+def _own_partners(name: str, pairs: Catalog) -> npt.NDArray[np.int32]:
+    """The pairs that may become partners, by the user's own function ``module:function``.
 
-    Args:
-        name: ``module:function``. The function takes the training pairs and gives for each the rows of those that may
-            become its partner, whole numbers of shape (n, k), -1 where there are fewer; the same whenever it is asked.
-        pairs: The training pairs.
-
-    Raises:
-        UserError: It cannot be loaded, or gives something else.
+    The function takes the training pairs and returns for each the rows of its possible partners: integers of shape
+    (n, k), -1 where there are fewer, equal at each call.
     """
     table = np.asarray(_partner_table(name)(pairs))
     n = len(pairs)
@@ -121,23 +112,23 @@ def _partner_table(name: str) -> Callable[[Catalog], npt.ArrayLike]:
     return load_function(name, "pairs", gives="the rows of each pair's possible partners")
 
 
-@dataclass(frozen=True, eq=False)
-class _Refused:
-    """Which pairs are no neighbours because a rules forbids to compose them, going by the first caption of each.
+def _exclusion(policy: Policy, pairs: Catalog, compiled_rules: CompiledRules) -> tuple[Excluded, str]:
+    """The function that excludes neighbours which the rules forbid, by the first caption of each pair; its identity.
 
-    Where a rule reads captions the plan asks again, about the captions that are shown.
+    Where a rule reads captions, the plan applies it again to the captions that are drawn.
     """
+    first, layout = Entries.of(pairs).first, find_layout(policy.layout)
 
-    compiled_rules: CompiledRules
-    first: npt.NDArray[np.int64]
-    layout: Layout
+    def excluded(rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        a, b = first[rows], first[others]
+        codes, fits = np.full(len(a), layout.codes[0], dtype=np.uint8), np.ones(len(a), dtype=np.bool_)
+        if layout.has_axes:
+            codes, fits = compiled_rules.cut(a, b, codes)
+        return ~(fits & compiled_rules.allowed(Candidates(a, b, codes, np.zeros(len(a), dtype=np.bool_))))
 
-    def __call__(self, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        a, b = self.first[rows], self.first[others]
-        layout, fits = np.full(len(a), self.layout.codes[0], dtype=np.uint8), np.ones(len(a), dtype=np.bool_)
-        if self.layout.has_axes:
-            layout, fits = self.compiled_rules.cut(a, b, layout)
-        return ~(fits & self.compiled_rules.allowed(Candidates(a, b, layout, np.zeros(len(a), dtype=np.bool_))))
+    rules = "" if policy.rules is None else policy.rules.model_dump_json()
+    own = policy.own_code or ""
+    return excluded, f"{pairs.fingerprint} {group_of(policy, pairs)} {policy.layout} {policy.wording} {rules}{own}"
 
 
 def group_of(policy: Policy, pairs: Catalog) -> str | None:
@@ -153,13 +144,6 @@ def group_of(policy: Policy, pairs: Catalog) -> str | None:
     return column
 
 
-def _said(policy: Policy, pairs: Catalog) -> str:
-    """What a rules is made of, as text."""
-    rules = "" if policy.rules is None else policy.rules.model_dump_json()
-    own = policy.own_code or ""
-    return f"{pairs.fingerprint} {group_of(policy, pairs)} {policy.layout} {policy.wording} {rules}{own}"
-
-
 def _compiled_rules(policy: Policy, pairs: Catalog) -> CompiledRules | None:
     rules, group = policy.rules, group_of(policy, pairs)
     if group is not None:
@@ -173,14 +157,14 @@ def _compiled_rules(policy: Policy, pairs: Catalog) -> CompiledRules | None:
 
 
 def given_tables(policy: Policy, pairs: Catalog) -> dict[str, npt.NDArray[Any]]:
-    """The tables that a user names in a policy: ``weights`` and ``regions``, as :class:`Inputs` has them.
+    """The tables that a user names in a policy: ``weights`` and ``regions``, in the form of :class:`Inputs`.
 
     Args:
         policy: What is composed, and how.
         pairs: The training pairs.
 
     Raises:
-        UserError: There is no such column or file, or it holds something else.
+        UserError: There is no such column or file, or it holds values of another kind.
     """
     tables: dict[str, npt.NDArray[Any]] = {}
     if policy.weights is not None:

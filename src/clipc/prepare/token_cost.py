@@ -1,4 +1,4 @@
-"""What captions cost a model in tokens, and what to do where joint captions outgrow its context."""
+"""The number of tokens that captions take, and advice where joint captions exceed the context length."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from clipc.render.batch import Tokenizer
 _SAMPLE: Final = 2000
 _TOO_MANY_CUT: Final = 0.05
 _WASTEFUL: Final = 2.0
-"""Characters a token below which a vocabulary knows little of a language (CLIP's: 4.5 in English, 0.5 in Japanese)."""
+"""Characters a token below which a vocabulary does not fit a language (CLIP's: 4.5 in English, 0.5 in Japanese)."""
 
 
 @dataclass(frozen=True)
 class TokenCost:
-    """What captions cost a model, in tokens without start and end.
+    """The number of tokens that captions take, without start and end.
 
     Attributes:
         room: The largest number of tokens that the model reads.
         caption: Median, 95th percentile and largest number of tokens of a caption.
         joint: The same of two captions joined.
-        overflow: Share of the joint captions that are longer than the room, in [0, 1].
+        overflow: Share of the joint captions that are longer than ``room``, in [0, 1].
         characters_per_token: Of the captions, on average.
     """
 
@@ -37,7 +37,7 @@ class TokenCost:
 
 
 def token_cost(captions: Sequence[str], tokenizer: Tokenizer) -> TokenCost:
-    """What captions cost, alone and joined, measured on up to 2,000 of them.
+    """The number of tokens of captions, alone and joined, measured on up to 2,000 of them.
 
     Args:
         captions: At least one.

@@ -1,5 +1,6 @@
-"""What a reference model makes of the pairs: vectors that partners are chosen by, and the bands worth keeping."""
+"""Tables made by a reference model: vectors by which partners are chosen, and each image's most relevant bands."""
 
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -9,12 +10,11 @@ import torch
 from PIL import Image
 
 from clipc.catalog.catalog import Catalog
-from clipc.catalog.decode import DecodeError
 from clipc.compose.similarity import captions
 from clipc.compose.similarity.captions import caption_vectors, unit_rows
 from clipc.compose.similarity.column import column_vectors
 from clipc.errors import UserError
-from clipc.evaluate.embed import Encoder, embed_images, embed_texts
+from clipc.evaluate.embed import Encoder, embed_images, embed_texts, read_image
 from clipc.files import cached_array
 from clipc.models.device import choose_device
 from clipc.models.fingerprints import folder_fingerprint
@@ -27,38 +27,37 @@ Of = Literal["image", "text", "mean"]
 Floats = npt.NDArray[np.float32]
 
 VERSION: Final = 1
-"""Raised whenever the same model gives other vectors or bands, so that kept ones are made anew."""
+"""Raised whenever the same model gives other vectors or bands, so that cached ones are computed again."""
 
 _SLICE = 16_384
 _BANDS_AT_ONCE = 32
-# From the centre outwards: of equally relevant bands the one nearest to the centre is kept.
+# From the centre outwards: of equally relevant bands the one nearest to the centre is taken.
 _STARTS = np.array([0.25, 0.125, 0.375, 0.0, 0.5])
 
 
 def partner_vectors(
     catalog: Catalog, embedding: str, of: Of, cache: Path | None = None, progress: Progress = silent
 ) -> Floats:
-    """The vectors by which partners are near or far.
+    """The vectors whose cosines say how similar two pairs are, for the choice of partners.
 
     Args:
         catalog: The pairs: the training split alone.
         embedding: ``captions`` (TF-IDF and SVD, no weights needed), ``column:NAME`` (the user's own vectors), or the
             folder of an open_clip model.
-        of: What a model embeds: the image, the captions (their mean), or the mean of both.
-        cache: The cache folder; None for the usual one.
-        progress: Told how far the work is.
+        of: The input of a model: the image, the captions (their mean), or the mean of both.
+        cache: The cache folder; None for the default one.
+        progress: Called with the number of pairs done.
 
     Returns:
-        ``float32``, shape (n, d): unit rows, zero where nothing is known of a pair.
+        ``float32``, shape (n, d): unit rows, zero for a pair without a vector.
 
     Raises:
         UserError: There is no such column or model, or the column holds no vectors.
     """
     if embedding == "captions":
-        mark = f"{captions.VERSION} {catalog.fingerprint}"
-        return cached_array(
-            "caption-vectors", mark, lambda: caption_vectors(catalog.column("captions"), progress=progress), cache
-        )
+        fingerprint = f"{captions.VERSION} {catalog.fingerprint}"
+        make = partial(caption_vectors, catalog.column("captions"), progress=progress)
+        return cached_array("caption-vectors", fingerprint, make, cache)
     if embedding.startswith("column:"):
         return column_vectors(catalog, embedding.removeprefix("column:"))
     if not Path(embedding).is_dir():
@@ -69,14 +68,14 @@ def partner_vectors(
 def model_vectors(
     folder: str | Path, catalog: Catalog, of: Of, cache: Path | None = None, progress: Progress = silent
 ) -> Floats:
-    """The pairs' embeddings by a model, kept in the cache.
+    """The pairs' embeddings by a model, cached on disk.
 
     Args:
         folder: A run's folder, or a model's.
         catalog: The pairs.
         of: As for :func:`partner_vectors`.
-        cache: The cache folder; None for the usual one.
-        progress: Told how many pairs are embedded.
+        cache: The cache folder; None for the default one.
+        progress: Called with the number of pairs done.
 
     Returns:
         Unit rows, ``float32``, shape (n, d).
@@ -84,24 +83,24 @@ def model_vectors(
     Raises:
         UserError: The folder holds no model, or an image cannot be read any more.
     """
-    mark = f"{VERSION} {folder_fingerprint(folder)} {catalog.fingerprint} {of}"
+    fingerprint = f"{VERSION} {folder_fingerprint(folder)} {catalog.fingerprint} {of}"
     resizing = Resizing.of(find_start(f"{FOLDER}{model_folder(folder)}").preprocess)
     if of != "text" and resizing != Resizing():
-        # Before views followed the model's preprocessing all were made in the default way.
-        mark += f" {' '.join(map(str, resizing))}"
-    return cached_array("model-vectors", mark, lambda: embed_pairs(_loaded(folder), catalog, of, progress), cache)
+        # Default preprocessing is left out: caches made before views followed the model's preprocessing stay valid.
+        fingerprint += f" {' '.join(map(str, resizing))}"
+    return cached_array("model-vectors", fingerprint, lambda: embed_pairs(_load(folder), catalog, of, progress), cache)
 
 
 def relevant_bands(
     folder: str | Path, catalog: Catalog, cache: Path | None = None, progress: Progress = silent
 ) -> Floats:
-    """The part of each image that a model finds most relevant to its captions, kept in the cache.
+    """The bands of each image that are most similar to its captions by a model, cached on disk.
 
     Args:
         folder: A run's folder, or a model's.
         catalog: The pairs.
-        cache: The cache folder; None for the usual one.
-        progress: Told how many images are done.
+        cache: The cache folder; None for the default one.
+        progress: Called with the number of images done.
 
     Returns:
         As :func:`best_bands`.
@@ -109,18 +108,18 @@ def relevant_bands(
     Raises:
         UserError: The folder holds no model, or an image cannot be read any more.
     """
-    mark = f"{VERSION} {folder_fingerprint(folder)} {catalog.fingerprint}"
-    return cached_array("relevant-bands", mark, lambda: best_bands(_loaded(folder), catalog, progress), cache)
+    fingerprint = f"{VERSION} {folder_fingerprint(folder)} {catalog.fingerprint}"
+    return cached_array("relevant-bands", fingerprint, lambda: best_bands(_load(folder), catalog, progress), cache)
 
 
 def embed_pairs(model: Encoder, catalog: Catalog, of: Of, progress: Progress = silent) -> Floats:
-    """One vector a pair: of its image, of its captions (the mean of theirs), or the mean of these two.
+    """One vector a pair: of its image, of its captions (their mean), or the mean of both.
 
     Args:
         model: The model, in evaluation mode.
         catalog: The pairs, one or more.
-        of: What is embedded.
-        progress: Told how many pairs are embedded.
+        of: The model's input.
+        progress: Called with the number of pairs done.
 
     Returns:
         Unit rows, ``float32``, shape (n, d).
@@ -132,13 +131,13 @@ def embed_pairs(model: Encoder, catalog: Catalog, of: Of, progress: Progress = s
     # Slices, because the vectors of all captions of a million pairs would not fit into memory.
     for start in range(0, len(catalog), _SLICE):
         part = catalog.take(range(start, min(start + _SLICE, len(catalog))))
-        found: list[Floats] = []
+        vectors: list[Floats] = []
         if of != "text":
-            found.append(embed_images(model, part, progress=_from(start, len(catalog), progress)).numpy())
+            vectors.append(embed_images(model, part, progress=_from(start, len(catalog), progress)).numpy())
         if of != "image":
-            found.append(_mean_captions(model, part))
+            vectors.append(_mean_captions(model, part))
             progress("captions of pairs encoded", start + len(part), len(catalog))
-        parts.append(unit_rows(np.stack(found).sum(axis=0)))
+        parts.append(unit_rows(np.stack(vectors).sum(axis=0)))
     return np.concatenate(parts)
 
 
@@ -151,7 +150,7 @@ def best_bands(model: Encoder, catalog: Catalog, progress: Progress = silent) ->
     Args:
         model: The model, in evaluation mode.
         catalog: The pairs, one or more.
-        progress: Told how many images are done.
+        progress: Called with the number of images done.
 
     Returns:
         ``float32``, shape (n, 4): x0 and x1 of the vertical band and y0 and y1 of the horizontal one, as x0, y0, x1, y1
@@ -163,9 +162,9 @@ def best_bands(model: Encoder, catalog: Catalog, progress: Progress = silent) ->
     starts = np.empty((len(catalog), 2), np.float32)
     for first in range(0, len(catalog), _BANDS_AT_ONCE):
         part = catalog.take(range(first, min(first + _BANDS_AT_ONCE, len(catalog))))
-        pictures = np.stack([_bands(part, row, model.image_size) for row in range(len(part))])
+        bands = np.concatenate([_bands(part, row, model.image_size) for row in range(len(part))])
         with torch.inference_mode():
-            features = model.encode_image(torch.from_numpy(pictures.reshape(-1, *pictures.shape[-3:]))).float().cpu()
+            features = model.encode_image(torch.from_numpy(bands)).float().cpu()
         features = features.numpy().reshape(len(part), 2, len(_STARTS), -1)
         cosines = np.einsum("nabd,nd->nab", features, _mean_captions(model, part))
         # Cosines nearer than this are equal: rounding alone moves them that far.
@@ -184,18 +183,13 @@ def _mean_captions(model: Encoder, catalog: Catalog) -> Floats:
 
 
 def _bands(catalog: Catalog, row: int, size: int) -> npt.NDArray[np.uint8]:
-    """The bands of one image, vertical ones first, shape (2, number of bands, S, S, 3)."""
-    try:
-        picture = Image.fromarray(catalog.image(row))
-    except (OSError, DecodeError) as error:
-        raise UserError(
-            f"image {catalog.keys[row]!r} cannot be read any more ({error}); build the catalog of its source again."
-        ) from error
-    width, height = picture.size
+    """The bands of one image, vertical ones first, shape (2 * number of bands, S, S, 3)."""
+    image = Image.fromarray(read_image(catalog, row))
+    width, height = image.size
     boxes = [(s * width, 0.0, (s + 0.5) * width, height) for s in _STARTS]
     boxes += [(0.0, s * height, width, (s + 0.5) * height) for s in _STARTS]
-    resized = [picture.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0) for box in boxes]
-    return np.stack([np.asarray(band) for band in resized]).reshape(2, len(_STARTS), size, size, 3)
+    resized = [image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0) for box in boxes]
+    return np.stack([np.asarray(band) for band in resized])
 
 
 def _from(start: int, total: int, progress: Progress) -> Progress:
@@ -203,5 +197,5 @@ def _from(start: int, total: int, progress: Progress) -> Progress:
     return lambda what, done, _: progress(what, start + done, total)
 
 
-def _loaded(folder: str | Path) -> ClipModel:
+def _load(folder: str | Path) -> ClipModel:
     return ClipModel.load(folder).to(choose_device("auto")).eval()

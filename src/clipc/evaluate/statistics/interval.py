@@ -32,11 +32,6 @@ class Interval:
         """Both ends."""
         return self.low, self.high
 
-    @property
-    def half_width(self) -> float:
-        """Half the interval's width: the number after a plus-minus sign; infinity where there is no interval."""
-        return (self.high - self.low) / 2
-
     def as_dict(self) -> dict[str, float | int | None]:
         """The fields for JSON, which has no infinity: ends that do not exist are None."""
         low, high = (end if math.isfinite(end) else None for end in (self.low, self.high))
@@ -46,8 +41,8 @@ class Interval:
 def t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     """The mean and Student's t interval of independent values, such as one a seed.
 
-    ``mean +- t(n - 1) * s / sqrt(n)``. One value has no interval. Equal values have one of no width, which says that
-    the figure is too coarse to show the spread rather than that there is none; the verdict sees to it.
+    ``mean +- t(n - 1) * s / sqrt(n)``. One value has no interval. Equal values have one of zero width, which means that
+    the metric is too coarse to show the spread rather than that there is none; the verdict treats it so.
 
     Args:
         values: (n,) finite numbers, n >= 1.
@@ -71,16 +66,16 @@ def paired_difference(treated: npt.ArrayLike, control: npt.ArrayLike, level: flo
     """The mean of ``treated - control`` over seeds that both arms ran with, and its t interval.
 
     Args:
-        treated: One figure a seed, (n,).
-        control: The other arm's figures for the same seeds in the same order, (n,).
+        treated: One value a seed, (n,).
+        control: The other arm's values for the same seeds in the same order, (n,).
         level: The confidence level.
 
     Raises:
-        ValueError: The lengths differ, there is no seed, or a figure is not finite.
+        ValueError: The lengths differ, there is no seed, or a value is not finite.
     """
     a, b = np.asarray(treated, dtype=np.float64), np.asarray(control, dtype=np.float64)
     if a.shape != b.shape:
-        raise ValueError(f"paired figures need the same seeds: {a.shape} and {b.shape}.")
+        raise ValueError(f"paired values need the same seeds: {a.shape} and {b.shape}.")
     return t_interval(a - b, level)
 
 

@@ -41,7 +41,7 @@ def sign_flip_p(differences: npt.ArrayLike) -> float | None:
 
     Were the arms alike, each difference would be as likely with the other sign: p is the share of all 2**n choices of
     signs whose sum is at least as far from zero. Up to 20 seeds all choices are tried; above, 200,000 of them are drawn
-    (always the same ones), and the one that was found is counted among them so that p is never 0.
+    (always the same ones), and the observed one is counted among them so that p is never 0.
 
     Args:
         differences: One a seed, (n,).
@@ -56,12 +56,12 @@ def sign_flip_p(differences: npt.ArrayLike) -> float | None:
     if len(x) < FEWEST:
         return None
     # Sums that are equal on paper must count as equal, in whatever order they were added.
-    found = abs(float(x.sum())) - 1e-9 * float(np.abs(x).sum())
+    observed = abs(float(x.sum())) - 1e-9 * float(np.abs(x).sum())
     if len(x) > _EXACT:
         rng = np.random.Generator(np.random.Philox(0))
         signs = 2.0 * rng.integers(2, size=(_SAMPLED, len(x)), dtype=np.int8) - 1
-        return (1 + int((np.abs(signs @ x) >= found).sum())) / (1 + _SAMPLED)
+        return (1 + int((np.abs(signs @ x) >= observed).sum())) / (1 + _SAMPLED)
     sums = x[:1]  # The other sign of the first mirrors everything, and tells nothing new of two sides.
     for value in x[1:]:
         sums = np.concatenate([sums + value, sums - value])
-    return float((np.abs(sums) >= found).mean())
+    return float((np.abs(sums) >= observed).mean())

@@ -1,4 +1,4 @@
-"""What intervals allow to say."""
+"""The verdict on a difference by its confidence intervals."""
 
 from typing import Literal
 
@@ -8,13 +8,12 @@ Verdict = Literal["gain", "loss", "no evidence"]
 
 
 def verdict(*intervals: Interval) -> Verdict:
-    """What intervals around one difference (treated - control) allow to say.
+    """The verdict that intervals around one difference (treated - control) support.
 
-    Given the interval over seeds and the test set's, both must lie on the same side of zero. An interval without
+    All of them, such as the one over seeds and the test set's, must be on the same side of zero. An interval of zero
     width is no evidence: the values were too few or too coarse to show their spread.
     """
-    shown = [interval for interval in intervals if interval.high > interval.low]
-    if len(shown) < len(intervals) or not intervals:
+    if not intervals or any(interval.high <= interval.low for interval in intervals):
         return "no evidence"
     if all(interval.low > 0 for interval in intervals):
         return "gain"
