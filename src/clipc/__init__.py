@@ -1,6 +1,6 @@
 """clipc: CLIP on the pairs you have, with semantic composition and honest experiments.
 
-The public API, each name loaded when it is first used, so that ``import clipc`` costs nothing:
+The public API. Each name is imported at its first use, so that ``import clipc`` is fast:
 
     from clipc import open_catalog, read_recipe, train_model, with_splits
 
@@ -100,55 +100,42 @@ __all__ = [
     "with_splits",
 ]
 
+_MODULES = {
+    "clipc.catalog.catalog": "About, Catalog",
+    "clipc.catalog.open": "open_catalog",
+    "clipc.catalog.options": "SourceOptions",
+    "clipc.catalog.rows": "Reject, Row, Source",
+    "clipc.catalog.split": "with_splits",
+    "clipc.catalog.subsample": "subsample",
+    "clipc.compose.layouts.layout": "Layout, Shape",
+    "clipc.compose.layouts.tiles": "Tiles, Views",
+    "clipc.compose.plan": "Plan, Plans, plan_epoch",
+    "clipc.compose.policy": "Policy",
+    "clipc.compose.rules.read": "read_rules",
+    "clipc.compose.rules.schema": "Rules",
+    "clipc.errors": "UserError",
+    "clipc.evaluate.evaluation": "Evaluation, evaluate as evaluate_model",
+    "clipc.export.export": "export_model",
+    "clipc.models.model": "ClipModel",
+    "clipc.prepare.composite_pairs": "CompositePairs",
+    "clipc.prepare.contact_sheet": "check_rules, contact_sheet",
+    "clipc.prepare.plans": "make_plans",
+    "clipc.recipe.recipe": "Data, Recipe, make_recipe, read_recipe",
+    "clipc.recipe.run": "Run",
+    "clipc.render.compose_batch": "ComposedBatch, compose_batch",
+    "clipc.render.crop": "Augmentation",
+    "clipc.report.pilot": "render_pilot",
+    "clipc.report.sheet": "render_sheet",
+    "clipc.report.study": "render_study",
+    "clipc.report.study_figures": "save_figures",
+    "clipc.study.design": "Study, read_study",
+    "clipc.study.pilot": "PilotOptions, run_pilot",
+    "clipc.study.study": "run_study",
+    "clipc.train.loss": "contrastive_loss, shared_sources",
+    "clipc.train.train": "train as train_model",
+}
 _HOMES = {
-    "About": "clipc.catalog.catalog",
-    "Augmentation": "clipc.render.crop",
-    "Catalog": "clipc.catalog.catalog",
-    "ClipModel": "clipc.models.model",
-    "ComposedBatch": "clipc.render.compose_batch",
-    "CompositePairs": "clipc.prepare.composite_pairs",
-    "Data": "clipc.recipe.recipe",
-    "Evaluation": "clipc.evaluate.evaluation",
-    "Layout": "clipc.compose.layouts.layout",
-    "PilotOptions": "clipc.study.pilot",
-    "Plan": "clipc.compose.plan",
-    "Plans": "clipc.compose.plan",
-    "Policy": "clipc.compose.policy",
-    "Recipe": "clipc.recipe.recipe",
-    "Reject": "clipc.catalog.rows",
-    "Row": "clipc.catalog.rows",
-    "Rules": "clipc.compose.rules.schema",
-    "Run": "clipc.recipe.run",
-    "SourceOptions": "clipc.catalog.options",
-    "Shape": "clipc.compose.layouts.layout",
-    "Source": "clipc.catalog.rows",
-    "Study": "clipc.study.design",
-    "Tiles": "clipc.compose.layouts.tiles",
-    "UserError": "clipc.errors",
-    "Views": "clipc.compose.layouts.tiles",
-    "check_rules": "clipc.prepare.contact_sheet",
-    "compose_batch": "clipc.render.compose_batch",
-    "contact_sheet": "clipc.prepare.contact_sheet",
-    "contrastive_loss": "clipc.train.loss",
-    "evaluate_model": "clipc.evaluate.evaluation:evaluate",
-    "export_model": "clipc.export.export",
-    "make_plans": "clipc.prepare.plans",
-    "make_recipe": "clipc.recipe.recipe",
-    "open_catalog": "clipc.catalog.open",
-    "plan_epoch": "clipc.compose.plan",
-    "read_recipe": "clipc.recipe.recipe",
-    "read_rules": "clipc.compose.rules.read",
-    "read_study": "clipc.study.design",
-    "render_pilot": "clipc.report.pilot",
-    "render_sheet": "clipc.report.sheet",
-    "render_study": "clipc.report.study",
-    "run_pilot": "clipc.study.pilot",
-    "run_study": "clipc.study.study",
-    "save_figures": "clipc.report.study_figures",
-    "shared_sources": "clipc.train.loss",
-    "train_model": "clipc.train.train:train",
-    "subsample": "clipc.catalog.subsample",
-    "with_splits": "clipc.catalog.split",
+    name.split()[-1]: (module, name.split()[0]) for module, names in _MODULES.items() for name in names.split(", ")
 }
 
 
@@ -159,10 +146,9 @@ def __getattr__(name: str) -> Any:
         return version("clipc")
     if name not in _HOMES:
         raise AttributeError(f"module 'clipc' has no attribute {name!r}")
-    home, _, own_name = _HOMES[name].partition(":")
-    found = getattr(import_module(home), own_name or name)
-    globals()[name] = found
-    return found
+    module, attribute = _HOMES[name]
+    globals()[name] = value = getattr(import_module(module), attribute)
+    return value
 
 
 def __dir__() -> list[str]:
