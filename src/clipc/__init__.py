@@ -11,94 +11,57 @@ The public API. Each name is imported at its first use, so that ``import clipc``
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from clipc.catalog.catalog import About, Catalog
-    from clipc.catalog.open import open_catalog
-    from clipc.catalog.options import SourceOptions
-    from clipc.catalog.rows import Reject, Row, Source
-    from clipc.catalog.split import with_splits
-    from clipc.catalog.subsample import subsample
-    from clipc.compose.layouts.layout import Layout, Shape
-    from clipc.compose.layouts.tiles import Tiles, Views
-    from clipc.compose.plan import Plan, Plans, plan_epoch
-    from clipc.compose.policy import Policy
-    from clipc.compose.rules.read import read_rules
-    from clipc.compose.rules.schema import Rules
-    from clipc.errors import UserError
-    from clipc.evaluate.evaluation import Evaluation
+if TYPE_CHECKING:  # Aliases mark the names as exported (PEP 484).
+    from clipc.catalog.catalog import About as About
+    from clipc.catalog.catalog import Catalog as Catalog
+    from clipc.catalog.open import open_catalog as open_catalog
+    from clipc.catalog.options import SourceOptions as SourceOptions
+    from clipc.catalog.rows import Reject as Reject
+    from clipc.catalog.rows import Row as Row
+    from clipc.catalog.rows import Source as Source
+    from clipc.catalog.split import with_splits as with_splits
+    from clipc.catalog.subsample import subsample as subsample
+    from clipc.compose.layouts.layout import Layout as Layout
+    from clipc.compose.layouts.layout import Shape as Shape
+    from clipc.compose.layouts.tiles import Tiles as Tiles
+    from clipc.compose.layouts.tiles import Views as Views
+    from clipc.compose.plan import Plan as Plan
+    from clipc.compose.plan import Plans as Plans
+    from clipc.compose.plan import plan_epoch as plan_epoch
+    from clipc.compose.policy import Policy as Policy
+    from clipc.compose.rules.read import read_rules as read_rules
+    from clipc.compose.rules.schema import Rules as Rules
+    from clipc.errors import UserError as UserError
+    from clipc.evaluate.evaluation import Evaluation as Evaluation
     from clipc.evaluate.evaluation import evaluate as evaluate_model
-    from clipc.export.export import export_model
-    from clipc.models.model import ClipModel
-    from clipc.prepare.composite_pairs import CompositePairs
-    from clipc.prepare.contact_sheet import check_rules, contact_sheet
-    from clipc.prepare.plans import make_plans
-    from clipc.recipe.recipe import Data, Recipe, make_recipe, read_recipe
-    from clipc.recipe.run import Run
-    from clipc.render.compose_batch import ComposedBatch, compose_batch
-    from clipc.render.crop import Augmentation
-    from clipc.report.pilot import render_pilot
-    from clipc.report.sheet import render_sheet
-    from clipc.report.study import render_study
-    from clipc.report.study_figures import save_figures
-    from clipc.study.design import Study, read_study
-    from clipc.study.pilot import PilotOptions, run_pilot
-    from clipc.study.study import run_study
-    from clipc.train.loss import contrastive_loss, shared_sources
+    from clipc.export.export import export_model as export_model
+    from clipc.models.model import ClipModel as ClipModel
+    from clipc.prepare.composite_pairs import CompositePairs as CompositePairs
+    from clipc.prepare.contact_sheet import check_rules as check_rules
+    from clipc.prepare.contact_sheet import contact_sheet as contact_sheet
+    from clipc.prepare.plans import make_plans as make_plans
+    from clipc.recipe.recipe import Data as Data
+    from clipc.recipe.recipe import Recipe as Recipe
+    from clipc.recipe.recipe import make_recipe as make_recipe
+    from clipc.recipe.recipe import read_recipe as read_recipe
+    from clipc.recipe.run import Run as Run
+    from clipc.render.compose_batch import ComposedBatch as ComposedBatch
+    from clipc.render.compose_batch import compose_batch as compose_batch
+    from clipc.render.crop import Augmentation as Augmentation
+    from clipc.report.pilot import render_pilot as render_pilot
+    from clipc.report.sheet import render_sheet as render_sheet
+    from clipc.report.study import render_study as render_study
+    from clipc.report.study_figures import save_figures as save_figures
+    from clipc.study.design import Study as Study
+    from clipc.study.design import read_study as read_study
+    from clipc.study.pilot import PilotOptions as PilotOptions
+    from clipc.study.pilot import run_pilot as run_pilot
+    from clipc.study.study import run_study as run_study
+    from clipc.train.loss import contrastive_loss as contrastive_loss
+    from clipc.train.loss import shared_sources as shared_sources
     from clipc.train.train import train as train_model
 
     __version__: str
-
-__all__ = [
-    "About",
-    "Augmentation",
-    "Catalog",
-    "ClipModel",
-    "ComposedBatch",
-    "CompositePairs",
-    "Data",
-    "Evaluation",
-    "Layout",
-    "PilotOptions",
-    "Plan",
-    "Plans",
-    "Policy",
-    "Recipe",
-    "Reject",
-    "Row",
-    "Rules",
-    "Run",
-    "Shape",
-    "Source",
-    "SourceOptions",
-    "Study",
-    "Tiles",
-    "UserError",
-    "Views",
-    "__version__",
-    "check_rules",
-    "compose_batch",
-    "contact_sheet",
-    "contrastive_loss",
-    "evaluate_model",
-    "export_model",
-    "make_plans",
-    "make_recipe",
-    "open_catalog",
-    "plan_epoch",
-    "read_recipe",
-    "read_rules",
-    "read_study",
-    "render_pilot",
-    "render_sheet",
-    "render_study",
-    "run_pilot",
-    "run_study",
-    "save_figures",
-    "shared_sources",
-    "subsample",
-    "train_model",
-    "with_splits",
-]
 
 _MODULES = {
     "clipc.catalog.catalog": "About, Catalog",
@@ -137,6 +100,8 @@ _MODULES = {
 _HOMES = {
     name.split()[-1]: (module, name.split()[0]) for module, names in _MODULES.items() for name in names.split(", ")
 }
+__all__ = ["evaluate_model", "train_model"]  # Type checkers see the other names by their aliases.
+__all__[:] = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
