@@ -115,7 +115,7 @@ def test_train_then_eval(
     code, out, _ = run(capsys, "eval", tmp_path / "run", *benchmarks)
     assert code == 0
     assert "n = 1" in out
-    assert "1 pictures are not there" in out
+    assert "1 images are missing" in out
     assert "winoground/collapsed_tag=Object/group" in out
     code, out, _ = run(capsys, "eval", tmp_path / "run", *benchmarks, "--against", tmp_path / "run", "--json")
     tables = json.loads(out)

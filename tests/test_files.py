@@ -15,8 +15,8 @@ from clipc.errors import UserError
 from clipc.files import (
     arrays_digest,
     cached_array,
-    settle,
-    standing,
+    complete_folder,
+    restore_folder,
     whole_file,
     whole_folder,
     write_json,
@@ -81,9 +81,9 @@ def test_killed_between_the_two_renames_the_older_one_stands(tmp_path: Path) -> 
     folder = tmp_path / "model"
     write(folder, "one")
     folder.rename(tmp_path / ".model.old")
-    assert (standing(folder) / "a").read_text() == "one"
-    settle(folder)
-    assert standing(folder) == folder
+    assert (complete_folder(folder) / "a").read_text() == "one"
+    restore_folder(folder)
+    assert complete_folder(folder) == folder
     assert (folder / "a").read_text() == "one"
     folder.rename(tmp_path / ".model.old")
     write(folder, "two")
@@ -108,7 +108,7 @@ def test_killed_at_any_moment_it_is_whole(tmp_path: Path) -> None:
             writer.stdout.readline()
             time.sleep(chance.random() * 0.05)
             writer.kill()
-        found = {name: (standing(folder) / name).read_text() for name in "abc"}
+        found = {name: (complete_folder(folder) / name).read_text() for name in "abc"}
         assert len(set(found.values())) == 1
         assert len(found["a"].split()) == 100
 
@@ -116,7 +116,7 @@ def test_killed_at_any_moment_it_is_whole(tmp_path: Path) -> None:
 def test_the_folder_one_is_in_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "model", "1")
     monkeypatch.chdir(tmp_path / "model")
-    assert (standing(Path()) / "a").read_text() == "1"
+    assert (complete_folder(Path()) / "a").read_text() == "1"
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:

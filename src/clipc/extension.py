@@ -1,9 +1,9 @@
-"""Code of the user's own, which a recipe or a study names as ``module:object`` where it could name what ships.
+"""User code, which a recipe or a study names as ``module:object`` in place of a built-in choice.
 
-A name is imported again in every process that needs it, so objects never travel; the source file's hash is part of the
-run's identity. Only a recipe or study that somebody gives (on the command line or from Python) has its names imported.
-What is read from the folder of a run or from a record may be a stranger's: its names pass through :func:`foreign`, and
-are told, compared and written like any others, but never imported.
+A name is imported in every process that needs it, so objects are never pickled; the source file's hash is part of the
+run's identity. Names are imported only from a recipe or study given on the command line or from Python. Files in the
+folder of a run and records may come from a stranger: their names pass through :func:`foreign`, and are compared and
+written like any others, but never imported.
 """
 
 import re
@@ -25,18 +25,18 @@ _NAME: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 class _Foreign(str):
-    """A name that is never imported; ``str`` of it makes a plain one."""
+    """A name that is never imported; ``str()`` makes a plain string of it."""
 
     __slots__ = ()
 
 
-def _kept(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    checked = handler(given)  # makes a plain string of it
-    return given if isinstance(given, _Foreign) else checked
+def _validate_name(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    plain = handler(value)
+    return value if isinstance(value, _Foreign) else plain
 
 
-Name = Annotated[str, WrapValidator(_kept)]
-"""The type of a recipe's key that may name the user's own code."""
+Name = Annotated[str, WrapValidator(_validate_name)]
+"""The type of a recipe's key that may name user code."""
 
 
 def is_own(name: str) -> bool:
@@ -45,10 +45,10 @@ def is_own(name: str) -> bool:
 
 
 def foreign(fields: Any) -> Any:
-    """Values of a file that may be a stranger's, with names that :func:`load` refuses.
+    """Marks the names in values of an untrusted file, so that :func:`load` refuses them.
 
     Args:
-        fields: Tables, lists and values, as YAML and JSON hold them.
+        fields: Mappings, lists and values of YAML or JSON.
     """
     if isinstance(fields, Mapping):
         return {key: foreign(value) for key, value in fields.items()}
@@ -58,16 +58,16 @@ def foreign(fields: Any) -> Any:
 
 
 def load(name: str, kind: Any, expected: str) -> Any:
-    """The object of a name, its module imported if it is not yet.
+    """Imports the object of a name.
 
     Args:
         name: ``module:object``.
         kind: The type that the object must have.
-        expected: The same in words, for messages.
+        expected: A description of the type, for messages.
 
     Raises:
-        UserError: The name was read from a file that may be a stranger's; there is no such module or object; importing
-            it fails; the object is of another type.
+        UserError: The name comes from an untrusted file; there is no such module or object; importing it fails; the
+            object is of another type.
     """
     if isinstance(name, _Foreign):
         raise UserError(
@@ -78,20 +78,21 @@ def load(name: str, kind: Any, expected: str) -> Any:
     if module not in sys.modules:
         source_file(name)
     try:
-        found = getattr(import_module(module), attribute)
-    except AttributeError as error:
-        if module in sys.modules and not hasattr(sys.modules[module], attribute):
-            raise UserError(f"{name}: there is no {attribute} in the module {module}.") from error
-        raise _failed(name, error) from error
+        value = getattr(import_module(module), attribute)
     except (Exception, SystemExit) as error:
-        raise _failed(name, error) from error
-    if not isinstance(found, kind):
-        raise UserError(f"{name} is {_a(type(found).__name__)}; expected is {expected}.")
-    return found
+        attribute_error = isinstance(error, AttributeError) and module in sys.modules
+        if attribute_error and not hasattr(sys.modules[module], attribute):
+            raise UserError(f"{name}: there is no {attribute} in the module {module}.") from error
+        raise UserError(f"{name} cannot be imported ({type(error).__name__}: {error}).") from error
+    if not isinstance(value, kind):
+        noun = type(value).__name__
+        article = "an" if noun[0].lower() in "aeiou" else "a"
+        raise UserError(f"{name} is {article} {noun}; expected is {expected}.")
+    return value
 
 
 @cache
-def _function(name: str, parameters: tuple[str, ...], gives: str) -> Callable[..., Any]:
+def _load_function(name: str, parameters: tuple[str, ...], gives: str) -> Callable[..., Any]:
     expected = f"a function of ({', '.join(parameters)}) that gives {gives}"
     function = load(name, Callable, expected)
     try:
@@ -102,22 +103,22 @@ def _function(name: str, parameters: tuple[str, ...], gives: str) -> Callable[..
 
 
 def load_function(name: str, *parameters: str, gives: str) -> Callable[..., Any]:
-    """The function of a name.
+    """Imports the function of a name.
 
     Args:
         name: ``module:object``.
-        parameters: What it is called with, by position, in words for messages.
-        gives: What it is to return, in words.
+        parameters: Its positional arguments, in words for messages.
+        gives: Its result, in words for messages.
 
     Raises:
-        UserError: As for :func:`load`; or it cannot be called in this way.
+        UserError: As for :func:`load`; or it does not accept these arguments.
     """
-    # Equal names share what is cached, and foreign ones must not.
-    return load(name, Callable, gives) if isinstance(name, _Foreign) else _function(name, parameters, gives)
+    # A foreign name equals the plain one, so it must not reach the cache.
+    return load(name, Callable, gives) if isinstance(name, _Foreign) else _load_function(name, parameters, gives)
 
 
 def source_file(name: str) -> Path:
-    """The file that a name's module is written in, found without importing anything.
+    """The source file of a name's module; nothing is imported.
 
     Raises:
         UserError: There is no such module, or it has no file.
@@ -128,7 +129,7 @@ def source_file(name: str) -> Path:
         if spec is not None and folders is None:
             raise UserError(f"{name}: {spec.name} is no package, so there is no module {part}.")
         specs = (finder.find_spec(part, folders) for finder in sys.meta_path if hasattr(finder, "find_spec"))
-        spec = next((found for found in specs if found is not None), None)
+        spec = next(filter(None, specs), None)
         if spec is None:
             raise UserError(f"{name}: there is no module {part}; install it, or name its folder in PYTHONPATH.")
         folders = spec.submodule_search_locations
@@ -138,17 +139,9 @@ def source_file(name: str) -> Path:
 
 
 def fingerprint(name: str) -> str:
-    """Sixteen hexadecimal digits that change with a name's source file; nothing is imported.
+    """A hash of the source file of a name's module, sixteen hexadecimal digits; nothing is imported.
 
     Raises:
         UserError: As for :func:`source_file`.
     """
     return blake2b(source_file(name).read_bytes(), digest_size=8).hexdigest()
-
-
-def _failed(name: str, error: BaseException) -> UserError:
-    return UserError(f"{name} cannot be imported ({type(error).__name__}: {error}).")
-
-
-def _a(noun: str) -> str:
-    return f"an {noun}" if noun[0].lower() in "aeiou" else f"a {noun}"

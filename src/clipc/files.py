@@ -1,4 +1,4 @@
-"""Careful use of the disk: files and folders that are there whole or as they were, checksums, cached arrays, cores."""
+"""Atomic writes of files and folders, checksums, cached arrays, and the number of cores."""
 
 import json
 import os
@@ -19,36 +19,40 @@ _ADVICE: Final = "make room, or name another folder: what was there before is as
 
 @contextmanager
 def writing(place: Path, advice: str = _ADVICE) -> Generator[None]:
-    """Tells in one sentence that the disk is full or cannot be written, whichever library found out.
+    """Turns errors of a full or read-only disk, from whichever library, into a :class:`UserError`.
 
     Args:
-        place: What is written in the block.
-        advice: What to do about it.
+        place: The file or folder that is written in the block.
+        advice: What the user can do.
 
     Raises:
-        UserError: The block failed because of the disk; other errors are passed on.
+        UserError: The block failed because of the disk; other errors are raised as they are.
     """
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
-        if isinstance(error, UserError) or not _is_of_the_disk(error):
+        # safetensors, tokenizers and torch raise errors of their own on a full disk.
+        signs = ("os error", "Os {", "PytorchStreamWriter", "inline_container", "iostream")
+        if not isinstance(error, OSError) and not any(sign in str(error) for sign in signs):
             raise
         raise UserError(f"{place} could not be written ({error}); {advice}.") from error
 
 
 @contextmanager
 def whole_file(file: Path, advice: str = _ADVICE) -> Generator[Path]:
-    """A file to write in place of ``file``: it takes its place, flushed to the disk, once the block has ended well.
+    """Writes a file atomically: the block writes a temporary file, which is synced and then renamed to ``file``.
 
     Args:
-        file: The file to make or to replace; folders above it are made. A link stays one.
+        file: The file to create or replace; parent folders are created. A symbolic link stays one.
         advice: As for :func:`writing`.
 
     Yields:
-        The new file's name, beside the old one.
+        The temporary file, in the same folder.
 
     Raises:
-        UserError: The disk is full or cannot be written; the old file is as it was.
+        UserError: The disk is full or cannot be written; the old file is unchanged.
     """
     file = Path(os.path.realpath(file))
     with writing(file, advice):
@@ -67,7 +71,7 @@ def whole_file(file: Path, advice: str = _ADVICE) -> Generator[Path]:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes a text file in UTF-8, whole.
+    """Writes a text file in UTF-8 atomically.
 
     Raises:
         UserError: As for :func:`whole_file`.
@@ -77,7 +81,7 @@ def write_text(file: Path, text: str) -> None:
 
 
 def write_json(file: Path, value: Any) -> None:
-    """Writes a JSON file, whole.
+    """Writes a JSON file atomically.
 
     Raises:
         UserError: As for :func:`whole_file`.
@@ -87,17 +91,17 @@ def write_json(file: Path, value: Any) -> None:
 
 @contextmanager
 def whole_folder(folder: Path, advice: str = _ADVICE) -> Generator[Path]:
-    """An empty folder to write into, which takes the place of ``folder`` once the block has ended well.
+    """Writes a folder atomically: the block fills a temporary folder, which then replaces ``folder``.
 
-    What was in ``folder`` goes. Until then it stays, whatever happens; :func:`standing` finds it even if the process is
-    killed while the two change places. A symbolic link stays one, and the folder it points to is replaced.
+    If the process is killed between the two renames, :func:`complete_folder` finds the old folder. A symbolic link
+    stays one, and the folder it points to is replaced.
 
     Args:
-        folder: The folder to make or to replace; folders above it are made.
+        folder: The folder to create or replace; parent folders are created.
         advice: As for :func:`writing`.
 
     Yields:
-        The new folder, beside the old one.
+        The temporary folder, beside the old one.
 
     Raises:
         UserError: The disk is full or cannot be written.
@@ -106,8 +110,8 @@ def whole_folder(folder: Path, advice: str = _ADVICE) -> Generator[Path]:
     new, old = _sibling(folder, "partial"), _sibling(folder, "old")
     with writing(folder, advice):
         try:
-            settle(folder)
-            _remove(new)
+            restore_folder(folder)
+            shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
             yield new
             for path in (*new.rglob("*"), new):
@@ -117,26 +121,25 @@ def whole_folder(folder: Path, advice: str = _ADVICE) -> Generator[Path]:
             new.rename(folder)
             _flush(folder.parent)
             if old.exists():
-                # What is being removed is never called old, so that nobody takes it for a whole one.
-                old.rename(new)
+                old.rename(new)  # So that a partly removed folder is never taken for a complete one.
         except Exception:
-            settle(folder)
-            _remove(new)
+            restore_folder(folder)
+            shutil.rmtree(new, ignore_errors=True)
             raise
-    _remove(new)
+    shutil.rmtree(new, ignore_errors=True)
 
 
-def standing(folder: Path) -> Path:
-    """Where the last whole one lies: ``folder`` itself, unless a process was killed while it was being replaced."""
+def complete_folder(folder: Path) -> Path:
+    """The last complete version: ``folder`` itself, unless a process was killed while replacing it."""
     old = _sibling(folder, "old")
     return old if old.is_dir() and not folder.exists() else folder
 
 
-def settle(folder: Path) -> None:
-    """Puts back what a process left aside that was killed while it replaced the folder; only its writer may do so."""
-    kept = standing(folder)
-    if kept != folder:
-        kept.rename(folder)
+def restore_folder(folder: Path) -> None:
+    """Renames the last complete version to ``folder``, after a process was killed; only for the folder's writer."""
+    complete = complete_folder(folder)
+    if complete != folder:
+        complete.rename(folder)
 
 
 def checksum(file: Path) -> str:
@@ -145,48 +148,48 @@ def checksum(file: Path) -> str:
         return file_digest(stream, lambda: blake2b(digest_size=16)).hexdigest()
 
 
-def cache_folder(given: Path | None = None) -> Path:
-    """Where clipc keeps what it can make again: the given folder, ``$CLIPC_CACHE``, or the user's cache folder."""
-    if given is not None:
-        return given
-    if own := os.environ.get("CLIPC_CACHE"):
-        return Path(own)
-    common = os.environ.get("XDG_CACHE_HOME")
-    return (Path(common) if common and os.path.isabs(common) else Path.home() / ".cache") / "clipc"
+def cache_folder(folder: Path | None = None) -> Path:
+    """The cache folder: the argument, else ``$CLIPC_CACHE``, else ``clipc`` in the user's cache folder."""
+    if folder is not None:
+        return folder
+    if variable := os.environ.get("CLIPC_CACHE"):
+        return Path(variable)
+    user_cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(user_cache) if user_cache and os.path.isabs(user_cache) else Path.home() / ".cache") / "clipc"
 
 
 def cached_array(
     name: str, fingerprint: str, make: Callable[[], npt.NDArray[Any]], cache: Path | None
 ) -> npt.NDArray[Any]:
-    """An array from the cache if it is there, else made and kept.
+    """An array from the cache, computed and stored at first use.
 
-    A cache that cannot be written, or holds something damaged, is done without.
+    A cache that cannot be written, or a damaged file in it, is ignored.
 
     Args:
-        name: What it is, for people who look into the cache: ``caption-vectors``.
-        fingerprint: All that the array depends on (fingerprints, settings, version), as text of any length.
-        make: Makes it.
-        cache: The cache folder, or None for the usual one (:func:`cache_folder`).
+        name: Describes the array in its file name: ``caption-vectors``.
+        fingerprint: Everything that the array depends on (fingerprints, settings, version), as text of any length.
+        make: Computes the array.
+        cache: The cache folder, or None for the default (:func:`cache_folder`).
 
     Returns:
-        The array, read-only and memory-mapped where it was kept.
+        The array, read-only and memory-mapped if it could be stored.
     """
     path = cache_folder(cache) / "arrays" / f"{name}-{blake2b(fingerprint.encode(), digest_size=12).hexdigest()}.npy"
-    if (kept := _mapped(path)) is not None:
-        return kept
-    made = make()
+    if (cached := _memory_map(path)) is not None:
+        return cached
+    array = make()
     with suppress(UserError), whole_file(path) as new, new.open("wb") as stream:
-        np.save(stream, made, allow_pickle=False)
-    return made if (kept := _mapped(path)) is None else kept
+        np.save(stream, array, allow_pickle=False)
+    return array if (cached := _memory_map(path)) is None else cached
 
 
 def arrays_digest(*arrays: npt.NDArray[Any]) -> str:
     """A hash of arrays' contents, types and shapes, for a fingerprint."""
-    total = blake2b(digest_size=16)
+    digest = blake2b(digest_size=16)
     for array in arrays:
-        total.update(f"{array.dtype.str}{array.shape}".encode())
-        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return total.hexdigest()
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def cores() -> int:
@@ -197,20 +200,16 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-def _mapped(path: Path) -> npt.NDArray[Any] | None:
+def _memory_map(path: Path) -> npt.NDArray[Any] | None:
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError):
         return None
 
 
-def _sibling(folder: Path, what: str) -> Path:
+def _sibling(folder: Path, suffix: str) -> Path:
     folder = Path(os.path.abspath(folder))  # "." has no name
-    return folder.parent / f".{folder.name}.{what}"
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    return folder.parent / f".{folder.name}.{suffix}"
 
 
 def _flush(path: Path) -> None:
@@ -219,9 +218,3 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _is_of_the_disk(error: Exception) -> bool:
-    # safetensors, tokenizers and torch tell a full disk by exceptions of their own.
-    signs = ("os error", "Os {", "PytorchStreamWriter", "inline_container", "iostream")
-    return isinstance(error, OSError) or any(sign in str(error) for sign in signs)

@@ -1,8 +1,8 @@
-"""Identity: which keys of a model's fields make a run another run, and a hash of them.
+"""Identity: a hash of the configuration keys that change the result of a run.
 
-A key counts where it differs from its neutral value, the one under which it does nothing. That value stands beside the
+A key is hashed if it differs from its neutral value, under which it has no effect. That value is declared with the
 field and never changes, whatever the default becomes: so a new key renames no old run, and a new default neither
-renames an old run nor lets it answer for a new one.
+renames an old run nor takes it for a new one.
 """
 
 import json
@@ -15,45 +15,45 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 SCHEME: Final = 2
-"""The version of the scheme; raised whenever equal recipes get other names."""
+"""The version of the scheme; increased whenever equal recipes get other hashes."""
 
 
 @dataclass(frozen=True)
 class Neutral:
-    """Marks a field that counts where it differs from a frozen value.
+    """Marks a field that is hashed if it differs from a fixed value.
 
     Attributes:
-        value: What the key is where it does nothing.
+        value: The value under which the field has no effect.
     """
 
     value: Any
 
 
 class Hashed(Enum):
-    """How a field counts that has no neutral value."""
+    """Marks of fields without a neutral value."""
 
     ALWAYS = auto()
     NEVER = auto()
 
 
 ALWAYS: Final = Hashed.ALWAYS
-"""Marks a field that has no value under which it does nothing."""
+"""Marks a field that has no value without effect."""
 
 NEVER: Final = Hashed.NEVER
 """Marks a field that cannot change the result."""
 
 
 def hashing_of(model: type[BaseModel], name: str) -> Neutral | Hashed | None:
-    """How a field counts; None for a section, whose own fields are marked."""
+    """The mark of a field; None for a section, whose own fields are marked."""
     return next((m for m in model.model_fields[name].metadata if isinstance(m, Neutral | Hashed)), None)
 
 
 def identity_keys(model: BaseModel, without: Collection[str] = ()) -> dict[str, Any]:
-    """The keys that count and their values; sections as nested ones, left out where nothing in them counts.
+    """The keys to hash and their values; sections are nested, and left out if empty.
 
     Args:
-        model: What is named.
-        without: Names of its fields that are not to count.
+        model: The configuration.
+        without: Names of fields to leave out.
     """
     keys: dict[str, Any] = {}
     for name in type(model).model_fields:
@@ -69,7 +69,7 @@ def identity_keys(model: BaseModel, without: Collection[str] = ()) -> dict[str, 
 
 
 def hash_keys(keys: dict[str, Any]) -> str:
-    """Ten hexadecimal digits for some keys and their values, under the scheme's version."""
+    """A hash of keys, values and the scheme's version, ten hexadecimal digits."""
     text = json.dumps({**keys, "scheme": SCHEME}, sort_keys=True, default=_plain)
     return blake2b(text.encode(), digest_size=5).hexdigest()
 

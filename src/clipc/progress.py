@@ -1,10 +1,11 @@
-"""Progress of long work, told through a plain callable so that no room depends on a terminal.
+"""Progress of long operations, reported to a plain callable so that no package depends on a terminal.
 
-What is decided or noticed on the way goes to loggers named by module: sentences for the user as INFO, warnings as
-WARNING. The command line shows them; elsewhere they are silent until the program that imports clipc listens.
+Messages go to loggers named by module: sentences for the user as INFO, warnings as WARNING. The command line shows
+them; other programs that import clipc see them if they configure logging.
 """
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 logging.getLogger("clipc").addHandler(logging.NullHandler())
 
 Progress = Callable[[str, int, int], None]
-"""``progress(what, done, total)``: called often; ``total`` 0 means that the end is not known."""
+"""``progress(what, done, total)``: called often; ``total`` is 0 if unknown."""
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -45,14 +46,8 @@ def terminal(stream: TextIO | None = None) -> Generator[Progress]:
 
 
 def bars_on(console: "Console") -> "tuple[Bars, Progress]":
-    """Bars for a terminal, not started yet, and the :data:`Progress` that moves them."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    """Bars for a terminal, not started yet, and the :data:`Progress` that updates them."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (
@@ -77,30 +72,27 @@ def bars_on(console: "Console") -> "tuple[Bars, Progress]":
 
 
 def lines_on(stream: TextIO, every: float = 10.0) -> Progress:
-    """Lines instead of bars: the first, the last, and one each ``every`` seconds in between."""
-    began: dict[str, float] = {}
-    told: dict[str, float] = {}
+    """Lines instead of bars: one every ``every`` seconds, and one at the end."""
+    starts: dict[str, float] = {}
+    last_lines: dict[str, float] = {}
 
     def show(what: str, done: int, total: int) -> None:
         now = time.monotonic()
-        began.setdefault(what, now)
+        start = starts.setdefault(what, now)
+        last_line = last_lines.get(what, start)
         finished = total > 0 and done >= total
-        if not finished and now - told.get(what, began[what]) < every:
+        if last_line == math.inf if finished else now - last_line < every:
             return
-        if finished and what in told and told[what] == float("inf"):
-            return
-        told[what] = float("inf") if finished else now
-        spent = now - began[what]
-        left = f", {duration(spent / done * (total - done))} left" if total and done else ""
+        last_lines[what] = math.inf if finished else now
+        left = f", {duration((now - start) / done * (total - done))} left" if total and done and not finished else ""
         of = f"/{total:,}" if total else ""
-        print(f"{what}: {done:,}{of} in {duration(spent)}{'' if finished else left}", file=stream)
-        stream.flush()
+        print(f"{what}: {done:,}{of} in {duration(now - start)}{left}", file=stream, flush=True)
 
     return show
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: ``40 s``, ``25 min``, ``3 h 5 min``."""
+    """A readable duration: ``40 s``, ``25 min``, ``3 h 5 min``."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

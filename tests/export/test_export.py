@@ -12,7 +12,7 @@ from PIL import Image
 
 from clipc.cli import main
 from clipc.errors import UserError
-from clipc.export.export import MARK_FILE, export_model, exported_facts
+from clipc.export.export import MANIFEST, export_model, read_manifest
 from clipc.models.fingerprints import folder_fingerprint
 from clipc.models.model import ClipModel
 from clipc.models.tokenizer import local_tokenizer
@@ -57,7 +57,7 @@ def test_a_folder_goes_out_and_comes_in(kind: str, tmp_path: Path) -> None:
         "open_clip_config.json",
         "open_clip_model.safetensors",
         "README.md",
-        MARK_FILE,
+        MANIFEST,
     }
     _, _, theirs = open_clip.create_model_and_transforms(f"local-dir:{start}")
     _, _, ours = open_clip.create_model_and_transforms(f"local-dir:{out}")
@@ -149,7 +149,7 @@ def test_the_command(tiny_model: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert json.loads(told.out) == {"folder": str(run.folder / "export"), "onnx": {}}
     assert "was not written by an export" in told.err
     assert "Traceback" not in told.err
-    assert exported_facts(run.folder / "export")["files"].keys() == {
+    assert read_manifest(run.folder / "export")["files"].keys() == {
         "README.md",
         "open_clip_config.json",
         "open_clip_model.safetensors",

@@ -57,7 +57,7 @@ def test_a_difference_leaves_what_was_there(tiny_model: str, tmp_path: Path, mon
     (tmp_path / "image.onnx").write_bytes(b"older")
     monkeypatch.setattr(torch.onnx, "export", lambda *given, **_: Path(given[2]).write_bytes(b"newer"))
     monkeypatch.setattr(
-        module, "_session", lambda _: lambda _, given: [np.zeros((len(given["images"]), 16), np.float32)]
+        module, "_load_runner", lambda _: lambda _, given: [np.zeros((len(given["images"]), 16), np.float32)]
     )
     with pytest.raises(UserError, match=r"image.onnx differs from PyTorch by .*nothing was written"):
         export_onnx(model, tmp_path)

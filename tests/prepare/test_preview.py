@@ -23,7 +23,7 @@ from clipc.compose.policy import Policy
 from clipc.compose.rules.schema import CaptionRule, ImageRule, NeverRule, PairRule, Rules
 from clipc.prepare.plan_statistics import statistics
 from clipc.prepare.plans import make_plans
-from clipc.prepare.preview import pale, split_caption, preview
+from clipc.prepare.preview import pale, preview, split_caption
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
 from clipc.render.worker import WorkerRenderer

@@ -7,7 +7,7 @@ import torch
 
 from clipc.errors import UserError
 from clipc.train import checkpoint
-from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint, settle_checkpoints
+from clipc.train.checkpoint import State, checkpoint_steps, clean_checkpoints, load_checkpoint, save_checkpoint
 
 
 def state(step: int) -> State:
@@ -123,15 +123,15 @@ def test_what_was_never_finished_is_removed(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, state(5))
     (tmp_path / ".step-9.partial").mkdir()
     (tmp_path / ".step-9.partial" / "model.safetensors").write_bytes(bytes(100))
-    settle_checkpoints(tmp_path, 5)
+    clean_checkpoints(tmp_path, 5)
     assert [path.name for path in tmp_path.iterdir()] == ["step-5"]
 
 
 def test_damaged_ones_no_longer_count_and_older_ones_stay(tmp_path: Path) -> None:
     for step in (5, 9):
         save_checkpoint(tmp_path, state(step))
-    settle_checkpoints(tmp_path, 5)
-    settle_checkpoints(tmp_path, 5)
+    clean_checkpoints(tmp_path, 5)
+    clean_checkpoints(tmp_path, 5)
     assert checkpoint_steps(tmp_path) == [5]
     save_checkpoint(tmp_path, state(7))
     assert checkpoint_steps(tmp_path) == [5, 7]

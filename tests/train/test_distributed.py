@@ -27,8 +27,8 @@ from clipc.cli import app
 from clipc.errors import UserError
 from clipc.models.model import ClipModel
 from clipc.train import distributed, parallel
-from clipc.train.distributed import World, joined, share
-from clipc.train.launcher import Place, find_place, first_host
+from clipc.train.distributed import World, local_batch_size, process_group
+from clipc.train.launcher import LaunchInfo, first_host, read_launch_info
 from clipc.train.loss import contrastive_loss, local_contrastive_loss, shared_sources
 from clipc.train.optimizer import adamw
 from clipc.train.parallel import data_parallel, gather, gather_with_gradient
@@ -94,7 +94,7 @@ def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "dist", None)  # Whatever is asked of it fails.
     monkeypatch.setattr(parallel, "DistributedDataParallel", None)
     model, features = nn.Linear(2, 2), torch.ones(3, 2)
-    with joined() as world:
+    with process_group() as world:
         assert world == World()
         assert world.main
         world.barrier()
@@ -107,17 +107,17 @@ def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         assert gather(features, world) is features
         assert gather_with_gradient(features, world) is features
         assert data_parallel(model, world, CPU) is model
-        assert share(7, world) == 7
+        assert local_batch_size(7, world) == 7
 
 
 @given(st.integers(1, 200), st.integers(1, 16))
 def test_shares_are_even_or_the_nearest_are_named(batch_size: int, size: int) -> None:
     world = World(0, size)
     if batch_size % size == 0:
-        assert share(batch_size, world) * size == batch_size
+        assert local_batch_size(batch_size, world) * size == batch_size
         return
     with pytest.raises(UserError) as error:
-        share(batch_size, world)
+        local_batch_size(batch_size, world)
     named = [
         int(word.rstrip(".").removeprefix("batch_size=")) for word in str(error.value).split("set ")[1].split(" or ")
     ]
@@ -131,14 +131,14 @@ SRUN = {**TASK, "SLURM_STEP_NUM_TASKS": "4", "SLURM_JOB_ID": "7"}
 
 
 @pytest.mark.parametrize(
-    ("said", "place"),
+    ("variables", "info"),
     [
         ({}, None),
         ({"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}, None),
-        (TORCHRUN, Place(5, 8, 1, 4, "env://", own_gpu=False)),
-        ({**TORCHRUN, **SRUN}, Place(5, 8, 1, 4, "env://", own_gpu=False)),  # torchrun below srun
-        ({**SRUN, "SLURM_STEP_NODELIST": "gpu[3-4]"}, Place(3, 4, 1, 2, "tcp://gpu3:20217", own_gpu=True)),
-        ({**SRUN, "MASTER_ADDR": "b", "MASTER_PORT": "9"}, Place(3, 4, 1, 2, "tcp://b:9", own_gpu=True)),
+        (TORCHRUN, LaunchInfo(5, 8, 1, 4, "env://", own_gpu=False)),
+        ({**TORCHRUN, **SRUN}, LaunchInfo(5, 8, 1, 4, "env://", own_gpu=False)),  # torchrun below srun
+        ({**SRUN, "SLURM_STEP_NODELIST": "gpu[3-4]"}, LaunchInfo(3, 4, 1, 2, "tcp://gpu3:20217", own_gpu=True)),
+        ({**SRUN, "MASTER_ADDR": "b", "MASTER_PORT": "9"}, LaunchInfo(3, 4, 1, 2, "tcp://b:9", own_gpu=True)),
         ({**SRUN, "SLURM_STEP_NUM_TASKS": "1"}, None),
         (
             {"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_LOCALID": "0", "SLURM_JOB_ID": "7"},
@@ -146,19 +146,19 @@ SRUN = {**TASK, "SLURM_STEP_NUM_TASKS": "4", "SLURM_JOB_ID": "7"}
         ),  # the batch script
     ],
 )
-def test_places(said: dict[str, str], place: Place | None) -> None:
-    assert find_place(said) == place
+def test_launch_info(variables: dict[str, str], info: LaunchInfo | None) -> None:
+    assert read_launch_info(variables) == info
 
 
 @pytest.mark.parametrize("missing", ["MASTER_ADDR", "MASTER_PORT"])
 def test_an_incomplete_environment_is_told(missing: str) -> None:
     with pytest.raises(UserError, match=f"{missing} is not set"):
-        find_place({name: value for name, value in TORCHRUN.items() if name != missing})
+        read_launch_info({name: value for name, value in TORCHRUN.items() if name != missing})
 
 
 def test_a_rank_that_is_no_number_is_told() -> None:
     with pytest.raises(UserError, match="RANK='x'"):
-        find_place({**TORCHRUN, "RANK": "x"})
+        read_launch_info({**TORCHRUN, "RANK": "x"})
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_processes_that_do_not_find_each_other_say_where_they_looked(monkeypatch
     for name, value in environment(1, 2, free_port()).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed, "TIMEOUT", timedelta(seconds=1))
-    with pytest.raises(UserError, match=r"rank 1, they were to meet at 127.0.0.1"), joined("cpu"):
+    with pytest.raises(UserError, match=r"rank 1, they were to meet at 127.0.0.1"), process_group("cpu"):
         pass
 
 
@@ -207,10 +207,10 @@ def test_each_process_takes_the_gpu_of_its_local_rank(
     monkeypatch.setattr(distributed.dist, "new_group", lambda **_: None)
     monkeypatch.setattr(World, "barrier", lambda world: None)
     if index is None:
-        with pytest.raises(UserError, match=f"start {gpus} processes here"), joined():
+        with pytest.raises(UserError, match=f"start {gpus} processes here"), process_group():
             pass
         return
-    with joined() as world:
+    with process_group() as world:
         assert world == World(3, 4, local_rank, 4 if launcher == "torchrun" else 2)
     assert taken == [index]
     assert backends == ["cpu:gloo,cuda:nccl" if distributed.dist.is_nccl_available() else "gloo"]
@@ -265,7 +265,7 @@ def learn(world: World, config: str | None, steps: int) -> dict[str, Any]:
     model = Towers() if config is None else ClipModel.create(config, seed=5)
     optimizer = adamw(model, 1e-2, 0.1, (0.9, 0.98))
     parallel = data_parallel(model, world, CPU)
-    rows = share(BATCH, world)
+    rows = local_batch_size(BATCH, world)
     offset = world.rank * rows
     losses, gradients = [], {}
     for step in range(steps):
@@ -285,7 +285,7 @@ def learn(world: World, config: str | None, steps: int) -> dict[str, Any]:
 
 def everything(config: str) -> dict[str, Any]:
     """What a group can do, in one start."""
-    with joined("cpu") as world:
+    with process_group("cpu") as world:
         found: dict[str, Any] = {
             "world": [world.rank, world.size, world.local_rank, world.local_size, world.main],
             "any": [world.any(False), world.any(world.rank == world.size - 1), world.any(True)],
@@ -392,9 +392,9 @@ def one_fails(how: str) -> str:
     if how in ("silent", "alone"):
         distributed.TIMEOUT = timedelta(seconds=4)  # type: ignore[misc]
     if how == "silent":
-        distributed.LONE_TIMEOUT = timedelta(seconds=4)  # type: ignore[misc]
+        distributed.CONTROL_TIMEOUT = timedelta(seconds=4)  # type: ignore[misc]
     try:
-        with joined("cpu") as world:
+        with process_group("cpu") as world:
             world.barrier()
             if world.rank == 1 and how == "wrong":
                 raise UserError("the disk is full.")
@@ -426,7 +426,7 @@ def test_who_works_alone_may_take_longer(tmp_path: Path) -> None:
 def steps(killed: Path) -> str:
     """Training without an end, of which rank 1 is killed between its forward and its backward pass."""
     try:
-        with joined("cpu") as world:
+        with process_group("cpu") as world:
             model = data_parallel(nn.Linear(50, 50), world, CPU)
             for step in range(10**9):
                 features = gather_with_gradient(model(torch.ones(4, 50)), world)
@@ -445,7 +445,7 @@ import os, signal, sys, torch
 from pathlib import Path
 from torch import nn
 from clipc.errors import UserError
-from clipc.train.distributed import joined
+from clipc.train.distributed import process_group
 from clipc.train.parallel import data_parallel, gather_with_gradient
 
 CPU = torch.device("cpu")
@@ -493,11 +493,11 @@ HOST = """
 import os, signal, sys
 from pathlib import Path
 from clipc.errors import UserError
-from clipc.train.distributed import joined
+from clipc.train.distributed import process_group
 
 folder, kill = Path(sys.argv[1]), sys.argv[2] == "kill"
 try:
-    with joined("cpu") as world:
+    with process_group("cpu") as world:
         counted = f"{world.sum([1.0])[0]:.0f}"
         (folder / f"rank-{world.rank}").write_text(f"{world.size} {world.local_rank} {world.local_size} {counted}")
         if kill and world.rank == 1 and not (folder / "killed").exists():

@@ -171,7 +171,7 @@ def test_a_signal_to_the_whole_group_leaves_a_checkpoint(recipe: Recipe, tiny_so
 def test_the_best_model_is_safe_where_steps_are_not_repeated_to_the_bit(
     recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop.Trainer, "_repeats_to_the_bit", False)
+    monkeypatch.setattr(loop.Trainer, "_deterministic", False)
     saved: list[tuple[int, dict[str, float] | None]] = []
     save = loop.Trainer._save
 
@@ -243,7 +243,7 @@ def test_a_crash_while_logging_is_passed_over(tmp_path: Path) -> None:
     run = Run(tmp_path)
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
     assert [r["step"] for r in run.metrics()] == [1, 2]
-    run.forget_after(1)
+    run.drop_metrics_after(1)
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [{"step": 1}]
 
 
@@ -299,7 +299,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_sentence(
 
 def test_a_folder_in_use_is_refused(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
-    with run.held(), pytest.raises(UserError, match="another process is training in"):
+    with run.lock(), pytest.raises(UserError, match="another process is training in"):
         train(recipe, run.folder, catalog=tiny_catalog)
     assert train(recipe, run.folder, catalog=tiny_catalog).finished is not None
     assert not run.checkpoints.exists()

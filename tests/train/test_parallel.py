@@ -1,4 +1,4 @@
-"""What processes compute together; test_distributed.py has the rest, which needs several."""
+"""Data parallelism in one process; test_distributed.py has the tests with several."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from torch import nn
 from clipc.models.tuning import Tuning, prepare
 from clipc.train import parallel
 from clipc.train.distributed import World
-from clipc.train.parallel import data_parallel
+from clipc.train.parallel import data_parallel, has_trainable_batch_norm, synchronise_batch_norm
 from models.starts import fresh
 
 
@@ -35,3 +35,35 @@ def test_batch_norm_that_is_locked_stays_held(monkeypatch: pytest.MonkeyPatch, t
     for name, kind in kinds.items():
         norm = visual.get_submodule(name)
         assert (kind is nn.SyncBatchNorm) == norm.weight.requires_grad == norm.training
+
+
+def batch_norms() -> nn.Sequential:
+    """Batch norm of PyTorch's, without weights of its own, and of timm's with its activation."""
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 1),
+        nn.BatchNorm2d(4),
+        nn.Sequential(nn.BatchNorm2d(4, affine=False)),
+        BatchNormAct2d(4),
+    )
+
+
+def test_only_trainable_batch_norm_counts() -> None:
+    model = batch_norms()
+    assert has_trainable_batch_norm(model)
+    for norm in (model[1], model[3]):
+        norm.requires_grad_(False)
+    assert not has_trainable_batch_norm(model)
+    assert not has_trainable_batch_norm(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)))
+
+
+def test_frozen_batch_norm_is_not_replaced() -> None:
+    model = batch_norms()
+    model[1].requires_grad_(False).eval()
+    frozen, images = model[1], torch.randn(5, 3, 2, 2)
+    model.eval()
+    before = model(images)
+    synchronise_batch_norm(model)
+    assert model[1] is frozen
+    assert type(model[2][0]) is nn.SyncBatchNorm
+    assert isinstance(model[3], nn.SyncBatchNorm)
+    assert torch.equal(model(images), before)

@@ -46,7 +46,7 @@ def test_the_count_agrees_with_the_closed_form_for_vit_s_16(counted: StepFlops) 
 def test_between_two_lengths_a_straight_line_is_near_enough(
     small_vit: ClipModel, counted: StepFlops, tokens: int
 ) -> None:
-    exact = throughput._counted(small_vit, "encode_tokens", throughput._captions(tokens, 77))
+    exact = throughput._count(small_vit, "encode_tokens", throughput._captions(tokens, 77))
     assert counted.of_pair(tokens) == pytest.approx(counted.image + exact, rel=0.003)
 
 
@@ -135,13 +135,13 @@ def test_a_line_tells_of_the_steps_since_the_last_one(monkeypatch: pytest.Monkey
     for _ in range(4):
         clock.now += 0.5
         meter.tick(8, 0.1, 12.0)
-    line = meter.line()
+    line = meter.metrics()
     assert line["pairs_per_second"] == pytest.approx(2 * 32 / 2)
     assert line["loader_wait"] == pytest.approx(0.2)
     assert line["mfu"] == pytest.approx(32 * 12.0 / 2 / 1000)
     assert line["peak_memory"] > 1e7
     clock.now += 1
-    assert meter.line()["pairs_per_second"] == 0
+    assert meter.metrics()["pairs_per_second"] == 0
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 10**5), st.floats(0, 10), st.floats(0, 10)), max_size=5))
@@ -151,7 +151,7 @@ def test_shares_are_shares(steps: list[tuple[int, float, float]]) -> None:
     for pairs, waited, took in steps:
         clock.now += took
         meter.tick(pairs, waited, 8.0)
-    line = meter.line()
+    line = meter.metrics()
     assert 0 <= line["loader_wait"] <= 1
     assert "mfu" not in line
 

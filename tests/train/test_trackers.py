@@ -117,10 +117,10 @@ def test_a_tracker_that_fails_warns_once_and_ends_nothing(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = Broken()
-    shielded = trackers._Shielded("tensorboard", broken)  # type: ignore[arg-type]
+    safe_tracker = trackers._SafeTracker("tensorboard", broken)  # type: ignore[arg-type]
     for step in range(3):
-        shielded.log({"loss": 1.0}, step)
-    shielded.close()
+        safe_tracker.log({"loss": 1.0}, step)
+    safe_tracker.close()
     assert capsys.readouterr() == ("", "")
     assert caplog.messages == [
         "tensorboard takes no more numbers of this run: No space left on device; metrics.jsonl has all."
@@ -175,9 +175,9 @@ class Service:
 def test_a_service_is_told_every_step_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = []
     for steps in ((10, 20, 20, 30), (20, 30, 40), (40, 50)):
-        file, known = trackers._known(tmp_path, "wandb")
+        file, state = trackers._service_state(tmp_path, "wandb")
         service = Service()
-        tracker = trackers._Service(service, service.finish, file, known["step"])
+        tracker = trackers._Service(service, service.finish, file, state["step"])
         for step in steps:
             tracker.log({"step": step, "loss": 1.0}, step)
         tracker.close()
@@ -196,10 +196,10 @@ def test_wandb_offline_goes_on_under_one_id(tmp_path: Path, monkeypatch: pytest.
         for step in (10, 20):
             tracker.log({"loss": 1.0, "validation": {"mean_recall": 0.5}}, step + resumed_at)
         tracker.close()
-    known = json.loads((tmp_path / "tracking" / "wandb.json").read_text())
-    assert known["step"] == 30
+    state = json.loads((tmp_path / "tracking" / "wandb.json").read_text())
+    assert state["step"] == 30
     runs = list((tmp_path / "wandb").glob("offline-run-*"))
-    assert {run.name.rpartition("-")[2] for run in runs} == {known["id"]}
+    assert {run.name.rpartition("-")[2] for run in runs} == {state["id"]}
     assert all(list(run.glob("*.wandb")) for run in runs)
 
 

@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -7,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from clipc.train.wise_ft import WiseFt, choose_alpha, interpolate
+from clipc.train.wise_ft import choose_alpha, interpolate
 
 
 def states(dtype: torch.dtype = torch.float32) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -62,23 +60,18 @@ def on_a_line() -> tuple[nn.Linear, dict[str, Tensor], dict[str, Tensor]]:
 
 def test_the_best_alpha_is_chosen_and_stays_in_the_model() -> None:
     model, start, tuned = on_a_line()
-    found = choose_alpha(model, start, tuned, lambda m: 1 - (m.weight.item() - 0.62) ** 2)
-    assert found.alpha == 0.6
+    alpha, curve = choose_alpha(model, start, tuned, lambda m: 1 - (m.weight.item() - 0.62) ** 2)
+    assert alpha == 0.6
     assert model.weight.item() == pytest.approx(0.6)
-    assert list(found.curve) == [i / 10 for i in range(11)]
-    assert found.curve[1.0] == pytest.approx(1 - 0.38**2)
+    assert list(curve) == [i / 10 for i in range(11)]
+    assert curve[1.0] == pytest.approx(1 - 0.38**2)
 
 
-def test_of_equal_figures_the_one_nearest_to_the_start_is_taken() -> None:
+def test_of_equal_metrics_the_one_nearest_to_the_start_is_taken() -> None:
     model, start, tuned = on_a_line()
-    found = choose_alpha(model, start, tuned, lambda m: min(m.weight.item(), 0.35), alphas=(1.0, 0.5, 0.4, 0.0))
-    assert found.alpha == 0.4
-    assert list(found.curve) == [0.0, 0.4, 0.5, 1.0]
-    assert found.curve[0.4] == found.curve[1.0] == 0.35
-    assert choose_alpha(model, start, tuned, lambda _: 0.5).alpha == 0.0
+    alpha, curve = choose_alpha(model, start, tuned, lambda m: min(m.weight.item(), 0.35), alphas=(1.0, 0.5, 0.4, 0.0))
+    assert alpha == 0.4
+    assert list(curve) == [0.0, 0.4, 0.5, 1.0]
+    assert curve[0.4] == curve[1.0] == 0.35
+    assert choose_alpha(model, start, tuned, lambda _: 0.5)[0] == 0.0
     assert model.weight.item() == 0
-
-
-def test_the_curve_is_ready_for_json() -> None:
-    written: dict[str, Any] = WiseFt(0.5, {0.0: 0.1, 0.5: 0.2}).as_dict()
-    assert written == {"alpha": 0.5, "curve": [[0.0, 0.1], [0.5, 0.2]]}

@@ -7,18 +7,18 @@ from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
+from clipc.cli.common import print_logs
 from clipc.cli.compose import compose
 from clipc.cli.evaluate import evaluate
 from clipc.cli.export import export
 from clipc.cli.pilot import pilot
-from clipc.cli.screen import notes
 from clipc.cli.study import study
 from clipc.cli.train import train
 from clipc.errors import UserError
 
 
 def _default(value: Any) -> Any:
-    """What help shows as a default: nothing where there is none, or only yes or no."""
+    """The default that help shows: none for flags and for empty values."""
     return None if value is None or value == () or isinstance(value, bool) else value
 
 
@@ -39,25 +39,18 @@ app.command(export)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and ends the process: 0 done, 2 the user's mistake, 1 ours, 130 interrupted."""
+    """Runs the command line and exits: 0 done, 2 an error of the user, 1 a bug, 130 interrupted."""
     from clipc.train.interrupt import Interrupted
 
-    # As with python -m, but last, so that nothing is hidden: code of the user's own may lie in the working folder.
+    # User code may be in the working folder, as with python -m; last, so that it shadows no module.
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)
     try:
-        with notes():
+        with print_logs():
             app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
-    except (UserError, CycloptsError) as error:
-        sys.exit(_fail(str(error)))
-    except Interrupted as error:
+    except (UserError, CycloptsError, Interrupted) as error:
         print(f"clipc: {error}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(130 if isinstance(error, Interrupted) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
-
-
-def _fail(message: str) -> int:
-    print(f"clipc: {message}", file=sys.stderr)
-    return 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.source import AS_FOUND, Json, Options, Out, Set, opened, short_name, show
+from clipc.cli.common import DEFAULTS, Json, Options, Out, Set, folder_name, open_source, print_result
 from clipc.files import write_json, write_text
 from clipc.progress import terminal
 from clipc.report.readable import percent
@@ -27,12 +27,12 @@ def compose(
     check: bool = False,
     print_rules: str | None = None,
     count: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
-    read: Options = AS_FOUND,
+    read: Options = DEFAULTS,
     more: Set = (),
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Shows composites as a contact sheet, and what rules do to them, before anything is trained.
+    """A contact sheet of composites and the effect of rules, before any training.
 
     Args:
         source: The pairs, as for pilot.
@@ -53,66 +53,68 @@ def compose(
     if print_rules is not None:
         print(preset_text(print_rules), end="")
         return
-    named = () if rules is None else (f"policy.rules={json.dumps(rules)}",)
-    # Before what takes long to load, so that a mistake is told at once.
-    resolved = read_recipe(recipe, (*overrides, *more, *named))
+    rules_override = () if rules is None else (f"policy.rules={json.dumps(rules)}",)
+    # Before the slow imports, so that an error in the recipe is reported at once.
+    resolved = read_recipe(recipe, (*overrides, *more, *rules_override))
 
     from clipc.prepare.contact_sheet import check_rules, contact_sheet
     from clipc.report.sheet import render_sheet
 
     with terminal() as progress:
-        catalog = opened(source, read, progress)
+        catalog = open_source(source, read, progress)
         if check:
-            _show_checked(check_rules(resolved.policy, catalog), as_json)
+            _print_checks(check_rules(resolved.policy, catalog), as_json)
             return
         tables = contact_sheet(resolved, catalog, count, progress=progress)
-    sheet = (out or Path("runs") / f"compose-{short_name(source)}") / "sheet.html"
+    sheet = (out or Path("runs") / f"compose-{folder_name(source)}") / "sheet.html"
     write_text(sheet, render_sheet(tables, lang=read.lang))
     write_json(sheet.with_name("plan-statistics.json"), {name: tables[name] for name in ("statistics", "rules")})
-    show({**tables, "samples": len(tables["samples"]), "sheet": str(sheet)}, as_json, _lines(tables, sheet, count))
+    print_result(
+        {**tables, "samples": len(tables["samples"]), "sheet": str(sheet)}, as_json, _lines(tables, sheet, count)
+    )
 
 
 def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
-    """What is said on the terminal."""
-    found, rules = tables["statistics"], tables["rules"]
-    lines = [f"{found['composed']:,} of {found['rows']:,} examples are composites."]
-    if len(tables["samples"]) < count and found["composed"] < count:
+    """The lines for the terminal."""
+    statistics, rules = tables["statistics"], tables["rules"]
+    lines = [f"{statistics['composed']:,} of {statistics['rows']:,} examples are composites."]
+    if len(tables["samples"]) < count and statistics["composed"] < count:
         lines.append(f"So the sheet shows {len(tables['samples'])}, not {count}; a larger policy.rho makes more.")
-    stayed = {reason: n for reason, n in found["fallbacks"].items() if n}
-    if stayed:
-        why = {"never": "by rule", "unknown": "a value is not known", "alone": "no allowed partner"}
-        told = ", ".join(f"{n:,} ({why[reason]})" for reason, n in stayed.items())
-        lines.append(f"Of those that were to be composed, {sum(stayed.values()):,} stayed plain: {told}.")
+    plain = {reason: n for reason, n in statistics["fallbacks"].items() if n}
+    if plain:
+        reasons = {"never": "by rule", "unknown": "a value is not known", "alone": "no allowed partner"}
+        counts = ", ".join(f"{n:,} ({reasons[reason]})" for reason, n in plain.items())
+        lines.append(f"Of those that were to be composed, {sum(plain.values()):,} stayed plain: {counts}.")
     if rules is not None:
-        told = [(ban["share"], ban["text"]) for ban in rules["constraints"]]
-        told += [(never["share"], f"never: {never['text']}") for never in rules["exclusions"]]
-        some = [f"  {percent(share):>7s}  {shorten(text, 100, placeholder=' ...')}" for share, text in told if share]
+        shares = [(rule["share"], rule["text"]) for rule in rules["constraints"]]
+        shares += [(rule["share"], f"never: {rule['text']}") for rule in rules["exclusions"]]
+        some = [f"  {percent(share):>7s}  {shorten(text, 100, placeholder=' ...')}" for share, text in shares if share]
         lines.append(f"Of random partners the rules allow {rules['share']:.1%}" + ("; they refuse by" if some else "."))
-        told += [(shape["share"], shape["text"]) for shape in rules["shapes"]]
-        idle = [f"  {shorten(text, 100, placeholder=' ...')}" for share, text in told if not share]
+        shares += [(rule["share"], rule["text"]) for rule in rules["shapes"]]
+        idle = [f"  {shorten(text, 100, placeholder=' ...')}" for share, text in shares if not share]
         lines += [*some, *(["Without effect on these data:", *idle] if idle else [])]
-    if tables["advice"] and found["composed"]:
+    if tables["advice"] and statistics["composed"]:
         lines.append(f"A hint: {tables['advice']}")
     return [*lines, f"The sheet: {sheet}"]
 
 
-def _show_checked(checked: "list[ExampleResult]", as_json: bool) -> None:
-    """Tells which examples came out as the expert says, and ends with exit code 1 where one did not."""
-    wrong = [one for one in checked if not one.right]
-    tables = [
-        {**one.example.model_dump(mode="json"), "right": one.right, "found": one.allowed, "reasons": one.reasons}
-        for one in checked
-    ]
+def _print_checks(checks: "list[ExampleResult]", as_json: bool) -> None:
+    """Prints which examples of the rules agree with the expert's expectation, and exits with code 1 if one does not."""
+    wrong = sum(not check.right for check in checks)
+    tables: list[dict[str, Any]] = []
     lines: list[str] = []
-    for number, one in enumerate(checked, 1):
-        said = "allowed" if one.allowed else f"not allowed: {'; '.join(one.reasons)}"
-        mark = "as expected" if one.right else "NOT AS EXPECTED"
-        lines.append(f"{number:3d}  {mark}: {_pair(one.example.a)} + {_pair(one.example.b)}: {said}")
-    lines.append(f"{len(checked) - len(wrong)} of {len(checked)} examples come out as expected.")
-    show({"examples": tables, "wrong": len(wrong)}, as_json, lines)
+    for number, check in enumerate(checks, 1):
+        example = check.example
+        facts = {"right": check.right, "found": check.allowed, "reasons": check.reasons}
+        tables.append({**example.model_dump(mode="json"), **facts})
+        result = "allowed" if check.allowed else f"not allowed: {'; '.join(check.reasons)}"
+        expectation = "as expected" if check.right else "NOT AS EXPECTED"
+        lines.append(f"{number:3d}  {expectation}: {_pair(example.a)} + {_pair(example.b)}: {result}")
+    lines.append(f"{len(checks) - wrong} of {len(checks)} examples come out as expected.")
+    print_result({"examples": tables, "wrong": wrong}, as_json, lines)
     if wrong:
         sys.exit(1)
 
 
-def _pair(given: "str | dict[str, Any]") -> str:
-    return given if isinstance(given, str) else ", ".join(f"{name}: {value}" for name, value in given.items())
+def _pair(pair: "str | dict[str, Any]") -> str:
+    return pair if isinstance(pair, str) else ", ".join(f"{name}: {value}" for name, value in pair.items())

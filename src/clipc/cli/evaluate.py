@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipc.catalog import Catalog, SourceOptions
-from clipc.cli.source import AS_FOUND, Json, Options, Out, opened, show
+from clipc.cli.common import DEFAULTS, Json, Options, Out, open_source, print_result
 from clipc.errors import UserError
 from clipc.files import write_json
 from clipc.progress import terminal
@@ -28,32 +28,32 @@ def evaluate(
     probe: bool = True,
     sugarcrepe: Path | None = None,
     winoground: Path | None = None,
-    read: Options = AS_FOUND,
+    read: Options = DEFAULTS,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Retrieval, swapped attributes, zero-shot classification and linear probe of a trained model; other benchmarks.
+    """Evaluates a model: retrieval, swapped attributes, zero-shot classification, linear probe, other benchmarks.
 
     Args:
         model: A run folder, a model folder as open_clip's local-dir: takes it, hf-hub:OWNER/NAME, or a model with a
             tag or file of weights, as ViT-B-32:laion2b_s34b_b79k.
         source: The pairs, as for pilot; may be left out where a benchmark is given.
-        against: Another model, named like the first, such as the one it was tuned from: measured on the same data with
-            the same prompts, and what was gained or lost is told with its interval.
-        split: The split to measure on.
+        against: Another model, named like the first, such as the one before fine-tuning: evaluated on the same data
+            with the same prompts, for the differences of all metrics with their intervals.
+        split: The split to evaluate on.
         templates: Prompts for zero-shot classification: auto, general, satellite, x-ray, factory, or a file.
         class_names: A file with a readable name for each label of the main label column.
         probe: Whether to fit linear probes; --no-probe to leave them out.
-        sugarcrepe: SugarCrepe's folder of JSON files; its pictures (COCO val2017) are in --images.
+        sugarcrepe: SugarCrepe's folder of JSON files; its images (COCO val2017) are in --images.
         winoground: Winoground's folder: examples.jsonl and images/, or its Parquet files.
         read: How the source is read.
-        out: Write the figures into this JSON file too.
-        as_json: Print the figures as one JSON object.
+        out: Write the metrics into this JSON file too.
+        as_json: Print the metrics as one JSON object.
     """
     from clipc.models.model import ClipModel
 
-    _check_asked(source, read, sugarcrepe, winoground)
-    loaded, start = ClipModel.load(model), None if against is None else ClipModel.load(against)
+    _check_options(source, read, sugarcrepe, winoground)
+    clip, start = ClipModel.load(model), None if against is None else ClipModel.load(against)
 
     from clipc.evaluate.against import differences, templates_of
     from clipc.evaluate.evaluation import Evaluation
@@ -63,72 +63,74 @@ def evaluate(
     from clipc.evaluate.winoground import evaluate_winoground
 
     with terminal() as progress:
-        catalog = None if source is None else opened(source, read, progress)
+        catalog = None if source is None else open_source(source, read, progress)
         names = None if catalog is None else _class_names(class_names, catalog)
 
-        def measured(clip: ClipModel, prompts: Prompts) -> Evaluation:
+        def measure_all(clip: ClipModel, prompts: Prompts) -> Evaluation:
             shared: Any = {"split": split, "class_names": names, "probe": probe, "lang": read.lang}
-            found = [] if catalog is None else [measure(clip, catalog, templates=prompts, progress=progress, **shared)]
+            parts = [] if catalog is None else [measure(clip, catalog, templates=prompts, progress=progress, **shared)]
             if sugarcrepe is not None and read.images is not None:
-                found.append(evaluate_sugarcrepe(clip, sugarcrepe, read.images, progress=progress))
+                parts.append(evaluate_sugarcrepe(clip, sugarcrepe, read.images, progress=progress))
             if winoground is not None:
-                found.append(evaluate_winoground(clip, winoground, progress=progress))
-            return _joined(found)
+                parts.append(evaluate_winoground(clip, winoground, progress=progress))
+            return _merge(parts)
 
         prompts: Prompts = read_templates(Path(templates)) if Path(templates).is_file() else templates
-        before = None if start is None else measured(start, prompts)
+        before = None if start is None else measure_all(start, prompts)
         if before is not None and prompts == "auto":
             prompts = templates_of(before)
-        found = measured(loaded, prompts)
-    tables = found.as_json()
-    lines = _lines(found)
+        evaluation = measure_all(clip, prompts)
+    tables = evaluation.as_json()
+    lines = _lines(evaluation)
     if before is not None:
-        tables["against"] = {"model": against, "metrics": before.metrics, "differences": differences(found, before)}
-        lines += _changes(tables["against"])
+        changes = differences(evaluation, before)
+        tables["against"] = {"model": against, "metrics": before.metrics, "differences": changes}
+        lines += _difference_lines(tables["against"])
     if out is not None:
         write_json(out, tables)
-    show(tables, as_json, lines)
+    print_result(tables, as_json, lines)
 
 
-def _check_asked(source: str | None, read: SourceOptions, sugarcrepe: Path | None, winoground: Path | None) -> None:
+def _check_options(source: str | None, read: SourceOptions, sugarcrepe: Path | None, winoground: Path | None) -> None:
     if source is None and sugarcrepe is None and winoground is None:
         raise UserError("nothing to measure on: name a SOURCE of pairs, --sugarcrepe FOLDER or --winoground FOLDER.")
     if sugarcrepe is not None and read.images is None:
-        raise UserError("--sugarcrepe needs the folder of COCO's val2017 pictures: --images FOLDER.")
+        raise UserError("--sugarcrepe needs the folder of COCO's val2017 images: --images FOLDER.")
     if sugarcrepe is not None and source is not None:
         raise UserError("--images cannot be both SOURCE's and --sugarcrepe's folder: measure them by two commands.")
 
 
-def _joined(found: "Sequence[Evaluation]") -> "Evaluation":
-    """The metrics of one source and of benchmarks as one."""
-    first, *others = found
-    for one in others:
-        first.measurements.update(one.measurements)
-        missing = first.context["not_measured"] | one.context["not_measured"]
-        first.context.update(one.context | {"not_measured": missing})
+def _merge(evaluations: "Sequence[Evaluation]") -> "Evaluation":
+    """The metrics of a source and of benchmarks as one evaluation."""
+    first, *others = evaluations
+    for other in others:
+        first.measurements.update(other.measurements)
+        missing = first.context["not_measured"] | other.context["not_measured"]
+        first.context.update(other.context | {"not_measured": missing})
     return first
 
 
-def _lines(found: "Evaluation") -> list[str]:
-    """What is told on screen: every metric with its chance level, and how much it rests on."""
-    context = found.context
-    width = max(48, *map(len, found.measurements))
+def _lines(evaluation: "Evaluation") -> list[str]:
+    """The lines for the terminal: every metric with its chance level, interval and number of items."""
+    context = evaluation.context
+    width = max(48, *map(len, evaluation.measurements))
     lines: list[str] = []
-    for name, one in found.measurements.items():
-        chance = "" if one.chance is None else f"   (chance {one.chance:.4f})"
-        low, high = one.interval or (None, None)
-        basis = "" if low is None else f"   95% {low:.4f} to {high:.4f}, n = {one.n:,}"
-        lines.append(f"{name:{width}s} {one.value:8.4f}{chance}{basis}")
+    for name, metric in evaluation.measurements.items():
+        chance = "" if metric.chance is None else f"   (chance {metric.chance:.4f})"
+        low, high = metric.interval or (None, None)
+        interval = "" if low is None else f"   95% {low:.4f} to {high:.4f}, n = {metric.n:,}"
+        lines.append(f"{name:{width}s} {metric.value:8.4f}{chance}{interval}")
     if "swaps" in context:
-        lines += _swaps(context["swaps"])
+        lines += _swap_lines(context["swaps"])
     for benchmark in ("sugarcrepe", "winoground"):
-        if benchmark in context:
-            lines += _left_out(benchmark, context[benchmark]["pictures"])
-    return [*lines, *(f"not measured: {name}: {why}" for name, why in context["not_measured"].items())]
+        if benchmark in context and (images := context[benchmark]["pictures"])["left_out"]:
+            counts = f"{images['missing']:,} images are missing, {images['unreadable']:,} cannot be read"
+            lines.append(f"{benchmark}: {counts} ({', '.join(images['left_out'])}, ...); {images['read']:,} were read")
+    return [*lines, *(f"not measured: {name}: {reason}" for name, reason in context["not_measured"].items())]
 
 
-def _changes(against: dict[str, Any]) -> list[str]:
-    """What was gained or lost against another model, each metric with the interval of its difference."""
+def _difference_lines(against: dict[str, Any]) -> list[str]:
+    """The difference to another model in each metric, with its interval."""
     width = max(48, *map(len, against["differences"]))
     lines = [f"{'against ' + against['model']:{width}s}    there    change   95% interval"]
     for name, change in against["differences"].items():
@@ -138,19 +140,12 @@ def _changes(against: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _swaps(table: dict[str, Any]) -> list[str]:
+def _swap_lines(table: dict[str, Any]) -> list[str]:
     usable = f"swaps: {table['items']:,} usable captions of {table['images']:,} images"
     if "blind" in table:
-        usable += f"; the words of training captions alone, no picture seen, reach {table['blind']:.4f}"
+        usable += f"; the words of training captions alone, without any image, reach {table['blind']:.4f}"
     examples = [f"    {caption}  ->  {swapped}" for caption, swapped in table["examples"][:3]]
     return [usable + (", such as" if examples else ""), *examples]
-
-
-def _left_out(benchmark: str, pictures: dict[str, Any]) -> list[str]:
-    if not pictures["left_out"]:
-        return []
-    counts = f"{pictures['missing']:,} pictures are not there, {pictures['unreadable']:,} cannot be read"
-    return [f"{benchmark}: {counts} ({', '.join(pictures['left_out'])}, ...); {pictures['read']:,} were read"]
 
 
 def _class_names(file: Path | None, catalog: Catalog) -> dict[str, dict[str, str]] | None:

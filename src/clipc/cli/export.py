@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from clipc.cli.screen import note
-from clipc.cli.source import Json, Out, show
+from clipc.cli.common import Json, Out, print_note, print_result
 
 
 def export(
@@ -16,26 +15,26 @@ def export(
     license: str = "unknown",
     as_json: Json = False,
 ) -> None:
-    """Writes a trained model as open_clip loads it, from a folder or from the Hugging Face Hub, with a model card.
+    """Writes a trained model in the layout of open_clip and the Hugging Face Hub, with a model card.
 
     Args:
-        run: A run folder, whose best model is taken, or a model folder.
-        out: The folder to write; export in the run's folder, or beside the model's, by default. An earlier export
-            in it is replaced, nothing else is.
-        onnx: Also write both towers as ONNX, checked against PyTorch.
-        hub_id: The repository it will be pushed to, as org/name: needed where the vocabulary is not CLIP's own.
-        license: For the card, an identifier of the Hub's such as mit.
+        run: A run folder, whose best model is exported, or a model folder.
+        out: The folder to write; export in the run's folder, or beside the model's, by default. It must be new, empty
+            or an earlier export, which is replaced.
+        onnx: Also write both towers as ONNX, verified against PyTorch.
+        hub_id: The target repository, as org/name: needed if the vocabulary is not CLIP's own.
+        license: For the card, a license identifier of the Hub such as mit.
         as_json: Print the folder and the ONNX differences as one JSON object.
     """
-    from clipc.export.export import export_model, exported_facts
+    from clipc.export.export import export_model, read_manifest
     from clipc.recipe.run import Run
 
-    # Beside a model's own files an export would be no part of the model.
-    home = run.parent if (run / "open_clip_config.json").is_file() else run
-    folder = export_model(run, out or home / "export", onnx=onnx, hub_id=hub_id, license=license)
+    # An export inside a model's folder would look like a part of the model.
+    parent = run.parent if (run / "open_clip_config.json").is_file() else run
+    folder = export_model(run, out or parent / "export", onnx=onnx, hub_id=hub_id, license=license)
     if (run / "recipe.yaml").is_file() and Run(run).finished is None:
-        note(f"the run {run} has not ended: this is its best model so far, and the card says so.")
-    found = exported_facts(folder)["onnx"]
+        print_note(f"the run {run} has not ended: this is its best model so far, and the card says so.")
+    differences = read_manifest(folder)["onnx"]
     lines = [f"{folder}: open_clip.create_model_and_transforms('local-dir:{folder}') loads it."]
-    lines += [f"onnx/{tower}.onnx differs from PyTorch by at most {worst:.1e}." for tower, worst in found.items()]
-    show({"folder": str(folder), "onnx": found}, as_json, lines)
+    lines += [f"onnx/{tower}.onnx differs from PyTorch by at most {worst:.1e}." for tower, worst in differences.items()]
+    print_result({"folder": str(folder), "onnx": differences}, as_json, lines)

@@ -3,14 +3,26 @@
 import shlex
 import sys
 from pathlib import Path
+from functools import partial
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.source import AS_FOUND, Json, Options, Out, Set, data_of, opened, short_name, show
+from clipc.cli.common import (
+    DEFAULTS,
+    Json,
+    Options,
+    Out,
+    Set,
+    folder_name,
+    make_data,
+    open_source,
+    print_result,
+    write_pages,
+)
 from clipc.cli.study_screen import LiveBoard, pilot_lines
-from clipc.files import write_json, write_text
+from clipc.files import write_json
 
 
 def pilot(
@@ -25,12 +37,12 @@ def pilot(
     recipe: str | None = None,
     templates: str = "auto",
     pictures: bool = True,
-    read: Options = AS_FOUND,
+    read: Options = DEFAULTS,
     more: Set = (),
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """CLIP, its controls and CLIP-C on the same pairs and seeds, in the time you give; then a report.
+    """CLIP, its controls and CLIP-C on the same pairs and seeds, within a time budget; then a report.
 
     Args:
         source: A tar, a folder or glob of tars, a table (CSV, TSV, JSONL, Parquet), a folder of images, a
@@ -48,7 +60,7 @@ def pilot(
         pictures: Whether the report shows pictures; --no-pictures for private ones.
         read: How the source is read.
         more: More overrides.
-        out: Where everything goes; runs/pilot-NAME by default.
+        out: The folder of all results; runs/pilot-NAME by default.
         as_json: Print the report's tables as one JSON object.
     """
     from clipc.report.page import own_section
@@ -56,29 +68,27 @@ def pilot(
     from clipc.study.design import checked
     from clipc.study.pilot import PilotOptions, pilot_study, run_pilot
 
-    folder = out or Path("runs") / f"pilot-{short_name(source)}{'' if read.lang == 'en' else f'-{read.lang}'}"
-    named = budget or ("quick" if source == "demo" and minutes is None else "standard")
+    folder = out or Path("runs") / f"pilot-{folder_name(source)}{'' if read.lang == 'en' else f'-{read.lang}'}"
+    budget = budget or ("quick" if source == "demo" and minutes is None else "standard")
     options = PilotOptions(
-        data=data_of(source, read),
-        budget=named,
+        data=make_data(source, read),
+        budget=budget,
         minutes=minutes,
         seeds=seeds,
         jobs=jobs,
         study=study,
         overrides=(*overrides, *more),
-        recipe=recipe or ("nano" if named == "quick" else "small"),
+        recipe=recipe or ("nano" if budget == "quick" else "small"),
         templates=templates,
         pictures=pictures,
         command=shlex.join(["clipc", *sys.argv[1:]]),
     )
-    asked = pilot_study(options)
-    checked(asked)  # Mistakes are told before the data are read.
-    sections = [own_section(name) for name in asked.sections]
+    design = pilot_study(options)
+    checked(design)  # Errors come before the data are read.
+    render = partial(render_pilot, more=[own_section(name) for name in design.sections])
     with LiveBoard() as board:
-        catalog = opened(source, read, board.progress)
+        catalog = open_source(source, read, board.progress)
         tables = run_pilot(options, folder, catalog=catalog, progress=board.progress, watch=board.show)
     write_json(folder / "report.json", tables)
-    other = "ja" if read.lang == "en" else "en"
-    write_text(folder / "report.html", render_pilot(tables, lang=read.lang, more=sections))
-    write_text(folder / f"report.{other}.html", render_pilot(tables, lang=other, more=sections))
-    show(tables, as_json, [*pilot_lines(tables), f"The report: {folder / 'report.html'} (and report.{other}.html)"])
+    pages = write_pages(folder / "report.html", tables, render, read.lang)
+    print_result(tables, as_json, [*pilot_lines(tables), f"The report: {pages}"])

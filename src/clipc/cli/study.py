@@ -3,15 +3,16 @@
 import shlex
 import sys
 from pathlib import Path
+from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.source import Json, Out, Set, show
+from clipc.cli.common import Json, Out, Set, print_result, write_pages
 from clipc.cli.study_screen import LiveBoard, study_lines
 from clipc.errors import UserError
-from clipc.files import write_json, write_text
+from clipc.files import write_json
 
 
 def study(
@@ -19,7 +20,7 @@ def study(
     /,
     *changes: str,
     jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
-    shard: str | None = None,
+    shard: str = "1/1",
     records: Path | None = None,
     report: bool = False,
     more: Set = (),
@@ -36,10 +37,10 @@ def study(
         changes: key=value changes to it, such as data.source=pairs.csv, set.samples=50000 or seeds=5.
         jobs: Trials at a time; on a CPU one a core by default.
         shard: i/n: run every nth trial from the ith on, for several machines on one folder.
-        records: Where the figures of each trial are kept, as small JSON files; OUT/records by default.
-        report: Train nothing; tell what is finished.
+        records: The folder with the metrics of each trial, as small JSON files; OUT/records by default.
+        report: Train nothing; report the finished trials.
         more: More changes.
-        out: Where everything goes; runs/study-NAME by default.
+        out: The folder of all results; runs/study-NAME by default.
         as_json: Print the tables as one JSON object.
     """
     from clipc.report.page import own_section
@@ -48,12 +49,12 @@ def study(
     from clipc.study.design import read_study
     from clipc.study.study import run_study
 
-    asked = read_study(name, (*changes, *more))
-    sections = [own_section(named) for named in asked.sections]
-    folder = out or Path("runs") / f"study-{asked.name}"
+    design = read_study(name, (*changes, *more))
+    render = partial(render_study, more=[own_section(named) for named in design.sections])
+    folder = out or Path("runs") / f"study-{design.name}"
     with LiveBoard() as board:
         tables = run_study(
-            asked,
+            design,
             folder,
             records=records,
             jobs=jobs,
@@ -64,17 +65,13 @@ def study(
             watch=board.show,
         )
     write_json(folder / "study.json", tables)
-    other = "ja" if asked.lang == "en" else "en"
-    write_text(folder / "study.html", render_study(tables, lang=asked.lang, more=sections))
-    write_text(folder / f"study.{other}.html", render_study(tables, lang=other, more=sections))
-    save_figures(tables, folder, lang=asked.lang)
-    show(tables, as_json, [*study_lines(tables), f"The page: {folder / 'study.html'} (and study.{other}.html)"])
+    pages = write_pages(folder / "study.html", tables, render, design.lang)
+    save_figures(tables, folder, lang=design.lang)
+    print_result(tables, as_json, [*study_lines(tables), f"The page: {pages}"])
 
 
-def _shard(given: str | None) -> tuple[int, int]:
-    if given is None:
-        return 1, 1
-    number, _, count = given.partition("/")
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise UserError(f"--shard {given} is no part: write i/n, such as 1/4 on the first of four machines.")
+        raise UserError(f"--shard {text} is no part: write i/n, such as 1/4 on the first of four machines.")
     return int(number), int(count)

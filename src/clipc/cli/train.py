@@ -5,8 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipc.cli.screen import note, tell
-from clipc.cli.source import Json, Out, Set, show
+from clipc.cli.common import Json, Out, Set, print_catalog, print_note, print_result
 from clipc.progress import silent, terminal
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def train(recipe: str, /, *overrides: str, more: Set = (), out: Out = None, as_json: Json = False) -> None:
-    """Trains one model; the same command goes on with a run that was stopped.
+    """Trains one model; the same command resumes an interrupted run.
 
     Recipes that ship: nano (a minute on one core), small, and others for millions of pairs. docs/training.md lists
     them, and every key.
@@ -25,34 +24,34 @@ def train(recipe: str, /, *overrides: str, more: Set = (), out: Out = None, as_j
         recipe: A YAML file, or a recipe that ships.
         overrides: Changes as key=value, such as data.source=pairs.csv policy.rho=0.15 seed=1.
         more: More overrides.
-        out: The run folder; runs/NAME-HASH by default, named by what is trained on what.
+        out: The run folder; runs/NAME-HASH by default, by the data and a hash of recipe and data.
         as_json: Print the run's summary as one JSON object.
     """
     from clipc.prepare.check_start import check_start
     from clipc.recipe.recipe import read_recipe
-    from clipc.train.distributed import joined
+    from clipc.train.distributed import process_group
     from clipc.train.train import train as run_training
 
     resolved = read_recipe(recipe, (*overrides, *more))
-    check_start(resolved)  # A set of millions takes minutes to open; a wrong name is told before.
-    with joined(resolved.device) as world, terminal() if world.main else nullcontext(silent) as progress:
+    check_start(resolved)  # Its errors come before the data are opened, which takes minutes for millions of pairs.
+    with process_group(resolved.device) as world, terminal() if world.main else nullcontext(silent) as progress:
         with world.main_first():
             catalog = resolved.data.open(progress)
         folder = out or Path("runs") / f"{catalog.about.name}-{resolved.identity(catalog.fingerprint)}"
         if not world.main:
-            logging.getLogger("clipc").setLevel(logging.ERROR)  # The first process says it for all.
+            logging.getLogger("clipc").setLevel(logging.ERROR)  # Rank 0 prints the same messages.
             run_training(resolved, folder, catalog=catalog, world=world)
             return
-        tell(catalog)
+        print_catalog(catalog)
         if (folder / "finished.json").is_file():
-            note(f"{folder} has finished already.")
+            print_note(f"{folder} has finished already.")
         run = run_training(resolved, folder, catalog=catalog, world=world, progress=progress)
     _show_run(run, catalog, as_json)
 
 
 def _show_run(run: "Run", catalog: "Catalog", as_json: bool) -> None:
     summary = run.finished or {}
-    best, mixed = summary.get("best"), summary.get("wise_ft")
+    best, wise_ft = summary.get("best"), summary.get("wise_ft")
     lines = [f"{summary['samples']:,} pairs shown; the model is in {run.model}."]
     if best:
         chance, n = 1 / max(1, catalog.splits.get("val", 1)), catalog.splits.get("val", 0)
@@ -60,9 +59,11 @@ def _show_run(run: "Run", catalog: "Catalog", as_json: bool) -> None:
             f"Best on validation at step {best['step']}: mean recall {best['mean_recall']:.1%} "
             f"(recall@1 {best['text_to_image/recall@1']:.1%}, chance {chance:.1%}, n = {n})."
         )
-    if mixed and mixed.get("taken", True):
-        lines.append(f"Mixed with the start's weights: {mixed['alpha']:.0%} of what was tuned did best on validation.")
-    elif mixed:
-        lines.append("No mixture with the start's weights did as well on validation, so none was taken.")
-    lines.append(f"Measure it on the test split: clipc eval {run.folder} SOURCE")
-    show({"run": str(run.folder), **summary}, as_json, lines)
+    if wise_ft and wise_ft.get("taken", True):
+        lines.append(
+            f"WiSE-FT: {wise_ft['alpha']:.0%} of the tuned weights, the rest the start's, did best on validation."
+        )
+    elif wise_ft:
+        lines.append("WiSE-FT: no interpolation with the start's weights did as well on validation, so none was taken.")
+    lines.append(f"Evaluate it on the test split: clipc eval {run.folder} SOURCE")
+    print_result({"run": str(run.folder), **summary}, as_json, lines)

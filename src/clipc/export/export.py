@@ -1,4 +1,4 @@
-"""A trained model as a folder that open_clip loads, on this machine or from the Hugging Face Hub."""
+"""Export of a trained model to a folder in the layout of open_clip and the Hugging Face Hub."""
 
 import json
 import re
@@ -12,92 +12,82 @@ from clipc.export.model_card import model_card
 from clipc.export.onnx import export_onnx
 from clipc.files import checksum, whole_folder
 from clipc.models.model import ClipModel
-from clipc.models.model_config import Config, model_folder
+from clipc.models.model_config import model_folder
 from clipc.recipe.run import Run
 
-MARK_FILE: Final = ".clipc-export.json"
-"""Lists the files of an export with their hashes, so that the next one replaces nothing else."""
+MANIFEST: Final = ".clipc-export.json"
+"""Lists the files of an export with their hashes, so that the next export replaces no other files."""
 
 
 def export_model(
     run: str | Path, folder: Path, *, onnx: bool = False, hub_id: str | None = None, license: str = "unknown"
 ) -> Path:
-    """Writes a model as open_clip and the Hugging Face Hub lay it out, with a card.
+    """Writes a model in the layout of open_clip and the Hugging Face Hub, with a model card.
 
-    The folder loads as ``local-dir:FOLDER`` and, pushed as it is, as ``hf-hub:org/name``: the same weights to the last
-    bit, the same tokens, the same preprocessing. Written are ``open_clip_config.json``,
-    ``open_clip_model.safetensors``, the tokenizer's files where it is not CLIP's own, ``README.md`` and, if asked for,
+    The folder loads as ``local-dir:FOLDER`` and, pushed to the Hub, as ``hf-hub:org/name``, with the same weights to
+    the last bit, the same tokens and the same preprocessing. It contains ``open_clip_config.json``,
+    ``open_clip_model.safetensors``, the tokenizer's files if it is not CLIP's own, ``README.md`` and, optionally,
     ``onnx/``.
 
     Args:
-        run: A run's folder, whose best model is taken, or a model's.
-        folder: New, empty, or an earlier export that nobody has changed since.
-        onnx: Whether both towers are written as ONNX too (:func:`export_onnx`).
-        hub_id: The repository it is meant for, ``org/name``. A tokenizer that is not CLIP's own is looked for there
-            by open_clip, so a model with a learnt vocabulary needs it to load from the Hub; folders load without too.
-        license: For the card, an identifier of the Hub's such as ``mit``.
+        run: The folder of a run, whose best model is exported, or of a model.
+        folder: New, empty, or an unchanged earlier export.
+        onnx: Whether to write both towers as ONNX too (:func:`export_onnx`).
+        hub_id: The target repository, ``org/name``. Needed to load a model with a learnt vocabulary from the Hub,
+            because open_clip loads its tokenizer from that repository; folders load without.
+        license: For the card, a license identifier of the Hub such as ``mit``.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: There is no model, the folder holds something else, a name is malformed, a tower cannot be exported
-            to ONNX, or the disk is full. What was in the folder before stays.
+        UserError: There is no model, the folder has other content, a name is malformed, a tower cannot be exported to
+            ONNX, or the disk is full. The previous content of the folder is unchanged.
     """
     _check_name("hub_id", hub_id, r"[\w.-]+/[\w.-]+", "org/name")
     _check_name("license", license, r"[a-z0-9][a-z0-9.-]*", "an identifier such as mit")
-    _check_free(folder)
-    lies = model_folder(run)
-    source, model = _run_of(lies), ClipModel.load(lies)
-    model.config = _found_in(hub_id, model.config)
+    _check_replaceable(folder)
+    source = model_folder(run)
+    model = ClipModel.load(source)
+    is_best_of_run = source.name == "model" and (source.parent / "recipe.yaml").is_file()
+    training = Run(source.parent) if is_best_of_run else None
+    if hub_id is not None and model.config["text_cfg"].get("hf_tokenizer_name"):
+        model.config = {**model.config, "text_cfg": {**model.config["text_cfg"], "hf_tokenizer_name": hub_id}}
     with whole_folder(folder) as new:
         model.save(new)
         differences = export_onnx(model, new / "onnx") if onnx else {}
-        name = hub_id or (source.folder if source else lies).resolve().name
-        card = model_card(model, name, source, hub_id=hub_id, license=license, onnx=differences)
+        name = hub_id or (training.folder if training else source).resolve().name
+        card = model_card(model, name, training, hub_id=hub_id, license=license, onnx=differences)
         (new / "README.md").write_text(card, "utf-8")
-        marks = {file.relative_to(new).as_posix(): checksum(file) for file in _files(new)}
-        facts: dict[str, Any] = {"clipc": version("clipc"), "onnx": differences, "files": marks}
-        (new / MARK_FILE).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+        manifest = {"clipc": version("clipc"), "onnx": differences, "files": _checksums(new)}
+        (new / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
     return folder
 
 
-def exported_facts(folder: Path) -> Mapping[str, Any]:
-    """What an export says of itself: ``clipc`` (the version), ``onnx`` (largest differences) and ``files`` (hashes)."""
-    return json.loads((folder / MARK_FILE).read_text("utf-8"))
+def read_manifest(folder: Path) -> Mapping[str, Any]:
+    """The manifest of an export: ``clipc`` (the version), ``onnx`` (largest differences) and ``files`` (hashes)."""
+    return json.loads((folder / MANIFEST).read_text("utf-8"))
 
 
-def _check_name(what: str, given: str | None, pattern: str, form: str) -> None:
-    if given is not None and not re.fullmatch(pattern, given, re.ASCII):
-        raise UserError(f"{what} {given!r} cannot be used; write {form}.")
+def _check_name(what: str, value: str | None, pattern: str, form: str) -> None:
+    if value is not None and not re.fullmatch(pattern, value, re.ASCII):
+        raise UserError(f"{what} {value!r} cannot be used; write {form}.")
 
 
-def _check_free(folder: Path) -> None:
-    """That nothing is lost if the folder is replaced."""
+def _check_replaceable(folder: Path) -> None:
+    """Checks that a folder may be replaced: it is new, empty or an unchanged export."""
     if folder.is_file():
         raise UserError(f"{folder} is a file; name a folder.")
     if not folder.is_dir() or not any(folder.iterdir()):
         return
-    if not (folder / MARK_FILE).is_file():
+    if not (folder / MANIFEST).is_file():
         raise UserError(f"{folder} was not written by an export; name a new folder.")
-    known = exported_facts(folder)["files"]
-    for file in _files(folder):
-        name = file.relative_to(folder).as_posix()
-        if name != MARK_FILE and known.get(name) != checksum(file):
+    expected = read_manifest(folder)["files"]
+    for name, digest in _checksums(folder).items():
+        if name != MANIFEST and expected.get(name) != digest:
             raise UserError(f"{name} in {folder} is not as an export wrote it; move it away, or name a new folder.")
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _run_of(lies: Path) -> Run | None:
-    """The run whose best model this is."""
-    return Run(lies.parent) if lies.name == "model" and (lies.parent / "recipe.yaml").is_file() else None
-
-
-def _found_in(hub_id: str | None, config: Config) -> Config:
-    """The configuration whose tokenizer is looked for in a repository."""
-    if hub_id is None or not config["text_cfg"].get("hf_tokenizer_name"):
-        return config
-    return {**config, "text_cfg": {**config["text_cfg"], "hf_tokenizer_name": hub_id}}
+def _checksums(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {file.relative_to(folder).as_posix(): checksum(file) for file in files}

@@ -1,4 +1,4 @@
-"""The card that goes with a model: what it is, what it was trained on, what was measured, what it is not for."""
+"""The model card: model, training data, recipe, metrics and limitations."""
 
 import json
 import re
@@ -31,19 +31,19 @@ def model_card(
     license: str = "unknown",
     onnx: Mapping[str, float] | None = None,
 ) -> str:
-    """The model's ``README.md``, with the header that the Hugging Face Hub reads.
+    """The model's ``README.md``, with the metadata header of the Hugging Face Hub.
 
-    Captions, keys and paths of the data never enter it; what a user has named (data, rules, columns) is escaped. Of
-    audits it holds the sentences under ``summary`` only.
+    It never contains captions, keys or paths of the data; names chosen by users (data, rules, columns) are escaped. Of
+    audits it has the sentences under ``summary`` only.
 
     Args:
         model: The model.
         name: Its name, for the title.
-        run: The run that it came out of, if any: its recipe, ``data.json``, ``finished.json``, ``environment.json``,
-            ``eval/*.json`` and ``audit/*.json`` are read, as far as they are there.
-        hub_id: The repository it is meant for, ``org/name``.
-        license: An identifier of the Hub's, such as ``mit``.
-        onnx: What :func:`export_onnx` returned, if it was asked for.
+        run: The run that trained it, if any: its recipe, ``data.json``, ``finished.json``, ``environment.json``,
+            ``eval/*.json`` and ``audit/*.json`` are read where they exist.
+        hub_id: The target repository, ``org/name``.
+        license: A license identifier of the Hub, such as ``mit``.
+        onnx: The result of :func:`export_onnx`, if the model is exported to ONNX.
 
     Returns:
         Markdown.
@@ -70,27 +70,27 @@ def model_card(
 
 
 def escaped(text: str) -> Markup:
-    """Text of a user's as Markdown shows it: one line, nothing of it a link, an emphasis, a table's edge or HTML."""
+    """User text escaped for Markdown: one line without links, emphasis, table borders or HTML."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return Markup(_MARKUP.sub(r"\\\g<0>", line))
 
 
 @cache
 def _template() -> Any:
-    def written(value: Any) -> Any:
+    def finalize(value: Any) -> Any:
         return value if isinstance(value, Markup) or not isinstance(value, str) else escaped(value)
 
-    engine = Environment(undefined=StrictUndefined, finalize=written, autoescape=False, keep_trailing_newline=True)
+    engine = Environment(undefined=StrictUndefined, finalize=finalize, autoescape=False, keep_trailing_newline=True)
     return engine.from_string((resources.files("clipc.export") / "model_card.md.j2").read_text("utf-8"))
 
 
 def _data(run: Run, recipe: Recipe) -> dict[str, Any]:
-    trained_on = (run.read_json("plan-statistics.json") or {}).get("rows")
+    rows = (run.read_json("plan-statistics.json") or {}).get("rows")
     facts: dict[str, Any] = {
-        "name": _last(recipe.data.source),
+        "name": _public_name(recipe.data.source),
         "generated": False,
         "fingerprint": "not recorded",
-        "pairs": {} if trained_on is None else {"train": trained_on},
+        "pairs": {} if rows is None else {"train": rows},
         **(run.read_json("data.json") or {}),
     }
     pairs = [f"{count:,} {split}" for split, count in facts["pairs"].items()]
@@ -107,28 +107,33 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:
         "policy": list(_policy(recipe.policy, finished.get("composite_share"))),
         "rules": {"name": rules.name, "reasons": list(_reasons(rules))} if rules else None,
         "results": list(_results(run, finished)),
-        "audits": [
-            {"name": file.stem, "summary": _sentences(json.loads(file.read_text("utf-8")))}
-            for file in sorted((run.folder / "audit").glob("*.json"))
-        ],
+        "audits": [{"name": name, "summary": _sentences(audit)} for name, audit in _tables(run, "audit")],
     }
 
 
+def _tables(run: Run, folder: str) -> Iterable[tuple[str, Any]]:
+    for file in sorted((run.folder / folder).glob("*.json")):
+        yield file.stem, json.loads(file.read_text("utf-8"))
+
+
 def _recipe(recipe: Recipe, finished: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """What was done, in the recipe's own words; of paths the last part."""
+    """The main keys of the recipe and the length of the run; of paths the last part."""
     tune = recipe.tune.model_dump(mode="json", exclude_defaults=True)
-    yield "model", _last(recipe.model)
-    for what in ("pretrained", "image_size", "vocabulary"):
-        if (value := getattr(recipe, what)) is not None:
-            yield what, _last(value) if isinstance(value, str) else value
+    yield "model", _public_name(recipe.model)
+    for key in ("pretrained", "image_size", "vocabulary"):
+        if (value := getattr(recipe, key)) is not None:
+            yield key, _public_name(value) if isinstance(value, str) else value
     yield from ((f"tune.{key}", value) for key, value in tune.items())
-    for what in ("steps", "samples", "epochs", "parameters"):
-        if what in finished:
-            yield what, f"{round(finished[what], 2):,}"
-    for what in ("batch_size", "learning_rate", "weight_decay", "warmup", "mask_false_negatives", "wise_ft", "seed"):
-        yield what, getattr(recipe, what)
-    if mixed := finished.get("wise_ft"):
-        yield "wise_ft.alpha", mixed["alpha"] if mixed.get("taken", True) else "none did better than an earlier step"
+    for key in ("steps", "samples", "epochs", "parameters"):
+        if key in finished:
+            yield key, f"{round(finished[key], 2):,}"
+    for key in ("batch_size", "learning_rate", "weight_decay", "warmup", "mask_false_negatives", "wise_ft", "seed"):
+        yield key, getattr(recipe, key)
+    if wise_ft := finished.get("wise_ft"):
+        yield (
+            "wise_ft.alpha",
+            wise_ft["alpha"] if wise_ft.get("taken", True) else "none did better than an earlier step",
+        )
 
 
 def _policy(policy: Policy, share: float | None) -> Iterable[str]:
@@ -136,12 +141,12 @@ def _policy(policy: Policy, share: float | None) -> Iterable[str]:
         yield "None: plain CLIP."
         return
     composes = policy.treatment == "compose"
-    what = "composed of two pairs" if composes else "shown alone, under a stronger augmentation (a control)"
-    yield f"With rate {policy.rho:g} an example is {what}" + (f"; {share:.1%} were." if share is not None else ".")
+    treatment = "composed of two pairs" if composes else "shown alone, under a stronger augmentation (a control)"
+    yield f"With rate {policy.rho:g} an example is {treatment}" + (f"; {share:.1%} were." if share is not None else ".")
     if composes:
         names = ("layout", "axis", "caption", "joiner", "template", "partner", "group", "pairing")
-        given = ((name, getattr(policy, name)) for name in names)
-        yield "; ".join(f"{name}: {_quoted(value)}" for name, value in given if value is not None) + "."
+        values = ((name, getattr(policy, name)) for name in names)
+        yield "; ".join(f"{name}: {_quoted(value)}" for name, value in values if value is not None) + "."
 
 
 def _reasons(rules: Rules) -> Iterable[tuple[str, str]]:
@@ -154,36 +159,31 @@ def _reasons(rules: Rules) -> Iterable[tuple[str, str]]:
 def _results(run: Run, finished: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     pairs = (run.read_json("data.json") or {}).get("pairs", {})
     if best := finished.get("best"):
-        figures = {name: value for name, value in best.items() if name not in ("step", "alpha")}
-        rows = [_row(name, value, "", pairs.get("val", "")) for name, value in figures.items()]
-        what = f"step {best['step']}" if "alpha" not in best else "this mixture with the start's weights"
-        yield {"title": f"Validation, by which {what} was chosen", "rows": rows}
-    for file in sorted((run.folder / "eval").glob("*.json")):
-        found = json.loads(file.read_text("utf-8"))
-        if file.stem.endswith("-last") or not found.get("metrics"):
-            continue
-        described = found.get("descriptions", {})
-        rows = [_measured(name, value, described.get(name, {})) for name, value in found["metrics"].items()]
-        yield {"title": f"Measured ({file.stem})", "rows": rows}
+        n = {"n": pairs.get("val", "")}
+        rows = [_row(name, value, n) for name, value in best.items() if name not in ("step", "alpha")]
+        choice = f"step {best['step']}" if "alpha" not in best else "this mixture with the start's weights"
+        yield {"title": f"Validation, by which {choice} was chosen", "rows": rows}
+    for name, tables in _tables(run, "eval"):
+        if not name.endswith("-last") and tables.get("metrics"):
+            facts = tables.get("descriptions", {})
+            rows = [_row(metric, value, facts.get(metric, {})) for metric, value in tables["metrics"].items()]
+            yield {"title": f"Measured ({name})", "rows": rows}
 
 
-def _row(name: str, value: float, chance: str, n: Any) -> dict[str, Any]:
-    return {"name": name, "value": f"{value:.3f}", "chance": chance, "n": n}
-
-
-def _measured(name: str, value: float, described: Mapping[str, Any]) -> dict[str, Any]:
-    chance = described.get("chance")
-    return _row(name, value, "" if chance is None else f"{chance:.3f}", described.get("n", ""))
+def _row(name: str, value: float, facts: Mapping[str, Any]) -> dict[str, Any]:
+    chance = facts.get("chance")
+    chance = "" if chance is None else f"{chance:.3f}"
+    return {"name": name, "value": f"{value:.3f}", "chance": chance, "n": facts.get("n", "")}
 
 
 def _sentences(audit: Any) -> list[str]:
-    found = audit.get("summary", []) if isinstance(audit, dict) else []
-    return [found] if isinstance(found, str) else [text for text in found if isinstance(text, str)]
+    summary = audit.get("summary", []) if isinstance(audit, dict) else []
+    return [summary] if isinstance(summary, str) else [text for text in summary if isinstance(text, str)]
 
 
-def _last(named: str) -> str:
-    """A name as it is, and of a path its last part: where things lie on a machine is nobody's business."""
-    return named if named.startswith(HUB) else Path(named).name
+def _public_name(name: str) -> str:
+    """The name, and of a path its last part only, which tells nothing about the machine."""
+    return name if name.startswith(HUB) else Path(name).name
 
 
 def _quoted(value: Any) -> str:

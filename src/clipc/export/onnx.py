@@ -1,4 +1,4 @@
-"""Both towers as ONNX, checked against PyTorch before they stay."""
+"""Export of both towers to ONNX, verified against PyTorch."""
 
 import logging
 import warnings
@@ -16,46 +16,52 @@ from clipc.errors import UserError
 from clipc.models.model import ClipModel
 
 TOLERANCE: Final = 1e-4
-"""The largest difference between a feature here and there; features are unit vectors."""
+"""The largest difference allowed between features of ONNX Runtime and PyTorch; features are unit vectors."""
 
-_CHECKED_BATCHES: Final = (1, 2, 7)
+_TEST_BATCHES: Final = (1, 2, 7)
 _ONE_FILE_BYTES: Final = 1_500_000_000
-_WORDS: Final = "a photo of two things side by side and what else a caption may say of them"
+_CAPTION: Final = "a photo of two things side by side and what else a caption may say of them"
 
 
 def export_onnx(model: ClipModel, folder: Path) -> dict[str, float]:
-    """Writes ``image.onnx`` and ``text.onnx``, for any batch size, where they agree with PyTorch.
+    """Writes ``image.onnx`` and ``text.onnx``, for any batch size, if their features equal PyTorch's.
 
-    - ``image.onnx`` takes ``images``, RGB ``uint8``, shape (B, S, S, 3): raw pixels, normalised inside.
-    - ``text.onnx`` takes ``tokens``, ``int64``, shape (B, context length), from the model's tokenizer.
+    - ``image.onnx`` has the input ``images``, RGB ``uint8``, shape (B, S, S, 3): raw pixels, normalised in the graph.
+    - ``text.onnx`` has the input ``tokens``, ``int64``, shape (B, context length), from the model's tokenizer.
 
-    Both give ``features``, ``float32``, shape (B, D), each of length 1, so that a product of two is their cosine.
-    Weights of 1.5 GB or more lie in a second file beside the first (``image.onnx.data``). The opset is the exporter's
-    own: 18 or later.
+    Both have the output ``features``, ``float32``, shape (B, D), unit vectors, so that a product of two is their cosine
+    similarity. Weights of 1.5 GB or more are stored in a second file (``image.onnx.data``). The opset is the exporter's
+    default: 18 or later.
 
     Args:
-        model: The model; it is left as it was, and computed with on the CPU.
-        folder: Made where it is not there; older files of these names are replaced.
+        model: The model; it is unchanged, and runs on the CPU meanwhile.
+        folder: Created if missing; existing files of these names are replaced.
 
     Returns:
-        For ``image`` and ``text`` the largest difference between ONNX Runtime's features and PyTorch's, over batches of
-        several sizes.
+        For ``image`` and ``text`` the largest difference between the features of ONNX Runtime and PyTorch, over batches
+        of several sizes.
 
     Raises:
-        UserError: The packages are missing, or a tower cannot be exported or differs by more than :data:`TOLERANCE`;
-            older files stay.
+        UserError: Packages are missing, or a tower cannot be exported or differs by more than :data:`TOLERANCE`;
+            existing files are unchanged.
     """
-    _need_packages()
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript
+    except ImportError as error:
+        raise UserError(f'{error.name} is missing; pip install "clipc[onnx]" brings it.') from error
+    del onnx, onnxruntime, onnxscript
     folder.mkdir(parents=True, exist_ok=True)
     towers: dict[str, tuple[nn.Module, str, Callable[[int], torch.Tensor]]] = {
-        "image": (_ImageTower(model), "images", lambda count: _pictures(count, model.image_size)),
+        "image": (_ImageTower(model), "images", lambda count: _images(count, model.image_size)),
         "text": (_TextTower(model), "tokens", lambda count: model.tokenizer(_captions(count))),
     }
-    with TemporaryDirectory(dir=folder, prefix=".onnx-") as place, _on_cpu(model):
-        found = {name: _exported(*tower, Path(place) / f"{name}.onnx") for name, tower in towers.items()}
-        for file in Path(place).iterdir():
+    with TemporaryDirectory(dir=folder, prefix=".onnx-") as temporary, _on_cpu(model):
+        differences = {name: _export(*tower, Path(temporary) / f"{name}.onnx") for name, tower in towers.items()}
+        for file in Path(temporary).iterdir():
             file.replace(folder / file.name)
-    return found
+    return differences
 
 
 class _ImageTower(nn.Module):
@@ -63,22 +69,18 @@ class _ImageTower(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.model.encode_image(images)
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.model.encode_image(batch)
 
 
-class _TextTower(nn.Module):
-    def __init__(self, model: ClipModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        # Not `encode_tokens`, which computes a length that hangs on what the tokens are.
-        return F.normalize(self.model.clip.encode_text(tokens).float(), dim=-1)  # pyright: ignore
+class _TextTower(_ImageTower):
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        # Not `encode_tokens`, whose sequence length depends on the tokens.
+        return F.normalize(self.model.clip.encode_text(batch).float(), dim=-1)  # pyright: ignore
 
 
-def _exported(tower: nn.Module, name: str, inputs: Callable[[int], torch.Tensor], file: Path) -> float:
-    """The largest difference, once the tower's file is written."""
+def _export(tower: nn.Module, name: str, inputs: Callable[[int], torch.Tensor], file: Path) -> float:
+    """Writes the tower's file and returns the largest difference."""
     size = sum(tensor.numel() * tensor.element_size() for tensor in tower.state_dict().values())
     try:
         with _quiet():
@@ -88,21 +90,22 @@ def _exported(tower: nn.Module, name: str, inputs: Callable[[int], torch.Tensor]
                 str(file),
                 input_names=[name],
                 output_names=["features"],
-                dynamic_shapes={name: {0: torch.export.Dim("batch")}},
-                dynamo=True,  # The older exporter knows no fused attention.
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamo=True,  # The older exporter does not support fused attention.
                 external_data=size >= _ONE_FILE_BYTES,
                 verbose=False,
             )
     except Exception as error:
-        # What a tower that cannot be traced trips is of many kinds.
-        why = next(filter(None, str(error).splitlines()), type(error).__name__)[:160].rstrip(".")
-        raise UserError(f"the tower {file.stem} cannot be exported to ONNX: {why}; leave onnx out.") from error
-    run = _session(file)
+        # A tower that cannot be traced raises errors of many types.
+        reason = next(filter(None, str(error).splitlines()), type(error).__name__)[:160].rstrip(".")
+        raise UserError(f"the tower {file.stem} cannot be exported to ONNX: {reason}; leave onnx out.") from error
+    run = _load_runner(file)
     differences: list[float] = []
-    for count in _CHECKED_BATCHES:
-        given = inputs(count)
-        found = torch.from_numpy(run(None, {name: given.numpy()})[0])
-        differences.append(float((found - tower(given)).abs().max()) if found.shape[0] == count else float("inf"))
+    for count in _TEST_BATCHES:
+        batch = inputs(count)
+        features = torch.from_numpy(run(None, {name: batch.numpy()})[0])
+        same_length = features.shape[0] == count
+        differences.append(float((features - tower(batch)).abs().max()) if same_length else float("inf"))
     worst = max(differences)
     if not worst <= TOLERANCE:
         raise UserError(
@@ -112,22 +115,12 @@ def _exported(tower: nn.Module, name: str, inputs: Callable[[int], torch.Tensor]
     return worst
 
 
-def _session(file: Path) -> Any:
+def _load_runner(file: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"]).run
-
-
-def _need_packages() -> None:
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript
-    except ImportError as error:
-        raise UserError(f'{error.name} is missing; pip install "clipc[onnx]" brings it.') from error
-    del onnx, onnxruntime, onnxscript
 
 
 @contextmanager
@@ -143,7 +136,7 @@ def _on_cpu(model: ClipModel) -> Generator[None]:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Without the exporter's notes on its own workings."""
+    """Hides log messages and warnings of the exporter."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
@@ -153,11 +146,11 @@ def _quiet() -> Generator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _pictures(count: int, size: int) -> torch.Tensor:
+def _images(count: int, size: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(count)
     return torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8, generator=generator)
 
 
 def _captions(count: int) -> list[str]:
-    words = _WORDS.split()
+    words = _CAPTION.split()
     return [" ".join(words[: 1 + 2 * i]) for i in range(count)]

@@ -15,7 +15,7 @@ import open_clip
 from open_clip.pretrained import download_pretrained_from_hf
 
 from clipc.errors import UserError, unknown_name
-from clipc.files import standing
+from clipc.files import complete_folder
 
 CONFIG_FILE: Final = "open_clip_config.json"
 WEIGHTS_FILE: Final = "open_clip_model.safetensors"
@@ -138,7 +138,7 @@ def model_folder(named: str | Path) -> Path:
         UserError: Neither holds a model.
     """
     place = Path(str(named).removeprefix(FOLDER))
-    for folder in (standing(place), standing(place / "model")):
+    for folder in (complete_folder(place), complete_folder(place / "model")):
         if (folder / CONFIG_FILE).is_file():
             return folder
     raise UserError(f"{place} holds no model: {CONFIG_FILE} is missing there; name a run's folder, or a model's.")

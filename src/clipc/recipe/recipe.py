@@ -1,4 +1,4 @@
-"""The recipe: everything that decides a run, frozen, from YAML and ``key=value`` overrides."""
+"""The recipe: the configuration of a training run, from YAML and ``key=value`` overrides."""
 
 import logging
 import math
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Data(BaseModel, SourceOptions, frozen=True, extra="forbid"):
-    """Where the pairs come from, and how they are read (:class:`~clipc.catalog.SourceOptions`)."""
+    """The source of the pairs, and how it is read (:class:`~clipc.catalog.SourceOptions`)."""
 
     source: Name = Field(
         default="demo", description="A tar, table, folder, Hugging Face set, or 'demo'; module:object for your own."
@@ -35,12 +35,11 @@ class Data(BaseModel, SourceOptions, frozen=True, extra="forbid"):
     pairs: int | None = Field(
         default=None,
         ge=1,
-        description="Train on so many of the training pairs only, of each label its share; the pairs of a smaller "
-        "number are among those of a larger one.",
+        description="Train on a subset of this size, stratified by label; a smaller subset is part of a larger one.",
     )
 
     def open(self, progress: Progress = silent) -> Catalog:
-        """The catalog, with splits made where the source has none."""
+        """The catalog, split if the source has no splits."""
         options = self.model_dump(exclude={"source", "pairs"})
         catalog = with_splits(open_catalog(self.source, **options, progress=progress))
         return catalog if self.pairs is None else subsample(catalog, self.pairs)
@@ -49,73 +48,72 @@ class Data(BaseModel, SourceOptions, frozen=True, extra="forbid"):
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-_HOW: Final = ("device", "threads", "renderer", "grad_cache_chunks", "grad_checkpointing", "compile")
-"""How, not what, is computed: a stopped run may be given it anew."""
+_EXECUTION: Final = ("device", "threads", "renderer", "grad_cache_chunks", "grad_checkpointing", "compile")
+"""Keys for how, not what, is computed: they may change when a run resumes."""
 
 
-RENAMED: Final = {
+ALIASES: Final = {
     "batches": "batch_sampling",
     "chunks": "grad_cache_chunks",
     "recompute": "grad_checkpointing",
     "mask": "mask_false_negatives",
     "workers": "num_workers",
 }
-"""Keys of recipes of version 0.3 and older, and what they are called now."""
+"""Keys of recipes of version 0.3 and older, and their names now."""
 
 
 class Recipe(BaseModel):
-    """One run of training. Two equal recipes on equal data give equal weights."""
+    """The configuration of one training run. Two equal recipes on equal data give equal weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Annotated[Data, NEVER] = Data()
     model: Annotated[str, ALWAYS] = Field(
         default="small",
-        description="A model of clipc's or open_clip's, a JSON configuration, or what to go on from: a run's or a "
-        "model's folder, or hf-hub:OWNER/NAME.",
+        description="A model of clipc's or open_clip's, a JSON configuration, or a model to fine-tune: the folder of a "
+        "run or a model, or hf-hub:OWNER/NAME.",
     )
     pretrained: Annotated[str | None, Neutral(None)] = Field(
         default=None,
-        description="Weights to start from, for a model that was named: a tag of open_clip's (laion2b_s34b_b79k) or a "
-        "file; fresh ones if null.",
+        description="Pretrained weights for the model: a tag of open_clip's (laion2b_s34b_b79k) or a file; random "
+        "ones if null.",
     )
-    tune: Tuning = Field(default=Tuning(), description="What of the model learns, and how fast.")
+    tune: Tuning = Field(default=Tuning(), description="Trainable layers, adapters and layer-wise learning rates.")
     wise_ft: Annotated[bool, Neutral(False)] = Field(
         default=False,
-        description="Mix the weights that the run began with into the last ones (WiSE-FT), as much as is best on "
+        description="Interpolate between the weights before and after fine-tuning (WiSE-FT), by the best ratio on "
         "validation.",
     )
     image_size: Annotated[int | None, Neutral(None)] = Field(
-        default=None, ge=8, description="Side of the pictures in pixels; the model's own if null."
+        default=None, ge=8, description="Side of the images in pixels; the model's own if null."
     )
     vocabulary: Annotated[int | None, Neutral(None)] = Field(
         default=None,
         ge=128,
-        description="Learn a vocabulary of at most so many tokens from the training captions (8000 suits most): for "
-        "Japanese captions, on which CLIP's own spends two tokens a character; the model's own if null.",
+        description="Largest size of a vocabulary learnt from the training captions (8000 suits most): for Japanese "
+        "captions, where CLIP's own needs two tokens a character; the model's own if null.",
     )
     policy: Policy = Policy()
     augmentation: Augmentation = Augmentation()
     batch_size: Annotated[int, ALWAYS] = Field(default=128, ge=2, description="Pairs a step, over all processes.")
     batch_sampling: Annotated[BatchSampling, Neutral("random")] = Field(
         default="random",
-        description="What stands in one batch: pairs as they come; distinct captions, as far as there are enough; or "
-        "balanced, each label's share.",
+        description="random; distinct captions within a batch, as far as there are enough; or balanced by label.",
     )
     samples: Annotated[int | None, Neutral(None)] = Field(
-        default=None, ge=1, description="Pairs shown in all; give this or epochs."
+        default=None, ge=1, description="Samples seen in the whole run; give this or epochs."
     )
     epochs: Annotated[float | None, Neutral(None)] = Field(
-        default=None, gt=0, allow_inf_nan=False, description="Times that every training pair is shown."
+        default=None, gt=0, allow_inf_nan=False, description="Passes over the training pairs."
     )
     learning_rate: Annotated[float, ALWAYS] = Field(
         default=1e-3,
         gt=0,
         allow_inf_nan=False,
-        description="The peak; for fresh weights: a public model wants a hundredth.",
+        description="The peak; suits training from scratch: divide by a hundred for fine-tuning.",
     )
     weight_decay: Annotated[float, Neutral(0.0)] = Field(
-        default=0.1, ge=0, allow_inf_nan=False, description="AdamW's, of weights but not of biases and norms."
+        default=0.1, ge=0, allow_inf_nan=False, description="AdamW's, of weights, not of biases and norms."
     )
     betas: Annotated[tuple[_Beta, _Beta], ALWAYS] = (0.9, 0.98)
     warmup: Annotated[float, Neutral(0.0)] = Field(
@@ -124,28 +122,28 @@ class Recipe(BaseModel):
     grad_cache_chunks: Annotated[int, Neutral(1)] = Field(
         default=1,
         ge=1,
-        description="Parts that each process computes its batch in, to save memory: the same gradients (gradient "
-        "caching), about a third slower.",
+        description="Chunks of each process's batch, to save memory by gradient caching: the same gradients, about a "
+        "third slower.",
     )
     grad_checkpointing: Annotated[bool, Neutral(False)] = Field(
-        default=False, description="Save memory by computing activations again for the gradient, about a third slower."
+        default=False, description="Save memory by recomputing activations for the gradient, about a third slower."
     )
     compile: Annotated[bool, Neutral(False)] = Field(
-        default=False, description="Compile the towers (torch.compile): slow to start, then faster."
+        default=False, description="Compile the towers (torch.compile): a slow start, then faster."
     )
     clip_norm: Annotated[float, Neutral(math.inf)] = Field(
         default=1.0, gt=0, description="Largest norm of the gradient."
     )
     loss: Annotated[Literal["clip", "siglip"], Neutral("clip")] = Field(
         default="clip",
-        description="clip: which caption of the batch belongs to a picture, and the other way round; siglip: each pair "
-        "is a yes-no question of its own, with a bias that is learnt.",
+        description="clip: softmax cross-entropy over the batch (InfoNCE); siglip: a sigmoid for each combination of "
+        "image and caption, with a learnable bias.",
     )
     mask_false_negatives: Annotated[bool, Neutral(False)] = Field(
-        default=True, description="Pairs that share an image or a caption are no negatives of each other."
+        default=True, description="Pairs that share an image or a caption are not used as negatives."
     )
     temperature: Annotated[float | None, Neutral(None)] = Field(
-        default=None, ge=0.01, le=1, description="A fixed temperature of the loss; learnt, from 0.07 on, if null."
+        default=None, ge=0.01, le=1, description="A fixed temperature; learnable, from 0.07 on, if null."
     )
     seed: Annotated[int, ALWAYS] = Field(default=0, ge=0, lt=2**64)
     precision: Annotated[Literal["auto", "fp32", "bf16"], Neutral("auto")] = Field(
@@ -157,20 +155,20 @@ class Recipe(BaseModel):
     )
     renderer: Annotated[Literal["auto", "worker", "resident"], Neutral("auto")] = Field(
         default="auto",
-        description="resident keeps all pictures decoded in memory, worker decodes them again each time; auto takes "
-        "resident where they fit.",
+        description="resident caches all decoded images in memory, worker decodes them in each epoch; auto chooses "
+        "resident if they fit.",
     )
     num_workers: Annotated[int | None, NEVER] = Field(
         default=None,
         ge=0,
-        description="Processes that render ahead; 0 renders in the training process; null takes as many as there are "
-        "cores for them (at most 8, fewer than threads) where the model is on a GPU and pictures are not, else none.",
+        description="Loader workers; 0 renders in the training process; null takes one a free core (at most 8, fewer "
+        "than threads) if the model is on a GPU and the images are not, else none.",
     )
     validations: Annotated[int, Neutral(0)] = Field(
-        default=10, ge=0, description="How often the validation split is measured during the run."
+        default=10, ge=0, description="The number of validations during the run."
     )
     track: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], NEVER] = Field(
-        default=("tensorboard",), description="Where figures go beside metrics.jsonl."
+        default=("tensorboard",), description="Experiment trackers beside metrics.jsonl."
     )
     checkpoint_seconds: Annotated[float, NEVER] = Field(
         default=120.0, gt=0, description="Time between two checkpoints."
@@ -178,26 +176,25 @@ class Recipe(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _renamed(cls, given: Any) -> Any:
-        """Recipes and runs of version 0.3 and older have other names for some keys, and one that is gone."""
-        if not isinstance(given, dict):
-            return given
-        if given.get("forgetting") is not None:
+    def _apply_aliases(cls, value: Any) -> Any:
+        """Reads recipes and runs of version 0.3 and older, which have other names for some keys."""
+        if not isinstance(value, dict):
+            return value
+        fields = dict(value)
+        if fields.pop("forgetting", None) is not None:
             logger.warning(
-                "the key forgetting is ignored; when the run has ended, see what the model forgot of a set by "
+                "the key forgetting is ignored; after the run, measure what the model forgot by "
                 "clipc eval MODEL SOURCE --against START."
             )
-        fields = {key: value for key, value in given.items() if key != "forgetting"}
-        for old in RENAMED.keys() & fields.keys():
-            new = RENAMED[old]
-            if new in fields:
+        for old in ALIASES.keys() & fields.keys():
+            if (new := ALIASES[old]) in fields:
                 raise ValueError(f"{old} is the old name of {new}; leave {old} out")
             logger.warning("the key %s is now called %s; the old name is still read.", old, new)
             fields[new] = fields.pop(old)
         return fields
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> "Recipe":
+    def _check_combinations(self) -> "Recipe":
         if (self.samples is None) == (self.epochs is None):
             raise ValueError("give samples or epochs, one of the two, such as epochs: 20")
         if self.wise_ft and not self.validations:
@@ -205,46 +202,47 @@ class Recipe(BaseModel):
         return self
 
     def steps(self, pairs: int) -> int:
-        """The number of steps on so many training pairs; the last one may go into one more epoch."""
+        """The number of steps on a number of training pairs; the last batch may reach into another epoch."""
         samples = self.samples if self.samples is not None else round((self.epochs or 0) * pairs)
         return max(1, -(-samples // self.batch_size))
 
     def identity_keys(self, *, how: bool = True) -> dict[str, Any]:
-        """The keys that count for the result and their values; models and files as they are named here.
+        """The keys that are part of the run's identity and their values; models and files by the names in the recipe.
 
         Args:
-            how: Whether what a stopped run may be given anew counts: how, not what, is computed.
+            how: Whether keys for how, not what, is computed are included; they may change when a run resumes.
         """
-        return identity_keys(self, () if how else _HOW)
+        return identity_keys(self, () if how else _EXECUTION)
 
     def same_run(self, data_fingerprint: str) -> str:
-        """The :meth:`identity` without what a stopped run may be given anew."""
-        return self._name(data_fingerprint, self.identity_keys(how=False))
+        """The :meth:`identity` without the keys that may change when a run resumes."""
+        return self.identity(data_fingerprint, how=False)
 
-    def identity(self, data_fingerprint: str) -> str:
-        """Ten hexadecimal digits that name what this recipe makes of these data.
+    def identity(self, data_fingerprint: str, *, how: bool = True) -> str:
+        """Ten hexadecimal digits that identify the result of this recipe on a data set.
 
-        Keys count where they differ from their neutral value; what cannot change the result (where data lie, workers,
-        how often it is saved, the reasons and examples of rules) is left out, and models and tables count by what
-        they hold, not by where they lie.
+        They depend on keys with other than neutral values. Keys that cannot change the result (paths of data, workers,
+        checkpoint intervals, reasons and examples of rules) are left out; models and tables are hashed by content.
+
+        Args:
+            data_fingerprint: The catalog's fingerprint.
+            how: As for :meth:`identity_keys`.
         """
-        return self._name(data_fingerprint, self.identity_keys())
-
-    def _name(self, data_fingerprint: str, keys: dict[str, Any]) -> str:
+        keys = self.identity_keys(how=how)
         if self.model.endswith(".json") and Path(self.model).is_file():
             keys["model"] = file_fingerprint(Path(self.model))
-        if (start := weights_fingerprint(self.model, self.pretrained)) is not None:
-            keys["model" if self.pretrained is None else "pretrained"] = start
+        if (weights := weights_fingerprint(self.model, self.pretrained)) is not None:
+            keys["model" if self.pretrained is None else "pretrained"] = weights
         policy = keys["policy"]
         policy |= {name: reference_fingerprint(policy[name]) for name in ("embedding", "reference") if name in policy}
         policy |= {name: table_fingerprint(policy[name]) for name in ("weights", "region") if name in policy}
-        if own := self.policy.own_code:
-            keys["own_code"] = own
+        if own_code := self.policy.own_code:
+            keys["own_code"] = own_code
         return hash_keys({**keys, "data_fingerprint": data_fingerprint})
 
 
-_BESIDE: Final = ("environment.json", "metrics.jsonl", "finished.json")
-"""Files that tell a run's folder, whose recipe may be a stranger's."""
+_RUN_FILES: Final = ("environment.json", "metrics.jsonl", "finished.json")
+"""Files by which the folder of a run is recognised, whose recipe may come from a stranger."""
 
 
 def built_in_recipes() -> list[str]:
@@ -254,40 +252,43 @@ def built_in_recipes() -> list[str]:
 
 
 def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe from a YAML file or by the name of one that ships, changed by ``key=value`` words.
+    """A recipe from a YAML file, or one that ships, with ``key=value`` overrides.
 
     Args:
         name: A file, or a name from :func:`built_in_recipes`.
-        overrides: Such as ``policy.rho=0.15``; values are read as YAML.
+        overrides: Such as ``policy.rho=0.15``; values are parsed as YAML.
 
     Returns:
-        The recipe. One in the folder of a run may be a stranger's: what it names of a user's own code is never
-        imported, unless an override names it again.
+        The recipe. One in the folder of a run may come from a stranger: user code that it names is never imported,
+        unless an override names it again.
 
     Raises:
-        UserError: An unknown key (with the nearest one that exists), a wrong value, a file that is not
-            there or no YAML.
+        UserError: An unknown key (with the nearest one that exists), a wrong value, or a file that is missing or not
+            YAML.
     """
     if str(name) in built_in_recipes():
         text = (resources.files("clipc") / "recipes" / f"{name}.yaml").read_text("utf-8")
+        fields = parse_yaml(text, str(name)) or {}
     elif os.path.isfile(name):
-        if any((Path(name).parent / other).is_file() for other in _BESIDE):
-            return _made(foreign(read_yaml(Path(name), "recipe")), overrides, str(name))
-        return _made(read_yaml(Path(name), "recipe"), overrides, str(name))
+        fields = read_yaml(Path(name), "recipe")
+        if any((Path(name).parent / file).is_file() for file in _RUN_FILES):
+            fields = foreign(fields)
     elif Path(name).suffix in (".yaml", ".yml"):
         raise UserError(f"there is no recipe file {name}.")
     elif os.path.exists(name):
         raise UserError(f"{name} is no recipe; to train on it, write clipc train nano data.source={name}.")
     else:
         raise unknown_name("recipe", str(name), built_in_recipes())
-    return _made(parse_yaml(text, str(name)), overrides, str(name))
+    for word in overrides:
+        override(fields, word)
+    return make_recipe(fields, str(name))
 
 
 def recipe_of_run(folder: Path) -> Recipe:
-    """The recipe that a run's folder holds; what it names of a user's own code is told and never imported.
+    """The recipe in the folder of a run; user code that it names is never imported.
 
     Raises:
-        UserError: It is not there, is no YAML, or no recipe.
+        UserError: It is missing, not YAML, or not a recipe.
     """
     file = folder / "recipe.yaml"
     return make_recipe(foreign(read_yaml(file, "recipe")), str(file))
@@ -298,7 +299,7 @@ def make_recipe(fields: dict[str, Any], where: str = "the recipe") -> Recipe:
 
     Args:
         fields: The recipe's keys and values, nested.
-        where: Named in messages.
+        where: The source of the fields, for messages.
 
     Raises:
         UserError: As for :func:`read_recipe`.
@@ -310,17 +311,10 @@ def make_recipe(fields: dict[str, Any], where: str = "the recipe") -> Recipe:
 
 
 def write_recipe(recipe: Recipe, file: Path) -> None:
-    """Writes a recipe, every value resolved, as YAML that :func:`read_recipe` reads."""
+    """Writes a recipe with all defaults as YAML for :func:`read_recipe`."""
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     with whole_file(file) as new, new.open("w", encoding="utf-8") as stream:
         yaml.dump(recipe.model_dump(mode="json"), stream)
-
-
-def _made(fields: dict[str, Any] | None, overrides: Sequence[str], where: str) -> Recipe:
-    fields = fields or {}
-    for word in overrides:
-        override(fields, word)
-    return make_recipe(fields, where)

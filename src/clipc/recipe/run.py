@@ -1,4 +1,4 @@
-"""The run folder: what a run was, what it measured, and where it got to."""
+"""The run folder: recipe, environment, metrics, checkpoints and models of a training run."""
 
 import json
 import platform
@@ -21,14 +21,14 @@ from clipc.recipe.recipe import Recipe, write_recipe
 
 @dataclass(frozen=True)
 class Run:
-    """A folder with everything about one run.
+    """The folder of one run.
 
-    ``recipe.yaml``, ``data.json``, ``environment.json``, ``metrics.jsonl``, ``checkpoints/step-N/``, ``model/``
-    (exported), ``eval/*.json``, ``plan-statistics.json``; ``finished.json`` is written last.
+    It holds ``recipe.yaml``, ``data.json``, ``environment.json``, ``metrics.jsonl``, ``checkpoints/step-N/``,
+    ``model/``, ``eval/*.json`` and ``plan-statistics.json``; ``finished.json`` is written last.
 
     Attributes:
-        folder: Where it lies.
-        rank: The process that writes. The first one's are the run's files; others only add to a log of their own.
+        folder: The path.
+        rank: The rank of this process. Rank 0 writes all files, others only a log of their own.
     """
 
     folder: Path
@@ -36,78 +36,78 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Where the run can go on from."""
+        """The folder of checkpoints."""
         return self.folder / "checkpoints"
 
     @property
     def model(self) -> Path:
-        """The model of the best validation, as open_clip's ``local-dir:`` takes it."""
+        """The model with the best validation, in the format of open_clip's ``local-dir:``."""
         return self.folder / "model"
 
     @property
     def last_model(self) -> Path:
-        """The model of the last step, in the same form."""
+        """The model of the last step, in the same format."""
         return self.folder / "model-last"
 
     @property
     def finished(self) -> dict[str, Any] | None:
-        """The run's summary once it has ended, or None."""
+        """The run's summary, or None if it has not ended."""
         return self.read_json("finished.json")
 
-    def check_same(self, recipe: Recipe, catalog: Catalog) -> None:
-        """Refuses to go on with the run of another recipe, or of other data.
+    def check_identity(self, recipe: Recipe, catalog: Catalog) -> None:
+        """Checks that the folder is empty or holds a run of the same recipe and data.
 
         Raises:
-            UserError: Another one was begun in this folder.
+            UserError: It holds another run.
         """
-        known = (self.read_json("environment.json") or {}).get("run")
-        if known is not None and known != recipe.same_run(catalog.fingerprint):
+        identity = (self.read_json("environment.json") or {}).get("run")
+        if identity is not None and identity != recipe.same_run(catalog.fingerprint):
             raise UserError(
                 f"{self.folder} holds a run of another recipe or of other data, which recipe.yaml and data.json in it "
                 "describe; name another folder, or take the same recipe and data."
             )
 
     def begin(self, recipe: Recipe, environment: dict[str, Any], catalog: Catalog) -> None:
-        """Writes the recipe and what the data are; and the environment, where there is none yet."""
+        """Writes the recipe and a description of the data; and the environment, at the first start."""
         if self.rank:
             return
         write_recipe(recipe, self.folder / "recipe.yaml")
-        about = {"name": catalog.about.name, "generated": catalog.about.generated}
-        self.write_json("data.json", {**about, "fingerprint": catalog.fingerprint, "pairs": catalog.splits})
+        data = {"name": catalog.about.name, "generated": catalog.about.generated}
+        self.write_json("data.json", {**data, "fingerprint": catalog.fingerprint, "pairs": catalog.splits})
         if self.read_json("environment.json") is None:
             self.write_json("environment.json", {**environment, "run": recipe.same_run(catalog.fingerprint)})
 
     @contextmanager
-    def held(self) -> Generator[None]:
-        """Keeps other processes that would write here out, as long as the block runs.
+    def lock(self) -> Generator[None]:
+        """Locks the folder against other runs during the block.
 
         Raises:
-            UserError: Another one is at work in this folder.
+            UserError: Another process trains in this folder.
         """
         if self.rank or fcntl is None:
             yield
             return
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / ".lock").open("w")
-        with lock:
+            file = (self.folder / ".lock").open("w")
+        with file:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(
                     f"another process is training in {self.folder}; wait for it, or name another folder."
                 ) from None
             except OSError:
-                pass  # Some network disks know no locks.
+                pass  # Some network file systems have no locks.
             yield
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
-        """Writes a JSON file whole."""
+        """Writes a JSON file of the run, on rank 0 only."""
         if not self.rank:
             write_json(self.folder / name, value)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the run, or None where there is none."""
+        """A JSON file of the run, or None if it does not exist."""
         file = self.folder / name
         try:
             return json.loads(file.read_text("utf-8")) if file.is_file() else None
@@ -115,12 +115,12 @@ class Run:
             raise UserError(f"{file} cannot be read ({error}); put it back, or name another folder.") from error
 
     def log(self, record: dict[str, Any]) -> None:
-        """Adds one line to ``metrics.jsonl``, or to ``metrics-R.jsonl`` of another rank R."""
+        """Adds one line to ``metrics.jsonl``, or to ``metrics-R.jsonl`` on rank R > 0."""
         with writing(self._metrics), self._metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record) + "\n")
 
     def metrics(self) -> Iterator[dict[str, Any]]:
-        """The lines of ``metrics.jsonl``; a last line cut by a crash is passed over."""
+        """The lines of ``metrics.jsonl``; a last line truncated by a crash is ignored."""
         if not self._metrics.is_file():
             return
         for line in self._metrics.read_text("utf-8").splitlines():
@@ -129,11 +129,11 @@ class Run:
             except ValueError:
                 continue
 
-    def forget_after(self, step: int) -> None:
-        """Drops the metrics of steps that a resumed run is going to repeat."""
-        kept = [record for record in self.metrics() if record["step"] <= step]
-        if kept or not self.rank:
-            write_text(self._metrics, "".join(json.dumps(record) + "\n" for record in kept))
+    def drop_metrics_after(self, step: int) -> None:
+        """Removes the metrics of later steps, which a resumed run repeats."""
+        records = [record for record in self.metrics() if record["step"] <= step]
+        if records or not self.rank:
+            write_text(self._metrics, "".join(json.dumps(record) + "\n" for record in records))
 
     @property
     def _metrics(self) -> Path:
@@ -141,7 +141,7 @@ class Run:
 
 
 def environment(device: str, threads: int, processes: int = 1) -> dict[str, Any]:
-    """What a run began in: machine, versions, threads, processes."""
+    """Machine, versions of packages, threads and processes of a run."""
     from importlib.metadata import version
 
     import torch
@@ -162,7 +162,7 @@ def environment(device: str, threads: int, processes: int = 1) -> dict[str, Any]
 
 
 def cpu_name() -> str:
-    """The processor's name as the system tells it."""
+    """The processor's name."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""Tables of keys and values in YAML, as recipes and studies are, and changes to them as ``key=value``."""
+"""YAML mappings, the format of recipes and studies, and ``key=value`` overrides."""
 
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ def read_yaml(file: Path, what: str) -> dict[str, Any]:
 
     Args:
         file: The file.
-        what: What it is, for messages: a recipe, a study.
+        what: ``recipe`` or ``study``, for messages.
 
     Raises:
-        UserError: It cannot be read, is no YAML, or no table.
+        UserError: It cannot be read, or is not a YAML mapping.
     """
     try:
         text = file.read_text("utf-8")
@@ -27,14 +27,14 @@ def read_yaml(file: Path, what: str) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """What YAML text says, by the safe loader alone.
+    """The value of YAML text, by the safe loader.
 
     Args:
         text: The text.
-        where: Named in messages.
+        where: The source of the text, for messages.
 
     Raises:
-        UserError: It is no YAML.
+        UserError: It is not YAML.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -46,21 +46,21 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def override(fields: dict[str, Any], word: str) -> None:
-    """Sets one key of nested tables, in place.
+    """Sets one key of nested mappings, in place.
 
     Args:
-        fields: The tables.
+        fields: The mappings.
         word: ``key=value``, the key dotted, the value as YAML.
 
     Raises:
-        UserError: It has no equals sign, its value is no YAML, or something on the way is no table.
+        UserError: It has no equals sign, its value is not YAML, or a parent key is not a mapping.
     """
     key, equals, value = word.partition("=")
     if not equals:
         raise UserError(f"{word!r} is no override; write key=value, such as policy.rho=0.15.")
     *path, last = key.split(".")
     for part in path:
-        if (inner := fields.get(part)) is None:  # A run's own recipe says null for what it has not.
+        if (inner := fields.get(part)) is None:  # The recipe of a run has null for sections that are absent.
             inner = fields[part] = {}
         if not isinstance(inner, dict):
             raise UserError(f"{key!r} cannot be set: {part!r} has no keys below it.")

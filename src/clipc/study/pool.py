@@ -75,7 +75,7 @@ class Pool:
         with stop_signals() as flag:
             futures = [self._executor.submit(_call, i, task, args) for i, args in enumerate(arguments)]
             try:
-                self._wait(futures, lambda: flag.asked)
+                self._wait(futures, lambda: flag.requested)
                 results = [future.result() for future in futures]
             except BrokenProcessPool as error:
                 raise UserError(

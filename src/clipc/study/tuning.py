@@ -144,7 +144,7 @@ def _pause() -> None:
     with stop_signals() as flag:
         while time.monotonic() < until:
             time.sleep(0.2)
-            if flag.asked:
+            if flag.requested:
                 raise Interrupted("stopped; the same command goes on from there.")
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: complete or not there at all."""
+"""Checkpoints, written atomically."""
 
 import json
 import logging
@@ -18,24 +18,24 @@ from clipc.files import whole_folder
 
 logger = logging.getLogger(__name__)
 
-KEPT: Final = 2
+MAX_CHECKPOINTS: Final = 2
 """How many checkpoints stay on disk."""
 _DAMAGED: Final = (
     *(ValueError, KeyError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError),
     *(FileNotFoundError, NotADirectoryError, IsADirectoryError),
 )
-"""What json, safetensors and ``torch.load`` raise on a damaged file, or one that is not there."""
+"""Errors of json, safetensors and ``torch.load`` for a damaged or missing file."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What a run needs to go on as if it had never stopped; all chance comes from the step's number.
+    """The state from which a run resumes; random streams need none, because they depend on the step's number alone.
 
     Attributes:
-        step: Steps done.
-        model: The model's tensors.
+        step: The number of steps done.
+        model: The model's ``state_dict``.
         optimizer: The optimizer's ``state_dict``.
-        progress: Small facts that the loop carries along, as JSON values.
+        progress: Further state of the loop, as JSON values.
     """
 
     step: int
@@ -45,9 +45,7 @@ class State:
 
 
 def save_checkpoint(folder: Path, state: State) -> None:
-    """Writes ``folder/step-N`` whole.
-
-    Older checkpoints beyond :data:`KEPT` are removed once the new one is safe.
+    """Writes ``folder/step-N`` atomically, then removes the oldest checkpoints beyond :data:`MAX_CHECKPOINTS`.
 
     Raises:
         UserError: The disk is full or cannot be written; earlier checkpoints are untouched.
@@ -57,21 +55,20 @@ def save_checkpoint(folder: Path, state: State) -> None:
         save_file({k: v.detach().cpu().contiguous() for k, v in state.model.items()}, new / "model.safetensors")
         torch.save(state.optimizer, new / "optimizer.pt")
         (new / "progress.json").write_text(json.dumps({"step": state.step, **state.progress}), "utf-8")
-    for step in checkpoint_steps(folder)[:-KEPT]:
-        old = folder / f".step-{step}.partial"  # Half removed, it must not look whole.
+    for step in checkpoint_steps(folder)[:-MAX_CHECKPOINTS]:
+        old = folder / f".step-{step}.partial"  # A partly removed one must not look complete.
         with suppress(OSError):
             (folder / f"step-{step}").rename(old)
         shutil.rmtree(old, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path) -> State | None:
-    """The newest checkpoint that can be read, or None where there is none at all.
+    """The newest checkpoint that can be read, or None if there are no checkpoints.
 
-    Nothing in a checkpoint is executed: tensors come from safetensors and from ``torch.load`` with
-    ``weights_only``.
+    Nothing in a checkpoint is executed: tensors are read by safetensors and by ``torch.load`` with ``weights_only``.
 
     Args:
-        folder: That of the run's checkpoints.
+        folder: The run's folder of checkpoints.
 
     Raises:
         UserError: There are checkpoints, but none of them can be read, or the disk fails.
@@ -88,27 +85,27 @@ def load_checkpoint(folder: Path) -> State | None:
                 f"the checkpoint of step {step} in {folder} cannot be read now ({error}); it may be whole: see to the "
                 "disk and start the same command again."
             ) from error
-        for worse, why in damaged.items():
+        for newer, reason in damaged.items():
             logger.warning(
                 "the checkpoint of step %s in %s is damaged (%s); the run goes on from the older one of step %s.",
-                *(f"{worse:,}", folder, why, f"{step:,}"),
+                *(f"{newer:,}", folder, reason, f"{step:,}"),
             )
         return state
     if damaged:
-        step, why = next(iter(damaged.items()))
+        step, reason = next(iter(damaged.items()))
         raise UserError(
-            f"no checkpoint in {folder} can be read (step {step}: {why}); "
+            f"no checkpoint in {folder} can be read (step {step}: {reason}); "
             "remove that folder, and the same command begins the run anew."
         )
     return None
 
 
-def settle_checkpoints(folder: Path, step: int) -> None:
-    """Removes what was never finished, and sets aside what could not be read: checkpoints of later steps.
+def clean_checkpoints(folder: Path, step: int) -> None:
+    """Removes partial checkpoints, and renames damaged ones: those later than the one that was loaded.
 
     Args:
-        folder: That of the run's checkpoints.
-        step: The one that the run goes on from.
+        folder: The run's folder of checkpoints.
+        step: The step of the checkpoint that was loaded.
     """
     for partial in folder.glob(".step-*.partial"):
         shutil.rmtree(partial, ignore_errors=True)
@@ -122,17 +119,17 @@ def settle_checkpoints(folder: Path, step: int) -> None:
 
 def checkpoint_steps(folder: Path) -> list[int]:
     """The steps of the complete checkpoints in a folder, ascending."""
-    found = (p.name.removeprefix("step-") for p in folder.glob("step-*"))
-    return sorted(int(n) for n in found if n.isdigit())
+    steps = (path.name.removeprefix("step-") for path in folder.glob("step-*"))
+    return sorted(int(step) for step in steps if step.isdigit())
 
 
-def _load(place: Path) -> State:
-    progress = json.loads((place / "progress.json").read_text("utf-8"))
+def _load(checkpoint: Path) -> State:
+    progress = json.loads((checkpoint / "progress.json").read_text("utf-8"))
     if not isinstance(progress, dict):
         raise ValueError("progress.json holds no table")
     return State(
         step=progress.pop("step"),
-        model=load_file(place / "model.safetensors"),
-        optimizer=torch.load(place / "optimizer.pt", weights_only=True, map_location="cpu"),
+        model=load_file(checkpoint / "model.safetensors"),
+        optimizer=torch.load(checkpoint / "optimizer.pt", weights_only=True, map_location="cpu"),
         progress=progress,
     )

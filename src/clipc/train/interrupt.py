@@ -1,4 +1,4 @@
-"""Asking a run to stop: Ctrl-C and SIGTERM set a flag that the loop reads between two steps."""
+"""Graceful interruption: Ctrl-C and SIGTERM set a flag that the training loop reads between steps."""
 
 import signal
 import threading
@@ -9,40 +9,36 @@ from types import FrameType
 
 
 class Interrupted(Exception):
-    """The run was asked to stop and has saved itself; the same command goes on from there."""
+    """The run stopped on request and has written a checkpoint; the same command resumes it."""
 
 
 @dataclass
 class StopFlag:
-    """Whether a stop was asked for."""
+    """Whether a stop was requested."""
 
-    asked: bool = False
+    requested: bool = False
 
 
 @contextmanager
 def stop_signals() -> Generator[StopFlag]:
-    """Turns Ctrl-C and SIGTERM into a flag while the block runs; a second Ctrl-C acts as it always does.
+    """Turns Ctrl-C and SIGTERM into a flag while the block runs; a second Ctrl-C has its usual effect.
 
-    A second SIGTERM does nothing: a launcher and a scheduler may both send one.
+    A second SIGTERM is ignored: a launcher and a scheduler may both send one.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
-        yield flag  # Only the main thread may set handlers; others cannot be interrupted by signals anyway.
+        yield flag  # Python allows signal handlers in the main thread only.
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def request_stop(number: int, frame: FrameType | None) -> None:
+        flag.requested = True
+        signal.signal(signal.SIGINT, handlers[signal.SIGINT])
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        flag.asked = True
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
-
-    for number in numbers:
-        signal.signal(number, ask)
+    for number in handlers:
+        signal.signal(number, request_stop)
     try:
         yield flag
     finally:
-        restore()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

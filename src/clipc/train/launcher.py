@@ -1,4 +1,4 @@
-"""Where a process stands in its job, by what torchrun or SLURM's srun say in its environment."""
+"""Ranks and addresses of a distributed job, from the environment variables of torchrun or SLURM's srun."""
 
 import re
 from collections.abc import Mapping
@@ -8,35 +8,35 @@ from clipc.errors import UserError
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a process stands in its job.
+class LaunchInfo:
+    """The ranks of a process in its job.
 
     Attributes:
-        rank: This process, in [0, size).
-        size: How many there are, at least 2.
-        local_rank: This process among those of its machine.
-        local_size: How many there are on its machine.
-        meeting: Where they meet, as ``torch.distributed`` takes it.
-        own_gpu: Whether the launcher may have given each process one GPU to see, which is then number 0.
+        rank: The rank of this process, in [0, size).
+        size: The number of processes, at least 2.
+        local_rank: The rank among the processes of this machine.
+        local_size: The number of processes on this machine.
+        init_method: The address of the rendezvous, for ``torch.distributed``.
+        own_gpu: Whether the launcher may have made one GPU visible to each process, which then has index 0.
     """
 
     rank: int
     size: int
     local_rank: int
     local_size: int
-    meeting: str
+    init_method: str
     own_gpu: bool
 
 
-def find_place(environment: Mapping[str, str]) -> Place | None:
-    """Reads what ``torchrun`` or ``srun`` say of the job; None where this process is alone.
+def read_launch_info(environment: Mapping[str, str]) -> LaunchInfo | None:
+    """The environment variables of ``torchrun`` or ``srun``; None for a single process.
 
     Raises:
-        UserError: Something is said, but not all that is needed.
+        UserError: Some variables are set, but not all that are needed.
     """
     if "RANK" in environment and "WORLD_SIZE" in environment:
         return _by_torchrun(environment)
-    # Only srun sets this one; the batch script itself also has SLURM_PROCID and SLURM_NTASKS, and is alone.
+    # Only srun sets this one; the batch script itself, a single process, also has SLURM_PROCID and SLURM_NTASKS.
     if "SLURM_STEP_NUM_TASKS" in environment:
         return _by_srun(environment)
     return None
@@ -48,36 +48,36 @@ def first_host(hosts: str) -> str:
     return re.sub(r"\[([^\],-]+)[^\]]*\]", r"\1", first.group() if first else hosts)
 
 
-def _by_torchrun(environment: Mapping[str, str]) -> Place | None:
+def _by_torchrun(environment: Mapping[str, str]) -> LaunchInfo | None:
     size = _number(environment, "WORLD_SIZE")
     if size == 1:
         return None
     for name in ("MASTER_ADDR", "MASTER_PORT"):
         if name not in environment:
             raise UserError(f"WORLD_SIZE={size} but {name} is not set; start the command with torchrun.")
-    return Place(
+    return LaunchInfo(
         rank=_number(environment, "RANK"),
         size=size,
         local_rank=_number(environment, "LOCAL_RANK", "0"),
         local_size=_number(environment, "LOCAL_WORLD_SIZE", "1"),
-        meeting="env://",
+        init_method="env://",
         own_gpu=False,
     )
 
 
-def _by_srun(environment: Mapping[str, str]) -> Place | None:
+def _by_srun(environment: Mapping[str, str]) -> LaunchInfo | None:
     size = _number(environment, "SLURM_STEP_NUM_TASKS")
     if size == 1:
         return None
     host = environment.get("MASTER_ADDR") or first_host(environment.get("SLURM_STEP_NODELIST", "localhost"))
     job, step = _number(environment, "SLURM_JOB_ID"), _number(environment, "SLURM_STEP_ID", "0")
     port = environment.get("MASTER_PORT") or str(20_000 + (job * 31 + step) % 10_000)
-    return Place(
+    return LaunchInfo(
         rank=_number(environment, "SLURM_PROCID"),
         size=size,
         local_rank=_number(environment, "SLURM_LOCALID"),
         local_size=len(environment.get("SLURM_GTIDS", "").split(",")),  # The ranks on this machine.
-        meeting=f"tcp://{host}:{port}",
+        init_method=f"tcp://{host}:{port}",
         own_gpu=True,
     )
 

@@ -1,8 +1,7 @@
-"""One step of learning: features, loss, gradients, update; whole or in parts, alone or with other processes."""
+"""One training step: features, loss, gradients, update; with gradient caching and data parallelism on request."""
 
 import math
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
@@ -14,27 +13,26 @@ from clipc.errors import UserError
 from clipc.models.model import ClipModel
 from clipc.recipe.recipe import Recipe
 from clipc.render.batch import Batch
-from clipc.train.batch_norm import learns_batch_norm
 from clipc.train.distributed import World
 from clipc.train.loss import local_contrastive_loss, shared_sources, siglip_loss
 from clipc.train.optimizer import adamw, learning_rate_at
-from clipc.train.parallel import data_parallel, gather, gather_with_gradient
+from clipc.train.parallel import data_parallel, gather, gather_with_gradient, has_trainable_batch_norm
 
 MAX_LOG_SCALE: Final = 4.6052
-"""ln 100, the largest inverse temperature in CLIP; SigLIP knows no such bound, and its published weights go beyond."""
+"""ln 100, the bound of CLIP's inverse temperature; SigLIP has none, and its published weights exceed it."""
 
 
 @dataclass
 class Learner:
-    """A model and what changes it.
+    """A model, its optimizer and how they are trained.
 
     Attributes:
-        recipe: How it learns.
-        model: What learns.
-        optimizer: AdamW over the parameters that learn.
+        recipe: The configuration of the run.
+        model: The model in training.
+        optimizer: AdamW over the trainable parameters.
         steps: The number of steps of the whole run.
-        precision: In which the towers compute; losses and weights are ``float32``.
-        world: The processes that learn together.
+        precision: The precision of the towers; losses and weights are ``float32``.
+        world: The processes that train together.
     """
 
     recipe: Recipe
@@ -49,29 +47,29 @@ class Learner:
         """A learner at its first step.
 
         Args:
-            recipe: How to learn.
-            model: On its device, with what shall not learn locked already.
+            recipe: The configuration of the run.
+            model: On its device, with frozen parameters frozen already.
             steps: The number of steps of the whole run.
-            precision: As :func:`~clipc.models.device.choose_precision` gives it.
-            world: The processes that learn together.
+            precision: From :func:`~clipc.models.device.choose_precision`.
+            world: The processes that train together.
 
         Raises:
-            UserError: The model cannot be trained in parts, with activations recomputed, or by several processes.
+            UserError: The model does not support gradient caching, gradient checkpointing or several processes.
         """
-        if recipe.grad_cache_chunks > 1 and learns_batch_norm(model):
+        if recipe.grad_cache_chunks > 1 and has_trainable_batch_norm(model):
             raise UserError(
                 f"this model has batch norm, which takes its statistics over what it sees at once, so "
                 f"grad_cache_chunks={recipe.grad_cache_chunks} would change the result; "
                 "set grad_cache_chunks=1, or model to one without, such as vit."
             )
-        if recipe.grad_checkpointing and learns_batch_norm(model):
+        if recipe.grad_checkpointing and has_trainable_batch_norm(model):
             raise UserError(
                 "this model has batch norm, whose running statistics would count each batch twice with "
                 "grad_checkpointing=true; "
                 "set grad_checkpointing=false, or model to one without, such as vit."
             )
         for name, parameter in model.clip.named_parameters():
-            # What the loss does not read must not learn: processes wait for every gradient.
+            # Parameters that the loss does not use are frozen: processes wait for the gradients of all others.
             if (name == "logit_bias" and recipe.loss != "siglip") or name.startswith("text_decoder."):
                 parameter.requires_grad_(False)
         if recipe.temperature is not None:
@@ -86,22 +84,23 @@ class Learner:
         learner = cls(recipe, model, optimizer, steps, precision, world)
         learner._parallel = data_parallel(model, world, model.device)
         if recipe.compile:
-            for tower in _towers(model.clip):
-                tower.compile()
+            for tower in (getattr(model.clip, name, None) for name in ("visual", "text", "transformer")):
+                if isinstance(tower, nn.Module):
+                    tower.compile()
         return learner
 
     def __post_init__(self) -> None:
         self._parallel: nn.Module = self.model
 
     def learn(self, batch: Batch, step: int) -> torch.Tensor:
-        """One step: gradients of the whole virtual batch, clipped, and an update.
+        """One step: the clipped gradient of the global batch, and an update.
 
         Args:
             batch: This process's share of the batch.
-            step: The number of the step, from 0; all chance in the model (dropout) comes from it.
+            step: The number of the step, from 0; it seeds the random numbers of the model (dropout).
 
         Returns:
-            The loss of this process's rows, a scalar; its mean over the processes is that of the batch.
+            The loss of this process's rows, a scalar; its mean over the processes is the loss of the batch.
         """
         recipe, model = self.recipe, self.model
         model.train()
@@ -123,66 +122,47 @@ class Learner:
         return loss.detach()
 
     def _in_chunks(self, batch: Batch, step: int) -> torch.Tensor:
-        """Gradient caching (Gao et al., arXiv 2101.06983): memory of a part, negatives of the whole batch.
+        """Gradient caching (Gao et al., arXiv 2101.06983): the memory of one chunk, the negatives of the whole batch.
 
-        The features of all parts come first, without a graph; the loss over them gives each feature's gradient; then
-        every part is computed again and passes its share of these on to the weights.
+        The features of all chunks are computed without a graph; the loss over them gives the gradient of each feature;
+        then each chunk is encoded again, with a graph, and backpropagates the gradients of its features.
         """
-        chunks = self.recipe.grad_cache_chunks
-        parts = list(zip(batch.images.chunk(chunks), batch.tokens.chunk(chunks), strict=True))
+        count = self.recipe.grad_cache_chunks
+        chunks = list(zip(batch.images.chunk(count), batch.tokens.chunk(count), strict=True))
         with torch.no_grad():
-            found = [self._features(self.model, *part, step, i) for i, part in enumerate(parts)]
-        images, texts, scorings = zip(*found, strict=True)
-        cached = [torch.cat(images).requires_grad_(), torch.cat(texts).requires_grad_(), scorings[0].requires_grad_()]
-        loss = self._loss(cached[0], cached[1], cached[2], batch)
-        logits_per_image, logits_per_text, by_scoring = torch.autograd.grad(loss, cached)
-        for i, (part, to_image, to_text) in enumerate(
-            zip(parts, logits_per_image.chunk(chunks), logits_per_text.chunk(chunks), strict=True)
-        ):
-            last = i == len(parts) - 1
-            # Gradients travel between processes once, with the last part.
-            with nullcontext() if last else self._unsynchronised():
-                image, text, scoring = self._features(self._parallel, *part, step, i)
-                passed = (image * to_image).sum() + (text * to_text).sum()
-                (passed + (scoring * by_scoring).sum() if last else passed).backward()
+            features = [self._features(self.model, *chunk, step, i) for i, chunk in enumerate(chunks)]
+        images, texts, scales = zip(*features, strict=True)
+        cache = [torch.cat(images).requires_grad_(), torch.cat(texts).requires_grad_(), scales[0].requires_grad_()]
+        loss = self._loss(cache[0], cache[1], cache[2], batch)
+        image_grad, text_grad, scale_grad = torch.autograd.grad(loss, cache)
+        grads = zip(image_grad.chunk(count), text_grad.chunk(count), strict=True)
+        no_sync: Any = getattr(self._parallel, "no_sync", nullcontext)
+        for i, (chunk, (to_image, to_text)) in enumerate(zip(chunks, grads, strict=True)):
+            last = i == len(chunks) - 1
+            # Gradients are averaged over processes once, with the last chunk.
+            with nullcontext() if last else no_sync():
+                image, text, scale = self._features(self._parallel, *chunk, step, i)
+                product = (image * to_image).sum() + (text * to_text).sum()
+                (product + (scale * scale_grad).sum() if last else product).backward()
         return loss.detach()
 
     def _features(
-        self, model: nn.Module, images: torch.Tensor, tokens: torch.Tensor, step: int, part: int
+        self, model: nn.Module, images: torch.Tensor, tokens: torch.Tensor, step: int, chunk: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        device = self.model.device
+        """Image features, text features, and the logit scale with the logit bias if there is one."""
+        device, seed = self.model.device, f"{self.recipe.seed} {step} {self.world.rank} {chunk}"
         autocast = torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32)
-        with autocast, _chance(f"{self.recipe.seed} {step} {self.world.rank} {part}"):
-            image, text, *scoring = model(images.to(device, non_blocking=True), tokens)
-        return image, text, torch.stack(scoring)
+        with autocast, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int.from_bytes(blake2b(seed.encode(), digest_size=7).digest(), "big"))
+            image, text, *scale = model(images.to(device, non_blocking=True), tokens)
+        return image, text, torch.stack(scale)
 
-    def _loss(self, image: torch.Tensor, text: torch.Tensor, scoring: torch.Tensor, batch: Batch) -> torch.Tensor:
-        world, same = self.world, None
+    def _loss(self, image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor, batch: Batch) -> torch.Tensor:
+        world, same_source, offset = self.world, None, self.world.rank * len(image)
         if self.recipe.mask_false_negatives:
             sources, texts = (ids.to(image.device, non_blocking=True) for ids in (batch.sources, batch.texts))
-            same = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
+            same_source = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
         if self.recipe.loss == "siglip":
-            all_text = gather_with_gradient(text, world)
-            return siglip_loss(image, all_text, scoring[0], scoring[1], same, offset=world.rank * len(image))
+            return siglip_loss(image, gather_with_gradient(text, world), scale[0], scale[1], same_source, offset)
         all_image, all_text = gather_with_gradient(torch.stack([image, text], dim=1), world).unbind(dim=1)
-        return local_contrastive_loss(
-            image, text, all_image, all_text, scoring[0], offset=world.rank * len(image), same=same
-        )
-
-    def _unsynchronised(self) -> AbstractContextManager[None]:
-        no_sync: Any = getattr(self._parallel, "no_sync", nullcontext)
-        return no_sync()
-
-
-@contextmanager
-def _chance(name: str) -> Generator[None]:
-    """Seeds PyTorch's generators for what a model draws (dropout); that of the CPU is put back afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int.from_bytes(blake2b(name.encode(), digest_size=7).digest(), "big"))
-        yield
-
-
-def _towers(clip: nn.Module) -> list[nn.Module]:
-    """The parts of an open_clip model that hold nearly all of its work."""
-    found = (getattr(clip, name, None) for name in ("visual", "text", "transformer"))
-    return [tower for tower in found if isinstance(tower, nn.Module)]
+        return local_contrastive_loss(image, text, all_image, all_text, scale[0], offset, same_source)

@@ -1,4 +1,4 @@
-"""The training loop, which can be read in one sitting."""
+"""The training loop."""
 
 import logging
 import shutil
@@ -12,7 +12,7 @@ from typing import Final
 import torch
 
 from clipc.errors import UserError
-from clipc.files import settle
+from clipc.files import restore_folder
 from clipc.models.lora import merged_state_dict
 from clipc.models.model import ClipModel
 from clipc.models.text_tower import computed_tokens
@@ -23,57 +23,56 @@ from clipc.render.batch import Batch
 from clipc.render.loader import choose_num_workers, load
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
-from clipc.train.checkpoint import State, checkpoint_steps, load_checkpoint, save_checkpoint, settle_checkpoints
-from clipc.train.counters import RunCounters
+from clipc.train.checkpoint import State, checkpoint_steps, clean_checkpoints, load_checkpoint, save_checkpoint
 from clipc.train.distributed import World
-from clipc.train.ending import write_models
 from clipc.train.interrupt import Interrupted, StopFlag
 from clipc.train.learner import Learner
-from clipc.train.metrics_logger import MetricsLogger
+from clipc.train.metrics_logger import MetricsLogger, RunCounters
 from clipc.train.throughput import Meter, StepFlops
 from clipc.train.timing import Timer
 from clipc.train.trackers import make_trackers
-from clipc.train.validation import CHOSEN_BY, Validation, validate
+from clipc.train.validation import SELECTION_METRIC, Validation, validate
+from clipc.train.wise_ft import write_models
 
 logger = logging.getLogger(__name__)
 
 LOG_EVERY: Final = 10
-"""Steps between two lines of the log. Several processes meet only here, and where one of them validates: to count, and
-to hear whether to stop."""
+"""Steps between two lines of the log. Several processes synchronise only at these steps and at validation, to sum their
+counts and to learn whether to stop."""
 
 
 class Diverged(UserError):
-    """The loss is not a number.
+    """The loss is not finite.
 
     Attributes:
-        step: After which step.
+        step: The number of steps done.
     """
 
     def __init__(self, message: str, step: int) -> None:
-        """What is told, and the step."""
-        super().__init__(message, step)  # Both, so that it comes whole from another process.
+        """An error with its message and the step."""
+        super().__init__(message, step)  # Both, so that another process can unpickle it.
         self.step = step
 
     def __str__(self) -> str:
-        """What is told."""
+        """The message."""
         return str(self.args[0])
 
 
 @dataclass
 class Trainer:
-    """A run in progress: what it shows, what learns, and how far it is.
+    """A run in progress: its batches, its model and optimizer, and the state of the loop.
 
     Attributes:
-        recipe: What is done.
-        run: Where it is written.
+        recipe: The configuration of the run.
+        run: The run folder.
         world: The processes that train together.
-        renderer: What makes batches.
-        validation: The pairs that models are chosen on, if there are any.
-        learner: The model and what changes it.
-        steps: How many there are in all.
-        step: How many are done.
-        best: The step that did best on validation so far, and its figures.
-        tally: What was counted so far.
+        renderer: Makes the batches.
+        validation: The pairs on which models are selected, if there are any.
+        learner: The model and its optimizer.
+        steps: The number of steps of the whole run.
+        step: The number of steps done.
+        best: The best step on validation so far, with its metrics.
+        counters: The counts so far.
     """
 
     recipe: Recipe
@@ -85,45 +84,45 @@ class Trainer:
     steps: int
     step: int = 0
     best: dict[str, float] | None = None
-    tally: RunCounters = field(default_factory=RunCounters)
+    counters: RunCounters = field(default_factory=RunCounters)
 
     @property
     def model(self) -> ClipModel:
-        """What learns."""
+        """The model in training."""
         return self.learner.model
 
     @property
-    def kind(self) -> str:
-        """Which renderer is used."""
+    def renderer_name(self) -> str:
+        """The recipe's name of the renderer."""
         return "worker" if isinstance(self.renderer, WorkerRenderer) else "resident"
 
     @property
     def precision(self) -> str:
-        """In which the towers compute."""
+        """The precision of the towers, such as ``bfloat16``."""
         return str(self.learner.precision).removeprefix("torch.")
 
-    def described(self) -> str:
-        """What is about to happen, in one sentence."""
+    def summary(self) -> str:
+        """Model, device, steps and folder, in one sentence."""
         recipe, model = self.recipe, self.model
-        learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        count = f"{learnt / 1e6:.1f} million" if learnt >= 1e5 else f"{learnt / 1e3:.1f} thousand"
-        composed = f"{recipe.policy.rho:.0%} of them composed" if recipe.policy.rho else "none composed"
-        begun = f"going on after {self.step:,} of " if self.step else ""
+        trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        count = f"{trainable / 1e6:.1f} million" if trainable >= 1e5 else f"{trainable / 1e3:.1f} thousand"
+        composites = f"{recipe.policy.rho:.0%} of them composed" if recipe.policy.rho else "none composed"
+        start = f"going on after {self.step:,} of " if self.step else ""
         return (
             f"{recipe.model}: {count} parameters learn on {model.device.type} in {self.precision}; "
-            f"{begun}{self.steps:,} steps of {recipe.batch_size} pairs, {composed}; all goes into {self.run.folder}."
+            f"{start}{self.steps:,} steps of {recipe.batch_size} pairs, {composites}; all goes into {self.run.folder}."
         )
 
     def batches(self) -> Iterator[Batch]:
-        """The batches from this step on, this process's share of each."""
-        pictures = self.renderer.pixels.values.device if isinstance(self.renderer, ResidentRenderer) else None
+        """This process's share of each batch, from the current step on."""
+        pixels = self.renderer.pixels.values.device if isinstance(self.renderer, ResidentRenderer) else None
         device, recipe = self.model.device, self.recipe
         return load(
             self.renderer,
             recipe.batch_size,
             range(self.step, self.steps),
             workers=choose_num_workers(
-                recipe.num_workers, device, pictures, sharing=self.world.local_size, threads=recipe.threads
+                recipe.num_workers, device, pixels, sharing=self.world.local_size, threads=recipe.threads
             ),
             rank=self.world.rank,
             ranks=self.world.size,
@@ -131,114 +130,110 @@ class Trainer:
         )
 
     def fit(self, progress: Progress, stop: StopFlag) -> None:
-        """Trains to the last step, validates on the way, keeps the best and the last model.
+        """Trains to the last step with regular validation, and writes the best and the last model.
 
         Args:
-            progress: Told the pairs shown so far.
+            progress: Called with the number of samples seen.
             stop: Read between steps.
         """
         plans = self.renderer.plans
         statistics = {**plans.rows(0, len(plans.catalog)).statistics(), "inputs": plans.inputs.fingerprints}
         self.run.write_json("plan-statistics.json", statistics)
-        with closing(self._journal()) as journal:
-            self._go_on(journal, progress, stop)
-        stopped = None
+        with closing(self._metrics_logger()) as metrics_logger:
+            self._train(metrics_logger, progress, stop)
+        message = None
         if self.world.main:
             try:
                 self._finish(stop)
             except Interrupted as interrupted:
-                stopped = str(interrupted)
-        if (said := self.world.broadcast(stopped)) is not None:
-            raise Interrupted(said)
+                message = str(interrupted)
+        if (message := self.world.broadcast(message)) is not None:
+            raise Interrupted(message)
 
-    def _go_on(self, journal: MetricsLogger, progress: Progress, stop: StopFlag) -> None:
+    def _train(self, metrics_logger: MetricsLogger, progress: Progress, stop: StopFlag) -> None:
         size, world = self.recipe.batch_size, self.world
         every = -(-self.steps // max(1, self.recipe.validations))
         batches = self.batches()
-        saved, since = time.monotonic(), RunCounters()
+        last_save, recent = time.monotonic(), RunCounters()
         progress("training", self.step * size, self.steps * size)
         while self.step < self.steps:
-            lap = Timer()
+            timer = Timer()
             batch = next(batches)
-            waited = lap.seconds
+            wait = timer.seconds
             loss = self.learner.learn(batch, self.step)
             self.step += 1
-            if loss.device.type == "cpu" and not torch.isfinite(loss):  # On a GPU the log looks, without a stall.
+            if loss.device.type == "cpu" and not torch.isfinite(loss):  # On a GPU only where logged: it synchronises.
                 raise self._diverged()
-            self._tell_unreadable(batch, journal)
-            journal.meter.tick(
-                len(batch), waited, computed_tokens(self.model.clip, batch.tokens, self.recipe.grad_cache_chunks)
-            )
-            due = self.validation is not None and (self.step % every == 0 or self.step == self.steps)
-            meeting = due or self.step % LOG_EVERY == 0 or self.step == self.steps
-            if meeting:
-                self._log(float(loss), journal)
+            for row in batch.unreadable:
+                metrics_logger.write(self.step, {"unreadable": self.renderer.plans.catalog.keys[row]})
+            tokens = computed_tokens(self.model.clip, batch.tokens, self.recipe.grad_cache_chunks)
+            metrics_logger.meter.tick(len(batch), wait, tokens)
+            last = self.step == self.steps
+            validating = self.validation is not None and (self.step % every == 0 or last)
+            synchronising = validating or self.step % LOG_EVERY == 0 or last
+            if synchronising:
+                self._log(float(loss), metrics_logger)
                 progress("training", self.step * size, self.steps * size)
-            since.count(batch, lap)  # After the log, which waits for the GPU: its work is that of these steps.
-            better = due and world.main and self._validate(float(loss), journal)
-            if meeting or world.size == 1:
-                self.tally.add(since, world)
-                since = RunCounters()
+            recent.count(batch, timer)  # After the log, which waits for the GPU to finish these steps.
+            improved = validating and world.main and self._validate(float(loss), metrics_logger)
+            if synchronising or world.size == 1:
+                self.counters.add(recent, world)
+                recent = RunCounters()
                 self._check_unreadable()
-                if world.any(stop.asked):
+                if world.any(stop.requested):
                     self._save()
-                    world.barrier()  # Nobody ends while the first one writes: a launcher would end that one too.
+                    world.barrier()  # If another process ended during the write, the launcher would kill rank 0 too.
                     raise Interrupted(
                         f"stopped at step {self.step} of {self.steps}; the same command goes on from there."
                     )
-                late = time.monotonic() - saved > self.recipe.checkpoint_seconds and self.step < self.steps
-                if late or (better and not self._repeats_to_the_bit):
+                overdue = time.monotonic() - last_save > self.recipe.checkpoint_seconds and not last
+                if overdue or (improved and not self._deterministic):
                     self._save()
-                    saved = time.monotonic()
+                    last_save = time.monotonic()
 
     @property
-    def _repeats_to_the_bit(self) -> bool:
-        """Whether steps done again find the same: elsewhere what was chosen on validation must not be found anew."""
+    def _deterministic(self) -> bool:
+        """Whether repeated steps give the same weights; elsewhere each improvement on validation is saved at once."""
         return self.model.device.type == "cpu" and self.world.size == 1
 
-    def _journal(self) -> MetricsLogger:
-        model, config = self.model, self.recipe.model_dump(mode="json")
-        meter = Meter(model.device, self.learner.precision, StepFlops.count(model), ranks=self.world.size)
+    def _metrics_logger(self) -> MetricsLogger:
+        folder, config = self.run.folder, self.recipe.model_dump(mode="json")
+        flops = StepFlops.count(self.model)
+        meter = Meter(self.model.device, self.learner.precision, flops, ranks=self.world.size)
         names = self.recipe.track if self.world.main else ()
-        return MetricsLogger(
-            self.run, meter, make_trackers(names, self.run.folder, self.run.folder.name, config, self.step)
-        )
+        return MetricsLogger(self.run, meter, make_trackers(names, folder, folder.name, config, self.step))
 
-    def _log(self, loss: float, journal: MetricsLogger) -> None:
+    def _log(self, loss: float, metrics_logger: MetricsLogger) -> None:
         loss = self.world.sum([loss])[0] / self.world.size
         if not isfinite(loss):
             raise self._diverged()
         if self.world.main:
             scale = float(self.model.logit_scale.detach().exp())
             rate = max(group["lr"] for group in self.learner.optimizer.param_groups)
-            figures = {"loss": loss, "learning_rate": rate, "logit_scale": scale, **journal.meter.line()}
-            journal.write(self.step, figures)
+            metrics = {"loss": loss, "learning_rate": rate, "logit_scale": scale, **metrics_logger.meter.metrics()}
+            metrics_logger.write(self.step, metrics)
 
-    def _validate(self, loss: float, journal: MetricsLogger) -> bool:
-        """Measures the model, keeps it if it is the best so far, and says whether it is."""
+    def _validate(self, loss: float, metrics_logger: MetricsLogger) -> bool:
+        """Evaluates the model, saves it if it is the best so far, and returns whether it is."""
         assert self.validation is not None
-        lap = Timer()
-        found = validate(self.model, self.validation, self.learner.precision)
-        journal.write(self.step, {"validation": found})
-        better = self.best is None or found[CHOSEN_BY] > self.best[CHOSEN_BY]
-        if better:
-            self.best = {"step": self.step, **found}
+        timer = Timer()
+        metrics = validate(self.model, self.validation, self.learner.precision)
+        metrics_logger.write(self.step, {"validation": metrics})
+        improved = self.best is None or metrics[SELECTION_METRIC] > self.best[SELECTION_METRIC]
+        if improved:
+            self.best = {"step": self.step, **metrics}
             self.model.save(self.run.model, merged_state_dict(self.model.clip))
-        self.tally.validation_core_seconds += lap.core_seconds
-        journal.meter.restart()
-        recall = f"{found[CHOSEN_BY]:.1%}"
+        self.counters.validation_core_seconds += timer.core_seconds
+        metrics_logger.meter.restart()
+        recall = f"{metrics[SELECTION_METRIC]:.1%}"
         logger.info("step %s: loss %.3f, mean recall %s on validation.", f"{self.step:,}", loss, recall)
-        return better
-
-    def _tell_unreadable(self, batch: Batch, journal: MetricsLogger) -> None:
-        for row in batch.unreadable:
-            journal.write(self.step, {"unreadable": self.renderer.plans.catalog.keys[row]})
+        return improved
 
     def _check_unreadable(self) -> None:
-        shown, unreadable = self.step * self.recipe.batch_size, self.tally.unreadable
-        if unreadable > max(100, shown // 100):
+        samples, unreadable = self.step * self.recipe.batch_size, self.counters.unreadable
+        if unreadable > max(100, samples // 100):
             raise UserError(
-                f"{unreadable} of {shown} images could not be read below {self.renderer.plans.catalog.root}; "
+                f"{unreadable} of {samples} images could not be read below {self.renderer.plans.catalog.root}; "
                 f"{self.run.folder / 'metrics.jsonl'} names them; have the data moved or changed?"
             )
 
@@ -252,9 +247,10 @@ class Trainer:
         )
 
     def resume(self) -> None:
-        """Goes to the newest checkpoint that can be read, if there is one."""
+        """Loads the newest readable checkpoint, if there is one."""
         state = load_checkpoint(self.run.checkpoints)
-        if self.world.any((state.step if state else 0) != self.world.broadcast(state.step if state else 0)):
+        step = state.step if state else 0
+        if self.world.any(step != self.world.broadcast(step)):
             raise UserError(
                 f"the processes of this job see different checkpoints in {self.run.checkpoints}; "
                 "put the run folder on a disk that all machines share."
@@ -264,42 +260,42 @@ class Trainer:
             self.learner.optimizer.load_state_dict(state.optimizer)
             self.step = state.step
             self.best = state.progress["best"]
-            self.tally = RunCounters(**state.progress["tally"])
-        self.run.forget_after(self.step)
+            self.counters = RunCounters(**state.progress["tally"])
+        self.run.drop_metrics_after(self.step)
         if self.world.main:
-            settle_checkpoints(self.run.checkpoints, self.step)
-            settle(self.run.model)
-            settle(self.run.last_model)
+            clean_checkpoints(self.run.checkpoints, self.step)
+            restore_folder(self.run.model)
+            restore_folder(self.run.last_model)
 
     def _save(self) -> None:
         if self.world.main:
-            # The loss of this step may have been fine, and on a GPU it is looked at only now and then.
+            # A finite loss does not prove finite weights, and on a GPU it is checked only now and then.
             if not all(bool(tensor.isfinite().all()) for tensor in self.model.parameters()):
                 raise self._diverged()
-            progress = {"best": self.best, "tally": asdict(self.tally)}
+            progress = {"best": self.best, "tally": asdict(self.counters)}
             state = State(self.step, self.model.clip.state_dict(), self.learner.optimizer.state_dict(), progress)
             save_checkpoint(self.run.checkpoints, state)
 
     def _finish(self, stop: StopFlag) -> None:
         if self.recipe.wise_ft and checkpoint_steps(self.run.checkpoints)[-1:] != [self.step]:
-            self._save()  # So that a stop in the middle of it costs no steps.
+            self._save()  # So that no step is lost if the interpolation is interrupted.
         best, facts = write_models(
             self.recipe, self.run, self.model, self.validation, self.learner.precision, self.best, stop
         )
-        shown = self.steps * self.recipe.batch_size
+        samples = self.steps * self.recipe.batch_size
         self.run.write_json(
             "finished.json",
             {
                 "steps": self.steps,
-                "samples": shown,
-                "epochs": shown / len(self.renderer.plans.catalog),
+                "samples": samples,
+                "epochs": samples / len(self.renderer.plans.catalog),
                 "parameters": self.model.parameter_count,
                 "image_size": self.model.image_size,
                 "best": best and {"step": self.steps, **best},
-                "composite_share": self.tally.treated / shown,
-                "pairs_per_second": shown / self.tally.seconds,
+                "composite_share": self.counters.treated / samples,
+                "pairs_per_second": samples / self.counters.seconds,
                 **facts,
-                **asdict(self.tally),
+                **asdict(self.counters),
             },
         )
-        shutil.rmtree(self.run.checkpoints, ignore_errors=True)  # Nothing goes on from a finished run but its models.
+        shutil.rmtree(self.run.checkpoints, ignore_errors=True)  # A finished run needs only its models.

@@ -1,23 +1,27 @@
-"""The log of a run: one line every few steps, in ``metrics.jsonl`` and wherever else it is tracked."""
+"""The log of a run, in ``metrics.jsonl`` and in trackers, and the counts of the whole run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from clipc.recipe.run import Run
+from clipc.render.batch import Batch
+from clipc.train.distributed import World
 from clipc.train.throughput import Meter
+from clipc.train.timing import Timer
 from clipc.train.trackers import Tracker
 
 
 class MetricsLogger:
-    """Writes what a run measures; on all ranks but the first it only keeps what must not go unseen."""
+    """Writes the metrics of a run; on ranks other than 0 only the keys of unreadable images are written."""
 
     def __init__(self, run: Run, meter: Meter, trackers: Sequence[Tracker] = ()) -> None:
         """Opens the log.
 
         Args:
-            run: Whose ``metrics.jsonl`` it is.
-            meter: Knows speed, waiting and memory.
-            trackers: Are told the same numbers.
+            run: The run whose ``metrics.jsonl`` it is.
+            meter: Measures throughput, waiting time and memory.
+            trackers: Receive the same numbers.
         """
         self.meter, self._run, self._trackers = meter, run, trackers
 
@@ -26,13 +30,51 @@ class MetricsLogger:
 
         Args:
             step: The number of steps done.
-            record: Values for JSON; trackers are told those that are numbers.
+            record: Values for JSON; trackers receive the numbers among them.
         """
         self._run.log({"step": step, **record})
         for tracker in self._trackers:
             tracker.log(record, step)
 
     def close(self) -> None:
-        """Lets trackers write what they still hold."""
+        """Closes the trackers."""
         for tracker in self._trackers:
             tracker.close()
+
+
+@dataclass
+class RunCounters:
+    """Counts of a run; checkpoints store them, so that a resumed run ends with those of all its steps.
+
+    Attributes:
+        seconds: Time in training steps, including loading, without validation.
+        core_seconds: Processor time of this process in those steps.
+        validation_core_seconds: Processor time of this process in validation.
+        treated: Examples that were composed, or strongly augmented in the control.
+        shortened: Captions that were shortened to fit the context length.
+        unreadable: Images that could not be read and were replaced by grey ones.
+    """
+
+    seconds: float = 0.0
+    core_seconds: float = 0.0
+    validation_core_seconds: float = 0.0
+    treated: int = 0
+    shortened: int = 0
+    unreadable: int = 0
+
+    def count(self, batch: Batch, timer: Timer) -> None:
+        """Adds one step."""
+        self.seconds += timer.seconds
+        self.core_seconds += timer.core_seconds
+        self.treated += batch.treated
+        self.shortened += batch.shortened
+        self.unreadable += len(batch.unreadable)
+
+    def add(self, recent: "RunCounters", world: World) -> None:
+        """Adds recent counts: the times of this process, the examples of all processes."""
+        self.seconds += recent.seconds
+        self.core_seconds += recent.core_seconds
+        treated, shortened, unreadable = world.sum([recent.treated, recent.shortened, recent.unreadable])
+        self.treated += round(treated)
+        self.shortened += round(shortened)
+        self.unreadable += round(unreadable)

@@ -1,4 +1,4 @@
-"""The optimizer and its schedule."""
+"""The optimizer and the learning rate schedule."""
 
 import math
 from typing import Any
@@ -18,48 +18,52 @@ def adamw(
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter, 2019); biases, norms and the temperature are not decayed.
 
-    With a layer decay each group of parameters carries its ``lr_scale``, the share of the schedule's rate that it
-    learns at: 1 in the first groups, less in the others.
+    With a layer decay each parameter group has a field ``lr_scale``, its factor of the scheduled learning rate: 1 in
+    the first groups, less in the others.
 
     Args:
-        model: An open_clip model, or what holds one as ``clip``. Parameters with one dimension or none get no weight
-            decay, those that need no gradient are left out.
+        model: An open_clip model, or a module with one as its attribute ``clip``. Parameters with fewer than two
+            dimensions get no weight decay, frozen ones are left out.
         learning_rate: The peak of the schedule.
         weight_decay: The decoupled decay.
         betas: Decay rates of the moments.
         layer_decay: As for :func:`rate_scales`; 1 gives two groups without scales.
 
     Raises:
-        UserError: There is a layer decay, but a tower's layers cannot be told apart.
+        UserError: There is a layer decay, but the order of a tower's layers is unknown.
     """
-    learnt = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    scales = {} if layer_decay == 1 else _scales_within(model, layer_decay)
+    trainable = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    scales: dict[str, float] = {}
+    if layer_decay != 1:
+        clip = getattr(model, "clip", None)
+        prefix, clip = ("clip.", clip) if isinstance(clip, nn.Module) else ("", model)
+        scales = {prefix + name: scale for name, scale in rate_scales(clip, layer_decay).items()}
     groups: list[dict[str, Any]] = []
-    for scale in sorted({1.0, *(scales[name] for name, _ in learnt if name in scales)}, reverse=True):
-        alike = [parameter for name, parameter in learnt if scales.get(name, 1.0) == scale]
-        own = {"lr": learning_rate * scale, "lr_scale": scale} if scales else {}
+    for scale in sorted({1.0, *(scales[name] for name, _ in trainable if name in scales)}, reverse=True):
+        parameters = [parameter for name, parameter in trainable if scales.get(name, 1.0) == scale]
+        rate = {"lr": learning_rate * scale, "lr_scale": scale} if scales else {}
         groups += [
-            {"params": [p for p in alike if p.ndim >= 2], "weight_decay": weight_decay, **own},
-            {"params": [p for p in alike if p.ndim < 2], "weight_decay": 0.0, **own},
+            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay, **rate},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0, **rate},
         ]
     return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, eps=1e-6, fused=True)
 
 
 def rate_scales(clip: nn.Module, layer_decay: float) -> dict[str, float]:
-    """Layer-wise decay of the learning rate: what lies deeper in a tower was learnt for longer and moves less.
+    """Layer-wise learning rate decay, for fine-tuning: earlier layers of a tower have smaller learning rates.
 
-    ``layer_decay ** d``, where d counts the tower's layers from the last one (0: the projection), as in BEiT
-    (arXiv 2106.08254). The temperature learns at the full rate.
+    The factor is ``layer_decay ** d``, where d counts the tower's layers from the last one (0: the projection), as in
+    BEiT (arXiv 2106.08254). The temperature has the full learning rate.
 
     Args:
         clip: An open_clip model.
-        layer_decay: What a layer keeps of the rate of the layer after it, in (0, 1].
+        layer_decay: Ratio of the learning rates of a layer and the next one, in (0, 1].
 
     Returns:
-        The scale of each parameter of both towers by its name, in (0, 1].
+        The factor of each parameter of both towers by its name, in (0, 1].
 
     Raises:
-        UserError: A tower's layers cannot be told apart.
+        UserError: The order of a tower's layers is unknown.
     """
     scales: dict[str, float] = {}
     for tower in TOWERS:
@@ -69,16 +73,8 @@ def rate_scales(clip: nn.Module, layer_decay: float) -> dict[str, float]:
     return scales
 
 
-def _scales_within(model: nn.Module, layer_decay: float) -> dict[str, float]:
-    """The scales by the names of the parameters in a model that is an open_clip model or holds one."""
-    clip = getattr(model, "clip", None)
-    if not isinstance(clip, nn.Module):
-        return rate_scales(model, layer_decay)
-    return {f"clip.{name}": scale for name, scale in rate_scales(clip, layer_decay).items()}
-
-
 def learning_rate_at(step: int, steps: int, peak: float, warmup: int) -> float:
-    """Linear warm-up, then half a cosine down to zero.
+    """Linear warm-up, then cosine decay to zero.
 
     Args:
         step: From 0.

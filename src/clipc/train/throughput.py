@@ -1,4 +1,4 @@
-"""What a step costs and how near it comes to the device's limit: the figures of every line of a run's log."""
+"""Throughput: floating-point operations of a step, model FLOPs utilisation, waiting time and memory."""
 
 import re
 import sys
@@ -18,20 +18,20 @@ from torch.utils.flop_counter import FlopCounterMode
 from clipc.models.model import ClipModel
 
 _SHORT: Final = 8
-_ROWS: Final = 2  # Batch norm takes no statistics of a single one.
+_ROWS: Final = 2  # Batch norm needs more than one.
 
 
 @dataclass(frozen=True)
 class StepFlops:
-    """Floating-point operations of a training step, forward and backward, for each pair.
+    """Floating-point operations of a training step, forward and backward, per pair.
 
-    The multiplications and additions of matrix products and convolutions count, those of attention in full although
-    half of it is masked; what is computed a second time to save memory does not (PaLM, arXiv 2204.02311, appendix B).
+    Counted are the multiplications and additions of matrix products and convolutions, those of causal attention in full
+    although half of it is masked; recomputation to save memory is not counted (PaLM, arXiv 2204.02311, appendix B).
 
     Attributes:
-        image: For one picture.
+        image: Operations of one image.
         short: Tokens and operations of a short caption.
-        long: The same for the longest that the model takes.
+        long: Tokens and operations of a caption as long as the context.
     """
 
     image: float
@@ -40,37 +40,37 @@ class StepFlops:
 
     @classmethod
     def count(cls, model: ClipModel) -> "StepFlops | None":
-        """Counts a model's operations on tensors that have shapes but no contents.
+        """Counts a model's operations on meta tensors, which have shapes but no values.
 
-        Weights, gradients, running statistics and random generators stay as they were, and towers that are locked cost
-        no backward. It takes the time of starting some thousand operations, whatever the model's size.
+        Weights, gradients, running statistics and random generators are unchanged; frozen towers have no backward
+        pass. The time does not depend on the model's width or image size.
 
         Returns:
-            None where an operation of the model needs contents.
+            None if an operation of the model is not supported on meta tensors.
         """
         size, context = model.image_size, model.tokenizer.context_length
         short = min(_SHORT, context)
         try:
             return cls(
-                _counted(model, "encode_image", torch.zeros(_ROWS, size, size, 3, dtype=torch.uint8)),
-                (short, _counted(model, "encode_tokens", _captions(short, context))),
-                (context, _counted(model, "encode_tokens", _captions(context, context))),
+                _count(model, "encode_image", torch.zeros(_ROWS, size, size, 3, dtype=torch.uint8)),
+                (short, _count(model, "encode_tokens", _captions(short, context))),
+                (context, _count(model, "encode_tokens", _captions(context, context))),
             )
         except (RuntimeError, TypeError, ValueError):
             return None
 
     def of_pair(self, tokens: float) -> float:
-        """Operations of one pair whose caption is computed with so many tokens, which may be an average.
+        """Operations of one pair with a given number of tokens, which may be an average.
 
-        Between two lengths the count is drawn straight: attention is not linear, but a percent of the sum at most.
+        Interpolated linearly between two lengths: attention is quadratic, but contributes a percent at most.
         """
-        (low, cheap), (high, dear) = self.short, self.long
-        text = cheap if high == low else cheap + (dear - cheap) * (tokens - low) / (high - low)
+        (low, low_count), (high, high_count) = self.short, self.long
+        text = low_count if high == low else low_count + (high_count - low_count) * (tokens - low) / (high - low)
         return self.image + text
 
 
 class Meter:
-    """Counts what a run does between two lines of its log."""
+    """Measures throughput between two lines of the log."""
 
     def __init__(
         self,
@@ -84,79 +84,79 @@ class Meter:
         """Starts counting.
 
         Args:
-            device: What the run computes on.
-            precision: What it computes in.
+            device: The device of the run.
+            precision: The precision of the towers.
             flops: The model's operations; None leaves ``mfu`` out.
-            ranks: The number of processes that do the same as this one.
-            clock: Seconds since some time.
+            ranks: The number of processes.
+            clock: Returns seconds.
         """
         self._device, self._ranks, self._clock, self._flops = device, ranks, clock, flops
         self._peak = peak_flops(device, precision)[0] if flops is not None else None
         self.restart()
 
     def restart(self) -> None:
-        """Forgets what was counted: validation, for example, is no training."""
-        self._began = self._clock()
-        self._pairs, self._waited, self._done, self._tokens = 0, 0.0, 0.0, 0.0
+        """Resets all counts, after validation for example."""
+        self._start = self._clock()
+        self._pairs, self._wait, self._operations, self._tokens = 0, 0.0, 0.0, 0.0
 
-    def tick(self, pairs: int, waited: float, tokens: float) -> None:
+    def tick(self, pairs: int, wait: float, tokens: float) -> None:
         """Counts one step.
 
         Args:
-            pairs: Those of this process.
-            waited: Seconds until the loader had the batch ready.
-            tokens: How many each caption was computed with, on average.
+            pairs: The number of pairs of this process.
+            wait: Seconds of waiting for the loader.
+            tokens: The average number of tokens with which a caption was computed.
         """
         self._pairs += pairs
-        self._waited += waited
+        self._wait += wait
         self._tokens += pairs * tokens
         if self._flops is not None:
-            self._done += pairs * self._flops.of_pair(tokens)
+            self._operations += pairs * self._flops.of_pair(tokens)
 
-    def line(self) -> dict[str, float]:
-        """The figures since the last line, and starts anew.
+    def metrics(self) -> dict[str, float]:
+        """The metrics since the last call; resets the counts.
 
-        On a GPU, work is only asked for, not done, when a step returns: read the loss before.
+        A GPU works asynchronously: read the loss before, which waits for it.
 
         Returns:
-            ``pairs_per_second`` over all processes; ``loader_wait``, the share of the time, in [0, 1]; ``tokens`` that
-            a caption was computed with, on average; ``peak_memory`` in bytes; and ``mfu``, the share of the device's
-            peak in operations a second, where both are known.
+            ``pairs_per_second`` over all processes; ``loader_wait``, as a share of the time, in [0, 1]; ``tokens``, the
+            average with which a caption was computed; ``peak_memory`` in bytes; and ``mfu``, model FLOPs utilisation,
+            if the model's operations and the device's peak are known.
         """
-        seconds = max(self._clock() - self._began, 1e-9)
-        figures = {
+        seconds = max(self._clock() - self._start, 1e-9)
+        metrics = {
             "pairs_per_second": self._pairs * self._ranks / seconds,
-            "loader_wait": min(1.0, self._waited / seconds),
+            "loader_wait": min(1.0, self._wait / seconds),
             "tokens": self._tokens / max(1, self._pairs),
             "peak_memory": float(peak_memory(self._device)),
         }
         if self._peak is not None:
-            figures["mfu"] = self._done / seconds / self._peak
+            metrics["mfu"] = self._operations / seconds / self._peak
         self.restart()
-        return figures
+        return metrics
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most memory that this process has held so far, in bytes: the GPU's for tensors, otherwise the system's."""
+    """The peak memory of this process in bytes: that of tensors on a GPU, otherwise resident memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
         import resource
-    except ImportError:  # Windows has no such figure.
+    except ImportError:  # Windows
         return 0
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return held if sys.platform == "darwin" else held * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def peak_flops(device: torch.device, precision: torch.dtype) -> tuple[float | None, str]:
-    """The operations a second that a device can reach, and where the figure comes from.
+    """A device's peak in operations per second, and the source of this value.
 
     Args:
-        device: A GPU is looked up by its name; on a CPU a large matrix product is timed with the threads in use.
+        device: A GPU is looked up by its name; on a CPU a large matrix product is timed with the current threads.
         precision: ``float32`` on a GPU means TF32 where PyTorch may use it.
 
     Returns:
-        None for a device that is not known: no figure is guessed.
+        None for an unknown device: no value is guessed.
     """
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -164,19 +164,19 @@ def peak_flops(device: torch.device, precision: torch.dtype) -> tuple[float | No
         peak = data_sheet(name, "tf32" if tf32 else str(precision).removeprefix("torch."))
         return peak, f"data sheet of {name}" if peak is not None else f"no data sheet known for {name}"
     if device.type == "cpu":
-        return _measured(precision, torch.get_num_threads()), "measured matrix product"
+        return _measure_peak(precision, torch.get_num_threads()), "measured matrix product"
     return None, f"no data sheet known for {device.type}"
 
 
 def data_sheet(name: str, kind: str) -> float | None:
-    """A GPU's peak by its maker's data sheet, dense (without structured sparsity), in operations a second.
+    """A GPU's peak by its maker's data sheet, dense (without structured sparsity), in operations per second.
 
     Args:
-        name: As PyTorch tells it, such as ``NVIDIA H100 80GB HBM3``.
+        name: PyTorch's name of the device, such as ``NVIDIA H100 80GB HBM3``.
         kind: ``bfloat16``, ``float16``, ``tf32`` or ``float32``.
 
     Returns:
-        None for a GPU, or a part of one, that is not in the table, or a kind of number that it has no units for.
+        None for a GPU, or a MIG slice of one, that is not in the table, or a precision without hardware support.
     """
     words = [word for word in re.split(r"[\s-]+", name.lower()) if word not in _MAKERS and not _PACKAGE.fullmatch(word)]
     rates = _TERAFLOPS.get(" ".join(words))
@@ -184,16 +184,16 @@ def data_sheet(name: str, kind: str) -> float | None:
         return None
     half, tf32, single = rates
     bf16 = None if words[0] in _WITHOUT_BF16 else half
-    found = {"bfloat16": bf16, "float16": half, "tf32": tf32 or single, "float32": single}.get(kind)
-    return None if found is None else found * 1e12
+    rate = {"bfloat16": bf16, "float16": half, "tf32": tf32 or single, "float32": single}.get(kind)
+    return None if rate is None else rate * 1e12
 
 
 _MAKERS: Final = {"nvidia", "amd", "geforce", "tesla", "instinct"}
 _PACKAGE: Final = re.compile(r"\d+gi?b?|sxm\d|hbm\d\w*|oam")
 _WITHOUT_BF16: Final = {"v100", "v100s", "t4"}
 _TERAFLOPS: Final[dict[str, tuple[float, float | None, float]]] = {
-    # bf16 and fp16 in matrix units with fp32 sums; TF32; fp32 outside matrix units. Sheets that print sparse rates only
-    # are halved.
+    # bf16 and fp16 in tensor cores with fp32 accumulation; TF32; fp32 outside tensor cores. Where a sheet has sparse
+    # rates only, they are halved.
     # NVIDIA HGX B200, HGX B300, GB200 NVL72 data sheets.
     "b200": (2250, 1125, 75),
     "b300": (2250, 1125, 75),
@@ -221,7 +221,7 @@ _TERAFLOPS: Final[dict[str, tuple[float, float | None, float]]] = {
     "v100 pcie": (112, None, 14),
     "v100s pcie": (130, None, 16.4),
     "t4": (65, None, 8.1),
-    # NVIDIA GA102, Ada and RTX Blackwell architecture papers: fp16 with fp32 sums, half of the rate on the box.
+    # NVIDIA GA102, Ada and RTX Blackwell architecture papers: fp16 with fp32 accumulation, half of the advertised rate.
     "rtx 3090": (71, 35.6, 35.6),
     "rtx 4080": (97.5, 48.7, 48.7),
     "rtx 4090": (165.2, 82.6, 82.6),
@@ -236,23 +236,23 @@ _TERAFLOPS: Final[dict[str, tuple[float, float | None, float]]] = {
 
 
 @cache
-def _measured(precision: torch.dtype, threads: int, seconds: float = 0.1) -> float:
-    """The best rate of a matrix product, in operations a second; ``threads`` is what it was measured with."""
-    # Short enough that one of many finds its cores free, long enough to fill them.
+def _measure_peak(precision: torch.dtype, threads: int, seconds: float = 0.1) -> float:
+    """The best rate of a matrix product, in operations per second; cached by the current number of threads."""
+    # Short enough that one of many repetitions is undisturbed, long enough to use all cores.
     side = 512 * max(1, isqrt(threads))
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(side, side, generator=generator).to(precision) for _ in range(2))
-    began = last = time.perf_counter()
+    start = last = time.perf_counter()
     best = float("inf")
-    while best == float("inf") or last - began < seconds:
+    while best == float("inf") or last - start < seconds:
         torch.mm(left, right)
         now = time.perf_counter()
         best, last = min(best, now - last), now
     return 2 * side**3 / best
 
 
-class _Call(nn.Module):
-    """One of a model's methods, as a module that can be called with other weights."""
+class _MethodCall(nn.Module):
+    """Calls a method of a model in ``forward``, for ``functional_call``."""
 
     def __init__(self, model: ClipModel) -> None:
         super().__init__()
@@ -262,11 +262,14 @@ class _Call(nn.Module):
         return getattr(self.model, method)(batch)
 
 
-def _counted(model: ClipModel, method: str, batch: torch.Tensor) -> float:
-    call = _Call(model)
-    state = {name: _shape_of(tensor) for name, tensor in (*call.named_parameters(), *call.named_buffers())}
+def _count(model: ClipModel, method: str, batch: torch.Tensor) -> float:
+    call = _MethodCall(model)
+    state = {
+        name: torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
+        for name, tensor in (*call.named_parameters(), *call.named_buffers())
+    }
     eager, counter = torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False)
-    with eager, _once(model), torch.random.fork_rng(devices=[]), torch.enable_grad(), counter:
+    with eager, _no_checkpointing(model), torch.random.fork_rng(devices=[]), torch.enable_grad(), counter:
         features = functional_call(call, state, (method, batch))
         if features.requires_grad:
             features.sum().backward()
@@ -274,24 +277,20 @@ def _counted(model: ClipModel, method: str, batch: torch.Tensor) -> float:
 
 
 @contextmanager
-def _once(model: nn.Module) -> Generator[None]:
-    """With activations kept, as if memory were plenty."""
-    twice: list[Any] = [module for module in model.modules() if getattr(module, "grad_checkpointing", False) is True]
-    for module in twice:
+def _no_checkpointing(model: nn.Module) -> Generator[None]:
+    """Switches gradient checkpointing off in the block."""
+    modules: list[Any] = [module for module in model.modules() if getattr(module, "grad_checkpointing", False) is True]
+    for module in modules:
         module.grad_checkpointing = False
     try:
         yield
     finally:
-        for module in twice:
+        for module in modules:
             module.grad_checkpointing = True
 
 
-def _shape_of(tensor: torch.Tensor) -> torch.Tensor:
-    return torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
-
-
 def _captions(tokens: int, context: int) -> torch.Tensor:
-    """Captions of so many tokens, the end token being the largest."""
+    """Captions with a given number of tokens, the end token being the largest."""
     ids = torch.zeros(_ROWS, context, dtype=torch.int64)
     ids[:, :tokens] = 1
     ids[:, tokens - 1] = 2

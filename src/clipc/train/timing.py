@@ -1,4 +1,4 @@
-"""Time and threads of a block of work."""
+"""Time and threads of a block of code."""
 
 import time
 from collections.abc import Generator
@@ -8,10 +8,10 @@ import torch
 
 
 class Timer:
-    """A stopwatch that started when it was made."""
+    """Wall-clock and processor time since it was created."""
 
     def __init__(self) -> None:
-        """Starts."""
+        """Starts the timer."""
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     @property
@@ -27,7 +27,7 @@ class Timer:
 
 @contextmanager
 def threads(count: int) -> Generator[None]:
-    """Runs the block with so many CPU threads: the result of a sum hangs on how it is divided."""
+    """Runs the block with this number of CPU threads, on which the rounding of a sum depends."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

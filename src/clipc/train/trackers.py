@@ -1,4 +1,4 @@
-"""Where a run's numbers go beside ``metrics.jsonl``: TensorBoard, W&B, trackio."""
+"""Experiment trackers that receive a run's metrics beside ``metrics.jsonl``: TensorBoard, W&B, trackio."""
 
 import contextlib
 import json
@@ -22,40 +22,40 @@ _EXTRA: Final = {"tensorboard": "tensorboard", "wandb": "clipc[wandb]", "trackio
 
 
 class Tracker(Protocol):
-    """Something that takes a run's numbers."""
+    """Receives the metrics of a run."""
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
-        """Takes the numbers of a step; a dictionary below ``validation`` gives ``validation/mean_recall``.
+        """Logs the metrics of a step; a nested dictionary ``validation`` gives names as ``validation/mean_recall``.
 
         Args:
-            values: Numbers, or dictionaries of numbers; anything else is passed over.
-            step: The step they belong to, the same or a later one than last time.
+            values: Numbers, or dictionaries of numbers; other values are ignored.
+            step: The step, never smaller than in the last call.
         """
         ...
 
     def close(self) -> None:
-        """Writes what is still to be written; nothing may be logged after it."""
+        """Writes what is buffered; nothing may be logged afterwards."""
         ...
 
 
 def make_trackers(
     names: Sequence[TrackerName], folder: Path, name: str, config: dict[str, Any], resumed_at: int
 ) -> list[Tracker]:
-    """The trackers of a run, none of which can end it.
+    """The trackers of a run, none of which can stop it.
 
-    A tracker that fails while the run goes on (a lost network, a full disk) says so once and takes nothing more;
-    ``metrics.jsonl`` has it all.
+    A tracker that fails during the run (a lost network, a full disk) logs one warning and is closed;
+    ``metrics.jsonl`` is complete.
 
     Args:
-        names: Which ones.
-        folder: The run folder. TensorBoard's files lie in ``tensorboard/``; a service's id for the run is kept in
-            ``tracking/``, so that a resumed run goes on under it.
-        name: What the services call the run.
+        names: The names of the trackers.
+        folder: The run folder. TensorBoard's files are in ``tensorboard/``; a service's id of the run is stored in
+            ``tracking/``, so that a resumed run continues under it.
+        name: The name of the run for the services.
         config: The resolved recipe, for the services.
-        resumed_at: The step that the run goes on from, 0 for a new one; what was told of later steps is void.
+        resumed_at: The step from which the run resumes, 0 for a new run; earlier logs of later steps are void.
 
     Raises:
-        UserError: A package is not installed, or a new run's service cannot be reached or entered.
+        UserError: A package is not installed, or the service of a new run cannot be reached.
     """
     starts: dict[str, Callable[[], Tracker]] = {
         "tensorboard": lambda: TensorBoard(folder / "tensorboard", resumed_at),
@@ -65,13 +65,13 @@ def make_trackers(
     trackers: list[Tracker] = []
     for tracker in names:
         try:
-            trackers.append(_Shielded(tracker, starts[tracker]()))
+            trackers.append(_SafeTracker(tracker, starts[tracker]()))
         except ImportError as error:
             raise UserError(
                 f'{tracker} is not installed ({error}); pip install "{_EXTRA[tracker]}", or leave it out of track.'
             ) from error
         except Exception as error:
-            # A new run has someone in front of it; one that goes on by itself at night has not.
+            # Somebody watches the start of a new run, but not that of one which resumes by itself.
             if resumed_at == 0:
                 raise UserError(f"{tracker} cannot start: {_sentence(error)}; or leave it out of track.") from error
             _warn(tracker, error)
@@ -79,7 +79,7 @@ def make_trackers(
 
 
 def numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers in nested dictionaries, each with the path to it: ``validation/mean_recall``."""
+    """The numbers in nested dictionaries, with names such as ``validation/mean_recall``."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from numbers(value, f"{prefix}{key}/")
@@ -90,15 +90,15 @@ def numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 class TensorBoard:
     """Scalars in TensorBoard's event files.
 
-    Its own ``SummaryWriter`` (and PyTorch's, which builds on it) imports all of TensorFlow where that is installed and
-    writes in a thread, so that a full disk is noticed late. Scalars need neither.
+    TensorBoard's own ``SummaryWriter`` (and PyTorch's, which builds on it) imports TensorFlow where that is installed,
+    and writes in a thread, so that a full disk is noticed late. Scalars need neither.
     """
 
     def __init__(self, folder: Path, resumed_at: int) -> None:
-        """Begins an event file.
+        """Opens a new event file.
 
         Args:
-            folder: For the files; each start of a run adds one, and they are read in the order of their names.
+            folder: The folder of event files; each start of a run adds one, and they are read in the order of names.
             resumed_at: Steps after this one in earlier files are void.
         """
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # pyright: ignore
@@ -132,24 +132,24 @@ class TensorBoard:
 class _Service:
     """A run at W&B or trackio, whose run objects are alike."""
 
-    def __init__(self, run: Any, finish: Callable[[], None], file: Path, told: int) -> None:
+    def __init__(self, run: Any, finish: Callable[[], None], file: Path, last_step: int) -> None:
         """Continues a run.
 
         Args:
             run: Has ``log(values, step=...)``.
-            finish: Ends it.
-            file: Keeps the run's id, and the last step told.
-            told: The last step told before this start, or -1.
+            finish: Ends the run.
+            file: Stores the run's id and the last step logged.
+            last_step: The last step logged before this start, or -1.
         """
-        self._run, self._finish, self._file, self._told = run, finish, file, told
+        self._run, self._finish, self._file, self._last_step = run, finish, file, last_step
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
-        """See :class:`Tracker`; steps that a resumed run repeats were told before."""
-        if step <= self._told:
+        """See :class:`Tracker`; steps that a resumed run repeats were logged before."""
+        if step <= self._last_step:
             return
         self._run.log(dict(numbers(values)), step=step)
-        known = json.loads(self._file.read_text("utf-8"))
-        write_json(self._file, {**known, "step": step})
+        state = json.loads(self._file.read_text("utf-8"))
+        write_json(self._file, {**state, "step": step})
 
     def close(self) -> None:
         """See :class:`Tracker`."""
@@ -160,19 +160,19 @@ class _Service:
 def _start_wandb(folder: Path, name: str, config: dict[str, Any]) -> Tracker:
     import wandb
 
-    file, known = _known(folder, "wandb")
+    file, state = _service_state(folder, "wandb")
     online = os.environ.get("WANDB_MODE", "online") == "online"
     run = wandb.init(
         project=os.environ.get("WANDB_PROJECT", PROJECT),
-        id=known["id"],
+        id=state["id"],
         name=name,
         config=config,
         dir=folder,
-        # Offline nothing can be looked up; the same id joins the parts when they are synchronised.
+        # Offline there is no server to ask; the same id joins the parts when they are synchronised.
         resume="allow" if online else None,
         settings=wandb.Settings(console="off"),
     )
-    return _Service(run, run.finish, file, known["step"])
+    return _Service(run, run.finish, file, state["step"])
 
 
 def _start_trackio(folder: Path, name: str, config: dict[str, Any]) -> Tracker:
@@ -180,47 +180,45 @@ def _start_trackio(folder: Path, name: str, config: dict[str, Any]) -> Tracker:
     with contextlib.redirect_stdout(sys.stderr):
         import trackio
 
-        file, known = _known(folder, "trackio")
-        # It finds a run again by its name, which another folder's run may have too.
+        file, state = _service_state(folder, "trackio")
+        # It identifies a run by its name, which a run in another folder may have too.
         run = trackio.init(
             project=os.environ.get("TRACKIO_PROJECT", PROJECT),
-            name=f"{name}-{known['id'][:6]}",
+            name=f"{name}-{state['id'][:6]}",
             config=config,
             resume="allow",
             embed=False,
         )
-    # Its run's own finish() would be called a second time when Python ends.
-    return _Service(run, trackio.finish, file, known["step"])
+    # The run's own finish() would be called a second time at exit.
+    return _Service(run, trackio.finish, file, state["step"])
 
 
-def _known(folder: Path, service: str) -> tuple[Path, dict[str, Any]]:
-    """What a service knows of the run: its id and the last step told; made up for a new run."""
+def _service_state(folder: Path, service: str) -> tuple[Path, dict[str, Any]]:
+    """The file with a service's id of the run and the last step logged, and its content; created for a new run."""
     file = folder / "tracking" / f"{service}.json"
     if not file.is_file():
         write_json(file, {"id": uuid.uuid4().hex[:12], "step": -1})
     return file, json.loads(file.read_text("utf-8"))
 
 
-class _Shielded:
-    """A tracker whose failure is told once and ends nothing."""
+class _SafeTracker:
+    """A tracker whose first failure gives a warning and switches it off."""
 
     def __init__(self, name: str, tracker: Tracker) -> None:
         self._name = name
         self._tracker: Tracker | None = tracker
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
-        if self._tracker is not None:
-            self._safely(lambda tracker: tracker.log(values, step))
+        self._try(lambda tracker: tracker.log(values, step))
 
     def close(self) -> None:
-        if self._tracker is not None:
-            self._safely(lambda tracker: tracker.close())
-            self._tracker = None
+        self._try(lambda tracker: tracker.close())
+        self._tracker = None
 
-    def _safely(self, act: Callable[[Tracker], None]) -> None:
-        assert self._tracker is not None
+    def _try(self, call: Callable[[Tracker], None]) -> None:
         try:
-            act(self._tracker)
+            if self._tracker is not None:
+                call(self._tracker)
         except Exception as error:
             self._tracker = None
             _warn(self._name, error)

@@ -1,4 +1,4 @@
-"""Training one model: from a recipe and a folder to a finished run."""
+"""Training one model, from a recipe to a finished run."""
 
 import logging
 from functools import partial
@@ -17,7 +17,7 @@ from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run, environment
 from clipc.render.choose import choose_renderer, make_renderer
-from clipc.train.distributed import World, joined, share
+from clipc.train.distributed import World, local_batch_size, process_group
 from clipc.train.interrupt import stop_signals
 from clipc.train.learner import Learner
 from clipc.train.loop import Trainer
@@ -36,53 +36,52 @@ def train(
     renderer: str | None = None,
     progress: Progress = silent,
 ) -> Run:
-    """Trains one model, or goes on where an earlier call stopped.
+    """Trains one model, or resumes its training.
 
-    On the CPU a run that was stopped, in whatever way, ends in the same weights to the last bit as one
-    that never was: all chance comes from the seed and the step's number, and thread count and precision are those of
-    the run's first start.
+    On the CPU an interrupted and resumed run ends in the same weights to the last bit as an uninterrupted one: random
+    streams depend on the seed and the step's number alone, and thread count and precision are those of the first start.
 
     Args:
-        recipe: What to do.
-        folder: The run folder; a finished run in it is returned as it is. Several processes share
-            it.
-        catalog: The opened data, to open them once for many runs; otherwise the recipe's source is opened.
+        recipe: The configuration of the run.
+        folder: The run folder, the same for all processes; a finished run in it is returned without training.
+        catalog: The data, to open them once for several runs; by default the recipe's source is opened.
         world: The processes that train together; by default those that torchrun or srun started.
-        renderer: One that was chosen for a run and those beside it; by default the choice is made here.
-        progress: Told the pairs shown so far.
+        renderer: The renderer, if it was chosen for several runs; by default it is chosen here.
+        progress: Called with the number of samples seen.
 
     Raises:
-        UserError: The folder holds another run, too few pairs for a batch, a loss that is no number, a full disk.
+        UserError: The folder holds another run, there are too few pairs for a batch, the loss is not finite, or the
+            disk is full.
         ProcessLost: Another process of the job ended.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
     """
     if world is None:
-        with joined(recipe.device) as world:
+        with process_group(recipe.device) as world:
             return train(recipe, folder, catalog=catalog, world=world, renderer=renderer, progress=progress)
     run = Run(folder, world.rank)
-    with world.main_first():  # The others find in the cache what it made.
+    with world.main_first():  # It writes the cache that the others read.
         catalog = catalog or recipe.data.open(progress)
     if world.main:
-        run.check_same(recipe, catalog)
+        run.check_identity(recipe, catalog)
     if world.broadcast(run.finished is not None):
         return run
-    before = world.broadcast(run.read_json("environment.json")) or {}
-    with run.held(), threads(before.get("threads") or recipe.threads or torch.get_num_threads()):
+    first = world.broadcast(run.read_json("environment.json")) or {}
+    with run.lock(), threads(first.get("threads") or recipe.threads or torch.get_num_threads()):
         trainer = make_trainer(
             recipe,
             run,
             catalog,
             world,
-            # What was asked for by name goes before what an earlier start chose.
-            renderer=recipe.renderer if recipe.renderer != "auto" else before.get("renderer") or renderer,
-            precision=recipe.precision if recipe.precision != "auto" else before.get("precision"),
+            # An explicit choice in the recipe has priority over that of the first start.
+            renderer=recipe.renderer if recipe.renderer != "auto" else first.get("renderer") or renderer,
+            precision=recipe.precision if recipe.precision != "auto" else first.get("precision"),
             progress=progress,
         )
-        began = environment(trainer.model.device.type, torch.get_num_threads(), world.size)
-        run.begin(recipe, {**began, "renderer": trainer.kind, "precision": trainer.precision}, catalog)
-        with stop_signals() as stop:  # Not before: until here nothing is lost, and nobody would look at the flag.
+        machine = environment(trainer.model.device.type, torch.get_num_threads(), world.size)
+        run.begin(recipe, {**machine, "renderer": trainer.renderer_name, "precision": trainer.precision}, catalog)
+        with stop_signals() as stop:  # Before this, nothing reads the flag and nothing is lost by an interrupt.
             trainer.resume()
-            logger.info(trainer.described())
+            logger.info(trainer.summary())
             trainer.fit(progress, stop)
     return run
 
@@ -97,23 +96,23 @@ def make_trainer(
     precision: str | None = None,
     progress: Progress = silent,
 ) -> Trainer:
-    """A run at step 0, all that it needs made: tokenizer, model, plans, pictures.
+    """A run at step 0 with its tokenizer, model, plans and decoded images.
 
     Args:
-        recipe: What to do.
-        run: Where to write.
-        catalog: The opened data.
-        world: The processes that train together; None for this one alone.
-        renderer: One that was chosen before; None leaves the choice to the recipe.
-        precision: The same, as :func:`~clipc.models.device.choose_precision` takes it.
-        progress: Told what takes long.
+        recipe: The configuration of the run.
+        run: The run folder.
+        catalog: The data.
+        world: The processes that train together; None for a single process.
+        renderer: ``worker`` or ``resident``; None for the recipe's.
+        precision: As for :func:`~clipc.models.device.choose_precision`; None for the recipe's.
+        progress: Called during slow preparation.
 
     Raises:
-        UserError: The recipe asks for what the data, the model or the machine cannot give.
+        UserError: The data, the model or the machine do not support the recipe.
     """
     world = world or World()
     device = choose_device(recipe.device)
-    share(recipe.batch_size, world)
+    local_batch_size(recipe.batch_size, world)
     with world.main_first():
         pairs = catalog.split("train")
         check_batch(recipe, catalog.about.name, len(pairs))
@@ -124,11 +123,10 @@ def make_trainer(
         cache = recipe.data.cache
         plans = make_plans(recipe.policy, pairs, recipe.seed, cache=cache, progress=progress, batches=batches)
     steps = recipe.steps(len(pairs))
-    computed = choose_precision(precision or recipe.precision, device)
-    if recipe.precision == "auto" and computed != choose_precision("auto", device):
+    dtype = choose_precision(precision or recipe.precision, device)
+    if recipe.precision == "auto" and dtype != choose_precision("auto", device):
         logger.warning("the run goes on in %s, as it began, though that is not the fastest on this machine.", precision)
-    # Before pictures are decoded: what it refuses is told at once.
-    learner = Learner.create(recipe, model, steps, computed, world)
+    learner = Learner.create(recipe, model, steps, dtype, world)  # Its errors come before images are decoded.
     choose = partial(
         choose_renderer,
         plans=plans,
@@ -139,9 +137,9 @@ def make_trainer(
         gpus=world.local_size,
     )
     choice = choose(renderer or recipe.renderer, epochs=steps * recipe.batch_size / len(pairs))
-    # What is free differs between processes, and from one moment to the next: the first process decides.
-    if (kind := world.broadcast(choice.renderer)) != choice.renderer:
-        choice = choose(kind, epochs=1)
+    # Free memory differs between processes and over time: rank 0 decides.
+    if (name := world.broadcast(choice.renderer)) != choice.renderer:
+        choice = choose(name, epochs=1)
     logger.info(choice.reason)
     return Trainer(
         recipe=recipe,
@@ -155,10 +153,15 @@ def make_trainer(
 
 
 def check_batch(recipe: Recipe, name: str, pairs: int) -> None:
-    """Refuses a batch that so many training pairs of a set cannot fill.
+    """Checks that a data set has enough training pairs for one batch.
+
+    Args:
+        recipe: Has the batch size.
+        name: The name of the data set, for the message.
+        pairs: The number of training pairs.
 
     Raises:
-        UserError: There are fewer pairs than one batch has.
+        UserError: There are fewer pairs than in one batch.
     """
     if pairs < recipe.batch_size:
         raise UserError(

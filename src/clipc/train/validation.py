@@ -1,4 +1,4 @@
-"""The figure by which checkpoints, and mixtures of weights, are chosen."""
+"""Validation metrics, by which checkpoints and interpolated weights are selected."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -15,17 +15,17 @@ from clipc.models.model import ClipModel
 from clipc.render.evaluation_view import Resizing
 from clipc.render.free_memory import free_memory
 
-CHOSEN_BY = "mean_recall"
-"""The name of that figure among those that :func:`validate` gives."""
+SELECTION_METRIC = "mean_recall"
+"""The metric of :func:`validate` by which models are selected."""
 
 _SHARE_OF_RAM: Final = 0.25
-"""How much of what is free kept pictures may take, by all the runs that share a machine: one a core at most."""
+"""Share of free memory for cached images, over all runs on the machine: one a core at most."""
 
 Views = npt.NDArray[np.uint8]
 
 
 class Validation:
-    """The pairs that a run is validated on; their pictures are decoded once where there is room to keep them.
+    """The pairs of a run's validation; their images are decoded once where memory allows.
 
     Attributes:
         catalog: The pairs.
@@ -38,30 +38,29 @@ class Validation:
             catalog: The pairs, one or more.
         """
         self.catalog = catalog
-        self._kept: dict[tuple[int, Resizing], Views] = {}
+        self._cache: dict[tuple[int, Resizing], Views] = {}
 
     def views(self, size: int, resizing: Resizing) -> Iterable[Views]:
-        """The pictures as evaluation shows them, in order, ``uint8`` (S, S, 3) each; see :func:`evaluation_views`."""
-        if (kept := self._kept.get((size, resizing))) is not None:
-            return kept
-        free = free_memory(torch.device("cpu"))
-        room = 0 if free is None else _SHARE_OF_RAM / cores() * free
+        """The evaluation views of the images, in order, ``uint8`` (S, S, 3) each; see :func:`evaluation_views`."""
+        if (cached := self._cache.get((size, resizing))) is not None:
+            return cached
+        limit = _SHARE_OF_RAM / cores() * (free_memory(torch.device("cpu")) or 0)
         views = evaluation_views(self.catalog, size, resizing)
-        return self._keeping(views, size, resizing) if 3 * size**2 * len(self.catalog) <= room else views
+        return self._caching(views, size, resizing) if 3 * size**2 * len(self.catalog) <= limit else views
 
-    def _keeping(self, views: Iterable[Views], size: int, resizing: Resizing) -> Iterator[Views]:
-        kept = np.empty((len(self.catalog), size, size, 3), np.uint8)
+    def _caching(self, views: Iterable[Views], size: int, resizing: Resizing) -> Iterator[Views]:
+        cached = np.empty((len(self.catalog), size, size, 3), np.uint8)
         for row, view in enumerate(views):
-            kept[row] = view
+            cached[row] = view
             yield view
-        self._kept[size, resizing] = kept
+        self._cache[size, resizing] = cached
 
 
 def validate(model: ClipModel, validation: Validation, precision: torch.dtype) -> dict[str, float]:
-    """The recalls of a model on a run's validation pairs, and their mean, by which checkpoints are chosen."""
+    """The recalls of a model on validation pairs, and their mean."""
     model.eval()
     views = validation.views(model.image_size, model.resizing)
     with torch.autocast(model.device.type, precision, enabled=precision != torch.float32):
-        found = embed(model, validation.catalog, views=views)
-    recalls = retrieval(found.image, found.text, found.owner).items()
+        embeddings = embed(model, validation.catalog, views=views)
+    recalls = retrieval(embeddings.image, embeddings.text, embeddings.owner).items()
     return {name: float(values.mean()) for name, values in recalls.items()}

@@ -1,43 +1,99 @@
-"""Weights between a start and what was tuned from it (WiSE-FT): often better than either, and less is forgotten."""
+"""WiSE-FT: the final model as an interpolation of start and fine-tuned weights, often better than either."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from clipc.errors import UserError
+from clipc.models.lora import merged_state_dict
+from clipc.models.model import ClipModel
+from clipc.prepare.new_model import new_model
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.run import Run
+from clipc.train.interrupt import Interrupted, StopFlag
+from clipc.train.validation import SELECTION_METRIC, Validation, validate
+
+logger = logging.getLogger(__name__)
+
 Model = TypeVar("Model", bound=nn.Module)
 ALPHAS: Final = tuple(i / 10 for i in range(11))
 
 
-@dataclass(frozen=True)
-class WiseFt:
-    """Which weights between start (0) and tuned (1) were chosen, and what each choice would have given.
+def write_models(
+    recipe: Recipe,
+    run: Run,
+    model: ClipModel,
+    validation: Validation | None,
+    precision: torch.dtype,
+    best: dict[str, float] | None,
+    stop: StopFlag,
+) -> tuple[dict[str, float] | None, dict[str, Any]]:
+    """Writes ``model-last/``, and ``model/`` unless the best of validation is stored there; applies WiSE-FT on request.
 
-    Attributes:
-        alpha: The chosen share of the tuned weights, in [0, 1].
-        curve: The figure measured at each alpha, ascending.
+    The interpolated model becomes ``model/`` unless an earlier step had a better validation metric.
+
+    Args:
+        recipe: Whether weights are interpolated.
+        run: Where to write.
+        model: The model after the last step.
+        validation: The pairs on which the interpolation is chosen.
+        precision: The precision of validation.
+        best: Step and validation metrics of ``model/``, if it is written already.
+        stop: Read before each validation.
+
+    Returns:
+        The validation metrics of ``model/`` with its ``step``, or ``alpha`` if it is interpolated; and the field
+        ``wise_ft`` for ``finished.json``, if requested.
+
+    Raises:
+        UserError: There is no validation split to choose the interpolation on.
+        Interrupted: A stop was requested before all validations were done.
     """
+    weights = merged_state_dict(model.clip)
+    model.save(run.last_model, weights)
+    if not recipe.wise_ft:
+        if best is None:
+            model.save(run.model, weights)
+        return best, {}
+    if validation is None:
+        raise UserError("wise_ft chooses its weights on the split val, which these data have not; leave it out.")
+    start = new_model(recipe, model.tokenizer if recipe.vocabulary else None).to(model.device)
+    mixture = ClipModel.load(run.last_model).to(model.device)
+    metrics: list[dict[str, float]] = []
 
-    alpha: float
-    curve: dict[float, float]
+    def measure(_: nn.Module) -> float:
+        if stop.requested:
+            raise Interrupted(f"{run.folder} is trained, but not all was measured; the same command measures the rest.")
+        metrics.append(validate(mixture, validation, precision))
+        return metrics[-1][SELECTION_METRIC]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The fields for JSON: the curve as pairs of alpha and figure."""
-        return {"alpha": self.alpha, "curve": [[alpha, figure] for alpha, figure in self.curve.items()]}
+    before = {name: tensor.clone() for name, tensor in start.clip.state_dict().items()}
+    alpha, curve = choose_alpha(mixture.clip, before, weights, measure)
+    metrics_of_best = metrics[list(curve).index(alpha)]
+    facts: dict[str, Any] = {"alpha": alpha, "curve": [list(point) for point in curve.items()]}
+    result = f"mixed with the start's weights ({alpha:.0%} tuned), mean recall {curve[alpha]:.1%}"
+    if best is not None and best[SELECTION_METRIC] > curve[alpha]:
+        logger.info("%s on validation; step %s did better and stays the model.", result, f"{best['step']:,}")
+        return best, {"wise_ft": {**facts, "taken": False}}
+    logger.info("%s on validation: that is the model.", result)
+    mixture.save(run.model)
+    return {"alpha": alpha, **metrics_of_best}, {"wise_ft": facts}
 
 
 def interpolate(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
     """``(1 - alpha) * start + alpha * tuned``, weight by weight (Wortsman et al., arXiv 2109.01903).
 
-    The statistics of batch norms go the same way: variances stay positive, and where the statistics were held while
-    tuning they stay what they were. Integers (a batch norm's count) are the tuned model's. At 0 and 1 every
-    weight is the start's or the tuned one's to the last bit.
+    Running statistics of batch norm are interpolated too: variances stay positive, and frozen statistics stay equal.
+    Integers (the batch count of batch norm) are those of the tuned model. At 0 and 1 every weight is the start's or the
+    tuned one's to the last bit.
 
     Args:
         start: A model's ``state_dict``.
-        tuned: That of the same model after tuning, without adapters (:func:`clipc.models.lora.merged_state_dict`).
+        tuned: That of the same model after fine-tuning, without adapters
+            (:func:`clipc.models.lora.merged_state_dict`).
         alpha: In [0, 1].
 
     Returns:
@@ -51,10 +107,10 @@ def interpolate(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], alpha:
     shapes = ({name: tensor.shape for name, tensor in weights.items()} for weights in (start, tuned))
     if next(shapes) != next(shapes):
         raise ValueError("the start's and the tuned model's weights have different names or shapes.")
-    return {name: _between(start[name], tensor, alpha) for name, tensor in tuned.items()}
+    return {name: _lerp(start[name], tensor, alpha) for name, tensor in tuned.items()}
 
 
-def _between(start: Tensor, tuned: Tensor, alpha: float) -> Tensor:
+def _lerp(start: Tensor, tuned: Tensor, alpha: float) -> Tensor:
     tuned = tuned.detach()
     if not tuned.is_floating_point():
         return tuned.clone()
@@ -70,21 +126,24 @@ def choose_alpha(
     tuned: Mapping[str, Tensor],
     measure: Callable[[Model], float],
     alphas: Sequence[float] = ALPHAS,
-) -> WiseFt:
-    """Gives a model the weights on the way from start to tuned that do best.
+) -> tuple[float, dict[float, float]]:
+    """Loads the interpolation of start and tuned weights with the best metric into a model.
 
     Args:
         model: A model without adapters that loads these weights; it ends with the chosen ones.
-        start: The ``state_dict`` that tuning began with, copied then: a live one would have changed with the model.
-        tuned: The one that it ended with, copied too.
-        measure: A figure of the model, more is better, on validation pairs: never on those of the test split.
-        alphas: What to try, one or more shares in [0, 1]. Of equally good ones the smallest is taken, which is
+        start: A copy of the ``state_dict`` before fine-tuning.
+        tuned: A copy of the one after it.
+        measure: A metric of the model, higher is better, on validation pairs, never on those of the test split.
+        alphas: Shares of the tuned weights to try, each in [0, 1]. Of equal ones the smallest is taken, which is
             nearest to the start.
+
+    Returns:
+        The chosen alpha, and the metric at each alpha, ascending.
     """
     curve: dict[float, float] = {}
     for alpha in sorted(alphas):
         model.load_state_dict(interpolate(start, tuned, alpha))
         curve[alpha] = measure(model)
-    chosen = max(curve, key=curve.__getitem__)
-    model.load_state_dict(interpolate(start, tuned, chosen))
-    return WiseFt(chosen, curve)
+    best = max(curve, key=curve.__getitem__)
+    model.load_state_dict(interpolate(start, tuned, best))
+    return best, curve

@@ -13,7 +13,7 @@ from clipc.errors import UserError
 from clipc.models.model import ClipModel
 from clipc.recipe.recipe import Recipe, make_recipe
 from clipc.recipe.run import Run
-from clipc.train import ending, loop
+from clipc.train import loop, wise_ft
 from clipc.train.interrupt import Interrupted
 from clipc.train.train import train
 
@@ -75,9 +75,9 @@ def test_an_earlier_step_stays_where_it_did_better_than_any_mixture(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    figures = iter([0.9, 0.2])
-    monkeypatch.setattr(loop, "validate", lambda *_: {"mean_recall": next(figures)})
-    monkeypatch.setattr(ending, "validate", lambda *_: {"mean_recall": 0.5})
+    values = iter([0.9, 0.2])
+    monkeypatch.setattr(loop, "validate", lambda *_: {"mean_recall": next(values)})
+    monkeypatch.setattr(wise_ft, "validate", lambda *_: {"mean_recall": 0.5})
     caplog.set_level(logging.INFO, "clipc")
     asked = make_recipe({**recipe.model_dump(), "wise_ft": True})
     run = train(asked, tmp_path / "run", catalog=tiny_catalog)
@@ -104,7 +104,7 @@ def test_a_stop_while_the_end_is_measured_costs_no_steps(
         return {"mean_recall": 0.5}
 
     with monkeypatch.context() as patch:
-        patch.setattr(ending, "validate", stopping)
+        patch.setattr(wise_ft, "validate", stopping)
         with pytest.raises(Interrupted, match="is trained, but not all was measured"):
             train(asked, run.folder, catalog=tiny_catalog)
     caplog.set_level(logging.INFO, "clipc")

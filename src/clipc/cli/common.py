@@ -1,0 +1,93 @@
+"""Options, sources and output that commands share."""
+
+import json
+import logging
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from clipc.catalog import Catalog, SourceOptions
+from clipc.files import write_text
+from clipc.progress import Progress
+
+if TYPE_CHECKING:
+    from clipc.recipe.recipe import Data
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Out = Annotated[Path | None, Parameter(name="--out")]
+Options = Annotated[SourceOptions, Parameter(name="*")]
+DEFAULTS = SourceOptions()
+Set = Annotated[tuple[str, ...], Parameter(name="--set", help="The same as key=value; may be repeated.")]
+
+
+def make_data(source: str, options: SourceOptions) -> "Data":
+    """The ``data`` section of a recipe for a source and its options."""
+    from clipc.recipe.recipe import Data
+
+    return Data(source=source, **asdict(options))
+
+
+def open_source(source: str, options: SourceOptions, progress: Progress) -> Catalog:
+    """The catalog of a source, with a summary on standard error."""
+    catalog = make_data(source, options).open(progress)
+    print_catalog(catalog)
+    return catalog
+
+
+def print_catalog(catalog: Catalog) -> None:
+    """Prints the number of pairs, notes on reading and rejects to standard error."""
+    splits = ", ".join(f"{count:,} {name}" for name, count in catalog.splits.items())
+    lines = [f"{catalog.about.name}: {splits} pairs", *catalog.about.notes]
+    if rejects := len(catalog.rejects):
+        counts = Counter(catalog.rejects["reason"].to_pylist()).most_common(3)
+        reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts)
+        lines.append(f"{rejects:,} could not be read: {reasons}; all are listed in {catalog.rejects_file}")
+    print("\n  ".join(lines), file=sys.stderr)
+
+
+def print_note(sentence: str) -> None:
+    """Prints a message to standard error."""
+    print(f"  {sentence}", file=sys.stderr)
+
+
+class _LogHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print_note(record.getMessage())
+
+
+@contextmanager
+def print_logs() -> Generator[None]:
+    """Prints log messages of clipc to standard error during the block."""
+    logger, handler, level = logging.getLogger("clipc"), _LogHandler(), logging.getLogger("clipc").level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def folder_name(source: str) -> str:
+    """A source's name as a part of a folder's name."""
+    return re.sub(r"[^\w.-]+", "-", Path(source.rstrip("/")).stem or source).strip("-") or "pairs"
+
+
+def print_result(tables: Any, as_json: bool, lines: Sequence[str]) -> None:
+    """Prints tables as one JSON object, or readable lines, to standard output."""
+    print(json.dumps(tables, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def write_pages(file: Path, tables: dict[str, Any], render: Callable[..., str], lang: str) -> str:
+    """Writes a page, and beside it the same in the other language; returns both names for the terminal."""
+    other = "ja" if lang == "en" else "en"
+    write_text(file, render(tables, lang=lang))
+    write_text(file.with_suffix(f".{other}.html"), render(tables, lang=other))
+    return f"{file} (and {file.stem}.{other}.html)"
