@@ -99,7 +99,7 @@ def test_a_gain_that_no_control_shows_is_said_first_and_losses_are_counted() -> 
     assert sum(codes.values()) == 7
     assert (
         verdict.sentence
-        == f"{codes['gain']} of 7 arms gain over clip, and over every control, on at least one main measure."
+        == f"{codes['gain']} of 7 arms gain over clip, and over every control, on at least one main metric."
     )
     assert [group["code"] for group in finding_groups(data, words("en"))][:1] == ["gain"]
 
@@ -161,7 +161,7 @@ def test_no_evidence_is_said_in_those_words() -> None:
 
 def test_how_often_was_looked_is_told() -> None:
     told = looks(study_example(arms=40), words("en"))
-    assert told.startswith("Comparisons on main measures: 126 with clip, 240 with controls.")
+    assert told.startswith("Comparisons on main metrics: 126 with clip, 240 with controls.")
     assert "up to 2.1 of them on average" in told
     assert told in text(render_study(study_example(arms=40)))
 
@@ -206,7 +206,7 @@ def test_arms_with_all_their_seeds_have_a_verdict_beside_others_that_wait() -> N
     assert verdict.sentence.startswith("On this data rho=0.1 did better than clip on all 3")
     assert {code: n for code, _, n in verdict.tally} == {"uncontrolled": 1, "waiting": 1}
     assert "others have no verdict yet" in verdict.more[0]
-    assert looks(data, words("en")).startswith("Comparisons on main measures: 6 with clip, 3 with controls.")
+    assert looks(data, words("en")).startswith("Comparisons on main metrics: 6 with clip, 3 with controls.")
 
 
 def test_nothing_finished_yet() -> None:

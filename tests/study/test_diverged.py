@@ -94,7 +94,7 @@ def test_a_board_counts_what_diverged_apart(tmp_path: Path) -> None:
     board = Board([("hot", 10, seed, tmp_path / f"{seed}.json") for seed in range(3)])
     (tmp_path / "0.json").write_text(json.dumps({"diverged": {"step": 2}}))
     (tmp_path / "1.json").write_text(json.dumps({"summary": {"best": {"mean_recall": 0.25}}}))
-    board.look()
+    board.read_records()
     (row,) = board.rows()
     assert (row.finished, row.diverged, row.mean_recall, board.finished) == (1, 1, 0.25, 2)
 

@@ -69,7 +69,7 @@ class LiveBoard:
 
 def _told(board: "Board") -> str:
     left = board.seconds_left()
-    took = duration(time.monotonic() - board.began)
+    took = duration(time.monotonic() - board.start_time)
     return f"{board.finished} of {len(board.trials)} trials in {took}" + (f", {duration(left)} left" if left else "")
 
 

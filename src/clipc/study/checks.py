@@ -11,7 +11,7 @@ from clipc.models.fingerprints import weights_fingerprint
 from clipc.prepare.check_start import check_start, vectors_of
 from clipc.prepare.plans import given_tables, make_plans
 from clipc.recipe.recipe import Recipe
-from clipc.study.design import Study, checked, sizes_of
+from clipc.study.design import Study, check_recipes, sizes_of
 from clipc.train.train import check_batch
 
 
@@ -24,33 +24,33 @@ def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = No
         arms: The names of those that are going to train; all if None.
 
     Returns:
-        As :func:`~clipc.study.design.checked`.
+        As :func:`~clipc.study.design.check_recipes`.
 
     Raises:
         UserError: A recipe is wrong; there is no such model, set of templates or column; too few pairs for a batch.
     """
-    found = {arm: recipes for arm, recipes in checked(study).items() if arms is None or arm in arms}
-    if not found:
-        return found
-    with _named(f"the study {study.name}"):
+    recipes_by_arm = {arm: recipes for arm, recipes in check_recipes(study).items() if arms is None or arm in arms}
+    if not recipes_by_arm:
+        return recipes_by_arm
+    with _error_prefix(f"the study {study.name}"):
         shipped("general" if study.templates == "auto" else study.templates, study.lang)
     pairs = catalog.splits.get("train", 0)
     size = sizes_of(study, pairs)[0]
     smallest = pairs if size == "all" else int(size)
-    known: set[str] = set()
-    for arm, recipes in found.items():
+    checked_tables: set[str] = set()
+    for arm, recipes in recipes_by_arm.items():
         for recipe in recipes:
-            with _named(f"the study {study.name}, arm {arm!r}"):
+            with _error_prefix(f"the study {study.name}, arm {arm!r}"):
                 check_batch(recipe, catalog.about.name, smallest)
                 check_start(recipe)
                 policy = recipe.policy
-                columns = repr(
+                tables = repr(
                     (policy.group, policy.rules, policy.region, policy.weights, policy.layout, vectors_of(policy))
                 )
-                if columns not in known:
+                if tables not in checked_tables:
                     _check_columns(recipe, catalog)
-                    known.add(columns)
-    return found
+                    checked_tables.add(tables)
+    return recipes_by_arm
 
 
 def starts_fresh(recipe: Recipe) -> bool:
@@ -76,7 +76,7 @@ def _check_columns(recipe: Recipe, catalog: Catalog) -> None:
 
 
 @contextmanager
-def _named(where: str) -> Generator[None]:
+def _error_prefix(where: str) -> Generator[None]:
     """Mistakes that are told inside begin with where they are."""
     try:
         yield

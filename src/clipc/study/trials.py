@@ -74,16 +74,16 @@ def run_trial(
         progress: Told the pairs shown so far.
     """
 
-    def told(what: str, done: int, total: int) -> None:
+    def report(what: str, done: int, total: int) -> None:
         if what == "training":  # making tables of neighbours and the like counts other things than pairs
             progress(what, done, total)
 
-    run = train(trial.recipe, trial.folder, catalog=catalog, renderer=renderer, progress=told)
-    measured = run.read_json("eval/test.json")
-    if measured is not None and measured["measuring"] == measuring.as_json():
+    run = train(trial.recipe, trial.folder, catalog=catalog, renderer=renderer, progress=report)
+    previous = run.read_json("eval/test.json")
+    if previous is not None and previous["measuring"] == measuring.as_json():
         return
     with threads(trial.recipe.threads or 1):
-        lap = Timer()
+        timer = Timer()
         last = measuring(ClipModel.load(run.last_model), catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
         best = measuring(ClipModel.load(run.model), catalog)
@@ -95,6 +95,6 @@ def run_trial(
             "metrics": best.metrics,
             "descriptions": descriptions,
             "context": best.context,
-            "core_seconds": lap.core_seconds,
+            "core_seconds": timer.core_seconds,
         }
         run.write_json("eval/test.json", facts)
