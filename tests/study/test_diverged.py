@@ -86,7 +86,7 @@ def test_where_all_diverge_there_is_nothing_to_tell(
 ) -> None:
     study, folder, _, _ = ran
     hot = study.model_copy(update={"arms": {"hot": study.arms["hot"]}})
-    with pytest.raises(UserError, match=r"^no trial has figures, so there is nothing to tell"):
+    with pytest.raises(UserError, match=r"^no trial has metrics, so there is nothing to report"):
         run_study(hot, tmp_path, records=folder / "records")
 
 

@@ -85,7 +85,7 @@ def draw(
         log: Whether x is logarithmic; a zero on it makes it linear.
         level: A horizontal line, such as plain CLIP's mean where it is no curve.
         downwards: Whether less is better, so that y grows downwards.
-        y_range: The range of y, see :func:`reach`; what is drawn decides it otherwise.
+        y_range: The range of y, see :func:`value_range`; what is drawn decides it otherwise.
     """
     ticks = sorted({point[0] for line in lines for point in line.points})
     log = log and ticks[0] > 0

@@ -1,4 +1,4 @@
-"""What every figure shares: colours, an empty canvas, marks on it, round numbers, and the way into a page."""
+"""Shared by all plots: colours, an empty canvas, marks on it, round numbers, and the way into a page."""
 
 import re
 from io import StringIO

@@ -112,7 +112,7 @@ def draw(axes: Axes, rows: Sequence[tuple[float, Effect]], span: tuple[float, fl
     Args:
         axes: Where to draw; its x range becomes ``span``.
         rows: For each row its place and what it shows.
-        span: The common range, see :func:`bounds`.
+        span: The common range, see :func:`value_range`.
     """
     axes.set_xlim(span)
     for at in ticks(span):
@@ -135,7 +135,7 @@ def draw(axes: Axes, rows: Sequence[tuple[float, Effect]], span: tuple[float, fl
 
 
 def _x(value: float, span: tuple[float, float]) -> float:
-    """A value's place on a strip; what lies outside stands at the edge."""
+    """A value's place on a strip; values outside are clipped to the edge."""
     return WIDTH * min(max((value - span[0]) / (span[1] - span[0]), 0.0), 1.0)
 
 

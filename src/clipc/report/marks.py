@@ -44,7 +44,7 @@ CYCLE = (
     Mark("M1.8 1.8h6.4v6.4h-6.4z", "s", "#3d3d3d", True, (3.0, 1.2, 1.0, 1.2, 1.0, 1.2)),
     Mark("M5 .6v8.8M.6 5h8.8", "+", "#0a6a70", False, (1.0, 2.5)),
 )
-"""Marks for lines that are told apart beside the baseline's: no two share a shape and a filling, or dashes."""
+"""Marks for lines that must be distinguishable beside the baseline's: no two share a shape and a filling, or dashes."""
 ARMS = tuple(mark for mark in CYCLE if mark is not CONTROL)
 CONTROLS = tuple(mark for mark in CYCLE if mark is not ARM)
 """The marks of arms under test and of controls, where each kind has curves of its own."""

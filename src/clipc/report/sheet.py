@@ -1,4 +1,4 @@
-"""The contact sheet of ``clipc compose``: composites with their sources, the plan in figures, what the rules do."""
+"""The contact sheet of ``clipc compose``: composites with their sources, plan statistics, effect of the rules."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -24,7 +24,7 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
 
     Raises:
         UserError: There are no words in that language.
-        ValueError: A sample's picture is no ``data:`` URI.
+        ValueError: A sample's image is no ``data:`` URI.
     """
     say = words(lang)
     statistics, rules = data["statistics"], data.get("rules")

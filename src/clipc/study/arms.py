@@ -28,7 +28,7 @@ class Range:
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """Both ends, or all choices: where these are right, so is what lies between."""
+        """Both ends, or all choices: if a recipe accepts these, it accepts the values between."""
         return self.one_of or (self.low, self.high)
 
     def __contains__(self, value: Any) -> bool:

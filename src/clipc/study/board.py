@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Final
 
 READ_EVERY: Final = 2.0
-"""Seconds between two looks at the folder of records."""
+"""Seconds between two scans of the folder of records."""
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Board:
         return sum(record in self._recalls for _, _, _, record in self.trials)
 
     def seconds_left(self) -> float | None:
-        """About how long the rest takes at the rate so far; None while nothing can be told."""
+        """About how long the rest takes at the rate so far; None while there is no rate yet."""
         running = sum(self._fractions[i] for i in self._running())
         done = self.finished - self._finished_before + running
         elapsed = time.monotonic() - self.start_time

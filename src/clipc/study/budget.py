@@ -53,7 +53,7 @@ class Pace:
 def measure(
     recipe: Recipe, catalog: Catalog, measuring: Measuring, renderer: str, seconds: float, progress: Progress = silent
 ) -> Pace:
-    """Trains for a few seconds, validates and evaluates once, and forgets the model.
+    """Trains for a few seconds, validates and evaluates once, and discards the model.
 
     Probes are not fitted here: on the features of a model that has learnt nothing they take many times
     longer than later. They are counted as once more the time that encoding all images takes.
@@ -64,7 +64,7 @@ def measure(
         measuring: How finished trials are evaluated.
         renderer: The one that all trials will use.
         seconds: How long to train.
-        progress: Not told anything; workers' tasks all take one.
+        progress: Unused; every task of a worker takes one.
     """
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What would go wrong in an arm only after others have trained, told before anything does."""
+"""Checks of all arms before the first one trains, so that an error in the last arm is reported at once."""
 
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
@@ -16,10 +16,10 @@ from clipc.train.train import check_batch
 
 
 def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = None) -> dict[str, list[Recipe]]:
-    """Asks of every arm what training and evaluation would ask; no model is built, no picture read, nothing fetched.
+    """Runs the checks of training and evaluation for every arm; builds no model, reads no image, downloads nothing.
 
     Args:
-        study: What is asked.
+        study: The study.
         catalog: All data, with train, val and test splits.
         arms: The names of those that are going to train; all if None.
 
@@ -77,7 +77,7 @@ def _check_columns(recipe: Recipe, catalog: Catalog) -> None:
 
 @contextmanager
 def _error_prefix(where: str) -> Generator[None]:
-    """Mistakes that are told inside begin with where they are."""
+    """Prefixes the messages of user errors in the block with where they occurred."""
     try:
         yield
     except UserError as error:

@@ -1,4 +1,4 @@
-"""What a study asks: arms, sizes and seeds, read from one YAML file and written out as trials."""
+"""The definition of a study: arms, sizes and seeds, read from one YAML file and expanded into recipes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -273,7 +273,7 @@ def first_values(ranges: Mapping[str, Range]) -> dict[str, Any]:
 
 
 def check_recipes(study: Study) -> dict[str, list[Recipe]]:
-    """The recipes of all arms with one seed: a mistake in the last arm is told before the first one trains.
+    """The recipes of all arms with one seed, so that an error in the last arm is reported before the first one trains.
 
     Returns:
         By arm its recipe, with the first value of each range; then the recipes with every other end or choice of one.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import optuna
 
 DEAD_AFTER: Final = 15 * 60.0
-"""Seconds after which a try that nobody has seen going on is dead."""
+"""Seconds without a heartbeat after which a try counts as dead."""
 
 SEARCH_SEED: Final = 2**31
 """Far from what anybody counts up to."""
@@ -96,7 +96,7 @@ def _name(study: Study, arm: Arm, catalog: Catalog) -> str:
 
 
 def is_dead(trial: "optuna.trial.FrozenTrial") -> bool:
-    """Whether a try is under way by the journal but its process is gone, or has not been seen for :data:`UNSEEN`."""
+    """Whether a try is running by the journal but its process is gone, or silent for :data:`DEAD_AFTER`."""
     if trial.state != load_optuna().trial.TrialState.RUNNING:
         return False
     attributes = trial.user_attrs
@@ -116,7 +116,7 @@ def is_dead(trial: "optuna.trial.FrozenTrial") -> bool:
 
 
 class Heartbeat:
-    """The signs of life of a try, which tell processes on other machines that it goes on."""
+    """The heartbeat of a try, by which processes on other machines know that it is running."""
 
     def __init__(self, trial: "optuna.Trial") -> None:
         """Says which process is at work, and that it has begun.

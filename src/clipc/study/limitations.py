@@ -1,4 +1,4 @@
-"""What an experiment cannot tell, as codes for which the page's words hold a sentence each."""
+"""The limitations of an experiment, as codes; the page's words hold a sentence for each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,10 +24,10 @@ def limitations(
     diverged: Sequence[tuple[Planned, int]],
     search_results: Sequence[SearchResult],
 ) -> Codes:
-    """Codes of all that limits what a study's figures say.
+    """Codes of all limitations of a study's results.
 
     Args:
-        study: What was asked.
+        study: The study.
         catalog: The data.
         outcomes: The finished trials, one at least.
         metrics: As :func:`clipc.study.results.metrics_table` gives them.

@@ -20,10 +20,10 @@ class TrialNames:
     """Names trials by size, seed, and the hash of recipe and data.
 
     The hash is over the weights that a trial starts from. Where these are missing, its record is found by the recipe
-    that it holds, so that figures can be told without them.
+    that it holds, so that its metrics can be reported without them.
 
     Attributes:
-        records: Where figures are kept.
+        records: The folder of records.
         suffix: What the names of records end with.
     """
 
@@ -58,7 +58,7 @@ class TrialNames:
                     recipe = Recipe.model_validate(foreign(record["recipe"]))
                     yield record["trial"], _hash_without_weights(recipe, record["data"]["fingerprint"])
             except (OSError, ValueError, KeyError, TypeError, ValidationError):
-                continue  # What is no record is told when it is read as one.
+                continue  # An invalid record is reported when it is read.
 
 
 def _hash_without_weights(recipe: Recipe, data_fingerprint: str) -> str:

@@ -1,4 +1,4 @@
-"""How many seeds a difference needs: guessed before the first run, told again from the noise that two seeds show."""
+"""Statistical power: how many seeds a difference needs, from assumed noise at first, later from measured noise."""
 
 import logging
 import math
@@ -21,10 +21,10 @@ from clipc.study.verdict import LEVEL
 logger = logging.getLogger(__name__)
 
 DIFFERENCES: Final = (0.01, 0.02, 0.05, 0.1)
-"""The differences that the seeds are reckoned for."""
+"""The differences for which the number of seeds is computed."""
 
 LARGER_DIFFERENCES: Final = (0.2, 0.5)
-"""Of these the first that can be found is added where none of :data:`DIFFERENCES` can."""
+"""The first detectable one of these is added where none of :data:`DIFFERENCES` is detectable."""
 
 POWER: Final = 0.8
 """The chance of finding a true difference with so many seeds."""
@@ -54,7 +54,7 @@ def noise(
 
     Args:
         groups: The finished trials.
-        metrics: As for :func:`clipc.study.compare.comparisons`; main ones are reckoned.
+        metrics: As for :func:`clipc.study.compare.comparisons`; only main metrics are used.
         baseline: The baseline's name.
         differences: True differences, as shares; of a metric in another unit, in proportion to its noise.
 
@@ -102,7 +102,7 @@ def noise(
 
 
 def _seeds(sd: float, difference: float, floor: float, metrics: int) -> int | None:
-    """Seeds for what of a difference the test set leaves to be found: squares add up."""
+    """Seeds for a difference beside the error of the test set; variances add up."""
     detectable = difference**2 - floor**2
     return seeds_needed(sd, math.sqrt(detectable), power=POWER, level=LEVEL / metrics) if detectable > 0 else None
 
@@ -115,7 +115,7 @@ def _detectable(error: float) -> float:
 
 
 def prior_power_lines(images: int, metrics: int, seeds: int) -> list[str]:
-    """What can be said before any two arms have been compared.
+    """The number of seeds for some differences, from an assumed noise, before any two arms have been compared.
 
     Args:
         images: Test images.
@@ -135,7 +135,7 @@ def prior_power_lines(images: int, metrics: int, seeds: int) -> list[str]:
 
 
 def power_lines(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[str]:
-    """The seeds that each main metric would take, given the noise seen; nothing where none has been seen.
+    """The seeds that each main metric would take, given the measured noise; empty where none has been measured.
 
     Args:
         rows: As :func:`noise` gives them.
@@ -152,7 +152,7 @@ def power_lines(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[str]:
 
 
 def noise_of(study: Study, finished: Sequence[tuple[Planned, Outcome]]) -> list[dict[str, Any]]:
-    """:func:`noise` of the finished trials of a study, as far as it can be told."""
+    """:func:`noise` of the finished trials of a study; empty where it cannot be measured yet."""
     groups: dict[tuple[str, int], list[Outcome]] = {}
     for plan, outcome in finished:
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)

@@ -39,7 +39,7 @@ IMAGES: Final = 8
 
 @dataclass(frozen=True)
 class PilotOptions:
-    """What a pilot is asked to do.
+    """The options of a pilot.
 
     Attributes:
         data: Where the pairs come from.
@@ -232,7 +232,7 @@ def _shared_settings(
     saved = run.read_json("pilot.json")
     if saved is not None and saved["asked"] == inputs:
         return saved["settled"]
-    # Tables of neighbours are made here once; a mistake in the rules is told before any training.
+    # Tables of neighbours are made here once; an error in the rules is reported before any training.
     renderers = {renderer_for(recipe, catalog, jobs, progress) for recipe in arms.values()}
     renderer = "resident" if renderers == {"resident"} else "worker"
     progress("measuring the pace", 0, 1)
@@ -284,7 +284,7 @@ def _training_curves(outcome: Outcome) -> dict[str, Any]:
 
 
 def _limits(policies: Sequence[Policy], catalog: Catalog, tables: Mapping[str, Any], minutes: float) -> Codes:
-    """What a pilot cannot tell beside what any study of its size cannot."""
+    """Codes of the limitations of a pilot beside those of any study."""
     codes: Codes = []
     names, columns = {metric["key"] for metric in tables["metrics"]}, catalog.about.label_columns
     missing = [k for k in SHOTS if names.isdisjoint(f"probe/{column}/{k}-shot/top1" for column in columns)]
@@ -299,6 +299,6 @@ def _limits(policies: Sequence[Policy], catalog: Catalog, tables: Mapping[str, A
 
 
 def partners_limit(policies: Sequence[Policy], catalog: Catalog) -> str:
-    """The code of what a report cannot tell about partners."""
+    """The code of the limitation that concerns partners."""
     at_random = all(p.partner == "random" and p.rules is None and group_of(p, catalog) is None for p in policies)
     return "random-partners" if at_random else "one-way-of-partners"

@@ -109,7 +109,7 @@ class Pool:
     def _listen(self, progress: Progress, errors: list[Exception]) -> None:
         while (message := self._messages.get()) is not None:
             if errors:
-                continue  # Tasks that tell something wait until it is taken.
+                continue  # Tasks that report progress block until the message is read.
             try:
                 progress(*message)
             except Exception as error:

@@ -1,4 +1,4 @@
-"""A trial's figures as one small JSON file: all that tables need, so that a study goes on without its models."""
+"""A trial's metrics as one small JSON file: all that tables need, so that a study needs no models."""
 
 import base64
 import json
@@ -77,7 +77,7 @@ def read_diverged(measuring: Measuring, file: Path) -> int | None:
 
 
 def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | None:
-    """The figures of a trial; None where it diverged, there are none yet, or they were measured in another way.
+    """The metrics of a trial; None where it diverged, there are none yet, or they were measured in another way.
 
     Raises:
         UserError: The file is no record.
@@ -121,7 +121,7 @@ def _write(trial: Trial, measuring: Measuring, file: Path, content: Mapping[str,
 
 
 def _read(measuring: Measuring, file: Path) -> dict[str, Any] | None:
-    """What a record says, if there is one and it was measured in this way."""
+    """The content of a record; None where there is none, or it was measured in another way."""
     if not file.is_file():
         return None
     try:

@@ -1,4 +1,4 @@
-"""The trials of a study: planned, run where they are missing, and found again ever after."""
+"""The trials of a study: planning them, running those without a record, and reading the records."""
 
 import json
 import math
@@ -38,7 +38,7 @@ class Planned:
         trial: What is run; its ``arm`` is the arm's name.
         size: Training pairs.
         catalog: The data of that size.
-        record: Where its figures are kept.
+        record: The file of its metrics.
         lacks: Which weights are not here that it would start from, as a sentence; empty where it can be run.
     """
 
@@ -56,10 +56,10 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
     by default has records of its own. A trial whose start is not here is found by its record.
 
     Args:
-        study: What is asked.
+        study: The study.
         catalog: All data, with train, val and test splits.
         folder: Where trials train.
-        records: Where figures are kept.
+        records: The folder of records.
 
     Raises:
         UserError: A key or value of an arm is wrong, or there are too few pairs.
@@ -92,7 +92,7 @@ def diverged_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned,
 
 
 def missing_of(study: Study, planned: Sequence[Planned]) -> list[Planned]:
-    """The trials that have neither figures nor diverged."""
+    """The trials that have no record, neither of metrics nor of divergence."""
     records = {p.record for p, _ in [*finished_of(study, planned), *diverged_of(study, planned)]}
     return [p for p in planned if p.record not in records]
 
@@ -113,7 +113,7 @@ def check_weights(study: Study, missing: Sequence[Planned]) -> None:
 
 
 def finished_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned, Outcome]]:
-    """The trials that have a record, with what it says."""
+    """The trials that have a record, with its content."""
     outcomes = [(p, read_record(p.trial, measuring_of(study), p.record)) for p in planned]
     return [(p, outcome) for p, outcome in outcomes if outcome is not None]
 
@@ -130,7 +130,7 @@ def run_missing(
     """Runs those trials of a study that have no record yet; one that diverges is noted, and the rest go on.
 
     Args:
-        study: What is asked.
+        study: The study.
         planned: Its trials, as :func:`plan_study` gives them.
         jobs: Trials at a time; on a CPU one a core by default, on a GPU one.
         shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
@@ -202,9 +202,9 @@ def run_and_record(
         catalog: Its data.
         measuring: How it is evaluated.
         renderer: As for :func:`clipc.train.train.train`.
-        record: Where its figures go.
+        record: The file of its metrics.
         keep_models: Whether ``model/`` and ``model-last/`` stay.
-        main: The main metrics that the study names; a name that does not exist is told by the first trial.
+        main: The main metrics that the study names; the first trial raises an error for one that does not exist.
         progress: Told the pairs shown so far.
 
     Raises:

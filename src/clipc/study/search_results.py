@@ -1,4 +1,4 @@
-"""What a search found: each arm's best settings, and the study that is then measured with them."""
+"""The result of a search: the best settings of each arm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found for one arm.
+    """The result of a search for one arm.
 
     Attributes:
         arm: The arm's name.

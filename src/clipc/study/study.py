@@ -39,13 +39,13 @@ def run_study(
     seeds a difference needs, is logged.
 
     Args:
-        study: What is asked; :func:`~clipc.study.design.read_study` reads one.
+        study: The study; :func:`~clipc.study.design.read_study` reads one.
         folder: Where everything goes.
         catalog: The opened data; otherwise the study's source is opened.
-        records: Where the figures of each trial are kept, as small JSON files; ``folder/records`` by default.
+        records: Where the metrics of each trial are stored, as small JSON files; ``folder/records`` by default.
         jobs: Trials at a time; on a CPU one a core by default, on a GPU one.
         shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
-        train: Whether missing trials are run; otherwise only what is finished is told.
+        train: Whether missing trials are run; otherwise only finished trials are reported.
         command: The command line, for the page.
         progress: Told what takes long before the trials begin.
         watch: Shown the state of all trials while they run.
@@ -60,8 +60,8 @@ def run_study(
     records = records or folder / "records"
     for path in (folder, records):
         if path.exists() and not path.is_dir():
-            raise UserError(f"{path} is a file; name a folder for the study's figures.")
-    check_recipes(study)  # Mistakes of the file are told before the data are read.
+            raise UserError(f"{path} is a file; name a folder for the study's records.")
+    check_recipes(study)  # Errors of the file are reported before the data are read.
     catalog = catalog or study.data.open(progress)
     search_results = list[SearchResult]()
     if study.ranges:
@@ -89,8 +89,8 @@ def run_study(
     for line in _diverged_lines(diverged, len(study.seeds)):
         logger.warning(line)
     if not finished:
-        reason = "no trial has figures" if diverged else f"no trial of {study.name} is finished yet"
-        raise UserError(f"{reason}, so there is nothing to tell{'' if diverged else '; run it first'}.")
+        reason = "no trial has metrics" if diverged else f"no trial of {study.name} is finished yet"
+        raise UserError(f"{reason}, so there is nothing to report{'' if diverged else '; run it first'}.")
     folder.mkdir(parents=True, exist_ok=True)
     write_parquet(finished, folder / "study.parquet")
     return study_tables(study, catalog, finished, len(planned), command, diverged, search_results)
@@ -99,7 +99,7 @@ def run_study(
 def _summary_lines(
     study: Study, planned: Sequence[Planned], finished: int, diverged: int, power: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """What is about to be done, and how many seeds a difference needs, given the noise seen."""
+    """What is about to be done, and how many seeds a difference needs, given the measured noise."""
     arms, sizes = len(study.expanded), len({p.size for p in planned})
     lines = [
         f"{study.name}: {arms} arms x {sizes} {'size' if sizes == 1 else 'sizes'} x {len(study.seeds)} seeds = "

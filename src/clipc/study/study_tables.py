@@ -41,7 +41,7 @@ def study_tables(
     """What a study's page shows.
 
     Args:
-        study: What was asked.
+        study: The study.
         catalog: The data.
         finished: The finished trials, one at least.
         planned: How many trials there are in all.
@@ -176,7 +176,7 @@ def _shared_settings(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def _curves(
     metric: str, arms: Sequence[Arm], groups: Mapping[tuple[str, int], Sequence[Outcome]], study: Study
 ) -> list[dict[str, Any]]:
-    """Figures over the number of pairs, and one over each setting for which a list of numbers makes arms.
+    """Curves over the number of pairs, and one over each setting for which a list of numbers makes arms.
 
     Where the baseline has a value of such a setting, it is a line of one point through which all others run.
     """

@@ -1,4 +1,4 @@
-"""Trials: runs of training and their evaluation, each found again when asked for again."""
+"""Trials: runs of training and their evaluation, each skipped where its results are already there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Measuring:
     shots: tuple[int, ...] = SHOTS
 
     def as_json(self) -> dict[str, Any]:
-        """The fields as JSON gives them back, to tell whether figures were measured in this way."""
+        """The fields as JSON gives them back, to check whether metrics were measured in this way."""
         templates = self.templates if isinstance(self.templates, str) else list(self.templates)
         return {"templates": templates, "lang": self.lang, "shots": list(self.shots)}
 

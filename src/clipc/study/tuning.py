@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 POLL_EVERY: Final = 5.0
-"""Seconds between two looks at the journal while other processes try settings."""
+"""Seconds between two reads of the journal while other processes try settings."""
 
 
 class _Pruned(Exception):
@@ -65,14 +65,14 @@ def search(
     """Tries as many settings as the study asks for, for each arm, and names the best.
 
     All are trained on all training pairs with a seed that the study does not measure with, and judged by the best mean
-    recall on validation. An arm without ranges is tried once. Only the figures of a try stay, unless the study keeps
+    recall on validation. An arm without ranges is tried once. Only the metrics of a try stay, unless the study keeps
     models.
 
     Args:
         study: With ranges.
         catalog: The data, with a split ``val``.
         folder: Where they train.
-        journal: Holds what was tried; it lies with the records, so that whoever has these searches no more.
+        journal: Holds what was tried; it is stored with the records, so that whoever has these needs no search.
         jobs: Settings tried at a time.
         train: Whether missing settings are tried; otherwise only the journal is read, and arms whose tries are
             unfinished have no settings.
@@ -245,7 +245,7 @@ def _try(
 
 
 def _remove_files(run: Run, keep_models: bool) -> None:
-    """Removes what nothing goes on from once a try is told: checkpoints, and models unless they are to stay."""
+    """Removes files that are not needed once a try is recorded: checkpoints, and models unless they are to stay."""
     for folder in (run.checkpoints, *(() if keep_models else (run.model, run.last_model))):
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""The one rule of every experiment: when a difference is a gain, whose gain it is, and what the headline says."""
+"""The decision rule of every experiment: when a difference is a gain, what it is attributed to, and the headline."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -15,7 +15,7 @@ FINAL: Final = ("gain", "loss", "no evidence")
 """The verdicts of comparisons that are finished."""
 
 CLASSES: Final = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
-"""What can be said of an arm: a gain over all controls too, gains that a control shows too, gains whose cause is open,
+"""The classes of an arm: a gain over all controls too, gains that a control shows too, gains whose cause is open,
 gains and losses, losses, no evidence, seeds still missing, not compared."""
 
 Rows = Sequence[Mapping[str, Any]]
@@ -73,7 +73,7 @@ def credit(rows: Sequence[dict[str, Any]], baseline: str, controls: Sequence[str
 
 
 def conclude(arms: Sequence[str], baseline: str, controls: Sequence[str], metrics: Rows, rows: Rows) -> dict[str, Any]:
-    """What an experiment says, over all main metrics and sizes, as codes and counts that a page puts into words.
+    """The conclusion of an experiment over all main metrics and sizes, as codes and counts that a page puts into words.
 
     Args:
         arms: The names of all arms.

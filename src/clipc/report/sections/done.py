@@ -1,4 +1,4 @@
-"""What was asked, what was done, and how to repeat it."""
+"""The question of a study, what was done, and how to repeat it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -39,7 +39,7 @@ def repeat(data: Mapping[str, Any], say: Words) -> Markup:
 
 
 def _question_rows(data: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
-    """What was asked and on what data, in a few named lines."""
+    """The question and the data, as named lines."""
     pairs, settings = data["source"]["pairs"], data["settings"]
     treatments = [arm["name"] for arm in data["arms"] if kind(arm["name"], data) == "arm"]
     separator = say("page.list")
@@ -133,7 +133,7 @@ def _trials(data: Mapping[str, Any], arm: str, finished: int, say: Words) -> str
 
 
 def _data_facts(source: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
-    """What is known of the data, as named lines."""
+    """Facts of the data, as named lines."""
     counts = {split: readable.count(source["pairs"].get(split, 0)) for split in ("train", "val", "test")}
     captions = {split: readable.count(source["captions"].get(split, 0)) for split in ("train", "val", "test")}
     labels = [
@@ -162,7 +162,7 @@ def _reasons(reasons: Mapping[str, int], say: Words, limit: int = 12) -> list[tu
 
 
 def _versions(data: Mapping[str, Any]) -> str:
-    """The versions of what computed the figures, in one line."""
+    """The versions of the software, in one line."""
     machine = data["machine"]
     versions = {"clipc": data["clipc"]} | {name: machine[name] for name in ("python", "torch", "open_clip")}
     return " · ".join(f"{name} {version}" for name, version in versions.items())

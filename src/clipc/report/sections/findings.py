@@ -1,4 +1,4 @@
-"""What was found, arm by arm, in groups of the same class."""
+"""The findings arm by arm, grouped by verdict."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -12,12 +12,12 @@ from clipc.report.sections.rows import diverged, heading, result, span_words, va
 from clipc.report.words import Words
 
 CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
-"""What can be said of an arm, in the order of the tally."""
+"""The classes of an arm, in the order of the tally."""
 
 
 @dataclass(frozen=True)
 class Headline:
-    """What the first page says.
+    """The content of the first page.
 
     Attributes:
         sentence: One plain sentence on the arms against the baseline.
@@ -148,7 +148,7 @@ def _limitations(data: Mapping[str, Any], say: Words) -> Iterator[str]:
 
 
 def _resolution(data: Mapping[str, Any], say: Words) -> Iterator[str]:
-    """How far the intervals of the arms under test reach: a smaller effect could not have been seen."""
+    """How far the intervals of the arms under test reach: a smaller effect could not be detected."""
     shares = {m["key"] for m in data["metrics"] if m["main"] and m["unit"] == readable.SHARE}
     half_widths = [
         50.0 * max(ends[1] - ends[0] for ends in (c["interval"], c["both"]) if ends and None not in ends)

@@ -1,4 +1,4 @@
-"""All figures: a table a metric, with every arm at every size, and what was compared with the controls."""
+"""All results: a table per metric, with every arm at every size, and what was compared with the controls."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -99,7 +99,7 @@ def _comparison(comparison: Mapping[str, Any], data: Mapping[str, Any], say: Wor
 
 
 def _verdict(comparison: Mapping[str, Any], say: Words) -> str:
-    """The verdict in words; a gain that a control shows too is said to be none of composition's."""
+    """The verdict in words; a gain that a control shows too is not attributed to composition."""
     if comparison["credit"] == "shared":
         return say("study.verdict_shared", controls=say("page.list").join(comparison["shown_by_controls"]))
     return say(f"verdict.{comparison['verdict']}")

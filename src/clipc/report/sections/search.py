@@ -1,4 +1,4 @@
-"""What the search for settings found."""
+"""The results of the search for settings."""
 
 from collections.abc import Mapping
 from typing import Any
