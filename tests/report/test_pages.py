@@ -228,7 +228,7 @@ def test_the_sheet_shows_sources_statistics_and_why() -> None:
         "drawn at random from the 310 pairs with view = PA",
         "number 3 of its 10 nearest",
         "least similar of 4 drawn, similarity −0.12",
-        "31% seen · mirrored",
+        "31% visible · mirrored",
         "breaks none of 4 rules",
         "Not mirrored (right) mirror: false",
         "a picture could not be read",
