@@ -46,14 +46,14 @@ def tables(effect: list[str], control: list[str] | None = None, over: list[str] 
         ([G, G], [G, G], [N, N], "shared", "all 2", "is not a gain of composition"),
         ([G, G], [N, N], [N, N], "uncontrolled", "all 2", "is not a gain of composition"),
         ([G, N], None, None, "uncontrolled", "on 1 of 2", "No control was run"),
-        ([G], [N], [G], "gain", "the one main measure", "speaks for composing"),
+        ([G], [N], [G], "gain", "the one main metric", "speaks for composing"),
         ([L, N], [N, N], [N, N], "loss", "worse than clip on 1 of 2", "No control gains over clip"),
         ([L, L], [L, N], [N, N], "loss", "worse than clip on all 2", "No control gains over clip"),
-        ([G, L], [N, N], [G, L], "mixed", "better than clip on 1 of 2 main measures, and worse on 1", "speaks for"),
+        ([G, L], [N, N], [G, L], "mixed", "better than clip on 1 of 2 main metrics, and worse on 1", "speaks for"),
         ([N, N], [N, N], [N, N], "none", "no evidence", "No control gains over clip"),
         ([N, N], [G, N], [N, N], "none", "no evidence", "gain over clip as well: augment"),
         ([N, N], None, None, "none", "no evidence", "No control was run"),
-        ([], None, None, "unknown", "Nothing can be told", "No control was run"),
+        ([], None, None, "unknown", "No result yet", "No control was run"),
     ],
 )
 def test_outcomes(effect: Any, control: Any, over: Any, badge: str, said: str, more: str) -> None:
@@ -66,11 +66,11 @@ def test_outcomes(effect: Any, control: Any, over: Any, badge: str, said: str, m
 def test_a_gain_at_several_sizes_is_counted_in_comparisons() -> None:
     data = tables([G, N])
     data["sizes"] = [50, 100]
-    assert "1 of 2 comparisons on main measures" in headline_words(data, SAY).sentence
+    assert "1 of 2 comparisons on main metrics" in headline_words(data, SAY).sentence
 
 
 def test_what_could_not_have_been_seen_is_said() -> None:
-    assert any("reach 2.5 points" in text for text in headline_words(tables([N, N]), SAY).limitations)
+    assert any("is 2.5 points" in text for text in headline_words(tables([N, N]), SAY).limitations)
 
 
 def test_generated_images_are_said_to_be() -> None:

@@ -140,7 +140,7 @@ def test_a_picture_that_is_no_data_uri_is_refused(uri: str) -> None:
 
 def test_without_labels_and_control() -> None:
     text = Page(render_pilot(pilot_example(labels=False, control_lift=None))).text
-    assert "no classification was measured" in text
+    assert "classification was not evaluated" in text
     assert "Without a control" in text
     assert "No control was run beside CLIP" in text
     assert "Plain augmentation" not in text
@@ -168,7 +168,7 @@ def test_an_arm_more_is_on_the_page_with_its_own_name_composites_and_cost() -> N
     assert "2 of 2 arms gain over CLIP" in text
     assert "Arms by verdict" in text
     assert "Composed with a neighbour." in text
-    assert "nearest took 50.0% of the speed" in text
+    assert "nearest was 50.0% slower" in text
 
 
 def test_without_images_curves_costs_rejects_and_notes() -> None:
@@ -187,7 +187,7 @@ def test_no_comparison_and_a_metric_that_a_trial_lacks() -> None:
     data = pilot_example()
     data["comparisons"] = []
     data["arms"][0]["results"][0]["trials"][0]["metrics"].clear()
-    assert "Nothing can be told yet" in Page(render_pilot(concluded(data))).text
+    assert "No result yet" in Page(render_pilot(concluded(data))).text
 
 
 def test_every_metric_and_limit_is_on_the_page() -> None:
@@ -206,7 +206,7 @@ def test_a_median_rank_that_falls_is_drawn_to_the_better_side() -> None:
     for metric in data["metrics"]:
         metric["main"] = metric["key"].endswith("median_rank")
     text = Page(render_pilot(concluded(data))).text
-    assert "the scale is turned round" in text
+    assert "the axis is inverted" in text
     assert "better than CLIP on all 2" in text
 
 
@@ -228,7 +228,7 @@ def test_the_sheet_shows_sources_statistics_and_why() -> None:
         "drawn at random from the 310 pairs with view = PA",
         "number 3 of its 10 nearest",
         "least similar of 4 drawn, similarity −0.12",
-        "31% seen · mirrored",
+        "31% visible · mirrored",
         "breaks none of 4 rules",
         "Not mirrored (right) mirror: false",
         "a picture could not be read",
@@ -253,7 +253,7 @@ def test_every_rule_is_shown_with_its_reason_and_what_it_removes() -> None:
 def test_the_sheet_warns_of_what_an_expert_should_look_into() -> None:
     data = sheet_example()
     text = Page(render_sheet(data)).text
-    assert "Without effect here: “forbid: word(a.caption, 'left')”, “joiner: ; (when a.view = 'PA')”." in text
+    assert "Rules without effect: “forbid: word(a.caption, 'left')”, “joiner: ; (when a.view = 'PA')”." in text
     assert "stay plain" not in text
     data["statistics"]["fallbacks"] = {"never": 5, "unknown": 900, "alone": 10}
     data["statistics"]["shortened_share"] = 0.5
@@ -263,10 +263,10 @@ def test_the_sheet_warns_of_what_an_expert_should_look_into() -> None:
     assert "915 of 3,535 examples that were to be composed (26%) stay plain" in text
     assert "a value that a rule needs is unknown" in text
     assert "longer than the model reads" in text
-    assert "wrong way round" not in text  # partners come from the rule's groups, so its share alone means little
+    assert "condition is inverted" not in text  # partners come from the rule's groups, so its share alone means little
     assert "80% of all captions plain" in text
     data["rules"]["groups"] = None
-    assert "wrong way round" in Page(render_sheet(data)).text
+    assert "condition is inverted" in Page(render_sheet(data)).text
 
 
 def test_a_sheet_without_rules_or_composites() -> None:
@@ -281,7 +281,7 @@ def test_a_sheet_without_rules_or_composites() -> None:
     text = Page(render_sheet(data)).text
     assert "None of 8,734 training examples is a composite" in text
     assert "no composites to show" in text
-    assert "What the rules do" not in text
+    assert "Effect of the rules" not in text
     data["statistics"] |= {"strong": 300}
     data["policy"]["treatment"] = "augment"
     assert "300 of 8,734" in Page(render_sheet(data)).text

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from clipc.report import curve_plot, difference_plot, effect_plot, lettering, marks
+from clipc.report import curve_plot, effect_plot, lettering, marks
 from clipc.report.effect_plot import Effect
-from clipc.report.sections.curves import curve_panels, drawn_curves
-from clipc.report.sections.differences import difference_panels
+from clipc.report.sections.curves import curve_figures, curve_panels
+from clipc.report.sections.differences import difference_panels, draw_differences
 from clipc.report.study_figures import save_figures
 from clipc.report.words import words
 from report.study_example import MAIN, study_example
@@ -31,20 +31,20 @@ def effect(at: float = 1.0, **changed: Any) -> Effect:
 
 @given(st.lists(st.builds(effect, NUMBERS), min_size=1, max_size=3))
 def test_a_few_rows_all_lie_inside_the_range(rows: list[Effect]) -> None:
-    low, high = effect_plot.bounds(rows)
+    low, high = effect_plot.value_range(rows)
     assert low < 0 < high
-    assert not effect_plot.beyond(rows, (low, high))
+    assert not effect_plot.exceeds(rows, (low, high))
 
 
 @given(st.lists(st.builds(effect, NUMBERS), min_size=4, max_size=60))
 def test_at_least_three_quarters_of_many_rows_lie_inside_the_range(rows: list[Effect]) -> None:
-    span = effect_plot.bounds(rows)
-    assert sum(not effect_plot.beyond([row], span) for row in rows) >= 0.75 * len(rows)
+    span = effect_plot.value_range(rows)
+    assert sum(not effect_plot.exceeds([row], span) for row in rows) >= 0.75 * len(rows)
 
 
 def test_one_arm_that_ruins_training_does_not_press_the_others_together() -> None:
     rows = [effect(1.0), effect(2.0), effect(-1.0), effect(0.5), effect(-40.0)]
-    low, high = span = effect_plot.bounds(rows)
+    low, high = span = effect_plot.value_range(rows)
     assert -10 < low < high < 10
     assert effect_plot.strip(rows[-1], span).count('l8 -5v10z"') == 1
     assert 'l8 -5v10z"' not in effect_plot.strip(rows[0], span)
@@ -82,7 +82,7 @@ def test_over_sizes_every_arm_is_named_beside_the_baseline_and_apart_from_contro
             shown = {line.name: line.mark for line in panel.lines}
             assert shown["clip"] is marks.BASELINE
             assert len(set(shown.values())) == len(shown) > 1
-    drawn = drawn_curves(data, words("en"))
+    drawn = curve_figures(data, words("en"))
     assert len(drawn) == panels * len(data["curves"])
     assert {name for curve in drawn for _, name in curve["legend"]} == {arm["name"] for arm in data["arms"]}
 
@@ -104,19 +104,19 @@ def test_lines_run_through_the_baseline_s_point_which_is_marked_once() -> None:
     assert all(float(line.get_xdata()[0]) == 0 for line in solid)  # pyright: ignore
     dots = [x for line in axes.lines if line.get_markersize() == 5.5 for x in line.get_xdata()]  # pyright: ignore
     assert len(dots) == 5
-    assert drawn_curves(data, words("en"))[0]["level"] is None
+    assert curve_figures(data, words("en"))[0]["level"] is None
 
 
 def test_panels_of_a_curve_have_one_scale() -> None:
     data = study_example(arms=12, sizes=(250, 500), main=("retrieval/mean_recall",))
-    figures = [curve["figure"] for curve in drawn_curves(data, words("en")) if curve["main"]]
+    figures = [curve["figure"] for curve in curve_figures(data, words("en")) if curve["main"]]
     levels = [re.findall(r">(\d+(?:\.\d+)?)</text>", figure) for figure in figures]
     assert len(levels) == 3
     assert levels[0] == levels[1] == levels[2]
 
 
 def test_curves_over_one_axis_stand_together() -> None:
-    drawn = drawn_curves(study_example(rates=True, sizes=(250, 500)), words("en"))
+    drawn = curve_figures(study_example(rates=True, sizes=(250, 500)), words("en"))
     axes = [curve["axis"] for curve in drawn]
     assert axes == sorted(axes, key=axes.index)
 
@@ -150,7 +150,7 @@ def test_differences_over_sizes_have_a_panel_an_arm() -> None:
 def test_a_difference_beyond_the_scale_is_an_arrow() -> None:
     points = [(250, effect(1.0)), (500, effect(-90.0))]
     axes = Figure().add_subplot()
-    difference_plot.draw(axes, points, (250, 500), (-4.0, 4.0))
+    draw_differences(axes, points, (250, 500), (-4.0, 4.0))
     arrows = [line for line in axes.lines if line.get_marker() in ("v", "^")]
     assert [(line.get_marker(), *map(float, line.get_ydata())) for line in arrows] == [("v", -4.0)]  # pyright: ignore
 
@@ -158,11 +158,11 @@ def test_a_difference_beyond_the_scale_is_an_arrow() -> None:
 def test_a_curve_without_the_baseline_shows_its_level() -> None:
     data = study_example(rates=True)
     data["curves"] = data["curves"][:2]
-    drawn = drawn_curves(data, words("en"))
+    drawn = curve_figures(data, words("en"))
     assert all(curve["level"] == "clip" for curve in drawn)
     assert [curve["axis"] for curve in drawn] == ["composition rate"] * len(drawn)
     data["curves"][0]["axis"] = "optimizer.beta"
-    assert drawn_curves(data, words("en"))[0]["axis"] == "optimizer.beta"
+    assert curve_figures(data, words("en"))[0]["axis"] == "optimizer.beta"
 
 
 @pytest.mark.parametrize("log", [True, False])
@@ -183,7 +183,7 @@ def test_points_without_mean_or_interval_and_a_zero_on_a_log_axis_are_drawn(log:
 def test_data_sizes_are_told_at_their_places() -> None:
     data = study_example(arms=1, sizes=(250, 500, 1000, 1680))
     data["curves"] = data["curves"][:1]
-    svg = drawn_curves(data, words("en"))[0]["figure"]
+    svg = curve_figures(data, words("en"))[0]["figure"]
     assert all(f">{size}<" in svg for size in ("250", "500", "1,000", "1,680"))
 
 
@@ -245,7 +245,7 @@ def test_without_a_japanese_font_words_are_english_and_names_are_places(monkeypa
 
 @given(st.text(max_size=80))
 def test_a_name_in_a_figure_is_one_short_line(name: str) -> None:
-    shown = lettering.legible(name, "arm 1", most=20)
+    shown = lettering.legible(name, "arm 1", max_length=20)
     assert shown
     assert len(shown) <= 20
     assert shown.isprintable()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clipc.report import marks
-from clipc.report.training_plot import mean_curve, training_curves
+from clipc.report.sections.training import mean_curve, training_curves
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipc.errors import UserError
-from clipc.study.arms import Range, flat
-from clipc.study.design import Study, arm_recipe, built_in_studies, checked, read_study, sizes_of
+from clipc.study.arms import Range, flatten
+from clipc.study.design import Study, arm_recipe, built_in_studies, check_recipes, read_study, sizes_of
 
 MINIMAL = """
 name: rates
@@ -31,7 +31,7 @@ def test_lists_make_arms(tmp_path: Path) -> None:
     assert [arm.name for arm in study.expanded] == ["clip", "rate rho=0.1", "rate rho=0.3"]
     assert [arm.line for arm in study.expanded] == [None, ("rate", "policy.rho"), ("rate", "policy.rho")]
     assert study.compared_with == "clip"
-    recipes = checked(study)
+    recipes = check_recipes(study)
     assert [(arm, recipe.policy.rho) for arm, (recipe,) in recipes.items()] == [
         ("clip", 0),
         ("rate rho=0.1", 0.1),
@@ -47,7 +47,7 @@ def test_several_lists_are_crossed_and_words_change_a_study(tmp_path: Path) -> N
         f"rate rho={rho}, mask={mask}" for rho in (0.1, 0.3) for mask in (True, False)
     ]
     assert study.seeds == (0, 1, 2, 3, 4)
-    assert {recipe.policy.joiner for (recipe,) in checked(study).values()} == {"; "}
+    assert {recipe.policy.joiner for (recipe,) in check_recipes(study).values()} == {"; "}
 
 
 def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
 )
 def test_mistakes_are_told_in_a_sentence(tmp_path: Path, change: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
-        checked(read_study(written(tmp_path, MINIMAL), [change]))
+        check_recipes(read_study(written(tmp_path, MINIMAL), [change]))
 
 
 def test_arms_of_a_list_stay_a_line_when_their_ranges_are_settled(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_studies_that_are_not_there(tmp_path: Path) -> None:
 def test_studies_that_ship_are_right(name: str) -> None:
     study = read_study(name)
     assert study.name == name
-    recipes = [first for first, *_ in checked(study).values()]
+    recipes = [first for first, *_ in check_recipes(study).values()]
     assert len({recipe.identity("") for recipe in recipes}) >= len(recipes) - 2  # one arm may also stand in a list
     assert all(arm.what or arm.line or arm.name in ("clip",) or "=" in arm.name for arm in study.expanded)
 
@@ -152,16 +152,16 @@ def test_sizes_ascend_and_all_is_the_largest() -> None:
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(), max_size=4))
 def test_dotted_and_nested_keys_are_the_same(values: dict[str, int]) -> None:
     nested = {"policy": {"deep": values}, "mask": True}
-    assert flat(nested) == {**{f"policy.deep.{k}": v for k, v in values.items()}, "mask": True}
-    assert flat(flat(nested)) == flat(nested)
+    assert flatten(nested) == {**{f"policy.deep.{k}": v for k, v in values.items()}, "mask": True}
+    assert flatten(flatten(nested)) == flatten(nested)
 
 
 def test_ranges() -> None:
-    found = flat({"a": {"from": 1, "to": 8}, "b": {"from": 0.1, "to": 1, "log": True}, "c": {"one_of": ["x", "y"]}})
+    found = flatten({"a": {"from": 1, "to": 8}, "b": {"from": 0.1, "to": 1, "log": True}, "c": {"one_of": ["x", "y"]}})
     assert found == {"a": Range(1, 8), "b": Range(0.1, 1, log=True), "c": Range(one_of=("x", "y"))}
-    assert [found[k].whole for k in "abc"] == [True, False, False]
-    assert Range(4.0, 8.0).whole
-    assert not Range(4, 8.5).whole
+    assert [found[k].is_integer for k in "abc"] == [True, False, False]
+    assert Range(4.0, 8.0).is_integer
+    assert not Range(4, 8.5).is_integer
 
 
 @pytest.mark.parametrize(
@@ -176,10 +176,10 @@ def test_ranges() -> None:
 )
 def test_both_ends_and_all_choices_of_a_range_are_right(tmp_path: Path, change: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
-        checked(read_study(written(tmp_path, MINIMAL), ["search={trials: 2}", change]))
+        check_recipes(read_study(written(tmp_path, MINIMAL), ["search={trials: 2}", change]))
 
 
 def test_an_arm_has_a_recipe_for_each_end_and_choice(tmp_path: Path) -> None:
     changes = ["search={trials: 2}", "arms.x={policy.rho: {from: 0.1, to: 0.7}, batch_size: {one_of: [4, 8, 16]}}"]
-    found = checked(read_study(written(tmp_path, MINIMAL), changes))["x"]
+    found = check_recipes(read_study(written(tmp_path, MINIMAL), changes))["x"]
     assert [(recipe.policy.rho, recipe.batch_size) for recipe in found] == [(0.1, 4), (0.7, 4), (0.1, 8), (0.1, 16)]

@@ -86,7 +86,7 @@ def test_where_all_diverge_there_is_nothing_to_tell(
 ) -> None:
     study, folder, _, _ = ran
     hot = study.model_copy(update={"arms": {"hot": study.arms["hot"]}})
-    with pytest.raises(UserError, match=r"^no trial has figures, so there is nothing to tell"):
+    with pytest.raises(UserError, match=r"^no trial has metrics, so there is nothing to report"):
         run_study(hot, tmp_path, records=folder / "records")
 
 
@@ -94,7 +94,7 @@ def test_a_board_counts_what_diverged_apart(tmp_path: Path) -> None:
     board = Board([("hot", 10, seed, tmp_path / f"{seed}.json") for seed in range(3)])
     (tmp_path / "0.json").write_text(json.dumps({"diverged": {"step": 2}}))
     (tmp_path / "1.json").write_text(json.dumps({"summary": {"best": {"mean_recall": 0.25}}}))
-    board.look()
+    board.read_records()
     (row,) = board.rows()
     assert (row.finished, row.diverged, row.mean_recall, board.finished) == (1, 1, 0.25, 2)
 

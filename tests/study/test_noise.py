@@ -8,7 +8,7 @@ import pytest
 from clipc.study import noise
 from clipc.study.board import Board
 from clipc.study.design import Study
-from clipc.study.noise import guessed_lines, log_power_once, power_lines
+from clipc.study.noise import log_power_once, power_lines, prior_power_lines
 
 
 def takes(line: str) -> list[int]:
@@ -16,14 +16,14 @@ def takes(line: str) -> list[int]:
 
 
 def test_before_the_first_run_seeds_are_guessed_for_a_stated_spread() -> None:
-    small, promise = guessed_lines(210, 4, 5)
+    small, promise = prior_power_lines(210, 4, 5)
     assert "3.1 points (s.d.)" in small
     assert all(f"{points} points take" in small for points in (2, 5, 10))
     assert takes(small) == sorted(takes(small), reverse=True)
     assert "5 are planned" in promise
     assert "told again" in promise
-    assert all(a > b for a, b in zip(takes(small), takes(guessed_lines(2100, 4, 5)[0]), strict=True))
-    assert all(a > b for a, b in zip(takes(small), takes(guessed_lines(210, 1, 5)[0]), strict=True))
+    assert all(a > b for a, b in zip(takes(small), takes(prior_power_lines(2100, 4, 5)[0]), strict=True))
+    assert all(a > b for a, b in zip(takes(small), takes(prior_power_lines(210, 1, 5)[0]), strict=True))
 
 
 def test_what_has_been_seen_is_told_in_the_same_words() -> None:
@@ -57,13 +57,13 @@ def test_it_is_told_once_when_the_baseline_and_an_arm_have_two_seeds(
         return [row]
 
     monkeypatch.setattr(noise, "finished_of", lambda *_: [])
-    monkeypatch.setattr(noise, "noise_seen", seen)
+    monkeypatch.setattr(noise, "noise_of", seen)
     trials = [(arm, 10, seed, tmp_path / f"{arm}{seed}.json") for seed in range(3) for arm in ("clip", "new")]
     caplog.set_level(logging.INFO, "clipc")
     board, watch = Board(trials), log_power_once(study, [])
     for arm, _, seed, record in trials:
         record.write_text(json.dumps({"summary": {"best": None}}))
-        board.look()
+        board.read_records()
         watch(board)
         watch(board)
         assert len(caplog.messages) == (2 if (seed, arm) >= (1, "new") else 0)

@@ -12,7 +12,7 @@ from clipc.compose.policy import Policy
 from clipc.errors import UserError
 from clipc.recipe.recipe import Data
 from clipc.report.pilot import render_pilot
-from clipc.report.words import not_shown_codes, words
+from clipc.report.words import words
 from clipc.study import pilot as module
 from clipc.study.design import Study, arm_recipe, read_study
 from clipc.study.pilot import PilotOptions, partners_limit, pilot_study, run_pilot
@@ -31,7 +31,7 @@ def done(options: PilotOptions, tmp_path_factory: pytest.TempPathFactory) -> tup
     """A whole pilot on the tiny set; its length is set, so that no time goes into measuring the pace."""
     folder = tmp_path_factory.mktemp("pilot")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_settled", lambda *_: SETTLED)
+        patch.setattr(module, "_shared_settings", lambda *_: SETTLED)
         return folder, run_pilot(options, folder)
 
 
@@ -57,7 +57,7 @@ def test_tables_are_json_and_make_a_report(done: tuple[Path, dict[str, Any]]) ->
         page = render_pilot(again, lang=lang)
         assert "CLIP-C" in page
     codes = {code if isinstance(code, str) else code["code"] for code in tables["not_shown"]}
-    assert codes <= set(not_shown_codes())
+    assert codes <= {key.removeprefix("not_shown.") for key in words("en").table if key.startswith("not_shown.")}
     assert {"small-test-set", "few-seeds", "from-scratch", "one-share", "short-training"} <= codes
     (composites,) = tables["composites"]
     assert composites["arm"] == "clip-c"
@@ -86,7 +86,7 @@ def test_asked_again_nothing_is_run_again(
     folder, tables = done
     assert len(list((folder / "records").glob("*.json"))) == 9
     stamps = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
-    monkeypatch.setattr(module, "_settled", lambda *_: SETTLED)
+    monkeypatch.setattr(module, "_shared_settings", lambda *_: SETTLED)
     again = run_pilot(options, folder)
     assert again["arms"] == tables["arms"]
     assert again["comparisons"] == tables["comparisons"]
@@ -161,7 +161,7 @@ def test_an_arm_more_is_a_line_of_the_study(
         return read_study(name, [*words, "arms.often={policy.rho: 0.9, what: Nearly all are composites.}"])
 
     monkeypatch.setattr(module, "read_study", with_another)
-    monkeypatch.setattr(module, "_settled", lambda *_: SETTLED)
+    monkeypatch.setattr(module, "_shared_settings", lambda *_: SETTLED)
     tables = run_pilot(replace(options, budget="quick", pictures=False), tmp_path)
     assert list(tables["verdict"]["arms"]) == ["clip-c", "often"]
     assert [arm["arm"] for arm in tables["composing_cost"]["arms"]] == ["clip-c", "often"]

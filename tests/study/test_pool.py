@@ -21,7 +21,7 @@ from clipc.recipe.recipe import Data
 
 if __name__ == "__main__":
     source, model, folder = sys.argv[1:]
-    module._settled = lambda *_: {"samples": 960, "batch_size": 8, "renderer": "worker"}
+    module._shared_settings = lambda *_: {"samples": 960, "batch_size": 8, "renderer": "worker"}
     overrides = (f"model={model}", "validations=2", "precision=fp32", "checkpoint_seconds=0.5")
     options = module.PilotOptions(data=Data(source=source), jobs=2, overrides=overrides, budget="quick", pictures=False)
     try:

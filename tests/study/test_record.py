@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.recipe.recipe import make_recipe
-from clipc.study.record import _packed, _unpacked, read_record, write_record  # pyright: ignore[reportPrivateUsage]
+from clipc.study.record import _decode, _encode, read_record, write_record  # pyright: ignore[reportPrivateUsage]
 from clipc.study.results import Outcome
 from clipc.study.trials import Measuring, Trial, run_trial
 
@@ -107,7 +107,7 @@ def test_a_record_whose_metrics_are_not_described_is_named(
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 0.5, 0.25]), max_size=50), st.lists(st.integers(0, 2**31 - 1), max_size=50))
 def test_items_survive(shares: list[float], owners: list[int]) -> None:
-    np.testing.assert_array_equal(_unpacked(_packed(np.array(shares, dtype=np.float64))), shares)
-    np.testing.assert_array_equal(_unpacked(_packed(np.array(owners, dtype=np.int64))), owners)
+    np.testing.assert_array_equal(_decode(_encode(np.array(shares, dtype=np.float64))), shares)
+    np.testing.assert_array_equal(_decode(_encode(np.array(owners, dtype=np.int64))), owners)
     for large in (np.array([-3.5e5, 1e9]), np.array([2**40, -1])):
-        np.testing.assert_array_equal(_unpacked(_packed(large)), large)
+        np.testing.assert_array_equal(_decode(_encode(large)), large)

@@ -283,13 +283,13 @@ def test_a_board_counts_what_others_finish(tmp_path: Path) -> None:
     board = Board(trials)
     board.begin()
     assert (board.finished, board.seconds_left()) == (0, None)
-    board.told(0, 5, 10)
+    board.update(0, 5, 10)
     (tmp_path / "1.json").write_text(json.dumps({"summary": {"best": {"mean_recall": 0.25}}}))
     (tmp_path / "2.json").write_text("{")
-    board.look()
+    board.read_records()
     row = board.rows()[0]
     assert (row.seeds, row.finished, row.running, row.mean_recall) == (4, 1, 1, 0.25)
-    board.began -= 30
+    board.start_time -= 30
     left = board.seconds_left()
     assert left is not None
     assert left == pytest.approx(30 / 1.5 * 2.5, rel=0.05)
@@ -299,7 +299,7 @@ def test_a_board_shows_validation_and_never_the_test_split(done: tuple[Study, Ca
     study, catalog, folder = done
     planned = plan_study(study, catalog, folder, folder / "records")
     board = Board([(p.trial.arm, p.size, p.trial.recipe.seed, p.record) for p in planned])
-    board.look()
+    board.read_records()
     bests = [
         o.summary["best"]["mean_recall"]
         for p, o in finished_of(study, planned)
@@ -312,7 +312,7 @@ def test_a_board_shows_validation_and_never_the_test_split(done: tuple[Study, Ca
 def test_a_board_without_validation_shows_no_recall(tmp_path: Path) -> None:
     board = Board([("clip", 10, 0, tmp_path / "0.json")])
     (tmp_path / "0.json").write_text(json.dumps({"summary": {"best": None}}))
-    board.look()
+    board.read_records()
     assert (board.finished, board.rows()[0].mean_recall) == (1, None)
 
 

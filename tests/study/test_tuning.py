@@ -13,9 +13,8 @@ from clipc.errors import UserError
 from clipc.recipe.recipe import Data, Recipe
 from clipc.recipe.run import Run
 from clipc.study.arms import Range
-from clipc.study.design import Study, checked
-from clipc.study.journal import SEARCH_SEED, UNSEEN, Heartbeat, count_tries, is_dead, open_tries, search_seed
-from clipc.study.search_results import with_settings
+from clipc.study.design import Study, check_recipes
+from clipc.study.journal import DEAD_AFTER, SEARCH_SEED, Heartbeat, count_tries, is_dead, open_tries, search_seed
 from clipc.study.tuning import _try, search  # pyright: ignore[reportPrivateUsage]
 from clipc.train.interrupt import Interrupted
 from clipc.train.loop import Diverged
@@ -87,9 +86,9 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
     for trial in (t for t in left.get_trials(deepcopy=False) if t.value is not None):
         assert list(trial.intermediate_values) == [1, 2, 3]  # whatever the batch size; the fourth is the end
 
-    fixed = with_settings(study, found)
+    fixed = study.settled({best.arm: best.settings for best in found})
     assert not fixed.ranges
-    recipes = {arm: recipe for arm, (recipe,) in checked(fixed).items()}
+    recipes = {arm: recipe for arm, (recipe,) in check_recipes(fixed).items()}
     assert recipes["clip"].learning_rate == (found[0].settings or {})["learning_rate"]
     assert recipes["clip"].policy.rho == 0
     assert recipes["clip-c"].batch_size == found[1].settings["batch_size"]
@@ -113,7 +112,7 @@ def test_settings_that_others_try_are_waited_for(
     others: tuple[Study, Any], tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, asked = others
-    monkeypatch.setattr("clipc.study.tuning.LOOK_EVERY", 0.1)
+    monkeypatch.setattr("clipc.study.tuning.POLL_EVERY", 0.1)
 
     def finish() -> None:
         time.sleep(1)
@@ -155,11 +154,11 @@ def test_what_dies_elsewhere_is_taken_over(
     others: tuple[Study, Any], tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, asked = others
-    monkeypatch.setattr("clipc.study.tuning.LOOK_EVERY", 0.1)
+    monkeypatch.setattr("clipc.study.tuning.POLL_EVERY", 0.1)
     ours = asked.get_trials(deepcopy=False)
     for number in range(3):
         asked.tell(number, 0.001)
-    optuna.trial.Trial(asked, ours[3]._trial_id).set_user_attr("seen", time.time() - UNSEEN - 1)
+    optuna.trial.Trial(asked, ours[3]._trial_id).set_user_attr("seen", time.time() - DEAD_AFTER - 1)
     (found,) = search(one, tiny_catalog, tmp_path, tmp_path / "search.journal", jobs=1)
     assert found.tried == 4
     assert found.settings == ours[3].params
@@ -180,10 +179,10 @@ def test_tries_are_dead_whose_process_is_gone_or_that_nobody_has_seen_for_long()
 
     here, now = platform.node(), time.time()
     assert not dead(host=here, process=os.getpid(), seen=now)
-    assert dead(host=here, process=os.getpid(), seen=now - UNSEEN - 1)  # the number of another process
+    assert dead(host=here, process=os.getpid(), seen=now - DEAD_AFTER - 1)  # the number of another process
     assert dead(host=here, process=2**22 + 1, seen=now)
     assert not dead(host="another", process=2**22 + 1, seen=now)
-    assert dead(host="another", process=2**22 + 1, seen=now - UNSEEN - 1)
+    assert dead(host="another", process=2**22 + 1, seen=now - DEAD_AFTER - 1)
     assert not dead()  # just begun, before its process is named
     old = optuna.trial.create_trial(state=optuna.trial.TrialState.COMPLETE, value=1.0, user_attrs={"seen": 0.0})
     assert not is_dead(old)
@@ -199,7 +198,7 @@ def test_a_try_is_seen_once_a_minute_and_gives_itself_up_when_it_fails(
     first = trial.user_attrs["seen"]
     life.beat()
     assert trial.user_attrs["seen"] == first
-    monkeypatch.setattr("clipc.study.journal.REFRESHED", 0.0)
+    monkeypatch.setattr("clipc.study.journal.HEARTBEAT_EVERY", 0.0)
     life.beat()
     assert trial.user_attrs["seen"] > first
     asked.tell(trial.number, state=optuna.trial.TrialState.FAIL)
@@ -214,7 +213,7 @@ def test_a_try_is_seen_once_a_minute_and_gives_itself_up_when_it_fails(
     with pytest.raises(Interrupted):
         _try(study, arm, tiny_catalog, tmp_path, journal, 1)
     assert is_dead(asked.get_trials(deepcopy=False)[1])
-    assert count_tries(open_tries(journal, study, arm, tiny_catalog, revive=True)) == 0
+    assert count_tries(open_tries(journal, study, arm, tiny_catalog, requeue=True)) == 0
 
     # One that was taken over meanwhile ends without a word.
     def taken(recipe: Recipe, folder: Path, *, progress: Any, **_: Any) -> Run:
@@ -374,7 +373,7 @@ def test_an_arm_that_diverges_with_all_settings_is_left_out(
         found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal")
     assert [(best.arm, best.settings is None) for best in found] == [("clip", True), ("clip-c", False)]
     assert told[0] == "clip: the loss was not a number in any of its 4 tries, so it is left out."
-    left = with_settings(study, found)
+    left = study.settled({best.arm: best.settings for best in found})
     assert [arm.name for arm in left.expanded] == ["clip-c"]
     assert left.compared_with == "clip"  # no other arm takes the baseline's place
 

@@ -2,8 +2,8 @@
 
 import shlex
 import sys
-from pathlib import Path
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -65,7 +65,7 @@ def pilot(
     """
     from clipc.report.page import own_section
     from clipc.report.pilot import render_pilot
-    from clipc.study.design import checked
+    from clipc.study.design import check_recipes
     from clipc.study.pilot import PilotOptions, pilot_study, run_pilot
 
     folder = out or Path("runs") / f"pilot-{folder_name(source)}{'' if read.lang == 'en' else f'-{read.lang}'}"
@@ -84,7 +84,7 @@ def pilot(
         command=shlex.join(["clipc", *sys.argv[1:]]),
     )
     design = pilot_study(options)
-    checked(design)  # Errors come before the data are read.
+    check_recipes(design)  # Errors come before the data are read.
     render = partial(render_pilot, more=[own_section(name) for name in design.sections])
     with LiveBoard() as board:
         catalog = open_source(source, read, board.progress)

@@ -2,8 +2,8 @@
 
 import shlex
 import sys
-from pathlib import Path
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter

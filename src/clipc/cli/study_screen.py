@@ -69,7 +69,7 @@ class LiveBoard:
 
 def _summary(board: "Board") -> str:
     left = board.seconds_left()
-    elapsed = duration(time.monotonic() - board.began)
+    elapsed = duration(time.monotonic() - board.start_time)
     return f"{board.finished} of {len(board.trials)} trials in {elapsed}" + (f", {duration(left)} left" if left else "")
 
 

@@ -1,4 +1,4 @@
-"""What every figure shares: colours, an empty canvas, marks on it, round numbers, and the way into a page."""
+"""Shared by all plots: colours, an empty canvas, marks on it, round numbers, and the way into a page."""
 
 import re
 from io import StringIO
@@ -27,19 +27,19 @@ def canvas(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def dot(axes: Axes, x: Any, y: Any, drawn: Mark, size: float) -> None:
+def dot(axes: Axes, x: Any, y: Any, mark: Mark, size: float) -> None:
     """Draws marks at points, over everything else and never cut off by the axes."""
-    face = drawn.colour if drawn.filled else "white"
-    axes.plot(x, y, drawn.marker, color=drawn.colour, markerfacecolor=face, markersize=size, zorder=4, clip_on=False)
+    face = mark.colour if mark.filled else "white"
+    axes.plot(x, y, mark.marker, color=mark.colour, markerfacecolor=face, markersize=size, zorder=4, clip_on=False)
 
 
 def ticks(bounds: tuple[float, float]) -> list[float]:
     """Round numbers within a range, at most ten."""
-    found = MaxNLocator(9, steps=ROUND).tick_values(*bounds)
-    return [float(at) for at in found if bounds[0] <= at <= bounds[1]]
+    values = MaxNLocator(9, steps=ROUND).tick_values(*bounds)
+    return [float(at) for at in values if bounds[0] <= at <= bounds[1]]
 
 
-def sign(value: float) -> str:
+def format_signed(value: float) -> str:
     """A number of an axis of differences, with its sign: ``+2``, ``0``."""
     return "0" if np.isclose(value, 0.0) else f"{value:+g}".replace("-", "\N{MINUS SIGN}")
 

@@ -10,7 +10,7 @@ from statistics import quantiles
 
 from matplotlib.axes import Axes
 
-from clipc.report.drawing import INK, MUTED, RULE, WIDTH, dot, sign, ticks
+from clipc.report.drawing import INK, MUTED, RULE, WIDTH, dot, format_signed, ticks
 from clipc.report.marks import ARM, CONTROL, Mark
 
 HEIGHT = 24.0
@@ -47,7 +47,7 @@ class Effect:
         return [self.difference, *(self.interval or ()), *(self.both or ()), *self.per_seed]
 
 
-def bounds(effects: Iterable[Effect], *, far: float = 4.0) -> tuple[float, float]:
+def value_range(effects: Iterable[Effect], *, far: float = 4.0) -> tuple[float, float]:
     """The common range of rows: holds zero and every value, with a margin.
 
     Where four rows or more are drawn, those that reach more than ``far`` times as far as three quarters of the rows
@@ -55,16 +55,16 @@ def bounds(effects: Iterable[Effect], *, far: float = 4.0) -> tuple[float, float
     with an arrow at the edge.
     """
     rows = [effect.values for effect in effects]
-    reach = [max(map(abs, row)) for row in rows]
+    extents = [max(map(abs, row)) for row in rows]
     if len(rows) >= 4:
-        usual = quantiles(reach, n=4, method="inclusive")[2]
-        rows = [row for row, furthest in zip(rows, reach, strict=True) if furthest <= far * usual]
+        quartile = quantiles(extents, n=4, method="inclusive")[2]
+        rows = [row for row, furthest in zip(rows, extents, strict=True) if furthest <= far * quartile]
     low, high = (end(0.0, *(value for row in rows for value in row)) for end in (min, max))
     margin = 0.06 * (high - low) or 1.0
     return low - margin, high + margin
 
 
-def beyond(effects: Iterable[Effect], span: tuple[float, float]) -> bool:
+def exceeds(effects: Iterable[Effect], span: tuple[float, float]) -> bool:
     """Whether anything lies outside the range, and so is drawn as an arrow at its edge."""
     return any(not span[0] <= value <= span[1] for effect in effects for value in effect.values)
 
@@ -74,7 +74,7 @@ def strip(effect: Effect, span: tuple[float, float]) -> str:
 
     Thick bar: the t interval. Thin line with end strokes: the two-way interval. Strokes below: one a seed.
     """
-    drawn = effect.mark
+    mark = effect.mark
     parts = [_grid(span)]
     if effect.both is not None:
         left, right = (_x(end, span) for end in effect.both)
@@ -82,7 +82,7 @@ def strip(effect: Effect, span: tuple[float, float]) -> str:
         parts += [_path(f"M{at:.1f} 3.5v12", INK, 0.9) for at in (left, right) if 0 < at < WIDTH]
     if effect.interval is not None:
         left, right = (_x(end, span) for end in effect.interval)
-        parts.append(_path(f"M{left:.1f} {_LINE}H{right:.1f}", drawn.colour, 3.4))
+        parts.append(_path(f"M{left:.1f} {_LINE}H{right:.1f}", mark.colour, 3.4))
     seeds = [_x(value, span) for value in effect.per_seed if span[0] <= value <= span[1]]
     if seeds:
         parts.append(_path("".join(f"M{at:.1f} {_SEEDS - 3}v6" for at in seeds), INK, 1.0))
@@ -91,9 +91,9 @@ def strip(effect: Effect, span: tuple[float, float]) -> str:
     if max(effect.values) > span[1]:
         parts.append(f'<path d="M{WIDTH:g} {_LINE}l-8 -5v10z" fill="{INK}"/>')
     if span[0] <= effect.difference <= span[1]:
-        fill = drawn.colour if drawn.filled else "#fff"
+        fill = mark.colour if mark.filled else "#fff"
         at = f"translate({_x(effect.difference, span) - 5:.1f} {_LINE - 5})"
-        path = f'<path d="{drawn.outline}" fill="{fill}" stroke="{drawn.colour}" stroke-width="1.4"'
+        path = f'<path d="{mark.outline}" fill="{fill}" stroke="{mark.colour}" stroke-width="1.4"'
         parts.append(f'{path} transform="{at}"/>')
     return _svg(HEIGHT, "".join(parts))
 
@@ -101,8 +101,8 @@ def strip(effect: Effect, span: tuple[float, float]) -> str:
 def axis(span: tuple[float, float]) -> str:
     """The numbers under a column of strips, with their signs."""
     inner = 0.03 * (span[1] - span[0])
-    shown = [at for at in ticks(span) if span[0] + inner <= at <= span[1] - inner]
-    texts = [f'<text x="{_x(at, span):.1f}" y="13">{sign(at)}</text>' for at in shown]
+    labels = [at for at in ticks(span) if span[0] + inner <= at <= span[1] - inner]
+    texts = [f'<text x="{_x(at, span):.1f}" y="13">{format_signed(at)}</text>' for at in labels]
     return _svg(18, f'<g fill="{MUTED}" font-size="12" text-anchor="middle">{"".join(texts)}</g>')
 
 
@@ -112,30 +112,30 @@ def draw(axes: Axes, rows: Sequence[tuple[float, Effect]], span: tuple[float, fl
     Args:
         axes: Where to draw; its x range becomes ``span``.
         rows: For each row its place and what it shows.
-        span: The common range, see :func:`bounds`.
+        span: The common range, see :func:`value_range`.
     """
     axes.set_xlim(span)
     for at in ticks(span):
         zero = abs(at) < 1e-9
         axes.axvline(at, color=INK if zero else RULE, linewidth=0.9 if zero else 0.6, zorder=1.5 if zero else 0)
     for y, effect in rows:
-        drawn = effect.mark
+        mark = effect.mark
         if effect.both is not None:
             axes.plot(effect.both, [y, y], color=INK, linewidth=0.8, zorder=2)
             axes.plot(effect.both, [y, y], "|", color=INK, markersize=8, markeredgewidth=0.8, zorder=2)
         if effect.interval is not None:
-            axes.plot(effect.interval, [y, y], color=drawn.colour, linewidth=3.0, solid_capstyle="butt", zorder=3)
+            axes.plot(effect.interval, [y, y], color=mark.colour, linewidth=3.0, solid_capstyle="butt", zorder=3)
         axes.plot(effect.per_seed, [y + 0.36] * len(effect.per_seed), "|", color=INK, markersize=4, markeredgewidth=0.8)
-        for edge, marker, out in ((0, "<", min(effect.values) < span[0]), (1, ">", max(effect.values) > span[1])):
-            if out:
+        for edge, marker, outside in ((0, "<", min(effect.values) < span[0]), (1, ">", max(effect.values) > span[1])):
+            if outside:
                 axes.plot(span[edge], y, marker, color=INK, markersize=5, clip_on=False, zorder=4)
         if span[0] <= effect.difference <= span[1]:
-            dot(axes, [effect.difference], [y], drawn, 5.5)
-    axes.set_xticks(ticks(span), [sign(at) for at in ticks(span)])
+            dot(axes, [effect.difference], [y], mark, 5.5)
+    axes.set_xticks(ticks(span), [format_signed(at) for at in ticks(span)])
 
 
 def _x(value: float, span: tuple[float, float]) -> float:
-    """A value's place on a strip; what lies outside stands at the edge."""
+    """A value's place on a strip; values outside are clipped to the edge."""
     return WIDTH * min(max((value - span[0]) / (span[1] - span[0]), 0.0), 1.0)
 
 

@@ -1,6 +1,5 @@
 """Text in figure files: fonts that hold its letters, and what stands in where none does."""
 
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,7 @@ _JAPANESE = (
     "Hiragino Sans", "Hiragino Kaku Gothic ProN", "Yu Gothic", "Meiryo", "MS Gothic", "TakaoGothic", "VL Gothic",
     "Droid Sans Fallback",
 )  # fmt: skip
-_TESTED = "語彙ひらがなカタカナ。"
+_SAMPLE_TEXT = "語彙ひらがなカタカナ。"
 
 
 @cache
@@ -21,7 +20,7 @@ def families() -> tuple[str, ...]:
     """Font families for figure files: matplotlib's own, and after it a Japanese one where this machine has one."""
     japanese = _japanese()
     if japanese is None:
-        _see_new_fonts()
+        _add_new_fonts()
         japanese = _japanese()
     return (_PLAIN, japanese) if japanese else (_PLAIN,)
 
@@ -31,33 +30,33 @@ def figure_language(lang: str) -> str:
     return "en" if lang == "ja" and len(families()) == 1 else lang
 
 
-def legible(text: str, otherwise: str, *, most: int = 48) -> str:
-    """A name on one line, shortened to ``most`` characters; ``otherwise`` where the fonts lack one of its letters."""
+def legible(text: str, fallback: str, *, max_length: int = 48) -> str:
+    """A name on one line of at most ``max_length`` characters; ``fallback`` where the fonts lack one of its letters."""
     line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
     if not line or any(ord(letter) not in _all_letters() for letter in line):
-        return otherwise
-    return line if len(line) <= most else f"{line[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+        return fallback
+    return line if len(line) <= max_length else f"{line[: max_length - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _japanese() -> str | None:
-    known = {font.name for font in fontManager.ttflist}
-    found = (name for name in _JAPANESE if name in known and set(map(ord, _TESTED)) <= _letters(name))
-    return next(found, None)
+    installed = {font.name for font in fontManager.ttflist}
+    usable = (name for name in _JAPANESE if name in installed and set(map(ord, _SAMPLE_TEXT)) <= _letters(name))
+    return next(usable, None)
 
 
-def _see_new_fonts() -> None:
+def _add_new_fonts() -> None:
     """Adds what was installed after matplotlib listed the machine's fonts, which it does once."""
-    wanted = {name.replace(" ", "").lower() for name in (*_JAPANESE, "Noto Sans CJK")}
+    prefixes = {name.replace(" ", "").lower() for name in (*_JAPANESE, "Noto Sans CJK")}
     for file in findSystemFonts():
         name = Path(file).stem.replace("-", "").replace(" ", "").lower()
-        if any(name.startswith(family) for family in wanted):
+        if any(name.startswith(family) for family in prefixes):
             with suppress(OSError, RuntimeError):  # What matplotlib cannot read is no font for it.
                 fontManager.addfont(file)
 
 
 @cache
 def _all_letters() -> frozenset[int]:
-    return _union(map(_letters, families()))
+    return frozenset[int]().union(*map(_letters, families()))
 
 
 @cache
@@ -65,7 +64,3 @@ def _letters(family: str) -> frozenset[int]:
     """The code points that a family holds."""
     path = fontManager.findfont(FontProperties(family=[family]))
     return frozenset(get_font(path).get_charmap())
-
-
-def _union(sets: Iterable[frozenset[int]]) -> frozenset[int]:
-    return frozenset().union(*sets)

@@ -44,9 +44,9 @@ CYCLE = (
     Mark("M1.8 1.8h6.4v6.4h-6.4z", "s", "#3d3d3d", True, (3.0, 1.2, 1.0, 1.2, 1.0, 1.2)),
     Mark("M5 .6v8.8M.6 5h8.8", "+", "#0a6a70", False, (1.0, 2.5)),
 )
-"""Marks for lines that are told apart beside the baseline's: no two share a shape and a filling, or dashes."""
-ARMS = tuple(drawn for drawn in CYCLE if drawn is not CONTROL)
-CONTROLS = tuple(drawn for drawn in CYCLE if drawn is not ARM)
+"""Marks for lines that must be distinguishable beside the baseline's: no two share a shape and a filling, or dashes."""
+ARMS = tuple(mark for mark in CYCLE if mark is not CONTROL)
+CONTROLS = tuple(mark for mark in CYCLE if mark is not ARM)
 """The marks of arms under test and of controls, where each kind has curves of its own."""
 
 
@@ -60,23 +60,23 @@ def of_roles(kinds: Mapping[str, str]) -> dict[str, Mark]:
     Args:
         kinds: By arm its role, one of :data:`ICONS`.
     """
-    left = {"baseline": cycle((BASELINE,)), "arm": cycle(ARMS), "control": cycle((CONTROL, *ARMS[::-1]))}
-    return {name: next(left[kind]) for name, kind in kinds.items()}
+    unused = {"baseline": cycle((BASELINE,)), "arm": cycle(ARMS), "control": cycle((CONTROL, *ARMS[::-1]))}
+    return {name: next(unused[kind]) for name, kind in kinds.items()}
 
 
-def icon(drawn: Mark) -> str:
+def icon(mark: Mark) -> str:
     """A mark as a small inline SVG."""
-    return f'<svg class="glyph" viewBox="0 0 10 10" aria-hidden="true">{_path(drawn)}</svg>'
+    return f'<svg class="glyph" viewBox="0 0 10 10" aria-hidden="true">{_path(mark)}</svg>'
 
 
-def stroke(drawn: Mark) -> str:
+def stroke(mark: Mark) -> str:
     """A mark on a stretch of its line as a small inline SVG, for the legend of curves."""
-    dashes = f' stroke-dasharray="{" ".join(f"{2 * dash:g}" for dash in drawn.dashes)}"' if drawn.dashes else ""
-    line = f'<path d="M0 5h40" fill="none" stroke="{drawn.colour}" stroke-width="1.8"{dashes}/>'
-    middle = f'<g transform="translate(15)">{_path(drawn, "#fff")}</g>'
+    dashes = f' stroke-dasharray="{" ".join(f"{2 * dash:g}" for dash in mark.dashes)}"' if mark.dashes else ""
+    line = f'<path d="M0 5h40" fill="none" stroke="{mark.colour}" stroke-width="1.8"{dashes}/>'
+    middle = f'<g transform="translate(15)">{_path(mark, "#fff")}</g>'
     return f'<svg class="stroke" viewBox="0 0 40 10" aria-hidden="true">{line}{middle}</svg>'
 
 
-def _path(drawn: Mark, hollow: str = "none") -> str:
-    fill = drawn.colour if drawn.filled else hollow
-    return f'<path d="{drawn.outline}" fill="{fill}" stroke="{drawn.colour}" stroke-width="1.4"/>'
+def _path(mark: Mark, hollow: str = "none") -> str:
+    fill = mark.colour if mark.filled else hollow
+    return f'<path d="{mark.outline}" fill="{fill}" stroke="{mark.colour}" stroke-width="1.4"/>'

@@ -18,7 +18,7 @@ from clipc.report.words import Words
 Section = Callable[[Mapping[str, Any], Words], Markup]
 """Tables and words in, a piece of a page out; empty where it has nothing to show."""
 
-_PICTURE = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
+_IMAGE_URI = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
 
 _ICONS = {role: Markup(marks.icon(mark)) for role, mark in marks.ICONS.items()}  # our own marks
 
@@ -79,21 +79,21 @@ def fragment(template: str, say: Words, **content: Any) -> Markup:
     )  # escaped by the engine
 
 
-def picture(uri: str) -> str:
+def image_uri(uri: str) -> str:
     """A picture's ``data:`` URI, unchanged.
 
     Raises:
         ValueError: It is anything else, such as an address that a browser would ask for.
     """
-    if not _PICTURE.fullmatch(uri):
+    if not _IMAGE_URI.fullmatch(uri):
         raise ValueError(f"a sample's picture must be a base64 data URI of a PNG, JPEG or WebP, not {uri[:40]!r}")
     return uri
 
 
 def sample(row: Mapping[str, Any]) -> dict[str, Any]:
     """One composite as the templates show it: its pictures checked, its sides named by its layout."""
-    checked = {name: picture(row[name]) for name in ("picture", "left_image", "right_image")}
-    return {**row, **checked, "sides": _SIDES.get(row["layout"], ("first", "second"))}
+    images = {name: image_uri(row[name]) for name in ("picture", "left_image", "right_image")}
+    return {**row, **images, "sides": _SIDES.get(row["layout"], ("first", "second"))}
 
 
 def date(iso: str, say: Words) -> str:
@@ -109,11 +109,11 @@ def _engine() -> Environment:
     engine = Environment(
         loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    engine.filters["whole"] = _whole
+    engine.filters["whole"] = _no_break
     return engine
 
 
-def _whole(text: str) -> Markup:
+def _no_break(text: str) -> Markup:
     """A sentence whose method's name is never broken at its hyphen."""
     return escape(text).replace("CLIP-C", Markup('<span class="whole">CLIP-C</span>'))
 

@@ -15,38 +15,38 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
         policy: The fields of :class:`clipc.compose.policy.Policy`; absent ones are left out.
         say: The words of the page's language.
     """
-    told = [("share", say("policy.share_value", share=f"{policy['rho']:.0%}"))]
+    facts = [("share", say("policy.share_value", share=f"{policy['rho']:.0%}"))]
     if policy.get("treatment") == "augment":
-        told.append(("treatment", say("policy.treatment.augment")))
-        return [(say(f"policy.name.{name}"), text) for name, text in told]
-    told.append(("layout", _value("layout", policy, say)))
+        facts.append(("treatment", say("policy.treatment.augment")))
+        return [(say(f"policy.name.{name}"), text) for name, text in facts]
+    facts.append(("layout", _value("layout", policy, say)))
     if policy["layout"] in _HALVES:
-        told.append(("axis", _value("axis", policy, say)))
+        facts.append(("axis", _value("axis", policy, say)))
     if policy.get("region"):
-        told.append(("region", say.either(f"policy.region.{policy['region']}", _column(policy["region"], say))))
+        facts.append(("region", say.either(f"policy.region.{policy['region']}", _column(policy["region"], say))))
     if policy.get("caption"):
-        told.append(("caption", _value("caption", policy, say)))
-    told += _joining(policy, say)
-    told.append(("partner", _value("partner", policy, say)))
+        facts.append(("caption", _value("caption", policy, say)))
+    facts += _joining(policy, say)
+    facts.append(("partner", _value("partner", policy, say)))
     if policy.get("group"):
         auto = policy["group"] == "auto"
-        told.append(("group", say("policy.group_auto" if auto else "policy.group_value", column=policy["group"])))
+        facts.append(("group", say("policy.group_auto" if auto else "policy.group_value", column=policy["group"])))
     if weights := policy.get("weights"):
         column = weights.startswith("column:")
-        told.append(("weights", _column(weights.removeprefix("column:"), say) if column else weights))
+        facts.append(("weights", _column(weights.removeprefix("column:"), say) if column else weights))
     if policy.get("pairing"):
-        told.append(("pairing", _value("pairing", policy, say)))
+        facts.append(("pairing", _value("pairing", policy, say)))
     if policy["partner"] in ("nearest", "diverse") and policy.get("embedding"):
-        told.append(("embedding", _embedding(policy, say)))
+        facts.append(("embedding", _embedding(policy, say)))
     if policy.get("rules"):
-        told.append(("rules", _rules(policy["rules"], say)))
-    return [(say(f"policy.name.{name}"), text) for name, text in told]
+        facts.append(("rules", _rules(policy["rules"], say)))
+    return [(say(f"policy.name.{name}"), text) for name, text in facts]
 
 
 def _value(key: str, policy: Mapping[str, Any], say: Words) -> str:
-    known = {name: str(policy.get(name)) for name in ("neighbours", "draws")}
+    numbers = {name: str(policy.get(name)) for name in ("neighbours", "draws")}
     word = f"policy.{key}.{policy[key]}"
-    return say(word, **known) if word in say.table else str(policy[key])
+    return say(word, **numbers) if word in say.table else str(policy[key])
 
 
 def _column(name: str, say: Words) -> str:

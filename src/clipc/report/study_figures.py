@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from clipc.report import curve_plot, difference_plot, effect_plot, readable
+from clipc.report import curve_plot, effect_plot, readable
 from clipc.report.drawing import INK, MUTED, RULE
 from clipc.report.lettering import families, figure_language, legible
 from clipc.report.marks import BASELINE
@@ -23,7 +23,7 @@ from clipc.report.sections.curves import (
     panel_name,
     unit,
 )
-from clipc.report.sections.differences import differences, shared_span
+from clipc.report.sections.differences import differences, draw_differences, shared_span
 from clipc.report.sections.rows import arm_names, effects
 from clipc.report.words import Words, words
 
@@ -61,15 +61,15 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
         "svg.hashsalt": "clipc",
         "axes.unicode_minus": True,
     }
-    written: list[Path] = []
+    files: list[Path] = []
     with mpl.rc_context(style):
         for name, figure in _figures(data, say):
-            stem = _free(name, written)
+            stem = _unused_name(name, files)
             for path in (target / f"{stem}.svg", target / f"{stem}.png"):
                 dated = {"Date": None} if path.suffix == ".svg" else None
                 figure.savefig(path, dpi=_DPI, metadata=dated, facecolor="white", bbox_inches="tight", pad_inches=0.12)
-                written.append(path)
-    return written
+                files.append(path)
+    return files
 
 
 def _figures(data: Mapping[str, Any], say: Words) -> Iterable[tuple[str, Figure]]:
@@ -89,41 +89,41 @@ def _figures(data: Mapping[str, Any], say: Words) -> Iterable[tuple[str, Figure]
 
 def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> Figure | None:
     """The effects of all arms on one metric, a column a size; controls under a line."""
-    found = {size: effects(data, metric, size) for size in data["sizes"]}
-    found = {size: rows for size, rows in found.items() if rows}
-    if not found:
+    by_size = {size: effects(data, metric, size) for size in data["sizes"]}
+    by_size = {size: rows for size, rows in by_size.items() if rows}
+    if not by_size:
         return None
-    compared = {name for rows in found.values() for name in rows}
+    compared = {name for rows in by_size.values() for name in rows}
     names = [name for name in arm_names(data) if name in compared]
-    span = effect_plot.bounds(effect for rows in found.values() for effect in rows.values())
+    span = effect_plot.value_range(effect for rows in by_size.values() for effect in rows.values())
     arms = sum(name not in data["controls"] for name in names)
-    apart = 0.7 if 0 < arms < len(names) else 0.0
-    places = {name: at + (apart if name in data["controls"] else 0.0) for at, name in enumerate(names)}
+    gap = 0.7 if 0 < arms < len(names) else 0.0
+    places = {name: at + (gap if name in data["controls"] else 0.0) for at, name in enumerate(names)}
     bottom = max(places.values()) + 0.7
     height = 0.3 * (bottom + 0.6)
-    figure = _figure(1.2 + 3.2 * len(found) ** 0.75, height + 0.35)
-    columns = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    figure = _figure(1.2 + 3.2 * len(by_size) ** 0.75, height + 0.35)
+    columns = figure.subplots(1, len(by_size), sharey=True, squeeze=False)[0]
     figure.subplots_adjust(left=0, right=1, top=1, bottom=0, wspace=0.08)
-    for axes, (size, rows) in zip(columns, found.items(), strict=True):
+    for axes, (size, rows) in zip(columns, by_size.items(), strict=True):
         effect_plot.draw(axes, [(places[name], effect) for name, effect in rows.items()], span)
         axes.set_ylim(bottom, -0.6)
         axes.set_yticks([places[name] for name in names], [_name(data, name, say) for name in names])
         axes.tick_params(length=0, labelcolor=INK)
         axes.tick_params(axis="x", labelcolor=MUTED)
-        if apart:
+        if gap:
             axes.axhline(arms - 0.15, color=MUTED, linewidth=0.8, linestyle=(0, (1.5, 2.0)))
         for side in axes.spines.values():
             side.set_visible(False)
         axes.set_title(say("study.pairs", n=readable.count(size)), fontsize=9, color=MUTED, pad=4)
         axes.set_facecolor("white")
-    if apart:
-        told = say("study.effects.controls")
-        columns[0].annotate(told, (0, arms - 0.15), (-4, 0), ("axes fraction", "data"), "offset points",
+    if gap:
+        text = say("study.effects.controls")
+        columns[0].annotate(text, (0, arms - 0.15), (-4, 0), ("axes fraction", "data"), "offset points",
                             ha="right", va="center", fontsize=7.5, color=MUTED)  # fmt: skip
     _frame(figure, data, metric["key"], say, height)
-    turned = "" if metric["higher_is_better"] else "_turned"
+    suffix = "" if metric["higher_is_better"] else "_turned"
     unit = legible(say.unit(metric["unit"], "of_difference"), "?")
-    axis = say(f"study.figure.difference{turned}", baseline=_name(data, data["baseline"], say), unit=unit)
+    axis = say(f"study.figure.difference{suffix}", baseline=_name(data, data["baseline"], say), unit=unit)
     figure.text(0.5, -0.36 / height, axis, ha="center", va="top", fontsize=9)
     key = say("study.figure.key", n=len(data["seeds"]))
     figure.text(0.5, -0.56 / height, key, ha="center", va="top", fontsize=7.5, color=MUTED)
@@ -132,32 +132,32 @@ def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> 
 
 def _differences(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> Figure | None:
     """Each arm's difference over the sizes: a panel an arm, controls last."""
-    found = differences(data, metric)
-    if not found:
+    by_arm = differences(data, metric)
+    if not by_arm:
         return None
-    across = min(len(found), 3 if len(found) in (3, 5, 6, 9) else 4)
-    down = -(-len(found) // across)
+    across = min(len(by_arm), 3 if len(by_arm) in (3, 5, 6, 9) else 4)
+    down = -(-len(by_arm) // across)
     height = 1.55 * down
     figure = _figure(2.15 * across, height)
     panels = figure.subplots(down, across, squeeze=False).ravel()
     figure.subplots_adjust(left=0, right=1, top=1, bottom=0, wspace=0.22, hspace=0.42)
-    span = shared_span(found)
-    for axes, (name, points) in zip(panels, found.items(), strict=False):
-        difference_plot.draw(axes, points, data["sizes"], span)
+    span = shared_span(by_arm)
+    for axes, (name, points) in zip(panels, by_arm.items(), strict=False):
+        draw_differences(axes, points, data["sizes"], span)
         axes.tick_params(labelsize=7.5)
-        told = _name(data, name, say, most=24)
+        title = _name(data, name, say, most=24)
         if name in data["controls"]:
-            told = f"{told} ({say('study.role.control')})"
-        axes.set_title(told, fontsize=8.5, color=INK, pad=4, loc="left")
-    for axes in panels[len(found) :]:
+            title = f"{title} ({say('study.role.control')})"
+        axes.set_title(title, fontsize=8.5, color=INK, pad=4, loc="left")
+    for axes in panels[len(by_arm) :]:
         axes.set_visible(False)
     _frame(figure, data, metric["key"], say, height)
-    turned = "" if metric["higher_is_better"] else "_turned"
+    suffix = "" if metric["higher_is_better"] else "_turned"
     unit = legible(say.unit(metric["unit"], "of_difference"), "?")
     baseline = _name(data, data["baseline"], say)
     axis = say("study.log", axis=axis_name("pairs", say))
     figure.text(0.5, -0.36 / height, axis, ha="center", va="top", fontsize=9)
-    key = say(f"study.differences.key{turned}", baseline=baseline, unit=unit, n=len(data["seeds"]))
+    key = say(f"study.differences.key{suffix}", baseline=baseline, unit=unit, n=len(data["seeds"]))
     figure.text(0.5, -0.6 / height, key, ha="center", va="top", fontsize=7.5, color=MUTED, linespacing=1.5)
     return figure
 
@@ -172,13 +172,13 @@ def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Fig
     down = -(-len(panels) // across)
     keys = 0.19 * (2 + max(len(panel.lines) for panel in panels))
     figure = _figure(4.3 * across, height * down + keys * (down - 1))
-    drawn = figure.subplots(down, across, squeeze=False).ravel()
+    plots = figure.subplots(down, across, squeeze=False).ravel()
     figure.subplots_adjust(left=0, right=1, top=1, bottom=0, wspace=0.16, hspace=(keys + 0.7) / height)
     level = baseline_level(curve, data)
-    span = curve_plot.reach(line for panel in panels for line in panel.lines)
-    for axes, panel in zip(drawn, panels, strict=False):
+    span = curve_plot.value_range(line for panel in panels for line in panel.lines)
+    for axes, panel in zip(plots, panels, strict=False):
         curve_plot.draw(
-            axes, panel.lines, log=curve["log"], level=level, downwards=is_downwards(metric, data), span=span
+            axes, panel.lines, log=curve["log"], level=level, downwards=is_downwards(metric, data), y_range=span
         )
         axes.set_title(panel_name(panel, say), fontsize=9, color=MUTED, pad=4)
         axes.set_xlabel(axis_label(curve, panel.lines, say))
@@ -192,10 +192,10 @@ def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Fig
         columns = 2 if max(map(len, labels)) <= 20 else 1
         axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.0, -0.2), frameon=False, handlelength=3.6,
                     ncols=columns, fontsize=8.5, borderaxespad=0.0)  # fmt: skip
-    for axes in drawn[len(panels) :]:
+    for axes in plots[len(panels) :]:
         axes.set_visible(False)
     level_unit = legible(unit(metric, data, say), "?")
-    drawn[0].set_ylabel(say("study.figure.level", metric=_metric(metric, say), unit=level_unit))
+    plots[0].set_ylabel(say("study.figure.level", metric=_metric(metric, say), unit=level_unit))
     _frame(figure, data, metric, say, figure.get_size_inches()[1])
     return figure
 
@@ -225,12 +225,12 @@ def _name(data: Mapping[str, Any], name: str, say: Words, most: int = 44) -> str
     """An arm's name as the fonts can write it, or its place among the study's arms."""
     order = [arm["name"] for arm in data["arms"]]
     return legible(
-        name, say("study.figure.arm", n=order.index(name) + 1 if name in order else len(order) + 1), most=most
+        name, say("study.figure.arm", n=order.index(name) + 1 if name in order else len(order) + 1), max_length=most
     )
 
 
 def _metric(key: str, say: Words) -> str:
-    return legible(say.metric(key), legible(words("en").metric(key), "metric"), most=72)
+    return legible(say.metric(key), legible(words("en").metric(key), "metric"), max_length=72)
 
 
 def _slug(text: str) -> str:
@@ -238,7 +238,7 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:80] or "x"
 
 
-def _free(stem: str, written: Iterable[Path]) -> str:
+def _unused_name(stem: str, files: Iterable[Path]) -> str:
     """A name that none of the written files has."""
-    taken = {path.stem for path in written}
+    taken = {path.stem for path in files}
     return next(name for n in range(1, len(taken) + 2) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)

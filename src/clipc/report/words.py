@@ -36,9 +36,9 @@ class Words:
         """
         return self.table[key].format_map(params)
 
-    def either(self, key: str, otherwise: str) -> str:
-        """One phrase without parameters, or ``otherwise`` where the language has none for it."""
-        return self.table.get(key, otherwise)
+    def either(self, key: str, default: str) -> str:
+        """One phrase without parameters, or ``default`` where the language has none for it."""
+        return self.table.get(key, default)
 
     def metric(self, key: str) -> str:
         """A readable name for a metric's key; one that has none here is its own name.
@@ -69,21 +69,21 @@ class Words:
         A code without a sentence, or without the parameters that its sentence needs, is shown as it is: a
         report at the end of a long run is worth more than its last phrase.
         """
-        named = dict(params)
-        if "metric" in named:
-            named["metric"] = self.metric(str(named["metric"]))
-        if isinstance(several := named.get("metrics"), list):
-            named["metrics"] = self("page.list").join(self.metric(str(one)) for one in cast("list[object]", several))
+        values = dict(params)
+        if "metric" in values:
+            values["metric"] = self.metric(str(values["metric"]))
+        if isinstance(keys := values.get("metrics"), list):
+            values["metrics"] = self("page.list").join(self.metric(str(one)) for one in cast("list[object]", keys))
         try:
-            return self(f"not_shown.{code}", **named)
+            return self(f"not_shown.{code}", **values)
         except KeyError:
             return code
 
     def _of_metric(self, key: str, part: str) -> str:
         """A phrase of the first entry under ``metric`` that fits; what stands in braces there fits any text."""
         for name, pattern in _metric_names():
-            if found := pattern.fullmatch(key):
-                return self(f"metric.{name}.{part}", **found.groupdict())
+            if match := pattern.fullmatch(key):
+                return self(f"metric.{name}.{part}", **match.groupdict())
         return ""
 
 
@@ -96,7 +96,7 @@ def words(lang: str) -> Words:
     """
     if lang not in LANGUAGES:
         raise unknown_name("language", lang, LANGUAGES)
-    return Words(lang, MappingProxyType(_flat(_tree(lang))))
+    return Words(lang, MappingProxyType(_flatten(_tree(lang))))
 
 
 @cache
@@ -109,21 +109,15 @@ def _tree(lang: str) -> Mapping[str, Any]:
 def _metric_names() -> list[tuple[str, re.Pattern[str]]]:
     """The entries under ``metric``, which are the same in every language, each with what fits it."""
     tree: Mapping[str, Any] = _tree("en")["metric"]
-    found = [(name, re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(name))) for name in tree]
-    return [(name, re.compile(pattern, re.DOTALL)) for name, pattern in found]
+    patterns = [(name, re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(name))) for name in tree]
+    return [(name, re.compile(pattern, re.DOTALL)) for name, pattern in patterns]
 
 
-def not_shown_codes() -> tuple[str, ...]:
-    """Every code that ``not_shown`` may hold, in the order of the words file."""
-    prefix = "not_shown."
-    return tuple(key.removeprefix(prefix) for key in words("en").table if key.startswith(prefix))
-
-
-def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
+def _flatten(tree: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    phrases: dict[str, str] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{above}{name}.")
+            phrases |= _flatten(value, f"{above}{name}.")
         else:
-            flat[f"{above}{name}"] = str(value)
-    return flat
+            phrases[f"{above}{name}"] = str(value)
+    return phrases

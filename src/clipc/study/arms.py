@@ -7,7 +7,7 @@ from typing import Any
 
 from clipc.errors import UserError
 
-_SPREADS = ({"each"}, {"one_of"}, {"from", "to"}, {"from", "to", "log"})
+_RANGE_KEYS = ({"one_of"}, {"from", "to"}, {"from", "to", "log"})
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Range:
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """Both ends, or all choices: where these are right, so is what lies between."""
+        """Both ends, or all choices: if a recipe accepts these, it accepts the values between."""
         return self.one_of or (self.low, self.high)
 
     def __contains__(self, value: Any) -> bool:
@@ -38,7 +38,7 @@ class Range:
         return isinstance(value, int | float) and self.low <= value <= self.high
 
     @property
-    def whole(self) -> bool:
+    def is_integer(self) -> bool:
         """Whether only whole numbers are meant: both ends are."""
         return all(end is not None and float(end).is_integer() for end in (self.low, self.high))
 
@@ -60,43 +60,43 @@ class Arm:
     line: tuple[str, str] | None = None
 
 
-def written_out(name: str, changes: Mapping[str, Any]) -> Iterator[Arm]:
+def expand_arm(name: str, changes: Mapping[str, Any]) -> Iterator[Arm]:
     """The arms that one entry of a study's file stands for: with lists, one for each combination of their values."""
     fields = dict(changes)
     what = str(fields.pop("what", ""))
-    plain = flat(fields)
-    lists = {key: value["each"] for key, value in plain.items() if is_list(value)}
+    flattened = flatten(fields)
+    lists = {key: value["each"] for key, value in flattened.items() if is_list(value)}
     if not lists:
-        yield Arm(name, plain, what)
+        yield Arm(name, flattened, what)
         return
-    numbers = len(lists) == 1 and all(_number(value) for values in lists.values() for value in values)
+    numeric = len(lists) == 1 and all(_is_number(value) for values in lists.values() for value in values)
     for values in itertools.product(*lists.values()):
         chosen = dict(zip(lists, values, strict=True))
-        told = ", ".join(f"{key.rpartition('.')[2]}={shown(value)}" for key, value in chosen.items())
-        line = (name, next(iter(lists))) if numbers else None
-        yield Arm(f"{name} {told}", {**plain, **chosen}, what, line)
+        label = ", ".join(f"{key.rpartition('.')[2]}={format_value(value)}" for key, value in chosen.items())
+        line = (name, next(iter(lists))) if numeric else None
+        yield Arm(f"{name} {label}", {**flattened, **chosen}, what, line)
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def flat(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested keys as dotted ones; values that stand for several are left whole, ranges become :class:`Range`.
 
     Raises:
         UserError: A range is upside down, or empty.
     """
-    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for name, value in changes.items():
         key = f"{prefix}{name}"
         if is_range(value):
-            found[key] = _range(key, value)
+            flattened[key] = _range(key, value)
         elif isinstance(value, Mapping) and not is_list(value) and key != "policy.rules":
-            found |= flat(value, f"{key}.")
+            flattened |= flatten(value, f"{key}.")
         else:
-            found[key] = value
-    return found
+            flattened[key] = value
+    return flattened
 
 
 def is_list(value: Any) -> bool:
@@ -106,13 +106,13 @@ def is_list(value: Any) -> bool:
 
 def is_range(value: Any) -> bool:
     """Whether a value is a range to be searched."""
-    return isinstance(value, Mapping) and set(value) in _SPREADS[1:]
+    return isinstance(value, Mapping) and set(value) in _RANGE_KEYS
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as it stands in an arm's name."""
     if isinstance(value, list):
-        return "-".join(map(shown, value))
+        return "-".join(map(format_value, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -122,7 +122,7 @@ def _range(key: str, value: Mapping[str, Any]) -> Range:
             raise UserError(f"{key}: one_of needs a list of values.")
         return Range(one_of=tuple(value["one_of"]))
     low, high, log = value["from"], value["to"], bool(value.get("log", False))
-    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
-    if not numbers or low >= high or (log and low <= 0):
+    numeric = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
+    if not numeric or low >= high or (log and low <= 0):
         raise UserError(f"{key}: a range goes from a number to a larger one{', both above 0' if log else ''}.")
     return Range(low, high, log)

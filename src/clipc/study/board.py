@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Final
 
-LOOK_EVERY: Final = 2.0
-"""Seconds between two looks at the folder of records."""
+READ_EVERY: Final = 2.0
+"""Seconds between two scans of the folder of records."""
 
 
 @dataclass
@@ -42,55 +42,54 @@ class Board:
 
     Attributes:
         trials: For each its arm, size, seed and record.
-        began: When work began, by the monotonic clock, in seconds.
+        start_time: When work began, by the monotonic clock, in seconds.
     """
 
     trials: list[tuple[str, int, int, Path]]
-    began: float = field(default_factory=time.monotonic)
+    start_time: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self._shares: dict[int, float] = {}
-        self._found: dict[Path, float | None] = {}  # None: diverged
-        self._at_first = 0
-        self._looked = 0.0
+        self._fractions: dict[int, float] = {}
+        self._recalls: dict[Path, float | None] = {}  # None: diverged
+        self._finished_before = 0
+        self._last_read = 0.0
 
     def begin(self) -> None:
         """Notes what is finished already, so that the rate counts new trials only."""
-        self.look()
-        self._at_first, self.began = self.finished, time.monotonic()
+        self.read_records()
+        self._finished_before, self.start_time = self.finished, time.monotonic()
 
-    def told(self, trial: int, done: int, total: int) -> None:
+    def update(self, trial: int, done: int, total: int) -> None:
         """Notes how far a trial is: so many pairs of so many."""
-        self._shares[trial] = done / max(1, total)
-        if time.monotonic() - self._looked > LOOK_EVERY:
-            self.look()
+        self._fractions[trial] = done / max(1, total)
+        if time.monotonic() - self._last_read > READ_EVERY:
+            self.read_records()
 
-    def look(self) -> None:
+    def read_records(self) -> None:
         """Reads the records that have come since the last look."""
-        self._looked = time.monotonic()
+        self._last_read = time.monotonic()
         for _, _, _, record in self.trials:
-            if record not in self._found and record.is_file():
+            if record not in self._recalls and record.is_file():
                 try:
-                    said = json.loads(record.read_text("utf-8"))
-                    found = (
-                        None if "diverged" in said else float((said["summary"]["best"] or {}).get("mean_recall", "nan"))
-                    )
+                    content = json.loads(record.read_text("utf-8"))
+                    best = {} if "diverged" in content else content["summary"]["best"] or {}
+                    recall = None if "diverged" in content else float(best.get("mean_recall", "nan"))
                 except (OSError, ValueError, KeyError, TypeError):
                     continue  # Another process may be at it; the next look reads it.
-                self._found[record] = found
+                self._recalls[record] = recall
 
     @property
     def finished(self) -> int:
         """How many trials have ended, those that diverged among them."""
-        return sum(record in self._found for _, _, _, record in self.trials)
+        return sum(record in self._recalls for _, _, _, record in self.trials)
 
     def seconds_left(self) -> float | None:
-        """About how long the rest takes at the rate so far; None while nothing can be told."""
-        running = sum(self._shares[i] for i in self._running())
-        done = self.finished - self._at_first + running
-        took = time.monotonic() - self.began
-        left = len(self.trials) - self.finished - running
-        return took / done * left if done > 0 and took > 5 else None
+        """About how long the rest takes at the rate so far; None while there is no rate yet."""
+        running = sum(self._fractions[i] for i in self._running())
+        done = self.finished - self._finished_before + running
+        elapsed = time.monotonic() - self.start_time
+        remaining = len(self.trials) - self.finished - running
+        return elapsed / done * remaining if done > 0 and elapsed > 5 else None
 
     def rows(self) -> list[Row]:
         """One row for each arm and size, in the order of the study."""
@@ -101,17 +100,17 @@ class Board:
             row = rows.setdefault((arm, size), Row(arm, size))
             row.seeds += 1
             row.running += i in running
-            if record not in self._found:
+            if record not in self._recalls:
                 continue
-            if (found := self._found[record]) is None:
+            if (recall := self._recalls[record]) is None:
                 row.diverged += 1
             else:
                 row.finished += 1
-                if not math.isnan(found):
-                    recalls.setdefault((arm, size), []).append(found)
+                if not math.isnan(recall):
+                    recalls.setdefault((arm, size), []).append(recall)
         for key, values in recalls.items():
             rows[key].mean_recall = mean(values)
         return list(rows.values())
 
     def _running(self) -> list[int]:
-        return [i for i in self._shares if self.trials[i][3] not in self._found]
+        return [i for i in self._fractions if self.trials[i][3] not in self._recalls]

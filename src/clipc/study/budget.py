@@ -53,7 +53,7 @@ class Pace:
 def measure(
     recipe: Recipe, catalog: Catalog, measuring: Measuring, renderer: str, seconds: float, progress: Progress = silent
 ) -> Pace:
-    """Trains for a few seconds, validates and evaluates once, and forgets the model.
+    """Trains for a few seconds, validates and evaluates once, and discards the model.
 
     Probes are not fitted here: on the features of a model that has learnt nothing they take many times
     longer than later. They are counted as once more the time that encoding all images takes.
@@ -64,24 +64,24 @@ def measure(
         measuring: How finished trials are evaluated.
         renderer: The one that all trials will use.
         seconds: How long to train.
-        progress: Not told anything; workers' tasks all take one.
+        progress: Unused; every task of a worker takes one.
     """
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
+        start = time.perf_counter()
         trainer = make_trainer(recipe, Run(Path(folder)), catalog, renderer=renderer)
-        created = time.perf_counter() - began
+        setup_seconds = time.perf_counter() - start
         rate = _pairs_per_second(trainer, seconds)
-        began = time.perf_counter()
+        start = time.perf_counter()
         if trainer.validation is not None:
             validate(trainer.model, trainer.validation, trainer.learner.precision)
-        validated = time.perf_counter()
+        validation_end = time.perf_counter()
         measuring(trainer.model.eval(), catalog, probe=False)
-        tested = time.perf_counter()
-        evaluation = 2 * (tested - validated)  # the best and the last model
+        test_end = time.perf_counter()
+        evaluation = 2 * (test_end - validation_end)  # the best and the last model
         if catalog.about.label_columns:
             embed_images(trainer.model, catalog.split("test"))
-            evaluation += 2 * (time.perf_counter() - tested) * len(catalog) / catalog.splits["test"]
-        return Pace(rate, validated - began, created + evaluation)
+            evaluation += 2 * (time.perf_counter() - test_end) * len(catalog) / catalog.splits["test"]
+        return Pace(rate, validation_end - start, setup_seconds + evaluation)
 
 
 def samples_within(seconds: float, pace: Pace, *, trials: int, jobs: int, validations: int) -> int:
@@ -107,8 +107,8 @@ def _pairs_per_second(trainer: Trainer, seconds: float) -> float:
     batches = trainer.batches()
     for step in range(3):
         float(trainer.learner.learn(next(batches), step))
-    lap, steps = Timer(), 0
-    while lap.seconds < seconds:
+    timer, steps = Timer(), 0
+    while timer.seconds < seconds:
         float(trainer.learner.learn(next(batches), steps))
         steps += 1
-    return steps * trainer.recipe.batch_size / lap.seconds
+    return steps * trainer.recipe.batch_size / timer.seconds

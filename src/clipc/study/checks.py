@@ -1,4 +1,4 @@
-"""What would go wrong in an arm only after others have trained, told before anything does."""
+"""Checks of all arms before the first one trains, so that an error in the last arm is reported at once."""
 
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
@@ -11,46 +11,46 @@ from clipc.models.fingerprints import weights_fingerprint
 from clipc.prepare.check_start import check_start, vectors_of
 from clipc.prepare.plans import given_tables, make_plans
 from clipc.recipe.recipe import Recipe
-from clipc.study.design import Study, checked, sizes_of
+from clipc.study.design import Study, check_recipes, sizes_of
 from clipc.train.train import check_batch
 
 
 def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = None) -> dict[str, list[Recipe]]:
-    """Asks of every arm what training and evaluation would ask; no model is built, no picture read, nothing fetched.
+    """Runs the checks of training and evaluation for every arm; builds no model, reads no image, downloads nothing.
 
     Args:
-        study: What is asked.
+        study: The study.
         catalog: All data, with train, val and test splits.
         arms: The names of those that are going to train; all if None.
 
     Returns:
-        As :func:`~clipc.study.design.checked`.
+        As :func:`~clipc.study.design.check_recipes`.
 
     Raises:
         UserError: A recipe is wrong; there is no such model, set of templates or column; too few pairs for a batch.
     """
-    found = {arm: recipes for arm, recipes in checked(study).items() if arms is None or arm in arms}
-    if not found:
-        return found
-    with _named(f"the study {study.name}"):
+    recipes_by_arm = {arm: recipes for arm, recipes in check_recipes(study).items() if arms is None or arm in arms}
+    if not recipes_by_arm:
+        return recipes_by_arm
+    with _error_prefix(f"the study {study.name}"):
         shipped("general" if study.templates == "auto" else study.templates, study.lang)
     pairs = catalog.splits.get("train", 0)
     size = sizes_of(study, pairs)[0]
     smallest = pairs if size == "all" else int(size)
-    known: set[str] = set()
-    for arm, recipes in found.items():
+    checked_tables: set[str] = set()
+    for arm, recipes in recipes_by_arm.items():
         for recipe in recipes:
-            with _named(f"the study {study.name}, arm {arm!r}"):
+            with _error_prefix(f"the study {study.name}, arm {arm!r}"):
                 check_batch(recipe, catalog.about.name, smallest)
                 check_start(recipe)
                 policy = recipe.policy
-                columns = repr(
+                tables = repr(
                     (policy.group, policy.rules, policy.region, policy.weights, policy.layout, vectors_of(policy))
                 )
-                if columns not in known:
+                if tables not in checked_tables:
                     _check_columns(recipe, catalog)
-                    known.add(columns)
-    return found
+                    checked_tables.add(tables)
+    return recipes_by_arm
 
 
 def starts_fresh(recipe: Recipe) -> bool:
@@ -76,8 +76,8 @@ def _check_columns(recipe: Recipe, catalog: Catalog) -> None:
 
 
 @contextmanager
-def _named(where: str) -> Generator[None]:
-    """Mistakes that are told inside begin with where they are."""
+def _error_prefix(where: str) -> Generator[None]:
+    """Prefixes the messages of user errors in the block with where they occurred."""
     try:
         yield
     except UserError as error:

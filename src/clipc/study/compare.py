@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clipc.evaluate.statistics import Interval, sign_flip_p, t_p, two_way
-from clipc.study.results import Outcome, ends, items_of, paired_row
+from clipc.evaluate.statistics import Interval, paired_difference, sign_flip_p, t_p, two_way
+from clipc.study.results import Outcome, ends, items_of
 from clipc.study.verdict import WAITING, credit, decide
 
 Groups = Mapping[tuple[str, int], Sequence[Outcome]]
@@ -37,7 +37,7 @@ def comparisons(
         The rows of ``study.json``; see :func:`clipc.study.study_tables.study_tables`.
     """
 
-    def ended(name: str, size: int) -> bool:
+    def is_complete(name: str, size: int) -> bool:
         return planned is None or len(groups[name, size]) + (diverged or {}).get((name, size), 0) >= planned
 
     rows: list[dict[str, Any]] = []
@@ -49,8 +49,10 @@ def comparisons(
             pair = paired(treated, groups[against, size])
             if len(pair[0]) > 1:
                 # Against controls the main metrics are enough: they decide whose a gain is.
-                asked = metrics if against == baseline else [m for m in metrics if m["main"]]
-                rows += _compared(arm, against, size, pair, asked, final=ended(arm, size) and ended(against, size))
+                tested = metrics if against == baseline else [m for m in metrics if m["main"]]
+                rows += _comparison_rows(
+                    arm, against, size, pair, tested, final=is_complete(arm, size) and is_complete(against, size)
+                )
     credit(rows, baseline, controls)
     return rows
 
@@ -62,7 +64,7 @@ def paired(treated: Sequence[Outcome], control: Sequence[Outcome]) -> tuple[list
     return [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
 
 
-def _compared(
+def _comparison_rows(
     arm: str,
     against: str,
     size: int,
@@ -71,31 +73,32 @@ def _compared(
     *,
     final: bool,
 ) -> list[dict[str, Any]]:
+    """One row a metric: the paired difference, its t interval over seeds and, for a mean of items, the two-way one."""
     rows: list[dict[str, Any]] = []
-    found: list[tuple[Interval, Interval | None]] = []
+    intervals: list[tuple[Interval, Interval | None]] = []
     for metric in metrics:
-        row, seeds = paired_row(metric["key"], *pair)
-        both = _both(metric["key"], pair)
-        found.append((seeds, both))
+        key = metric["key"]
+        values, others = ([o.metrics[key] for o in group] for group in pair)
+        seeds, items = paired_difference(values, others), items_of(key, *pair)
+        both = None if items is None else two_way(*items)
+        per_seed = [a - b for a, b in zip(values, others, strict=True)]
+        intervals.append((seeds, both))
         rows.append(
             {
-                **row,
+                "metric": key,
                 "arm": arm,
                 "against": against,
+                "difference": seeds.mean,
+                "interval": ends(seeds),
+                "per_seed": per_seed,
                 "size": size,
                 "both": None if both is None else ends(both),
-                "p": t_p(row["per_seed"]) if final else None,
-                "p_sign": sign_flip_p(row["per_seed"]) if final else None,
+                "p": t_p(per_seed) if final else None,
+                "p_sign": sign_flip_p(per_seed) if final else None,
                 "p_holm": None,
                 "verdict": WAITING,
             }
         )
     if final:
-        decide(rows, found, metrics)
+        decide(rows, intervals, metrics)
     return rows
-
-
-def _both(metric: str, pair: tuple[list[Outcome], list[Outcome]]) -> Interval | None:
-    """The two-way interval; None for metrics that are no mean of items."""
-    items = items_of(metric, *pair)
-    return None if items is None else two_way(*items)

@@ -1,4 +1,4 @@
-"""What a study asks: arms, sizes and seeds, read from one YAML file and written out as trials."""
+"""The definition of a study: arms, sizes and seeds, read from one YAML file and expanded into recipes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from clipc.evaluate.subject import own_evaluator
 from clipc.extension import Name, is_own
 from clipc.recipe.recipe import Data, Recipe, read_recipe
 from clipc.recipe.yaml_table import override, read_yaml
-from clipc.study.arms import Arm, Range, flat, is_list, written_out
+from clipc.study.arms import Arm, Range, expand_arm, flatten, is_list
 
 SHARED: Final = ("data", "seed")
 """Recipe keys that no arm may change: arms are compared on the same pairs with the same seeds."""
@@ -105,20 +105,20 @@ class Study(BaseModel):
 
     @field_validator("controls", "sizes", "shots", "main", "evaluators", "sections", mode="before")
     @classmethod
-    def _listed(cls, given: Any) -> Any:
+    def _listed(cls, value: Any) -> Any:
         """One value may be written without a list."""
-        return (given,) if isinstance(given, int | str) and not isinstance(given, bool) else given
+        return (value,) if isinstance(value, int | str) and not isinstance(value, bool) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
-    def _counted(cls, given: Any) -> Any:
-        return tuple(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
+    def _counted(cls, value: Any) -> Any:
+        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("arms", mode="before")
     @classmethod
-    def _named(cls, given: Any) -> Any:
+    def _named(cls, value: Any) -> Any:
         """An arm without changes may be written as a name alone."""
-        return {k: {} if v is None else v for k, v in given.items()} if isinstance(given, dict) else given
+        return {k: {} if v is None else v for k, v in value.items()} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "Study":
@@ -129,10 +129,10 @@ class Study(BaseModel):
                 raise ValueError(f"{name!r} names no code; write module:object, such as mine:alignment")
         if len(set(self.seeds)) < len(self.seeds) or len(set(self.sizes)) < len(self.sizes):
             raise ValueError("a seed or a size is named twice")
-        if lists := [key for key, value in flat(self.set).items() if is_list(value)]:
+        if lists := [key for key, value in flatten(self.set).items() if is_list(value)]:
             raise ValueError(f"set.{lists[0]}: lists (each) make arms, so they belong to an arm's changes, not to set")
         for arm, changes in self.arms.items():
-            if not list(written_out(arm, changes)):
+            if not list(expand_arm(arm, changes)):
                 raise ValueError(f"the arm {arm!r} has an empty list, so nothing would be run of it")
         names = [arm.name for arm in self.expanded]
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -153,7 +153,7 @@ class Study(BaseModel):
     @property
     def expanded(self) -> list[Arm]:
         """The arms, lists written out; after a search with the settings it found."""
-        arms = [arm for name, changes in self.arms.items() for arm in written_out(name, changes)]
+        arms = [arm for name, changes in self.arms.items() for arm in expand_arm(name, changes)]
         if self._settled is None:
             return arms
         return [
@@ -169,7 +169,7 @@ class Study(BaseModel):
             settings: For every arm, by its name in :attr:`expanded`, the values by dotted key; None leaves it out, and
                 the baseline stays the one that the study names.
         """
-        shared = {key: value for key, value in flat(self.set).items() if not isinstance(value, Range)}
+        shared = {key: value for key, value in flatten(self.set).items() if not isinstance(value, Range)}
         study = self.model_copy(update={"set": shared, "baseline": self.compared_with})
         study._settled = {name: dict(values) for name, values in settings.items() if values is not None}
         return study
@@ -192,7 +192,7 @@ class Study(BaseModel):
     @property
     def ranges(self) -> bool:
         """Whether anything is to be searched."""
-        return any(isinstance(v, Range) for arm in self.expanded for v in {**flat(self.set), **arm.changes}.values())
+        return any(isinstance(v, Range) for arm in self.expanded for v in {**flatten(self.set), **arm.changes}.values())
 
 
 def built_in_studies() -> list[str]:
@@ -242,7 +242,7 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
     Raises:
         UserError: A key or value is wrong, or an arm changes what all must share.
     """
-    changes = {**flat(study.set), **arm.changes, **(settings or {})}
+    changes = {**flatten(study.set), **arm.changes, **(settings or {})}
     for key in changes:
         if key.split(".")[0] in SHARED:
             who = f"the arm {arm.name!r}" if key in arm.changes else "set"
@@ -250,8 +250,8 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
                 f"the study {study.name}: {who} changes {key}, which all arms share; "
                 f"set data and seeds at the top of the file."
             )
-    left = {key: value for key, value in changes.items() if not isinstance(value, Range)}
-    words = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in left.items()]
+    fixed = {key: value for key, value in changes.items() if not isinstance(value, Range)}
+    words = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in fixed.items()]
     try:
         recipe = read_recipe(study.recipe, words)
     except UserError as error:
@@ -274,17 +274,17 @@ def sizes_of(study: Study, pairs: int) -> list[int | str]:
 
 def ranges_of(study: Study, arm: Arm) -> dict[str, Range]:
     """What is searched for an arm, by dotted key: its own ranges, and those of all arms that it does not fix."""
-    changes = {**flat(study.set), **arm.changes}
+    changes = {**flatten(study.set), **arm.changes}
     return {key: value for key, value in changes.items() if isinstance(value, Range)}
 
 
-def first_of(ranges: Mapping[str, Range]) -> dict[str, Any]:
+def first_values(ranges: Mapping[str, Range]) -> dict[str, Any]:
     """The first value of each range."""
-    return {key: spread.ends[0] for key, spread in ranges.items()}
+    return {key: search_range.ends[0] for key, search_range in ranges.items()}
 
 
-def checked(study: Study) -> dict[str, list[Recipe]]:
-    """The recipes of all arms with one seed: a mistake in the last arm is told before the first one trains.
+def check_recipes(study: Study) -> dict[str, list[Recipe]]:
+    """The recipes of all arms with one seed, so that an error in the last arm is reported before the first one trains.
 
     The study's own evaluators are imported, so that those in them are told as well.
 
@@ -296,10 +296,11 @@ def checked(study: Study) -> dict[str, list[Recipe]]:
     """
     for name in study.evaluators:
         own_evaluator(name)
-    found: dict[str, list[Recipe]] = {}
+    recipes: dict[str, list[Recipe]] = {}
     for arm in study.expanded:
         ranges = ranges_of(study, arm)
-        first = first_of(ranges)
-        settings = [first, *({**first, key: end} for key, spread in ranges.items() for end in spread.ends[1:])]
-        found[arm.name] = [arm_recipe(study, arm, study.seeds[0], study.sizes[0], values) for values in settings]
-    return found
+        first = first_values(ranges)
+        others = [{**first, key: end} for key, search_range in ranges.items() for end in search_range.ends[1:]]
+        settings = [first, *others]
+        recipes[arm.name] = [arm_recipe(study, arm, study.seeds[0], study.sizes[0], values) for values in settings]
+    return recipes

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, Final
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.recipe.recipe import Recipe
-from clipc.study.design import Arm, Study, arm_recipe, first_of, ranges_of
+from clipc.study.design import Arm, Study, arm_recipe, first_values, ranges_of
 
 if TYPE_CHECKING:
     import optuna
 
-UNSEEN: Final = 15 * 60.0
-"""Seconds after which a try that nobody has seen going on is dead."""
+DEAD_AFTER: Final = 15 * 60.0
+"""Seconds without a heartbeat after which a try counts as dead."""
 
 SEARCH_SEED: Final = 2**31
 """Far from what anybody counts up to."""
 
-REFRESHED: Final = 60.0
+HEARTBEAT_EVERY: Final = 60.0
 """Seconds between two signs of life of a try."""
 
 
@@ -40,7 +40,7 @@ def search_seed(study: Study) -> int:
 
 def first_recipe(study: Study, arm: Arm) -> Recipe:
     """An arm's recipe with the first value of each range."""
-    return arm_recipe(study, arm, search_seed(study), "all", first_of(ranges_of(study, arm)))
+    return arm_recipe(study, arm, search_seed(study), "all", first_values(ranges_of(study, arm)))
 
 
 def search_key(study: Study, arm: Arm, catalog: Catalog) -> str:
@@ -50,7 +50,7 @@ def search_key(study: Study, arm: Arm, catalog: Catalog) -> str:
     return blake2b(text.encode(), digest_size=5).hexdigest()
 
 
-def open_tries(journal: Path, study: Study, arm: Arm, catalog: Catalog, *, revive: bool = False) -> "optuna.Study":
+def open_tries(journal: Path, study: Study, arm: Arm, catalog: Catalog, *, requeue: bool = False) -> "optuna.Study":
     """Optuna's record of one arm, made if there is none.
 
     Args:
@@ -58,10 +58,10 @@ def open_tries(journal: Path, study: Study, arm: Arm, catalog: Catalog, *, reviv
         study: With ranges.
         arm: One of its arms.
         catalog: The data.
-        revive: Whether settings that dead processes left are put in line again.
+        requeue: Whether settings that dead processes left are put in line again.
     """
     optuna = load_optuna()
-    asked = optuna.create_study(
+    optuna_study = optuna.create_study(
         study_name=_name(study, arm, catalog),
         storage=_storage(journal),
         # While the learning rate rises nothing is given up.
@@ -71,21 +71,21 @@ def open_tries(journal: Path, study: Study, arm: Arm, catalog: Catalog, *, reviv
         direction="maximize",
         load_if_exists=True,
     )
-    for trial in asked.get_trials(deepcopy=False) if revive else ():
+    for trial in optuna_study.get_trials(deepcopy=False) if requeue else ():
         if not is_dead(trial):
             continue
         try:
-            asked.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            optuna_study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
             continue  # Another process has put it in line at the same moment.
-        asked.enqueue_trial(trial.params)
-    return asked
+        optuna_study.enqueue_trial(trial.params)
+    return optuna_study
 
 
-def sampler_of(chance: str) -> "optuna.samplers.BaseSampler":
+def make_sampler(text: str) -> "optuna.samplers.BaseSampler":
     """A sampler whose draws follow from a text."""
     optuna = load_optuna()
-    seed = int.from_bytes(blake2b(chance.encode(), digest_size=4).digest())
+    seed = int.from_bytes(blake2b(text.encode(), digest_size=4).digest())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
@@ -96,13 +96,13 @@ def _name(study: Study, arm: Arm, catalog: Catalog) -> str:
 
 
 def is_dead(trial: "optuna.trial.FrozenTrial") -> bool:
-    """Whether a try is under way by the journal but its process is gone, or has not been seen for :data:`UNSEEN`."""
+    """Whether a try is running by the journal but its process is gone, or silent for :data:`DEAD_AFTER`."""
     if trial.state != load_optuna().trial.TrialState.RUNNING:
         return False
     attributes = trial.user_attrs
-    seen = attributes.get("seen", trial.datetime_start.timestamp() if trial.datetime_start else None)
+    last_seen = attributes.get("seen", trial.datetime_start.timestamp() if trial.datetime_start else None)
     # A process that is there proves nothing: its number may be another one's by now.
-    if seen is not None and time.time() - seen > UNSEEN:
+    if last_seen is not None and time.time() - last_seen > DEAD_AFTER:
         return True
     if attributes.get("host") != platform.node() or "process" not in attributes:
         return False
@@ -116,7 +116,7 @@ def is_dead(trial: "optuna.trial.FrozenTrial") -> bool:
 
 
 class Heartbeat:
-    """The signs of life of a try, which tell processes on other machines that it goes on."""
+    """The heartbeat of a try, by which processes on other machines know that it is running."""
 
     def __init__(self, trial: "optuna.Trial") -> None:
         """Says which process is at work, and that it has begun.
@@ -126,7 +126,7 @@ class Heartbeat:
         """
         self._trial = trial
         self._last = 0.0
-        self._tell(time.time())
+        self._write(time.time())
         trial.set_user_attr("host", platform.node())
         trial.set_user_attr("process", os.getpid())
 
@@ -136,16 +136,16 @@ class Heartbeat:
         Raises:
             optuna.exceptions.UpdateFinishedTrialError: Another process took the try for dead.
         """
-        if time.monotonic() - self._last > REFRESHED:
-            self._tell(time.time())
+        if time.monotonic() - self._last > HEARTBEAT_EVERY:
+            self._write(time.time())
 
     def stop(self) -> None:
         """Says that the try has ended too soon: whoever comes next may take it over at once."""
         with suppress(load_optuna().exceptions.UpdateFinishedTrialError):
-            self._tell(0.0)
+            self._write(0.0)
 
-    def _tell(self, seen: float) -> None:
-        self._trial.set_user_attr("seen", seen)
+    def _write(self, timestamp: float) -> None:
+        self._trial.set_user_attr("seen", timestamp)
         self._last = time.monotonic()
 
 
@@ -156,13 +156,13 @@ def _storage(journal: Path) -> "optuna.storages.BaseStorage":
     return JournalStorage(JournalFileBackend(str(journal)))
 
 
-def count_tries(asked: "optuna.Study") -> int:
+def count_tries(optuna_study: "optuna.Study") -> int:
     """How many settings of an arm have been tried, or are being tried."""
     states = load_optuna().trial.TrialState
-    return len(asked.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING)))
+    return len(optuna_study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING)))
 
 
-def wanted_tries(study: Study, arm: Arm) -> int:
+def num_tries(study: Study, arm: Arm) -> int:
     """How many settings of an arm are tried: what the study asks for, one where there is nothing to choose."""
     assert study.search is not None
     return study.search.trials if ranges_of(study, arm) else 1

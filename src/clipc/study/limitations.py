@@ -1,4 +1,4 @@
-"""What an experiment cannot tell, as codes for which the page's words hold a sentence each."""
+"""The limitations of an experiment, as codes; the page's words hold a sentence for each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,35 +22,35 @@ def limitations(
     sizes: Sequence[int],
     planned: int,
     diverged: Sequence[tuple[Planned, int]],
-    found: Sequence[SearchResult],
+    search_results: Sequence[SearchResult],
 ) -> Codes:
-    """Codes of all that limits what a study's figures say.
+    """Codes of all limitations of a study's results.
 
     Args:
-        study: What was asked.
+        study: The study.
         catalog: The data.
         outcomes: The finished trials, one at least.
         metrics: As :func:`clipc.study.results.metrics_table` gives them.
         sizes: Training pairs.
         planned: How many trials there are in all.
         diverged: The trials whose loss stopped being a number, with the step at which it did.
-        found: What a search found for each arm, where there was one.
+        search_results: What a search found for each arm, where there was one.
     """
-    ended = len(outcomes) + len(diverged)
-    codes: Codes = [{"code": "unfinished", "n": ended, "planned": planned}] if ended < planned else []
+    num_finished = len(outcomes) + len(diverged)
+    codes: Codes = [{"code": "unfinished", "n": num_finished, "planned": planned}] if num_finished < planned else []
     arms = [p.trial.arm for p, _ in diverged]
     codes += [{"code": "diverged", "arm": arm, "n": arms.count(arm)} for arm in dict.fromkeys(arms)]
-    codes += [*search_limits(found), *subset_limits(sizes, catalog), *_of_the_data(catalog)]
+    codes += [*search_limits(search_results), *subset_limits(sizes, catalog), *_data_limits(catalog)]
     names = {metric["key"] for metric in metrics}
-    if lacking := {name for o in outcomes for name in o.metrics} - names:
-        codes.append({"code": "not-in-all", "metrics": sorted(lacking)})
+    if incomplete := {name for o in outcomes for name in o.metrics} - names:
+        codes.append({"code": "not-in-all", "metrics": sorted(incomplete)})
     if len({_hardware(o) for o in outcomes}) > 1:
         codes.append("unlike-machines")
     if study.data.group_column is not None:
         codes.append({"code": "groups-apart", "column": study.data.group_column})
-    plain = [o for o in outcomes if o.trial.arm == study.compared_with]
+    baseline = [o for o in outcomes if o.trial.arm == study.compared_with]
     for metric in metrics:
-        if metric["main"] and baseline_near_chance(metric, plain):
+        if metric["main"] and baseline_near_chance(metric, baseline):
             codes.append({"code": "near-chance", "metric": metric["key"]})
     if not study.controls:
         codes.append("no-control-arm")
@@ -64,15 +64,15 @@ def limitations(
     return [*codes, "one-split", "same-source", "no-audit"]
 
 
-def search_limits(found: Sequence[SearchResult]) -> Codes:
+def search_limits(search_results: Sequence[SearchResult]) -> Codes:
     """Codes for arms that had unequal numbers of tries, and for those that the search left without settings."""
     codes: Codes = []
-    tries = [best.wanted for best in found]
+    tries = [result.wanted for result in search_results]
     if len(set(tries)) > 1:
-        fewest = [best.arm for best in found if best.wanted == min(tries)]
+        fewest = [result.arm for result in search_results if result.wanted == min(tries)]
         codes.append({"code": "unequal-tries", "fewest": min(tries), "most": max(tries), "arms": ", ".join(fewest)})
-    if lost := [best.arm for best in found if best.settings is None]:
-        codes.append({"code": "search-left-out", "arms": ", ".join(lost)})
+    if excluded := [result.arm for result in search_results if result.settings is None]:
+        codes.append({"code": "search-left-out", "arms": ", ".join(excluded)})
     return codes
 
 
@@ -82,7 +82,7 @@ def subset_limits(sizes: Sequence[int], catalog: Catalog) -> Codes:
     return [{"code": "one-subset", "sizes": ", ".join(f"{size:,}" for size in parts)}] if parts else []
 
 
-def _of_the_data(catalog: Catalog) -> Codes:
+def _data_limits(catalog: Catalog) -> Codes:
     codes: Codes = ["generated"] if catalog.about.generated else []
     if not catalog.about.label_columns:
         codes.append("no-labels")

@@ -20,15 +20,15 @@ class TrialNames:
     """Names trials by size, seed, and the hash of recipe and data.
 
     The hash is over the weights that a trial starts from. Where these are missing, its record is found by the recipe
-    that it holds, so that figures can be told without them.
+    that it holds, so that its metrics can be reported without them.
 
     Attributes:
-        records: Where figures are kept.
-        mark: What the names of records end with.
+        records: The folder of records.
+        suffix: What the names of records end with.
     """
 
     records: Path
-    mark: str
+    suffix: str
 
     def __call__(self, recipe: Recipe, data: Catalog) -> tuple[str, str]:
         """A trial's name, and what it lacks here to be run: a sentence, empty where it lacks nothing."""
@@ -36,31 +36,31 @@ class TrialNames:
         try:
             check_start(recipe)
         except UserError as error:
-            lacks = str(error)
+            problem = str(error)
         else:
             return f"{start}-{recipe.identity(data.fingerprint)}", ""
-        wanted = _without_weights(recipe, data.fingerprint)
+        recipe_hash = _hash_without_weights(recipe, data.fingerprint)
         # A record does not hold by which code of the user's it was made.
-        own = bool(recipe.policy.own_names)
-        names = [] if own else [name for name, found in self._recorded(start) if found == wanted]
+        records = () if recipe.policy.own_names else self._records(start)
+        names = [name for name, recorded_hash in records if recorded_hash == recipe_hash]
         if len(names) == 1:
-            return names[0], lacks
+            return names[0], problem
         if names:
-            lacks += f" Without it these records cannot be told apart: {', '.join(names)}."
-        return f"{start}-nameless-{wanted}", lacks
+            problem += f" Without it these records cannot be told apart: {', '.join(names)}."
+        return f"{start}-nameless-{recipe_hash}", problem
 
-    def _recorded(self, start: str) -> Iterator[tuple[str, str]]:
+    def _records(self, start: str) -> Iterator[tuple[str, str]]:
         """The names of trials that have records, and the hashes of what these say they are."""
-        for file in sorted(self.records.glob(f"{start}-*{self.mark}.json")):
+        for file in sorted(self.records.glob(f"{start}-*{self.suffix}.json")):
             try:
                 record = json.loads(file.read_text("utf-8"))
-                if file.stem == record["trial"] + self.mark:
+                if file.stem == record["trial"] + self.suffix:
                     recipe = Recipe.model_validate(foreign(record["recipe"]))
-                    yield record["trial"], _without_weights(recipe, record["data"]["fingerprint"])
+                    yield record["trial"], _hash_without_weights(recipe, record["data"]["fingerprint"])
             except (OSError, ValueError, KeyError, TypeError, ValidationError):
-                continue  # What is no record is told when it is read as one.
+                continue  # An invalid record is reported when it is read.
 
 
-def _without_weights(recipe: Recipe, data_fingerprint: str) -> str:
+def _hash_without_weights(recipe: Recipe, data_fingerprint: str) -> str:
     """The hash of recipe and data with models named as the recipe names them."""
     return hash_keys({**recipe.identity_keys(how=False), "data_fingerprint": data_fingerprint})

@@ -1,4 +1,4 @@
-"""How many seeds a difference needs: guessed before the first run, told again from the noise that two seeds show."""
+"""Statistical power: how many seeds a difference needs, from assumed noise at first, later from measured noise."""
 
 import logging
 import math
@@ -21,10 +21,10 @@ from clipc.study.verdict import LEVEL
 logger = logging.getLogger(__name__)
 
 DIFFERENCES: Final = (0.01, 0.02, 0.05, 0.1)
-"""The differences that the seeds are reckoned for."""
+"""The differences for which the number of seeds is computed."""
 
-LARGER: Final = (0.2, 0.5)
-"""Of these the first that can be found is added where none of :data:`DIFFERENCES` can."""
+LARGER_DIFFERENCES: Final = (0.2, 0.5)
+"""The first detectable one of these is added where none of :data:`DIFFERENCES` is detectable."""
 
 POWER: Final = 0.8
 """The chance of finding a true difference with so many seeds."""
@@ -36,7 +36,7 @@ Differences then vary by the root of this share over the number of images; in th
 varied by half to twice as much.
 """
 
-GUESSED: Final = (0.02, 0.05, 0.1)
+ASSUMED_DIFFERENCES: Final = (0.02, 0.05, 0.1)
 """The differences that seeds are guessed for."""
 
 
@@ -54,7 +54,7 @@ def noise(
 
     Args:
         groups: The finished trials.
-        metrics: As for :func:`clipc.study.compare.comparisons`; main ones are reckoned.
+        metrics: As for :func:`clipc.study.compare.comparisons`; only main metrics are used.
         baseline: The baseline's name.
         differences: True differences, as shares; of a metric in another unit, in proportion to its noise.
 
@@ -66,28 +66,28 @@ def noise(
     rows: list[dict[str, Any]] = []
     for key, unit in main:
         variances: list[float] = []
-        of_items: list[float] = []
+        item_variances: list[float] = []
         for (arm, size), treated in groups.items():
             if arm == baseline or (baseline, size) not in groups:
                 continue
             pair = paired(treated, groups[baseline, size])
-            found = np.array([x.metrics[key] - y.metrics[key] for x, y in zip(*pair, strict=True)])
+            paired_differences = np.array([x.metrics[key] - y.metrics[key] for x, y in zip(*pair, strict=True)])
             # Differences that never vary are those of one recipe under two names, or of too few items to tell.
-            if len(found) < 2 or without_spread(found):
+            if len(paired_differences) < 2 or without_spread(paired_differences):
                 continue
-            variances.append(float(np.var(found, ddof=1)))
+            variances.append(float(np.var(paired_differences, ddof=1)))
             if (items := items_of(key, *pair)) is not None:
-                of_items.append(item_variance(*items))
+                item_variances.append(item_variance(*items))
         if not variances:
             continue
         sd = math.sqrt(float(np.mean(variances)))
-        floor = _findable(math.sqrt(max(0.0, float(np.mean(of_items))))) if of_items else None
-        hidden = floor or 0.0
+        floor = _detectable(math.sqrt(max(0.0, float(np.mean(item_variances))))) if item_variances else None
+        undetectable = floor or 0.0
         # Of a unit that nobody knows here, differences of about the size of the noise.
         scale = 1.0 if unit == SHARE else 100 * 10.0 ** math.floor(math.log10(sd))
-        shown, larger = ([scale * d for d in some] for some in (differences, LARGER))
-        if max(shown) <= hidden:
-            shown += [d for d in larger if d > hidden][:1]
+        rows_for, larger = ([scale * d for d in some] for some in (differences, LARGER_DIFFERENCES))
+        if max(rows_for) <= undetectable:
+            rows_for += [d for d in larger if d > undetectable][:1]
         rows.append(
             {
                 "metric": key,
@@ -95,27 +95,27 @@ def noise(
                 "sd": sd,
                 "pairs_of_arms": len(variances),
                 "floor": floor,
-                "rows": [{"difference": d, "seeds": _seeds(sd, d, hidden, len(main))} for d in shown],
+                "rows": [{"difference": d, "seeds": _seeds(sd, d, undetectable, len(main))} for d in rows_for],
             }
         )
     return rows
 
 
 def _seeds(sd: float, difference: float, floor: float, metrics: int) -> int | None:
-    """Seeds for what of a difference the test set leaves to be found: squares add up."""
-    left = difference**2 - floor**2
-    return seeds_needed(sd, math.sqrt(left), power=POWER, level=LEVEL / metrics) if left > 0 else None
+    """Seeds for a difference beside the error of the test set; variances add up."""
+    detectable = difference**2 - floor**2
+    return seeds_needed(sd, math.sqrt(detectable), power=POWER, level=LEVEL / metrics) if detectable > 0 else None
 
 
-def _findable(error: float) -> float:
+def _detectable(error: float) -> float:
     """The true difference whose 95% interval excludes zero with a chance of :data:`POWER`, given its standard error."""
     from scipy.stats import norm
 
     return float(norm.ppf(0.975) + norm.ppf(POWER)) * error
 
 
-def guessed_lines(images: int, metrics: int, seeds: int) -> list[str]:
-    """What can be said before any two arms have been compared.
+def prior_power_lines(images: int, metrics: int, seeds: int) -> list[str]:
+    """The number of seeds for some differences, from an assumed noise, before any two arms have been compared.
 
     Args:
         images: Test images.
@@ -123,7 +123,9 @@ def guessed_lines(images: int, metrics: int, seeds: int) -> list[str]:
         seeds: How many seeds are planned.
     """
     sd = math.sqrt(DISAGREEMENT / images)
-    needed = ", ".join(_takes(d, seeds_needed(sd, d, power=POWER, level=LEVEL / metrics)) for d in GUESSED)
+    needed = ", ".join(
+        _seeds_text(d, seeds_needed(sd, d, power=POWER, level=LEVEL / metrics)) for d in ASSUMED_DIFFERENCES
+    )
     return [
         f"Nothing is known yet of how differences vary here. Taken to vary by {100 * sd:.1f} points (s.d.), as between "
         f"models that disagree on one of five of the {images:,} test images (half to twice as much was usual in our "
@@ -133,7 +135,7 @@ def guessed_lines(images: int, metrics: int, seeds: int) -> list[str]:
 
 
 def power_lines(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[str]:
-    """The seeds that each main metric would take, given the noise seen; nothing where none has been seen.
+    """The seeds that each main metric would take, given the measured noise; empty where none has been measured.
 
     Args:
         rows: As :func:`noise` gives them.
@@ -142,59 +144,59 @@ def power_lines(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[str]:
     lines: list[str] = []
     for row in rows:
         unit = row["unit"]
-        needed = [_takes(r["difference"], r["seeds"], unit) for r in row["rows"] if r["seeds"] is not None]
+        needed = [_seeds_text(r["difference"], r["seeds"], unit) for r in row["rows"] if r["seeds"] is not None]
         if row["floor"] is not None and (row["floor"] >= 0.0005 or unit != SHARE):
-            needed.append(f"below {_amount(row['floor'], unit)} no number of seeds would do on this test set")
-        lines.append(f"{row['metric']}: differences vary by {_amount(row['sd'], unit)} (s.d.); {', '.join(needed)}.")
+            needed.append(f"below {_with_unit(row['floor'], unit)} no number of seeds would do on this test set")
+        lines.append(f"{row['metric']}: differences vary by {_with_unit(row['sd'], unit)} (s.d.); {', '.join(needed)}.")
     return [*lines, _planned_seeds(seeds)] if lines else []
 
 
-def noise_seen(study: Study, known: Sequence[tuple[Planned, Outcome]]) -> list[dict[str, Any]]:
-    """:func:`noise` of the finished trials of a study, as far as it can be told."""
+def noise_of(study: Study, finished: Sequence[tuple[Planned, Outcome]]) -> list[dict[str, Any]]:
+    """:func:`noise` of the finished trials of a study; empty where it cannot be measured yet."""
     groups: dict[tuple[str, int], list[Outcome]] = {}
-    for plan, outcome in known:
+    for plan, outcome in finished:
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
-    return noise(groups, metrics_table([o for _, o in known], study.main), study.compared_with) if known else []
+    return noise(groups, metrics_table([o for _, o in finished], study.main), study.compared_with) if finished else []
 
 
-def log_power_once(study: Study, planned: Sequence[Planned], *, already: bool = False) -> Callable[[Board], None]:
+def log_power_once(study: Study, planned: Sequence[Planned], *, logged: bool = False) -> Callable[[Board], None]:
     """Watches a board, and logs :func:`power_lines` once, when the baseline and an arm have two seeds in common.
 
     Args:
         study: The study.
         planned: Its trials.
-        already: Whether they have been logged before.
+        logged: Whether they have been logged before.
     """
-    looked = -1
-    done = already
+    num_finished = -1
+    is_logged = logged
 
     def watch(board: Board) -> None:
-        nonlocal looked, done
-        if done or board.finished == looked:
+        nonlocal num_finished, is_logged
+        if is_logged or board.finished == num_finished:
             return
-        looked = board.finished
-        two = {(row.arm, row.size) for row in board.rows() if row.finished > 1}
-        if not any(arm != study.compared_with and (study.compared_with, size) in two for arm, size in two):
+        num_finished = board.finished
+        repeated = {(row.arm, row.size) for row in board.rows() if row.finished > 1}
+        if not any(arm != study.compared_with and (study.compared_with, size) in repeated for arm, size in repeated):
             return
         try:
-            seen = noise_seen(study, finished_of(study, planned))
+            power = noise_of(study, finished_of(study, planned))
         except (UserError, OSError):
             return  # Another process may be at a record.
-        done = True
-        for line in power_lines(seen, len(study.seeds)):
+        is_logged = True
+        for line in power_lines(power, len(study.seeds)):
             logger.info(line)
 
     return watch
 
 
-def _amount(value: float, unit: str) -> str:
+def _with_unit(value: float, unit: str) -> str:
     """A difference, or its spread, with its unit."""
     return f"{100 * value:.1f} points" if unit == SHARE else f"{value:.3g} {unit}"
 
 
-def _takes(difference: float, seeds: int, unit: str = SHARE) -> str:
+def _seeds_text(difference: float, seeds: int, unit: str = SHARE) -> str:
     if unit != SHARE:
-        return f"{_amount(difference, unit)} take {seeds:,} seeds"
+        return f"{_with_unit(difference, unit)} take {seeds:,} seeds"
     return f"{100 * difference:g} {'point takes' if difference == 0.01 else 'points take'} {seeds:,} seeds"
 
 

@@ -20,14 +20,14 @@ from clipc.recipe.recipe import Data, Recipe
 from clipc.recipe.run import Run
 from clipc.render.worker import WorkerRenderer
 from clipc.study.budget import BUDGETS, Pace, measure, samples_within
-from clipc.study.design import Study, arm_recipe, checked, read_study
+from clipc.study.design import Study, arm_recipe, check_recipes, read_study
 from clipc.study.limitations import Codes
 from clipc.study.pool import Pool
-from clipc.study.results import Outcome
+from clipc.study.results import Outcome, composes
 from clipc.study.run import Watch, finished_of, jobs_for, measuring_of, plan_study, renderer_for
 from clipc.study.study import run_study
 
-DECIDED: Final = ("data", "samples", "epochs", "seed", "threads")
+FIXED_KEYS: Final = ("data", "samples", "epochs", "seed", "threads")
 """Recipe keys that a pilot sets by itself, from its source and its budget."""
 
 REPORT_SECONDS: Final = 10.0
@@ -39,7 +39,7 @@ IMAGES: Final = 8
 
 @dataclass(frozen=True)
 class PilotOptions:
-    """What a pilot is asked to do.
+    """The options of a pilot.
 
     Attributes:
         data: Where the pairs come from.
@@ -102,23 +102,23 @@ def run_pilot(
         UserError: Too few pairs, too little time, fewer than 3 seeds, a mistake in the study.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
-    began, allowed = time.monotonic(), options.allowed_minutes
+    start, allowed = time.monotonic(), options.allowed_minutes
     study = pilot_study(options)
-    checked(study)  # Mistakes are told before the data are read.
+    check_recipes(study)  # Mistakes are told before the data are read.
     catalog = catalog or options.data.open(progress)
     arms = _arm_recipes(study, catalog)
     jobs, threads = jobs_for(arms[study.compared_with], len(arms) * options.seeds, options.jobs)
     try:
-        settled = _settled(study, options, arms, catalog, jobs, threads, folder, began, progress)
-        study = study.model_copy(update={"set": {**study.set, **settled}})
+        settings = _shared_settings(study, options, arms, catalog, jobs, threads, folder, start, progress)
+        study = study.model_copy(update={"set": {**study.set, **settings}})
         tables = run_study(
             study, folder, catalog=catalog, jobs=jobs, command=options.command, progress=progress, watch=watch
         )
     finally:
-        minutes = _spend(folder, (time.monotonic() - began) / 60)
+        minutes = _add_minutes(folder, (time.monotonic() - start) / 60)
     finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
     treatments = {name: arms[name] for name in study.treatments}
-    policies = [recipe.policy for recipe in treatments.values() if _composes(recipe.policy)]
+    policies = [recipe.policy for recipe in treatments.values() if composes(recipe.policy)]
     return tables | {
         "budget": {
             "name": options.budget,
@@ -130,12 +130,12 @@ def run_pilot(
             {
                 "arm": name,
                 "policy": recipe.policy.model_dump(mode="json"),
-                "samples": _images(recipe, catalog) if options.pictures and _composes(recipe.policy) else [],
+                "samples": _composite_images(recipe, catalog) if options.pictures and composes(recipe.policy) else [],
             }
             for name, recipe in treatments.items()
         ],
         "composing_cost": composing_cost(tables),
-        "training": [_curves(outcome) for _, outcome in finished],
+        "training": [_training_curves(outcome) for _, outcome in finished],
         "not_shown": [*tables["not_shown"], *_limits(policies, catalog, tables, minutes)],
     }
 
@@ -148,22 +148,22 @@ def pilot_study(options: PilotOptions) -> Study:
     """
     if options.seeds < 3:
         raise UserError(f"a pilot needs at least 3 seeds to say anything about chance, not {options.seeds}.")
-    decided = [word for word in options.overrides if word.partition("=")[0].split(".")[0] in DECIDED]
-    if decided:
-        raise UserError(f"{decided[0]!r} cannot be set for a pilot: it decides {', '.join(DECIDED)} itself.")
+    fixed = [word for word in options.overrides if word.partition("=")[0].split(".")[0] in FIXED_KEYS]
+    if fixed:
+        raise UserError(f"{fixed[0]!r} cannot be set for a pilot: it decides {', '.join(FIXED_KEYS)} itself.")
     study = read_study(options.study, ["set.samples=1", *(f"set.{word}" for word in options.overrides)])
     if study.ranges or study.sizes != ("all",):
         raise UserError(
             f"the study {options.study} has sizes or ranges, for which a pilot has no time: use clipc study."
         )
-    given = {
+    update = {
         "data": options.data.model_copy(update={"pairs": None}),
         "recipe": options.recipe,
         "seeds": tuple(range(options.seeds)),
         "templates": options.templates,
         "lang": options.data.lang,
     }
-    study = study.model_copy(update=given)
+    study = study.model_copy(update=update)
     return study.without_controls().model_copy(update={"shots": ()}) if options.budget == "quick" else study
 
 
@@ -175,18 +175,18 @@ def composing_cost(tables: Mapping[str, Any]) -> dict[str, Any] | None:
         baseline has no trial.
     """
     rates = {
-        arm["name"]: median(trial["pairs_per_second"] for found in arm["results"] for trial in found["trials"])
+        arm["name"]: median(trial["pairs_per_second"] for result in arm["results"] for trial in result["trials"])
         for arm in tables["arms"]
-        if any(found["trials"] for found in arm["results"])
+        if any(result["trials"] for result in arm["results"])
     }
-    if (plain := rates.get(tables["baseline"])) is None:
+    if (baseline := rates.get(tables["baseline"])) is None:
         return None
     arms = [
-        {"arm": name, "pairs_per_second": rate, "ratio": rate / plain}
+        {"arm": name, "pairs_per_second": rate, "ratio": rate / baseline}
         for name, rate in rates.items()
         if name in tables["verdict"]["arms"]
     ]
-    return {"baseline": plain, "arms": arms}
+    return {"baseline": baseline, "arms": arms}
 
 
 def _arm_recipes(study: Study, catalog: Catalog) -> dict[str, Recipe]:
@@ -212,7 +212,7 @@ def _arm_recipes(study: Study, catalog: Catalog) -> dict[str, Recipe]:
     }
 
 
-def _settled(
+def _shared_settings(
     study: Study,
     options: PilotOptions,
     arms: Mapping[str, Recipe],
@@ -220,7 +220,7 @@ def _settled(
     jobs: int,
     threads: int,
     folder: Path,
-    began: float,
+    start: float,
     progress: Progress,
 ) -> dict[str, Any]:
     """What all trials share: how many pairs each is shown, in batches of which size, by which renderer.
@@ -228,7 +228,7 @@ def _settled(
     It is kept in ``pilot.json``, so that a stopped pilot goes on with the trials it began.
     """
     baseline = arms[study.compared_with]
-    asked = {
+    inputs = {
         "data_fingerprint": catalog.fingerprint,
         "recipes": {name: recipe.model_dump(mode="json", exclude={"data"}) for name, recipe in arms.items()},
         "measuring": measuring_of(study).as_json(),
@@ -236,11 +236,11 @@ def _settled(
         "seeds": options.seeds,
         "jobs": jobs,
     }
-    record = Run(folder)
-    known = record.read_json("pilot.json")
-    if known is not None and known["asked"] == asked:
-        return known["settled"]
-    # Tables of neighbours are made here once; a mistake in the rules is told before any training.
+    run = Run(folder)
+    saved = run.read_json("pilot.json")
+    if saved is not None and saved["asked"] == inputs:
+        return saved["settled"]
+    # Tables of neighbours are made here once; an error in the rules is reported before any training.
     renderers = {renderer_for(recipe, catalog, jobs, progress) for recipe in arms.values()}
     renderer = "resident" if renderers == {"resident"} else "worker"
     progress("measuring the pace", 0, 1)
@@ -252,40 +252,36 @@ def _settled(
     finally:
         pool.close()
     progress("measuring the pace", 1, 1)
-    left = options.allowed_minutes * 60 - (time.monotonic() - began) - REPORT_SECONDS
+    remaining = options.allowed_minutes * 60 - (time.monotonic() - start) - REPORT_SECONDS
     trials = options.seeds * len(arms)
-    samples = samples_within(left, pace, trials=trials, jobs=jobs, validations=baseline.validations)
+    samples = samples_within(remaining, pace, trials=trials, jobs=jobs, validations=baseline.validations)
     if samples < 10 * baseline.batch_size:
         raise UserError(
             f"{options.allowed_minutes:g} minutes leave each of {trials} trials {samples} pairs here, fewer than ten "
             "batches; give more --minutes or fewer pairs."
         )
-    settled = {"samples": samples, "batch_size": baseline.batch_size, "renderer": renderer}
-    record.folder.mkdir(parents=True, exist_ok=True)
-    record.write_json("pilot.json", {"asked": asked, "settled": settled})
-    record.write_json("spent.json", {"minutes": 0.0})
-    return settled
+    settings = {"samples": samples, "batch_size": baseline.batch_size, "renderer": renderer}
+    run.folder.mkdir(parents=True, exist_ok=True)
+    run.write_json("pilot.json", {"asked": inputs, "settled": settings})
+    run.write_json("spent.json", {"minutes": 0.0})
+    return settings
 
 
-def _spend(folder: Path, minutes: float) -> float:
+def _add_minutes(folder: Path, minutes: float) -> float:
     """Adds to the minutes that this pilot has taken over all calls, and returns their sum."""
-    record = Run(folder)
-    total = (record.read_json("spent.json") or {"minutes": 0.0})["minutes"] + minutes
-    record.write_json("spent.json", {"minutes": total})
+    run = Run(folder)
+    total = (run.read_json("spent.json") or {"minutes": 0.0})["minutes"] + minutes
+    run.write_json("spent.json", {"minutes": total})
     return total
 
 
-def _composes(policy: Policy) -> bool:
-    return policy.treatment == "compose" and policy.rho > 0
-
-
-def _images(recipe: Recipe, catalog: Catalog) -> list[dict[str, Any]]:
+def _composite_images(recipe: Recipe, catalog: Catalog) -> list[dict[str, Any]]:
     """Composites of an arm with their captions."""
     plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
     return preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), IMAGES)
 
 
-def _curves(outcome: Outcome) -> dict[str, Any]:
+def _training_curves(outcome: Outcome) -> dict[str, Any]:
     """How a trial's training went: loss, and mean recall on validation."""
     return {
         "arm": outcome.trial.arm,
@@ -296,7 +292,7 @@ def _curves(outcome: Outcome) -> dict[str, Any]:
 
 
 def _limits(policies: Sequence[Policy], catalog: Catalog, tables: Mapping[str, Any], minutes: float) -> Codes:
-    """What a pilot cannot tell beside what any study of its size cannot."""
+    """Codes of the limitations of a pilot beside those of any study."""
     codes: Codes = []
     names, columns = {metric["key"] for metric in tables["metrics"]}, catalog.about.label_columns
     missing = [k for k in SHOTS if names.isdisjoint(f"probe/{column}/{k}-shot/top1" for column in columns)]
@@ -311,6 +307,6 @@ def _limits(policies: Sequence[Policy], catalog: Catalog, tables: Mapping[str, A
 
 
 def partners_limit(policies: Sequence[Policy], catalog: Catalog) -> str:
-    """The code of what a report cannot tell about partners."""
+    """The code of the limitation that concerns partners."""
     at_random = all(p.partner == "random" and p.rules is None and group_of(p, catalog) is None for p in policies)
     return "random-partners" if at_random else "one-way-of-partners"

@@ -43,34 +43,36 @@ class Pool:
             self._context.set_forkserver_preload([TASKS])
             from multiprocessing.forkserver import ensure_running  # Not to be had where it cannot be used.
 
-            with _ignored(signal.SIGTERM):
+            with _ignore_signal(signal.SIGTERM):
                 ensure_running()
         else:
             self._context = get_context("spawn")
         # A plain flag in shared memory: setting an Event hangs where a process that waited on it was killed.
         self._stop = self._context.RawValue("b", 0)
-        self._told: Any = self._context.SimpleQueue()
-        with _environment(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads)):
+        self._messages: Any = self._context.SimpleQueue()
+        with _set_environment(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads)):
             self._executor = ProcessPoolExecutor(
-                jobs, self._context, initializer=_begin, initargs=(self._stop, self._told, threads)
+                jobs, self._context, initializer=_init_worker, initargs=(self._stop, self._messages, threads)
             )
             # A first task a process makes them start, and import, while the variables are set.
-            wait([self._executor.submit(_imported) for _ in range(jobs)])
+            wait([self._executor.submit(_import_tasks) for _ in range(jobs)])
 
-    def map(self, task: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], told: Progress) -> list[Result]:
+    def map(
+        self, task: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], progress: Progress
+    ) -> list[Result]:
         """Runs ``task(*arguments[i], progress)`` for every i; results in order.
 
         Args:
             task: A module-level function; its last argument is a :data:`~clipc.progress.Progress`.
             arguments: One tuple a call.
-            told: Called in this process with ``(str(i), done, total)`` as call i tells its progress.
+            progress: Called in this process with ``(str(i), done, total)`` as call i tells its progress.
 
         Raises:
             UserError: A task's, or a worker died.
             Interrupted: Ctrl-C or SIGTERM; the running tasks have saved themselves.
         """
-        broken: list[Exception] = []
-        listener = threading.Thread(target=self._listen, args=(told, broken), daemon=True)
+        errors: list[Exception] = []
+        listener = threading.Thread(target=self._listen, args=(progress, errors), daemon=True)
         listener.start()
         with stop_signals() as flag:
             futures = [self._executor.submit(_call, i, task, args) for i, args in enumerate(arguments)]
@@ -89,29 +91,29 @@ class Pool:
                 wait(futures)
                 raise
             finally:
-                self._told.put(None)
+                self._messages.put(None)
                 listener.join()
-            if broken:
-                raise broken[0]
+            if errors:
+                raise errors[0]
             return results
 
-    def _wait(self, futures: list[Future[Result]], asked: Callable[[], bool]) -> None:
+    def _wait(self, futures: list[Future[Result]], should_stop: Callable[[], bool]) -> None:
         waiting = set(futures)
         while waiting:
             done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-            if asked():
+            if should_stop():
                 raise Interrupted("stopped; the same command goes on from there.")
 
-    def _listen(self, told: Progress, broken: list[Exception]) -> None:
-        while (message := self._told.get()) is not None:
-            if broken:
-                continue  # Tasks that tell something wait until it is taken.
+    def _listen(self, progress: Progress, errors: list[Exception]) -> None:
+        while (message := self._messages.get()) is not None:
+            if errors:
+                continue  # Tasks that report progress block until the message is read.
             try:
-                told(*message)
+                progress(*message)
             except Exception as error:
-                broken.append(error)
+                errors.append(error)
 
     def close(self) -> None:
         """Ends the processes."""
@@ -120,7 +122,7 @@ class Pool:
 
 
 @contextmanager
-def _ignored(number: signal.Signals) -> Generator[None]:
+def _ignore_signal(number: signal.Signals) -> Generator[None]:
     """What is started inside ignores a signal for good: a scheduler sends it to the server of forks as well."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -133,7 +135,7 @@ def _ignored(number: signal.Signals) -> Generator[None]:
 
 
 @contextmanager
-def _environment(**variables: str) -> Generator[None]:
+def _set_environment(**variables: str) -> Generator[None]:
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -147,16 +149,16 @@ def _environment(**variables: str) -> Generator[None]:
 
 
 # What a worker knows, set once by _begin.
-_tell: Callable[[tuple[str, int, int]], None]
-_stopped: Callable[[], bool]
+_send: Callable[[tuple[str, int, int]], None]
+_should_stop: Callable[[], bool]
 _busy = threading.Event()
 
 
-def _begin(stop: Any, told: Any, threads: int) -> None:
+def _init_worker(stop: Any, messages: Any, threads: int) -> None:
     """In each worker: threads, where progress goes, and when to stop."""
-    global _tell, _stopped
+    global _send, _should_stop
     torch.set_num_threads(threads)
-    _tell, _stopped = told.put, lambda: bool(stop.value)
+    _send, _should_stop = messages.put, lambda: bool(stop.value)
     parent = parent_process()
     assert parent is not None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
@@ -179,18 +181,18 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         raise Interrupted("stopped.")
 
 
-def _imported() -> None:
+def _import_tasks() -> None:
     """Imports what tasks need, before any clock runs."""
     import_module(TASKS)
 
 
 def _call(index: int, task: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
     def progress(what: str, done: int, total: int) -> None:
-        _tell((str(index), done, total))
+        _send((str(index), done, total))
 
     _busy.set()
     try:
-        if _stopped():
+        if _should_stop():
             raise Interrupted("stopped.")
         return task(*arguments, progress)
     finally:

@@ -1,8 +1,7 @@
-"""A trial's figures as one small JSON file: all that tables need, so that a study goes on without its models."""
+"""A trial's metrics as one small JSON file: all that tables need, so that a study needs no models."""
 
 import base64
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from clipc.errors import UserError
 from clipc.evaluate.measurement import put_together, taken_apart
+from clipc.files import write_text
 from clipc.recipe.run import Run
 from clipc.study.results import Outcome
 from clipc.study.trials import Measuring, Trial
@@ -21,65 +21,49 @@ from clipc.train.loop import Diverged
 POINTS: Final = 40
 """How many points of a loss curve are kept."""
 
-_SUMMARY: Final = (
+_SUMMARY_KEYS: Final = (
     *("steps", "samples", "epochs", "parameters", "image_size", "best", "composite_share", "pairs_per_second"),
     *("core_seconds", "validation_core_seconds", "treated", "shortened", "unreadable", "wise_ft", "forgetting"),
 )
-_CONTEXT: Final = ("split", "images", "captions", "distinct_captions", "not_measured")
+_CONTEXT_KEYS: Final = ("split", "images", "captions", "distinct_captions", "not_measured")
 """What of the context is kept beside columns and swaps; what others put there may hold captions."""
 
 
 def write_record(trial: Trial, measuring: Measuring, file: Path) -> None:
-    """Writes the figures of a finished trial, whole: under a temporary name, then renamed.
-
-    Captions and class names stay out of it.
+    """Writes the metrics of a finished trial; captions and class names stay out of the file.
 
     Raises:
-        UserError: The trial is not finished.
+        UserError: The trial is not finished, or the disk is full or cannot be written.
     """
-    outcome, run = Outcome.read(trial), Run(trial.folder)
+    outcome = Outcome.read(trial)
     columns = outcome.context.get("columns", {})
     swaps = outcome.context.get("swaps")
     descriptions, arrays = taken_apart(outcome.measurements)
     losses = [[r["step"], r["loss"]] for r in outcome.records if "loss" in r]
-    value = {
-        "trial": trial.folder.name,
-        "recipe": trial.recipe.model_dump(mode="json", exclude={"data"}),
-        "data": run.read_json("data.json"),
-        "measuring": measuring.as_json(),
-        "machine": outcome.machine,
-        "summary": {name: outcome.summary[name] for name in _SUMMARY if name in outcome.summary},
+    content = {
+        "summary": {name: outcome.summary[name] for name in _SUMMARY_KEYS if name in outcome.summary},
         "metrics": outcome.metrics,
         "descriptions": descriptions,
         "last_metrics": outcome.last_metrics,
         "context": {
-            **{name: outcome.context[name] for name in _CONTEXT if name in outcome.context},
+            **{name: outcome.context[name] for name in _CONTEXT_KEYS if name in outcome.context},
             "columns": {name: {k: v for k, v in c.items() if k != "classes"} for name, c in columns.items()},
             **({"swaps": {k: v for k, v in swaps.items() if k != "examples"}} if swaps else {}),
         },
         "evaluation_core_seconds": outcome.evaluation_core_seconds,
         "loss": losses[:: max(1, -(-len(losses) // POINTS))],
         "validation": [[r["step"], r["validation"]["mean_recall"]] for r in outcome.records if "validation" in r],
-        "items": {name: _packed(values) for name, values in arrays.items()},
+        "items": {name: _encode(values) for name, values in arrays.items()},
     }
-    _write(value, file)
+    _write(trial, measuring, file, content)
 
 
 def write_diverged(trial: Trial, measuring: Measuring, file: Path, error: Diverged) -> None:
-    """Writes, in place of figures, at which step the loss of a trial stopped being a number.
+    """Writes, in place of metrics, at which step the loss of a trial stopped being a number.
 
-    The same recipe would come to the same end, so that a study goes on without the trial.
+    Training is deterministic, so that the same recipe would diverge again: the study goes on without the trial.
     """
-    run = Run(trial.folder)
-    value = {
-        "trial": trial.folder.name,
-        "recipe": trial.recipe.model_dump(mode="json", exclude={"data"}),
-        "data": run.read_json("data.json"),
-        "measuring": measuring.as_json(),
-        "machine": run.read_json("environment.json") or {},
-        "diverged": {"step": error.step},
-    }
-    _write(value, file)
+    _write(trial, measuring, file, {"diverged": {"step": error.step}})
 
 
 def read_diverged(measuring: Measuring, file: Path) -> int | None:
@@ -93,7 +77,7 @@ def read_diverged(measuring: Measuring, file: Path) -> int | None:
 
 
 def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | None:
-    """The figures of a trial; None where it diverged, there are none yet, or they were measured in another way.
+    """The metrics of a trial; None where it diverged, there are none yet, or they were measured in another way.
 
     Raises:
         UserError: The file is no record.
@@ -108,54 +92,60 @@ def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | Non
             measurements=put_together(
                 value["metrics"],
                 value["descriptions"],
-                {name: _unpacked(packed) for name, packed in value["items"].items()},
+                {name: _decode(encoded) for name, encoded in value["items"].items()},
             ),
             last_metrics=value["last_metrics"],
             context=value["context"],
             records=[
                 *({"step": step, "loss": loss} for step, loss in value["loss"]),
-                *({"step": step, "validation": {"mean_recall": found}} for step, found in value["validation"]),
+                *({"step": step, "validation": {"mean_recall": recall}} for step, recall in value["validation"]),
             ],
             evaluation_core_seconds=value["evaluation_core_seconds"],
             machine=value["machine"],
         )
     except (UserError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
-        raise _no_record(file, error) from error
+        raise _invalid_record(file, error) from error
 
 
-def _write(value: Mapping[str, Any], file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    temporary.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
-    temporary.replace(file)
+def _write(trial: Trial, measuring: Measuring, file: Path, content: Mapping[str, Any]) -> None:
+    run = Run(trial.folder)
+    value = {
+        "trial": trial.folder.name,
+        "recipe": trial.recipe.model_dump(mode="json", exclude={"data"}),
+        "data": run.read_json("data.json"),
+        "measuring": measuring.as_json(),
+        "machine": run.read_json("environment.json") or {},
+        **content,
+    }
+    write_text(file, json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 def _read(measuring: Measuring, file: Path) -> dict[str, Any] | None:
-    """What a record says, if there is one and it was measured in this way."""
+    """The content of a record; None where there is none, or it was measured in another way."""
     if not file.is_file():
         return None
     try:
         value = json.loads(file.read_text("utf-8"))
         return value if value["measuring"] == measuring.as_json() else None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _no_record(file, error) from error
+        raise _invalid_record(file, error) from error
 
 
-def _no_record(file: Path, error: Exception) -> UserError:
+def _invalid_record(file: Path, error: Exception) -> UserError:
     return UserError(f"{file} is no record of a trial ({error}); remove it, and the trial is run again.")
 
 
-def _packed(values: npt.NDArray[Any]) -> dict[str, Any]:
+def _encode(values: npt.NDArray[Any]) -> dict[str, Any]:
     """Numbers as text: shares as ``float16`` (0 and 1 exactly, others to 0.0005), whole numbers as ``int32``."""
-    most = float(np.abs(values).max(initial=0))
+    largest = float(np.abs(values).max(initial=0))
     if np.issubdtype(values.dtype, np.integer):
-        kind = "<i4" if most < 2**31 else "<i8"
+        kind = "<i4" if largest < 2**31 else "<i8"
     else:
-        kind = "<f2" if most <= 2 else "<f4"
+        kind = "<f2" if largest <= 2 else "<f4"
     data = zlib.compress(values.astype(kind).tobytes(), 9)
     return {"kind": kind, "zlib": base64.b64encode(data).decode("ascii")}
 
 
-def _unpacked(packed: Mapping[str, str]) -> npt.NDArray[Any]:
-    wide = {"<i4": np.int64, "<i8": np.int64, "<f2": np.float64, "<f4": np.float64}[packed["kind"]]
-    return np.frombuffer(zlib.decompress(base64.b64decode(packed["zlib"])), dtype=packed["kind"]).astype(wide)
+def _decode(encoded: Mapping[str, str]) -> npt.NDArray[Any]:
+    dtype = {"<i4": np.int64, "<i8": np.int64, "<f2": np.float64, "<f4": np.float64}[encoded["kind"]]
+    return np.frombuffer(zlib.decompress(base64.b64decode(encoded["zlib"])), dtype=encoded["kind"]).astype(dtype)

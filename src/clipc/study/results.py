@@ -1,7 +1,7 @@
 """Finished trials, their metrics, and paired differences between them."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clipc.compose.policy import Policy
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.measurement import SHARE, Measurement, put_together
-from clipc.evaluate.statistics import Interval, paired_difference
+from clipc.evaluate.statistics import Interval
 from clipc.recipe.run import Run
 from clipc.study.trials import Trial
 
@@ -79,14 +80,18 @@ class Outcome:
         return used + self.evaluation_core_seconds
 
 
-def composed_share(outcome: Outcome) -> float | None:
+def composite_share(outcome: Outcome) -> float | None:
     """The share of training examples that were composites; None where the policy composes none.
 
     A run's ``composite_share`` counts all treated examples, with the control's stronger augmentation as the treatment
     too.
     """
-    policy = outcome.trial.recipe.policy
-    return outcome.summary["composite_share"] if policy.treatment == "compose" and policy.rho > 0 else None
+    return outcome.summary["composite_share"] if composes(outcome.trial.recipe.policy) else None
+
+
+def composes(policy: Policy) -> bool:
+    """Whether a policy makes any composites."""
+    return policy.treatment == "compose" and policy.rho > 0
 
 
 def metrics_table(outcomes: Sequence[Outcome], main: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -128,47 +133,15 @@ def near_chance(value: float, chance: float) -> bool:
     return value < min(2 * chance, chance + (1 - chance) / 10)
 
 
-def paired_row(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> tuple[dict[str, Any], Interval]:
-    """What a paired difference is, whatever rule then says whether it counts: a row, and its t interval over seeds.
-
-    Args:
-        metric: The metric's key.
-        treated: The trials of one arm.
-        control: The trials of the other, of the same seeds in the same order.
-    """
-    values, others = ([o.metrics[metric] for o in group] for group in (treated, control))
-    seeds = paired_difference(values, others)
-    row = {
-        "metric": metric,
-        "arm": treated[0].trial.arm,
-        "against": control[0].trial.arm,
-        "difference": seeds.mean,
-        "interval": ends(seeds),
-        "per_seed": [a - b for a, b in zip(values, others, strict=True)],
-    }
-    return row, seeds
-
-
 def ends(interval: Interval) -> list[float | None]:
     """The ends of an interval for JSON."""
-    return [finite(interval.low), finite(interval.high)]
+    return [end if math.isfinite(end) else None for end in (interval.low, interval.high)]
 
 
 def items_of(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> Items | None:
     """The items of a metric in two arms; None where it is no mean of items, or they are not the same in all trials."""
     ours, theirs = ([o.measurements[metric].values for o in group] for group in (treated, control))
-    known = [values for values in (*ours, *theirs) if values is not None]
-    if len(known) < len(ours) + len(theirs) or len({len(values) for values in known}) != 1:
+    arrays = [values for values in (*ours, *theirs) if values is not None]
+    if len(arrays) < len(ours) + len(theirs) or len({len(values) for values in arrays}) != 1:
         return None
-    return known[: len(ours)], known[len(ours) :], treated[0].measurements[metric].owner
-
-
-def finite(value: float) -> float | None:
-    """A number that JSON can hold, or None."""
-    return value if math.isfinite(value) else None
-
-
-def templates_used(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """The template sets that zero-shot classification chose, each once."""
-    columns = (o.context["columns"].values() for o in outcomes)
-    yield from sorted({column["templates"] for found in columns for column in found if "templates" in column})
+    return arrays[: len(ours)], arrays[len(ours) :], treated[0].measurements[metric].owner

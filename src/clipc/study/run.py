@@ -1,4 +1,4 @@
-"""The trials of a study: planned, run where they are missing, and found again ever after."""
+"""The trials of a study: planning them, running those without a record, and reading the records."""
 
 import json
 import math
@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
 
 from clipc.catalog import Catalog, subsample
 from clipc.errors import UserError
@@ -31,8 +30,6 @@ from clipc.train.loop import Diverged
 
 Watch = Callable[[Board], None]
 
-_USUAL: Final = Measuring(shots=())
-
 
 @dataclass(frozen=True)
 class Planned:
@@ -42,7 +39,7 @@ class Planned:
         trial: What is run; its ``arm`` is the arm's name.
         size: Training pairs.
         catalog: The data of that size.
-        record: Where its figures are kept.
+        record: The file of its metrics.
         lacks: Which weights are not here that it would start from, as a sentence; empty where it can be run.
     """
 
@@ -60,16 +57,16 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
     by default has records of its own. A trial whose start is not here is found by its record.
 
     Args:
-        study: What is asked.
+        study: The study.
         catalog: All data, with train, val and test splits.
         folder: Where trials train.
-        records: Where figures are kept.
+        records: The folder of records.
 
     Raises:
         UserError: A key or value of an arm is wrong, or there are too few pairs.
     """
-    measured = _mark(measuring_of(study))
-    names = TrialNames(records, measured)
+    suffix = _suffix(measuring_of(study))
+    names = TrialNames(records, suffix)
     pairs = catalog.splits.get("train", 0)
     sizes = sizes_of(study, pairs)
     sets = {size: catalog if size == "all" else subsample(catalog, int(size)) for size in sizes}
@@ -78,9 +75,9 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         for size, data in sets.items():
             for arm in study.expanded:
                 recipe = arm_recipe(study, arm, seed, size)
-                name, lacks = names(recipe, data)
+                name, problem = names(recipe, data)
                 trial = Trial(arm.name, recipe, folder / "trials" / name)
-                planned.append(Planned(trial, data.splits["train"], data, records / f"{name}{measured}.json", lacks))
+                planned.append(Planned(trial, data.splits["train"], data, records / f"{name}{suffix}.json", problem))
     return planned
 
 
@@ -92,14 +89,14 @@ def measuring_of(study: Study) -> Measuring:
 
 def diverged_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned, int]]:
     """The trials whose loss stopped being a number, with the step at which it did."""
-    found = [(p, read_diverged(measuring_of(study), p.record)) for p in planned]
-    return [(p, step) for p, step in found if step is not None]
+    steps = [(p, read_diverged(measuring_of(study), p.record)) for p in planned]
+    return [(p, step) for p, step in steps if step is not None]
 
 
 def missing_of(study: Study, planned: Sequence[Planned]) -> list[Planned]:
-    """The trials that have neither figures nor diverged."""
-    known = {p.record for p, _ in [*finished_of(study, planned), *diverged_of(study, planned)]}
-    return [p for p in planned if p.record not in known]
+    """The trials that have no record, neither of metrics nor of divergence."""
+    records = {p.record for p, _ in [*finished_of(study, planned), *diverged_of(study, planned)]}
+    return [p for p in planned if p.record not in records]
 
 
 def check_weights(study: Study, missing: Sequence[Planned]) -> None:
@@ -108,19 +105,19 @@ def check_weights(study: Study, missing: Sequence[Planned]) -> None:
     Raises:
         UserError: They are not; the sentence says which, and what the study's note says.
     """
-    for lacking in (p for p in missing if p.lacks):
-        arm = lacking.trial.arm
+    for blocked in (p for p in missing if p.lacks):
+        arm = blocked.trial.arm
         count = sum(p.trial.arm == arm for p in missing)
         raise UserError(
-            f"the study {study.name}, arm {arm!r}: {lacking.lacks} Trials of it that have no record yet: {count}; "
+            f"the study {study.name}, arm {arm!r}: {blocked.lacks} Trials of it that have no record yet: {count}; "
             f"--report tells the others.{f' Its note: {study.note}' if study.note else ''}"
         )
 
 
 def finished_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned, Outcome]]:
-    """The trials that have a record, with what it says."""
-    found = [(p, read_record(p.trial, measuring_of(study), p.record)) for p in planned]
-    return [(p, outcome) for p, outcome in found if outcome is not None]
+    """The trials that have a record, with its content."""
+    outcomes = [(p, read_record(p.trial, measuring_of(study), p.record)) for p in planned]
+    return [(p, outcome) for p, outcome in outcomes if outcome is not None]
 
 
 def run_missing(
@@ -135,7 +132,7 @@ def run_missing(
     """Runs those trials of a study that have no record yet; one that diverges is noted, and the rest go on.
 
     Args:
-        study: What is asked.
+        study: The study.
         planned: Its trials, as :func:`plan_study` gives them.
         jobs: Trials at a time; on a CPU one a core by default, on a GPU one.
         shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
@@ -147,9 +144,9 @@ def run_missing(
         Interrupted: Ctrl-C or SIGTERM; running trials have saved themselves.
     """
     measuring = measuring_of(study)
-    place = {p.record: i for i, p in enumerate(planned)}
-    wanted = {p.record for p in missing_of(study, planned)}
-    missing = [p for p in shard_of(planned, shard) if p.record in wanted]
+    positions = {p.record: i for i, p in enumerate(planned)}
+    records = {p.record for p in missing_of(study, planned)}
+    missing = [p for p in shard_of(planned, shard) if p.record in records]
     if not missing:
         return
     jobs, threads = jobs_for(missing[0].trial.recipe, len(missing), jobs)
@@ -164,14 +161,14 @@ def run_missing(
         ]
         board.begin()
 
-        def told(index: str, done: int, total: int) -> None:
-            board.told(place[missing[int(index)].record], done, total)
+        def report(index: str, done: int, total: int) -> None:
+            board.update(positions[missing[int(index)].record], done, total)
             watch(board)
 
-        pool.map(run_and_record, tasks, told)
+        pool.map(run_and_record, tasks, report)
     finally:
         pool.close()
-    board.look()
+    board.read_records()
     watch(board)
 
 
@@ -207,9 +204,9 @@ def run_and_record(
         catalog: Its data.
         measuring: How it is evaluated.
         renderer: As for :func:`clipc.train.train.train`.
-        record: Where its figures go.
+        record: The file of its metrics.
         keep_models: Whether ``model/`` and ``model-last/`` stay.
-        main: The main metrics that the study names; a name that does not exist is told by the first trial.
+        main: The main metrics that the study names; the first trial raises an error for one that does not exist.
         progress: Told the pairs shown so far.
 
     Raises:
@@ -244,9 +241,9 @@ def jobs_for(recipe: Recipe, trials: int, jobs: int | None) -> tuple[int, int]:
     return count, max(1, cores() // count)
 
 
-def _mark(measuring: Measuring) -> str:
+def _suffix(measuring: Measuring) -> str:
     """What records measured in another way than by default have at the end of their names."""
-    if measuring == _USUAL:
+    if measuring == Measuring(shots=()):
         return ""
     text = json.dumps(measuring.as_json(), sort_keys=True)
     return f"-{blake2b(text.encode(), digest_size=4).hexdigest()}"

@@ -1,15 +1,15 @@
-"""What a search found: each arm's best settings, and the study that is then measured with them."""
+"""The result of a search: the best settings of each arm."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.study.arms import Arm, Range, shown
+from clipc.study.arms import Arm, Range, format_value
 from clipc.study.design import Study, ranges_of
-from clipc.study.journal import load_optuna, read_tries, wanted_tries
+from clipc.study.journal import load_optuna, num_tries, read_tries
 
 if TYPE_CHECKING:
     import optuna
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found for one arm.
+    """The result of a search for one arm.
 
     Attributes:
         arm: The arm's name.
@@ -42,19 +42,11 @@ class SearchResult:
             return f"{self.arm}: {self.tried} of {self.wanted} settings are tried, so it is left out."
         if self.settings is None or self.validation is None:
             return f"{self.arm}: the loss was not a number in any of its {self.tried} tries, so it is left out."
-        values = ", ".join(f"{key}={shown(value)}" for key, value in self.settings.items())
+        values = ", ".join(f"{key}={format_value(value)}" for key, value in self.settings.items())
         return (
             f"{self.arm}: {values or 'its only setting'} is best on validation ({self.validation:.1%} mean recall) "
             f"of {self.tried} tried, {self.given_up} of them given up early."
         )
-
-
-def with_settings(study: Study, found: Sequence[SearchResult]) -> Study:
-    """The study with every arm's best settings in place of its ranges: what is then measured on the test split.
-
-    An arm that has none is left out; the baseline stays the one that the study names.
-    """
-    return study.settled({best.arm: best.settings for best in found})
 
 
 def read_search_results(
@@ -72,45 +64,40 @@ def read_search_results(
         UserError: Tries are missing, or every arm diverged with all of its settings.
     """
     states = load_optuna().trial.TrialState
-    found: list[SearchResult] = []
+    results: list[SearchResult] = []
     for arm in study.expanded:
         trials = read_tries(journal, study, arm, catalog)
         # Machines that ask at the same moment may try one too many; arms with ranges have the same number.
         finished = [trial for trial in trials if trial.state in (states.COMPLETE, states.PRUNED)]
-        found.append(_best(study, arm, finished[: wanted_tries(study, arm)]))
-    count, wanted = sum(best.tried for best in found), sum(best.wanted for best in found)
-    if count < wanted and (not unfinished or all(best.tried < best.wanted for best in found)):
+        results.append(_best_settings(study, arm, finished[: num_tries(study, arm)]))
+    num_done, num_planned = sum(result.tried for result in results), sum(result.wanted for result in results)
+    if num_done < num_planned and (not unfinished or all(result.tried < result.wanted for result in results)):
         raise UserError(
-            f"the search of the study {study.name} is unfinished ({count} of {wanted} tries are done); "
+            f"the search of the study {study.name} is unfinished ({num_done} of {num_planned} tries are done); "
             f"the same command{' without --report' if unfinished else ''} goes on."
         )
-    if all(best.settings is None for best in found):
-        lost = next(best for best in found if best.tried == best.wanted)
+    if all(result.settings is None for result in results):
+        failed = next(result for result in results if result.tried == result.wanted)
         raise UserError(
-            f"the study {study.name}: the loss was not a number in any of the {lost.tried} tries of {lost.arm!r}; "
+            f"the study {study.name}: the loss was not a number in any of the {failed.tried} tries of {failed.arm!r}; "
             "search lower learning rates, or with precision=fp32."
         )
-    return found
+    return results
 
 
-def search_table(found: Sequence[SearchResult]) -> list[dict[str, Any]]:
-    """One row an arm, ready for JSON, with the fields of :class:`SearchResult`."""
-    return [asdict(best) for best in found]
-
-
-def _best(study: Study, arm: Arm, tried: "Sequence[optuna.trial.FrozenTrial]") -> SearchResult:
+def _best_settings(study: Study, arm: Arm, trials: "Sequence[optuna.trial.FrozenTrial]") -> SearchResult:
     # Nothing is given up before some are complete: where none is, all diverged.
-    complete = [trial for trial in tried if trial.state == load_optuna().trial.TrialState.COMPLETE]
-    wanted, given_up = wanted_tries(study, arm), len(tried) - len(complete)
-    if not complete or len(tried) < wanted:
-        return SearchResult(arm.name, None, None, len(tried), given_up, wanted)
+    complete = [trial for trial in trials if trial.state == load_optuna().trial.TrialState.COMPLETE]
+    num_planned, given_up = num_tries(study, arm), len(trials) - len(complete)
+    if not complete or len(trials) < num_planned:
+        return SearchResult(arm.name, None, None, len(trials), given_up, num_planned)
     best = max(complete, key=_validation)
     ranges = ranges_of(study, arm)
     if any(value not in ranges.get(key, Range()) for key, value in best.params.items()):
         raise UserError(
             f"the search's journal holds settings of {arm.name!r} that the study does not search; remove it."
         )
-    return SearchResult(arm.name, dict(best.params), _validation(best), len(tried), given_up, wanted)
+    return SearchResult(arm.name, dict(best.params), _validation(best), len(trials), given_up, num_planned)
 
 
 def _validation(trial: "optuna.trial.FrozenTrial") -> float:

@@ -10,10 +10,10 @@ from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.study.board import Board
 from clipc.study.checks import check_arms
-from clipc.study.design import Study, checked
-from clipc.study.noise import guessed_lines, log_power_once, noise_seen, power_lines
+from clipc.study.design import Study, check_recipes
+from clipc.study.noise import log_power_once, noise_of, power_lines, prior_power_lines
 from clipc.study.run import Planned, check_weights, diverged_of, finished_of, missing_of, plan_study, run_missing
-from clipc.study.search_results import SearchResult, with_settings
+from clipc.study.search_results import SearchResult
 from clipc.study.study_tables import study_tables, write_parquet
 from clipc.study.tuning import search
 
@@ -39,13 +39,13 @@ def run_study(
     seeds a difference needs, is logged.
 
     Args:
-        study: What is asked; :func:`~clipc.study.design.read_study` reads one.
+        study: The study; :func:`~clipc.study.design.read_study` reads one.
         folder: Where everything goes.
         catalog: The opened data; otherwise the study's source is opened.
-        records: Where the figures of each trial are kept, as small JSON files; ``folder/records`` by default.
+        records: Where the metrics of each trial are stored, as small JSON files; ``folder/records`` by default.
         jobs: Trials at a time; on a CPU one a core by default, on a GPU one.
         shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
-        train: Whether missing trials are run; otherwise only what is finished is told.
+        train: Whether missing trials are run; otherwise only finished trials are reported.
         command: The command line, for the page.
         progress: Told what takes long before the trials begin.
         watch: Shown the state of all trials while they run.
@@ -58,59 +58,59 @@ def run_study(
         Interrupted: Ctrl-C or SIGTERM; running trials have saved themselves.
     """
     records = records or folder / "records"
-    for place in (folder, records):
-        if place.exists() and not place.is_dir():
-            raise UserError(f"{place} is a file; name a folder for the study's figures.")
-    checked(study)  # Mistakes of the file are told before the data are read.
+    for path in (folder, records):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file; name a folder for the study's records.")
+    check_recipes(study)  # Errors of the file are reported before the data are read.
     catalog = catalog or study.data.open(progress)
-    found = list[SearchResult]()
+    search_results = list[SearchResult]()
     if study.ranges:
         journal = records / "search.journal"
-        found = search(study, catalog, folder, journal, jobs=jobs, train=train, progress=progress)
-        study = with_settings(study, found)
+        search_results = search(study, catalog, folder, journal, jobs=jobs, train=train, progress=progress)
+        study = study.settled({result.arm: result.settings for result in search_results})
     planned = plan_study(study, catalog, folder, records)
     if train:
         missing = missing_of(study, planned)
         check_weights(study, missing)
         check_arms(study, catalog, {p.trial.arm for p in missing})
-    known = finished_of(study, planned)
-    seen = noise_seen(study, known)
-    for sentence in _described(study, planned, len(known), len(diverged_of(study, planned)), seen):
-        logger.info(sentence)
+    finished = finished_of(study, planned)
+    power = noise_of(study, finished)
+    for line in _summary_lines(study, planned, len(finished), len(diverged_of(study, planned)), power):
+        logger.info(line)
     if train:
-        later = log_power_once(study, planned, already=bool(seen))
+        log_power = log_power_once(study, planned, logged=bool(power))
 
-        def watched(board: Board) -> None:
+        def on_update(board: Board) -> None:
             watch(board)
-            later(board)
+            log_power(board)
 
-        run_missing(study, planned, jobs=jobs, shard=shard, progress=progress, watch=watched)
+        run_missing(study, planned, jobs=jobs, shard=shard, progress=progress, watch=on_update)
     finished, diverged = finished_of(study, planned), diverged_of(study, planned)
-    for sentence in _diverged_lines(diverged, len(study.seeds)):
-        logger.warning(sentence)
+    for line in _diverged_lines(diverged, len(study.seeds)):
+        logger.warning(line)
     if not finished:
-        said = "no trial has figures" if diverged else f"no trial of {study.name} is finished yet"
-        raise UserError(f"{said}, so there is nothing to tell{'' if diverged else '; run it first'}.")
+        reason = "no trial has metrics" if diverged else f"no trial of {study.name} is finished yet"
+        raise UserError(f"{reason}, so there is nothing to report{'' if diverged else '; run it first'}.")
     folder.mkdir(parents=True, exist_ok=True)
     write_parquet(finished, folder / "study.parquet")
-    return study_tables(study, catalog, finished, len(planned), command, diverged, found)
+    return study_tables(study, catalog, finished, len(planned), command, diverged, search_results)
 
 
-def _described(
-    study: Study, planned: Sequence[Planned], finished: int, diverged: int, seen: Sequence[Mapping[str, Any]]
+def _summary_lines(
+    study: Study, planned: Sequence[Planned], finished: int, diverged: int, power: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """What is about to be done, and how many seeds a difference needs, given the noise seen."""
+    """What is about to be done, and how many seeds a difference needs, given the measured noise."""
     arms, sizes = len(study.expanded), len({p.size for p in planned})
     lines = [
         f"{study.name}: {arms} arms x {sizes} {'size' if sizes == 1 else 'sizes'} x {len(study.seeds)} seeds = "
         f"{len(planned)} trials; {finished} finished already{f', {diverged} diverged' if diverged else ''}."
     ]
-    if seen:
-        return [*lines, *power_lines(seen, len(study.seeds))]
+    if power:
+        return [*lines, *power_lines(power, len(study.seeds))]
     data = planned[0].catalog
     # Both ways of retrieval; where there are labels, zero-shot classification and the probe.
     metrics = len(study.main) or 2 + 2 * len(data.about.label_columns)
-    return [*lines, *guessed_lines(data.splits["test"], metrics, len(study.seeds))]
+    return [*lines, *prior_power_lines(data.splits["test"], metrics, len(study.seeds))]
 
 
 def _diverged_lines(diverged: Sequence[tuple[Planned, int]], seeds: int) -> list[str]:
@@ -119,11 +119,11 @@ def _diverged_lines(diverged: Sequence[tuple[Planned, int]], seeds: int) -> list
     for p, step in diverged:
         groups.setdefault((p.trial.arm, p.size), []).append((p, step))
     lines: list[str] = []
-    for (arm, size), found in groups.items():
-        where = ", ".join(f"seed {p.trial.recipe.seed} at step {step}" for p, step in found)
+    for (arm, size), trials in groups.items():
+        where = ", ".join(f"seed {p.trial.recipe.seed} at step {step}" for p, step in trials)
         lines.append(
-            f"arm {arm!r}, {size:,} pairs: the loss was not a number with {len(found)} of {seeds} seeds ({where}); "
+            f"arm {arm!r}, {size:,} pairs: the loss was not a number with {len(trials)} of {seeds} seeds ({where}); "
             "they are left out of all comparisons. A lower learning_rate or precision=fp32 may help; to run them "
-            f"as they are again, remove {', '.join(str(p.record) for p, _ in found)}."
+            f"as they are again, remove {', '.join(str(p.record) for p, _ in trials)}."
         )
     return lines

@@ -1,8 +1,8 @@
 """Everything that a study's page shows, as tables ready for JSON; and one long table for those who go on with it."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
@@ -14,15 +14,16 @@ import pyarrow.parquet as pq
 from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
 from clipc.evaluate.statistics import t_interval
+from clipc.files import whole_file
 from clipc.recipe.run import environment
 from clipc.study.arms import Arm, Range
 from clipc.study.compare import comparisons
 from clipc.study.design import Study
 from clipc.study.limitations import limitations
 from clipc.study.noise import noise
-from clipc.study.results import Outcome, composed_share, ends, metrics_table, templates_used
+from clipc.study.results import Outcome, composite_share, ends, metrics_table
 from clipc.study.run import Planned, measuring_of
-from clipc.study.search_results import SearchResult, search_table
+from clipc.study.search_results import SearchResult
 from clipc.study.verdict import conclude
 
 Finished = Sequence[tuple[Planned, Outcome]]
@@ -35,25 +36,25 @@ def study_tables(
     planned: int,
     command: str,
     diverged: Sequence[tuple[Planned, int]] = (),
-    found: Sequence[SearchResult] = (),
+    search_results: Sequence[SearchResult] = (),
 ) -> dict[str, Any]:
     """What a study's page shows.
 
     Args:
-        study: What was asked.
+        study: The study.
         catalog: The data.
         finished: The finished trials, one at least.
         planned: How many trials there are in all.
         command: The command line.
         diverged: The trials whose loss stopped being a number, with the step at which it did; they count as finished.
-        found: What a search found for each arm, where there was one.
+        search_results: What a search found for each arm, where there was one.
     """
     groups: dict[tuple[str, int], list[Outcome]] = {}
     for plan, outcome in sorted(finished, key=lambda pair: pair[1].trial.recipe.seed):
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
     sizes = sorted({size for _, size in groups} | {p.size for p, _ in diverged})
-    seen = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
-    arms = [arm for arm in study.expanded if arm.name in seen]
+    arms_with_trials = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
+    arms = [arm for arm in study.expanded if arm.name in arms_with_trials]
     outcomes = [outcome for _, outcome in finished]
     metrics = metrics_table(outcomes, study.main)
     first = outcomes[0]
@@ -69,7 +70,7 @@ def study_tables(
         "note": study.note,
         "source": source_summary(catalog),
         "machine": machine,
-        "settings": _shared(outcomes),
+        "settings": _shared_settings(outcomes),
         "baseline": baseline,
         "controls": list(study.controls),
         "sizes": sizes,
@@ -82,7 +83,7 @@ def study_tables(
             {"arm": p.trial.arm, "size": p.size, "seed": p.trial.recipe.seed, "run": p.trial.folder.name, "step": step}
             for p, step in diverged
         ],
-        "search": search_table(found),
+        "search": [asdict(result) for result in search_results],
         "arms": [_arm(arm, groups) for arm in arms],
         "metrics": metrics,
         "comparisons": rows,
@@ -91,7 +92,7 @@ def study_tables(
             curve for metric in metrics if metric["main"] for curve in _curves(metric["key"], arms, groups, study)
         ],
         "power": noise(groups, metrics, baseline),
-        "not_shown": limitations(study, catalog, outcomes, metrics, sizes, planned, diverged, found),
+        "not_shown": limitations(study, catalog, outcomes, metrics, sizes, planned, diverged, search_results),
     }
 
 
@@ -110,27 +111,28 @@ def write_parquet(finished: Finished, file: Path) -> None:
             "metric": metric,
             "value": value,
             "last": outcome.last_metrics.get(metric),
-            "composite_share": composed_share(outcome),
+            "composite_share": composite_share(outcome),
             "treated_share": outcome.summary["composite_share"],
             "core_seconds": outcome.core_seconds,
         }
         for plan, outcome in finished
         for metric, value in outcome.metrics.items()
     ]
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    pq.write_table(pa.Table.from_pylist(rows), temporary)
-    temporary.replace(file)
+    with whole_file(file) as new:
+        pq.write_table(pa.Table.from_pylist(rows), new)
 
 
 def _arm(arm: Arm, groups: Mapping[tuple[str, int], Sequence[Outcome]]) -> dict[str, Any]:
     results: list[dict[str, Any]] = [
         {
             "size": size,
-            "composite_share": mean(shares) if (shares := _composed(found)) else None,
-            "treated_share": mean(o.summary["composite_share"] for o in found),
-            "trials": [_trial(o) for o in found],
+            "composite_share": mean(shares)
+            if (shares := [s for o in outcomes if (s := composite_share(o)) is not None])
+            else None,
+            "treated_share": mean(o.summary["composite_share"] for o in outcomes),
+            "trials": [_trial(o) for o in outcomes],
         }
-        for (name, size), found in groups.items()
+        for (name, size), outcomes in groups.items()
         if name == arm.name
     ]
     return {
@@ -139,10 +141,6 @@ def _arm(arm: Arm, groups: Mapping[tuple[str, int], Sequence[Outcome]]) -> dict[
         "what": arm.what,
         "results": sorted(results, key=lambda result: result["size"]),
     }
-
-
-def _composed(found: Sequence[Outcome]) -> list[float]:
-    return [share for outcome in found if (share := composed_share(outcome)) is not None]
 
 
 def _trial(outcome: Outcome) -> dict[str, Any]:
@@ -157,7 +155,7 @@ def _trial(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _shared(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _shared_settings(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The settings that all trials share, and those facts of a run that do."""
     first = outcomes[0]
     settings = [o.trial.recipe.model_dump(mode="json", exclude={"data", "seed", "samples", "epochs"}) for o in outcomes]
@@ -172,22 +170,23 @@ def _shared(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     shared |= {
         name: first.summary[name] for name in facts if all(o.summary[name] == first.summary[name] for o in outcomes)
     }
-    prompts = ", ".join(dict.fromkeys(templates_used(outcomes)))
+    columns = [column for outcome in outcomes for column in outcome.context["columns"].values()]
+    prompts = ", ".join(sorted({column["templates"] for column in columns if "templates" in column}))
     return shared | ({"prompts": prompts} if prompts else {})
 
 
 def _curves(
     metric: str, arms: Sequence[Arm], groups: Mapping[tuple[str, int], Sequence[Outcome]], study: Study
 ) -> list[dict[str, Any]]:
-    """Figures over the number of pairs, and one over each setting for which a list of numbers makes arms.
+    """Curves over the number of pairs, and one over each setting for which a list of numbers makes arms.
 
     Where the baseline has a value of such a setting, it is a line of one point through which all others run.
     """
-    found: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
     sizes = sorted({size for _, size in groups})
     if len(sizes) > 1:
         lines = [_line(arm.name, [(size, groups.get((arm.name, size), ())) for size in sizes], metric) for arm in arms]
-        found.append(
+        curves.append(
             {"axis": "pairs", "log": True, "metric": metric, "lines": [line for line in lines if line["points"]]}
         )
     largest = sizes[-1]
@@ -197,21 +196,23 @@ def _curves(
             family: [arm for arm in arms if arm.line == (family, key)] for family, axis in families if axis == key
         }
         baseline = next((arm for arm in arms if arm.name == study.compared_with), None)
-        own = [] if baseline is None or not isinstance(baseline.changes.get(key), int | float) else [baseline]
-        grouped = {study.compared_with: own} | {
-            family: [arm for arm in of_list if arm not in own] for family, of_list in members.items()
+        baseline_point = (
+            [] if baseline is None or not isinstance(baseline.changes.get(key), int | float) else [baseline]
+        )
+        grouped = {study.compared_with: baseline_point} | {
+            family: [arm for arm in of_list if arm not in baseline_point] for family, of_list in members.items()
         }
         lines = [
             _line(name, [(arm.changes[key], groups.get((arm.name, largest), ())) for arm in of_line], metric)
             for name, of_line in grouped.items()
         ]
         lines = [line for line in lines if line["points"]]
-        places = sorted({point["x"] for line in lines for point in line["points"]})
-        if len(places) > 1:
-            log = places[0] > 0 and places[-1] / places[0] > 20
-            through = {"through": study.compared_with} if own else {}
-            found.append({"axis": key, "log": log, "metric": metric, "lines": lines, **through})
-    return found
+        xs = sorted({point["x"] for line in lines for point in line["points"]})
+        if len(xs) > 1:
+            log = xs[0] > 0 and xs[-1] / xs[0] > 20
+            through = {"through": study.compared_with} if baseline_point else {}
+            curves.append({"axis": key, "log": log, "metric": metric, "lines": lines, **through})
+    return curves
 
 
 def _line(name: str, values: Sequence[tuple[float, Sequence[Outcome]]], metric: str) -> dict[str, Any]:

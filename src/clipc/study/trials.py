@@ -1,4 +1,4 @@
-"""Trials: runs of training and their evaluation, each found again when asked for again."""
+"""Trials: runs of training and their evaluation, each skipped where its results are already there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Measuring:
     evaluators: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The fields as JSON gives them back, to tell whether figures were measured in this way."""
+        """The fields as JSON gives them back, to check whether metrics were measured in this way."""
         templates = self.templates if isinstance(self.templates, str) else list(self.templates)
         own = {"evaluators": dict(self.evaluators)} if self.evaluators else {}
         return {"templates": templates, "lang": self.lang, "shots": list(self.shots), **own}
@@ -88,16 +88,16 @@ def run_trial(
         progress: Told the pairs shown so far.
     """
 
-    def told(what: str, done: int, total: int) -> None:
+    def report(what: str, done: int, total: int) -> None:
         if what == "training":  # making tables of neighbours and the like counts other things than pairs
             progress(what, done, total)
 
-    run = train(trial.recipe, trial.folder, catalog=catalog, renderer=renderer, progress=told)
-    measured = run.read_json("eval/test.json")
-    if measured is not None and measured["measuring"] == measuring.as_json():
+    run = train(trial.recipe, trial.folder, catalog=catalog, renderer=renderer, progress=report)
+    previous = run.read_json("eval/test.json")
+    if previous is not None and previous["measuring"] == measuring.as_json():
         return
     with threads(trial.recipe.threads or 1):
-        lap = Timer()
+        timer = Timer()
         last = measuring(ClipModel.load(run.last_model), catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
         best = measuring(ClipModel.load(run.model), catalog)
@@ -109,6 +109,6 @@ def run_trial(
             "metrics": best.metrics,
             "descriptions": descriptions,
             "context": best.context,
-            "core_seconds": lap.core_seconds,
+            "core_seconds": timer.core_seconds,
         }
         run.write_json("eval/test.json", facts)

@@ -25,12 +25,12 @@ from clipc.study.journal import (
     first_recipe,
     is_dead,
     load_optuna,
+    make_sampler,
+    num_tries,
     open_tries,
     read_tries,
-    sampler_of,
     search_key,
     search_seed,
-    wanted_tries,
 )
 from clipc.study.pool import Pool
 from clipc.study.run import jobs_for
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY: Final = 5.0
-"""Seconds between two looks at the journal while other processes try settings."""
+POLL_EVERY: Final = 5.0
+"""Seconds between two reads of the journal while other processes try settings."""
 
 
 class _Pruned(Exception):
@@ -65,14 +65,14 @@ def search(
     """Tries as many settings as the study asks for, for each arm, and names the best.
 
     All are trained on all training pairs with a seed that the study does not measure with, and judged by the best mean
-    recall on validation. An arm without ranges is tried once. Only the figures of a try stay, unless the study keeps
+    recall on validation. An arm without ranges is tried once. Only the metrics of a try stay, unless the study keeps
     models.
 
     Args:
         study: With ranges.
         catalog: The data, with a split ``val``.
         folder: Where they train.
-        journal: Holds what was tried; it lies with the records, so that whoever has these searches no more.
+        journal: Holds what was tried; it is stored with the records, so that whoever has these needs no search.
         jobs: Settings tried at a time.
         train: Whether missing settings are tried; otherwise only the journal is read, and arms whose tries are
             unfinished have no settings.
@@ -90,10 +90,10 @@ def search(
                 raise UserError("a search judges by validation; set validations to 1 or more.")
         journal.parent.mkdir(parents=True, exist_ok=True)
         _try_all(study, catalog, folder, journal, jobs, progress)
-    found = read_search_results(study, catalog, journal, unfinished=not train)
-    for best in found:
-        logger.info(str(best))
-    return found
+    results = read_search_results(study, catalog, journal, unfinished=not train)
+    for result in results:
+        logger.info(str(result))
+    return results
 
 
 def _try_all(
@@ -105,42 +105,42 @@ def _try_all(
     progress: Progress,
 ) -> None:
     """Tries what is missing, waits for what other processes try, and takes over what they leave."""
-    told: set[str] = set()
+    logged: set[str] = set()
     while True:
-        left, busy = _left(study, catalog, journal)
-        if left:
+        incomplete, busy = _remaining(study, catalog, journal)
+        if incomplete:
             _try_missing(study, catalog, folder, journal, jobs, progress)
         elif busy:
             for arm, count in busy.items():
-                if arm not in told:
+                if arm not in logged:
                     what = f"{count} {'setting' if count == 1 else 'settings'} of {arm!r}"
                     logger.info(f"{study.name}: waiting for {what} that other processes still try.")
-            told |= busy.keys()
-            _pause()
+            logged |= busy.keys()
+            _wait_for_others()
         else:
             return
 
 
-def _left(study: Study, catalog: Catalog, journal: Path) -> tuple[bool, dict[str, int]]:
+def _remaining(study: Study, catalog: Catalog, journal: Path) -> tuple[bool, dict[str, int]]:
     """Whether any arm lacks tries, and how many of each arm are under way."""
     states = load_optuna().trial.TrialState
-    left, busy = False, dict[str, int]()
+    incomplete, busy = False, dict[str, int]()
     for arm in study.expanded:
         alive = [trial for trial in read_tries(journal, study, arm, catalog) if not is_dead(trial)]
         if running := sum(trial.state == states.RUNNING for trial in alive):
             busy[arm.name] = running
         finished = sum(trial.state in (states.COMPLETE, states.PRUNED) for trial in alive)
-        left = left or finished + running < wanted_tries(study, arm)
-    return left, busy
+        incomplete = incomplete or finished + running < num_tries(study, arm)
+    return incomplete, busy
 
 
-def _pause() -> None:
+def _wait_for_others() -> None:
     """Waits before the next look at the journal.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM.
     """
-    until = time.monotonic() + LOOK_EVERY
+    until = time.monotonic() + POLL_EVERY
     with stop_signals() as flag:
         while time.monotonic() < until:
             time.sleep(0.2)
@@ -154,7 +154,7 @@ def _try_missing(
     folder.mkdir(parents=True, exist_ok=True)
     arms = study.expanded
     missing = {
-        arm.name: wanted_tries(study, arm) - count_tries(open_tries(journal, study, arm, catalog, revive=True))
+        arm.name: num_tries(study, arm) - count_tries(open_tries(journal, study, arm, catalog, requeue=True))
         for arm in arms
     }
     turns = range(max(missing.values()))
@@ -166,12 +166,12 @@ def _try_missing(
     pool = Pool(jobs, threads)
     try:
 
-        def told(index: str, shown: int, total: int) -> None:
-            if shown >= total:
+        def report(index: str, num_samples: int, total: int) -> None:
+            if num_samples >= total:
                 done.add(index)
             progress("searching (settings)", len(done), len(tasks))
 
-        pool.map(_try, [(*task, threads) for task in tasks], told)
+        pool.map(_try, [(*task, threads) for task in tasks], report)
     finally:
         pool.close()
 
@@ -188,33 +188,34 @@ def _try(
     """Tries one setting of one arm, unless other machines have tried enough; what a dead process left comes first."""
     optuna = load_optuna()
     states = optuna.trial.TrialState
-    asked = open_tries(journal, study, arm, catalog)
-    if count_tries(asked) >= wanted_tries(study, arm):
+    optuna_study = open_tries(journal, study, arm, catalog)
+    if count_tries(optuna_study) >= num_tries(study, arm):
         return
-    trial = asked.ask()
-    life = Heartbeat(trial)
+    trial = optuna_study.ask()
+    heartbeat = Heartbeat(trial)
     # The journal numbers tries across processes and resumptions, so no two make the same draws.
-    asked.sampler = sampler_of(f"{asked.study_name} {trial.number}")
-    for key, spread in ranges_of(study, arm).items():
-        _suggest(trial, key, spread, first_recipe(study, arm))
+    optuna_study.sampler = make_sampler(f"{optuna_study.study_name} {trial.number}")
+    for key, search_range in ranges_of(study, arm).items():
+        _suggest(trial, key, search_range, first_recipe(study, arm))
     recipe = arm_recipe(study, arm, search_seed(study), "all", trial.params)
     name = recipe.same_run(catalog.fingerprint)
     trial.set_user_attr("run", name)
-    same = [t for t in asked.get_trials(deepcopy=False) if t.number != trial.number and t.user_attrs.get("run") == name]
-    for before in same:
-        if before.state in (states.COMPLETE, states.PRUNED):
-            asked.tell(trial.number, before.value if before.state == states.COMPLETE else None, before.state)
+    others = [t for t in optuna_study.get_trials(deepcopy=False) if t.number != trial.number]
+    duplicates = [t for t in others if t.user_attrs.get("run") == name]
+    for earlier in duplicates:
+        if earlier.state in (states.COMPLETE, states.PRUNED):
+            optuna_study.tell(trial.number, earlier.value if earlier.state == states.COMPLETE else None, earlier.state)
             progress("searching", 1, 1)
             return
     # A run folder admits one process, and two may have drawn the same setting.
-    busy = any(t.state == states.RUNNING for t in same)
+    busy = any(t.state == states.RUNNING for t in duplicates)
     run = Run(folder / "search" / search_key(study, arm, catalog) / (f"{name}-{trial.number}" if busy else name))
     steps = recipe.steps(catalog.splits["train"])
     reported: set[int] = set()
 
-    def watched(what: str, done: int, total: int) -> None:
+    def report(what: str, done: int, total: int) -> None:
         progress(what, min(done, total - 1), total)
-        life.beat()
+        heartbeat.beat()
         for record in run.metrics():
             if "validation" not in record:
                 continue
@@ -229,34 +230,34 @@ def _try(
     if not recipe.threads:
         recipe = recipe.model_copy(update={"threads": threads})
     try:
-        finished = train(recipe, run.folder, catalog=catalog, progress=watched).finished or {}
-        asked.tell(trial.number, finished["best"]["mean_recall"], skip_if_finished=True)
-        _tidy(run, study.keep_models)
+        summary = train(recipe, run.folder, catalog=catalog, progress=report).finished or {}
+        optuna_study.tell(trial.number, summary["best"]["mean_recall"], skip_if_finished=True)
+        _remove_files(run, study.keep_models)
     except (_Pruned, Diverged):
-        asked.tell(trial.number, state=states.PRUNED, skip_if_finished=True)
-        _tidy(run, study.keep_models)
+        optuna_study.tell(trial.number, state=states.PRUNED, skip_if_finished=True)
+        _remove_files(run, study.keep_models)
     except optuna.exceptions.UpdateFinishedTrialError:
         pass  # Another process took this try for dead, and has put its setting in line again.
     except BaseException:
-        life.stop()
+        heartbeat.stop()
         raise
     progress("searching", 1, 1)
 
 
-def _tidy(run: Run, keep_models: bool) -> None:
-    """Removes what nothing goes on from once a try is told: checkpoints, and models unless they are to stay."""
+def _remove_files(run: Run, keep_models: bool) -> None:
+    """Removes files that are not needed once a try is recorded: checkpoints, and models unless they are to stay."""
     for folder in (run.checkpoints, *(() if keep_models else (run.model, run.last_model))):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _suggest(trial: "optuna.Trial", key: str, spread: Range, recipe: Recipe) -> None:
+def _suggest(trial: "optuna.Trial", key: str, search_range: Range, recipe: Recipe) -> None:
     """Draws a value: a whole number only where both ends are and the recipe wants one (0 to 1 of ``policy.rho``)."""
-    if spread.one_of:
-        trial.suggest_categorical(key, spread.one_of)
+    if search_range.one_of:
+        trial.suggest_categorical(key, search_range.one_of)
         return
-    assert spread.low is not None
-    assert spread.high is not None
-    if spread.whole and isinstance(reduce(getattr, key.split("."), recipe), int):
-        trial.suggest_int(key, int(spread.low), int(spread.high), log=spread.log)
+    assert search_range.low is not None
+    assert search_range.high is not None
+    if search_range.is_integer and isinstance(reduce(getattr, key.split("."), recipe), int):
+        trial.suggest_int(key, int(search_range.low), int(search_range.high), log=search_range.log)
     else:
-        trial.suggest_float(key, spread.low, spread.high, log=spread.log)
+        trial.suggest_float(key, search_range.low, search_range.high, log=search_range.log)

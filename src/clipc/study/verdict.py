@@ -1,4 +1,4 @@
-"""The one rule of every experiment: when a difference is a gain, whose gain it is, and what the headline says."""
+"""The decision rule of every experiment: when a difference is a gain, what it is attributed to, and the headline."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -15,7 +15,7 @@ FINAL: Final = ("gain", "loss", "no evidence")
 """The verdicts of comparisons that are finished."""
 
 CLASSES: Final = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
-"""What can be said of an arm: a gain over all controls too, gains that a control shows too, gains whose cause is open,
+"""The classes of an arm: a gain over all controls too, gains that a control shows too, gains whose cause is open,
 gains and losses, losses, no evidence, seeds still missing, not compared."""
 
 Rows = Sequence[Mapping[str, Any]]
@@ -40,12 +40,12 @@ def decide(
         family = [row for row, metric in zip(rows, metrics, strict=True) if metric["main"] == main]
         for row, p in zip(family, holm([row["p"] for row in family]), strict=True):
             row["p_holm"] = p
-    for row, found, metric in zip(rows, intervals, metrics, strict=True):
+    for row, pair, metric in zip(rows, intervals, metrics, strict=True):
         row["verdict"] = "no evidence"
         if row["p_holm"] is not None and row["p_holm"] < LEVEL:
-            said = verdict(*(interval for interval in found if interval is not None))
-            turned = {"gain": "loss", "loss": "gain"}
-            row["verdict"] = said if metric["higher_is_better"] else turned.get(said, said)
+            outcome = verdict(*(interval for interval in pair if interval is not None))
+            opposite = {"gain": "loss", "loss": "gain"}
+            row["verdict"] = outcome if metric["higher_is_better"] else opposite.get(outcome, outcome)
 
 
 def credit(rows: Sequence[dict[str, Any]], baseline: str, controls: Sequence[str]) -> None:
@@ -60,20 +60,20 @@ def credit(rows: Sequence[dict[str, Any]], baseline: str, controls: Sequence[str
         baseline: The baseline's name.
         controls: The controls' names.
     """
-    beaten = {(r["metric"], r["size"], r["arm"], r["against"]) for r in rows if r["verdict"] == "gain"}
+    gains = {(r["metric"], r["size"], r["arm"], r["against"]) for r in rows if r["verdict"] == "gain"}
     for row in rows:
-        place = row["metric"], row["size"]
+        key = row["metric"], row["size"]
         row["shown_by_controls"], row["credit"] = [], None
         if row["arm"] in controls or row["against"] != baseline or row["verdict"] != "gain":
             continue
-        over = [name for name in controls if (*place, row["arm"], name) in beaten]
-        shown = [name for name in controls if name not in over and (*place, name, baseline) in beaten]
-        row["shown_by_controls"] = shown
-        row["credit"] = "shared" if shown else "own" if controls and len(over) == len(controls) else "open"
+        over = [name for name in controls if (*key, row["arm"], name) in gains]
+        shared_by = [name for name in controls if name not in over and (*key, name, baseline) in gains]
+        row["shown_by_controls"] = shared_by
+        row["credit"] = "shared" if shared_by else "own" if controls and len(over) == len(controls) else "open"
 
 
 def conclude(arms: Sequence[str], baseline: str, controls: Sequence[str], metrics: Rows, rows: Rows) -> dict[str, Any]:
-    """What an experiment says, over all main metrics and sizes, as codes and counts that a page puts into words.
+    """The conclusion of an experiment over all main metrics and sizes, as codes and counts that a page puts into words.
 
     Args:
         arms: The names of all arms.
@@ -87,46 +87,46 @@ def conclude(arms: Sequence[str], baseline: str, controls: Sequence[str], metric
         one of :data:`CLASSES`), ``controls`` (what they show), ``looks`` (how many verdicts were given; None without).
     """
     main = {m["key"] for m in metrics if m["main"]}
-    asked = [r for r in rows if r["metric"] in main]
-    against = {name: [r for r in asked if (r["arm"], r["against"]) == (name, baseline)] for name in arms}
-    tested = {name: against[name] for name in arms if name != baseline and name not in controls}
-    classes = {name: _class(found) for name, found in tested.items()}
+    main_rows = [r for r in rows if r["metric"] in main]
+    against = {name: [r for r in main_rows if (r["arm"], r["against"]) == (name, baseline)] for name in arms}
+    treatments = {name: against[name] for name in arms if name != baseline and name not in controls}
+    classes = {name: _classify(group) for name, group in treatments.items()}
     return {
-        "headline": _headline(classes, tested),
+        "headline": _headline(classes, treatments),
         "arms": classes,
         "controls": _controls({name: against.get(name, []) for name in controls}),
-        "looks": _looks(asked, baseline, len(main)),
+        "looks": _verdict_counts(main_rows, baseline, len(main)),
     }
 
 
-def _class(rows: Rows) -> str:
+def _classify(rows: Rows) -> str:
     """One of :data:`CLASSES`: a gain is the arm's own only where it gains over every control as well."""
     if not rows:
         return "unknown"
     credits = {r["credit"] for r in rows if r["verdict"] == "gain"}
-    said = {r["verdict"] for r in rows}
-    if {"gain", "loss"} <= said:
+    verdicts = {r["verdict"] for r in rows}
+    if {"gain", "loss"} <= verdicts:
         return "mixed"
-    for found, code in (("own", "gain"), ("open", "uncontrolled"), ("shared", "shared")):
-        if found in credits:
+    for owner, code in (("own", "gain"), ("open", "uncontrolled"), ("shared", "shared")):
+        if owner in credits:
             return code
-    return "loss" if "loss" in said else "waiting" if WAITING in said else "none"
+    return "loss" if "loss" in verdicts else "waiting" if WAITING in verdicts else "none"
 
 
 def _headline(classes: Mapping[str, str], tested: Mapping[str, Rows]) -> dict[str, Any]:
-    said = list(classes.values())
-    compared = [name for name, code in classes.items() if code not in ("waiting", "unknown")]
-    code = next((c for c in ("gain", "uncontrolled", "mixed", "shared", "loss") if c in said), "none")
-    if not compared:
-        code = "waiting" if "waiting" in said else "unknown"
-    counts = {"compared": len(compared), "found": said.count(code), "shared": said.count("shared")}
-    if len(compared) != 1:
+    codes = list(classes.values())
+    decided = [name for name, code in classes.items() if code not in ("waiting", "unknown")]
+    code = next((c for c in ("gain", "uncontrolled", "mixed", "shared", "loss") if c in codes), "none")
+    if not decided:
+        code = "waiting" if "waiting" in codes else "unknown"
+    counts = {"compared": len(decided), "found": codes.count(code), "shared": codes.count("shared")}
+    if len(decided) != 1:
         return {"code": code, "arm": None, **counts}
-    rows = tested[compared[0]]
+    rows = tested[decided[0]]
     gains = [r for r in rows if r["verdict"] == "gain"]
     return {
         "code": code,
-        "arm": compared[0],
+        "arm": decided[0],
         **counts,
         "comparisons": len(rows),
         "gains": len(gains),
@@ -137,24 +137,24 @@ def _headline(classes: Mapping[str, str], tested: Mapping[str, Rows]) -> dict[st
 
 def _controls(rows: Mapping[str, Rows]) -> dict[str, Any]:
     """What the controls show: ``missing``, ``unfinished``, ``gain`` (and which do), ``none``, or ``none_yet``."""
-    gains = [name for name, found in rows.items() if any(r["verdict"] == "gain" for r in found)]
-    ended = [name for name, found in rows.items() if any(r["verdict"] in FINAL for r in found)]
+    gains = [name for name, group in rows.items() if any(r["verdict"] == "gain" for r in group)]
+    finished = [name for name, group in rows.items() if any(r["verdict"] in FINAL for r in group)]
     if not rows:
         code = "missing"
-    elif not ended:
+    elif not finished:
         code = "unfinished"
     elif gains:
         code = "gain"
     else:
-        whole = all(found and all(r["verdict"] in FINAL for r in found) for found in rows.values())
-        code = "none" if whole else "none_yet"
+        complete = all(group and all(r["verdict"] in FINAL for r in group) for group in rows.values())
+        code = "none" if complete else "none_yet"
     return {"code": code, "names": list(rows), "gains": gains}
 
 
-def _looks(asked: Rows, baseline: str, main: int) -> dict[str, Any] | None:
+def _verdict_counts(rows: Rows, baseline: str, main: int) -> dict[str, Any] | None:
     """How many verdicts were given, over how many families, and in how many chance alone may show something."""
-    ended = [r for r in asked if r["verdict"] in FINAL]
-    first = [r for r in ended if r["against"] == baseline]
-    families = len({(r["arm"], r["size"]) for r in first})
-    counts = {"with_baseline": len(first), "with_controls": len(ended) - len(first)}
-    return {**counts, "families": families, "metrics": main, "by_chance": LEVEL * families} if ended else None
+    finished = [r for r in rows if r["verdict"] in FINAL]
+    with_baseline = [r for r in finished if r["against"] == baseline]
+    families = len({(r["arm"], r["size"]) for r in with_baseline})
+    counts = {"with_baseline": len(with_baseline), "with_controls": len(finished) - len(with_baseline)}
+    return {**counts, "families": families, "metrics": main, "by_chance": LEVEL * families} if finished else None

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from clipc.report import marks, readable
-from clipc.report.curve_plot import Line, inline_curve, lines, reach
+from clipc.report.curve_plot import Line, curve_lines, inline_curve, value_range
 from clipc.report.page import fragment
 from clipc.report.sections.rows import result, values
 from clipc.report.words import Words
@@ -30,32 +30,32 @@ class Panel:
 
 def curves(data: Mapping[str, Any], say: Words) -> Markup:
     """Curves of the main metrics over the size of the training set or a setting; nothing where there are none."""
-    drawn = drawn_curves(data, say)
-    return fragment("curves.html", say, curves=drawn) if drawn else Markup()
+    figures = curve_figures(data, say)
+    return fragment("curves.html", say, curves=figures) if figures else Markup()
 
 
-def drawn_curves(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
+def curve_figures(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     """Every panel of every curve with its title, figure, legend and what its axes show; empty ones left out."""
     main = {m["key"] for m in data["metrics"] if m["main"]}
-    drawn: list[dict[str, Any]] = []
+    figures: list[dict[str, Any]] = []
     # One axis after the other, so that the panels of one curve stand side by side.
     axes = list(dict.fromkeys(curve["axis"] for curve in data["curves"]))
-    for at, curve in enumerate(sorted(data["curves"], key=lambda curve: axes.index(curve["axis"]))):
+    for number, curve in enumerate(sorted(data["curves"], key=lambda curve: axes.index(curve["axis"]))):
         metric = curve["metric"]
         level = baseline_level(curve, data)
         panels = curve_panels(curve, data)
-        span = reach(line for panel in panels for line in panel.lines) if len(panels) > 1 else None
+        span = value_range(line for panel in panels for line in panel.lines) if len(panels) > 1 else None
         title = say("study.curve", metric=say.metric(metric), axis=axis_name(curve["axis"], say))
-        for place, panel in enumerate(panels):
+        for index, panel in enumerate(panels):
             figure = inline_curve(
-                f"curve-{at}-{place}",
+                f"curve-{number}-{index}",
                 panel.lines,
                 log=curve["log"],
                 level=level,
                 downwards=is_downwards(metric, data),
-                span=span,
+                y_range=span,
             )
-            drawn.append(
+            figures.append(
                 {
                     "main": metric in main,
                     "title": title,
@@ -67,7 +67,7 @@ def drawn_curves(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
                     "unit": unit(metric, data, say),
                 }
             )
-    return drawn
+    return figures
 
 
 def curve_panels(curve: Mapping[str, Any], data: Mapping[str, Any]) -> list[Panel]:
@@ -85,11 +85,11 @@ def curve_panels(curve: Mapping[str, Any], data: Mapping[str, Any]) -> list[Pane
         groups = [("arm", arms, marks.ARMS), ("control", controls, marks.CONTROLS)]
     panels: list[Panel] = []
     for kind, members, cycle in groups:
-        for together in _chunks(members, len(cycle)):
-            drawn = {baseline: marks.BASELINE} | dict(zip(together, cycle, strict=False))
-            panels.append(Panel(kind, tuple(lines(curve, factor, drawn))))
+        for chunk in _chunks(members, len(cycle)):
+            marks_by_name = {baseline: marks.BASELINE} | dict(zip(chunk, cycle, strict=False))
+            panels.append(Panel(kind, tuple(curve_lines(curve, factor, marks_by_name))))
     if not panels:
-        panels = [Panel("all", tuple(lines(curve, factor, {baseline: marks.BASELINE})))]
+        panels = [Panel("all", tuple(curve_lines(curve, factor, {baseline: marks.BASELINE})))]
     return [panel for panel in panels if panel.lines]
 
 
@@ -102,9 +102,9 @@ def _points_of(curve: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [point for line in curve["lines"] if line["name"] == name for point in line["points"]]
 
 
-def _chunks(names: Sequence[str], most: int) -> list[Sequence[str]]:
-    """Names in as few groups as hold ``most`` each, as equal in number as can be."""
-    count = math.ceil(len(names) / most)
+def _chunks(names: Sequence[str], size: int) -> list[Sequence[str]]:
+    """Names in as few groups as hold ``size`` each, as equal in number as can be."""
+    count = math.ceil(len(names) / size)
     ends = [round(i * len(names) / count) for i in range(count + 1)] if count else [0]
     return [names[a:b] for a, b in pairwise(ends)]
 
@@ -114,9 +114,9 @@ def baseline_level(curve: Mapping[str, Any], data: Mapping[str, Any]) -> float |
     if curve["axis"] == "pairs" or any(line["name"] == data["baseline"] for line in curve["lines"]):
         return None
     arm = next((arm for arm in data["arms"] if arm["name"] == data["baseline"]), None)
-    found = values(result(arm, data["sizes"][-1]), curve["metric"]) if arm else []
-    middle = readable.mean(found)
-    return None if middle is None else readable.scale(readable.unit_of(curve["metric"], data)) * middle
+    baseline_values = values(result(arm, data["sizes"][-1]), curve["metric"]) if arm else []
+    mean = readable.mean(baseline_values)
+    return None if mean is None else readable.scale(readable.unit_of(curve["metric"], data)) * mean
 
 
 def is_downwards(metric: str, data: Mapping[str, Any]) -> bool:
@@ -129,10 +129,10 @@ def axis_name(axis: str, say: Words) -> str:
     return say.either(f"study.axis.{axis}", axis)
 
 
-def axis_label(curve: Mapping[str, Any], shown: Sequence[Line], say: Words) -> str:
+def axis_label(curve: Mapping[str, Any], lines: Sequence[Line], say: Words) -> str:
     """What the x axis says, with its scale."""
     name = axis_name(curve["axis"], say)
-    positive = all(point[0] > 0 for line in shown for point in line.points)
+    positive = all(point[0] > 0 for line in lines for point in line.points)
     return say("study.log", axis=name) if curve["log"] and positive else name
 
 

@@ -1,16 +1,21 @@
 """Each arm's paired difference from the baseline over the sizes of the training set, as small figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
+from matplotlib.axes import Axes
 
 from clipc.report import effect_plot
-from clipc.report.difference_plot import inline_differences
+from clipc.report.curve_plot import frame, number_places
+from clipc.report.drawing import INK, canvas, dot, format_signed, inline
 from clipc.report.effect_plot import Effect
 from clipc.report.page import fragment
 from clipc.report.sections.rows import arm_names, effects, kind
 from clipc.report.words import Words
+
+PANEL_WIDTH, PANEL_HEIGHT = 230.0, 150.0
+"""The natural size of one arm's panel on a page, in CSS pixels."""
 
 
 def size_differences(data: Mapping[str, Any], say: Words) -> Markup:
@@ -21,13 +26,13 @@ def size_differences(data: Mapping[str, Any], say: Words) -> Markup:
 
 def difference_panels(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     """For each main metric its title and a panel an arm, controls last; nothing where a study has one size."""
-    drawn: list[dict[str, Any]] = []
-    for at, metric in enumerate(data["metrics"]):
-        found = differences(data, metric)
-        if not metric["main"] or not found:
+    panels: list[dict[str, Any]] = []
+    for number, metric in enumerate(data["metrics"]):
+        by_arm = differences(data, metric)
+        if not metric["main"] or not by_arm:
             continue
-        span = shared_span(found)
-        drawn.append(
+        span = shared_span(by_arm)
+        panels.append(
             {
                 "title": say("study.differences.metric", metric=say.metric(metric["key"])),
                 "turned": not metric["higher_is_better"],
@@ -36,13 +41,13 @@ def difference_panels(data: Mapping[str, Any], say: Words) -> list[dict[str, Any
                         "arm": name,
                         "kind": kind(name, data),
                         # made of numbers alone
-                        "figure": Markup(inline_differences(f"over-{at}-{place}", points, data["sizes"], span)),
+                        "figure": Markup(inline_differences(f"over-{number}-{index}", points, data["sizes"], span)),
                     }
-                    for place, (name, points) in enumerate(found.items())
+                    for index, (name, points) in enumerate(by_arm.items())
                 ],
             }
         )
-    return drawn
+    return panels
 
 
 def differences(data: Mapping[str, Any], metric: Mapping[str, Any]) -> dict[str, list[tuple[int, Effect]]]:
@@ -51,12 +56,65 @@ def differences(data: Mapping[str, Any], metric: Mapping[str, Any]) -> dict[str,
         return {}
     at = {size: effects(data, metric, size) for size in data["sizes"]}
     points = {name: [(size, rows[name]) for size, rows in at.items() if name in rows] for name in arm_names(data)}
-    return {name: found for name, found in points.items() if found}
+    return {name: compared for name, compared in points.items() if compared}
 
 
-def shared_span(found: Mapping[str, list[tuple[int, Effect]]]) -> tuple[float, float]:
+def shared_span(by_arm: Mapping[str, list[tuple[int, Effect]]]) -> tuple[float, float]:
     """The common range of all panels; seeds are not drawn in them and do not widen it."""
-    drawn = [effect for points in found.values() for _, effect in points]
-    return effect_plot.bounds(
-        Effect(effect.difference, effect.interval, effect.both, (), effect.control) for effect in drawn
+    effects_ = [effect for points in by_arm.values() for _, effect in points]
+    return effect_plot.value_range(
+        Effect(effect.difference, effect.interval, effect.both, (), effect.control) for effect in effects_
     )
+
+
+def draw_differences(
+    axes: Axes, points: Sequence[tuple[int, Effect]], sizes: Sequence[int], y_range: tuple[float, float]
+) -> None:
+    """Draws one arm: a mark a size, the t interval thick, the two-way one thin, as in effect plots; zero is a line.
+
+    Args:
+        axes: Where to draw.
+        points: Training pairs and the difference there, better upwards.
+        sizes: All sizes of the study; with more than one the axis is logarithmic.
+        y_range: The range of differences; what lies outside is an arrow at the edge.
+    """
+    axes.set_xscale("log")
+    axes.axhline(0.0, color=INK, linewidth=0.9, zorder=1.5)
+    for x, effect in points:
+        colour = effect.mark.colour
+        if effect.both is not None:
+            axes.plot([x, x], effect.both, color=INK, linewidth=0.8, zorder=2)
+            axes.plot([x, x], effect.both, "_", color=INK, markersize=7, markeredgewidth=0.8, zorder=2)
+        if effect.interval is not None:
+            axes.plot([x, x], effect.interval, color=colour, linewidth=3.0, solid_capstyle="butt", zorder=3)
+        ends = [effect.difference, *(effect.interval or ()), *(effect.both or ())]
+        for edge, marker, outside in ((0, "v", min(ends) < y_range[0]), (1, "^", max(ends) > y_range[1])):
+            if outside:
+                axes.plot(x, y_range[edge], marker, color=INK, markersize=5, clip_on=False, zorder=4)
+    mark = points[0][1].mark
+    within = [(x, effect.difference) for x, effect in points if y_range[0] <= effect.difference <= y_range[1]]
+    xs, means = [x for x, _ in within], [mean for _, mean in within]
+    axes.plot(xs, means, color=mark.colour, linewidth=0.9, zorder=2.5)
+    dot(axes, xs, means, mark, 5.5)
+    frame(axes)
+    number_places(axes, sizes, log=True)
+    axes.set_ylim(y_range)
+    axes.yaxis.set_major_formatter(lambda value, _: format_signed(value))
+
+
+def inline_differences(
+    name: str, points: Sequence[tuple[int, Effect]], sizes: Sequence[int], y_range: tuple[float, float]
+) -> str:
+    """One arm as one ``<svg>`` element without words; see :func:`draw_differences`.
+
+    Args:
+        name: A name that no other figure of the page has.
+        points: Training pairs and the difference there.
+        sizes: All sizes of the study.
+        y_range: The range of differences.
+    """
+    figure, axes = canvas(PANEL_HEIGHT, PANEL_WIDTH)
+    figure.subplots_adjust(left=0.13, right=0.97, bottom=0.14, top=0.96)
+    axes.tick_params(labelsize=10.5)
+    draw_differences(axes, points, sizes, y_range)
+    return inline(figure, name)

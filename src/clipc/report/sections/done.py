@@ -1,4 +1,4 @@
-"""What was asked, what was done, and how to repeat it."""
+"""The question of a study, what was done, and how to repeat it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from clipc.report.words import Words
 def asked(data: Mapping[str, Any], say: Words) -> Markup:
     """The question, and on what data it was asked."""
     main = [heading(metric, say) for metric in data["metrics"] if metric["main"]]
-    return fragment("asked.html", say, note=data["note"], asked=_asked(data, say), main=main)
+    return fragment("asked.html", say, note=data["note"], asked=_question_rows(data, say), main=main)
 
 
 def done(data: Mapping[str, Any], say: Words) -> Markup:
@@ -25,7 +25,7 @@ def done(data: Mapping[str, Any], say: Words) -> Markup:
 
 def repeat(data: Mapping[str, Any], say: Words) -> Markup:
     """Command, fingerprint and versions; what could not be read; all settings; the names of all trials."""
-    trials = [(arm["name"], found) for arm in data["arms"] for found in arm["results"]]
+    trials = [(arm["name"], result) for arm in data["arms"] for result in arm["results"]]
     return fragment(
         "repeat.html",
         say,
@@ -34,24 +34,24 @@ def repeat(data: Mapping[str, Any], say: Words) -> Markup:
         versions=_versions(data),
         reasons=_reasons(data["source"]["rejects"]["reasons"], say),
         all_settings=_all_settings(data["settings"]),
-        runs=[(name, kind(name, data), trial["run"]) for name, found in trials for trial in found["trials"]],
+        runs=[(name, kind(name, data), trial["run"]) for name, result in trials for trial in result["trials"]],
     )
 
 
-def _asked(data: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
-    """What was asked and on what data, in a few named lines."""
+def _question_rows(data: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
+    """The question and the data, as named lines."""
     pairs, settings = data["source"]["pairs"], data["settings"]
-    others = [arm["name"] for arm in data["arms"] if kind(arm["name"], data) == "arm"]
-    listed = say("page.list")
+    treatments = [arm["name"] for arm in data["arms"] if kind(arm["name"], data) == "arm"]
+    separator = say("page.list")
     counts = {split: readable.count(pairs.get(split, 0)) for split in ("train", "val", "test")}
     rows = [
         (say("done.source"), data["source"]["name"]),
         (say("done.pairs"), say("done.pairs_value", **counts)),
-        (say("study.asked.sizes"), listed.join(readable.count(size) for size in data["sizes"])),
+        (say("study.asked.sizes"), separator.join(readable.count(size) for size in data["sizes"])),
         (say("study.asked.baseline"), data["baseline"]),
-        (say("study.asked.arms"), say("study.asked.arms_value", n=len(others))),
-        (say("study.asked.controls"), listed.join(data["controls"]) or say("page.none")),
-        (say("study.asked.seeds"), listed.join(map(str, data["seeds"]))),
+        (say("study.asked.arms"), say("study.asked.arms_value", n=len(treatments))),
+        (say("study.asked.controls"), separator.join(data["controls"]) or say("page.none")),
+        (say("study.asked.seeds"), separator.join(map(str, data["seeds"]))),
     ]
     if (samples := settings.get("samples")) is not None:
         rows.append((say("study.asked.samples"), readable.count(samples)))
@@ -81,14 +81,14 @@ def _training_facts(data: Mapping[str, Any], say: Words) -> list[tuple[str, str]
         facts.append((say("done.model"), say("done.model_value", name=settings["model"], parameters=parameters)))
     if "image_size" in settings:
         facts.append((say("done.image"), say("done.image_value", size=settings["image_size"])))
-    for name, written in (
+    for name, format_number in (
         ("samples", readable.count),
         ("batch_size", readable.count),
         ("steps", readable.count),
         ("epochs", readable.tidy),
     ):
         if settings.get(name) is not None:
-            facts.append((say(f"study.training.{name}"), written(settings[name])))
+            facts.append((say(f"study.training.{name}"), format_number(settings[name])))
     facts.append((say("done.seeds"), say("page.list").join(map(str, data["seeds"]))))
     return [*facts, (say("done.prompts"), str(settings["prompts"]))] if settings.get("prompts") else facts
 
@@ -96,19 +96,19 @@ def _training_facts(data: Mapping[str, Any], say: Words) -> list[tuple[str, str]
 def _effort_facts(data: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
     machine, facts = data["machine"], list[tuple[str, str]]()
     if budget := data.get("budget"):
-        allowed = {"taken": f"{budget['minutes_taken']:.1f}", "allowed": f"{budget['minutes']:g}"}
-        facts.append((say("done.time"), say("done.time_value", **allowed, budget=budget["name"])))
+        minutes = {"taken": f"{budget['minutes_taken']:.1f}", "allowed": f"{budget['minutes']:g}"}
+        facts.append((say("done.time"), say("done.time_value", **minutes, budget=budget["name"])))
         facts.append((say("done.jobs"), str(budget["jobs"])))
     device = machine["gpu"] or str(machine["device"]).upper()
     where = say("done.machine_value", cpu=machine["cpu"], cores=machine["cores"], device=device)
-    trials = [trial for arm in data["arms"] for found in arm["results"] for trial in found["trials"]]
-    spent = sum(trial["core_seconds"] or 0.0 for trial in trials)
-    return [*facts, (say("done.machine"), where), (say("study.core_hours"), readable.tidy(spent / 3600))]
+    trials = [trial for arm in data["arms"] for result in arm["results"] for trial in result["trials"]]
+    core_seconds = sum(trial["core_seconds"] or 0.0 for trial in trials)
+    return [*facts, (say("done.machine"), where), (say("study.core_hours"), readable.tidy(core_seconds / 3600))]
 
 
 def _arm(arm: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
-    trials = [trial for found in arm["results"] for trial in found["trials"]]
-    shares = sorted({readable.percent(found["treated_share"] or 0.0) for found in arm["results"]})
+    trials = [trial for result in arm["results"] for trial in result["trials"]]
+    shares = sorted({readable.percent(result["treated_share"] or 0.0) for result in arm["results"]})
     seconds = [trial["core_seconds"] for trial in trials if trial["core_seconds"] is not None]
     rates = [trial["pairs_per_second"] for trial in trials if trial["pairs_per_second"] is not None]
     return {
@@ -127,13 +127,13 @@ def _arm(arm: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[st
 
 def _trials(data: Mapping[str, Any], arm: str, finished: int, say: Words) -> str:
     """How many of an arm's trials are finished, and how many diverged."""
-    of = len(data["sizes"]) * len(data["seeds"])
-    lost = diverged(data, arm)
-    return f"{finished} / {of}" + (f" · {say('study.diverged', n=lost, of=of)}" if lost else "")
+    total = len(data["sizes"]) * len(data["seeds"])
+    num_diverged = diverged(data, arm)
+    return f"{finished} / {total}" + (f" · {say('study.diverged', n=num_diverged, of=total)}" if num_diverged else "")
 
 
 def _data_facts(source: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
-    """What is known of the data, as named lines."""
+    """Facts of the data, as named lines."""
     counts = {split: readable.count(source["pairs"].get(split, 0)) for split in ("train", "val", "test")}
     captions = {split: readable.count(source["captions"].get(split, 0)) for split in ("train", "val", "test")}
     labels = [
@@ -153,19 +153,19 @@ def _data_facts(source: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
     return [*facts, (say("done.notes"), say("page.list").join(source["notes"]))] if source["notes"] else facts
 
 
-def _reasons(reasons: Mapping[str, int], say: Words, most: int = 12) -> list[tuple[str, int]]:
+def _reasons(reasons: Mapping[str, int], say: Words, limit: int = 12) -> list[tuple[str, int]]:
     """The commonest reasons why something was not read, and the rest as one."""
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
-    rest = ordered[most:]
+    rest = ordered[limit:]
     others = [(say("repeat.others", n=len(rest)), sum(n for _, n in rest))] if rest else []
-    return ordered[:most] + others
+    return ordered[:limit] + others
 
 
 def _versions(data: Mapping[str, Any]) -> str:
-    """The versions of what computed the figures, in one line."""
+    """The versions of the software, in one line."""
     machine = data["machine"]
-    named = {"clipc": data["clipc"]} | {name: machine[name] for name in ("python", "torch", "open_clip")}
-    return " · ".join(f"{name} {version}" for name, version in named.items())
+    versions = {"clipc": data["clipc"]} | {name: machine[name] for name in ("python", "torch", "open_clip")}
+    return " · ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _all_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:

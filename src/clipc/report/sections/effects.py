@@ -25,18 +25,18 @@ def effect_blocks(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     """Effect strips of the main metrics: for each size, the largest first, a row an arm and the controls apart."""
     blocks: list[dict[str, Any]] = []
     for metric in data["metrics"]:
-        found = {size: effects(data, metric, size) for size in reversed(data["sizes"])}
-        drawn = [effect for rows in found.values() for effect in rows.values()]
-        if not metric["main"] or not drawn:
+        by_size = {size: effects(data, metric, size) for size in reversed(data["sizes"])}
+        all_effects = [effect for rows in by_size.values() for effect in rows.values()]
+        if not metric["main"] or not all_effects:
             continue
-        span = effect_plot.bounds(drawn)
-        sizes = [_strips(data, metric, size, rows, span, say) for size, rows in found.items() if rows]
+        span = effect_plot.value_range(all_effects)
+        sizes = [_strips(data, metric, size, rows, span, say) for size, rows in by_size.items() if rows]
         blocks.append(
             {
                 **heading(metric, say),
                 "sizes": sizes,
                 "axis": Markup(effect_plot.axis(span)),  # made of numbers alone
-                "beyond": effect_plot.beyond(drawn, span),
+                "beyond": effect_plot.exceeds(all_effects, span),
             }
         )
     return blocks
@@ -50,25 +50,25 @@ def _strips(
     span: tuple[float, float],
     say: Words,
 ) -> dict[str, Any]:
-    found = {c["arm"]: c for c in versus(data, metric["key"], size, data["baseline"])}
-    told: list[dict[str, Any]] = []
+    comparisons = {c["arm"]: c for c in versus(data, metric["key"], size, data["baseline"])}
+    strips: list[dict[str, Any]] = []
     for name in arm_names(data):
-        comparison = found.get(name)
-        told.append(
+        comparison = comparisons.get(name)
+        strips.append(
             {
                 "arm": name,
                 "control": name in data["controls"],
                 "strip": Markup(effect_plot.strip(rows[name], span)) if name in rows else None,  # numbers alone
                 "difference": readable.signed(metric["unit"], comparison["difference"]) if comparison else None,
                 "verdict": comparison["verdict"] if comparison else "none",
-                "said": _shortly(comparison, say) if comparison else missing_words(data, name, size, say),
+                "said": _short_verdict(comparison, say) if comparison else missing_words(data, name, size, say),
             }
         )
-    groups = [[row for row in told if row["control"] is control] for control in (False, True)]
+    groups = [[row for row in strips if row["control"] is control] for control in (False, True)]
     return {"size": say("study.pairs", n=readable.count(size)), "arms": groups[0], "controls": groups[1]}
 
 
-def _shortly(comparison: Mapping[str, Any], say: Words) -> str:
+def _short_verdict(comparison: Mapping[str, Any], say: Words) -> str:
     if comparison["credit"] == "shared":
         return say("study.verdict_shared_short")
     return say(f"verdict_short.{comparison['verdict']}")

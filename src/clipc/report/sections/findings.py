@@ -1,4 +1,4 @@
-"""What was found, arm by arm, in groups of the same class."""
+"""The findings arm by arm, grouped by verdict."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,20 +22,22 @@ def findings(data: Mapping[str, Any], say: Words) -> Markup:
 def finding_groups(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     """Groups of arms: its title and, for each arm, its gains and losses."""
     main = {m["key"] for m in data["metrics"] if m["main"]}
-    found = [c for c in data["comparisons"] if c["metric"] in main]
+    main_rows = [c for c in data["comparisons"] if c["metric"] in main]
     against: dict[str, list[Mapping[str, Any]]] = {arm["name"]: [] for arm in data["arms"]}
-    for c in found:
+    for c in main_rows:
         if c["against"] == data["baseline"]:
             against.setdefault(c["arm"], []).append(c)
-    rest = {(c["arm"], c["metric"], c["size"], c["against"]): c for c in found if c["against"] in data["controls"]}
+    with_controls = {
+        (c["arm"], c["metric"], c["size"], c["against"]): c for c in main_rows if c["against"] in data["controls"]
+    }
     classes, groups = data["verdict"]["arms"], list[dict[str, Any]]()
     for code in ("gain", "shared", "uncontrolled", "mixed", "loss"):
-        rows = [_finding(name, against[name], rest, data, say) for name in classes if classes[name] == code]
+        rows = [_finding(name, against[name], with_controls, data, say) for name in classes if classes[name] == code]
         if rows:
             groups.append({"code": code, "title": _title(code, data, say), "rows": rows})
-    moved = [n for n in data["controls"] if any(c["verdict"] in ("gain", "loss") for c in against.get(n, ()))]
-    if moved:
-        rows = [_finding(name, against[name], {}, data, say) for name in moved]
+    changed = [n for n in data["controls"] if any(c["verdict"] in ("gain", "loss") for c in against.get(n, ()))]
+    if changed:
+        rows = [_finding(name, against[name], {}, data, say) for name in changed]
         groups.append({"code": "controls", "title": _title("controls", data, say), "rows": rows})
     for code in ("none", "waiting", "unknown"):
         if names := [name for name in classes if classes[name] == code]:
@@ -50,32 +52,32 @@ def _title(code: str, data: Mapping[str, Any], say: Words) -> str:
 def _finding(
     name: str,
     rows: Sequence[Mapping[str, Any]],
-    rest: Mapping[_Place, Mapping[str, Any]],
+    with_controls: Mapping[_Place, Mapping[str, Any]],
     data: Mapping[str, Any],
     say: Words,
-    most: int = 4,
+    max_lines: int = 4,
 ) -> dict[str, Any]:
-    told = [c for c in rows if c["verdict"] in ("gain", "loss")]
-    lines = [_line(c, rest, data, say) for c in sorted(told, key=lambda c: -c["size"])]
-    silent = sum(c["verdict"] == "no evidence" for c in rows)
+    changes = [c for c in rows if c["verdict"] in ("gain", "loss")]
+    lines = [_line(c, with_controls, data, say) for c in sorted(changes, key=lambda c: -c["size"])]
+    undecided = sum(c["verdict"] == "no evidence" for c in rows)
     return {
         "arm": name,
         "control": name in data["controls"],
-        "lines": lines[:most],
-        "more": say("study.more_lines", n=len(lines) - most) if len(lines) > most else "",
-        "silent": say("study.silent", n=silent, of=len(rows)) if silent else "",
+        "lines": lines[:max_lines],
+        "more": say("study.more_lines", n=len(lines) - max_lines) if len(lines) > max_lines else "",
+        "silent": say("study.silent", n=undecided, of=len(rows)) if undecided else "",
     }
 
 
 def _line(
-    c: Mapping[str, Any], rest: Mapping[_Place, Mapping[str, Any]], data: Mapping[str, Any], say: Words
+    c: Mapping[str, Any], with_controls: Mapping[_Place, Mapping[str, Any]], data: Mapping[str, Any], say: Words
 ) -> dict[str, Any]:
     direct = [
         say("study.over", control=control, verdict=say(f"verdict_short.{row['verdict']}"))
         for control in data["controls"]
-        if (row := rest.get((c["arm"], c["metric"], c["size"], control))) is not None
+        if (row := with_controls.get((c["arm"], c["metric"], c["size"], control))) is not None
     ]
-    shown = say("page.list").join(c["shown_by_controls"])
+    controls = say("page.list").join(c["shown_by_controls"])
     unit = readable.unit_of(c["metric"], data)
     return {
         "metric": say.metric(c["metric"]),
@@ -85,6 +87,6 @@ def _line(
         "interval": span_words(unit, c["interval"], say),
         "verdict": c["verdict"],
         "said": say(f"verdict_short.{c['verdict']}"),
-        "shared": say("study.shared_by", controls=shown) if c["credit"] == "shared" else "",
+        "shared": say("study.shared_by", controls=controls) if c["credit"] == "shared" else "",
         "direct": direct,
     }

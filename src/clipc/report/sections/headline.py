@@ -12,12 +12,12 @@ from clipc.report.sections.rows import diverged, heading, result, span_words, va
 from clipc.report.words import Words
 
 CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
-"""What can be said of an arm, in the order of the tally."""
+"""The classes of an arm, in the order of the tally."""
 
 
 @dataclass(frozen=True)
 class Headline:
-    """What the first page says.
+    """The content of the first page.
 
     Attributes:
         sentence: One plain sentence on the arms against the baseline.
@@ -42,42 +42,42 @@ def headline(data: Mapping[str, Any], say: Words) -> Markup:
 def headline_words(data: Mapping[str, Any], say: Words) -> Headline:
     """The decided verdict in words."""
     classes = list(data["verdict"]["arms"].values())
-    alone = classes[0] if len(classes) == 1 else None
+    single = classes[0] if len(classes) == 1 else None
     counts = [(code, say(f"study.class.{code}"), classes.count(code)) for code in CLASSES if code in classes]
     return Headline(
         _sentence(data, say),
         (*_credit(data, say), *_controls(data, say)),
-        None if alone is None else (alone, say(f"study.class.{alone}")),
-        tuple(counts) if alone is None else (),
+        None if single is None else (single, say(f"study.class.{single}")),
+        tuple(counts) if single is None else (),
         tuple(_limitations(data, say)),
     )
 
 
-def glances(data: Mapping[str, Any], say: Words, most: int = 4) -> list[dict[str, Any]]:
+def glances(data: Mapping[str, Any], say: Words, limit: int = 4) -> list[dict[str, Any]]:
     """The first main metrics in large type: the baseline's mean, the arm's, and their difference.
 
     Only where one arm is under test at one size; more are seen in the effects.
     """
     arms = {arm["name"]: arm for arm in data["arms"]}
-    tested = list(data["verdict"]["arms"])
-    if len(tested) != 1 or len(data["sizes"]) != 1 or not {data["baseline"], *tested} <= arms.keys():
+    treatments = list(data["verdict"]["arms"])
+    if len(treatments) != 1 or len(data["sizes"]) != 1 or not {data["baseline"], *treatments} <= arms.keys():
         return []
-    size, shown = data["sizes"][0], list[dict[str, Any]]()
+    size, entries = data["sizes"][0], list[dict[str, Any]]()
     for metric in data["metrics"]:
         key, unit = metric["key"], metric["unit"]
-        compared = {c["arm"]: c for c in versus(data, key, size, data["baseline"])}
-        if metric["main"] and tested[0] in compared:
-            row = compared[tested[0]]
+        comparisons = {c["arm"]: c for c in versus(data, key, size, data["baseline"])}
+        if metric["main"] and treatments[0] in comparisons:
+            row = comparisons[treatments[0]]
             before, after = (
                 readable.level(unit, readable.mean(values(result(arms[name], size), key)))
-                for name in (data["baseline"], tested[0])
+                for name in (data["baseline"], treatments[0])
             )
             difference = readable.signed(unit, row["difference"])
-            told = say("glance.difference", difference=difference, unit=say.unit(unit, "difference"))
-            effect = {"difference": told, "verdict": row["verdict"]}
+            text = say("glance.difference", difference=difference, unit=say.unit(unit, "difference"))
+            effect = {"difference": text, "verdict": row["verdict"]}
             effect["interval"] = span_words(unit, row["interval"], say)
-            shown.append({**heading(metric, say), "before": before, "after": after, "arm": tested[0], **effect})
-    return shown[:most]
+            entries.append({**heading(metric, say), "before": before, "after": after, "arm": treatments[0], **effect})
+    return entries[:limit]
 
 
 def looks(data: Mapping[str, Any], say: Words) -> str:
@@ -85,10 +85,10 @@ def looks(data: Mapping[str, Any], say: Words) -> str:
     counts = data["verdict"]["looks"]
     if counts is None:
         return ""
-    told = {"n": counts["with_baseline"], "more": counts["with_controls"], "families": counts["families"]}
+    numbers = {"n": counts["with_baseline"], "more": counts["with_controls"], "families": counts["families"]}
     return say(
         "study.looks",
-        **{name: readable.count(count) for name, count in told.items()},
+        **{name: readable.count(count) for name, count in numbers.items()},
         measures=counts["metrics"],
         expected=f"{counts['by_chance']:.2g}",
         baseline=data["baseline"],
@@ -96,15 +96,15 @@ def looks(data: Mapping[str, Any], say: Words) -> str:
 
 
 def _sentence(data: Mapping[str, Any], say: Words) -> str:
-    found, baseline = data["verdict"]["headline"], data["baseline"]
-    code = found["code"]
-    if found["arm"] is None:
-        key = "mixed_shared" if code == "mixed" and found["shared"] else code
-        counts = {"n": found["compared"], "found": found["found"], "shared": found["shared"]}
+    verdict, baseline = data["verdict"]["headline"], data["baseline"]
+    code = verdict["code"]
+    if verdict["arm"] is None:
+        key = "mixed_shared" if code == "mixed" and verdict["shared"] else code
+        counts = {"n": verdict["compared"], "found": verdict["found"], "shared": verdict["shared"]}
         return say(f"study.headline.{key}", **counts, baseline=baseline)
     key = {"gain": "better", "shared": "better", "uncontrolled": "better", "loss": "worse"}.get(code, code)
-    on = _on(found["losses"] if key == "worse" else found["gains"], found["comparisons"], data, say)
-    return say(f"study.headline_one.{key}", arm=found["arm"], baseline=baseline, on=on, losses=found["losses"])
+    on = _on(verdict["losses"] if key == "worse" else verdict["gains"], verdict["comparisons"], data, say)
+    return say(f"study.headline_one.{key}", arm=verdict["arm"], baseline=baseline, on=on, losses=verdict["losses"])
 
 
 def _on(count: int, of: int, data: Mapping[str, Any], say: Words) -> str:
@@ -116,18 +116,18 @@ def _on(count: int, of: int, data: Mapping[str, Any], say: Words) -> str:
 
 def _credit(data: Mapping[str, Any], say: Words) -> Iterator[str]:
     """Whether the gains of the only arm under test are its own."""
-    found, controls = data["verdict"]["headline"], data["verdict"]["controls"]
-    if found["arm"] is None or not found["gains"] or controls["code"] not in ("gain", "none"):
+    verdict, controls = data["verdict"]["headline"], data["verdict"]["controls"]
+    if verdict["arm"] is None or not verdict["gains"] or controls["code"] not in ("gain", "none"):
         return
-    key = "all" if found["own"] == found["gains"] else "some" if found["own"] else "none"
+    key = "all" if verdict["own"] == verdict["gains"] else "some" if verdict["own"] else "none"
     names = say("page.list").join(controls["names"])
-    yield say(f"study.credit.{key}", names=names, own=found["own"], gains=found["gains"])
+    yield say(f"study.credit.{key}", names=names, own=verdict["own"], gains=verdict["gains"])
 
 
 def _controls(data: Mapping[str, Any], say: Words) -> Iterator[str]:
-    found, listed = data["verdict"]["controls"], say("page.list")
-    names = {"names": listed.join(found["names"]), "gains": listed.join(found["gains"])}
-    yield say(f"study.controls.{found['code']}", **names, baseline=data["baseline"])
+    verdict, separator = data["verdict"]["controls"], say("page.list")
+    names = {"names": separator.join(verdict["names"]), "gains": separator.join(verdict["gains"])}
+    yield say(f"study.controls.{verdict['code']}", **names, baseline=data["baseline"])
 
 
 def _limitations(data: Mapping[str, Any], say: Words) -> Iterator[str]:
@@ -137,25 +137,25 @@ def _limitations(data: Mapping[str, Any], say: Words) -> Iterator[str]:
     if data["finished"] < data["planned"]:
         counts = {name: readable.count(data[key]) for name, key in (("n", "finished"), ("planned", "planned"))}
         yield say("study.unfinished", **counts)
-    listed = say("page.list")
+    separator = say("page.list")
     if arms := list(dict.fromkeys(row["arm"] for row in data.get("diverged", ()))):
-        yield say("study.caution_diverged", arms=listed.join(f"{arm} ({diverged(data, arm)})" for arm in arms))
-    tries = {best["arm"]: best["wanted"] for best in data.get("search", ())}
-    if few := [arm for arm, count in tries.items() if count < max(tries.values())]:
-        yield say("study.search.caution", few=listed.join(few))
-    if lost := [best["arm"] for best in data.get("search", ()) if best["settings"] is None]:
-        yield say.limit("search-left-out", {"arms": listed.join(lost)})
+        yield say("study.caution_diverged", arms=separator.join(f"{arm} ({diverged(data, arm)})" for arm in arms))
+    tries = {row["arm"]: row["wanted"] for row in data.get("search", ())}
+    if fewer := [arm for arm, count in tries.items() if count < max(tries.values())]:
+        yield say("study.search.caution", few=separator.join(fewer))
+    if excluded := [row["arm"] for row in data.get("search", ()) if row["settings"] is None]:
+        yield say.limit("search-left-out", {"arms": separator.join(excluded)})
 
 
 def _resolution(data: Mapping[str, Any], say: Words) -> Iterator[str]:
-    """How far the intervals of the arms under test reach: a smaller effect could not have been seen."""
+    """How far the intervals of the arms under test reach: a smaller effect could not be detected."""
     shares = {m["key"] for m in data["metrics"] if m["main"] and m["unit"] == readable.SHARE}
-    reach = [
+    half_widths = [
         50.0 * max(ends[1] - ends[0] for ends in (c["interval"], c["both"]) if ends and None not in ends)
         for c in data["comparisons"]
         if c["metric"] in shares and c["against"] == data["baseline"] and c["arm"] in data["verdict"]["arms"]
         if c["interval"] and None not in c["interval"]
     ]
-    if reach:
-        low, high = f"{min(reach):.1f}", f"{max(reach):.1f}"
+    if half_widths:
+        low, high = f"{min(half_widths):.1f}", f"{max(half_widths):.1f}"
         yield say(f"caution.resolution{'_one' if low == high else ''}", low=low, high=high)

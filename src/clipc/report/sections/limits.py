@@ -1,4 +1,4 @@
-"""What an experiment cannot tell, and how many seeds a difference would take."""
+"""The limitations of an experiment, and how many seeds a difference needs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ def limits(data: Mapping[str, Any], say: Words) -> Markup:
 
 
 def power(data: Mapping[str, Any], say: Words) -> Markup:
-    """The seeds that a difference would take, given the noise seen; nothing where none was seen."""
+    """The seeds that a difference would take, given the measured noise; nothing where none was measured."""
     rows = [_power(row, say) for row in data["power"]]
     return fragment("power.html", say, power=rows, data=data) if rows else Markup()
 

@@ -1,4 +1,4 @@
-"""All figures: a table a metric, with every arm at every size, and what was compared with the controls."""
+"""All results: a table per metric, with every arm at every size, and what was compared with the controls."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,42 +44,44 @@ def _block(metric: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> di
         **heading(metric, say),
         "sizes": [_size(metric, size, against[size], data, say) for size in reversed(data["sizes"])],
         "signs": any(c["p_sign"] is not None for rows in against.values() for c in rows.values()),
-        "against_controls": [_compared(c, data, say) for c in controls] if metric["main"] else [],
+        "against_controls": [_comparison(c, data, say) for c in controls] if metric["main"] else [],
     }
 
 
 def _size(
-    metric: Mapping[str, Any], size: int, found: Mapping[str, Any], data: Mapping[str, Any], say: Words
+    metric: Mapping[str, Any], size: int, comparisons: Mapping[str, Any], data: Mapping[str, Any], say: Words
 ) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for name in [data["baseline"], *arm_names(data)]:
         arm = next((arm for arm in data["arms"] if arm["name"] == name), None)
-        here = result(arm, size) if arm else None
-        if here is None:
+        outcome = result(arm, size) if arm else None
+        if outcome is None:
             continue
-        level = values(here, metric["key"])
+        metric_values = values(outcome, metric["key"])
         rows.append(
             {
                 "arm": name,
                 "kind": kind(name, data),
-                "share": readable.percent(here["composite_share"]) if here["composite_share"] else readable.NONE,
-                "mean": readable.level(metric["unit"], readable.mean(level)),
-                "spread": _spread(metric["unit"], level, say),
-                "compared": _compared(found[name], data, say) if name in found else None,
+                "share": readable.percent(outcome["composite_share"]) if outcome["composite_share"] else readable.NONE,
+                "mean": readable.level(metric["unit"], readable.mean(metric_values)),
+                "spread": _range_words(metric["unit"], metric_values, say),
+                "compared": _comparison(comparisons[name], data, say) if name in comparisons else None,
                 "missing": "" if name == data["baseline"] else missing_words(data, name, size, say),
             }
         )
     return {"size": say("study.pairs", n=readable.count(size)), "rows": rows}
 
 
-def _spread(unit: str, level: list[float], say: Words) -> str:
+def _range_words(unit: str, metric_values: list[float], say: Words) -> str:
     """The lowest and the highest seed."""
-    if len(level) < 2:
+    if len(metric_values) < 2:
         return ""
-    return say("page.range", low=readable.level(unit, min(level)), high=readable.level(unit, max(level)))
+    return say(
+        "page.range", low=readable.level(unit, min(metric_values)), high=readable.level(unit, max(metric_values))
+    )
 
 
-def _compared(comparison: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
+def _comparison(comparison: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
     unit = readable.unit_of(comparison["metric"], data)
     return {
         "arm": comparison["arm"],
@@ -97,7 +99,7 @@ def _compared(comparison: Mapping[str, Any], data: Mapping[str, Any], say: Words
 
 
 def _verdict(comparison: Mapping[str, Any], say: Words) -> str:
-    """The verdict in words; a gain that a control shows too is said to be none of composition's."""
+    """The verdict in words; a gain that a control shows too is not attributed to composition."""
     if comparison["credit"] == "shared":
         return say("study.verdict_shared", controls=say("page.list").join(comparison["shown_by_controls"]))
     return say(f"verdict.{comparison['verdict']}")

@@ -18,8 +18,8 @@ def effects(data: Mapping[str, Any], metric: Mapping[str, Any], size: int) -> di
     return {
         name: Effect(
             factor * rows[name]["difference"],
-            _turned(rows[name]["interval"], factor),
-            _turned(rows[name]["both"], factor),
+            _scaled_ends(rows[name]["interval"], factor),
+            _scaled_ends(rows[name]["both"], factor),
             tuple(factor * value for value in rows[name]["per_seed"]),
             name in data["controls"],
         )
@@ -36,22 +36,22 @@ def arm_names(data: Mapping[str, Any]) -> list[str]:
 
 def versus(data: Mapping[str, Any], key: str, size: int, against: str) -> list[Mapping[str, Any]]:
     """The comparisons with one arm on one metric at one size."""
-    told = (key, size, against)
-    return [c for c in data["comparisons"] if (c["metric"], c["size"], c["against"]) == told]
+    place = (key, size, against)
+    return [c for c in data["comparisons"] if (c["metric"], c["size"], c["against"]) == place]
 
 
 def result(arm: Mapping[str, Any], size: int) -> Mapping[str, Any] | None:
     """An arm's result at a size, if there is one."""
-    return next((found for found in arm["results"] if found["size"] == size), None)
+    return next((row for row in arm["results"] if row["size"] == size), None)
 
 
-def values(found: Mapping[str, Any] | None, key: str) -> list[float]:
+def values(outcome: Mapping[str, Any] | None, key: str) -> list[float]:
     """A metric's values over the finished trials of a result."""
-    trials = found["trials"] if found else ()
+    trials = outcome["trials"] if outcome else ()
     return [value for trial in trials if (value := trial["metrics"].get(key)) is not None]
 
 
-def _turned(ends: Sequence[float | None] | None, factor: float) -> tuple[float, float] | None:
+def _scaled_ends(ends: Sequence[float | None] | None, factor: float) -> tuple[float, float] | None:
     low, high = ends or (None, None)
     if low is None or high is None:
         return None
@@ -76,11 +76,11 @@ def heading(metric: Mapping[str, Any], say: Words) -> dict[str, Any]:
 def missing_words(data: Mapping[str, Any], name: str, size: int, say: Words) -> str:
     """Why an arm has no comparison at a size: how many of its seeds diverged, or are finished."""
     arm = next(arm for arm in data["arms"] if arm["name"] == name)
-    found = result(arm, size)
-    seeds, lost = len(data["seeds"]), diverged(data, name, size)
-    if lost:
-        return say("study.diverged", n=lost, of=seeds)
-    return say("study.finished_seeds", n=len(found["trials"]) if found else 0, of=seeds)
+    outcome = result(arm, size)
+    seeds, num_diverged = len(data["seeds"]), diverged(data, name, size)
+    if num_diverged:
+        return say("study.diverged", n=num_diverged, of=seeds)
+    return say("study.finished_seeds", n=len(outcome["trials"]) if outcome else 0, of=seeds)
 
 
 def diverged(data: Mapping[str, Any], arm: str, size: int | None = None) -> int:

@@ -1,4 +1,4 @@
-"""What the search for settings found."""
+"""The results of the search for settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,26 +12,21 @@ from clipc.report.words import Words
 
 def search(data: Mapping[str, Any], say: Words) -> Markup:
     """One row an arm; nothing where nothing was searched."""
-    rows = search_rows(data, say)
+    rows = [_row(best, say) for best in data.get("search", ())]
     return fragment("search.html", say, search=rows) if rows else Markup()
-
-
-def search_rows(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
-    """One row an arm: how many settings were tried, and the best; empty where nothing was searched."""
-    return [_row(best, say) for best in data.get("search", ())]
 
 
 def _row(best: Mapping[str, Any], say: Words) -> dict[str, Any]:
     settings, validation = best["settings"], best["validation"]
-    said = say("study.search.left_out") if settings is None else "" if settings else say("study.search.only")
-    tried, wanted = best["tried"], best["wanted"]
+    note = say("study.search.left_out") if settings is None else "" if settings else say("study.search.only")
+    tried, planned = best["tried"], best["wanted"]
     return {
         "arm": best["arm"],
         "settings": [
             (key, f"{value:g}" if isinstance(value, float) else str(value)) for key, value in (settings or {}).items()
         ],
-        "said": said,
-        "tried": str(tried) if tried == wanted else f"{tried} / {wanted}",
+        "said": note,
+        "tried": str(tried) if tried == planned else f"{tried} / {planned}",
         "given_up": best["given_up"],
         "validation": readable.NONE if validation is None else readable.percent(validation),
     }

@@ -1,27 +1,32 @@
 """How composites look, how training went, and what composing costs: what a time budget leaves room to show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from clipc.report import marks, readable
+from clipc.report.curve_plot import frame
+from clipc.report.drawing import ROUND, canvas, dot, inline
+from clipc.report.marks import Mark
 from clipc.report.page import fragment, sample
 from clipc.report.sections.rows import kind
-from clipc.report.training_plot import training_curves
 from clipc.report.words import Words
 
 
 def composites(data: Mapping[str, Any], say: Words) -> Markup:
     """Images of what each arm under test composes, with their captions."""
-    shown = [(arm["arm"], [sample(row) for row in arm["samples"]]) for arm in data["composites"] if arm["samples"]]
-    return fragment("composites.html", say, composites=shown, generated=data["source"]["generated"])
+    galleries = [(arm["arm"], [sample(row) for row in arm["samples"]]) for arm in data["composites"] if arm["samples"]]
+    return fragment("composites.html", say, composites=galleries, generated=data["source"]["generated"])
 
 
 def training(data: Mapping[str, Any], say: Words) -> Markup:
     """Training loss and validation over the steps; nothing where nothing was recorded."""
     names = [arm["name"] for arm in data["arms"]]
-    drawn = marks.of_roles({name: kind(name, data) for name in names})
+    marks_by_arm = marks.of_roles({name: kind(name, data) for name in names})
     figures: dict[str, Any] = {}
     for what, factor in (("validation", 100.0), ("loss", 1.0)):
         lines = {
@@ -30,26 +35,62 @@ def training(data: Mapping[str, Any], say: Words) -> Markup:
         }
         if any(points for trials in lines.values() for points in trials):
             # made of numbers alone
-            figures[what] = Markup(training_curves(f"training-{what}", [(drawn[n], lines[n]) for n in names]))
+            figures[what] = Markup(training_curves(f"training-{what}", [(marks_by_arm[n], lines[n]) for n in names]))
     if not figures:
         return Markup()
-    legend = [(Markup(marks.stroke(drawn[name])), name) for name in names]  # our own marks
+    legend = [(Markup(marks.stroke(marks_by_arm[name])), name) for name in names]  # our own marks
     return fragment("training.html", say, figures=figures, legend=legend)
 
 
 def cost(data: Mapping[str, Any], say: Words) -> Markup:
     """The speed of the baseline and of each arm under test."""
-    found, told = data["composing_cost"], dict[str, Any](said=[], bars=[])
-    if found is not None:
-        rates = [(data["baseline"], found["baseline"], "")]
-        for arm in found["arms"]:
+    cost_table, content = data["composing_cost"], dict[str, Any](said=[], bars=[])
+    if cost_table is not None:
+        rates = [(data["baseline"], cost_table["baseline"], "")]
+        for arm in cost_table["arms"]:
             slower = arm["ratio"] < 0.9995
             percent = f"{1 - arm['ratio']:.1%}"
-            told["said"].append(say(f"cost.{'slower' if slower else 'faster'}", arm=arm["arm"], percent=percent))
+            content["said"].append(say(f"cost.{'slower' if slower else 'faster'}", arm=arm["arm"], percent=percent))
             rates.append((arm["arm"], arm["pairs_per_second"], say("cost.ratio", ratio=f"{arm['ratio']:.3f}")))
         top = max(rate for _, rate, _ in rates) or 1.0
-        told["bars"] = [
+        content["bars"] = [
             (name, say("cost.rate", rate=readable.tidy(rate)), f"{100 * rate / top:.1f}", ratio)
             for name, rate, ratio in rates
         ]
-    return fragment("cost.html", say, cost=told)
+    return fragment("cost.html", say, cost=content)
+
+
+def training_curves(name: str, arms: Sequence[tuple[Mark, Sequence[Sequence[tuple[float, float]]]]]) -> str:
+    """Training curves: a thin line a seed, a bold mean an arm, the arm's mark at its end.
+
+    Args:
+        name: A name that no other figure of the page has.
+        arms: For each arm its mark and, for each seed, the points (step, value).
+    """
+    figure, axes = canvas(250)
+    figure.subplots_adjust(left=0.095, right=0.975, bottom=0.1, top=0.97)
+    for mark, trials in arms:
+        lines = [np.asarray(points, dtype=np.float64) for points in trials if len(points)]
+        for line in lines:
+            axes.plot(line[:, 0], line[:, 1], color=mark.colour, linewidth=0.6, alpha=0.45, linestyle=mark.line)
+        if not lines:
+            continue
+        mean = mean_curve(lines)
+        axes.plot(mean[:, 0], mean[:, 1], color=mark.colour, linewidth=2.0, linestyle=mark.line)
+        dot(axes, mean[-1:, 0], mean[-1:, 1], mark, 6.5)
+    frame(axes)
+    axes.tick_params(labelsize=12)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND, integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    return inline(figure, name)
+
+
+def mean_curve(lines: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """The mean of curves over the steps that all of them reach, at the first curve's steps; shape (n, 2)."""
+    low, high = max(line[0, 0] for line in lines), min(line[-1, 0] for line in lines)
+    steps = lines[0][:, 0]
+    steps = steps[(steps >= low) & (steps <= high)]
+    if not len(steps):
+        return lines[0]
+    return np.stack([steps, np.mean([np.interp(steps, line[:, 0], line[:, 1]) for line in lines], axis=0)], axis=1)
