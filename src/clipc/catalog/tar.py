@@ -199,14 +199,14 @@ def _is_hidden(name: str) -> bool:
 
 def _separate_images(key: str, sample: Sample) -> Iterable[tuple[str, Sample]]:
     """The sample itself; or, where file names with dots share a key (``a.1.jpg``, ``a.2.jpg``), one sample an image."""
-    by_image: dict[str, Sample] = {}
+    members_by_image: dict[str, Sample] = {}
     for extension, part in sample.items():
         middle, _, last = extension.rpartition(".")
-        by_image.setdefault(f"{key}.{middle}" if middle else key, {})[last] = part
+        members_by_image.setdefault(f"{key}.{middle}" if middle else key, {})[last] = part
     has_image = any(kind in sample for kind in _IMAGES)
-    if has_image or not any(kind in own for own in by_image.values() for kind in _IMAGES):
+    if has_image or not any(kind in own for own in members_by_image.values() for kind in _IMAGES):
         return [(key, sample)]
-    return by_image.items()
+    return members_by_image.items()
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:
