@@ -5,10 +5,53 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "clipc"
 RETIRED = set(
-    "Ban Checked Found Journal Kept Lap Law Lawful Look Makeup Never Proposed Saying Shaped Tally Told "
-    "bans by_image by_text cautions enact first_mistake glance_at in_proportion lawful law look_at look_at_all makeup "
-    "mistakes nevers processes_ahead recompute reckoned rooms sayings seeds_told spoken told_once "
-    "with_fewer weights_mark reference_mark folder_mark file_mark table_mark".split()
+    [
+        "Ban",
+        "Checked",
+        "Found",
+        "Journal",
+        "Kept",
+        "Lap",
+        "Law",
+        "Lawful",
+        "Look",
+        "Makeup",
+        "Never",
+        "Proposed",
+        "Saying",
+        "Shaped",
+        "Tally",
+        "Told",
+        "bans",
+        "by_image",
+        "by_text",
+        "cautions",
+        "enact",
+        "first_mistake",
+        "glance_at",
+        "in_proportion",
+        "lawful",
+        "law",
+        "look_at",
+        "look_at_all",
+        "makeup",
+        "mistakes",
+        "nevers",
+        "processes_ahead",
+        "recompute",
+        "reckoned",
+        "rooms",
+        "sayings",
+        "seeds_told",
+        "spoken",
+        "told_once",
+        "with_fewer",
+        "weights_mark",
+        "reference_mark",
+        "folder_mark",
+        "file_mark",
+        "table_mark",
+    ]
 )
 """See docs/glossary.md and CONTRIBUTING.md for the words that took their place."""
 
