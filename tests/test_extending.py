@@ -368,7 +368,7 @@ def pilot(own: Path, tiny_model: str, tmp_path_factory: pytest.TempPathFactory) 
     words = ["pilot", "stripes:PAIRS", f"model={tiny_model}", "validations=1", "precision=fp32"]
     with pytest.MonkeyPatch.context() as patch:
         settled = {"samples": 48, "batch_size": 8, "renderer": "worker"}
-        patch.setattr("clipc.study.pilot._settled", lambda *_: settled)
+        patch.setattr("clipc.study.pilot._shared_settings", lambda *_: settled)
         with pytest.raises(SystemExit) as ended:
             main([*words, "--study", str(folder / "mine.yaml"), "--jobs", "2", "--out", str(folder / "out")])
     assert ended.value.code == 0

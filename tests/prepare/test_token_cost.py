@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from clipc.demo.captions import captions
+from clipc.demo.captions import captions, language
 from clipc.demo.image import scene
-from clipc.demo.japanese import JAPANESE
 from clipc.models.tokenizer import Tokenizer, load_tokenizer, local_tokenizer
 from clipc.models.vocabulary import learn_vocabulary, save_vocabulary
 from clipc.prepare.token_cost import advice, token_cost
@@ -13,8 +12,8 @@ ENGLISH = ["a red plate on the table.", "two red bolts, rusty", "the plate is bl
 
 def japanese_captions() -> list[str]:
     generator = np.random.Generator(np.random.Philox(0))
-    shown = [scene(shape, state, generator) for shape in JAPANESE.parts for state in JAPANESE.states] * 4
-    return [caption for each in shown for caption in captions(each, JAPANESE, generator)]
+    shown = [scene(shape, state, generator) for shape in language("ja").parts for state in language("ja").states] * 4
+    return [caption for each in shown for caption in captions(each, language("ja"), generator)]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,3 @@
-import itertools
 import json
 import re
 from pathlib import Path
@@ -195,7 +194,7 @@ def test_a_gpus_peak_is_looked_up_and_never_guessed(name: str, kind: str, terafl
 
 
 def test_data_sheets_are_in_order() -> None:
-    for half, tf32, single in throughput._TERAFLOPS.values():
+    for half, tf32, single in throughput._teraflops().values():
         assert half > single
         assert tf32 is None or half / tf32 == pytest.approx(2, rel=0.03)
         assert tf32 is None or tf32 >= single
@@ -220,8 +219,6 @@ def test_a_cpus_peak_is_measured_and_no_product_beats_it_by_much() -> None:
 
 
 def test_the_table_names_its_sources() -> None:
-    source = Path(throughput.__file__).read_text("utf-8")
-    table = source[source.index("_TERAFLOPS: Final") :].splitlines()[1:]
-    entries = list(itertools.takewhile(lambda line: line != "}", table))
-    assert entries[0].strip().startswith("#")
-    assert all(re.match(r'\s+(#|")', line) for line in entries)
+    lines = Path(throughput.__file__).with_name("gpus.yaml").read_text("utf-8").splitlines()[2:]
+    assert lines[0].startswith("#")
+    assert all(re.match(r"# .*(data sheets?|papers)|[a-z]", line) for line in lines)

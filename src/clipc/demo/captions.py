@@ -1,13 +1,20 @@
 """Captions of a scene: a language's words put into its sentence patterns."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
 
 import numpy as np
+from ruamel.yaml import YAML
 
 from clipc.demo.image import Scene
 
-Words = dict[str, tuple[str, ...]]
+LANGUAGES = ("en", "ja")
+"""The languages of captions; each has its words in a YAML file of its name."""
+Words = dict[str, Sequence[str]]
 """For each label the words for it, the usual one first."""
 
 
@@ -31,7 +38,7 @@ class Language:
         position: The pattern that joins a row and a column.
     """
 
-    patterns: tuple[str, ...]
+    patterns: Sequence[str]
     parts: Words
     states: Words
     state_name: str
@@ -39,10 +46,17 @@ class Language:
     verdicts: Words
     colours: Words
     places: Words
-    rows: tuple[str, str, str]
-    columns: tuple[str, str, str]
+    rows: Sequence[str]
+    columns: Sequence[str]
     middle: str
     position: str
+
+
+@cache
+def language(name: str) -> Language:
+    """The patterns and words of a language of :data:`LANGUAGES`."""
+    table: dict[str, Any] = YAML(typ="safe").load((resources.files("clipc.demo") / f"{name}.yaml").read_text("utf-8"))
+    return Language(**table)
 
 
 def captions(scene: Scene, language: Language, rng: np.random.Generator) -> list[str]:
@@ -79,9 +93,9 @@ def _caption(pattern: str, scene: Scene, language: Language, rng: np.random.Gene
     return re.sub(r"\b([Aa])\(n\) ", r"\1 ", re.sub(r"\b([Aa])\(n\) (?=[aeiou]|L-)", r"\1n ", text))
 
 
-def _usually_first(words: tuple[str, ...], rng: np.random.Generator) -> str:
+def _usually_first(words: Sequence[str], rng: np.random.Generator) -> str:
     """The usual word with probability 1/2, otherwise any of them."""
-    return words[0] if rng.random() < 0.5 else words[rng.integers(len(words))]
+    return words[0] if rng.random() < 0.5 else words[int(rng.integers(len(words)))]
 
 
 def _where(scene: Scene, language: Language) -> str:

@@ -12,11 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from clipc.demo.captions import captions, class_names
+from clipc.demo.captions import LANGUAGES, captions, class_names, language
 from clipc.demo.defects import STATES
-from clipc.demo.english import ENGLISH
 from clipc.demo.image import SIDE, draw, scene
-from clipc.demo.japanese import JAPANESE
 from clipc.demo.shapes import SHAPES
 from clipc.errors import UserError, unknown_name
 from clipc.files import writing
@@ -27,9 +25,6 @@ VERSION = 1
 
 COUNTS = {"train": 2100, "val": 280, "test": 420}
 """Images in each split: a multiple of the 70 pairs of shape and state, so that all are equally frequent."""
-
-LANGUAGES = {"en": ENGLISH, "ja": JAPANESE}
-"""The languages that captions are written in."""
 
 _SHARD = 1000
 _README = """Demo set of factory parts, version {version}, captions in "{lang}".
@@ -72,7 +67,7 @@ def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Pa
             new = Path(temporary) / "set"
             new.mkdir()
             _write(new, lang, progress)
-            names = json.dumps(class_names(LANGUAGES[lang]), ensure_ascii=False, indent=1)
+            names = json.dumps(class_names(language(lang)), ensure_ascii=False, indent=1)
             (new / "classes.json").write_text(names + "\n", encoding="utf-8")
             (new / "README.txt").write_text(readme, encoding="utf-8")
             try:
@@ -129,7 +124,7 @@ def _image_files(split: str, number: int, shape: str, state: str, lang: str) -> 
     content = scene(shape, state, rng)
     encoded = io.BytesIO()
     Image.fromarray(draw(content, rng)).save(encoded, "JPEG", quality=90, subsampling=0)
-    texts = captions(content, LANGUAGES[lang], _random(split, "captions", number))
+    texts = captions(content, language(lang), _random(split, "captions", number))
     about = {
         "captions": texts,
         "label": shape,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from math import isqrt
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from clipc.models.model import ClipModel
+from clipc.recipe.yaml_table import parse_yaml
 
 _SHORT: Final = 8
 _ROWS: Final = 2  # Batch norm needs more than one.
@@ -179,7 +181,7 @@ def data_sheet(name: str, kind: str) -> float | None:
         None for a GPU, or a MIG slice of one, that is not in the table, or a precision without hardware support.
     """
     words = [word for word in re.split(r"[\s-]+", name.lower()) if word not in _MAKERS and not _PACKAGE.fullmatch(word)]
-    rates = _TERAFLOPS.get(" ".join(words))
+    rates = _teraflops().get(" ".join(words))
     if rates is None:
         return None
     half, tf32, single = rates
@@ -191,48 +193,11 @@ def data_sheet(name: str, kind: str) -> float | None:
 _MAKERS: Final = {"nvidia", "amd", "geforce", "tesla", "instinct"}
 _PACKAGE: Final = re.compile(r"\d+gi?b?|sxm\d|hbm\d\w*|oam")
 _WITHOUT_BF16: Final = {"v100", "v100s", "t4"}
-_TERAFLOPS: Final[dict[str, tuple[float, float | None, float]]] = {
-    # bf16 and fp16 in tensor cores with fp32 accumulation; TF32; fp32 outside tensor cores. Where a sheet has sparse
-    # rates only, they are halved.
-    # NVIDIA HGX B200, HGX B300, GB200 NVL72 data sheets.
-    "b200": (2250, 1125, 75),
-    "b300": (2250, 1125, 75),
-    "gb200": (2500, 1250, 80),
-    # NVIDIA H100, H200 and GH200 data sheets.
-    "gh200": (989.5, 494.7, 67),
-    "h200": (989.5, 494.7, 67),
-    "h200 nvl": (835.5, 417.5, 60),
-    "h100": (989.5, 494.7, 67),
-    "h100 nvl": (835.5, 417.5, 60),
-    "h100 pcie": (756.5, 378, 51),
-    # NVIDIA A100, A30, A40, A10 and A2 data sheets.
-    "a100": (312, 156, 19.5),
-    "a100 pcie": (312, 156, 19.5),
-    "a30": (165, 82, 10.3),
-    "a40": (149.7, 74.8, 37.4),
-    "a10": (125, 62.5, 31.2),
-    "a2": (18, 9, 4.5),
-    # NVIDIA L40S, L40 and L4 data sheets.
-    "l40s": (362, 183, 91.6),
-    "l40": (181, 90.5, 90.5),
-    "l4": (121, 60, 30.3),
-    # NVIDIA V100 and T4 data sheets.
-    "v100": (125, None, 15.7),
-    "v100 pcie": (112, None, 14),
-    "v100s pcie": (130, None, 16.4),
-    "t4": (65, None, 8.1),
-    # NVIDIA GA102, Ada and RTX Blackwell architecture papers: fp16 with fp32 accumulation, half of the advertised rate.
-    "rtx 3090": (71, 35.6, 35.6),
-    "rtx 4080": (97.5, 48.7, 48.7),
-    "rtx 4090": (165.2, 82.6, 82.6),
-    "rtx 5080": (112.6, 56.3, 56.3),
-    "rtx 5090": (209.5, 104.8, 104.8),
-    "rtx a6000": (154.8, 77.4, 38.7),
-    "rtx 6000 ada generation": (364.2, 182.1, 91.1),
-    # AMD Instinct MI300X and MI325X data sheets.
-    "mi300x": (1307.4, 653.7, 163.4),
-    "mi325x": (1307.4, 653.7, 163.4),
-}
+
+
+@cache
+def _teraflops() -> dict[str, tuple[float, float | None, float]]:
+    return parse_yaml((resources.files("clipc.train") / "gpus.yaml").read_text("utf-8"), "gpus.yaml")
 
 
 @cache

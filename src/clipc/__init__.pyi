@@ -1,0 +1,93 @@
+"""Types of the public API; see ``__init__.py``."""
+
+from clipc.catalog.catalog import About, Catalog
+from clipc.catalog.open import open_catalog
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import Reject, Row, Source
+from clipc.catalog.split import with_splits
+from clipc.catalog.subsample import subsample
+from clipc.compose.layouts.layout import Layout, Shape
+from clipc.compose.layouts.tiles import Tiles, Views
+from clipc.compose.plan import Plan, Plans, plan_epoch
+from clipc.compose.policy import Policy
+from clipc.compose.rules.read import read_rules
+from clipc.compose.rules.schema import Rules
+from clipc.errors import UserError
+from clipc.evaluate.evaluation import Evaluation
+from clipc.evaluate.evaluation import evaluate as evaluate_model
+from clipc.evaluate.measurement import Measurement
+from clipc.evaluate.subject import Subject
+from clipc.export.export import export_model
+from clipc.models.model import ClipModel
+from clipc.prepare.composite_pairs import CompositePairs
+from clipc.prepare.contact_sheet import check_rules, contact_sheet
+from clipc.prepare.plans import make_plans
+from clipc.recipe.recipe import Data, Recipe, make_recipe, read_recipe
+from clipc.recipe.run import Run
+from clipc.render.compose_batch import ComposedBatch, compose_batch
+from clipc.render.crop import Augmentation
+from clipc.report.pilot import render_pilot
+from clipc.report.sheet import render_sheet
+from clipc.report.study import render_study
+from clipc.report.study_figures import save_figures
+from clipc.study.design import Study, read_study
+from clipc.study.pilot import PilotOptions, run_pilot
+from clipc.study.study import run_study
+from clipc.train.loss import contrastive_loss, shared_sources
+from clipc.train.train import train as train_model
+
+__version__: str
+
+__all__ = [
+    "About",
+    "Augmentation",
+    "Catalog",
+    "ClipModel",
+    "ComposedBatch",
+    "CompositePairs",
+    "Data",
+    "Evaluation",
+    "Layout",
+    "Measurement",
+    "PilotOptions",
+    "Plan",
+    "Plans",
+    "Policy",
+    "Recipe",
+    "Reject",
+    "Row",
+    "Rules",
+    "Run",
+    "Shape",
+    "Source",
+    "SourceOptions",
+    "Study",
+    "Subject",
+    "Tiles",
+    "UserError",
+    "Views",
+    "__version__",
+    "check_rules",
+    "compose_batch",
+    "contact_sheet",
+    "contrastive_loss",
+    "evaluate_model",
+    "export_model",
+    "make_plans",
+    "make_recipe",
+    "open_catalog",
+    "plan_epoch",
+    "read_recipe",
+    "read_rules",
+    "read_study",
+    "render_pilot",
+    "render_sheet",
+    "render_study",
+    "run_pilot",
+    "run_study",
+    "save_figures",
+    "shared_sources",
+    "subsample",
+    "train_model",
+    "with_splits",
+]
