@@ -66,12 +66,7 @@ class ResidentRenderer:
             progress: Receives the number of decoded images.
         """
         pixels = Pixels.decoded(
-            plans.catalog,
-            augmentation,
-            image_size,
-            strong=has_strong_views(plans),
-            device=device,
-            progress=progress,
+            plans.catalog, augmentation, image_size, strong=has_strong_views(plans), device=device, progress=progress
         )
         return cls(plans, augmentation, image_size, tokenizer, pixels)
 
