@@ -31,7 +31,7 @@ _HOMES = {
     "Row": "clipc.catalog.rows",
     "Rules": "clipc.compose.rules.schema",
     "Run": "clipc.recipe.run",
-    "SourceOptions": "clipc.catalog.options",
+    "SourceOptions": "clipc.catalog.rows",
     "Shape": "clipc.compose.layouts.layout",
     "Source": "clipc.catalog.rows",
     "Study": "clipc.study.design",

@@ -9,19 +9,9 @@ import pyarrow as pa
 from clipc.catalog.catalog import REJECTS, SCHEMA, About, Catalog, fingerprint
 from clipc.catalog.columns import Columns
 from clipc.catalog.inspect_images import ImageFacts, Place, inspect_images
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo
+from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
-
-_SPLITS = {
-    "train": ("train", "training", "trn", "restval", "学習", "訓練", "トレーニング"),
-    "val": ("val", "valid", "validation", "dev", "eval", "検証", "バリデーション"),
-    "test": ("test", "testing", "tst", "テスト", "評価", "試験"),
-}
-_SPLIT_NAMES = {alias: name for name, aliases in _SPLITS.items() for alias in aliases}
-
-KNOWN_SPLITS = frozenset(_SPLIT_NAMES)
-"""All names of splits that are recognised, in lower case."""
 
 
 def build(source: Source, progress: Progress = silent) -> Catalog:
@@ -87,7 +77,7 @@ def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable
         keys.add(row.key)
         row.captions = [caption for caption in row.captions if _has_word(caption)]
         name = (row.split or "").strip().lower()
-        row.split = _SPLIT_NAMES.get(name, name) or None
+        row.split = SPLIT_NAMES.get(name, name) or None
         yield row
 
 

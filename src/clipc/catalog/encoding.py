@@ -2,6 +2,7 @@
 
 import codecs
 import unicodedata
+from contextlib import suppress
 from typing import NamedTuple
 
 from clipc.errors import UserError
@@ -71,18 +72,15 @@ def detect_encoding(data: bytes, whole: bool = True) -> Encoding:
         data = data[: max(data.rfind(b"\n"), 0)] or data
     if (codec := _utf16_without_mark(data)) is not None:
         return _encoding(codec)
-    try:
+    with suppress(UnicodeDecodeError):
         data.decode("utf-8")
-    except UnicodeDecodeError:
-        data = data[:_EXAMINED]
-        if _damage(data, "utf-8") < _MAX_DAMAGE:
-            return _encoding("utf-8")
-    else:
         return _encoding("utf-8")
-    if _is_japanese(data, "cp932"):
-        return _encoding("cp932")
-    if _is_japanese(data, "euc_jp"):
-        return _encoding("euc_jp")
+    data = data[:_EXAMINED]
+    if _damage(data, "utf-8") < _MAX_DAMAGE:
+        return _encoding("utf-8")
+    for codec in ("cp932", "euc_jp"):
+        if _is_japanese(data, codec):
+            return _encoding(codec)
     from charset_normalizer import from_bytes
 
     matches = from_bytes(data[: 1 << 18])

@@ -8,11 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clipc.catalog.captions import strings
 from clipc.catalog.grid import read_parquet
 from clipc.catalog.headings import find_headings
-from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, strings
 from clipc.errors import UserError
 from clipc.files import whole_file
 

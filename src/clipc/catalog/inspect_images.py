@@ -5,13 +5,13 @@ import stat
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from clipc.catalog.catalog import inside
 from clipc.catalog.decode import DecodeError, decode, image_size
@@ -45,13 +45,11 @@ class ImageFacts(NamedTuple):
     dhash: int | None
 
 
-@dataclass
 class Reader:
     """Reads encoded images below a root, never outside it, even through links or ``..``."""
 
-    root: Path
-
-    def __post_init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self._root = root
         self._folders: dict[str, str] = {}
 
     def read(self, place: Place, *, ends_only: bool = False, max_bytes: int = _MAX_FILE) -> tuple[bytes, bytes, int]:
@@ -94,13 +92,13 @@ class Reader:
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # never wait for a named pipe
         try:
             if folder not in self._folders:
-                self._folders[folder] = str(inside(self.root, folder))
+                self._folders[folder] = str(inside(self._root, folder))
             if base in ("", ".", ".."):
                 raise ValueError("names no file")
             try:
                 return os.open(os.path.join(self._folders[folder], base), flags | os.O_NOFOLLOW)
             except OSError:
-                return os.open(inside(self.root, name), flags)  # a link, which may stay inside; or a missing file
+                return os.open(inside(self._root, name), flags)  # a link, which may stay inside; or a missing file
         except UserError:
             raise ValueError("the path leads out of the source's folder") from None
         except FileNotFoundError:
@@ -183,10 +181,7 @@ def _is_complete(head: bytes, tail: bytes, size: int) -> bool:
 
 def content_hash(data: bytes, tail: bytes, size: int) -> int:
     """64 bits of an encoded image: blake2b of its length, its first and its last 64 KiB."""
-    digest = blake2b(size.to_bytes(8, "little"), digest_size=8)
-    digest.update(data[:_PIECE])
-    digest.update(tail)
-    return int.from_bytes(digest.digest(), "little")
+    return int.from_bytes(blake2b(size.to_bytes(8, "little") + data[:_PIECE] + tail, digest_size=8).digest(), "little")
 
 
 def difference_hash(pixels: npt.NDArray[np.uint8]) -> int | None:
@@ -198,8 +193,6 @@ def difference_hash(pixels: npt.NDArray[np.uint8]) -> int | None:
     Returns:
         The hash; None for an image so flat that only noise would be hashed.
     """
-    from PIL import Image
-
     small = Image.fromarray(pixels).resize((9, 8), Image.Resampling.BOX).convert("L")
     grey = np.asarray(small).astype(np.int16)
     if int(grey.max()) - int(grey.min()) < _FLAT:

@@ -14,8 +14,7 @@ from clipc.catalog.catalog import Catalog
 from clipc.catalog.folder import folder, walk
 from clipc.catalog.grid import TABLE_SUFFIXES
 from clipc.catalog.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
-from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import IMAGE_SUFFIXES, Source
+from clipc.catalog.rows import IMAGE_SUFFIXES, Source, SourceOptions
 from clipc.catalog.split import with_splits
 from clipc.catalog.table import table
 from clipc.catalog.tar import tars

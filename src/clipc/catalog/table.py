@@ -9,13 +9,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from clipc.catalog.captions import strings
 from clipc.catalog.encoding import visible
 from clipc.catalog.finder import Finder
 from clipc.catalog.grid import Record, read_grid
 from clipc.catalog.headings import Headings, find_headings
-from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo, Value
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, Value, strings
 from clipc.errors import UserError
 
 _SAMPLE = 200

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipc.catalog.captions import class_caption, plain_values, readable, strings
 from clipc.catalog.catalog import inside
-from clipc.catalog.classes import beside_data, read_class_names
+from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
 from clipc.catalog.members import Damage, Member, members
-from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions, plain_values, strings
 from clipc.errors import UserError
 
 _MAX_TEXT = 4 << 20
