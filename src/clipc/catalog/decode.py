@@ -46,7 +46,7 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> npt.NDArray[
         return _with_pillow(data, None)
     header = jpeg_header(data)
     _check_size(header.width, header.height)
-    # Three components of an Adobe segment without a transform are red, green and blue; a JFIF segment always means YCbCr.
+    # Three components and an Adobe segment without a transform: red, green, blue; but JFIF always means YCbCr.
     plain_rgb = header.components == 3 and header.adobe == 0 and not header.jfif
     if header.bits == 8 and header.components in (1, 3) and not plain_rgb:
         pixels = _with_simplejpeg(data, _scale_options(header, at_least))

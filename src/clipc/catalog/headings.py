@@ -60,9 +60,8 @@ def find_headings(
     assigned = set(exact.values())
 
     def free(kind: str) -> list[str]:
-        return [
-            name for word in NAMES["columns"][kind] for name in names if name not in assigned and _plain(name) == word
-        ]
+        words = NAMES["columns"][kind]
+        return [name for word in words for name in names if name not in assigned and _plain(name) == word]
 
     image = exact[options.image_column] if options.image_column else _image_column(free("image"), names, sample)
     if image is None:

@@ -3,9 +3,8 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from clipc.catalog.catalog import inside
 from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
@@ -41,45 +40,31 @@ def tars(paths: Sequence[Path], name: str, options: SourceOptions) -> Source:
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
         read_class_names(root, info)
-        index_names = _classnames(root)
         many_folders = len({path.parent for path in paths}) > 1
-        by_lines = bool(index_names) or any((p.parent / "nshards.txt").is_file() for p in paths)
-        reader = _Reader(root, info, options.encoding or "utf-8", by_lines, index_names, options.lang)
+        reader = _Reader(paths, root, options, info)
         for path in sorted(paths):
             # clip_benchmark counts its keys anew in each folder (train/0.tar, test/0.tar).
             prefix = path.parent.relative_to(root).as_posix() + "/" if many_folders else ""
             yield from reader.rows(path, prefix.removeprefix("./"))
-        if index_names and reader.has_classes:
-            info.class_names.setdefault("label", {str(i): text for i, text in enumerate(index_names)})
+        if reader.index_names and reader.has_classes:
+            info.class_names.setdefault("label", {str(i): text for i, text in enumerate(reader.index_names)})
         if reader.made_captions:
             info.notes.append(f"{reader.made_captions:,} captions were made from class names")
 
     return Source(root, name, [*paths, *beside], read)
 
 
-@dataclass
 class _Reader:
-    """Reads the tars of one source one after the other.
+    """Reads the tars of one source one after the other, and counts the captions that it makes from class names."""
 
-    Attributes:
-        root: The source's root.
-        info: Receives notes and class names.
-        encoding: The encoding of the texts.
-        by_lines: Whether each line of a text is a caption, as in clip_benchmark's sets.
-        index_names: The class names in the order of the class index; empty if the set has no such list.
-        lang: The language of captions made from class names.
-        made_captions: How many captions were made from class names so far.
-        has_classes: Whether any sample had a class.
-    """
-
-    root: Path
-    info: SourceInfo
-    encoding: str
-    by_lines: bool
-    index_names: Sequence[str]
-    lang: str
-    made_captions: int = 0
-    has_classes: bool = False
+    def __init__(self, paths: Sequence[Path], root: Path, options: SourceOptions, info: SourceInfo) -> None:
+        self.root, self.info, self.lang = root, info, options.lang
+        self.encoding = options.encoding or "utf-8"
+        self.index_names = _classnames(root)
+        # In clip_benchmark's sets each line of a text is a caption.
+        self.by_lines = bool(self.index_names) or any((path.parent / "nshards.txt").is_file() for path in paths)
+        self.made_captions = 0
+        self.has_classes = False
 
     def rows(self, path: Path, prefix: str) -> Iterator[Row | Reject]:
         file = path.relative_to(self.root).as_posix()
@@ -97,18 +82,12 @@ class _Reader:
                     key, extension = _key_and_extension(member.name)
                     if not extension or _is_hidden(member.name):
                         continue
-                    part: Member | bytes | Damage = member
-                    if isinstance(member, Member) and extension.rpartition(".")[2] in _TEXTS:
-                        if member.size > _MAX_TEXT:
-                            part = Damage(member.name, f"is longer than {_MAX_TEXT >> 20} MiB")
-                        else:
-                            tar.seek(member.offset)
-                            part = tar.read(member.size)
                     same_key = samples.setdefault(key, [{}])
                     # The same name twice becomes a second sample with that key, which is rejected with its reason.
                     if extension in same_key[-1]:
                         same_key.append({})
-                    same_key[-1][extension] = part
+                    is_text = extension.rpartition(".")[2] in _TEXTS
+                    same_key[-1][extension] = _text_content(tar, member) if is_text else member
         except OSError as error:
             rejects.append(Reject(file, None, None, f"cannot be read: {error.strerror or error}"))
         except UserError:
@@ -174,6 +153,15 @@ class _Reader:
         if not isinstance(record, dict):
             raise ValueError("its .json holds no object")
         return record
+
+
+def _text_content(tar: BinaryIO, member: Member | Damage) -> bytes | Damage:
+    if isinstance(member, Damage):
+        return member
+    if member.size > _MAX_TEXT:
+        return Damage(member.name, f"is longer than {_MAX_TEXT >> 20} MiB")
+    tar.seek(member.offset)
+    return tar.read(member.size)
 
 
 def _key_and_extension(name: str) -> tuple[str, str]:
