@@ -46,19 +46,9 @@ def build(source: Source, progress: Progress = silent) -> Catalog:
     if not valid:
         raise _nothing_valid(source, rejects)
     table = _with_image_facts(table.take(pa.array(valid, pa.int64())), list(valid.values()))
-    return Catalog(
-        table=table,
-        root=source.root,
-        fingerprint=fingerprint(table),
-        about=About(
-            name=source.name,
-            generated=_is_generated(table),
-            notes=tuple(info.notes),
-            label_columns=_label_columns(table, info),
-            class_names=info.class_names,
-        ),
-        rejects=pa.Table.from_pylist([reject._asdict() for reject in rejects], schema=REJECTS),
-    )
+    about = About(source.name, _is_generated(table), tuple(info.notes), _label_columns(table, info), info.class_names)
+    rejected = pa.Table.from_pylist([reject._asdict() for reject in rejects], schema=REJECTS)
+    return Catalog(table, source.root, fingerprint(table), about, rejected)
 
 
 def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable[Row]:
@@ -114,9 +104,7 @@ def _with_image_facts(table: pa.Table, facts: list[ImageFacts]) -> pa.Table:
     values = dict(zip(ImageFacts._fields, zip(*facts, strict=True), strict=True))
     metadata = [column for column in table.schema if column.name not in SCHEMA.names]
     schema = pa.schema([*SCHEMA, pa.field("dhash", pa.uint64()), *metadata])
-    arrays = [
-        pa.array(values[column.name], column.type) if column.name in values else table[column.name] for column in schema
-    ]
+    arrays = [pa.array(values[c.name], c.type) if c.name in values else table[c.name] for c in schema]
     return pa.table(arrays, schema=schema).combine_chunks()
 
 

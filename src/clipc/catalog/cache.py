@@ -57,17 +57,12 @@ def _load(path: Path, root: Path, mark: str) -> Catalog | None:
         if meta["mark"] != mark or any(_stamp(root / name) != stamp for name, stamp in meta["images"].items()):
             return None
         rejects = pa.ipc.open_stream(metadata[_REJECTS]).read_all()
-        about = {name: tuple(v) if isinstance(v, list) else v for name, v in json.loads(meta["about"]).items()}
+        about: dict[str, Any] = json.loads(meta["about"])
+        about |= {name: tuple(about[name]) for name in ("notes", "label_columns")}
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
         return None
-    return Catalog(
-        table=table.replace_schema_metadata(None),
-        root=root,
-        fingerprint=meta["fingerprint"],
-        about=About(**about),
-        rejects=rejects,
-        rejects_file=_rejects_file(path) if rejects.num_rows else None,
-    )
+    table, rejects_file = table.replace_schema_metadata(None), _rejects_file(path) if rejects.num_rows else None
+    return Catalog(table, root, meta["fingerprint"], About(**about), rejects, rejects_file)
 
 
 def _save(catalog: Catalog, path: Path, mark: str, source: Source) -> None:

@@ -235,7 +235,7 @@ def _orientation(source: Any) -> int:
             return 1  # Pillow rotates TIFFs itself, both size and pixels
         else:
             exif = source.getexif()
-        value = exif.get(_ORIENTATION)
+        value: Any = exif.get(_ORIENTATION)
         return int(value) if value in range(1, 9) else 1
     except Exception:  # damaged EXIF is no reason to reject the image
         return 1

@@ -23,9 +23,8 @@ def room(tokenizer: Any, length: int) -> int:
         length: The context length, special tokens included.
     """
     if getattr(tokenizer, "tokenizer_mode", None) == "clips":
-        return (
-            length - 3
-        )  # open_clip adds a start, an end and a class token, whatever the tokenizer that it wraps adds.
+        # open_clip adds a start, an end and a class token, whatever the tokenizer that it wraps adds.
+        return length - 3
     wrapped = tokenizer if hasattr(tokenizer, _COUNTS_ITS_OWN) else getattr(tokenizer, "tokenizer", None)
     return length - (2 if wrapped is None else wrapped.num_special_tokens_to_add())
 

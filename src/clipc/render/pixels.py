@@ -73,30 +73,26 @@ class Pixels:
         values = torch.empty(3 * int(area.sum()), dtype=torch.uint8, device=device)
         unreadable = np.zeros(len(area), dtype=np.bool_)
 
-        def decode(row: int, images: range, into: Bytes, origin: int) -> None:
+        def decode(row: int, numbers: range, into: Bytes, origin: int) -> None:
             try:
-                width, height = storage.size[images.start : images.stop].max(axis=0).tolist()
-                decoded_image = catalog.image(row, at_least=(width, height))
+                width, height = storage.size[numbers.start : numbers.stop].max(axis=0).tolist()
+                image = catalog.image(row, at_least=(width, height))
             except (OSError, DecodeError):
-                unreadable[images.start : images.stop] = True
-                decoded_image = np.full((1, 1, 3), GREY, dtype=np.uint8)
-            for image in images:
-                width, height = storage.size[image].tolist()
-                at = 3 * (int(start[image]) - origin)
-                resized = (
-                    decoded_image
-                    if decoded_image.shape[:2] == (height, width)
-                    else resample_whole(decoded_image, (width, height))
-                )
+                unreadable[numbers.start : numbers.stop] = True
+                image = np.full((1, 1, 3), GREY, dtype=np.uint8)
+            for number in numbers:
+                width, height = storage.size[number].tolist()
+                at = 3 * (int(start[number]) - origin)
+                resized = image if image.shape[:2] == (height, width) else resample_whole(image, (width, height))
                 into[at : at + 3 * width * height] = resized.reshape(-1)
 
         with ThreadPoolExecutor(max_workers=cores()) as pool:
-            for rows, images in storage.pieces(_CHUNK):
-                first, last = images[0].start, images[-1].stop
+            for rows, numbers in storage.pieces(_CHUNK):
+                first, last = numbers[0].start, numbers[-1].stop
                 origin, end = int(start[first]), int(start[last - 1] + area[last - 1])
                 here = values[3 * origin : 3 * end]
                 buffer = here if device.type == "cpu" else torch.empty(len(here), dtype=torch.uint8)
-                jobs = [pool.submit(decode, r, p, buffer.numpy(), origin) for r, p in zip(rows, images, strict=True)]
+                jobs = [pool.submit(decode, r, p, buffer.numpy(), origin) for r, p in zip(rows, numbers, strict=True)]
                 for job in jobs:
                     job.result()
                 if buffer is not here:
