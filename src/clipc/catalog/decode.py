@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 MAX_PIXELS = 100_000_000
 """The largest image that is decoded, in pixels; larger ones are rejected by their header."""
@@ -155,6 +154,8 @@ def _with_simplejpeg(data: bytes, scale: dict[str, Any]) -> npt.NDArray[np.uint8
 
 
 def _open(data: bytes) -> Any:
+    from PIL import Image
+
     try:
         return Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.UnidentifiedImageError:
@@ -182,6 +183,8 @@ def _with_pillow(data: bytes, header: JpegHeader | None) -> npt.NDArray[np.uint8
 
 
 def _rgb(image: Any) -> npt.NDArray[np.uint8]:
+    from PIL import Image
+
     mode: str = image.mode
     if mode.startswith("I") or mode == "F":
         return np.repeat(_eight_bits(np.asarray(image))[:, :, None], 3, axis=2)
@@ -227,6 +230,8 @@ def _rotate(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.u
 
 def _orientation(source: Any) -> int:
     """EXIF's orientation, 1 to 8, from the bytes of an EXIF segment or from an image that Pillow opened."""
+    from PIL import Image
+
     try:
         if isinstance(source, bytes):
             exif = Image.Exif()

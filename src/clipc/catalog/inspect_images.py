@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from clipc.catalog.catalog import inside
 from clipc.catalog.decode import DecodeError, decode, image_size
@@ -193,6 +192,8 @@ def difference_hash(pixels: npt.NDArray[np.uint8]) -> int | None:
     Returns:
         The hash; None for an image so flat that only noise would be hashed.
     """
+    from PIL import Image
+
     small = Image.fromarray(pixels).resize((9, 8), Image.Resampling.BOX).convert("L")
     grey = np.asarray(small).astype(np.int16)
     if int(grey.max()) - int(grey.min()) < _FLAT:
