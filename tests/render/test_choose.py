@@ -64,7 +64,7 @@ def test_resident_where_it_fits_and_pays(
     sharing: int,
     expected: tuple[str, str],
 ) -> None:
-    needed = resident_bytes(tiny_catalog, Augmentation(), 16)
+    needed = resident_bytes(Plans(tiny_catalog, Policy(rho=0.3), 0), Augmentation(), 16)
     free = {"cpu": int(ram * needed), "cuda": int((gpu or 0) * needed)}
     device = CPU if gpu is None else GPU
     found = choice(tiny_catalog, wanted, free, monkeypatch, device=device, epochs=epochs, sharing=sharing)
@@ -91,7 +91,7 @@ def test_a_gpu_holds_the_copies_of_its_own_processes(
     gpus: int,
     expected: tuple[str, str],
 ) -> None:
-    needed = resident_bytes(tiny_catalog, Augmentation(), 16)
+    needed = resident_bytes(Plans(tiny_catalog, Policy(rho=0.3), 0), Augmentation(), 16)
     free = {"cpu": int(ram * needed), "cuda": int(gpu * needed)}
     found = choice(tiny_catalog, "auto", free, monkeypatch, device=GPU, sharing=sharing, gpus=gpus)
     assert (found.renderer, found.device.type) == expected

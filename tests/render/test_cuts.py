@@ -121,8 +121,8 @@ def test_one_by_one_is_pillow_where_boxes_begin_at_the_edge(
     found = laid(one_by_one, kept(picture), replace(asked, mirrored=np.array([mirrored])))[0]
     tile = found[SIDE - height :, SIDE - width :].astype(int)
     wanted = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC, box))
-    # Where as many pixels are made as read, PyTorch copies; a box that is up to a twentieth of a pixel longer or shorter
-    # is copied too, which moves a pixel by as much. The bicubic filter's steepest slope is 1.5 times the values' range.
+    # Where as many pixels are made as read, PyTorch copies, also a box that is up to a twentieth of a pixel longer or
+    # shorter, which moves pixels by as much. The bicubic filter's steepest slope is 1.5 times the values' range.
     moved = sum(off for off in (abs(box[2] - width), abs(box[3] - height)) if off <= _UNSEEN)
     np.testing.assert_allclose(tile, wanted[:, ::-1] if mirrored else wanted, atol=2 + 1.5 * 255 * moved)
     assert found[: SIDE - height].sum() + found[:, : SIDE - width].sum() == 0

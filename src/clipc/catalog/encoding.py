@@ -7,13 +7,11 @@ from typing import NamedTuple
 
 from clipc.errors import UserError
 
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+_BYTE_ORDER_MARKS = {
+    "utf-8-sig": (codecs.BOM_UTF8,),
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),  # before UTF-16, whose mark begins that of UTF-32
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+}
 _READABLE = {"utf-8-sig": "UTF-8 (with a byte order mark)", "cp932": "CP932 (Windows Japanese)"}
 # The Windows code pages are supersets of these standards, and what Windows writes under their names.
 _SUPERSETS = {"shift_jis": "cp932", "iso8859-1": "cp1252", "ascii": "utf-8"}
@@ -65,8 +63,8 @@ def detect_encoding(data: bytes, whole: bool = True) -> Encoding:
     Raises:
         UserError: No encoding fits.
     """
-    for mark, codec in _BYTE_ORDER_MARKS:
-        if data.startswith(mark):
+    for codec, marks in _BYTE_ORDER_MARKS.items():
+        if data.startswith(marks):
             return _encoding(codec)
     if not whole:
         data = data[: max(data.rfind(b"\n"), 0)] or data

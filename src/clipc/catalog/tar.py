@@ -1,6 +1,7 @@
 """WebDataset tars, in the layouts of img2dataset and clip_benchmark, indexed in place."""
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def tars(paths: Sequence[Path], name: str, options: SourceOptions) -> Source:
         name: The set's name.
         options: The encoding of the texts (UTF-8 by default) and the language of captions made from class names.
     """
-    root = paths[0].parent if len(paths) == 1 else _common_folder(paths)
+    root = Path(os.path.commonpath([path.parent for path in paths]))
     beside = [path for name in ("classes.json", "classnames.txt") if (path := beside_data(root, name)) is not None]
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
@@ -193,12 +194,6 @@ def _separate_images(key: str, sample: Sample) -> Iterable[tuple[str, Sample]]:
     if has_image or not any(kind in own for own in members_by_image.values() for kind in _IMAGES):
         return [(key, sample)]
     return members_by_image.items()
-
-
-def _common_folder(paths: Sequence[Path]) -> Path:
-    """The deepest folder that holds all tars."""
-    parents = [set(path.parents) for path in paths]
-    return Path(max((len(folder.parts), str(folder)) for folder in set.intersection(*parents))[1])
 
 
 def _classnames(root: Path) -> list[str]:

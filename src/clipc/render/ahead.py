@@ -31,16 +31,12 @@ def ahead(work: Callable[[_T], _R], items: Iterable[_T], most: int = 256) -> Ite
     Yields:
         The results, in the order of the items; an exception where it would have been raised, or a few items earlier.
     """
-
-    def work_on_chunk(chunk: list[_T]) -> list[_R]:
-        return [work(item) for item in chunk]
-
     source = iter(items)
     queue: deque[Future[list[_R]]] = deque()
     pool = ThreadPoolExecutor(min(cores(), _MAX_THREADS), thread_name_prefix="ahead")
     try:
         while chunk := list(islice(source, _CHUNK)):
-            queue.append(pool.submit(work_on_chunk, chunk))
+            queue.append(pool.submit(list, map(work, chunk)))
             if len(queue) * _CHUNK >= most:
                 yield from queue.popleft().result()
         while queue:

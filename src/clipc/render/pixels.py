@@ -3,28 +3,27 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
 
-from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
 from clipc.compose.arrays import Bools, Bytes, Int64s, Integers
+from clipc.compose.plan import Plans
 from clipc.files import cores
-from clipc.progress import Progress, silent
+from clipc.progress import Progress
 from clipc.render.batch import GREY
 from clipc.render.crop import Augmentation
 from clipc.render.resample import resample_whole
 
-NORMAL_VIEW: Final = 0
+NORMAL_VIEW = 0
 """Column of ``Pixels.number`` for ordinary views."""
-STRONG_VIEW: Final = 1
+STRONG_VIEW = 1
 """Column of ``Pixels.number`` for strongly augmented views, which are smaller and need a larger copy of the image."""
 
-_MIN_SHRINK: Final = 0.8
+_MIN_SHRINK = 0.8
 """Images that would shrink by less than this factor are stored at their own size: little memory, more sharpness."""
-_CHUNK: Final = 256
+_CHUNK = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,36 +46,28 @@ class Pixels:
     unreadable: Bools
 
     @classmethod
-    def decoded(
-        cls,
-        catalog: Catalog,
-        augmentation: Augmentation,
-        image_size: int,
-        *,
-        strong: bool,
-        device: torch.device,
-        progress: Progress = silent,
+    def decode(
+        cls, plans: Plans, augmentation: Augmentation, image_size: int, device: torch.device, progress: Progress
     ) -> "Pixels":
         """Decodes each distinct image of a catalog once, on one thread per core.
 
         Args:
-            catalog: The training split.
+            plans: The plans to render.
             augmentation: How views are cropped.
             image_size: The side S of the batches' images, in pixels.
-            strong: Whether strongly augmented views are needed too.
             device: Where the pixels are stored.
             progress: Receives the number of decoded images.
         """
-        storage = _Storage.of(catalog, augmentation, image_size, strong)
+        storage = _Storage.of(plans, augmentation, image_size)
         area = storage.size.prod(axis=1)
         start = np.cumsum(area) - area
         values = torch.empty(3 * int(area.sum()), dtype=torch.uint8, device=device)
         unreadable = np.zeros(len(area), dtype=np.bool_)
 
-        def decode(row: int, numbers: range, into: Bytes, origin: int) -> None:
+        def store(row: int, numbers: range, into: Bytes, origin: int) -> None:
             try:
                 width, height = storage.size[numbers.start : numbers.stop].max(axis=0).tolist()
-                image = catalog.image(row, at_least=(width, height))
+                image = plans.catalog.image(row, at_least=(width, height))
             except (OSError, DecodeError):
                 unreadable[numbers.start : numbers.stop] = True
                 image = np.full((1, 1, 3), GREY, dtype=np.uint8)
@@ -92,7 +83,7 @@ class Pixels:
                 origin, end = int(start[first]), int(start[last - 1] + area[last - 1])
                 here = values[3 * origin : 3 * end]
                 buffer = here if device.type == "cpu" else torch.empty(len(here), dtype=torch.uint8)
-                jobs = [pool.submit(decode, r, p, buffer.numpy(), origin) for r, p in zip(rows, numbers, strict=True)]
+                jobs = [pool.submit(store, r, p, buffer.numpy(), origin) for r, p in zip(rows, numbers, strict=True)]
                 for job in jobs:
                     job.result()
                 if buffer is not here:
@@ -101,19 +92,18 @@ class Pixels:
         return cls(values, start, storage.size, storage.number, unreadable)
 
 
-def resident_bytes(catalog: Catalog, augmentation: Augmentation, image_size: int, *, strong: bool = False) -> int:
+def resident_bytes(plans: Plans, augmentation: Augmentation, image_size: int) -> int:
     """The size in bytes of the :class:`Pixels` of a catalog, from its image sizes.
 
     Args:
-        catalog: The pairs.
+        plans: The plans to render.
         augmentation: How views are cropped.
         image_size: The side S of the batches' images, in pixels.
-        strong: Whether strongly augmented views are needed too.
     """
-    return 3 * int(_Storage.of(catalog, augmentation, image_size, strong).size.prod(axis=1).sum())
+    return 3 * int(_Storage.of(plans, augmentation, image_size).size.prod(axis=1).sum())
 
 
-def kept_sizes(sizes: Integers, scale: tuple[float, float], ratio: tuple[float, float], image_size: int) -> Int64s:
+def stored_sizes(sizes: Integers, scale: tuple[float, float], ratio: tuple[float, float], image_size: int) -> Int64s:
     """The sizes at which the smallest view of each image still has ``image_size`` pixels each way.
 
     Never larger than the image, and of its size where shrinking would save little.
@@ -154,10 +144,11 @@ class _Storage:
     number: Int64s
 
     @classmethod
-    def of(cls, catalog: Catalog, augmentation: Augmentation, image_size: int, strong: bool) -> "_Storage":
-        scales = (augmentation.crop_scale, *((augmentation.strong_scale,) if strong else ()))
-        sizes_by_view = [kept_sizes(catalog.sizes, scale, augmentation.crop_ratio, image_size) for scale in scales]
-        sizes = np.stack(sizes_by_view, axis=1)
+    def of(cls, plans: Plans, augmentation: Augmentation, image_size: int) -> "_Storage":
+        catalog, scales, ratio = plans.catalog, [augmentation.crop_scale], augmentation.crop_ratio
+        if plans.policy.treatment == "augment" and plans.policy.rho > 0:
+            scales.append(augmentation.strong_scale)
+        sizes = np.stack([stored_sizes(catalog.sizes, scale, ratio, image_size) for scale in scales], axis=1)
         first = catalog.image_ids == np.arange(len(catalog))
         row, content = np.flatnonzero(first), (np.cumsum(first) - 1)[catalog.image_ids]
         own = sizes[row]

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from clipc.compose.arrays import Float64s, Integers
+from clipc.compose.arrays import Bytes, Float64s, Integers
 
-Image8 = npt.NDArray[np.uint8]
+Image8 = Bytes
 """RGB, shape (height, width, 3)."""
 
 _LEAD: Final = 4

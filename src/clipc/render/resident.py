@@ -5,22 +5,15 @@ and otherwise nearly so, since it is resampled from a stored copy that is no lar
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 import torch
 
-from clipc.compose.plan import Plans
-from clipc.progress import Progress, silent
-from clipc.render.batch import Tokenizer
-from clipc.render.crop import Augmentation
 from clipc.render.cuts import Cuts, paste_cuts
 from clipc.render.pixels import NORMAL_VIEW, STRONG_VIEW, Pixels
 from clipc.render.renderer import PlanRenderer
 from clipc.render.resample import Image8, Window, windows
 from clipc.render.resample_matrix import paste_cuts_batched
-
-_CPU: Final = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,31 +25,6 @@ class ResidentRenderer(PlanRenderer):
     """
 
     pixels: Pixels
-
-    @classmethod
-    def create(
-        cls,
-        plans: Plans,
-        augmentation: Augmentation,
-        image_size: int,
-        tokenizer: Tokenizer,
-        device: torch.device = _CPU,
-        progress: Progress = silent,
-    ) -> "ResidentRenderer":
-        """Decodes and stores the images.
-
-        Args:
-            plans: The plans to render.
-            augmentation: How views are cropped.
-            image_size: The side S of the images, in pixels.
-            tokenizer: The model's.
-            device: Where images are stored and batches made.
-            progress: Receives the number of decoded images.
-        """
-        pixels = Pixels.decoded(
-            plans.catalog, augmentation, image_size, strong=has_strong_views(plans), device=device, progress=progress
-        )
-        return cls(plans, augmentation, image_size, tokenizer, pixels)
 
     @property
     def device(self) -> torch.device:
@@ -83,8 +51,3 @@ class ResidentRenderer(PlanRenderer):
         images = zip(*(column.tolist() for column in (first, last, size[:, 1], size[:, 0])), strict=True)
         pairs = zip(images, windows(cuts.box, cuts.size, size), strict=True)
         return [(values[a:b].reshape(height, width, 3), window) for (a, b, height, width), window in pairs]
-
-
-def has_strong_views(plans: Plans) -> bool:
-    """Whether any example is strongly augmented."""
-    return plans.policy.treatment == "augment" and plans.policy.rho > 0

@@ -5,7 +5,6 @@ Only visible pixels are resized, and only ``uint8`` images of the target size le
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
 
 import numpy as np
 import torch
@@ -16,9 +15,9 @@ from clipc.render.cuts import Cuts, paste_cuts
 from clipc.render.renderer import PlanRenderer
 from clipc.render.resample import Image8, Window, windows
 
-_SPARE: Final = 1.5
+_SPARE = 1.5
 """An image may be decoded at a reduced size that has this many times the pixels needed along each axis."""
-_GREY: Final = np.full((1, 1, 3), GREY, dtype=np.uint8)
+_GREY = np.full((1, 1, 3), GREY, dtype=np.uint8)
 """Replaces an unreadable image."""
 
 
