@@ -102,9 +102,6 @@ class Catalog:
         """The fields alone: open files and cached values are not sent to worker processes."""
         return {field.name: self.__dict__[field.name] for field in fields(self)}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
     @cached_property
     def keys(self) -> list[str]:
         """The pairs' keys, in order."""

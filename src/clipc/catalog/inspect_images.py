@@ -65,6 +65,16 @@ class Reader:
         Raises:
             ValueError: It may not or cannot be read; the message is the reason in the rejects.
         """
+        try:
+            return self._read(place, ends_only, max_bytes)
+        except UserError:
+            raise ValueError("the path leads out of the source's folder") from None
+        except FileNotFoundError:
+            raise ValueError("there is no such image file") from None
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror or error}") from None
+
+    def _read(self, place: Place, ends_only: bool, max_bytes: int) -> tuple[bytes, bytes, int]:
         handle = self._open(place.file)
         try:
             status = os.fstat(handle)
@@ -81,29 +91,20 @@ class Reader:
             if len(head) == size:
                 return head, head[-_PIECE:], size
             return head, os.pread(handle, _PIECE, place.offset + max(0, size - _PIECE)), size
-        except OSError as error:
-            raise ValueError(f"cannot be read: {error.strerror or error}") from None
         finally:
             os.close(handle)
 
     def _open(self, name: str) -> int:
         folder, _, base = name.rpartition("/")
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # never wait for a named pipe
+        if folder not in self._folders:
+            self._folders[folder] = str(inside(self._root, folder))
+        if base in ("", ".", ".."):
+            raise ValueError("names no file")
         try:
-            if folder not in self._folders:
-                self._folders[folder] = str(inside(self._root, folder))
-            if base in ("", ".", ".."):
-                raise ValueError("names no file")
-            try:
-                return os.open(os.path.join(self._folders[folder], base), flags | os.O_NOFOLLOW)
-            except OSError:
-                return os.open(inside(self._root, name), flags)  # a link, which may stay inside; or a missing file
-        except UserError:
-            raise ValueError("the path leads out of the source's folder") from None
-        except FileNotFoundError:
-            raise ValueError("there is no such image file") from None
-        except OSError as error:
-            raise ValueError(f"cannot be read: {error.strerror or error}") from None
+            return os.open(os.path.join(self._folders[folder], base), flags | os.O_NOFOLLOW)
+        except OSError:
+            return os.open(inside(self._root, name), flags)  # a link, which may stay inside; or a missing file
 
 
 def inspect_images(root: Path, places: Sequence[Place], progress: Progress) -> list[ImageFacts | str]:

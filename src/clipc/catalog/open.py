@@ -85,8 +85,8 @@ def _find(source: str, store: Path, options: SourceOptions, progress: Progress) 
             return _in_file(path, store, options)
     except OSError as error:
         raise UserError(f"{source} cannot be read: {error.strerror or error}.") from None
-    matches = [Path(match).absolute() for match in sorted(glob.glob(str(path), recursive=True))]
-    matches = [match for match in matches if match.is_file()]
+    names = sorted(glob.glob(str(path), recursive=True))
+    matches = [match.absolute() for match in map(Path, names) if match.is_file()]
     if matches and all(match.suffix.lower() == ".tar" for match in matches):
         # A link that the user names may lead anywhere.
         return tars([match.resolve() for match in matches], matches[0].parent.name, options)
