@@ -31,6 +31,7 @@ from PIL import Image
 from clipc import Catalog, Policy, open_catalog
 from clipc.models.tokenizer import load_tokenizer
 from clipc.prepare.plans import make_plans
+from clipc.progress import silent
 from clipc.render.choose import Choice, make_renderer
 from clipc.render.crop import Augmentation
 from clipc.render.loader import Renderer, load
@@ -99,7 +100,7 @@ def renderers(pairs: Catalog, size: int) -> dict[str, Epoch]:
     for rho in (0.0, 0.3):
         plans = make_plans(Policy(rho=rho), pairs, 0)
         worker = WorkerRenderer(plans, augmentation, size, tokenizer)
-        resident = make_renderer(in_memory, plans, augmentation, size, tokenizer)
+        resident = make_renderer(in_memory, plans, augmentation, size, tokenizer, silent)
         for name, renderer in (("worker", worker), ("resident", resident)):
             made[f"{name}, rho {rho:g}"] = _epochs(renderer, len(pairs))
     return {name: made[name] for name in sorted(made, key=lambda name: (name[0] != "w", name))}

@@ -9,6 +9,7 @@ from clipc.catalog import Catalog
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
+from clipc.progress import silent
 from clipc.render.choose import Choice, choose_renderer, make_renderer
 from clipc.render.crop import Augmentation
 from clipc.render.free_memory import free_memory
@@ -125,7 +126,7 @@ def test_makes_what_was_chosen(tiny_catalog: Catalog) -> None:
     plans = Plans(tiny_catalog, Policy(rho=0), 0)
     for name, kind in (("worker", WorkerRenderer), ("resident", ResidentRenderer)):
         chosen = choose_renderer(name, plans, Augmentation(), 16, device=CPU, epochs=2)
-        assert isinstance(make_renderer(chosen, plans, Augmentation(), 16, Words()), kind)
+        assert isinstance(make_renderer(chosen, plans, Augmentation(), 16, Words(), silent), kind)
 
 
 class Words:

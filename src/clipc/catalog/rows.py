@@ -18,9 +18,8 @@ Value = bool | int | float | str | npt.NDArray[np.float32] | None
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 """File name endings, in lower case, that mark an image."""
 
-NAMES: dict[str, dict[str, list[str]]] = YAML(typ="safe").load(
-    (resources.files("clipc.catalog") / "names.yaml").read_text("utf-8")
-)
+_NAMES_FILE = resources.files("clipc.catalog") / "names.yaml"
+NAMES: dict[str, dict[str, list[str]]] = YAML(typ="safe").load(_NAMES_FILE.read_text("utf-8"))
 """Names in English and Japanese by which ``columns`` and ``splits`` are recognised."""
 
 SPLIT_NAMES = {name: split for split, names in NAMES["splits"].items() for name in names}

@@ -83,9 +83,8 @@ def draw(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """
     surface = STATES[scene.state](_surface(scene, rng), rng)
     azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1.05)
-    lamp = np.array(
-        [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)], dtype=np.float32
-    )
+    level = np.cos(elevation)
+    lamp = np.array([np.cos(azimuth) * level, np.sin(azimuth) * level, np.sin(elevation)], dtype=np.float32)
     part = _shade(surface, lamp, MATERIALS[scene.colour].gloss)
     floor = BACKGROUNDS[scene.background](_FINE, rng)
     depth = 0.3 if scene.background == "light_table" else 0.62

@@ -6,7 +6,7 @@ import torch
 
 from clipc.compose.plan import Plans
 from clipc.errors import UserError, unknown_name
-from clipc.progress import Progress, silent
+from clipc.progress import Progress
 from clipc.render.batch import Tokenizer
 from clipc.render.crop import Augmentation
 from clipc.render.free_memory import free_memory
@@ -97,12 +97,7 @@ def choose_renderer(
 
 
 def make_renderer(
-    choice: Choice,
-    plans: Plans,
-    augmentation: Augmentation,
-    image_size: int,
-    tokenizer: Tokenizer,
-    progress: Progress = silent,
+    choice: Choice, plans: Plans, augmentation: Augmentation, image_size: int, tokenizer: Tokenizer, progress: Progress
 ) -> WorkerRenderer | ResidentRenderer:
     """The renderer that was chosen; a resident one decodes its images now.
 
