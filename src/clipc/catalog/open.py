@@ -19,7 +19,7 @@ from clipc.catalog.split import with_splits
 from clipc.catalog.table import table
 from clipc.catalog.tar import tars
 from clipc.errors import UserError
-from clipc.extension import is_own, load, source_file
+from clipc.extension import is_object_reference, load, source_file
 from clipc.files import cache_folder
 from clipc.progress import Progress, silent
 
@@ -56,7 +56,12 @@ def open_catalog(
     options = replace(options or SourceOptions(), **fields)
     store = cache_folder(options.cache)
     read_as = {k: v for k, v in asdict(options).items() if k not in ("images", "group_column", "cache")}
-    if isinstance(source, str) and is_own(source) and not source.startswith("hf:") and not os.path.exists(source):
+    if (
+        isinstance(source, str)
+        and is_object_reference(source)
+        and not source.startswith("hf:")
+        and not os.path.exists(source)
+    ):
         # The catalog is made anew when the code of the user's own source has changed.
         own: Source = load(source, Source, "a clipc.Source")
         pairs = replace(own, root=own.root.absolute(), watched=[*own.watched, source_file(source)])

@@ -18,7 +18,7 @@ _CHUNK: Final = 8
 """Items per task: submitting a task costs as much as decoding a very small image."""
 
 
-def ahead(work: Callable[[_T], _R], items: Iterable[_T], most: int = 256) -> Iterator[_R]:
+def parallel_map(work: Callable[[_T], _R], items: Iterable[_T], most: int = 256) -> Iterator[_R]:
     """``map(work, items)`` on background threads, while the consumer does something else.
 
     Work starts with the first ``next``; items that have not been started when the iterator is closed never are.
@@ -33,7 +33,7 @@ def ahead(work: Callable[[_T], _R], items: Iterable[_T], most: int = 256) -> Ite
     """
     source = iter(items)
     queue: deque[Future[list[_R]]] = deque()
-    pool = ThreadPoolExecutor(min(cores(), _MAX_THREADS), thread_name_prefix="ahead")
+    pool = ThreadPoolExecutor(min(cores(), _MAX_THREADS), thread_name_prefix="parallel-map")
     try:
         while chunk := list(islice(source, _CHUNK)):
             queue.append(pool.submit(list, map(work, chunk)))
