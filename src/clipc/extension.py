@@ -2,8 +2,8 @@
 
 A name is imported in every process that needs it, so objects are never pickled; the source file's hash is part of the
 run's identity. Names are imported only from a recipe or study given on the command line or from Python. Files in the
-folder of a run and records may come from a stranger: their names pass through :func:`mark_untrusted`, and are compared and
-written like any others, but never imported.
+folder of a run and records may come from a stranger: their names pass through :func:`mark_untrusted`, and are compared
+and written like any others, but never imported.
 """
 
 import re

@@ -132,7 +132,7 @@ def test_makes_what_was_chosen(tiny_catalog: Catalog) -> None:
 class Words:
     """A tokenizer that is never asked."""
 
-    context_length, room = 8, 6
+    context_length, max_text_tokens = 8, 6
 
     def count(self, text: str) -> int:
         raise NotImplementedError

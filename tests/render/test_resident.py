@@ -39,7 +39,7 @@ POLICIES = {
 class Words:
     """A tokenizer of words, for tests."""
 
-    context_length, room = 16, 14
+    context_length, max_text_tokens = 16, 14
 
     def count(self, text: str) -> int:
         return len(text.split())

@@ -56,12 +56,8 @@ def open_catalog(
     options = replace(options or SourceOptions(), **fields)
     store = cache_folder(options.cache)
     read_as = {k: v for k, v in asdict(options).items() if k not in ("images", "group_column", "cache")}
-    if (
-        isinstance(source, str)
-        and is_object_reference(source)
-        and not source.startswith("hf:")
-        and not os.path.exists(source)
-    ):
+    is_code = is_object_reference(str(source)) and not str(source).startswith("hf:")
+    if is_code and isinstance(source, str) and not os.path.exists(source):
         # The catalog is made anew when the code of the user's own source has changed.
         own: Source = load(source, Source, "a clipc.Source")
         pairs = replace(own, root=own.root.absolute(), watched=[*own.watched, source_file(source)])

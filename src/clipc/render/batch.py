@@ -21,7 +21,7 @@ class Tokenizer(Protocol):
         """The largest number of tokens the model takes, start and end included."""
 
     @property
-    def room(self) -> int:
+    def max_text_tokens(self) -> int:
         """The largest number of text tokens in the context, without the special tokens that the tokenizer adds."""
 
     def count(self, text: str) -> int:

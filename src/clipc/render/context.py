@@ -15,7 +15,7 @@ _COUNTS_ITS_OWN: Final = "num_special_tokens_to_add"
 """The method that only tokenizers of transformers have."""
 
 
-def room(tokenizer: Any, length: int) -> int:
+def max_text_tokens(tokenizer: Any, length: int) -> int:
     """The largest number of text tokens in a context, without the special tokens that the tokenizer adds.
 
     Args:
@@ -59,10 +59,10 @@ class Context:
     def limit(self) -> int:
         """The largest number of tokens, without special tokens."""
         if self._transformers:
-            return room(self.tokenizer, self.tokenizer.model_max_length)
-        if hasattr(self.tokenizer, "room"):
-            return self.tokenizer.room
-        return room(self.tokenizer, self.tokenizer.context_length)
+            return max_text_tokens(self.tokenizer, self.tokenizer.model_max_length)
+        if hasattr(self.tokenizer, "max_text_tokens"):
+            return self.tokenizer.max_text_tokens
+        return max_text_tokens(self.tokenizer, self.tokenizer.context_length)
 
     def count(self, text: str) -> int:
         """The number of tokens of a text, without special tokens."""

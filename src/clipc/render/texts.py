@@ -60,7 +60,7 @@ def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
         plan: The rows.
         tokenizer: The model's.
     """
-    limit, count, catalog = tokenizer.room, tokenizer.count, plans.catalog
+    limit, count, catalog = tokenizer.max_text_tokens, tokenizer.count, plans.catalog
     wordings = plans.wordings
     captions: list[str] = []
     ids = np.full((len(plan), 2), -1, dtype=np.int64)
