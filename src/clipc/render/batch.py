@@ -19,16 +19,20 @@ class Tokenizer(Protocol):
     @property
     def context_length(self) -> int:
         """The largest number of tokens the model takes, start and end included."""
+        ...
 
     @property
     def max_text_tokens(self) -> int:
         """The largest number of text tokens in the context, without the special tokens that the tokenizer adds."""
+        ...
 
     def count(self, text: str) -> int:
         """The number of tokens of a text, without special tokens."""
+        ...
 
     def __call__(self, texts: list[str]) -> torch.Tensor:
         """Token ids, ``int64``, shape (len(texts), context_length)."""
+        ...
 
 
 def sources(catalog: Catalog, plan: Plan) -> torch.Tensor:

@@ -25,6 +25,7 @@ class Renderer(Protocol):
 
     def render(self, start: int, stop: int) -> Batch:
         """The batch of these rows."""
+        ...
 
 
 @dataclass(frozen=True)
