@@ -31,9 +31,10 @@ from PIL import Image
 from clipc import Catalog, Policy, open_catalog
 from clipc.models.tokenizer import load_tokenizer
 from clipc.prepare.plans import make_plans
+from clipc.progress import silent
+from clipc.render.choose import Choice, make_renderer
 from clipc.render.crop import Augmentation
 from clipc.render.loader import Renderer, load
-from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
 
 SCALE = (0.9, 1.0)
@@ -95,10 +96,11 @@ def renderers(pairs: Catalog, size: int) -> dict[str, Epoch]:
     augmentation, tokenizer = Augmentation(crop_scale=SCALE), load_tokenizer("ViT-B-32")
 
     made: dict[str, Epoch] = {}
+    in_memory = Choice("resident", torch.device("cpu"), "measured")
     for rho in (0.0, 0.3):
         plans = make_plans(Policy(rho=rho), pairs, 0)
         worker = WorkerRenderer(plans, augmentation, size, tokenizer)
-        resident = ResidentRenderer.create(plans, augmentation, size, tokenizer)
+        resident = make_renderer(in_memory, plans, augmentation, size, tokenizer, silent)
         for name, renderer in (("worker", worker), ("resident", resident)):
             made[f"{name}, rho {rho:g}"] = _epochs(renderer, len(pairs))
     return {name: made[name] for name in sorted(made, key=lambda name: (name[0] != "w", name))}

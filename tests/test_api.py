@@ -21,17 +21,10 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
         assert getattr(clipc, name) is found
 
 
-def test_the_names_agree_in_both_places() -> None:
-    source = Path(clipc.__file__).with_suffix(".pyi").read_text("utf-8")
-    typed = {
-        name.asname or name.name: (node.module or "") + (f":{name.name}" if name.asname else "")
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.ImportFrom)
-        for name in node.names
-    }
-    assert typed == clipc._HOMES
-    assert set(clipc.__all__) == {*typed, "__version__"}
-    assert clipc.__all__ == sorted(clipc.__all__)
+def test_the_stub_lists_the_names_that_it_imports() -> None:
+    stub = ast.parse(Path(clipc.__file__).with_suffix(".pyi").read_text("utf-8"))
+    lists = [ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign)]
+    assert lists == [clipc.__all__]
 
 
 def test_functions_stay_functions_after_their_packages_are_imported() -> None:

@@ -38,7 +38,7 @@ from clipc import (
 from clipc.cli import main
 from clipc.evaluate.subject import own_evaluator
 from clipc.export.model_card import model_card
-from clipc.extension import fingerprint, foreign, load
+from clipc.extension import fingerprint, load, mark_untrusted
 from clipc.models.model import ClipModel
 from clipc.prepare.check_start import check_start
 from clipc.recipe.recipe import recipe_of_run
@@ -616,7 +616,7 @@ class TestWhoseCodeIsRun:
 
     def test_other_texts_are_left_as_they_are(self) -> None:
         fields = {"a": ["column:x y", {"b": 1}, "hf-hub:o/n", None]}
-        assert foreign(fields) == fields
+        assert mark_untrusted(fields) == fields
 
 
 def test_the_command_line_finds_modules_in_the_working_folder(

@@ -20,15 +20,15 @@ class UserError(Exception):
     """
 
 
-def unknown_name(what: str, name: str, known: Iterable[str]) -> UserError:
+def unknown_name(what: str, name: str, valid: Iterable[str]) -> UserError:
     """The error for a name that does not exist, with the nearest one or the list of those that do.
 
     Args:
         what: The kind of name, such as ``"recipe key"``.
         name: The wrong name.
-        known: The names that exist.
+        valid: The names that exist.
     """
-    names = sorted(known)
+    names = sorted(valid)
     near = get_close_matches(name, names[:_MAX_COMPARED], n=1, cutoff=0.6)
     more = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[:_MAX_LISTED]) or 'none'}{more}."

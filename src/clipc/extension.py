@@ -2,8 +2,8 @@
 
 A name is imported in every process that needs it, so objects are never pickled; the source file's hash is part of the
 run's identity. Names are imported only from a recipe or study given on the command line or from Python. Files in the
-folder of a run and records may come from a stranger: their names pass through :func:`foreign`, and are compared and
-written like any others, but never imported.
+folder of a run and records may come from a stranger: their names pass through :func:`mark_untrusted`, and are compared
+and written like any others, but never imported.
 """
 
 import re
@@ -24,7 +24,7 @@ from clipc.errors import UserError
 _NAME: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
-class _Foreign(str):
+class _UntrustedName(str):
     """A name that is never imported; ``str()`` makes a plain string of it."""
 
     __slots__ = ()
@@ -32,29 +32,29 @@ class _Foreign(str):
 
 def _validate_name(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     plain = handler(value)
-    return value if isinstance(value, _Foreign) else plain
+    return value if isinstance(value, _UntrustedName) else plain
 
 
 Name = Annotated[str, WrapValidator(_validate_name)]
 """The type of a recipe's key that may name user code."""
 
 
-def is_own(name: str) -> bool:
+def is_object_reference(name: str) -> bool:
     """Whether a name has the form ``module:object``."""
     return _NAME.fullmatch(name) is not None
 
 
-def foreign(fields: Any) -> Any:
+def mark_untrusted(fields: Any) -> Any:
     """Marks the names in values of an untrusted file, so that :func:`load` refuses them.
 
     Args:
         fields: Mappings, lists and values of YAML or JSON.
     """
     if isinstance(fields, Mapping):
-        return {key: foreign(value) for key, value in fields.items()}
+        return {key: mark_untrusted(value) for key, value in fields.items()}
     if isinstance(fields, list):
-        return [foreign(value) for value in fields]
-    return _Foreign(fields) if isinstance(fields, str) and is_own(fields) else fields
+        return [mark_untrusted(value) for value in fields]
+    return _UntrustedName(fields) if isinstance(fields, str) and is_object_reference(fields) else fields
 
 
 def load(name: str, kind: Any, expected: str) -> Any:
@@ -69,7 +69,7 @@ def load(name: str, kind: Any, expected: str) -> Any:
         UserError: The name comes from an untrusted file; there is no such module or object; importing it fails; the
             object is of another type.
     """
-    if isinstance(name, _Foreign):
+    if isinstance(name, _UntrustedName):
         raise UserError(
             f"{name} is somebody's own code, named in the folder of a run or in a record, from which no code is run; "
             f"give the recipe itself, or name {name} again with the command."
@@ -113,8 +113,8 @@ def load_function(name: str, *parameters: str, gives: str) -> Callable[..., Any]
     Raises:
         UserError: As for :func:`load`; or it does not accept these arguments.
     """
-    # A foreign name equals the plain one, so it must not reach the cache.
-    return load(name, Callable, gives) if isinstance(name, _Foreign) else _load_function(name, parameters, gives)
+    # An untrusted name equals the plain one, so it must not reach the cache.
+    return load(name, Callable, gives) if isinstance(name, _UntrustedName) else _load_function(name, parameters, gives)
 
 
 def source_file(name: str) -> Path:

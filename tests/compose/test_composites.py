@@ -13,7 +13,7 @@ from .pairs import catalog_of
 class Words:
     """A tokenizer that counts words."""
 
-    context_length, room = 77, 75
+    context_length, max_text_tokens = 77, 75
 
     def count(self, text: str) -> int:
         return len(text.split())

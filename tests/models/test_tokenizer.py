@@ -90,17 +90,21 @@ def words_in(kind: str, tokens: torch.Tensor) -> int:
 def test_what_has_room_stays_and_one_token_more_does_not(kind: str, tmp_path: Path) -> None:
     theirs = tokenizer_of(kind, tmp_path)
     ours = Tokenizer(theirs, LENGTH)
-    assert ours.room == Context(theirs).limit == Context(ours).limit == KINDS[kind]
+    assert ours.max_text_tokens == Context(theirs).limit == Context(ours).limit == KINDS[kind]
     for text in (
-        ("x " * ours.room, "x " * (ours.room + 1))
+        ("x " * ours.max_text_tokens, "x " * (ours.max_text_tokens + 1))
         if kind == "clip"
         else (
-            " ".join(WORDS[: ours.room]),
-            "  ".join(WORDS[: ours.room + 1]),
+            " ".join(WORDS[: ours.max_text_tokens]),
+            "  ".join(WORDS[: ours.max_text_tokens + 1]),
         )
     ):
         assert ours.count(text) == Context(theirs).count(text)
-        assert words_in(kind, ours([text])[0]) == words_in(kind, theirs([text])[0]) == min(ours.count(text), ours.room)
+        assert (
+            words_in(kind, ours([text])[0])
+            == words_in(kind, theirs([text])[0])
+            == min(ours.count(text), ours.max_text_tokens)
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -35,7 +35,7 @@ class Words:
     """A tokenizer of words, for tests."""
 
     def __init__(self, context_length: int = 32) -> None:
-        self.context_length, self.room = context_length, context_length - 2
+        self.context_length, self.max_text_tokens = context_length, context_length - 2
 
     def count(self, text: str) -> int:
         return len(text.split())

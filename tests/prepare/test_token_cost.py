@@ -32,7 +32,7 @@ def test_costs_and_advice(japanese: list[str], learnt: Tokenizer) -> None:
     clip = load_tokenizer("ViT-B-32")
     cost = token_cost(japanese, clip)
     assert cost == token_cost(japanese, clip)
-    assert cost.room == 75
+    assert cost.max_text_tokens == 75
     assert cost.caption[0] <= cost.caption[1] <= cost.caption[2] < cost.joint[2]
     assert cost.overflow > 0.3
     offered = advice(cost)

@@ -9,6 +9,7 @@ from clipc.catalog import Catalog
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
+from clipc.progress import silent
 from clipc.render.choose import Choice, choose_renderer, make_renderer
 from clipc.render.crop import Augmentation
 from clipc.render.free_memory import free_memory
@@ -64,7 +65,7 @@ def test_resident_where_it_fits_and_pays(
     sharing: int,
     expected: tuple[str, str],
 ) -> None:
-    needed = resident_bytes(tiny_catalog, Augmentation(), 16)
+    needed = resident_bytes(Plans(tiny_catalog, Policy(rho=0.3), 0), Augmentation(), 16)
     free = {"cpu": int(ram * needed), "cuda": int((gpu or 0) * needed)}
     device = CPU if gpu is None else GPU
     found = choice(tiny_catalog, wanted, free, monkeypatch, device=device, epochs=epochs, sharing=sharing)
@@ -91,7 +92,7 @@ def test_a_gpu_holds_the_copies_of_its_own_processes(
     gpus: int,
     expected: tuple[str, str],
 ) -> None:
-    needed = resident_bytes(tiny_catalog, Augmentation(), 16)
+    needed = resident_bytes(Plans(tiny_catalog, Policy(rho=0.3), 0), Augmentation(), 16)
     free = {"cpu": int(ram * needed), "cuda": int(gpu * needed)}
     found = choice(tiny_catalog, "auto", free, monkeypatch, device=GPU, sharing=sharing, gpus=gpus)
     assert (found.renderer, found.device.type) == expected
@@ -125,13 +126,13 @@ def test_makes_what_was_chosen(tiny_catalog: Catalog) -> None:
     plans = Plans(tiny_catalog, Policy(rho=0), 0)
     for name, kind in (("worker", WorkerRenderer), ("resident", ResidentRenderer)):
         chosen = choose_renderer(name, plans, Augmentation(), 16, device=CPU, epochs=2)
-        assert isinstance(make_renderer(chosen, plans, Augmentation(), 16, Words()), kind)
+        assert isinstance(make_renderer(chosen, plans, Augmentation(), 16, Words(), silent), kind)
 
 
 class Words:
     """A tokenizer that is never asked."""
 
-    context_length, room = 8, 6
+    context_length, max_text_tokens = 8, 6
 
     def count(self, text: str) -> int:
         raise NotImplementedError

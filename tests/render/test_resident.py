@@ -9,17 +9,19 @@ from PIL import Image
 from clipc.catalog import Catalog, open_catalog
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
+from clipc.progress import silent
 from clipc.render.batch import Batch
 from clipc.render.crop import Augmentation
 from clipc.render.cuts import Cuts
 from clipc.render.loader import load
-from clipc.render.pixels import kept_sizes, resident_bytes
+from clipc.render.pixels import Pixels, resident_bytes, stored_sizes
 from clipc.render.resample import Image8, Window, resample
 from clipc.render.resample_matrix import paste_cuts_batched
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
 from clipc.train.loss import shared_sources
 
+CPU = torch.device("cpu")
 SIDE = 32
 POLICIES = {
     "plain": Policy(rho=0),
@@ -37,7 +39,7 @@ POLICIES = {
 class Words:
     """A tokenizer of words, for tests."""
 
-    context_length, room = 16, 14
+    context_length, max_text_tokens = 16, 14
 
     def count(self, text: str) -> int:
         return len(text.split())
@@ -68,13 +70,18 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     return open_catalog(folder / "pairs.csv").split("train")
 
 
+def resident(plans: Plans, augmentation: Augmentation, size: int) -> ResidentRenderer:
+    pixels = Pixels.decode(plans, augmentation, size, CPU, silent)
+    return ResidentRenderer(plans, augmentation, size, Words(), pixels)
+
+
 def both(
     catalog: Catalog, policy: Policy, augmentation: Augmentation, size: int = SIDE
 ) -> tuple[WorkerRenderer, ResidentRenderer]:
     from clipc.prepare.plans import make_plans
 
     plans = make_plans(policy, catalog, 0)
-    made = ResidentRenderer.create(plans, augmentation, size, Words())
+    made = resident(plans, augmentation, size)
     return WorkerRenderer(plans, augmentation, size, Words()), made
 
 
@@ -206,7 +213,7 @@ def test_an_unreadable_image_is_grey_and_told_each_time(tiny_source: Path, tmp_p
     catalog = open_catalog(tmp_path / "pairs.jsonl").split("train")
     broken = tmp_path / "03.png"
     broken.write_bytes(broken.read_bytes()[:60].ljust(broken.stat().st_size, b"\0"))
-    made = ResidentRenderer.create(Plans(catalog, Policy(rho=0.5), 0), Augmentation(), 16, Words())
+    made = resident(Plans(catalog, Policy(rho=0.5), 0), Augmentation(), 16)
     worker = WorkerRenderer(made.plans, Augmentation(), 16, Words())
     for start in (0, 40, 80):
         batch = made.render(start, start + 40)
@@ -220,11 +227,8 @@ def test_an_unreadable_image_is_grey_and_told_each_time(tiny_source: Path, tmp_p
 def test_only_what_is_needed_is_kept_and_equal_pictures_once(photographs: Catalog) -> None:
     told: list[tuple[int, int]] = []
     plans = Plans(photographs, Policy(rho=0), 0)
-    made = ResidentRenderer.create(
-        plans, Augmentation(), SIDE, Words(), progress=lambda _, done, total: told.append((done, total))
-    )
-    pixels = made.pixels
-    assert pixels.values.numel() == resident_bytes(photographs, Augmentation(), SIDE)
+    pixels = Pixels.decode(plans, Augmentation(), SIDE, CPU, lambda _, done, total: told.append((done, total)))
+    assert pixels.values.numel() == resident_bytes(plans, Augmentation(), SIDE)
     assert told[-1] == (24, 24)
     assert pixels.number[24, 0] == pixels.number[0, 0]
     assert len(set(pixels.number[:, 0].tolist())) == 24
@@ -233,8 +237,8 @@ def test_only_what_is_needed_is_kept_and_equal_pictures_once(photographs: Catalo
 
 
 def test_strong_views_get_finer_copies(photographs: Catalog) -> None:
-    usual = resident_bytes(photographs, Augmentation(), SIDE)
-    both_kinds = resident_bytes(photographs, Augmentation(), SIDE, strong=True)
+    usual = resident_bytes(Plans(photographs, Policy(), 0), Augmentation(), SIDE)
+    both_kinds = resident_bytes(Plans(photographs, Policy(treatment="augment"), 0), Augmentation(), SIDE)
     made = both(photographs, POLICIES["strong"], Augmentation())[1].pixels
     assert usual < both_kinds == made.values.numel()
     first, second = (made.size[made.number[:, kind]] for kind in (0, 1))
@@ -245,7 +249,7 @@ def test_strong_views_get_finer_copies(photographs: Catalog) -> None:
 def test_the_smallest_view_of_a_kept_picture_has_as_many_pixels_as_are_shown() -> None:
     sizes = np.random.Generator(np.random.Philox(0)).integers(1, 4000, (2000, 2))
     for scale in ((0.8, 1.0), (0.25, 0.5), (1.0, 1.0)):
-        kept = kept_sizes(sizes, scale, (3 / 4, 4 / 3), 100)
+        kept = stored_sizes(sizes, scale, (3 / 4, 4 / 3), 100)
         assert (kept <= sizes).all()
         assert (
             np.abs(kept[:, 0] / kept[:, 1] - sizes[:, 0] / sizes[:, 1]).max() < 0.6 * (sizes[:, 0] / kept[:, 1]).max()

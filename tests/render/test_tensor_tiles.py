@@ -135,7 +135,7 @@ def test_what_does_not_fit_is_told() -> None:
 class NoWords:
     """A tokenizer for tests that look at pictures."""
 
-    context_length, room = 99, 97
+    context_length, max_text_tokens = 99, 97
 
     def count(self, text: str) -> int:
         return 1

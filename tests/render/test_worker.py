@@ -24,7 +24,7 @@ PLAIN_VIEW = Augmentation(crop_scale=(1, 1), crop_ratio=(1, 1), flip=0)
 class Words:
     """A tokenizer of words, for tests."""
 
-    context_length, room = 16, 14
+    context_length, max_text_tokens = 16, 14
 
     def count(self, text: str) -> int:
         return len(text.split())
@@ -202,7 +202,7 @@ def test_shortened_captions_are_counted(tiny_catalog: Catalog) -> None:
 
 
 class ShortWords(Words):
-    context_length, room = 8, 6
+    context_length, max_text_tokens = 8, 6
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from clipc.catalog.catalog import About, Catalog
 from clipc.catalog.open import open_catalog
-from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import SourceOptions
 from clipc.catalog.split import with_splits
 from clipc.catalog.subsample import subsample
 

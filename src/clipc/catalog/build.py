@@ -9,19 +9,9 @@ import pyarrow as pa
 from clipc.catalog.catalog import REJECTS, SCHEMA, About, Catalog, fingerprint
 from clipc.catalog.columns import Columns
 from clipc.catalog.inspect_images import ImageFacts, Place, inspect_images
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo
+from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
-
-_SPLITS = {
-    "train": ("train", "training", "trn", "restval", "学習", "訓練", "トレーニング"),
-    "val": ("val", "valid", "validation", "dev", "eval", "検証", "バリデーション"),
-    "test": ("test", "testing", "tst", "テスト", "評価", "試験"),
-}
-_SPLIT_NAMES = {alias: name for name, aliases in _SPLITS.items() for alias in aliases}
-
-KNOWN_SPLITS = frozenset(_SPLIT_NAMES)
-"""All names of splits that are recognised, in lower case."""
 
 
 def build(source: Source, progress: Progress = silent) -> Catalog:
@@ -56,19 +46,9 @@ def build(source: Source, progress: Progress = silent) -> Catalog:
     if not valid:
         raise _nothing_valid(source, rejects)
     table = _with_image_facts(table.take(pa.array(valid, pa.int64())), list(valid.values()))
-    return Catalog(
-        table=table,
-        root=source.root,
-        fingerprint=fingerprint(table),
-        about=About(
-            name=source.name,
-            generated=_is_generated(table),
-            notes=tuple(info.notes),
-            label_columns=_label_columns(table, info),
-            class_names=info.class_names,
-        ),
-        rejects=pa.Table.from_pylist([reject._asdict() for reject in rejects], schema=REJECTS),
-    )
+    about = About(source.name, _is_generated(table), tuple(info.notes), _label_columns(table, info), info.class_names)
+    rejected = pa.Table.from_pylist([reject._asdict() for reject in rejects], schema=REJECTS)
+    return Catalog(table, source.root, fingerprint(table), about, rejected)
 
 
 def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable[Row]:
@@ -87,7 +67,7 @@ def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable
         keys.add(row.key)
         row.captions = [caption for caption in row.captions if _has_word(caption)]
         name = (row.split or "").strip().lower()
-        row.split = _SPLIT_NAMES.get(name, name) or None
+        row.split = SPLIT_NAMES.get(name, name) or None
         yield row
 
 
@@ -124,9 +104,7 @@ def _with_image_facts(table: pa.Table, facts: list[ImageFacts]) -> pa.Table:
     values = dict(zip(ImageFacts._fields, zip(*facts, strict=True), strict=True))
     metadata = [column for column in table.schema if column.name not in SCHEMA.names]
     schema = pa.schema([*SCHEMA, pa.field("dhash", pa.uint64()), *metadata])
-    arrays = [
-        pa.array(values[column.name], column.type) if column.name in values else table[column.name] for column in schema
-    ]
+    arrays = [pa.array(values[c.name], c.type) if c.name in values else table[c.name] for c in schema]
     return pa.table(arrays, schema=schema).combine_chunks()
 
 

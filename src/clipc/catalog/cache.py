@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,8 @@ def through_cache(source: Source, options: Mapping[str, Any], folder: Path, make
     if (catalog := _load(path, source.root, mark)) is not None:
         return catalog
     catalog = make()
-    try:
+    with suppress(UserError):
         _save(catalog, path, mark, source)
-    except UserError:
-        return catalog
     return _load(path, source.root, mark) or catalog
 
 
@@ -58,17 +57,12 @@ def _load(path: Path, root: Path, mark: str) -> Catalog | None:
         if meta["mark"] != mark or any(_stamp(root / name) != stamp for name, stamp in meta["images"].items()):
             return None
         rejects = pa.ipc.open_stream(metadata[_REJECTS]).read_all()
-        about = About.from_json(meta["about"])
+        about: dict[str, Any] = json.loads(meta["about"])
+        about |= {name: tuple(about[name]) for name in ("notes", "label_columns")}
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
         return None
-    return Catalog(
-        table=table.replace_schema_metadata(None),
-        root=root,
-        fingerprint=meta["fingerprint"],
-        about=about,
-        rejects=rejects,
-        rejects_file=_rejects_file(path) if rejects.num_rows else None,
-    )
+    table, rejects_file = table.replace_schema_metadata(None), _rejects_file(path) if rejects.num_rows else None
+    return Catalog(table, root, meta["fingerprint"], About(**about), rejects, rejects_file)
 
 
 def _save(catalog: Catalog, path: Path, mark: str, source: Source) -> None:
@@ -76,7 +70,7 @@ def _save(catalog: Catalog, path: Path, mark: str, source: Source) -> None:
     with pa.ipc.new_stream(rejects, catalog.rejects.schema) as stream:
         stream.write_table(catalog.rejects)
     images = _image_stamps(catalog, source) if source.loose else {}
-    about = catalog.about.to_json()
+    about = json.dumps(vars(catalog.about))
     meta = json.dumps({"mark": mark, "fingerprint": catalog.fingerprint, "about": about, "images": images})
     table = catalog.table.replace_schema_metadata({_META: meta, _REJECTS: rejects.getvalue().to_pybytes()})
     with whole_file(path) as new:

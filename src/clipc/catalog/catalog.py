@@ -65,17 +65,6 @@ class About:
     class_names: dict[str, dict[str, str]] = field(default_factory=dict)
     splits_made: bool = False
 
-    def to_json(self) -> str:
-        """The fields as one JSON object."""
-        return json.dumps(self.__dict__, ensure_ascii=False, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "About":
-        """The inverse of :meth:`to_json`."""
-        raw: dict[str, Any] = json.loads(text)
-        raw.update(notes=tuple(raw["notes"]), label_columns=tuple(raw["label_columns"]))
-        return cls(**raw)
-
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
@@ -107,14 +96,11 @@ class Catalog:
     @cached_property
     def _handles(self) -> "_Handles | None":
         """Files that stay open: a few tars, but never a file an image, of which there may be millions."""
-        return _Handles() if len(self.table["file"].unique()) <= 256 else None
+        return _Handles(self.root) if len(self.table["file"].unique()) <= 256 else None
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields alone: open files and cached values are not sent to worker processes."""
         return {field.name: self.__dict__[field.name] for field in fields(self)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
 
     @cached_property
     def keys(self) -> list[str]:
@@ -158,7 +144,7 @@ class Catalog:
         files, offsets, sizes = self._places
         name = files[row].as_py()
         handles = self._handles  # A reference of this thread's own: another thread may replace the property's value.
-        handle = handles.open(self.root, name) if handles is not None else _open(self.root, name)
+        handle = _open(self.root, name) if handles is None else handles[name]
         try:
             data = os.pread(handle, int(sizes[row]), int(offsets[row]))
         finally:
@@ -234,16 +220,16 @@ def first_rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
 
 
 class _Handles(dict[str, int]):
-    """Open files by name; closed with the catalog that opened them."""
+    """Files below a root by name, opened when first asked for; closed with the catalog that opened them."""
 
-    def open(self, root: Path, name: str) -> int:
-        handle = self.get(name)
-        if handle is None:
-            handle = _open(root, name)
-            if (first := self.setdefault(name, handle)) != handle:  # another thread was faster
-                os.close(handle)
-                return first
-        return handle
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __missing__(self, name: str) -> int:
+        handle = _open(self._root, name)
+        if (first := self.setdefault(name, handle)) != handle:  # another thread was faster
+            os.close(handle)
+        return first
 
     def __del__(self) -> None:
         for handle in self.values():

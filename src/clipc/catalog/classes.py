@@ -1,4 +1,4 @@
-"""``classes.json``: readable class names in a file beside the data."""
+"""Readable class names, from ``classes.json`` beside the data or from the labels, and captions made from them."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Any
 from clipc.catalog.catalog import inside
 from clipc.catalog.rows import SourceInfo
 from clipc.errors import UserError
+
+_CLASS_SENTENCE = {"en": "a photo of {article} {name}", "ja": "{name}の写真"}
 
 
 def read_class_names(folder: Path, info: SourceInfo) -> None:
@@ -43,6 +45,17 @@ def beside_data(folder: Path, name: str) -> Path | None:
     except UserError:
         return None
     return path if path.is_file() else None
+
+
+def readable(label: str) -> str:
+    """A class label as words: ``pitted_surface`` becomes ``pitted surface``."""
+    return label.replace("_", " ").strip() or label
+
+
+def class_caption(name: str, lang: str = "en") -> str:
+    """The caption of an image of which only the class is known: ``a photo of a {class name}``."""
+    article = "an" if name[:1].lower() in set("aeiou") else "a"
+    return _CLASS_SENTENCE.get(lang, _CLASS_SENTENCE["en"]).format(name=name, article=article)
 
 
 def _is_flat(raw: Any) -> bool:

@@ -12,13 +12,9 @@ from clipc.catalog.rows import Row, Value
 _CHUNK = 1 << 16
 _CORE = ("key", "captions", "label", "split", "file", "offset", "size")
 _RESERVED = {*SCHEMA.names, "dhash"}
-_TYPES = {
-    "bool": pa.bool_(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "numbers": pa.list_(pa.float32()),
-    "string": pa.string(),
-}
+_NUMBERS = pa.list_(pa.float32())
+_TYPES = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "numbers": _NUMBERS, "string": pa.string()}
+_KINDS = {"bool": bool, "int": int, "float": float, "numbers": np.ndarray}
 
 
 class Columns:
@@ -27,7 +23,6 @@ class Columns:
     def __init__(self) -> None:
         self._rows: list[Row] = []
         self._chunks: list[dict[str, pa.Array]] = []
-        self._lengths: list[int] = []
         self._kinds: dict[str, set[str]] = {}
 
     def add(self, row: Row) -> None:
@@ -50,8 +45,7 @@ class Columns:
 
     def _whole(self, name: str, kind: Any) -> pa.ChunkedArray:
         parts: list[Any] = [
-            _cast(chunk[name], kind) if name in chunk else pa.nulls(length, kind)
-            for chunk, length in zip(self._chunks, self._lengths, strict=True)
+            _cast(chunk[name], kind) if name in chunk else pa.nulls(len(chunk["key"]), kind) for chunk in self._chunks
         ]
         return pa.chunked_array(parts, kind)
 
@@ -68,7 +62,6 @@ class Columns:
             kind = _common_kind(kinds)
             chunk["more " + name] = pa.array([_as(value, kind) for value in values], _TYPES[kind])
         self._chunks.append(chunk)
-        self._lengths.append(len(self._rows))
         self._rows = []
 
 
@@ -79,15 +72,10 @@ def _cast(values: pa.Array, kind: Any) -> pa.Array:
 
 
 def _kind(value: Value) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "int" if -(1 << 63) <= value < 1 << 63 else "string"
-    if isinstance(value, np.ndarray):
-        return "numbers"
-    return "float" if isinstance(value, float) else "string"
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return "string"
+    fitting = (kind for kind, of in _KINDS.items() if isinstance(value, of))
+    return None if value is None else next(fitting, "string")
 
 
 def _common_kind(kinds: set[str]) -> str:

@@ -11,7 +11,6 @@ MAX_PIXELS = 100_000_000
 """The largest image that is decoded, in pixels; larger ones are rejected by their header."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-_WHITE = 255
 _ORIENTATION = 0x0112
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _APPLICATIONS = frozenset((0xE0, 0xE1, 0xEE))
@@ -46,7 +45,9 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> npt.NDArray[
         return _with_pillow(data, None)
     header = jpeg_header(data)
     _check_size(header.width, header.height)
-    if header.bits == 8 and header.components in (1, 3) and not header.plain_rgb:
+    # Three components and an Adobe segment without a transform: red, green, blue; but JFIF always means YCbCr.
+    plain_rgb = header.components == 3 and header.adobe == 0 and not header.jfif
+    if header.bits == 8 and header.components in (1, 3) and not plain_rgb:
         pixels = _with_simplejpeg(data, _scale_options(header, at_least))
         if pixels is not None:
             return _rotate(pixels, header.orientation)
@@ -67,7 +68,7 @@ def image_size(data: bytes) -> tuple[int, int]:
         size, orientation = (header.width, header.height), header.orientation
     else:
         image = _open(data)
-        size, orientation = image.size, _pillow_orientation(image)
+        size, orientation = image.size, _orientation(image)
     _check_size(*size)
     width, height = size
     return (height, width) if orientation in _ON_THE_SIDE else (width, height)
@@ -84,16 +85,6 @@ class JpegHeader(NamedTuple):
     adobe: int | None
     jfif: bool
 
-    @property
-    def plain_rgb(self) -> bool:
-        """Whether the components are red, green and blue. libjpeg's rule: a JFIF segment always means YCbCr."""
-        return self.components == 3 and self.adobe == 0 and not self.jfif
-
-    @property
-    def plain_cmyk(self) -> bool:
-        """Whether four components are CMYK as it is; an Adobe segment means that they are stored inverted."""
-        return self.components == 4 and self.adobe is None
-
 
 def jpeg_header(data: bytes) -> JpegHeader:
     """Reads a JPEG's markers up to its first scan.
@@ -101,24 +92,16 @@ def jpeg_header(data: bytes) -> JpegHeader:
     Raises:
         DecodeError: There is no complete frame header.
     """
-    at, orientation, frame = 2, 1, None
-    adobe: int | None = None
-    jfif = False
+    at, orientation, frame, adobe, jfif = 2, 1, None, None, False
     while at + 4 <= len(data):
-        if data[at] != 0xFF:
+        before, marker, length = struct.unpack_from(">BBH", data, at)
+        if before != 0xFF or marker == 0xFF:
             at += 1  # stray bytes between segments are skipped, as libjpeg does
             continue
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        if marker == 0 or marker == 1 or 0xD0 <= marker <= 0xD8:
+        if marker <= 1 or 0xD0 <= marker <= 0xD8:
             at += 2
             continue
-        if marker in (0xD9, 0xDA):
-            break
-        length = data[at + 2] << 8 | data[at + 3]
-        if length < 2:
+        if marker in (0xD9, 0xDA) or length < 2:
             break
         if marker in _FRAMES and length >= 8 and at + 10 <= len(data):
             bits, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
@@ -126,7 +109,7 @@ def jpeg_header(data: bytes) -> JpegHeader:
         elif marker in _APPLICATIONS:
             body = data[at + 4 : at + 2 + length]
             if marker == 0xE1 and body[:6] == b"Exif\0\0":
-                orientation = _exif_orientation(body)
+                orientation = _orientation(body)
             elif marker == 0xE0 and body[:5] == b"JFIF\0":
                 jfif = True
             elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
@@ -188,15 +171,15 @@ def _with_pillow(data: bytes, header: JpegHeader | None) -> npt.NDArray[np.uint8
     _check_size(*image.size)
     try:
         image.load()
-        if header is not None and header.plain_cmyk:
-            # Pillow assumes that every CMYK JPEG is inverted.
+        if header is not None and header.components == 4 and header.adobe is None:
+            # Pillow assumes that every CMYK JPEG is inverted, which only an Adobe segment means.
             image = image.point([255 - ink for ink in range(256)] * 4)
         pixels = _rgb(image)
     except DecodeError:
         raise
     except Exception as error:  # as above
         raise DecodeError(f"the image is damaged ({error})") from None
-    return _rotate(pixels, _pillow_orientation(image) if header is None else header.orientation)
+    return _rotate(pixels, _orientation(image) if header is None else header.orientation)
 
 
 def _rgb(image: Any) -> npt.NDArray[np.uint8]:
@@ -204,12 +187,10 @@ def _rgb(image: Any) -> npt.NDArray[np.uint8]:
 
     mode: str = image.mode
     if mode.startswith("I") or mode == "F":
-        grey = _eight_bits(np.asarray(image))
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        return np.repeat(_eight_bits(np.asarray(image))[:, :, None], 3, axis=2)
     if mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (_WHITE, _WHITE, _WHITE, 255))
-        image = Image.alpha_composite(white, image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     if mode == "LAB":
         raise DecodeError("the image is in Lab colours, which are not supported")
     return np.asarray(image.convert("RGB"))
@@ -247,28 +228,22 @@ def _rotate(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.u
     return np.ascontiguousarray(pixels)
 
 
-def _exif_orientation(body: bytes) -> int:
+def _orientation(source: Any) -> int:
+    """EXIF's orientation, 1 to 8, from the bytes of an EXIF segment or from an image that Pillow opened."""
     from PIL import Image
 
     try:
-        exif = Image.Exif()
-        exif.load(body)
-        return _valid_orientation(exif.get(_ORIENTATION))
+        if isinstance(source, bytes):
+            exif = Image.Exif()
+            exif.load(source)
+        elif source.format == "TIFF":
+            return 1  # Pillow rotates TIFFs itself, both size and pixels
+        else:
+            exif = source.getexif()
+        value: Any = exif.get(_ORIENTATION)
+        return int(value) if value in range(1, 9) else 1
     except Exception:  # damaged EXIF is no reason to reject the image
         return 1
-
-
-def _pillow_orientation(image: Any) -> int:
-    if image.format == "TIFF":
-        return 1  # Pillow rotates TIFFs itself, both size and pixels
-    try:
-        return _valid_orientation(image.getexif().get(_ORIENTATION))
-    except Exception:  # as above
-        return 1
-
-
-def _valid_orientation(value: Any) -> int:
-    return int(value) if value in range(1, 9) else 1
 
 
 def _check_size(width: int, height: int) -> None:

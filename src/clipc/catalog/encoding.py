@@ -2,17 +2,16 @@
 
 import codecs
 import unicodedata
+from contextlib import suppress
 from typing import NamedTuple
 
 from clipc.errors import UserError
 
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+_BYTE_ORDER_MARKS = {
+    "utf-8-sig": (codecs.BOM_UTF8,),
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),  # before UTF-16, whose mark begins that of UTF-32
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+}
 _READABLE = {"utf-8-sig": "UTF-8 (with a byte order mark)", "cp932": "CP932 (Windows Japanese)"}
 # The Windows code pages are supersets of these standards, and what Windows writes under their names.
 _SUPERSETS = {"shift_jis": "cp932", "iso8859-1": "cp1252", "ascii": "utf-8"}
@@ -64,25 +63,22 @@ def detect_encoding(data: bytes, whole: bool = True) -> Encoding:
     Raises:
         UserError: No encoding fits.
     """
-    for mark, codec in _BYTE_ORDER_MARKS:
-        if data.startswith(mark):
+    for codec, marks in _BYTE_ORDER_MARKS.items():
+        if data.startswith(marks):
             return _encoding(codec)
     if not whole:
         data = data[: max(data.rfind(b"\n"), 0)] or data
     if (codec := _utf16_without_mark(data)) is not None:
         return _encoding(codec)
-    try:
+    with suppress(UnicodeDecodeError):
         data.decode("utf-8")
-    except UnicodeDecodeError:
-        data = data[:_EXAMINED]
-        if _damage(data, "utf-8") < _MAX_DAMAGE:
-            return _encoding("utf-8")
-    else:
         return _encoding("utf-8")
-    if _is_japanese(data, "cp932"):
-        return _encoding("cp932")
-    if _is_japanese(data, "euc_jp"):
-        return _encoding("euc_jp")
+    data = data[:_EXAMINED]
+    if _damage(data, "utf-8") < _MAX_DAMAGE:
+        return _encoding("utf-8")
+    for codec in ("cp932", "euc_jp"):
+        if _is_japanese(data, codec):
+            return _encoding(codec)
     from charset_normalizer import from_bytes
 
     matches = from_bytes(data[: 1 << 18])

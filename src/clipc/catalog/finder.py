@@ -44,7 +44,7 @@ class Finder:
         if not parts or ".." in parts or "\0" in name:
             return None
         direct = "/".join(parts)
-        if self._is_file(direct):
+        if os.path.isfile(self.root / direct):
             return direct
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
         at = ""
@@ -58,13 +58,7 @@ class Finder:
             if match is None:
                 return None
             at = f"{at}/{match}" if at else match
-        return at if self._is_file(at) else None
-
-    def _is_file(self, name: str) -> bool:
-        try:
-            return os.path.isfile(self.root / name)
-        except (OSError, ValueError):
-            return False
+        return at if os.path.isfile(self.root / at) else None
 
     def _names(self, folder: str) -> tuple[dict[str, str], dict[str, str | None]]:
         """A folder's entries by folded name; and by casefolded name or stem, None if several share it."""

@@ -4,16 +4,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from clipc.catalog.build import KNOWN_SPLITS
-from clipc.catalog.captions import class_caption, readable
-from clipc.catalog.classes import beside_data, read_class_names
+from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
 from clipc.catalog.encoding import Encoding, detect_encoding, named_encoding, visible
 from clipc.catalog.finder import fold
 from clipc.catalog.inspect_images import Place, Reader
-from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo
+from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES, Reject, Row, Source, SourceInfo, SourceOptions
 
 _SAMPLE = 1000
 _MAX_TEXT = 1 << 20
@@ -114,7 +112,7 @@ def _with_classes(images: list[str], lang: str, info: SourceInfo) -> Iterator[Ro
 def _parts(file: str) -> tuple[str | None, str | None]:
     """The split and the class in an image's path."""
     folders = file.split("/")[:-1]
-    split = folders[0] if folders and folders[0].lower() in KNOWN_SPLITS else None
+    split = folders[0] if folders and folders[0].lower() in SPLIT_NAMES else None
     rest = folders[1:] if split else folders
     return split, rest[-1] if rest else None
 
@@ -129,9 +127,7 @@ def _keys(images: list[str]) -> dict[str, str]:
 def _detect(files: list[str], text: Callable[[str], bytes]) -> Encoding:
     pieces: list[bytes] = []
     for file in files:
-        try:
+        with suppress(ValueError):
             pieces.append(text(file))
-        except ValueError:
-            continue
     marked = next((piece for piece in pieces if piece[:2] in (b"\xff\xfe", b"\xfe\xff")), None)
     return detect_encoding(marked or b"\n".join(pieces))

@@ -108,18 +108,14 @@ def _rows(file: Iterable[str], separator: str, quoting: Any) -> Iterator[tuple[i
             yield line
 
     reader = csv.reader(feed(), delimiter=separator, quoting=quoting)
-    number = 0
-    while True:
+    for number in count(1):
         used.clear()
-        number += 1
-        fault = None
-        row: list[str] = []
         try:
-            row = next(reader)
-        except StopIteration:
-            return
+            row, fault = next(reader, None), None
         except csv.Error as error:
-            fault = f"the row cannot be read: {error}"
+            row, fault = [], f"the row cannot be read: {error}"
+        if row is None:
+            return
         unclosed = len(used) > 1 and sum(line.count('"') for line in used) % 2 == 1
         if len(used) > 1 and (fault or unclosed):
             again.extend(reversed(used[1:]))
@@ -190,11 +186,10 @@ def read_parquet(path: Path, batch_size: int = 4096) -> Grid:
 
     def records() -> Iterator[Record]:
         number = 0
+        rows = (values for batch in file.iter_batches(batch_size=batch_size) for values in batch.to_pylist())
         try:
-            for batch in file.iter_batches(batch_size=batch_size):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Record(number, values)
+            for number, values in enumerate(rows, 1):
+                yield Record(number, values)
         except (pa.ArrowException, OSError) as error:
             yield Record(number + 1, f"the file is damaged from here on: {error}")
 

@@ -6,30 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clipc.catalog.build import KNOWN_SPLITS
-from clipc.catalog.captions import plain_values
-from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import IMAGE_SUFFIXES, SourceInfo, Value
+from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES, SourceInfo, SourceOptions, Value, plain_values
 from clipc.errors import UserError, unknown_name
-
-_words = str.split
-
-# In order of preference; compared without case, spaces, underscores and width of letters.
-_IMAGE = _words(
-    "image imagepath imagefile imagefilename imagefilepath imagename img imgpath imgfile imgname picture photo "
-    "filepath filename file path "
-    "画像 画像パス 画像ファイル 画像ファイル名 画像名 画像ファイルパス 写真 ファイルパス ファイル名 ファイル パス"
-)
-_CAPTION = _words(
-    "caption captions キャプション 説明文 説明 text texts テキスト description descriptions sentence sentences "
-    "文章 文 記述 所見 alttext alt comment コメント title タイトル 題名"
-)
-_LABEL = _words(
-    "label labelname ラベル class classname クラス category カテゴリ カテゴリー "
-    "分類 種別 不良種別 欠陥種別 不良種類 欠陥種類 不良名 欠陥名 種類"
-)
-_SPLIT = _words("split subset partition set 分割 データ分割 区分")
-_KEY = _words("key id imageid uid uuid キー 識別子 画像id 画像番号 管理番号")
 
 
 @dataclass(frozen=True)
@@ -81,10 +59,11 @@ def find_headings(
     exact = {name: _exact_name(name, names) for name in [options.image_column, *by_user] if name}
     assigned = set(exact.values())
 
-    def free(words: Sequence[str]) -> list[str]:
+    def free(kind: str) -> list[str]:
+        words = NAMES["columns"][kind]
         return [name for word in words for name in names if name not in assigned and _plain(name) == word]
 
-    image = exact[options.image_column] if options.image_column else _image_column(free(_IMAGE), names, sample)
+    image = exact[options.image_column] if options.image_column else _image_column(free("image"), names, sample)
     if image is None:
         raise _missing("the image files", "--image-column", names, where)
     assigned.add(image)
@@ -92,20 +71,14 @@ def find_headings(
     if not captions:
         raise _missing("the captions", "--caption-columns", names, where)
     assigned.update(captions)
-    labels = [exact[name] for name in options.label_columns] or free(_LABEL)[:1]
+    labels = [exact[name] for name in options.label_columns] or free("label")[:1]
     assigned.update(labels)
     named = [exact[options.split_column]] if options.split_column else []
-    splits = named or [name for name in free(_SPLIT) if _holds_splits(name, sample)]
+    splits = named or [name for name in free("split") if _holds_splits(name, sample)]
     assigned.update(splits[:1])
-    keys = [exact[options.key_column]] if options.key_column else free(_KEY)
-    return Headings(
-        image,
-        tuple(captions),
-        tuple(labels),
-        splits[0] if splits else None,
-        keys[0] if keys else None,
-        key_is_sure=bool(options.key_column),
-    )
+    keys = [exact[options.key_column]] if options.key_column else free("key")
+    split, key = (next(iter(columns), None) for columns in (splits, keys))
+    return Headings(image, tuple(captions), tuple(labels), split, key, key_is_sure=bool(options.key_column))
 
 
 def _exact_name(name: str, names: Sequence[str]) -> str:
@@ -135,7 +108,7 @@ def _image_column(by_name: Sequence[str], names: Sequence[str], sample: Sequence
 
 def _captions(names: Sequence[str]) -> list[str]:
     """All columns of the first word that any has, numbered or not: ``caption``, or ``caption_1 caption_2 ...``."""
-    for word in _CAPTION:
+    for word in NAMES["columns"]["caption"]:
         pattern = re.compile(re.escape(word) + r"\d*|" + re.escape(word.rstrip("s")) + r"\d+")
         if columns := [name for name in names if pattern.fullmatch(_plain(name))]:
             return columns
@@ -144,7 +117,7 @@ def _captions(names: Sequence[str]) -> list[str]:
 
 def _holds_splits(name: str, sample: Sequence[Mapping[str, Any]]) -> bool:
     values = {str(row[name]).strip().lower() for row in sample if row.get(name)}
-    return bool(values) and values <= KNOWN_SPLITS
+    return bool(values) and values <= SPLIT_NAMES.keys()
 
 
 def _missing(what: str, option: str, names: Sequence[str], where: str) -> UserError:

@@ -8,11 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clipc.catalog.captions import strings
 from clipc.catalog.grid import read_parquet
 from clipc.catalog.headings import find_headings
-from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, strings
 from clipc.errors import UserError
 from clipc.files import whole_file
 
@@ -53,12 +51,10 @@ def huggingface(source: str | Path, name: str, options: SourceOptions, blob: Pat
             raise UserError(f"{name} has no image column; its columns are: {', '.join(features)}.")
         if image not in features:
             raise UserError(f"{name} has no column {image!r}; it has {', '.join(features)}.")
-        parts = [
-            _Part(
-                split, split, list(features), _with_class_names(rows.cast_column(image, Image(decode=False)), features)
-            )
-            for split, rows in splits.items()
-        ]
+        parts: list[_Part] = []
+        for split, rows in splits.items():
+            records = _with_class_names(rows.cast_column(image, Image(decode=False)), features)
+            parts.append(_Part(split, split, list(features), records))
         readable = [Path(config.HF_CACHE_HOME), *([source] if isinstance(source, Path) else [])]
         return _rows(parts, blob, image, options, readable, info)
 

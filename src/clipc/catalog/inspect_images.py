@@ -5,7 +5,6 @@ import stat
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -45,13 +44,11 @@ class ImageFacts(NamedTuple):
     dhash: int | None
 
 
-@dataclass
 class Reader:
     """Reads encoded images below a root, never outside it, even through links or ``..``."""
 
-    root: Path
-
-    def __post_init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self._root = root
         self._folders: dict[str, str] = {}
 
     def read(self, place: Place, *, ends_only: bool = False, max_bytes: int = _MAX_FILE) -> tuple[bytes, bytes, int]:
@@ -68,6 +65,16 @@ class Reader:
         Raises:
             ValueError: It may not or cannot be read; the message is the reason in the rejects.
         """
+        try:
+            return self._read(place, ends_only, max_bytes)
+        except UserError:
+            raise ValueError("the path leads out of the source's folder") from None
+        except FileNotFoundError:
+            raise ValueError("there is no such image file") from None
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror or error}") from None
+
+    def _read(self, place: Place, ends_only: bool, max_bytes: int) -> tuple[bytes, bytes, int]:
         handle = self._open(place.file)
         try:
             status = os.fstat(handle)
@@ -84,29 +91,20 @@ class Reader:
             if len(head) == size:
                 return head, head[-_PIECE:], size
             return head, os.pread(handle, _PIECE, place.offset + max(0, size - _PIECE)), size
-        except OSError as error:
-            raise ValueError(f"cannot be read: {error.strerror or error}") from None
         finally:
             os.close(handle)
 
     def _open(self, name: str) -> int:
         folder, _, base = name.rpartition("/")
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # never wait for a named pipe
+        if folder not in self._folders:
+            self._folders[folder] = str(inside(self._root, folder))
+        if base in ("", ".", ".."):
+            raise ValueError("names no file")
         try:
-            if folder not in self._folders:
-                self._folders[folder] = str(inside(self.root, folder))
-            if base in ("", ".", ".."):
-                raise ValueError("names no file")
-            try:
-                return os.open(os.path.join(self._folders[folder], base), flags | os.O_NOFOLLOW)
-            except OSError:
-                return os.open(inside(self.root, name), flags)  # a link, which may stay inside; or a missing file
-        except UserError:
-            raise ValueError("the path leads out of the source's folder") from None
-        except FileNotFoundError:
-            raise ValueError("there is no such image file") from None
-        except OSError as error:
-            raise ValueError(f"cannot be read: {error.strerror or error}") from None
+            return os.open(os.path.join(self._folders[folder], base), flags | os.O_NOFOLLOW)
+        except OSError:
+            return os.open(inside(self._root, name), flags)  # a link, which may stay inside; or a missing file
 
 
 def inspect_images(root: Path, places: Sequence[Place], progress: Progress) -> list[ImageFacts | str]:
@@ -183,10 +181,7 @@ def _is_complete(head: bytes, tail: bytes, size: int) -> bool:
 
 def content_hash(data: bytes, tail: bytes, size: int) -> int:
     """64 bits of an encoded image: blake2b of its length, its first and its last 64 KiB."""
-    digest = blake2b(size.to_bytes(8, "little"), digest_size=8)
-    digest.update(data[:_PIECE])
-    digest.update(tail)
-    return int.from_bytes(digest.digest(), "little")
+    return int.from_bytes(blake2b(size.to_bytes(8, "little") + data[:_PIECE] + tail, digest_size=8).digest(), "little")
 
 
 def difference_hash(pixels: npt.NDArray[np.uint8]) -> int | None:

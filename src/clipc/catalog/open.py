@@ -14,13 +14,12 @@ from clipc.catalog.catalog import Catalog
 from clipc.catalog.folder import folder, walk
 from clipc.catalog.grid import TABLE_SUFFIXES
 from clipc.catalog.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
-from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import IMAGE_SUFFIXES, Source
+from clipc.catalog.rows import IMAGE_SUFFIXES, Source, SourceOptions
 from clipc.catalog.split import with_splits
 from clipc.catalog.table import table
 from clipc.catalog.tar import tars
 from clipc.errors import UserError
-from clipc.extension import is_own, load, source_file
+from clipc.extension import is_object_reference, load, source_file
 from clipc.files import cache_folder
 from clipc.progress import Progress, silent
 
@@ -57,7 +56,8 @@ def open_catalog(
     options = replace(options or SourceOptions(), **fields)
     store = cache_folder(options.cache)
     read_as = {k: v for k, v in asdict(options).items() if k not in ("images", "group_column", "cache")}
-    if isinstance(source, str) and is_own(source) and not source.startswith("hf:") and not os.path.exists(source):
+    is_code = is_object_reference(str(source)) and not str(source).startswith("hf:")
+    if is_code and isinstance(source, str) and not os.path.exists(source):
         # The catalog is made anew when the code of the user's own source has changed.
         own: Source = load(source, Source, "a clipc.Source")
         pairs = replace(own, root=own.root.absolute(), watched=[*own.watched, source_file(source)])
@@ -86,8 +86,8 @@ def _find(source: str, store: Path, options: SourceOptions, progress: Progress) 
             return _in_file(path, store, options)
     except OSError as error:
         raise UserError(f"{source} cannot be read: {error.strerror or error}.") from None
-    matches = [Path(match).absolute() for match in sorted(glob.glob(str(path), recursive=True))]
-    matches = [match for match in matches if match.is_file()]
+    names = sorted(glob.glob(str(path), recursive=True))
+    matches = [match.absolute() for match in map(Path, names) if match.is_file()]
     if matches and all(match.suffix.lower() == ".tar" for match in matches):
         # A link that the user names may lead anywhere.
         return tars([match.resolve() for match in matches], matches[0].parent.name, options)

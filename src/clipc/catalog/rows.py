@@ -1,18 +1,29 @@
-"""What every source yields: rows and rejects, one after the other, not checked yet."""
+"""Sources of pairs: how they are read, and the rows and rejects that they yield, not checked yet."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from ruamel.yaml import YAML
 
 Value = bool | int | float | str | npt.NDArray[np.float32] | None
 """A metadata value; a column whose values are of several kinds becomes a column of strings."""
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 """File name endings, in lower case, that mark an image."""
+
+_NAMES_FILE = resources.files("clipc.catalog") / "names.yaml"
+NAMES: dict[str, dict[str, list[str]]] = YAML(typ="safe").load(_NAMES_FILE.read_text("utf-8"))
+"""Names in English and Japanese by which ``columns`` and ``splits`` are recognised."""
+
+SPLIT_NAMES = {name: split for split, names in NAMES["splits"].items() for name in names}
+"""For every name of a split that is recognised, in lower case, the split: ``train``, ``val`` or ``test``."""
 
 
 @dataclass(slots=True)
@@ -79,3 +90,57 @@ class Source:
     watched: Sequence[Path]
     read: Callable[[SourceInfo], Iterator[Row | Reject]]
     loose: bool = False
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How a source is read, where clipc should not detect it.
+
+    Attributes:
+        images: The folder that a table's image paths are relative to; the table's own by default.
+        image_column: The table's column of image paths; detected by name by default, like the other columns.
+        caption_columns: A column of captions; may be repeated.
+        label_columns: A column of class labels, the main one first; may be repeated.
+        split_column: The column that names train, val and test.
+        key_column: The column of unique keys.
+        group_column: Pairs of one group (a patient, a part) stay in one split, where the source names no splits.
+        encoding: The encoding of tables and caption files; detected by default.
+        cache: Where catalogs are stored; $CLIPC_CACHE or the user's cache folder by default.
+        lang: Language of the demo set, of captions made from class names, of prompts and of pages.
+    """
+
+    images: Path | None = None
+    image_column: str | None = None
+    caption_columns: tuple[str, ...] = ()
+    label_columns: tuple[str, ...] = ()
+    split_column: str | None = None
+    key_column: str | None = None
+    group_column: str | None = None
+    encoding: str | None = None
+    cache: Path | None = None
+    lang: Literal["en", "ja"] = "en"
+
+
+def strings(value: Any) -> list[str]:
+    """The captions in a value: a string is one, a list holds many, nothing is none."""
+    if value is None:
+        return []
+    if isinstance(value, (list, tuple)):
+        return [caption for item in value for caption in strings(item)]
+    return [value if isinstance(value, str) else str(value)]
+
+
+def plain_values(record: Mapping[str, Any]) -> dict[str, Value]:
+    """The metadata in a record: texts, numbers, booleans, and lists of numbers (a vector, a box).
+
+    Other lists, objects, NaN and infinities are left out.
+    """
+    plain: dict[str, Value] = {}
+    for name, value in record.items():
+        if isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+            plain[str(name)] = value
+        elif isinstance(value, (list, tuple)) and value and all(type(item) in (int, float) for item in value):
+            with suppress(OverflowError), np.errstate(over="ignore"):
+                # A list of Python's own numbers would need eight times the memory.
+                plain[str(name)] = np.asarray(value, np.float32)
+    return plain

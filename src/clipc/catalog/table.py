@@ -5,17 +5,16 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from clipc.catalog.captions import strings
 from clipc.catalog.encoding import visible
 from clipc.catalog.finder import Finder
 from clipc.catalog.grid import Record, read_grid
 from clipc.catalog.headings import Headings, find_headings
-from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo, Value
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, Value, strings
 from clipc.errors import UserError
 
 _SAMPLE = 200
@@ -43,11 +42,7 @@ def table(path: Path, name: str, options: SourceOptions) -> Source:
     root = (options.images or path.parent).absolute()
     if not root.is_dir():
         raise UserError(f"there is no image folder {root}.")
-
-    def read(info: SourceInfo) -> Iterator[Row | Reject]:
-        return _read(path, root, options, info)
-
-    return Source(root, name, [path], read, loose=True)
+    return Source(root, name, [path], partial(_read, path, root, options), loose=True)
 
 
 def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> Iterator[Row | Reject]:
@@ -98,16 +93,9 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str) -> Row 
         return Reject(place, number, image, "the image is a web address; clipc reads files, so fetch them first")
     captions = [caption for name in headings.captions for caption in _captions(values.get(name))]
     split, key = (None if name is None else values.get(name) for name in (headings.split, headings.key))
-    return Row(
-        "" if key is None else str(key).strip(),
-        captions,
-        headings.label(values),
-        None if split is None else str(split),
-        finder.find(image) or image.strip(),
-        place=place,
-        number=number,
-        more=headings.metadata(values),
-    )
+    split, key = None if split is None else str(split), "" if key is None else str(key).strip()
+    file, label, more = finder.find(image) or image.strip(), headings.label(values), headings.metadata(values)
+    return Row(key, captions, label, split, file, place=place, number=number, more=more)
 
 
 def _captions(value: Any) -> list[str]:

@@ -1,18 +1,16 @@
 """WebDataset tars, in the layouts of img2dataset and clip_benchmark, indexed in place."""
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from clipc.catalog.captions import class_caption, plain_values, readable, strings
 from clipc.catalog.catalog import inside
-from clipc.catalog.classes import beside_data, read_class_names
+from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
 from clipc.catalog.members import Damage, Member, members
-from clipc.catalog.options import SourceOptions
-from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions, plain_values, strings
 from clipc.errors import UserError
 
 _MAX_TEXT = 4 << 20
@@ -38,50 +36,36 @@ def tars(paths: Sequence[Path], name: str, options: SourceOptions) -> Source:
         name: The set's name.
         options: The encoding of the texts (UTF-8 by default) and the language of captions made from class names.
     """
-    root = paths[0].parent if len(paths) == 1 else _common_folder(paths)
+    root = Path(os.path.commonpath([path.parent for path in paths]))
     beside = [path for name in ("classes.json", "classnames.txt") if (path := beside_data(root, name)) is not None]
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
         read_class_names(root, info)
-        index_names = _classnames(root)
         many_folders = len({path.parent for path in paths}) > 1
-        by_lines = bool(index_names) or any((p.parent / "nshards.txt").is_file() for p in paths)
-        reader = _Reader(root, info, options.encoding or "utf-8", by_lines, index_names, options.lang)
+        reader = _Reader(paths, root, options, info)
         for path in sorted(paths):
             # clip_benchmark counts its keys anew in each folder (train/0.tar, test/0.tar).
             prefix = path.parent.relative_to(root).as_posix() + "/" if many_folders else ""
             yield from reader.rows(path, prefix.removeprefix("./"))
-        if index_names and reader.has_classes:
-            info.class_names.setdefault("label", {str(i): text for i, text in enumerate(index_names)})
+        if reader.index_names and reader.has_classes:
+            info.class_names.setdefault("label", {str(i): text for i, text in enumerate(reader.index_names)})
         if reader.made_captions:
             info.notes.append(f"{reader.made_captions:,} captions were made from class names")
 
     return Source(root, name, [*paths, *beside], read)
 
 
-@dataclass
 class _Reader:
-    """Reads the tars of one source one after the other.
+    """Reads the tars of one source one after the other, and counts the captions that it makes from class names."""
 
-    Attributes:
-        root: The source's root.
-        info: Receives notes and class names.
-        encoding: The encoding of the texts.
-        by_lines: Whether each line of a text is a caption, as in clip_benchmark's sets.
-        index_names: The class names in the order of the class index; empty if the set has no such list.
-        lang: The language of captions made from class names.
-        made_captions: How many captions were made from class names so far.
-        has_classes: Whether any sample had a class.
-    """
-
-    root: Path
-    info: SourceInfo
-    encoding: str
-    by_lines: bool
-    index_names: Sequence[str]
-    lang: str
-    made_captions: int = 0
-    has_classes: bool = False
+    def __init__(self, paths: Sequence[Path], root: Path, options: SourceOptions, info: SourceInfo) -> None:
+        self.root, self.info, self.lang = root, info, options.lang
+        self.encoding = options.encoding or "utf-8"
+        self.index_names = _classnames(root)
+        # In clip_benchmark's sets each line of a text is a caption.
+        self.by_lines = bool(self.index_names) or any((path.parent / "nshards.txt").is_file() for path in paths)
+        self.made_captions = 0
+        self.has_classes = False
 
     def rows(self, path: Path, prefix: str) -> Iterator[Row | Reject]:
         file = path.relative_to(self.root).as_posix()
@@ -99,18 +83,12 @@ class _Reader:
                     key, extension = _key_and_extension(member.name)
                     if not extension or _is_hidden(member.name):
                         continue
-                    part: Member | bytes | Damage = member
-                    if isinstance(member, Member) and extension.rpartition(".")[2] in _TEXTS:
-                        if member.size > _MAX_TEXT:
-                            part = Damage(member.name, f"is longer than {_MAX_TEXT >> 20} MiB")
-                        else:
-                            tar.seek(member.offset)
-                            part = tar.read(member.size)
                     same_key = samples.setdefault(key, [{}])
                     # The same name twice becomes a second sample with that key, which is rejected with its reason.
                     if extension in same_key[-1]:
                         same_key.append({})
-                    same_key[-1][extension] = part
+                    is_text = extension.rpartition(".")[2] in _TEXTS
+                    same_key[-1][extension] = _text_content(tar, member) if is_text else member
         except OSError as error:
             rejects.append(Reject(file, None, None, f"cannot be read: {error.strerror or error}"))
         except UserError:
@@ -178,6 +156,15 @@ class _Reader:
         return record
 
 
+def _text_content(tar: BinaryIO, member: Member | Damage) -> bytes | Damage:
+    if isinstance(member, Damage):
+        return member
+    if member.size > _MAX_TEXT:
+        return Damage(member.name, f"is longer than {_MAX_TEXT >> 20} MiB")
+    tar.seek(member.offset)
+    return tar.read(member.size)
+
+
 def _key_and_extension(name: str) -> tuple[str, str]:
     """A member's key and extension in lower case: cut at the first dot of the last path component."""
     folder, slash, base = name.removeprefix("./").rpartition("/")
@@ -207,12 +194,6 @@ def _separate_images(key: str, sample: Sample) -> Iterable[tuple[str, Sample]]:
     if has_image or not any(kind in own for own in members_by_image.values() for kind in _IMAGES):
         return [(key, sample)]
     return members_by_image.items()
-
-
-def _common_folder(paths: Sequence[Path]) -> Path:
-    """The deepest folder that holds all tars."""
-    parents = [set(path.parents) for path in paths]
-    return Path(max((len(folder.parts), str(folder)) for folder in set.intersection(*parents))[1])
 
 
 def _classnames(root: Path) -> list[str]:

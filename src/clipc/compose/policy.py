@@ -13,7 +13,7 @@ from clipc.compose.layouts.tiles import Axis, axis_of
 from clipc.compose.rules.read import read_rules
 from clipc.compose.rules.schema import Rules
 from clipc.errors import unknown_name
-from clipc.extension import Name, fingerprint, is_own
+from clipc.extension import Name, fingerprint, is_object_reference
 from clipc.identity import ALWAYS, Neutral
 
 COLUMN: Final = "column:"
@@ -118,7 +118,7 @@ class Policy(BaseModel):
     def _valid_name(cls, name: str, info: ValidationInfo) -> str:
         field = str(info.field_name)
         names = {"layout": LAYOUTS, "caption": STRATEGIES, "partner": PARTNERS}[field]
-        if name not in names and not is_own(name):
+        if name not in names and not is_object_reference(name):
             raise ValueError(str(unknown_name(field, name, names)))
         return name
 
@@ -147,7 +147,7 @@ class Policy(BaseModel):
     @property
     def own_names(self) -> tuple[str, ...]:
         """The names of the user's own objects."""
-        return tuple(name for name in (self.layout, self.caption, self.partner) if is_own(name))
+        return tuple(name for name in (self.layout, self.caption, self.partner) if is_object_reference(name))
 
     @property
     def own_code(self) -> dict[str, str]:

@@ -135,13 +135,9 @@ def chipped(surface: Surface, rng: np.random.Generator) -> Surface:
     fracture = ramp(1.9 - bite / (0.07 * surface.size))
     facets = clouds(rng, n, 26)
     broken = rgb(0.8, 0.79, 0.77) + facets * 0.16
-    return replace(
-        surface,
-        distance=np.maximum(surface.distance, -bite),
-        height=surface.height - fracture * (0.06 * surface.size) + fracture * facets * 2.5,
-        colour=blend(surface.colour, broken, fracture * 0.95),
-        shine=surface.shine * (1 - fracture),
-    )
+    distance, shine = np.maximum(surface.distance, -bite), surface.shine * (1 - fracture)
+    height = surface.height - fracture * (0.06 * surface.size) + fracture * facets * 2.5
+    return Surface(distance, height, blend(surface.colour, broken, fracture * 0.95), shine, surface.size)
 
 
 def stained(surface: Surface, rng: np.random.Generator) -> Surface:

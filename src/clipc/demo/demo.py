@@ -6,6 +6,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from importlib import resources
 from itertools import islice, product
 from pathlib import Path
 
@@ -27,16 +28,6 @@ COUNTS = {"train": 2100, "val": 280, "test": 420}
 """Images in each split: a multiple of the 70 pairs of shape and state, so that all are equally frequent."""
 
 _SHARD = 1000
-_README = """Demo set of factory parts, version {version}, captions in "{lang}".
-
-THE PICTURES ARE GENERATED: a program drew them. They are no photographs, no
-real part is shown, and figures measured on them say nothing about real data.
-
-{total:,} pictures of {side} x {side} pixels: {shapes} shapes (label "shape", also
-"label") in {states} surface states (label "state"), with two or three captions each.
-KEY.jpg is the picture, KEY.txt its first caption, KEY.json everything known of
-it; classes.json holds the readable names of the labels.
-"""
 
 
 def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Path:
@@ -81,7 +72,8 @@ def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Pa
 
 def _readme(lang: str) -> str:
     total = sum(COUNTS.values())
-    return _README.format(version=VERSION, lang=lang, total=total, side=SIDE, shapes=len(SHAPES), states=len(STATES))
+    text = (resources.files("clipc.demo") / "README.txt").read_text("utf-8")
+    return text.format(version=VERSION, lang=lang, total=total, side=SIDE, shapes=len(SHAPES), states=len(STATES))
 
 
 def _holds(folder: Path, readme: str) -> bool:
@@ -125,16 +117,8 @@ def _image_files(split: str, number: int, shape: str, state: str, lang: str) -> 
     encoded = io.BytesIO()
     Image.fromarray(draw(content, rng)).save(encoded, "JPEG", quality=90, subsampling=0)
     texts = captions(content, language(lang), _random(split, "captions", number))
-    about = {
-        "captions": texts,
-        "label": shape,
-        "shape": shape,
-        "state": state,
-        "colour": content.colour,
-        "background": content.background,
-        "split": split,
-        "generated": True,
-    }
+    labels = {name: getattr(content, name) for name in ("shape", "state", "colour", "background")}
+    about = {"captions": texts, "label": shape, **labels, "split": split, "generated": True}
     key = f"{split}-{number:05d}"
     return {
         f"{key}.jpg": encoded.getvalue(),

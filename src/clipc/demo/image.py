@@ -65,15 +65,10 @@ def scene(shape: str, state: str, rng: np.random.Generator) -> Scene:
     colours = [name for name, material in MATERIALS.items() if material.rusts or state != "rusty"]
     scale = rng.uniform(0.66, 0.9)
     slack = 0.94 - scale
-    return Scene(
-        shape=shape,
-        state=state,
-        colour=colours[rng.integers(len(colours))],
-        background=list(BACKGROUNDS)[rng.integers(len(BACKGROUNDS))],
-        centre=(rng.uniform(-slack, slack), rng.uniform(-slack, slack)),
-        scale=scale,
-        angle=rng.uniform(0, 2 * np.pi),
-    )
+    colour = colours[rng.integers(len(colours))]
+    background = list(BACKGROUNDS)[rng.integers(len(BACKGROUNDS))]
+    centre = (rng.uniform(-slack, slack), rng.uniform(-slack, slack))
+    return Scene(shape, state, colour, background, centre, scale, angle=rng.uniform(0, 2 * np.pi))
 
 
 def draw(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
@@ -88,9 +83,8 @@ def draw(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """
     surface = STATES[scene.state](_surface(scene, rng), rng)
     azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1.05)
-    lamp = np.array(
-        [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)], dtype=np.float32
-    )
+    level = np.cos(elevation)
+    lamp = np.array([np.cos(azimuth) * level, np.sin(azimuth) * level, np.sin(elevation)], dtype=np.float32)
     part = _shade(surface, lamp, MATERIALS[scene.colour].gloss)
     floor = BACKGROUNDS[scene.background](_FINE, rng)
     depth = 0.3 if scene.background == "light_table" else 0.62
@@ -110,14 +104,9 @@ def _surface(scene: Scene, rng: np.random.Generator) -> Surface:
     size = scene.scale * _FINE / 2
     material = MATERIALS[scene.colour]
     brushed = clouds(rng, _FINE, 4, 96) * 0.05 + clouds(rng, _FINE, 4) * 0.1
-    tone = (rng.uniform(0.9, 1.1) + brushed) * relief.tone
-    return Surface(
-        distance=relief.distance * size,
-        height=relief.height * size,
-        colour=tone * rgb(*material.rgb),
-        shine=np.broadcast_to(np.asarray(relief.tone, dtype=np.float32), (_FINE, _FINE)),
-        size=size,
-    )
+    colour = (rng.uniform(0.9, 1.1) + brushed) * relief.tone * rgb(*material.rgb)
+    shine = np.broadcast_to(np.asarray(relief.tone, dtype=np.float32), (_FINE, _FINE))
+    return Surface(relief.distance * size, relief.height * size, colour, shine, size)
 
 
 def _shade(surface: Surface, lamp: Field, gloss: float) -> Field:

@@ -15,8 +15,8 @@ from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder, embed_pixels
 from clipc.evaluate.retrieval import check_features
 from clipc.progress import Progress, silent
-from clipc.render.ahead import ahead
 from clipc.render.evaluation_view import evaluation_view
+from clipc.render.parallel_map import parallel_map
 
 _NAMED = 5
 
@@ -81,7 +81,7 @@ def embed_named(
             return error
 
     def read() -> Iterator[npt.NDArray[np.uint8]]:
-        for name, result in zip(distinct, ahead(view, distinct), strict=True):
+        for name, result in zip(distinct, parallel_map(view, distinct), strict=True):
             if isinstance(result, np.ndarray):
                 rows[name] = len(rows)
                 yield result

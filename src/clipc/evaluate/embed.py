@@ -14,8 +14,8 @@ from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
-from clipc.render.ahead import ahead
 from clipc.render.evaluation_view import Resizing, evaluation_view
+from clipc.render.parallel_map import parallel_map
 
 
 class Encoder(Protocol):
@@ -117,7 +117,7 @@ def evaluation_views(catalog: Catalog, size: int, resizing: Resizing) -> Iterato
     Raises:
         UserError: An image cannot be read, though it could when the catalog was made.
     """
-    return ahead(lambda row: evaluation_view(read_image(catalog, row), size, resizing), range(len(catalog)))
+    return parallel_map(lambda row: evaluation_view(read_image(catalog, row), size, resizing), range(len(catalog)))
 
 
 def read_image(catalog: Catalog, row: int) -> npt.NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 from clipc.errors import UserError
 from clipc.models.model_config import FOLDER, HUB, Config, is_folder, model_config, model_folder
-from clipc.render.context import room
+from clipc.render.context import max_text_tokens
 
 LEARNT: Final = "learnt"
 """The tokenizer's name in the configuration of a model with a vocabulary of its own. In a folder open_clip takes any
@@ -24,7 +24,7 @@ class Tokenizer:
 
     Attributes:
         context_length: The largest number of tokens the model takes, start and end included.
-        room: The largest number of a text's own tokens that all stay, beside those that the tokenizer adds.
+        max_text_tokens: The largest number of a text's own tokens that all stay, beside those that the tokenizer adds.
         text_config: What a model's configuration of its text tower must say for this tokenizer; empty for a
             tokenizer that came with its model.
     """
@@ -33,7 +33,7 @@ class Tokenizer:
         """Wraps an open_clip tokenizer for a model of this context length."""
         self._tokenizer = tokenizer
         self.context_length = context_length
-        self.room = room(tokenizer, context_length)
+        self.max_text_tokens = max_text_tokens(tokenizer, context_length)
         self.text_config: Config = text_config or {}
         # Captions come again in every epoch, and CLIP's own tokenizer is plain Python.
         self._ids = lru_cache(maxsize=1 << 17)(self._encode)
@@ -65,7 +65,7 @@ class Tokenizer:
             return self._tokenizer(texts, context_length=self.context_length)
         packed = np.zeros((len(texts), self.context_length), dtype=np.int64)
         for row, text in zip(packed, texts, strict=True):
-            ids = self._ids(text)[: self.room]
+            ids = self._ids(text)[: self.max_text_tokens]
             row[: len(ids) + 2] = (self._tokenizer.sot_token_id, *ids, self._tokenizer.eot_token_id)
         return torch.from_numpy(packed)
 

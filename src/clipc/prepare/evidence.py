@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipc.compose.plan import Plans
-from clipc.extension import is_own
+from clipc.extension import is_object_reference
 
 
 class Entry(NamedTuple):
@@ -38,7 +38,7 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
         reason["draws"] = policy.draws
     if (near := inputs.tables.get("neighbours")) is not None:
         nearest = near[first.row][near[first.row] >= 0]
-        if is_own(policy.partner):
+        if is_object_reference(policy.partner):
             return {"code": "own", "name": policy.partner, "of": len(nearest)}
         return reason | {"rank": int(np.flatnonzero(nearest == second.row)[0]) + 1, "of": len(nearest)}
     if inputs.pools is None or inputs.compiled_rules is None or inputs.compiled_rules.groups is None:

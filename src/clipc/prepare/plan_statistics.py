@@ -51,7 +51,7 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
         "shortened": read.shortened,
         "shortened_share": read.shortened / max(1, len(sample)),
         "context_length": renderer.tokenizer.context_length,
-        "room": renderer.tokenizer.room,
+        "room": renderer.tokenizer.max_text_tokens,
         "tokens": {
             "single": _lengths([count(text) for text in [*first, *second]]),
             "joined": _lengths([count(text) for text in joined]),

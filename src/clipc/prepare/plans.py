@@ -23,7 +23,7 @@ from clipc.compose.rules.schema import PairRule, Rules
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.neighbours import Excluded, neighbours
 from clipc.errors import UserError, unknown_name
-from clipc.extension import is_own, load_function
+from clipc.extension import is_object_reference, load_function
 from clipc.progress import Progress, silent
 
 MATES: Final = 10
@@ -58,7 +58,7 @@ def make_plans(
     if policy.rho == 0 or policy.treatment == "augment":
         return Plans(pairs, policy, seed, Inputs(alike=lookalikes(pairs), compiled_rules=compiled_rules), batches)
     tables = given_tables(policy, pairs)
-    if is_own(policy.partner):
+    if is_object_reference(policy.partner):
         tables["neighbours"] = _own_partners(policy.partner, pairs)
     elif policy.partner != "random":
         from clipc.prepare.vectors import partner_vectors
@@ -85,7 +85,7 @@ def load_own_code(policy: Policy) -> None:
     """
     find_layout(policy.layout)
     find_strategy(policy.caption)
-    if is_own(policy.partner):
+    if is_object_reference(policy.partner):
         _partner_table(policy.partner)
 
 

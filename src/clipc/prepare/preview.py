@@ -10,10 +10,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from clipc.catalog.decode import DecodeError
+from clipc.compose.arrays import Float64s
 from clipc.compose.captions.language import without_stop
 from clipc.prepare.evidence import Entry, hits, why
 from clipc.render.batch import GREY
-from clipc.render.cuts import Boxes, window_boxes
+from clipc.render.cuts import window_boxes
 from clipc.render.geometry import Geometry, geometry
 from clipc.render.resample import Image8, resample_whole
 from clipc.render.texts import texts
@@ -103,7 +104,7 @@ def _source(renderer: WorkerRenderer, row: int, views: Geometry, side: int) -> s
     return _uri(pale(pixels, box, _SOURCE_SIDE, hidden))
 
 
-def pale(pixels: Image8, box: Boxes, side: int, hidden: Boxes | None = None) -> Image8:
+def pale(pixels: Image8, box: Float64s, side: int, hidden: Float64s | None = None) -> Image8:
     """A thumbnail of an image, pale outside a box and where another image covers it.
 
     Args:

@@ -22,14 +22,14 @@ class TokenCost:
     """The number of tokens that captions take, without start and end.
 
     Attributes:
-        room: The largest number of tokens that the model reads.
+        max_text_tokens: The largest number of tokens that the model reads.
         caption: Median, 95th percentile and largest number of tokens of a caption.
         joint: The same of two captions joined.
-        overflow: Share of the joint captions that are longer than ``room``, in [0, 1].
+        overflow: Share of the joint captions that are longer than ``max_text_tokens``, in [0, 1].
         characters_per_token: Of the captions, on average.
     """
 
-    room: int
+    max_text_tokens: int
     caption: tuple[int, int, int]
     joint: tuple[int, int, int]
     overflow: float
@@ -51,10 +51,10 @@ def token_cost(captions: Sequence[str], tokenizer: Tokenizer) -> TokenCost:
     ]
     alone, together = ([tokenizer.count(text) for text in texts] for texts in (singles, joined))
     return TokenCost(
-        room=tokenizer.room,
+        max_text_tokens=tokenizer.max_text_tokens,
         caption=spread(alone),
         joint=spread(together),
-        overflow=sum(count > tokenizer.room for count in together) / len(together),
+        overflow=sum(count > tokenizer.max_text_tokens for count in together) / len(together),
         characters_per_token=sum(map(len, singles)) / max(1, sum(alone)),
     )
 
@@ -70,6 +70,6 @@ def advice(cost: TokenCost) -> str | None:
     learn = "learn a compact vocabulary with vocabulary=8000, or " if cost.characters_per_token < _WASTEFUL else ""
     return (
         f"captions cost {cost.caption[0]} tokens (median) and two joined ones {cost.joint[0]}, the model reads "
-        f"{cost.room}, and {cost.overflow:.0%} of the composites would have their captions shortened; "
+        f"{cost.max_text_tokens}, and {cost.overflow:.0%} of the composites would have their captions shortened; "
         f"{learn}use shorter captions or a model configuration with a longer context_length."
     )

@@ -14,7 +14,7 @@ from clipc.catalog import Catalog, SourceOptions, open_catalog, subsample, with_
 from clipc.compose.batches import BatchSampling
 from clipc.compose.policy import Policy
 from clipc.errors import UserError, invalid_fields, unknown_name
-from clipc.extension import Name, foreign
+from clipc.extension import Name, mark_untrusted
 from clipc.files import whole_file
 from clipc.identity import ALWAYS, NEVER, Neutral, hash_keys, identity_keys
 from clipc.models.fingerprints import file_fingerprint, reference_fingerprint, table_fingerprint, weights_fingerprint
@@ -272,7 +272,7 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     elif os.path.isfile(name):
         fields = read_yaml(Path(name), "recipe")
         if any((Path(name).parent / file).is_file() for file in _RUN_FILES):
-            fields = foreign(fields)
+            fields = mark_untrusted(fields)
     elif Path(name).suffix in (".yaml", ".yml"):
         raise UserError(f"there is no recipe file {name}.")
     elif os.path.exists(name):
@@ -291,7 +291,7 @@ def recipe_of_run(folder: Path) -> Recipe:
         UserError: It is missing, not YAML, or not a recipe.
     """
     file = folder / "recipe.yaml"
-    return make_recipe(foreign(read_yaml(file, "recipe")), str(file))
+    return make_recipe(mark_untrusted(read_yaml(file, "recipe")), str(file))
 
 
 def make_recipe(fields: dict[str, Any], where: str = "the recipe") -> Recipe:

@@ -1,6 +1,6 @@
 """A batch: the images and captions of one training step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -22,7 +22,7 @@ class Tokenizer(Protocol):
         ...
 
     @property
-    def room(self) -> int:
+    def max_text_tokens(self) -> int:
         """The largest number of text tokens in the context, without the special tokens that the tokenizer adds."""
         ...
 
@@ -78,4 +78,4 @@ class Batch:
         """The same batch in page-locked memory (called by PyTorch's DataLoader); tensors on a GPU stay there."""
         tensors = {name: getattr(self, name) for name in ("images", "tokens", "sources", "texts")}
         pinned = {name: tensor if tensor.is_cuda else tensor.pin_memory() for name, tensor in tensors.items()}
-        return Batch(**{**self.__dict__, **pinned})
+        return replace(self, **pinned)

@@ -6,12 +6,12 @@ import torch
 
 from clipc.compose.plan import Plans
 from clipc.errors import UserError, unknown_name
-from clipc.progress import Progress, silent
+from clipc.progress import Progress
 from clipc.render.batch import Tokenizer
 from clipc.render.crop import Augmentation
 from clipc.render.free_memory import free_memory
-from clipc.render.pixels import resident_bytes
-from clipc.render.resident import ResidentRenderer, has_strong_views
+from clipc.render.pixels import Pixels, resident_bytes
+from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
 
 RENDERERS: Final = ("auto", "worker", "resident")
@@ -75,7 +75,7 @@ def choose_renderer(
     if name == "auto" and epochs <= 1:
         return Choice("worker", ram, "images are decoded when they are shown: each is shown once at most.")
     pairs = f"{len(plans.catalog):,} images"
-    needed = resident_bytes(plans.catalog, augmentation, image_size, strong=has_strong_views(plans))
+    needed = resident_bytes(plans, augmentation, image_size)
     gpu = [(device, _SHARE_OF_GPU, "on the GPU", -(-sharing // gpus))] if device.type == "cuda" else []
     for memory, share, where, copies in (*gpu, (ram, _SHARE_OF_RAM, "in memory", sharing)):
         free = free_memory(memory)
@@ -85,25 +85,19 @@ def choose_renderer(
     size = _sizes(sharing, needed)
     free = free_memory(ram)
     free_text = "how much memory is free is not known" if free is None else f"{_size(free)} are free"
-    if name == "resident" and (free is None or needed * sharing <= free):
-        reason = f"{pairs} are kept decoded in memory as asked: {size}, and {free_text}."
-        return Choice("resident", ram, reason)
-    if name == "resident":
+    if name == "auto":
+        reason = f"images are decoded anew whenever they are shown: kept, they would take {size}, and {free_text}."
+        return Choice("worker", ram, reason)
+    if free is not None and needed * sharing > free:
         raise UserError(
             f"renderer resident would keep {pairs} decoded, which takes {size}, and {free_text}; set "
             "renderer to worker or auto, or image_size to fewer pixels."
         )
-    reason = f"images are decoded anew whenever they are shown: kept, they would take {size}, and {free_text}."
-    return Choice("worker", ram, reason)
+    return Choice("resident", ram, f"{pairs} are kept decoded in memory as asked: {size}, and {free_text}.")
 
 
 def make_renderer(
-    choice: Choice,
-    plans: Plans,
-    augmentation: Augmentation,
-    image_size: int,
-    tokenizer: Tokenizer,
-    progress: Progress = silent,
+    choice: Choice, plans: Plans, augmentation: Augmentation, image_size: int, tokenizer: Tokenizer, progress: Progress
 ) -> WorkerRenderer | ResidentRenderer:
     """The renderer that was chosen; a resident one decodes its images now.
 
@@ -117,7 +111,8 @@ def make_renderer(
     """
     if choice.renderer == "worker":
         return WorkerRenderer(plans, augmentation, image_size, tokenizer)
-    return ResidentRenderer.create(plans, augmentation, image_size, tokenizer, choice.device, progress)
+    pixels = Pixels.decode(plans, augmentation, image_size, choice.device, progress)
+    return ResidentRenderer(plans, augmentation, image_size, tokenizer, pixels)
 
 
 def _sizes(copies: int, count: float) -> str:

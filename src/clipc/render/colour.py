@@ -1,16 +1,13 @@
 """Changes of brightness, contrast and saturation, as linear maps."""
 
-from typing import Final
-
 import numpy as np
 import numpy.typing as npt
 
-from clipc.compose.arrays import Float32s
+from clipc.compose.arrays import Bytes, Float32s
 
-Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
 
-_LUMA: Final = np.array([0.299, 0.587, 0.114])
+_LUMA = np.array([0.299, 0.587, 0.114])
 """Luma weights of Rec. 601 for red, green and blue."""
 
 

@@ -140,9 +140,7 @@ def _ids(keys: torch.Tensor | Sequence[Hashable] | None, n: int) -> tuple[Int64s
     if keys is None:
         return np.arange(n), np.arange(n)
     key_list: list[Any] = keys.tolist() if isinstance(keys, torch.Tensor) else list(keys)
-    ids = np.array(
-        [key if isinstance(key, int | np.integer) else text_id(str(key)) for key in key_list], dtype=np.int64
-    )
+    ids = np.array([k if isinstance(k, int | np.integer) else text_id(str(k)) for k in key_list], dtype=np.int64)
     if (ids < 0).any():
         raise UserError(f"keys must be numbers from 0 or texts, not {int(ids.min())}.")
     return ids, np.unique(ids, return_inverse=True)[1].reshape(-1)

@@ -15,7 +15,7 @@ _COUNTS_ITS_OWN: Final = "num_special_tokens_to_add"
 """The method that only tokenizers of transformers have."""
 
 
-def room(tokenizer: Any, length: int) -> int:
+def max_text_tokens(tokenizer: Any, length: int) -> int:
     """The largest number of text tokens in a context, without the special tokens that the tokenizer adds.
 
     Args:
@@ -23,9 +23,8 @@ def room(tokenizer: Any, length: int) -> int:
         length: The context length, special tokens included.
     """
     if getattr(tokenizer, "tokenizer_mode", None) == "clips":
-        return (
-            length - 3
-        )  # open_clip adds a start, an end and a class token, whatever the tokenizer that it wraps adds.
+        # open_clip adds a start, an end and a class token, whatever the tokenizer that it wraps adds.
+        return length - 3
     wrapped = tokenizer if hasattr(tokenizer, _COUNTS_ITS_OWN) else getattr(tokenizer, "tokenizer", None)
     return length - (2 if wrapped is None else wrapped.num_special_tokens_to_add())
 
@@ -60,10 +59,10 @@ class Context:
     def limit(self) -> int:
         """The largest number of tokens, without special tokens."""
         if self._transformers:
-            return room(self.tokenizer, self.tokenizer.model_max_length)
-        if hasattr(self.tokenizer, "room"):
-            return self.tokenizer.room
-        return room(self.tokenizer, self.tokenizer.context_length)
+            return max_text_tokens(self.tokenizer, self.tokenizer.model_max_length)
+        if hasattr(self.tokenizer, "max_text_tokens"):
+            return self.tokenizer.max_text_tokens
+        return max_text_tokens(self.tokenizer, self.tokenizer.context_length)
 
     def count(self, text: str) -> int:
         """The number of tokens of a text, without special tokens."""

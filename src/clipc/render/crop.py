@@ -32,9 +32,7 @@ class Augmentation(BaseModel):
     crop_scale: Annotated[_Shares, Neutral((1.0, 1.0))] = Field(
         default=(0.8, 1.0), description="Range of the view's share of the image's area."
     )
-    crop_ratio: Annotated[_Ratios, ALWAYS] = Field(
-        default=(3 / 4, 4 / 3), description="Range of the view's width over height."
-    )
+    crop_ratio: Annotated[_Ratios, ALWAYS] = Field((3 / 4, 4 / 3), description="Range of the view's width over height.")
     flip: Annotated[float, Neutral(0.0)] = Field(
         default=0.0, ge=0, le=1, description="Chance of a mirrored view; never where the caption names a side."
     )

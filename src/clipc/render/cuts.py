@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from clipc.compose.arrays import Bools, Float32s, Int64s, Integers
+from clipc.compose.arrays import Bools, Float32s, Float64s, Int64s, Integers
 from clipc.compose.layouts.tiles import STRONG
 from clipc.compose.plan import Plan, Plans
 from clipc.render.colour import adjust_colour
@@ -17,9 +15,7 @@ from clipc.render.geometry import Geometry
 from clipc.render.resample import Image8, Window, resample
 from clipc.render.texts import Texts
 
-Boxes = npt.NDArray[np.float64]
-
-_CORNERS: Final = [0, 1, 0, 1]
+_CORNERS = [0, 1, 0, 1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +34,7 @@ class Cuts:
     """
 
     image: Int64s
-    box: Boxes
+    box: Float64s
     row: Int64s
     place: Int64s
     strong: Bools
@@ -98,7 +94,7 @@ def plan_cuts(
     return [cuts for cuts in sides if len(cuts)]
 
 
-def window_boxes(views: Boxes, windows: Float32s, sizes: Integers) -> Boxes:
+def window_boxes(views: Float64s, windows: Float32s, sizes: Integers) -> Float64s:
     """Windows of views as x0, y0, x1, y1 in their images' pixels, clipped to the images against rounding errors.
 
     Args:

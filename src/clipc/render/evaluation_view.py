@@ -46,12 +46,9 @@ class Resizing(NamedTuple):
             raise unknown_name("resize_mode", mode, RESIZE_MODES)
         if interpolation not in INTERPOLATIONS:
             raise unknown_name("interpolation", interpolation, INTERPOLATIONS)
+        interpolation = "bicubic" if interpolation == "random" else interpolation
         fill = (preprocess.get("fill_color") or 0) if mode == "longest" else 0
-        return cls(
-            mode,
-            "bilinear" if interpolation == "bilinear" else "bicubic",
-            fill if isinstance(fill, int) else tuple(fill),
-        )
+        return cls(mode, interpolation, fill if isinstance(fill, int) else tuple(fill))
 
 
 def evaluation_view(image: Bytes, size: int, resizing: Resizing) -> Bytes:

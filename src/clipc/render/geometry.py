@@ -68,9 +68,8 @@ def _source_views(plans: Plans, views: Float64s, sizes: Int32s, rows: Int32s, en
     whole_image = np.concatenate([np.zeros_like(sizes), sizes], axis=-1)
     bounds = ((whole_image - corner) / extent).astype(np.float32)
     inputs = plans.inputs
-    region: Floats = np.full((*rows.shape, 4), np.nan, dtype=np.float32)
-    if inputs.regions is not None:
-        region = inputs.regions[rows]
+    nowhere: Floats = np.full((*rows.shape, 4), np.nan, dtype=np.float32)
+    region = nowhere if inputs.regions is None else inputs.regions[rows]
     whole = np.zeros(rows.shape, dtype=np.bool_)
     if inputs.compiled_rules is not None:
         whole = inputs.compiled_rules.whole[entries]

@@ -29,7 +29,7 @@ class Renderer(Protocol):
 
 
 @dataclass(frozen=True)
-class _Steps(Dataset[Batch]):
+class _Steps(Dataset[Batch | Exception]):
     """Batches by step number, for PyTorch's DataLoader."""
 
     renderer: Renderer
@@ -37,21 +37,15 @@ class _Steps(Dataset[Batch]):
     rank: int
     ranks: int
 
-    def __getitem__(self, step: int) -> Batch:
+    def batch(self, step: int) -> Batch:
         share = self.batch_size // self.ranks
         start = step * self.batch_size + self.rank * share
         return self.renderer.render(start, start + share)
 
-
-@dataclass(frozen=True)
-class _CaughtSteps(Dataset[Batch | Exception]):
-    """Batches in a worker process, where errors are returned as values: a raised one would arrive with a traceback."""
-
-    batches: _Steps
-
     def __getitem__(self, step: int) -> Batch | Exception:
+        """In a worker process errors are returned as values: a raised one would arrive with a traceback."""
         try:
-            return self.batches[step]
+            return self.batch(step)
         except UserError as error:
             return error
         except Exception as error:
@@ -114,16 +108,15 @@ def load(
     Raises:
         UserError: A loader worker was killed, or failed. With ``workers=0`` errors are raised unchanged.
     """
-    rendered = _Steps(renderer, batch_size, rank, ranks)
+    dataset = _Steps(renderer, batch_size, rank, ranks)
     if workers:
-        yield from _prefetched(_CaughtSteps(rendered), steps, workers, pin)
+        yield from _prefetched(dataset, steps, workers, pin)
         return
-    for step in steps:
-        batch = rendered[step]
+    for batch in map(dataset.batch, steps):
         yield batch.pin_memory() if pin else batch
 
 
-def _prefetched(dataset: _CaughtSteps, steps: range, workers: int, pin: bool) -> Iterator[Batch]:
+def _prefetched(dataset: _Steps, steps: range, workers: int, pin: bool) -> Iterator[Batch]:
     """Batches from loader workers, each of which receives the renderer once and uses one thread."""
     loader = DataLoader(
         dataset,

@@ -3,28 +3,27 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
 
-from clipc.catalog.catalog import Catalog
 from clipc.catalog.decode import DecodeError
 from clipc.compose.arrays import Bools, Bytes, Int64s, Integers
+from clipc.compose.plan import Plans
 from clipc.files import cores
-from clipc.progress import Progress, silent
+from clipc.progress import Progress
 from clipc.render.batch import GREY
 from clipc.render.crop import Augmentation
 from clipc.render.resample import resample_whole
 
-NORMAL_VIEW: Final = 0
+NORMAL_VIEW = 0
 """Column of ``Pixels.number`` for ordinary views."""
-STRONG_VIEW: Final = 1
+STRONG_VIEW = 1
 """Column of ``Pixels.number`` for strongly augmented views, which are smaller and need a larger copy of the image."""
 
-_MIN_SHRINK: Final = 0.8
+_MIN_SHRINK = 0.8
 """Images that would shrink by less than this factor are stored at their own size: little memory, more sharpness."""
-_CHUNK: Final = 256
+_CHUNK = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,56 +46,44 @@ class Pixels:
     unreadable: Bools
 
     @classmethod
-    def decoded(
-        cls,
-        catalog: Catalog,
-        augmentation: Augmentation,
-        image_size: int,
-        *,
-        strong: bool,
-        device: torch.device,
-        progress: Progress = silent,
+    def decode(
+        cls, plans: Plans, augmentation: Augmentation, image_size: int, device: torch.device, progress: Progress
     ) -> "Pixels":
         """Decodes each distinct image of a catalog once, on one thread per core.
 
         Args:
-            catalog: The training split.
+            plans: The plans to render.
             augmentation: How views are cropped.
             image_size: The side S of the batches' images, in pixels.
-            strong: Whether strongly augmented views are needed too.
             device: Where the pixels are stored.
             progress: Receives the number of decoded images.
         """
-        storage = _Storage.of(catalog, augmentation, image_size, strong)
+        storage = _Storage.of(plans, augmentation, image_size)
         area = storage.size.prod(axis=1)
         start = np.cumsum(area) - area
         values = torch.empty(3 * int(area.sum()), dtype=torch.uint8, device=device)
         unreadable = np.zeros(len(area), dtype=np.bool_)
 
-        def decode(row: int, images: range, into: Bytes, origin: int) -> None:
+        def store(row: int, numbers: range, into: Bytes, origin: int) -> None:
             try:
-                width, height = storage.size[images.start : images.stop].max(axis=0).tolist()
-                decoded_image = catalog.image(row, at_least=(width, height))
+                width, height = storage.size[numbers.start : numbers.stop].max(axis=0).tolist()
+                image = plans.catalog.image(row, at_least=(width, height))
             except (OSError, DecodeError):
-                unreadable[images.start : images.stop] = True
-                decoded_image = np.full((1, 1, 3), GREY, dtype=np.uint8)
-            for image in images:
-                width, height = storage.size[image].tolist()
-                at = 3 * (int(start[image]) - origin)
-                resized = (
-                    decoded_image
-                    if decoded_image.shape[:2] == (height, width)
-                    else resample_whole(decoded_image, (width, height))
-                )
+                unreadable[numbers.start : numbers.stop] = True
+                image = np.full((1, 1, 3), GREY, dtype=np.uint8)
+            for number in numbers:
+                width, height = storage.size[number].tolist()
+                at = 3 * (int(start[number]) - origin)
+                resized = image if image.shape[:2] == (height, width) else resample_whole(image, (width, height))
                 into[at : at + 3 * width * height] = resized.reshape(-1)
 
         with ThreadPoolExecutor(max_workers=cores()) as pool:
-            for rows, images in storage.pieces(_CHUNK):
-                first, last = images[0].start, images[-1].stop
+            for rows, numbers in storage.pieces(_CHUNK):
+                first, last = numbers[0].start, numbers[-1].stop
                 origin, end = int(start[first]), int(start[last - 1] + area[last - 1])
                 here = values[3 * origin : 3 * end]
                 buffer = here if device.type == "cpu" else torch.empty(len(here), dtype=torch.uint8)
-                jobs = [pool.submit(decode, r, p, buffer.numpy(), origin) for r, p in zip(rows, images, strict=True)]
+                jobs = [pool.submit(store, r, p, buffer.numpy(), origin) for r, p in zip(rows, numbers, strict=True)]
                 for job in jobs:
                     job.result()
                 if buffer is not here:
@@ -105,19 +92,18 @@ class Pixels:
         return cls(values, start, storage.size, storage.number, unreadable)
 
 
-def resident_bytes(catalog: Catalog, augmentation: Augmentation, image_size: int, *, strong: bool = False) -> int:
+def resident_bytes(plans: Plans, augmentation: Augmentation, image_size: int) -> int:
     """The size in bytes of the :class:`Pixels` of a catalog, from its image sizes.
 
     Args:
-        catalog: The pairs.
+        plans: The plans to render.
         augmentation: How views are cropped.
         image_size: The side S of the batches' images, in pixels.
-        strong: Whether strongly augmented views are needed too.
     """
-    return 3 * int(_Storage.of(catalog, augmentation, image_size, strong).size.prod(axis=1).sum())
+    return 3 * int(_Storage.of(plans, augmentation, image_size).size.prod(axis=1).sum())
 
 
-def kept_sizes(sizes: Integers, scale: tuple[float, float], ratio: tuple[float, float], image_size: int) -> Int64s:
+def stored_sizes(sizes: Integers, scale: tuple[float, float], ratio: tuple[float, float], image_size: int) -> Int64s:
     """The sizes at which the smallest view of each image still has ``image_size`` pixels each way.
 
     Never larger than the image, and of its size where shrinking would save little.
@@ -158,10 +144,11 @@ class _Storage:
     number: Int64s
 
     @classmethod
-    def of(cls, catalog: Catalog, augmentation: Augmentation, image_size: int, strong: bool) -> "_Storage":
-        scales = (augmentation.crop_scale, *((augmentation.strong_scale,) if strong else ()))
-        sizes_by_view = [kept_sizes(catalog.sizes, scale, augmentation.crop_ratio, image_size) for scale in scales]
-        sizes = np.stack(sizes_by_view, axis=1)
+    def of(cls, plans: Plans, augmentation: Augmentation, image_size: int) -> "_Storage":
+        catalog, scales, ratio = plans.catalog, [augmentation.crop_scale], augmentation.crop_ratio
+        if plans.policy.treatment == "augment" and plans.policy.rho > 0:
+            scales.append(augmentation.strong_scale)
+        sizes = np.stack([stored_sizes(catalog.sizes, scale, ratio, image_size) for scale in scales], axis=1)
         first = catalog.image_ids == np.arange(len(catalog))
         row, content = np.flatnonzero(first), (np.cumsum(first) - 1)[catalog.image_ids]
         own = sizes[row]

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
+from PIL.Image import Resampling
 from torch.nn.functional import interpolate
 
-from clipc.compose.arrays import Float64s, Integers
+from clipc.compose.arrays import Bytes, Float64s, Integers
 
-Image8 = npt.NDArray[np.uint8]
+Image8 = Bytes
 """RGB, shape (height, width, 3)."""
 
 _LEAD: Final = 4
@@ -118,10 +118,7 @@ def resample_whole(image: Image8, size: tuple[int, int]) -> Image8:
 
 
 def resample_pillow(
-    image: Image8,
-    box: Sequence[float] | None,
-    size: tuple[int, int],
-    filter_: Image.Resampling = Image.Resampling.BICUBIC,
+    image: Image8, box: Sequence[float] | None, size: tuple[int, int], filter_: Resampling = Resampling.BICUBIC
 ) -> Image8:
     """Resizes with Pillow, to the last bit, for comparability with other libraries; slower.
 

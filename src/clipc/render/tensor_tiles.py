@@ -1,14 +1,12 @@
 """Layouts on tensors: composes images that a user's transform has already cropped and resized."""
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
+from clipc.compose.arrays import Int64s
 from clipc.compose.layouts.tiles import Floats, Tiles
 from clipc.errors import UserError
-
-Boxes = npt.NDArray[np.int64]
 
 
 def paste_tiles(first: torch.Tensor, second: torch.Tensor, tiles: Tiles) -> torch.Tensor:
@@ -54,7 +52,7 @@ def paste_tiles(first: torch.Tensor, second: torch.Tensor, tiles: Tiles) -> torc
     return images
 
 
-def _windows(boxes: Floats, places: Boxes, size: int) -> Boxes:
+def _windows(boxes: Floats, places: Int64s, size: int) -> Int64s:
     """Windows in whole pixels, shape (n, 4): of their places' size if they differ by less than a pixel."""
     low, high = boxes[:, :2], boxes[:, 2:]
     place_size = places[:, 2:] - places[:, :2]

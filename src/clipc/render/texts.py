@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from hashlib import blake2b
-from typing import Final
 
 import numpy as np
 import torch
@@ -14,9 +13,9 @@ from clipc.compose.captions.fit import fit
 from clipc.compose.plan import Plan, Plans
 from clipc.render.batch import Tokenizer
 
-NAMES_A_SIDE: Final = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
+NAMES_A_SIDE = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
 """Words that a mirrored image would make false."""
-_SIDES: Final = ("left", "right", "west", "east", "clockwise")
+_SIDES = ("left", "right", "west", "east", "clockwise")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +60,7 @@ def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
         plan: The rows.
         tokenizer: The model's.
     """
-    limit, count, catalog = tokenizer.room, tokenizer.count, plans.catalog
+    limit, count, catalog = tokenizer.max_text_tokens, tokenizer.count, plans.catalog
     wordings = plans.wordings
     captions: list[str] = []
     ids = np.full((len(plan), 2), -1, dtype=np.int64)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from clipc.errors import UserError, invalid_fields, unknown_name
 from clipc.evaluate.subject import own_evaluator
-from clipc.extension import Name, is_own
+from clipc.extension import Name, is_object_reference
 from clipc.recipe.recipe import Data, Recipe, read_recipe
 from clipc.recipe.yaml_table import override, read_yaml
 from clipc.study.arms import Arm, Range, expand_arm, flatten, is_list
@@ -125,7 +125,7 @@ class Study(BaseModel):
         if self.data.pairs is not None:
             raise ValueError("sizes says on how many pairs to train; leave data.pairs out")
         for name in (*self.evaluators, *self.sections):
-            if not is_own(name):
+            if not is_object_reference(name):
                 raise ValueError(f"{name!r} names no code; write module:object, such as mine:alignment")
         if len(set(self.seeds)) < len(self.seeds) or len(set(self.sizes)) < len(self.sizes):
             raise ValueError("a seed or a size is named twice")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.extension import foreign
+from clipc.extension import mark_untrusted
 from clipc.identity import hash_keys
 from clipc.prepare.check_start import check_start
 from clipc.recipe.recipe import Recipe
@@ -55,7 +55,7 @@ class TrialNames:
             try:
                 record = json.loads(file.read_text("utf-8"))
                 if file.stem == record["trial"] + self.suffix:
-                    recipe = Recipe.model_validate(foreign(record["recipe"]))
+                    recipe = Recipe.model_validate(mark_untrusted(record["recipe"]))
                     yield record["trial"], _hash_without_weights(recipe, record["data"]["fingerprint"])
             except (OSError, ValueError, KeyError, TypeError, ValidationError):
                 continue  # An invalid record is reported when it is read.

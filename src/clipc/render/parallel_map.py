@@ -18,7 +18,7 @@ _CHUNK: Final = 8
 """Items per task: submitting a task costs as much as decoding a very small image."""
 
 
-def ahead(work: Callable[[_T], _R], items: Iterable[_T], most: int = 256) -> Iterator[_R]:
+def parallel_map(work: Callable[[_T], _R], items: Iterable[_T], most: int = 256) -> Iterator[_R]:
     """``map(work, items)`` on background threads, while the consumer does something else.
 
     Work starts with the first ``next``; items that have not been started when the iterator is closed never are.
@@ -31,16 +31,12 @@ def ahead(work: Callable[[_T], _R], items: Iterable[_T], most: int = 256) -> Ite
     Yields:
         The results, in the order of the items; an exception where it would have been raised, or a few items earlier.
     """
-
-    def work_on_chunk(chunk: list[_T]) -> list[_R]:
-        return [work(item) for item in chunk]
-
     source = iter(items)
     queue: deque[Future[list[_R]]] = deque()
-    pool = ThreadPoolExecutor(min(cores(), _MAX_THREADS), thread_name_prefix="ahead")
+    pool = ThreadPoolExecutor(min(cores(), _MAX_THREADS), thread_name_prefix="parallel-map")
     try:
         while chunk := list(islice(source, _CHUNK)):
-            queue.append(pool.submit(work_on_chunk, chunk))
+            queue.append(pool.submit(list, map(work, chunk)))
             if len(queue) * _CHUNK >= most:
                 yield from queue.popleft().result()
         while queue:

@@ -5,8 +5,8 @@ from time import sleep
 
 import pytest
 
-from clipc.render import ahead as module
-from clipc.render.ahead import ahead
+from clipc.render import parallel_map as module
+from clipc.render.parallel_map import parallel_map
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 100])
@@ -16,7 +16,7 @@ def test_results_are_those_of_map(count: int, most: int) -> None:
         sleep(0.001 * (item % 3))
         return item * item
 
-    assert list(ahead(work, range(count), most)) == [item * item for item in range(count)]
+    assert list(parallel_map(work, range(count), most)) == [item * item for item in range(count)]
 
 
 def test_several_threads_work_while_the_taker_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,8 +30,8 @@ def test_several_threads_work_while_the_taker_does_not(monkeypatch: pytest.Monke
         done.release()
         return threading.current_thread().name
 
-    results = ahead(work, range(5 * module._CHUNK))
-    assert next(results).startswith("ahead")
+    results = parallel_map(work, range(5 * module._CHUNK))
+    assert next(results).startswith("parallel-map")
     for _ in range(5 * module._CHUNK):  # All are worked on, though one was taken.
         assert done.acquire(timeout=20)
     results.close()
@@ -44,7 +44,7 @@ def test_no_more_than_so_many_lie_ready() -> None:
         begun.append(item)
         return item
 
-    results = ahead(work, range(10_000), most=64)
+    results = parallel_map(work, range(10_000), most=64)
     for taken in range(1, 200):
         assert next(results) == taken - 1
         assert len(begun) <= taken + 64 + module._CHUNK
@@ -61,7 +61,7 @@ def test_an_error_is_raised_to_the_taker_and_ends_the_work() -> None:
             raise ValueError("item 50")
         return item
 
-    results = ahead(work, range(100_000), most=32)
+    results = parallel_map(work, range(100_000), most=32)
     taken: list[int] = []
     with pytest.raises(ValueError, match="item 50"):
         taken.extend(results)
