@@ -82,7 +82,7 @@ def test_main_metrics_stand_at_a_glance_where_one_arm_is_under_test() -> None:
     data = pilot_example()
     shown = glances(data, SAY)
     assert [g["key"] for g in shown] == [m["key"] for m in data["metrics"] if m["main"]]
-    assert all(g["before"].endswith("%") and g["difference"].startswith("+") for g in shown)
+    assert all(g["before"].endswith("%") and g["comparison"]["difference"] > 0 for g in shown)
     another = {**data["arms"][-1], "name": "another"}
     assert glances(concluded({**data, "arms": [*data["arms"], another]}), SAY) == []
     assert glances({**data, "sizes": [100, 1680]}, SAY) == []

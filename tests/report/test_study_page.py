@@ -101,7 +101,7 @@ def test_a_gain_that_no_control_shows_is_said_first_and_losses_are_counted() -> 
         verdict.sentence
         == f"{codes['gain']} of 7 arms gain over clip, and over every control, on at least one main metric."
     )
-    assert [group["code"] for group in finding_groups(data, words("en"))][:1] == ["gain"]
+    assert [group["code"] for group in finding_groups(data)][:1] == ["gain"]
 
 
 def test_a_gain_that_a_control_shows_is_not_called_compositions() -> None:
@@ -191,7 +191,7 @@ def test_what_waits_for_seeds_is_neither_a_gain_nor_no_evidence(lang: str) -> No
     assert verdict.sentence == say("study.headline.waiting")
     assert {code for code, _, _ in verdict.tally} == {"waiting"}
     assert verdict.more == (say("study.controls.unfinished"),)
-    assert [group["code"] for group in finding_groups(data, say)] == ["waiting"]
+    assert [group["code"] for group in finding_groups(data)] == ["waiting"]
     shown = text(render_study(data, lang=lang))
     assert say("verdict.when finished") in shown
     assert say("verdict.no evidence") not in shown.replace(say("study.rule"), "")

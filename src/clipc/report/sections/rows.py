@@ -91,11 +91,3 @@ def diverged(data: Mapping[str, Any], arm: str, size: int | None = None) -> int:
 def kind(name: str, data: Mapping[str, Any]) -> str:
     """``baseline``, ``control`` or ``arm``."""
     return "baseline" if name == data["baseline"] else "control" if name in data["controls"] else "arm"
-
-
-def span_words(unit: str, ends: Sequence[float | None] | None, say: Words) -> str:
-    """An interval of a metric's difference as people write it."""
-    low, high = ends or (None, None)
-    if low is None or high is None:
-        return readable.NONE
-    return say("page.range", low=readable.signed(unit, low), high=readable.signed(unit, high))
