@@ -135,9 +135,7 @@ def inline_curve(
         downwards: Whether less is better.
         y_range: The range of y.
     """
-    figure, axes = canvas(270)
-    figure.subplots_adjust(left=0.095, right=0.975, bottom=0.09, top=0.97)
-    axes.tick_params(labelsize=12)
+    figure, axes = canvas(270, bottom=0.09)
     draw(axes, lines, log=log, level=level, downwards=downwards, y_range=y_range)
     return inline(figure, name)
 

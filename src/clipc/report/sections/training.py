@@ -67,8 +67,7 @@ def training_curves(name: str, arms: Sequence[tuple[Mark, Sequence[Sequence[tupl
         name: A name that no other figure of the page has.
         arms: For each arm its mark and, for each seed, the points (step, value).
     """
-    figure, axes = canvas(250)
-    figure.subplots_adjust(left=0.095, right=0.975, bottom=0.1, top=0.97)
+    figure, axes = canvas(250, bottom=0.1)
     for mark, trials in arms:
         lines = [np.asarray(points, dtype=np.float64) for points in trials if len(points)]
         for line in lines:
@@ -79,7 +78,6 @@ def training_curves(name: str, arms: Sequence[tuple[Mark, Sequence[Sequence[tupl
         axes.plot(mean[:, 0], mean[:, 1], color=mark.colour, linewidth=2.0, linestyle=mark.line)
         dot(axes, mean[-1:, 0], mean[-1:, 1], mark, 6.5)
     frame(axes)
-    axes.tick_params(labelsize=12)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
