@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from clipc.report import curve_plot, effect_plot, lettering, marks
+from clipc.report.drawing import canvas, inline
 from clipc.report.effect_plot import Effect
 from clipc.report.sections.curves import curve_figures, curve_panels
 from clipc.report.sections.differences import difference_panels, draw_differences
@@ -174,7 +175,9 @@ def test_points_without_mean_or_interval_and_a_zero_on_a_log_axis_are_drawn(log:
     shown = curve_panels(data["curves"][0], data)[0].lines
     assert len(shown[0].points) == 1
     assert math.isnan(shown[0].points[0][2])
-    svg = curve_plot.inline_curve("a", shown, log=log, level=None, downwards=True)
+    figure, axes = canvas(270, bottom=0.1)
+    curve_plot.draw(axes, shown, log=log, downwards=True)
+    svg = inline(figure, "a")
     texts = [element.text or "" for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
     assert {"0", "250", "500"} <= set(texts)
     assert all(re.fullmatch(r"[\N{MINUS SIGN}\d.,]+", text) for text in texts)

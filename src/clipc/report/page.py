@@ -1,4 +1,4 @@
-"""What every page shares: the template engine, the style, pages made of sections, checked pictures, dates."""
+"""What every page shares: the template engine, the style, pages made of sections, checked images, dates."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -79,21 +79,16 @@ def fragment(template: str, say: Words, **content: Any) -> Markup:
     )  # escaped by the engine
 
 
-def image_uri(uri: str) -> str:
-    """A picture's ``data:`` URI, unchanged.
+def sample(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One composite as the templates show it: its images checked, its sides named by its layout.
 
     Raises:
-        ValueError: It is anything else, such as an address that a browser would ask for.
+        ValueError: An image is anything but a ``data:`` URI, such as an address that a browser would ask for.
     """
-    if not _IMAGE_URI.fullmatch(uri):
-        raise ValueError(f"a sample's picture must be a base64 data URI of a PNG, JPEG or WebP, not {uri[:40]!r}")
-    return uri
-
-
-def sample(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One composite as the templates show it: its pictures checked, its sides named by its layout."""
-    images = {name: image_uri(row[name]) for name in ("picture", "left_image", "right_image")}
-    return {**row, **images, "sides": _SIDES.get(row["layout"], ("first", "second"))}
+    for uri in (row["picture"], row["left_image"], row["right_image"]):
+        if not _IMAGE_URI.fullmatch(uri):
+            raise ValueError(f"a sample's picture must be a base64 data URI of a PNG, JPEG or WebP, not {uri[:40]!r}")
+    return {**row, "sides": _SIDES.get(row["layout"], ("first", "second"))}
 
 
 def date(iso: str, say: Words) -> str:
