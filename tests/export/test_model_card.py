@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from clipc.export.model_card import escaped, model_card
+from clipc.export.model_card import escape_markdown, model_card
 from clipc.models.model import ClipModel
 from clipc.recipe.recipe import make_recipe, write_recipe
 from clipc.recipe.run import Run
@@ -109,12 +109,16 @@ def test_a_control_says_so(model: ClipModel, tmp_path: Path) -> None:
 def test_text_of_users_stays_text(text: str) -> None:
     plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    (inline,) = (token for token in parser.parse(f"x {escaped(text)} x") if token.type == "inline")
+    (inline,) = (token for token in parser.parse(f"x {escape_markdown(text)} x") if token.type == "inline")
     kinds = {token.type for token in inline.children or []}
     assert kinds <= {"text", "text_special"}
     shown = "".join(token.content for token in inline.children or [])
     assert shown.split() == f"x {plain} x".split()
-    cells = [t.content for t in parser.parse(f"| a | b |\n|---|---|\n| {escaped(text)} | end |") if t.type == "inline"]
+    cells = [
+        t.content
+        for t in parser.parse(f"| a | b |\n|---|---|\n| {escape_markdown(text)} | end |")
+        if t.type == "inline"
+    ]
     assert len(cells) == 4
     assert cells[-1] == "end"
 
@@ -123,6 +127,6 @@ def test_audits_without_a_summary_are_only_named(model: ClipModel, tmp_path: Pat
     run = run_with(tmp_path / "run")
     run.write_json("audit/age.json", {"rows": [["secret caption", 3]]})
     card = model_card(model, "plates", run)
-    assert "age: its figures are kept with the run." in card
+    assert "age: its metrics are kept with the run." in card
     assert "secret" not in card
     assert json.dumps("secret") not in card

@@ -67,7 +67,7 @@ def model_card(
     )
 
 
-def escaped(text: str) -> Markup:
+def escape_markdown(text: str) -> Markup:
     """User text escaped for Markdown: one line without links, emphasis, table borders or HTML."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return Markup(_MARKUP.sub(r"\\\g<0>", line))
@@ -76,7 +76,7 @@ def escaped(text: str) -> Markup:
 @cache
 def _template() -> Any:
     def finalize(value: Any) -> Any:
-        return value if isinstance(value, Markup) or not isinstance(value, str) else escaped(value)
+        return value if isinstance(value, Markup) or not isinstance(value, str) else escape_markdown(value)
 
     engine = Environment(undefined=StrictUndefined, finalize=finalize, autoescape=False, keep_trailing_newline=True)
     engine.filters["quoted"] = _quoted

@@ -49,7 +49,7 @@ def page_of(sections: Sequence[Section], data: Mapping[str, Any], say: Words, ti
     return page("experiment.html", say, content)
 
 
-def own_section(name: str) -> Section:
+def load_section(name: str) -> Section:
     """The section of a name ``module:object``; of what it gives, only :class:`Markup` is taken for HTML.
 
     Raises:
@@ -57,13 +57,13 @@ def own_section(name: str) -> Section:
     """
     section = load_function(name, "data", "words", gives="a piece of the page")
 
-    def escaped(data: Mapping[str, Any], say: Words) -> Markup:
+    def escape_piece(data: Mapping[str, Any], say: Words) -> Markup:
         piece: Any = section(data, say)
         if not isinstance(piece, str):
             raise UserError(f"{name} gave {type(piece).__name__}; expected is text, or markupsafe.Markup for HTML.")
         return escape(piece)
 
-    return escaped
+    return escape_piece
 
 
 def fragment(template: str, say: Words, **content: Any) -> Markup:
@@ -87,7 +87,7 @@ def sample(row: Mapping[str, Any]) -> dict[str, Any]:
     """
     for uri in (row["picture"], row["left_image"], row["right_image"]):
         if not _IMAGE_URI.fullmatch(uri):
-            raise ValueError(f"a sample's picture must be a base64 data URI of a PNG, JPEG or WebP, not {uri[:40]!r}")
+            raise ValueError(f"a sample's image must be a base64 data URI of a PNG, JPEG or WebP, not {uri[:40]!r}")
     return {**row, "sides": _SIDES.get(row["layout"], ("first", "second"))}
 
 

@@ -73,7 +73,7 @@ def _limitations(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None,
     for rule in rules["constraints"]:
         if rule["share"] >= most:
             numbers = {"n": readable.count(rules["candidates"]), "share": readable.percent(rule["share"])}
-            yield say("sheet.caution.ban", rule=_rule_name(rule, say), **numbers)
+            yield say("sheet.caution.nearly_all", rule=_rule_name(rule, say), **numbers)
     for rule in rules["exclusions"]:
         if rule["share"] >= _MANY_EXCLUDED:
             yield say("sheet.caution.many_plain", rule=_rule_name(rule, say), share=f"{rule['share']:.0%}")

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from clipc.report import effect_plot
 from clipc.report.effect_plot import Effect
 from clipc.report.page import fragment
-from clipc.report.sections.headline import looks
+from clipc.report.sections.headline import multiple_testing_note
 from clipc.report.sections.rows import SHOWN_AT_ONCE, arm_names, effects, heading, missing_words, versus
 from clipc.report.words import Words
 
@@ -18,7 +18,14 @@ def effect_strips(data: Mapping[str, Any], say: Words) -> Markup:
     blocks = effect_blocks(data, say)
     if not blocks:
         return Markup()
-    return fragment("effects.html", say, blocks=blocks, data=data, at_once=SHOWN_AT_ONCE, looks=looks(data, say))
+    return fragment(
+        "effects.html",
+        say,
+        blocks=blocks,
+        data=data,
+        at_once=SHOWN_AT_ONCE,
+        multiple_testing=multiple_testing_note(data, say),
+    )
 
 
 def effect_blocks(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:

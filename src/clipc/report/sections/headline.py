@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from clipc.report import readable
 from clipc.report.page import fragment
-from clipc.report.sections.rows import diverged, heading, result, values, versus
+from clipc.report.sections.rows import diverged_count, heading, result, values, versus
 from clipc.report.words import Words
 
 CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
@@ -76,7 +76,7 @@ def glances(data: Mapping[str, Any], say: Words, limit: int = 4) -> list[dict[st
     return entries[:limit]
 
 
-def looks(data: Mapping[str, Any], say: Words) -> str:
+def multiple_testing_note(data: Mapping[str, Any], say: Words) -> str:
     """How many verdicts were given, what Holm's correction covers, and what chance alone may show."""
     counts = data["verdict"]["looks"]
     if counts is None:
@@ -135,7 +135,7 @@ def _limitations(data: Mapping[str, Any], say: Words) -> Iterator[str]:
         yield say("study.unfinished", **counts)
     separator = say("page.list")
     if arms := list(dict.fromkeys(row["arm"] for row in data.get("diverged", ()))):
-        yield say("study.caution_diverged", arms=separator.join(f"{arm} ({diverged(data, arm)})" for arm in arms))
+        yield say("study.caution_diverged", arms=separator.join(f"{arm} ({diverged_count(data, arm)})" for arm in arms))
     tries = {row["arm"]: row["wanted"] for row in data.get("search", ())}
     if fewer := [arm for arm, count in tries.items() if count < max(tries.values())]:
         yield say("study.search.caution", few=separator.join(fewer))

@@ -1,4 +1,4 @@
-"""How composites look, how training went, and what composing costs: what a time budget leaves room to show."""
+"""How composites look, how training went, and what composing costs: what a time budget allows to show."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

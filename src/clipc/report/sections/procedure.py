@@ -8,23 +8,23 @@ from markupsafe import Markup
 from clipc.report import readable
 from clipc.report.page import date, fragment
 from clipc.report.policy import policy_facts
-from clipc.report.sections.rows import diverged, heading, kind
+from clipc.report.sections.rows import diverged_count, heading, kind
 from clipc.report.words import Words
 
 
-def asked(data: Mapping[str, Any], say: Words) -> Markup:
+def question(data: Mapping[str, Any], say: Words) -> Markup:
     """The question, and on what data it was asked."""
     main = [heading(metric, say) for metric in data["metrics"] if metric["main"]]
     treatments = sum(kind(arm["name"], data) == "arm" for arm in data["arms"])
-    return fragment("asked.html", say, data=data, treatments=treatments, main=main)
+    return fragment("question.html", say, data=data, treatments=treatments, main=main)
 
 
-def done(data: Mapping[str, Any], say: Words) -> Markup:
+def procedure(data: Mapping[str, Any], say: Words) -> Markup:
     """Data, training, effort, and what each arm changes."""
     policies = [(arm["arm"], policy_facts(arm["policy"], say)) for arm in data.get("composites", ())]
     core_seconds = sum(seconds for arm in data["arms"] for seconds in _trial_values(arm, "core_seconds"))
     arms = [_arm(arm, data) for arm in data["arms"]]
-    return fragment("done.html", say, data=data, policies=policies, core_seconds=core_seconds, arms=arms)
+    return fragment("procedure.html", say, data=data, policies=policies, core_seconds=core_seconds, arms=arms)
 
 
 def search(data: Mapping[str, Any], say: Words) -> Markup:
@@ -32,12 +32,14 @@ def search(data: Mapping[str, Any], say: Words) -> Markup:
     return fragment("search.html", say, search=data["search"]) if data.get("search") else Markup()
 
 
-def repeat(data: Mapping[str, Any], say: Words) -> Markup:
+def reproduction(data: Mapping[str, Any], say: Words) -> Markup:
     """Command, fingerprint and versions; what could not be read; all settings; the names of all trials."""
     trials = [(arm["name"], trial) for arm in data["arms"] for result in arm["results"] for trial in result["trials"]]
     runs = [(name, kind(name, data), trial["run"]) for name, trial in trials]
     settings = _all_settings(data["settings"])
-    return fragment("repeat.html", say, data=data, created=date(data["created"], say), settings=settings, runs=runs)
+    return fragment(
+        "reproduction.html", say, data=data, created=date(data["created"], say), settings=settings, runs=runs
+    )
 
 
 def _arm(arm: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def _arm(arm: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
         "kind": kind(arm["name"], data),
         "shares": sorted({readable.percent(result["treated_share"] or 0.0) for result in arm["results"]}),
         "finished": sum(len(result["trials"]) for result in arm["results"]),
-        "diverged": diverged(data, arm["name"]),
+        "diverged": diverged_count(data, arm["name"]),
         "core_seconds": readable.mean(_trial_values(arm, "core_seconds")),
         "rate": readable.mean(_trial_values(arm, "pairs_per_second")),
     }
