@@ -9,9 +9,8 @@ from clipc.report.sections.differences import size_differences
 from clipc.report.sections.effects import effect_strips
 from clipc.report.sections.findings import findings
 from clipc.report.sections.headline import headline
-from clipc.report.sections.limits import limits, power
 from clipc.report.sections.procedure import procedure, question, reproduction, search
-from clipc.report.sections.results import results
+from clipc.report.sections.results import limits, power, results
 from clipc.report.words import words
 
 SECTIONS: Final[tuple[Section, ...]] = (

@@ -18,14 +18,8 @@ def effect_strips(data: Mapping[str, Any], say: Words) -> Markup:
     blocks = effect_blocks(data, say)
     if not blocks:
         return Markup()
-    return fragment(
-        "effects.html",
-        say,
-        blocks=blocks,
-        data=data,
-        at_once=SHOWN_AT_ONCE,
-        multiple_testing=multiple_testing_note(data, say),
-    )
+    note = multiple_testing_note(data, say)
+    return fragment("effects.html", say, blocks=blocks, data=data, at_once=SHOWN_AT_ONCE, note=note)
 
 
 def effect_blocks(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:

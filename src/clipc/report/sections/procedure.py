@@ -36,10 +36,8 @@ def reproduction(data: Mapping[str, Any], say: Words) -> Markup:
     """Command, fingerprint and versions; what could not be read; all settings; the names of all trials."""
     trials = [(arm["name"], trial) for arm in data["arms"] for result in arm["results"] for trial in result["trials"]]
     runs = [(name, kind(name, data), trial["run"]) for name, trial in trials]
-    settings = _all_settings(data["settings"])
-    return fragment(
-        "reproduction.html", say, data=data, created=date(data["created"], say), settings=settings, runs=runs
-    )
+    created, settings = date(data["created"], say), _all_settings(data["settings"])
+    return fragment("reproduction.html", say, data=data, created=created, settings=settings, runs=runs)
 
 
 def _arm(arm: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:

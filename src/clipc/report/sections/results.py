@@ -1,4 +1,4 @@
-"""All results: a table per metric, with every arm at every size, and what was compared with the controls."""
+"""All results, a table per metric with every arm at every size; their limitations, and the seeds they would need."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +17,16 @@ def results(data: Mapping[str, Any], say: Words) -> Markup:
     many = sum(len(rows) for block in main for _, rows in block["sizes"]) > SHOWN_AT_ONCE
     rest = [block for block in blocks if not block["main"]]
     return fragment("results.html", say, main=main, rest=rest, many=many, data=data)
+
+
+def limits(data: Mapping[str, Any], say: Words) -> Markup:
+    """What was not tested, a sentence each."""
+    return fragment("limits.html", say, limits=data["not_shown"])
+
+
+def power(data: Mapping[str, Any], say: Words) -> Markup:
+    """The seeds that a difference would take, given the measured noise; nothing where none was measured."""
+    return fragment("power.html", say, data=data) if data["power"] else Markup()
 
 
 def _block(metric: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
