@@ -51,7 +51,7 @@ def test_everything_that_a_run_recorded_is_told(model: ClipModel, tmp_path: Path
     run.write_json("eval/test-last.json", {"metrics": {"retrieval/mean_recall": 0.111}})
     run.write_json("audit/gender.json", {"summary": ["Of 12 gaps none is clear."], "examples": ["secret caption"]})
     card = model_card(model, "plates", run, hub_id="org/plates", license="mit", onnx={"image": 2.2e-7, "text": 1e-7})
-    for told in (
+    for sentence in (
         "\nlicense: mit\n",
         '\nbase_model: "org/base"\n',
         'open_clip.create_model_and_transforms("hf-hub:org/plates")',
@@ -72,15 +72,20 @@ def test_everything_that_a_run_recorded_is_told(model: ClipModel, tmp_path: Path
         "gender: Of 12 gaps none is clear.",
         "at most 2e-07 and 1e-07",
     ):
-        assert told in card, told
-    for kept in ("secret", "0.111", "/home", "someone", "No bias audit"):
-        assert kept not in card, kept
+        assert sentence in card, sentence
+    for secret in ("secret", "0.111", "/home", "someone", "No bias audit"):
+        assert secret not in card, secret
 
 
 def test_what_is_not_there_is_said(model: ClipModel, tmp_path: Path) -> None:
     card = model_card(model, "plates", run_with(tmp_path / "run", {"rho": 0}))
-    for told in ("plates.csv: 1,680 train pairs", "None: plain CLIP.", "None were measured.", "No bias audit was run."):
-        assert told in card, told
+    for sentence in (
+        "plates.csv: 1,680 train pairs",
+        "None: plain CLIP.",
+        "None were measured.",
+        "No bias audit was run.",
+    ):
+        assert sentence in card, sentence
     assert "semantic composition" not in card
     assert "license: unknown" in card
     alone = model_card(model, "plates")

@@ -57,10 +57,10 @@ def tables(effect: list[str], control: list[str] | None = None, over: list[str] 
     ],
 )
 def test_outcomes(effect: Any, control: Any, over: Any, badge: str, said: str, more: str) -> None:
-    found = headline_words(tables(effect, control, over), SAY)
-    assert found.badge == (badge, SAY(f"study.class.{badge}"))
-    assert said in found.sentence
-    assert more in " ".join(found.more)
+    verdict = headline_words(tables(effect, control, over), SAY)
+    assert verdict.badge == (badge, SAY(f"study.class.{badge}"))
+    assert said in verdict.sentence
+    assert more in " ".join(verdict.more)
 
 
 def test_a_gain_at_several_sizes_is_counted_in_comparisons() -> None:

@@ -264,8 +264,8 @@ def test_what_a_search_found_is_on_the_page(lang: str) -> None:
     ]
     data["search"] = [dict(zip(fields, row, strict=True)) for row in rows]
     shown = text(render_study(data, lang=lang))
-    for told in ("title", "lead", "only", "left_out"):
-        assert say(f"study.search.{told}") in shown
+    for phrase in ("title", "lead", "only", "left_out"):
+        assert say(f"study.search.{phrase}") in shown
     for figure in ("learning_rate: 0.00123456", "batch_size: 64", "42.1%", "31.0%", "3 / 5"):
         assert figure in shown
     limitations = headline_words(concluded(data), say).limitations[1:]
