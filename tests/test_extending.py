@@ -44,7 +44,7 @@ from clipc.prepare.check_start import check_start
 from clipc.recipe.recipe import recipe_of_run
 from clipc.render.loader import load as batches
 from clipc.render.worker import WorkerRenderer
-from clipc.report.page import own_section
+from clipc.report.page import load_section
 from clipc.study.names import TrialNames
 from clipc.study.run import plan_study
 
@@ -455,7 +455,7 @@ def test_what_an_evaluator_or_a_section_gives_is_checked(own: Path) -> None:
     with pytest.raises(UserError, match=r"stripes:nothing gave NoneType; expected are measurements"):
         own_evaluator("stripes:nothing")(anything)
     with pytest.raises(UserError, match=r"stripes:nothing gave NoneType; expected is text, or markupsafe.Markup"):
-        own_section("stripes:nothing")({}, anything)
+        load_section("stripes:nothing")({}, anything)
 
 
 @pytest.mark.parametrize(

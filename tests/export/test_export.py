@@ -44,8 +44,8 @@ def assert_round_trip(model: ClipModel, name: str, cache: Path | None = None) ->
         own = model.eval().encode_image(pixels[None])
         other = theirs.eval().encode_image(preprocess(Image.fromarray(pixels.numpy()))[None], normalize=True)
     torch.testing.assert_close(own, other, atol=1e-6, rtol=0)
-    kept = {key: theirs.visual.preprocess_cfg[key] for key in model.preprocess}
-    assert json.dumps(kept) == json.dumps(model.preprocess)
+    preprocessing = {key: theirs.visual.preprocess_cfg[key] for key in model.preprocess}
+    assert json.dumps(preprocessing) == json.dumps(model.preprocess)
 
 
 @pytest.mark.parametrize("kind", ["clip", "sigmoid", "coca", "resnet", "timm-vit"])
@@ -102,12 +102,12 @@ def run_of(tiny_model: str, folder: Path) -> Run:
 def test_of_a_run_the_best_model_goes_out_with_its_card(tiny_model: str, tmp_path: Path) -> None:
     run = run_of(tiny_model, tmp_path / "mine")
     best, last = ClipModel.load(run.model), ClipModel.load(run.last_model)
-    for source, model, told in ((run.folder, best, True), (run.model, best, True), (run.last_model, last, False)):
+    for source, model, of_run in ((run.folder, best, True), (run.model, best, True), (run.last_model, last, False)):
         out = export_model(source, tmp_path / "out")
         assert_round_trip(model, f"local-dir:{out}")
         card = (out / "README.md").read_text("utf-8")
-        assert ("## Composition" in card) is told
-        assert ("# mine\n" in card) is told
+        assert ("## Composition" in card) is of_run
+        assert ("# mine\n" in card) is of_run
 
 
 def test_only_an_export_that_nobody_changed_is_replaced(tiny_model: str, tmp_path: Path) -> None:
@@ -145,10 +145,10 @@ def test_the_command(tiny_model: str, tmp_path: Path, capsys: pytest.CaptureFixt
         with pytest.raises(SystemExit) as ended:
             main(["export", str(run.folder), *words])
         assert ended.value.code == code
-    told = capsys.readouterr()
-    assert json.loads(told.out) == {"folder": str(run.folder / "export"), "onnx": {}}
-    assert "was not written by an export" in told.err
-    assert "Traceback" not in told.err
+    output = capsys.readouterr()
+    assert json.loads(output.out) == {"folder": str(run.folder / "export"), "onnx": {}}
+    assert "was not written by an export" in output.err
+    assert "Traceback" not in output.err
     assert read_manifest(run.folder / "export")["files"].keys() == {
         "README.md",
         "open_clip_config.json",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from clipc.export.model_card import escaped, model_card
+from clipc.export.model_card import escape_markdown, model_card
 from clipc.models.model import ClipModel
 from clipc.recipe.recipe import make_recipe, write_recipe
 from clipc.recipe.run import Run
@@ -51,7 +51,7 @@ def test_everything_that_a_run_recorded_is_told(model: ClipModel, tmp_path: Path
     run.write_json("eval/test-last.json", {"metrics": {"retrieval/mean_recall": 0.111}})
     run.write_json("audit/gender.json", {"summary": ["Of 12 gaps none is clear."], "examples": ["secret caption"]})
     card = model_card(model, "plates", run, hub_id="org/plates", license="mit", onnx={"image": 2.2e-7, "text": 1e-7})
-    for told in (
+    for sentence in (
         "\nlicense: mit\n",
         '\nbase_model: "org/base"\n',
         'open_clip.create_model_and_transforms("hf-hub:org/plates")',
@@ -72,15 +72,20 @@ def test_everything_that_a_run_recorded_is_told(model: ClipModel, tmp_path: Path
         "gender: Of 12 gaps none is clear.",
         "at most 2e-07 and 1e-07",
     ):
-        assert told in card, told
-    for kept in ("secret", "0.111", "/home", "someone", "No bias audit"):
-        assert kept not in card, kept
+        assert sentence in card, sentence
+    for secret in ("secret", "0.111", "/home", "someone", "No bias audit"):
+        assert secret not in card, secret
 
 
 def test_what_is_not_there_is_said(model: ClipModel, tmp_path: Path) -> None:
     card = model_card(model, "plates", run_with(tmp_path / "run", {"rho": 0}))
-    for told in ("plates.csv: 1,680 train pairs", "None: plain CLIP.", "None were measured.", "No bias audit was run."):
-        assert told in card, told
+    for sentence in (
+        "plates.csv: 1,680 train pairs",
+        "None: plain CLIP.",
+        "None were measured.",
+        "No bias audit was run.",
+    ):
+        assert sentence in card, sentence
     assert "semantic composition" not in card
     assert "license: unknown" in card
     alone = model_card(model, "plates")
@@ -109,12 +114,16 @@ def test_a_control_says_so(model: ClipModel, tmp_path: Path) -> None:
 def test_text_of_users_stays_text(text: str) -> None:
     plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    (inline,) = (token for token in parser.parse(f"x {escaped(text)} x") if token.type == "inline")
+    (inline,) = (token for token in parser.parse(f"x {escape_markdown(text)} x") if token.type == "inline")
     kinds = {token.type for token in inline.children or []}
     assert kinds <= {"text", "text_special"}
     shown = "".join(token.content for token in inline.children or [])
     assert shown.split() == f"x {plain} x".split()
-    cells = [t.content for t in parser.parse(f"| a | b |\n|---|---|\n| {escaped(text)} | end |") if t.type == "inline"]
+    cells = [
+        t.content
+        for t in parser.parse(f"| a | b |\n|---|---|\n| {escape_markdown(text)} | end |")
+        if t.type == "inline"
+    ]
     assert len(cells) == 4
     assert cells[-1] == "end"
 
@@ -123,6 +132,6 @@ def test_audits_without_a_summary_are_only_named(model: ClipModel, tmp_path: Pat
     run = run_with(tmp_path / "run")
     run.write_json("audit/age.json", {"rows": [["secret caption", 3]]})
     card = model_card(model, "plates", run)
-    assert "age: its figures are kept with the run." in card
+    assert "age: its metrics are kept with the run." in card
     assert "secret" not in card
     assert json.dumps("secret") not in card

@@ -35,10 +35,10 @@ def features(file: Path, given: torch.Tensor) -> torch.Tensor:
 )
 def test_both_towers_agree_with_pytorch(kind: str, tmp_path: Path) -> None:
     model = ClipModel.load(model_of(tmp_path / "start", kind, HALVES)).train()
-    found = export_onnx(model, tmp_path / "onnx")
+    differences = export_onnx(model, tmp_path / "onnx")
     assert model.training
-    assert found.keys() == {"image", "text"}
-    assert all(0 <= difference < TOLERANCE for difference in found.values())
+    assert differences.keys() == {"image", "text"}
+    assert all(0 <= difference < TOLERANCE for difference in differences.values())
     assert {path.name for path in (tmp_path / "onnx").iterdir()} == {"image.onnx", "text.onnx"}
     model.eval()
     with torch.inference_mode():

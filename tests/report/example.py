@@ -131,27 +131,27 @@ def source(*, labels: bool = True, generated: bool = False, japanese: bool = Fal
 
 def metrics(*, labels: bool = True) -> list[dict[str, Any]]:
     """Every metric that a pilot may report."""
-    found: list[tuple[str, bool, float, int]] = []
+    entries: list[tuple[str, bool, float, int]] = []
     for way, n in (("text_to_image", 1050), ("image_to_text", 210)):
         for k in (1, 5, 10):
-            found.append((f"retrieval/{way}/recall@{k}", k == 10, k / 210, n))
-        found.append((f"retrieval/{way}/median_rank", False, 105.5, n))
-    found.append(("retrieval/mean_recall", False, 0.025, 210))
+            entries.append((f"retrieval/{way}/recall@{k}", k == 10, k / 210, n))
+        entries.append((f"retrieval/{way}/median_rank", False, 105.5, n))
+    entries.append(("retrieval/mean_recall", False, 0.025, 210))
     if labels:
-        found += [
+        entries += [
             ("zero_shot/label/top1", True, 1 / 21, 210),
             ("zero_shot/label/top5", False, 5 / 21, 210),
             ("zero_shot/label/mean_per_class", False, 1 / 21, 210),
         ]
-        found += [(f"probe/label/{k}-shot/top1", False, 1 / 21, 210) for k in (1, 2, 4, 8, 16)]
-        found.append(("probe/label/all/top1", True, 1 / 21, 210))
+        entries += [(f"probe/label/{k}-shot/top1", False, 1 / 21, 210) for k in (1, 2, 4, 8, 16)]
+        entries.append(("probe/label/all/top1", True, 1 / 21, 210))
     return [
         {
             "key": key, "main": main, "chance": chance, "n": n,
             "higher_is_better": not key.endswith("median_rank"),
             "unit": "ranks" if key.endswith("median_rank") else "share",
         }
-        for key, main, chance, n in found
+        for key, main, chance, n in entries
     ]  # fmt: skip
 
 
@@ -342,7 +342,7 @@ def pilot_example(
 def rules_example(*, japanese: bool = False) -> dict[str, Any]:
     """What rules remove."""
     scenes = SCENES_JA if japanese else SCENES
-    told = [
+    pairs = [
         {"key": f"{key}7", "caption": text, "values": {"view": view}}
         for (text, key, _), view in zip(scenes[:3], ("PA", "AP", ""), strict=True)
     ]
@@ -351,7 +351,7 @@ def rules_example(*, japanese: bool = False) -> dict[str, Any]:
         "candidates": 100_000, "allowed": 41_234, "share": 0.41234,
         "constraints": [
             {"text": "require: a.view = b.view", "why": reason, "line": 6, "removed": 58_000, "share": 0.58,
-             "only": 51_000, "examples": [{"first": told[i], "second": told[i + 1]} for i in range(2)]},
+             "only": 51_000, "examples": [{"first": pairs[i], "second": pairs[i + 1]} for i in range(2)]},
             {"text": "forbid: word(a.caption, 'left')", "why": "", "line": None, "removed": 0, "share": 0.0,
              "only": 0, "examples": []},
             {"text": "forbid: a.patient = b.patient", "why": "", "line": 12, "removed": 31, "share": 0.00031,

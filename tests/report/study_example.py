@@ -144,7 +144,7 @@ def _compared(
     seeds: int,
     controls: tuple[str, ...],
 ) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for metric in metrics:
         for at, _ in enumerate(sizes):
             full = {a["name"]: a for a in arms if len(a["results"][at]["trials"]) == seeds}
@@ -152,8 +152,8 @@ def _compared(
             pairs += [(arm, c) for c in controls for arm in full if arm not in (*controls, "clip")]
             for arm, against in pairs:
                 if against in full and seeds > 1:
-                    found.append(compare(metric, full[arm], full[against], at))
-    return found
+                    rows.append(compare(metric, full[arm], full[against], at))
+    return rows
 
 
 def _curves(

@@ -57,10 +57,10 @@ def tables(effect: list[str], control: list[str] | None = None, over: list[str] 
     ],
 )
 def test_outcomes(effect: Any, control: Any, over: Any, badge: str, said: str, more: str) -> None:
-    found = headline_words(tables(effect, control, over), SAY)
-    assert found.badge == (badge, SAY(f"study.class.{badge}"))
-    assert said in found.sentence
-    assert more in " ".join(found.more)
+    verdict = headline_words(tables(effect, control, over), SAY)
+    assert verdict.badge == (badge, SAY(f"study.class.{badge}"))
+    assert said in verdict.sentence
+    assert more in " ".join(verdict.more)
 
 
 def test_a_gain_at_several_sizes_is_counted_in_comparisons() -> None:
@@ -82,7 +82,7 @@ def test_main_metrics_stand_at_a_glance_where_one_arm_is_under_test() -> None:
     data = pilot_example()
     shown = glances(data, SAY)
     assert [g["key"] for g in shown] == [m["key"] for m in data["metrics"] if m["main"]]
-    assert all(g["before"].endswith("%") and g["difference"].startswith("+") for g in shown)
+    assert all(g["before"].endswith("%") and g["comparison"]["difference"] > 0 for g in shown)
     another = {**data["arms"][-1], "name": "another"}
     assert glances(concluded({**data, "arms": [*data["arms"], another]}), SAY) == []
     assert glances({**data, "sizes": [100, 1680]}, SAY) == []

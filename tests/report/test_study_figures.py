@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from clipc.report import curve_plot, effect_plot, lettering, marks
+from clipc.report.drawing import canvas, inline
 from clipc.report.effect_plot import Effect
 from clipc.report.sections.curves import curve_figures, curve_panels
 from clipc.report.sections.differences import difference_panels, draw_differences
@@ -74,11 +75,11 @@ def test_marks_of_lines_differ_without_colour() -> None:
 def test_over_sizes_every_arm_is_named_beside_the_baseline_and_apart_from_controls(arms: int, panels: int) -> None:
     data = study_example(arms=arms, sizes=(250, 500))
     for curve in data["curves"]:
-        found = curve_panels(curve, data)
-        assert [panel.kind for panel in found] == ["arm"] * (panels - 1) + ["control"]
-        named = [line.name for panel in found for line in panel.lines if line.name != "clip"]
+        parts = curve_panels(curve, data)
+        assert [panel.kind for panel in parts] == ["arm"] * (panels - 1) + ["control"]
+        named = [line.name for panel in parts for line in panel.lines if line.name != "clip"]
         assert named == [arm["name"] for arm in data["arms"]][1:]
-        for panel in found:
+        for panel in parts:
             shown = {line.name: line.mark for line in panel.lines}
             assert shown["clip"] is marks.BASELINE
             assert len(set(shown.values())) == len(shown) > 1
@@ -91,8 +92,8 @@ def test_lines_run_through_the_baseline_s_point_which_is_marked_once() -> None:
     def line(name: str, *xs: float) -> dict[str, Any]:
         return {"name": name, "points": [{"x": x, "mean": 0.4, "low": 0.3, "high": 0.5, "n": 3} for x in xs]}
 
-    found = [line("clip", 0), line("clip-c", 0.15, 0.3), line("same-class", 0.15, 0.3)]
-    curve = {"axis": "policy.rho", "log": False, "metric": MAIN[0], "lines": found, "through": "clip"}
+    lines = [line("clip", 0), line("clip-c", 0.15, 0.3), line("same-class", 0.15, 0.3)]
+    curve = {"axis": "policy.rho", "log": False, "metric": MAIN[0], "lines": lines, "through": "clip"}
     data = study_example() | {"curves": [curve]}
     (panel,) = curve_panels(curve, data)
     assert [line.name for line in panel.lines] == ["clip", "clip-c", "same-class"]
@@ -174,7 +175,9 @@ def test_points_without_mean_or_interval_and_a_zero_on_a_log_axis_are_drawn(log:
     shown = curve_panels(data["curves"][0], data)[0].lines
     assert len(shown[0].points) == 1
     assert math.isnan(shown[0].points[0][2])
-    svg = curve_plot.inline_curve("a", shown, log=log, level=None, downwards=True)
+    figure, axes = canvas(270, bottom=0.1)
+    curve_plot.draw(axes, shown, log=log, downwards=True)
+    svg = inline(figure, "a")
     texts = [element.text or "" for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
     assert {"0", "250", "500"} <= set(texts)
     assert all(re.fullmatch(r"[\N{MINUS SIGN}\d.,]+", text) for text in texts)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clipc.report.sections.findings import finding_groups
-from clipc.report.sections.headline import headline_words, looks
+from clipc.report.sections.headline import headline_words, multiple_testing_note
 from clipc.report.study import render_study
 from clipc.report.words import LANGUAGES, words
 from report.example import concluded
@@ -101,7 +101,7 @@ def test_a_gain_that_no_control_shows_is_said_first_and_losses_are_counted() -> 
         verdict.sentence
         == f"{codes['gain']} of 7 arms gain over clip, and over every control, on at least one main metric."
     )
-    assert [group["code"] for group in finding_groups(data, words("en"))][:1] == ["gain"]
+    assert [group["code"] for group in finding_groups(data)][:1] == ["gain"]
 
 
 def test_a_gain_that_a_control_shows_is_not_called_compositions() -> None:
@@ -159,11 +159,11 @@ def test_no_evidence_is_said_in_those_words() -> None:
     assert "差があるとは言えない" in text(render_study(data, lang="ja"))
 
 
-def test_how_often_was_looked_is_told() -> None:
-    told = looks(study_example(arms=40), words("en"))
-    assert told.startswith("Comparisons on main metrics: 126 with clip, 240 with controls.")
-    assert "up to 2.1 of them on average" in told
-    assert told in text(render_study(study_example(arms=40)))
+def test_the_number_of_comparisons_is_stated() -> None:
+    note = multiple_testing_note(study_example(arms=40), words("en"))
+    assert note.startswith("Comparisons on main metrics: 126 with clip, 240 with controls.")
+    assert "up to 2.1 of them on average" in note
+    assert note in text(render_study(study_example(arms=40)))
 
 
 def test_other_metrics_do_not_enter_the_verdict() -> None:
@@ -191,7 +191,7 @@ def test_what_waits_for_seeds_is_neither_a_gain_nor_no_evidence(lang: str) -> No
     assert verdict.sentence == say("study.headline.waiting")
     assert {code for code, _, _ in verdict.tally} == {"waiting"}
     assert verdict.more == (say("study.controls.unfinished"),)
-    assert [group["code"] for group in finding_groups(data, say)] == ["waiting"]
+    assert [group["code"] for group in finding_groups(data)] == ["waiting"]
     shown = text(render_study(data, lang=lang))
     assert say("verdict.when finished") in shown
     assert say("verdict.no evidence") not in shown.replace(say("study.rule"), "")
@@ -206,7 +206,9 @@ def test_arms_with_all_their_seeds_have_a_verdict_beside_others_that_wait() -> N
     assert verdict.sentence.startswith("On this data rho=0.1 did better than clip on all 3")
     assert {code: n for code, _, n in verdict.tally} == {"uncontrolled": 1, "waiting": 1}
     assert "others have no verdict yet" in verdict.more[0]
-    assert looks(data, words("en")).startswith("Comparisons on main metrics: 6 with clip, 3 with controls.")
+    assert multiple_testing_note(data, words("en")).startswith(
+        "Comparisons on main metrics: 6 with clip, 3 with controls."
+    )
 
 
 def test_nothing_finished_yet() -> None:
@@ -262,8 +264,8 @@ def test_what_a_search_found_is_on_the_page(lang: str) -> None:
     ]
     data["search"] = [dict(zip(fields, row, strict=True)) for row in rows]
     shown = text(render_study(data, lang=lang))
-    for told in ("title", "lead", "only", "left_out"):
-        assert say(f"study.search.{told}") in shown
+    for phrase in ("title", "lead", "only", "left_out"):
+        assert say(f"study.search.{phrase}") in shown
     for figure in ("learning_rate: 0.00123456", "batch_size: 64", "42.1%", "31.0%", "3 / 5"):
         assert figure in shown
     limitations = headline_words(concluded(data), say).limitations[1:]

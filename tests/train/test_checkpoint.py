@@ -95,12 +95,12 @@ def test_a_damaged_one_gives_way_to_the_older_one(
 
     damage(9)
     found = load_checkpoint(tmp_path)
-    told = caplog.messages
+    messages = caplog.messages
     assert found is not None
     assert found.step == 5
-    assert len(told) == 1
-    assert told[0].startswith(f"the checkpoint of step 9 in {tmp_path} is damaged (")
-    assert told[0].endswith("the run goes on from the older one of step 5.")
+    assert len(messages) == 1
+    assert messages[0].startswith(f"the checkpoint of step 9 in {tmp_path} is damaged (")
+    assert messages[0].endswith("the run goes on from the older one of step 5.")
     damage(5)
     with pytest.raises(UserError, match=rf"no checkpoint in {tmp_path} can be read \(step 9: .*remove that folder"):
         load_checkpoint(tmp_path)

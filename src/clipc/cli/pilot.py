@@ -63,7 +63,7 @@ def pilot(
         out: The folder of all results; runs/pilot-NAME by default.
         as_json: Print the report's tables as one JSON object.
     """
-    from clipc.report.page import own_section
+    from clipc.report.page import load_section
     from clipc.report.pilot import render_pilot
     from clipc.study.design import check_recipes
     from clipc.study.pilot import PilotOptions, pilot_study, run_pilot
@@ -85,7 +85,7 @@ def pilot(
     )
     design = pilot_study(options)
     check_recipes(design)  # Errors come before the data are read.
-    render = partial(render_pilot, more=[own_section(name) for name in design.sections])
+    render = partial(render_pilot, more=[load_section(name) for name in design.sections])
     with LiveBoard() as board:
         catalog = open_source(source, read, board.progress)
         tables = run_pilot(options, folder, catalog=catalog, progress=board.progress, watch=board.show)

@@ -43,14 +43,14 @@ def study(
         out: The folder of all results; runs/study-NAME by default.
         as_json: Print the tables as one JSON object.
     """
-    from clipc.report.page import own_section
+    from clipc.report.page import load_section
     from clipc.report.study import render_study
     from clipc.report.study_figures import save_figures
     from clipc.study.design import read_study
     from clipc.study.study import run_study
 
     design = read_study(name, (*changes, *more))
-    render = partial(render_study, more=[own_section(named) for named in design.sections])
+    render = partial(render_study, more=[load_section(named) for named in design.sections])
     folder = out or Path("runs") / f"study-{design.name}"
     with LiveBoard() as board:
         tables = run_study(

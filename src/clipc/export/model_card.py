@@ -11,8 +11,6 @@ from typing import Any, Final
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from clipc.compose.policy import Policy
-from clipc.compose.rules.schema import Rules
 from clipc.models.model import ClipModel
 from clipc.models.model_config import HUB
 from clipc.models.tokenizer import LEARNT
@@ -69,7 +67,7 @@ def model_card(
     )
 
 
-def escaped(text: str) -> Markup:
+def escape_markdown(text: str) -> Markup:
     """User text escaped for Markdown: one line without links, emphasis, table borders or HTML."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return Markup(_MARKUP.sub(r"\\\g<0>", line))
@@ -78,9 +76,10 @@ def escaped(text: str) -> Markup:
 @cache
 def _template() -> Any:
     def finalize(value: Any) -> Any:
-        return value if isinstance(value, Markup) or not isinstance(value, str) else escaped(value)
+        return value if isinstance(value, Markup) or not isinstance(value, str) else escape_markdown(value)
 
     engine = Environment(undefined=StrictUndefined, finalize=finalize, autoescape=False, keep_trailing_newline=True)
+    engine.filters["quoted"] = _quoted
     return engine.from_string((resources.files("clipc.export") / "model_card.md.j2").read_text("utf-8"))
 
 
@@ -98,14 +97,14 @@ def _data(run: Run, recipe: Recipe) -> dict[str, Any]:
 
 
 def _run(run: Run, recipe: Recipe) -> dict[str, Any]:
-    finished, rules = run.finished or {}, recipe.policy.rules
+    finished = run.finished or {}
     return {
         "clipc": (run.read_json("environment.json") or {}).get("clipc", "of an unknown version"),
         "composes": recipe.policy.rho > 0 and recipe.policy.treatment == "compose",
         "unfinished": run.finished is None,
         "recipe": list(_recipe(recipe, finished)),
-        "policy": list(_policy(recipe.policy, finished.get("composite_share"))),
-        "rules": {"name": rules.name, "reasons": list(_reasons(rules))} if rules else None,
+        "policy": recipe.policy,
+        "share": finished.get("composite_share"),
         "results": list(_results(run, finished)),
         "audits": [{"name": name, "summary": _sentences(audit)} for name, audit in _tables(run, "audit")],
     }
@@ -136,44 +135,17 @@ def _recipe(recipe: Recipe, finished: Mapping[str, Any]) -> Iterable[tuple[str, 
         )
 
 
-def _policy(policy: Policy, share: float | None) -> Iterable[str]:
-    if policy.rho == 0:
-        yield "None: plain CLIP."
-        return
-    composes = policy.treatment == "compose"
-    treatment = "composed of two pairs" if composes else "shown alone, under a stronger augmentation (a control)"
-    yield f"With rate {policy.rho:g} an example is {treatment}" + (f"; {share:.1%} were." if share is not None else ".")
-    if composes:
-        names = ("layout", "axis", "caption", "joiner", "template", "partner", "group", "pairing")
-        values = ((name, getattr(policy, name)) for name in names)
-        yield "; ".join(f"{name}: {_quoted(value)}" for name, value in values if value is not None) + "."
-
-
-def _reasons(rules: Rules) -> Iterable[tuple[str, str]]:
-    sections = {"pairs": "two pairs", "images": "an image", "captions": "captions", "never": "never composed"}
-    for section, kind in sections.items():
-        for rule in getattr(rules, section):
-            yield kind, rule.why or "(no reason given)"
-
-
 def _results(run: Run, finished: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     pairs = (run.read_json("data.json") or {}).get("pairs", {})
     if best := finished.get("best"):
-        n = {"n": pairs.get("val", "")}
-        rows = [_row(name, value, n) for name, value in best.items() if name not in ("step", "alpha")]
+        metrics = {name: value for name, value in best.items() if name not in ("step", "alpha")}
         choice = f"step {best['step']}" if "alpha" not in best else "this mixture with the start's weights"
-        yield {"title": f"Validation, by which {choice} was chosen", "rows": rows}
+        facts = {metric: {"n": pairs.get("val", "")} for metric in metrics}
+        yield {"title": f"Validation, by which {choice} was chosen", "metrics": metrics, "facts": facts}
     for name, tables in _tables(run, "eval"):
         if not name.endswith("-last") and tables.get("metrics"):
             facts = tables.get("descriptions", {})
-            rows = [_row(metric, value, facts.get(metric, {})) for metric, value in tables["metrics"].items()]
-            yield {"title": f"Measured ({name})", "rows": rows}
-
-
-def _row(name: str, value: float, facts: Mapping[str, Any]) -> dict[str, Any]:
-    chance = facts.get("chance")
-    chance = "" if chance is None else f"{chance:.3f}"
-    return {"name": name, "value": f"{value:.3f}", "chance": chance, "n": facts.get("n", "")}
+            yield {"title": f"Measured ({name})", "metrics": tables["metrics"], "facts": facts}
 
 
 def _sentences(audit: Any) -> list[str]:

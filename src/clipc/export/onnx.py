@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -46,12 +47,10 @@ def export_onnx(model: ClipModel, folder: Path) -> dict[str, float]:
             existing files are unchanged.
     """
     try:
-        import onnx
-        import onnxruntime
-        import onnxscript
+        for package in ("onnx", "onnxruntime", "onnxscript"):
+            import_module(package)
     except ImportError as error:
         raise UserError(f'{error.name} is missing; pip install "clipc[onnx]" brings it.') from error
-    del onnx, onnxruntime, onnxscript
     folder.mkdir(parents=True, exist_ok=True)
     towers: dict[str, tuple[nn.Module, str, Callable[[int], torch.Tensor]]] = {
         "image": (_ImageTower(model), "images", lambda count: _images(count, model.image_size)),

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from clipc.report.drawing import INK, MUTED, ROUND, RULE, canvas, dot, inline
+from clipc.report.drawing import INK, MUTED, ROUND, RULE, dot
 from clipc.report.marks import BASELINE, Mark
 
 
@@ -114,32 +114,6 @@ def frame(axes: Axes) -> None:
     axes.tick_params(length=0, labelcolor=MUTED)
     axes.tick_params(axis="x", length=3, color=INK)
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND))
-
-
-def inline_curve(
-    name: str,
-    lines: Sequence[Line],
-    *,
-    log: bool,
-    level: float | None,
-    downwards: bool,
-    y_range: tuple[float, float] | None = None,
-) -> str:
-    """Curves as one ``<svg>`` element without words; see :func:`draw`.
-
-    Args:
-        name: A name that no other figure of the page has.
-        lines: The lines with their marks.
-        log: Whether x is logarithmic.
-        level: A horizontal line.
-        downwards: Whether less is better.
-        y_range: The range of y.
-    """
-    figure, axes = canvas(270)
-    figure.subplots_adjust(left=0.095, right=0.975, bottom=0.09, top=0.97)
-    axes.tick_params(labelsize=12)
-    draw(axes, lines, log=log, level=level, downwards=downwards, y_range=y_range)
-    return inline(figure, name)
 
 
 def _draw_line(axes: Axes, line: Line, offset: float, ticks: Sequence[float], whisker: float, *, log: bool) -> None:

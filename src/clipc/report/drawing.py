@@ -20,11 +20,21 @@ WIDTH = 420.0
 """The usual width of a figure in CSS pixels at its natural size; pages only ever scale it a little."""
 
 
-def canvas(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
-    """An empty figure of ``width`` by ``height`` CSS pixels, and its axes."""
+def canvas(height: float, width: float = WIDTH, label_size: float = 12.0, **margins: float) -> tuple[Figure, Axes]:
+    """An empty figure and its axes.
+
+    Args:
+        height: In CSS pixels.
+        width: In CSS pixels.
+        label_size: The size of the numbers on the axes, in CSS pixels.
+        margins: ``left``, ``right``, ``bottom`` and ``top`` edges of the axes, as shares of the figure.
+    """
     figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     FigureCanvasSVG(figure)
-    return figure, figure.add_subplot()
+    axes = figure.add_subplot()
+    figure.subplots_adjust(**{"left": 0.095, "right": 0.975, "top": 0.97, **margins})
+    axes.tick_params(labelsize=label_size)
+    return figure, axes
 
 
 def dot(axes: Axes, x: Any, y: Any, mark: Mark, size: float) -> None:

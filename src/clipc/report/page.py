@@ -1,4 +1,4 @@
-"""What every page shares: the template engine, the style, pages made of sections, checked pictures, dates."""
+"""What every page shares: the template engine, the style, pages made of sections, checked images, dates."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ def page_of(sections: Sequence[Section], data: Mapping[str, Any], say: Words, ti
     return page("experiment.html", say, content)
 
 
-def own_section(name: str) -> Section:
+def load_section(name: str) -> Section:
     """The section of a name ``module:object``; of what it gives, only :class:`Markup` is taken for HTML.
 
     Raises:
@@ -57,13 +57,13 @@ def own_section(name: str) -> Section:
     """
     section = load_function(name, "data", "words", gives="a piece of the page")
 
-    def escaped(data: Mapping[str, Any], say: Words) -> Markup:
+    def escape_piece(data: Mapping[str, Any], say: Words) -> Markup:
         piece: Any = section(data, say)
         if not isinstance(piece, str):
             raise UserError(f"{name} gave {type(piece).__name__}; expected is text, or markupsafe.Markup for HTML.")
         return escape(piece)
 
-    return escaped
+    return escape_piece
 
 
 def fragment(template: str, say: Words, **content: Any) -> Markup:
@@ -79,21 +79,16 @@ def fragment(template: str, say: Words, **content: Any) -> Markup:
     )  # escaped by the engine
 
 
-def image_uri(uri: str) -> str:
-    """A picture's ``data:`` URI, unchanged.
+def sample(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One composite as the templates show it: its images checked, its sides named by its layout.
 
     Raises:
-        ValueError: It is anything else, such as an address that a browser would ask for.
+        ValueError: An image is anything but a ``data:`` URI, such as an address that a browser would ask for.
     """
-    if not _IMAGE_URI.fullmatch(uri):
-        raise ValueError(f"a sample's picture must be a base64 data URI of a PNG, JPEG or WebP, not {uri[:40]!r}")
-    return uri
-
-
-def sample(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One composite as the templates show it: its pictures checked, its sides named by its layout."""
-    images = {name: image_uri(row[name]) for name in ("picture", "left_image", "right_image")}
-    return {**row, **images, "sides": _SIDES.get(row["layout"], ("first", "second"))}
+    for uri in (row["picture"], row["left_image"], row["right_image"]):
+        if not _IMAGE_URI.fullmatch(uri):
+            raise ValueError(f"a sample's image must be a base64 data URI of a PNG, JPEG or WebP, not {uri[:40]!r}")
+    return {**row, "sides": _SIDES.get(row["layout"], ("first", "second"))}
 
 
 def date(iso: str, say: Words) -> str:

@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from clipc.report.page import Section, page_of
-from clipc.report.sections.done import done, repeat
 from clipc.report.sections.effects import effect_strips
 from clipc.report.sections.headline import headline
-from clipc.report.sections.limits import limits, power
-from clipc.report.sections.results import results
+from clipc.report.sections.procedure import procedure, reproduction
+from clipc.report.sections.results import limits, power, results
 from clipc.report.sections.training import composites, cost, training
 from clipc.report.words import Words, words
 
 SECTIONS: Final[tuple[Section, ...]] = (
     *(headline, composites, effect_strips, results, limits, power),
-    *(done, training, cost, repeat),
+    *(procedure, training, cost, reproduction),
 )
 
 

@@ -61,6 +61,13 @@ def tidy(value: float | None) -> str:
     return _minus(f"{value:,.{places}f}")
 
 
+def p_value(p: float | None) -> str:
+    """A p value in two figures: ``0.032``, ``0.41``, ``<0.001``."""
+    if p is None:
+        return NONE
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
 def interval(comparison: Mapping[str, Any]) -> tuple[float, float] | None:
     """A comparison's interval over seeds; nothing where there is none, as with one seed."""
     low, high = comparison["interval"] or (None, None)

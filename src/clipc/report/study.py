@@ -6,18 +6,16 @@ from typing import Any, Final
 from clipc.report.page import Section, page_of
 from clipc.report.sections.curves import curves
 from clipc.report.sections.differences import size_differences
-from clipc.report.sections.done import asked, done, repeat
 from clipc.report.sections.effects import effect_strips
 from clipc.report.sections.findings import findings
 from clipc.report.sections.headline import headline
-from clipc.report.sections.limits import limits, power
-from clipc.report.sections.results import results
-from clipc.report.sections.search import search
+from clipc.report.sections.procedure import procedure, question, reproduction, search
+from clipc.report.sections.results import limits, power, results
 from clipc.report.words import words
 
 SECTIONS: Final[tuple[Section, ...]] = (
-    *(asked, headline, findings, effect_strips, size_differences, curves),
-    *(results, search, power, limits, done, repeat),
+    *(question, headline, findings, effect_strips, size_differences, curves),
+    *(results, search, power, limits, procedure, reproduction),
 )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -64,6 +65,8 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
     files: list[Path] = []
     with mpl.rc_context(style):
         for name, figure in _figures(data, say):
+            if figure is None:
+                continue
             stem = _unused_name(name, files)
             for path in (target / f"{stem}.svg", target / f"{stem}.png"):
                 dated = {"Date": None} if path.suffix == ".svg" else None
@@ -72,19 +75,14 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
     return files
 
 
-def _figures(data: Mapping[str, Any], say: Words) -> Iterable[tuple[str, Figure]]:
+def _figures(data: Mapping[str, Any], say: Words) -> Iterable[tuple[str, Figure | None]]:
+    """Every figure with its name; None where there is nothing to draw."""
     for metric in data["metrics"]:
         if metric["main"]:
-            figure = _effects(data, metric, say)
-            if figure is not None:
-                yield f"effects-{_slug(metric['key'])}", figure
-            figure = _differences(data, metric, say)
-            if figure is not None:
-                yield f"differences-pairs-{_slug(metric['key'])}", figure
+            yield f"effects-{_slug(metric['key'])}", _effects(data, metric, say)
+            yield f"differences-pairs-{_slug(metric['key'])}", _differences(data, metric, say)
     for curve in data["curves"]:
-        figure = _curve(data, curve, say)
-        if figure is not None:
-            yield f"curve-{_slug(curve['axis'])}-{_slug(curve['metric'])}", figure
+        yield f"curve-{_slug(curve['axis'])}-{_slug(curve['metric'])}", _curve(data, curve, say)
 
 
 def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> Figure | None:
@@ -101,9 +99,8 @@ def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> 
     places = {name: at + (gap if name in data["controls"] else 0.0) for at, name in enumerate(names)}
     bottom = max(places.values()) + 0.7
     height = 0.3 * (bottom + 0.6)
-    figure = _figure(1.2 + 3.2 * len(by_size) ** 0.75, height + 0.35)
-    columns = figure.subplots(1, len(by_size), sharey=True, squeeze=False)[0]
-    figure.subplots_adjust(left=0, right=1, top=1, bottom=0, wspace=0.08)
+    size_inches = 1.2 + 3.2 * len(by_size) ** 0.75, height + 0.35
+    figure, columns = _panels(size_inches, 1, len(by_size), wspace=0.08, share_y=True)
     for axes, (size, rows) in zip(columns, by_size.items(), strict=True):
         effect_plot.draw(axes, [(places[name], effect) for name, effect in rows.items()], span)
         axes.set_ylim(bottom, -0.6)
@@ -121,9 +118,7 @@ def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> 
         columns[0].annotate(text, (0, arms - 0.15), (-4, 0), ("axes fraction", "data"), "offset points",
                             ha="right", va="center", fontsize=7.5, color=MUTED)  # fmt: skip
     _frame(figure, data, metric["key"], say, height)
-    suffix = "" if metric["higher_is_better"] else "_turned"
-    unit = legible(say.unit(metric["unit"], "of_difference"), "?")
-    axis = say(f"study.figure.difference{suffix}", baseline=_name(data, data["baseline"], say), unit=unit)
+    axis = say(f"study.figure.difference{_suffix(metric)}", **_difference_words(data, metric, say))
     figure.text(0.5, -0.36 / height, axis, ha="center", va="top", fontsize=9)
     key = say("study.figure.key", n=len(data["seeds"]))
     figure.text(0.5, -0.56 / height, key, ha="center", va="top", fontsize=7.5, color=MUTED)
@@ -138,9 +133,7 @@ def _differences(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words)
     across = min(len(by_arm), 3 if len(by_arm) in (3, 5, 6, 9) else 4)
     down = -(-len(by_arm) // across)
     height = 1.55 * down
-    figure = _figure(2.15 * across, height)
-    panels = figure.subplots(down, across, squeeze=False).ravel()
-    figure.subplots_adjust(left=0, right=1, top=1, bottom=0, wspace=0.22, hspace=0.42)
+    figure, panels = _panels((2.15 * across, height), down, across, wspace=0.22, hspace=0.42)
     span = shared_span(by_arm)
     for axes, (name, points) in zip(panels, by_arm.items(), strict=False):
         draw_differences(axes, points, data["sizes"], span)
@@ -152,12 +145,9 @@ def _differences(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words)
     for axes in panels[len(by_arm) :]:
         axes.set_visible(False)
     _frame(figure, data, metric["key"], say, height)
-    suffix = "" if metric["higher_is_better"] else "_turned"
-    unit = legible(say.unit(metric["unit"], "of_difference"), "?")
-    baseline = _name(data, data["baseline"], say)
+    key = say(f"study.differences.key{_suffix(metric)}", **_difference_words(data, metric, say), n=len(data["seeds"]))
     axis = say("study.log", axis=axis_name("pairs", say))
     figure.text(0.5, -0.36 / height, axis, ha="center", va="top", fontsize=9)
-    key = say(f"study.differences.key{suffix}", baseline=baseline, unit=unit, n=len(data["seeds"]))
     figure.text(0.5, -0.6 / height, key, ha="center", va="top", fontsize=7.5, color=MUTED, linespacing=1.5)
     return figure
 
@@ -171,9 +161,8 @@ def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Fig
     across = min(len(panels), 3)
     down = -(-len(panels) // across)
     keys = 0.19 * (2 + max(len(panel.lines) for panel in panels))
-    figure = _figure(4.3 * across, height * down + keys * (down - 1))
-    plots = figure.subplots(down, across, squeeze=False).ravel()
-    figure.subplots_adjust(left=0, right=1, top=1, bottom=0, wspace=0.16, hspace=(keys + 0.7) / height)
+    size_inches = 4.3 * across, height * down + keys * (down - 1)
+    figure, plots = _panels(size_inches, down, across, wspace=0.16, hspace=(keys + 0.7) / height)
     level = baseline_level(curve, data)
     span = curve_plot.value_range(line for panel in panels for line in panel.lines)
     for axes, panel in zip(plots, panels, strict=False):
@@ -208,10 +197,25 @@ def _handle(line: curve_plot.Line) -> Line2D:
                   markersize=5.5, linewidth=1.6)  # fmt: skip
 
 
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height))
+def _panels(
+    size_inches: tuple[float, float], down: int, across: int, *, share_y: bool = False, **space: float
+) -> tuple[Figure, list[Axes]]:
+    """A figure and its panels, row by row; ``space`` between them as for matplotlib's ``subplots_adjust``."""
+    figure = Figure(figsize=size_inches)
     FigureCanvasAgg(figure)
-    return figure
+    panels = figure.subplots(down, across, sharey=share_y, squeeze=False).ravel()
+    figure.subplots_adjust(left=0, right=1, top=1, bottom=0, **space)
+    return figure, list(panels)
+
+
+def _suffix(metric: Mapping[str, Any]) -> str:
+    """The end of a phrase's key: another phrase says that a difference is turned round where less is better."""
+    return "" if metric["higher_is_better"] else "_turned"
+
+
+def _difference_words(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> dict[str, str]:
+    unit = legible(say.unit(metric["unit"], "of_difference"), "?")
+    return {"baseline": _name(data, data["baseline"], say), "unit": unit}
 
 
 def _frame(figure: Figure, data: Mapping[str, Any], metric: str, say: Words, height: float) -> None:

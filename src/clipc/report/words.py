@@ -1,7 +1,7 @@
 """The words of the reports, one YAML file a language, and the readable names built from them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,6 +11,7 @@ from typing import Any, cast
 from ruamel.yaml import YAML
 
 from clipc.errors import unknown_name
+from clipc.report import readable
 
 LANGUAGES = ("en", "ja")
 """The languages that have a file of words."""
@@ -58,6 +59,13 @@ class Words:
         A unit that has no words here is its own name.
         """
         return self.either(f"unit.{unit}.{form}", unit)
+
+    def interval(self, unit: str, ends: Sequence[float | None] | None) -> str:
+        """An interval of a metric's difference, in percentage points or the metric's own unit."""
+        low, high = ends or (None, None)
+        if low is None or high is None:
+            return readable.NONE
+        return self("page.range", low=readable.signed(unit, low), high=readable.signed(unit, high))
 
     def arm(self, name: str) -> str:
         """A readable name for an arm; an unknown arm keeps its own."""

@@ -10,11 +10,7 @@ from clipc.models.layers import TOWERS, tower_layers
 
 
 def adamw(
-    model: nn.Module,
-    learning_rate: float,
-    weight_decay: float,
-    betas: tuple[float, float],
-    layer_decay: float = 1.0,
+    model: nn.Module, learning_rate: float, weight_decay: float, betas: tuple[float, float], layer_decay: float = 1.0
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter, 2019); biases, norms and the temperature are not decayed.
 

@@ -9,7 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from clipc.report import marks, readable
-from clipc.report.curve_plot import Line, curve_lines, inline_curve, value_range
+from clipc.report.curve_plot import Line, curve_lines, draw, value_range
+from clipc.report.drawing import canvas, inline
 from clipc.report.page import fragment
 from clipc.report.sections.rows import result, values
 from clipc.report.words import Words
@@ -39,28 +40,22 @@ def curve_figures(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     main = {m["key"] for m in data["metrics"] if m["main"]}
     figures: list[dict[str, Any]] = []
     # One axis after the other, so that the panels of one curve stand side by side.
-    axes = list(dict.fromkeys(curve["axis"] for curve in data["curves"]))
-    for number, curve in enumerate(sorted(data["curves"], key=lambda curve: axes.index(curve["axis"]))):
+    order = list(dict.fromkeys(curve["axis"] for curve in data["curves"]))
+    for number, curve in enumerate(sorted(data["curves"], key=lambda curve: order.index(curve["axis"]))):
         metric = curve["metric"]
-        level = baseline_level(curve, data)
+        level, downwards = baseline_level(curve, data), is_downwards(metric, data)
         panels = curve_panels(curve, data)
         span = value_range(line for panel in panels for line in panel.lines) if len(panels) > 1 else None
         title = say("study.curve", metric=say.metric(metric), axis=axis_name(curve["axis"], say))
         for index, panel in enumerate(panels):
-            figure = inline_curve(
-                f"curve-{number}-{index}",
-                panel.lines,
-                log=curve["log"],
-                level=level,
-                downwards=is_downwards(metric, data),
-                y_range=span,
-            )
+            figure, axes = canvas(270, bottom=0.09)
+            draw(axes, panel.lines, log=curve["log"], level=level, downwards=downwards, y_range=span)
             figures.append(
                 {
                     "main": metric in main,
                     "title": title,
                     "panel": panel_name(panel, say),
-                    "figure": Markup(figure),  # made of numbers alone
+                    "figure": Markup(inline(figure, f"curve-{number}-{index}")),  # made of numbers alone
                     "legend": [(Markup(marks.stroke(line.mark)), line.name) for line in panel.lines],
                     "level": data["baseline"] if level is not None else None,
                     "axis": axis_label(curve, panel.lines, say),

@@ -14,9 +14,6 @@ from clipc.report.page import fragment
 from clipc.report.sections.rows import arm_names, effects, kind
 from clipc.report.words import Words
 
-PANEL_WIDTH, PANEL_HEIGHT = 230.0, 150.0
-"""The natural size of one arm's panel on a page, in CSS pixels."""
-
 
 def size_differences(data: Mapping[str, Any], say: Words) -> Markup:
     """Each arm's difference over the sizes of the training set; nothing where there is one size."""
@@ -26,28 +23,28 @@ def size_differences(data: Mapping[str, Any], say: Words) -> Markup:
 
 def difference_panels(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     """For each main metric its title and a panel an arm, controls last; nothing where a study has one size."""
-    panels: list[dict[str, Any]] = []
+    blocks: list[dict[str, Any]] = []
     for number, metric in enumerate(data["metrics"]):
         by_arm = differences(data, metric)
         if not metric["main"] or not by_arm:
             continue
         span = shared_span(by_arm)
-        panels.append(
+        figures: list[Markup] = []
+        for index, points in enumerate(by_arm.values()):
+            figure, axes = canvas(150, 230, 10.5, left=0.13, right=0.97, bottom=0.14, top=0.96)
+            draw_differences(axes, points, data["sizes"], span)
+            figures.append(Markup(inline(figure, f"over-{number}-{index}")))  # made of numbers alone
+        blocks.append(
             {
                 "title": say("study.differences.metric", metric=say.metric(metric["key"])),
                 "turned": not metric["higher_is_better"],
                 "panels": [
-                    {
-                        "arm": name,
-                        "kind": kind(name, data),
-                        # made of numbers alone
-                        "figure": Markup(inline_differences(f"over-{number}-{index}", points, data["sizes"], span)),
-                    }
-                    for index, (name, points) in enumerate(by_arm.items())
+                    {"arm": name, "kind": kind(name, data), "figure": figure}
+                    for name, figure in zip(by_arm, figures, strict=True)
                 ],
             }
         )
-    return panels
+    return blocks
 
 
 def differences(data: Mapping[str, Any], metric: Mapping[str, Any]) -> dict[str, list[tuple[int, Effect]]]:
@@ -100,21 +97,3 @@ def draw_differences(
     number_places(axes, sizes, log=True)
     axes.set_ylim(y_range)
     axes.yaxis.set_major_formatter(lambda value, _: format_signed(value))
-
-
-def inline_differences(
-    name: str, points: Sequence[tuple[int, Effect]], sizes: Sequence[int], y_range: tuple[float, float]
-) -> str:
-    """One arm as one ``<svg>`` element without words; see :func:`draw_differences`.
-
-    Args:
-        name: A name that no other figure of the page has.
-        points: Training pairs and the difference there.
-        sizes: All sizes of the study.
-        y_range: The range of differences.
-    """
-    figure, axes = canvas(PANEL_HEIGHT, PANEL_WIDTH)
-    figure.subplots_adjust(left=0.13, right=0.97, bottom=0.14, top=0.96)
-    axes.tick_params(labelsize=10.5)
-    draw_differences(axes, points, sizes, y_range)
-    return inline(figure, name)

@@ -5,10 +5,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clipc.report import effect_plot, readable
+from clipc.report import effect_plot
 from clipc.report.effect_plot import Effect
 from clipc.report.page import fragment
-from clipc.report.sections.headline import looks
+from clipc.report.sections.headline import multiple_testing_note
 from clipc.report.sections.rows import SHOWN_AT_ONCE, arm_names, effects, heading, missing_words, versus
 from clipc.report.words import Words
 
@@ -18,7 +18,8 @@ def effect_strips(data: Mapping[str, Any], say: Words) -> Markup:
     blocks = effect_blocks(data, say)
     if not blocks:
         return Markup()
-    return fragment("effects.html", say, blocks=blocks, data=data, at_once=SHOWN_AT_ONCE, looks=looks(data, say))
+    note = multiple_testing_note(data, say)
+    return fragment("effects.html", say, blocks=blocks, data=data, at_once=SHOWN_AT_ONCE, note=note)
 
 
 def effect_blocks(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
@@ -34,6 +35,7 @@ def effect_blocks(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
         blocks.append(
             {
                 **heading(metric, say),
+                "metric": metric,
                 "sizes": sizes,
                 "axis": Markup(effect_plot.axis(span)),  # made of numbers alone
                 "beyond": effect_plot.exceeds(all_effects, span),
@@ -51,24 +53,14 @@ def _strips(
     say: Words,
 ) -> dict[str, Any]:
     comparisons = {c["arm"]: c for c in versus(data, metric["key"], size, data["baseline"])}
-    strips: list[dict[str, Any]] = []
-    for name in arm_names(data):
-        comparison = comparisons.get(name)
-        strips.append(
-            {
-                "arm": name,
-                "control": name in data["controls"],
-                "strip": Markup(effect_plot.strip(rows[name], span)) if name in rows else None,  # numbers alone
-                "difference": readable.signed(metric["unit"], comparison["difference"]) if comparison else None,
-                "verdict": comparison["verdict"] if comparison else "none",
-                "said": _short_verdict(comparison, say) if comparison else missing_words(data, name, size, say),
-            }
-        )
-    groups = [[row for row in strips if row["control"] is control] for control in (False, True)]
-    return {"size": say("study.pairs", n=readable.count(size)), "arms": groups[0], "controls": groups[1]}
-
-
-def _short_verdict(comparison: Mapping[str, Any], say: Words) -> str:
-    if comparison["credit"] == "shared":
-        return say("study.verdict_shared_short")
-    return say(f"verdict_short.{comparison['verdict']}")
+    strips = [
+        {
+            "arm": name,
+            "strip": Markup(effect_plot.strip(rows[name], span)) if name in rows else "",  # numbers alone
+            "comparison": comparisons.get(name),
+            "missing": missing_words(data, name, size, say),
+        }
+        for name in arm_names(data)
+    ]
+    groups = [[row for row in strips if (row["arm"] in data["controls"]) is control] for control in (False, True)]
+    return {"size": size, "arms": groups[0], "controls": groups[1]}

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from clipc.report import readable
 from clipc.report.page import fragment
-from clipc.report.sections.rows import diverged, heading, result, span_words, values, versus
+from clipc.report.sections.rows import diverged_count, heading, result, values, versus
 from clipc.report.words import Words
 
 CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
@@ -67,20 +67,16 @@ def glances(data: Mapping[str, Any], say: Words, limit: int = 4) -> list[dict[st
         key, unit = metric["key"], metric["unit"]
         comparisons = {c["arm"]: c for c in versus(data, key, size, data["baseline"])}
         if metric["main"] and treatments[0] in comparisons:
-            row = comparisons[treatments[0]]
             before, after = (
                 readable.level(unit, readable.mean(values(result(arms[name], size), key)))
                 for name in (data["baseline"], treatments[0])
             )
-            difference = readable.signed(unit, row["difference"])
-            text = say("glance.difference", difference=difference, unit=say.unit(unit, "difference"))
-            effect = {"difference": text, "verdict": row["verdict"]}
-            effect["interval"] = span_words(unit, row["interval"], say)
-            entries.append({**heading(metric, say), "before": before, "after": after, "arm": treatments[0], **effect})
+            row = {"metric": metric, "before": before, "after": after, "comparison": comparisons[treatments[0]]}
+            entries.append({**heading(metric, say), **row})
     return entries[:limit]
 
 
-def looks(data: Mapping[str, Any], say: Words) -> str:
+def multiple_testing_note(data: Mapping[str, Any], say: Words) -> str:
     """How many verdicts were given, what Holm's correction covers, and what chance alone may show."""
     counts = data["verdict"]["looks"]
     if counts is None:
@@ -139,7 +135,7 @@ def _limitations(data: Mapping[str, Any], say: Words) -> Iterator[str]:
         yield say("study.unfinished", **counts)
     separator = say("page.list")
     if arms := list(dict.fromkeys(row["arm"] for row in data.get("diverged", ()))):
-        yield say("study.caution_diverged", arms=separator.join(f"{arm} ({diverged(data, arm)})" for arm in arms))
+        yield say("study.caution_diverged", arms=separator.join(f"{arm} ({diverged_count(data, arm)})" for arm in arms))
     tries = {row["arm"]: row["wanted"] for row in data.get("search", ())}
     if fewer := [arm for arm, count in tries.items() if count < max(tries.values())]:
         yield say("study.search.caution", few=separator.join(fewer))

@@ -77,13 +77,13 @@ def missing_words(data: Mapping[str, Any], name: str, size: int, say: Words) -> 
     """Why an arm has no comparison at a size: how many of its seeds diverged, or are finished."""
     arm = next(arm for arm in data["arms"] if arm["name"] == name)
     outcome = result(arm, size)
-    seeds, num_diverged = len(data["seeds"]), diverged(data, name, size)
+    seeds, num_diverged = len(data["seeds"]), diverged_count(data, name, size)
     if num_diverged:
         return say("study.diverged", n=num_diverged, of=seeds)
     return say("study.finished_seeds", n=len(outcome["trials"]) if outcome else 0, of=seeds)
 
 
-def diverged(data: Mapping[str, Any], arm: str, size: int | None = None) -> int:
+def diverged_count(data: Mapping[str, Any], arm: str, size: int | None = None) -> int:
     """How many trials of an arm, at one size or all, ended because the loss was not a number."""
     return sum(row["arm"] == arm and size in (None, row["size"]) for row in data.get("diverged", ()))
 
@@ -91,11 +91,3 @@ def diverged(data: Mapping[str, Any], arm: str, size: int | None = None) -> int:
 def kind(name: str, data: Mapping[str, Any]) -> str:
     """``baseline``, ``control`` or ``arm``."""
     return "baseline" if name == data["baseline"] else "control" if name in data["controls"] else "arm"
-
-
-def span_words(unit: str, ends: Sequence[float | None] | None, say: Words) -> str:
-    """An interval of a metric's difference as people write it."""
-    low, high = ends or (None, None)
-    if low is None or high is None:
-        return readable.NONE
-    return say("page.range", low=readable.signed(unit, low), high=readable.signed(unit, high))

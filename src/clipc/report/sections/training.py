@@ -1,4 +1,4 @@
-"""How composites look, how training went, and what composing costs: what a time budget leaves room to show."""
+"""How composites look, how training went, and what composing costs: what a time budget allows to show."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from clipc.report import marks, readable
+from clipc.report import marks
 from clipc.report.curve_plot import frame
 from clipc.report.drawing import ROUND, canvas, dot, inline
 from clipc.report.marks import Mark
@@ -44,20 +44,7 @@ def training(data: Mapping[str, Any], say: Words) -> Markup:
 
 def cost(data: Mapping[str, Any], say: Words) -> Markup:
     """The speed of the baseline and of each arm under test."""
-    cost_table, content = data["composing_cost"], dict[str, Any](said=[], bars=[])
-    if cost_table is not None:
-        rates = [(data["baseline"], cost_table["baseline"], "")]
-        for arm in cost_table["arms"]:
-            slower = arm["ratio"] < 0.9995
-            percent = f"{1 - arm['ratio']:.1%}"
-            content["said"].append(say(f"cost.{'slower' if slower else 'faster'}", arm=arm["arm"], percent=percent))
-            rates.append((arm["arm"], arm["pairs_per_second"], say("cost.ratio", ratio=f"{arm['ratio']:.3f}")))
-        top = max(rate for _, rate, _ in rates) or 1.0
-        content["bars"] = [
-            (name, say("cost.rate", rate=readable.tidy(rate)), f"{100 * rate / top:.1f}", ratio)
-            for name, rate, ratio in rates
-        ]
-    return fragment("cost.html", say, cost=content)
+    return fragment("cost.html", say, cost=data["composing_cost"], baseline=data["baseline"])
 
 
 def training_curves(name: str, arms: Sequence[tuple[Mark, Sequence[Sequence[tuple[float, float]]]]]) -> str:
@@ -67,8 +54,7 @@ def training_curves(name: str, arms: Sequence[tuple[Mark, Sequence[Sequence[tupl
         name: A name that no other figure of the page has.
         arms: For each arm its mark and, for each seed, the points (step, value).
     """
-    figure, axes = canvas(250)
-    figure.subplots_adjust(left=0.095, right=0.975, bottom=0.1, top=0.97)
+    figure, axes = canvas(250, bottom=0.1)
     for mark, trials in arms:
         lines = [np.asarray(points, dtype=np.float64) for points in trials if len(points)]
         for line in lines:
@@ -79,7 +65,6 @@ def training_curves(name: str, arms: Sequence[tuple[Mark, Sequence[Sequence[tupl
         axes.plot(mean[:, 0], mean[:, 1], color=mark.colour, linewidth=2.0, linestyle=mark.line)
         dot(axes, mean[-1:, 0], mean[-1:, 1], mark, 6.5)
     frame(axes)
-    axes.tick_params(labelsize=12)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
