@@ -120,12 +120,7 @@ def run_pilot(
     treatments = {name: arms[name] for name in study.treatments}
     policies = [recipe.policy for recipe in treatments.values() if composes(recipe.policy)]
     return tables | {
-        "budget": {
-            "name": options.budget,
-            "minutes": allowed,
-            "minutes_taken": minutes,
-            "jobs": jobs,
-        },
+        "budget": {"name": options.budget, "minutes": allowed, "minutes_taken": minutes, "jobs": jobs},
         "composites": [
             {
                 "arm": name,

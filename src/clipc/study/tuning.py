@@ -96,14 +96,7 @@ def search(
     return results
 
 
-def _try_all(
-    study: Study,
-    catalog: Catalog,
-    folder: Path,
-    journal: Path,
-    jobs: int | None,
-    progress: Progress,
-) -> None:
+def _try_all(study: Study, catalog: Catalog, folder: Path, journal: Path, jobs: int | None, progress: Progress) -> None:
     """Tries what is missing, waits for what other processes try, and takes over what they leave."""
     logged: set[str] = set()
     while True:
@@ -177,13 +170,7 @@ def _try_missing(
 
 
 def _try(
-    study: Study,
-    arm: Arm,
-    catalog: Catalog,
-    folder: Path,
-    journal: Path,
-    threads: int,
-    progress: Progress = silent,
+    study: Study, arm: Arm, catalog: Catalog, folder: Path, journal: Path, threads: int, progress: Progress = silent
 ) -> None:
     """Tries one setting of one arm, unless other machines have tried enough; what a dead process left comes first."""
     optuna = load_optuna()
