@@ -45,7 +45,7 @@ from clipc.recipe.recipe import recipe_of_run
 from clipc.render.loader import load as batches
 from clipc.render.worker import WorkerRenderer
 from clipc.report.page import own_section
-from clipc.study.names import TrialNames
+from clipc.study.names import trial_name
 from clipc.study.run import plan_study
 
 STRIPE = '''
@@ -600,7 +600,7 @@ class TestWhoseCodeIsRun:
         record = {**value, "data": {"fingerprint": catalog.fingerprint}}
         (records / "n24-s0-x.json").write_text(json.dumps(record), "utf-8")
         missing = recipe.model_copy(update={"model": "runs/nowhere", "policy": Policy()})
-        name, lacks = TrialNames(records, "")(missing, catalog)
+        name, lacks = trial_name(missing, catalog, records, "")
         assert "nameless" in name
         assert "runs/nowhere" in lacks
 

@@ -4,7 +4,6 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -13,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from clipc.catalog import Catalog, SourceOptions, open_catalog, subsample, with_splits
 from clipc.compose.batches import BatchSampling
 from clipc.compose.policy import Policy
-from clipc.errors import UserError, invalid_fields, unknown_name
+from clipc.errors import UserError, invalid_fields
 from clipc.extension import Name, foreign
 from clipc.files import whole_file
 from clipc.identity import ALWAYS, NEVER, Neutral, hash_keys, identity_keys
 from clipc.models.fingerprints import file_fingerprint, reference_fingerprint, table_fingerprint, weights_fingerprint
 from clipc.models.tuning import Tuning
 from clipc.progress import Progress, silent
-from clipc.recipe.yaml_table import override, parse_yaml, read_yaml
+from clipc.recipe.yaml_table import built_in, override, read_named, read_yaml
 from clipc.render.crop import Augmentation
 
 logger = logging.getLogger(__name__)
@@ -166,6 +165,10 @@ class Recipe(BaseModel):
         samples = self.samples if self.samples is not None else round((self.epochs or 0) * pairs)
         return max(1, -(-samples // self.batch_size))
 
+    def with_threads(self, threads: int) -> "Recipe":
+        """The recipe with this many CPU threads, unless it sets their number itself."""
+        return self if self.threads else self.model_copy(update={"threads": threads})
+
     def identity_keys(self, *, how: bool = True) -> dict[str, Any]:
         """The keys that are part of the run's identity and their values; models and files by the names in the recipe.
 
@@ -205,17 +208,11 @@ _RUN_FILES: Final = ("environment.json", "metrics.jsonl", "finished.json")
 """Files by which the folder of a run is recognised, whose recipe may come from a stranger."""
 
 
-def built_in_recipes() -> list[str]:
-    """The recipes that ship with clipc."""
-    folder = resources.files("clipc") / "recipes"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
 def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe from a YAML file, or one that ships, with ``key=value`` overrides.
 
     Args:
-        name: A file, or a name from :func:`built_in_recipes`.
+        name: A file, or a name from ``built_in("recipe")``.
         overrides: Such as ``policy.rho=0.15``; values are parsed as YAML.
 
     Returns:
@@ -226,19 +223,11 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         UserError: An unknown key (with the nearest one that exists), a wrong value, or a file that is missing or not
             YAML.
     """
-    if str(name) in built_in_recipes():
-        text = (resources.files("clipc") / "recipes" / f"{name}.yaml").read_text("utf-8")
-        fields = parse_yaml(text, str(name)) or {}
-    elif os.path.isfile(name):
-        fields = read_yaml(Path(name), "recipe")
-        if any((Path(name).parent / file).is_file() for file in _RUN_FILES):
-            fields = foreign(fields)
-    elif Path(name).suffix in (".yaml", ".yml"):
-        raise UserError(f"there is no recipe file {name}.")
-    elif os.path.exists(name):
+    if os.path.isdir(name) and str(name) not in built_in("recipe"):
         raise UserError(f"{name} is no recipe; to train on it, write clipc train nano data.source={name}.")
-    else:
-        raise unknown_name("recipe", str(name), built_in_recipes())
+    fields = read_named(name, "recipe")
+    if any((Path(name).parent / file).is_file() for file in _RUN_FILES):
+        fields = foreign(fields)
     for word in overrides:
         override(fields, word)
     return make_recipe(fields, str(name))

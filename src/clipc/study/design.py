@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -13,35 +12,11 @@ from clipc.errors import UserError, invalid_fields, unknown_name
 from clipc.evaluate.subject import own_evaluator
 from clipc.extension import Name, is_own
 from clipc.recipe.recipe import Data, Recipe, read_recipe
-from clipc.recipe.yaml_table import override, read_yaml
+from clipc.recipe.yaml_table import override, read_named, read_yaml
 from clipc.study.arms import Arm, Range, expand_arm, flatten, is_list
 
 SHARED: Final = ("data", "seed")
 """Recipe keys that no arm may change: arms are compared on the same pairs with the same seeds."""
-
-
-ADVICE: Final = {
-    "name": "write a short name of letters, digits, dots and dashes, such as name: my-study",
-    "note": "write a sentence in quotes",
-    "data": "write keys of a recipe's data, such as data: {source: pairs.csv}",
-    "recipe": "name a recipe that ships or a YAML file, such as recipe: small",
-    "set": "write keys of the recipe and their values, such as set: {samples: 50000}",
-    "main": "write names of metrics, such as main: [retrieval/mean_recall]",
-    "arms": "write each arm's changes under its name, such as arms: {clip: {policy.rho: 0}}",
-    "baseline": "name an arm",
-    "controls": "name arms, such as controls: [augment]",
-    "sizes": "write numbers of training pairs or all, such as sizes: [250, 1000, all]",
-    "seeds": "write how many, such as seeds: 5, or which, such as seeds: [10, 11, 12]",
-    "search.trials": "write a number, 2 or more, such as search: {trials: 20}",
-    "templates": "write auto, general, satellite, x-ray or factory",
-    "lang": "write en or ja",
-    "shots": "write numbers of examples a class, such as shots: [1, 5]",
-    "evaluators": "name functions of your own, such as evaluators: [mine:alignment]",
-    "sections": "name functions of your own, such as sections: [mine:costs]",
-    "search": "write how many settings to try for each arm, 2 or more, such as search: {trials: 20}",
-    "keep_models": "write true or false",
-}
-"""What to write under each key of a study."""
 
 
 class Search(BaseModel):
@@ -195,38 +170,24 @@ class Study(BaseModel):
         return any(isinstance(v, Range) for arm in self.expanded for v in {**flatten(self.set), **arm.changes}.values())
 
 
-def built_in_studies() -> list[str]:
-    """The studies that ship with clipc."""
-    folder = resources.files("clipc") / "studies"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
 def read_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
     """A study from a YAML file or by the name of one that ships, changed by ``key=value`` words.
 
     Args:
-        name: A file, or a name from :func:`built_in_studies`.
+        name: A file, or a name from ``built_in("study")``.
         overrides: Such as ``data.source=pairs.csv`` or ``set.samples=50000``; values are read as YAML.
 
     Raises:
         UserError: There is no such study, it is no YAML, a key is unknown, or what it asks for does not go together.
     """
-    file = Path(name)
-    if str(name) in built_in_studies():
-        with resources.as_file(resources.files("clipc") / "studies" / f"{name}.yaml") as shipped:
-            fields = read_yaml(shipped, "study")
-    elif file.is_file():
-        fields = read_yaml(file, "study")
-    elif file.suffix in (".yaml", ".yml"):
-        raise UserError(f"there is no study file {file}.")
-    else:
-        raise unknown_name("study", str(name), built_in_studies())
+    fields = read_named(name, "study")
     for word in overrides:
         override(fields, word)
     try:
         return Study.model_validate(fields)
     except ValidationError as error:
-        raise invalid_fields(error, f"the study {name}", Study, ADVICE) from error
+        advice = read_yaml(Path(__file__).with_name("advice.yaml"), "table of remedies")
+        raise invalid_fields(error, f"the study {name}", Study, advice) from error
 
 
 def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Mapping[str, Any] | None = None) -> Recipe:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -121,14 +122,7 @@ def run_pilot(
     policies = [recipe.policy for recipe in treatments.values() if composes(recipe.policy)]
     return tables | {
         "budget": {"name": options.budget, "minutes": allowed, "minutes_taken": minutes, "jobs": jobs},
-        "composites": [
-            {
-                "arm": name,
-                "policy": recipe.policy.model_dump(mode="json"),
-                "samples": _composite_images(recipe, catalog) if options.pictures and composes(recipe.policy) else [],
-            }
-            for name, recipe in treatments.items()
-        ],
+        "composites": [_composites(name, recipe, catalog, options.pictures) for name, recipe in treatments.items()],
         "composing_cost": composing_cost(tables),
         "training": [_training_curves(outcome) for _, outcome in finished],
         "not_shown": [*tables["not_shown"], *_limits(policies, catalog, tables, minutes)],
@@ -176,11 +170,8 @@ def composing_cost(tables: Mapping[str, Any]) -> dict[str, Any] | None:
     }
     if (baseline := rates.get(tables["baseline"])) is None:
         return None
-    arms = [
-        {"arm": name, "pairs_per_second": rate, "ratio": rate / baseline}
-        for name, rate in rates.items()
-        if name in tables["verdict"]["arms"]
-    ]
+    tested = {name: rate for name, rate in rates.items() if name in tables["verdict"]["arms"]}
+    arms = [{"arm": name, "pairs_per_second": rate, "ratio": rate / baseline} for name, rate in tested.items()]
     return {"baseline": baseline, "arms": arms}
 
 
@@ -201,10 +192,8 @@ def _arm_recipes(study: Study, catalog: Catalog) -> dict[str, Recipe]:
                 f"the pilot's arm {name!r} would be {study.compared_with!r} once more, so there is nothing to compare; "
                 "a share of composites (policy.rho) above 0 sets them apart."
             )
-    return {
-        name: recipe.model_copy(update={"batch_size": min(recipe.batch_size, largest)})
-        for name, recipe in recipes.items()
-    }
+    sizes = {name: {"batch_size": min(recipe.batch_size, largest)} for name, recipe in recipes.items()}
+    return {name: recipe.model_copy(update=sizes[name]) for name, recipe in recipes.items()}
 
 
 def _shared_settings(
@@ -239,13 +228,10 @@ def _shared_settings(
     renderers = {renderer_for(recipe, catalog, jobs, progress) for recipe in arms.values()}
     renderer = "resident" if renderers == {"resident"} else "worker"
     progress("measuring the pace", 0, 1)
-    pool = Pool(jobs, threads)
-    try:
-        endless = [recipe.model_copy(update={"samples": 10**9}) for recipe in arms.values()]
-        tasks = [(recipe, catalog, measuring_of(study), renderer, 8.0) for recipe in endless]
+    endless = [recipe.model_copy(update={"samples": 10**9}) for recipe in arms.values()]
+    tasks = [(recipe, catalog, measuring_of(study), renderer, 8.0) for recipe in endless]
+    with closing(Pool(jobs, threads)) as pool:
         pace = Pace.mean(pool.map(measure, tasks, silent))
-    finally:
-        pool.close()
     progress("measuring the pace", 1, 1)
     remaining = options.allowed_minutes * 60 - (time.monotonic() - start) - REPORT_SECONDS
     trials = options.seeds * len(arms)
@@ -270,10 +256,13 @@ def _add_minutes(folder: Path, minutes: float) -> float:
     return total
 
 
-def _composite_images(recipe: Recipe, catalog: Catalog) -> list[dict[str, Any]]:
-    """Composites of an arm with their captions."""
-    plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
-    return preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), IMAGES)
+def _composites(arm: str, recipe: Recipe, catalog: Catalog, pictures: bool) -> dict[str, Any]:
+    """The policy of an arm, and some of its composites with their captions if it makes any and they may be shown."""
+    samples: list[dict[str, Any]] = []
+    if pictures and composes(recipe.policy):
+        plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
+        samples = preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), IMAGES)
+    return {"arm": arm, "policy": recipe.policy.model_dump(mode="json"), "samples": samples}
 
 
 def _training_curves(outcome: Outcome) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from clipc.recipe.run import Run
 from clipc.render.choose import choose_renderer
 from clipc.study.board import Board
 from clipc.study.design import Study, arm_recipe, sizes_of
-from clipc.study.names import TrialNames
+from clipc.study.names import trial_name
 from clipc.study.pool import Pool
 from clipc.study.record import read_diverged, read_record, write_diverged, write_record
 from clipc.study.results import Outcome, metrics_table
@@ -66,7 +67,6 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         UserError: A key or value of an arm is wrong, or there are too few pairs.
     """
     suffix = _suffix(measuring_of(study))
-    names = TrialNames(records, suffix)
     pairs = catalog.splits.get("train", 0)
     sizes = sizes_of(study, pairs)
     sets = {size: catalog if size == "all" else subsample(catalog, int(size)) for size in sizes}
@@ -75,7 +75,7 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         for size, data in sets.items():
             for arm in study.expanded:
                 recipe = arm_recipe(study, arm, seed, size)
-                name, problem = names(recipe, data)
+                name, problem = trial_name(recipe, data, records, suffix)
                 trial = Trial(arm.name, recipe, folder / "trials" / name)
                 planned.append(Planned(trial, data.splits["train"], data, records / f"{name}{suffix}.json", problem))
     return planned
@@ -152,22 +152,19 @@ def run_missing(
     jobs, threads = jobs_for(missing[0].trial.recipe, len(missing), jobs)
     largest = max(missing, key=lambda p: p.size)
     renderer = renderer_for(largest.trial.recipe, largest.catalog, jobs, progress)  # One for all trials.
-    board = Board([(p.trial.arm, p.size, p.trial.recipe.seed, p.record) for p in planned])
-    pool = Pool(jobs, threads)
-    try:
+    board = Board([(p.trial.arm, p.size, p.record) for p in planned])
+
+    def report(index: str, done: int, total: int) -> None:
+        board.update(positions[missing[int(index)].record], done, total)
+        watch(board)
+
+    with closing(Pool(jobs, threads)) as pool:
         tasks = [
-            (_with_threads(p.trial, threads), p.catalog, measuring, renderer, p.record, study.keep_models, study.main)
+            (p.trial.with_threads(threads), p.catalog, measuring, renderer, p.record, study.keep_models, study.main)
             for p in missing
         ]
         board.begin()
-
-        def report(index: str, done: int, total: int) -> None:
-            board.update(positions[missing[int(index)].record], done, total)
-            watch(board)
-
         pool.map(run_and_record, tasks, report)
-    finally:
-        pool.close()
     board.read_records()
     watch(board)
 
@@ -247,11 +244,6 @@ def _suffix(measuring: Measuring) -> str:
         return ""
     text = json.dumps(measuring.as_json(), sort_keys=True)
     return f"-{blake2b(text.encode(), digest_size=4).hexdigest()}"
-
-
-def _with_threads(trial: Trial, threads: int) -> Trial:
-    recipe = trial.recipe
-    return trial if recipe.threads else replace(trial, recipe=recipe.model_copy(update={"threads": threads}))
 
 
 def renderer_for(recipe: Recipe, catalog: Catalog, jobs: int, progress: Progress = silent) -> str:

@@ -1,7 +1,7 @@
 """Trials: runs of training and their evaluation, each skipped where its results are already there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,10 @@ class Trial:
     arm: str
     recipe: Recipe
     folder: Path
+
+    def with_threads(self, threads: int) -> "Trial":
+        """The trial with this many CPU threads, unless its recipe sets their number itself."""
+        return replace(self, recipe=self.recipe.with_threads(threads))
 
 
 @dataclass(frozen=True)
