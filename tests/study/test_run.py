@@ -220,7 +220,7 @@ def test_a_trial_that_another_process_has_recorded_is_left_alone(
     study, catalog, folder = done
     planned = plan_study(study, catalog, tmp_path, folder / "records")[0]
     before = planned.record.read_bytes()
-    run_and_record(planned.trial, catalog, measuring_of(study), "worker", planned.record, keep_models=False)
+    run_and_record(planned, study, measuring_of(study), "worker", 1)
     assert planned.record.read_bytes() == before
     assert not (tmp_path / "trials").exists()
 

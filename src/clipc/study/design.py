@@ -1,7 +1,8 @@
 """The definition of a study: arms, sizes and seeds, read from one YAML file and expanded into recipes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -53,7 +54,7 @@ class Study(BaseModel):
         evaluators: What measures the models beside the evaluators that ship, as ``module:object``.
         sections: What the page shows beside the sections that ship, as ``module:object``.
         search: How ranges are searched.
-        keep_models: Whether trained models stay; otherwise only figures do (a recipe makes the same model again).
+        keep_models: Whether trained models stay; otherwise only metrics do (a recipe makes the same model again).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -190,6 +191,15 @@ def read_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
         raise invalid_fields(error, f"the study {name}", Study, advice) from error
 
 
+@contextmanager
+def error_prefix(where: str) -> Generator[None]:
+    """Prefixes the messages of user errors in the block with where they occurred."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
 def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe of one trial.
 
@@ -213,10 +223,8 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
             )
     fixed = {key: value for key, value in changes.items() if not isinstance(value, Range)}
     words = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in fixed.items()]
-    try:
+    with error_prefix(f"the study {study.name}, arm {arm.name!r}"):
         recipe = read_recipe(study.recipe, words)
-    except UserError as error:
-        raise UserError(f"the study {study.name}, arm {arm.name!r}: {error}") from error
     data = study.data.model_copy(update={"pairs": None if size == "all" else size})
     return recipe.model_copy(update={"seed": seed, "data": data})
 
@@ -247,7 +255,7 @@ def first_values(ranges: Mapping[str, Range]) -> dict[str, Any]:
 def check_recipes(study: Study) -> dict[str, list[Recipe]]:
     """The recipes of all arms with one seed, so that an error in the last arm is reported before the first one trains.
 
-    The study's own evaluators are imported, so that those in them are told as well.
+    The study's own evaluators are imported, so that errors in them are reported as well.
 
     Returns:
         By arm its recipe, with the first value of each range; then the recipes with every other end or choice of one.

@@ -180,10 +180,8 @@ class Heartbeat:
 
 
 def _storage(journal: Path) -> "optuna.storages.BaseStorage":
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    return JournalStorage(JournalFileBackend(str(journal)))
+    storages = load_optuna().storages
+    return storages.JournalStorage(storages.journal.JournalFileBackend(str(journal)))
 
 
 def count_tries(optuna_study: "optuna.Study") -> int:

@@ -92,7 +92,7 @@ def run_pilot(
         options: What to do.
         folder: Everything goes there; trials that have a record in it are not run again.
         catalog: The opened data; otherwise the options' source is opened.
-        progress: Told what takes long before the trials begin.
+        progress: Shows what takes long before the trials begin.
         watch: Shown the state of all trials while they run.
 
     Returns:
@@ -100,12 +100,12 @@ def run_pilot(
         ``composites``, ``composing_cost`` and ``training``.
 
     Raises:
-        UserError: Too few pairs, too little time, fewer than 3 seeds, a mistake in the study.
+        UserError: Too few pairs, too little time, fewer than 3 seeds, an error in the study.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
     start, allowed = time.monotonic(), options.allowed_minutes
     study = pilot_study(options)
-    check_recipes(study)  # Mistakes are told before the data are read.
+    check_recipes(study)  # Errors are reported before the data are read.
     catalog = catalog or options.data.open(progress)
     arms = _arm_recipes(study, catalog)
     jobs, threads = jobs_for(arms[study.compared_with], len(arms) * options.seeds, options.jobs)
@@ -145,14 +145,9 @@ def pilot_study(options: PilotOptions) -> Study:
         raise UserError(
             f"the study {options.study} has sizes or ranges, for which a pilot has no time: use clipc study."
         )
-    update = {
-        "data": options.data.model_copy(update={"pairs": None}),
-        "recipe": options.recipe,
-        "seeds": tuple(range(options.seeds)),
-        "templates": options.templates,
-        "lang": options.data.lang,
-    }
-    study = study.model_copy(update=update)
+    data, seeds = options.data.model_copy(update={"pairs": None}), tuple(range(options.seeds))
+    shared = {"data": data, "recipe": options.recipe, "templates": options.templates, "lang": options.data.lang}
+    study = study.model_copy(update={**shared, "seeds": seeds})
     return study.without_controls().model_copy(update={"shots": ()}) if options.budget == "quick" else study
 
 
@@ -209,7 +204,7 @@ def _shared_settings(
 ) -> dict[str, Any]:
     """What all trials share: how many pairs each is shown, in batches of which size, by which renderer.
 
-    It is kept in ``pilot.json``, so that a stopped pilot goes on with the trials it began.
+    It is stored in ``pilot.json``, so that a stopped pilot goes on with the trials it began.
     """
     baseline = arms[study.compared_with]
     inputs = {

@@ -67,7 +67,7 @@ def search(
         jobs: Settings tried at a time.
         train: Whether missing settings are tried; otherwise only the journal is read, and arms whose tries are
             unfinished have no settings.
-        progress: Told how many have been tried.
+        progress: Receives how many have been tried.
 
     Raises:
         UserError: Optuna is not installed, an arm is wrong, the search is unfinished (of every arm, where nothing is
