@@ -45,7 +45,7 @@ from clipc.recipe.recipe import recipe_of_run
 from clipc.render.loader import load as batches
 from clipc.render.worker import WorkerRenderer
 from clipc.report.page import load_section
-from clipc.study.names import TrialNames
+from clipc.study.names import trial_name
 from clipc.study.run import plan_study
 
 STRIPE = '''
@@ -327,27 +327,6 @@ def test_the_source_file_is_part_of_a_runs_identity(
     assert "changing" not in sys.modules
 
 
-STUDY = """
-name: own
-data: {source: "stripes:PAIRS"}
-recipe: RECIPE
-seeds: 1
-arms:
-  clip: {policy.rho: 0}
-  stripes: {policy.layout: "stripes:STRIPES", policy.caption: "stripes:shout", policy.partner: "stripes:next_two"}
-"""
-
-
-def test_a_study_compares_them_in_processes_of_its_own(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "base.yaml").write_bytes((run.folder / "recipe.yaml").read_bytes())
-    (tmp_path / "study.yaml").write_text(STUDY.replace("RECIPE", str(tmp_path / "base.yaml")), "utf-8")
-    tables = run_study(read_study(tmp_path / "study.yaml"), tmp_path / "out", jobs=1)
-    assert "stripes" in json.dumps(tables)
-    assert "stripes" in render_study(tables)
-    records = [json.loads(file.read_text("utf-8")) for file in (tmp_path / "out" / "records").glob("*.json")]
-    assert sorted(record["summary"]["composite_share"] > 0 for record in records) == [False, True]
-
-
 PILOT = """
 name: mine
 arms:
@@ -391,6 +370,16 @@ def test_a_pilot_s_json_holds_all_that_is_the_users_own(pilot: Path) -> None:
     assert len(compared["per_seed"]) == 3
     assert tables["evaluators"] == {"stripes:gap": fingerprint("stripes:gap")}
     assert tables["sections"] == ["stripes:gaps", "stripes:plain"]
+
+
+def test_a_study_compares_them_in_processes_of_its_own(pilot: Path) -> None:
+    """The pilot's trials are a study's; their workers import the names, and a study's page shows the arm that does."""
+    tables = json.loads((pilot / "report.json").read_text("utf-8"))
+    assert "stripes:STRIPES" in render_study(tables)
+    records = [json.loads(file.read_text("utf-8")) for file in (pilot / "records").glob("*.json")]
+    composed = {record["recipe"]["policy"]["layout"]: record["summary"]["composite_share"] > 0 for record in records}
+    assert len(records) == 6
+    assert composed == {Policy().layout: False, "stripes:STRIPES": True}
 
 
 @pytest.mark.parametrize("page", ["report.html", "report.ja.html"])
@@ -600,7 +589,7 @@ class TestWhoseCodeIsRun:
         record = {**value, "data": {"fingerprint": catalog.fingerprint}}
         (records / "n24-s0-x.json").write_text(json.dumps(record), "utf-8")
         missing = recipe.model_copy(update={"model": "runs/nowhere", "policy": Policy()})
-        name, lacks = TrialNames(records, "")(missing, catalog)
+        name, lacks = trial_name(missing, catalog, records, "")
         assert "nameless" in name
         assert "runs/nowhere" in lacks
 

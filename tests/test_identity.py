@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field, TypeAdapter, create_model
 
 from clipc.compose.policy import Policy
 from clipc.identity import NEVER, Neutral, hashing_of, identity_keys
-from clipc.recipe.recipe import Recipe, built_in_recipes, make_recipe, read_recipe
+from clipc.recipe.recipe import Recipe, make_recipe, read_recipe
+from clipc.recipe.yaml_table import built_in
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -41,7 +42,7 @@ def test_every_key_says_how_it_counts() -> None:
     assert {"Recipe", "Policy", "Augmentation", "Tuning", "Rules", "PairRule", "ImageRule", "CaptionRule"} <= seen
 
 
-@pytest.mark.parametrize("name", built_in_recipes())
+@pytest.mark.parametrize("name", built_in("recipe"))
 def test_a_new_key_at_its_neutral_value_renames_nothing(name: str) -> None:
     old = read_recipe(name, ["policy.rules=radiology"])
     policy = create_model("WithKey", __base__=Policy, until=(Annotated[float, Neutral(1.0)], Field(default=0.8)))

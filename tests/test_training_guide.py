@@ -12,7 +12,8 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from clipc.recipe.recipe import Recipe, built_in_recipes
+from clipc.recipe.recipe import Recipe
+from clipc.recipe.yaml_table import built_in
 
 GUIDE = (Path(__file__).resolve().parents[1] / "docs" / "training.md").read_text("utf-8")
 ROW = re.compile(r"^\| `([^`]+)` \| `([^`]+)` \| (.+) \|$", re.MULTILINE)
@@ -64,7 +65,7 @@ def test_default_and_choices_are_told(key: str, annotation: Any, default: Any) -
 
 def test_recipes_that_ship_are_listed() -> None:
     table = GUIDE.split("| recipe | model | for |")[1].split("\n\n")[0]
-    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == set(built_in_recipes())
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == set(built_in("recipe"))
 
 
 def test_models_that_ship_are_listed() -> None:

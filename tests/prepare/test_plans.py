@@ -4,7 +4,8 @@ import pytest
 from clipc.catalog import Catalog
 from clipc.compose.policy import Policy
 from clipc.prepare.plans import MATES, group_of, make_plans
-from clipc.recipe.recipe import built_in_recipes, read_recipe
+from clipc.recipe.recipe import read_recipe
+from clipc.recipe.yaml_table import built_in
 
 
 def test_partners_share_the_main_label_where_there_is_one(tiny_catalog: Catalog) -> None:
@@ -25,6 +26,6 @@ def test_without_labels_or_with_classes_too_small_any_pair_is_a_partner(tiny_cat
     assert group_of(Policy(), pairs) is None
 
 
-@pytest.mark.parametrize("name", built_in_recipes())
+@pytest.mark.parametrize("name", built_in("recipe"))
 def test_small_recipes_stay_within_classes_and_the_large_ones_do_as_the_paper(name: str) -> None:
     assert read_recipe(name).policy.group == ("auto" if name in ("small", "nano") else None)

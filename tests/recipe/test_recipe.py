@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipc.errors import UserError
-from clipc.recipe.recipe import Recipe, built_in_recipes, make_recipe, read_recipe, write_recipe
+from clipc.recipe.recipe import Recipe, make_recipe, read_recipe, write_recipe
+from clipc.recipe.yaml_table import built_in
 
 
-@pytest.mark.parametrize("name", built_in_recipes())
+@pytest.mark.parametrize("name", built_in("recipe"))
 def test_shipped_recipes_are_valid(name: str) -> None:
     assert read_recipe(name).batch_size >= 2
 

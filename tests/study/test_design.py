@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipc.errors import UserError
+from clipc.recipe.yaml_table import built_in
 from clipc.study.arms import Range, flatten
-from clipc.study.design import Study, arm_recipe, built_in_studies, check_recipes, read_study, sizes_of
+from clipc.study.design import Study, arm_recipe, check_recipes, read_study, sizes_of
 
 MINIMAL = """
 name: rates
@@ -132,7 +133,7 @@ def test_studies_that_are_not_there(tmp_path: Path) -> None:
         read_study("rate")
 
 
-@pytest.mark.parametrize("name", built_in_studies())
+@pytest.mark.parametrize("name", built_in("study"))
 def test_studies_that_ship_are_right(name: str) -> None:
     study = read_study(name)
     assert study.name == name

@@ -91,7 +91,7 @@ def test_where_all_diverge_there_is_nothing_to_tell(
 
 
 def test_a_board_counts_what_diverged_apart(tmp_path: Path) -> None:
-    board = Board([("hot", 10, seed, tmp_path / f"{seed}.json") for seed in range(3)])
+    board = Board([("hot", 10, tmp_path / f"{seed}.json") for seed in range(3)])
     (tmp_path / "0.json").write_text(json.dumps({"diverged": {"step": 2}}))
     (tmp_path / "1.json").write_text(json.dumps({"summary": {"best": {"mean_recall": 0.25}}}))
     board.read_records()

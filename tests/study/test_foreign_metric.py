@@ -61,7 +61,7 @@ def folder(study: Study, tiny_catalog: Catalog, tmp_path_factory: pytest.TempPat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trials, "EVALUATORS", (*EVALUATORS, foreign))
         for p in plan_study(study, tiny_catalog, folder, folder / "records"):
-            run_and_record(p.trial, p.catalog, measuring_of(study), "worker", p.record, keep_models=False)
+            run_and_record(p, study, measuring_of(study), "worker", 1)
     return folder
 
 
@@ -135,6 +135,7 @@ def test_the_first_trial_tells_of_a_main_metric_that_does_not_exist(
     study: Study, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
     first, *_ = plan_study(study, tiny_catalog, tmp_path, tmp_path)
+    wrong = study.model_copy(update={"main": ("Tiefe",)})
     with pytest.raises(UserError, match="unknown main metric 'Tiefe'"):
-        run_and_record(first.trial, first.catalog, measuring_of(study), "worker", first.record, False, ("Tiefe",))
+        run_and_record(first, wrong, measuring_of(study), "worker", 1)
     assert first.record.is_file()

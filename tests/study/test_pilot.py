@@ -105,9 +105,9 @@ def test_the_budget_is_settled_once(options: PilotOptions, tmp_path: Path, monke
     monkeypatch.setattr(module, "run_study", run_study)
     monkeypatch.setattr(module, "measure", _pace)
     quick = replace(options, budget="quick", minutes=2.0)
-    for wanted in (quick, quick, replace(quick, minutes=4.0)):
+    for pilot_options in (quick, quick, replace(quick, minutes=4.0)):
         with pytest.raises(InterruptedError):
-            run_pilot(wanted, tmp_path)
+            run_pilot(pilot_options, tmp_path)
     assert asked[0] == asked[1]
     assert asked[0]["batch_size"] == 8
     assert 80 < asked[0]["samples"] < asked[2]["samples"]

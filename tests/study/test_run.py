@@ -220,7 +220,7 @@ def test_a_trial_that_another_process_has_recorded_is_left_alone(
     study, catalog, folder = done
     planned = plan_study(study, catalog, tmp_path, folder / "records")[0]
     before = planned.record.read_bytes()
-    run_and_record(planned.trial, catalog, measuring_of(study), "worker", planned.record, keep_models=False)
+    run_and_record(planned, study, measuring_of(study), "worker", 1)
     assert planned.record.read_bytes() == before
     assert not (tmp_path / "trials").exists()
 
@@ -279,7 +279,7 @@ def test_nothing_finished_is_said(study_file: Path, tmp_path: Path, capsys: pyte
 
 
 def test_a_board_counts_what_others_finish(tmp_path: Path) -> None:
-    trials = [("clip", 10, seed, tmp_path / f"{seed}.json") for seed in range(4)]
+    trials = [("clip", 10, tmp_path / f"{seed}.json") for seed in range(4)]
     board = Board(trials)
     board.begin()
     assert (board.finished, board.seconds_left()) == (0, None)
@@ -298,7 +298,7 @@ def test_a_board_counts_what_others_finish(tmp_path: Path) -> None:
 def test_a_board_shows_validation_and_never_the_test_split(done: tuple[Study, Catalog, Path]) -> None:
     study, catalog, folder = done
     planned = plan_study(study, catalog, folder, folder / "records")
-    board = Board([(p.trial.arm, p.size, p.trial.recipe.seed, p.record) for p in planned])
+    board = Board([(p.trial.arm, p.size, p.record) for p in planned])
     board.read_records()
     bests = [
         o.summary["best"]["mean_recall"]
@@ -310,7 +310,7 @@ def test_a_board_shows_validation_and_never_the_test_split(done: tuple[Study, Ca
 
 
 def test_a_board_without_validation_shows_no_recall(tmp_path: Path) -> None:
-    board = Board([("clip", 10, 0, tmp_path / "0.json")])
+    board = Board([("clip", 10, tmp_path / "0.json")])
     (tmp_path / "0.json").write_text(json.dumps({"summary": {"best": None}}))
     board.read_records()
     assert (board.finished, board.rows()[0].mean_recall) == (1, None)

@@ -14,7 +14,7 @@ from clipc.recipe.recipe import Data, Recipe
 from clipc.recipe.run import Run
 from clipc.study.arms import Range
 from clipc.study.design import Study, check_recipes
-from clipc.study.journal import DEAD_AFTER, SEARCH_SEED, Heartbeat, count_tries, is_dead, open_tries, search_seed
+from clipc.study.journal import DEAD_AFTER, SEARCH_SEED, ArmSearch, Heartbeat, count_tries, is_dead, search_seed
 from clipc.study.tuning import _try, search  # pyright: ignore[reportPrivateUsage]
 from clipc.train.interrupt import Interrupted
 from clipc.train.loop import Diverged
@@ -62,7 +62,7 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
 ) -> None:
     journal = tmp_path / "search.journal"
     # A process that died left a setting half tried.
-    left = open_tries(journal, study, study.expanded[1], tiny_catalog)
+    left = ArmSearch(study, study.expanded[1], tiny_catalog, journal).open()
     trial = left.ask()
     rate = trial.suggest_float("learning_rate", 0.0001, 0.01, log=True)
     trial.suggest_float("policy.rho", 0.1, 0.9)
@@ -98,7 +98,7 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
 def others(study: Study, tiny_catalog: Catalog, tmp_path: Path) -> tuple[Study, Any]:
     """One arm, and its record: four settings that another machine is trying."""
     one = study.model_copy(update={"arms": {"clip": study.arms["clip"]}})
-    asked = open_tries(tmp_path / "search.journal", one, one.expanded[0], tiny_catalog)
+    asked = ArmSearch(one, one.expanded[0], tiny_catalog, tmp_path / "search.journal").open()
     for _ in range(4):
         trial = asked.ask()
         trial.suggest_float("learning_rate", 0.0001, 0.01, log=True)
@@ -192,7 +192,7 @@ def test_a_try_is_seen_once_a_minute_and_gives_itself_up_when_it_fails(
     study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arm, journal = study.expanded[0], tmp_path / "search.journal"
-    asked = open_tries(journal, study, arm, tiny_catalog)
+    asked = ArmSearch(study, arm, tiny_catalog, journal).open()
     trial = asked.ask()
     life = Heartbeat(trial)
     first = trial.user_attrs["seen"]
@@ -211,9 +211,9 @@ def test_a_try_is_seen_once_a_minute_and_gives_itself_up_when_it_fails(
 
     monkeypatch.setattr("clipc.study.tuning.train", train)
     with pytest.raises(Interrupted):
-        _try(study, arm, tiny_catalog, tmp_path, journal, 1)
+        _try(ArmSearch(study, arm, tiny_catalog, journal), tmp_path, 1)
     assert is_dead(asked.get_trials(deepcopy=False)[1])
-    assert count_tries(open_tries(journal, study, arm, tiny_catalog, requeue=True)) == 0
+    assert count_tries(ArmSearch(study, arm, tiny_catalog, journal).open(requeue=True)) == 0
 
     # One that was taken over meanwhile ends without a word.
     def taken(recipe: Recipe, folder: Path, *, progress: Any, **_: Any) -> Run:
@@ -222,7 +222,7 @@ def test_a_try_is_seen_once_a_minute_and_gives_itself_up_when_it_fails(
         raise AssertionError("went on")
 
     monkeypatch.setattr("clipc.study.tuning.train", taken)
-    _try(study, arm, tiny_catalog, tmp_path, journal, 1)
+    _try(ArmSearch(study, arm, tiny_catalog, journal), tmp_path, 1)
     assert count_tries(asked) == 0
 
 
@@ -233,7 +233,7 @@ def test_a_share_between_0_and_1_is_no_whole_number(
     arms = {"clip-c": {"policy.rho": Range(0, 1), "batch_size": Range(4, 8)}}
     ours = study.model_copy(update={"arms": arms})
     for _ in range(3):
-        _try(ours, ours.expanded[0], tiny_catalog, tmp_path, tmp_path / "search.journal", 1)
+        _try(ArmSearch(ours, ours.expanded[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
     assert all(0 < recipe.policy.rho < 1 for recipe in trained)
     assert all(isinstance(recipe.batch_size, int) for recipe in trained)
     # What was lucky with the seed of the search is not measured with it.
@@ -247,7 +247,7 @@ def test_a_report_reads_the_journal_and_trains_nothing(
         search(study, tiny_catalog, tmp_path / "none", tmp_path / "none" / "search.journal", train=False)
     assert not (tmp_path / "none").exists()
     monkeypatch.setattr("clipc.study.tuning.train", Trained())
-    _try(study, study.expanded[0], tiny_catalog, tmp_path, tmp_path / "search.journal", 1)
+    _try(ArmSearch(study, study.expanded[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
     before = (tmp_path / "search.journal").read_bytes()
     with pytest.raises(UserError, match="1 of 8 tries"):
         search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", train=False)
@@ -258,7 +258,7 @@ def test_other_data_ranges_recipes_and_seeds_are_other_searches(
     study: Study, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
     def name(of: Study, catalog: Catalog) -> str:
-        return open_tries(tmp_path / "search.journal", of, of.expanded[1], catalog).study_name
+        return ArmSearch(of, of.expanded[1], catalog, tmp_path / "search.journal").open().study_name
 
     changed = [
         study.model_copy(update={"set": {**study.set, "learning_rate": {"from": 0.001, "to": 0.01, "log": True}}}),
@@ -283,7 +283,7 @@ def test_each_try_has_draws_of_its_own_and_a_known_setting_is_not_trained_again(
     trained = Trained()
     monkeypatch.setattr("clipc.study.tuning.train", trained)
     for _ in range(3):  # as processes that begin, or searches that go on
-        _try(study, study.expanded[0], tiny_catalog, tmp_path, tmp_path / "search.journal", 1)
+        _try(ArmSearch(study, study.expanded[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
     assert len({recipe.learning_rate for recipe in trained}) == 3
 
     trained.clear()
@@ -292,7 +292,7 @@ def test_each_try_has_draws_of_its_own_and_a_known_setting_is_not_trained_again(
     few = Study.model_validate({**study.model_dump(), "set": fixed, "arms": arms})
     for arm in few.expanded:
         for _ in range(4):
-            _try(few, arm, tiny_catalog, tmp_path, tmp_path / "search.journal", 1)
+            _try(ArmSearch(few, arm, tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
     assert len(trained) == 1 + len({recipe.batch_size for recipe in trained[1:]})
     with logged() as told:
         found = search(few, tiny_catalog, tmp_path, tmp_path / "search.journal")
@@ -304,17 +304,17 @@ def test_one_setting_at_work_twice_has_two_folders(
     study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arm, journal, folders = study.expanded[0], tmp_path / "search.journal", list[Path]()
-    asked = open_tries(journal, study, arm, tiny_catalog)
+    asked = ArmSearch(study, arm, tiny_catalog, journal).open()
 
     def train(recipe: Recipe, folder: Path, **_: Any) -> Run:
         folders.append(folder)
         if len(folders) == 1:
             asked.enqueue_trial({"learning_rate": recipe.learning_rate})
-            _try(study, arm, tiny_catalog, tmp_path, journal, 1)
+            _try(ArmSearch(study, arm, tiny_catalog, journal), tmp_path, 1)
         return Trained()(recipe, folder)
 
     monkeypatch.setattr("clipc.study.tuning.train", train)
-    _try(study, arm, tiny_catalog, tmp_path, journal, 1)
+    _try(ArmSearch(study, arm, tiny_catalog, journal), tmp_path, 1)
     assert [folder.name for folder in folders] == [folders[0].name, f"{folders[0].name}-1"]
 
 
@@ -326,10 +326,10 @@ def test_a_setting_that_diverges_counts_as_a_try(
         folder.mkdir()
         monkeypatch.setattr("clipc.study.tuning.train", Trained(limit))
         for rate in (0.0005, 0.005, 0.006, 0.007):
-            open_tries(folder / "search.journal", one, one.expanded[0], tiny_catalog).enqueue_trial(
+            ArmSearch(one, one.expanded[0], tiny_catalog, folder / "search.journal").open().enqueue_trial(
                 {"learning_rate": rate}
             )
-            _try(one, one.expanded[0], tiny_catalog, folder, folder / "search.journal", 1)
+            _try(ArmSearch(one, one.expanded[0], tiny_catalog, folder / "search.journal"), folder, 1)
     (found,) = search(one, tiny_catalog, tmp_path / "some", tmp_path / "some" / "search.journal")
     assert (found.settings, found.tried, found.given_up) == ({"learning_rate": 0.0005}, 4, 3)
     with pytest.raises(UserError, match="not a number in any of the 4 tries of 'clip'"):
@@ -352,7 +352,7 @@ def test_a_try_leaves_models_only_where_they_are_to_stay(
 
     monkeypatch.setattr("clipc.study.tuning.train", train)
     keeping = study.model_copy(update={"keep_models": keep})
-    _try(keeping, study.expanded[0], tiny_catalog, tmp_path, tmp_path / "search.journal", 1)
+    _try(ArmSearch(keeping, study.expanded[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
     (run,) = runs
     assert (run.model.exists(), run.last_model.exists(), run.checkpoints.exists()) == (keep, keep, False)
 
@@ -361,7 +361,7 @@ def tried(study: Study, arm: int, catalog: Catalog, folder: Path, limit: float, 
     """Tries all settings of one arm."""
     patch.setattr("clipc.study.tuning.train", Trained(limit))
     for _ in range(4):
-        _try(study, study.expanded[arm], catalog, folder, folder / "search.journal", 1)
+        _try(ArmSearch(study, study.expanded[arm], catalog, folder / "search.journal"), folder, 1)
 
 
 def test_an_arm_that_diverges_with_all_settings_is_left_out(

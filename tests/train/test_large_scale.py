@@ -15,7 +15,8 @@ from PIL import Image
 
 from clipc.catalog import open_catalog, with_splits
 from clipc.errors import UserError
-from clipc.recipe.recipe import built_in_recipes, read_recipe
+from clipc.recipe.recipe import read_recipe
+from clipc.recipe.yaml_table import built_in
 from clipc.train.train import train
 
 RECIPES = [f"{data}-vit-{size}-16" for data in ("cc3m", "cc12m", "redcaps") for size in "sb"]
@@ -72,7 +73,7 @@ def one_layer(name: str, folder: Path) -> Path:
 
 
 def test_the_recipes_ship() -> None:
-    assert set(RECIPES) < set(built_in_recipes())
+    assert set(RECIPES) < set(built_in("recipe"))
 
 
 @pytest.mark.parametrize("name", RECIPES)

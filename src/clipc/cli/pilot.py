@@ -21,7 +21,7 @@ from clipc.cli.common import (
     print_result,
     write_pages,
 )
-from clipc.cli.study_screen import LiveBoard, pilot_lines
+from clipc.cli.study_screen import live_board, pilot_lines
 from clipc.files import write_json
 
 
@@ -86,9 +86,9 @@ def pilot(
     design = pilot_study(options)
     check_recipes(design)  # Errors come before the data are read.
     render = partial(render_pilot, more=[load_section(name) for name in design.sections])
-    with LiveBoard() as board:
-        catalog = open_source(source, read, board.progress)
-        tables = run_pilot(options, folder, catalog=catalog, progress=board.progress, watch=board.show)
+    with live_board() as (progress, watch):
+        catalog = open_source(source, read, progress)
+        tables = run_pilot(options, folder, catalog=catalog, progress=progress, watch=watch)
     write_json(folder / "report.json", tables)
     pages = write_pages(folder / "report.html", tables, render, read.lang)
     print_result(tables, as_json, [*pilot_lines(tables), f"The report: {pages}"])

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from clipc.cli.common import Json, Out, Set, print_result, write_pages
-from clipc.cli.study_screen import LiveBoard, study_lines
+from clipc.cli.study_screen import live_board, study_lines
 from clipc.errors import UserError
 from clipc.files import write_json
 
@@ -52,7 +52,7 @@ def study(
     design = read_study(name, (*changes, *more))
     render = partial(render_study, more=[load_section(named) for named in design.sections])
     folder = out or Path("runs") / f"study-{design.name}"
-    with LiveBoard() as board:
+    with live_board() as (progress, watch):
         tables = run_study(
             design,
             folder,
@@ -61,8 +61,8 @@ def study(
             shard=_shard(shard),
             train=not report,
             command=shlex.join(["clipc", *sys.argv[1:]]),
-            progress=board.progress,
-            watch=board.show,
+            progress=progress,
+            watch=watch,
         )
     write_json(folder / "study.json", tables)
     pages = write_pages(folder / "study.html", tables, render, design.lang)

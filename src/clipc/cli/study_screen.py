@@ -2,17 +2,17 @@
 
 import sys
 import time
-from types import TracebackType
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from clipc.progress import Progress, bars_on, duration, lines_on
 
 if TYPE_CHECKING:
-    from rich.live import Live
-    from rich.progress import Progress as Bars
     from rich.table import Table
 
     from clipc.study.board import Board
+    from clipc.study.run import Watch
 
 LINE_SECONDS = 30.0
 """Seconds between two lines if standard error is not a terminal."""
@@ -21,50 +21,40 @@ MIN_EPOCHS = 5
 """A model that is trained from scratch for fewer epochs is undertrained."""
 
 
-class LiveBoard:
-    """A live table of arms and their trials; on a pipe, a line now and then.
+@contextmanager
+def live_board() -> Generator[tuple[Progress, "Watch"]]:
+    """A live table of arms and their trials on standard error; on a pipe, a line now and then.
 
-    Attributes:
-        progress: Shows the preparation before the trials.
+    Yields:
+        What shows the preparation before the trials, and what shows the state of the trials.
     """
+    last_time, last_count = 0.0, -1
 
-    def __init__(self) -> None:
-        """A board that starts when it is entered."""
-        self.progress: Progress = lines_on(sys.stderr)
-        self._live: Live | None = None
-        self._bars: Bars | None = None
-        self._last_time, self._last_count = 0.0, -1
-
-    def __enter__(self) -> "LiveBoard":
-        """Starts the live display on a terminal."""
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.live import Live
-
-            console = Console(stderr=True)
-            self._bars, self.progress = bars_on(console)
-            self._live = Live(self._bars, console=console, refresh_per_second=4)
-            self._live.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Stops the live display."""
-        if self._live is not None:
-            self._live.stop()
-
-    def show(self, board: "Board") -> None:
-        """Shows the state, a few times per second at most."""
-        now = time.monotonic()
-        ended = board.finished == len(board.trials)
-        if self._live is not None and self._bars is not None:
-            if now - self._last_time > 0.25 or ended:
-                from rich.console import Group
-
-                self._last_time = now
-                self._live.update(Group(self._bars, _table(board, self._live.console.height)))
-        elif now - self._last_time > LINE_SECONDS or (ended and self._last_count != board.finished):
-            self._last_time, self._last_count = now, board.finished
+    def print_line(board: "Board") -> None:
+        nonlocal last_time, last_count
+        now, ended = time.monotonic(), board.finished == len(board.trials)
+        if now - last_time > LINE_SECONDS or (ended and last_count != board.finished):
+            last_time, last_count = now, board.finished
             print(_summary(board), file=sys.stderr, flush=True)
+
+    if not sys.stderr.isatty():
+        yield lines_on(sys.stderr), print_line
+        return
+    from rich.console import Console, Group
+    from rich.live import Live
+
+    console = Console(stderr=True)
+    bars, progress = bars_on(console)
+    with Live(bars, console=console, refresh_per_second=4) as live:
+
+        def show(board: "Board") -> None:
+            nonlocal last_time
+            now = time.monotonic()
+            if now - last_time > 0.25 or board.finished == len(board.trials):
+                last_time = now
+                live.update(Group(bars, _table(board, console.height)))
+
+        yield progress, show
 
 
 def _summary(board: "Board") -> str:

@@ -4,7 +4,6 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -13,30 +12,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from clipc.catalog import Catalog, SourceOptions, open_catalog, subsample, with_splits
 from clipc.compose.batches import BatchSampling
 from clipc.compose.policy import Policy
-from clipc.errors import UserError, invalid_fields, unknown_name
+from clipc.errors import UserError, invalid_fields
 from clipc.extension import Name, mark_untrusted
 from clipc.files import whole_file
 from clipc.identity import ALWAYS, NEVER, Neutral, hash_keys, identity_keys
 from clipc.models.fingerprints import file_fingerprint, reference_fingerprint, table_fingerprint, weights_fingerprint
 from clipc.models.tuning import Tuning
 from clipc.progress import Progress, silent
-from clipc.recipe.yaml_table import override, parse_yaml, read_yaml
+from clipc.recipe.yaml_table import built_in, override, read_named, read_yaml
 from clipc.render.crop import Augmentation
 
 logger = logging.getLogger(__name__)
 
 
-class Data(BaseModel, SourceOptions, frozen=True, extra="forbid"):
+class Data(BaseModel, SourceOptions, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """The source of the pairs, and how it is read (:class:`~clipc.catalog.SourceOptions`)."""
 
-    source: Name = Field(
-        default="demo", description="A tar, table, folder, Hugging Face set, or 'demo'; module:object for your own."
-    )
-    pairs: int | None = Field(
-        default=None,
-        ge=1,
-        description="Train on a subset of this size, stratified by label; a smaller subset is part of a larger one.",
-    )
+    source: Name = "demo"
+    """A tar, table, folder, Hugging Face set, or 'demo'; module:object for your own."""
+    pairs: int | None = Field(default=None, ge=1)
+    """Train on a subset of this size, stratified by label; a smaller subset is part of a larger one."""
 
     def open(self, progress: Progress = silent) -> Catalog:
         """The catalog, split if the source has no splits."""
@@ -65,114 +60,78 @@ ALIASES: Final = {
 class Recipe(BaseModel):
     """The configuration of one training run. Two equal recipes on equal data give equal weights."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     data: Annotated[Data, NEVER] = Data()
-    model: Annotated[str, ALWAYS] = Field(
-        default="small",
-        description="A model of clipc's or open_clip's, a JSON configuration, or a model to fine-tune: the folder of a "
-        "run or a model, or hf-hub:OWNER/NAME.",
-    )
-    pretrained: Annotated[str | None, Neutral(None)] = Field(
-        default=None,
-        description="Pretrained weights for the model: a tag of open_clip's (laion2b_s34b_b79k) or a file; random "
-        "ones if null.",
-    )
-    tune: Tuning = Field(default=Tuning(), description="Trainable layers, adapters and layer-wise learning rates.")
-    wise_ft: Annotated[bool, Neutral(False)] = Field(
-        default=False,
-        description="Interpolate between the weights before and after fine-tuning (WiSE-FT), by the best ratio on "
-        "validation.",
-    )
-    image_size: Annotated[int | None, Neutral(None)] = Field(
-        default=None, ge=8, description="Side of the images in pixels; the model's own if null."
-    )
-    vocabulary: Annotated[int | None, Neutral(None)] = Field(
-        default=None,
-        ge=128,
-        description="Largest size of a vocabulary learnt from the training captions (8000 suits most): for Japanese "
-        "captions, where CLIP's own needs two tokens a character; the model's own if null.",
-    )
+    model: Annotated[str, ALWAYS] = "small"
+    """A model of clipc's or open_clip's, a JSON configuration, or a model to fine-tune: the folder of a run or a model,
+    or hf-hub:OWNER/NAME.
+    """
+    pretrained: Annotated[str | None, Neutral(None)] = None
+    """Pretrained weights for the model: a tag of open_clip's (laion2b_s34b_b79k) or a file; random ones if null."""
+    tune: Tuning = Tuning()
+    """Trainable layers, adapters and layer-wise learning rates."""
+    wise_ft: Annotated[bool, Neutral(False)] = False
+    """Interpolate between the weights before and after fine-tuning (WiSE-FT), by the best ratio on validation."""
+    image_size: Annotated[int | None, Neutral(None)] = Field(default=None, ge=8)
+    """Side of the images in pixels; the model's own if null."""
+    vocabulary: Annotated[int | None, Neutral(None)] = Field(default=None, ge=128)
+    """Largest size of a vocabulary learnt from the training captions (8000 suits most): for Japanese captions, where
+    CLIP's own needs two tokens a character; the model's own if null.
+    """
     policy: Policy = Policy()
     augmentation: Augmentation = Augmentation()
-    batch_size: Annotated[int, ALWAYS] = Field(default=128, ge=2, description="Pairs a step, over all processes.")
-    batch_sampling: Annotated[BatchSampling, Neutral("random")] = Field(
-        default="random",
-        description="random; distinct captions within a batch, as far as there are enough; or balanced by label.",
-    )
-    samples: Annotated[int | None, Neutral(None)] = Field(
-        default=None, ge=1, description="Samples seen in the whole run; give this or epochs."
-    )
-    epochs: Annotated[float | None, Neutral(None)] = Field(
-        default=None, gt=0, allow_inf_nan=False, description="Passes over the training pairs."
-    )
-    learning_rate: Annotated[float, ALWAYS] = Field(
-        default=1e-3,
-        gt=0,
-        allow_inf_nan=False,
-        description="The peak; suits training from scratch: divide by a hundred for fine-tuning.",
-    )
-    weight_decay: Annotated[float, Neutral(0.0)] = Field(
-        default=0.1, ge=0, allow_inf_nan=False, description="AdamW's, of weights, not of biases and norms."
-    )
+    batch_size: Annotated[int, ALWAYS] = Field(default=128, ge=2)
+    """Pairs a step, over all processes."""
+    batch_sampling: Annotated[BatchSampling, Neutral("random")] = "random"
+    """random; distinct captions within a batch, as far as there are enough; or balanced by label."""
+    samples: Annotated[int | None, Neutral(None)] = Field(default=None, ge=1)
+    """Samples seen in the whole run; give this or epochs."""
+    epochs: Annotated[float | None, Neutral(None)] = Field(default=None, gt=0, allow_inf_nan=False)
+    """Passes over the training pairs."""
+    learning_rate: Annotated[float, ALWAYS] = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    """The peak; suits training from scratch: divide by a hundred for fine-tuning."""
+    weight_decay: Annotated[float, Neutral(0.0)] = Field(default=0.1, ge=0, allow_inf_nan=False)
+    """AdamW's, of weights, not of biases and norms."""
     betas: Annotated[tuple[_Beta, _Beta], ALWAYS] = (0.9, 0.98)
-    warmup: Annotated[float, Neutral(0.0)] = Field(
-        default=0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
-    )
-    grad_cache_chunks: Annotated[int, Neutral(1)] = Field(
-        default=1,
-        ge=1,
-        description="Chunks of each process's batch, to save memory by gradient caching: the same gradients, about a "
-        "third slower.",
-    )
-    grad_checkpointing: Annotated[bool, Neutral(False)] = Field(
-        default=False, description="Save memory by recomputing activations for the gradient, about a third slower."
-    )
-    compile: Annotated[bool, Neutral(False)] = Field(
-        default=False, description="Compile the towers (torch.compile): a slow start, then faster."
-    )
-    clip_norm: Annotated[float, Neutral(math.inf)] = Field(
-        default=1.0, gt=0, description="Largest norm of the gradient."
-    )
-    loss: Annotated[Literal["clip", "siglip"], Neutral("clip")] = Field(
-        default="clip",
-        description="clip: softmax cross-entropy over the batch (InfoNCE); siglip: a sigmoid for each combination of "
-        "image and caption, with a learnable bias.",
-    )
-    mask_false_negatives: Annotated[bool, Neutral(False)] = Field(
-        default=True, description="Pairs that share an image or a caption are not used as negatives."
-    )
-    temperature: Annotated[float | None, Neutral(None)] = Field(
-        default=None, ge=0.01, le=1, description="A fixed temperature; learnable, from 0.07 on, if null."
-    )
+    warmup: Annotated[float, Neutral(0.0)] = Field(default=0.1, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises."""
+    grad_cache_chunks: Annotated[int, Neutral(1)] = Field(default=1, ge=1)
+    """Chunks of each process's batch, to save memory by gradient caching: the same gradients, about a third slower."""
+    grad_checkpointing: Annotated[bool, Neutral(False)] = False
+    """Save memory by recomputing activations for the gradient, about a third slower."""
+    compile: Annotated[bool, Neutral(False)] = False
+    """Compile the towers (torch.compile): a slow start, then faster."""
+    clip_norm: Annotated[float, Neutral(math.inf)] = Field(default=1.0, gt=0)
+    """Largest norm of the gradient."""
+    loss: Annotated[Literal["clip", "siglip"], Neutral("clip")] = "clip"
+    """clip: softmax cross-entropy over the batch (InfoNCE); siglip: a sigmoid for each combination of image and
+    caption, with a learnable bias.
+    """
+    mask_false_negatives: Annotated[bool, Neutral(False)] = True
+    """Pairs that share an image or a caption are not used as negatives."""
+    temperature: Annotated[float | None, Neutral(None)] = Field(default=None, ge=0.01, le=1)
+    """A fixed temperature; learnable, from 0.07 on, if null."""
     seed: Annotated[int, ALWAYS] = Field(default=0, ge=0, lt=2**64)
-    precision: Annotated[Literal["auto", "fp32", "bf16"], Neutral("auto")] = Field(
-        default="auto", description="auto: bf16 where the GPU has it."
-    )
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Neutral("auto")] = "auto"
+    """auto: bf16 where the GPU has it."""
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Neutral("auto")] = "auto"
-    threads: Annotated[int | None, Neutral(None)] = Field(
-        default=None, ge=1, description="CPU threads; PyTorch's own choice if null."
-    )
-    renderer: Annotated[Literal["auto", "worker", "resident"], Neutral("auto")] = Field(
-        default="auto",
-        description="resident caches all decoded images in memory, worker decodes them in each epoch; auto chooses "
-        "resident if they fit.",
-    )
-    num_workers: Annotated[int | None, NEVER] = Field(
-        default=None,
-        ge=0,
-        description="Loader workers; 0 renders in the training process; null takes one a free core (at most 8, fewer "
-        "than threads) if the model is on a GPU and the images are not, else none.",
-    )
-    validations: Annotated[int, Neutral(0)] = Field(
-        default=10, ge=0, description="The number of validations during the run."
-    )
-    track: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], NEVER] = Field(
-        default=("tensorboard",), description="Experiment trackers beside metrics.jsonl."
-    )
-    checkpoint_seconds: Annotated[float, NEVER] = Field(
-        default=120.0, gt=0, description="Time between two checkpoints."
-    )
+    threads: Annotated[int | None, Neutral(None)] = Field(default=None, ge=1)
+    """CPU threads; PyTorch's own choice if null."""
+    renderer: Annotated[Literal["auto", "worker", "resident"], Neutral("auto")] = "auto"
+    """resident caches all decoded images in memory, worker decodes them in each epoch; auto chooses resident if they
+    fit.
+    """
+    num_workers: Annotated[int | None, NEVER] = Field(default=None, ge=0)
+    """Loader workers; 0 renders in the training process; null takes one a free core (at most 8, fewer than threads) if
+    the model is on a GPU and the images are not, else none.
+    """
+    validations: Annotated[int, Neutral(0)] = Field(default=10, ge=0)
+    """The number of validations during the run."""
+    track: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], NEVER] = ("tensorboard",)
+    """Experiment trackers beside metrics.jsonl."""
+    checkpoint_seconds: Annotated[float, NEVER] = Field(default=120.0, gt=0)
+    """Time between two checkpoints."""
 
     @model_validator(mode="before")
     @classmethod
@@ -205,6 +164,10 @@ class Recipe(BaseModel):
         """The number of steps on a number of training pairs; the last batch may reach into another epoch."""
         samples = self.samples if self.samples is not None else round((self.epochs or 0) * pairs)
         return max(1, -(-samples // self.batch_size))
+
+    def with_threads(self, threads: int) -> "Recipe":
+        """The recipe with this many CPU threads, unless it sets their number itself."""
+        return self if self.threads else self.model_copy(update={"threads": threads})
 
     def identity_keys(self, *, how: bool = True) -> dict[str, Any]:
         """The keys that are part of the run's identity and their values; models and files by the names in the recipe.
@@ -245,17 +208,11 @@ _RUN_FILES: Final = ("environment.json", "metrics.jsonl", "finished.json")
 """Files by which the folder of a run is recognised, whose recipe may come from a stranger."""
 
 
-def built_in_recipes() -> list[str]:
-    """The recipes that ship with clipc."""
-    folder = resources.files("clipc") / "recipes"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
 def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe from a YAML file, or one that ships, with ``key=value`` overrides.
 
     Args:
-        name: A file, or a name from :func:`built_in_recipes`.
+        name: A file, or a name from ``built_in("recipe")``.
         overrides: Such as ``policy.rho=0.15``; values are parsed as YAML.
 
     Returns:
@@ -266,19 +223,11 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         UserError: An unknown key (with the nearest one that exists), a wrong value, or a file that is missing or not
             YAML.
     """
-    if str(name) in built_in_recipes():
-        text = (resources.files("clipc") / "recipes" / f"{name}.yaml").read_text("utf-8")
-        fields = parse_yaml(text, str(name)) or {}
-    elif os.path.isfile(name):
-        fields = read_yaml(Path(name), "recipe")
-        if any((Path(name).parent / file).is_file() for file in _RUN_FILES):
-            fields = mark_untrusted(fields)
-    elif Path(name).suffix in (".yaml", ".yml"):
-        raise UserError(f"there is no recipe file {name}.")
-    elif os.path.exists(name):
+    if os.path.isdir(name) and str(name) not in built_in("recipe"):
         raise UserError(f"{name} is no recipe; to train on it, write clipc train nano data.source={name}.")
-    else:
-        raise unknown_name("recipe", str(name), built_in_recipes())
+    fields = read_named(name, "recipe")
+    if any((Path(name).parent / file).is_file() for file in _RUN_FILES):
+        fields = mark_untrusted(fields)
     for word in overrides:
         override(fields, word)
     return make_recipe(fields, str(name))

@@ -1,9 +1,44 @@
 """YAML mappings, the format of recipes and studies, and ``key=value`` overrides."""
 
+import os
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from clipc.errors import UserError
+from clipc.errors import UserError, unknown_name
+
+_FOLDERS: Final = {"recipe": "recipes", "study": "studies"}
+
+
+def built_in(what: str) -> list[str]:
+    """The names of the recipes or studies that ship with clipc.
+
+    Args:
+        what: ``recipe`` or ``study``.
+    """
+    entries = (resources.files("clipc") / _FOLDERS[what]).iterdir()
+    return sorted(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
+
+
+def read_named(name: str | Path, what: str) -> dict[str, Any]:
+    """The keys and values of a YAML file, or of one that ships.
+
+    Args:
+        name: The file, or a name from :func:`built_in`.
+        what: ``recipe`` or ``study``.
+
+    Raises:
+        UserError: There is neither, or the file cannot be read or is not a YAML mapping.
+    """
+    names = built_in(what)
+    if str(name) in names:
+        text = (resources.files("clipc") / _FOLDERS[what] / f"{name}.yaml").read_text("utf-8")
+        return parse_yaml(text, str(name))
+    if os.path.isfile(name):
+        return read_yaml(Path(name), what)
+    if Path(name).suffix in (".yaml", ".yml"):
+        raise UserError(f"there is no {what} file {name}.")
+    raise unknown_name(what, str(name), names)
 
 
 def read_yaml(file: Path, what: str) -> dict[str, Any]:

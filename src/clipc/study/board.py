@@ -29,11 +29,11 @@ class Row:
 
     arm: str
     size: int
-    seeds: int = 0
-    finished: int = 0
-    running: int = 0
-    mean_recall: float | None = None
-    diverged: int = 0
+    seeds: int
+    finished: int
+    running: int
+    mean_recall: float | None
+    diverged: int
 
 
 @dataclass
@@ -41,11 +41,11 @@ class Board:
     """The state of all trials.
 
     Attributes:
-        trials: For each its arm, size, seed and record.
+        trials: For each its arm, size and record.
         start_time: When work began, by the monotonic clock, in seconds.
     """
 
-    trials: list[tuple[str, int, int, Path]]
+    trials: list[tuple[str, int, Path]]
     start_time: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class Board:
     def read_records(self) -> None:
         """Reads the records that have come since the last look."""
         self._last_read = time.monotonic()
-        for _, _, _, record in self.trials:
+        for _, _, record in self.trials:
             if record not in self._recalls and record.is_file():
                 try:
                     content = json.loads(record.read_text("utf-8"))
@@ -81,36 +81,29 @@ class Board:
     @property
     def finished(self) -> int:
         """How many trials have ended, those that diverged among them."""
-        return sum(record in self._recalls for _, _, _, record in self.trials)
+        return sum(record in self._recalls for _, _, record in self.trials)
 
     def seconds_left(self) -> float | None:
         """About how long the rest takes at the rate so far; None while there is no rate yet."""
         running = sum(self._fractions[i] for i in self._running())
-        done = self.finished - self._finished_before + running
+        done, remaining = self.finished - self._finished_before + running, len(self.trials) - self.finished - running
         elapsed = time.monotonic() - self.start_time
-        remaining = len(self.trials) - self.finished - running
         return elapsed / done * remaining if done > 0 and elapsed > 5 else None
 
     def rows(self) -> list[Row]:
         """One row for each arm and size, in the order of the study."""
-        rows: dict[tuple[str, int], Row] = {}
-        recalls: dict[tuple[str, int], list[float]] = {}
-        running = set(self._running())
-        for i, (arm, size, _, record) in enumerate(self.trials):
-            row = rows.setdefault((arm, size), Row(arm, size))
-            row.seeds += 1
-            row.running += i in running
-            if record not in self._recalls:
-                continue
-            if (recall := self._recalls[record]) is None:
-                row.diverged += 1
-            else:
-                row.finished += 1
-                if not math.isnan(recall):
-                    recalls.setdefault((arm, size), []).append(recall)
-        for key, values in recalls.items():
-            rows[key].mean_recall = mean(values)
-        return list(rows.values())
+        groups: dict[tuple[str, int], list[int]] = {}
+        for i, (arm, size, _) in enumerate(self.trials):
+            groups.setdefault((arm, size), []).append(i)
+        running, rows = self._running(), list[Row]()
+        for (arm, size), trials in groups.items():
+            records = [self.trials[i][2] for i in trials]
+            recalls = [self._recalls[record] for record in records if record in self._recalls]
+            values = [recall for recall in recalls if recall is not None and not math.isnan(recall)]
+            diverged, at_work = recalls.count(None), sum(i in running for i in trials)
+            average = mean(values) if values else None
+            rows.append(Row(arm, size, len(trials), len(recalls) - diverged, at_work, average, diverged))
+        return rows
 
     def _running(self) -> list[int]:
-        return [i for i in self._fractions if self.trials[i][3] not in self._recalls]
+        return [i for i in self._fractions if self.trials[i][2] not in self._recalls]

@@ -59,7 +59,7 @@ def measure(
     longer than later. They are counted as once more the time that encoding all images takes.
 
     Args:
-        recipe: The recipe whose pace is wanted.
+        recipe: The recipe whose pace is measured.
         catalog: Its data.
         measuring: How finished trials are evaluated.
         renderer: The one that all trials will use.

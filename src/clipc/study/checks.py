@@ -1,7 +1,6 @@
 """Checks of all arms before the first one trains, so that an error in the last arm is reported at once."""
 
-from collections.abc import Collection, Generator
-from contextlib import contextmanager
+from collections.abc import Collection
 
 from clipc.catalog import Catalog
 from clipc.compose.policy import COLUMN
@@ -11,7 +10,7 @@ from clipc.models.fingerprints import weights_fingerprint
 from clipc.prepare.check_start import check_start, vectors_of
 from clipc.prepare.plans import given_tables, make_plans
 from clipc.recipe.recipe import Recipe
-from clipc.study.design import Study, check_recipes, sizes_of
+from clipc.study.design import Study, check_recipes, error_prefix, sizes_of
 from clipc.train.train import check_batch
 
 
@@ -32,7 +31,7 @@ def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = No
     recipes_by_arm = {arm: recipes for arm, recipes in check_recipes(study).items() if arms is None or arm in arms}
     if not recipes_by_arm:
         return recipes_by_arm
-    with _error_prefix(f"the study {study.name}"):
+    with error_prefix(f"the study {study.name}"):
         shipped("general" if study.templates == "auto" else study.templates, study.lang)
     pairs = catalog.splits.get("train", 0)
     size = sizes_of(study, pairs)[0]
@@ -40,13 +39,12 @@ def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = No
     checked_tables: set[str] = set()
     for arm, recipes in recipes_by_arm.items():
         for recipe in recipes:
-            with _error_prefix(f"the study {study.name}, arm {arm!r}"):
+            with error_prefix(f"the study {study.name}, arm {arm!r}"):
                 check_batch(recipe, catalog.about.name, smallest)
                 check_start(recipe)
                 policy = recipe.policy
-                tables = repr(
-                    (policy.group, policy.rules, policy.region, policy.weights, policy.layout, vectors_of(policy))
-                )
+                names = policy.group, policy.region, policy.weights, policy.layout, vectors_of(policy)
+                tables = repr((policy.rules, *names))
                 if tables not in checked_tables:
                     _check_columns(recipe, catalog)
                     checked_tables.add(tables)
@@ -73,12 +71,3 @@ def _check_columns(recipe: Recipe, catalog: Catalog) -> None:
     pairs = catalog.split("train")
     make_plans(policy.model_copy(update={"rho": 0.0}), pairs, 0)  # Without composites no neighbours are looked for.
     given_tables(policy, pairs)
-
-
-@contextmanager
-def _error_prefix(where: str) -> Generator[None]:
-    """Prefixes the messages of user errors in the block with where they occurred."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from error

@@ -31,7 +31,7 @@ def comparisons(
         controls: The controls' names.
         planned: How many seeds there will be; a comparison on fewer has intervals, but no p values and the verdict
             :data:`~clipc.study.verdict.WAITING`. All that are there are enough if None.
-        diverged: How many seeds of an arm at a size ended without figures: nothing more is to come of these.
+        diverged: How many seeds of an arm at a size ended without metrics: nothing more is to come of these.
 
     Returns:
         The rows of ``study.json``; see :func:`clipc.study.study_tables.study_tables`.
@@ -50,9 +50,9 @@ def comparisons(
             if len(pair[0]) > 1:
                 # Against controls the main metrics are enough: they decide whose a gain is.
                 tested = metrics if against == baseline else [m for m in metrics if m["main"]]
-                rows += _comparison_rows(
-                    arm, against, size, pair, tested, final=is_complete(arm, size) and is_complete(against, size)
-                )
+                final = is_complete(arm, size) and is_complete(against, size)
+                names = {"arm": arm, "against": against, "size": size}
+                rows += [names | row for row in _comparison_rows(pair, tested, final)]
     credit(rows, baseline, controls)
     return rows
 
@@ -65,13 +65,7 @@ def paired(treated: Sequence[Outcome], control: Sequence[Outcome]) -> tuple[list
 
 
 def _comparison_rows(
-    arm: str,
-    against: str,
-    size: int,
-    pair: tuple[list[Outcome], list[Outcome]],
-    metrics: Sequence[Mapping[str, Any]],
-    *,
-    final: bool,
+    pair: tuple[list[Outcome], list[Outcome]], metrics: Sequence[Mapping[str, Any]], final: bool
 ) -> list[dict[str, Any]]:
     """One row a metric: the paired difference, its t interval over seeds and, for a mean of items, the two-way one."""
     rows: list[dict[str, Any]] = []
@@ -83,22 +77,10 @@ def _comparison_rows(
         both = None if items is None else two_way(*items)
         per_seed = [a - b for a, b in zip(values, others, strict=True)]
         intervals.append((seeds, both))
-        rows.append(
-            {
-                "metric": key,
-                "arm": arm,
-                "against": against,
-                "difference": seeds.mean,
-                "interval": ends(seeds),
-                "per_seed": per_seed,
-                "size": size,
-                "both": None if both is None else ends(both),
-                "p": t_p(per_seed) if final else None,
-                "p_sign": sign_flip_p(per_seed) if final else None,
-                "p_holm": None,
-                "verdict": WAITING,
-            }
-        )
+        effect = {"metric": key, "difference": seeds.mean, "interval": ends(seeds), "per_seed": per_seed}
+        p_values = {"p": t_p(per_seed) if final else None, "p_sign": sign_flip_p(per_seed) if final else None}
+        both_ends = None if both is None else ends(both)
+        rows.append({**effect, "both": both_ends, **p_values, "p_holm": None, "verdict": WAITING})
     if final:
         decide(rows, intervals, metrics)
     return rows

@@ -1,9 +1,9 @@
 """The definition of a study: arms, sizes and seeds, read from one YAML file and expanded into recipes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -13,35 +13,11 @@ from clipc.errors import UserError, invalid_fields, unknown_name
 from clipc.evaluate.subject import own_evaluator
 from clipc.extension import Name, is_object_reference
 from clipc.recipe.recipe import Data, Recipe, read_recipe
-from clipc.recipe.yaml_table import override, read_yaml
+from clipc.recipe.yaml_table import override, read_named, read_yaml
 from clipc.study.arms import Arm, Range, expand_arm, flatten, is_list
 
 SHARED: Final = ("data", "seed")
 """Recipe keys that no arm may change: arms are compared on the same pairs with the same seeds."""
-
-
-ADVICE: Final = {
-    "name": "write a short name of letters, digits, dots and dashes, such as name: my-study",
-    "note": "write a sentence in quotes",
-    "data": "write keys of a recipe's data, such as data: {source: pairs.csv}",
-    "recipe": "name a recipe that ships or a YAML file, such as recipe: small",
-    "set": "write keys of the recipe and their values, such as set: {samples: 50000}",
-    "main": "write names of metrics, such as main: [retrieval/mean_recall]",
-    "arms": "write each arm's changes under its name, such as arms: {clip: {policy.rho: 0}}",
-    "baseline": "name an arm",
-    "controls": "name arms, such as controls: [augment]",
-    "sizes": "write numbers of training pairs or all, such as sizes: [250, 1000, all]",
-    "seeds": "write how many, such as seeds: 5, or which, such as seeds: [10, 11, 12]",
-    "search.trials": "write a number, 2 or more, such as search: {trials: 20}",
-    "templates": "write auto, general, satellite, x-ray or factory",
-    "lang": "write en or ja",
-    "shots": "write numbers of examples a class, such as shots: [1, 5]",
-    "evaluators": "name functions of your own, such as evaluators: [mine:alignment]",
-    "sections": "name functions of your own, such as sections: [mine:costs]",
-    "search": "write how many settings to try for each arm, 2 or more, such as search: {trials: 20}",
-    "keep_models": "write true or false",
-}
-"""What to write under each key of a study."""
 
 
 class Search(BaseModel):
@@ -78,7 +54,7 @@ class Study(BaseModel):
         evaluators: What measures the models beside the evaluators that ship, as ``module:object``.
         sections: What the page shows beside the sections that ship, as ``module:object``.
         search: How ranges are searched.
-        keep_models: Whether trained models stay; otherwise only figures do (a recipe makes the same model again).
+        keep_models: Whether trained models stay; otherwise only metrics do (a recipe makes the same model again).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -195,38 +171,33 @@ class Study(BaseModel):
         return any(isinstance(v, Range) for arm in self.expanded for v in {**flatten(self.set), **arm.changes}.values())
 
 
-def built_in_studies() -> list[str]:
-    """The studies that ship with clipc."""
-    folder = resources.files("clipc") / "studies"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
 def read_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
     """A study from a YAML file or by the name of one that ships, changed by ``key=value`` words.
 
     Args:
-        name: A file, or a name from :func:`built_in_studies`.
+        name: A file, or a name from ``built_in("study")``.
         overrides: Such as ``data.source=pairs.csv`` or ``set.samples=50000``; values are read as YAML.
 
     Raises:
         UserError: There is no such study, it is no YAML, a key is unknown, or what it asks for does not go together.
     """
-    file = Path(name)
-    if str(name) in built_in_studies():
-        with resources.as_file(resources.files("clipc") / "studies" / f"{name}.yaml") as shipped:
-            fields = read_yaml(shipped, "study")
-    elif file.is_file():
-        fields = read_yaml(file, "study")
-    elif file.suffix in (".yaml", ".yml"):
-        raise UserError(f"there is no study file {file}.")
-    else:
-        raise unknown_name("study", str(name), built_in_studies())
+    fields = read_named(name, "study")
     for word in overrides:
         override(fields, word)
     try:
         return Study.model_validate(fields)
     except ValidationError as error:
-        raise invalid_fields(error, f"the study {name}", Study, ADVICE) from error
+        advice = read_yaml(Path(__file__).with_name("advice.yaml"), "table of remedies")
+        raise invalid_fields(error, f"the study {name}", Study, advice) from error
+
+
+@contextmanager
+def error_prefix(where: str) -> Generator[None]:
+    """Prefixes the messages of user errors in the block with where they occurred."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Mapping[str, Any] | None = None) -> Recipe:
@@ -252,10 +223,8 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
             )
     fixed = {key: value for key, value in changes.items() if not isinstance(value, Range)}
     words = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in fixed.items()]
-    try:
+    with error_prefix(f"the study {study.name}, arm {arm.name!r}"):
         recipe = read_recipe(study.recipe, words)
-    except UserError as error:
-        raise UserError(f"the study {study.name}, arm {arm.name!r}: {error}") from error
     data = study.data.model_copy(update={"pairs": None if size == "all" else size})
     return recipe.model_copy(update={"seed": seed, "data": data})
 
@@ -286,7 +255,7 @@ def first_values(ranges: Mapping[str, Range]) -> dict[str, Any]:
 def check_recipes(study: Study) -> dict[str, list[Recipe]]:
     """The recipes of all arms with one seed, so that an error in the last arm is reported before the first one trains.
 
-    The study's own evaluators are imported, so that those in them are told as well.
+    The study's own evaluators are imported, so that errors in them are reported as well.
 
     Returns:
         By arm its recipe, with the first value of each range; then the recipes with every other end or choice of one.

@@ -5,6 +5,8 @@ import platform
 import time
 import warnings
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.recipe.recipe import Recipe
-from clipc.study.design import Arm, Study, arm_recipe, first_values, ranges_of
+from clipc.study.arms import Arm, Range
+from clipc.study.design import Study, arm_recipe, first_values, ranges_of
 
 if TYPE_CHECKING:
     import optuna
@@ -38,48 +41,81 @@ def search_seed(study: Study) -> int:
     return seed
 
 
-def first_recipe(study: Study, arm: Arm) -> Recipe:
-    """An arm's recipe with the first value of each range."""
-    return arm_recipe(study, arm, search_seed(study), "all", first_values(ranges_of(study, arm)))
+@dataclass(frozen=True)
+class ArmSearch:
+    """The search of one arm: its tries in Optuna's journal.
 
-
-def search_key(study: Study, arm: Arm, catalog: Catalog) -> str:
-    """Names what an arm's tries depend on: its recipe and seed, its ranges, and the data."""
-    ranges = sorted(ranges_of(study, arm).items())
-    text = repr((arm.name, first_recipe(study, arm).same_run(catalog.fingerprint), ranges))
-    return blake2b(text.encode(), digest_size=5).hexdigest()
-
-
-def open_tries(journal: Path, study: Study, arm: Arm, catalog: Catalog, *, requeue: bool = False) -> "optuna.Study":
-    """Optuna's record of one arm, made if there is none.
-
-    Args:
-        journal: The file.
+    Attributes:
         study: With ranges.
         arm: One of its arms.
         catalog: The data.
-        requeue: Whether settings that dead processes left are put in line again.
+        journal: The file, which all arms share.
     """
-    optuna = load_optuna()
-    optuna_study = optuna.create_study(
-        study_name=_name(study, arm, catalog),
-        storage=_storage(journal),
+
+    study: Study
+    arm: Arm
+    catalog: Catalog
+    journal: Path
+
+    @cached_property
+    def ranges(self) -> dict[str, Range]:
+        """What is searched, by dotted key."""
+        return ranges_of(self.study, self.arm)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The arm's recipe with the first value of each range."""
+        return arm_recipe(self.study, self.arm, search_seed(self.study), "all", first_values(self.ranges))
+
+    @cached_property
+    def key(self) -> str:
+        """Names what the tries depend on: recipe and seed, ranges, and the data."""
+        text = repr((self.arm.name, self.recipe.same_run(self.catalog.fingerprint), sorted(self.ranges.items())))
+        return blake2b(text.encode(), digest_size=5).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The name of Optuna's study."""
+        return f"{self.study.name}: {self.arm.name} {self.key}"
+
+    @property
+    def num_tries(self) -> int:
+        """How many settings are tried: what the study asks for, one where there is nothing to choose."""
+        assert self.study.search is not None
+        return self.study.search.trials if self.ranges else 1
+
+    def open(self, *, requeue: bool = False) -> "optuna.Study":
+        """Optuna's study of this arm, made if there is none.
+
+        Args:
+            requeue: Whether settings that dead processes left are put in line again.
+        """
+        optuna = load_optuna()
         # While the learning rate rises nothing is given up.
-        pruner=optuna.pruners.MedianPruner(
-            n_startup_trials=4, n_warmup_steps=max(2, first_recipe(study, arm).validations // 5)
-        ),
-        direction="maximize",
-        load_if_exists=True,
-    )
-    for trial in optuna_study.get_trials(deepcopy=False) if requeue else ():
-        if not is_dead(trial):
-            continue
+        warmup = max(2, self.recipe.validations // 5)
+        optuna_study = optuna.create_study(
+            study_name=self.name,
+            storage=_storage(self.journal),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=warmup),
+            direction="maximize",
+            load_if_exists=True,
+        )
+        for trial in filter(is_dead, optuna_study.get_trials(deepcopy=False) if requeue else ()):
+            try:
+                optuna_study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+                continue  # Another process has put it in line at the same moment.
+            optuna_study.enqueue_trial(trial.params)
+        return optuna_study
+
+    def tries(self) -> "list[optuna.trial.FrozenTrial]":
+        """The tries that stand in the journal; nothing is written, as opening it would."""
+        if not self.journal.is_file():
+            return []
         try:
-            optuna_study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-            continue  # Another process has put it in line at the same moment.
-        optuna_study.enqueue_trial(trial.params)
-    return optuna_study
+            return load_optuna().load_study(study_name=self.name, storage=_storage(self.journal)).get_trials(False)
+        except KeyError:  # The journal knows no such study.
+            return []
 
 
 def make_sampler(text: str) -> "optuna.samplers.BaseSampler":
@@ -89,10 +125,6 @@ def make_sampler(text: str) -> "optuna.samplers.BaseSampler":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-
-
-def _name(study: Study, arm: Arm, catalog: Catalog) -> str:
-    return f"{study.name}: {arm.name} {search_key(study, arm, catalog)}"
 
 
 def is_dead(trial: "optuna.trial.FrozenTrial") -> bool:
@@ -107,11 +139,10 @@ def is_dead(trial: "optuna.trial.FrozenTrial") -> bool:
     if attributes.get("host") != platform.node() or "process" not in attributes:
         return False
     try:
-        os.kill(int(attributes["process"]), 0)
+        with suppress(PermissionError):
+            os.kill(int(attributes["process"]), 0)
     except ProcessLookupError:
         return True
-    except PermissionError:
-        pass
     return False
 
 
@@ -125,13 +156,12 @@ class Heartbeat:
             trial: The try.
         """
         self._trial = trial
-        self._last = 0.0
         self._write(time.time())
         trial.set_user_attr("host", platform.node())
         trial.set_user_attr("process", os.getpid())
 
     def beat(self) -> None:
-        """Says that the try goes on, once in :data:`REFRESHED` at most.
+        """Says that the try goes on, once in :data:`HEARTBEAT_EVERY` at most.
 
         Raises:
             optuna.exceptions.UpdateFinishedTrialError: Another process took the try for dead.
@@ -150,33 +180,14 @@ class Heartbeat:
 
 
 def _storage(journal: Path) -> "optuna.storages.BaseStorage":
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    return JournalStorage(JournalFileBackend(str(journal)))
+    storages = load_optuna().storages
+    return storages.JournalStorage(storages.journal.JournalFileBackend(str(journal)))
 
 
 def count_tries(optuna_study: "optuna.Study") -> int:
     """How many settings of an arm have been tried, or are being tried."""
     states = load_optuna().trial.TrialState
     return len(optuna_study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING)))
-
-
-def num_tries(study: Study, arm: Arm) -> int:
-    """How many settings of an arm are tried: what the study asks for, one where there is nothing to choose."""
-    assert study.search is not None
-    return study.search.trials if ranges_of(study, arm) else 1
-
-
-def read_tries(journal: Path, study: Study, arm: Arm, catalog: Catalog) -> "list[optuna.trial.FrozenTrial]":
-    """The tries of one arm that stand in the journal; nothing is written, as opening them would."""
-    if not journal.is_file():
-        return []
-    name = _name(study, arm, catalog)
-    try:
-        return load_optuna().load_study(study_name=name, storage=_storage(journal)).get_trials(deepcopy=False)
-    except KeyError:  # The journal knows no such study.
-        return []
 
 
 def load_optuna() -> Any:

@@ -40,7 +40,11 @@ def limitations(
     codes: Codes = [{"code": "unfinished", "n": num_finished, "planned": planned}] if num_finished < planned else []
     arms = [p.trial.arm for p, _ in diverged]
     codes += [{"code": "diverged", "arm": arm, "n": arms.count(arm)} for arm in dict.fromkeys(arms)]
-    codes += [*search_limits(search_results), *subset_limits(sizes, catalog), *_data_limits(catalog)]
+    codes += [*search_limits(search_results), *subset_limits(sizes, catalog)]
+    codes += ["generated"] if catalog.about.generated else []
+    codes += [] if catalog.about.label_columns else ["no-labels"]
+    if catalog.splits["test"] < 1000:
+        codes.append({"code": "small-test-set", "n": catalog.splits["test"]})
     names = {metric["key"] for metric in metrics}
     if incomplete := {name for o in outcomes for name in o.metrics} - names:
         codes.append({"code": "not-in-all", "metrics": sorted(incomplete)})
@@ -80,15 +84,6 @@ def subset_limits(sizes: Sequence[int], catalog: Catalog) -> Codes:
     """A code where some size is a part of the training pairs: it was drawn once, for all seeds."""
     parts = [size for size in sizes if size < catalog.splits["train"]]
     return [{"code": "one-subset", "sizes": ", ".join(f"{size:,}" for size in parts)}] if parts else []
-
-
-def _data_limits(catalog: Catalog) -> Codes:
-    codes: Codes = ["generated"] if catalog.about.generated else []
-    if not catalog.about.label_columns:
-        codes.append("no-labels")
-    if catalog.splits["test"] < 1000:
-        codes.append({"code": "small-test-set", "n": catalog.splits["test"]})
-    return codes
 
 
 def _hardware(outcome: Outcome) -> tuple[Any, ...]:

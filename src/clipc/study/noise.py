@@ -88,16 +88,9 @@ def noise(
         rows_for, larger = ([scale * d for d in some] for some in (differences, LARGER_DIFFERENCES))
         if max(rows_for) <= undetectable:
             rows_for += [d for d in larger if d > undetectable][:1]
-        rows.append(
-            {
-                "metric": key,
-                "unit": unit,
-                "sd": sd,
-                "pairs_of_arms": len(variances),
-                "floor": floor,
-                "rows": [{"difference": d, "seeds": _seeds(sd, d, undetectable, len(main))} for d in rows_for],
-            }
-        )
+        seeds = [{"difference": d, "seeds": _seeds(sd, d, undetectable, len(main))} for d in rows_for]
+        measured = {"metric": key, "unit": unit, "sd": sd, "pairs_of_arms": len(variances), "floor": floor}
+        rows.append({**measured, "rows": seeds})
     return rows
 
 

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -91,7 +92,7 @@ def run_pilot(
         options: What to do.
         folder: Everything goes there; trials that have a record in it are not run again.
         catalog: The opened data; otherwise the options' source is opened.
-        progress: Told what takes long before the trials begin.
+        progress: Shows what takes long before the trials begin.
         watch: Shown the state of all trials while they run.
 
     Returns:
@@ -99,12 +100,12 @@ def run_pilot(
         ``composites``, ``composing_cost`` and ``training``.
 
     Raises:
-        UserError: Too few pairs, too little time, fewer than 3 seeds, a mistake in the study.
+        UserError: Too few pairs, too little time, fewer than 3 seeds, an error in the study.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
     start, allowed = time.monotonic(), options.allowed_minutes
     study = pilot_study(options)
-    check_recipes(study)  # Mistakes are told before the data are read.
+    check_recipes(study)  # Errors are reported before the data are read.
     catalog = catalog or options.data.open(progress)
     arms = _arm_recipes(study, catalog)
     jobs, threads = jobs_for(arms[study.compared_with], len(arms) * options.seeds, options.jobs)
@@ -120,20 +121,8 @@ def run_pilot(
     treatments = {name: arms[name] for name in study.treatments}
     policies = [recipe.policy for recipe in treatments.values() if composes(recipe.policy)]
     return tables | {
-        "budget": {
-            "name": options.budget,
-            "minutes": allowed,
-            "minutes_taken": minutes,
-            "jobs": jobs,
-        },
-        "composites": [
-            {
-                "arm": name,
-                "policy": recipe.policy.model_dump(mode="json"),
-                "samples": _composite_images(recipe, catalog) if options.pictures and composes(recipe.policy) else [],
-            }
-            for name, recipe in treatments.items()
-        ],
+        "budget": {"name": options.budget, "minutes": allowed, "minutes_taken": minutes, "jobs": jobs},
+        "composites": [_composites(name, recipe, catalog, options.pictures) for name, recipe in treatments.items()],
         "composing_cost": composing_cost(tables),
         "training": [_training_curves(outcome) for _, outcome in finished],
         "not_shown": [*tables["not_shown"], *_limits(policies, catalog, tables, minutes)],
@@ -156,14 +145,9 @@ def pilot_study(options: PilotOptions) -> Study:
         raise UserError(
             f"the study {options.study} has sizes or ranges, for which a pilot has no time: use clipc study."
         )
-    update = {
-        "data": options.data.model_copy(update={"pairs": None}),
-        "recipe": options.recipe,
-        "seeds": tuple(range(options.seeds)),
-        "templates": options.templates,
-        "lang": options.data.lang,
-    }
-    study = study.model_copy(update=update)
+    data, seeds = options.data.model_copy(update={"pairs": None}), tuple(range(options.seeds))
+    shared = {"data": data, "recipe": options.recipe, "templates": options.templates, "lang": options.data.lang}
+    study = study.model_copy(update={**shared, "seeds": seeds})
     return study.without_controls().model_copy(update={"shots": ()}) if options.budget == "quick" else study
 
 
@@ -181,11 +165,8 @@ def composing_cost(tables: Mapping[str, Any]) -> dict[str, Any] | None:
     }
     if (baseline := rates.get(tables["baseline"])) is None:
         return None
-    arms = [
-        {"arm": name, "pairs_per_second": rate, "ratio": rate / baseline}
-        for name, rate in rates.items()
-        if name in tables["verdict"]["arms"]
-    ]
+    tested = {name: rate for name, rate in rates.items() if name in tables["verdict"]["arms"]}
+    arms = [{"arm": name, "pairs_per_second": rate, "ratio": rate / baseline} for name, rate in tested.items()]
     return {"baseline": baseline, "arms": arms}
 
 
@@ -206,10 +187,8 @@ def _arm_recipes(study: Study, catalog: Catalog) -> dict[str, Recipe]:
                 f"the pilot's arm {name!r} would be {study.compared_with!r} once more, so there is nothing to compare; "
                 "a share of composites (policy.rho) above 0 sets them apart."
             )
-    return {
-        name: recipe.model_copy(update={"batch_size": min(recipe.batch_size, largest)})
-        for name, recipe in recipes.items()
-    }
+    sizes = {name: {"batch_size": min(recipe.batch_size, largest)} for name, recipe in recipes.items()}
+    return {name: recipe.model_copy(update=sizes[name]) for name, recipe in recipes.items()}
 
 
 def _shared_settings(
@@ -225,7 +204,7 @@ def _shared_settings(
 ) -> dict[str, Any]:
     """What all trials share: how many pairs each is shown, in batches of which size, by which renderer.
 
-    It is kept in ``pilot.json``, so that a stopped pilot goes on with the trials it began.
+    It is stored in ``pilot.json``, so that a stopped pilot goes on with the trials it began.
     """
     baseline = arms[study.compared_with]
     inputs = {
@@ -244,13 +223,10 @@ def _shared_settings(
     renderers = {renderer_for(recipe, catalog, jobs, progress) for recipe in arms.values()}
     renderer = "resident" if renderers == {"resident"} else "worker"
     progress("measuring the pace", 0, 1)
-    pool = Pool(jobs, threads)
-    try:
-        endless = [recipe.model_copy(update={"samples": 10**9}) for recipe in arms.values()]
-        tasks = [(recipe, catalog, measuring_of(study), renderer, 8.0) for recipe in endless]
+    endless = [recipe.model_copy(update={"samples": 10**9}) for recipe in arms.values()]
+    tasks = [(recipe, catalog, measuring_of(study), renderer, 8.0) for recipe in endless]
+    with closing(Pool(jobs, threads)) as pool:
         pace = Pace.mean(pool.map(measure, tasks, silent))
-    finally:
-        pool.close()
     progress("measuring the pace", 1, 1)
     remaining = options.allowed_minutes * 60 - (time.monotonic() - start) - REPORT_SECONDS
     trials = options.seeds * len(arms)
@@ -275,10 +251,13 @@ def _add_minutes(folder: Path, minutes: float) -> float:
     return total
 
 
-def _composite_images(recipe: Recipe, catalog: Catalog) -> list[dict[str, Any]]:
-    """Composites of an arm with their captions."""
-    plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
-    return preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), IMAGES)
+def _composites(arm: str, recipe: Recipe, catalog: Catalog, pictures: bool) -> dict[str, Any]:
+    """The policy of an arm, and some of its composites with their captions if it makes any and they may be shown."""
+    samples: list[dict[str, Any]] = []
+    if pictures and composes(recipe.policy):
+        plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
+        samples = preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), IMAGES)
+    return {"arm": arm, "policy": recipe.policy.model_dump(mode="json"), "samples": samples}
 
 
 def _training_curves(outcome: Outcome) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Pool:
         Args:
             task: A module-level function; its last argument is a :data:`~clipc.progress.Progress`.
             arguments: One tuple a call.
-            progress: Called in this process with ``(str(i), done, total)`` as call i tells its progress.
+            progress: Called in this process with ``(str(i), done, total)`` as call i reports its progress.
 
         Raises:
             UserError: A task's, or a worker died.
@@ -148,7 +148,7 @@ def _set_environment(**variables: str) -> Generator[None]:
                 os.environ[name] = value
 
 
-# What a worker knows, set once by _begin.
+# The state of a worker, set once by _init_worker.
 _send: Callable[[tuple[str, int, int]], None]
 _should_stop: Callable[[], bool]
 _busy = threading.Event()

@@ -19,14 +19,14 @@ from clipc.study.trials import Measuring, Trial
 from clipc.train.loop import Diverged
 
 POINTS: Final = 40
-"""How many points of a loss curve are kept."""
+"""How many points of a loss curve are stored."""
 
 _SUMMARY_KEYS: Final = (
     *("steps", "samples", "epochs", "parameters", "image_size", "best", "composite_share", "pairs_per_second"),
     *("core_seconds", "validation_core_seconds", "treated", "shortened", "unreadable", "wise_ft", "forgetting"),
 )
 _CONTEXT_KEYS: Final = ("split", "images", "captions", "distinct_captions", "not_measured")
-"""What of the context is kept beside columns and swaps; what others put there may hold captions."""
+"""What of the context is stored beside columns and swaps; what others put there may hold captions."""
 
 
 def write_record(trial: Trial, measuring: Measuring, file: Path) -> None:
@@ -86,23 +86,13 @@ def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | Non
     if value is None or "diverged" in value:
         return None
     try:
-        return Outcome(
-            trial=trial,
-            summary=value["summary"],
-            measurements=put_together(
-                value["metrics"],
-                value["descriptions"],
-                {name: _decode(encoded) for name, encoded in value["items"].items()},
-            ),
-            last_metrics=value["last_metrics"],
-            context=value["context"],
-            records=[
-                *({"step": step, "loss": loss} for step, loss in value["loss"]),
-                *({"step": step, "validation": {"mean_recall": recall}} for step, recall in value["validation"]),
-            ],
-            evaluation_core_seconds=value["evaluation_core_seconds"],
-            machine=value["machine"],
-        )
+        arrays = {name: _decode(encoded) for name, encoded in value["items"].items()}
+        measurements = put_together(value["metrics"], value["descriptions"], arrays)
+        records: list[dict[str, Any]] = [{"step": step, "loss": loss} for step, loss in value["loss"]]
+        records += [{"step": step, "validation": {"mean_recall": recall}} for step, recall in value["validation"]]
+        seconds, machine = value["evaluation_core_seconds"], value["machine"]
+        last_metrics, context = value["last_metrics"], value["context"]
+        return Outcome(trial, value["summary"], measurements, last_metrics, context, records, seconds, machine)
     except (UserError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
         raise _invalid_record(file, error) from error
 

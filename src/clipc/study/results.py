@@ -57,15 +57,10 @@ class Outcome:
             raise UserError(f"the trial in {trial.folder} is not finished; run the same command again.")
         with np.load(trial.folder / "eval" / "test-items.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+        measurements = put_together(test["metrics"], test["descriptions"], arrays)
+        records, machine = list(run.metrics()), run.read_json("environment.json") or {}
         return cls(
-            trial,
-            summary,
-            put_together(test["metrics"], test["descriptions"], arrays),
-            last["metrics"],
-            test["context"],
-            list(run.metrics()),
-            test["core_seconds"],
-            run.read_json("environment.json") or {},
+            trial, summary, measurements, last["metrics"], test["context"], records, test["core_seconds"], machine
         )
 
     @property

@@ -4,7 +4,8 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from clipc.recipe.run import Run
 from clipc.render.choose import choose_renderer
 from clipc.study.board import Board
 from clipc.study.design import Study, arm_recipe, sizes_of
-from clipc.study.names import TrialNames
+from clipc.study.names import trial_name
 from clipc.study.pool import Pool
 from clipc.study.record import read_diverged, read_record, write_diverged, write_record
 from clipc.study.results import Outcome, metrics_table
@@ -66,7 +67,6 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         UserError: A key or value of an arm is wrong, or there are too few pairs.
     """
     suffix = _suffix(measuring_of(study))
-    names = TrialNames(records, suffix)
     pairs = catalog.splits.get("train", 0)
     sizes = sizes_of(study, pairs)
     sets = {size: catalog if size == "all" else subsample(catalog, int(size)) for size in sizes}
@@ -75,7 +75,7 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         for size, data in sets.items():
             for arm in study.expanded:
                 recipe = arm_recipe(study, arm, seed, size)
-                name, problem = names(recipe, data)
+                name, problem = trial_name(recipe, data, records, suffix)
                 trial = Trial(arm.name, recipe, folder / "trials" / name)
                 planned.append(Planned(trial, data.splits["train"], data, records / f"{name}{suffix}.json", problem))
     return planned
@@ -136,7 +136,7 @@ def run_missing(
         planned: Its trials, as :func:`plan_study` gives them.
         jobs: Trials at a time; on a CPU one a core by default, on a GPU one.
         shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
-        progress: Told what takes long before the trials begin.
+        progress: Shows what takes long before the trials begin.
         watch: Shown the state of all trials, several times a second.
 
     Raises:
@@ -152,22 +152,15 @@ def run_missing(
     jobs, threads = jobs_for(missing[0].trial.recipe, len(missing), jobs)
     largest = max(missing, key=lambda p: p.size)
     renderer = renderer_for(largest.trial.recipe, largest.catalog, jobs, progress)  # One for all trials.
-    board = Board([(p.trial.arm, p.size, p.trial.recipe.seed, p.record) for p in planned])
-    pool = Pool(jobs, threads)
-    try:
-        tasks = [
-            (_with_threads(p.trial, threads), p.catalog, measuring, renderer, p.record, study.keep_models, study.main)
-            for p in missing
-        ]
+    board = Board([(p.trial.arm, p.size, p.record) for p in planned])
+
+    def report(index: str, done: int, total: int) -> None:
+        board.update(positions[missing[int(index)].record], done, total)
+        watch(board)
+
+    with closing(Pool(jobs, threads)) as pool:
         board.begin()
-
-        def report(index: str, done: int, total: int) -> None:
-            board.update(positions[missing[int(index)].record], done, total)
-            watch(board)
-
-        pool.map(run_and_record, tasks, report)
-    finally:
-        pool.close()
+        pool.map(run_and_record, [(p, study, measuring, renderer, threads) for p in missing], report)
     board.read_records()
     watch(board)
 
@@ -186,52 +179,44 @@ def shard_of(planned: Sequence[Planned], shard: tuple[int, int]) -> list[Planned
 
 
 def run_and_record(
-    trial: Trial,
-    catalog: Catalog,
-    measuring: Measuring,
-    renderer: str,
-    record: Path,
-    keep_models: bool,
-    main: Sequence[str] = (),
-    progress: Progress = silent,
+    planned: Planned, study: Study, measuring: Measuring, renderer: str, threads: int, progress: Progress = silent
 ) -> None:
     """Runs one trial, writes its record, and removes the models unless they are to stay.
 
-    Where its loss stops being a number, the record says that instead of figures.
+    Where its loss stops being a number, the record says that instead of metrics.
 
     Args:
-        trial: What to run.
-        catalog: Its data.
+        planned: What to run.
+        study: Says whether models stay, and which metrics are the main ones: the first trial raises an error for one
+            that does not exist.
         measuring: How it is evaluated.
         renderer: As for :func:`clipc.train.train.train`.
-        record: The file of its metrics.
-        keep_models: Whether ``model/`` and ``model-last/`` stay.
-        main: The main metrics that the study names; the first trial raises an error for one that does not exist.
-        progress: Told the pairs shown so far.
+        threads: CPU threads, where the recipe does not set them.
+        progress: Receives the number of pairs shown so far.
 
     Raises:
         UserError: The trial failed, and the sentence says which; or it has no metric of a name in ``main``.
     """
+    trial, record = planned.trial.with_threads(threads), planned.record
     if read_record(trial, measuring, record) is not None or read_diverged(measuring, record) is not None:
         return  # Another process was quicker.
     run = Run(trial.folder)
     if run.finished is not None and not (run.model.is_dir() and run.last_model.is_dir()):
         shutil.rmtree(trial.folder)  # Its models went with an earlier record; they come out the same again.
     try:
-        run_trial(trial, catalog, measuring, renderer, progress)
+        run_trial(trial, planned.catalog, measuring, renderer, progress)
     except Diverged as error:
         write_diverged(trial, measuring, record, error)
         shutil.rmtree(run.checkpoints, ignore_errors=True)  # They only lead to the same end again.
     except UserError as error:
-        where = f"arm {trial.arm!r}, {catalog.splits['train']:,} pairs, seed {trial.recipe.seed}"
-        raise UserError(f"{where}: {error}") from error
+        raise UserError(f"arm {trial.arm!r}, {planned.size:,} pairs, seed {trial.recipe.seed}: {error}") from error
     else:
         write_record(trial, measuring, record)
-    if not keep_models:
+    if not study.keep_models:
         for model in (run.model, run.last_model):
             shutil.rmtree(model, ignore_errors=True)
-    if main and (outcome := read_record(trial, measuring, record)) is not None:
-        metrics_table([outcome], main)
+    if study.main and (outcome := read_record(trial, measuring, record)) is not None:
+        metrics_table([outcome], study.main)
 
 
 def jobs_for(recipe: Recipe, trials: int, jobs: int | None) -> tuple[int, int]:
@@ -247,11 +232,6 @@ def _suffix(measuring: Measuring) -> str:
         return ""
     text = json.dumps(measuring.as_json(), sort_keys=True)
     return f"-{blake2b(text.encode(), digest_size=4).hexdigest()}"
-
-
-def _with_threads(trial: Trial, threads: int) -> Trial:
-    recipe = trial.recipe
-    return trial if recipe.threads else replace(trial, recipe=recipe.model_copy(update={"threads": threads}))
 
 
 def renderer_for(recipe: Recipe, catalog: Catalog, jobs: int, progress: Progress = silent) -> str:

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.study.arms import Arm, Range, format_value
-from clipc.study.design import Study, ranges_of
-from clipc.study.journal import load_optuna, num_tries, read_tries
+from clipc.study.arms import Range, format_value
+from clipc.study.journal import ArmSearch, load_optuna
 
 if TYPE_CHECKING:
     import optuna
@@ -49,55 +46,45 @@ class SearchResult:
         )
 
 
-def read_search_results(
-    study: Study, catalog: Catalog, journal: Path, *, unfinished: bool = False
-) -> list[SearchResult]:
-    """The best of every arm by a search's journal.
+def read_search_results(searches: Sequence[ArmSearch], *, unfinished: bool = False) -> list[SearchResult]:
+    """The best settings of every arm by the journal of its search.
 
     Args:
-        study: With ranges.
-        catalog: The data.
-        journal: The file.
+        searches: The searches of all arms of a study.
         unfinished: Whether arms that lack tries are left without settings, as long as any arm has all of its own.
 
     Raises:
         UserError: Tries are missing, or every arm diverged with all of its settings.
     """
-    states = load_optuna().trial.TrialState
-    results: list[SearchResult] = []
-    for arm in study.expanded:
-        trials = read_tries(journal, study, arm, catalog)
-        # Machines that ask at the same moment may try one too many; arms with ranges have the same number.
-        finished = [trial for trial in trials if trial.state in (states.COMPLETE, states.PRUNED)]
-        results.append(_best_settings(study, arm, finished[: num_tries(study, arm)]))
+    name, results = searches[0].study.name, [_best_settings(search) for search in searches]
     num_done, num_planned = sum(result.tried for result in results), sum(result.wanted for result in results)
     if num_done < num_planned and (not unfinished or all(result.tried < result.wanted for result in results)):
         raise UserError(
-            f"the search of the study {study.name} is unfinished ({num_done} of {num_planned} tries are done); "
+            f"the search of the study {name} is unfinished ({num_done} of {num_planned} tries are done); "
             f"the same command{' without --report' if unfinished else ''} goes on."
         )
     if all(result.settings is None for result in results):
         failed = next(result for result in results if result.tried == result.wanted)
         raise UserError(
-            f"the study {study.name}: the loss was not a number in any of the {failed.tried} tries of {failed.arm!r}; "
+            f"the study {name}: the loss was not a number in any of the {failed.tried} tries of {failed.arm!r}; "
             "search lower learning rates, or with precision=fp32."
         )
     return results
 
 
-def _best_settings(study: Study, arm: Arm, trials: "Sequence[optuna.trial.FrozenTrial]") -> SearchResult:
+def _best_settings(search: ArmSearch) -> SearchResult:
+    states, arm, planned = load_optuna().trial.TrialState, search.arm.name, search.num_tries
+    # Machines that ask at the same moment may try one too many; arms with ranges have the same number.
+    trials = [trial for trial in search.tries() if trial.state in (states.COMPLETE, states.PRUNED)][:planned]
     # Nothing is given up before some are complete: where none is, all diverged.
-    complete = [trial for trial in trials if trial.state == load_optuna().trial.TrialState.COMPLETE]
-    num_planned, given_up = num_tries(study, arm), len(trials) - len(complete)
-    if not complete or len(trials) < num_planned:
-        return SearchResult(arm.name, None, None, len(trials), given_up, num_planned)
+    complete = [trial for trial in trials if trial.state == states.COMPLETE]
+    counts = len(trials), len(trials) - len(complete), planned
+    if not complete or len(trials) < planned:
+        return SearchResult(arm, None, None, *counts)
     best = max(complete, key=_validation)
-    ranges = ranges_of(study, arm)
-    if any(value not in ranges.get(key, Range()) for key, value in best.params.items()):
-        raise UserError(
-            f"the search's journal holds settings of {arm.name!r} that the study does not search; remove it."
-        )
-    return SearchResult(arm.name, dict(best.params), _validation(best), len(trials), given_up, num_planned)
+    if any(value not in search.ranges.get(key, Range()) for key, value in best.params.items()):
+        raise UserError(f"the search's journal holds settings of {arm!r} that the study does not search; remove it.")
+    return SearchResult(arm, dict(best.params), _validation(best), *counts)
 
 
 def _validation(trial: "optuna.trial.FrozenTrial") -> float:

@@ -47,7 +47,7 @@ def run_study(
         shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
         train: Whether missing trials are run; otherwise only finished trials are reported.
         command: The command line, for the page.
-        progress: Told what takes long before the trials begin.
+        progress: Shows what takes long before the trials begin.
         watch: Shown the state of all trials while they run.
 
     Returns:

@@ -79,18 +79,13 @@ def study_tables(
         "sections": list(study.sections),
         "planned": planned,
         "finished": len(finished) + len(diverged),
-        "diverged": [
-            {"arm": p.trial.arm, "size": p.size, "seed": p.trial.recipe.seed, "run": p.trial.folder.name, "step": step}
-            for p, step in diverged
-        ],
+        "diverged": [{**_identify(p), "run": p.trial.folder.name, "step": step} for p, step in diverged],
         "search": [asdict(result) for result in search_results],
         "arms": [_arm(arm, groups) for arm in arms],
         "metrics": metrics,
         "comparisons": rows,
         "verdict": conclude([arm.name for arm in arms], baseline, study.controls, metrics, rows),
-        "curves": [
-            curve for metric in metrics if metric["main"] for curve in _curves(metric["key"], arms, groups, study)
-        ],
+        "curves": [curve for m in metrics if m["main"] for curve in _curves(m["key"], arms, groups, study)],
         "power": noise(groups, metrics, baseline),
         "not_shown": limitations(study, catalog, outcomes, metrics, sizes, planned, diverged, search_results),
     }
@@ -104,9 +99,7 @@ def write_parquet(finished: Finished, file: Path) -> None:
     """
     rows = [
         {
-            "arm": plan.trial.arm,
-            "size": plan.size,
-            "seed": outcome.trial.recipe.seed,
+            **_identify(plan),
             "trial": plan.record.stem,
             "metric": metric,
             "value": value,
@@ -122,25 +115,19 @@ def write_parquet(finished: Finished, file: Path) -> None:
         pq.write_table(pa.Table.from_pylist(rows), new)
 
 
+def _identify(plan: Planned) -> dict[str, Any]:
+    return {"arm": plan.trial.arm, "size": plan.size, "seed": plan.trial.recipe.seed}
+
+
 def _arm(arm: Arm, groups: Mapping[tuple[str, int], Sequence[Outcome]]) -> dict[str, Any]:
-    results: list[dict[str, Any]] = [
-        {
-            "size": size,
-            "composite_share": mean(shares)
-            if (shares := [s for o in outcomes if (s := composite_share(o)) is not None])
-            else None,
-            "treated_share": mean(o.summary["composite_share"] for o in outcomes),
-            "trials": [_trial(o) for o in outcomes],
-        }
-        for (name, size), outcomes in groups.items()
-        if name == arm.name
-    ]
-    return {
-        "name": arm.name,
-        "changes": {key: value for key, value in arm.changes.items() if not isinstance(value, Range)},
-        "what": arm.what,
-        "results": sorted(results, key=lambda result: result["size"]),
-    }
+    results: list[dict[str, Any]] = []
+    for size, outcomes in sorted((size, outcomes) for (name, size), outcomes in groups.items() if name == arm.name):
+        shares = [share for o in outcomes if (share := composite_share(o)) is not None]
+        composed, treated = mean(shares) if shares else None, mean(o.summary["composite_share"] for o in outcomes)
+        trials = [_trial(o) for o in outcomes]
+        results.append({"size": size, "composite_share": composed, "treated_share": treated, "trials": trials})
+    changes = {key: value for key, value in arm.changes.items() if not isinstance(value, Range)}
+    return {"name": arm.name, "changes": changes, "what": arm.what, "results": results}
 
 
 def _trial(outcome: Outcome) -> dict[str, Any]:
@@ -162,8 +149,7 @@ def _shared_settings(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     shared: dict[str, Any] = {}
     for key, value in settings[0].items():
         if isinstance(value, dict):
-            same = {k: v for k, v in value.items() if all(other[key].get(k) == v for other in settings)}
-            shared[key] = same
+            shared[key] = {k: v for k, v in value.items() if all(other[key].get(k) == v for other in settings)}
         elif all(other[key] == value for other in settings):
             shared[key] = value
     facts = ("samples", "steps", "epochs", "parameters", "image_size")
@@ -185,41 +171,39 @@ def _curves(
     curves: list[dict[str, Any]] = []
     sizes = sorted({size for _, size in groups})
     if len(sizes) > 1:
-        lines = [_line(arm.name, [(size, groups.get((arm.name, size), ())) for size in sizes], metric) for arm in arms]
-        curves.append(
-            {"axis": "pairs", "log": True, "metric": metric, "lines": [line for line in lines if line["points"]]}
-        )
-    largest = sizes[-1]
+        by_size = {arm.name: [(size, groups.get((arm.name, size), ())) for size in sizes] for arm in arms}
+        curves.append({"axis": "pairs", "log": True, "metric": metric, "lines": _lines(by_size, metric)})
     families = dict.fromkeys(arm.line for arm in arms if arm.line is not None)
     for key in dict.fromkeys(key for _, key in families):
-        members = {
-            family: [arm for arm in arms if arm.line == (family, key)] for family, axis in families if axis == key
-        }
-        baseline = next((arm for arm in arms if arm.name == study.compared_with), None)
-        baseline_point = (
-            [] if baseline is None or not isinstance(baseline.changes.get(key), int | float) else [baseline]
-        )
-        grouped = {study.compared_with: baseline_point} | {
-            family: [arm for arm in of_list if arm not in baseline_point] for family, of_list in members.items()
-        }
-        lines = [
-            _line(name, [(arm.changes[key], groups.get((arm.name, largest), ())) for arm in of_line], metric)
-            for name, of_line in grouped.items()
+        baseline = [
+            arm for arm in arms if arm.name == study.compared_with and isinstance(arm.changes.get(key), int | float)
         ]
-        lines = [line for line in lines if line["points"]]
+        members = {study.compared_with: baseline}
+        for family in (family for family, axis in families if axis == key):
+            members[family] = [arm for arm in arms if arm.line == (family, key) and arm not in baseline]
+        by_value = {
+            name: [(arm.changes[key], groups.get((arm.name, sizes[-1]), ())) for arm in of_line]
+            for name, of_line in members.items()
+        }
+        lines = _lines(by_value, metric)
         xs = sorted({point["x"] for line in lines for point in line["points"]})
         if len(xs) > 1:
             log = xs[0] > 0 and xs[-1] / xs[0] > 20
-            through = {"through": study.compared_with} if baseline_point else {}
+            through = {"through": study.compared_with} if baseline else {}
             curves.append({"axis": key, "log": log, "metric": metric, "lines": lines, **through})
     return curves
 
 
-def _line(name: str, values: Sequence[tuple[float, Sequence[Outcome]]], metric: str) -> dict[str, Any]:
-    points: list[dict[str, Any]] = []
-    for x, outcomes in sorted(values, key=lambda value: value[0]):
-        if outcomes:
-            interval = t_interval([o.metrics[metric] for o in outcomes])
-            low, high = ends(interval)
-            points.append({"x": x, "mean": interval.mean, "low": low, "high": high, "n": interval.n})
-    return {"name": name, "points": points}
+def _lines(groups: Mapping[str, Sequence[tuple[float, Sequence[Outcome]]]], metric: str) -> list[dict[str, Any]]:
+    """For each line the points at which there are trials; a line without any is left out."""
+    lines: list[dict[str, Any]] = []
+    for name, values in groups.items():
+        points: list[dict[str, Any]] = []
+        for x, outcomes in sorted(values, key=lambda value: value[0]):
+            if outcomes:
+                interval = t_interval([o.metrics[metric] for o in outcomes])
+                low, high = ends(interval)
+                points.append({"x": x, "mean": interval.mean, "low": low, "high": high, "n": interval.n})
+        if points:
+            lines.append({"name": name, "points": points})
+    return lines

@@ -1,7 +1,6 @@
 """Trials: runs of training and their evaluation, each skipped where its results are already there."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,10 @@ class Trial:
     recipe: Recipe
     folder: Path
 
+    def with_threads(self, threads: int) -> "Trial":
+        """The trial with this many CPU threads, unless its recipe sets their number itself."""
+        return replace(self, recipe=self.recipe.with_threads(threads))
+
 
 @dataclass(frozen=True)
 class Measuring:
@@ -47,16 +50,15 @@ class Measuring:
             fingerprint of its source file.
     """
 
-    templates: str | Sequence[str] = "auto"
+    templates: str = "auto"
     lang: str = "en"
     shots: tuple[int, ...] = SHOTS
     evaluators: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON gives them back, to check whether metrics were measured in this way."""
-        templates = self.templates if isinstance(self.templates, str) else list(self.templates)
         own = {"evaluators": dict(self.evaluators)} if self.evaluators else {}
-        return {"templates": templates, "lang": self.lang, "shots": list(self.shots), **own}
+        return {"templates": self.templates, "lang": self.lang, "shots": list(self.shots), **own}
 
     def __call__(self, model: Encoder, catalog: Catalog, *, probe: bool = True) -> Evaluation:
         """Measures a model on the test split."""
@@ -85,7 +87,7 @@ def run_trial(
         catalog: The data, with a test split.
         measuring: How.
         renderer: As for :func:`clipc.train.train.train`.
-        progress: Told the pairs shown so far.
+        progress: Receives the number of pairs shown so far.
     """
 
     def report(what: str, done: int, total: int) -> None:
@@ -104,11 +106,5 @@ def run_trial(
         descriptions, arrays = taken_apart(best.measurements)
         with (run.folder / "eval" / "test-items.npz").open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
-        facts = {
-            "measuring": measuring.as_json(),
-            "metrics": best.metrics,
-            "descriptions": descriptions,
-            "context": best.context,
-            "core_seconds": timer.core_seconds,
-        }
-        run.write_json("eval/test.json", facts)
+        facts = {"measuring": measuring.as_json(), "metrics": best.metrics, "descriptions": descriptions}
+        run.write_json("eval/test.json", {**facts, "context": best.context, "core_seconds": timer.core_seconds})

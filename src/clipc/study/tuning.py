@@ -7,6 +7,9 @@ in one journal file, which several processes and machines may share.
 import logging
 import shutil
 import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,20 +21,8 @@ from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
 from clipc.study.arms import Range
 from clipc.study.checks import check_arms
-from clipc.study.design import Arm, Study, arm_recipe, ranges_of
-from clipc.study.journal import (
-    Heartbeat,
-    count_tries,
-    first_recipe,
-    is_dead,
-    load_optuna,
-    make_sampler,
-    num_tries,
-    open_tries,
-    read_tries,
-    search_key,
-    search_seed,
-)
+from clipc.study.design import Study, arm_recipe
+from clipc.study.journal import ArmSearch, Heartbeat, count_tries, is_dead, load_optuna, make_sampler, search_seed
 from clipc.study.pool import Pool
 from clipc.study.run import jobs_for
 from clipc.study.search_results import SearchResult, read_search_results
@@ -76,7 +67,7 @@ def search(
         jobs: Settings tried at a time.
         train: Whether missing settings are tried; otherwise only the journal is read, and arms whose tries are
             unfinished have no settings.
-        progress: Told how many have been tried.
+        progress: Receives how many have been tried.
 
     Raises:
         UserError: Optuna is not installed, an arm is wrong, the search is unfinished (of every arm, where nothing is
@@ -84,53 +75,46 @@ def search(
         Interrupted: Ctrl-C or SIGTERM; running tries have saved themselves.
     """
     load_optuna()
+    searches = [ArmSearch(study, arm, catalog, journal) for arm in study.expanded]
     if train:
         for recipes in check_arms(study, catalog).values():
             if not all(recipe.validations for recipe in recipes):
                 raise UserError("a search judges by validation; set validations to 1 or more.")
         journal.parent.mkdir(parents=True, exist_ok=True)
-        _try_all(study, catalog, folder, journal, jobs, progress)
-    results = read_search_results(study, catalog, journal, unfinished=not train)
+        _try_all(searches, folder, jobs, progress)
+    results = read_search_results(searches, unfinished=not train)
     for result in results:
         logger.info(str(result))
     return results
 
 
-def _try_all(
-    study: Study,
-    catalog: Catalog,
-    folder: Path,
-    journal: Path,
-    jobs: int | None,
-    progress: Progress,
-) -> None:
+def _try_all(searches: Sequence[ArmSearch], folder: Path, jobs: int | None, progress: Progress) -> None:
     """Tries what is missing, waits for what other processes try, and takes over what they leave."""
     logged: set[str] = set()
     while True:
-        incomplete, busy = _remaining(study, catalog, journal)
+        incomplete, busy = _remaining(searches)
         if incomplete:
-            _try_missing(study, catalog, folder, journal, jobs, progress)
+            _try_missing(searches, folder, jobs, progress)
         elif busy:
             for arm, count in busy.items():
                 if arm not in logged:
                     what = f"{count} {'setting' if count == 1 else 'settings'} of {arm!r}"
-                    logger.info(f"{study.name}: waiting for {what} that other processes still try.")
+                    logger.info(f"{searches[0].study.name}: waiting for {what} that other processes still try.")
             logged |= busy.keys()
             _wait_for_others()
         else:
             return
 
 
-def _remaining(study: Study, catalog: Catalog, journal: Path) -> tuple[bool, dict[str, int]]:
+def _remaining(searches: Sequence[ArmSearch]) -> tuple[bool, dict[str, int]]:
     """Whether any arm lacks tries, and how many of each arm are under way."""
     states = load_optuna().trial.TrialState
     incomplete, busy = False, dict[str, int]()
-    for arm in study.expanded:
-        alive = [trial for trial in read_tries(journal, study, arm, catalog) if not is_dead(trial)]
-        if running := sum(trial.state == states.RUNNING for trial in alive):
-            busy[arm.name] = running
-        finished = sum(trial.state in (states.COMPLETE, states.PRUNED) for trial in alive)
-        incomplete = incomplete or finished + running < num_tries(study, arm)
+    for search in searches:
+        counts = Counter(trial.state for trial in search.tries() if not is_dead(trial))
+        if running := counts[states.RUNNING]:
+            busy[search.arm.name] = running
+        incomplete |= counts[states.COMPLETE] + counts[states.PRUNED] + running < search.num_tries
     return incomplete, busy
 
 
@@ -148,57 +132,40 @@ def _wait_for_others() -> None:
                 raise Interrupted("stopped; the same command goes on from there.")
 
 
-def _try_missing(
-    study: Study, catalog: Catalog, folder: Path, journal: Path, jobs: int | None, progress: Progress
-) -> None:
+def _try_missing(searches: Sequence[ArmSearch], folder: Path, jobs: int | None, progress: Progress) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    arms = study.expanded
-    missing = {
-        arm.name: num_tries(study, arm) - count_tries(open_tries(journal, study, arm, catalog, requeue=True))
-        for arm in arms
-    }
-    turns = range(max(missing.values()))
-    tasks = [(study, arm, catalog, folder, journal) for turn in turns for arm in arms if turn < missing[arm.name]]
+    missing = [(search, search.num_tries - count_tries(search.open(requeue=True))) for search in searches]
+    turns = range(max(count for _, count in missing))
+    tasks = [(search, folder) for turn in turns for search, count in missing if turn < count]
     if not tasks:
         return
-    jobs, threads = jobs_for(first_recipe(study, arms[0]), len(tasks), jobs)
+    jobs, threads = jobs_for(searches[0].recipe, len(tasks), jobs)
     done: set[str] = set()
-    pool = Pool(jobs, threads)
-    try:
 
-        def report(index: str, num_samples: int, total: int) -> None:
-            if num_samples >= total:
-                done.add(index)
-            progress("searching (settings)", len(done), len(tasks))
+    def report(index: str, num_samples: int, total: int) -> None:
+        if num_samples >= total:
+            done.add(index)
+        progress("searching (settings)", len(done), len(tasks))
 
+    with closing(Pool(jobs, threads)) as pool:
         pool.map(_try, [(*task, threads) for task in tasks], report)
-    finally:
-        pool.close()
 
 
-def _try(
-    study: Study,
-    arm: Arm,
-    catalog: Catalog,
-    folder: Path,
-    journal: Path,
-    threads: int,
-    progress: Progress = silent,
-) -> None:
-    """Tries one setting of one arm, unless other machines have tried enough; what a dead process left comes first."""
+def _try(search: ArmSearch, folder: Path, threads: int, progress: Progress = silent) -> None:
+    """Tries one setting of an arm, unless other machines have tried enough; what a dead process left comes first."""
     optuna = load_optuna()
     states = optuna.trial.TrialState
-    optuna_study = open_tries(journal, study, arm, catalog)
-    if count_tries(optuna_study) >= num_tries(study, arm):
+    optuna_study, study = search.open(), search.study
+    if count_tries(optuna_study) >= search.num_tries:
         return
     trial = optuna_study.ask()
     heartbeat = Heartbeat(trial)
     # The journal numbers tries across processes and resumptions, so no two make the same draws.
-    optuna_study.sampler = make_sampler(f"{optuna_study.study_name} {trial.number}")
-    for key, search_range in ranges_of(study, arm).items():
-        _suggest(trial, key, search_range, first_recipe(study, arm))
-    recipe = arm_recipe(study, arm, search_seed(study), "all", trial.params)
-    name = recipe.same_run(catalog.fingerprint)
+    optuna_study.sampler = make_sampler(f"{search.name} {trial.number}")
+    for key, search_range in search.ranges.items():
+        _suggest(trial, key, search_range, search.recipe)
+    recipe = arm_recipe(study, search.arm, search_seed(study), "all", trial.params)
+    name = recipe.same_run(search.catalog.fingerprint)
     trial.set_user_attr("run", name)
     others = [t for t in optuna_study.get_trials(deepcopy=False) if t.number != trial.number]
     duplicates = [t for t in others if t.user_attrs.get("run") == name]
@@ -209,8 +176,8 @@ def _try(
             return
     # A run folder admits one process, and two may have drawn the same setting.
     busy = any(t.state == states.RUNNING for t in duplicates)
-    run = Run(folder / "search" / search_key(study, arm, catalog) / (f"{name}-{trial.number}" if busy else name))
-    steps = recipe.steps(catalog.splits["train"])
+    run = Run(folder / "search" / search.key / (f"{name}-{trial.number}" if busy else name))
+    steps = recipe.steps(search.catalog.splits["train"])
     reported: set[int] = set()
 
     def report(what: str, done: int, total: int) -> None:
@@ -227,11 +194,9 @@ def _try(
                 if trial.should_prune():
                     raise _Pruned
 
-    if not recipe.threads:
-        recipe = recipe.model_copy(update={"threads": threads})
     try:
-        summary = train(recipe, run.folder, catalog=catalog, progress=report).finished or {}
-        optuna_study.tell(trial.number, summary["best"]["mean_recall"], skip_if_finished=True)
+        summary = train(recipe.with_threads(threads), run.folder, catalog=search.catalog, progress=report).finished
+        optuna_study.tell(trial.number, (summary or {})["best"]["mean_recall"], skip_if_finished=True)
         _remove_files(run, study.keep_models)
     except (_Pruned, Diverged):
         optuna_study.tell(trial.number, state=states.PRUNED, skip_if_finished=True)

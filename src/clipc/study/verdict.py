@@ -120,19 +120,13 @@ def _headline(classes: Mapping[str, str], tested: Mapping[str, Rows]) -> dict[st
     if not decided:
         code = "waiting" if "waiting" in codes else "unknown"
     counts = {"compared": len(decided), "found": codes.count(code), "shared": codes.count("shared")}
-    if len(decided) != 1:
-        return {"code": code, "arm": None, **counts}
-    rows = tested[decided[0]]
-    gains = [r for r in rows if r["verdict"] == "gain"]
-    return {
-        "code": code,
-        "arm": decided[0],
-        **counts,
-        "comparisons": len(rows),
-        "gains": len(gains),
-        "losses": sum(r["verdict"] == "loss" for r in rows),
-        "own": sum(r["credit"] == "own" for r in gains),
-    }
+    headline = {"code": code, "arm": decided[0] if len(decided) == 1 else None, **counts}
+    if len(decided) == 1:
+        rows = tested[decided[0]]
+        gains = [r for r in rows if r["verdict"] == "gain"]
+        losses, own = sum(r["verdict"] == "loss" for r in rows), sum(r["credit"] == "own" for r in gains)
+        headline |= {"comparisons": len(rows), "gains": len(gains), "losses": losses, "own": own}
+    return headline
 
 
 def _controls(rows: Mapping[str, Rows]) -> dict[str, Any]:
