@@ -91,26 +91,24 @@ def embed_named(
     features = embed_pixels(model, read(), len(distinct), batch_size=batch_size, progress=progress)
     if not rows:
         raise UserError(
-            f"none of {len(distinct)} pictures can be read in {where} (the first is {distinct[0]!r}): "
-            f"{len(missing)} are not there, {len(unreadable)} are no pictures; name the folder that holds them."
+            f"none of {len(distinct)} images can be read in {where} (the first is {distinct[0]!r}): "
+            f"{len(missing)} are not there, {len(unreadable)} are no images; name the folder that holds them."
         )
     check_features(features)
     return NamedImages(features, rows, missing, unreadable)
 
 
-def load_from(folder: Path) -> Callable[[str], bytes]:
-    """A function that reads the files below a folder.
+def read_inside(folder: Path, name: str) -> bytes:
+    """The content of a file below a folder.
 
-    Its UserError says that a name leads out of the folder, its FileNotFoundError that there is no such file.
+    Raises:
+        UserError: The name leads out of the folder.
+        FileNotFoundError: There is no such file.
     """
-
-    def load(name: str) -> bytes:
-        path = inside(folder, name)
-        if not path.is_file():
-            raise FileNotFoundError(path)
-        return path.read_bytes()
-
-    return load
+    path = inside(folder, name)
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return path.read_bytes()
 
 
 def texts_of(row: object, names: Sequence[str], where: str) -> list[str]:

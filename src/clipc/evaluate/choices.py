@@ -7,7 +7,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from clipc.evaluate.ranks import TIE
-from clipc.evaluate.statistics import Interval
+from clipc.evaluate.statistics.interval import Interval
 
 Z95 = 1.959964
 """The normal distribution's 97.5% point."""

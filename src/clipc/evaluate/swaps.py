@@ -126,10 +126,8 @@ def measure_swaps(subject: Subject) -> Iterator[Measurement]:
             f"{len(swaps.owner)} captions have two attributes that can be exchanged; {LEAST} are needed"
         )
         return
-    numbers = {text: i for i, text in enumerate(dict.fromkeys(swaps.swapped))}
-    features = subject.encode_text(list(numbers))
+    features = subject.encode_text(swaps.swapped)
     check_features(features)
-    features = features[[numbers[text] for text in swaps.swapped]]
     values = nearer(swaps, subject.embeddings.image, subject.embeddings.text, features)
     interval = share(values, swaps.owner)
     facts["interval"] = [interval.low, interval.high]

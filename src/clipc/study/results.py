@@ -12,7 +12,7 @@ import numpy.typing as npt
 from clipc.compose.policy import Policy
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.measurement import SHARE, Measurement, put_together
-from clipc.evaluate.statistics import Interval
+from clipc.evaluate.statistics.interval import Interval
 from clipc.recipe.run import Run
 from clipc.study.trials import Trial
 
