@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from clipc.errors import UserError
-from clipc.evaluate import evaluate
-from clipc.evaluate.evaluation import EVALUATORS
+from clipc.evaluate.evaluation import EVALUATORS, evaluate
 from clipc.evaluate.measurement import Measurement
 from clipc.evaluate.probe import measure_probe
 from clipc.evaluate.statistics.sampling_error import sampling_error

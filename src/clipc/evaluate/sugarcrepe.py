@@ -14,7 +14,7 @@ import torch
 
 from clipc.errors import UserError
 from clipc.evaluate.benchmark import embed_named, read_inside, texts_of
-from clipc.evaluate.choices import share, won
+from clipc.evaluate.choices import score_choices, share
 from clipc.evaluate.embed import Encoder, embed_texts
 from clipc.evaluate.evaluation import Evaluation
 from clipc.evaluate.measurement import Measurement, by_name
@@ -62,16 +62,13 @@ def _read(split: str, file: Path) -> list[Choice]:
     return [Choice(split, *texts_of(row, names, f"{file}, entry {key!r}")) for key, row in rows]
 
 
-def evaluate_sugarcrepe(
-    model: Encoder, folder: Path, images: Path, *, batch_size: int = 256, progress: Progress = silent
-) -> Evaluation:
+def evaluate_sugarcrepe(model: Encoder, folder: Path, images: Path, *, progress: Progress = silent) -> Evaluation:
     """For each split the share of images that are nearer to their caption than to the wrong one.
 
     Args:
         model: The model, in evaluation mode.
         folder: The seven JSON files, or some of them.
         images: The images of COCO's val2017.
-        batch_size: How many images or texts are encoded at once.
         progress: Called with the number of images and texts encoded.
 
     Returns:
@@ -84,9 +81,9 @@ def evaluate_sugarcrepe(
     """
     choices = read_sugarcrepe(folder)
     names, load = [choice.filename for choice in choices], partial(read_inside, images)
-    images_read = embed_named(model, names, load, str(images), batch_size=batch_size, progress=progress)
+    images_read = embed_named(model, names, load, str(images), progress=progress)
     sentences = [text for choice in choices for text in (choice.caption, choice.negative)]
-    text = embed_texts(model, sentences, batch_size=batch_size, progress=progress)
+    text = embed_texts(model, sentences, progress=progress)
     check_features(text)
     right, wrong = text[::2], text[1::2]
 
@@ -101,7 +98,7 @@ def evaluate_sugarcrepe(
             continue
         owner = np.asarray([images_read.rows[names[i]] for i in readable], dtype=np.int64)
         image = images_read.features[torch.from_numpy(owner)]
-        values = won((image * right[readable]).sum(1), (image * wrong[readable]).sum(1))
+        values = score_choices((image * right[readable]).sum(1), (image * wrong[readable]).sum(1))
         interval = share(values, owner).ends
         measured.append(Measurement(f"{key}/top1", values, owner=owner, chance=0.5, interval=interval))
         summaries[split] = {

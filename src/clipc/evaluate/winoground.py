@@ -141,15 +141,12 @@ def _with_ending(name: str) -> str:
     return name if Path(name).suffix else f"{name}.png"
 
 
-def evaluate_winoground(
-    model: Encoder, folder: Path, *, batch_size: int = 256, progress: Progress = silent
-) -> Evaluation:
+def evaluate_winoground(model: Encoder, folder: Path, *, progress: Progress = silent) -> Evaluation:
     """Text, image and group score, of all examples and of those with each tag.
 
     Args:
         model: The model, in evaluation mode.
         folder: See :func:`read_winoground`.
-        batch_size: How many images or texts are encoded at once.
         progress: Called with the number of images and texts encoded.
 
     Returns:
@@ -162,13 +159,11 @@ def evaluate_winoground(
     """
     examples, load, where = read_winoground(folder)
     names = [name for example in examples for name in example.images]
-    images = embed_named(model, names, load, where, batch_size=batch_size, progress=progress)
+    images = embed_named(model, names, load, where, progress=progress)
     complete = [example for example in examples if all(name in images.rows for name in example.images)]
     if not complete:
         raise UserError(f"of none of the {len(examples)} examples can both images be read in {where}.")
-    texts = embed_texts(
-        model, [text for example in complete for text in example.captions], batch_size=batch_size, progress=progress
-    )
+    texts = embed_texts(model, [text for example in complete for text in example.captions], progress=progress)
     check_features(texts)
     image = images.features[[images.rows[name] for example in complete for name in example.images]]
     n = len(complete)

@@ -129,7 +129,7 @@ def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
         choice = choice.get(task.column, "auto") if isinstance(choice, Mapping) else choice
         name = choice if isinstance(choice, str) else "own"
         if name == "auto":
-            val = task.apart_from(subject.split, "val")
+            val = task.part("val", measured=subject.split)
             if len(val.labels) == 0:
                 note = "no labelled validation images to choose templates on; the general set was taken"
                 context["notes"].append(f"zero_shot/{task.column}: {note}")

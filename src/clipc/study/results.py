@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from clipc.compose.policy import Policy
 from clipc.errors import UserError, unknown_name
-from clipc.evaluate.measurement import SHARE, Measurement, put_together
+from clipc.evaluate.measurement import SHARE, Measurement, load_measurements
 from clipc.evaluate.statistics.interval import Interval
 from clipc.recipe.run import Run
 from clipc.study.trials import Trial
@@ -60,7 +60,7 @@ class Outcome:
         return cls(
             trial,
             summary,
-            put_together(test["metrics"], test["descriptions"], arrays),
+            load_measurements(test["metrics"], test["descriptions"], arrays),
             last["metrics"],
             test["context"],
             list(run.metrics()),
