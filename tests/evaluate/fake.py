@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipc.catalog.catalog import SCHEMA, About, Catalog
+from clipc.evaluate.retrieval import Retrieval
+from clipc.evaluate.zeroshot import ZeroShot
 from clipc.render.evaluation_view import Resizing
 
 COLOURS = {"r": (220, 30, 30), "g": (30, 200, 40), "b": (30, 40, 220), "dark_grey": (60, 60, 60)}
@@ -84,3 +86,9 @@ def colour_catalog(root: Path, splits: dict[str, int], labelled: bool = True, **
 def with_label_columns(catalog: Catalog, *names: str) -> Catalog:
     """The catalog with other label columns."""
     return replace(catalog, about=replace(catalog.about, label_columns=names))
+
+
+def metrics_of(result: Retrieval | ZeroShot) -> dict[str, float]:
+    """The values of a result's metrics by their names without a prefix."""
+    options = {"default_main": False} if isinstance(result, Retrieval) else {}
+    return {one.name.removeprefix("x/"): one.value for one in result.measurements("x", **options)}

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipc.catalog import Catalog
-from clipc.evaluate import Evaluation, evaluate
 from clipc.evaluate.against import differences, templates_of
+from clipc.evaluate.evaluation import Evaluation, evaluate
 from clipc.render.evaluation_view import Resizing
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200), "white": (240, 240, 240)}

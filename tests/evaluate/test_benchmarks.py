@@ -81,7 +81,7 @@ def test_sugarcrepe_by_split_and_never_as_one(tmp_path: Path) -> None:
         ('{"0": {"filename": "../r.jpg", "caption": "x", "negative_caption": "y"}}', "leads out of"),
         ('{"0": {"filename": "/etc/passwd", "caption": "x", "negative_caption": "y"}}', "leads out of"),
         ('{"0": {"filename": "a\\u0000.jpg", "caption": "x", "negative_caption": "y"}}', "needs the texts"),
-        ('{"0": {"filename": "none.jpg", "caption": "x", "negative_caption": "y"}}', "none of 1 pictures can be read"),
+        ('{"0": {"filename": "none.jpg", "caption": "x", "negative_caption": "y"}}', "none of 1 images can be read"),
     ],
 )
 def test_sugarcrepe_refuses(tmp_path: Path, text: str, message: str) -> None:
@@ -167,7 +167,7 @@ def test_winoground_without_some_pictures_and_with_a_name_that_leads_out(tmp_pat
     assert found.context["winoground"]["pictures"]["left_out"] == ["ex_2_img_0.png"]
     for i in (0, 1, 3):
         (data / "images" / f"ex_{i}_img_1.png").unlink()
-    with pytest.raises(UserError, match="both pictures"):
+    with pytest.raises(UserError, match="both images"):
         evaluate_winoground(ColourModel(), data)
     text = (data / "examples.jsonl").read_text("utf-8")
     (data / "examples.jsonl").write_text(text.replace("ex_3_img_0", "../../ex_3_img_0"), "utf-8")

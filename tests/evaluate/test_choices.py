@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from clipc.evaluate.choices import share, won
+from clipc.evaluate.choices import score_choices, share
 
 
 def test_ties_count_half_and_rounding_is_a_tie() -> None:
     right, wrong = torch.tensor([0.5, 0.5, 0.5, 0.5]), torch.tensor([0.4, 0.6, 0.5, 0.5 + 3e-7])
-    assert won(right, wrong).tolist() == [1, 0, 0.5, 0.5]
+    assert score_choices(right, wrong).tolist() == [1, 0, 0.5, 0.5]
 
 
 @given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))))

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from clipc.errors import UserError
-from clipc.evaluate import evaluate
-from clipc.evaluate.evaluation import EVALUATORS
+from clipc.evaluate.evaluation import EVALUATORS, evaluate
 from clipc.evaluate.measurement import Measurement
 from clipc.evaluate.probe import measure_probe
-from clipc.evaluate.statistics import sampling_error
+from clipc.evaluate.statistics.sampling_error import sampling_error
 from clipc.evaluate.subject import Subject
 
 from .fake import ColourModel, colour_catalog, with_label_columns

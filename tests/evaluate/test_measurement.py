@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clipc.errors import UserError
-from clipc.evaluate.measurement import Measurement, by_name, put_together, taken_apart
+from clipc.evaluate.measurement import Measurement, by_name, dump_measurements, load_measurements
 
 HITS = Measurement(
     "a/hits", np.array([0, 1, 1, 0.5]), np.array([0, 0, 1, 2]), chance=0.5, default_main=True, interval=(0.2, 0.9)
@@ -22,10 +22,10 @@ def test_a_mean_knows_its_value_and_number() -> None:
 
 def test_apart_and_together_again() -> None:
     other = replace(HITS, name="a/more", values=1 - np.asarray(HITS.values), value=0.375)
-    table, arrays = taken_apart(by_name([HITS, DEPTH, other]))
+    table, arrays = dump_measurements(by_name([HITS, DEPTH, other]))
     assert sorted(arrays) == ["owner/0", "values/a/hits", "values/a/more"]
     table = json.loads(json.dumps(table))
-    found = put_together({"a/hits": 0.625, "b/depth": -3.5, "a/more": 0.375}, table, arrays)
+    found = load_measurements({"a/hits": 0.625, "b/depth": -3.5, "a/more": 0.375}, table, arrays)
     for one in (HITS, DEPTH, other):
         again = found[one.name]
         assert (again.value, again.description()) == (one.value, one.description())

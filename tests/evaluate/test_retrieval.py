@@ -12,6 +12,8 @@ from torch.nn.functional import normalize
 from clipc.errors import UserError
 from clipc.evaluate.retrieval import AT, retrieval
 
+from .fake import metrics_of
+
 Case = tuple[Tensor, Tensor, npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
@@ -70,7 +72,7 @@ def test_figures_agree_with_sorting_where_nothing_is_tied() -> None:
     owner = np.sort(np.r_[np.arange(60), np.random.default_rng(0).integers(0, 60, 200)])
     image = normalize(torch.randn(60, 16, generator=rng), dim=-1)
     text = normalize(torch.randn(260, 16, generator=rng) + 1.5 * image[torch.from_numpy(owner)], dim=-1)
-    metrics = retrieval(image, text, owner).metrics()
+    metrics = metrics_of(retrieval(image, text, owner))
     scores, right = image.double().numpy() @ text.double().numpy().T, np.arange(60)[:, None] == owner
     for k in AT:
         expected_text = slow_recall(scores, right, k, 1)
@@ -86,7 +88,7 @@ def test_tied_figures_are_what_random_orders_give_on_average() -> None:
     owner = np.repeat(np.arange(12), 3)
     image = normalize(torch.from_numpy(rng.integers(0, 2, (12, 4)) + 0.01).float(), dim=-1)
     text = normalize(torch.from_numpy(rng.integers(0, 2, (36, 4)) + 0.01).float(), dim=-1)
-    metrics = retrieval(image, text, owner).metrics()
+    metrics = metrics_of(retrieval(image, text, owner))
     scores, right = image.double().numpy() @ text.double().numpy().T, np.arange(12)[:, None] == owner
     assert metrics["image_to_text/recall@5"] == pytest.approx(slow_recall(scores, right, 5, 1500), abs=0.015)
     assert metrics["text_to_image/recall@5"] == pytest.approx(slow_recall(scores.T, right.T, 5, 1500), abs=0.015)
@@ -98,7 +100,7 @@ def test_neither_chunks_nor_order_change_the_figures(case: Case, chunk: int, see
     image, text, owner, sentence = case
     rng = np.random.default_rng(seed)
     images, texts = rng.permutation(len(image)), rng.permutation(len(text))
-    expected = retrieval(image, text, owner, equal=sentence).metrics()
+    expected = metrics_of(retrieval(image, text, owner, equal=sentence))
     shuffled = retrieval(
         image[torch.from_numpy(images)],
         text[torch.from_numpy(texts)],
@@ -106,7 +108,7 @@ def test_neither_chunks_nor_order_change_the_figures(case: Case, chunk: int, see
         equal=sentence[texts],
         chunk=chunk,
     )
-    assert shuffled.metrics() == pytest.approx(expected, abs=1e-9)
+    assert metrics_of(shuffled) == pytest.approx(expected, abs=1e-9)
 
 
 @given(cases())
@@ -115,7 +117,7 @@ def test_each_mean_is_the_mean_of_its_items(case: Case) -> None:
     image, text, owner, _ = case
     found = retrieval(image, text, owner)
     items = found.items()
-    metrics = found.metrics()
+    metrics = metrics_of(found)
     assert {f"{way}/median_rank" for way in ("image_to_text", "text_to_image")} == metrics.keys() - items.keys()
     for name, values in items.items():
         assert values.mean() == pytest.approx(metrics[name], abs=1e-9)
@@ -127,7 +129,7 @@ def test_a_model_that_says_nothing_is_at_chance() -> None:
     same = torch.zeros(200, 8)
     same[:, 0] = 1
     found = retrieval(same[:40], same, owner)
-    metrics = found.metrics()
+    metrics = metrics_of(found)
     assert {name: metrics[name] for name in found.chance} == pytest.approx(found.chance)
     assert found.chance["text_to_image/recall@10"] == pytest.approx(0.25)
     assert metrics["text_to_image/median_rank"] == pytest.approx(20.5)
@@ -140,14 +142,14 @@ def test_chance_is_what_random_features_reach() -> None:
         retrieval(*(normalize(torch.randn(n, 64, generator=rng), dim=-1) for n in (50, 200)), owner) for _ in range(60)
     ]
     for name, level in runs[0].chance.items():
-        assert np.mean([run.metrics()[name] for run in runs]) == pytest.approx(level, abs=0.012)
+        assert np.mean([metrics_of(run)[name] for run in runs]) == pytest.approx(level, abs=0.012)
 
 
 def test_a_caption_shared_by_images_is_right_for_each() -> None:
     image = torch.eye(3)
     text = torch.eye(3)[[0, 0, 2]]  # Images 0 and 1 have the same caption, which lies at image 0.
-    alone = retrieval(image, text, [0, 1, 2]).metrics()
-    shared = retrieval(image, text, [0, 1, 2], equal=[7, 7, 9]).metrics()
+    alone = metrics_of(retrieval(image, text, [0, 1, 2]))
+    shared = metrics_of(retrieval(image, text, [0, 1, 2], equal=[7, 7, 9]))
     assert alone["text_to_image/recall@1"] == pytest.approx(2 / 3)
     assert shared["text_to_image/recall@1"] == pytest.approx(1)
     assert shared["mean_recall"] > alone["mean_recall"]

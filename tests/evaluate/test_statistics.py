@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp, ttest_rel
 
-from clipc.evaluate.statistics import Interval, paired_difference, sampling_error, t_interval, verdict
+from clipc.evaluate.statistics.interval import Interval, paired_difference, t_interval
+from clipc.evaluate.statistics.sampling_error import sampling_error
+from clipc.evaluate.statistics.verdict import verdict
 
 figures = st.lists(st.floats(-1, 1), min_size=2, max_size=10)
 

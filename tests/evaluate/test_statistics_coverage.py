@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from clipc.evaluate.statistics import Interval, paired_difference, sampling_error, t_interval, two_way
+from clipc.evaluate.statistics.interval import Interval, paired_difference, t_interval
+from clipc.evaluate.statistics.sampling_error import sampling_error
+from clipc.evaluate.statistics.two_way import two_way
 
 
 @dataclass(frozen=True)

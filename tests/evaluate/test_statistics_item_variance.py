@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipc.evaluate.statistics import item_variance
+from clipc.evaluate.statistics.item_variance import item_variance
 
 
 def test_what_items_bring_is_told_apart_from_what_seeds_average_out() -> None:

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp, wilcoxon
 
-from clipc.evaluate.statistics import holm, sign_flip_p, t_interval, t_p
+from clipc.evaluate.statistics.holm import holm
+from clipc.evaluate.statistics.interval import t_interval
+from clipc.evaluate.statistics.p_values import sign_flip_p, t_p
 
 grades = st.lists(st.integers(-20, 20).map(lambda step: step / 100), min_size=8, max_size=10)
 chances = st.lists(st.none() | st.floats(0, 1), max_size=8)

@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from clipc.evaluate.statistics import Interval, paired_difference, sampling_error, two_way, verdict
+from clipc.evaluate.statistics.interval import Interval, paired_difference
+from clipc.evaluate.statistics.sampling_error import sampling_error
+from clipc.evaluate.statistics.two_way import two_way
+from clipc.evaluate.statistics.verdict import verdict
 
 
 def half_width(interval: Interval) -> float:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from clipc.evaluate import evaluate
-from clipc.evaluate.statistics import sampling_error
+from clipc.evaluate.evaluation import evaluate
+from clipc.evaluate.statistics.sampling_error import sampling_error
 from clipc.evaluate.swaps import blind, nearer, usable
 
 from .fake import ColourModel, colour_catalog

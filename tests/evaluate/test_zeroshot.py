@@ -12,6 +12,8 @@ from clipc.errors import UserError
 from clipc.evaluate.prompts import SETS, shipped
 from clipc.evaluate.zeroshot import choose_templates, classifier, zero_shot
 
+from .fake import metrics_of
+
 
 def unit(n: int, dim: int, seed: int) -> Tensor:
     return normalize(torch.randn(n, dim, generator=torch.Generator().manual_seed(seed)), dim=-1)
@@ -27,7 +29,7 @@ def hashed(texts: list[str]) -> Tensor:
 def test_figures_agree_with_one_image_at_a_time(n: int, classes: int, seed: int, chunk: int) -> None:
     image, weights = unit(n, 8, seed), unit(classes, 8, seed + 1)
     labels = np.random.default_rng(seed).integers(0, classes, n)
-    metrics = zero_shot(image, weights, labels, chunk=chunk).metrics()
+    metrics = metrics_of(zero_shot(image, weights, labels, chunk=chunk))
     order = [np.argsort(-(weights.double().numpy() @ x.double().numpy())) for x in image]
     top1 = np.array([label == o[0] for label, o in zip(labels, order, strict=True)])
     assert metrics["top1"] == pytest.approx(top1.mean(), abs=1e-6)
@@ -53,8 +55,8 @@ def test_weights_are_the_normalised_mean_of_normalised_prompts() -> None:
 def test_classes_with_the_same_name_share_the_hit() -> None:
     weights = classifier(hashed, ["gear", "gear", "pulley"], ["a {}"])
     found = zero_shot(weights[[0, 1, 2]], weights, [0, 1, 2])
-    assert found.metrics()["top1"] == pytest.approx(2 / 3)
-    assert found.chance == {"top1": pytest.approx(1 / 3), "mean_per_class": pytest.approx(1 / 3)}
+    assert metrics_of(found)["top1"] == pytest.approx(2 / 3)
+    assert {one.name: one.chance for one in found.measurements("x")} == {"x/top1": 1 / 3, "x/mean_per_class": 1 / 3}
 
 
 def test_nan_and_wrong_labels_are_refused() -> None:
@@ -70,8 +72,8 @@ def test_the_set_that_does_best_on_validation_is_chosen(best: str) -> None:
     image = classifier(hashed, names, shipped(best, "ja"))
     # With features made from one set's prompts that set is right everywhere; others may tie only later in the order.
     wrong = {name: zero_shot(image, classifier(hashed, names, shipped(name, "ja")), [0, 1, 2]) for name in SETS}
-    first = max(SETS, key=lambda name: wrong[name].metrics()["top1"])
-    assert wrong[best].metrics()["top1"] == 1
+    first = max(SETS, key=lambda name: metrics_of(wrong[name])["top1"])
+    assert metrics_of(wrong[best])["top1"] == 1
     assert choose_templates(hashed, image, [0, 1, 2], names, "ja") == first
 
 

@@ -12,7 +12,7 @@ from clipc.errors import UserError
 from clipc.export import onnx as module
 from clipc.export.onnx import TOLERANCE, export_onnx
 from clipc.models.model import ClipModel
-from models.starts import HALVES, TEXTS, model_of, pictures
+from models.starts import HALVES, TEXTS, model_of, sample_images
 
 pytestmark = pytest.mark.peer
 needs_packages = pytest.mark.skipif(
@@ -43,7 +43,7 @@ def test_both_towers_agree_with_pytorch(kind: str, tmp_path: Path) -> None:
     model.eval()
     with torch.inference_mode():
         for count in (1, 3):
-            images, tokens = pictures(model.clip)[:count], model.tokenizer(TEXTS[:count])
+            images, tokens = sample_images(model.clip)[:count], model.tokenizer(TEXTS[:count])
             own = features(tmp_path / "onnx" / "image.onnx", images)
             torch.testing.assert_close(own, model.encode_image(images), atol=1e-5, rtol=0)
             torch.testing.assert_close(own.norm(dim=1), torch.ones(count))

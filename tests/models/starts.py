@@ -108,10 +108,10 @@ def in_hub_cache(cache: Path, repository: str, folder: Path) -> None:
 
 
 def features(model: torch.nn.Module, preprocess: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What open_clip makes of some pictures and tokens."""
+    """What open_clip makes of some images and tokens."""
     from PIL import Image
 
-    pixels = torch.stack([preprocess(Image.fromarray(picture.numpy())) for picture in pictures(model)])
+    pixels = torch.stack([preprocess(Image.fromarray(image.numpy())) for image in sample_images(model)])
     with torch.inference_mode():
         images = model.eval().encode_image(pixels, normalize=True)  # pyright: ignore
         return images, model.encode_text(tokens, normalize=True)  # pyright: ignore
@@ -120,11 +120,11 @@ def features(model: torch.nn.Module, preprocess: Any, tokens: torch.Tensor) -> t
 def own_features(model: ClipModel) -> tuple[torch.Tensor, torch.Tensor]:
     """What clipc makes of the same."""
     with torch.inference_mode():
-        return model.eval().encode_image(pictures(model.clip)), model.encode_text(TEXTS)
+        return model.eval().encode_image(sample_images(model.clip)), model.encode_text(TEXTS)
 
 
-def pictures(model: torch.nn.Module) -> torch.Tensor:
-    """Three pictures of noise of the size that a model takes."""
+def sample_images(model: torch.nn.Module) -> torch.Tensor:
+    """Three images of noise of the size that a model takes."""
     size = model.visual.image_size  # pyright: ignore
     side = size if isinstance(size, int) else size[0]
     generator = torch.Generator().manual_seed(3)

@@ -154,7 +154,7 @@ def test_another_image_size_resizes_the_positional_embedding(kind: str, tmp_path
 
 def test_a_tower_of_one_size_says_so(tmp_path: Path) -> None:
     folder = model_of(tmp_path / "start", "timm-vit")
-    with pytest.raises(UserError, match=r"pictures of 160 px only, not of 96; set image_size=160"):
+    with pytest.raises(UserError, match=r"images of 160 px only, not of 96; set image_size=160"):
         ClipModel.create(str(folder), image_size=96)
 
 

@@ -1,7 +1,7 @@
 """Two models on the same data: the differences of their metrics, such as after fine-tuning and before."""
 
 from clipc.evaluate.evaluation import Evaluation
-from clipc.evaluate.statistics import sampling_error
+from clipc.evaluate.statistics.sampling_error import sampling_error
 
 
 def differences(model: Evaluation, start: Evaluation) -> dict[str, dict[str, float | int | None]]:

@@ -48,13 +48,7 @@ class NamedImages:
 
 
 def embed_named(
-    model: Encoder,
-    names: Sequence[str],
-    load: Callable[[str], bytes],
-    where: str,
-    *,
-    batch_size: int = 256,
-    progress: Progress = silent,
+    model: Encoder, names: Sequence[str], load: Callable[[str], bytes], where: str, progress: Progress = silent
 ) -> NamedImages:
     """Features of named images, each once; those that cannot be read are listed and left out.
 
@@ -63,7 +57,6 @@ def embed_named(
         names: The names, with or without repetition.
         load: Returns the encoded bytes of a name, on any thread; raises FileNotFoundError where there is no such image.
         where: The place of the images, for the message.
-        batch_size: How many are encoded at once.
         progress: Called with the number of images done.
 
     Raises:
@@ -88,29 +81,27 @@ def embed_named(
             else:
                 (missing if isinstance(result, FileNotFoundError) else unreadable).append(name)
 
-    features = embed_pixels(model, read(), len(distinct), batch_size=batch_size, progress=progress)
+    features = embed_pixels(model, read(), len(distinct), progress=progress)
     if not rows:
         raise UserError(
-            f"none of {len(distinct)} pictures can be read in {where} (the first is {distinct[0]!r}): "
-            f"{len(missing)} are not there, {len(unreadable)} are no pictures; name the folder that holds them."
+            f"none of {len(distinct)} images can be read in {where} (the first is {distinct[0]!r}): "
+            f"{len(missing)} are not there, {len(unreadable)} are no images; name the folder that holds them."
         )
     check_features(features)
     return NamedImages(features, rows, missing, unreadable)
 
 
-def load_from(folder: Path) -> Callable[[str], bytes]:
-    """A function that reads the files below a folder.
+def read_inside(folder: Path, name: str) -> bytes:
+    """The content of a file below a folder.
 
-    Its UserError says that a name leads out of the folder, its FileNotFoundError that there is no such file.
+    Raises:
+        UserError: The name leads out of the folder.
+        FileNotFoundError: There is no such file.
     """
-
-    def load(name: str) -> bytes:
-        path = inside(folder, name)
-        if not path.is_file():
-            raise FileNotFoundError(path)
-        return path.read_bytes()
-
-    return load
+    path = inside(folder, name)
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return path.read_bytes()
 
 
 def texts_of(row: object, names: Sequence[str], where: str) -> list[str]:

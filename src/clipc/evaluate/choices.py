@@ -7,13 +7,13 @@ import numpy.typing as npt
 from torch import Tensor
 
 from clipc.evaluate.ranks import TIE
-from clipc.evaluate.statistics import Interval
+from clipc.evaluate.statistics.interval import Interval
 
 Z95 = 1.959964
 """The normal distribution's 97.5% point."""
 
 
-def won(right: Tensor, wrong: Tensor) -> npt.NDArray[np.float64]:
+def score_choices(right: Tensor, wrong: Tensor) -> npt.NDArray[np.float64]:
     """Where the right answer scores higher: 1, or 0, or 1/2 where the two are equal to within ``TIE``.
 
     Args:
@@ -27,7 +27,7 @@ def won(right: Tensor, wrong: Tensor) -> npt.NDArray[np.float64]:
 def share(values: npt.ArrayLike, clusters: npt.ArrayLike | None = None) -> Interval:
     """The mean of values in [0, 1] with Wilson's 95% interval, widened where values of a cluster go together.
 
-    Wilson's interval stays inside [0, 1] and has a width at 0 and 1. Values of one cluster (one picture's captions) are
+    Wilson's interval stays inside [0, 1] and has a width at 0 and 1. Values of one cluster (one image's captions) are
     not independent, so in place of n stands the effective size n / d, where d, the design effect, is how much
     larger the mean's variance is between clusters than it would be between independent values; at least 1, at most (and
     where all values are equal, when it cannot be seen) what full agreement inside clusters would give.

@@ -62,17 +62,18 @@ class ClassTask:
             return f"no image of the {split} split has a label in the column {self.column!r}"
         return None
 
-    def part(self, split: str) -> Labelled:
-        """The labelled images of a split; none where there is no such split."""
+    def part(self, split: str, *, measured: str | None = None) -> Labelled:
+        """The labelled images of a split; none where there is no such split.
+
+        Args:
+            split: The split.
+            measured: The split that is measured, which gives none: nothing may be chosen or learnt on it.
+        """
         numbers = self.numbers.get(split, np.empty(0, dtype=np.int64))
         rows = np.flatnonzero(numbers >= 0)
-        if len(rows) == 0:
-            return Labelled(np.empty((0, 0), dtype=np.float32), numbers[rows])
+        if len(rows) == 0 or split == measured:
+            return Labelled(np.empty((0, 0), dtype=np.float32), numbers[:0])
         return Labelled(self.images(split).numpy()[rows], numbers[rows])
-
-    def apart_from(self, measured: str, split: str) -> Labelled:
-        """The labelled images of a split to choose or learn on: none if it is the one that is measured."""
-        return self.part(split if split != measured else "")
 
 
 def _label(value: Any) -> str | None:

@@ -82,9 +82,9 @@ def embed(
     sentence = np.asarray([numbers.setdefault(text, len(numbers)) for text in captions], dtype=np.int64)
     views = evaluation_views(catalog, model.image_size, model.resizing) if views is None else views
     image = embed_pixels(model, views, len(catalog), batch_size=batch_size, progress=progress)
-    text = embed_texts(model, list(numbers), batch_size=batch_size, progress=progress)
+    text = embed_texts(model, captions, batch_size=batch_size, progress=progress)
     owner = np.repeat(np.arange(len(catalog)), catalog.caption_counts)
-    return Embeddings(image, text[torch.from_numpy(sentence)], owner, sentence)
+    return Embeddings(image, text, owner, sentence)
 
 
 def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: Progress = silent) -> Tensor:
@@ -163,23 +163,21 @@ def embed_pixels(
 
 
 def embed_texts(model: Encoder, texts: Sequence[str], *, batch_size: int = 256, progress: Progress = silent) -> Tensor:
-    """Features of texts, float32 (len(texts), D) on the CPU, in the given order.
+    """Features of texts, float32 (len(texts), D) on the CPU, in the given order; equal texts are encoded once.
 
     Args:
         model: The model, in evaluation mode.
         texts: One or more.
         batch_size: How many are encoded at once.
-        progress: Called with the number of texts done.
+        progress: Called with the number of different texts done.
     """
     # A batch is padded to its longest text, so texts of about equal length share a batch.
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    distinct = sorted(dict.fromkeys(texts), key=len)
     parts: list[Tensor] = []
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    for start in range(0, len(distinct), batch_size):
+        batch = distinct[start : start + batch_size]
         with torch.inference_mode():
-            parts.append(model.encode_text([texts[i] for i in chosen]).float().cpu())
-        progress("captions encoded", start + len(chosen), len(order))
-    features = torch.cat(parts)
-    result = torch.empty_like(features)
-    result[torch.tensor(order)] = features
-    return result
+            parts.append(model.encode_text(batch).float().cpu())
+        progress("captions encoded", start + len(batch), len(distinct))
+    rows = {text: row for row, text in enumerate(distinct)}
+    return torch.cat(parts)[[rows[text] for text in texts]]

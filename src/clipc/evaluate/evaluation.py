@@ -36,7 +36,7 @@ class Evaluation:
         context: What they rest on: ``split``, ``images``, ``captions``, ``distinct_captions``, ``columns``
             (classes, majority share, images, templates and probe strengths of each label column), ``swaps`` (how many
             captions could be used, with examples, the share's 95% interval, and ``blind``, what the words of training
-            captions reach without the picture), ``not_measured`` (what, and why) and ``notes``. Ready for JSON.
+            captions reach without the image), ``not_measured`` (what, and why) and ``notes``. Ready for JSON.
     """
 
     measurements: dict[str, Measurement]
@@ -109,17 +109,17 @@ def evaluate(
             return embeddings.image
         return embed_images(model, catalog.split(part), batch_size=batch_size, progress=progress)
 
-    names = {
-        column: {**catalog.about.class_names.get(column, {}), **(class_names or {}).get(column, {})}
-        for column in columns
-    }
+    def task(column: str) -> ClassTask:
+        names = {**catalog.about.class_names.get(column, {}), **(class_names or {}).get(column, {})}
+        return ClassTask.of(catalog, column, names, images)
+
     embeddings = embed(model, catalog.split(split), batch_size=batch_size, progress=progress)
     subject = Subject(
         model=model,
         catalog=catalog,
         split=split,
         embeddings=embeddings,
-        tasks=[ClassTask.of(catalog, column, names[column], images) for column in columns],
+        tasks=[task(column) for column in columns],
         templates=templates if own is None else own,
         lang=lang,
         shots=shots,

@@ -56,7 +56,7 @@ class Measurement:
         if self.values is not None and self.n == 0 and math.isnan(self.value) and len(self.values):
             object.__setattr__(self, "value", float(np.mean(self.values)))
             object.__setattr__(self, "n", len(self.values))
-        if problem := _problem(vars(self)):
+        if problem := _problem(self):
             raise UserError(f"the metric {self.name!r} {problem}.")
 
     def description(self) -> dict[str, Any]:
@@ -78,10 +78,10 @@ def by_name(measurements: Iterable[Measurement]) -> dict[str, Measurement]:
     return result
 
 
-def taken_apart(
+def dump_measurements(
     measurements: Mapping[str, Measurement],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, npt.NDArray[Any]]]:
-    """What JSON holds of measurements, by name, and their arrays; :func:`put_together` is the way back.
+    """What JSON holds of measurements, by name, and their arrays; :func:`load_measurements` is the way back.
 
     Equal owners are one array.
     """
@@ -98,10 +98,10 @@ def taken_apart(
     return table, arrays
 
 
-def put_together(
+def load_measurements(
     metrics: Mapping[str, float], table: Mapping[str, Mapping[str, Any]], arrays: Mapping[str, npt.NDArray[Any]]
 ) -> dict[str, Measurement]:
-    """Measurements by name, from their values and what :func:`taken_apart` gave.
+    """Measurements by name, from their values and what :func:`dump_measurements` gave.
 
     Raises:
         UserError: They do not describe metrics.
@@ -118,23 +118,22 @@ def put_together(
     return result
 
 
-def _problem(fields: Mapping[str, Any]) -> str | None:
+def _problem(one: Any) -> str | None:
     """What is wrong with a measurement, whose fields may come from a file or from somebody else's evaluator."""
-    n, values, owner, ends, unit = (fields[field] for field in ("n", "values", "owner", "interval", "unit"))
-    flags = (fields["default_main"], fields["higher_is_better"])
-    numbers = {what: fields[what] for what in ("value", "chance") if what == "value" or fields[what] is not None}
-    for what, number in numbers.items():
+    n, ends = one.n, one.interval
+    texts, flags = (one.name, one.unit), (one.default_main, one.higher_is_better)
+    for field, number in (("value", one.value), ("chance", 0.0 if one.chance is None else one.chance)):
         if not _finite(number):
-            return f"has as {what} {number!r}, which is no finite float"
+            return f"has as {field} {number!r}, which is no finite float"
     if ends is not None and not (isinstance(ends, tuple) and len(ends) == 2 and all(map(_finite, ends))):
         return f"has as interval {ends!r}, which is not two finite floats"
     if not isinstance(n, int) or isinstance(n, bool) or n < 0:
         return f"rests on n = {n!r}, which is no int from 0 on"
-    if not all(isinstance(text, str) for text in (fields["name"], unit)) or not all(isinstance(f, bool) for f in flags):
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(flag, bool) for flag in flags):
         return "needs texts as name and unit, and true or false for default_main and higher_is_better"
-    if values is not None and not (_is_vector(values, n, "f") and np.isfinite(values).all()):
+    if one.values is not None and not (_is_vector(one.values, n, "f") and np.isfinite(one.values).all()):
         return f"needs an array of {n} finite floats as values, one an item"
-    if owner is not None and (values is None or not _is_vector(owner, n, "iu")):
+    if one.owner is not None and (one.values is None or not _is_vector(one.owner, n, "iu")):
         return f"needs an array of {n} ints as owner, one for each of its values"
     return None
 

@@ -99,11 +99,11 @@ def measure_probe(subject: Subject) -> Iterator[Measurement]:
     """Linear probes on each label column, fitted on the training split."""
     context, split = subject.context, subject.split
     for task in subject.classifications("probe"):
-        train, name = task.apart_from(split, "train"), f"probe/{task.column}"
+        train, name = task.part("train", measured=split), f"probe/{task.column}"
         if len(np.unique(train.labels)) < 2:
             context["not_measured"][name] = "no labelled training images of two classes or more"
             continue
-        val, test = task.apart_from(split, "val"), task.part(split)
+        val, test = task.part("val", measured=split), task.part(split)
         fitted = probe(train, val, test, shots=subject.shots, seed=subject.seed)
         context["columns"].setdefault(task.column, {})["probe_strengths"] = fitted.strengths
         context["notes"] += [f"{name}/{note}" for note in fitted.notes]

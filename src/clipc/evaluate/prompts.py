@@ -3,10 +3,14 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from clipc.errors import UserError, unknown_name
 
@@ -15,7 +19,7 @@ SETS = ("general", "satellite", "x-ray", "factory")
 
 LANGUAGES = ("en", "ja")
 
-_ARTICLE_BEFORE_SLOT = re.compile(r"\b(a|an|the) \{\}", re.IGNORECASE)
+_SLOT = re.compile(r"(?:\b(a|an|the) )?\{\}", re.IGNORECASE)
 _HAS_ARTICLE = re.compile(r"(a|an|the|some|one|two|many|several) ", re.IGNORECASE)
 _VOWEL_LETTER_SILENT_H = re.compile(r"[aeiou]|h(?:our|onest|onou?r|eir)", re.IGNORECASE)
 _SOUNDS_LIKE_YOU_OR_WON = re.compile(
@@ -31,23 +35,17 @@ def fill(template: str, name: str) -> str:
     """
 
     def fit(match: re.Match[str]) -> str:
-        if _HAS_ARTICLE.match(name):
-            return name
         article = match[1]
+        if article is None or _HAS_ARTICLE.match(name):
+            return name
         if article.lower() != "the":
-            article = article[0] + ("n" if starts_with_vowel_sound(name) else "")
+            article = article[0] + ("n" if _starts_with_vowel_sound(name) else "")
         return f"{article} {name}"
 
-    # Split at the articles first, so that braces inside a name are left as they are.
-    parts: list[str] = []
-    end = 0
-    for match in _ARTICLE_BEFORE_SLOT.finditer(template):
-        parts += [template[end : match.start()].replace("{}", name), fit(match)]
-        end = match.end()
-    return "".join(parts) + template[end:].replace("{}", name)
+    return _SLOT.sub(fit, template)
 
 
-def starts_with_vowel_sound(name: str) -> bool:
+def _starts_with_vowel_sound(name: str) -> bool:
     """Whether English says "an" before the name: an apple, an hour, an X-ray, an 8; a unit, a U-bolt, a one-way street.
 
     Short words in capitals, and those without a vowel, are taken as spelt letter by letter (an LED, a UFO).
@@ -77,7 +75,7 @@ def shipped(name: str, lang: str = "en") -> tuple[str, ...]:
     if lang not in LANGUAGES:
         raise unknown_name("prompt language", lang, LANGUAGES)
     source = files("clipc.evaluate").joinpath("prompts", f"{name}.yaml")
-    return check_templates(_yaml(source.read_text(encoding="utf-8"))[lang], name)
+    return check_templates(YAML(typ="safe").load(source.read_text(encoding="utf-8"))[lang], name)
 
 
 def check_templates(templates: Sequence[str], where: str) -> tuple[str, ...]:
@@ -117,20 +115,20 @@ def read_class_names(path: Path, labels: Sequence[str]) -> dict[str, str]:
         UserError: The file cannot be read, a label has no name, or a list is too short or too long.
     """
     raw = _read(path)
-    wanted = sorted(labels)
+    ordered = sorted(labels)
     if isinstance(raw, list):
-        if len(raw) != len(wanted):
+        if len(raw) != len(ordered):
             raise UserError(
-                f"{path} names {len(raw)} classes, but there are {len(wanted)} labels: {', '.join(wanted[:20])}; "
+                f"{path} names {len(raw)} classes, but there are {len(ordered)} labels: {', '.join(ordered[:20])}; "
                 "write one name for each, in this order, or 'label: name' in a .yaml file."
             )
-        return {label: str(name) for label, name in zip(wanted, raw, strict=True)}
+        return {label: str(name) for label, name in zip(ordered, raw, strict=True)}
     if not isinstance(raw, Mapping):
         raise UserError(f"{path} must hold class names: 'label: name' in YAML or JSON, or one name a line.")
     names = {str(label): str(name) for label, name in raw.items()}
-    if missing := [label for label in wanted if label not in names]:
+    if missing := [label for label in ordered if label not in names]:
         raise UserError(f"{path} has no name for the label(s) {', '.join(missing[:20])}; add 'label: name' for each.")
-    return {label: names[label] for label in wanted}
+    return {label: names[label] for label in ordered}
 
 
 def _read(path: Path) -> Any:
@@ -139,34 +137,20 @@ def _read(path: Path) -> Any:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-    text = _text(data, path)
-    kind = path.suffix.lower()
+    text, kind = _text(data, path), path.suffix.lower()
     try:
         if kind == ".json":
             return json.loads(text)
         if kind in (".yaml", ".yml"):
-            return _yaml(text)
-    except ValueError as error:
+            return YAML(typ="safe", pure=True).load(text)
+    except (ValueError, YAMLError) as error:
         raise UserError(f"{path} is no valid {kind[1:].upper()}: {' '.join(str(error).split())}.") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _text(data: bytes, path: Path) -> str:
     """UTF-8, UTF-16 with its mark, or CP932, which Windows writes in Japan."""
-    encodings = ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp932")
-    for encoding in encodings:
-        try:
+    for encoding in ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp932"):
+        with suppress(UnicodeDecodeError):
             return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
     raise UserError(f"{path} is neither UTF-8, UTF-16 nor CP932; save it as UTF-8.")
-
-
-def _yaml(text: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise ValueError(str(error)) from error

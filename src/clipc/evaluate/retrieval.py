@@ -29,7 +29,7 @@ class Retrieval:
         image_to_text: For each image, the rank of its best right caption among all captions (N queries).
         text_to_image: For each caption, the rank of its best right image among all images (M queries).
         owner: The image that each caption belongs to, ``int64`` (M,).
-        chance: The recalls that a random ranking would reach on average, by the names of :meth:`metrics`.
+        chance: The recalls that a random ranking would reach on average, by the names of :meth:`items`.
     """
 
     image_to_text: Ranks
@@ -37,39 +37,32 @@ class Retrieval:
     owner: npt.NDArray[np.int64]
     chance: dict[str, float]
 
-    def metrics(self) -> dict[str, float]:
-        """Recall@1, @5, @10 and median rank each way, and ``mean_recall``, the mean of the six recalls."""
-        means = {name: float(values.mean()) for name, values in self.items().items()}
-        ways = {"image_to_text": self.image_to_text, "text_to_image": self.text_to_image}
-        return means | {f"{way}/median_rank": float(np.median(ranks.position)) for way, ranks in ways.items()}
-
     def items(self) -> dict[str, npt.NDArray[np.float64]]:
-        """For each recall the values whose mean it is, one an image or caption.
+        """For recall@1, @5 and @10 each way and ``mean_recall``, the mean of the six, the values whose mean it is.
 
-        ``mean_recall`` has one value an image: its captions' hits are added up, so that the values' mean is the metric.
+        Recalls have one value an image or caption. ``mean_recall`` has one an image: its captions' hits are added up,
+        so that the values' mean is the metric.
         """
-        values: dict[str, npt.NDArray[np.float64]] = {}
         images, texts = len(self.image_to_text.before), len(self.owner)
-        joint = np.zeros(images)
-        for way, ranks in (("image_to_text", self.image_to_text), ("text_to_image", self.text_to_image)):
-            for k in AT:
-                hits = values[f"{way}/recall@{k}"] = ranks.hit(k)
-                if way == "image_to_text":
-                    joint += hits
-                else:
-                    joint += np.bincount(self.owner, hits, images) * images / texts
+        values = {f"image_to_text/recall@{k}": self.image_to_text.hit(k) for k in AT}
+        joint = np.sum(list(values.values()), axis=0)
+        for k in AT:
+            hits = values[f"text_to_image/recall@{k}"] = self.text_to_image.hit(k)
+            joint += np.bincount(self.owner, hits, images) * images / texts
         values["mean_recall"] = joint / (2 * len(AT))
         return values
 
     def measurements(self, prefix: str, *, default_main: bool) -> Iterator[Measurement]:
-        """The metrics under a prefix; where they may be main, recall@:data:`MAIN` each way is by default."""
-        items = self.items()
-        for way, owner in (("image_to_text", None), ("text_to_image", self.owner)):
-            for k in AT:
-                name, main = f"{way}/recall@{k}", default_main and k == MAIN
-                chance = self.chance[name]
-                yield Measurement(f"{prefix}/{name}", items[name], owner, chance=chance, default_main=main)
-        yield Measurement(f"{prefix}/mean_recall", items["mean_recall"], chance=self.chance["mean_recall"])
+        """The recalls and the median rank each way.
+
+        Args:
+            prefix: What the metrics' names begin with.
+            default_main: Whether recall@:data:`MAIN` each way is main where a study names no main metrics.
+        """
+        for name, values in self.items().items():
+            owner = self.owner if name.startswith("text_to_image") else None
+            main = default_main and name.endswith(f"@{MAIN}")
+            yield Measurement(f"{prefix}/{name}", values, owner, chance=self.chance[name], default_main=main)
         for way, ranks in (("image_to_text", self.image_to_text), ("text_to_image", self.text_to_image)):
             value, n = float(np.median(ranks.position)), len(ranks.before)
             yield Measurement(f"{prefix}/{way}/median_rank", value=value, n=n, higher_is_better=False, unit=RANKS)

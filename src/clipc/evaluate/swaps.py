@@ -1,7 +1,7 @@
-"""Does a model know which thing has which attribute? A picture chooses between its caption and one with two exchanged.
+"""Does a model know which thing has which attribute? An image chooses between its caption and one with two exchanged.
 
 Both captions hold the same words, so a model that reads them as a bag of words is at 1/2. But red dogs are rare, so one
-that knows which attributes go with which things can do better without the picture: :func:`blind` tells how much.
+that knows which attributes go with which things can do better without the image: :func:`blind` tells how much.
 """
 
 import math
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from clipc.evaluate.attributes.swap import bindings, swap
-from clipc.evaluate.choices import share, won
+from clipc.evaluate.choices import score_choices, share
 from clipc.evaluate.measurement import Measurement
 from clipc.evaluate.retrieval import check_features
 from clipc.evaluate.subject import Subject
@@ -92,11 +92,11 @@ def nearer(swaps: Swaps, image: Tensor, text: Tensor, swapped: Tensor) -> npt.ND
     """
     images = image[torch.from_numpy(swaps.owner)]
     right = (images * text[torch.from_numpy(swaps.caption)]).sum(1)
-    return won(right, (images * swapped).sum(1))
+    return score_choices(right, (images * swapped).sum(1))
 
 
 def blind(swaps: Swaps, captions: Iterable[str]) -> npt.NDArray[np.float64]:
-    """The same choice without the picture: for the pairings of attribute and noun that other captions hold more often.
+    """The same choice without the image: for the pairings of attribute and noun that other captions hold more often.
 
     Args:
         swaps: The usable captions, n of them.
@@ -113,7 +113,7 @@ def blind(swaps: Swaps, captions: Iterable[str]) -> npt.NDArray[np.float64]:
 
     pairs = zip(swaps.originals, swaps.swapped, strict=True)
     scores = torch.tensor([(score(a, b), score(b, a)) for a, b in pairs], dtype=torch.float64).reshape(-1, 2)
-    return won(scores[:, 0], scores[:, 1])
+    return score_choices(scores[:, 0], scores[:, 1])
 
 
 def measure_swaps(subject: Subject) -> Iterator[Measurement]:
@@ -126,10 +126,8 @@ def measure_swaps(subject: Subject) -> Iterator[Measurement]:
             f"{len(swaps.owner)} captions have two attributes that can be exchanged; {LEAST} are needed"
         )
         return
-    numbers = {text: i for i, text in enumerate(dict.fromkeys(swaps.swapped))}
-    features = subject.encode_text(list(numbers))
+    features = subject.encode_text(swaps.swapped)
     check_features(features)
-    features = features[[numbers[text] for text in swaps.swapped]]
     values = nearer(swaps, subject.embeddings.image, subject.embeddings.text, features)
     interval = share(values, swaps.owner)
     facts["interval"] = [interval.low, interval.high]

@@ -5,6 +5,7 @@ Two images and two captions of the same words in another order; which belong tog
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clipc.errors import UserError
-from clipc.evaluate.benchmark import embed_named, load_from, texts_of
+from clipc.evaluate.benchmark import embed_named, read_inside, texts_of
 from clipc.evaluate.choices import share
 from clipc.evaluate.embed import Encoder, embed_texts
 from clipc.evaluate.evaluation import Evaluation
@@ -52,30 +53,24 @@ def scores(similarity: npt.ArrayLike) -> dict[str, npt.NDArray[np.float64]]:
     Returns:
         ``text``, ``image`` and ``group``, each (n,) in [0, 1].
     """
-    s = np.asarray(similarity, dtype=np.float64)
-    total = {name: np.zeros(len(s)) for name in CHANCE}
-    orders = list(permutations(range(4)))
-    for order in orders:
-        noise = np.reshape(order, (2, 2))
+    s = np.asarray(similarity, dtype=np.float64)[..., None]
+    # Each way in which noise can order the four, in the last dimension.
+    noise = np.reshape(list(permutations(range(4))), (-1, 2, 2)).transpose(1, 2, 0)
 
-        def above(
-            a: tuple[int, int], b: tuple[int, int], noise: npt.NDArray[np.int64] = noise
-        ) -> npt.NDArray[np.bool_]:
-            difference = s[:, *a] - s[:, *b]
-            return np.where(np.abs(difference) <= TIE, noise[a] > noise[b], difference > 0)
+    def above(a: tuple[int, int], b: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        difference = s[:, *a] - s[:, *b]
+        return np.where(np.abs(difference) <= TIE, noise[a] > noise[b], difference > 0)
 
-        text = above((0, 0), (1, 0)) & above((1, 1), (0, 1))
-        image = above((0, 0), (0, 1)) & above((1, 1), (1, 0))
-        for name, hit in (("text", text), ("image", image), ("group", text & image)):
-            total[name] += hit
-    return {name: hits / len(orders) for name, hits in total.items()}
+    text = above((0, 0), (1, 0)) & above((1, 1), (0, 1))
+    image = above((0, 0), (0, 1)) & above((1, 1), (1, 0))
+    return {"text": text.mean(axis=1), "image": image.mean(axis=1), "group": (text & image).mean(axis=1)}
 
 
 def read_winoground(folder: Path) -> tuple[list[Example], Callable[[str], bytes], str]:
-    """The examples, a function that loads a picture by its name, and where it looks.
+    """The examples, a function that loads an image by its name, and where it looks.
 
     Args:
-        folder: What holds ``examples.jsonl`` and ``images/``, or Parquet files with the pictures in them; or a folder
+        folder: What holds ``examples.jsonl`` and ``images/``, or Parquet files with the images in them; or a folder
             whose ``data`` does.
 
     Raises:
@@ -84,11 +79,11 @@ def read_winoground(folder: Path) -> tuple[list[Example], Callable[[str], bytes]
     for place in (folder, folder / "data"):
         file = place / "examples.jsonl"
         if file.is_file():
-            return _read_jsonl(file), load_from(place / "images"), str(place / "images")
+            return _read_jsonl(file), partial(read_inside, place / "images"), str(place / "images")
         if files := sorted(place.glob("test-*.parquet")):
             return _read_parquet(files)
     raise UserError(
-        f"{folder} holds neither Winoground's examples.jsonl (with its pictures in images/) nor its test-*.parquet."
+        f"{folder} holds neither Winoground's examples.jsonl (with its images in images/) nor its test-*.parquet."
     )
 
 
@@ -112,7 +107,7 @@ def _read_jsonl(file: Path) -> list[Example]:
 
 
 def _read_parquet(files: list[Path]) -> tuple[list[Example], Callable[[str], bytes], str]:
-    pictures: dict[str, bytes] = {}
+    images: dict[str, bytes] = {}
     examples: list[Example] = []
     for file in files:
         try:
@@ -123,17 +118,14 @@ def _read_parquet(files: list[Path]) -> tuple[list[Example], Callable[[str], byt
             for column in ("image_0", "image_1"):
                 encoded = row.get(column)
                 row[column] = name = f"{len(examples)}_{column}"
-                match encoded:
-                    case {"bytes": bytes(data)}:
-                        pictures[f"{name}.png"] = data
-                    case _:
-                        pass
+                if isinstance(encoded, dict) and isinstance(encoded.get("bytes"), bytes):
+                    images[f"{name}.png"] = encoded["bytes"]
             examples.append(_example(row, f"{file}, row {number}"))
 
     def load(name: str) -> bytes:
-        if name not in pictures:
+        if name not in images:
             raise FileNotFoundError(name)
-        return pictures[name]
+        return images[name]
 
     return examples, load, str(files[0].parent)
 
@@ -145,19 +137,16 @@ def _example(row: Any, where: str) -> Example:
 
 
 def _with_ending(name: str) -> str:
-    """A picture's file; published names are without their ending."""
+    """An image's file; published names are without their ending."""
     return name if Path(name).suffix else f"{name}.png"
 
 
-def evaluate_winoground(
-    model: Encoder, folder: Path, *, batch_size: int = 256, progress: Progress = silent
-) -> Evaluation:
+def evaluate_winoground(model: Encoder, folder: Path, *, progress: Progress = silent) -> Evaluation:
     """Text, image and group score, of all examples and of those with each tag.
 
     Args:
         model: The model, in evaluation mode.
         folder: See :func:`read_winoground`.
-        batch_size: How many images or texts are encoded at once.
         progress: Called with the number of images and texts encoded.
 
     Returns:
@@ -166,19 +155,17 @@ def evaluate_winoground(
         were left out, and which images were read.
 
     Raises:
-        UserError: The files are not as published, a name leads out of the folder, or no example has both pictures.
+        UserError: The files are not as published, a name leads out of the folder, or no example has both images.
     """
     examples, load, where = read_winoground(folder)
     names = [name for example in examples for name in example.images]
-    pictures = embed_named(model, names, load, where, batch_size=batch_size, progress=progress)
-    complete = [example for example in examples if all(name in pictures.rows for name in example.images)]
+    images = embed_named(model, names, load, where, progress=progress)
+    complete = [example for example in examples if all(name in images.rows for name in example.images)]
     if not complete:
-        raise UserError(f"of none of the {len(examples)} examples can both pictures be read in {where}.")
-    texts = embed_texts(
-        model, [text for example in complete for text in example.captions], batch_size=batch_size, progress=progress
-    )
+        raise UserError(f"of none of the {len(examples)} examples can both images be read in {where}.")
+    texts = embed_texts(model, [text for example in complete for text in example.captions], progress=progress)
     check_features(texts)
-    image = pictures.features[[pictures.rows[name] for example in complete for name in example.images]]
+    image = images.features[[images.rows[name] for example in complete for name in example.images]]
     n = len(complete)
     similarity = texts.reshape(n, 2, -1) @ image.reshape(n, 2, -1).transpose(1, 2)
     values = scores(similarity.numpy())
@@ -186,14 +173,15 @@ def evaluate_winoground(
     summaries: dict[str, Any] = {}
     measured: list[Measurement] = []
     for group, rows in _groups(complete):
-        of_group = [
-            Measurement(f"winoground/{group}/{name}", hits[rows], chance=CHANCE[name], interval=share(hits[rows]).ends)
-            for name, hits in values.items()
-        ]
-        measured += of_group
-        intervals = {name: list(one.interval or ()) for name, one in zip(values, of_group, strict=True)}
-        summaries[group] = {"n": len(rows), "intervals": intervals}
-    facts = {"groups": summaries, "left_out": len(examples) - n, "pictures": pictures.context()}
+        summary: dict[str, Any] = {"n": len(rows), "intervals": {}}
+        summaries[group] = summary
+        for name, hits in values.items():
+            interval = share(hits[rows]).ends
+            measured.append(
+                Measurement(f"winoground/{group}/{name}", hits[rows], chance=CHANCE[name], interval=interval)
+            )
+            summary["intervals"][name] = list(interval)
+    facts = {"groups": summaries, "left_out": len(examples) - n, "pictures": images.context()}
     return Evaluation(by_name(measured), {"not_measured": {}, "winoground": facts})
 
 

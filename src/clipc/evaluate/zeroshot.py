@@ -33,24 +33,21 @@ class ZeroShot:
     labels: npt.NDArray[np.int64]
     classes: int
 
-    def metrics(self) -> dict[str, float]:
-        """``top1``, ``top5`` (with more than five classes) and ``mean_per_class``, top-1 averaged over classes."""
-        items = self.items()
-        counts = np.bincount(self.labels, minlength=self.classes)
-        weight = len(self.labels) / (np.count_nonzero(counts) * counts[self.labels])
-        means = {name: float(values.mean()) for name, values in items.items()}
-        return means | {"mean_per_class": float((items["top1"] * weight).mean())}
+    def measurements(self, prefix: str) -> Iterator[Measurement]:
+        """``top1``, ``top5`` (with more than five classes) and ``mean_per_class``, top-1 averaged over classes.
 
-    def items(self) -> dict[str, npt.NDArray[np.float64]]:
-        """What ``top1`` and ``top5`` are the means of, one value an image, (N,)."""
-        values = {"top1": self.ranks.hit(1)}
-        return values | {"top5": self.ranks.hit(5)} if self.classes > 5 else values
+        Chance is what guessing each class equally often would reach.
 
-    @property
-    def chance(self) -> dict[str, float]:
-        """What guessing each class equally often would reach, by the names of :meth:`metrics`."""
-        levels = {"top1": 1 / self.classes, "top5": 5 / self.classes, "mean_per_class": 1 / self.classes}
-        return levels if self.classes > 5 else {k: v for k, v in levels.items() if k != "top5"}
+        Args:
+            prefix: What the metrics' names begin with.
+        """
+        top1, chance = self.ranks.hit(1), 1 / self.classes
+        yield Measurement(f"{prefix}/top1", top1, chance=chance, default_main=True)
+        if self.classes > 5:
+            yield Measurement(f"{prefix}/top5", self.ranks.hit(5), chance=5 / self.classes)
+        counts, n = np.bincount(self.labels, minlength=self.classes), len(self.labels)
+        weight = n / (np.count_nonzero(counts) * counts[self.labels])
+        yield Measurement(f"{prefix}/mean_per_class", value=float((top1 * weight).mean()), n=n, chance=chance)
 
 
 def classifier(encode_text: EncodeText, class_names: Sequence[str], templates: Sequence[str]) -> Tensor:
@@ -66,8 +63,7 @@ def classifier(encode_text: EncodeText, class_names: Sequence[str], templates: S
     prompts = [fill(template, name) for name in class_names for template in templates]
     batch = 256
     with torch.inference_mode():
-        parts = [encode_text(prompts[start : start + batch]).float() for start in range(0, len(prompts), batch)]
-    features = torch.cat(parts)
+        features = torch.cat([encode_text(prompts[i : i + batch]).float() for i in range(0, len(prompts), batch)])
     return normalize(features.view(len(class_names), len(templates), -1).mean(dim=1), dim=-1)
 
 
@@ -103,11 +99,7 @@ def zero_shot(image_features: Tensor, weights: Tensor, labels: npt.ArrayLike, *,
 
 
 def choose_templates(
-    encode_text: EncodeText,
-    image_features: Tensor,
-    labels: npt.ArrayLike,
-    class_names: Sequence[str],
-    lang: str = "en",
+    encode_text: EncodeText, image_features: Tensor, labels: npt.ArrayLike, class_names: Sequence[str], lang: str = "en"
 ) -> str:
     """The name of the shipped template set with the best top-1 on these images, which must be validation images.
 
@@ -123,7 +115,7 @@ def choose_templates(
 
     def top1(name: str) -> float:
         weights = classifier(encode_text, class_names, shipped(name, lang)).to(image_features.device)
-        return zero_shot(image_features, weights, labels).metrics()["top1"]
+        return float(zero_shot(image_features, weights, labels).ranks.hit(1).mean())
 
     return max(SETS, key=top1)
 
@@ -137,7 +129,7 @@ def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
         choice = choice.get(task.column, "auto") if isinstance(choice, Mapping) else choice
         name = choice if isinstance(choice, str) else "own"
         if name == "auto":
-            val = task.apart_from(subject.split, "val")
+            val = task.part("val", measured=subject.split)
             if len(val.labels) == 0:
                 note = "no labelled validation images to choose templates on; the general set was taken"
                 context["notes"].append(f"zero_shot/{task.column}: {note}")
@@ -154,13 +146,4 @@ def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
             majority=float(np.bincount(test.labels).max() / len(test.labels)),
             templates=name,
         )
-        metrics, items, chance = result.metrics(), result.items(), result.chance
-        for metric, value in metrics.items():
-            yield Measurement(
-                f"zero_shot/{task.column}/{metric}",
-                items.get(metric),
-                value=value,
-                n=len(test.labels),
-                chance=chance[metric],
-                default_main=metric == "top1",
-            )
+        yield from result.measurements(f"zero_shot/{task.column}")

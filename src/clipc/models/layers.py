@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from torch import nn
 
@@ -27,10 +27,8 @@ def tower_prefix(clip: nn.Module, tower: Tower) -> str:
 def tower_parameters(clip: nn.Module, tower: Tower) -> list[str]:
     """The names of a tower's parameters in an open_clip model; the temperature belongs to neither tower."""
     prefix = tower_prefix(clip, tower)
-    names = [name for name, _ in clip.named_parameters()]
-    if prefix:
-        return [name for name in names if name.startswith(prefix)]
-    return [name for name in names if not name.startswith(("visual.", "logit_"))]
+    others = () if prefix else ("visual.", "logit_")
+    return [name for name, _ in clip.named_parameters() if name.startswith(prefix) and not name.startswith(others)]
 
 
 def tower_layers(clip: nn.Module, tower: Tower) -> list[list[str]]:
@@ -50,7 +48,7 @@ def tower_layers(clip: nn.Module, tower: Tower) -> list[list[str]]:
     prefix = tower_prefix(clip, tower)
     names = tower_parameters(clip, tower)
     trunk = getattr(getattr(clip, "visual", None), "trunk", None) if tower == "image" else None
-    places = _timm_places(trunk) if isinstance(trunk, nn.Module) else {}
+    places = _timm_places(trunk) if hasattr(trunk, "group_matcher") else {}
     blocks = {name: place for name in names if (place := _block(name.removeprefix(prefix), places))}
     if len(set(blocks.values())) < 2:
         raise UserError(
@@ -71,14 +69,12 @@ def _block(name: str, places: dict[str, int]) -> tuple[float, ...] | None:
     if places:
         place = places.get(name.removeprefix("trunk."))
         return None if place is None else (float(place),)
-    found = _BLOCK.search(name)
-    return tuple(float(number) for number in found.groups() if number is not None) if found else None
+    match = _BLOCK.search(name)
+    return tuple(float(number) for number in match.groups() if number is not None) if match else None
 
 
-def _timm_places(trunk: nn.Module) -> dict[str, int]:
-    """Which group of timm's each parameter of one of its models is in, from the stem; none where it tells nothing."""
+def _timm_places(trunk: Any) -> dict[str, int]:
+    """Which group of timm's each parameter of one of its models is in, from the stem."""
     from timm.models import group_parameters
 
-    if not hasattr(trunk, "group_matcher"):
-        return {}
     return group_parameters(trunk, trunk.group_matcher(), reverse=True)  # pyright: ignore

@@ -1,9 +1,8 @@
 """Low-rank adapters (LoRA) in the attention of a model's towers, by peft."""
 
 import re
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, cast
 
 import torch
 from torch import nn
@@ -101,14 +100,19 @@ def _check_reached(clip: nn.Module, targets: list[str], towers: Sequence[Tower])
     called: set[nn.Module] = set()
     adapted = {name: clip.get_submodule(name) for name in targets}
     handles = [module.register_forward_pre_hook(lambda module, _: called.add(module)) for module in adapted.values()]
-    model: Any = clip
+    model, training, device = cast(Any, clip), clip.training, clip.get_parameter("logit_scale").device
+    clip.eval()
     try:
-        with torch.no_grad(), _evaluating(clip):
+        with torch.no_grad():
             if "image" in towers:
-                model.encode_image(_blank_image(clip))
+                size = model.visual.image_size
+                height, width = (size, size) if isinstance(size, int) else size
+                model.encode_image(torch.zeros(1, 3, height, width, device=device))
             if "text" in towers:
-                model.encode_text(_blank_text(clip))
+                # Towers without a longest text say 0.
+                model.encode_text(torch.ones(1, model.context_length or 8, dtype=torch.long, device=device))
     finally:
+        clip.train(training)
         for handle in handles:
             handle.remove()
     if missed := [name for name, module in adapted.items() if module not in called]:
@@ -116,24 +120,3 @@ def _check_reached(clip: nn.Module, targets: list[str], towers: Sequence[Tower])
             f"adapters in {missed[0]} would never learn, because this tower uses its weights without calling it; "
             "set tune.lora=null and let the last layers learn (such as tune.image=3)."
         )
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Generator[None]:
-    training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(training)
-
-
-def _blank_image(clip: Any) -> torch.Tensor:
-    size = clip.visual.image_size
-    height, width = (size, size) if isinstance(size, int) else size
-    return torch.zeros(1, 3, height, width, device=clip.logit_scale.device)
-
-
-def _blank_text(clip: Any) -> torch.Tensor:
-    # Towers without a longest text say 0.
-    return torch.ones(1, clip.context_length or 8, dtype=torch.long, device=clip.logit_scale.device)

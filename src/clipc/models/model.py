@@ -5,8 +5,7 @@ import logging
 import math
 import pickle
 import tempfile
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,7 +69,7 @@ class ClipModel(nn.Module):
     ) -> "ClipModel":
         """A model to train: with fresh weights, the same for the same seed, or with those that it starts from.
 
-        Weights are read without running any code that a file may hold. Where pictures are of another size than the
+        Weights are read without running any code that a file may hold. Where images are of another size than the
         weights were made for, open_clip resizes the positional embedding. Published weights that were trained with
         QuickGELU get it, whether or not the name says so.
 
@@ -146,7 +145,7 @@ class ClipModel(nn.Module):
             save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new / WEIGHTS_FILE)
             # safetensors lets nobody else read it, whatever the user's umask says.
             (new / WEIGHTS_FILE).chmod((new / CONFIG_FILE).stat().st_mode)
-            _keep_what_is_not_a_models(folder, new)
+            _refuse_other_files(folder, new)
 
     def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Both encoders and what scores are made with at once, which is what ``DistributedDataParallel`` needs to see.
@@ -211,13 +210,17 @@ class ClipModel(nn.Module):
 
 def _built(name: str, config: Config, preprocess: Config, *, fresh: bool) -> nn.Module:
     """The module that open_clip builds, with weights from PyTorch's global generator."""
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder:
         _write_config(Path(folder), config, preprocess)
+        # open_clip warns that a model has no weights yet, which is what was asked for.
+        logging.disable(logging.WARNING)
         try:
             # Where all weights are about to come from a file, no tower's own need be fetched.
             clip = open_clip.create_model(f"{FOLDER}{folder}", pretrained_text=fresh)
         except (TypeError, ValueError, RuntimeError, KeyError, AssertionError) as error:
             raise UserError(f"the model {name!r} cannot be built: {error}.") from error
+        finally:
+            logging.disable(logging.NOTSET)
     projection = getattr(getattr(clip, "text_decoder", None), "text_projection", None)
     if projection is not None:
         # open_clip leaves this weight of CoCa's as the memory was found; drawn as it draws the text tower's own.
@@ -228,7 +231,7 @@ def _built(name: str, config: Config, preprocess: Config, *, fresh: bool) -> nn.
     if trunk.get("fixed_input_size") and size != only:
         # timm could resize it, but open_clip would not load what was saved.
         raise UserError(
-            f"the image tower of {name} takes pictures of {only} px only, not of {size}; set image_size={only}, or "
+            f"the image tower of {name} takes images of {only} px only, not of {size}; set image_size={only}, or "
             "name a model for the other size."
         )
     return clip
@@ -243,7 +246,7 @@ def _load_weights(clip: nn.Module, file: Path, name: str) -> None:
             "fetch it again, or save its state_dict anew, as .safetensors."
         ) from error
     except Exception as error:
-        # A foreign file can trip its readers in any way.
+        # A file of another kind can trip its readers in any way.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         why = (lines[1] if len(lines) > 1 else lines[0] if lines else type(error).__name__)[:160].rstrip(".")
         raise UserError(
@@ -251,20 +254,10 @@ def _load_weights(clip: nn.Module, file: Path, name: str) -> None:
         ) from error
 
 
-def _keep_what_is_not_a_models(folder: Path, new: Path) -> None:
-    there = {path.name for path in folder.iterdir() if path.name[0] != "."} if folder.is_dir() else set[str]()
-    if foreign := sorted(there - {path.name for path in new.iterdir()}):
-        raise UserError(f"{folder} holds {foreign[0]}, which is no part of this model; name a folder of its own.")
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Without open_clip's warnings that a model has no weights yet: that is what was asked for."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
+def _refuse_other_files(folder: Path, new: Path) -> None:
+    names = {path.name for path in folder.iterdir() if path.name[0] != "."} if folder.is_dir() else set[str]()
+    if others := sorted(names - {path.name for path in new.iterdir()}):
+        raise UserError(f"{folder} holds {others[0]}, which is no part of this model; name a folder of its own.")
 
 
 def _with_tokenizer(config: Config, tokenizer: Tokenizer, name: str) -> Config:
@@ -280,11 +273,11 @@ def _side(size: int | tuple[int, int]) -> int:
     if isinstance(size, int):
         return size
     if size[0] != size[1]:
-        raise UserError(f"pictures are square here, but the model's image_size is {tuple(size)}.")
+        raise UserError(f"images are square here, but the model's image_size is {tuple(size)}.")
     return size[0]
 
 
 def _write_config(folder: Path, config: Config, preprocess: Config) -> None:
-    known = {key: preprocess[key] for key in _PREPROCESSING if key in preprocess}
-    text = json.dumps({"model_cfg": config, "preprocess_cfg": known}, indent=2)
+    preprocess = {key: preprocess[key] for key in _PREPROCESSING if key in preprocess}
+    text = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=2)
     (folder / CONFIG_FILE).write_text(text, "utf-8")

@@ -93,17 +93,15 @@ def model_config(name: str, image_size: int | None = None) -> Config:
 
 def sized(config: Config, image_size: int | None) -> Config:
     """The configuration for images of another size, in pixels; None leaves it unchanged."""
-    return (
-        config if image_size is None else {**config, "vision_cfg": {**config["vision_cfg"], "image_size": image_size}}
-    )
+    return config if image_size is None else config | {"vision_cfg": config["vision_cfg"] | {"image_size": image_size}}
 
 
 def is_folder(name: str) -> bool:
     """Whether a model's name means a folder: the names of configurations go first."""
     if name.startswith(FOLDER):
         return True
-    known = name in built_in_models() or name in open_clip.list_models() or name.endswith(".json")
-    return not known and not name.startswith(HUB) and Path(name).is_dir()
+    configuration = name in built_in_models() or name in open_clip.list_models() or name.endswith(".json")
+    return not configuration and not name.startswith(HUB) and Path(name).is_dir()
 
 
 def is_published(name: str, pretrained: str) -> bool:
@@ -214,26 +212,20 @@ def _from_hub(name: str, file: str | None) -> Path:
 
 def _not_fetched(what: str, error: Exception) -> UserError:
     """One sentence for whatever goes wrong between here and the Hugging Face Hub."""
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-    )
+    from huggingface_hub import errors
 
     causes = list(_causes(error))
     elsewhere = "or give a weights file or a model's folder instead"
     reasons = {
-        OfflineModeIsEnabled: f"HF_HUB_OFFLINE is set and the cache has none; unset it once, {elsewhere}",
-        LocalEntryNotFoundError: f"the network cannot be reached and the cache has none; connect once, {elsewhere}",
-        GatedRepoError: f"access is restricted; ask for it on the repository's page and log in, {elsewhere}",
-        RepositoryNotFoundError: f"there is no such repository, or it is private; check the name, {elsewhere}",
-        HFValidationError: f"that is no repository's name; write org/name, {elsewhere}",
+        errors.OfflineModeIsEnabled: "HF_HUB_OFFLINE is set and the cache has none; unset it once",
+        errors.LocalEntryNotFoundError: "the network cannot be reached and the cache has none; connect once",
+        errors.GatedRepoError: "access is restricted; ask for it on the repository's page and log in",
+        errors.RepositoryNotFoundError: "there is no such repository, or it is private; check the name",
+        errors.HFValidationError: "that is no repository's name; write org/name",
     }
     for kind, reason in reasons.items():
         if any(isinstance(cause, kind) for cause in causes):
-            return UserError(f"{what} cannot be fetched: {reason}.")
+            return UserError(f"{what} cannot be fetched: {reason}, {elsewhere}.")
     first = next(iter(str(causes[-1]).splitlines()), type(causes[-1]).__name__).rstrip(".")
     return UserError(f"{what} cannot be fetched: {first}; try again, {elsewhere}.")
 

@@ -109,8 +109,7 @@ def _shortened(clip: Any, tokens: torch.Tensor) -> torch.Tensor:
     x = clip.token_embedding(tokens).to(dtype) + clip.positional_embedding[:length].to(dtype)
     x = clip.transformer(x, attn_mask=clip.attn_mask[:length, :length])
     pooled = text_global_pool(clip.ln_final(x), tokens, clip.text_pool_type, eos_token_id=clip.text_eos_id)
-    if clip.text_projection is None:
-        return pooled
-    if isinstance(clip.text_projection, nn.Linear):
-        return clip.text_projection(pooled)
-    return pooled @ clip.text_projection
+    projection = clip.text_projection
+    if isinstance(projection, nn.Linear):
+        return projection(pooled)
+    return pooled if projection is None else pooled @ projection

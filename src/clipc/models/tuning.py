@@ -81,7 +81,7 @@ def prepare(clip: nn.Module, tuning: Tuning, seed: int = 0) -> None:
         UserError: A tower does not support the tuning: it has fewer layers, no separable layers, or no
             attention for adapters; or peft is missing.
     """
-    learns: dict[Tower, Literal["all", "locked"] | int] = {"image": tuning.image, "text": tuning.text}
+    learns: dict[Tower, Learns] = {"image": tuning.image, "text": tuning.text}
     if tuning.lora is not None:
         towers: list[Tower] = [tower for tower in learns if learns[tower] != "locked"]
         add_lora(clip, tuning.lora, tuning.lora_alpha or tuning.lora, seed, towers)
@@ -92,7 +92,7 @@ def prepare(clip: nn.Module, tuning: Tuning, seed: int = 0) -> None:
         _freeze_mode(clip)
 
 
-def _lock(clip: nn.Module, tower: Tower, learns: Literal["all", "locked"] | int) -> None:
+def _lock(clip: nn.Module, tower: Tower, learns: Learns) -> None:
     if learns == "all":
         return
     locked = tower_parameters(clip, tower)

@@ -1,7 +1,7 @@
 """Composition as a dataset: for a training loop that has its own transform, tokenizer and loader."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, SupportsIndex
 
 import numpy as np
@@ -103,9 +103,8 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
             ``int64``, shape (2,) for one item, (n, 2) for several.
         """
 
-        def ids(plan: Plan) -> tuple[int, int]:
-            first, second = sources(self.plans.catalog, plan)[0].tolist()
-            return first, second
+        def ids(plan: Plan) -> list[int]:
+            return sources(self.plans.catalog, plan)[0].tolist()
 
         return self._ids(rows, ids)
 
@@ -144,7 +143,7 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         number = int(self._epoch) * len(self) + range(len(self))[row]
         return number, self.plans.rows(number, number + 1)
 
-    def _ids(self, rows: npt.ArrayLike, ids: Callable[[Plan], tuple[int, int]]) -> torch.Tensor:
+    def _ids(self, rows: npt.ArrayLike, ids: Callable[[Plan], Sequence[int]]) -> torch.Tensor:
         numbers = np.atleast_1d(np.asarray(rows)).tolist()
         table = torch.tensor([ids(self._plan_row(row)[1]) for row in numbers], dtype=torch.int64).reshape(-1, 2)
         return table if np.ndim(rows) else table[0]

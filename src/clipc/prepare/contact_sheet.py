@@ -8,11 +8,11 @@ from clipc.compose.policy import Policy
 from clipc.compose.rules.check import ExampleResult, check
 from clipc.compose.rules.removed import removed
 from clipc.errors import UserError
+from clipc.prepare.caption_advice import caption_advice
 from clipc.prepare.new_model import tokenizer_for
 from clipc.prepare.plan_statistics import statistics
 from clipc.prepare.plans import make_plans
 from clipc.prepare.preview import preview
-from clipc.prepare.token_cost import advice, token_cost
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.render.worker import WorkerRenderer
@@ -44,7 +44,7 @@ def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress
         "source": summary(catalog),
         "policy": recipe.policy.model_dump(mode="json", exclude_none=True),
         "statistics": statistics(renderer),
-        "advice": advice(token_cost(captions, tokenizer)),
+        "advice": caption_advice(captions, tokenizer),
         "rules": removed(compiled_rules, pairs) if compiled_rules is not None else None,
         "samples": preview(renderer, count),
     }

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from bisect import bisect_left
 from dataclasses import replace
 from typing import Any, Final
 
@@ -182,12 +183,9 @@ def _find_prefix(text: str, caption: str) -> tuple[int, int]:
     """The span of the longest prefix of a caption in a text; an empty span if there is only a very short one."""
     best = (0, 0)
     for form in (caption.strip(), without_stop(caption), " ".join(caption.split())):
-        low, high = 0, len(form)
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if form[:middle] in text else (low, middle - 1)
-        if low > best[1] - best[0] and (low >= _SHORTEST_MATCH or low == len(form)):
-            prefix = form[:low].rstrip()
+        length = bisect_left(range(1, len(form) + 1), True, key=lambda stop: form[:stop] not in text)
+        if length > best[1] - best[0] and (length >= _SHORTEST_MATCH or length == len(form)):
+            prefix = form[:length].rstrip()
             start = text.index(prefix)
             best = (start, start + len(prefix))
     return best

@@ -174,10 +174,8 @@ def best_bands(model: Encoder, catalog: Catalog, progress: Progress = silent) ->
 
 
 def _mean_captions(model: Encoder, catalog: Catalog) -> Floats:
-    """The mean vector of each pair's captions, scaled to length 1; a sentence is encoded once."""
-    numbers: dict[str, int] = {}
-    sentences = [numbers.setdefault(text, len(numbers)) for texts in catalog.column("captions") for text in texts]
-    vectors = embed_texts(model, list(numbers)).numpy()[sentences]
+    """The mean vector of each pair's captions, scaled to length 1."""
+    vectors = embed_texts(model, [text for texts in catalog.column("captions") for text in texts]).numpy()
     counts = catalog.caption_counts
     return unit_rows(np.add.reduceat(vectors, np.cumsum(counts) - counts, axis=0))
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clipc.evaluate.statistics import Interval, paired_difference, sign_flip_p, t_p, two_way
+from clipc.evaluate.statistics.interval import Interval, paired_difference
+from clipc.evaluate.statistics.p_values import sign_flip_p, t_p
+from clipc.evaluate.statistics.two_way import two_way
 from clipc.study.results import Outcome, ends, items_of
 from clipc.study.verdict import WAITING, credit, decide
 

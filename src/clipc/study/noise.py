@@ -9,8 +9,9 @@ import numpy as np
 
 from clipc.errors import UserError
 from clipc.evaluate.measurement import SHARE
-from clipc.evaluate.statistics import item_variance, seeds_needed
 from clipc.evaluate.statistics.interval import without_spread
+from clipc.evaluate.statistics.item_variance import item_variance
+from clipc.evaluate.statistics.power import seeds_needed
 from clipc.study.board import Board
 from clipc.study.compare import Groups, paired
 from clipc.study.design import Study

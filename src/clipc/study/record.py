@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.errors import UserError
-from clipc.evaluate.measurement import put_together, taken_apart
+from clipc.evaluate.measurement import dump_measurements, load_measurements
 from clipc.files import write_text
 from clipc.recipe.run import Run
 from clipc.study.results import Outcome
@@ -38,7 +38,7 @@ def write_record(trial: Trial, measuring: Measuring, file: Path) -> None:
     outcome = Outcome.read(trial)
     columns = outcome.context.get("columns", {})
     swaps = outcome.context.get("swaps")
-    descriptions, arrays = taken_apart(outcome.measurements)
+    descriptions, arrays = dump_measurements(outcome.measurements)
     losses = [[r["step"], r["loss"]] for r in outcome.records if "loss" in r]
     content = {
         "summary": {name: outcome.summary[name] for name in _SUMMARY_KEYS if name in outcome.summary},
@@ -87,7 +87,7 @@ def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | Non
         return None
     try:
         arrays = {name: _decode(encoded) for name, encoded in value["items"].items()}
-        measurements = put_together(value["metrics"], value["descriptions"], arrays)
+        measurements = load_measurements(value["metrics"], value["descriptions"], arrays)
         records: list[dict[str, Any]] = [{"step": step, "loss": loss} for step, loss in value["loss"]]
         records += [{"step": step, "validation": {"mean_recall": recall}} for step, recall in value["validation"]]
         seconds, machine = value["evaluation_core_seconds"], value["machine"]

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from clipc.compose.policy import Policy
 from clipc.errors import UserError, unknown_name
-from clipc.evaluate.measurement import SHARE, Measurement, put_together
-from clipc.evaluate.statistics import Interval
+from clipc.evaluate.measurement import SHARE, Measurement, load_measurements
+from clipc.evaluate.statistics.interval import Interval
 from clipc.recipe.run import Run
 from clipc.study.trials import Trial
 
@@ -57,7 +57,7 @@ class Outcome:
             raise UserError(f"the trial in {trial.folder} is not finished; run the same command again.")
         with np.load(trial.folder / "eval" / "test-items.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        measurements = put_together(test["metrics"], test["descriptions"], arrays)
+        measurements = load_measurements(test["metrics"], test["descriptions"], arrays)
         records, machine = list(run.metrics()), run.read_json("environment.json") or {}
         return cls(
             trial, summary, measurements, last["metrics"], test["context"], records, test["core_seconds"], machine

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
-from clipc.evaluate.statistics import t_interval
+from clipc.evaluate.statistics.interval import t_interval
 from clipc.files import whole_file
 from clipc.recipe.run import environment
 from clipc.study.arms import Arm, Range

@@ -9,7 +9,7 @@ import numpy as np
 from clipc.catalog import Catalog
 from clipc.evaluate.embed import Encoder
 from clipc.evaluate.evaluation import EVALUATORS, Evaluation, evaluate
-from clipc.evaluate.measurement import taken_apart
+from clipc.evaluate.measurement import dump_measurements
 from clipc.evaluate.probe import SHOTS
 from clipc.evaluate.subject import own_evaluator
 from clipc.models.model import ClipModel
@@ -103,7 +103,7 @@ def run_trial(
         last = measuring(ClipModel.load(run.last_model), catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
         best = measuring(ClipModel.load(run.model), catalog)
-        descriptions, arrays = taken_apart(best.measurements)
+        descriptions, arrays = dump_measurements(best.measurements)
         with (run.folder / "eval" / "test-items.npz").open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
         facts = {"measuring": measuring.as_json(), "metrics": best.metrics, "descriptions": descriptions}

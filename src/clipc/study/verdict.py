@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from clipc.evaluate.statistics import Interval, holm, verdict
+from clipc.evaluate.statistics.holm import holm
+from clipc.evaluate.statistics.interval import Interval
+from clipc.evaluate.statistics.verdict import verdict
 
 LEVEL: Final = 0.05
 """What a corrected p value must be below."""

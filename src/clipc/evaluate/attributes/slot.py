@@ -1,7 +1,6 @@
 """An attribute before its noun, as the finders of all languages report it; and how their lists of words are read."""
 
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -27,8 +26,16 @@ class Slot:
     end: int
 
 
-@cache
-def words(lang: str) -> dict[str, Any]:
-    """The lists of words of one language, as ``attributes/LANG.yaml`` has them."""
+def read_words(lang: str) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
+    """The lists of words of one language.
+
+    Args:
+        lang: The name of ``attributes/LANG.yaml``.
+
+    Returns:
+        The sense of each attribute by kind and word, and the file's other lists by name.
+    """
     text = files("clipc.evaluate").joinpath("attributes", f"{lang}.yaml").read_text(encoding="utf-8")
-    return YAML(typ="safe").load(text)
+    table = YAML(typ="safe").load(text)
+    kinds = table.pop("kinds").items()
+    return {kind: {word: sense for sense, words in senses.items() for word in words} for kind, senses in kinds}, table

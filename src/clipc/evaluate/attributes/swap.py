@@ -12,7 +12,6 @@ from itertools import groupby
 from types import ModuleType
 
 from clipc.evaluate.attributes import english, japanese
-from clipc.evaluate.attributes.slot import Slot
 
 _JAPANESE = re.compile("[ぁ-ヺ一-鿿]")
 
@@ -50,26 +49,28 @@ def swap(caption: str) -> Swap | None:
         caption: In English or, if any kana or kanji are in it, Japanese.
 
     Returns:
-        The swap; None where no kind has two such attributes.
+        The swap; None where no kind has two such attributes, or where the swapped caption would be read otherwise, so
+        that swapping it does not give the original.
 
     >>> swap("A red gear beside a blue plate.").caption
     'A blue gear beside a red plate.'
     """
+    swapped = _first_swap(caption)
+    back = _first_swap(swapped.caption) if swapped else None
+    return swapped if back and back.caption == caption else None
+
+
+def _first_swap(caption: str) -> Swap | None:
     language = _language(caption)
-    for kind, group in groupby(language.slots(caption), key=_kind):
+    for kind, group in groupby(language.slots(caption), key=lambda slot: slot.kind):
         one, two = (*group, None, None)[:2]
         if one is None or two is None or one.sense == two.sense or one.noun == two.noun:
             continue
         swapped = language.exchange(caption, one, two)
-        claims = (kind, two.sense, one.noun), (kind, one.sense, two.noun)
         if swapped is not None:
-            return Swap(swapped, kind, claims)
+            return Swap(swapped, kind, ((kind, two.sense, one.noun), (kind, one.sense, two.noun)))
     return None
 
 
 def _language(caption: str) -> ModuleType:
     return japanese if _JAPANESE.search(caption) else english
-
-
-def _kind(slot: Slot) -> str:
-    return slot.kind

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,7 @@ from clipc.demo.captions import captions, language
 from clipc.demo.image import scene
 from clipc.models.tokenizer import Tokenizer, load_tokenizer, local_tokenizer
 from clipc.models.vocabulary import learn_vocabulary, save_vocabulary
-from clipc.prepare.token_cost import advice, token_cost
+from clipc.prepare.caption_advice import caption_advice
 
 ENGLISH = ["a red plate on the table.", "two red bolts, rusty", "the plate is blue", "a blue bolt on the plate"] * 3
 
@@ -30,17 +32,19 @@ def learnt(japanese: list[str], tmp_path_factory: pytest.TempPathFactory) -> Tok
 
 def test_costs_and_advice(japanese: list[str], learnt: Tokenizer) -> None:
     clip = load_tokenizer("ViT-B-32")
-    cost = token_cost(japanese, clip)
-    assert cost == token_cost(japanese, clip)
-    assert cost.max_text_tokens == 75
-    assert cost.caption[0] <= cost.caption[1] <= cost.caption[2] < cost.joint[2]
-    assert cost.overflow > 0.3
-    offered = advice(cost)
+    offered = caption_advice(japanese, clip)
     assert offered is not None
+    assert offered == caption_advice(japanese, clip)
+    numbers = re.match(r"captions cost (\d+) .* ones (\d+), the model reads 75, and (\d+)%", offered)
+    assert numbers
+    caption, joint, overflow = map(int, numbers.groups())
+    assert 2 * caption <= joint + 10
+    assert caption < joint
+    assert overflow > 30
     assert "vocabulary=8000" in offered
     assert "\n" not in offered
-    assert advice(token_cost(japanese, learnt)) is None
-    long = advice(token_cost(["a long note about many different things " * 8] * 5, clip))
+    assert caption_advice(japanese, learnt) is None
+    long = caption_advice(["a long note about many different things " * 8] * 5, clip)
     assert long is not None
     assert "vocabulary=" not in long
-    assert token_cost(["one"], clip).joint == (3, 3, 3)
+    assert caption_advice(["one"], clip) is None
