@@ -32,13 +32,13 @@ def caption_advice(captions: Sequence[str], tokenizer: Tokenizer) -> str | None:
     pairs = zip(singles, [*singles[1:], singles[0]], strict=True)
     alone = [tokenizer.count(text) for text in singles]
     joint = [tokenizer.count(Wording().text(one, other, LEFT_RIGHT, False)) for one, other in pairs]
-    overflow = sum(count > tokenizer.room for count in joint) / len(joint)
+    overflow = sum(count > tokenizer.max_text_tokens for count in joint) / len(joint)
     if overflow <= _TOO_MANY_CUT:
         return None
     characters = sum(map(len, singles)) / max(1, sum(alone))
     learn = "learn a compact vocabulary with vocabulary=8000, or " if characters < _WASTEFUL else ""
     return (
         f"captions cost {spread(alone)[0]} tokens (median) and two joined ones {spread(joint)[0]}, the model reads "
-        f"{tokenizer.room}, and {overflow:.0%} of the composites would have their captions shortened; "
+        f"{tokenizer.max_text_tokens}, and {overflow:.0%} of the composites would have their captions shortened; "
         f"{learn}use shorter captions or a model configuration with a longer context_length."
     )
