@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clipc.compose.rules.schema import RESERVED, CaptionRule, Example, ImageRule, PairRule, Rules
+from clipc.compose.rules.grammar import RESERVED
+from clipc.compose.rules.schema import CaptionRule, Example, ImageRule, PairRule, Rules
 
 texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20).filter(
     lambda t: bool(t.strip())

@@ -8,20 +8,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from clipc.compose.layouts.tiles import Axis, axis_of
+from clipc.compose.rules.grammar import RESERVED
 from clipc.identity import ALWAYS, NEVER, Neutral
-
-_GRAMMAR: Final = """
-    all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
-    default deferrable desc describe distinct do else end except false fetch for foreign from group having in
-    initially intersect into lambda lateral leading limit not null offset on only or order pivot pivot_longer
-    pivot_wider placing primary qualify references returning select show some summarize symmetric table then to
-    trailing true union unique unpivot using variadic when where window with anti asof at authorization binary by
-    collation columns concurrently cross freeze full generated glob ilike inner is isnull join left like map
-    natural notnull outer overlaps positional right semi similar struct tablesample try_cast tuple unpack
-    verbose
-"""
-RESERVED: Final = frozenset(_GRAMMAR.split())
-"""Reserved words of DuckDB's grammar, which cannot name a column of a rule."""
 
 OWN: Final = ("caption", "captions", "key")
 """Columns that every pair has and that no rules file may redefine."""
