@@ -6,14 +6,14 @@ from typing import Final
 import numpy as np
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools, Bytes, Float64s, Int64s, Positions
+from clipc.compose.arrays import Bools, Bytes, Float64s, Int32s, Int64s, Positions
 from clipc.compose.entries import Candidates, Entries
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import PLAIN
 from clipc.compose.partners.diverse import least_similar
 from clipc.compose.partners.draw import choose_one, draw
-from clipc.compose.partners.pools import Rows, single_pool
+from clipc.compose.partners.pools import single_pool
 from clipc.compose.policy import Policy
 from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.similarity.lookalike import lookalikes
@@ -32,11 +32,11 @@ _NEVER, _UNKNOWN, _ALONE = 1, 2, 3
 class Composites:
     """The columns of :class:`~clipc.compose.plan.Plan` that composition sets, for some of its rows."""
 
-    right: Rows
-    left_caption: Rows
-    right_caption: Rows
-    third: Rows
-    third_caption: Rows
+    right: Int32s
+    left_caption: Int32s
+    right_caption: Int32s
+    third: Int32s
+    third_caption: Int32s
     layout: Bytes
     swapped: Bools
     wording: Bytes
@@ -58,7 +58,7 @@ class _FirstPairs:
         has_axes: Whether rules may set the axis of the layout.
     """
 
-    rows: Rows
+    rows: Int32s
     own: Int64s
     chance: Float64s
     layout: Bytes
@@ -67,7 +67,7 @@ class _FirstPairs:
     compiled_rules: CompiledRules | None
     has_axes: bool
 
-    def second(self, which: Positions, partner: Rows) -> Int64s:
+    def second(self, which: Positions, partner: Int32s) -> Int64s:
         """The entry of each partner: one of its allowed captions, uniformly; -1 if none is allowed."""
         first, counts = self.entries.first[partner], self.entries.counts[partner]
         if self.compiled_rules is None:
@@ -90,7 +90,7 @@ class _FirstPairs:
 
 
 def compose_rows(
-    rows: Rows, catalog: Catalog, entries: Entries, policy: Policy, inputs: Inputs, seed: int, epoch: int
+    rows: Int32s, catalog: Catalog, entries: Entries, policy: Policy, inputs: Inputs, seed: int, epoch: int
 ) -> Composites:
     """Partners, captions and layouts for the first pairs of composites.
 
@@ -133,7 +133,7 @@ def compose_rows(
     seeking = np.flatnonzero(fallback == 0)
     alike = inputs.alike or lookalikes(catalog)
 
-    def allowed(which: Positions, partner: Rows) -> Bools:
+    def allowed(which: Positions, partner: Int32s) -> Bools:
         which = seeking[which]
         good = (rows[which] != partner) & ~alike(rows[which], partner)
         if compiled_rules is not None:
@@ -141,7 +141,7 @@ def compose_rows(
             good[some] = first_pairs.second(which[some], partner[some]) >= 0
         return good
 
-    def one(part: int) -> Rows:
+    def one(part: int) -> Int32s:
         return draw(rows[seeking], pool[seeking], pools, allowed, epoch_generator(seed, "partner", when, part), pairs)
 
     if policy.partner == "diverse":
@@ -160,7 +160,7 @@ def compose_rows(
     return _filled(right, choice, third, fallback, first_pairs)
 
 
-def third_pairs(left: Rows, right: Rows, chance: Float64s, pairs: int) -> Rows:
+def third_pairs(left: Int32s, right: Int32s, chance: Float64s, pairs: int) -> Int32s:
     """A uniformly drawn third pair for each composite, other than its two pairs.
 
     Args:
@@ -179,7 +179,7 @@ def third_pairs(left: Rows, right: Rows, chance: Float64s, pairs: int) -> Rows:
     return np.where((right >= 0) & (pairs > 2), third, -1).astype(np.int32)
 
 
-def _filled(right: Rows, choice: Rows, third: Rows, fallback: Bytes, first_pairs: _FirstPairs) -> Composites:
+def _filled(right: Int32s, choice: Int32s, third: Int32s, fallback: Bytes, first_pairs: _FirstPairs) -> Composites:
     """The columns of the plan, given the partners."""
     composed = np.flatnonzero(right >= 0)
     # A partner's only caption is known to be allowed; only a choice among several has to be repeated.

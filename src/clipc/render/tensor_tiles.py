@@ -5,7 +5,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from clipc.compose.layouts.tiles import Floats, Tiles
+from clipc.compose.arrays import Float32s
+from clipc.compose.layouts.tiles import Tiles
 from clipc.errors import UserError
 
 Boxes = npt.NDArray[np.int64]
@@ -54,7 +55,7 @@ def paste_tiles(first: torch.Tensor, second: torch.Tensor, tiles: Tiles) -> torc
     return images
 
 
-def _windows(boxes: Floats, places: Boxes, size: int) -> Boxes:
+def _windows(boxes: Float32s, places: Boxes, size: int) -> Boxes:
     """Windows in whole pixels, shape (n, 4): of their places' size if they differ by less than a pixel."""
     low, high = boxes[:, :2], boxes[:, 2:]
     place_size = places[:, 2:] - places[:, :2]

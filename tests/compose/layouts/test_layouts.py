@@ -5,18 +5,9 @@ from hypothesis import strategies as st
 
 from clipc.compose.layouts import LAYOUTS
 from clipc.compose.layouts.boxes import read_boxes
+from clipc.compose.layouts.halves import region
 from clipc.compose.layouts.layout import SHAPES, Layout, Shape
-from clipc.compose.layouts.region import region
-from clipc.compose.layouts.tiles import (
-    BOX,
-    PLAIN,
-    STRONG,
-    TOP_BOTTOM,
-    Tiles,
-    Views,
-    area,
-    uncut,
-)
+from clipc.compose.layouts.tiles import BOX, PLAIN, STRONG, TOP_BOTTOM, Tiles, Views, area, uncut
 from clipc.errors import UserError
 
 RNG = np.random.Generator(np.random.Philox(5))

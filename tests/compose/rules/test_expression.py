@@ -1,6 +1,7 @@
 """What may stand in an expression, and what is known of it without running it."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from clipc.errors import UserError
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
+    with closing(Sandbox()) as sandbox:
         yield sandbox
 
 
@@ -118,7 +119,7 @@ def test_equal_parts_of_both_sides_go_by_the_name_that_hoisting_gives(sandbox: S
     ],
 )
 def test_a_lone_comparison_is_recognised(sandbox: Sandbox, text: str, found: tuple[str, str] | None) -> None:
-    assert comparison(sandbox.parse(text)) == found
+    assert comparison(sandbox.parse(text).root) == found
 
 
 def test_what_looks_at_one_pair_is_hoisted_and_shared(sandbox: Sandbox) -> None:

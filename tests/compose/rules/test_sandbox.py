@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -36,7 +37,7 @@ TABLE = pa.table(
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(seconds=10) as sandbox:
+    with closing(Sandbox(seconds=10)) as sandbox:
         sandbox.parse("1")
         yield sandbox
 
@@ -493,7 +494,7 @@ VAST = "length(" + "replace(" * 3 + "x" + (", 'a', '" + "a" * 300 + "')") * 3 + 
 
 def test_what_takes_too_long_is_stopped_and_the_next_call_works() -> None:
     table = pa.table({"x": ["a" * 4000] * 10})
-    with Sandbox(seconds=1, memory=1 << 40) as sandbox:
+    with closing(Sandbox(seconds=1, memory=1 << 40)) as sandbox:
         slow, quick = sandbox.parse(LONG), sandbox.parse("a.x = b.x")
         rows = np.arange(10)
         assert all(sandbox.evaluate_pairs(table, rows, rows, {"k": quick})["k"].to_pylist())
@@ -506,7 +507,7 @@ def test_what_takes_too_long_is_stopped_and_the_next_call_works() -> None:
 
 def test_what_takes_too_much_memory_is_stopped_and_the_next_call_works() -> None:
     table = pa.table({"x": ["a" * 4000] * 10})
-    with Sandbox(memory=256 << 20) as sandbox:
+    with closing(Sandbox(memory=256 << 20)) as sandbox:
         with pytest.raises(UserError, match="took too much memory and was stopped"):
             sandbox.evaluate(table, {"k": sandbox.parse(VAST)})
         assert column(sandbox, "length(x)", table) == [4000] * 10
@@ -532,7 +533,7 @@ def _ended(pid: int) -> bool:
 
 
 def test_a_child_that_was_killed_is_replaced() -> None:
-    with Sandbox() as sandbox:
+    with closing(Sandbox()) as sandbox:
         assert column(sandbox, "1") == [1] * 4
         os.kill(_child(sandbox), signal.SIGKILL)
         with pytest.raises(UserError, match="was stopped"):
@@ -632,5 +633,5 @@ def test_the_working_folder_decides_nothing(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "duckdb.py").write_text("raise SystemExit('imported from the working folder')", "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with Sandbox() as sandbox:
+    with closing(Sandbox()) as sandbox:
         assert column(sandbox, "n") == [1, 2, None, -3]

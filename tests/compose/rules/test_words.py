@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 
 import pyarrow as pa
 import pytest
@@ -20,7 +21,7 @@ latin_texts = st.text(st.sampled_from("aB1 -_,é\u0301ＲｉÄß\n"))
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
+    with closing(Sandbox()) as sandbox:
         yield sandbox
 
 

@@ -1,13 +1,15 @@
 """The contract of layouts, built-in or the user's own."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from importlib import resources
+from typing import Any, Final
 
 import numpy as np
 
-from clipc.compose.arrays import Positions
+from clipc.compose.arrays import Bytes, Float32s, Positions
 from clipc.compose.layouts.tiles import (
     FULL,
     LEFT_RIGHT,
@@ -15,8 +17,6 @@ from clipc.compose.layouts.tiles import (
     PLAIN,
     STRONG,
     TOP_BOTTOM,
-    Codes,
-    Floats,
     Tiles,
     Views,
     area,
@@ -45,22 +45,9 @@ class Shape:
     japanese: tuple[str, str] | None = None
 
 
-SHAPES: Final = (
-    Shape("plain"),
-    Shape(
-        "left-right",
-        ("{a} on the left and {b} on the right", "left half: {a}; right half: {b}"),
-        ("左に{a}、右に{b}", "左：{a}。右：{b}"),
-    ),
-    Shape(
-        "top-bottom",
-        ("{a} at the top and {b} at the bottom", "top half: {a}; bottom half: {b}"),
-        ("上に{a}、下に{b}", "上：{a}。下：{b}"),
-    ),
-    Shape("strong"),
-    Shape("box", ("{a} with an inset of {b}", "{a}; inset: {b}"), ("{a}、枠の中に{b}", "{a}。枠の中：{b}")),
-    Shape("overlay", ("{a} overlaid with {b}", "{a}; overlaid: {b}"), ("{a}に{b}を重ねた画像", "{a}。重ねた画像：{b}")),
-    Shape("first-image"),
+_PHRASES: Final[dict[str, Any]] = json.loads((resources.files("clipc.compose.layouts") / "shapes.json").read_bytes())
+SHAPES: Final = tuple(
+    Shape(name, *((phrase, labels) for phrase, labels in languages)) for name, languages in _PHRASES.items()
 )
 """The shapes whose codes in a plan's ``layout`` column are the same for every layout: their indices here.
 
@@ -86,7 +73,7 @@ class Layout:
     """
 
     shapes: tuple[Shape, ...]
-    arrange: Callable[[Positions, Floats, Views], Tiles]
+    arrange: Callable[[Positions, Float32s, Views], Tiles]
 
     def __post_init__(self) -> None:
         names = [shape.name for shape in self.shapes]
@@ -114,7 +101,7 @@ class Layout:
         """The codes that are drawn, for a policy's ``axis``."""
         return tuple(code for code in self.codes if self.by_code[code].name == axis) or self.codes
 
-    def tiles(self, codes: Codes, draws: Floats, views: Views) -> Tiles:
+    def tiles(self, codes: Bytes, draws: Float32s, views: Views) -> Tiles:
         """Windows, places and opacities; plain rows show the first source alone.
 
         Args:

@@ -3,10 +3,9 @@
 import numpy as np
 
 from clipc.compose.arrays import Float32s, Int32s
-from clipc.compose.partners.pools import Rows
 
 
-def least_similar(rows: Rows, drawn: Int32s, vectors: Float32s) -> Rows:
+def least_similar(rows: Int32s, drawn: Int32s, vectors: Float32s) -> Int32s:
     """The candidate of each row with the smallest cosine similarity.
 
     Args:

@@ -66,7 +66,7 @@ class _Binding:
 
     def __init__(self, rules: Rules, columns: Columns, sandbox: Sandbox) -> None:
         self.rules, self.columns, self.sandbox = rules, columns, sandbox
-        self.kept = QueryColumns()
+        self.query_columns = QueryColumns()
         self.aliases = rules.found_columns(columns.names)
         self.fields: dict[str, pa.ChunkedArray] = {}
         self.words: dict[str, pa.ChunkedArray] = {}
@@ -109,7 +109,7 @@ class _Binding:
                 for name, _ in equal_terms(residual)[0]:
                     shared[rule.expression if name.startswith("__") else name] = alone[name]
             bad = (TRUE if rule.require is None else FALSE, *((UNKNOWN,) if rule.refuses_unknown else ()))
-            test = EitherOrder(condition(expression, table, self.sandbox, self.kept), bad)
+            test = EitherOrder(condition(expression, table, self.sandbox, self.query_columns), bad)
         return PairConstraint(f"{key}: {rule.expression}", rule.why or "", rule.line, test)
 
     def _caption_constraint(
@@ -117,11 +117,9 @@ class _Binding:
     ) -> PairConstraint:
         with self._at("captions", number, "forbid"):
             quoted = pattern.replace("'", "''")
-            parsed = self.sandbox.parse(f"regexp_matches(lower(caption), '{quoted}')")
-            expression = replace(parsed, text=pattern)
-            self.sandbox.evaluate(
-                pa.table({"caption": [""]}), {"shown": expression}
-            )  # evaluated once to check the pattern
+            expression = replace(self.sandbox.parse(f"regexp_matches(lower(caption), '{quoted}')"), text=pattern)
+            # Evaluated once to check the pattern.
+            self.sandbox.evaluate(pa.table({"caption": [""]}), {"shown": expression})
         wordings = (wording, *(rule.wording for rule in wording_rules))
         whens = tuple(rule.when for rule in wording_rules)
         joint = JointCaption(expression, self.columns.column("caption"), wordings, whens, self.sandbox)
@@ -132,7 +130,7 @@ class _Binding:
         if rule.when is not None:
             with self._at("captions", number, "when"):
                 expression, table = self._two(rule.when)
-                when = condition(expression, table, self.sandbox, self.kept)
+                when = condition(expression, table, self.sandbox, self.query_columns)
         text = f"template: {rule.template}" if rule.template is not None else f"joiner: {rule.joiner}"
         wording = replace(wording, joiner=rule.joiner, template=rule.template)
         return WordingRule(text + _limited(rule.when), rule.why or "", rule.line, wording, when)
@@ -167,12 +165,10 @@ class _Binding:
         return {**result, "shaped": tuple(reversed(shaped))}
 
     def _boxes(self, name: str) -> Float32s:
-        if name in self.aliases:
-            column_name = self.aliases[name]
-            if column_name is None:
-                return np.full((len(self.columns), 4), np.nan, dtype=np.float32)
-            name = column_name
-        return self.columns.boxes(name)
+        column_name = self.aliases.get(name, name)
+        if column_name is None:
+            return np.full((len(self.columns), 4), np.nan, dtype=np.float32)
+        return self.columns.boxes(column_name)
 
     def _holds(self, text: str) -> Bools:
         """The entries for which a condition on one pair is true; unknown counts as false."""

@@ -37,7 +37,8 @@ _EDGE_IN_VAIN: Final = re.compile(
     r"(?<![A-Za-z0-9_)])\\b[(?:]*([^\x00-\x7f])|([^\x00-\x7f])[)?*+]*\\b(?![A-Za-z0-9_(\[\\])"
 )
 """``\\b`` beside a non-ASCII letter, where it never matches."""
-_UNPLACED: Final = {"query_location": NOWHERE, "query_location_length": 0}
+UNPLACED: Final = {"query_location": NOWHERE, "query_location_length": 0}
+"""The position of nodes whose place in the text does not matter."""
 
 
 def check_text(text: str) -> None:
@@ -138,7 +139,7 @@ def _checked(node: Node, text: str, depth: int) -> Node:
             raise _refusal(f"`{key.replace('_', ' ')}`", node, text)
     if kind == "CONSTANT" and node["literal"].get("kind") not in _GRAMMAR["literals"]:
         raise _refusal(f"a {node['literal'].get('kind')} constant", node, text)
-    new = map_children(node, lambda part: _checked(part, text, depth + 1)) | _UNPLACED
+    new = map_children(node, lambda part: _checked(part, text, depth + 1)) | UNPLACED
     if kind == "COLUMN_REF":
         new["column_names"] = _column(node, text)
     elif kind == "COMPARISON":
@@ -184,7 +185,7 @@ def _cast_type(node: Node, text: str) -> Node:
             f"`{name.lower()}` is no type a rule can cast to ({place(text, node.get('query_location', 0))}); "
             f"types that can be: {', '.join(types).lower()}."
         )
-    return node | _UNPLACED | {"type_name": name, "children": [part | _UNPLACED for part in inside]}
+    return node | UNPLACED | {"type_name": name, "children": [part | UNPLACED for part in inside]}
 
 
 def _function(new: Node, node: Node, text: str) -> Node:

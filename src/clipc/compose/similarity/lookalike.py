@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools
+from clipc.compose.arrays import Bools, Integers
 
 MAX_DISTANCE: Final = 4
 """Images whose 64-bit difference hashes differ in more bits are different."""
@@ -16,8 +16,6 @@ MAX_DISTANCE: Final = 4
 _SAMPLE = 200_000
 _COMMON = 1 / 1000
 _UNUSED = -1
-
-Rows = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +34,12 @@ class Lookalikes:
     known: Bools
     distance: int
 
-    def __call__(self, rows: Rows, others: Rows) -> Bools:
+    def __call__(self, rows: Integers, others: Integers) -> Bools:
         """Whether ``rows[i]`` looks like ``others[i]``; a row looks like itself.
 
         Args:
-            rows: Rows of the catalog, shape (m,).
-            others: Rows of the catalog, shape (m,).
+            rows: Integers of the catalog, shape (m,).
+            others: Integers of the catalog, shape (m,).
 
         Returns:
             ``bool``, shape (m,).

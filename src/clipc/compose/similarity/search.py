@@ -1,10 +1,11 @@
 """Nearest vectors: exactly, or for many vectors with FAISS."""
 
+from functools import partial
 from typing import Any, Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Float32s, Int64s
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 
@@ -15,19 +16,16 @@ _QUERIES = 1024
 _CHUNK = 8192
 _LISTS_LOOKED_IN = 12
 
-Vectors = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
-
 
 class Search(Protocol):
     """Finds the nearest of a fixed set of vectors."""
 
-    def __call__(self, queries: Vectors, count: int) -> Ids:
+    def __call__(self, queries: Float32s, count: int) -> Int64s:
         """The numbers of the ``count`` most similar vectors, best first, shape (len(queries), count); -1: no more."""
         ...
 
 
-def search_among(base: Vectors, progress: Progress = silent) -> Search:
+def search_among(base: Float32s, progress: Progress = silent) -> Search:
     """A search for the largest inner products with any of the given vectors.
 
     Args:
@@ -40,16 +38,10 @@ def search_among(base: Vectors, progress: Progress = silent) -> Search:
     Raises:
         UserError: FAISS is needed and not installed.
     """
-    if len(base) > EXACT_UP_TO:
-        return approximate(base, progress)
-
-    def search(queries: Vectors, count: int) -> Ids:
-        return exact(base, queries, count)
-
-    return search
+    return approximate(base, progress) if len(base) > EXACT_UP_TO else partial(exact, base)
 
 
-def exact(base: Vectors, queries: Vectors, count: int) -> Ids:
+def exact(base: Float32s, queries: Float32s, count: int) -> Int64s:
     """The most similar vectors by blocked matrix products; of equally similar ones the first come first."""
     count = min(count, len(base))
     nearest = np.empty((len(queries), count), np.int64)
@@ -58,7 +50,7 @@ def exact(base: Vectors, queries: Vectors, count: int) -> Ids:
     return nearest
 
 
-def _exact_block(base: Vectors, queries: Vectors, count: int) -> Ids:
+def _exact_block(base: Float32s, queries: Float32s, count: int) -> Int64s:
     """Keeps candidates at least as good as the ``count``-th best so far, and prunes them from time to time."""
     worst = np.full(len(queries), -np.inf, np.float32)
     kept: list[tuple[Any, Any, Any]] = []
@@ -88,7 +80,7 @@ def _best(kept: list[tuple[Any, Any, Any]], count: int) -> tuple[Any, Any, Any]:
     return rows[rank < count], numbers[order], scores[order]
 
 
-def approximate(base: Vectors, progress: Progress = silent) -> Search:
+def approximate(base: Float32s, progress: Progress = silent) -> Search:
     """A search with FAISS: an inverted file (IVF, Jegou et al., 2011) of whole vectors, so found scores are exact.
 
     Raises:
@@ -114,7 +106,7 @@ def approximate(base: Vectors, progress: Progress = silent) -> Search:
         progress(what, min(m, start + (1 << 16)), m)
     index.nprobe = _LISTS_LOOKED_IN
 
-    def search(queries: Vectors, count: int) -> Ids:
+    def search(queries: Float32s, count: int) -> Int64s:
         # Queries of one list go together, so that the lists they look into are still in the processor's cache.
         order = np.argsort(coarse.search(np.ascontiguousarray(queries), 1)[1][:, 0], kind="stable")
         nearest = np.empty((len(queries), min(count, m)), np.int64)
