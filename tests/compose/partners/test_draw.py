@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from clipc.compose.partners.diverse import least_similar
-from clipc.compose.partners.draw import MAX_ENUMERATED, draw
+from clipc.compose.partners.draw import MAX_ENUMERATED, draw, least_similar
 from clipc.compose.partners.pools import Pools, groups, neighbour_pools, single_pool
 
 

@@ -589,7 +589,7 @@ def test_the_child_has_no_environment_no_core_dumps_and_little_open(sandbox: San
 
 def test_a_sandbox_can_be_pickled(sandbox: Sandbox) -> None:
     sandbox.parse("1")
-    with pickle.loads(pickle.dumps(sandbox)) as other:
+    with closing(pickle.loads(pickle.dumps(sandbox))) as other:
         assert column(other, "lower(x)") == ["left", "right", None, ""]
         assert _child(other) != _child(sandbox)
     expression = sandbox.parse("lower(x)")

@@ -10,19 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from clipc.compose.arrays import Bytes, Float32s, Positions
-from clipc.compose.layouts.tiles import (
-    FULL,
-    LEFT_RIGHT,
-    NOWHERE,
-    PLAIN,
-    STRONG,
-    TOP_BOTTOM,
-    Tiles,
-    Views,
-    area,
-    boxes,
-    opaque,
-)
+from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN, STRONG, TOP_BOTTOM, Tiles, Views, area
 from clipc.errors import UserError
 
 
@@ -113,7 +101,7 @@ class Layout:
             UserError: The result of :attr:`arrange` is invalid.
         """
         n = len(codes)
-        tiles = Tiles(boxes(FULL, NOWHERE, n), boxes(FULL, NOWHERE, n), opaque(n))
+        tiles = Tiles.first_alone(n)
         number = np.full(len(self.by_code), -1)
         number[list(self.codes)] = np.arange(len(self.codes))
         composed = np.flatnonzero(number[codes] >= 0)

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from clipc.compose.arrays import Float32s, Positions
-from clipc.compose.layouts.tiles import FULL, NOWHERE, Tiles, Views, boxes, opaque
+from clipc.compose.layouts.tiles import FULL, Tiles, Views, boxes, opaque
 
 AREA: Final = (0.25, 0.75)
 """Smallest and largest area of CutMix's box, as a share of the image; its mean is 1/2."""
@@ -50,5 +50,4 @@ def first_image(shape: Positions, draws: Float32s, views: Views) -> Tiles:
         draws: Not used.
         views: Not used.
     """
-    alone = boxes(FULL, NOWHERE, len(shape))
-    return Tiles(alone, alone, opaque(len(shape)))
+    return Tiles.first_alone(len(shape))

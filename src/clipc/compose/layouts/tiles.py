@@ -68,6 +68,11 @@ class Tiles:
     place: Float32s
     opacity: Float32s
 
+    @classmethod
+    def first_alone(cls, n: int) -> "Tiles":
+        """Tiles of n examples that show the first view alone and whole."""
+        return cls(boxes(FULL, NOWHERE, n), boxes(FULL, NOWHERE, n), opaque(n))
+
     def share(self) -> Float32s:
         """The share of the image that each source fills, shape (n, 2); every row sums to 1."""
         second = area(self.place[:, 1]) * self.opacity[:, 1]

@@ -13,18 +13,12 @@ from clipc.compose.arrays import Bools, Float32s, Int32s
 from clipc.compose.captions.joint import Wording
 from clipc.compose.layouts.tiles import AXES, CUTS
 from clipc.compose.rules.columns import Columns
-from clipc.compose.rules.compiled import (
-    CompiledRules,
-    EitherOrder,
-    Exclusion,
-    ImageConstraint,
-    PairConstraint,
-    WordingRule,
-)
+from clipc.compose.rules.compiled import CompiledRules, Exclusion, ImageConstraint, PairConstraint, WordingRule
 from clipc.compose.rules.conditions import (
     FALSE,
     TRUE,
     UNKNOWN,
+    EitherOrder,
     QueryColumns,
     column_names,
     condition,
@@ -67,7 +61,7 @@ class _Binding:
     def __init__(self, rules: Rules, columns: Columns, sandbox: Sandbox) -> None:
         self.rules, self.columns, self.sandbox = rules, columns, sandbox
         self.query_columns = QueryColumns()
-        self.aliases = rules.found_columns(columns.names)
+        self.aliases = rules.data_columns(columns.names)
         self.fields: dict[str, pa.ChunkedArray] = {}
         self.words: dict[str, pa.ChunkedArray] = {}
         for name, text in rules.fields.items():
@@ -183,7 +177,7 @@ class _Binding:
     def _two(self, text: str) -> tuple[Expression, pa.Table]:
         """An expression over two pairs, and the columns that it needs."""
         expression = self._parsed(text, sides=True)
-        return expression, self._table(column_names(expression, "a") | column_names(expression, "b"))
+        return expression, self._table(column_names(expression, "a", "b"))
 
     def _parsed(self, text: str, sides: bool) -> Expression:
         """The expression with its columns checked, and tokenization of columns moved to precomputed columns."""

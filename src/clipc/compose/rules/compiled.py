@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,36 +12,8 @@ from clipc.compose.arrays import Bools, Bytes, Float32s, Int32s, Int64s
 from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Candidates
 from clipc.compose.layouts.tiles import PLAIN
-from clipc.compose.rules.conditions import Condition
+from clipc.compose.rules.conditions import Condition, Test
 from clipc.compose.rules.joint import first_applying
-
-
-class Test(Protocol):
-    """The condition of a constraint."""
-
-    def broken(self, candidates: Candidates) -> Bools:
-        """Which composites break the rule, shape (m,)."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class EitherOrder:
-    """A condition on two pairs that must hold, or must not, whichever of them comes first.
-
-    Attributes:
-        condition: The condition on a and b.
-        bad: The truth values that break the rule.
-    """
-
-    condition: Condition
-    bad: tuple[int, ...]
-
-    def broken(self, candidates: Candidates) -> Bools:
-        """See :class:`Test`."""
-        broken = np.isin(self.condition.truth(candidates.first, candidates.second), self.bad)
-        rest = np.flatnonzero(~broken)
-        broken[rest] = np.isin(self.condition.truth(candidates.second[rest], candidates.first[rest]), self.bad)
-        return broken
 
 
 @dataclass(frozen=True, eq=False)

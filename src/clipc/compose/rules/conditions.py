@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from clipc.compose.arrays import Int32s, Int64s
+from clipc.compose.arrays import Bools, Int32s, Int64s
+from clipc.compose.entries import Candidates
 from clipc.compose.rules.expression import Expression, Side, comparison, equal_terms, hoist
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.errors import UserError
@@ -128,6 +129,34 @@ class All:
         return whole
 
 
+class Test(Protocol):
+    """The condition of a constraint."""
+
+    def broken(self, candidates: Candidates) -> Bools:
+        """Which composites break the rule, shape (m,)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class EitherOrder:
+    """A condition on two pairs that must hold, or must not, whichever of them comes first.
+
+    Attributes:
+        condition: The condition on a and b.
+        bad: The truth values that break the rule.
+    """
+
+    condition: Condition
+    bad: tuple[int, ...]
+
+    def broken(self, candidates: Candidates) -> Bools:
+        """See :class:`Test`."""
+        broken = np.isin(self.condition.truth(candidates.first, candidates.second), self.bad)
+        rest = np.flatnonzero(~broken)
+        broken[rest] = np.isin(self.condition.truth(candidates.second[rest], candidates.first[rest]), self.bad)
+        return broken
+
+
 def condition(expression: Expression, table: pa.Table, sandbox: Sandbox, query_columns: QueryColumns) -> Condition:
     """The fastest form of a condition on a and b.
 
@@ -152,8 +181,7 @@ def _unequal(expression: Expression, table: pa.Table, sandbox: Sandbox, query_co
     first, first_rows = combinations(table, column_names(expression, "a"))
     second, second_rows = combinations(table, column_names(expression, "b"))
     if len(first_rows) * len(second_rows) > _COMBINATIONS:
-        names = column_names(expression, "a") | column_names(expression, "b")
-        query_columns.columns.update({name: table[name] for name in names})
+        query_columns.columns.update({name: table[name] for name in column_names(expression, "a", "b")})
         return Query(expression, query_columns, sandbox)
     a, b = np.repeat(first_rows, len(second_rows)), np.tile(second_rows, len(first_rows))
     truth = truth_of(sandbox.evaluate_pairs(table, a, b, {"": expression})[""], expression.text)
@@ -167,12 +195,12 @@ def hoist_columns(expression: Expression, table: pa.Table, sandbox: Sandbox) -> 
         added = sandbox.evaluate(table, derived)
         for name in derived:
             table = table.append_column(name, added[name])
-    return residual, table.select(sorted(column_names(residual, "a") | column_names(residual, "b")))
+    return residual, table.select(sorted(column_names(residual, "a", "b")))
 
 
-def column_names(expression: Expression, side: Side) -> set[str]:
-    """The columns that an expression uses of one side."""
-    return {column.name for column in expression.columns if column.side == side}
+def column_names(expression: Expression, *sides: Side) -> set[str]:
+    """The columns that an expression uses of some sides."""
+    return {column.name for column in expression.columns if column.side in sides}
 
 
 def combinations(table: pa.Table, columns: Set[str]) -> tuple[Int32s, Int64s]:

@@ -68,16 +68,10 @@ class JointCaption:
                 parts.append(_KERNELS.binary_join_element_wise(*both, between))
             if (some := rows[~quick]).size:
                 columns = (first[some], second[some], candidates.layout[some], candidates.swapped[some])
+                composites = zip(*(column.tolist() for column in columns), strict=True)
+                texts = [way.text(captions[i], captions[j], layout, swapped) for i, j, layout, swapped in composites]
                 numbers.append(some)
-                parts.append(
-                    pa.array(
-                        [
-                            way.text(captions[one], captions[other], layout, swapped)
-                            for one, other, layout, swapped in zip(*(c.tolist() for c in columns), strict=True)
-                        ],
-                        pa.string(),
-                    )
-                )
+                parts.append(pa.array(texts, pa.string()))
         return pa.concat_arrays(parts).take(pa.array(np.argsort(np.concatenate(numbers))))
 
 

@@ -210,7 +210,9 @@ def _sentence(one: Mapping[str, Any], place: Place) -> str:
 def _advice(kind: str, value: Any, place: Place, names: Sequence[str]) -> str | None:
     """Advice on the correction."""
     if kind == "model_type":
-        return _spaceless(value) or f"begin it with a key: {', '.join(keys_of(_ENTRIES[names[0]]))}"
+        if isinstance(value, str) and re.match(r"\w+:\S", value):
+            return "a space is missing after the colon"
+        return f"begin it with a key: {', '.join(keys_of(_ENTRIES[names[0]]))}"
     if kind == "tuple_type":
         return "write a list: begin each of its entries with a dash and a space, '- '"
     if place[:1] == ("examples",) and kind in ("dict_type", "string_type") and len(place) == 3:
@@ -225,8 +227,3 @@ def _advice(kind: str, value: Any, place: Place, names: Sequence[str]) -> str | 
         sign = "[" if isinstance(value, list) else "{"
         return f"write text; a value that starts with '{sign}' must be in quotation marks"
     return None
-
-
-def _spaceless(value: Any) -> str | None:
-    missing = isinstance(value, str) and re.match(r"\w+:\S", value)
-    return "a space is missing after the colon" if missing else None

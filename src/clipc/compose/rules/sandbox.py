@@ -57,11 +57,8 @@ class Sandbox:
             self._start_anew()
         return self._lock
 
-    def __getstate__(self) -> tuple[float, int]:
-        return self._limits
-
-    def __setstate__(self, limits: tuple[float, int]) -> None:
-        self.__init__(*limits)
+    def __reduce__(self) -> tuple[type["Sandbox"], tuple[float, int]]:
+        return Sandbox, self._limits
 
     def __del__(self) -> None:
         if hasattr(self, "_owner"):
