@@ -182,8 +182,8 @@ def test_single_judgements(name: str, sandbox: Sandbox) -> None:
     compiled_rules = compile_rules(
         read_rules(name), inline(*(row for a, b, _ in cases for row in (a, b))), Wording(), sandbox
     )
-    found = judged(compiled_rules, len(cases)).tolist()
-    assert [(*case[:2], allowed) for case, allowed in zip(cases, found, strict=True)] == cases
+    decisions = judged(compiled_rules, len(cases)).tolist()
+    assert [(*case[:2], allowed) for case, allowed in zip(cases, decisions, strict=True)] == cases
 
 
 @pytest.mark.parametrize(

@@ -338,8 +338,8 @@ def test_allowed_expressions_are_what_duckdb_makes_of_them(
     sandbox: Sandbox, plain: Callable[[str], pa.Table], text: str
 ) -> None:
     expected = plain(text)
-    found = sandbox.evaluate(TABLE, {"k": sandbox.parse(text)})
-    assert found.equals(expected)
+    result = sandbox.evaluate(TABLE, {"k": sandbox.parse(text)})
+    assert result.equals(expected)
 
 
 _leaves = st.sampled_from(["n", "r", "1", "-2", "0.5", "nullif(1, 1)", "length(x)"])
@@ -368,18 +368,18 @@ def test_any_allowed_expression_is_what_duckdb_makes_of_it(
         with pytest.raises(UserError):
             column(sandbox, text)
         return
-    found = sandbox.evaluate(TABLE, {"k": sandbox.parse(text)})
-    assert found.schema == expected.schema
-    np.testing.assert_array_equal(found["k"].to_numpy(), expected["k"].to_numpy())  # NaN equals NaN here
+    result = sandbox.evaluate(TABLE, {"k": sandbox.parse(text)})
+    assert result.schema == expected.schema
+    np.testing.assert_array_equal(result["k"].to_numpy(), expected["k"].to_numpy())  # NaN equals NaN here
 
 
 def test_rows_keep_their_order_over_many_messages(sandbox: Sandbox) -> None:
     numbers = np.random.Generator(np.random.Philox(0)).integers(0, 1000, 450_001)
     table = pa.table({"n": numbers})
-    found = sandbox.evaluate(table, {"twice": sandbox.parse("n * 2"), "one": sandbox.parse("1")})
-    assert found.column_names == ["twice", "one"]
-    assert (found["twice"].to_numpy() == 2 * numbers).all()
-    assert len(found["one"]) == len(numbers)
+    result = sandbox.evaluate(table, {"twice": sandbox.parse("n * 2"), "one": sandbox.parse("1")})
+    assert result.column_names == ["twice", "one"]
+    assert (result["twice"].to_numpy() == 2 * numbers).all()
+    assert len(result["one"]) == len(numbers)
 
 
 def test_pairs_are_taken_by_position(sandbox: Sandbox) -> None:
@@ -388,11 +388,11 @@ def test_pairs_are_taken_by_position(sandbox: Sandbox) -> None:
     numbers, texts = table["n"].to_numpy(), np.array(table["s"].to_pylist())
     for _ in range(2):  # the second call finds the table loaded
         a, b = generator.integers(0, 1000, (2, 300_000))
-        found = sandbox.evaluate_pairs(
+        result = sandbox.evaluate_pairs(
             table, a, b, {"less": sandbox.parse("a.n < b.n"), "same": sandbox.parse("A.S = b.s and a.n < 5")}
         )
-        assert (found["less"].to_numpy() == (numbers[a] < numbers[b])).all()
-        assert (found["same"].to_numpy() == ((texts[a] == texts[b]) & (numbers[a] < 5))).all()
+        assert (result["less"].to_numpy() == (numbers[a] < numbers[b])).all()
+        assert (result["same"].to_numpy() == ((texts[a] == texts[b]) & (numbers[a] < 5))).all()
     other = pa.table({"n": [1, 2]})
     assert sandbox.evaluate_pairs(other, np.array([0]), np.array([1]), {"k": sandbox.parse("a.n - b.n")})[
         "k"
@@ -402,8 +402,8 @@ def test_pairs_are_taken_by_position(sandbox: Sandbox) -> None:
 
 def test_empty_tables_have_types(sandbox: Sandbox) -> None:
     empty = TABLE.slice(0, 0)
-    found = sandbox.evaluate(empty, {"k": sandbox.parse("x = 'left'")})
-    assert (found.num_rows, found.schema.field("k").type) == (0, pa.bool_())
+    result = sandbox.evaluate(empty, {"k": sandbox.parse("x = 'left'")})
+    assert (result.num_rows, result.schema.field("k").type) == (0, pa.bool_())
     nothing = np.array([], dtype=np.int64)
     assert sandbox.evaluate_pairs(TABLE, nothing, nothing, {"k": sandbox.parse("a.x = b.x")}).num_rows == 0
     assert sandbox.evaluate(TABLE, {}).shape == (4, 0)

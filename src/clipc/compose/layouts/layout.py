@@ -117,11 +117,8 @@ def _check(result: Tiles, n: int) -> None:
     """Refuses tiles that cannot be rendered, or that leave a part of the image unwritten."""
     if not isinstance(result, Tiles):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UserError(f"a layout gave {type(result).__name__}; it must give clipc.Tiles.")
-    for name, values, shape in (
-        ("window", result.window, (n, 2, 4)),
-        ("place", result.place, (n, 2, 4)),
-        ("opacity", result.opacity, (n, 2)),
-    ):
+    for name, shape in (("window", (n, 2, 4)), ("place", (n, 2, 4)), ("opacity", (n, 2))):
+        values = getattr(result, name)
         if values.shape != shape or not np.isfinite(values).all():
             raise UserError(f"a layout gave tiles whose {name} is not finite numbers of shape {shape}: {values.shape}.")
     shown = area(result.place) > 0

@@ -78,16 +78,16 @@ class Tiles:
         second = area(self.place[:, 1]) * self.opacity[:, 1]
         return np.stack([area(self.place[:, 0]) - self._hidden(), second], axis=1)
 
-    def kept(self) -> Float32s:
+    def visible(self) -> Float32s:
         """The visible share of each source's view, in [0, 1], shape (n, 2); 0 for a source that is not shown.
 
         Transparent or covered areas count in proportion to their visibility.
         """
-        visible = np.clip(area(self.window), 0, 1)
+        share = np.clip(area(self.window), 0, 1)
         with np.errstate(invalid="ignore", divide="ignore"):
             first = np.where(area(self.place[:, 0]) > 0, 1 - self._hidden() / area(self.place[:, 0]), 0)
         second = np.where(area(self.place[:, 1]) > 0, self.opacity[:, 1], 0)
-        return (visible * np.stack([first, second], axis=1)).astype(np.float32)
+        return (share * np.stack([first, second], axis=1)).astype(np.float32)
 
     def _hidden(self) -> Float32s:
         """The area of the image in which the second source covers the first."""

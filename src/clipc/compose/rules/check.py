@@ -129,11 +129,11 @@ class _ExampleEntries:
     def column(self, name: str) -> pa.ChunkedArray:
         """One column."""
         rows = [entry for entry in self.sources if isinstance(entry, int)]
-        known: list[Any] = []
+        values: list[Any] = []
         if name in self.catalog.names and rows:
-            known = self.catalog.column(name).take(pa.array(rows)).to_pylist()
-        values = iter(known or [None] * len(rows))
-        merged = [next(values) if isinstance(entry, int) else entry.get(name) for entry in self.sources]
+            values = self.catalog.column(name).take(pa.array(rows)).to_pylist()
+        remaining = iter(values or [None] * len(rows))
+        merged = [next(remaining) if isinstance(entry, int) else entry.get(name) for entry in self.sources]
         return pa.chunked_array([pa.array(merged, self.types[name])])
 
     def boxes(self, name: str) -> Float32s:

@@ -138,16 +138,16 @@ class _Binding:
             "mirror": np.ones(n, dtype=np.bool_),
             "regions": None,
         }
-        shaped: list[ImageConstraint] = []
+        constraints: list[ImageConstraint] = []
         for number, rule in reversed(list(enumerate(self.rules.images))):
             with self._at("images", number, "when"):
                 holds = np.ones(n, dtype=np.bool_) if rule.when is None else self._holds(rule.when)
             for key in ("axis", "whole", "mirror", "region"):
                 if (value := getattr(rule, key)) is None:
                     continue
-                shaped = [replace(s, entries=s.entries & ~holds) if s.key == key else s for s in shaped]
+                constraints = [replace(s, entries=s.entries & ~holds) if s.key == key else s for s in constraints]
                 text = f"{key}: {CUTS.get(value, str(value).lower() if isinstance(value, bool) else value)}"
-                shaped.append(ImageConstraint(text + _limited(rule.when), rule.why or "", rule.line, key, holds))
+                constraints.append(ImageConstraint(text + _limited(rule.when), rule.why or "", rule.line, key, holds))
                 if key == "region":
                     with self._at("images", number, key):
                         boxes = self._boxes(str(value))
@@ -156,7 +156,7 @@ class _Binding:
                     result["regions"][holds] = boxes[holds]
                 else:
                     result[key][holds] = value if isinstance(value, bool) else AXES[value]
-        return {**result, "shaped": tuple(reversed(shaped))}
+        return {**result, "image_constraints": tuple(reversed(constraints))}
 
     def _boxes(self, name: str) -> Float32s:
         column_name = self.aliases.get(name, name)

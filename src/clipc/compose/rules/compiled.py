@@ -92,7 +92,7 @@ class CompiledRules:
         groups: The group of each entry: allowed partners share it. -1 where it is unknown, None where no rule
             makes groups; ``int32``, shape (entries,).
         exclusions: The rules that exclude entries from composition.
-        shaped: The rules on how images are shown.
+        image_constraints: The rules on how images are shown.
         axis: The layout code of the axis that an entry's image must be cut along, 0 for any; ``uint8``.
         whole: Int64s whose images are never cut, ``bool``.
         mirror: Int64s whose images may be mirrored, ``bool``.
@@ -106,7 +106,7 @@ class CompiledRules:
     constraints: tuple[PairConstraint, ...]
     groups: Int32s | None
     exclusions: tuple[Exclusion, ...]
-    shaped: tuple[ImageConstraint, ...]
+    image_constraints: tuple[ImageConstraint, ...]
     axis: Bytes
     whole: Bools
     mirror: Bools

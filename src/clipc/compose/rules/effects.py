@@ -113,7 +113,7 @@ def effects(compiled_rules: CompiledRules, catalog: Catalog, seed: int = 0, most
         "share": allowed / max(1, len(sample)),
         "constraints": [constraint(rule, hit) for rule, hit in broken_by],
         "exclusions": [exclusion(rule) for rule in compiled_rules.exclusions],
-        "shapes": [*map(image_constraint, compiled_rules.shaped), *wording_rules],
+        "shapes": [*map(image_constraint, compiled_rules.image_constraints), *wording_rules],
         "groups": None if compiled_rules.groups is None else group_sizes(compiled_rules.groups, entries),
     }
 

@@ -56,17 +56,17 @@ class Expression:
         """The columns that the expression uses, as it spells them."""
         return _columns(self.root)
 
-    def check_columns(self, known: Iterable[str], sides: bool) -> "Expression":
+    def check_columns(self, columns: Iterable[str], sides: bool) -> "Expression":
         """The expression with its columns spelt as the table spells them; upper and lower case count as equal.
 
         Args:
-            known: The table's columns.
+            columns: The table's columns.
             sides: Whether it is about two pairs, so that each column has a prefix (``a.view``); else none may have one.
 
         Raises:
             UserError: A column does not exist, or its prefix is missing or superfluous.
         """
-        names = list(known)
+        names = list(columns)
         exact = set(names)
         folded = {_fold(name): name for name in reversed(names)}
         for side, name in sorted(self.columns):
@@ -80,7 +80,7 @@ class Expression:
                 advice = f"write {quoted(name)} without `{side}.`"
                 raise UserError(f"`{side}.{name}` in `{brief(self.text)}` speaks of two pairs where one is; {advice}.")
             if name not in exact and _fold(name) not in folded:
-                message = str(unknown_name("column", name, (known for known in names if not known.startswith("__"))))
+                message = str(unknown_name("column", name, (n for n in names if not n.startswith("__"))))
                 start = f"unknown column {name!r}"
                 raise UserError(f"{start} in `{brief(self.text)}`{message.removeprefix(start)}")
         names_by_column = {

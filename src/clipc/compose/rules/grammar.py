@@ -174,8 +174,8 @@ def _column(node: Node, text: str) -> list[str]:
 def _cast_type(node: Node, text: str) -> Node:
     name = str(node.get("type_name", "")).upper()
     types, inside = _GRAMMAR["cast_types"], node.get("children", [])
-    known = {"class", "type", "query_location", "query_location_length", "type_name", "children", "qualified_name"}
-    plain = all(_blank(value) for key, value in node.items() if key not in known)
+    keys = {"class", "type", "query_location", "query_location_length", "type_name", "children", "qualified_name"}
+    plain = all(_blank(value) for key, value in node.items() if key not in keys)
     numbers = all(part.get("literal", {}).get("kind") == "INTEGER" and _blank(part.get("alias")) for part in inside)
     path = [str(part).upper() for part in node.get("qualified_name", {}).get("path", [name])]
     if node.get("class") != "TYPE" or name not in types or not plain or not numbers or path != [name]:

@@ -26,7 +26,7 @@ _ROWS = 200_000
 class Sandbox:
     """A child process that receives only the columns it needs; started at the first use.
 
-    DuckDB's settings alone do not make foreign expressions safe, so they are the third barrier: expressions pass
+    DuckDB's settings alone do not make untrusted expressions safe, so they are the third barrier: expressions pass
     an allowlist (:mod:`clipc.compose.rules.grammar`), run in this process, which ends at a time or memory limit,
     and only then meet a DuckDB without files, network, extensions and settings.
 
@@ -188,8 +188,8 @@ class Sandbox:
                 raise
             finally:
                 watchdog.cancel()
-        if "mistake" in answer:
-            raise UserError(answer["mistake"])
+        if "user_error" in answer:
+            raise UserError(answer["user_error"])
         if "bug" in answer:
             raise RuntimeError(f"the sandbox failed on `{brief(texts)}`:\n{answer['bug']}")
         return answer, result

@@ -176,7 +176,7 @@ class CaptionRule(Entry):
 
     @model_validator(mode="after")
     def _one_purpose(self) -> "CaptionRule":
-        if sum(given is not None for given in (self.joiner, self.template, self.forbid)) != 1:
+        if sum(value is not None for value in (self.joiner, self.template, self.forbid)) != 1:
             raise ValueError("give exactly one of joiner, template and forbid (several purposes are several entries)")
         if self.forbid is not None and self.when is not None:
             raise ValueError("forbid holds for every joint caption; leave `when` out")

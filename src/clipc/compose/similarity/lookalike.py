@@ -25,13 +25,13 @@ class Lookalikes:
     Attributes:
         content: Hashes of the encoded images, ``uint64``, shape (n,).
         dhash: Difference hashes, ``uint64``, shape (n,); any number if there is none.
-        known: Whether an image has a difference hash, ``bool``, shape (n,).
+        has_dhash: Whether an image has a difference hash, ``bool``, shape (n,).
         distance: The largest number of differing bits of near copies; negative if difference hashes are not used.
     """
 
     content: npt.NDArray[np.uint64]
     dhash: npt.NDArray[np.uint64]
-    known: Bools
+    has_dhash: Bools
     distance: int
 
     def __call__(self, rows: Integers, others: Integers) -> Bools:
@@ -47,8 +47,8 @@ class Lookalikes:
         same = self.content[rows] == self.content[others]
         if self.distance >= 0:
             near = np.bitwise_count(self.dhash[rows] ^ self.dhash[others]) <= self.distance
-            if not self.known.all():
-                near &= self.known[rows] & self.known[others]
+            if not self.has_dhash.all():
+                near &= self.has_dhash[rows] & self.has_dhash[others]
             same |= near
         return same
 
@@ -70,9 +70,9 @@ def lookalikes(catalog: Catalog) -> Lookalikes:
         nothing = np.zeros(len(catalog), np.uint64)
         return Lookalikes(content, nothing, np.zeros(len(catalog), np.bool_), _UNUSED)
     column = catalog.table["dhash"]
-    known: Any = column.is_valid().to_numpy()
+    has_dhash: Any = column.is_valid().to_numpy()
     dhash = _hashes(column.fill_null(0))
-    return Lookalikes(content, dhash, known, _distance(content[known], dhash[known]))
+    return Lookalikes(content, dhash, has_dhash, _distance(content[has_dhash], dhash[has_dhash]))
 
 
 def _hashes(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:

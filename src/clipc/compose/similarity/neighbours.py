@@ -54,7 +54,7 @@ def neighbours(
         UserError: There are so many different vectors that FAISS is needed, and it is not installed.
     """
     alike = lookalikes(catalog)
-    parts = (vectors, alike.content, alike.dhash, alike.known)
+    parts = (vectors, alike.content, alike.dhash, alike.has_dhash)
     fingerprint = f"{VERSION} {arrays_digest(*parts)} {alike.distance} {k} {by}"
 
     def excluded(rows: Int64s, others: Int64s) -> Bools:

@@ -53,26 +53,26 @@ def exact(base: Float32s, queries: Float32s, count: int) -> Int64s:
 def _exact_block(base: Float32s, queries: Float32s, count: int) -> Int64s:
     """Keeps candidates at least as good as the ``count``-th best so far, and prunes them from time to time."""
     worst = np.full(len(queries), -np.inf, np.float32)
-    kept: list[tuple[Any, Any, Any]] = []
+    candidates: list[tuple[Any, Any, Any]] = []
     waiting = 0
     for start in range(0, len(base), _CHUNK):
         scores = queries @ base[start : start + _CHUNK].T
         if start == 0 and scores.shape[1] > count:
             worst = np.partition(scores, -count, axis=1)[:, -count]
         rows, columns = np.nonzero(scores >= worst[:, None])
-        kept.append((rows, columns + start, scores[rows, columns]))
+        candidates.append((rows, columns + start, scores[rows, columns]))
         waiting += len(rows)
         if waiting > 2 * count * len(queries):
-            kept = [_best(kept, count)]
-            waiting = len(kept[0][0])
+            candidates = [_best(candidates, count)]
+            waiting = len(candidates[0][0])
             if waiting == count * len(queries):
-                worst = kept[0][2].reshape(-1, count)[:, -1]
-    return _best(kept, count)[1].reshape(len(queries), count)
+                worst = candidates[0][2].reshape(-1, count)[:, -1]
+    return _best(candidates, count)[1].reshape(len(queries), count)
 
 
-def _best(kept: list[tuple[Any, Any, Any]], count: int) -> tuple[Any, Any, Any]:
+def _best(candidates: list[tuple[Any, Any, Any]], count: int) -> tuple[Any, Any, Any]:
     """The ``count`` best of each query, sorted by query, falling score, number."""
-    rows, numbers, scores = (np.concatenate(part) for part in zip(*kept, strict=True))
+    rows, numbers, scores = (np.concatenate(part) for part in zip(*candidates, strict=True))
     order = np.lexsort((numbers, -scores, rows))
     rows = rows[order]
     rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
