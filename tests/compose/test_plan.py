@@ -233,7 +233,7 @@ def test_no_inputs_is_a_plain_random_policy() -> None:
     assert plan_epoch(catalog, Policy(), 1, 2).table().equals(plan_epoch(catalog, Policy(), 1, 2, Inputs()).table())
 
 
-def test_partners_are_uniform_among_the_lawful_whatever_their_captions() -> None:
+def test_partners_are_uniform_among_the_allowed_whatever_their_captions() -> None:
     """Each pair with a allowed caption is a partner equally often, and shows each allowed caption equally often."""
     captions = [
         ["u"],
@@ -260,7 +260,7 @@ def test_partners_are_uniform_among_the_lawful_whatever_their_captions() -> None
         assert chisquare([n for (p, _), n in shown.items() if p == pair]).pvalue > 1e-3
 
 
-def test_guarded_partners_are_the_nearest_lawful_ones() -> None:
+def test_guarded_partners_are_the_nearest_allowed_ones() -> None:
     """Rules that refuse all of the nearest pairs leave the next nearest, not plain rows."""
     kinds = [(kind, n) for kind in ("circle", "square") for n in range(30)]
     catalog = catalog_of([[f"a {kind}"] for kind, _ in kinds], kind=[kind for kind, _ in kinds])

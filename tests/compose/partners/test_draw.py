@@ -39,7 +39,7 @@ def test_partners_are_uniform_among_the_allowed_at_every_acceptance_rate() -> No
     assert 0.3 < np.mean(p) < 0.7
 
 
-def test_one_lawful_partner_in_a_thousand_is_found_and_in_a_group_too() -> None:
+def test_one_allowed_partner_in_a_thousand_is_found_and_in_a_group_too() -> None:
     n = 3000
     allowed = np.zeros((n, n), dtype=bool)
     allowed[np.arange(n), (np.arange(n) + n // 2) % n] = True

@@ -15,7 +15,8 @@ from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.rules import conditions
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.compile import compile_rules
-from clipc.compose.rules.compiled import CompiledRules, EitherOrder
+from clipc.compose.rules.compiled import CompiledRules
+from clipc.compose.rules.conditions import EitherOrder
 from clipc.compose.rules.read import read_rules
 from clipc.compose.rules.schema import Rules
 from clipc.errors import UserError
