@@ -1,4 +1,4 @@
-"""Catalogs without pictures: all that planning needs."""
+"""Catalogs without images: all that planning needs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

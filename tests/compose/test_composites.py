@@ -31,8 +31,8 @@ def test_third_pairs_are_any_of_the_others() -> None:
 
 @pytest.mark.parametrize(("pairs", "third"), [(2, -1), (3, 2)])
 def test_two_pairs_have_no_third(pairs: int, third: int) -> None:
-    found = third_pairs(np.array([0, 0], np.int32), np.array([1, -1], np.int32), np.array([0.9, 0.9]), pairs)
-    assert found.tolist() == [third, -1]
+    rows = third_pairs(np.array([0, 0], np.int32), np.array([1, -1], np.int32), np.array([0.9, 0.9]), pairs)
+    assert rows.tolist() == [third, -1]
 
 
 def test_a_wrong_caption_changes_nothing_but_the_words_of_the_second_half() -> None:
@@ -45,10 +45,10 @@ def test_a_wrong_caption_changes_nothing_but_the_words_of_the_second_half() -> N
     assert (other.third >= 0).tolist() == composed.tolist()
     assert not (other.third[composed] == other.left[composed]).any()
     assert not (other.third[composed] == other.right[composed]).any()
-    told, false = (texts(plans, plan, Words()).captions for plans, plan in ((right, one), (wrong, other)))  # pyright: ignore
+    correct, false = (texts(plans, plan, Words()).captions for plans, plan in ((right, one), (wrong, other)))  # pyright: ignore
     for row in range(40):
         first, _, second = false[row].partition(" and ")
-        assert first == told[row].partition(" and ")[0]
+        assert first == correct[row].partition(" and ")[0]
         assert (second != "") == composed[row]
         if second:
             assert int(second[1:]) == other.third[row]

@@ -30,7 +30,7 @@ def test_values_are_joined_by_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("name,weight\n0,1\n", "has the columns name, weight; it needs two, key and one of values"),
         ("key,weight,more\n0,1,2\n", "it needs two"),
@@ -41,9 +41,9 @@ def test_values_are_joined_by_key(tmp_path: Path) -> None:
         ("key,weight\n0,nan\n", "not a number from 0 up"),
     ],
 )
-def test_a_wrong_table_is_one_clear_sentence(text: str, told: str, tmp_path: Path) -> None:
+def test_a_wrong_table_is_one_clear_sentence(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "w.csv").write_text(text)
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         partner_weights(str(tmp_path / "w.csv"), catalog_of([1] * 3))
     assert "\n" not in str(caught.value)
 

@@ -79,10 +79,10 @@ def test_plan_is_pure_and_right(catalog: Catalog, policy: Policy, rules: object,
     assert (plan.left_caption >= 0).all()
     assert (plan.left_caption < catalog.caption_counts[plan.left]).all()
     assert (plan.right_caption[composed] < catalog.caption_counts[plan.right[composed]]).all()
-    found = plan.statistics()
-    assert found["rows"] == n == sum(found["layouts"].values())
-    assert found["composed"] + found["strong"] == round(found["share"] * n)
-    assert sum(found["fallbacks"].values()) == (plan.fallback > 0).sum()
+    statistics = plan.statistics()
+    assert statistics["rows"] == n == sum(statistics["layouts"].values())
+    assert statistics["composed"] + statistics["strong"] == round(statistics["share"] * n)
+    assert sum(statistics["fallbacks"].values()) == (plan.fallback > 0).sum()
     assert not (composed & (plan.fallback > 0)).any()
     if policy.treatment == "augment":
         assert not composed.any()
@@ -105,8 +105,8 @@ def test_plan_is_pure_and_right(catalog: Catalog, policy: Policy, rules: object,
             assert "x" not in (first, second)
         text = plans.wordings[plan.wording[row]].text(first, second, int(plan.layout[row]), bool(plan.swapped[row]))
         parts = [part.strip(" .。") for part in (first, second)]
-        kept = {"one": 1, "first": 1, "second": 1}.get(policy.caption, 2)
-        assert sum(part in text for part in parts) >= kept
+        shown = {"one": 1, "first": 1, "second": 1}.get(policy.caption, 2)
+        assert sum(part in text for part in parts) >= shown
     if policy.axis == "left-right" and not rules and policy.layout == "centre-halves":
         assert (plan.layout[composed] == LEFT_RIGHT).all()
 
@@ -233,7 +233,7 @@ def test_no_inputs_is_a_plain_random_policy() -> None:
     assert plan_epoch(catalog, Policy(), 1, 2).table().equals(plan_epoch(catalog, Policy(), 1, 2, Inputs()).table())
 
 
-def test_partners_are_uniform_among_the_lawful_whatever_their_captions() -> None:
+def test_partners_are_uniform_among_the_allowed_whatever_their_captions() -> None:
     """Each pair with a allowed caption is a partner equally often, and shows each allowed caption equally often."""
     captions = [
         ["u"],
@@ -260,7 +260,7 @@ def test_partners_are_uniform_among_the_lawful_whatever_their_captions() -> None
         assert chisquare([n for (p, _), n in shown.items() if p == pair]).pvalue > 1e-3
 
 
-def test_guarded_partners_are_the_nearest_lawful_ones() -> None:
+def test_guarded_partners_are_the_nearest_allowed_ones() -> None:
     """Rules that refuse all of the nearest pairs leave the next nearest, not plain rows."""
     kinds = [(kind, n) for kind in ("circle", "square") for n in range(30)]
     catalog = catalog_of([[f"a {kind}"] for kind, _ in kinds], kind=[kind for kind, _ in kinds])

@@ -1,19 +1,18 @@
 """Composites: partners, captions and layouts of the rows of a plan that the mask selects."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools, Bytes, Float64s, Int64s, Positions
+from clipc.compose.arrays import Bools, Bytes, Float64s, Int32s, Int64s, Positions
 from clipc.compose.entries import Candidates, Entries
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import find_layout
-from clipc.compose.layouts.tiles import PLAIN
-from clipc.compose.partners.diverse import least_similar
-from clipc.compose.partners.draw import choose_one, draw
-from clipc.compose.partners.pools import Rows, single_pool
+from clipc.compose.partners.draw import choose_one, draw, least_similar
+from clipc.compose.partners.pools import single_pool
 from clipc.compose.policy import Policy
 from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.similarity.lookalike import lookalikes
@@ -29,27 +28,11 @@ _NEVER, _UNKNOWN, _ALONE = 1, 2, 3
 
 
 @dataclass(frozen=True, eq=False)
-class Composites:
-    """The columns of :class:`~clipc.compose.plan.Plan` that composition sets, for some of its rows."""
-
-    right: Rows
-    left_caption: Rows
-    right_caption: Rows
-    third: Rows
-    third_caption: Rows
-    layout: Bytes
-    swapped: Bools
-    wording: Bytes
-    fallback: Bytes
-
-
-@dataclass(frozen=True, eq=False)
 class _FirstPairs:
     """The first pairs of composites, with the random choices that do not depend on their partners.
 
     Attributes:
-        rows: The pairs, shape (n,).
-        own: The entries (captions) that they use.
+        own: The entries (captions) that they use, shape (n,).
         chance: Random numbers in [0, 1) for the choice of a partner's caption.
         layout: Random layout codes.
         swapped: Random orders of the captions.
@@ -58,7 +41,6 @@ class _FirstPairs:
         has_axes: Whether rules may set the axis of the layout.
     """
 
-    rows: Rows
     own: Int64s
     chance: Float64s
     layout: Bytes
@@ -67,7 +49,7 @@ class _FirstPairs:
     compiled_rules: CompiledRules | None
     has_axes: bool
 
-    def second(self, which: Positions, partner: Rows) -> Int64s:
+    def second(self, which: Positions, partner: Int32s) -> Int64s:
         """The entry of each partner: one of its allowed captions, uniformly; -1 if none is allowed."""
         first, counts = self.entries.first[partner], self.entries.counts[partner]
         if self.compiled_rules is None:
@@ -90,8 +72,8 @@ class _FirstPairs:
 
 
 def compose_rows(
-    rows: Rows, catalog: Catalog, entries: Entries, policy: Policy, inputs: Inputs, seed: int, epoch: int
-) -> Composites:
+    rows: Int32s, catalog: Catalog, entries: Entries, policy: Policy, inputs: Inputs, seed: int, epoch: int
+) -> dict[str, npt.NDArray[Any]]:
     """Partners, captions and layouts for the first pairs of composites.
 
     Random numbers are drawn for every pair of the catalog and then indexed, so the result for a pair does not
@@ -106,34 +88,31 @@ def compose_rows(
         inputs: The tables that the policy needs.
         seed: The run's seed.
         epoch: The epoch; fixed pairing always draws as in epoch 0.
+
+    Returns:
+        The columns of :class:`~clipc.compose.plan.Plan` that composition sets, by name, each of shape (n,).
     """
     when = 0 if policy.pairing == "fixed" else epoch
     pairs, compiled_rules = len(catalog), inputs.compiled_rules
     captions = epoch_generator(seed, "caption", when)
     choice = entries.choice(rows, captions.random(pairs)[rows])
+    chance, order = captions.random(pairs)[rows], captions.random(pairs)[rows]
     layout_type = find_layout(policy.layout)
     codes = np.array(layout_type.drawn_from(policy.axis), dtype=np.uint8)
-    first_pairs = _FirstPairs(
-        rows=rows,
-        own=entries.first[rows] + choice,
-        chance=captions.random(pairs)[rows],
-        layout=epoch_generator(seed, "layout", when).choice(codes, pairs)[rows],
-        swapped=captions.random(pairs)[rows] < 0.5,
-        entries=entries,
-        compiled_rules=compiled_rules,
-        has_axes=layout_type.has_axes,
-    )
+    layout = epoch_generator(seed, "layout", when).choice(codes, pairs)[rows]
+    own = entries.first[rows] + choice
+    first_pairs = _FirstPairs(own, chance, layout, order < 0.5, entries, compiled_rules, layout_type.has_axes)
     pools = inputs.pools or single_pool(entries.counts)
-    pool = pools.of[first_pairs.own]
+    pool = pools.of[own]
     fallback = np.where(pool < 0, _ALONE, 0).astype(np.uint8)
     if compiled_rules is not None:
         if compiled_rules.groups is not None:
-            fallback[compiled_rules.groups[first_pairs.own] < 0] = _UNKNOWN
-        fallback[compiled_rules.never[first_pairs.own]] = _NEVER
+            fallback[compiled_rules.groups[own] < 0] = _UNKNOWN
+        fallback[compiled_rules.never[own]] = _NEVER
     seeking = np.flatnonzero(fallback == 0)
     alike = inputs.alike or lookalikes(catalog)
 
-    def allowed(which: Positions, partner: Rows) -> Bools:
+    def allowed(which: Positions, partner: Int32s) -> Bools:
         which = seeking[which]
         good = (rows[which] != partner) & ~alike(rows[which], partner)
         if compiled_rules is not None:
@@ -141,7 +120,7 @@ def compose_rows(
             good[some] = first_pairs.second(which[some], partner[some]) >= 0
         return good
 
-    def one(part: int) -> Rows:
+    def one(part: int) -> Int32s:
         return draw(rows[seeking], pool[seeking], pools, allowed, epoch_generator(seed, "partner", when, part), pairs)
 
     if policy.partner == "diverse":
@@ -157,10 +136,10 @@ def compose_rows(
     third = np.full(len(rows), -1, dtype=np.int32)
     if policy.caption == "wrong":
         third = third_pairs(rows, right, epoch_generator(seed, "third", when).random(pairs)[rows], pairs)
-    return _filled(right, choice, third, fallback, first_pairs)
+    return _columns(right, choice, third, fallback, first_pairs)
 
 
-def third_pairs(left: Rows, right: Rows, chance: Float64s, pairs: int) -> Rows:
+def third_pairs(left: Int32s, right: Int32s, chance: Float64s, pairs: int) -> Int32s:
     """A uniformly drawn third pair for each composite, other than its two pairs.
 
     Args:
@@ -179,23 +158,31 @@ def third_pairs(left: Rows, right: Rows, chance: Float64s, pairs: int) -> Rows:
     return np.where((right >= 0) & (pairs > 2), third, -1).astype(np.int32)
 
 
-def _filled(right: Rows, choice: Rows, third: Rows, fallback: Bytes, first_pairs: _FirstPairs) -> Composites:
+def _columns(
+    right: Int32s, choice: Int32s, third: Int32s, fallback: Bytes, first_pairs: _FirstPairs
+) -> dict[str, npt.NDArray[Any]]:
     """The columns of the plan, given the partners."""
-    composed = np.flatnonzero(right >= 0)
-    # A partner's only caption is known to be allowed; only a choice among several has to be repeated.
-    entry = first_pairs.entries.first[right[composed]]
-    several = np.flatnonzero(first_pairs.entries.counts[right[composed]] > 1)
+    composed, wrong = np.flatnonzero(right >= 0), np.flatnonzero(third >= 0)
+    entries, rules = first_pairs.entries, first_pairs.compiled_rules
+    first = entries.first[right[composed]]
+    # A partner's only caption is allowed; only a choice among several has to be repeated.
+    entry, several = first.copy(), np.flatnonzero(entries.counts[right[composed]] > 1)
     entry[several] = first_pairs.second(composed[several], right[composed][several])
     candidates, _ = first_pairs.candidates(composed, entry)
-    layout = np.full(len(right), PLAIN, dtype=np.uint8)
-    layout[composed] = candidates.layout
-    second = np.zeros(len(right), dtype=np.int32)
-    second[composed] = entry - first_pairs.entries.first[right[composed]]
-    words = np.zeros(len(right), dtype=np.int32)
-    wrong = np.flatnonzero(third >= 0)
-    words[wrong] = first_pairs.entries.choice(third[wrong], first_pairs.chance[wrong])
-    wording = np.zeros(len(right), dtype=np.uint8)
-    if first_pairs.compiled_rules is not None:
-        wording[composed] = first_pairs.compiled_rules.wording(candidates)
-    swapped = first_pairs.swapped & (right >= 0)
-    return Composites(right, choice, second, third, words, layout, swapped, wording, fallback)
+
+    def column(rows: Positions, values: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        whole = np.zeros(len(right), dtype)
+        whole[rows] = values
+        return whole
+
+    return {
+        "right": right,
+        "left_caption": choice,
+        "right_caption": column(composed, entry - first, np.int32),
+        "third": third,
+        "third_caption": column(wrong, entries.choice(third[wrong], first_pairs.chance[wrong]), np.int32),
+        "layout": column(composed, candidates.layout, np.uint8),
+        "swapped": first_pairs.swapped & (right >= 0),
+        "wording": column(composed, 0 if rules is None else rules.wording(candidates), np.uint8),
+        "fallback": fallback,
+    }

@@ -1,6 +1,5 @@
 """The plan: one row a training example of an epoch, made before any pixel is read."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any, Final
@@ -86,20 +85,11 @@ class Plan:
     def table(self) -> pa.Table:
         """The plan as an Arrow table, with nulls where there is no second or third pair."""
         alone, right = self.right < 0, self.third < 0
-        return pa.table(
-            {
-                "left": self.left,
-                "right": pa.array(self.right, mask=alone),
-                "left_caption": self.left_caption,
-                "right_caption": pa.array(self.right_caption, mask=alone),
-                "third": pa.array(self.third, mask=right),
-                "third_caption": pa.array(self.third_caption, mask=right),
-                "layout": pa.DictionaryArray.from_arrays(self.layout, [shape.name for shape in self.shapes]),
-                "swapped": self.swapped,
-                "wording": self.wording,
-                "fallback": pa.DictionaryArray.from_arrays(self.fallback, list(FALLBACKS)),
-            }
-        )
+        masks = {"right": alone, "right_caption": alone, "third": right, "third_caption": right}
+        columns: dict[str, Any] = {name: pa.array(getattr(self, name), mask=masks.get(name)) for name in _COLUMNS}
+        columns["layout"] = pa.DictionaryArray.from_arrays(self.layout, [shape.name for shape in self.shapes])
+        columns["fallback"] = pa.DictionaryArray.from_arrays(self.fallback, list(FALLBACKS))
+        return pa.table(columns)
 
     def statistics(self) -> dict[str, Any]:
         """Counts of the plan.
@@ -159,10 +149,10 @@ def plan_epoch(
         plan.layout[treated] = STRONG
     elif len(treated):
         composites = compose_rows(left[treated], catalog, entries, policy, inputs, seed, epoch)
-        own = plan.left_caption[treated]
-        for column in fields(composites):
-            getattr(plan, column.name)[treated] = getattr(composites, column.name)
-        plan.left_caption[treated] = np.where(composites.right >= 0, composites.left_caption, own)
+        choice, composed = composites["left_caption"], composites["right"] >= 0
+        composites["left_caption"] = np.where(composed, choice, plan.left_caption[treated])
+        for name, values in composites.items():
+            getattr(plan, name)[treated] = values
     return plan
 
 
@@ -202,13 +192,11 @@ class Plans:
 
     def rows(self, start: int, stop: int) -> Plan:
         """The rows ``[start, stop)`` of the concatenated plans."""
-        return Plan.concatenate(list(self._pieces(start, stop)))
-
-    def _pieces(self, start: int, stop: int) -> Iterator[Plan]:
+        pieces: list[Plan] = []
         pairs = len(self.catalog)
         while start < stop:
             epoch, first = divmod(start, pairs)
             last = min(pairs, first + stop - start)
-            plan: Plan = self._epoch(epoch)  # pyright: ignore
-            yield plan[first:last]
+            pieces.append(self._epoch(epoch)[first:last])  # pyright: ignore
             start += last - first
+        return Plan.concatenate(pieces)

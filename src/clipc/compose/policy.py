@@ -40,78 +40,52 @@ class Policy(BaseModel):
     defaults of ``rho`` and ``axis`` are ours. The built-in recipes depart from them where we measured something better.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    rho: Annotated[float, Neutral(0.0)] = Field(
-        default=0.3, ge=0, le=1, description="Share of examples that are treated (0: plain CLIP)."
-    )
-    treatment: Annotated[Literal["compose", "augment"], ALWAYS] = Field(
-        default="compose",
-        description="What happens to a treated example: it becomes a composite, or (the control) it is shown "
-        "alone under a stronger augmentation.",
-    )
-    layout: Annotated[Name, ALWAYS] = Field(
-        default="centre-halves", description="How two views are joined into one image; module:object for your own."
-    )
-    axis: Annotated[Literal["random", Axis], BeforeValidator(axis_of), ALWAYS] = Field(
-        default="random",
-        description="Where the two halves stand; random draws one of the two for each composite. Like a rules file it "
-        "may name the cut instead: vertical, horizontal.",
-    )
-    region: Annotated[str | None, Neutral(None)] = Field(
-        default=None,
-        description="For the layout 'region': the column with the box to keep, a table (CSV, Parquet) of keys and "
-        "boxes, or 'auto': what the reference model finds most relevant to the caption.",
-    )
-    caption: Annotated[Name, ALWAYS] = Field(
-        default="join",
-        description="How two captions become one: joined in the order of the images; with words that say where each "
-        "half stands; in either order; or, as controls, only one of them, or the second one taken from a third pair; "
-        "module:function for your own.",
-    )
-    joiner: Annotated[str | None, Neutral(None)] = Field(
-        default=None, description="What stands between the two captions; by their language if null (' and ', 'と')."
-    )
-    template: Annotated[str | None, Neutral(None)] = Field(
-        default=None, description="The joint caption, as '{a} beside {b}'."
-    )
-    partner: Annotated[Name, Neutral("random")] = Field(
-        default="random",
-        description="How the second pair is chosen: any, one of the nearest, or the least similar of some; "
-        "module:function for a table of your own.",
-    )
-    group: Annotated[str | None, Neutral(None)] = Field(
-        default=None,
-        description="A column whose value partners must share; auto: the main column of labels, where there is one and "
-        "its classes are not too small.",
-    )
-    weights: Annotated[str | None, Neutral(None)] = Field(
-        default=None,
-        description="How often each pair becomes a partner, in proportion: 'column:NAME', or a table (CSV, Parquet) of "
-        "keys and weights; 0 never, 1 where nothing is said. All alike if null.",
-    )
-    neighbours: Annotated[int, ALWAYS] = Field(
-        default=10, ge=1, description="How many of the nearest pairs may become partners."
-    )
-    draws: Annotated[int, ALWAYS] = Field(
-        default=4, ge=2, description="Of how many drawn pairs a diverse partner is the least similar."
-    )
-    pairing: Annotated[Literal["dynamic", "fixed"], Neutral("dynamic")] = Field(
-        default="dynamic", description="New partners in every epoch, or the same ones throughout."
-    )
-    embedding: Annotated[str, ALWAYS] = Field(
-        default="captions",
-        description="What similarity is measured by: the captions' TF-IDF, 'column:NAME', or a model's folder.",
-    )
-    embedding_of: Annotated[Literal["image", "text", "mean"], ALWAYS] = Field(
-        default="mean", description="Which of a model's vectors similarity is measured by."
-    )
-    reference: Annotated[str | None, Neutral(None)] = Field(
-        default=None, description="The folder of the model that finds regions by itself."
-    )
-    rules: Annotated[Rules | None, BeforeValidator(_read), Neutral(None)] = Field(
-        default=None, description="An expert's rules for what may be composed: a file, or one that ships."
-    )
+    rho: Annotated[float, Neutral(0.0)] = Field(default=0.3, ge=0, le=1)
+    """Share of examples that are treated (0: plain CLIP)."""
+    treatment: Annotated[Literal["compose", "augment"], ALWAYS] = "compose"
+    """What happens to a treated example: it becomes a composite, or (the control) it is shown alone under a
+    stronger augmentation."""
+    layout: Annotated[Name, ALWAYS] = "centre-halves"
+    """How two views are joined into one image; module:object for your own."""
+    axis: Annotated[Literal["random", Axis], BeforeValidator(axis_of), ALWAYS] = "random"
+    """Where the two halves stand; random draws one of the two for each composite. Like a rules file it may name
+    the cut instead: vertical, horizontal."""
+    region: Annotated[str | None, Neutral(None)] = None
+    """For the layout 'region': the column with the box to keep, a table (CSV, Parquet) of keys and boxes, or
+    'auto': what the reference model finds most relevant to the caption."""
+    caption: Annotated[Name, ALWAYS] = "join"
+    """How two captions become one: joined in the order of the images; with words that say where each half stands;
+    in either order; or, as controls, only one of them, or the second one taken from a third pair; module:function
+    for your own."""
+    joiner: Annotated[str | None, Neutral(None)] = None
+    """What stands between the two captions; by their language if null (' and ', 'と')."""
+    template: Annotated[str | None, Neutral(None)] = None
+    """The joint caption, as '{a} beside {b}'."""
+    partner: Annotated[Name, Neutral("random")] = "random"
+    """How the second pair is chosen: any, one of the nearest, or the least similar of some; module:function for a
+    table of your own."""
+    group: Annotated[str | None, Neutral(None)] = None
+    """A column whose value partners must share; auto: the main column of labels, where there is one and its
+    classes are not too small."""
+    weights: Annotated[str | None, Neutral(None)] = None
+    """How often each pair becomes a partner, in proportion: 'column:NAME', or a table (CSV, Parquet) of keys and
+    weights; 0 never, 1 where nothing is said. All alike if null."""
+    neighbours: Annotated[int, ALWAYS] = Field(default=10, ge=1)
+    """How many of the nearest pairs may become partners."""
+    draws: Annotated[int, ALWAYS] = Field(default=4, ge=2)
+    """Of how many drawn pairs a diverse partner is the least similar."""
+    pairing: Annotated[Literal["dynamic", "fixed"], Neutral("dynamic")] = "dynamic"
+    """New partners in every epoch, or the same ones throughout."""
+    embedding: Annotated[str, ALWAYS] = "captions"
+    """What similarity is measured by: the captions' TF-IDF, 'column:NAME', or a model's folder."""
+    embedding_of: Annotated[Literal["image", "text", "mean"], ALWAYS] = "mean"
+    """Which of a model's vectors similarity is measured by."""
+    reference: Annotated[str | None, Neutral(None)] = None
+    """The folder of the model that finds regions by itself."""
+    rules: Annotated[Rules | None, BeforeValidator(_read), Neutral(None)] = None
+    """An expert's rules for what may be composed: a file, or one that ships."""
 
     @field_validator("layout", "caption", "partner")
     @classmethod

@@ -6,7 +6,7 @@ from clipc.catalog import Catalog
 from clipc.catalog.summary import summary
 from clipc.compose.policy import Policy
 from clipc.compose.rules.check import ExampleResult, check
-from clipc.compose.rules.removed import removed
+from clipc.compose.rules.effects import effects
 from clipc.errors import UserError
 from clipc.prepare.caption_advice import caption_advice
 from clipc.prepare.new_model import tokenizer_for
@@ -45,7 +45,7 @@ def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress
         "policy": recipe.policy.model_dump(mode="json", exclude_none=True),
         "statistics": statistics(renderer),
         "advice": caption_advice(captions, tokenizer),
-        "rules": removed(compiled_rules, pairs) if compiled_rules is not None else None,
+        "rules": effects(compiled_rules, pairs) if compiled_rules is not None else None,
         "samples": preview(renderer, count),
     }
 

@@ -73,7 +73,7 @@ def hits(plans: Plans, first: Entry, second: Entry, wording: int) -> list[dict[s
     start = plans.entries.first
     sides = {"first": int(start[first.row]) + first.choice, "second": int(start[second.row]) + second.choice}
     applied: list[dict[str, str]] = []
-    for rule in compiled_rules.shaped:
+    for rule in compiled_rules.image_constraints:
         if matches := [side for side, entry in sides.items() if rule.entries[entry]]:
             of = "both" if len(matches) == 2 else matches[0]
             applied.append({"code": rule.key, "of": of, "text": rule.text, "why": rule.why})

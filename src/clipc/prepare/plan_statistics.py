@@ -57,7 +57,7 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
             "joined": _lengths([count(text) for text in joined]),
             "read": _lengths([count(read.captions[i]) for i in composites]),
         },
-        "kept": _means(views.tiles.kept()[composites]),
+        "kept": _means(views.tiles.visible()[composites]),
         "seen": _means(visible_share(views, catalog.sizes[sources])[composites]),
     }
 

@@ -149,7 +149,7 @@ def visible_share(views: Geometry, sizes: npt.NDArray[np.integer]) -> npt.NDArra
     high = np.clip(corner + window[..., 2:] * extent, 0, sizes)
     of_view = np.prod(np.maximum(window[..., 2:] - window[..., :2], 0), axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        visible = np.where(of_view > 0, views.tiles.kept() / np.minimum(of_view, 1), 0)
+        visible = np.where(of_view > 0, views.tiles.visible() / np.minimum(of_view, 1), 0)
     return np.prod((high - low) / sizes, axis=-1) * visible
 
 

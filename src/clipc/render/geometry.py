@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clipc.compose.arrays import Bools, Float64s, Int32s, Int64s
+from clipc.compose.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 from clipc.compose.layouts import find_layout
-from clipc.compose.layouts.tiles import STRONG, Floats, Tiles, Views, uncut
+from clipc.compose.layouts.tiles import STRONG, Tiles, Views, uncut
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.streams import rows_uniform
 from clipc.render.crop import DRAWS, Augmentation, view_boxes
@@ -68,7 +68,7 @@ def _source_views(plans: Plans, views: Float64s, sizes: Int32s, rows: Int32s, en
     whole_image = np.concatenate([np.zeros_like(sizes), sizes], axis=-1)
     bounds = ((whole_image - corner) / extent).astype(np.float32)
     inputs = plans.inputs
-    nowhere: Floats = np.full((*rows.shape, 4), np.nan, dtype=np.float32)
+    nowhere: Float32s = np.full((*rows.shape, 4), np.nan, dtype=np.float32)
     region = nowhere if inputs.regions is None else inputs.regions[rows]
     whole = np.zeros(rows.shape, dtype=np.bool_)
     if inputs.compiled_rules is not None:

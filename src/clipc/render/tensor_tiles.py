@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from clipc.compose.arrays import Int64s
-from clipc.compose.layouts.tiles import Floats, Tiles
+from clipc.compose.arrays import Float32s, Int64s
+from clipc.compose.layouts.tiles import Tiles
 from clipc.errors import UserError
 
 
@@ -52,7 +52,7 @@ def paste_tiles(first: torch.Tensor, second: torch.Tensor, tiles: Tiles) -> torc
     return images
 
 
-def _windows(boxes: Floats, places: Int64s, size: int) -> Int64s:
+def _windows(boxes: Float32s, places: Int64s, size: int) -> Int64s:
     """Windows in whole pixels, shape (n, 4): of their places' size if they differ by less than a pixel."""
     low, high = boxes[:, :2], boxes[:, 2:]
     place_size = places[:, 2:] - places[:, :2]

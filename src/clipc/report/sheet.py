@@ -17,7 +17,7 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
 
     Args:
         data: ``source``, ``policy`` (its fields), ``statistics`` (as :func:`clipc.prepare.plan_statistics.statistics`
-            tells), ``rules`` (as :func:`clipc.compose.rules.removed.removed` tells; None without rules) and
+            tells), ``rules`` (as :func:`clipc.compose.rules.effects.effects` tells; None without rules) and
             ``samples`` (as :func:`clipc.prepare.preview.preview` makes them).
         lang: The language of the page, one of :data:`clipc.report.words.LANGUAGES`.
 

@@ -75,33 +75,33 @@ def test_both_parts_stay(first: str, second: str, limit: int) -> None:
 def test_each_part_may_use_half_and_what_the_other_leaves(first: str, second: str, limit: int) -> None:
     joint, cut = fit(first, second, joined(), words, limit)
     left, right = joint.split(" and ")
-    room = limit - 1
-    for mine, kept, other in ((first, left, second), (second, right, first)):
-        if words(mine) <= max(room // 2, room - words(other)):
-            assert kept == mine
+    available = limit - 1
+    for mine, short, other in ((first, left, second), (second, right, first)):
+        if words(mine) <= max(available // 2, available - words(other)):
+            assert short == mine
     if cut:
         # What is left over is less than the next word of either part costs.
-        for mine, kept in ((first, left), (second, right)):
-            following = mine[len(kept) :].split()
-            assert not following or words(joint) + words(following[0]) > limit or not mine[len(kept)].isspace()
+        for mine, short in ((first, left), (second, right)):
+            following = mine[len(short) :].split()
+            assert not following or words(joint) + words(following[0]) > limit or not mine[len(short)].isspace()
 
 
 @given(texts, st.integers(1, 40), st.sampled_from([words, octets]))
 def test_shorten_keeps_as_many_whole_words_as_fit(text: str, limit: int, count) -> None:
-    kept = shorten(text, count, limit)
-    assert kept.strip()
+    short = shorten(text, count, limit)
+    assert short.strip()
     if count(text) <= limit:
-        assert kept == text
+        assert short == text
         return
-    assert text.strip().startswith(kept) or text.strip().endswith(kept)
-    assert count(kept) <= limit or len(kept) == 1
+    assert text.strip().startswith(short) or text.strip().endswith(short)
+    assert count(short) <= limit or len(short) == 1
 
 
 @given(some_words, st.integers(1, 40))
 def test_shorten_stops_only_where_the_next_word_is_too_much(text: str, limit: int) -> None:
-    kept = shorten(text, words, limit).split()
-    if len(kept) < len(text.split()) and text.split()[: len(kept)] == kept:
-        assert words(" ".join(text.split()[: len(kept) + 1])) > limit
+    short = shorten(text, words, limit).split()
+    if len(short) < len(text.split()) and text.split()[: len(short)] == short:
+        assert words(" ".join(text.split()[: len(short) + 1])) > limit
 
 
 def test_plain_captions_are_cut_and_told_too() -> None:
@@ -138,7 +138,7 @@ def test_nothing_dangles_at_a_cut() -> None:
 
 
 def all_cuts(text: str) -> set[str]:
-    return {kept for limit in range(1, len(text) + 1) if len(kept := shorten(text, len, limit)) >= 3}
+    return {short for limit in range(1, len(text) + 1) if len(short := shorten(text, len, limit)) >= 3}
 
 
 def test_japanese_is_cut_between_phrases() -> None:

@@ -149,9 +149,9 @@ def test_a_bracket_at_the_end_is_looked_past() -> None:
 @given(st.text())
 def test_any_text_has_an_answer(text: str) -> None:
     assert noun_phrase(text) in (True, False)
-    kept = without_stop(text)
-    assert text.strip().startswith(kept)
-    assert bool(kept) == bool(text.strip())
+    bare = without_stop(text)
+    assert text.strip().startswith(bare)
+    assert bool(bare) == bool(text.strip())
 
 
 @pytest.mark.parametrize("text", ["りんご", "リンゴ", "ﾘﾝｺﾞ", "林檎", "a 円", "々", "𠮷"])
@@ -165,7 +165,7 @@ def test_other_scripts_are_not(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "bare"),
     [
         ("A dog runs.", "A dog runs"),
         (" in the forest . ", "in the forest"),
@@ -184,5 +184,5 @@ def test_other_scripts_are_not(text: str) -> None:
         ("", ""),
     ],
 )
-def test_only_a_final_full_stop_goes(text: str, kept: str) -> None:
-    assert without_stop(text) == kept
+def test_only_a_final_full_stop_goes(text: str, bare: str) -> None:
+    assert without_stop(text) == bare

@@ -5,18 +5,9 @@ from hypothesis import strategies as st
 
 from clipc.compose.layouts import LAYOUTS
 from clipc.compose.layouts.boxes import read_boxes
+from clipc.compose.layouts.halves import region
 from clipc.compose.layouts.layout import SHAPES, Layout, Shape
-from clipc.compose.layouts.region import region
-from clipc.compose.layouts.tiles import (
-    BOX,
-    PLAIN,
-    STRONG,
-    TOP_BOTTOM,
-    Tiles,
-    Views,
-    area,
-    uncut,
-)
+from clipc.compose.layouts.tiles import BOX, PLAIN, STRONG, TOP_BOTTOM, Tiles, Views, area, uncut
 from clipc.errors import UserError
 
 RNG = np.random.Generator(np.random.Philox(5))
@@ -58,17 +49,17 @@ def test_every_layout_fills_the_picture_from_inside_the_images(name: str) -> Non
     assert (tiles.window[..., 2:] <= views.bounds[..., 2:] + 1e-5)[shown].all()
     alone = np.isin(codes, (PLAIN, STRONG))
     np.testing.assert_allclose(tiles.share()[alone], np.tile([1, 0], (alone.sum(), 1)))
-    np.testing.assert_allclose(tiles.kept()[alone], np.tile([1, 0], (alone.sum(), 1)))
-    assert ((tiles.kept() >= 0) & (tiles.kept() <= 1)).all()
+    np.testing.assert_allclose(tiles.visible()[alone], np.tile([1, 0], (alone.sum(), 1)))
+    assert ((tiles.visible() >= 0) & (tiles.visible() <= 1)).all()
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"), [("centre-halves", 0.5), ("squeezed-halves", 1), ("blend", 0.5), ("region", 0.5)]
+    ("name", "visible"), [("centre-halves", 0.5), ("squeezed-halves", 1), ("blend", 0.5), ("region", 0.5)]
 )
-def test_what_survives_of_each_source(name: str, kept: float) -> None:
+def test_what_survives_of_each_source(name: str, visible: float) -> None:
     tiles = tiles_of(name, np.full(9, LAYOUTS[name].codes[0], dtype=np.uint8))
     np.testing.assert_allclose(tiles.share(), 0.5, atol=1e-6)
-    np.testing.assert_allclose(tiles.kept(), kept, atol=1e-5)
+    np.testing.assert_allclose(tiles.visible(), visible, atol=1e-5)
 
 
 def test_the_box_of_cutmix_has_half_of_the_picture_on_average() -> None:
@@ -76,7 +67,7 @@ def test_the_box_of_cutmix_has_half_of_the_picture_on_average() -> None:
     share = tiles.share()
     assert share[:, 1].mean() == pytest.approx(0.5, abs=0.01)
     assert share[:, 1].min() > 0.24
-    np.testing.assert_allclose(tiles.kept(), share, atol=1e-5)
+    np.testing.assert_allclose(tiles.visible(), share, atol=1e-5)
     np.testing.assert_allclose(tiles.window[:, 1], tiles.place[:, 1])
     assert tiles.place.min() >= 0
     assert tiles.place.max() <= 1

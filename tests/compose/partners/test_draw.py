@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from clipc.compose.partners.diverse import least_similar
-from clipc.compose.partners.draw import MAX_ENUMERATED, draw
+from clipc.compose.partners.draw import MAX_ENUMERATED, draw, least_similar
 from clipc.compose.partners.pools import Pools, groups, neighbour_pools, single_pool
 
 
@@ -24,23 +23,23 @@ def drawn(pools: Pools, allowed: np.ndarray, seed: int) -> np.ndarray:
     return draw(rows, pools.of[rows], pools, lambda which, partner: allowed[which, partner], generator(seed), n)
 
 
-def test_partners_are_uniform_among_the_lawful_at_every_acceptance_rate() -> None:
+def test_partners_are_uniform_among_the_allowed_at_every_acceptance_rate() -> None:
     n, times = 60, 4000
     allowed = np.zeros((n, n), dtype=bool)
     for row in range(n):
         allowed[row, [(row + step) % n for step in range(1, 1 + row)]] = True  # row i has i allowed partners
     counts = np.zeros((n, n), dtype=int)
     for seed in range(times):
-        found = drawn(single_pool(ones(n)), allowed, seed)
-        assert found[0] == -1
-        counts[np.arange(1, n), found[1:]] += 1
+        partners = drawn(single_pool(ones(n)), allowed, seed)
+        assert partners[0] == -1
+        counts[np.arange(1, n), partners[1:]] += 1
     assert (counts[~allowed] == 0).all()
     p = [chisquare(counts[row, allowed[row]]).pvalue for row in range(2, n)]
     assert min(p) > 1e-4 / n
     assert 0.3 < np.mean(p) < 0.7
 
 
-def test_one_lawful_partner_in_a_thousand_is_found_and_in_a_group_too() -> None:
+def test_one_allowed_partner_in_a_thousand_is_found_and_in_a_group_too() -> None:
     n = 3000
     allowed = np.zeros((n, n), dtype=bool)
     allowed[np.arange(n), (np.arange(n) + n // 2) % n] = True
@@ -75,8 +74,8 @@ def test_a_group_is_never_left() -> None:
         return which != partner
 
     rows = np.arange(n, dtype=np.int32)
-    found = draw(rows, pools.of[rows], pools, allowed, generator(0), n)
-    np.testing.assert_array_equal(found, rows ^ 1)
+    partners = draw(rows, pools.of[rows], pools, allowed, generator(0), n)
+    np.testing.assert_array_equal(partners, rows ^ 1)
     assert sum(asked) < 4 * n
 
 
@@ -89,12 +88,12 @@ def test_a_rows_partner_does_not_hang_on_who_else_seeks_one(n: int, seed: int, s
     pools = single_pool(ones(n))
     everyone_seeks = drawn(pools, allowed, seed)
     some = np.flatnonzero(random.random(n) < 0.5).astype(np.int32)
-    found = draw(
+    partners = draw(
         rows[some], pools.of[some], pools, lambda which, partner: allowed[some[which], partner], generator(seed), n
     )
-    np.testing.assert_array_equal(found, everyone_seeks[some])
-    assert (allowed[some, found] | (found < 0)).all()
-    assert ((found < 0) == ~allowed[some].any(axis=1)).all()
+    np.testing.assert_array_equal(partners, everyone_seeks[some])
+    assert (allowed[some, partners] | (partners < 0)).all()
+    assert ((partners < 0) == ~allowed[some].any(axis=1)).all()
 
 
 def test_pools_of_groups_hold_each_pair_once() -> None:
@@ -121,8 +120,8 @@ def test_the_least_similar_of_those_drawn() -> None:
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_tiny_sets(n: int) -> None:
-    found = drawn(single_pool(ones(n)), ~np.eye(n, dtype=bool), 3)
-    assert found.tolist() == ([-1] if n == 1 else [1, 0])
+    partners = drawn(single_pool(ones(n)), ~np.eye(n, dtype=bool), 3)
+    assert partners.tolist() == ([-1] if n == 1 else [1, 0])
 
 
 @settings(max_examples=100)
@@ -161,9 +160,9 @@ def test_chances_are_in_proportion_to_weights_among_the_allowed(kind: str) -> No
     chance = np.where(allowed & members, weights, 0)
     counts, none = np.zeros((n, n), dtype=int), ~chance.any(axis=1)
     for seed in range(times):
-        found = drawn(pools.weighted(weights), allowed, seed)
-        np.testing.assert_array_equal(found < 0, none)
-        np.add.at(counts, (np.flatnonzero(~none), found[~none]), 1)
+        partners = drawn(pools.weighted(weights), allowed, seed)
+        np.testing.assert_array_equal(partners < 0, none)
+        np.add.at(counts, (np.flatnonzero(~none), partners[~none]), 1)
     assert (counts[chance == 0] == 0).all()
     p = []
     for row in np.flatnonzero((chance > 0).sum(axis=1) > 1):

@@ -40,7 +40,7 @@ def checked(catalog: Catalog, *examples: tuple[Any, Any, bool], **more: Any) -> 
 
 
 def test_keys_and_values_are_judged_as_the_rules_say(films: Catalog) -> None:
-    found = checked(
+    results = checked(
         films,
         ("f1", "f2", True),  # f2 may be shown as "clear"
         ("f1", "f3", False),
@@ -52,11 +52,11 @@ def test_keys_and_values_are_judged_as_the_rules_say(films: Catalog) -> None:
         ({"view": "PA", "caption": "a collage"}, {"view": "PA"}, False),
         ({"caption": "left"}, {"caption": "left"}, False),
     )
-    assert [one.right for one in found] == [True] * 9
-    assert found[1].reasons == ("require: a.view = b.view (views differ)",)
-    assert found[3].reasons == ("forbid: a.side <> b.side (two sides)",)
-    assert found[5].reasons == ("forbid: a.patient = b.patient",)
-    assert "a collage" in found[7].reasons[0]
+    assert [one.right for one in results] == [True] * 9
+    assert results[1].reasons == ("require: a.view = b.view (views differ)",)
+    assert results[3].reasons == ("forbid: a.side <> b.side (two sides)",)
+    assert results[5].reasons == ("forbid: a.patient = b.patient",)
+    assert "a collage" in results[7].reasons[0]
 
 
 def test_an_expert_who_expects_otherwise_is_told(films: Catalog) -> None:

@@ -1,6 +1,7 @@
 """What may stand in an expression, and what is known of it without running it."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from clipc.errors import UserError
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
+    with closing(Sandbox()) as sandbox:
         yield sandbox
 
 
@@ -89,8 +90,8 @@ def test_wrong_columns_are_told(sandbox: Sandbox, text: str, sides: bool, messag
     ],
 )
 def test_terms_of_equality_are_found(sandbox: Sandbox, text: str, terms: list[str], rest: str | None) -> None:
-    found, other = equal_terms(sandbox.parse(text))
-    assert found == [(name, name) for name in terms]
+    result, other = equal_terms(sandbox.parse(text))
+    assert result == [(name, name) for name in terms]
     assert (other and other.tree) == (rest and sandbox.parse(rest).tree)
 
 
@@ -105,7 +106,7 @@ def test_equal_parts_of_both_sides_go_by_the_name_that_hoisting_gives(sandbox: S
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "result"),
     [
         ("a.patient <> b.patient", ("patient", "<>")),
         ("b.patient != a.patient", ("patient", "<>")),
@@ -117,8 +118,8 @@ def test_equal_parts_of_both_sides_go_by_the_name_that_hoisting_gives(sandbox: S
         ("not a.patient", None),
     ],
 )
-def test_a_lone_comparison_is_recognised(sandbox: Sandbox, text: str, found: tuple[str, str] | None) -> None:
-    assert comparison(sandbox.parse(text)) == found
+def test_a_lone_comparison_is_recognised(sandbox: Sandbox, text: str, result: tuple[str, str] | None) -> None:
+    assert comparison(sandbox.parse(text).root) == result
 
 
 def test_what_looks_at_one_pair_is_hoisted_and_shared(sandbox: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from clipc.compose.layouts.tiles import LEFT_RIGHT
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.compile import compile_rules
 from clipc.compose.rules.compiled import CompiledRules
+from clipc.compose.rules.effects import effects
 from clipc.compose.rules.read import parse_rules, preset_names, preset_text, read_rules
-from clipc.compose.rules.removed import removed
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.compose.rules.schema import Rules
 from clipc.demo.captions import captions, language
@@ -55,7 +56,7 @@ class Inline:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as shared:
+    with closing(Sandbox()) as shared:
         yield shared
 
 
@@ -140,7 +141,7 @@ def test_the_factory_preset_tells_good_from_defective_by_captions_alone(lang: st
 def test_presets_run_on_data_that_tell_nothing(name: str, tiny_catalog: Catalog, sandbox: Sandbox) -> None:
     compiled_rules = compile_rules(read_rules(name), CatalogColumns(tiny_catalog), Wording(), sandbox)
     assert not compiled_rules.never.any()
-    assert removed(compiled_rules, tiny_catalog, candidates=500)["share"] > 0.9
+    assert effects(compiled_rules, tiny_catalog, most=500)["share"] > 0.9
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -181,8 +182,8 @@ def test_single_judgements(name: str, sandbox: Sandbox) -> None:
     compiled_rules = compile_rules(
         read_rules(name), inline(*(row for a, b, _ in cases for row in (a, b))), Wording(), sandbox
     )
-    found = judged(compiled_rules, len(cases)).tolist()
-    assert [(*case[:2], allowed) for case, allowed in zip(cases, found, strict=True)] == cases
+    decisions = judged(compiled_rules, len(cases)).tolist()
+    assert [(*case[:2], allowed) for case, allowed in zip(cases, decisions, strict=True)] == cases
 
 
 @pytest.mark.parametrize(
@@ -198,9 +199,9 @@ def test_on_real_data_presets_refuse_some_and_leave_enough(
 ) -> None:
     catalog = open_catalog(shared_data / source)
     compiled_rules = compile_rules(read_rules(preset), CatalogColumns(catalog), Wording(), sandbox)
-    told = removed(compiled_rules, catalog, candidates=5000)
-    assert least < told["share"] < most
-    assert told["groups"]["alone"] == 0
+    result = effects(compiled_rules, catalog, most=5000)
+    assert least < result["share"] < most
+    assert result["groups"]["alone"] == 0
 
 
 def test_a_preset_keeps_what_a_caption_says_of_places_true(sandbox: Sandbox) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -36,7 +37,7 @@ TABLE = pa.table(
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(seconds=10) as sandbox:
+    with closing(Sandbox(seconds=10)) as sandbox:
         sandbox.parse("1")
         yield sandbox
 
@@ -337,8 +338,8 @@ def test_allowed_expressions_are_what_duckdb_makes_of_them(
     sandbox: Sandbox, plain: Callable[[str], pa.Table], text: str
 ) -> None:
     expected = plain(text)
-    found = sandbox.evaluate(TABLE, {"k": sandbox.parse(text)})
-    assert found.equals(expected)
+    result = sandbox.evaluate(TABLE, {"k": sandbox.parse(text)})
+    assert result.equals(expected)
 
 
 _leaves = st.sampled_from(["n", "r", "1", "-2", "0.5", "nullif(1, 1)", "length(x)"])
@@ -367,18 +368,18 @@ def test_any_allowed_expression_is_what_duckdb_makes_of_it(
         with pytest.raises(UserError):
             column(sandbox, text)
         return
-    found = sandbox.evaluate(TABLE, {"k": sandbox.parse(text)})
-    assert found.schema == expected.schema
-    np.testing.assert_array_equal(found["k"].to_numpy(), expected["k"].to_numpy())  # NaN equals NaN here
+    result = sandbox.evaluate(TABLE, {"k": sandbox.parse(text)})
+    assert result.schema == expected.schema
+    np.testing.assert_array_equal(result["k"].to_numpy(), expected["k"].to_numpy())  # NaN equals NaN here
 
 
 def test_rows_keep_their_order_over_many_messages(sandbox: Sandbox) -> None:
     numbers = np.random.Generator(np.random.Philox(0)).integers(0, 1000, 450_001)
     table = pa.table({"n": numbers})
-    found = sandbox.evaluate(table, {"twice": sandbox.parse("n * 2"), "one": sandbox.parse("1")})
-    assert found.column_names == ["twice", "one"]
-    assert (found["twice"].to_numpy() == 2 * numbers).all()
-    assert len(found["one"]) == len(numbers)
+    result = sandbox.evaluate(table, {"twice": sandbox.parse("n * 2"), "one": sandbox.parse("1")})
+    assert result.column_names == ["twice", "one"]
+    assert (result["twice"].to_numpy() == 2 * numbers).all()
+    assert len(result["one"]) == len(numbers)
 
 
 def test_pairs_are_taken_by_position(sandbox: Sandbox) -> None:
@@ -387,11 +388,11 @@ def test_pairs_are_taken_by_position(sandbox: Sandbox) -> None:
     numbers, texts = table["n"].to_numpy(), np.array(table["s"].to_pylist())
     for _ in range(2):  # the second call finds the table loaded
         a, b = generator.integers(0, 1000, (2, 300_000))
-        found = sandbox.evaluate_pairs(
+        result = sandbox.evaluate_pairs(
             table, a, b, {"less": sandbox.parse("a.n < b.n"), "same": sandbox.parse("A.S = b.s and a.n < 5")}
         )
-        assert (found["less"].to_numpy() == (numbers[a] < numbers[b])).all()
-        assert (found["same"].to_numpy() == ((texts[a] == texts[b]) & (numbers[a] < 5))).all()
+        assert (result["less"].to_numpy() == (numbers[a] < numbers[b])).all()
+        assert (result["same"].to_numpy() == ((texts[a] == texts[b]) & (numbers[a] < 5))).all()
     other = pa.table({"n": [1, 2]})
     assert sandbox.evaluate_pairs(other, np.array([0]), np.array([1]), {"k": sandbox.parse("a.n - b.n")})[
         "k"
@@ -401,8 +402,8 @@ def test_pairs_are_taken_by_position(sandbox: Sandbox) -> None:
 
 def test_empty_tables_have_types(sandbox: Sandbox) -> None:
     empty = TABLE.slice(0, 0)
-    found = sandbox.evaluate(empty, {"k": sandbox.parse("x = 'left'")})
-    assert (found.num_rows, found.schema.field("k").type) == (0, pa.bool_())
+    result = sandbox.evaluate(empty, {"k": sandbox.parse("x = 'left'")})
+    assert (result.num_rows, result.schema.field("k").type) == (0, pa.bool_())
     nothing = np.array([], dtype=np.int64)
     assert sandbox.evaluate_pairs(TABLE, nothing, nothing, {"k": sandbox.parse("a.x = b.x")}).num_rows == 0
     assert sandbox.evaluate(TABLE, {}).shape == (4, 0)
@@ -493,7 +494,7 @@ VAST = "length(" + "replace(" * 3 + "x" + (", 'a', '" + "a" * 300 + "')") * 3 + 
 
 def test_what_takes_too_long_is_stopped_and_the_next_call_works() -> None:
     table = pa.table({"x": ["a" * 4000] * 10})
-    with Sandbox(seconds=1, memory=1 << 40) as sandbox:
+    with closing(Sandbox(seconds=1, memory=1 << 40)) as sandbox:
         slow, quick = sandbox.parse(LONG), sandbox.parse("a.x = b.x")
         rows = np.arange(10)
         assert all(sandbox.evaluate_pairs(table, rows, rows, {"k": quick})["k"].to_pylist())
@@ -506,7 +507,7 @@ def test_what_takes_too_long_is_stopped_and_the_next_call_works() -> None:
 
 def test_what_takes_too_much_memory_is_stopped_and_the_next_call_works() -> None:
     table = pa.table({"x": ["a" * 4000] * 10})
-    with Sandbox(memory=256 << 20) as sandbox:
+    with closing(Sandbox(memory=256 << 20)) as sandbox:
         with pytest.raises(UserError, match="took too much memory and was stopped"):
             sandbox.evaluate(table, {"k": sandbox.parse(VAST)})
         assert column(sandbox, "length(x)", table) == [4000] * 10
@@ -532,7 +533,7 @@ def _ended(pid: int) -> bool:
 
 
 def test_a_child_that_was_killed_is_replaced() -> None:
-    with Sandbox() as sandbox:
+    with closing(Sandbox()) as sandbox:
         assert column(sandbox, "1") == [1] * 4
         os.kill(_child(sandbox), signal.SIGKILL)
         with pytest.raises(UserError, match="was stopped"):
@@ -588,7 +589,7 @@ def test_the_child_has_no_environment_no_core_dumps_and_little_open(sandbox: San
 
 def test_a_sandbox_can_be_pickled(sandbox: Sandbox) -> None:
     sandbox.parse("1")
-    with pickle.loads(pickle.dumps(sandbox)) as other:
+    with closing(pickle.loads(pickle.dumps(sandbox))) as other:
         assert column(other, "lower(x)") == ["left", "right", None, ""]
         assert _child(other) != _child(sandbox)
     expression = sandbox.parse("lower(x)")
@@ -632,5 +633,5 @@ def test_the_working_folder_decides_nothing(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "duckdb.py").write_text("raise SystemExit('imported from the working folder')", "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with Sandbox() as sandbox:
+    with closing(Sandbox()) as sandbox:
         assert column(sandbox, "n") == [1, 2, None, -3]

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clipc.compose.rules.schema import RESERVED, CaptionRule, Example, ImageRule, PairRule, Rules
+from clipc.compose.rules.grammar import RESERVED
+from clipc.compose.rules.schema import CaptionRule, Example, ImageRule, PairRule, Rules
 
 texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20).filter(
     lambda t: bool(t.strip())
@@ -70,12 +71,12 @@ def test_where_a_rule_stands_is_no_part_of_what_it_says() -> None:
 
 def test_places_name_file_and_line_or_what_there_is() -> None:
     lines = {"pairs.0": 7, "pairs.0.require": 8, "fields.side": 3}
-    told = Rules(name="chest", source="chest.yaml", lines=lines, pairs=(PairRule(require="x"),))
-    assert told.place("pairs", 0) == "chest.yaml, line 7"
-    assert told.place("pairs", 0, "require") == "chest.yaml, line 8"
-    assert told.place("pairs", 0, "why") == "chest.yaml, line 7"
-    assert told.place("fields", "side") == "chest.yaml, line 3"
-    assert told.place("never", 1) == "rules 'chest', never 2"
+    rules = Rules(name="chest", source="chest.yaml", lines=lines, pairs=(PairRule(require="x"),))
+    assert rules.place("pairs", 0) == "chest.yaml, line 7"
+    assert rules.place("pairs", 0, "require") == "chest.yaml, line 8"
+    assert rules.place("pairs", 0, "why") == "chest.yaml, line 7"
+    assert rules.place("fields", "side") == "chest.yaml, line 3"
+    assert rules.place("never", 1) == "rules 'chest', never 2"
     assert Rules(name="chest").place("fields", "side") == "rules 'chest', fields side"
 
 
@@ -113,18 +114,18 @@ def test_columns_are_found_by_the_first_of_their_names() -> None:
     made = Rules.model_validate(
         {"columns": {"patient": ["patient", "patient_id"], "view": "view_position", "部位": ["部位"]}}
     )
-    known = ["Patient ID", "PATIENT", "ViewPosition", "caption"]
-    assert made.found_columns(known) == {"patient": "PATIENT", "view": "ViewPosition", "部位": None}
-    assert made.found_columns(known[:1])["patient"] == "Patient ID"
+    names = ["Patient ID", "PATIENT", "ViewPosition", "caption"]
+    assert made.data_columns(names) == {"patient": "PATIENT", "view": "ViewPosition", "部位": None}
+    assert made.data_columns(names[:1])["patient"] == "Patient ID"
 
 
 def test_reserved_words_are_those_of_the_grammar() -> None:
     import duckdb
 
-    found = duckdb.sql(
+    words = duckdb.sql(
         "select keyword_name from duckdb_keywords() where keyword_category in ('reserved', 'type_function')"
     ).fetchall()
-    assert {name for (name,) in found} == RESERVED
+    assert {name for (name,) in words} == RESERVED
 
 
 @pytest.mark.parametrize(

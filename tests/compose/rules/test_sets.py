@@ -17,9 +17,9 @@ SETS = Path(__file__).parent / "sets"
 Shown = dict[str, Any]
 
 
-def found(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
-    return match[0] if match else ""
+def match(pattern: str, text: str) -> str:
+    hit = re.search(pattern, text)
+    return hit[0] if hit else ""
 
 
 def word(text: str, *words: str) -> bool:
@@ -27,9 +27,9 @@ def word(text: str, *words: str) -> bool:
 
 
 def emoji(a: Shown, b: Shown, joint: str) -> bool:
-    tones = [found("(medium-light|medium-dark|light|medium|dark) skin tone", x["captions"].lower()) for x in (a, b)]
+    tones = [match("(medium-light|medium-dark|light|medium|dark) skin tone", x["captions"].lower()) for x in (a, b)]
     numbers = [
-        found(r"\b(one|two|three|four|five|six|seven|eight|nine|ten|twelve)\b", x["caption"].lower()) for x in (a, b)
+        match(r"\b(one|two|three|four|five|six|seven|eight|nine|ten|twelve)\b", x["caption"].lower()) for x in (a, b)
     ]
     return not (
         (all(tones) and tones[0] != tones[1])
@@ -68,7 +68,7 @@ def satellite(a: Shown, b: Shown, joint: str) -> bool:
 
 def photographs(a: Shown, b: Shown, joint: str) -> bool:
     counted = [
-        found(r"\b(two|three|four|five|six) (men|women|people|boys|girls|children|kids)\b", x["caption"].lower())
+        match(r"\b(two|three|four|five|six) (men|women|people|boys|girls|children|kids)\b", x["caption"].lower())
         for x in (a, b)
     ]
     snow = [word(x["captions"], "snow*", "ski*", "ice") for x in (a, b)]

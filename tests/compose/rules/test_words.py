@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 
 import pyarrow as pa
 import pytest
@@ -20,7 +21,7 @@ latin_texts = st.text(st.sampled_from("aB1 -_,é\u0301ＲｉÄß\n"))
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
+    with closing(Sandbox()) as sandbox:
         yield sandbox
 
 
@@ -58,7 +59,7 @@ def test_words_are_stable(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "terms", "found"),
+    ("text", "terms", "result"),
     [
         ("the right lung", ("right",), True),
         ("bright field", ("right",), False),
@@ -78,12 +79,12 @@ def test_words_are_stable(text: str) -> None:
         ("cafe", ("café",), False),
     ],
 )
-def test_latin_words(text: str, terms: tuple[str, ...], found: bool) -> None:
-    assert has(text, *terms) is found
+def test_latin_words(text: str, terms: tuple[str, ...], result: bool) -> None:
+    assert has(text, *terms) is result
 
 
 @pytest.mark.parametrize(
-    ("text", "terms", "found"),
+    ("text", "terms", "result"),
     [
         ("右の肺に影がある", ("右",), True),
         ("左右の肺に影がある", ("右",), False),
@@ -111,9 +112,9 @@ def test_latin_words(text: str, terms: tuple[str, ...], found: bool) -> None:
         ("右lung", ("lung",), True),
     ],
 )
-def test_japanese_words(text: str, terms: tuple[str, ...], found: bool) -> None:
+def test_japanese_words(text: str, terms: tuple[str, ...], result: bool) -> None:
     pytest.importorskip("sudachipy")
-    assert has(text, *terms) is found
+    assert has(text, *terms) is result
 
 
 def test_a_very_long_japanese_text_has_words() -> None:
@@ -139,9 +140,9 @@ def test_words_in_expressions(sandbox: Sandbox) -> None:
         "right": sandbox.parse("word(caption, 'right', '右*')"),
         "not": sandbox.parse("not word(lower(caption), 'right')"),
     }
-    found = sandbox.evaluate(table, expressions)
-    assert found["right"].to_pylist() == [True, False, None, False, False, True, True]
-    assert found["not"].to_pylist() == [False, True, None, True, True, True, False]
+    result = sandbox.evaluate(table, expressions)
+    assert result["right"].to_pylist() == [True, False, None, False, False, True, True]
+    assert result["not"].to_pylist() == [False, True, None, True, True, True, False]
 
 
 @pytest.mark.parametrize("text", ["word(caption)", "word(caption, side)", "word(caption, 3)", "word(caption, '')"])

@@ -29,7 +29,7 @@ def test_words_and_runs_without_spaces_may_stand_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "result"),
     [
         ("A red  car.", ["a", "red", "a red", "car", "red car"]),
         ("ＣＴ画像", ["ct", "画", "画像", "像"]),
@@ -42,11 +42,11 @@ def test_words_and_runs_without_spaces_may_stand_side_by_side() -> None:
         ("", []),
     ],
 )
-def test_terms(text: str, found: list[str] | None) -> None:
-    if found is None:
+def test_terms(text: str, result: list[str] | None) -> None:
+    if result is None:
         assert len(list(terms(text))) > 3
     else:
-        assert sorted(terms(text)) == sorted(found)
+        assert sorted(terms(text)) == sorted(result)
 
 
 def test_captions_of_a_pair_do_not_run_into_each_other() -> None:
@@ -91,5 +91,5 @@ def test_a_sample_stands_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MAX_FIT_ROWS", 400)
     vectors = caption_vectors(texts, 32)
     assert vectors.shape == (800, 32)
-    found = np.asarray(nearest_of(vectors))
-    assert np.mean(topics[found] == topics) > 0.97
+    result = np.asarray(nearest_of(vectors))
+    assert np.mean(topics[result] == topics) > 0.97

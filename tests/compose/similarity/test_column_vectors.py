@@ -44,12 +44,12 @@ def test_unknown_vectors_are_zero(values: Any) -> None:
 
 
 def test_large_numbers_do_not_overflow() -> None:
-    found = column_vectors(catalog_of([[3e38, 3e38], [1e-30, 0]], LISTS), "vector")
-    np.testing.assert_allclose(found, [[0.5**0.5, 0.5**0.5], [1, 0]], rtol=1e-6)
+    vectors = column_vectors(catalog_of([[3e38, 3e38], [1e-30, 0]], LISTS), "vector")
+    np.testing.assert_allclose(vectors, [[0.5**0.5, 0.5**0.5], [1, 0]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ([[1.0, 2.0], [1.0]], r"column 'vector' of 'k1' \(row 2\) has 1 numbers, but 'k0' has 2"),
         (["1 2", "1 two"], r"'k1' \(row 2\) is '1 two', which is no list of numbers"),
@@ -64,8 +64,8 @@ def test_large_numbers_do_not_overflow() -> None:
         ([None, ""], "the column 'vector' is empty"),
     ],
 )
-def test_what_is_wrong_is_named(values: Any, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_what_is_wrong_is_named(values: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         column_vectors(catalog_of(values), "vector")
 
 

@@ -1,4 +1,4 @@
-"""Near copies are told from pictures that are merely of a kind."""
+"""Near copies are told from images that are merely of a kind."""
 
 import pickle
 import time

@@ -44,9 +44,9 @@ def test_nearest_is_what_sorting_all_others_gives(n: int, d: int, k: int, seed: 
         return forbidden[rows, others]
 
     for test in (None, excluded):
-        found = nearest(vectors, k, excluded=test)
-        assert found.dtype == np.int32
-        assert np.array_equal(found, slow(vectors, k, test))
+        result = nearest(vectors, k, excluded=test)
+        assert result.dtype == np.int32
+        assert np.array_equal(result, slow(vectors, k, test))
 
 
 def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,9 +64,9 @@ def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_equal_rows_share_their_neighbours_evenly() -> None:
     vectors = np.ones((50, 2), np.float32)
     vectors[40:] = [1, 0]
-    found = nearest(vectors, 5)
-    assert np.bincount(found[:40].ravel()).tolist() == [5] * 40
-    assert (found[40:, :] >= 40).all()
+    result = nearest(vectors, 5)
+    assert np.bincount(result[:40].ravel()).tolist() == [5] * 40
+    assert (result[40:, :] >= 40).all()
 
 
 def test_nobody_looks_farther_than_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,9 +76,9 @@ def test_nobody_looks_farther_than_told(monkeypatch: pytest.MonkeyPatch) -> None
     def excluded(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         return np.abs(rows - others) < 15
 
-    found = nearest(vectors, 3, excluded=excluded)
-    assert found[0].tolist() == [15, 16, 17]
-    assert (found[50] == -1).all()
+    result = nearest(vectors, 3, excluded=excluded)
+    assert result[0].tolist() == [15, 16, 17]
+    assert (result[50] == -1).all()
 
 
 def test_faiss_gives_the_same_kind_of_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,11 +92,11 @@ def test_faiss_gives_the_same_kind_of_answer(monkeypatch: pytest.MonkeyPatch) ->
 
     true = nearest(vectors, 5, excluded=excluded)
     monkeypatch.setattr(search_module, "EXACT_UP_TO", 100)
-    found = nearest(vectors, 5, excluded=excluded)
+    result = nearest(vectors, 5, excluded=excluded)
     rows = np.arange(3000)[:, None]
-    assert (found >= 0).all()
-    assert not (found // 2 == rows // 2).any()
-    assert np.mean([len(set(a) & set(b)) / 5 for a, b in zip(found.tolist(), true.tolist(), strict=True)]) >= 0.9
+    assert (result >= 0).all()
+    assert not (result // 2 == rows // 2).any()
+    assert np.mean([len(set(a) & set(b)) / 5 for a, b in zip(result.tolist(), true.tolist(), strict=True)]) >= 0.9
 
 
 def test_neighbours_are_made_once_for_the_same_vectors(
@@ -104,11 +104,11 @@ def test_neighbours_are_made_once_for_the_same_vectors(
 ) -> None:
     train = tiny_catalog.split("train")
     vectors = caption_vectors(train.column("captions"))
-    found = neighbours(train, vectors, 3, tmp_path)
+    result = neighbours(train, vectors, 3, tmp_path)
     alike = lookalikes(train)
-    assert np.array_equal(found, nearest(vectors, 3, excluded=alike))
+    assert np.array_equal(result, nearest(vectors, 3, excluded=alike))
     monkeypatch.setattr(module, "nearest", lambda *_, **__: pytest.fail("made again"))
-    assert np.array_equal(neighbours(train, vectors, 3, tmp_path), found)
+    assert np.array_equal(neighbours(train, vectors, 3, tmp_path), result)
     with pytest.raises(pytest.fail.Exception):
         neighbours(train, vectors, 4, tmp_path)
     with pytest.raises(pytest.fail.Exception):
@@ -117,7 +117,7 @@ def test_neighbours_are_made_once_for_the_same_vectors(
 
 def test_neighbours_in_satellite_captions_show_the_same_scene(shared_data: Path) -> None:
     train = open_catalog(shared_data / "ucm-captions").split("train")
-    found = neighbours(train, caption_vectors(train.column("captions")), 5)
+    result = neighbours(train, caption_vectors(train.column("captions")), 5)
     labels = np.asarray(train.column("label"))
-    assert (found >= 0).all()
-    assert np.mean(labels[found] == labels[:, None]) > 0.9
+    assert (result >= 0).all()
+    assert np.mean(labels[result] == labels[:, None]) > 0.9

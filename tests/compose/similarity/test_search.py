@@ -28,9 +28,9 @@ def test_exact_is_a_stable_sort_in_any_pieces(m: int, queries: int, count: int, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_CHUNK", 7)
         patch.setattr(module, "_QUERIES", 4)
-        found = exact(base, asked, min(count, 7))
+        result = exact(base, asked, min(count, 7))
     expected = np.argsort(-(asked @ base.T), axis=1, kind="stable")[:, : min(count, 7)]
-    assert np.array_equal(found, expected)
+    assert np.array_equal(result, expected)
     assert np.array_equal(exact(base, asked, count), np.argsort(-(asked @ base.T), axis=1, kind="stable")[:, :count])
 
 
@@ -38,9 +38,9 @@ def test_faiss_finds_nine_in_ten() -> None:
     pytest.importorskip("faiss")
     base = clustered(6000)
     asked = base[::20]
-    found, true = approximate(base)(asked, 10), exact(base, asked, 10)
-    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), true.tolist(), strict=True)]) >= 0.9
-    assert np.array_equal(found, approximate(base)(asked, 10))
+    result, true = approximate(base)(asked, 10), exact(base, asked, 10)
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(result.tolist(), true.tolist(), strict=True)]) >= 0.9
+    assert np.array_equal(result, approximate(base)(asked, 10))
 
 
 def test_many_vectors_go_to_faiss(monkeypatch: pytest.MonkeyPatch) -> None:

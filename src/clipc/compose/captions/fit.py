@@ -67,10 +67,10 @@ def shorten(text: str, count: Count, limit: int) -> str:
     cuts = _cuts(text)
 
     def fits(length: int) -> bool:
-        return count(cuts.kept(text, length)) <= limit
+        return count(cuts.cut(text, length)) <= limit
 
     whole_words = _last((0, *cuts.lengths), fits)
-    return cuts.kept(text, whole_words or _last(range(1, cuts.lengths[0] + 1), fits))
+    return cuts.cut(text, whole_words or _last(range(1, cuts.lengths[0] + 1), fits))
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _Cuts:
     lengths: tuple[int, ...]
     backwards: bool
 
-    def kept(self, text: str, length: int) -> str:
+    def cut(self, text: str, length: int) -> str:
         """The text shortened to a length."""
         return text[len(text) - length :] if self.backwards else text[:length]
 
@@ -109,8 +109,8 @@ class _Part:
         # Words recur in a data set, so their counts are cached, while those of unique texts are not.
         cuts, costs, counted = _cuts(text), list[int](), 0
         for length in cuts.lengths:
-            kept = cuts.kept(text, length)
-            added = kept[: length - counted] if cuts.backwards else kept[counted:]
+            shortened = cuts.cut(text, length)
+            added = shortened[: length - counted] if cuts.backwards else shortened[counted:]
             costs.append(count(added.strip()) + (costs[-1] if costs else 0))
             counted = length
             if costs[-1] > limit:
@@ -122,9 +122,9 @@ class _Part:
         """The length of one word."""
         return self.cuts.lengths[0]
 
-    def kept(self, length: int) -> str:
+    def cut(self, length: int) -> str:
         """The caption shortened to a length."""
-        return self.cuts.kept(self.text, length)
+        return self.cuts.cut(self.text, length)
 
     def within(self, share: int) -> int:
         """The greatest length that costs about ``share`` tokens at most."""
@@ -158,12 +158,12 @@ def _balanced(a: _Part, b: _Part, text: Callable[[str, str], str], count: Count,
     """Joins both parts at the greatest lengths within their shares, at least one character each."""
 
     def joint(n: int, m: int) -> str:
-        return text(a.kept(n), b.kept(m))
+        return text(a.cut(n), b.cut(m))
 
     joining = max(0, count(joint(a.word, b.word)) - a.costs[0] - b.costs[0])
-    room = max(2, limit - joining)
-    share = min(a.costs[-1], max(room // 2, room - b.costs[-1]))
-    n, m = a.within(share), b.within(room - share)
+    available = max(2, limit - joining)
+    share = min(a.costs[-1], max(available // 2, available - b.costs[-1]))
+    n, m = a.within(share), b.within(available - share)
     # The costs of words only approximate that of the text: hence steps back or forward.
     while (cost := count(joint(n, m))) > limit and (n > 1 or m > 1):
         if a.to_spare(n) > b.to_spare(m):
@@ -189,10 +189,10 @@ def _cuts(text: str) -> _Cuts:
 
 def _tidied(text: str, end: int) -> int:
     """The end moved before words and particles that would be left dangling."""
-    kept = text[max(0, end - 40) : end]
-    while (dangling := _DANGLING.search(kept) or _PARTICLE.search(kept)) and dangling.start():
-        kept = kept[: dangling.start()]
-    return end - min(end, 40) + len(kept)
+    rest = text[max(0, end - 40) : end]
+    while (dangling := _DANGLING.search(rest) or _PARTICLE.search(rest)) and dangling.start():
+        rest = rest[: dangling.start()]
+    return end - min(end, 40) + len(rest)
 
 
 @lru_cache(maxsize=1)

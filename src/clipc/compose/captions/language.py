@@ -31,10 +31,10 @@ def without_stop(text: str) -> str:
     Exceptions: an ellipsis, and the stop of a common English abbreviation (``etc.``,
     ``U.S.``). A text of stops only is unchanged.
     """
-    kept = text = text.strip()
-    while kept.endswith(_STOPS) and not kept.endswith(_ELLIPSES) and not _ABBREVIATION.search(kept):
-        kept = kept[:-1].rstrip()
-    return kept or text
+    bare = text = text.strip()
+    while bare.endswith(_STOPS) and not bare.endswith(_ELLIPSES) and not _ABBREVIATION.search(bare):
+        bare = bare[:-1].rstrip()
+    return bare or text
 
 
 _HIRAGANA: Final = "\u3041-\u309f"

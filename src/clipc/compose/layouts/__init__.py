@@ -1,23 +1,20 @@
-"""Layouts: how two views become one image, one file each."""
+"""Layouts: how two views become one image."""
 
 from typing import Final
 
-from clipc.compose.layouts.blend import BLEND
-from clipc.compose.layouts.centre_halves import CENTRE_HALVES
-from clipc.compose.layouts.cutmix import CUTMIX
-from clipc.compose.layouts.first_image import FIRST_IMAGE_ALONE
-from clipc.compose.layouts.layout import Layout
-from clipc.compose.layouts.region import REGION
-from clipc.compose.layouts.squeezed_halves import SQUEEZED_HALVES
+from clipc.compose.layouts.halves import centre_halves, region, squeezed_halves
+from clipc.compose.layouts.layout import HALVES, SHAPES, Layout
+from clipc.compose.layouts.overlays import blend, cutmix, first_image
+from clipc.compose.layouts.tiles import BOX, FIRST_IMAGE, OVERLAY
 from clipc.extension import load
 
 LAYOUTS: Final = {
-    "centre-halves": CENTRE_HALVES,
-    "squeezed-halves": SQUEEZED_HALVES,
-    "region": REGION,
-    "cutmix": CUTMIX,
-    "blend": BLEND,
-    "first-image": FIRST_IMAGE_ALONE,
+    "centre-halves": Layout(HALVES, centre_halves),
+    "squeezed-halves": Layout(HALVES, squeezed_halves),
+    "region": Layout(HALVES, region),
+    "cutmix": Layout((SHAPES[BOX],), cutmix),
+    "blend": Layout((SHAPES[OVERLAY],), blend),
+    "first-image": Layout((SHAPES[FIRST_IMAGE],), first_image),
 }
 """The built-in layouts by their names in a policy."""
 

@@ -57,13 +57,10 @@ def read_boxes(values: Sequence[Any], sizes: Integers, *, column: str, keys: Seq
 
 
 def _numbers(value: Any) -> list[float] | None:
-    if isinstance(value, str):
-        text = value.strip()
-        try:
-            value = json.loads(text) if text.startswith("[") else [float(part) for part in re.split(r"[,;\s]+", text)]
-        except ValueError:
-            return None
     try:
+        if isinstance(value, str):
+            text = value.strip()
+            value = json.loads(text) if text.startswith("[") else re.split(r"[,;\s]+", text)
         numbers = [float(number) for number in value]
     except (TypeError, ValueError):
         return None

@@ -1,28 +1,16 @@
 """The contract of layouts, built-in or the user's own."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from importlib import resources
+from typing import Any, Final
 
 import numpy as np
 
-from clipc.compose.arrays import Positions
-from clipc.compose.layouts.tiles import (
-    FULL,
-    LEFT_RIGHT,
-    NOWHERE,
-    PLAIN,
-    STRONG,
-    TOP_BOTTOM,
-    Codes,
-    Floats,
-    Tiles,
-    Views,
-    area,
-    boxes,
-    opaque,
-)
+from clipc.compose.arrays import Bytes, Float32s, Positions
+from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN, STRONG, TOP_BOTTOM, Tiles, Views, area
 from clipc.errors import UserError
 
 
@@ -45,22 +33,9 @@ class Shape:
     japanese: tuple[str, str] | None = None
 
 
-SHAPES: Final = (
-    Shape("plain"),
-    Shape(
-        "left-right",
-        ("{a} on the left and {b} on the right", "left half: {a}; right half: {b}"),
-        ("左に{a}、右に{b}", "左：{a}。右：{b}"),
-    ),
-    Shape(
-        "top-bottom",
-        ("{a} at the top and {b} at the bottom", "top half: {a}; bottom half: {b}"),
-        ("上に{a}、下に{b}", "上：{a}。下：{b}"),
-    ),
-    Shape("strong"),
-    Shape("box", ("{a} with an inset of {b}", "{a}; inset: {b}"), ("{a}、枠の中に{b}", "{a}。枠の中：{b}")),
-    Shape("overlay", ("{a} overlaid with {b}", "{a}; overlaid: {b}"), ("{a}に{b}を重ねた画像", "{a}。重ねた画像：{b}")),
-    Shape("first-image"),
+_PHRASES: Final[dict[str, Any]] = json.loads((resources.files("clipc.compose.layouts") / "shapes.json").read_bytes())
+SHAPES: Final = tuple(
+    Shape(name, *((phrase, labels) for phrase, labels in languages)) for name, languages in _PHRASES.items()
 )
 """The shapes whose codes in a plan's ``layout`` column are the same for every layout: their indices here.
 
@@ -86,7 +61,7 @@ class Layout:
     """
 
     shapes: tuple[Shape, ...]
-    arrange: Callable[[Positions, Floats, Views], Tiles]
+    arrange: Callable[[Positions, Float32s, Views], Tiles]
 
     def __post_init__(self) -> None:
         names = [shape.name for shape in self.shapes]
@@ -114,7 +89,7 @@ class Layout:
         """The codes that are drawn, for a policy's ``axis``."""
         return tuple(code for code in self.codes if self.by_code[code].name == axis) or self.codes
 
-    def tiles(self, codes: Codes, draws: Floats, views: Views) -> Tiles:
+    def tiles(self, codes: Bytes, draws: Float32s, views: Views) -> Tiles:
         """Windows, places and opacities; plain rows show the first source alone.
 
         Args:
@@ -126,7 +101,7 @@ class Layout:
             UserError: The result of :attr:`arrange` is invalid.
         """
         n = len(codes)
-        tiles = Tiles(boxes(FULL, NOWHERE, n), boxes(FULL, NOWHERE, n), opaque(n))
+        tiles = Tiles.first_alone(n)
         number = np.full(len(self.by_code), -1)
         number[list(self.codes)] = np.arange(len(self.codes))
         composed = np.flatnonzero(number[codes] >= 0)
@@ -142,11 +117,8 @@ def _check(result: Tiles, n: int) -> None:
     """Refuses tiles that cannot be rendered, or that leave a part of the image unwritten."""
     if not isinstance(result, Tiles):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UserError(f"a layout gave {type(result).__name__}; it must give clipc.Tiles.")
-    for name, values, shape in (
-        ("window", result.window, (n, 2, 4)),
-        ("place", result.place, (n, 2, 4)),
-        ("opacity", result.opacity, (n, 2)),
-    ):
+    for name, shape in (("window", (n, 2, 4)), ("place", (n, 2, 4)), ("opacity", (n, 2))):
+        values = getattr(result, name)
         if values.shape != shape or not np.isfinite(values).all():
             raise UserError(f"a layout gave tiles whose {name} is not finite numbers of shape {shape}: {values.shape}.")
     shown = area(result.place) > 0

@@ -2,24 +2,18 @@
 
 Both sources first get a view each (a random crop). A layout then names a *window* of each view, the
 *place* in the square image that the window fills, and how *opaque* it is there. Renderers take windows,
-places and opacities, never layouts, so a new layout is one file beside this one.
+places and opacities, never layouts, so a new layout is one function beside these.
 """
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from clipc.compose.arrays import Bools, Positions
+from clipc.compose.arrays import Bools, Bytes, Float32s, Positions
 
-PLAIN: Final = 0
-LEFT_RIGHT: Final = 1
-TOP_BOTTOM: Final = 2
-STRONG: Final = 3
-BOX: Final = 4
-OVERLAY: Final = 5
-FIRST_IMAGE: Final = 6
+PLAIN, LEFT_RIGHT, TOP_BOTTOM, STRONG, BOX, OVERLAY, FIRST_IMAGE = range(7)
+"""Codes of a plan's ``layout`` column that are the same for every layout."""
 
 Axis = Literal["left-right", "top-bottom"]
 """The arrangement of two halves."""
@@ -27,9 +21,6 @@ AXES: Final[dict[Axis, int]] = {"left-right": LEFT_RIGHT, "top-bottom": TOP_BOTT
 """The layout codes of halves."""
 CUTS: Final[dict[Axis, str]] = {"left-right": "vertical", "top-bottom": "horizontal"}
 """The direction of the cut between two halves: an alias of the axis in files."""
-
-Codes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 FULL: Final = (0.0, 0.0, 1.0, 1.0)
 NOWHERE: Final = (0.0, 0.0, 0.0, 0.0)
@@ -46,8 +37,8 @@ class Views:
         whole: Shape (n, 2), ``bool``: sources that a composite must not cut.
     """
 
-    bounds: Floats
-    region: Floats
+    bounds: Float32s
+    region: Float32s
     whole: Bools
 
     @classmethod
@@ -73,27 +64,32 @@ class Tiles:
         opacity: Shape (n, 2), ``float32`` in [0, 1]; the first source's is 1.
     """
 
-    window: Floats
-    place: Floats
-    opacity: Floats
+    window: Float32s
+    place: Float32s
+    opacity: Float32s
 
-    def share(self) -> Floats:
+    @classmethod
+    def first_alone(cls, n: int) -> "Tiles":
+        """Tiles of n examples that show the first view alone and whole."""
+        return cls(boxes(FULL, NOWHERE, n), boxes(FULL, NOWHERE, n), opaque(n))
+
+    def share(self) -> Float32s:
         """The share of the image that each source fills, shape (n, 2); every row sums to 1."""
         second = area(self.place[:, 1]) * self.opacity[:, 1]
         return np.stack([area(self.place[:, 0]) - self._hidden(), second], axis=1)
 
-    def kept(self) -> Floats:
+    def visible(self) -> Float32s:
         """The visible share of each source's view, in [0, 1], shape (n, 2); 0 for a source that is not shown.
 
         Transparent or covered areas count in proportion to their visibility.
         """
-        visible = np.clip(area(self.window), 0, 1)
+        share = np.clip(area(self.window), 0, 1)
         with np.errstate(invalid="ignore", divide="ignore"):
             first = np.where(area(self.place[:, 0]) > 0, 1 - self._hidden() / area(self.place[:, 0]), 0)
         second = np.where(area(self.place[:, 1]) > 0, self.opacity[:, 1], 0)
-        return (visible * np.stack([first, second], axis=1)).astype(np.float32)
+        return (share * np.stack([first, second], axis=1)).astype(np.float32)
 
-    def _hidden(self) -> Floats:
+    def _hidden(self) -> Float32s:
         """The area of the image in which the second source covers the first."""
         low = np.maximum(self.place[:, 0, :2], self.place[:, 1, :2])
         high = np.minimum(self.place[:, 0, 2:], self.place[:, 1, 2:])
@@ -106,23 +102,23 @@ def axis_of(axis_or_cut: object) -> object:
     return next((axis for axis, cut in CUTS.items() if cut == axis_or_cut), axis_or_cut)
 
 
-def area(boxes: Floats) -> Floats:
+def area(boxes: Float32s) -> Float32s:
     """The areas of boxes x0, y0, x1, y1; shape (..., 4) to (...)."""
     sides = boxes[..., 2:] - boxes[..., :2]
     return np.asarray(sides[..., 0] * sides[..., 1], dtype=np.float32)
 
 
-def boxes(first: tuple[float, ...], second: tuple[float, ...], n: int) -> Floats:
+def boxes(first: tuple[float, ...], second: tuple[float, ...], n: int) -> Float32s:
     """The same two boxes n times, shape (n, 2, 4), ``float32``."""
     return np.tile(np.array([first, second], dtype=np.float32), (n, 1, 1))
 
 
-def opaque(n: int) -> Floats:
+def opaque(n: int) -> Float32s:
     """Opacities of 1, shape (n, 2)."""
     return np.ones((n, 2), dtype=np.float32)
 
 
-def uncut(tiles: Tiles, views: Views, codes: Codes) -> Tiles:
+def uncut(tiles: Tiles, views: Views, codes: Bytes) -> Tiles:
     """The tiles with the sources of composites that must not be cut shown whole, squeezed into their places."""
     whole = views.whole & np.isin(codes, (PLAIN, STRONG), invert=True)[:, None]
     return Tiles(np.where(whole[..., None], views.bounds, tiles.window), tiles.place, tiles.opacity)

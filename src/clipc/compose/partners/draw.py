@@ -1,12 +1,12 @@
 """Draws partners from the allowed members of a pool, uniformly or in proportion to their weights."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
-from clipc.compose.arrays import Bools, Float64s, Int64s, Positions
-from clipc.compose.partners.pools import Pools, Rows, cumulative_weights, weighted_choice
+from clipc.compose.arrays import Bools, Float32s, Float64s, Int32s, Int64s, Positions
+from clipc.compose.partners.pools import Pools, cumulative_weights, weighted_choice
 
 MAX_ENUMERATED: Final = 20_000
 """Pools of at most this size are enumerated if rejection sampling finds no allowed member."""
@@ -15,13 +15,13 @@ _ROUNDS_SMALL: Final = 8
 _ROUNDS_LARGE: Final = 64
 _AT_ONCE: Final = 1 << 20
 
-AllowedTest = Callable[[Positions, Rows], Bools]
+AllowedTest = Callable[[Positions, Int32s], Bools]
 """From positions among the rows and a candidate partner for each to whether it is allowed."""
 
 
 def draw(
-    rows: Rows, pool: Rows, pools: Pools, allowed: AllowedTest, generator: np.random.Generator, pairs: int
-) -> Rows:
+    rows: Int32s, pool: Int32s, pools: Pools, allowed: AllowedTest, generator: np.random.Generator, pairs: int
+) -> Int32s:
     """A partner for each row, drawn uniformly or by weight from the allowed members of its pool.
 
     Rejection sampling for some rounds, which has the right distribution. Rows that are still without a partner then
@@ -56,12 +56,15 @@ def draw(
         partner[seeking[accepted]] = candidate[accepted]
         seeking = seeking[~accepted]
     left = np.flatnonzero((partner < 0) & small & (pools.sizes[pool] > 0))
-    for positions in _portions(left, pools.sizes[pool[left]]):
-        partner[positions] = _enumerated(positions, pool[positions], pools, allowed, last_chance[rows[positions]])
+    # In portions whose pools have a bounded total size.
+    sizes = pools.sizes[pool[left]]
+    for positions in np.split(left, np.flatnonzero(np.diff((np.cumsum(sizes) - sizes) // _AT_ONCE)) + 1):
+        if len(positions):
+            partner[positions] = _enumerated(positions, pool[positions], pools, allowed, last_chance[rows[positions]])
     return partner
 
 
-def _enumerated(which: Positions, pool: Rows, pools: Pools, allowed: AllowedTest, chance: Float64s) -> Rows:
+def _enumerated(which: Positions, pool: Int32s, pools: Pools, allowed: AllowedTest, chance: Float64s) -> Int32s:
     """One of all allowed members of each row's pool, -1 if there is none."""
     sizes = pools.sizes[pool]
     begins = np.cumsum(sizes) - sizes
@@ -102,8 +105,23 @@ def choose_one(
     return chosen
 
 
-def _portions(rows: Positions, sizes: Int64s) -> Iterator[Positions]:
-    """Chunks of rows whose pools have a bounded total size."""
-    piece = (np.cumsum(sizes) - sizes) // _AT_ONCE
-    ends = np.flatnonzero(np.diff(piece)) + 1
-    yield from (part for part in np.split(rows, ends) if len(part))
+def least_similar(rows: Int32s, drawn: Int32s, vectors: Float32s) -> Int32s:
+    """The candidate of each row with the smallest cosine similarity.
+
+    Args:
+        rows: Pairs, shape (n,).
+        drawn: Candidates, -1 for none, shape (n, m).
+        vectors: Unit vectors of all pairs, shape (pairs, d).
+
+    Returns:
+        Shape (n,), -1 without a candidate; the first of equal ones.
+    """
+    best = np.full(len(rows), -1, dtype=np.int32)
+    least = np.full(len(rows), np.inf, dtype=np.float32)
+    own = vectors[rows]
+    for candidate in drawn.T:
+        valid = candidate >= 0
+        cosine = np.where(valid, np.einsum("nd,nd->n", own, vectors[candidate]), np.inf)
+        better = cosine < least
+        best[better], least[better] = candidate[better], cosine[better]
+    return best

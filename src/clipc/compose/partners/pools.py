@@ -4,11 +4,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from clipc.compose.arrays import Float64s, Int64s
-
-Rows = npt.NDArray[np.int32]
+from clipc.compose.arrays import Float64s, Int32s, Int64s
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +22,9 @@ class Pools:
         weights: Positive weights of the members, ``float64``; None for uniform.
     """
 
-    members: Rows
+    members: Int32s
     start: Int64s
-    of: Rows
+    of: Int32s
     weights: Float64s | None = None
 
     @cached_property
@@ -35,7 +32,7 @@ class Pools:
         """The number of members of each pool."""
         return np.diff(self.start)
 
-    def member(self, pool: Rows, chance: Float64s) -> Rows:
+    def member(self, pool: Int32s, chance: Float64s) -> Int32s:
         """One member of each pool, none of them empty, for random numbers in [0, 1)."""
         if self._sums is not None:
             return self.members[weighted_choice(self._sums, self.start[pool], self.start[pool + 1], chance)]
@@ -101,7 +98,7 @@ def single_pool(counts: Int64s) -> Pools:
     return Pools(np.arange(pairs, dtype=np.int32), np.array([0, pairs]), np.zeros(int(counts.sum()), dtype=np.int32))
 
 
-def neighbour_pools(neighbours: Rows, counts: Int64s) -> Pools:
+def neighbour_pools(neighbours: Int32s, counts: Int64s) -> Pools:
     """One pool for each pair: its neighbours.
 
     Args:
@@ -114,7 +111,7 @@ def neighbour_pools(neighbours: Rows, counts: Int64s) -> Pools:
     return Pools(neighbours[valid], start.astype(np.int64), np.repeat(own, counts).astype(np.int32))
 
 
-def groups(codes: Rows, counts: Int64s) -> Pools:
+def groups(codes: Int32s, counts: Int64s) -> Pools:
     """One pool for each group: the pairs with at least one caption in it.
 
     Args:

@@ -64,14 +64,8 @@ def _checked(
     candidates = Candidates(a, b, layout, np.zeros(len(a), dtype=np.bool_))
     if (compiled_rules.allowed(candidates) & fits).any():
         return ExampleResult(example, True, ())
-    broken = [
-        (exclusion.text, exclusion.why, exclusion.entries[a] | exclusion.entries[b])
-        for exclusion in compiled_rules.exclusions
-    ]
-    broken += [
-        (constraint.text, constraint.why, constraint.test.broken(candidates))
-        for constraint in compiled_rules.constraints
-    ]
+    broken = [(rule.text, rule.why, rule.entries[a] | rule.entries[b]) for rule in compiled_rules.exclusions]
+    broken += [(rule.text, rule.why, rule.test.broken(candidates)) for rule in compiled_rules.constraints]
     broken.append(("images: axis", "the two images must be cut along different axes", ~fits))
     # Of several captions, those that break the fewest rules are the most informative.
     nearest = int(np.argmin(np.sum([hit for *_, hit in broken], axis=0)))
@@ -100,8 +94,12 @@ class _ExampleEntries:
         """The entries of all examples."""
         columns, entries = CatalogColumns(catalog), Entries.of(catalog)
         row_of = {key: row for row, key in enumerate(catalog.keys)}
-        column_for = _spelling(rules, columns)
-        types = {name: _type(columns, name) for name in columns.names}
+        # The column for each name that an inline pair may use.
+        data_columns = rules.data_columns(columns.names).items()
+        column_for = {name: name for name in columns.names}
+        column_for |= {name: column or rules.columns[name][0] for name, column in data_columns}
+        texts, schema = {"caption": pa.string(), "captions": pa.string()}, catalog.table.schema
+        types = texts | {name: schema.field(name).type for name in columns.names if name in schema.names} | texts
         sources: list[int | Mapping[str, Any]] = []
         sides: list[tuple[list[int], list[int]]] = []
         for number, example in enumerate(rules.examples):
@@ -131,11 +129,11 @@ class _ExampleEntries:
     def column(self, name: str) -> pa.ChunkedArray:
         """One column."""
         rows = [entry for entry in self.sources if isinstance(entry, int)]
-        known: list[Any] = []
+        values: list[Any] = []
         if name in self.catalog.names and rows:
-            known = self.catalog.column(name).take(pa.array(rows)).to_pylist()
-        values = iter(known or [None] * len(rows))
-        merged = [next(values) if isinstance(entry, int) else entry.get(name) for entry in self.sources]
+            values = self.catalog.column(name).take(pa.array(rows)).to_pylist()
+        remaining = iter(values or [None] * len(rows))
+        merged = [next(remaining) if isinstance(entry, int) else entry.get(name) for entry in self.sources]
         return pa.chunked_array([pa.array(merged, self.types[name])])
 
     def boxes(self, name: str) -> Float32s:
@@ -145,14 +143,6 @@ class _ExampleEntries:
         if name in self.catalog.catalog.table.column_names and rows:
             boxes[[i for i, _ in rows]] = self.catalog.boxes(name)[[entry for _, entry in rows]]
         return boxes
-
-
-def _spelling(rules: Rules, columns: CatalogColumns) -> dict[str, str]:
-    """The column for each name that an inline pair may use."""
-    resolved = rules.found_columns(columns.names)
-    return {name: name for name in columns.names} | {
-        name: resolved[name] or rules.columns[name][0] for name in resolved
-    }
 
 
 def _inline(
@@ -172,7 +162,3 @@ def _inline(
     if "captions" not in values and "caption" in values:
         values["captions"] = values["caption"]
     return values
-
-
-def _type(columns: CatalogColumns, name: str) -> pa.DataType:
-    return pa.string() if name in ("caption", "captions") else columns.catalog.table.schema.field(name).type

@@ -138,7 +138,7 @@ def main(seconds: float, memory: int) -> None:
         except _Failed as failed:
             answer, result = {"failed": failed.args[0], "reason": failed.args[1]}, None
         except UserError as error:
-            answer, result = {"mistake": str(error)}, None
+            answer, result = {"user_error": str(error)}, None
         except MemoryError:
             os._exit(1)
         except Exception:

@@ -56,8 +56,8 @@ class CatalogColumns:
     def names(self) -> list[str]:
         """See :class:`Columns`."""
         table = self.catalog.table
-        kept = {*_NOT_FOR_RULES, "caption", "captions"}
-        own = [f.name for f in table.schema if f.name not in kept and not pa.types.is_nested(f.type)]
+        others = {*_NOT_FOR_RULES, "caption", "captions"}
+        own = [f.name for f in table.schema if f.name not in others and not pa.types.is_nested(f.type)]
         return ["caption", "captions", *own]
 
     def __len__(self) -> int:

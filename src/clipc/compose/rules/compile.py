@@ -13,18 +13,12 @@ from clipc.compose.arrays import Bools, Float32s, Int32s
 from clipc.compose.captions.joint import Wording
 from clipc.compose.layouts.tiles import AXES, CUTS
 from clipc.compose.rules.columns import Columns
-from clipc.compose.rules.compiled import (
-    CompiledRules,
-    EitherOrder,
-    Exclusion,
-    ImageConstraint,
-    PairConstraint,
-    WordingRule,
-)
+from clipc.compose.rules.compiled import CompiledRules, Exclusion, ImageConstraint, PairConstraint, WordingRule
 from clipc.compose.rules.conditions import (
     FALSE,
     TRUE,
     UNKNOWN,
+    EitherOrder,
     QueryColumns,
     column_names,
     condition,
@@ -66,8 +60,8 @@ class _Binding:
 
     def __init__(self, rules: Rules, columns: Columns, sandbox: Sandbox) -> None:
         self.rules, self.columns, self.sandbox = rules, columns, sandbox
-        self.kept = QueryColumns()
-        self.aliases = rules.found_columns(columns.names)
+        self.query_columns = QueryColumns()
+        self.aliases = rules.data_columns(columns.names)
         self.fields: dict[str, pa.ChunkedArray] = {}
         self.words: dict[str, pa.ChunkedArray] = {}
         for name, text in rules.fields.items():
@@ -109,7 +103,7 @@ class _Binding:
                 for name, _ in equal_terms(residual)[0]:
                     shared[rule.expression if name.startswith("__") else name] = alone[name]
             bad = (TRUE if rule.require is None else FALSE, *((UNKNOWN,) if rule.refuses_unknown else ()))
-            test = EitherOrder(condition(expression, table, self.sandbox, self.kept), bad)
+            test = EitherOrder(condition(expression, table, self.sandbox, self.query_columns), bad)
         return PairConstraint(f"{key}: {rule.expression}", rule.why or "", rule.line, test)
 
     def _caption_constraint(
@@ -117,11 +111,9 @@ class _Binding:
     ) -> PairConstraint:
         with self._at("captions", number, "forbid"):
             quoted = pattern.replace("'", "''")
-            parsed = self.sandbox.parse(f"regexp_matches(lower(caption), '{quoted}')")
-            expression = replace(parsed, text=pattern)
-            self.sandbox.evaluate(
-                pa.table({"caption": [""]}), {"shown": expression}
-            )  # evaluated once to check the pattern
+            expression = replace(self.sandbox.parse(f"regexp_matches(lower(caption), '{quoted}')"), text=pattern)
+            # Evaluated once to check the pattern.
+            self.sandbox.evaluate(pa.table({"caption": [""]}), {"shown": expression})
         wordings = (wording, *(rule.wording for rule in wording_rules))
         whens = tuple(rule.when for rule in wording_rules)
         joint = JointCaption(expression, self.columns.column("caption"), wordings, whens, self.sandbox)
@@ -132,7 +124,7 @@ class _Binding:
         if rule.when is not None:
             with self._at("captions", number, "when"):
                 expression, table = self._two(rule.when)
-                when = condition(expression, table, self.sandbox, self.kept)
+                when = condition(expression, table, self.sandbox, self.query_columns)
         text = f"template: {rule.template}" if rule.template is not None else f"joiner: {rule.joiner}"
         wording = replace(wording, joiner=rule.joiner, template=rule.template)
         return WordingRule(text + _limited(rule.when), rule.why or "", rule.line, wording, when)
@@ -146,16 +138,16 @@ class _Binding:
             "mirror": np.ones(n, dtype=np.bool_),
             "regions": None,
         }
-        shaped: list[ImageConstraint] = []
+        constraints: list[ImageConstraint] = []
         for number, rule in reversed(list(enumerate(self.rules.images))):
             with self._at("images", number, "when"):
                 holds = np.ones(n, dtype=np.bool_) if rule.when is None else self._holds(rule.when)
             for key in ("axis", "whole", "mirror", "region"):
                 if (value := getattr(rule, key)) is None:
                     continue
-                shaped = [replace(s, entries=s.entries & ~holds) if s.key == key else s for s in shaped]
+                constraints = [replace(s, entries=s.entries & ~holds) if s.key == key else s for s in constraints]
                 text = f"{key}: {CUTS.get(value, str(value).lower() if isinstance(value, bool) else value)}"
-                shaped.append(ImageConstraint(text + _limited(rule.when), rule.why or "", rule.line, key, holds))
+                constraints.append(ImageConstraint(text + _limited(rule.when), rule.why or "", rule.line, key, holds))
                 if key == "region":
                     with self._at("images", number, key):
                         boxes = self._boxes(str(value))
@@ -164,15 +156,13 @@ class _Binding:
                     result["regions"][holds] = boxes[holds]
                 else:
                     result[key][holds] = value if isinstance(value, bool) else AXES[value]
-        return {**result, "shaped": tuple(reversed(shaped))}
+        return {**result, "image_constraints": tuple(reversed(constraints))}
 
     def _boxes(self, name: str) -> Float32s:
-        if name in self.aliases:
-            column_name = self.aliases[name]
-            if column_name is None:
-                return np.full((len(self.columns), 4), np.nan, dtype=np.float32)
-            name = column_name
-        return self.columns.boxes(name)
+        column_name = self.aliases.get(name, name)
+        if column_name is None:
+            return np.full((len(self.columns), 4), np.nan, dtype=np.float32)
+        return self.columns.boxes(column_name)
 
     def _holds(self, text: str) -> Bools:
         """The entries for which a condition on one pair is true; unknown counts as false."""
@@ -187,7 +177,7 @@ class _Binding:
     def _two(self, text: str) -> tuple[Expression, pa.Table]:
         """An expression over two pairs, and the columns that it needs."""
         expression = self._parsed(text, sides=True)
-        return expression, self._table(column_names(expression, "a") | column_names(expression, "b"))
+        return expression, self._table(column_names(expression, "a", "b"))
 
     def _parsed(self, text: str, sides: bool) -> Expression:
         """The expression with its columns checked, and tokenization of columns moved to precomputed columns."""

@@ -3,48 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from clipc.compose.arrays import Bytes, Float32s, Int32s
+from clipc.compose.arrays import Bools, Bytes, Float32s, Int32s, Int64s
 from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Candidates
-from clipc.compose.layouts.tiles import PLAIN, Codes
-from clipc.compose.rules.conditions import Condition, Entries
+from clipc.compose.layouts.tiles import PLAIN
+from clipc.compose.rules.conditions import Condition, Test
 from clipc.compose.rules.joint import first_applying
-
-Flags = npt.NDArray[np.bool_]
-
-
-class Test(Protocol):
-    """The condition of a constraint."""
-
-    def broken(self, candidates: Candidates) -> Flags:
-        """Which composites break the rule, shape (m,)."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class EitherOrder:
-    """A condition on two pairs that must hold, or must not, whichever of them comes first.
-
-    Attributes:
-        condition: The condition on a and b.
-        bad: The truth values that break the rule.
-    """
-
-    condition: Condition
-    bad: tuple[int, ...]
-
-    def broken(self, candidates: Candidates) -> Flags:
-        """See :class:`Test`."""
-        broken = np.isin(self.condition.truth(candidates.first, candidates.second), self.bad)
-        rest = np.flatnonzero(~broken)
-        broken[rest] = np.isin(self.condition.truth(candidates.second[rest], candidates.first[rest]), self.bad)
-        return broken
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +54,7 @@ class Exclusion(BoundRule):
         entries: Which entries it holds for, ``bool``, shape (entries,).
     """
 
-    entries: Flags
+    entries: Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +67,7 @@ class ImageConstraint(BoundRule):
     """
 
     key: str
-    entries: Flags
+    entries: Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +92,10 @@ class CompiledRules:
         groups: The group of each entry: allowed partners share it. -1 where it is unknown, None where no rule
             makes groups; ``int32``, shape (entries,).
         exclusions: The rules that exclude entries from composition.
-        shaped: The rules on how images are shown.
+        image_constraints: The rules on how images are shown.
         axis: The layout code of the axis that an entry's image must be cut along, 0 for any; ``uint8``.
-        whole: Entries whose images are never cut, ``bool``.
-        mirror: Entries whose images may be mirrored, ``bool``.
+        whole: Int64s whose images are never cut, ``bool``.
+        mirror: Int64s whose images may be mirrored, ``bool``.
         regions: The box of an entry's image to keep visible, as fractions of its sides, NaN for none;
             ``float32``, shape (entries, 4); None where no rule names a column.
         shared: The columns that define the groups, one value an entry.
@@ -137,10 +106,10 @@ class CompiledRules:
     constraints: tuple[PairConstraint, ...]
     groups: Int32s | None
     exclusions: tuple[Exclusion, ...]
-    shaped: tuple[ImageConstraint, ...]
+    image_constraints: tuple[ImageConstraint, ...]
     axis: Bytes
-    whole: Flags
-    mirror: Flags
+    whole: Bools
+    mirror: Bools
     regions: Float32s | None
     shared: Mapping[str, pa.ChunkedArray]
     wording_rules: tuple[WordingRule, ...]
@@ -152,11 +121,11 @@ class CompiledRules:
         return tuple(rule.wording for rule in self.wording_rules)
 
     @cached_property
-    def never(self) -> Flags:
+    def never(self) -> Bools:
         """Entries that always stay plain, ``bool``, shape (entries,)."""
         return np.logical_or.reduce([np.zeros_like(self.whole), *(never.entries for never in self.exclusions)])
 
-    def cut(self, first: Entries, second: Entries, drawn: Codes) -> tuple[Codes, Flags]:
+    def cut(self, first: Int64s, second: Int64s, drawn: Bytes) -> tuple[Bytes, Bools]:
         """The layout codes of composites, and whether both images may be cut along one axis; shape (m,).
 
         Args:
@@ -168,7 +137,7 @@ class CompiledRules:
         axis = np.maximum(one, other)
         return np.where(axis == PLAIN, drawn, axis), (one == other) | (one == PLAIN) | (other == PLAIN)
 
-    def allowed(self, candidates: Candidates) -> Flags:
+    def allowed(self, candidates: Candidates) -> Bools:
         """Which composites break no rule and use no excluded entry, shape (m,)."""
         good = ~(self.never[candidates.first] | self.never[candidates.second])
         for constraint in self.constraints:

@@ -14,18 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from clipc.compose.arrays import Bools, Int32s, Int64s
+from clipc.compose.entries import Candidates
 from clipc.compose.rules.expression import Expression, Side, comparison, equal_terms, hoist
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.errors import UserError
 
-FALSE: Final = 0
-TRUE: Final = 1
-UNKNOWN: Final = -1
+FALSE, TRUE, UNKNOWN = 0, 1, -1
 
 _COMBINATIONS: Final = 4_000_000
 
-Codes = npt.NDArray[np.int32]
-Entries = npt.NDArray[np.int64]
 Truth = npt.NDArray[np.int8]
 """FALSE, TRUE or UNKNOWN."""
 
@@ -33,7 +31,7 @@ Truth = npt.NDArray[np.int8]
 class Condition(Protocol):
     """A three-valued condition on two entries a and b."""
 
-    def truth(self, a: Entries, b: Entries) -> Truth:
+    def truth(self, a: Int64s, b: Int64s) -> Truth:
         """FALSE, TRUE or UNKNOWN for each of the given pairs of entries, shape (m,)."""
         ...
 
@@ -47,10 +45,10 @@ class Equal:
         negated: Whether the condition is that they differ.
     """
 
-    codes: Codes
+    codes: Int32s
     negated: bool = False
 
-    def truth(self, a: Entries, b: Entries) -> Truth:
+    def truth(self, a: Int64s, b: Int64s) -> Truth:
         """See :class:`Condition`."""
         one, other = self.codes[a], self.codes[b]
         return np.where((one < 0) | (other < 0), UNKNOWN, (one == other) != self.negated).astype(np.int8)
@@ -66,11 +64,11 @@ class TruthTable:
         table: The truth for all combinations, ``int8``, shape (firsts, seconds).
     """
 
-    first: Codes
-    second: Codes
+    first: Int32s
+    second: Int32s
     table: Truth
 
-    def truth(self, a: Entries, b: Entries) -> Truth:
+    def truth(self, a: Int64s, b: Int64s) -> Truth:
         """See :class:`Condition`."""
         return self.table[self.first[a], self.second[b]]
 
@@ -81,17 +79,17 @@ class Query:
 
     Attributes:
         expression: The condition.
-        kept: The columns that it needs.
+        columns: The columns that it needs, among others.
         sandbox: Where it is evaluated.
     """
 
     expression: Expression
-    kept: "QueryColumns"
+    columns: "QueryColumns"
     sandbox: Sandbox
 
-    def truth(self, a: Entries, b: Entries) -> Truth:
+    def truth(self, a: Int64s, b: Int64s) -> Truth:
         """See :class:`Condition`."""
-        truth = self.sandbox.evaluate_pairs(self.kept.table, a, b, {"": self.expression})[""]
+        truth = self.sandbox.evaluate_pairs(self.columns.table, a, b, {"": self.expression})[""]
         return truth_of(truth, self.expression.text)
 
 
@@ -121,7 +119,7 @@ class All:
 
     parts: tuple[Condition, ...]
 
-    def truth(self, a: Entries, b: Entries) -> Truth:
+    def truth(self, a: Int64s, b: Int64s) -> Truth:
         """See :class:`Condition`."""
         whole = np.full(len(a), TRUE, dtype=np.int8)
         for part in self.parts:
@@ -131,34 +129,60 @@ class All:
         return whole
 
 
-def condition(expression: Expression, table: pa.Table, sandbox: Sandbox, kept: QueryColumns) -> Condition:
+class Test(Protocol):
+    """The condition of a constraint."""
+
+    def broken(self, candidates: Candidates) -> Bools:
+        """Which composites break the rule, shape (m,)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class EitherOrder:
+    """A condition on two pairs that must hold, or must not, whichever of them comes first.
+
+    Attributes:
+        condition: The condition on a and b.
+        bad: The truth values that break the rule.
+    """
+
+    condition: Condition
+    bad: tuple[int, ...]
+
+    def broken(self, candidates: Candidates) -> Bools:
+        """See :class:`Test`."""
+        broken = np.isin(self.condition.truth(candidates.first, candidates.second), self.bad)
+        rest = np.flatnonzero(~broken)
+        broken[rest] = np.isin(self.condition.truth(candidates.second[rest], candidates.first[rest]), self.bad)
+        return broken
+
+
+def condition(expression: Expression, table: pa.Table, sandbox: Sandbox, query_columns: QueryColumns) -> Condition:
     """The fastest form of a condition on a and b.
 
     Args:
         expression: Over columns ``a.x`` and ``b.x``.
         table: One row an entry, with all columns that the expression needs.
         sandbox: Where expressions are evaluated.
-        kept: Receives the columns that a query needs.
+        query_columns: Receives the columns that a query needs.
     """
     residual, table = hoist_columns(expression, table, sandbox)
     terms, rest = equal_terms(residual)
     parts: list[Condition] = [Equal(value_codes(table[name])) for name, _ in terms]
     if rest is not None:
-        parts.append(_unequal(rest, table, sandbox, kept))
+        parts.append(_unequal(rest, table, sandbox, query_columns))
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
-def _unequal(expression: Expression, table: pa.Table, sandbox: Sandbox, kept: QueryColumns) -> Condition:
-    if (terms := comparison(expression)) is not None:
-        column, operator = terms
+def _unequal(expression: Expression, table: pa.Table, sandbox: Sandbox, query_columns: QueryColumns) -> Condition:
+    if (column_and_operator := comparison(expression.root)) is not None:
+        column, operator = column_and_operator
         return Equal(value_codes(table[column]), negated=operator == "<>")
     first, first_rows = combinations(table, column_names(expression, "a"))
     second, second_rows = combinations(table, column_names(expression, "b"))
     if len(first_rows) * len(second_rows) > _COMBINATIONS:
-        kept.columns.update(
-            {name: table[name] for name in column_names(expression, "a") | column_names(expression, "b")}
-        )
-        return Query(expression, kept, sandbox)
+        query_columns.columns.update({name: table[name] for name in column_names(expression, "a", "b")})
+        return Query(expression, query_columns, sandbox)
     a, b = np.repeat(first_rows, len(second_rows)), np.tile(second_rows, len(first_rows))
     truth = truth_of(sandbox.evaluate_pairs(table, a, b, {"": expression})[""], expression.text)
     return TruthTable(first, second, truth.reshape(len(first_rows), len(second_rows)))
@@ -171,15 +195,15 @@ def hoist_columns(expression: Expression, table: pa.Table, sandbox: Sandbox) -> 
         added = sandbox.evaluate(table, derived)
         for name in derived:
             table = table.append_column(name, added[name])
-    return residual, table.select(sorted(column_names(residual, "a") | column_names(residual, "b")))
+    return residual, table.select(sorted(column_names(residual, "a", "b")))
 
 
-def column_names(expression: Expression, side: Side) -> set[str]:
-    """The columns that an expression uses of one side."""
-    return {column.name for column in expression.columns if column.side == side}
+def column_names(expression: Expression, *sides: Side) -> set[str]:
+    """The columns that an expression uses of some sides."""
+    return {column.name for column in expression.columns if column.side in sides}
 
 
-def combinations(table: pa.Table, columns: Set[str]) -> tuple[Codes, Entries]:
+def combinations(table: pa.Table, columns: Set[str]) -> tuple[Int32s, Int64s]:
     """The code of each row's combination of values, and one row with each; unknown counts as a value."""
     codes = np.zeros(table.num_rows, dtype=np.int64)
     for name in sorted(columns):
@@ -189,7 +213,7 @@ def combinations(table: pa.Table, columns: Set[str]) -> tuple[Codes, Entries]:
     return inverse.astype(np.int32), first_rows.astype(np.int64)
 
 
-def value_codes(column: pa.ChunkedArray) -> Codes:
+def value_codes(column: pa.ChunkedArray) -> Int32s:
     """The code of each row's value, from 0; -1 if unknown."""
     encoded: Any = column.combine_chunks().dictionary_encode()
     return encoded.indices.fill_null(-1).to_numpy().astype(np.int32)

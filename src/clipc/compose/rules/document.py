@@ -160,28 +160,27 @@ def _syntax(error: Any, lines: list[str], where: str) -> UserError:
     """The error with its probable cause."""
     mark = error.problem_mark or error.context_mark
     problem = f"{error.context or ''} {error.problem or ''}"
-    at = mark.line if mark else 0
     if "quoted scalar" in problem and "end of" in problem and error.context_mark:
-        at = error.context_mark.line
-        return UserError(f"{where}, line {at + 1}: a quotation mark is opened here and never closed.")
-    if "flow" in problem and error.context_mark:
+        at, message = error.context_mark.line, "a quotation mark is opened here and never closed"
+    elif "flow" in problem and error.context_mark:
         at = error.context_mark.line
         advice = None if "- {" in lines[at] else _bracket_advice(lines[at])
         message = advice or "a bracket is opened and not closed, or a comma is missing between two parts"
-        return UserError(f"{where}, line {at + 1}: {message}.")
-    at, message = _explained(problem, at, mark.column if mark else 0, lines)
+    else:
+        at, message = _explained(problem, mark.line if mark else 0, mark.column if mark else 0, lines)
     return UserError(f"{where}, line {at + 1}: {message}.")
 
 
 def _explained(problem: str, at: int, column: int, lines: list[str]) -> tuple[int, str]:
     line = lines[at] if at < len(lines) else ""
+    indent = line[: len(line) - len(line.lstrip())]
     match = _VALUE.match(line)
     value = match[1] if match else ""
-    if "'\\t'" in problem or "\t" in line[: len(line) - len(line.lstrip())]:
+    if "'\\t'" in problem or "\t" in indent:
         return at, "there is a tab; YAML wants spaces"
     if "escape" in problem:
         return at, _BACKSLASH_ADVICE
-    if "\u3000" in line[: len(line) - len(line.lstrip())] or "\xa0" in line[: len(line) - len(line.lstrip())]:
+    if "\u3000" in indent or "\xa0" in indent:
         return at, "the line begins with a full-width or otherwise special space; use ordinary spaces"
     if "mapping values" in problem or "could not find expected ':'" in problem:
         for near in (at, *range(at - 1, max(-1, at - 4), -1)):

@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
-from clipc.compose.rules.grammar import Node, check_statement, map_children, nodes
+from clipc.compose.rules.grammar import UNPLACED, Node, check_statement, map_children, nodes
 from clipc.compose.rules.reasons import TOKENS, brief, odd_sign, quoted
 from clipc.errors import UserError, unknown_name
 
@@ -56,17 +56,17 @@ class Expression:
         """The columns that the expression uses, as it spells them."""
         return _columns(self.root)
 
-    def check_columns(self, known: Iterable[str], sides: bool) -> "Expression":
+    def check_columns(self, columns: Iterable[str], sides: bool) -> "Expression":
         """The expression with its columns spelt as the table spells them; upper and lower case count as equal.
 
         Args:
-            known: The table's columns.
+            columns: The table's columns.
             sides: Whether it is about two pairs, so that each column has a prefix (``a.view``); else none may have one.
 
         Raises:
             UserError: A column does not exist, or its prefix is missing or superfluous.
         """
-        names = list(known)
+        names = list(columns)
         exact = set(names)
         folded = {_fold(name): name for name in reversed(names)}
         for side, name in sorted(self.columns):
@@ -80,7 +80,7 @@ class Expression:
                 advice = f"write {quoted(name)} without `{side}.`"
                 raise UserError(f"`{side}.{name}` in `{brief(self.text)}` speaks of two pairs where one is; {advice}.")
             if name not in exact and _fold(name) not in folded:
-                message = str(unknown_name("column", name, (known for known in names if not known.startswith("__"))))
+                message = str(unknown_name("column", name, (n for n in names if not n.startswith("__"))))
                 start = f"unknown column {name!r}"
                 raise UserError(f"{start} in `{brief(self.text)}`{message.removeprefix(start)}")
         names_by_column = {
@@ -115,7 +115,7 @@ def equal_terms(expression: Expression) -> tuple[list[tuple[str, str]], Expressi
     terms: list[tuple[str, str]] = []
     rest: list[Node] = []
     for conjunct in conjuncts:
-        name, operator = _compared(conjunct) or ("", "")
+        name, operator = comparison(conjunct) or ("", "")
         if operator == "=":
             terms.append((name, name))
         else:
@@ -123,17 +123,6 @@ def equal_terms(expression: Expression) -> tuple[list[tuple[str, str]], Expressi
     if not rest:
         return terms, None
     return terms, _expression(expression.text, rest[0] if len(rest) == 1 else root | {"children": rest})
-
-
-def comparison(expression: Expression) -> tuple[str, Literal["=", "<>"]] | None:
-    """The column and the operator of an expression that is nothing but ``a.e <> b.e`` or ``a.e = b.e``.
-
-    Such a rule splits pairs by one value each, however many values there are (``a.patient <> b.patient``).
-
-    Returns:
-        The name of ``e`` (as in :func:`equal_terms`) and the operator; None for any other expression.
-    """
-    return _compared(expression.root)
 
 
 def hoist(expression: Expression) -> tuple[Expression, dict[str, Expression]]:
@@ -188,13 +177,7 @@ def hoist_words(expression: Expression) -> tuple[Expression, dict[str, Expressio
     return _expression(expression.text, change(expression.root)), derived
 
 
-_UNPLACED_COLUMN: Node = {
-    "class": "COLUMN_REF",
-    "type": "COLUMN_REF",
-    "alias": "",
-    "query_location": 18446744073709551615,
-    "query_location_length": 0,
-}
+_UNPLACED_COLUMN: Node = {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", **UNPLACED}
 
 
 def _derived(node: Node, text: str) -> tuple[str, Expression]:
@@ -203,10 +186,19 @@ def _derived(node: Node, text: str) -> tuple[str, Expression]:
     return "__" + blake2b(alone.tree.encode(), digest_size=6).hexdigest(), alone
 
 
-def _compared(node: Node) -> tuple[str, Literal["=", "<>"]] | None:
-    """``e`` and the operator of ``a.e = b.e`` or ``a.e <> b.e``, also behind ``NOT``."""
+def comparison(node: Node) -> tuple[str, Literal["=", "<>"]] | None:
+    """The column and the operator of an expression that is nothing but ``a.e <> b.e`` or ``a.e = b.e``.
+
+    Such a rule splits pairs by one value each, however many values there are (``a.patient <> b.patient``).
+
+    Args:
+        node: The root of the expression's tree; ``NOT`` around the comparison is read as its opposite.
+
+    Returns:
+        The name of ``e`` (as in :func:`equal_terms`) and the operator; None for any other expression.
+    """
     if node["type"] == "OPERATOR_NOT":
-        inner = _compared(node["children"][0])
+        inner = comparison(node["children"][0])
         return inner and (inner[0], "<>" if inner[1] == "=" else "=")
     if node["type"] not in {"COMPARE_EQUAL", "COMPARE_NOTEQUAL"}:
         return None

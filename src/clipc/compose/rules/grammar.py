@@ -1,12 +1,15 @@
 """The grammar of rules: an allowlist for the syntax tree that DuckDB's parser makes of an expression.
 
 A tree is a nest of *nodes*, JSON objects with a ``class``. Everything unknown is refused, including unknown non-empty
-keys, so that a newer DuckDB can make rules fail but not make them unsafe.
+keys, so that a newer DuckDB can make rules fail but not make them unsafe. The allowlist is ``grammar.json``:
+operators; functions, and the positions of their arguments that must be constants; the types and keys of each class of
+nodes; kinds of literals; types of casts; names, for messages, of what is refused; and the words that DuckDB reserves.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterator
+from importlib import resources
 from typing import Any, Final
 from unicodedata import category
 
@@ -21,91 +24,21 @@ DEEPEST: Final = 50
 LONGEST_PATTERN: Final = 500
 """The most characters a regular expression may have."""
 
-_FUNCTIONS = """
-    abs ceil concat contains date_diff date_part day ends_with floor greatest ilike_escape least left length
-    like_escape list_contains lower ltrim month nfc_normalize nullif prefix regexp_extract regexp_full_match
-    regexp_matches regexp_replace replace right round rtrim split_part sqrt starts_with strip_accents substr substring
-    suffix trim upper year
-"""
-OPERATORS: Final = frozenset({"+", "-", "*", "/", "//", "%", "||", "~~", "!~~", "~~*", "!~~*"})
-FUNCTIONS: Final = frozenset(_FUNCTIONS.split())
+_GRAMMAR: Final[Node] = json.loads((resources.files("clipc.compose.rules") / "grammar.json").read_bytes())
+OPERATORS: Final = frozenset(_GRAMMAR["operators"])
+FUNCTIONS: Final = frozenset(_GRAMMAR["functions"])
 """Deterministic functions of one row whose cost grows slowly with their arguments."""
 WRITTEN: Final = sorted((FUNCTIONS - {"ilike_escape", "like_escape"}) | {"coalesce", "ifnull", "word"})
 """The functions under their names in rules."""
-
-_CONSTANT_ARGUMENTS: Final = {
-    "date_diff": {0},
-    "date_part": {0},
-    "regexp_extract": {1, 2, 3},
-    "regexp_full_match": {1, 2},
-    "regexp_matches": {1, 2},
-    "regexp_replace": {1, 3},
-}
-_KINDS: Final = {
-    "BETWEEN": {"COMPARE_BETWEEN"},
-    "CASE": {"CASE_EXPR"},
-    "CAST": {"OPERATOR_CAST"},
-    "COLUMN_REF": {"COLUMN_REF"},
-    "COMPARISON": {
-        "COMPARE_EQUAL",
-        "COMPARE_NOTEQUAL",
-        "COMPARE_LESSTHAN",
-        "COMPARE_GREATERTHAN",
-        "COMPARE_LESSTHANOREQUALTO",
-        "COMPARE_GREATERTHANOREQUALTO",
-        "COMPARE_DISTINCT_FROM",
-        "COMPARE_NOT_DISTINCT_FROM",
-    },
-    "CONJUNCTION": {"CONJUNCTION_AND", "CONJUNCTION_OR"},
-    "CONSTANT": {"VALUE_CONSTANT"},
-    "FUNCTION": {"FUNCTION"},
-    "OPERATOR": {
-        "OPERATOR_NOT",
-        "OPERATOR_COALESCE",
-        "OPERATOR_IS_NULL",
-        "OPERATOR_IS_NOT_NULL",
-        "COMPARE_IN",
-        "COMPARE_NOT_IN",
-    },
-}
-_KEYS: Final = {
-    "BETWEEN": {"input", "lower", "upper"},
-    "CASE": {"case_checks", "else_expr"},
-    "CAST": {"child", "try_cast", "type_expr"},
-    "COLUMN_REF": {"column_names"},
-    "COMPARISON": {"left", "right"},
-    "CONJUNCTION": {"children"},
-    "CONSTANT": {"literal"},
-    "FUNCTION": {"function_name", "is_operator", "arguments", "qualified_name"},
-    "OPERATOR": {"children"},
-}
+RESERVED: Final = frozenset(_GRAMMAR["reserved_words"])
+"""Reserved words of DuckDB's grammar, which cannot name a column of a rule."""
 _EVERYWHERE: Final = {"class", "type", "query_location", "query_location_length"}
-_LITERALS: Final = {"STRING", "INTEGER", "NUMERIC", "BOOLEAN", "NULL_LITERAL"}
-_TYPE_NAMES = """
-    BIGINT BOOL BOOLEAN CHAR DATE DECIMAL DOUBLE FLOAT INT INTEGER NUMERIC REAL SMALLINT STRING TEXT TIME TIMESTAMP
-    TINYINT UBIGINT UINTEGER USMALLINT UTINYINT VARCHAR
-"""
-_TYPES: Final = frozenset(_TYPE_NAMES.split())
-_REFUSED: Final = {
-    "COLLATE": "COLLATE",
-    "ARRAY_CONSTRUCTOR": "a list in brackets",
-    "ARRAY_EXTRACT": "a part in brackets such as x[1]",
-    "ARRAY_SLICE": "a part in brackets such as x[1:2]",
-    "DEFAULT": "DEFAULT",
-    "OPERATOR_TRY": "TRY",
-    "STRUCT_EXTRACT": "a field of a value",
-    "LAMBDA": "a lambda or `->`",
-    "PARAMETER": "a parameter such as ? or $1",
-    "POSITIONAL_REFERENCE": "a column's number such as #1",
-    "STAR": "`*` or `columns(...)`",
-    "SUBQUERY": "a subquery",
-    "WINDOW": "a window function (`OVER`)",
-}
 _EDGE_IN_VAIN: Final = re.compile(
     r"(?<![A-Za-z0-9_)])\\b[(?:]*([^\x00-\x7f])|([^\x00-\x7f])[)?*+]*\\b(?![A-Za-z0-9_(\[\\])"
 )
 """``\\b`` beside a non-ASCII letter, where it never matches."""
-_UNPLACED: Final = {"query_location": NOWHERE, "query_location_length": 0}
+UNPLACED: Final = {"query_location": NOWHERE, "query_location_length": 0}
+"""The position of nodes whose place in the text does not matter."""
 
 
 def check_text(text: str) -> None:
@@ -197,14 +130,16 @@ def _checked(node: Node, text: str, depth: int) -> Node:
     kind, type_ = str(node.get("class", "")), str(node.get("type", ""))
     if depth > DEEPEST:
         raise _too_deep(text)
-    if kind not in _KINDS or type_ not in _KINDS[kind]:
-        raise _refusal(_REFUSED.get(type_) or _REFUSED.get(kind) or f"`{type_.lower()}`", node, text)
+    allowed = _GRAMMAR["nodes"].get(kind)
+    if allowed is None or type_ not in allowed["types"]:
+        names = _GRAMMAR["refused"]
+        raise _refusal(names.get(type_) or names.get(kind) or f"`{type_.lower()}`", node, text)
     for key, value in node.items():
-        if key not in _KEYS[kind] | _EVERYWHERE and not _blank(value):
+        if key not in _EVERYWHERE and key not in allowed["keys"] and not _blank(value):
             raise _refusal(f"`{key.replace('_', ' ')}`", node, text)
-    if kind == "CONSTANT" and node["literal"].get("kind") not in _LITERALS:
+    if kind == "CONSTANT" and node["literal"].get("kind") not in _GRAMMAR["literals"]:
         raise _refusal(f"a {node['literal'].get('kind')} constant", node, text)
-    new = map_children(node, lambda part: _checked(part, text, depth + 1)) | _UNPLACED
+    new = map_children(node, lambda part: _checked(part, text, depth + 1)) | UNPLACED
     if kind == "COLUMN_REF":
         new["column_names"] = _column(node, text)
     elif kind == "COMPARISON":
@@ -238,19 +173,19 @@ def _column(node: Node, text: str) -> list[str]:
 
 def _cast_type(node: Node, text: str) -> Node:
     name = str(node.get("type_name", "")).upper()
-    inside = node.get("children", [])
-    known = {"class", "type", "query_location", "query_location_length", "type_name", "children", "qualified_name"}
-    plain = all(_blank(value) for key, value in node.items() if key not in known)
+    types, inside = _GRAMMAR["cast_types"], node.get("children", [])
+    keys = {"class", "type", "query_location", "query_location_length", "type_name", "children", "qualified_name"}
+    plain = all(_blank(value) for key, value in node.items() if key not in keys)
     numbers = all(part.get("literal", {}).get("kind") == "INTEGER" and _blank(part.get("alias")) for part in inside)
     path = [str(part).upper() for part in node.get("qualified_name", {}).get("path", [name])]
-    if node.get("class") != "TYPE" or name not in _TYPES or not plain or not numbers or path != [name]:
+    if node.get("class") != "TYPE" or name not in types or not plain or not numbers or path != [name]:
         if advice := odd_sign(name):
             raise UserError(f"`{brief(text)}` cannot be read as an expression: {advice}.")
         raise UserError(
             f"`{name.lower()}` is no type a rule can cast to ({place(text, node.get('query_location', 0))}); "
-            f"types that can be: {', '.join(sorted(_TYPES)).lower()}."
+            f"types that can be: {', '.join(types).lower()}."
         )
-    return node | _UNPLACED | {"type_name": name, "children": [part | _UNPLACED for part in inside]}
+    return node | UNPLACED | {"type_name": name, "children": [part | UNPLACED for part in inside]}
 
 
 def _function(new: Node, node: Node, text: str) -> Node:
@@ -269,7 +204,7 @@ def _function(new: Node, node: Node, text: str) -> Node:
     if name == "word":
         return _word(new, values, node, text)
     for position, value in enumerate(values):
-        if position in _CONSTANT_ARGUMENTS.get(name, ()):
+        if position in _GRAMMAR["constant_arguments"].get(name, ()):
             if value["class"] != "CONSTANT":
                 raise _refusal(f"`{name}` with a pattern or part that is computed", node, text)
             constant = value["literal"].get("text", "")

@@ -54,7 +54,8 @@ class JointCaption:
         plain = ~np.fromiter(map(japanese, captions), np.bool_, len(captions))
         first, second = places.reshape(2, -1)
         wording = first_applying(self.whens, candidates)
-        orders, numbers, parts = self._either_order(wording) & candidates.swapped, list[Any](), list[Any]()
+        in_either_order = np.array([way.strategy == "both-orders" for way in self.wordings])
+        orders, numbers, parts = in_either_order[wording] & candidates.swapped, list[Any](), list[Any]()
         for number in np.unique(wording).tolist():
             way = self.wordings[number]
             between, rows = way.between(), np.flatnonzero(wording == number)
@@ -67,21 +68,11 @@ class JointCaption:
                 parts.append(_KERNELS.binary_join_element_wise(*both, between))
             if (some := rows[~quick]).size:
                 columns = (first[some], second[some], candidates.layout[some], candidates.swapped[some])
+                composites = zip(*(column.tolist() for column in columns), strict=True)
+                texts = [way.text(captions[i], captions[j], layout, swapped) for i, j, layout, swapped in composites]
                 numbers.append(some)
-                parts.append(
-                    pa.array(
-                        [
-                            way.text(captions[one], captions[other], layout, swapped)
-                            for one, other, layout, swapped in zip(*(c.tolist() for c in columns), strict=True)
-                        ],
-                        pa.string(),
-                    )
-                )
+                parts.append(pa.array(texts, pa.string()))
         return pa.concat_arrays(parts).take(pa.array(np.argsort(np.concatenate(numbers))))
-
-    def _either_order(self, wording: Bytes) -> Bools:
-        """Where the drawn order of the captions is used, shape (m,)."""
-        return np.array([way.strategy == "both-orders" for way in self.wordings])[wording]
 
 
 def first_applying(whens: tuple[Condition | None, ...], candidates: Candidates) -> Bytes:

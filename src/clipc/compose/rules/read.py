@@ -127,30 +127,30 @@ def _check_keys(document: Document, where: str) -> None:
     levels: list[tuple[Place, dict[str, Any], tuple[str, ...] | None]] = [((), document.values, keys_of(Rules))]
     for section, content in document.values.items():
         if section in _ENTRIES and isinstance(content, list):
-            known = keys_of(_ENTRIES[section])
-            levels += [((section, i), entry, known) for i, entry in enumerate(content) if isinstance(entry, dict)]
+            keys = keys_of(_ENTRIES[section])
+            levels += [((section, i), entry, keys) for i, entry in enumerate(content) if isinstance(entry, dict)]
         elif isinstance(content, dict):
             levels.append(((section,), content, None))
-    for place, entry, known in levels:
+    for place, entry, keys in levels:
         under = f" under {place[0]}" if place else ""
         for key, value in entry.items():
             at = f"{where}, line {document.lines[(*place, key)]}"
-            if known is not None and key not in known:
-                raise UserError(f"{at}: unknown key {key!r}{under}; {_hint(key, known)}")
+            if keys is not None and key not in keys:
+                raise UserError(f"{at}: unknown key {key!r}{under}; {_hint(key, keys)}")
             if value is None:
                 raise UserError(f"{at}: {key!r}{under} has no value.")
 
 
-def _hint(key: str, known: tuple[str, ...]) -> str:
+def _hint(key: str, keys: tuple[str, ...]) -> str:
     plain = unicodedata.normalize("NFKC", key).strip()
-    if plain in known and plain != key:
+    if plain in keys and plain != key:
         return "it holds a full-width or special character or space; type it anew."
     if key[:1].isspace():
         return "the line begins with a full-width or otherwise special space; use ordinary spaces."
     if plain.startswith("-"):
         return "a space is missing after the '-' that begins an entry."
-    near = get_close_matches(plain.lower(), known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
+    near = get_close_matches(plain.lower(), keys, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(keys)}."
 
 
 def _filled(document: Document) -> dict[str, Any]:
@@ -210,7 +210,9 @@ def _sentence(one: Mapping[str, Any], place: Place) -> str:
 def _advice(kind: str, value: Any, place: Place, names: Sequence[str]) -> str | None:
     """Advice on the correction."""
     if kind == "model_type":
-        return _spaceless(value) or f"begin it with a key: {', '.join(keys_of(_ENTRIES[names[0]]))}"
+        if isinstance(value, str) and re.match(r"\w+:\S", value):
+            return "a space is missing after the colon"
+        return f"begin it with a key: {', '.join(keys_of(_ENTRIES[names[0]]))}"
     if kind == "tuple_type":
         return "write a list: begin each of its entries with a dash and a space, '- '"
     if place[:1] == ("examples",) and kind in ("dict_type", "string_type") and len(place) == 3:
@@ -225,8 +227,3 @@ def _advice(kind: str, value: Any, place: Place, names: Sequence[str]) -> str | 
         sign = "[" if isinstance(value, list) else "{"
         return f"write text; a value that starts with '{sign}' must be in quotation marks"
     return None
-
-
-def _spaceless(value: Any) -> str | None:
-    missing = isinstance(value, str) and re.match(r"\w+:\S", value)
-    return "a space is missing after the colon" if missing else None

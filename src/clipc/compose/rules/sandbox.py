@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute
@@ -26,12 +26,12 @@ _ROWS = 200_000
 class Sandbox:
     """A child process that receives only the columns it needs; started at the first use.
 
-    DuckDB's settings alone do not make foreign expressions safe, so they are the third barrier: expressions pass
+    DuckDB's settings alone do not make untrusted expressions safe, so they are the third barrier: expressions pass
     an allowlist (:mod:`clipc.compose.rules.grammar`), run in this process, which ends at a time or memory limit,
     and only then meet a DuckDB without files, network, extensions and settings.
 
     A sandbox can be pickled and used after a fork: each process starts a child of its own. It can be used by several
-    threads, one call at a time. Use it as a context manager, or :meth:`close` it.
+    threads, one call at a time. :meth:`close` ends the child, and so does the end of the object.
     """
 
     def __init__(self, seconds: float = 60.0, memory: int = 2 << 30) -> None:
@@ -49,7 +49,7 @@ class Sandbox:
         self._lock = threading.RLock()
         self._child: subprocess.Popen[bytes] | None = None
         self._table: pa.Table | None = None  # whose columns the child has ...
-        self._kept: set[str] = set()  # ... and which
+        self._sent: set[str] = set()  # ... and which
 
     def _mine(self) -> threading.RLock:
         """The lock under which the child is used; after a fork, the parent's child and lock are left alone."""
@@ -57,17 +57,8 @@ class Sandbox:
             self._start_anew()
         return self._lock
 
-    def __getstate__(self) -> tuple[float, int]:
-        return self._limits
-
-    def __setstate__(self, limits: tuple[float, int]) -> None:
-        self.__init__(*limits)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __reduce__(self) -> tuple[type["Sandbox"], tuple[float, int]]:
+        return Sandbox, self._limits
 
     def __del__(self) -> None:
         if hasattr(self, "_owner"):
@@ -79,12 +70,9 @@ class Sandbox:
             child, self._child, self._table = self._child, None, None
             if child is not None:
                 child.kill()
-                for pipe in (child.stdin, child.stdout):
-                    try:
-                        assert pipe is not None
+                for pipe in filter(None, (child.stdin, child.stdout)):
+                    with suppress(OSError):  # an unsent message remains in the buffer
                         pipe.close()
-                    except OSError:
-                        pass  # an unsent message remains in the buffer
                 child.wait()
 
     def parse(self, text: str) -> Expression:
@@ -115,12 +103,7 @@ class Sandbox:
         names, trees = _named(table, expressions, sides=False)
         columns = {inner: table[column.name] for column, inner in names.items()}
         sent = _plain(pa.table({"rows": pa.nulls(table.num_rows, pa.bool_())} | columns))
-        with self._mine():
-            results = [
-                self._evaluated({"do": "evaluate", "trees": trees}, sent.slice(start, _ROWS), names, expressions)
-                for start in _starts(table.num_rows)
-            ]
-        return pa.concat_tables(results).rename_columns(list(expressions))
+        return self._evaluated({"do": "evaluate", "trees": trees}, sent, names, expressions)
 
     def evaluate_pairs(
         self, table: pa.Table, a: Integers, b: Integers, expressions: Mapping[str, Expression]
@@ -149,41 +132,37 @@ class Sandbox:
         where = {inner: (column.side, column.name) for column, inner in names.items()}
         header = {"do": "pairs", "trees": trees, "columns": where}
         with self._mine():
-            self._keep(table, {column.name for column in names}, expressions)
-            results = [
-                self._evaluated(header, positions.slice(start, _ROWS), names, expressions)
-                for start in _starts(positions.num_rows)
-            ]
-        return pa.concat_tables(results).rename_columns(list(expressions))
+            self._send_columns(table, {column.name for column in names}, expressions)
+            return self._evaluated(header, positions, names, expressions)
 
-    def _keep(self, table: pa.Table, columns: set[str], expressions: Mapping[str, Expression]) -> None:
+    def _send_columns(self, table: pa.Table, columns: set[str], expressions: Mapping[str, Expression]) -> None:
         """Sends the child those columns of the table that it does not have yet."""
         fresh = self._table is not table
-        missing = sorted(columns if fresh else columns - self._kept)
+        missing = sorted(columns if fresh else columns - self._sent)
         if fresh or missing:
             texts = _texts(expressions)
             self._table = None
             for i, name in enumerate(missing or [None]):
                 column = None if name is None else _plain(table.select([name]))
                 self._ask({"do": "keep", "fresh": fresh and not i}, column, texts)
-            self._table, self._kept = table, (set() if fresh else self._kept) | columns
+            self._table, self._sent = table, (set() if fresh else self._sent) | columns
 
     def _evaluated(
-        self,
-        header: dict[str, Any],
-        table: pa.Table,
-        names: Mapping[Column, str],
-        expressions: Mapping[str, Expression],
+        self, header: dict[str, Any], table: pa.Table, names: dict[Column, str], expressions: Mapping[str, Expression]
     ) -> pa.Table:
-        answer, result = self._ask(header, table, _texts(expressions))
-        if "failed" in answer:
-            reason = sentence(answer["reason"])
-            for column, inner in names.items():
-                reason = reason.replace(f'"{inner}"', str(column)).replace(inner, str(column))
-            text = list(expressions.values())[int(answer["failed"].removeprefix("result"))].text
-            raise UserError(f"`{brief(text)}` cannot be evaluated: {reason}.")
-        assert result is not None
-        return result
+        """The results for all rows, sent in several messages; an empty table is one message, to have types."""
+        results: list[pa.Table] = []
+        with self._mine():
+            for start in range(0, max(table.num_rows, 1), _ROWS):
+                answer, result = self._ask(header, table.slice(start, _ROWS), _texts(expressions))
+                if result is None:
+                    reason = sentence(answer["reason"])
+                    for column, inner in names.items():
+                        reason = reason.replace(f'"{inner}"', str(column)).replace(inner, str(column))
+                    text = list(expressions.values())[int(answer["failed"].removeprefix("result"))].text
+                    raise UserError(f"`{brief(text)}` cannot be evaluated: {reason}.")
+                results.append(result)
+        return pa.concat_tables(results).rename_columns(list(expressions))
 
     def _ask(
         self, header: dict[str, Any], table: pa.Table | None, texts: str
@@ -209,8 +188,8 @@ class Sandbox:
                 raise
             finally:
                 watchdog.cancel()
-        if "mistake" in answer:
-            raise UserError(answer["mistake"])
+        if "user_error" in answer:
+            raise UserError(answer["user_error"])
         if "bug" in answer:
             raise RuntimeError(f"the sandbox failed on `{brief(texts)}`:\n{answer['bug']}")
         return answer, result
@@ -256,8 +235,7 @@ def _named(
 
     No user's name reaches DuckDB, so none can be misinterpreted.
     """
-    known = table.column_names
-    resolved = [expression.check_columns(known, sides) for expression in expressions.values()]
+    resolved = [expression.check_columns(table.column_names, sides) for expression in expressions.values()]
     columns = sorted({column for expression in resolved for column in expression.columns})
     names = {column: f"column{i}_" for i, column in enumerate(columns)}
     trees = {f"result{i}": e.renamed(lambda column: [names[column]]).tree for i, e in enumerate(resolved)}
@@ -267,11 +245,6 @@ def _named(
 def _texts(expressions: Mapping[str, Expression]) -> str:
     """All expressions of a call, for errors that cannot tell which of them it was."""
     return " and ".join(dict.fromkeys(expression.text for expression in expressions.values()))
-
-
-def _starts(count: int) -> Iterator[int]:
-    """Where messages start; an empty table is one message, so that its columns have types."""
-    yield from range(0, max(count, 1), _ROWS)
 
 
 def _plain(table: pa.Table) -> pa.Table:

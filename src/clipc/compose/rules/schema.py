@@ -8,20 +8,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from clipc.compose.layouts.tiles import Axis, axis_of
+from clipc.compose.rules.grammar import RESERVED
 from clipc.identity import ALWAYS, NEVER, Neutral
-
-_GRAMMAR: Final = """
-    all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
-    default deferrable desc describe distinct do else end except false fetch for foreign from group having in
-    initially intersect into lambda lateral leading limit not null offset on only or order pivot pivot_longer
-    pivot_wider placing primary qualify references returning select show some summarize symmetric table then to
-    trailing true union unique unpivot using variadic when where window with anti asof at authorization binary by
-    collation columns concurrently cross freeze full generated glob ilike inner is isnull join left like map
-    natural notnull outer overlaps positional right semi similar struct tablesample try_cast tuple unpack
-    verbose
-"""
-RESERVED: Final = frozenset(_GRAMMAR.split())
-"""Reserved words of DuckDB's grammar, which cannot name a column of a rule."""
 
 OWN: Final = ("caption", "captions", "key")
 """Columns that every pair has and that no rules file may redefine."""
@@ -90,26 +78,28 @@ Columns = Annotated[tuple[Text, ...], BeforeValidator(_as_list), Field(min_lengt
 Inline = Annotated[dict[Text, Value | None], AfterValidator(_known_values)]
 
 
-class Entry(BaseModel):
-    """One entry of a rules file.
+class _Content(BaseModel):
+    """A part of a rules file; parts with the same content are equal, wherever they come from."""
 
-    Entries with the same content are equal, whatever their line.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, _Content) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+
+class Entry(_Content):
+    """One entry of a rules file; entries with the same content are equal, whatever their line.
 
     Attributes:
         why: The expert's reason, shown wherever the entry had an effect.
         line: The line of the file that it begins in, from 1; None where it comes from elsewhere. Not part of dumps.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     why: Annotated[Text | None, NEVER] = None
     line: Annotated[int | None, NEVER] = Field(default=None, exclude=True, repr=False)
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Entry) and self.model_dump() == other.model_dump()
-
-    def __hash__(self) -> int:
-        return hash(self.model_dump_json())
 
 
 class PairRule(Entry):
@@ -186,7 +176,7 @@ class CaptionRule(Entry):
 
     @model_validator(mode="after")
     def _one_purpose(self) -> "CaptionRule":
-        if sum(given is not None for given in (self.joiner, self.template, self.forbid)) != 1:
+        if sum(value is not None for value in (self.joiner, self.template, self.forbid)) != 1:
             raise ValueError("give exactly one of joiner, template and forbid (several purposes are several entries)")
         if self.forbid is not None and self.when is not None:
             raise ValueError("forbid holds for every joint caption; leave `when` out")
@@ -217,7 +207,7 @@ class Example(Entry):
     allowed: bool
 
 
-class Rules(BaseModel):
+class Rules(_Content):
     """An expert's rules on what may be composed, as in the file, independent of any data.
 
     Rules with the same content are equal: ``source`` and lines are no part of dumps or of equality.
@@ -234,8 +224,6 @@ class Rules(BaseModel):
         source: The file's name for messages, None where the rules come from elsewhere.
         lines: The line of each part of the file, such as ``"pairs.0.require"`` or ``"fields.side"``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[Text, NEVER] = "rules"
     columns: Annotated[dict[Name, Columns], Neutral({})] = {}
@@ -258,12 +246,6 @@ class Rules(BaseModel):
                 raise ValueError(f"columns and fields: {first!r} and {name!r} are the same name (case does not count)")
         return self
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Rules) and self.model_dump() == other.model_dump()
-
-    def __hash__(self) -> int:
-        return hash(self.model_dump_json())
-
     def place(self, section: Section, which: int | str, key: str | None = None) -> str:
         """The place of an entry, as the start of a message.
 
@@ -281,15 +263,15 @@ class Rules(BaseModel):
             return f"{self.source}, line {line}"
         return f"rules {self.name!r}, {section} {which + 1 if isinstance(which, int) else which}"
 
-    def found_columns(self, known: Iterable[str]) -> dict[str, str | None]:
+    def data_columns(self, names: Iterable[str]) -> dict[str, str | None]:
         """For each name under ``columns`` the column of the data, None if there is none.
 
         Names are compared without case, spaces, ``_``, ``-``, ``.`` and width of letters, as for tables.
 
         Args:
-            known: The data's columns.
+            names: The data's columns.
         """
-        plain = {_plain(column): column for column in reversed(list(known))}
+        plain = {_plain(column): column for column in reversed(list(names))}
         return {
             name: next((plain[_plain(candidate)] for candidate in candidates if _plain(candidate) in plain), None)
             for name, candidates in self.columns.items()

@@ -74,16 +74,9 @@ def terms(text: str) -> Iterator[str]:
 
 def _pieces(run: str) -> Iterator[str]:
     """One (kanji only: a single kana or jamo means nothing) to three characters; a run of one is always a term."""
-    if len(run) == 1:
-        yield run
-        return
     for start in range(len(run)):
-        if _IS_KANJI.match(run, start):
-            yield run[start]
-        if start + 2 <= len(run):
-            yield run[start : start + 2]
-        if start + 3 <= len(run):
-            yield run[start : start + 3]
+        shortest = 1 if len(run) == 1 or _IS_KANJI.match(run, start) else 2
+        yield from (run[start:end] for end in range(start + shortest, min(start + 3, len(run)) + 1))
 
 
 def _weights(captions: Sequence[Sequence[str]], progress: Progress) -> Any:

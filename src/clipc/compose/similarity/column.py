@@ -81,17 +81,14 @@ def _parsed(catalog: Catalog, name: str, column: pa.ChunkedArray) -> Float32s:
 
 def _vector(value: Any) -> Float32s | None:
     """The numbers in a cell, None for anything else."""
-    if isinstance(value, str):
-        text = value.strip()
-        try:
-            value = json.loads(text) if text.startswith("[") else text.replace(",", " ").split()
-        except (ValueError, RecursionError):
-            return None
-    if not isinstance(value, list) or not value or any(isinstance(item, bool | list | dict) for item in value):
-        return None
     try:
+        if isinstance(value, str):
+            text = value.strip()
+            value = json.loads(text) if text.startswith("[") else text.replace(",", " ").split()
+        if not isinstance(value, list) or not value or any(isinstance(item, bool | list | dict) for item in value):
+            return None
         return np.asarray([float(item) for item in value], np.float32)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return None
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools
+from clipc.compose.arrays import Bools, Integers
 
 MAX_DISTANCE: Final = 4
 """Images whose 64-bit difference hashes differ in more bits are different."""
@@ -16,8 +16,6 @@ MAX_DISTANCE: Final = 4
 _SAMPLE = 200_000
 _COMMON = 1 / 1000
 _UNUSED = -1
-
-Rows = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,21 +25,21 @@ class Lookalikes:
     Attributes:
         content: Hashes of the encoded images, ``uint64``, shape (n,).
         dhash: Difference hashes, ``uint64``, shape (n,); any number if there is none.
-        known: Whether an image has a difference hash, ``bool``, shape (n,).
+        has_dhash: Whether an image has a difference hash, ``bool``, shape (n,).
         distance: The largest number of differing bits of near copies; negative if difference hashes are not used.
     """
 
     content: npt.NDArray[np.uint64]
     dhash: npt.NDArray[np.uint64]
-    known: Bools
+    has_dhash: Bools
     distance: int
 
-    def __call__(self, rows: Rows, others: Rows) -> Bools:
+    def __call__(self, rows: Integers, others: Integers) -> Bools:
         """Whether ``rows[i]`` looks like ``others[i]``; a row looks like itself.
 
         Args:
-            rows: Rows of the catalog, shape (m,).
-            others: Rows of the catalog, shape (m,).
+            rows: Integers of the catalog, shape (m,).
+            others: Integers of the catalog, shape (m,).
 
         Returns:
             ``bool``, shape (m,).
@@ -49,8 +47,8 @@ class Lookalikes:
         same = self.content[rows] == self.content[others]
         if self.distance >= 0:
             near = np.bitwise_count(self.dhash[rows] ^ self.dhash[others]) <= self.distance
-            if not self.known.all():
-                near &= self.known[rows] & self.known[others]
+            if not self.has_dhash.all():
+                near &= self.has_dhash[rows] & self.has_dhash[others]
             same |= near
         return same
 
@@ -72,9 +70,9 @@ def lookalikes(catalog: Catalog) -> Lookalikes:
         nothing = np.zeros(len(catalog), np.uint64)
         return Lookalikes(content, nothing, np.zeros(len(catalog), np.bool_), _UNUSED)
     column = catalog.table["dhash"]
-    known: Any = column.is_valid().to_numpy()
+    has_dhash: Any = column.is_valid().to_numpy()
     dhash = _hashes(column.fill_null(0))
-    return Lookalikes(content, dhash, known, _distance(content[known], dhash[known]))
+    return Lookalikes(content, dhash, has_dhash, _distance(content[has_dhash], dhash[has_dhash]))
 
 
 def _hashes(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:

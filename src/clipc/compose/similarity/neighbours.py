@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools, Float32s, Int32s
+from clipc.compose.arrays import Bools, Float32s, Int32s, Int64s
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.search import Search, search_among
 from clipc.files import arrays_digest, cached_array
@@ -25,8 +24,7 @@ SEARCH_LIMIT: Final = 1024
 _ROWS = 1 << 14
 _SPARE = 6
 
-Ids = npt.NDArray[np.int64]
-Excluded = Callable[[Ids, Ids], Bools]
+Excluded = Callable[[Int64s, Int64s], Bools]
 
 
 def neighbours(
@@ -56,10 +54,10 @@ def neighbours(
         UserError: There are so many different vectors that FAISS is needed, and it is not installed.
     """
     alike = lookalikes(catalog)
-    parts = (vectors, alike.content, alike.dhash, alike.known)
+    parts = (vectors, alike.content, alike.dhash, alike.has_dhash)
     fingerprint = f"{VERSION} {arrays_digest(*parts)} {alike.distance} {k} {by}"
 
-    def excluded(rows: Ids, others: Ids) -> Bools:
+    def excluded(rows: Int64s, others: Int64s) -> Bools:
         out = alike(rows, others)
         if also_excluded is not None:
             left = np.flatnonzero(~out)
@@ -116,11 +114,11 @@ class _Groups:
         codes: ``group * n + row`` of each member, rising, to find a row's place among the members of any group.
     """
 
-    first: Ids
-    members: Ids
-    start: Ids
-    of: Ids
-    codes: Ids
+    first: Int64s
+    members: Int64s
+    start: Int64s
+    of: Int64s
+    codes: Int64s
 
 
 def _groups(vectors: Float32s) -> _Groups:
@@ -141,7 +139,7 @@ def _groups(vectors: Float32s) -> _Groups:
 
 
 def _fill(
-    result: Int32s, rows: Ids, vectors: Float32s, groups: _Groups, search: Search, excluded: Excluded | None
+    result: Int32s, rows: Int64s, vectors: Float32s, groups: _Groups, search: Search, excluded: Excluded | None
 ) -> None:
     """Writes the neighbours of some rows; repeats wider searches for rows with too many exclusions."""
     k = result.shape[1]
@@ -150,7 +148,7 @@ def _fill(
     while len(rows):
         # Memory stays bounded however wide the search is.
         portion = max(1, _ROWS * 16 // width)
-        short: list[Ids] = []
+        short: list[Int64s] = []
         for start in range(0, len(rows), portion):
             some = rows[start : start + portion]
             candidates = _candidates(some, vectors, groups, search, width)
@@ -169,7 +167,7 @@ def _fill(
         rows, width = np.concatenate(short), min(most, 4 * width)
 
 
-def _candidates(rows: Ids, vectors: Float32s, groups: _Groups, search: Search, width: int) -> Ids:
+def _candidates(rows: Int64s, vectors: Float32s, groups: _Groups, search: Search, width: int) -> Int64s:
     """The ``width`` nearest of each row without itself, shape (len(rows), width); -1 where there are no more."""
     own, inverse = np.unique(groups.of[rows], return_inverse=True)
     nearest_groups = search(vectors[groups.first[own]], width + 1)

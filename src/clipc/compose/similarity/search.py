@@ -1,10 +1,11 @@
 """Nearest vectors: exactly, or for many vectors with FAISS."""
 
+from functools import partial
 from typing import Any, Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from clipc.compose.arrays import Float32s, Int64s
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 
@@ -15,19 +16,16 @@ _QUERIES = 1024
 _CHUNK = 8192
 _LISTS_LOOKED_IN = 12
 
-Vectors = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
-
 
 class Search(Protocol):
     """Finds the nearest of a fixed set of vectors."""
 
-    def __call__(self, queries: Vectors, count: int) -> Ids:
+    def __call__(self, queries: Float32s, count: int) -> Int64s:
         """The numbers of the ``count`` most similar vectors, best first, shape (len(queries), count); -1: no more."""
         ...
 
 
-def search_among(base: Vectors, progress: Progress = silent) -> Search:
+def search_among(base: Float32s, progress: Progress = silent) -> Search:
     """A search for the largest inner products with any of the given vectors.
 
     Args:
@@ -40,16 +38,10 @@ def search_among(base: Vectors, progress: Progress = silent) -> Search:
     Raises:
         UserError: FAISS is needed and not installed.
     """
-    if len(base) > EXACT_UP_TO:
-        return approximate(base, progress)
-
-    def search(queries: Vectors, count: int) -> Ids:
-        return exact(base, queries, count)
-
-    return search
+    return approximate(base, progress) if len(base) > EXACT_UP_TO else partial(exact, base)
 
 
-def exact(base: Vectors, queries: Vectors, count: int) -> Ids:
+def exact(base: Float32s, queries: Float32s, count: int) -> Int64s:
     """The most similar vectors by blocked matrix products; of equally similar ones the first come first."""
     count = min(count, len(base))
     nearest = np.empty((len(queries), count), np.int64)
@@ -58,29 +50,29 @@ def exact(base: Vectors, queries: Vectors, count: int) -> Ids:
     return nearest
 
 
-def _exact_block(base: Vectors, queries: Vectors, count: int) -> Ids:
+def _exact_block(base: Float32s, queries: Float32s, count: int) -> Int64s:
     """Keeps candidates at least as good as the ``count``-th best so far, and prunes them from time to time."""
     worst = np.full(len(queries), -np.inf, np.float32)
-    kept: list[tuple[Any, Any, Any]] = []
+    candidates: list[tuple[Any, Any, Any]] = []
     waiting = 0
     for start in range(0, len(base), _CHUNK):
         scores = queries @ base[start : start + _CHUNK].T
         if start == 0 and scores.shape[1] > count:
             worst = np.partition(scores, -count, axis=1)[:, -count]
         rows, columns = np.nonzero(scores >= worst[:, None])
-        kept.append((rows, columns + start, scores[rows, columns]))
+        candidates.append((rows, columns + start, scores[rows, columns]))
         waiting += len(rows)
         if waiting > 2 * count * len(queries):
-            kept = [_best(kept, count)]
-            waiting = len(kept[0][0])
+            candidates = [_best(candidates, count)]
+            waiting = len(candidates[0][0])
             if waiting == count * len(queries):
-                worst = kept[0][2].reshape(-1, count)[:, -1]
-    return _best(kept, count)[1].reshape(len(queries), count)
+                worst = candidates[0][2].reshape(-1, count)[:, -1]
+    return _best(candidates, count)[1].reshape(len(queries), count)
 
 
-def _best(kept: list[tuple[Any, Any, Any]], count: int) -> tuple[Any, Any, Any]:
+def _best(candidates: list[tuple[Any, Any, Any]], count: int) -> tuple[Any, Any, Any]:
     """The ``count`` best of each query, sorted by query, falling score, number."""
-    rows, numbers, scores = (np.concatenate(part) for part in zip(*kept, strict=True))
+    rows, numbers, scores = (np.concatenate(part) for part in zip(*candidates, strict=True))
     order = np.lexsort((numbers, -scores, rows))
     rows = rows[order]
     rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
@@ -88,7 +80,7 @@ def _best(kept: list[tuple[Any, Any, Any]], count: int) -> tuple[Any, Any, Any]:
     return rows[rank < count], numbers[order], scores[order]
 
 
-def approximate(base: Vectors, progress: Progress = silent) -> Search:
+def approximate(base: Float32s, progress: Progress = silent) -> Search:
     """A search with FAISS: an inverted file (IVF, Jegou et al., 2011) of whole vectors, so found scores are exact.
 
     Raises:
@@ -114,7 +106,7 @@ def approximate(base: Vectors, progress: Progress = silent) -> Search:
         progress(what, min(m, start + (1 << 16)), m)
     index.nprobe = _LISTS_LOOKED_IN
 
-    def search(queries: Vectors, count: int) -> Ids:
+    def search(queries: Float32s, count: int) -> Int64s:
         # Queries of one list go together, so that the lists they look into are still in the processor's cache.
         order = np.argsort(coarse.search(np.ascontiguousarray(queries), 1)[1][:, 0], kind="stable")
         nearest = np.empty((len(queries), min(count, m)), np.int64)

@@ -11,8 +11,8 @@ from clipc.compose.entries import Candidates, Entries
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.partners.pools import groups
 from clipc.compose.rules.columns import CatalogColumns
-from clipc.compose.rules.compiled import CompiledRules, EitherOrder, Exclusion, ImageConstraint, PairConstraint, Test
-from clipc.compose.rules.conditions import Query
+from clipc.compose.rules.compiled import CompiledRules, Exclusion, ImageConstraint, PairConstraint
+from clipc.compose.rules.conditions import EitherOrder, Query, Test
 from clipc.compose.rules.joint import JointCaption
 
 MAX_EXAMPLES: Final = 3
@@ -24,9 +24,7 @@ _SLOW: Final = 20_000
 _NAME: Final = re.compile(r"\b(?!captions?\b|key\b)[^\W\d]\w*")
 
 
-def removed(
-    compiled_rules: CompiledRules, catalog: Catalog, seed: int = 0, candidates: int = 100_000
-) -> dict[str, Any]:
+def effects(compiled_rules: CompiledRules, catalog: Catalog, seed: int = 0, most: int = 100_000) -> dict[str, Any]:
     """The share of all possible composites that rules allow, and the share that each rule removes.
 
     Candidates are ordered pairs of two different pairs, each with one of its captions, drawn uniformly;
@@ -38,7 +36,7 @@ def removed(
         compiled_rules: The rules, bound to the catalog.
         catalog: The training pairs.
         seed: Equal seeds draw equal candidates.
-        candidates: The largest sample size.
+        most: The largest sample size.
 
     Returns:
         ``candidates``; how many of them are ``allowed`` and their ``share``; the ``constraints``, in the order of the
@@ -51,12 +49,9 @@ def removed(
         the ``share`` of candidates); and the ``groups`` (see :func:`group_sizes`), None where no rule makes any.
     """
     entries = Entries.of(catalog)
-    candidates = (
-        min(candidates, _SLOW)
-        if any(_slow(constraint.test) for constraint in compiled_rules.constraints)
-        else candidates
-    )
-    sample = _draw(compiled_rules, entries, seed, candidates if len(entries.counts) > 1 else 0)
+    if any(_slow(constraint.test) for constraint in compiled_rules.constraints):
+        most = min(most, _SLOW)
+    sample = _draw(compiled_rules, entries, seed, most if len(entries.counts) > 1 else 0)
     never = compiled_rules.never[sample.first] | compiled_rules.never[sample.second]
     broken = np.stack([never, *(constraint.test.broken(sample) for constraint in compiled_rules.constraints)])
     times = broken.sum(axis=0)
@@ -66,11 +61,9 @@ def removed(
 
     def example(entry: int, rule: str) -> dict[str, Any]:
         row = int(rows[entry])
-        column_names = list(dict.fromkeys(_NAME.findall(rule)))
-        values = {
-            name: compiled_rules.fields[name][entry].as_py() for name in column_names if name in compiled_rules.fields
-        }
-        values |= {name: catalog.table[name][row].as_py() for name in column_names if name in columns}
+        names = list(dict.fromkeys(_NAME.findall(rule)))
+        values = {name: compiled_rules.fields[name][entry].as_py() for name in names if name in compiled_rules.fields}
+        values |= {name: catalog.table[name][row].as_py() for name in names if name in columns}
         return {
             "key": catalog.keys[row],
             "caption": catalog.caption(row, entry - int(entries.first[row])),
@@ -80,17 +73,15 @@ def removed(
     def constraint(rule: PairConstraint, hit: Bools) -> dict[str, Any]:
         only = hit & (times == 1)
         # Candidates that only this rule removes illustrate it best.
-        best = np.concatenate([np.flatnonzero(only)[:MAX_EXAMPLES], np.flatnonzero(hit & ~only)[:MAX_EXAMPLES]])[
-            :MAX_EXAMPLES
-        ]
+        best = np.concatenate([np.flatnonzero(only), np.flatnonzero(hit & ~only)])[:MAX_EXAMPLES]
         return {
             **rule.description(),
             "removed": int(hit.sum()),
             "share": int(hit.sum()) / max(1, len(hit)),
             "only": int(only.sum()),
             "examples": [
-                {"first": example(first, rule.text), "second": example(second, rule.text)}
-                for first, second in zip(sample.first[best].tolist(), sample.second[best].tolist(), strict=True)
+                {"first": example(int(sample.first[i]), rule.text), "second": example(int(sample.second[i]), rule.text)}
+                for i in best
             ],
         }
 
@@ -110,22 +101,19 @@ def removed(
         pairs, share = len(np.unique(rows[hits])), len(hits) / max(1, len(rows))
         return {**rule.description(), "pairs": pairs, "share": share}
 
-    applied = np.bincount(compiled_rules.wording(sample), minlength=len(compiled_rules.wording_rules) + 1) / max(
-        1, len(sample)
-    )
+    times_used = np.bincount(compiled_rules.wording(sample), minlength=len(compiled_rules.wording_rules) + 1)
     wording_rules = [
-        {**rule.description(), "pairs": None, "share": float(share)}
-        for rule, share in zip(compiled_rules.wording_rules, applied[1:], strict=True)
+        {**rule.description(), "pairs": None, "share": float(count / max(1, len(sample)))}
+        for rule, count in zip(compiled_rules.wording_rules, times_used[1:], strict=True)
     ]
+    broken_by = zip(compiled_rules.constraints, broken[1:], strict=True)
     return {
         "candidates": len(sample),
         "allowed": allowed,
         "share": allowed / max(1, len(sample)),
-        "constraints": [
-            constraint(rule, hit) for rule, hit in zip(compiled_rules.constraints, broken[1:], strict=True)
-        ],
+        "constraints": [constraint(rule, hit) for rule, hit in broken_by],
         "exclusions": [exclusion(rule) for rule in compiled_rules.exclusions],
-        "shapes": [*map(image_constraint, compiled_rules.shaped), *wording_rules],
+        "shapes": [*map(image_constraint, compiled_rules.image_constraints), *wording_rules],
         "groups": None if compiled_rules.groups is None else group_sizes(compiled_rules.groups, entries),
     }
 

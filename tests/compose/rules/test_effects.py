@@ -11,7 +11,7 @@ from clipc.compose.entries import Entries
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.compile import compile_rules
 from clipc.compose.rules.compiled import CompiledRules
-from clipc.compose.rules.removed import group_sizes, removed
+from clipc.compose.rules.effects import effects, group_sizes
 from clipc.compose.rules.schema import CaptionRule, NeverRule, PairRule, Rules
 from compose.pairs import catalog_of
 
@@ -54,19 +54,19 @@ def test_shares_are_those_of_all_pairs_of_captions(compiled_rules: CompiledRules
     constraints = np.array([broken(*pair) for pair in every])
     never = np.array([9 in pair for pair in every])
     times = constraints.sum(axis=1) + never
-    told = removed(compiled_rules, catalog)
-    assert told["candidates"] == 20_000  # a rule on joint captions is slow
-    assert told["share"] == pytest.approx((times == 0).mean(), abs=0.012)
-    assert told["allowed"] == round(told["share"] * told["candidates"])
-    for rule, hit in zip(told["constraints"], constraints.T, strict=True):
+    result = effects(compiled_rules, catalog)
+    assert result["candidates"] == 20_000  # a rule on joint captions is slow
+    assert result["share"] == pytest.approx((times == 0).mean(), abs=0.012)
+    assert result["allowed"] == round(result["share"] * result["candidates"])
+    for rule, hit in zip(result["constraints"], constraints.T, strict=True):
         assert rule["share"] == pytest.approx(hit.mean(), abs=0.012)
-        assert rule["removed"] == round(rule["share"] * told["candidates"])
-        assert rule["only"] / told["candidates"] == pytest.approx((hit & (times == 1)).mean(), abs=0.012)
+        assert rule["removed"] == round(rule["share"] * result["candidates"])
+        assert rule["only"] / result["candidates"] == pytest.approx((hit & (times == 1)).mean(), abs=0.012)
 
 
 def test_rules_are_told_as_written_with_examples(compiled_rules: CompiledRules, catalog: Catalog) -> None:
-    told = removed(compiled_rules, catalog)
-    view, side, nothing, joint = told["constraints"]
+    result = effects(compiled_rules, catalog)
+    view, side, nothing, joint = result["constraints"]
     assert (view["text"], view["why"], view["line"]) == ("require: a.view = b.view", "views are read differently", 3)
     assert joint["line"] == 9
     assert (nothing["removed"], nothing["examples"]) == (0, [])
@@ -79,24 +79,20 @@ def test_rules_are_told_as_written_with_examples(compiled_rules: CompiledRules, 
             assert VIEWS[int(pair["key"])] == pair["values"]["view"]
     for example in joint["examples"]:
         assert all("left" in pair["caption"] for pair in example.values())
-    collage, top = told["exclusions"]
+    collage, top = result["exclusions"]
     assert (collage["pairs"], collage["captions"], collage["share"]) == (1, 1, 1 / 14)
     assert collage["examples"] == [{"key": "4", "caption": "film 4 collage", "values": {}}]
     assert (top["pairs"], top["examples"]) == (0, [])
 
 
 def test_the_same_seed_tells_the_same(compiled_rules: CompiledRules, catalog: Catalog) -> None:
-    assert removed(compiled_rules, catalog, seed=5, candidates=300) == removed(
-        compiled_rules, catalog, seed=5, candidates=300
-    )
-    assert removed(compiled_rules, catalog, seed=5, candidates=300) != removed(
-        compiled_rules, catalog, seed=6, candidates=300
-    )
+    assert effects(compiled_rules, catalog, seed=5, most=300) == effects(compiled_rules, catalog, seed=5, most=300)
+    assert effects(compiled_rules, catalog, seed=5, most=300) != effects(compiled_rules, catalog, seed=6, most=300)
 
 
 def test_groups(compiled_rules: CompiledRules, catalog: Catalog) -> None:
-    told = removed(compiled_rules, catalog, candidates=10)["groups"]
-    assert told == {"groups": 3, "median": 2, "largest": 3, "alone": 1, "unknown": 1}
+    result = effects(compiled_rules, catalog, most=10)["groups"]
+    assert result == {"groups": 3, "median": 2, "largest": 3, "alone": 1, "unknown": 1}
 
 
 def test_groups_of_captions_of_one_pair() -> None:
@@ -114,18 +110,16 @@ def test_groups_of_captions_of_one_pair() -> None:
 @pytest.mark.parametrize("pairs", [0, 1])
 def test_too_few_pairs_for_a_composite(pairs: int) -> None:
     catalog = catalog_of([2] * pairs)
-    told = removed(
+    result = effects(
         compile_rules(Rules(pairs=(PairRule(forbid="a.key = b.key"),)), CatalogColumns(catalog), Wording()), catalog
     )
-    assert (told["candidates"], told["share"], told["constraints"][0]["examples"]) == (0, 0.0, [])
+    assert (result["candidates"], result["share"], result["constraints"][0]["examples"]) == (0, 0.0, [])
 
 
 def test_two_pairs_are_drawn_in_both_orders_and_never_with_themselves() -> None:
     catalog = catalog_of([1, 1])
     rules = Rules(pairs=(PairRule(forbid="a.key = b.key"), PairRule(forbid="true")))
-    same, every = removed(compile_rules(rules, CatalogColumns(catalog), Wording()), catalog, candidates=200)[
-        "constraints"
-    ]
+    same, every = effects(compile_rules(rules, CatalogColumns(catalog), Wording()), catalog, most=200)["constraints"]
     assert same["removed"] == 0
     assert every["removed"] == 200
     assert {example["first"]["key"] for example in every["examples"]} <= {"0", "1"}

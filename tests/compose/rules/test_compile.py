@@ -15,7 +15,8 @@ from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.rules import conditions
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.compile import compile_rules
-from clipc.compose.rules.compiled import CompiledRules, EitherOrder
+from clipc.compose.rules.compiled import CompiledRules
+from clipc.compose.rules.conditions import EitherOrder
 from clipc.compose.rules.read import read_rules
 from clipc.compose.rules.schema import Rules
 from clipc.errors import UserError
@@ -26,7 +27,7 @@ Pair = dict[str, Any]
 Truth = bool | None
 
 
-def law_of(catalog: Catalog, **rules: Any) -> CompiledRules:
+def compile_for(catalog: Catalog, **rules: Any) -> CompiledRules:
     return compile_rules(Rules.model_validate(rules), CatalogColumns(catalog), Wording())
 
 
@@ -97,8 +98,8 @@ def test_a_rule_means_what_a_slow_reference_says(
     with pytest.MonkeyPatch.context() as patch:
         if small:  # as where there are too many different values for a table of all combinations
             patch.setattr(conditions, "_COMBINATIONS", 0)
-        compiled_rules = law_of(catalog, pairs=[rule])
-        found = compiled_rules.allowed(every(len(compiled_rules.never)))
+        compiled_rules = compile_for(catalog, pairs=[rule])
+        result = compiled_rules.allowed(every(len(compiled_rules.never)))
     entries = [
         {"view": view or None, "age": age, "caption": caption, "key": str(row)}
         for row, (view, age, captions) in enumerate(data)
@@ -112,16 +113,16 @@ def test_a_rule_means_what_a_slow_reference_says(
         return truth != require
 
     expected = [not broken(a, b) and not broken(b, a) for a in entries for b in entries]
-    assert found.tolist() == expected
+    assert result.tolist() == expected
     if compiled_rules.groups is not None:
         same = (compiled_rules.groups[:, None] == compiled_rules.groups[None]) & (compiled_rules.groups >= 0)[:, None]
-        assert (found <= same.ravel()).all()
+        assert (result <= same.ravel()).all()
 
 
 def test_high_cardinality_equality_needs_no_queries() -> None:
     n = 5000
     catalog = catalog_of([1] * n, patient=[f"p{i // 2}" for i in range(n)], age=list(range(n)))
-    compiled_rules = law_of(
+    compiled_rules = compile_for(
         catalog,
         pairs=[
             {"forbid": "a.patient = b.patient"},
@@ -130,7 +131,7 @@ def test_high_cardinality_equality_needs_no_queries() -> None:
         ],
     )
     kinds = [
-        type(ban.test.condition).__name__ for ban in compiled_rules.constraints if isinstance(ban.test, EitherOrder)
+        type(rule.test.condition).__name__ for rule in compiled_rules.constraints if isinstance(rule.test, EitherOrder)
     ]
     assert "Query" not in kinds
     candidates = Candidates(np.array([0, 2]), np.array([1, 4]), np.ones(2, np.uint8), np.zeros(2, bool))
@@ -143,7 +144,7 @@ def test_images_captions_and_never() -> None:
         modality=["ct", "xr", "xr", "xr"],
         box=["10,10,20,20", None, None, "0.5,0.5,1,1"],
     )
-    compiled_rules = law_of(
+    compiled_rules = compile_for(
         catalog,
         images=[
             {"when": "modality = 'ct'", "axis": "vertical", "region": "box"},
@@ -164,18 +165,18 @@ def test_images_captions_and_never() -> None:
     np.testing.assert_allclose(compiled_rules.regions[0], [0.25, 1 / 3, 0.5, 2 / 3], atol=1e-6)
     assert np.isnan(compiled_rules.regions[1:]).all()
     assert compiled_rules.never.tolist() == [False, False, True, False]
-    found = compiled_rules.allowed(every(4)).reshape(4, 4)
-    assert not found[2].any()
-    assert not found[:, 2].any()
-    assert not found[1, 3]
-    assert found[0, 1]
+    result = compiled_rules.allowed(every(4)).reshape(4, 4)
+    assert not result[2].any()
+    assert not result[:, 2].any()
+    assert not result[1, 3]
+    assert result[0, 1]
     candidates = every(4)
     assert compiled_rules.wording(candidates).reshape(4, 4)[0].tolist() == [1, 2, 2, 2]
     assert compiled_rules.wordings[1].text("x", "y", LEFT_RIGHT, False) == "y: x"
 
 
 def test_fields_build_on_one_another_and_missing_columns_are_unknown() -> None:
-    compiled_rules = law_of(
+    compiled_rules = compile_for(
         catalog_of([["left"], ["right"], ["none"]]),
         columns={"view": ["view_position", "projection"]},
         fields={"side": r"regexp_extract(caption, '(left|right)', 1)", "known": "coalesce(view, side)"},
@@ -191,14 +192,14 @@ def test_fields_build_on_one_another_and_missing_columns_are_unknown() -> None:
     "expression", ["abs(a.age - b.age) < 3", "a.age > 60 and b.age > 60", "lower(a.age) = b.age", "word(a.age, 'x')"]
 )
 def test_a_column_without_a_value_is_unknown_as_text_and_as_number(more: dict[str, Any], expression: str) -> None:
-    compiled_rules = law_of(
+    compiled_rules = compile_for(
         catalog_of([1, 1, 1], **more),
         columns={"years": ["age"]},
         fields={"old": "years > 60"},
         pairs=[{"forbid": "a.old = b.old"}, {"forbid": expression.replace("age", "years")}],
     )
     assert compiled_rules.allowed(every(3)).all()
-    compiled_rules = law_of(
+    compiled_rules = compile_for(
         catalog_of([1, 1, 1], **more),
         columns={"years": ["age"]},
         pairs=[{"require": expression.replace("age", "years")}],

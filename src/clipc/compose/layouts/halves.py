@@ -1,0 +1,59 @@
+"""Layouts of halves: each view fills one half of the image, side by side or one above the other."""
+
+from typing import Final
+
+import numpy as np
+
+from clipc.compose.arrays import Float32s, Positions
+from clipc.compose.layouts.tiles import FULL, Tiles, Views, boxes, opaque
+
+_CENTRES: Final = np.array([[(0.25, 0.0, 0.75, 1.0)] * 2, [(0.0, 0.25, 1.0, 0.75)] * 2], dtype=np.float32)
+_PLACES: Final = np.array(
+    [[(0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)], [(0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 1.0, 1.0)]], dtype=np.float32
+)
+"""Places of the first and second half, side by side and one above the other; shape (2, 2, 4)."""
+
+
+def centre_halves(shape: Positions, draws: Float32s, views: Views) -> Tiles:
+    """The centre half of each view, joined along the cut axis (CLIP-C, arXiv 2407.01408).
+
+    Args:
+        shape: Numbers of shapes, shape (n,).
+        draws: Not used.
+        views: Not used.
+    """
+    return Tiles(_CENTRES[shape], _PLACES[shape], opaque(len(shape)))
+
+
+def squeezed_halves(shape: Positions, draws: Float32s, views: Views) -> Tiles:
+    """Each view squeezed to half its width or height: nothing is cut away, but objects change their proportions.
+
+    Args:
+        shape: Numbers of shapes, shape (n,).
+        draws: Not used.
+        views: Not used.
+    """
+    return Tiles(boxes(FULL, FULL, len(shape)), _PLACES[shape], opaque(len(shape)))
+
+
+def region(shape: Positions, draws: Float32s, views: Views) -> Tiles:
+    """Halves as large as centre halves, moved so that each keeps its region as far as it fits.
+
+    The window moves along both axes, and out of the view if the region is there, but never out of the
+    image. A source without a region shows its centre half.
+
+    Args:
+        shape: Numbers of shapes, shape (n,).
+        draws: Not used.
+        views: The images' edges and the regions.
+    """
+    tiles = centre_halves(shape, draws, views)
+    low = tiles.window[..., :2]
+    size = tiles.window[..., 2:] - low
+    first, last = views.region[..., :2], views.region[..., 2:]
+    # A region that fits may be anywhere inside the window, so the window moves as little as possible;
+    # it is centred on one that does not fit.
+    start = np.where(last - first <= size, np.clip(low, last - size, first), (first + last - size) / 2)
+    start = np.clip(start, views.bounds[..., :2], views.bounds[..., 2:] - size)
+    start = np.where(np.isfinite(views.region).all(axis=-1, keepdims=True), start, low)
+    return Tiles(np.concatenate([start, start + size], axis=-1).astype(np.float32), tiles.place, tiles.opacity)
