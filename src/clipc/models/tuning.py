@@ -25,31 +25,20 @@ Learns = Annotated[Literal["all", "locked"] | int, BeforeValidator(_learns)]
 class Tuning(BaseModel):
     """What of a model learns, and how fast: the recipe's ``tune``. The defaults train all of it alike."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    image: Annotated[Learns, Neutral("all")] = Field(
-        default="all",
-        description="What learns of the image tower: all, locked (LiT), or a number of layers counted from the end: "
-        "1 is the projection, 2 the last block too.",
-    )
-    text: Annotated[Learns, Neutral("all")] = Field(
-        default="all", description="What learns of the text tower, in the same words."
-    )
-    layer_decay: Annotated[float, Neutral(1.0)] = Field(
-        default=1.0,
-        gt=0,
-        le=1,
-        description="A layer learns at so much of the rate of the layer after it; 0.6 to 0.9 is usual, 1 is off.",
-    )
-    lora: Annotated[int | None, Neutral(None)] = Field(
-        default=None,
-        ge=1,
-        description="Rank of the adapters that learn in place of the towers (LoRA), in the attention of all layers; "
-        "none if null.",
-    )
-    lora_alpha: Annotated[float | None, Neutral(None)] = Field(
-        default=None, gt=0, description="The adapters count lora_alpha / lora times; as much as lora if null."
-    )
+    image: Annotated[Learns, Neutral("all")] = "all"
+    """What learns of the image tower: all, locked (LiT), or a number of layers counted from the end: 1 is the
+    projection, 2 the last block too.
+    """
+    text: Annotated[Learns, Neutral("all")] = "all"
+    """What learns of the text tower, in the same words."""
+    layer_decay: Annotated[float, Neutral(1.0)] = Field(default=1.0, gt=0, le=1)
+    """A layer learns at so much of the rate of the layer after it; 0.6 to 0.9 is usual, 1 is off."""
+    lora: Annotated[int | None, Neutral(None)] = Field(default=None, ge=1)
+    """Rank of the adapters that learn in place of the towers (LoRA), in the attention of all layers; none if null."""
+    lora_alpha: Annotated[float | None, Neutral(None)] = Field(default=None, gt=0)
+    """The adapters count lora_alpha / lora times; as much as lora if null."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "Tuning":

@@ -27,24 +27,20 @@ _Ratios = Annotated[tuple[_Ratio, _Ratio], AfterValidator(_ascending)]
 class Augmentation(BaseModel):
     """How a view is cropped from an image; the same in every arm."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    crop_scale: Annotated[_Shares, Neutral((1.0, 1.0))] = Field(
-        default=(0.8, 1.0), description="Range of the view's share of the image's area."
-    )
-    crop_ratio: Annotated[_Ratios, ALWAYS] = Field((3 / 4, 4 / 3), description="Range of the view's width over height.")
-    flip: Annotated[float, Neutral(0.0)] = Field(
-        default=0.0, ge=0, le=1, description="Chance of a mirrored view; never where the caption names a side."
-    )
-    colour: Annotated[float, Neutral(0.0)] = Field(
-        default=0.0, ge=0, le=1, description="Largest change of a view's brightness, contrast and saturation."
-    )
-    strong_scale: Annotated[_Shares, ALWAYS] = Field(
-        default=(0.25, 0.5), description="Area of a strongly augmented view: about what a composite shows of an image."
-    )
-    strong_colour: Annotated[float, Neutral(0.0)] = Field(
-        default=0.4, ge=0, le=1, description="The same for a strongly augmented view."
-    )
+    crop_scale: Annotated[_Shares, Neutral((1.0, 1.0))] = (0.8, 1.0)
+    """Range of the view's share of the image's area."""
+    crop_ratio: Annotated[_Ratios, ALWAYS] = (3 / 4, 4 / 3)
+    """Range of the view's width over height."""
+    flip: Annotated[float, Neutral(0.0)] = Field(default=0.0, ge=0, le=1)
+    """Chance of a mirrored view; never where the caption names a side."""
+    colour: Annotated[float, Neutral(0.0)] = Field(default=0.0, ge=0, le=1)
+    """Largest change of a view's brightness, contrast and saturation."""
+    strong_scale: Annotated[_Shares, ALWAYS] = (0.25, 0.5)
+    """Area of a strongly augmented view: about what a composite shows of an image."""
+    strong_colour: Annotated[float, Neutral(0.0)] = Field(default=0.4, ge=0, le=1)
+    """The same for a strongly augmented view."""
 
 
 def view_boxes(draws: Float64s, sizes: Integers, scale: Float64s, ratio: tuple[float, float]) -> Float64s:
