@@ -28,9 +28,9 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from clipc import About, Catalog, Policy, make_plans, open_catalog
-from clipc.catalog import inspect_images
 from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import fingerprint
+from clipc.catalog.images import inspect_images
 from clipc.catalog.rows import Source
 from clipc.compose.plan import plan_epoch
 from clipc.compose.rules.schema import Rules

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clipc.catalog.decode import decode
+from clipc.catalog.images.decode import decode
 from clipc.render.resample import resample as resample_window
 from clipc.render.resample import windows
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from clipc.catalog.catalog import REJECTS, SCHEMA, About, Catalog, fingerprint
 from clipc.catalog.columns import Columns
-from clipc.catalog.inspect_images import ImageFacts, Place, inspect_images
+from clipc.catalog.images.inspect_images import ImageFacts, Place, inspect_images
 from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
 from clipc.errors import UserError
 from clipc.progress import Progress, silent

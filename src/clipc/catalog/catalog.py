@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clipc.catalog.decode import decode
+from clipc.catalog.images.decode import decode
 from clipc.errors import UserError, unknown_name
 
 SCHEMA = pa.schema(
@@ -159,7 +159,7 @@ class Catalog:
 
         Args:
             row: The pair.
-            at_least: A sufficient width and height, as for :func:`clipc.catalog.decode.decode`.
+            at_least: A sufficient width and height, as for :func:`clipc.catalog.images.decode.decode`.
 
         Raises:
             OSError: The file cannot be read.

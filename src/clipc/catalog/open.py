@@ -11,13 +11,13 @@ from typing import Any
 from clipc.catalog.build import build
 from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import Catalog
-from clipc.catalog.folder import folder, walk
-from clipc.catalog.grid import TABLE_SUFFIXES
-from clipc.catalog.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
 from clipc.catalog.rows import IMAGE_SUFFIXES, Source, SourceOptions
+from clipc.catalog.sources.folder import folder, walk
+from clipc.catalog.sources.grid import TABLE_SUFFIXES
+from clipc.catalog.sources.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
+from clipc.catalog.sources.table import table
+from clipc.catalog.sources.tar import tars
 from clipc.catalog.split import with_splits
-from clipc.catalog.table import table
-from clipc.catalog.tar import tars
 from clipc.errors import UserError
 from clipc.extension import is_object_reference, load, source_file
 from clipc.files import cache_folder

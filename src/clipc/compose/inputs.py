@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
-from clipc.catalog.grid import read_grid
+from clipc.catalog.sources.grid import read_grid
 from clipc.compose.arrays import Float32s, Float64s
 from clipc.compose.partners.pools import Pools, groups, neighbour_pools, single_pool
 from clipc.compose.policy import COLUMN
@@ -79,7 +79,7 @@ def keyed_values(file: str, pairs: Catalog, what: str) -> list[Any]:
     Keys of no pair are ignored, since the table may cover other splits too.
 
     Args:
-        file: A table, as :func:`~clipc.catalog.grid.read_grid` reads them: CSV, TSV, JSON lines, Parquet.
+        file: A table, as :func:`~clipc.catalog.sources.grid.read_grid` reads them: CSV, TSV, JSON lines, Parquet.
         pairs: The training pairs.
         what: The policy's key, for messages.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from clipc.catalog.grid import TABLE_SUFFIXES
+from clipc.catalog.sources.grid import TABLE_SUFFIXES
 from clipc.compose.captions.joint import Wording
 from clipc.compose.captions.strategies import STRATEGIES
 from clipc.compose.layouts import LAYOUTS, find_layout

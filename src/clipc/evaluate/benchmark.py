@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from clipc.catalog.catalog import inside
-from clipc.catalog.decode import DecodeError, decode
+from clipc.catalog.images.decode import DecodeError, decode
 from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder, embed_pixels
 from clipc.evaluate.retrieval import check_features

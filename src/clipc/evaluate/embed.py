@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clipc.catalog.catalog import Catalog
-from clipc.catalog.decode import DecodeError
+from clipc.catalog.images.decode import DecodeError
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.render.evaluation_view import Resizing, evaluation_view

@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from clipc.catalog.catalog import Catalog
-from clipc.catalog.decode import DecodeError
+from clipc.catalog.images.decode import DecodeError
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.policy import Policy
 from clipc.errors import UserError

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from clipc.catalog.decode import DecodeError
+from clipc.catalog.images.decode import DecodeError
 from clipc.compose.arrays import Float64s
 from clipc.compose.captions.language import without_stop
 from clipc.prepare.evidence import Entry, hits, why

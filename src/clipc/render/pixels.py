@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from clipc.catalog.decode import DecodeError
+from clipc.catalog.images.decode import DecodeError
 from clipc.compose.arrays import Bools, Bytes, Int64s, Integers
 from clipc.compose.plan import Plans
 from clipc.files import cores

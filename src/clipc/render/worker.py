@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from clipc.catalog.decode import DecodeError
+from clipc.catalog.images.decode import DecodeError
 from clipc.render.batch import GREY
 from clipc.render.cuts import Cuts, paste_cuts
 from clipc.render.renderer import PlanRenderer

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from clipc.catalog.encoding import detect_encoding
+from clipc.catalog.sources.encoding import detect_encoding
 from clipc.compose.layouts.tiles import CUTS
 from clipc.compose.rules.document import Document, Place, read_document
 from clipc.compose.rules.schema import CaptionRule, Example, ImageRule, NeverRule, PairRule, Rules, keys_of

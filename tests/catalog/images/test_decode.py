@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
-from clipc.catalog import decode as decode_module
-from clipc.catalog.decode import DecodeError, decode, image_size
+from clipc.catalog.images import decode as decode_module
+from clipc.catalog.images.decode import DecodeError, decode, image_size
 
 RAMP = np.stack(np.meshgrid(np.linspace(0, 255, 40), np.linspace(0, 255, 24)), axis=-1)
 COLOURS = np.dstack([RAMP[..., 0], RAMP[..., 1], 255 - RAMP[..., 0]]).astype(np.uint8)

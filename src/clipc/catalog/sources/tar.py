@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 from clipc.catalog.catalog import inside
 from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
-from clipc.catalog.members import Damage, Member, members
 from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions, plain_values, strings
+from clipc.catalog.sources.members import Damage, Member, members
 from clipc.errors import UserError
 
 _MAX_TEXT = 4 << 20

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clipc.catalog.grid import read_parquet
-from clipc.catalog.headings import find_headings
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, strings
+from clipc.catalog.sources.grid import read_parquet
+from clipc.catalog.sources.headings import find_headings
 from clipc.errors import UserError
 from clipc.files import whole_file
 

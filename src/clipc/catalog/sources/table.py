@@ -10,11 +10,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from clipc.catalog.encoding import visible
-from clipc.catalog.finder import Finder
-from clipc.catalog.grid import Record, read_grid
-from clipc.catalog.headings import Headings, find_headings
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, Value, strings
+from clipc.catalog.sources.encoding import visible
+from clipc.catalog.sources.finder import Finder
+from clipc.catalog.sources.grid import Record, read_grid
+from clipc.catalog.sources.headings import Headings, find_headings
 from clipc.errors import UserError
 
 _SAMPLE = 200

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
-from clipc.catalog.encoding import Encoding, detect_encoding, named_encoding, visible
-from clipc.catalog.finder import fold
-from clipc.catalog.inspect_images import Place, Reader
+from clipc.catalog.images.inspect_images import Place, Reader
 from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES, Reject, Row, Source, SourceInfo, SourceOptions
+from clipc.catalog.sources.encoding import Encoding, detect_encoding, named_encoding, visible
+from clipc.catalog.sources.finder import fold
 
 _SAMPLE = 1000
 _MAX_TEXT = 1 << 20

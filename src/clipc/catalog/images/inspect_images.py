@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import inside
-from clipc.catalog.decode import DecodeError, decode, image_size
+from clipc.catalog.images.decode import DecodeError, decode, image_size
 from clipc.errors import UserError
 from clipc.files import cores
 from clipc.progress import Progress

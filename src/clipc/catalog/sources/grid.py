@@ -8,8 +8,8 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clipc.catalog.encoding import Encoding, detect_encoding, named_encoding
 from clipc.catalog.rows import IMAGE_SUFFIXES
+from clipc.catalog.sources.encoding import Encoding, detect_encoding, named_encoding
 from clipc.errors import UserError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clipc.catalog import open_catalog
-from clipc.catalog.encoding import detect_encoding
+from clipc.catalog.sources.encoding import detect_encoding
 from clipc.errors import UserError
 
 HEADING = ["画像", "説明", "品番", "不良種別"]

@@ -5,10 +5,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipc.catalog import inspect_images as inspection
 from clipc.catalog import open_catalog
-from clipc.catalog.decode import decode
-from clipc.catalog.inspect_images import Place, Reader, content_hash, difference_hash, inspect_header, inspect_image
+from clipc.catalog.images import inspect_images as inspection
+from clipc.catalog.images.decode import decode
+from clipc.catalog.images.inspect_images import (
+    Place,
+    Reader,
+    content_hash,
+    difference_hash,
+    inspect_header,
+    inspect_image,
+)
 from clipc.progress import silent
 
 

@@ -1,0 +1,1 @@
+"""Sources of each kind, read into rows: tars, tables, folders, Hugging Face datasets."""
