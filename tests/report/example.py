@@ -125,6 +125,7 @@ def source(*, labels: bool = True, generated: bool = False, japanese: bool = Fal
         "classes": {"label": 21} if labels else {},
         "rejects": {"total": 3, "reasons": {"empty caption": 2, "unreadable image": 1}},
         "notes": ["read as CP932"] if japanese else [],
+        "warnings": [],
         "fingerprint": "9f3c61d2a07be845",
     }
 

@@ -46,7 +46,8 @@ def build(source: Source, progress: Progress = silent) -> Catalog:
     if not valid:
         raise _nothing_valid(source, rejects)
     table = _with_image_facts(table.take(pa.array(valid, pa.int64())), list(valid.values()))
-    about = About(source.name, _is_generated(table), tuple(info.notes), _label_columns(table, info), info.class_names)
+    notes, warnings, labels = tuple(info.notes), tuple(info.warnings), _label_columns(table, info)
+    about = About(source.name, _is_generated(table), notes, warnings, labels, info.class_names)
     rejected = pa.Table.from_pylist([reject._asdict() for reject in rejects], schema=REJECTS)
     return Catalog(table, source.root, fingerprint(table), about, rejected)
 

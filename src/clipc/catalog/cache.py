@@ -16,7 +16,7 @@ from clipc.catalog.rows import Source
 from clipc.errors import UserError
 from clipc.files import whole_file
 
-FORMAT = 3
+FORMAT = 4
 """Increased whenever catalogs cached by an older clipc must be made anew."""
 
 _FILES_WATCHED = 20_000
@@ -58,7 +58,7 @@ def _load(path: Path, root: Path, mark: str) -> Catalog | None:
             return None
         rejects = pa.ipc.open_stream(metadata[_REJECTS]).read_all()
         about: dict[str, Any] = json.loads(meta["about"])
-        about |= {name: tuple(about[name]) for name in ("notes", "label_columns")}
+        about |= {name: tuple(about[name]) for name in ("notes", "warnings", "label_columns")}
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
         return None
     table, rejects_file = table.replace_schema_metadata(None), _rejects_file(path) if rejects.num_rows else None

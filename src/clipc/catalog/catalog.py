@@ -53,6 +53,7 @@ class About:
         name: A short name for reports, usually the folder's or the file's.
         generated: Whether the images were drawn by a program; every report states it.
         notes: What a reader should know of how the source was read, such as ``"read as CP932"``.
+        warnings: What the user should check before trusting the data; commands print them, and pages show them.
         label_columns: The columns that hold class labels, the main one first.
         class_names: For a label column, the readable name of each label.
         splits_made: Whether clipc made a split that the source does not name.
@@ -61,6 +62,7 @@ class About:
     name: str
     generated: bool = False
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     label_columns: tuple[str, ...] = ()
     class_names: dict[str, dict[str, str]] = field(default_factory=dict)
     splits_made: bool = False

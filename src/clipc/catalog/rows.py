@@ -66,9 +66,17 @@ class Reject(NamedTuple):
 
 @dataclass
 class SourceInfo:
-    """What becomes known about a source while it is read; it goes into the catalog's ``About``."""
+    """What becomes known about a source while it is read; it goes into the catalog's ``About``.
+
+    Attributes:
+        notes: How the source was read, such as ``"read as CP932"``.
+        warnings: What the user should check before trusting the data: each says what, where and what to do.
+        label_columns: The columns that hold class labels, the main one first.
+        class_names: For a label column, the readable name of each label.
+    """
 
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     label_columns: list[str] = field(default_factory=list)
     class_names: dict[str, dict[str, str]] = field(default_factory=dict)
 

@@ -21,5 +21,6 @@ def summary(catalog: Catalog) -> dict[str, Any]:
         "classes": {c: len(catalog.table[c].drop_null().unique()) for c in about.label_columns},
         "rejects": {"total": len(catalog.rejects), "reasons": dict(reasons)},
         "notes": list(about.notes),
+        "warnings": list(about.warnings),
         "fingerprint": catalog.fingerprint,
     }

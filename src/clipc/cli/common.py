@@ -44,7 +44,8 @@ def open_source(source: str, options: SourceOptions, progress: Progress) -> Cata
 def print_catalog(catalog: Catalog) -> None:
     """Prints the number of pairs, notes on reading and rejects to standard error."""
     splits = ", ".join(f"{count:,} {name}" for name, count in catalog.splits.items())
-    lines = [f"{catalog.about.name}: {splits} pairs", *catalog.about.notes]
+    warnings = [f"warning: {sentence}" for sentence in catalog.about.warnings]
+    lines = [f"{catalog.about.name}: {splits} pairs", *catalog.about.notes, *warnings]
     if rejects := len(catalog.rejects):
         counts = Counter(catalog.rejects["reason"].to_pylist()).most_common(3)
         reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts)
