@@ -8,15 +8,27 @@ The public API, each name loaded when it is first used, so that ``import clipc``
 :func:`train_model` and :func:`evaluate_model` here.
 """
 
-import ast
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-# The stub, by which type checkers know the names, says where each is imported from.
-_STUB = ast.parse(Path(__file__).with_suffix(".pyi").read_text("utf-8"))
-_IMPORTS = [node for node in _STUB.body if isinstance(node, ast.ImportFrom)]
-_HOMES = {name.asname or name.name: (str(node.module), name.name) for node in _IMPORTS for name in node.names}
+
+def _read_stub() -> dict[str, tuple[str, str]]:
+    """For each public name its module and its name there, from the stub by which type checkers know them.
+
+    Lines are split by hand, since importing a parser would take longer than everything else here.
+    """
+    homes: dict[str, tuple[str, str]] = {}
+    with open(__file__.removesuffix("c") + "i", encoding="utf-8") as stub:
+        for line in stub:
+            if line.startswith("from "):
+                module, _, names = line.removeprefix("from ").partition(" import ")
+                for name in names.split(","):
+                    own_name, _, public_name = name.strip().partition(" as ")
+                    homes[public_name or own_name] = (module, own_name)
+    return homes
+
+
+_HOMES = _read_stub()
 __all__ = sorted([*_HOMES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 

@@ -15,28 +15,17 @@ from importlib import import_module
 from inspect import signature
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Any, Final
-
-from pydantic import ValidatorFunctionWrapHandler, WrapValidator
+from typing import Any, Final
 
 from clipc.errors import UserError
 
 _NAME: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
-class _UntrustedName(str):
+class UntrustedName(str):
     """A name that is never imported; ``str()`` makes a plain string of it."""
 
     __slots__ = ()
-
-
-def _validate_name(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    plain = handler(value)
-    return value if isinstance(value, _UntrustedName) else plain
-
-
-Name = Annotated[str, WrapValidator(_validate_name)]
-"""The type of a recipe's key that may name user code."""
 
 
 def is_object_reference(name: str) -> bool:
@@ -54,7 +43,7 @@ def mark_untrusted(fields: Any) -> Any:
         return {key: mark_untrusted(value) for key, value in fields.items()}
     if isinstance(fields, list):
         return [mark_untrusted(value) for value in fields]
-    return _UntrustedName(fields) if isinstance(fields, str) and is_object_reference(fields) else fields
+    return UntrustedName(fields) if isinstance(fields, str) and is_object_reference(fields) else fields
 
 
 def load(name: str, kind: Any, expected: str) -> Any:
@@ -69,7 +58,7 @@ def load(name: str, kind: Any, expected: str) -> Any:
         UserError: The name comes from an untrusted file; there is no such module or object; importing it fails; the
             object is of another type.
     """
-    if isinstance(name, _UntrustedName):
+    if isinstance(name, UntrustedName):
         raise UserError(
             f"{name} is somebody's own code, named in the folder of a run or in a record, from which no code is run; "
             f"give the recipe itself, or name {name} again with the command."
@@ -114,7 +103,7 @@ def load_function(name: str, *parameters: str, gives: str) -> Callable[..., Any]
         UserError: As for :func:`load`; or it does not accept these arguments.
     """
     # An untrusted name equals the plain one, so it must not reach the cache.
-    return load(name, Callable, gives) if isinstance(name, _UntrustedName) else _load_function(name, parameters, gives)
+    return load(name, Callable, gives) if isinstance(name, UntrustedName) else _load_function(name, parameters, gives)
 
 
 def source_file(name: str) -> Path:

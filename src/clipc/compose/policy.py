@@ -3,7 +3,17 @@
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from clipc.catalog.sources.grid import TABLE_SUFFIXES
 from clipc.compose.captions.joint import Wording
@@ -13,7 +23,7 @@ from clipc.compose.layouts.tiles import Axis, axis_of
 from clipc.compose.rules.read import read_rules
 from clipc.compose.rules.schema import Rules
 from clipc.errors import unknown_name
-from clipc.extension import Name, fingerprint, is_object_reference
+from clipc.extension import UntrustedName, fingerprint, is_object_reference
 from clipc.identity import ALWAYS, Neutral
 
 COLUMN: Final = "column:"
@@ -21,6 +31,15 @@ COLUMN: Final = "column:"
 
 PARTNERS: Final = ("random", "nearest", "diverse")
 """The built-in partner strategies."""
+
+
+def _keep_untrusted(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    plain = validate(value)
+    return value if isinstance(value, UntrustedName) else plain
+
+
+Name = Annotated[str, WrapValidator(_keep_untrusted)]
+"""The type of a recipe's or study's key that may name user code; an untrusted name stays marked."""
 
 
 def names_file(key: str | None) -> bool:

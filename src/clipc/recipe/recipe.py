@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from clipc.catalog import Catalog, SourceOptions, open_catalog, subsample, with_splits
 from clipc.compose.batches import BatchSampling
-from clipc.compose.policy import Policy
+from clipc.compose.policy import Name, Policy
 from clipc.errors import UserError, invalid_fields
-from clipc.extension import Name, mark_untrusted
+from clipc.extension import mark_untrusted
 from clipc.files import whole_file
 from clipc.identity import ALWAYS, NEVER, Neutral, hash_keys, identity_keys
 from clipc.models.fingerprints import file_fingerprint, reference_fingerprint, table_fingerprint, weights_fingerprint

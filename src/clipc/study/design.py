@@ -9,9 +9,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from clipc.compose.policy import Name
 from clipc.errors import UserError, invalid_fields, unknown_name
 from clipc.evaluate.subject import own_evaluator
-from clipc.extension import Name, is_object_reference
+from clipc.extension import is_object_reference
 from clipc.recipe.recipe import Data, Recipe, read_recipe
 from clipc.recipe.yaml_table import override, read_named, read_yaml
 from clipc.study.arms import Arm, Range, expand_arm, flatten, is_list
