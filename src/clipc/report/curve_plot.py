@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from clipc.report.drawing import INK, MUTED, ROUND, RULE, dot
+from clipc.report.drawing import INK, MUTED, RULE, TICK_STEPS, draw_marks
 from clipc.report.marks import BASELINE, Mark
 
 
@@ -74,7 +74,7 @@ def draw(
     *,
     log: bool,
     level: float | None = None,
-    downwards: bool = False,
+    invert_y: bool = False,
     y_range: tuple[float, float] | None = None,
 ) -> None:
     """Draws lines with their intervals as whiskers, each a little aside so that none hides another.
@@ -84,7 +84,7 @@ def draw(
         lines: The lines with their marks.
         log: Whether x is logarithmic; a zero on it makes it linear.
         level: A horizontal line, such as plain CLIP's mean where it is no curve.
-        downwards: Whether less is better, so that y grows downwards.
+        invert_y: Whether less is better, so that y grows downwards.
         y_range: The range of y, see :func:`value_range`; what is drawn decides it otherwise.
     """
     ticks = sorted({point[0] for line in lines for point in line.points})
@@ -97,10 +97,10 @@ def draw(
     for at, line in enumerate(lines):
         _draw_line(axes, line, at - (len(lines) - 1) / 2, ticks, whisker, log=log)
     frame(axes)
-    number_places(axes, ticks, log=log)
+    label_ticks(axes, ticks, log=log)
     if y_range is not None:
         axes.set_ylim(y_range)
-    if downwards:
+    if invert_y:
         axes.invert_yaxis()
 
 
@@ -113,7 +113,7 @@ def frame(axes: Axes) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(length=0, labelcolor=MUTED)
     axes.tick_params(axis="x", length=3, color=INK)
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=TICK_STEPS))
 
 
 def _draw_line(axes: Axes, line: Line, offset: float, ticks: Sequence[float], whisker: float, *, log: bool) -> None:
@@ -127,7 +127,7 @@ def _draw_line(axes: Axes, line: Line, offset: float, ticks: Sequence[float], wh
     width = 2.2 if line.mark is BASELINE else 1.4
     path = np.array(sorted([*zip(x, mean, strict=True), *line.through]))
     axes.plot(path[:, 0], path[:, 1], color=line.mark.colour, linewidth=width, linestyle=line.mark.line, zorder=3)
-    dot(axes, x, mean, line.mark, 5.5)
+    draw_marks(axes, x, mean, line.mark, 5.5)
 
 
 def _shift(x: Any, offset: float, ticks: Sequence[float], *, log: bool) -> Any:
@@ -137,7 +137,7 @@ def _shift(x: Any, offset: float, ticks: Sequence[float], *, log: bool) -> Any:
     return x + 0.008 * offset * (ticks[-1] - ticks[0])
 
 
-def number_places(axes: Axes, ticks: Sequence[float], *, log: bool) -> None:
+def label_ticks(axes: Axes, ticks: Sequence[float], *, log: bool) -> None:
     """Numbers at the measured places alone; those too near to the next one have none."""
     scale = [math.log(at) for at in ticks] if log else list(ticks)
     width = (scale[-1] - scale[0]) or 1.0

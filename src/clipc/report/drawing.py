@@ -14,13 +14,13 @@ from matplotlib.ticker import MaxNLocator
 from clipc.report.marks import Mark
 
 INK, MUTED, RULE, BAND = "#1d1d1b", "#6a6a66", "#d9d7d0", "#e9e7e0"
-ROUND = [1, 2, 2.5, 5, 10]
+TICK_STEPS = [1, 2, 2.5, 5, 10]
 """The steps between numbers on an axis, for matplotlib's locators."""
 WIDTH = 420.0
 """The usual width of a figure in CSS pixels at its natural size; pages only ever scale it a little."""
 
 
-def canvas(height: float, width: float = WIDTH, label_size: float = 12.0, **margins: float) -> tuple[Figure, Axes]:
+def new_figure(height: float, width: float = WIDTH, label_size: float = 12.0, **margins: float) -> tuple[Figure, Axes]:
     """An empty figure and its axes.
 
     Args:
@@ -37,15 +37,15 @@ def canvas(height: float, width: float = WIDTH, label_size: float = 12.0, **marg
     return figure, axes
 
 
-def dot(axes: Axes, x: Any, y: Any, mark: Mark, size: float) -> None:
+def draw_marks(axes: Axes, x: Any, y: Any, mark: Mark, size: float) -> None:
     """Draws marks at points, over everything else and never cut off by the axes."""
     face = mark.colour if mark.filled else "white"
     axes.plot(x, y, mark.marker, color=mark.colour, markerfacecolor=face, markersize=size, zorder=4, clip_on=False)
 
 
-def ticks(bounds: tuple[float, float]) -> list[float]:
+def tick_values(bounds: tuple[float, float]) -> list[float]:
     """Round numbers within a range, at most ten."""
-    values = MaxNLocator(9, steps=ROUND).tick_values(*bounds)
+    values = MaxNLocator(9, steps=TICK_STEPS).tick_values(*bounds)
     return [float(at) for at in values if bounds[0] <= at <= bounds[1]]
 
 
@@ -54,7 +54,7 @@ def format_signed(value: float) -> str:
     return "0" if np.isclose(value, 0.0) else f"{value:+g}".replace("-", "\N{MINUS SIGN}")
 
 
-def inline(figure: Figure, name: str) -> str:
+def inline_svg(figure: Figure, name: str) -> str:
     """The figure as one ``<svg>`` element that scales, with ids of its own and the page's font."""
     buffer = StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -10,7 +10,7 @@ from statistics import quantiles
 
 from matplotlib.axes import Axes
 
-from clipc.report.drawing import INK, MUTED, RULE, WIDTH, dot, format_signed, ticks
+from clipc.report.drawing import INK, MUTED, RULE, WIDTH, draw_marks, format_signed, tick_values
 from clipc.report.marks import ARM, CONTROL, Mark
 
 HEIGHT = 24.0
@@ -64,7 +64,7 @@ def value_range(effects: Iterable[Effect], *, far: float = 4.0) -> tuple[float, 
     return low - margin, high + margin
 
 
-def exceeds(effects: Iterable[Effect], span: tuple[float, float]) -> bool:
+def any_outside(effects: Iterable[Effect], span: tuple[float, float]) -> bool:
     """Whether anything lies outside the range, and so is drawn as an arrow at its edge."""
     return any(not span[0] <= value <= span[1] for effect in effects for value in effect.values)
 
@@ -76,8 +76,8 @@ def strip(effect: Effect, span: tuple[float, float]) -> str:
     """
     mark = effect.mark
     parts = [_grid(span)]
-    if effect.both is not None:
-        left, right = (_x(end, span) for end in effect.both)
+    if effect.two_way is not None:
+        left, right = (_x(end, span) for end in effect.two_way)
         parts.append(_path(f"M{left:.1f} {_LINE}H{right:.1f}", INK, 0.9))
         parts += [_path(f"M{at:.1f} 3.5v12", INK, 0.9) for at in (left, right) if 0 < at < WIDTH]
     if effect.interval is not None:
@@ -101,7 +101,7 @@ def strip(effect: Effect, span: tuple[float, float]) -> str:
 def axis(span: tuple[float, float]) -> str:
     """The numbers under a column of strips, with their signs."""
     inner = 0.03 * (span[1] - span[0])
-    labels = [at for at in ticks(span) if span[0] + inner <= at <= span[1] - inner]
+    labels = [at for at in tick_values(span) if span[0] + inner <= at <= span[1] - inner]
     texts = [f'<text x="{_x(at, span):.1f}" y="13">{format_signed(at)}</text>' for at in labels]
     return _svg(18, f'<g fill="{MUTED}" font-size="12" text-anchor="middle">{"".join(texts)}</g>')
 
@@ -115,14 +115,14 @@ def draw(axes: Axes, rows: Sequence[tuple[float, Effect]], span: tuple[float, fl
         span: The common range, see :func:`value_range`.
     """
     axes.set_xlim(span)
-    for at in ticks(span):
+    for at in tick_values(span):
         zero = abs(at) < 1e-9
         axes.axvline(at, color=INK if zero else RULE, linewidth=0.9 if zero else 0.6, zorder=1.5 if zero else 0)
     for y, effect in rows:
         mark = effect.mark
-        if effect.both is not None:
-            axes.plot(effect.both, [y, y], color=INK, linewidth=0.8, zorder=2)
-            axes.plot(effect.both, [y, y], "|", color=INK, markersize=8, markeredgewidth=0.8, zorder=2)
+        if effect.two_way is not None:
+            axes.plot(effect.two_way, [y, y], color=INK, linewidth=0.8, zorder=2)
+            axes.plot(effect.two_way, [y, y], "|", color=INK, markersize=8, markeredgewidth=0.8, zorder=2)
         if effect.interval is not None:
             axes.plot(effect.interval, [y, y], color=mark.colour, linewidth=3.0, solid_capstyle="butt", zorder=3)
         axes.plot(effect.per_seed, [y + 0.36] * len(effect.per_seed), "|", color=INK, markersize=4, markeredgewidth=0.8)
@@ -130,8 +130,8 @@ def draw(axes: Axes, rows: Sequence[tuple[float, Effect]], span: tuple[float, fl
             if outside:
                 axes.plot(span[edge], y, marker, color=INK, markersize=5, clip_on=False, zorder=4)
         if span[0] <= effect.difference <= span[1]:
-            dot(axes, [effect.difference], [y], mark, 5.5)
-    axes.set_xticks(ticks(span), [format_signed(at) for at in ticks(span)])
+            draw_marks(axes, [effect.difference], [y], mark, 5.5)
+    axes.set_xticks(tick_values(span), [format_signed(at) for at in tick_values(span)])
 
 
 def _x(value: float, span: tuple[float, float]) -> float:
@@ -140,7 +140,7 @@ def _x(value: float, span: tuple[float, float]) -> float:
 
 
 def _grid(span: tuple[float, float]) -> str:
-    lines = "".join(f"M{_x(at, span):.1f} 0v{HEIGHT:g}" for at in ticks(span))
+    lines = "".join(f"M{_x(at, span):.1f} 0v{HEIGHT:g}" for at in tick_values(span))
     return _path(lines, RULE, 0.6) + _path(f"M{_x(0.0, span):.1f} 0v{HEIGHT:g}", INK, 1.0)
 
 

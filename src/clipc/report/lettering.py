@@ -16,7 +16,7 @@ _SAMPLE_TEXT = "語彙ひらがなカタカナ。"
 
 
 @cache
-def families() -> tuple[str, ...]:
+def font_families() -> tuple[str, ...]:
     """Font families for figure files: matplotlib's own, and after it a Japanese one where this machine has one."""
     japanese = _japanese()
     if japanese is None:
@@ -27,10 +27,10 @@ def families() -> tuple[str, ...]:
 
 def figure_language(lang: str) -> str:
     """The language that figure files can be written in: ``lang``, or English where no font holds its letters."""
-    return "en" if lang == "ja" and len(families()) == 1 else lang
+    return "en" if lang == "ja" and len(font_families()) == 1 else lang
 
 
-def legible(text: str, fallback: str, *, max_length: int = 48) -> str:
+def displayable(text: str, fallback: str, *, max_length: int = 48) -> str:
     """A name on one line of at most ``max_length`` characters; ``fallback`` where the fonts lack one of its letters."""
     line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
     if not line or any(ord(letter) not in _all_letters() for letter in line):
@@ -56,7 +56,7 @@ def _add_new_fonts() -> None:
 
 @cache
 def _all_letters() -> frozenset[int]:
-    return frozenset[int]().union(*map(_letters, families()))
+    return frozenset[int]().union(*map(_letters, font_families()))
 
 
 @cache

@@ -54,7 +54,7 @@ ICONS = {"baseline": BASELINE, "control": CONTROL, "arm": ARM}
 """The marks of roles."""
 
 
-def of_roles(kinds: Mapping[str, str]) -> dict[str, Mark]:
+def assign_marks(kinds: Mapping[str, str]) -> dict[str, Mark]:
     """A mark for every arm: the first of each role has that role's, others what is left; they repeat where none is.
 
     Args:

@@ -42,10 +42,15 @@ def page(template: str, say: Words, content: Mapping[str, Any]) -> str:
     return _engine().get_template(template).render(say=say, style=styles, num=readable, icons=_ICONS, **content)
 
 
-def page_of(sections: Sequence[Section], data: Mapping[str, Any], say: Words, title: str) -> str:
+def experiment_page(sections: Sequence[Section], data: Mapping[str, Any], say: Words, title: str) -> str:
     """The page of an experiment: its title and date, and one section after the other."""
     pieces = [section(data, say) for section in sections]
-    content = {"title": title, "created": date(data["created"], say), "sections": pieces, "version": data["clipc"]}
+    content = {
+        "title": title,
+        "created": format_date(data["created"], say),
+        "sections": pieces,
+        "version": data["clipc"],
+    }
     return page("experiment.html", say, content)
 
 
@@ -79,7 +84,7 @@ def fragment(template: str, say: Words, **content: Any) -> Markup:
     )  # escaped by the engine
 
 
-def sample(row: Mapping[str, Any]) -> dict[str, Any]:
+def sample_content(row: Mapping[str, Any]) -> dict[str, Any]:
     """One composite as the templates show it: its images checked, its sides named by its layout.
 
     Raises:
@@ -91,7 +96,7 @@ def sample(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "sides": _SIDES.get(row["layout"], ("first", "second"))}
 
 
-def date(iso: str, say: Words) -> str:
+def format_date(iso: str, say: Words) -> str:
     """A moment in ISO 8601 as people write it, in UTC."""
     moment = datetime.fromisoformat(iso)
     moment = moment.astimezone(UTC) if moment.tzinfo else moment

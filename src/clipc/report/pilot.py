@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from clipc.report.page import Section, page_of
+from clipc.report.page import Section, experiment_page
 from clipc.report.sections.effects import effect_strips
 from clipc.report.sections.headline import headline
 from clipc.report.sections.procedure import procedure, reproduction
@@ -33,7 +33,7 @@ def render_pilot(data: dict[str, Any], *, lang: str = "en", more: Sequence[Secti
         ValueError: A sample's image is no ``data:`` URI.
     """
     say = words(lang)
-    return page_of(
+    return experiment_page(
         (*SECTIONS, *more), with_readable_arms(data, say), say, say("page.pilot", name=data["source"]["name"])
     )
 
@@ -53,7 +53,7 @@ def with_readable_arms(data: Mapping[str, Any], say: Words) -> dict[str, Any]:
         **{name: all_named(data[name]) for name in lists if name in data},
         "baseline": say.arm(data["baseline"]),
         "arms": [
-            {**arm, "name": say.arm(arm["name"]), "what": say.either(f"arm_what.{arm['name']}", arm["what"])}
+            {**arm, "name": say.arm(arm["name"]), "what": say.get(f"arm_what.{arm['name']}", arm["what"])}
             for arm in data["arms"]
         ],
         "verdict": {

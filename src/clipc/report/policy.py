@@ -23,7 +23,7 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
     if policy["layout"] in _HALVES:
         facts.append(("axis", _value("axis", policy, say)))
     if policy.get("region"):
-        facts.append(("region", say.either(f"policy.region.{policy['region']}", _column(policy["region"], say))))
+        facts.append(("region", say.get(f"policy.region.{policy['region']}", _column(policy["region"], say))))
     if policy.get("caption"):
         facts.append(("caption", _value("caption", policy, say)))
     facts += _joining(policy, say)
@@ -74,7 +74,7 @@ def _embedding(policy: Mapping[str, Any], say: Words) -> str:
         return say("policy.embedding.captions")
     if kind == "column":
         return _column(name, say)
-    of = say.either(f"policy.embedding_of.{policy['embedding_of']}", str(policy["embedding_of"]))
+    of = say.get(f"policy.embedding_of.{policy['embedding_of']}", str(policy["embedding_of"]))
     return say("policy.embedding.model", folder=policy["embedding"], of=of)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from clipc.report import readable
-from clipc.report.page import page, sample
+from clipc.report.page import page, sample_content
 from clipc.report.policy import policy_facts
 from clipc.report.words import Words, words
 
@@ -39,7 +39,7 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
         "fallbacks": fallbacks,
         "planned": planned,
         "reasons": [say(f"sheet.fallback.{code}", n=readable.count(n)) for code, n in counts if n],
-        "samples": [{**sample(row), "why": _why(row["why"], say)} for row in data["samples"]],
+        "samples": [{**sample_content(row), "why": _why(row["why"], say)} for row in data["samples"]],
     }
     return page("sheet.html", say, content)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from clipc.report.page import Section, page_of
+from clipc.report.page import Section, experiment_page
 from clipc.report.sections.curves import curves
 from clipc.report.sections.differences import size_differences
 from clipc.report.sections.effects import effect_strips
@@ -34,4 +34,4 @@ def render_study(data: dict[str, Any], *, lang: str = "en", more: Sequence[Secti
         UserError: There are no words in that language.
     """
     say = words(lang)
-    return page_of((*SECTIONS, *more), data, say, say("study.title", name=data["name"]))
+    return experiment_page((*SECTIONS, *more), data, say, say("study.title", name=data["name"]))

@@ -13,14 +13,14 @@ from matplotlib.lines import Line2D
 
 from clipc.report import curve_plot, effect_plot, readable
 from clipc.report.drawing import INK, MUTED, RULE
-from clipc.report.lettering import families, figure_language, legible
+from clipc.report.lettering import displayable, figure_language, font_families
 from clipc.report.marks import BASELINE
 from clipc.report.sections.curves import (
     axis_label,
     axis_name,
     baseline_level,
     curve_panels,
-    is_downwards,
+    lower_is_better,
     panel_name,
     unit,
 )
@@ -55,7 +55,7 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
     target = folder / "figures"
     target.mkdir(parents=True, exist_ok=True)
     style: dict[Any, Any] = {
-        "font.family": list(families()),
+        "font.family": list(font_families()),
         "font.size": 9,
         "text.parse_math": False,  # a name may hold dollar signs
         "svg.fonttype": "path",
@@ -167,7 +167,7 @@ def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Fig
     span = curve_plot.value_range(line for panel in panels for line in panel.lines)
     for axes, panel in zip(plots, panels, strict=False):
         curve_plot.draw(
-            axes, panel.lines, log=curve["log"], level=level, downwards=is_downwards(metric, data), y_range=span
+            axes, panel.lines, log=curve["log"], level=level, invert_y=lower_is_better(metric, data), y_range=span
         )
         axes.set_title(panel_name(panel, say), fontsize=9, color=MUTED, pad=4)
         axes.set_xlabel(axis_label(curve, panel.lines, say))
@@ -183,7 +183,7 @@ def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Fig
                     ncols=columns, fontsize=8.5, borderaxespad=0.0)  # fmt: skip
     for axes in plots[len(panels) :]:
         axes.set_visible(False)
-    level_unit = legible(unit(metric, data, say), "?")
+    level_unit = displayable(unit(metric, data, say), "?")
     plots[0].set_ylabel(say("study.figure.level", metric=_metric(metric, say), unit=level_unit))
     _frame(figure, data, metric, say, figure.get_size_inches()[1])
     return figure
@@ -214,12 +214,12 @@ def _suffix(metric: Mapping[str, Any]) -> str:
 
 
 def _difference_words(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> dict[str, str]:
-    unit = legible(say.unit(metric["unit"], "of_difference"), "?")
+    unit = displayable(say.unit(metric["unit"], "of_difference"), "?")
     return {"baseline": _name(data, data["baseline"], say), "unit": unit}
 
 
 def _frame(figure: Figure, data: Mapping[str, Any], metric: str, say: Words, height: float) -> None:
-    study = legible(data["name"], "study")
+    study = displayable(data["name"], "study")
     title = say("study.figure.title", study=study, metric=_metric(metric, say))
     figure.text(0, 1 + 0.36 / height, title, ha="left", va="bottom", fontsize=10.5, weight="bold", color=INK)
     figure.patch.set_edgecolor(RULE)
@@ -228,13 +228,13 @@ def _frame(figure: Figure, data: Mapping[str, Any], metric: str, say: Words, hei
 def _name(data: Mapping[str, Any], name: str, say: Words, most: int = 44) -> str:
     """An arm's name as the fonts can write it, or its place among the study's arms."""
     order = [arm["name"] for arm in data["arms"]]
-    return legible(
+    return displayable(
         name, say("study.figure.arm", n=order.index(name) + 1 if name in order else len(order) + 1), max_length=most
     )
 
 
 def _metric(key: str, say: Words) -> str:
-    return legible(say.metric(key), legible(words("en").metric(key), "metric"), max_length=72)
+    return displayable(say.metric(key), displayable(words("en").metric(key), "metric"), max_length=72)
 
 
 def _slug(text: str) -> str:

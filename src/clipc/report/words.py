@@ -37,7 +37,7 @@ class Words:
         """
         return self.table[key].format_map(params)
 
-    def either(self, key: str, default: str) -> str:
+    def get(self, key: str, default: str) -> str:
         """One phrase without parameters, or ``default`` where the language has none for it."""
         return self.table.get(key, default)
 
@@ -58,7 +58,7 @@ class Words:
 
         A unit that has no words here is its own name.
         """
-        return self.either(f"unit.{unit}.{form}", unit)
+        return self.get(f"unit.{unit}.{form}", unit)
 
     def interval(self, unit: str, ends: Sequence[float | None] | None) -> str:
         """An interval of a metric's difference, in percentage points or the metric's own unit."""
@@ -69,7 +69,7 @@ class Words:
 
     def arm(self, name: str) -> str:
         """A readable name for an arm; an unknown arm keeps its own."""
-        return self.either(f"arm.{name}", name)
+        return self.get(f"arm.{name}", name)
 
     def limit(self, code: str, params: Mapping[str, object]) -> str:
         """The sentence for one code of ``not_shown``.

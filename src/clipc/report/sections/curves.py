@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from clipc.report import marks, readable
 from clipc.report.curve_plot import Line, curve_lines, draw, value_range
-from clipc.report.drawing import canvas, inline
+from clipc.report.drawing import inline_svg, new_figure
 from clipc.report.page import fragment
 from clipc.report.sections.rows import result, values
 from clipc.report.words import Words
@@ -43,19 +43,19 @@ def curve_figures(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
     order = list(dict.fromkeys(curve["axis"] for curve in data["curves"]))
     for number, curve in enumerate(sorted(data["curves"], key=lambda curve: order.index(curve["axis"]))):
         metric = curve["metric"]
-        level, downwards = baseline_level(curve, data), is_downwards(metric, data)
+        level, invert_y = baseline_level(curve, data), lower_is_better(metric, data)
         panels = curve_panels(curve, data)
         span = value_range(line for panel in panels for line in panel.lines) if len(panels) > 1 else None
         title = say("study.curve", metric=say.metric(metric), axis=axis_name(curve["axis"], say))
         for index, panel in enumerate(panels):
-            figure, axes = canvas(270, bottom=0.09)
-            draw(axes, panel.lines, log=curve["log"], level=level, downwards=downwards, y_range=span)
+            figure, axes = new_figure(270, bottom=0.09)
+            draw(axes, panel.lines, log=curve["log"], level=level, invert_y=invert_y, y_range=span)
             figures.append(
                 {
                     "main": metric in main,
                     "title": title,
                     "panel": panel_name(panel, say),
-                    "figure": Markup(inline(figure, f"curve-{number}-{index}")),  # made of numbers alone
+                    "figure": Markup(inline_svg(figure, f"curve-{number}-{index}")),  # made of numbers alone
                     "legend": [(Markup(marks.stroke(line.mark)), line.name) for line in panel.lines],
                     "level": data["baseline"] if level is not None else None,
                     "axis": axis_label(curve, panel.lines, say),
@@ -114,14 +114,14 @@ def baseline_level(curve: Mapping[str, Any], data: Mapping[str, Any]) -> float |
     return None if mean is None else readable.scale(readable.unit_of(curve["metric"], data)) * mean
 
 
-def is_downwards(metric: str, data: Mapping[str, Any]) -> bool:
+def lower_is_better(metric: str, data: Mapping[str, Any]) -> bool:
     """Whether less of a metric is better."""
     return any(m["key"] == metric and not m["higher_is_better"] for m in data["metrics"])
 
 
 def axis_name(axis: str, say: Words) -> str:
     """A readable name for what a curve is drawn over; a setting without one is its own name."""
-    return say.either(f"study.axis.{axis}", axis)
+    return say.get(f"study.axis.{axis}", axis)
 
 
 def axis_label(curve: Mapping[str, Any], lines: Sequence[Line], say: Words) -> str:
@@ -134,4 +134,4 @@ def axis_label(curve: Mapping[str, Any], lines: Sequence[Line], say: Words) -> s
 def unit(metric: str, data: Mapping[str, Any], say: Words) -> str:
     """The unit of a metric's level on an axis."""
     name = say.unit(readable.unit_of(metric, data), "level")
-    return say("study.level_turned", unit=name) if is_downwards(metric, data) else name
+    return say("study.level_turned", unit=name) if lower_is_better(metric, data) else name

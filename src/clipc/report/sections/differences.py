@@ -7,8 +7,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from clipc.report import effect_plot
-from clipc.report.curve_plot import frame, number_places
-from clipc.report.drawing import INK, canvas, dot, format_signed, inline
+from clipc.report.curve_plot import frame, label_ticks
+from clipc.report.drawing import INK, draw_marks, format_signed, inline_svg, new_figure
 from clipc.report.effect_plot import Effect
 from clipc.report.page import fragment
 from clipc.report.sections.rows import arm_names, effects, kind
@@ -31,9 +31,9 @@ def difference_panels(data: Mapping[str, Any], say: Words) -> list[dict[str, Any
         span = shared_span(by_arm)
         figures: list[Markup] = []
         for index, points in enumerate(by_arm.values()):
-            figure, axes = canvas(150, 230, 10.5, left=0.13, right=0.97, bottom=0.14, top=0.96)
+            figure, axes = new_figure(150, 230, 10.5, left=0.13, right=0.97, bottom=0.14, top=0.96)
             draw_differences(axes, points, data["sizes"], span)
-            figures.append(Markup(inline(figure, f"over-{number}-{index}")))  # made of numbers alone
+            figures.append(Markup(inline_svg(figure, f"over-{number}-{index}")))  # made of numbers alone
         blocks.append(
             {
                 "title": say("study.differences.metric", metric=say.metric(metric["key"])),
@@ -60,7 +60,7 @@ def shared_span(by_arm: Mapping[str, list[tuple[int, Effect]]]) -> tuple[float, 
     """The common range of all panels; seeds are not drawn in them and do not widen it."""
     effects_ = [effect for points in by_arm.values() for _, effect in points]
     return effect_plot.value_range(
-        Effect(effect.difference, effect.interval, effect.both, (), effect.control) for effect in effects_
+        Effect(effect.difference, effect.interval, effect.two_way, (), effect.control) for effect in effects_
     )
 
 
@@ -79,12 +79,12 @@ def draw_differences(
     axes.axhline(0.0, color=INK, linewidth=0.9, zorder=1.5)
     for x, effect in points:
         colour = effect.mark.colour
-        if effect.both is not None:
-            axes.plot([x, x], effect.both, color=INK, linewidth=0.8, zorder=2)
-            axes.plot([x, x], effect.both, "_", color=INK, markersize=7, markeredgewidth=0.8, zorder=2)
+        if effect.two_way is not None:
+            axes.plot([x, x], effect.two_way, color=INK, linewidth=0.8, zorder=2)
+            axes.plot([x, x], effect.two_way, "_", color=INK, markersize=7, markeredgewidth=0.8, zorder=2)
         if effect.interval is not None:
             axes.plot([x, x], effect.interval, color=colour, linewidth=3.0, solid_capstyle="butt", zorder=3)
-        ends = [effect.difference, *(effect.interval or ()), *(effect.both or ())]
+        ends = [effect.difference, *(effect.interval or ()), *(effect.two_way or ())]
         for edge, marker, outside in ((0, "v", min(ends) < y_range[0]), (1, "^", max(ends) > y_range[1])):
             if outside:
                 axes.plot(x, y_range[edge], marker, color=INK, markersize=5, clip_on=False, zorder=4)
@@ -92,8 +92,8 @@ def draw_differences(
     within = [(x, effect.difference) for x, effect in points if y_range[0] <= effect.difference <= y_range[1]]
     xs, means = [x for x, _ in within], [mean for _, mean in within]
     axes.plot(xs, means, color=mark.colour, linewidth=0.9, zorder=2.5)
-    dot(axes, xs, means, mark, 5.5)
+    draw_marks(axes, xs, means, mark, 5.5)
     frame(axes)
-    number_places(axes, sizes, log=True)
+    label_ticks(axes, sizes, log=True)
     axes.set_ylim(y_range)
     axes.yaxis.set_major_formatter(lambda value, _: format_signed(value))

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from clipc.report import readable
 from clipc.report.page import fragment
-from clipc.report.sections.rows import diverged_count, heading, result, values, versus
+from clipc.report.sections.rows import comparisons_with, diverged_count, heading, result, values
 from clipc.report.words import Words
 
 CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
@@ -65,7 +65,7 @@ def glances(data: Mapping[str, Any], say: Words, limit: int = 4) -> list[dict[st
     size, entries = data["sizes"][0], list[dict[str, Any]]()
     for metric in data["metrics"]:
         key, unit = metric["key"], metric["unit"]
-        comparisons = {c["arm"]: c for c in versus(data, key, size, data["baseline"])}
+        comparisons = {c["arm"]: c for c in comparisons_with(data, key, size, data["baseline"])}
         if metric["main"] and treatments[0] in comparisons:
             before, after = (
                 readable.level(unit, readable.mean(values(result(arms[name], size), key)))

@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from clipc.report import readable
-from clipc.report.page import date, fragment
+from clipc.report.page import format_date, fragment
 from clipc.report.policy import policy_facts
 from clipc.report.sections.rows import diverged_count, heading, kind
 from clipc.report.words import Words
@@ -36,7 +36,7 @@ def reproduction(data: Mapping[str, Any], say: Words) -> Markup:
     """Command, fingerprint and versions; what could not be read; all settings; the names of all trials."""
     trials = [(arm["name"], trial) for arm in data["arms"] for result in arm["results"] for trial in result["trials"]]
     runs = [(name, kind(name, data), trial["run"]) for name, trial in trials]
-    created, settings = date(data["created"], say), _all_settings(data["settings"])
+    created, settings = format_date(data["created"], say), _all_settings(data["settings"])
     return fragment("reproduction.html", say, data=data, created=created, settings=settings, runs=runs)
 
 

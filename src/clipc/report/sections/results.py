@@ -6,7 +6,16 @@ from typing import Any
 from markupsafe import Markup
 
 from clipc.report.page import fragment
-from clipc.report.sections.rows import SHOWN_AT_ONCE, arm_names, heading, kind, missing_words, result, values, versus
+from clipc.report.sections.rows import (
+    SHOWN_AT_ONCE,
+    arm_names,
+    comparisons_with,
+    heading,
+    kind,
+    missing_reason,
+    result,
+    values,
+)
 from clipc.report.words import Words
 
 
@@ -31,7 +40,9 @@ def power(data: Mapping[str, Any], say: Words) -> Markup:
 
 def _block(metric: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
     key: str = metric["key"]
-    against = {size: {c["arm"]: c for c in versus(data, key, size, data["baseline"])} for size in data["sizes"]}
+    against = {
+        size: {c["arm"]: c for c in comparisons_with(data, key, size, data["baseline"])} for size in data["sizes"]
+    }
     controls = [c for c in data["comparisons"] if c["metric"] == key and c["against"] != data["baseline"]]
     return {
         **heading(metric, say),
@@ -56,7 +67,7 @@ def _rows(
             "share": outcome["composite_share"],
             "values": values(outcome, metric["key"]),
             "comparison": comparisons.get(name),
-            "missing": "" if name == data["baseline"] else missing_words(data, name, size, say),
+            "missing": "" if name == data["baseline"] else missing_reason(data, name, size, say),
         }
         for name, outcome in outcomes.items()
     ]

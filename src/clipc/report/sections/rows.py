@@ -14,7 +14,7 @@ SHOWN_AT_ONCE = 24
 def effects(data: Mapping[str, Any], metric: Mapping[str, Any], size: int) -> dict[str, Effect]:
     """What is drawn of each arm that was compared with the baseline at a size, in the study's order of arms."""
     factor = readable.scale(metric["unit"]) * (1.0 if metric["higher_is_better"] else -1.0)
-    rows = {c["arm"]: c for c in versus(data, metric["key"], size, data["baseline"])}
+    rows = {c["arm"]: c for c in comparisons_with(data, metric["key"], size, data["baseline"])}
     return {
         name: Effect(
             factor * rows[name]["difference"],
@@ -34,7 +34,7 @@ def arm_names(data: Mapping[str, Any]) -> list[str]:
     return sorted(names, key=lambda name: name in data["controls"])
 
 
-def versus(data: Mapping[str, Any], key: str, size: int, against: str) -> list[Mapping[str, Any]]:
+def comparisons_with(data: Mapping[str, Any], key: str, size: int, against: str) -> list[Mapping[str, Any]]:
     """The comparisons with one arm on one metric at one size."""
     place = (key, size, against)
     return [c for c in data["comparisons"] if (c["metric"], c["size"], c["against"]) == place]
@@ -73,7 +73,7 @@ def heading(metric: Mapping[str, Any], say: Words) -> dict[str, Any]:
     }
 
 
-def missing_words(data: Mapping[str, Any], name: str, size: int, say: Words) -> str:
+def missing_reason(data: Mapping[str, Any], name: str, size: int, say: Words) -> str:
     """Why an arm has no comparison at a size: how many of its seeds diverged, or are finished."""
     arm = next(arm for arm in data["arms"] if arm["name"] == name)
     outcome = result(arm, size)

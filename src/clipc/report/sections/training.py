@@ -10,23 +10,25 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from clipc.report import marks
 from clipc.report.curve_plot import frame
-from clipc.report.drawing import ROUND, canvas, dot, inline
+from clipc.report.drawing import TICK_STEPS, draw_marks, inline_svg, new_figure
 from clipc.report.marks import Mark
-from clipc.report.page import fragment, sample
+from clipc.report.page import fragment, sample_content
 from clipc.report.sections.rows import kind
 from clipc.report.words import Words
 
 
 def composites(data: Mapping[str, Any], say: Words) -> Markup:
     """Images of what each arm under test composes, with their captions."""
-    galleries = [(arm["arm"], [sample(row) for row in arm["samples"]]) for arm in data["composites"] if arm["samples"]]
+    galleries = [
+        (arm["arm"], [sample_content(row) for row in arm["samples"]]) for arm in data["composites"] if arm["samples"]
+    ]
     return fragment("composites.html", say, composites=galleries, generated=data["source"]["generated"])
 
 
 def training(data: Mapping[str, Any], say: Words) -> Markup:
     """Training loss and validation over the steps; nothing where nothing was recorded."""
     names = [arm["name"] for arm in data["arms"]]
-    marks_by_arm = marks.of_roles({name: kind(name, data) for name in names})
+    marks_by_arm = marks.assign_marks({name: kind(name, data) for name in names})
     figures: dict[str, Any] = {}
     for what, factor in (("validation", 100.0), ("loss", 1.0)):
         lines = {
@@ -54,7 +56,7 @@ def training_curves(name: str, arms: Sequence[tuple[Mark, Sequence[Sequence[tupl
         name: A name that no other figure of the page has.
         arms: For each arm its mark and, for each seed, the points (step, value).
     """
-    figure, axes = canvas(250, bottom=0.1)
+    figure, axes = new_figure(250, bottom=0.1)
     for mark, trials in arms:
         lines = [np.asarray(points, dtype=np.float64) for points in trials if len(points)]
         for line in lines:
@@ -63,12 +65,12 @@ def training_curves(name: str, arms: Sequence[tuple[Mark, Sequence[Sequence[tupl
             continue
         mean = mean_curve(lines)
         axes.plot(mean[:, 0], mean[:, 1], color=mark.colour, linewidth=2.0, linestyle=mark.line)
-        dot(axes, mean[-1:, 0], mean[-1:, 1], mark, 6.5)
+        draw_marks(axes, mean[-1:, 0], mean[-1:, 1], mark, 6.5)
     frame(axes)
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=TICK_STEPS, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    return inline(figure, name)
+    return inline_svg(figure, name)
 
 
 def mean_curve(lines: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
