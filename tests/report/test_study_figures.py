@@ -26,7 +26,7 @@ NUMBERS = st.floats(-100, 100, allow_nan=False)
 
 
 def effect(at: float = 1.0, **changed: Any) -> Effect:
-    given = {"interval": (at - 1, at + 1), "both": (at - 2, at + 1.5), "per_seed": (at,), "control": False} | changed
+    given = {"interval": (at - 1, at + 1), "two_way": (at - 2, at + 1.5), "per_seed": (at,), "control": False} | changed
     return Effect(at, **given)
 
 
@@ -52,7 +52,7 @@ def test_one_arm_that_ruins_training_does_not_press_the_others_together() -> Non
 
 
 def test_a_strip_is_one_small_svg_without_words_or_ids() -> None:
-    for row in (effect(), effect(control=True), effect(interval=None, both=None, per_seed=()), effect(999.0)):
+    for row in (effect(), effect(control=True), effect(interval=None, two_way=None, per_seed=()), effect(999.0)):
         svg = effect_plot.strip(row, (-4.0, 4.0))
         assert ET.fromstring(svg).tag.endswith("svg")
         assert len(svg) < 2000
@@ -60,7 +60,7 @@ def test_a_strip_is_one_small_svg_without_words_or_ids() -> None:
 
 
 def test_the_thin_interval_is_seen_even_inside_the_thick_one() -> None:
-    svg = effect_plot.strip(effect(0.0, interval=(-3.0, 3.0), both=(-1.0, 1.0)), (-4.0, 4.0))
+    svg = effect_plot.strip(effect(0.0, interval=(-3.0, 3.0), two_way=(-1.0, 1.0)), (-4.0, 4.0))
     assert svg.count("3.5v12") == 2
 
 

@@ -108,7 +108,9 @@ def test_it_is_on_the_page_in_the_figures_on_screen_and_in_parquet(tables: dict[
         assert len({path.stem for path in save_figures(tables, folder / lang, lang) if "Tiefe" in path.stem}) == 3
     lines = study_lines(tables)
     assert "Tiefe, in ells against clip:" in lines
-    assert any(line.startswith("Tiefe: the standard deviation of differences is") and " ells;" in line for line in lines)
+    assert any(
+        line.startswith("Tiefe: the standard deviation of differences is") and " ells;" in line for line in lines
+    )
     table = pq.read_table(folder / "study.parquet")
     assert "Tiefe" in table.column("metric").to_pylist()
 

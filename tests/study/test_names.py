@@ -55,9 +55,7 @@ def test_going_on_says_what_is_missing_and_how_it_is_made(
 ) -> None:
     study, records, _ = cloned
     more = study.model_copy(update={"seeds": (0, 1, 2)})
-    told = (
-        r"arm 'clip': there is no model folder .*/start; .* without a record: 1; .* Note of the study: The start is made by: clipc"
-    )
+    told = r"no model folder .*/start; .* without a record: 1; .* Note of the study: The start is made by: clipc"
     with pytest.raises(UserError, match=told):
         run_study(more, tmp_path, records=records)
     assert run_study(more, tmp_path, records=records, train=False)["finished"] == 6

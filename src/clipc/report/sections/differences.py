@@ -1,4 +1,4 @@
-"""Each arm's paired difference from the baseline over the sizes of the training set, as small figures."""
+"""The section of each arm's paired difference from the baseline over the sizes of the training set."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,13 +16,13 @@ from clipc.report.words import Words
 
 
 def size_differences(data: Mapping[str, Any], say: Words) -> Markup:
-    """Each arm's difference over the sizes of the training set; nothing where there is one size."""
+    """Each arm's difference over the sizes of the training set; empty with a single size."""
     blocks = difference_panels(data, say)
     return fragment("differences.html", say, blocks=blocks, data=data) if blocks else Markup()
 
 
 def difference_panels(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
-    """For each main metric its title and a panel an arm, controls last; nothing where a study has one size."""
+    """For each main metric its title and one panel per arm, controls last; empty with a single size."""
     blocks: list[dict[str, Any]] = []
     for number, metric in enumerate(data["metrics"]):
         by_arm = differences(data, metric)
@@ -48,32 +48,32 @@ def difference_panels(data: Mapping[str, Any], say: Words) -> list[dict[str, Any
 
 
 def differences(data: Mapping[str, Any], metric: Mapping[str, Any]) -> dict[str, list[tuple[int, Effect]]]:
-    """By arm the sizes at which it was compared with the baseline and what came out; empty with one size alone."""
+    """For each arm, by name, its sizes and the effects there; empty with a single size."""
     if len(data["sizes"]) < 2:
         return {}
-    at = {size: effects(data, metric, size) for size in data["sizes"]}
-    points = {name: [(size, rows[name]) for size, rows in at.items() if name in rows] for name in arm_names(data)}
+    by_size = {size: effects(data, metric, size) for size in data["sizes"]}
+    points = {name: [(size, rows[name]) for size, rows in by_size.items() if name in rows] for name in arm_names(data)}
     return {name: compared for name, compared in points.items() if compared}
 
 
 def shared_span(by_arm: Mapping[str, list[tuple[int, Effect]]]) -> tuple[float, float]:
-    """The common range of all panels; seeds are not drawn in them and do not widen it."""
-    effects_ = [effect for points in by_arm.values() for _, effect in points]
+    """The common range of all panels, without the differences for each seed, which panels do not show."""
+    all_effects = [effect for points in by_arm.values() for _, effect in points]
     return effect_plot.value_range(
-        Effect(effect.difference, effect.interval, effect.two_way, (), effect.control) for effect in effects_
+        Effect(effect.difference, effect.interval, effect.two_way, (), effect.control) for effect in all_effects
     )
 
 
 def draw_differences(
     axes: Axes, points: Sequence[tuple[int, Effect]], sizes: Sequence[int], y_range: tuple[float, float]
 ) -> None:
-    """Draws one arm: a mark a size, the t interval thick, the two-way one thin, as in effect plots; zero is a line.
+    """Draws one arm: a mark per size, the t interval as a thick line, and the two-way interval as a thin one.
 
     Args:
-        axes: Where to draw.
-        points: Training pairs and the difference there, better upwards.
-        sizes: All sizes of the study; with more than one the axis is logarithmic.
-        y_range: The range of differences; what lies outside is an arrow at the edge.
+        axes: The axes to draw on; their x is logarithmic.
+        points: Numbers of training pairs, and the effect at each.
+        sizes: All sizes of the study, in ascending order.
+        y_range: The range of differences; values outside are drawn as arrows at the edge.
     """
     axes.set_xscale("log")
     axes.axhline(0.0, color=INK, linewidth=0.9, zorder=1.5)

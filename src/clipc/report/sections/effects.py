@@ -1,4 +1,4 @@
-"""How large the differences from the baseline are: a strip an arm."""
+"""The section of effect plots: the differences from the baseline, one strip per arm."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from clipc.report.words import Words
 
 
 def effect_strips(data: Mapping[str, Any], say: Words) -> Markup:
-    """Effect strips of the main metrics, and the rule by which a difference counts; empty with nothing compared."""
+    """Effect strips of the main metrics, and the rule for gains and losses; empty without comparisons."""
     blocks = effect_blocks(data, say)
     if not blocks:
         return Markup()
@@ -23,7 +23,7 @@ def effect_strips(data: Mapping[str, Any], say: Words) -> Markup:
 
 
 def effect_blocks(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
-    """Effect strips of the main metrics: for each size, the largest first, a row an arm and the controls apart."""
+    """Effect strips of the main metrics: for each size, the largest first, one row per arm, and controls separately."""
     blocks: list[dict[str, Any]] = []
     for metric in data["metrics"]:
         by_size = {size: effects(data, metric, size) for size in reversed(data["sizes"])}

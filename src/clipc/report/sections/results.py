@@ -1,4 +1,4 @@
-"""All results, a table per metric with every arm at every size; their limitations, and the seeds they would need."""
+"""The sections of results (one table per metric), of limitations, and of statistical power."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ from clipc.report.words import Words
 
 
 def results(data: Mapping[str, Any], say: Words) -> Markup:
-    """Means over seeds with their differences from the baseline; main metrics first, the others folded."""
+    """Means over seeds, and differences from the baseline; main metrics come first, the others are folded."""
     blocks = [_block(metric, data, say) for metric in data["metrics"]]
     main = [block for block in blocks if block["main"]]
     many = sum(len(rows) for block in main for _, rows in block["sizes"]) > SHOWN_AT_ONCE
@@ -29,12 +29,12 @@ def results(data: Mapping[str, Any], say: Words) -> Markup:
 
 
 def limits(data: Mapping[str, Any], say: Words) -> Markup:
-    """What was not tested, a sentence each."""
+    """The limitations, one sentence each."""
     return fragment("limits.html", say, limits=data["not_shown"])
 
 
 def power(data: Mapping[str, Any], say: Words) -> Markup:
-    """The seeds that a difference would take, given the measured noise; nothing where none was measured."""
+    """The number of seeds needed to find a difference, given the measured noise; empty without measured noise."""
     return fragment("power.html", say, data=data) if data["power"] else Markup()
 
 

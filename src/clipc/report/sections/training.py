@@ -1,4 +1,4 @@
-"""How composites look, how training went, and what composing costs: what a time budget allows to show."""
+"""The pilot's own sections: sample composites, training curves, and the cost of composing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from clipc.report.words import Words
 
 
 def composites(data: Mapping[str, Any], say: Words) -> Markup:
-    """Images of what each arm under test composes, with their captions."""
+    """Sample composites of each arm under test, with their captions."""
     galleries = [
         (arm["arm"], [sample_content(row) for row in arm["samples"]]) for arm in data["composites"] if arm["samples"]
     ]
@@ -26,7 +26,7 @@ def composites(data: Mapping[str, Any], say: Words) -> Markup:
 
 
 def training(data: Mapping[str, Any], say: Words) -> Markup:
-    """Training loss and validation over the steps; nothing where nothing was recorded."""
+    """Curves of the training loss and of validation over the steps; empty without records."""
     names = [arm["name"] for arm in data["arms"]]
     marks_by_arm = marks.assign_marks({name: kind(name, data) for name in names})
     figures: dict[str, Any] = {}
@@ -45,15 +45,15 @@ def training(data: Mapping[str, Any], say: Words) -> Markup:
 
 
 def cost(data: Mapping[str, Any], say: Words) -> Markup:
-    """The speed of the baseline and of each arm under test."""
+    """The training speed of the baseline and of each arm under test."""
     return fragment("cost.html", say, cost=data["composing_cost"], baseline=data["baseline"])
 
 
 def training_curves(name: str, arms: Sequence[tuple[Mark, Sequence[Sequence[tuple[float, float]]]]]) -> str:
-    """Training curves: a thin line a seed, a bold mean an arm, the arm's mark at its end.
+    """A plot of training curves: a thin line per seed, and per arm a bold mean with the arm's mark at its end.
 
     Args:
-        name: A name that no other figure of the page has.
+        name: The prefix of the figure's ids; no other figure of the page may have it.
         arms: For each arm its mark and, for each seed, the points (step, value).
     """
     figure, axes = new_figure(250, bottom=0.1)
@@ -74,7 +74,14 @@ def training_curves(name: str, arms: Sequence[tuple[Mark, Sequence[Sequence[tupl
 
 
 def mean_curve(lines: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """The mean of curves over the steps that all of them reach, at the first curve's steps; shape (n, 2)."""
+    """The mean of curves, at the first curve's steps between the largest first and smallest last step of all.
+
+    Args:
+        lines: Curves of (step, value), each of shape (n, 2) with its own n.
+
+    Returns:
+        Points (step, mean), shape (n, 2); the first curve where no step is common.
+    """
     low, high = max(line[0, 0] for line in lines), min(line[-1, 0] for line in lines)
     steps = lines[0][:, 0]
     steps = steps[(steps >= low) & (steps <= high)]
