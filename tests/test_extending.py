@@ -415,7 +415,7 @@ def test_an_evaluator_s_source_file_renames_records_and_no_trial(
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ("evaluators=gap", "'gap' names no code; write module:object"),
+        ("evaluators=gap", "'gap' is no reference to code; write module:object"),
         ("sections=[3]", "name functions of your own, such as sections"),
         ("evaluators=stripes:NOTHING", "there is no NOTHING in the module stripes"),
         ("evaluators=stripes:STRIPES", "is a Layout; expected is a function of .subject. that gives measurements"),
@@ -435,7 +435,7 @@ def test_a_pilot_has_no_time_for_sizes_and_ranges(tmp_path: Path, change: str) -
     fields = PILOT.replace("policy.rho: 0", "policy.rho: 0, weight_decay: {from: 0.1, to: 0.2}")
     text = (fields if change.startswith("search") else PILOT) + change.replace("=", ": ", 1)
     (tmp_path / "mine.yaml").write_text(text, "utf-8")
-    with pytest.raises(UserError, match="for which a pilot has no time: use clipc study"):
+    with pytest.raises(UserError, match="which a pilot does not run; use clipc study"):
         run_pilot(PilotOptions(study=str(tmp_path / "mine.yaml")), tmp_path / "out")
 
 
@@ -589,9 +589,9 @@ class TestWhoseCodeIsRun:
         record = {**value, "data": {"fingerprint": catalog.fingerprint}}
         (records / "n24-s0-x.json").write_text(json.dumps(record), "utf-8")
         missing = recipe.model_copy(update={"model": "runs/nowhere", "policy": Policy()})
-        name, lacks = trial_name(missing, catalog, records, "")
+        name, missing_weights = trial_name(missing, catalog, records, "")
         assert "nameless" in name
-        assert "runs/nowhere" in lacks
+        assert "runs/nowhere" in missing_weights
 
     def test_what_is_named_again_with_the_command_is_run(self, run: Run, own: Path) -> None:
         named = read_recipe(run.folder / "recipe.yaml", [f"policy.{key}={name}" for key, name in OWN.items()])

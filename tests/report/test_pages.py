@@ -141,7 +141,7 @@ def test_a_picture_that_is_no_data_uri_is_refused(uri: str) -> None:
 def test_without_labels_and_control() -> None:
     text = Page(render_pilot(pilot_example(labels=False, control_lift=None))).text
     assert "classification was not evaluated" in text
-    assert "Without a control" in text
+    assert "it is open whether an effect comes from composing" in text
     assert "No control was run beside CLIP" in text
     assert "Plain augmentation" not in text
 

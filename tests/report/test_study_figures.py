@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from clipc.report import curve_plot, effect_plot, lettering, marks
-from clipc.report.drawing import canvas, inline
+from clipc.report.drawing import inline_svg, new_figure
 from clipc.report.effect_plot import Effect
 from clipc.report.sections.curves import curve_figures, curve_panels
 from clipc.report.sections.differences import difference_panels, draw_differences
@@ -26,7 +26,7 @@ NUMBERS = st.floats(-100, 100, allow_nan=False)
 
 
 def effect(at: float = 1.0, **changed: Any) -> Effect:
-    given = {"interval": (at - 1, at + 1), "both": (at - 2, at + 1.5), "per_seed": (at,), "control": False} | changed
+    given = {"interval": (at - 1, at + 1), "two_way": (at - 2, at + 1.5), "per_seed": (at,), "control": False} | changed
     return Effect(at, **given)
 
 
@@ -34,13 +34,13 @@ def effect(at: float = 1.0, **changed: Any) -> Effect:
 def test_a_few_rows_all_lie_inside_the_range(rows: list[Effect]) -> None:
     low, high = effect_plot.value_range(rows)
     assert low < 0 < high
-    assert not effect_plot.exceeds(rows, (low, high))
+    assert not effect_plot.any_outside(rows, (low, high))
 
 
 @given(st.lists(st.builds(effect, NUMBERS), min_size=4, max_size=60))
 def test_at_least_three_quarters_of_many_rows_lie_inside_the_range(rows: list[Effect]) -> None:
     span = effect_plot.value_range(rows)
-    assert sum(not effect_plot.exceeds([row], span) for row in rows) >= 0.75 * len(rows)
+    assert sum(not effect_plot.any_outside([row], span) for row in rows) >= 0.75 * len(rows)
 
 
 def test_one_arm_that_ruins_training_does_not_press_the_others_together() -> None:
@@ -52,7 +52,7 @@ def test_one_arm_that_ruins_training_does_not_press_the_others_together() -> Non
 
 
 def test_a_strip_is_one_small_svg_without_words_or_ids() -> None:
-    for row in (effect(), effect(control=True), effect(interval=None, both=None, per_seed=()), effect(999.0)):
+    for row in (effect(), effect(control=True), effect(interval=None, two_way=None, per_seed=()), effect(999.0)):
         svg = effect_plot.strip(row, (-4.0, 4.0))
         assert ET.fromstring(svg).tag.endswith("svg")
         assert len(svg) < 2000
@@ -60,7 +60,7 @@ def test_a_strip_is_one_small_svg_without_words_or_ids() -> None:
 
 
 def test_the_thin_interval_is_seen_even_inside_the_thick_one() -> None:
-    svg = effect_plot.strip(effect(0.0, interval=(-3.0, 3.0), both=(-1.0, 1.0)), (-4.0, 4.0))
+    svg = effect_plot.strip(effect(0.0, interval=(-3.0, 3.0), two_way=(-1.0, 1.0)), (-4.0, 4.0))
     assert svg.count("3.5v12") == 2
 
 
@@ -175,9 +175,9 @@ def test_points_without_mean_or_interval_and_a_zero_on_a_log_axis_are_drawn(log:
     shown = curve_panels(data["curves"][0], data)[0].lines
     assert len(shown[0].points) == 1
     assert math.isnan(shown[0].points[0][2])
-    figure, axes = canvas(270, bottom=0.1)
-    curve_plot.draw(axes, shown, log=log, downwards=True)
-    svg = inline(figure, "a")
+    figure, axes = new_figure(270, bottom=0.1)
+    curve_plot.draw(axes, shown, log=log, invert_y=True)
+    svg = inline_svg(figure, "a")
     texts = [element.text or "" for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
     assert {"0", "250", "500"} <= set(texts)
     assert all(re.fullmatch(r"[\N{MINUS SIGN}\d.,]+", text) for text in texts)
@@ -238,17 +238,17 @@ def test_an_unfinished_study_without_comparisons_has_no_effects(tmp_path: Path) 
 
 
 def test_without_a_japanese_font_words_are_english_and_names_are_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lettering, "families", lambda: ("DejaVu Sans",))
+    monkeypatch.setattr(lettering, "font_families", lambda: ("DejaVu Sans",))
     monkeypatch.setattr(lettering, "_all_letters", lambda: lettering._letters("DejaVu Sans"))
     assert lettering.figure_language("ja") == "en"
     assert lettering.figure_language("en") == "en"
-    assert lettering.legible("無作為", "arm 3") == "arm 3"
-    assert lettering.legible("rho=0.3", "arm 3") == "rho=0.3"
+    assert lettering.displayable("無作為", "arm 3") == "arm 3"
+    assert lettering.displayable("rho=0.3", "arm 3") == "rho=0.3"
 
 
 @given(st.text(max_size=80))
 def test_a_name_in_a_figure_is_one_short_line(name: str) -> None:
-    shown = lettering.legible(name, "arm 1", max_length=20)
+    shown = lettering.displayable(name, "arm 1", max_length=20)
     assert shown
     assert len(shown) <= 20
     assert shown.isprintable()
@@ -260,5 +260,5 @@ def test_fonts_installed_after_matplotlib_listed_them_are_seen(tmp_path: Path, m
     monkeypatch.setattr(lettering, "findSystemFonts", lambda: files)
     monkeypatch.setattr(lettering.fontManager, "ttflist", [])
     monkeypatch.setattr(lettering.fontManager, "addfont", seen.append)
-    assert lettering.families.__wrapped__() == ("DejaVu Sans",)
+    assert lettering.font_families.__wrapped__() == ("DejaVu Sans",)
     assert seen == files[:2]

@@ -43,7 +43,7 @@ def test_the_same_figure_is_the_same_text() -> None:
 
 
 def test_roles_differ_in_shape_and_line_not_only_in_colour() -> None:
-    marks_by_arm = marks.of_roles(
+    marks_by_arm = marks.assign_marks(
         {"clip": "baseline", "augment": "control", "clip-c": "arm", "another": "arm", "mix": "control"}
     )
     assert (marks_by_arm["clip"], marks_by_arm["clip-c"], marks_by_arm["augment"]) == (
@@ -53,7 +53,7 @@ def test_roles_differ_in_shape_and_line_not_only_in_colour() -> None:
     )
     assert len({(mark.marker, mark.filled) for mark in marks_by_arm.values()}) == len(marks_by_arm)
     assert len({mark.outline for mark in marks.ICONS.values()}) == 3
-    many = marks.of_roles({str(i): "arm" for i in range(20)})
+    many = marks.assign_marks({str(i): "arm" for i in range(20)})
     assert many["0"] == marks.ARM
     assert len(many) == 20
 

@@ -1,13 +1,13 @@
 import pytest
 
-from clipc.study.budget import SLACK, Pace, samples_within
+from clipc.study.budget import PLANNED_SHARE, Pace, samples_within
 
 
 def test_all_trials_end_in_time() -> None:
     pace = Pace(pairs_per_second=100, validation_seconds=2, fixed_seconds=10)
     samples = samples_within(600, pace, trials=9, jobs=2, validations=5)
     trial = samples / 100 + 5 * 2 + 10
-    assert trial * 5 == pytest.approx(600 * SLACK, rel=0.01)
+    assert trial * 5 == pytest.approx(600 * PLANNED_SHARE, rel=0.01)
 
 
 def test_too_little_time_is_no_negative_number() -> None:

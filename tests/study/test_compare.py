@@ -7,7 +7,7 @@ import pytest
 
 from clipc.evaluate.measurement import Measurement
 from clipc.study.compare import Groups, comparisons
-from clipc.study.noise import noise
+from clipc.study.noise import power_table
 from clipc.study.results import Outcome, metrics_table
 from clipc.study.verdict import WAITING
 
@@ -86,7 +86,7 @@ def test_differences_that_do_not_vary_say_nothing_of_noise() -> None:
     for mine, theirs in zip(found["twin", 100], found["clip", 100], strict=True):
         value = theirs.metrics[METRIC] + 0.01
         mine.measurements[METRIC] = replace(mine.measurements[METRIC], value=value)
-    assert noise(found, metrics_table(found["clip", 100]), "clip") == []
+    assert power_table(found, metrics_table(found["clip", 100]), "clip") == []
 
 
 def test_trials_are_paired_by_seed_and_lonely_ones_left_out() -> None:
@@ -128,7 +128,7 @@ def test_a_small_test_set_has_differences_that_no_number_of_seeds_finds() -> Non
     rows = []
     for n in (100, 10_000):
         found = disagreeing(n)
-        rows += noise(found, metrics_table(found["clip", 100]), "clip")
+        rows += power_table(found, metrics_table(found["clip", 100]), "clip")
     small, large = rows
     assert small["floor"] > 4 * large["floor"] > 0
     for row in rows:
@@ -140,7 +140,7 @@ def test_what_no_number_of_seeds_finds_does_not_depend_on_how_many_there_were() 
     floors = []
     for count in (3, 30):
         found = disagreeing(2000, range(count))
-        (row,) = noise(found, metrics_table(found["clip", 100]), "clip")
+        (row,) = power_table(found, metrics_table(found["clip", 100]), "clip")
         floors.append(row["floor"])
     # The tenths on which they disagree: 2.8 standard errors of a difference with a variance of 0.6^2 x 0.2.
     expected = 2.80 * 0.6 * math.sqrt(0.2 / 2000)
@@ -150,7 +150,7 @@ def test_what_no_number_of_seeds_finds_does_not_depend_on_how_many_there_were() 
 def test_more_main_metrics_take_more_seeds() -> None:
     found = {(arm, 100): [outcome(arm, s, 0.5, noise=0.02, n=10_000) for s in SEEDS] for arm in ("clip", "x")}
     metrics = metrics_table(found["clip", 100])
-    (alone,), several = noise(found, metrics, "clip"), noise(found, metrics * 4, "clip")
+    (alone,), several = power_table(found, metrics, "clip"), power_table(found, metrics * 4, "clip")
     assert several[0]["rows"][-1]["seeds"] > alone["rows"][-1]["seeds"]
 
 
@@ -158,7 +158,7 @@ def test_seeds_that_a_difference_needs_follow_the_noise() -> None:
     quiet, loud = ([], [])
     for rows, own in ((quiet, 0.002), (loud, 0.02)):
         found = {(arm, 100): [outcome(arm, s, 0.5, noise=own, n=4000) for s in SEEDS] for arm in ("clip", "x")}
-        rows += noise(found, metrics_table(found["clip", 100]), "clip")
+        rows += power_table(found, metrics_table(found["clip", 100]), "clip")
     assert quiet[0]["sd"] < loud[0]["sd"] == pytest.approx(0.028, abs=0.015)
     needed = [[row["seeds"] for row in rows[0]["rows"]] for rows in (quiet, loud)]
     assert all(a <= b for a, b in zip(*needed, strict=True))

@@ -29,9 +29,9 @@ def written(folder: Path, text: str) -> Path:
 
 def test_lists_make_arms(tmp_path: Path) -> None:
     study = read_study(written(tmp_path, MINIMAL))
-    assert [arm.name for arm in study.expanded] == ["clip", "rate rho=0.1", "rate rho=0.3"]
-    assert [arm.line for arm in study.expanded] == [None, ("rate", "policy.rho"), ("rate", "policy.rho")]
-    assert study.compared_with == "clip"
+    assert [arm.name for arm in study.expanded_arms] == ["clip", "rate rho=0.1", "rate rho=0.3"]
+    assert [arm.line for arm in study.expanded_arms] == [None, ("rate", "policy.rho"), ("rate", "policy.rho")]
+    assert study.baseline_name == "clip"
     recipes = check_recipes(study)
     assert [(arm, recipe.policy.rho) for arm, (recipe,) in recipes.items()] == [
         ("clip", 0),
@@ -44,7 +44,7 @@ def test_lists_make_arms(tmp_path: Path) -> None:
 def test_several_lists_are_crossed_and_words_change_a_study(tmp_path: Path) -> None:
     changes = ["arms.rate.mask={each: [true, false]}", "seeds=5", "set.policy.joiner='; '"]
     study = read_study(written(tmp_path, MINIMAL), changes)
-    assert [arm.name for arm in study.expanded][1:] == [
+    assert [arm.name for arm in study.expanded_arms][1:] == [
         f"rate rho={rho}, mask={mask}" for rho in (0.1, 0.3) for mask in (True, False)
     ]
     assert study.seeds == (0, 1, 2, 3, 4)
@@ -53,7 +53,7 @@ def test_several_lists_are_crossed_and_words_change_a_study(tmp_path: Path) -> N
 
 def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
     study = read_study(written(tmp_path, MINIMAL))
-    arm = study.expanded[1]
+    arm = study.expanded_arms[1]
     one, other = arm_recipe(study, arm, 3, 50), arm_recipe(study, arm, 4, "all")
     assert (one.seed, other.seed) == (3, 4)
     assert (one.data.pairs, other.data.pairs) == (50, None)
@@ -76,7 +76,7 @@ def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
         ("arms.x.policy.rho={from: 0.1, to: 0.7}", "say how many settings to try"),
         ("search={trials: 5}", "search needs a range"),
         ("data.pairs=10", "leave data.pairs out"),
-        ("sizes=[10, 10]", "named twice"),
+        ("sizes=[10, 10]", "given twice"),
         ("seeds=[]", r"seeds cannot be \[\]; write how many"),
         ("seeds=[-1]", "seeds cannot be -1"),
         ("seeds=abc", "seeds cannot be 'abc'"),
@@ -85,9 +85,9 @@ def test_what_arms_share_but_seed_and_size(tmp_path: Path) -> None:
         ("set=3", "set cannot be 3; write keys of the recipe"),
         ("controls=augmen", r"unknown arm 'augmen'; there are: .*[^.]\.$"),
         ("keep_models=maybe", "write true or false"),
-        ("controls=[clip]", "no control of itself"),
+        ("controls=[clip]", "cannot be a control"),
         ("arms.x.policy.rho={each: []}", "the arm 'x' has an empty list"),
-        ("arms.x.policy.rho={each: [0.3, 0.3]}", "'x rho=0.3' stands there twice"),
+        ("arms.x.policy.rho={each: [0.3, 0.3]}", "'x rho=0.3' is defined twice"),
         ("recipes=nano", "unknown key 'recipes'.*did you mean 'recipe'"),
         ("data.sorce=pairs.csv", "unknown key 'data.sorce'.*did you mean 'data.source'"),
         ("data=demo", "data cannot be 'demo'; write keys of a recipe's data, such as data: {source"),
@@ -102,7 +102,7 @@ def test_mistakes_are_told_in_a_sentence(tmp_path: Path, change: str, told: str)
         check_recipes(read_study(written(tmp_path, MINIMAL), [change]))
 
 
-def test_arms_of_a_list_stay_a_line_when_their_ranges_are_settled(tmp_path: Path) -> None:
+def test_arms_of_a_list_stay_a_line_when_their_ranges_are_settings_by_arm(tmp_path: Path) -> None:
     fields: dict[str, Any] = {
         "name": "x",
         "set": {"samples": 10, "learning_rate": {"from": 0.001, "to": 0.01}},
@@ -110,13 +110,17 @@ def test_arms_of_a_list_stay_a_line_when_their_ranges_are_settled(tmp_path: Path
         "search": {"trials": 2},
     }
     study = Study.model_validate(fields)
-    settled = study.settled({arm.name: {"learning_rate": 0.002 + at} for at, arm in enumerate(study.expanded)})
-    assert not settled.ranges
+    settled = study.with_settings(
+        {arm.name: {"learning_rate": 0.002 + at} for at, arm in enumerate(study.expanded_arms)}
+    )
+    assert not settled.has_ranges
     assert settled.set == {"samples": 10}
-    assert [replace(arm, changes={}) for arm in settled.expanded] == [replace(a, changes={}) for a in study.expanded]
-    assert settled.expanded[2].changes == {"policy.rho": 0.3, "learning_rate": 2.002}
-    assert settled.expanded[2].line == ("rate", "policy.rho")
-    assert study.ranges
+    assert [replace(arm, changes={}) for arm in settled.expanded_arms] == [
+        replace(a, changes={}) for a in study.expanded_arms
+    ]
+    assert settled.expanded_arms[2].changes == {"policy.rho": 0.3, "learning_rate": 2.002}
+    assert settled.expanded_arms[2].line == ("rate", "policy.rho")
+    assert study.has_ranges
 
 
 def test_one_value_may_stand_without_a_list(tmp_path: Path) -> None:
@@ -139,7 +143,7 @@ def test_studies_that_ship_are_right(name: str) -> None:
     assert study.name == name
     recipes = [first for first, *_ in check_recipes(study).values()]
     assert len({recipe.identity("") for recipe in recipes}) >= len(recipes) - 2  # one arm may also stand in a list
-    assert all(arm.what or arm.line or arm.name in ("clip",) or "=" in arm.name for arm in study.expanded)
+    assert all(arm.what or arm.line or arm.name in ("clip",) or "=" in arm.name for arm in study.expanded_arms)
 
 
 def test_sizes_ascend_and_all_is_the_largest() -> None:

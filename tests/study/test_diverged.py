@@ -12,7 +12,7 @@ from clipc.report.study import render_study
 from clipc.report.words import LANGUAGES, words
 from clipc.study.board import Board
 from clipc.study.design import Study
-from clipc.study.run import diverged_of, finished_of, missing_of, plan_study
+from clipc.study.run import diverged_trials, finished_trials, missing_trials, plan_study
 from clipc.study.study import run_study
 
 from .logged import logged
@@ -38,9 +38,9 @@ def ran(
 def test_the_arms_after_it_run(ran: tuple[Study, Path, dict[str, Any], list[str]]) -> None:
     study, folder, tables, told = ran
     planned = plan_study(study, study.data.open(), folder, folder / "records")
-    assert {p.trial.arm for p, _ in finished_of(study, planned)} == {"clip", "clip-c"}
-    assert {p.trial.arm for p, _ in diverged_of(study, planned)} == {"hot"}
-    assert not missing_of(study, planned)
+    assert {p.trial.arm for p, _ in finished_trials(study, planned)} == {"clip", "clip-c"}
+    assert {p.trial.arm for p, _ in diverged_trials(study, planned)} == {"hot"}
+    assert not missing_trials(study, planned)
     assert (tables["planned"], tables["finished"]) == (6, 6)
     assert [(row["arm"], row["seed"]) for row in tables["diverged"]] == [("hot", 0), ("hot", 1)]
     assert all(row["step"] >= 1 for row in tables["diverged"])
@@ -49,7 +49,7 @@ def test_the_arms_after_it_run(ran: tuple[Study, Path, dict[str, Any], list[str]
     assert not any("unfinished" in str(code) for code in tables["not_shown"])
     said = told[-1]
     assert said.startswith("arm 'hot', 40 pairs: the loss was not a number with 2 of 2 seeds (seed 0 at step ")
-    assert str(diverged_of(study, planned)[0][0].record) in said
+    assert str(diverged_trials(study, planned)[0][0].record) in said
 
 
 def test_it_is_not_run_again_and_leaves_no_weights(ran: tuple[Study, Path, dict[str, Any], list[str]]) -> None:

@@ -17,7 +17,7 @@ from clipc.report.study import render_study
 from clipc.report.study_figures import save_figures
 from clipc.study import trials
 from clipc.study.design import Study
-from clipc.study.run import finished_of, measuring_of, plan_study, run_and_record
+from clipc.study.run import evaluation_options, finished_trials, plan_study, run_and_record
 from clipc.study.study import run_study
 
 
@@ -61,7 +61,7 @@ def folder(study: Study, tiny_catalog: Catalog, tmp_path_factory: pytest.TempPat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trials, "EVALUATORS", (*EVALUATORS, foreign))
         for p in plan_study(study, tiny_catalog, folder, folder / "records"):
-            run_and_record(p, study, measuring_of(study), "worker", 1)
+            run_and_record(p, study, evaluation_options(study), "worker", 1)
     return folder
 
 
@@ -71,7 +71,7 @@ def tables(study: Study, folder: Path) -> dict[str, Any]:
 
 
 def test_records_keep_what_it_is_and_whose_its_items_are(study: Study, folder: Path, tiny_catalog: Catalog) -> None:
-    known = finished_of(study, plan_study(study, tiny_catalog, folder, folder / "records"))
+    known = finished_trials(study, plan_study(study, tiny_catalog, folder, folder / "records"))
     assert len(known) == 18
     for planned, outcome in known:
         depth = outcome.measurements["Tiefe"]
@@ -108,7 +108,9 @@ def test_it_is_on_the_page_in_the_figures_on_screen_and_in_parquet(tables: dict[
         assert len({path.stem for path in save_figures(tables, folder / lang, lang) if "Tiefe" in path.stem}) == 3
     lines = study_lines(tables)
     assert "Tiefe, in ells against clip:" in lines
-    assert any(line.startswith("Tiefe: differences vary by") and " ells (s.d.)" in line for line in lines)
+    assert any(
+        line.startswith("Tiefe: the standard deviation of differences is") and " ells;" in line for line in lines
+    )
     table = pq.read_table(folder / "study.parquet")
     assert "Tiefe" in table.column("metric").to_pylist()
 
@@ -137,5 +139,5 @@ def test_the_first_trial_tells_of_a_main_metric_that_does_not_exist(
     first, *_ = plan_study(study, tiny_catalog, tmp_path, tmp_path)
     wrong = study.model_copy(update={"main": ("Tiefe",)})
     with pytest.raises(UserError, match="unknown main metric 'Tiefe'"):
-        run_and_record(first, wrong, measuring_of(study), "worker", 1)
+        run_and_record(first, wrong, evaluation_options(study), "worker", 1)
     assert first.record.is_file()

@@ -7,7 +7,7 @@ import pytest
 
 from clipc.errors import UserError
 from clipc.models.model import ClipModel
-from clipc.study.checks import starts_fresh
+from clipc.study.checks import trains_from_scratch
 from clipc.study.design import Study, arm_recipe
 from clipc.study.run import plan_study
 from clipc.study.study import run_study
@@ -42,7 +42,7 @@ def test_every_trial_is_found_by_what_its_record_says(cloned: tuple[Study, Path,
     study, records, names = cloned
     planned = plan_study(study, study.data.open(), tmp_path, records)
     assert [p.trial.folder.name for p in planned] == names
-    assert {p.trial.arm for p in planned if p.lacks} == {"clip", "clip-c"}
+    assert {p.trial.arm for p in planned if p.missing_weights} == {"clip", "clip-c"}
     for train in (False, True):
         tables = run_study(study, tmp_path, records=records, train=train)
         assert (tables["finished"], tables["planned"]) == (6, 6)
@@ -55,9 +55,7 @@ def test_going_on_says_what_is_missing_and_how_it_is_made(
 ) -> None:
     study, records, _ = cloned
     more = study.model_copy(update={"seeds": (0, 1, 2)})
-    told = (
-        r"arm 'clip': there is no model folder .*/start; .* no record yet: 1; .* Its note: The start is made by: clipc"
-    )
+    told = r"no model folder .*/start; .* without a record: 1; .* Note of the study: The start is made by: clipc"
     with pytest.raises(UserError, match=told):
         run_study(more, tmp_path, records=records)
     assert run_study(more, tmp_path, records=records, train=False)["finished"] == 6
@@ -74,10 +72,10 @@ def test_records_that_cannot_be_told_apart_are_not_taken(cloned: tuple[Study, Pa
     (copy / f"{other}.json").write_text(first.replace(names[0], other), "utf-8")
     planned = plan_study(study, study.data.open(), tmp_path, copy)[0]
     assert not planned.record.exists()
-    assert f"cannot be told apart: {', '.join(sorted((names[0], other)))}" in planned.lacks
+    assert f"cannot be told apart: {', '.join(sorted((names[0], other)))}" in planned.missing_weights
 
 
 def test_only_random_weights_are_fresh(cloned: tuple[Study, Path, list[str]]) -> None:
     study = cloned[0]
-    fresh = [starts_fresh(arm_recipe(study, arm, 0, "all")) for arm in study.expanded]
+    fresh = [trains_from_scratch(arm_recipe(study, arm, 0, "all")) for arm in study.expanded_arms]
     assert fresh == [False, False, True]

@@ -17,11 +17,11 @@ def takes(line: str) -> list[int]:
 
 def test_before_the_first_run_seeds_are_guessed_for_a_stated_spread() -> None:
     small, promise = prior_power_lines(210, 4, 5)
-    assert "3.1 points (s.d.)" in small
-    assert all(f"{points} points take" in small for points in (2, 5, 10))
+    assert "is 3.1 points" in small
+    assert all(f"{points} points need" in small for points in (2, 5, 10))
     assert takes(small) == sorted(takes(small), reverse=True)
     assert "5 are planned" in promise
-    assert "told again" in promise
+    assert "is updated" in promise
     assert all(a > b for a, b in zip(takes(small), takes(prior_power_lines(2100, 4, 5)[0]), strict=True))
     assert all(a > b for a, b in zip(takes(small), takes(prior_power_lines(210, 1, 5)[0]), strict=True))
 
@@ -31,16 +31,16 @@ def test_what_has_been_seen_is_told_in_the_same_words() -> None:
     rows = [{**row, "rows": [{"difference": 0.01, "seeds": None}, {"difference": 0.02, "seeds": 1053}]}]
     line, last = power_lines(rows, 5)
     assert line == (
-        "m: differences vary by 3.1 points (s.d.); 2 points take 1,053 seeds, "
-        "below 1.1 points no number of seeds would do on this test set."
+        "m: the standard deviation of differences is 3.1 points; 2 points need 1,053 seeds, "
+        "below 1.1 points no number of seeds is enough on this test set."
     )
     assert "5 are planned" in last
     assert "below" not in power_lines([{**rows[0], "floor": 0.0}], 5)[0]
     assert power_lines([], 5) == []
     ells = {**row, "unit": "ells", "rows": [{"difference": 0.02, "seeds": 7}]}
     assert power_lines([ells], 5)[0] == (
-        "m: differences vary by 0.031 ells (s.d.); 0.02 ells take 7 seeds, "
-        "below 0.011 ells no number of seeds would do on this test set."
+        "m: the standard deviation of differences is 0.031 ells; 0.02 ells need 7 seeds, "
+        "below 0.011 ells no number of seeds is enough on this test set."
     )
 
 
@@ -56,8 +56,8 @@ def test_it_is_told_once_when_the_baseline_and_an_arm_have_two_seeds(
         asked.append(1)
         return [row]
 
-    monkeypatch.setattr(noise, "finished_of", lambda *_: [])
-    monkeypatch.setattr(noise, "noise_of", seen)
+    monkeypatch.setattr(noise, "finished_trials", lambda *_: [])
+    monkeypatch.setattr(noise, "study_power", seen)
     trials = [(arm, 10, tmp_path / f"{arm}{seed}.json") for seed in range(3) for arm in ("clip", "new")]
     caplog.set_level(logging.INFO, "clipc")
     board, watch = Board(trials), log_power_once(study, [])

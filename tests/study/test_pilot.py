@@ -103,7 +103,7 @@ def test_the_budget_is_settled_once(options: PilotOptions, tmp_path: Path, monke
         raise InterruptedError
 
     monkeypatch.setattr(module, "run_study", run_study)
-    monkeypatch.setattr(module, "measure", _pace)
+    monkeypatch.setattr(module, "measure_pace", _pace)
     quick = replace(options, budget="quick", minutes=2.0)
     for pilot_options in (quick, quick, replace(quick, minutes=4.0)):
         with pytest.raises(InterruptedError):
@@ -138,7 +138,7 @@ def test_wrong_options(options: PilotOptions, tmp_path: Path, changes: dict[str,
 
 def test_arms_differ_in_what_is_done_to_treated_examples_alone(options: PilotOptions) -> None:
     study = pilot_study(replace(options, overrides=(*options.overrides, "policy.rho=0.2")))
-    clip, augment, composed = (arm_recipe(study, arm, 1, "all") for arm in study.expanded)
+    clip, augment, composed = (arm_recipe(study, arm, 1, "all") for arm in study.expanded_arms)
     assert clip.policy.rho == 0
     assert augment.policy.rho == composed.policy.rho == 0.2
     assert (augment.policy.treatment, composed.policy.treatment) == ("augment", "compose")
@@ -148,7 +148,7 @@ def test_arms_differ_in_what_is_done_to_treated_examples_alone(options: PilotOpt
 
 def test_a_quick_pilot_leaves_out_the_controls_by_their_role(options: PilotOptions) -> None:
     full, quick = pilot_study(options), pilot_study(replace(options, budget="quick"))
-    assert [arm.name for arm in quick.expanded] == [full.compared_with, *full.treatments]
+    assert [arm.name for arm in quick.expanded_arms] == [full.baseline_name, *full.treatments]
     assert quick.controls == quick.shots == ()
     assert full.controls
     assert full.shots

@@ -11,9 +11,9 @@ from clipc.errors import UserError
 from clipc.recipe.recipe import make_recipe
 from clipc.study.record import _decode, _encode, read_record, write_record  # pyright: ignore[reportPrivateUsage]
 from clipc.study.results import Outcome
-from clipc.study.trials import Measuring, Trial, run_trial
+from clipc.study.trials import EvaluationOptions, Trial, run_trial
 
-MEASURING = Measuring(shots=())
+MEASURING = EvaluationOptions(shots=())
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,14 @@ def test_other_ways_of_measuring_do_not_count(trial: Trial, tmp_path: Path) -> N
     file = tmp_path / "one.json"
     assert read_record(trial, MEASURING, file) is None
     write_record(trial, MEASURING, file)
-    assert read_record(trial, Measuring(shots=(1,)), file) is None
+    assert read_record(trial, EvaluationOptions(shots=(1,)), file) is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "no json", "\0"])
 def test_broken_records_are_named(trial: Trial, tmp_path: Path, text: str) -> None:
     file = tmp_path / "one.json"
     file.write_text(text)
-    with pytest.raises(UserError, match=r"one\.json is no record of a trial"):
+    with pytest.raises(UserError, match=r"one\.json is not a valid record of a trial"):
         read_record(trial, MEASURING, file)
     write_record(trial, MEASURING, file)
     value = json.loads(file.read_text())
@@ -101,7 +101,7 @@ def test_a_record_whose_metrics_are_not_described_is_named(
     else:
         value["descriptions"]["zero_shot/label/top1"] |= change
     file.write_text(json.dumps(value))
-    with pytest.raises(UserError, match=rf"one\.json is no record of a trial \(.*{message}.*\); remove it"):
+    with pytest.raises(UserError, match=rf"one\.json is not a valid record of a trial \(.*{message}.*\); remove it"):
         read_record(trial, MEASURING, file)
 
 

@@ -18,7 +18,7 @@ from clipc.cli.study_screen import _table
 from clipc.errors import UserError
 from clipc.study.board import Board
 from clipc.study.design import Study, read_study
-from clipc.study.run import finished_of, measuring_of, plan_study, run_and_record, run_missing, shard_of
+from clipc.study.run import evaluation_options, finished_trials, plan_study, run_and_record, run_missing, shard_of
 from clipc.study.study_tables import study_tables, write_parquet
 from clipc.train.checkpoint import checkpoint_steps
 
@@ -68,7 +68,7 @@ def test_every_trial_has_a_record_and_none_is_run_twice(done: tuple[Study, Catal
     planned = plan_study(study, catalog, folder, folder / "records")
     assert len(planned) == 5 * 2 * 2
     assert len(list((folder / "records").glob("*.json"))) == 4 * 2 * 2  # two arms are one recipe
-    assert len(finished_of(study, planned)) == len(planned)
+    assert len(finished_trials(study, planned)) == len(planned)
     assert [p.trial.recipe.seed for p in planned] == [0] * 10 + [1] * 10
     assert not list(folder.glob("trials/*/model*"))
     stamps = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
@@ -78,7 +78,7 @@ def test_every_trial_has_a_record_and_none_is_run_twice(done: tuple[Study, Catal
 
 def test_arms_differ_in_what_is_under_test_alone(done: tuple[Study, Catalog, Path]) -> None:
     study, catalog, folder = done
-    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    finished = finished_trials(study, plan_study(study, catalog, folder, folder / "records"))
     by_arm = {(p.trial.arm, p.size, o.trial.recipe.seed): o for p, o in finished}
     assert by_arm["same", 40, 1].metrics == by_arm["rate rho=0.3", 40, 1].metrics
     assert by_arm["clip", 16, 0].summary["composite_share"] == 0
@@ -88,7 +88,7 @@ def test_arms_differ_in_what_is_under_test_alone(done: tuple[Study, Catalog, Pat
 
 def test_tables_hold_what_the_page_needs(done: tuple[Study, Catalog, Path]) -> None:
     study, catalog, folder = done
-    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    finished = finished_trials(study, plan_study(study, catalog, folder, folder / "records"))
     tables = json.loads(json.dumps(study_tables(study, catalog, finished, 20, "clipc study x"), allow_nan=False))
     assert (tables["sizes"], tables["seeds"], tables["finished"]) == ([16, 40], [0, 1], 20)
     assert [arm["name"] for arm in tables["arms"]] == ["clip", "augment", "rate rho=0.3", "rate rho=1", "same"]
@@ -108,7 +108,7 @@ def test_tables_hold_what_the_page_needs(done: tuple[Study, Catalog, Path]) -> N
 
 def test_lists_over_one_setting_are_lines_of_one_curve(done: tuple[Study, Catalog, Path]) -> None:
     study, catalog, folder = done
-    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    finished = finished_trials(study, plan_study(study, catalog, folder, folder / "records"))
     twice = study.model_copy(update={"arms": {**study.arms, "again": study.arms["rate"]}})
     finished += [
         (replace(p, trial=replace(p.trial, arm=p.trial.arm.replace("rate", "again"))), outcome)
@@ -122,7 +122,7 @@ def test_lists_over_one_setting_are_lines_of_one_curve(done: tuple[Study, Catalo
 
 def test_stronger_augmentation_is_no_composite(done: tuple[Study, Catalog, Path], tmp_path: Path) -> None:
     study, catalog, folder = done
-    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    finished = finished_trials(study, plan_study(study, catalog, folder, folder / "records"))
     tables = study_tables(study, catalog, finished, 20, "clipc study x")
     found = {arm["name"]: arm["results"][0] for arm in tables["arms"]}
     assert {name for name, result in found.items() if result["composite_share"] is None} == {"clip", "augment"}
@@ -176,7 +176,7 @@ def test_what_is_measured_in_another_way_has_records_of_its_own(
     assert not {p.record for p in planned} & {p.record for p in usual}
     assert {p.trial.folder for p in planned} <= {p.trial.folder for p in usual}
     run_missing(other, planned[:1], jobs=1)
-    found = finished_of(other, planned)
+    found = finished_trials(other, planned)
     planned[0].record.unlink()
     assert len(found) == 1
     assert any("1-shot" in metric for metric in found[0][1].metrics)
@@ -185,7 +185,7 @@ def test_what_is_measured_in_another_way_has_records_of_its_own(
 
 def test_limits_of_a_study_are_named(done: tuple[Study, Catalog, Path]) -> None:
     study, catalog, folder = done
-    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    finished = finished_trials(study, plan_study(study, catalog, folder, folder / "records"))
     plan, last = finished[-1]
     gone, *kept = last.metrics
     odd = replace(
@@ -206,7 +206,7 @@ def test_limits_of_a_study_are_named(done: tuple[Study, Catalog, Path]) -> None:
 
 def test_a_study_that_mixes_versions_of_clipc_says_so(done: tuple[Study, Catalog, Path]) -> None:
     study, catalog, folder = done
-    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
+    finished = finished_trials(study, plan_study(study, catalog, folder, folder / "records"))
     plan, last = finished[-1]
     assert "clipc" in last.machine
     older = replace(last, machine=last.machine | {"clipc": "0.0.1"})
@@ -220,7 +220,7 @@ def test_a_trial_that_another_process_has_recorded_is_left_alone(
     study, catalog, folder = done
     planned = plan_study(study, catalog, tmp_path, folder / "records")[0]
     before = planned.record.read_bytes()
-    run_and_record(planned, study, measuring_of(study), "worker", 1)
+    run_and_record(planned, study, evaluation_options(study), "worker", 1)
     assert planned.record.read_bytes() == before
     assert not (tmp_path / "trials").exists()
 
@@ -302,7 +302,7 @@ def test_a_board_shows_validation_and_never_the_test_split(done: tuple[Study, Ca
     board.read_records()
     bests = [
         o.summary["best"]["mean_recall"]
-        for p, o in finished_of(study, planned)
+        for p, o in finished_trials(study, planned)
         if (p.trial.arm, p.size) == ("clip", 16)
     ]
     assert board.rows()[0].mean_recall == pytest.approx(sum(bests) / len(bests))

@@ -62,7 +62,7 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
 ) -> None:
     journal = tmp_path / "search.journal"
     # A process that died left a setting half tried.
-    left = ArmSearch(study, study.expanded[1], tiny_catalog, journal).open()
+    left = ArmSearch(study, study.expanded_arms[1], tiny_catalog, journal).open()
     trial = left.ask()
     rate = trial.suggest_float("learning_rate", 0.0001, 0.01, log=True)
     trial.suggest_float("policy.rho", 0.1, 0.9)
@@ -86,8 +86,8 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
     for trial in (t for t in left.get_trials(deepcopy=False) if t.value is not None):
         assert list(trial.intermediate_values) == [1, 2, 3]  # whatever the batch size; the fourth is the end
 
-    fixed = study.settled({best.arm: best.settings for best in found})
-    assert not fixed.ranges
+    fixed = study.with_settings({best.arm: best.settings for best in found})
+    assert not fixed.has_ranges
     recipes = {arm: recipe for arm, (recipe,) in check_recipes(fixed).items()}
     assert recipes["clip"].learning_rate == (found[0].settings or {})["learning_rate"]
     assert recipes["clip"].policy.rho == 0
@@ -98,7 +98,7 @@ def test_every_arm_gets_as_many_tries_and_goes_on_where_it_stopped(
 def others(study: Study, tiny_catalog: Catalog, tmp_path: Path) -> tuple[Study, Any]:
     """One arm, and its record: four settings that another machine is trying."""
     one = study.model_copy(update={"arms": {"clip": study.arms["clip"]}})
-    asked = ArmSearch(one, one.expanded[0], tiny_catalog, tmp_path / "search.journal").open()
+    asked = ArmSearch(one, one.expanded_arms[0], tiny_catalog, tmp_path / "search.journal").open()
     for _ in range(4):
         trial = asked.ask()
         trial.suggest_float("learning_rate", 0.0001, 0.01, log=True)
@@ -125,7 +125,7 @@ def test_settings_that_others_try_are_waited_for(
         (found,) = search(one, tiny_catalog, tmp_path, tmp_path / "search.journal")
     thread.join()
     assert found.validation == pytest.approx(0.3)
-    assert told[0] == "tiny: waiting for 4 settings of 'clip' that other processes still try."
+    assert told[0] == "tiny: waiting for 4 tries of 'clip' in other processes."
     assert len(told) == 2
 
 
@@ -191,7 +191,7 @@ def test_tries_are_dead_whose_process_is_gone_or_that_nobody_has_seen_for_long()
 def test_a_try_is_seen_once_a_minute_and_gives_itself_up_when_it_fails(
     study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arm, journal = study.expanded[0], tmp_path / "search.journal"
+    arm, journal = study.expanded_arms[0], tmp_path / "search.journal"
     asked = ArmSearch(study, arm, tiny_catalog, journal).open()
     trial = asked.ask()
     life = Heartbeat(trial)
@@ -233,7 +233,7 @@ def test_a_share_between_0_and_1_is_no_whole_number(
     arms = {"clip-c": {"policy.rho": Range(0, 1), "batch_size": Range(4, 8)}}
     ours = study.model_copy(update={"arms": arms})
     for _ in range(3):
-        _try(ArmSearch(ours, ours.expanded[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
+        _try(ArmSearch(ours, ours.expanded_arms[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
     assert all(0 < recipe.policy.rho < 1 for recipe in trained)
     assert all(isinstance(recipe.batch_size, int) for recipe in trained)
     # What was lucky with the seed of the search is not measured with it.
@@ -247,7 +247,7 @@ def test_a_report_reads_the_journal_and_trains_nothing(
         search(study, tiny_catalog, tmp_path / "none", tmp_path / "none" / "search.journal", train=False)
     assert not (tmp_path / "none").exists()
     monkeypatch.setattr("clipc.study.tuning.train", Trained())
-    _try(ArmSearch(study, study.expanded[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
+    _try(ArmSearch(study, study.expanded_arms[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
     before = (tmp_path / "search.journal").read_bytes()
     with pytest.raises(UserError, match="1 of 8 tries"):
         search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", train=False)
@@ -258,7 +258,7 @@ def test_other_data_ranges_recipes_and_seeds_are_other_searches(
     study: Study, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
     def name(of: Study, catalog: Catalog) -> str:
-        return ArmSearch(of, of.expanded[1], catalog, tmp_path / "search.journal").open().study_name
+        return ArmSearch(of, of.expanded_arms[1], catalog, tmp_path / "search.journal").open().study_name
 
     changed = [
         study.model_copy(update={"set": {**study.set, "learning_rate": {"from": 0.001, "to": 0.01, "log": True}}}),
@@ -283,14 +283,14 @@ def test_each_try_has_draws_of_its_own_and_a_known_setting_is_not_trained_again(
     trained = Trained()
     monkeypatch.setattr("clipc.study.tuning.train", trained)
     for _ in range(3):  # as processes that begin, or searches that go on
-        _try(ArmSearch(study, study.expanded[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
+        _try(ArmSearch(study, study.expanded_arms[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
     assert len({recipe.learning_rate for recipe in trained}) == 3
 
     trained.clear()
     fixed = {**study.set, "learning_rate": 0.001}
     arms = {"clip": {}, "choice": {"batch_size": {"one_of": [4, 8]}}}
     few = Study.model_validate({**study.model_dump(), "set": fixed, "arms": arms})
-    for arm in few.expanded:
+    for arm in few.expanded_arms:
         for _ in range(4):
             _try(ArmSearch(few, arm, tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
     assert len(trained) == 1 + len({recipe.batch_size for recipe in trained[1:]})
@@ -303,7 +303,7 @@ def test_each_try_has_draws_of_its_own_and_a_known_setting_is_not_trained_again(
 def test_one_setting_at_work_twice_has_two_folders(
     study: Study, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arm, journal, folders = study.expanded[0], tmp_path / "search.journal", list[Path]()
+    arm, journal, folders = study.expanded_arms[0], tmp_path / "search.journal", list[Path]()
     asked = ArmSearch(study, arm, tiny_catalog, journal).open()
 
     def train(recipe: Recipe, folder: Path, **_: Any) -> Run:
@@ -326,10 +326,10 @@ def test_a_setting_that_diverges_counts_as_a_try(
         folder.mkdir()
         monkeypatch.setattr("clipc.study.tuning.train", Trained(limit))
         for rate in (0.0005, 0.005, 0.006, 0.007):
-            ArmSearch(one, one.expanded[0], tiny_catalog, folder / "search.journal").open().enqueue_trial(
+            ArmSearch(one, one.expanded_arms[0], tiny_catalog, folder / "search.journal").open().enqueue_trial(
                 {"learning_rate": rate}
             )
-            _try(ArmSearch(one, one.expanded[0], tiny_catalog, folder / "search.journal"), folder, 1)
+            _try(ArmSearch(one, one.expanded_arms[0], tiny_catalog, folder / "search.journal"), folder, 1)
     (found,) = search(one, tiny_catalog, tmp_path / "some", tmp_path / "some" / "search.journal")
     assert (found.settings, found.tried, found.given_up) == ({"learning_rate": 0.0005}, 4, 3)
     with pytest.raises(UserError, match="not a number in any of the 4 tries of 'clip'"):
@@ -352,7 +352,7 @@ def test_a_try_leaves_models_only_where_they_are_to_stay(
 
     monkeypatch.setattr("clipc.study.tuning.train", train)
     keeping = study.model_copy(update={"keep_models": keep})
-    _try(ArmSearch(keeping, study.expanded[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
+    _try(ArmSearch(keeping, study.expanded_arms[0], tiny_catalog, tmp_path / "search.journal"), tmp_path, 1)
     (run,) = runs
     assert (run.model.exists(), run.last_model.exists(), run.checkpoints.exists()) == (keep, keep, False)
 
@@ -361,7 +361,7 @@ def tried(study: Study, arm: int, catalog: Catalog, folder: Path, limit: float, 
     """Tries all settings of one arm."""
     patch.setattr("clipc.study.tuning.train", Trained(limit))
     for _ in range(4):
-        _try(ArmSearch(study, study.expanded[arm], catalog, folder / "search.journal"), folder, 1)
+        _try(ArmSearch(study, study.expanded_arms[arm], catalog, folder / "search.journal"), folder, 1)
 
 
 def test_an_arm_that_diverges_with_all_settings_is_left_out(
@@ -372,10 +372,10 @@ def test_an_arm_that_diverges_with_all_settings_is_left_out(
     with logged() as told:
         found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal")
     assert [(best.arm, best.settings is None) for best in found] == [("clip", True), ("clip-c", False)]
-    assert told[0] == "clip: the loss was not a number in any of its 4 tries, so it is left out."
-    left = study.settled({best.arm: best.settings for best in found})
-    assert [arm.name for arm in left.expanded] == ["clip-c"]
-    assert left.compared_with == "clip"  # no other arm takes the baseline's place
+    assert told[0] == "clip: the loss was not a number in any of its 4 tries; the arm is left out."
+    left = study.with_settings({best.arm: best.settings for best in found})
+    assert [arm.name for arm in left.expanded_arms] == ["clip-c"]
+    assert left.baseline_name == "clip"  # no other arm takes the baseline's place
 
 
 def test_a_report_leaves_out_what_is_unfinished(
@@ -385,4 +385,4 @@ def test_a_report_leaves_out_what_is_unfinished(
     with logged() as told:
         found = search(study, tiny_catalog, tmp_path, tmp_path / "search.journal", train=False)
     assert [(best.tried, best.settings is None) for best in found] == [(4, False), (0, True)]
-    assert told[1] == "clip-c: 0 of 4 settings are tried, so it is left out."
+    assert told[1] == "clip-c: 0 of 4 settings are tried; the arm is left out."

@@ -1,1 +1,1 @@
-"""Tables into figures and pages."""
+"""Reports: functions that make HTML pages and figure files from tables."""

@@ -1,4 +1,4 @@
-"""Shared by all plots: colours, an empty canvas, marks on it, round numbers, and the way into a page."""
+"""Parts that all plots share: colours, empty figures, marks, round numbers, and inline SVG."""
 
 import re
 from io import StringIO
@@ -13,21 +13,22 @@ from matplotlib.ticker import MaxNLocator
 
 from clipc.report.marks import Mark
 
-INK, MUTED, RULE, BAND = "#1d1d1b", "#6a6a66", "#d9d7d0", "#e9e7e0"
-ROUND = [1, 2, 2.5, 5, 10]
-"""The steps between numbers on an axis, for matplotlib's locators."""
+INK, MUTED, RULE = "#1d1d1b", "#6a6a66", "#d9d7d0"
+"""The colours of lines and text, of secondary text, and of grid lines."""
+TICK_STEPS = [1, 2, 2.5, 5, 10]
+"""The allowed steps between numbers on an axis, up to a power of ten, for matplotlib's locators."""
 WIDTH = 420.0
-"""The usual width of a figure in CSS pixels at its natural size; pages only ever scale it a little."""
+"""The default width of a figure, in CSS pixels before the page scales it."""
 
 
-def canvas(height: float, width: float = WIDTH, label_size: float = 12.0, **margins: float) -> tuple[Figure, Axes]:
+def new_figure(height: float, width: float = WIDTH, label_size: float = 12.0, **margins: float) -> tuple[Figure, Axes]:
     """An empty figure and its axes.
 
     Args:
         height: In CSS pixels.
         width: In CSS pixels.
         label_size: The size of the numbers on the axes, in CSS pixels.
-        margins: ``left``, ``right``, ``bottom`` and ``top`` edges of the axes, as shares of the figure.
+        margins: The ``left``, ``right``, ``bottom`` and ``top`` edges of the axes, as fractions of the figure.
     """
     figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     FigureCanvasSVG(figure)
@@ -37,29 +38,42 @@ def canvas(height: float, width: float = WIDTH, label_size: float = 12.0, **marg
     return figure, axes
 
 
-def dot(axes: Axes, x: Any, y: Any, mark: Mark, size: float) -> None:
-    """Draws marks at points, over everything else and never cut off by the axes."""
+def draw_marks(axes: Axes, x: Any, y: Any, mark: Mark, size: float) -> None:
+    """Draws marks at points, above all other parts of the plot; the edges of the axes do not clip them.
+
+    Args:
+        axes: The axes to draw on.
+        x: The x of the points.
+        y: The y of the points.
+        mark: The mark.
+        size: The size of the mark, in points.
+    """
     face = mark.colour if mark.filled else "white"
     axes.plot(x, y, mark.marker, color=mark.colour, markerfacecolor=face, markersize=size, zorder=4, clip_on=False)
 
 
-def ticks(bounds: tuple[float, float]) -> list[float]:
-    """Round numbers within a range, at most ten."""
-    values = MaxNLocator(9, steps=ROUND).tick_values(*bounds)
-    return [float(at) for at in values if bounds[0] <= at <= bounds[1]]
+def tick_values(bounds: tuple[float, float]) -> list[float]:
+    """At most ten round numbers within a range, for the ticks of an axis."""
+    values = MaxNLocator(9, steps=TICK_STEPS).tick_values(*bounds)
+    return [float(value) for value in values if bounds[0] <= value <= bounds[1]]
 
 
 def format_signed(value: float) -> str:
-    """A number of an axis of differences, with its sign: ``+2``, ``0``."""
+    """A difference as text for an axis, with its sign: ``+2``, ``0``."""
     return "0" if np.isclose(value, 0.0) else f"{value:+g}".replace("-", "\N{MINUS SIGN}")
 
 
-def inline(figure: Figure, name: str) -> str:
-    """The figure as one ``<svg>`` element that scales, with ids of its own and the page's font."""
+def inline_svg(figure: Figure, name: str) -> str:
+    """The figure as one ``<svg>`` element that scales and uses the page's font.
+
+    Args:
+        figure: The figure.
+        name: The prefix of the element's ids; no other figure of the page may have it.
+    """
     buffer = StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "clipc"}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+        figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)

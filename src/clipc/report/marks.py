@@ -1,4 +1,4 @@
-"""How arms are drawn: marks that differ in shape and line as well as in colour, for a black-and-white print."""
+"""The marks of arms; they differ in form and dashes as well as colour, so that a black-and-white print is readable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Mark:
-    """How one arm is drawn: the same in every figure and table.
+    """The mark and line style of an arm, for figures, tables and legends.
 
     Attributes:
-        outline: The mark as an SVG path in a box of 10 by 10, for tables and legends.
-        marker: The same mark for matplotlib.
-        colour: Its colour, dark enough for text.
+        outline: The mark as the ``d`` attribute of an SVG path in a box of 10 by 10, for tables and legends.
+        marker: The same mark as a matplotlib marker.
+        colour: The colour of mark and line, dark enough for text.
         filled: Whether the mark is filled.
-        dashes: The line's dashes in points, none for a solid line.
+        dashes: The lengths of dashes and gaps in points; empty for a solid line.
     """
 
     outline: str
@@ -31,10 +31,10 @@ class Mark:
 
 
 BASELINE = Mark("M5 1.4a3.6 3.6 0 1 1 0 7.2a3.6 3.6 0 1 1 0 -7.2z", "o", "#5c5c5c", False)
-"""How the baseline is drawn."""
+"""The baseline's mark."""
 ARM = Mark("M5 .8l4.2 4.2l-4.2 4.2l-4.2 -4.2z", "D", "#0b4f8a", True)
 CONTROL = Mark("M1.8 1.8h6.4v6.4h-6.4z", "s", "#a2520a", False, (4.0, 2.0))
-"""How arms under test and controls are drawn where each has a row of its own."""
+"""The marks of arms under test and of controls, where each arm has its own row."""
 CYCLE = (
     ARM,
     CONTROL,
@@ -44,24 +44,24 @@ CYCLE = (
     Mark("M1.8 1.8h6.4v6.4h-6.4z", "s", "#3d3d3d", True, (3.0, 1.2, 1.0, 1.2, 1.0, 1.2)),
     Mark("M5 .6v8.8M.6 5h8.8", "+", "#0a6a70", False, (1.0, 2.5)),
 )
-"""Marks for lines that must be distinguishable beside the baseline's: no two share a shape and a filling, or dashes."""
+"""The marks of lines besides the baseline's: no two have the same dashes, or the same form and filling."""
 ARMS = tuple(mark for mark in CYCLE if mark is not CONTROL)
 CONTROLS = tuple(mark for mark in CYCLE if mark is not ARM)
-"""The marks of arms under test and of controls, where each kind has curves of its own."""
+"""The marks of arms under test and of controls, where each role has its own plot of curves."""
 
 
 ICONS = {"baseline": BASELINE, "control": CONTROL, "arm": ARM}
-"""The marks of roles."""
+"""The mark of each role of an arm."""
 
 
-def of_roles(kinds: Mapping[str, str]) -> dict[str, Mark]:
-    """A mark for every arm: the first of each role has that role's, others what is left; they repeat where none is.
+def assign_marks(roles: Mapping[str, str]) -> dict[str, Mark]:
+    """A mark for every arm: the first arm of a role has the role's mark; later ones have others, which may repeat.
 
     Args:
-        kinds: By arm its role, one of :data:`ICONS`.
+        roles: The role of each arm, by the arm's name; one of the keys of :data:`ICONS`.
     """
     unused = {"baseline": cycle((BASELINE,)), "arm": cycle(ARMS), "control": cycle((CONTROL, *ARMS[::-1]))}
-    return {name: next(unused[kind]) for name, kind in kinds.items()}
+    return {name: next(unused[role]) for name, role in roles.items()}
 
 
 def icon(mark: Mark) -> str:
@@ -70,7 +70,7 @@ def icon(mark: Mark) -> str:
 
 
 def stroke(mark: Mark) -> str:
-    """A mark on a stretch of its line as a small inline SVG, for the legend of curves."""
+    """A mark on a short piece of its line as a small inline SVG, for the legend of curves."""
     dashes = f' stroke-dasharray="{" ".join(f"{2 * dash:g}" for dash in mark.dashes)}"' if mark.dashes else ""
     line = f'<path d="M0 5h40" fill="none" stroke="{mark.colour}" stroke-width="1.8"{dashes}/>'
     middle = f'<g transform="translate(15)">{_path(mark, "#fff")}</g>'

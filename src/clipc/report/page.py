@@ -1,4 +1,4 @@
-"""What every page shares: the template engine, the style, pages made of sections, checked images, dates."""
+"""Parts that all pages share: the template engine, pages made of sections, checked images, and dates."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from clipc.report import marks, readable
 from clipc.report.words import Words
 
 Section = Callable[[Mapping[str, Any], Words], Markup]
-"""Tables and words in, a piece of a page out; empty where it has nothing to show."""
+"""A function from tables and words to a piece of HTML, which is empty where there is nothing to show."""
 
 _IMAGE_URI = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
 
@@ -31,59 +31,64 @@ _SIDES = {
 
 
 def page(template: str, say: Words, content: Mapping[str, Any]) -> str:
-    """One self-contained HTML page; everything in ``content`` that is not :class:`Markup` is escaped.
+    """A self-contained HTML page; values in ``content`` that are not :class:`Markup` are escaped.
 
     Args:
-        template: A file of ``report/pages``.
+        template: The name of a file in ``report/pages``.
         say: The words of the page's language.
-        content: What the template names.
+        content: The variables of the template.
     """
     styles = Markup(_read("style.css") + _read("experiment.css"))  # our own files, not the user's text
     return _engine().get_template(template).render(say=say, style=styles, num=readable, icons=_ICONS, **content)
 
 
-def page_of(sections: Sequence[Section], data: Mapping[str, Any], say: Words, title: str) -> str:
-    """The page of an experiment: its title and date, and one section after the other."""
+def experiment_page(sections: Sequence[Section], data: Mapping[str, Any], say: Words, title: str) -> str:
+    """The page of an experiment: title, date, and its sections in order."""
     pieces = [section(data, say) for section in sections]
-    content = {"title": title, "created": date(data["created"], say), "sections": pieces, "version": data["clipc"]}
+    content = {
+        "title": title,
+        "created": format_date(data["created"], say),
+        "sections": pieces,
+        "version": data["clipc"],
+    }
     return page("experiment.html", say, content)
 
 
 def load_section(name: str) -> Section:
-    """The section of a name ``module:object``; of what it gives, only :class:`Markup` is taken for HTML.
+    """The user's section with the name ``module:object``; text that is not :class:`Markup` is escaped.
 
     Raises:
-        UserError: There is none (see :func:`clipc.extension.load_function`); when it is called, it gives no text.
+        UserError: The section cannot be loaded (see :func:`clipc.extension.load_function`), or does not return text.
     """
     section = load_function(name, "data", "words", gives="a piece of the page")
 
     def escape_piece(data: Mapping[str, Any], say: Words) -> Markup:
         piece: Any = section(data, say)
         if not isinstance(piece, str):
-            raise UserError(f"{name} gave {type(piece).__name__}; expected is text, or markupsafe.Markup for HTML.")
+            raise UserError(f"{name} returned {type(piece).__name__}; return text, or markupsafe.Markup for HTML.")
         return escape(piece)
 
     return escape_piece
 
 
 def fragment(template: str, say: Words, **content: Any) -> Markup:
-    """A piece of a page; what is no :class:`Markup` is escaped.
+    """A piece of a page; values in ``content`` that are not :class:`Markup` are escaped.
 
     Args:
-        template: A file of ``report/pages``.
+        template: The name of a file in ``report/pages``.
         say: The words of the page's language.
-        content: What the template names.
+        content: The variables of the template.
     """
     return Markup(
         _engine().get_template(template).render(say=say, num=readable, icons=_ICONS, **content)
     )  # escaped by the engine
 
 
-def sample(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One composite as the templates show it: its images checked, its sides named by its layout.
+def sample_content(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample composite for the templates: its images are checked, and ``sides`` names its two parts by keys of words.
 
     Raises:
-        ValueError: An image is anything but a ``data:`` URI, such as an address that a browser would ask for.
+        ValueError: An image is not a ``data:`` URI, but for example an address that a browser would load.
     """
     for uri in (row["picture"], row["left_image"], row["right_image"]):
         if not _IMAGE_URI.fullmatch(uri):
@@ -91,8 +96,8 @@ def sample(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "sides": _SIDES.get(row["layout"], ("first", "second"))}
 
 
-def date(iso: str, say: Words) -> str:
-    """A moment in ISO 8601 as people write it, in UTC."""
+def format_date(iso: str, say: Words) -> str:
+    """A date and time in ISO 8601 as text in the language of the page; a time zone is converted to UTC."""
     moment = datetime.fromisoformat(iso)
     moment = moment.astimezone(UTC) if moment.tzinfo else moment
     month = say("page.months").split()[moment.month - 1]
@@ -109,7 +114,7 @@ def _engine() -> Environment:
 
 
 def _no_break(text: str) -> Markup:
-    """A sentence whose method's name is never broken at its hyphen."""
+    """Escapes a sentence, and keeps the name CLIP-C on one line."""
     return escape(text).replace("CLIP-C", Markup('<span class="whole">CLIP-C</span>'))
 
 

@@ -9,10 +9,12 @@ _HALVES = ("centre-halves", "squeezed-halves", "region")
 
 
 def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
-    """A policy as named lines; what has no effect is left out, and values without words are shown as they are.
+    """A policy as pairs of a readable key and a readable value; keys without effect are left out.
+
+    A value without words is shown as it is.
 
     Args:
-        policy: The fields of :class:`clipc.compose.policy.Policy`; absent ones are left out.
+        policy: Fields of :class:`clipc.compose.policy.Policy`.
         say: The words of the page's language.
     """
     facts = [("share", say("policy.share_value", share=f"{policy['rho']:.0%}"))]
@@ -23,7 +25,7 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
     if policy["layout"] in _HALVES:
         facts.append(("axis", _value("axis", policy, say)))
     if policy.get("region"):
-        facts.append(("region", say.either(f"policy.region.{policy['region']}", _column(policy["region"], say))))
+        facts.append(("region", say.get(f"policy.region.{policy['region']}", _column(policy["region"], say))))
     if policy.get("caption"):
         facts.append(("caption", _value("caption", policy, say)))
     facts += _joining(policy, say)
@@ -44,9 +46,10 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
 
 
 def _value(key: str, policy: Mapping[str, Any], say: Words) -> str:
+    """The readable value of one field of the policy."""
     numbers = {name: str(policy.get(name)) for name in ("neighbours", "draws")}
-    word = f"policy.{key}.{policy[key]}"
-    return say(word, **numbers) if word in say.table else str(policy[key])
+    phrase = f"policy.{key}.{policy[key]}"
+    return say(phrase, **numbers) if phrase in say.table else str(policy[key])
 
 
 def _column(name: str, say: Words) -> str:
@@ -54,7 +57,7 @@ def _column(name: str, say: Words) -> str:
 
 
 def _joining(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
-    """The joiner or template, where both captions are kept and one of them is used."""
+    """The joiner or the template, if the caption strategy keeps both captions and uses one."""
     strategy = policy.get("caption", "join")
     if strategy in ("one", "first", "second"):
         return []
@@ -74,8 +77,8 @@ def _embedding(policy: Mapping[str, Any], say: Words) -> str:
         return say("policy.embedding.captions")
     if kind == "column":
         return _column(name, say)
-    of = say.either(f"policy.embedding_of.{policy['embedding_of']}", str(policy["embedding_of"]))
-    return say("policy.embedding.model", folder=policy["embedding"], of=of)
+    source = say.get(f"policy.embedding_of.{policy['embedding_of']}", str(policy["embedding_of"]))
+    return say("policy.embedding.model", folder=policy["embedding"], of=source)
 
 
 def _rules(rules: Mapping[str, Any], say: Words) -> str:

@@ -1,20 +1,21 @@
-"""Numbers as a reader sees them: shares in percent, differences in points, ranks as ranks."""
+"""Numbers as text for readers: shares in percent, their differences in percentage points, other units as they are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
+"""The minus sign, and the text for a missing value."""
 SHARE, RANKS = "share", "ranks"
-"""Units of metrics that are shown in a way of their own; there may be any others."""
+"""The units of metrics with their own number format; a metric may have any other unit."""
 
 
 def unit_of(metric: str, data: Mapping[str, Any]) -> str:
-    """The unit of a metric, from the table of metrics; of one that is not in it, a share's."""
+    """The unit of a metric, from the table of metrics; :data:`SHARE` if the metric is not in the table."""
     return next((row["unit"] for row in data["metrics"] if row["key"] == metric), SHARE)
 
 
 def scale(unit: str) -> float:
-    """What a value of a unit is multiplied by to be shown: shares are shown in percent."""
+    """The factor by which values of a unit are multiplied for readers: 100 for shares, otherwise 1."""
     return 100.0 if unit == SHARE else 1.0
 
 
@@ -36,17 +37,17 @@ def plain(unit: str, value: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """A whole number with its thousands apart: ``8,400``."""
+    """A whole number with thousands separators: ``8,400``."""
     return NONE if value is None else f"{value:,.0f}"
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] as ``12.3%``; one that is there but too small to show is not shown as nothing."""
+    """A share in [0, 1] as ``12.3%``; a positive one below 0.05% as ``<0.1%``."""
     return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 def short(value: float) -> str:
-    """A large number in three figures: ``2.40 M``, ``86.2 M``, ``950 k``."""
+    """A large number with at most three digits: ``2.4 M``, ``86.2 M``, ``950 k``."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.3g}\N{NO-BREAK SPACE}{unit}"
@@ -54,7 +55,7 @@ def short(value: float) -> str:
 
 
 def tidy(value: float | None) -> str:
-    """A rate or duration in as many figures as are worth reading: ``0.98``, ``17.2``, ``412``."""
+    """A rate or duration with about three digits: ``0.98``, ``17.2``, ``412``."""
     if value is None:
         return NONE
     places = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
@@ -62,20 +63,20 @@ def tidy(value: float | None) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """A p value in two figures: ``0.032``, ``0.41``, ``<0.001``."""
+    """A p value with two or three decimals: ``0.032``, ``0.41``, ``<0.001``."""
     if p is None:
         return NONE
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def interval(comparison: Mapping[str, Any]) -> tuple[float, float] | None:
-    """A comparison's interval over seeds; nothing where there is none, as with one seed."""
+    """A comparison's interval over seeds; None where an end is missing."""
     low, high = comparison["interval"] or (None, None)
     return None if low is None or high is None else (low, high)
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """The arithmetic mean; nothing where there are no values."""
+    """The arithmetic mean; None without values."""
     return sum(values) / len(values) if values else None
 
 
@@ -84,7 +85,7 @@ def _number(unit: str, value: float, sign: str = "") -> str:
 
 
 def _minus(text: str) -> str:
-    """A true minus sign; a zero has no sign of its own."""
+    """Replaces the hyphen of a negative number by a minus sign, and removes the sign of a zero."""
     if not any(digit in text for digit in "123456789"):
         return text.lstrip("+-")
     return text.replace("-", MINUS)

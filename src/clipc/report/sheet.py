@@ -1,29 +1,32 @@
-"""The contact sheet of ``clipc compose``: composites with their sources, plan statistics, effect of the rules."""
+"""The contact sheet of ``clipc compose``: composites with their sources, plan statistics, and effects of the rules."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from clipc.report import readable
-from clipc.report.page import page, sample
+from clipc.report.page import page, sample_content
 from clipc.report.policy import policy_facts
 from clipc.report.words import Words, words
 
+# Shares above which the sheet shows a warning: of examples that stay plain, of shortened captions, of random pairs that
+# one rule removes, and of captions that one rule keeps plain.
 _PLAIN, _SHORTENED, _NEARLY_ALL, _MANY_EXCLUDED = 0.2, 0.2, 0.99, 0.5
 _MAX_RULE_TEXT: Final = 48
 
 
 def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
-    """A contact sheet of composites as one self-contained HTML page, as :func:`render_pilot` makes them.
+    """A contact sheet of composites as one self-contained HTML page.
 
     Args:
-        data: ``source``, ``policy`` (its fields), ``statistics`` (as :func:`clipc.prepare.plan_statistics.statistics`
-            tells), ``rules`` (as :func:`clipc.compose.rules.effects.effects` tells; None without rules) and
-            ``samples`` (as :func:`clipc.prepare.preview.preview` makes them).
+        data: ``source``, ``policy`` (its fields), ``statistics`` (see
+            :func:`clipc.prepare.plan_statistics.statistics`), ``rules`` (see
+            :func:`clipc.compose.rules.effects.effects`; None without rules) and ``samples`` (see
+            :func:`clipc.prepare.preview.preview`).
         lang: The language of the page, one of :data:`clipc.report.words.LANGUAGES`.
 
     Raises:
-        UserError: There are no words in that language.
-        ValueError: A sample's image is no ``data:`` URI.
+        UserError: There are no words in this language.
+        ValueError: A sample's image is not a ``data:`` URI.
     """
     say = words(lang)
     statistics, rules = data["statistics"], data.get("rules")
@@ -39,19 +42,19 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
         "fallbacks": fallbacks,
         "planned": planned,
         "reasons": [say(f"sheet.fallback.{code}", n=readable.count(n)) for code, n in counts if n],
-        "samples": [{**sample(row), "why": _why(row["why"], say)} for row in data["samples"]],
+        "samples": [{**sample_content(row), "why": _why(row["why"], say)} for row in data["samples"]],
     }
     return page("sheet.html", say, content)
 
 
 def _fallback_counts(statistics: Mapping[str, Any]) -> tuple[int, int]:
-    """How many rows stayed plain of how many that were to be composed."""
+    """The number of rows that stayed plain, and the number of rows that were to be composed."""
     fallbacks = sum(statistics["fallbacks"].values())
     return fallbacks, fallbacks + statistics["composed"]
 
 
 def _limitations(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None, say: Words) -> Iterator[str]:
-    """What a reader should look into before training."""
+    """Sentences on what a reader should check before training."""
     fallbacks, planned = _fallback_counts(statistics)
     if fallbacks > _PLAIN * planned:
         code = max(statistics["fallbacks"], key=lambda name: statistics["fallbacks"][name])
@@ -68,10 +71,10 @@ def _limitations(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None,
     ]
     if idle and rules["candidates"]:
         yield say("sheet.caution.idle", rules=say("page.list").join(idle))
-    # Partners come from the groups that rules make, so there a rule may remove nearly every random pair.
-    most = _NEARLY_ALL if rules["groups"] is None else 1.0
+    # With groups, partners are drawn within groups, so a rule may remove nearly all random pairs without harm.
+    limit = _NEARLY_ALL if rules["groups"] is None else 1.0
     for rule in rules["constraints"]:
-        if rule["share"] >= most:
+        if rule["share"] >= limit:
             numbers = {"n": readable.count(rules["candidates"]), "share": readable.percent(rule["share"])}
             yield say("sheet.caution.nearly_all", rule=_rule_name(rule, say), **numbers)
     for rule in rules["exclusions"]:
@@ -80,14 +83,14 @@ def _limitations(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None,
 
 
 def _rule_name(rule: Mapping[str, Any], say: Words) -> str:
-    """A rule by the beginning of its text and its line."""
+    """A readable name for a rule: the beginning of its text, and its line."""
     text = rule["text"] if len(rule["text"]) <= _MAX_RULE_TEXT else rule["text"][:_MAX_RULE_TEXT].rstrip() + "…"
     quoted = say("policy.quoted", text=text)
     return quoted if rule["line"] is None else say("sheet.caution.at_line", rule=quoted, line=rule["line"])
 
 
 def _why(why: Mapping[str, Any], say: Words) -> str:
-    """Why this partner, in words."""
+    """The reason why a partner was chosen, in words."""
     code = f"sheet.why.{why['code']}"
     numbers = {name: readable.count(why[name]) for name in ("rank", "of", "draws") if name in why}
     reason = say(code, **numbers, name=why.get("name")) if code in say.table else str(why["code"])

@@ -1,9 +1,9 @@
-"""A study's report: one HTML file for a reviewer who doubts, from the verdict down to every trial's name."""
+"""A study's report: one HTML file for a critical reviewer, from the verdict to the name of every trial."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from clipc.report.page import Section, page_of
+from clipc.report.page import Section, experiment_page
 from clipc.report.sections.curves import curves
 from clipc.report.sections.differences import size_differences
 from clipc.report.sections.effects import effect_strips
@@ -22,16 +22,16 @@ SECTIONS: Final[tuple[Section, ...]] = (
 def render_study(data: dict[str, Any], *, lang: str = "en", more: Sequence[Section] = ()) -> str:
     """The report of one study as one self-contained HTML page.
 
-    Nothing in it is asked for from elsewhere: figures are inline SVG, there are no scripts, and the page's own policy
-    forbids a browser to fetch anything. All text of the data is escaped.
+    Figures are inline SVG, and there are no scripts; the page's content security policy forbids a browser to load
+    anything. All text of the data is escaped.
 
     Args:
         data: The tables of ``study.json``: arms, the metrics of each trial, comparisons, verdict, curves, power.
         lang: The language of the page, one of :data:`clipc.report.words.LANGUAGES`.
-        more: Sections of your own, shown last.
+        more: Your own sections, shown last.
 
     Raises:
-        UserError: There are no words in that language.
+        UserError: There are no words in this language.
     """
     say = words(lang)
-    return page_of((*SECTIONS, *more), data, say, say("study.title", name=data["name"]))
+    return experiment_page((*SECTIONS, *more), data, say, say("study.title", name=data["name"]))

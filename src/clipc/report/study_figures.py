@@ -1,4 +1,4 @@
-"""A study's figures as files for papers and slides, with names, titles, axes and legends of their own."""
+"""A study's figures as files for papers and slides; each has its own title, axes and legend."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,14 @@ from matplotlib.lines import Line2D
 
 from clipc.report import curve_plot, effect_plot, readable
 from clipc.report.drawing import INK, MUTED, RULE
-from clipc.report.lettering import families, figure_language, legible
+from clipc.report.lettering import displayable, figure_language, font_families
 from clipc.report.marks import BASELINE
 from clipc.report.sections.curves import (
     axis_label,
     axis_name,
     baseline_level,
     curve_panels,
-    is_downwards,
+    lower_is_better,
     panel_name,
     unit,
 )
@@ -34,11 +34,10 @@ _DPI = 200
 def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[Path]:
     """Writes every figure of a study as SVG and PNG.
 
-    ``folder/figures/`` then holds ``effects-<metric>`` for each main metric that was compared, with a column a size,
-    ``differences-pairs-<metric>`` where there is more than one size, with a panel an arm, and ``curve-<axis>-<metric>``
-    for each curve. Letters in the SVG files are outlines, so that they look the same
-    everywhere. Where this machine has no Japanese font the words are English, and a name that cannot be
-    written is the arm's place in the study ("arm 3").
+    ``folder/figures/`` then holds ``effects-<metric>`` for each main metric that was compared (one column per size),
+    ``differences-pairs-<metric>`` where there are several sizes (one panel per arm), and ``curve-<axis>-<metric>`` for
+    each curve. Text in the SVG files is stored as outlines, so that it looks the same everywhere. On a machine without
+    a Japanese font the words are English, and a name with Japanese characters becomes the arm's number ("arm 3").
 
     Args:
         data: The tables of ``study.json``.
@@ -46,18 +45,18 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
         lang: The language of titles and axes, one of :data:`clipc.report.words.LANGUAGES`.
 
     Returns:
-        The files, SVG before PNG.
+        The files; the SVG of each figure comes before its PNG.
 
     Raises:
-        UserError: There are no words in that language.
+        UserError: There are no words in this language.
     """
     say = words(figure_language(words(lang).lang))
     target = folder / "figures"
     target.mkdir(parents=True, exist_ok=True)
     style: dict[Any, Any] = {
-        "font.family": list(families()),
+        "font.family": list(font_families()),
         "font.size": 9,
-        "text.parse_math": False,  # a name may hold dollar signs
+        "text.parse_math": False,  # a name may contain dollar signs
         "svg.fonttype": "path",
         "svg.hashsalt": "clipc",
         "axes.unicode_minus": True,
@@ -76,7 +75,7 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
 
 
 def _figures(data: Mapping[str, Any], say: Words) -> Iterable[tuple[str, Figure | None]]:
-    """Every figure with its name; None where there is nothing to draw."""
+    """Every figure with its file's name; None where there is nothing to draw."""
     for metric in data["metrics"]:
         if metric["main"]:
             yield f"effects-{_slug(metric['key'])}", _effects(data, metric, say)
@@ -86,7 +85,7 @@ def _figures(data: Mapping[str, Any], say: Words) -> Iterable[tuple[str, Figure 
 
 
 def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> Figure | None:
-    """The effects of all arms on one metric, a column a size; controls under a line."""
+    """The effects of all arms on one metric: one column per size, controls below a dotted line."""
     by_size = {size: effects(data, metric, size) for size in data["sizes"]}
     by_size = {size: rows for size, rows in by_size.items() if rows}
     if not by_size:
@@ -96,15 +95,15 @@ def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> 
     span = effect_plot.value_range(effect for rows in by_size.values() for effect in rows.values())
     arms = sum(name not in data["controls"] for name in names)
     gap = 0.7 if 0 < arms < len(names) else 0.0
-    places = {name: at + (gap if name in data["controls"] else 0.0) for at, name in enumerate(names)}
-    bottom = max(places.values()) + 0.7
+    row_y = {name: i + (gap if name in data["controls"] else 0.0) for i, name in enumerate(names)}
+    bottom = max(row_y.values()) + 0.7
     height = 0.3 * (bottom + 0.6)
     size_inches = 1.2 + 3.2 * len(by_size) ** 0.75, height + 0.35
     figure, columns = _panels(size_inches, 1, len(by_size), wspace=0.08, share_y=True)
     for axes, (size, rows) in zip(columns, by_size.items(), strict=True):
-        effect_plot.draw(axes, [(places[name], effect) for name, effect in rows.items()], span)
+        effect_plot.draw(axes, [(row_y[name], effect) for name, effect in rows.items()], span)
         axes.set_ylim(bottom, -0.6)
-        axes.set_yticks([places[name] for name in names], [_name(data, name, say) for name in names])
+        axes.set_yticks([row_y[name] for name in names], [_name(data, name, say) for name in names])
         axes.tick_params(length=0, labelcolor=INK)
         axes.tick_params(axis="x", labelcolor=MUTED)
         if gap:
@@ -126,7 +125,7 @@ def _effects(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> 
 
 
 def _differences(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> Figure | None:
-    """Each arm's difference over the sizes: a panel an arm, controls last."""
+    """Each arm's difference over the sizes: one panel per arm, controls last."""
     by_arm = differences(data, metric)
     if not by_arm:
         return None
@@ -138,7 +137,7 @@ def _differences(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words)
     for axes, (name, points) in zip(panels, by_arm.items(), strict=False):
         draw_differences(axes, points, data["sizes"], span)
         axes.tick_params(labelsize=7.5)
-        title = _name(data, name, say, most=24)
+        title = _name(data, name, say, max_length=24)
         if name in data["controls"]:
             title = f"{title} ({say('study.role.control')})"
         axes.set_title(title, fontsize=8.5, color=INK, pad=4, loc="left")
@@ -153,7 +152,7 @@ def _differences(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words)
 
 
 def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Figure | None:
-    """A curve's panels side by side on one scale, each with its legend below."""
+    """A curve's panels on one scale, each with its legend below."""
     panels = curve_panels(curve, data)
     if not panels:
         return None
@@ -167,7 +166,7 @@ def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Fig
     span = curve_plot.value_range(line for panel in panels for line in panel.lines)
     for axes, panel in zip(plots, panels, strict=False):
         curve_plot.draw(
-            axes, panel.lines, log=curve["log"], level=level, downwards=is_downwards(metric, data), y_range=span
+            axes, panel.lines, log=curve["log"], level=level, invert_y=lower_is_better(metric, data), y_range=span
         )
         axes.set_title(panel_name(panel, say), fontsize=9, color=MUTED, pad=4)
         axes.set_xlabel(axis_label(curve, panel.lines, say))
@@ -183,14 +182,14 @@ def _curve(data: Mapping[str, Any], curve: Mapping[str, Any], say: Words) -> Fig
                     ncols=columns, fontsize=8.5, borderaxespad=0.0)  # fmt: skip
     for axes in plots[len(panels) :]:
         axes.set_visible(False)
-    level_unit = legible(unit(metric, data, say), "?")
+    level_unit = displayable(unit(metric, data, say), "?")
     plots[0].set_ylabel(say("study.figure.level", metric=_metric(metric, say), unit=level_unit))
     _frame(figure, data, metric, say, figure.get_size_inches()[1])
     return figure
 
 
 def _handle(line: curve_plot.Line) -> Line2D:
-    """A line's mark for the legend."""
+    """A line's mark and style for the legend."""
     mark = line.mark
     face = mark.colour if mark.filled else "white"
     return Line2D([], [], color=mark.colour, linestyle=mark.line, marker=mark.marker, markerfacecolor=face,
@@ -200,7 +199,7 @@ def _handle(line: curve_plot.Line) -> Line2D:
 def _panels(
     size_inches: tuple[float, float], down: int, across: int, *, share_y: bool = False, **space: float
 ) -> tuple[Figure, list[Axes]]:
-    """A figure and its panels, row by row; ``space`` between them as for matplotlib's ``subplots_adjust``."""
+    """A figure and its panels, row by row; ``space`` goes to matplotlib's ``subplots_adjust``."""
     figure = Figure(figsize=size_inches)
     FigureCanvasAgg(figure)
     panels = figure.subplots(down, across, sharey=share_y, squeeze=False).ravel()
@@ -209,40 +208,42 @@ def _panels(
 
 
 def _suffix(metric: Mapping[str, Any]) -> str:
-    """The end of a phrase's key: another phrase says that a difference is turned round where less is better."""
+    """The end of a phrase's key: where lower is better, another phrase explains the inverted axis."""
     return "" if metric["higher_is_better"] else "_turned"
 
 
 def _difference_words(data: Mapping[str, Any], metric: Mapping[str, Any], say: Words) -> dict[str, str]:
-    unit = legible(say.unit(metric["unit"], "of_difference"), "?")
+    unit = displayable(say.unit(metric["unit"], "of_difference"), "?")
     return {"baseline": _name(data, data["baseline"], say), "unit": unit}
 
 
 def _frame(figure: Figure, data: Mapping[str, Any], metric: str, say: Words, height: float) -> None:
-    study = legible(data["name"], "study")
+    study = displayable(data["name"], "study")
     title = say("study.figure.title", study=study, metric=_metric(metric, say))
     figure.text(0, 1 + 0.36 / height, title, ha="left", va="bottom", fontsize=10.5, weight="bold", color=INK)
     figure.patch.set_edgecolor(RULE)
 
 
-def _name(data: Mapping[str, Any], name: str, say: Words, most: int = 44) -> str:
-    """An arm's name as the fonts can write it, or its place among the study's arms."""
+def _name(data: Mapping[str, Any], name: str, say: Words, max_length: int = 44) -> str:
+    """An arm's name, or "arm 3" by its number in the study where the fonts lack a character of the name."""
     order = [arm["name"] for arm in data["arms"]]
-    return legible(
-        name, say("study.figure.arm", n=order.index(name) + 1 if name in order else len(order) + 1), max_length=most
+    return displayable(
+        name,
+        say("study.figure.arm", n=order.index(name) + 1 if name in order else len(order) + 1),
+        max_length=max_length,
     )
 
 
 def _metric(key: str, say: Words) -> str:
-    return legible(say.metric(key), legible(words("en").metric(key), "metric"), max_length=72)
+    return displayable(say.metric(key), displayable(words("en").metric(key), "metric"), max_length=72)
 
 
 def _slug(text: str) -> str:
-    """A name as part of a file's name: letters, digits and hyphens."""
+    """A name for use in a file's name: ASCII letters, digits and hyphens."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:80] or "x"
 
 
 def _unused_name(stem: str, files: Iterable[Path]) -> str:
-    """A name that none of the written files has."""
+    """The name, or the name with a number if a written file has it already."""
     taken = {path.stem for path in files}
     return next(name for n in range(1, len(taken) + 2) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)

@@ -1,4 +1,4 @@
-"""The words of the reports, one YAML file a language, and the readable names built from them."""
+"""The words of the reports, one YAML file per language, and readable names for metrics, arms and units."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from clipc.errors import unknown_name
 from clipc.report import readable
 
 LANGUAGES = ("en", "ja")
-"""The languages that have a file of words."""
+"""The codes of the languages that have a file of words."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Words:
     """The words of one language, looked up by dotted key.
 
     Attributes:
-        lang: The language's code, as HTML's ``lang`` attribute takes it.
+        lang: The language's code, for HTML's ``lang`` attribute.
         table: Every phrase by its dotted key; ``{name}`` in a phrase is a parameter.
     """
 
@@ -30,66 +30,69 @@ class Words:
     table: Mapping[str, str]
 
     def __call__(self, key: str, **params: object) -> str:
-        """One phrase with its parameters filled in.
+        """The phrase of a key, with its parameters filled in.
 
         Raises:
-            KeyError: There is no such phrase, or it needs a parameter that was not given.
+            KeyError: There is no such phrase, or a parameter of the phrase was not given.
         """
         return self.table[key].format_map(params)
 
-    def either(self, key: str, default: str) -> str:
-        """One phrase without parameters, or ``default`` where the language has none for it."""
+    def get(self, key: str, default: str) -> str:
+        """The phrase of a key, without parameters; ``default`` if there is none."""
         return self.table.get(key, default)
 
     def metric(self, key: str) -> str:
-        """A readable name for a metric's key; one that has none here is its own name.
+        """A readable name for a metric; the key itself if there is none.
 
         >>> words("en").metric("retrieval/text_to_image/recall@10")
         'Text → image, recall@10'
         """
-        return self._of_metric(key, "name") or key
+        return self._metric_phrase(key, "name") or key
 
     def gloss(self, key: str) -> str:
-        """What a metric measures, for a reader who does not know it; empty for one that has no gloss here."""
-        return self._of_metric(key, "gloss")
+        """A sentence on what a metric measures; empty if there is none."""
+        return self._metric_phrase(key, "gloss")
 
     def unit(self, unit: str, form: str) -> str:
-        """A metric's unit as it stands after a ``difference``, in ``of_difference``, on an ``axis``, or at a ``level``.
+        """A readable unit of a metric; the unit itself if there is none.
 
-        A unit that has no words here is its own name.
+        Args:
+            unit: The unit's name.
+            form: Where it stands: after a ``difference``, in a label (``of_difference``), on an ``axis``, after a
+                ``level``.
         """
-        return self.either(f"unit.{unit}.{form}", unit)
+        return self.get(f"unit.{unit}.{form}", unit)
 
     def interval(self, unit: str, ends: Sequence[float | None] | None) -> str:
-        """An interval of a metric's difference, in percentage points or the metric's own unit."""
+        """An interval of a metric's difference as text, in percentage points or the metric's unit."""
         low, high = ends or (None, None)
         if low is None or high is None:
             return readable.NONE
         return self("page.range", low=readable.signed(unit, low), high=readable.signed(unit, high))
 
     def arm(self, name: str) -> str:
-        """A readable name for an arm; an unknown arm keeps its own."""
-        return self.either(f"arm.{name}", name)
+        """A readable name for an arm; the arm's own name if there is none."""
+        return self.get(f"arm.{name}", name)
 
     def limit(self, code: str, params: Mapping[str, object]) -> str:
         """The sentence for one code of ``not_shown``.
 
-        A code without a sentence, or without the parameters that its sentence needs, is shown as it is: a
-        report at the end of a long run is worth more than its last phrase.
+        A code without a sentence, or without the parameters of its sentence, is returned as it is, because a missing
+        phrase must not prevent a report at the end of a long run.
         """
         values = dict(params)
         if "metric" in values:
             values["metric"] = self.metric(str(values["metric"]))
         if isinstance(keys := values.get("metrics"), list):
-            values["metrics"] = self("page.list").join(self.metric(str(one)) for one in cast("list[object]", keys))
+            values["metrics"] = self("page.list").join(self.metric(str(key)) for key in cast("list[object]", keys))
         try:
             return self(f"not_shown.{code}", **values)
         except KeyError:
             return code
 
-    def _of_metric(self, key: str, part: str) -> str:
-        """A phrase of the first entry under ``metric`` that fits; what stands in braces there fits any text."""
-        for name, pattern in _metric_names():
+    def _metric_phrase(self, key: str, part: str) -> str:
+        """A phrase of the first entry under ``metric`` whose name matches; braces in the name match any text."""
+        for name, pattern in _metric_patterns():
             if match := pattern.fullmatch(key):
                 return self(f"metric.{name}.{part}", **match.groupdict())
         return ""
@@ -100,7 +103,7 @@ def words(lang: str) -> Words:
     """The words of one language.
 
     Raises:
-        UserError: There are no words in that language.
+        UserError: There are no words in this language.
     """
     if lang not in LANGUAGES:
         raise unknown_name("language", lang, LANGUAGES)
@@ -114,18 +117,19 @@ def _tree(lang: str) -> Mapping[str, Any]:
 
 
 @cache
-def _metric_names() -> list[tuple[str, re.Pattern[str]]]:
-    """The entries under ``metric``, which are the same in every language, each with what fits it."""
+def _metric_patterns() -> list[tuple[str, re.Pattern[str]]]:
+    """The names of the entries under ``metric``, the same in every language, with a pattern for the metrics' keys."""
     tree: Mapping[str, Any] = _tree("en")["metric"]
     patterns = [(name, re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(name))) for name in tree]
     return [(name, re.compile(pattern, re.DOTALL)) for name, pattern in patterns]
 
 
-def _flatten(tree: Mapping[str, Any], above: str = "") -> dict[str, str]:
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """All phrases of nested tables, by dotted key."""
     phrases: dict[str, str] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            phrases |= _flatten(value, f"{above}{name}.")
+            phrases |= _flatten(value, f"{prefix}{name}.")
         else:
-            phrases[f"{above}{name}"] = str(value)
+            phrases[f"{prefix}{name}"] = str(value)
     return phrases

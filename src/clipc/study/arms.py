@@ -1,4 +1,4 @@
-"""An arm of a study; lists that stand for several arms, and ranges that are searched."""
+"""Arms of a study, lists that stand for several arms, and ranges that a search chooses values from."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -12,13 +12,13 @@ _RANGE_KEYS = ({"one_of"}, {"from", "to"}, {"from", "to", "log"})
 
 @dataclass(frozen=True)
 class Range:
-    """What a search may choose from: numbers between two, or one of some values.
+    """The values that a search may choose: the numbers between two ends, or a set of choices.
 
     Attributes:
-        low: The smallest number; None for a choice.
-        high: The largest.
-        log: Whether equal factors count as equal steps.
-        one_of: The values of a choice.
+        low: The smallest number; None where there are choices.
+        high: The largest number; None where there are choices.
+        log: Whether numbers are drawn uniformly on a logarithmic scale.
+        one_of: The choices; empty where there are ends.
     """
 
     low: float | None = None
@@ -39,19 +39,20 @@ class Range:
 
     @property
     def is_integer(self) -> bool:
-        """Whether only whole numbers are meant: both ends are."""
+        """Whether both ends are whole numbers."""
         return all(end is not None and float(end).is_integer() for end in (self.low, self.high))
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm.
+    """One arm of a study.
 
     Attributes:
-        name: Its name.
-        changes: What it changes in the shared recipe, by dotted key; ranges are :class:`Range`.
-        what: A sentence about it.
-        line: Where it comes from one list of numbers: the list's name in the file, and its key.
+        name: The arm's name.
+        changes: The arm's changes to the shared recipe, by dotted key; ranges are :class:`Range`.
+        what: A sentence about the arm.
+        line: The curve that the arm is a point of: the name of the entry in the study's file, and the dotted key of its
+            list of numbers. None where the entry has no list, several lists, or a list of other values.
     """
 
     name: str
@@ -61,11 +62,11 @@ class Arm:
 
 
 def expand_arm(name: str, changes: Mapping[str, Any]) -> Iterator[Arm]:
-    """The arms that one entry of a study's file stands for: with lists, one for each combination of their values."""
+    """The arms that one entry of a study's file stands for: one for each combination of the values of its lists."""
     fields = dict(changes)
     what = str(fields.pop("what", ""))
     flattened = flatten(fields)
-    lists = {key: value["each"] for key, value in flattened.items() if is_list(value)}
+    lists = {key: value["each"] for key, value in flattened.items() if is_arm_list(value)}
     if not lists:
         yield Arm(name, flattened, what)
         return
@@ -82,35 +83,35 @@ def _is_number(value: Any) -> bool:
 
 
 def flatten(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys as dotted ones; values that stand for several are left whole, ranges become :class:`Range`.
+    """Turns nested keys into dotted ones, and ranges into :class:`Range`; lists ``{each: [...]}`` are not changed.
 
     Raises:
-        UserError: A range is upside down, or empty.
+        UserError: A range is empty, its ends are not numbers in ascending order, or a logarithmic one is not positive.
     """
     flattened: dict[str, Any] = {}
     for name, value in changes.items():
         key = f"{prefix}{name}"
         if is_range(value):
             flattened[key] = _range(key, value)
-        elif isinstance(value, Mapping) and not is_list(value) and key != "policy.rules":
+        elif isinstance(value, Mapping) and not is_arm_list(value) and key != "policy.rules":
             flattened |= flatten(value, f"{key}.")
         else:
             flattened[key] = value
     return flattened
 
 
-def is_list(value: Any) -> bool:
-    """Whether a value stands for several arms."""
+def is_arm_list(value: Any) -> bool:
+    """Whether a value is a list ``{each: [...]}``, which stands for several arms."""
     return isinstance(value, Mapping) and set(value) == {"each"} and isinstance(value["each"], list)
 
 
 def is_range(value: Any) -> bool:
-    """Whether a value is a range to be searched."""
+    """Whether a value is a range, ``{from:, to:, log:}`` or ``{one_of: [...]}``."""
     return isinstance(value, Mapping) and set(value) in _RANGE_KEYS
 
 
 def format_value(value: Any) -> str:
-    """A value as it stands in an arm's name."""
+    """A value as text for an arm's name: ``0.3``, or ``1-2`` for a list."""
     if isinstance(value, list):
         return "-".join(map(format_value, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

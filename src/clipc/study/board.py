@@ -1,4 +1,4 @@
-"""How far a study is: what a live table shows, also of trials that other machines run in the same folder."""
+"""The state of a running study for a live table, including trials that other machines run in the same folder."""
 
 import json
 import math
@@ -14,17 +14,17 @@ READ_EVERY: Final = 2.0
 
 @dataclass
 class Row:
-    """One arm at one size.
+    """The state of one arm at one size.
 
     Attributes:
         arm: The arm's name.
-        size: Training pairs.
-        seeds: How many trials it has.
-        finished: How many of them are finished.
-        running: How many are at work here.
-        mean_recall: Their best mean recall on the validation split, on average; None where there is none. The test
-            split is not shown while a study runs: who looks at it may stop where it looks well.
-        diverged: How many ended because their loss was not a number; they are not among the finished.
+        size: The number of training pairs.
+        seeds: The number of trials, one for each seed.
+        finished: How many trials are finished.
+        running: How many trials this process runs.
+        mean_recall: The best mean recall on the validation split, averaged over finished trials; None without any.
+            Values on the test split are not shown, because a study must not be stopped where they look good.
+        diverged: How many trials ended because their loss was not a number; ``finished`` does not count them.
     """
 
     arm: str
@@ -38,11 +38,11 @@ class Row:
 
 @dataclass
 class Board:
-    """The state of all trials.
+    """The state of all trials of a study.
 
     Attributes:
-        trials: For each its arm, size and record.
-        start_time: When work began, by the monotonic clock, in seconds.
+        trials: The arm, size and record file of each trial.
+        start_time: The time at which work began, on the monotonic clock, in seconds.
     """
 
     trials: list[tuple[str, int, Path]]
@@ -50,23 +50,23 @@ class Board:
 
     def __post_init__(self) -> None:
         self._fractions: dict[int, float] = {}
-        self._recalls: dict[Path, float | None] = {}  # None: diverged
+        self._recalls: dict[Path, float | None] = {}  # None for a diverged trial
         self._finished_before = 0
         self._last_read = 0.0
 
     def begin(self) -> None:
-        """Notes what is finished already, so that the rate counts new trials only."""
+        """Starts the clock, and notes which trials are finished already, so that the rate counts only new ones."""
         self.read_records()
         self._finished_before, self.start_time = self.finished, time.monotonic()
 
     def update(self, trial: int, done: int, total: int) -> None:
-        """Notes how far a trial is: so many pairs of so many."""
+        """Notes the progress of a trial: it has been shown ``done`` of ``total`` pairs."""
         self._fractions[trial] = done / max(1, total)
         if time.monotonic() - self._last_read > READ_EVERY:
             self.read_records()
 
     def read_records(self) -> None:
-        """Reads the records that have come since the last look."""
+        """Reads the records that were written since the last call."""
         self._last_read = time.monotonic()
         for _, _, record in self.trials:
             if record not in self._recalls and record.is_file():
@@ -75,16 +75,16 @@ class Board:
                     best = {} if "diverged" in content else content["summary"]["best"] or {}
                     recall = None if "diverged" in content else float(best.get("mean_recall", "nan"))
                 except (OSError, ValueError, KeyError, TypeError):
-                    continue  # Another process may be at it; the next look reads it.
+                    continue  # Another process may be writing it; the next call reads it.
                 self._recalls[record] = recall
 
     @property
     def finished(self) -> int:
-        """How many trials have ended, those that diverged among them."""
+        """The number of trials that have ended; unlike :attr:`Row.finished` it counts those that diverged."""
         return sum(record in self._recalls for _, _, record in self.trials)
 
     def seconds_left(self) -> float | None:
-        """About how long the rest takes at the rate so far; None while there is no rate yet."""
+        """The estimated seconds until all trials have ended; None until there is a rate to estimate from."""
         running = sum(self._fractions[i] for i in self._running())
         done, remaining = self.finished - self._finished_before + running, len(self.trials) - self.finished - running
         elapsed = time.monotonic() - self.start_time

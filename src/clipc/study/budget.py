@@ -1,4 +1,4 @@
-"""How much training fits into the time there is: measured, not guessed."""
+"""How much training fits into a time budget, from the measured pace of training and evaluation."""
 
 import tempfile
 import time
@@ -13,7 +13,7 @@ from clipc.evaluate.embed import embed_images
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
-from clipc.study.trials import Measuring
+from clipc.study.trials import EvaluationOptions
 from clipc.train.loop import Trainer
 from clipc.train.timing import Timer
 from clipc.train.train import make_trainer
@@ -22,18 +22,18 @@ from clipc.train.validation import validate
 BUDGETS: Final = {"quick": 4.5, "standard": 20.0, "long": 90.0}
 """The named budgets, in minutes."""
 
-SLACK: Final = 0.9
-"""The share of the time that is planned for: machines are noisy, and a late report is a broken promise."""
+PLANNED_SHARE: Final = 0.9
+"""The share of the time that trials are planned to take; the rest allows for a machine that becomes slower."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """What one worker manages on this machine while the others work too.
+    """The speed of one worker on this machine while the other workers are busy too.
 
     Attributes:
-        pairs_per_second: In training, loading included.
-        validation_seconds: For one validation.
-        fixed_seconds: Beside training: for the start of a trial and the evaluation of its models, about.
+        pairs_per_second: Training pairs per second, loading included.
+        validation_seconds: Seconds of one validation.
+        fixed_seconds: Estimated seconds of a trial's start and of the evaluation of its models.
     """
 
     pairs_per_second: float
@@ -42,7 +42,7 @@ class Pace:
 
     @classmethod
     def mean(cls, paces: Sequence["Pace"]) -> "Pace":
-        """The pace of trials of all these kinds in equal numbers."""
+        """The average pace of equally many trials of each kind."""
         return cls(
             harmonic_mean(p.pairs_per_second for p in paces),
             mean(p.validation_seconds for p in paces),
@@ -50,21 +50,26 @@ class Pace:
         )
 
 
-def measure(
-    recipe: Recipe, catalog: Catalog, measuring: Measuring, renderer: str, seconds: float, progress: Progress = silent
+def measure_pace(
+    recipe: Recipe,
+    catalog: Catalog,
+    evaluation: EvaluationOptions,
+    renderer: str,
+    seconds: float,
+    progress: Progress = silent,
 ) -> Pace:
     """Trains for a few seconds, validates and evaluates once, and discards the model.
 
-    Probes are not fitted here: on the features of a model that has learnt nothing they take many times
-    longer than later. They are counted as once more the time that encoding all images takes.
+    Linear probes are not fitted here: on the features of an untrained model they take many times longer than later.
+    Their time is estimated as the time to encode the images of all splits once.
 
     Args:
         recipe: The recipe whose pace is measured.
-        catalog: Its data.
-        measuring: How finished trials are evaluated.
-        renderer: The one that all trials will use.
+        catalog: The pairs, with train, val and test splits.
+        evaluation: How finished trials are evaluated.
+        renderer: The renderer of all trials.
         seconds: How long to train.
-        progress: Unused; every task of a worker takes one.
+        progress: Unused; a worker passes it to every task.
     """
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
@@ -75,35 +80,38 @@ def measure(
         if trainer.validation is not None:
             validate(trainer.model, trainer.validation, trainer.learner.precision)
         validation_end = time.perf_counter()
-        measuring(trainer.model.eval(), catalog, probe=False)
+        evaluation.evaluate(trainer.model.eval(), catalog, probe=False)
         test_end = time.perf_counter()
-        evaluation = 2 * (test_end - validation_end)  # the best and the last model
+        evaluation_seconds = 2 * (test_end - validation_end)  # the best and the last model
         if catalog.about.label_columns:
             embed_images(trainer.model, catalog.split("test"))
-            evaluation += 2 * (time.perf_counter() - test_end) * len(catalog) / catalog.splits["test"]
-        return Pace(rate, validation_end - start, setup_seconds + evaluation)
+            evaluation_seconds += 2 * (time.perf_counter() - test_end) * len(catalog) / catalog.splits["test"]
+        return Pace(rate, validation_end - start, setup_seconds + evaluation_seconds)
 
 
 def samples_within(seconds: float, pace: Pace, *, trials: int, jobs: int, validations: int) -> int:
-    """The number of pairs each trial may be shown so that all end in time.
+    """The number of training examples of each trial with which all trials end in time.
 
     Args:
         seconds: The time for all trials together.
-        pace: What one worker manages.
+        pace: The pace of one worker.
         trials: How many trials there are.
-        jobs: How many run at a time.
-        validations: How often each validates.
+        jobs: How many trials run at a time.
+        validations: How often each trial validates.
 
     Returns:
-        At least 1.
+        The number of pairs, at least 1.
     """
     rounds = -(-trials // jobs)
     fixed = pace.fixed_seconds + validations * pace.validation_seconds
-    return max(1, int((seconds * SLACK / rounds - fixed) * pace.pairs_per_second))
+    return max(1, int((seconds * PLANNED_SHARE / rounds - fixed) * pace.pairs_per_second))
 
 
 def _pairs_per_second(trainer: Trainer, seconds: float) -> float:
-    """Trains for about so long; the first steps are not counted. Reading a loss waits for a GPU to be done with it."""
+    """Trains for about this many seconds; the first three steps are not counted.
+
+    ``float`` of a loss waits until the GPU has computed it, so the time of every step is complete.
+    """
     batches = trainer.batches()
     for step in range(3):
         float(trainer.learner.learn(next(batches), step))

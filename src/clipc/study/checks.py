@@ -15,18 +15,19 @@ from clipc.train.train import check_batch
 
 
 def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = None) -> dict[str, list[Recipe]]:
-    """Runs the checks of training and evaluation for every arm; builds no model, reads no image, downloads nothing.
+    """Runs the checks of training and evaluation for every arm, without building a model or reading an image.
 
     Args:
         study: The study.
         catalog: All data, with train, val and test splits.
-        arms: The names of those that are going to train; all if None.
+        arms: The names of the arms to check; all if None.
 
     Returns:
-        As :func:`~clipc.study.design.check_recipes`.
+        The recipes of the checked arms, as :func:`~clipc.study.design.check_recipes` gives them.
 
     Raises:
-        UserError: A recipe is wrong; there is no such model, set of templates or column; too few pairs for a batch.
+        UserError: A recipe is wrong; a model, a set of templates or a column does not exist; or there are too few pairs
+            for a batch.
     """
     recipes_by_arm = {arm: recipes for arm, recipes in check_recipes(study).items() if arms is None or arm in arms}
     if not recipes_by_arm:
@@ -51,8 +52,8 @@ def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = No
     return recipes_by_arm
 
 
-def starts_fresh(recipe: Recipe) -> bool:
-    """Whether a model begins with random weights; one whose weights are no longer here did not."""
+def trains_from_scratch(recipe: Recipe) -> bool:
+    """Whether training starts from random weights; False where the weights to start from cannot be found."""
     try:
         check_start(recipe)
         return weights_fingerprint(recipe.model, recipe.pretrained) is None
@@ -69,5 +70,5 @@ def _check_columns(recipe: Recipe, catalog: Catalog) -> None:
     if policy.group is None and policy.rules is None and policy.weights is None and policy.region in (None, "auto"):
         return
     pairs = catalog.split("train")
-    make_plans(policy.model_copy(update={"rho": 0.0}), pairs, 0)  # Without composites no neighbours are looked for.
+    make_plans(policy.model_copy(update={"rho": 0.0}), pairs, 0)  # With rho 0 no table of neighbours is made.
     given_tables(policy, pairs)

@@ -1,4 +1,4 @@
-"""Arms against a baseline and controls: paired differences, intervals, corrected p values, verdicts."""
+"""Comparisons of arms with a baseline and controls: paired differences, intervals, corrected p values, verdicts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from clipc.evaluate.statistics.interval import Interval, paired_difference
 from clipc.evaluate.statistics.p_values import sign_flip_p, t_p
 from clipc.evaluate.statistics.two_way import two_way
-from clipc.study.results import Outcome, ends, items_of
+from clipc.study.results import Outcome, ends, paired_items
 from clipc.study.verdict import WAITING, credit, decide
 
 Groups = Mapping[tuple[str, int], Sequence[Outcome]]
@@ -21,19 +21,19 @@ def comparisons(
     planned: int | None = None,
     diverged: Mapping[tuple[str, int], int] | None = None,
 ) -> list[dict[str, Any]]:
-    """Every arm against the baseline and, but for controls themselves, against each control, at every size.
+    """Compares every arm with the baseline at every size, and every arm that is not a control with each control.
 
-    Trials are paired by seed; seeds that one side lacks are left out, and fewer than two make no comparison. What is a
-    gain, and whose, is decided by :mod:`clipc.study.verdict`.
+    Trials are paired by seed. Seeds that one arm lacks are left out; with fewer than two common seeds there is no
+    comparison. :mod:`clipc.study.verdict` decides what is a gain, and what it is attributed to.
 
     Args:
         groups: The finished trials.
         metrics: As :func:`clipc.study.results.metrics_table` gives them.
         baseline: The baseline's name.
         controls: The controls' names.
-        planned: How many seeds there will be; a comparison on fewer has intervals, but no p values and the verdict
-            :data:`~clipc.study.verdict.WAITING`. All that are there are enough if None.
-        diverged: How many seeds of an arm at a size ended without metrics: nothing more is to come of these.
+        planned: The number of planned seeds. A comparison on fewer has intervals, but no p values, and the verdict
+            :data:`~clipc.study.verdict.WAITING`. If None, every comparison is complete.
+        diverged: For each arm and size the number of seeds that diverged; no more results are expected from them.
 
     Returns:
         The rows of ``study.json``; see :func:`clipc.study.study_tables.study_tables`.
@@ -43,14 +43,14 @@ def comparisons(
         return planned is None or len(groups[name, size]) + (diverged or {}).get((name, size), 0) >= planned
 
     rows: list[dict[str, Any]] = []
-    for (arm, size), treated in groups.items():
+    for (arm, size), outcomes in groups.items():
         for against in dict.fromkeys([baseline, *controls]):
-            mutual = arm in controls and against in controls
-            if arm in (against, baseline) or mutual or (against, size) not in groups:
+            both_controls = arm in controls and against in controls
+            if arm in (against, baseline) or both_controls or (against, size) not in groups:
                 continue
-            pair = paired(treated, groups[against, size])
+            pair = paired(outcomes, groups[against, size])
             if len(pair[0]) > 1:
-                # Against controls the main metrics are enough: they decide whose a gain is.
+                # With controls only main metrics are compared: only gains on these are attributed.
                 tested = metrics if against == baseline else [m for m in metrics if m["main"]]
                 final = is_complete(arm, size) and is_complete(against, size)
                 names = {"arm": arm, "against": against, "size": size}
@@ -59,29 +59,29 @@ def comparisons(
     return rows
 
 
-def paired(treated: Sequence[Outcome], control: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
-    """The trials of two arms whose seeds both have, in the order of the seeds."""
-    ours, theirs = ({o.trial.recipe.seed: o for o in group} for group in (treated, control))
-    seeds = sorted(ours.keys() & theirs.keys())
-    return [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
+def paired(first: Sequence[Outcome], second: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+    """The trials of two arms with the seeds that both arms have, in the order of the seeds."""
+    first_by_seed, second_by_seed = ({o.trial.recipe.seed: o for o in group} for group in (first, second))
+    seeds = sorted(first_by_seed.keys() & second_by_seed.keys())
+    return [first_by_seed[seed] for seed in seeds], [second_by_seed[seed] for seed in seeds]
 
 
 def _comparison_rows(
     pair: tuple[list[Outcome], list[Outcome]], metrics: Sequence[Mapping[str, Any]], final: bool
 ) -> list[dict[str, Any]]:
-    """One row a metric: the paired difference, its t interval over seeds and, for a mean of items, the two-way one."""
+    """One row per metric: the paired difference, its t interval and, for a mean of items, the two-way interval."""
     rows: list[dict[str, Any]] = []
     intervals: list[tuple[Interval, Interval | None]] = []
     for metric in metrics:
         key = metric["key"]
         values, others = ([o.metrics[key] for o in group] for group in pair)
-        seeds, items = paired_difference(values, others), items_of(key, *pair)
-        both = None if items is None else two_way(*items)
+        over_seeds, items = paired_difference(values, others), paired_items(key, *pair)
+        over_both = None if items is None else two_way(*items)
         per_seed = [a - b for a, b in zip(values, others, strict=True)]
-        intervals.append((seeds, both))
-        effect = {"metric": key, "difference": seeds.mean, "interval": ends(seeds), "per_seed": per_seed}
+        intervals.append((over_seeds, over_both))
+        effect = {"metric": key, "difference": over_seeds.mean, "interval": ends(over_seeds), "per_seed": per_seed}
         p_values = {"p": t_p(per_seed) if final else None, "p_sign": sign_flip_p(per_seed) if final else None}
-        both_ends = None if both is None else ends(both)
+        both_ends = None if over_both is None else ends(over_both)
         rows.append({**effect, "both": both_ends, **p_values, "p_holm": None, "verdict": WAITING})
     if final:
         decide(rows, intervals, metrics)

@@ -15,17 +15,18 @@ from clipc.evaluate.subject import own_evaluator
 from clipc.extension import is_object_reference
 from clipc.recipe.recipe import Data, Recipe, read_recipe
 from clipc.recipe.yaml_table import override, read_named, read_yaml
-from clipc.study.arms import Arm, Range, expand_arm, flatten, is_list
+from clipc.study.arms import Arm, Range, expand_arm, flatten, is_arm_list
 
-SHARED: Final = ("data", "seed")
+SHARED_KEYS: Final = ("data", "seed")
 """Recipe keys that no arm may change: arms are compared on the same pairs with the same seeds."""
 
 
 class Search(BaseModel):
-    """How ranges are searched.
+    """The options of a search.
 
     Attributes:
-        trials: Settings that are tried for each arm with ranges; one without is tried once, and the page says so.
+        trials: How many settings are tried for each arm with ranges. An arm without ranges is tried once; the page
+            says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,28 +35,30 @@ class Search(BaseModel):
 
 
 class Study(BaseModel):
-    """A study as its file says it.
+    """A study; the attributes are the keys of its file.
 
     Attributes:
         name: A short name, for folders and pages.
-        note: What the reader should know of it.
+        note: A remark for the readers of the page.
         data: Where the pairs come from: keys of a recipe's ``data``.
-        recipe: The recipe that all arms share: a file, or one that ships.
-        set: Changes to it for all arms; dotted keys or nested ones.
-        arms: For each arm its changes. A value ``{each: [...]}`` makes an arm of every entry; ``{from:, to:, log:}``
-            and ``{one_of: [...]}`` are ranges that are searched on validation. ``what`` is a sentence about the arm.
+        recipe: The recipe that all arms share: a file, or the name of a built-in recipe.
+        set: Changes to the recipe for all arms, with dotted or nested keys.
+        arms: The changes of each arm, by its name. A value ``{each: [...]}`` makes one arm of every entry;
+            ``{from:, to:, log:}`` and ``{one_of: [...]}`` are ranges that are searched on the validation split. The key
+            ``what`` holds a sentence about the arm.
         baseline: The arm that all others are compared with; the first if null.
-        controls: Arms that show what a gain over the baseline may be due to instead.
-        sizes: Numbers of training pairs (nested subsets, of each label its share); ``all`` is all of them.
-        seeds: How many, counted from 0, or which.
+        controls: Arms that show other possible causes of a gain over the baseline.
+        sizes: Numbers of training pairs; ``all`` stands for all of them. Smaller sets are subsets of larger ones, and
+            keep the shares of the labels.
+        seeds: The seeds; a single number n stands for 0 to n - 1.
         templates: The prompt templates for zero-shot classification.
-        lang: Their language.
-        shots: Few-shot probes beside the one on all labels.
-        main: The names of the metrics that are tested, in place of those that are so by default.
-        evaluators: What measures the models beside the evaluators that ship, as ``module:object``.
-        sections: What the page shows beside the sections that ship, as ``module:object``.
-        search: How ranges are searched.
-        keep_models: Whether trained models stay; otherwise only metrics do (a recipe makes the same model again).
+        lang: The language of the templates.
+        shots: Numbers of labels per class for few-shot probes, besides the probe on all labels.
+        main: The names of the main metrics, in place of the default ones.
+        evaluators: Your own evaluators, as ``module:object``; they run besides the built-in ones.
+        sections: Your own sections of the page, as ``module:object``; they follow the built-in ones.
+        search: The options of the search; needed where there are ranges.
+        keep_models: Whether trained models are kept; otherwise only their metrics are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,113 +81,115 @@ class Study(BaseModel):
     sections: tuple[Name, ...] = ()
     search: Search | None = None
     keep_models: bool = False
-    _settled: Mapping[str, dict[str, Any]] | None = PrivateAttr(default=None)
+    _settings_by_arm: Mapping[str, dict[str, Any]] | None = PrivateAttr(default=None)
 
     @field_validator("controls", "sizes", "shots", "main", "evaluators", "sections", mode="before")
     @classmethod
-    def _listed(cls, value: Any) -> Any:
-        """One value may be written without a list."""
+    def _wrap_single_value(cls, value: Any) -> Any:
+        """Makes a tuple of a single value, so that it may be written without a list."""
         return (value,) if isinstance(value, int | str) and not isinstance(value, bool) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
-    def _counted(cls, value: Any) -> Any:
+    def _expand_seed_count(cls, value: Any) -> Any:
         return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("arms", mode="before")
     @classmethod
-    def _named(cls, value: Any) -> Any:
-        """An arm without changes may be written as a name alone."""
+    def _fill_empty_arms(cls, value: Any) -> Any:
+        """Gives an empty mapping to an arm without changes, so that it may be written as a name alone."""
         return {k: {} if v is None else v for k, v in value.items()} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> "Study":
+    def _check_consistency(self) -> "Study":
         if self.data.pairs is not None:
-            raise ValueError("sizes says on how many pairs to train; leave data.pairs out")
+            raise ValueError("the number of training pairs is set by sizes; leave data.pairs out")
         for name in (*self.evaluators, *self.sections):
             if not is_object_reference(name):
-                raise ValueError(f"{name!r} names no code; write module:object, such as mine:alignment")
+                raise ValueError(f"{name!r} is no reference to code; write module:object, such as mine:alignment")
         if len(set(self.seeds)) < len(self.seeds) or len(set(self.sizes)) < len(self.sizes):
-            raise ValueError("a seed or a size is named twice")
-        if lists := [key for key, value in flatten(self.set).items() if is_list(value)]:
+            raise ValueError("a seed or a size is given twice")
+        if lists := [key for key, value in flatten(self.set).items() if is_arm_list(value)]:
             raise ValueError(f"set.{lists[0]}: lists (each) make arms, so they belong to an arm's changes, not to set")
         for arm, changes in self.arms.items():
             if not list(expand_arm(arm, changes)):
-                raise ValueError(f"the arm {arm!r} has an empty list, so nothing would be run of it")
-        names = [arm.name for arm in self.expanded]
+                raise ValueError(f"the arm {arm!r} has an empty list, so it has no trials")
+        names = [arm.name for arm in self.expanded_arms]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"the arm {twice[0]!r} stands there twice")
+            raise ValueError(f"the arm {twice[0]!r} is defined twice")
         if self.baseline in self.controls or (self.baseline is None and names and names[0] in self.controls):
-            raise ValueError("the baseline is no control of itself; leave it out of controls")
+            raise ValueError("the baseline cannot be a control; leave it out of controls")
         for name in [self.baseline, *self.controls]:
             if name is not None and name not in names:
                 raise ValueError(str(unknown_name("arm", name, names)))
-        if self.ranges and self.search is None:
+        if self.has_ranges and self.search is None:
             raise ValueError(
                 "ranges are searched; say how many settings to try for each arm, such as search: {trials: 20}"
             )
-        if self.search is not None and not self.ranges:
+        if self.search is not None and not self.has_ranges:
             raise ValueError("search needs a range, such as learning_rate: {from: 0.0005, to: 0.005, log: true}")
         return self
 
     @property
-    def expanded(self) -> list[Arm]:
-        """The arms, lists written out; after a search with the settings it found."""
+    def expanded_arms(self) -> list[Arm]:
+        """All arms: a list makes one arm of each of its values; :meth:`with_settings` replaces ranges by values."""
         arms = [arm for name, changes in self.arms.items() for arm in expand_arm(name, changes)]
-        if self._settled is None:
+        if self._settings_by_arm is None:
             return arms
         return [
             replace(arm, changes={k: v for k, v in arm.changes.items() if not isinstance(v, Range)} | settings)
             for arm in arms
-            if (settings := self._settled.get(arm.name)) is not None
+            if (settings := self._settings_by_arm.get(arm.name)) is not None
         ]
 
-    def settled(self, settings: Mapping[str, dict[str, Any] | None]) -> "Study":
-        """The study with values in place of all ranges; arms that come of one list of numbers stay its line.
+    def with_settings(self, settings: Mapping[str, dict[str, Any] | None]) -> "Study":
+        """The study with values in place of all ranges; :attr:`Arm.line` of every arm is kept.
 
         Args:
-            settings: For every arm, by its name in :attr:`expanded`, the values by dotted key; None leaves it out, and
-                the baseline stays the one that the study names.
+            settings: For each arm, by its name in :attr:`expanded_arms`, its values by dotted key. None removes the
+                arm. The baseline's name does not change.
         """
         shared = {key: value for key, value in flatten(self.set).items() if not isinstance(value, Range)}
-        study = self.model_copy(update={"set": shared, "baseline": self.compared_with})
-        study._settled = {name: dict(values) for name, values in settings.items() if values is not None}
+        study = self.model_copy(update={"set": shared, "baseline": self.baseline_name})
+        study._settings_by_arm = {name: dict(values) for name, values in settings.items() if values is not None}
         return study
 
     @property
-    def compared_with(self) -> str:
+    def baseline_name(self) -> str:
         """The baseline's name."""
-        return self.baseline or self.expanded[0].name
+        return self.baseline or self.expanded_arms[0].name
 
     @property
     def treatments(self) -> list[str]:
         """The names of the arms under test: those that are neither the baseline nor a control."""
-        return [arm.name for arm in self.expanded if arm.name not in (self.compared_with, *self.controls)]
+        return [arm.name for arm in self.expanded_arms if arm.name not in (self.baseline_name, *self.controls)]
 
     def without_controls(self) -> "Study":
-        """The study with its baseline and treatments alone."""
-        study = self.settled({arm.name: None if arm.name in self.controls else {} for arm in self.expanded})
+        """The study with only its baseline and treatments."""
+        study = self.with_settings({arm.name: None if arm.name in self.controls else {} for arm in self.expanded_arms})
         return study.model_copy(update={"controls": ()})
 
     @property
-    def ranges(self) -> bool:
-        """Whether anything is to be searched."""
-        return any(isinstance(v, Range) for arm in self.expanded for v in {**flatten(self.set), **arm.changes}.values())
+    def has_ranges(self) -> bool:
+        """Whether any arm has a range."""
+        return any(
+            isinstance(v, Range) for arm in self.expanded_arms for v in {**flatten(self.set), **arm.changes}.values()
+        )
 
 
 def read_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
-    """A study from a YAML file or by the name of one that ships, changed by ``key=value`` words.
+    """A study from a YAML file, or a built-in one, changed by ``key=value`` overrides.
 
     Args:
         name: A file, or a name from ``built_in("study")``.
-        overrides: Such as ``data.source=pairs.csv`` or ``set.samples=50000``; values are read as YAML.
+        overrides: Changes such as ``data.source=pairs.csv`` or ``set.samples=50000``; values are read as YAML.
 
     Raises:
-        UserError: There is no such study, it is no YAML, a key is unknown, or what it asks for does not go together.
+        UserError: There is no such study, the file is not YAML, a key is unknown, or keys contradict each other.
     """
     fields = read_named(name, "study")
-    for word in overrides:
-        override(fields, word)
+    for change in overrides:
+        override(fields, change)
     try:
         return Study.model_validate(fields)
     except ValidationError as error:
@@ -194,7 +199,7 @@ def read_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
 
 @contextmanager
 def error_prefix(where: str) -> Generator[None]:
-    """Prefixes the messages of user errors in the block with where they occurred."""
+    """Puts ``where`` and a colon before the messages of user errors that the block raises."""
     try:
         yield
     except UserError as error:
@@ -209,29 +214,33 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
         arm: One of its arms.
         seed: The seed.
         size: The number of training pairs, or ``all``.
-        settings: Values for the ranges.
+        settings: Values for the ranges, by dotted key; ranges without a value are left out.
 
     Raises:
-        UserError: A key or value is wrong, or an arm changes what all must share.
+        UserError: A key or value is wrong, or an arm changes one of :data:`SHARED_KEYS`.
     """
     changes = {**flatten(study.set), **arm.changes, **(settings or {})}
     for key in changes:
-        if key.split(".")[0] in SHARED:
+        if key.split(".")[0] in SHARED_KEYS:
             who = f"the arm {arm.name!r}" if key in arm.changes else "set"
             raise UserError(
                 f"the study {study.name}: {who} changes {key}, which all arms share; "
                 f"set data and seeds at the top of the file."
             )
     fixed = {key: value for key, value in changes.items() if not isinstance(value, Range)}
-    words = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in fixed.items()]
+    overrides = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in fixed.items()]
     with error_prefix(f"the study {study.name}, arm {arm.name!r}"):
-        recipe = read_recipe(study.recipe, words)
+        recipe = read_recipe(study.recipe, overrides)
     data = study.data.model_copy(update={"pairs": None if size == "all" else size})
     return recipe.model_copy(update={"seed": seed, "data": data})
 
 
 def sizes_of(study: Study, pairs: int) -> list[int | str]:
-    """The sizes in ascending order; a number that is all the pairs counts as ``all``.
+    """The sizes in ascending order; a number equal to ``pairs`` becomes ``all``.
+
+    Args:
+        study: The study.
+        pairs: The number of training pairs.
 
     Raises:
         UserError: There are fewer training pairs than a size asks for.
@@ -243,23 +252,24 @@ def sizes_of(study: Study, pairs: int) -> list[int | str]:
 
 
 def ranges_of(study: Study, arm: Arm) -> dict[str, Range]:
-    """What is searched for an arm, by dotted key: its own ranges, and those of all arms that it does not fix."""
+    """The ranges of an arm, by dotted key: its own, and those in ``set`` that the arm does not replace."""
     changes = {**flatten(study.set), **arm.changes}
     return {key: value for key, value in changes.items() if isinstance(value, Range)}
 
 
 def first_values(ranges: Mapping[str, Range]) -> dict[str, Any]:
-    """The first value of each range."""
+    """The first value of each range, by dotted key."""
     return {key: search_range.ends[0] for key, search_range in ranges.items()}
 
 
 def check_recipes(study: Study) -> dict[str, list[Recipe]]:
-    """The recipes of all arms with one seed, so that an error in the last arm is reported before the first one trains.
+    """Builds recipes for all arms, so that an error in the last arm is reported before the first one trains.
 
     The study's own evaluators are imported, so that errors in them are reported as well.
 
     Returns:
-        By arm its recipe, with the first value of each range; then the recipes with every other end or choice of one.
+        For each arm, by name, its recipes with the first seed and size. The first recipe has the first value of each
+        range; each other one has another end or choice of one range.
 
     Raises:
         UserError: As for :func:`arm_recipe`; an evaluator cannot be loaded.
@@ -267,7 +277,7 @@ def check_recipes(study: Study) -> dict[str, list[Recipe]]:
     for name in study.evaluators:
         own_evaluator(name)
     recipes: dict[str, list[Recipe]] = {}
-    for arm in study.expanded:
+    for arm in study.expanded_arms:
         ranges = ranges_of(study, arm)
         first = first_values(ranges)
         others = [{**first, key: end} for key, search_range in ranges.items() for end in search_range.ends[1:]]

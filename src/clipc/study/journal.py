@@ -1,4 +1,4 @@
-"""What a search has tried: Optuna's record of each arm in one journal file, which processes and machines may share."""
+"""The tries of a search, one Optuna study for each arm, in a journal file that processes and machines may share."""
 
 import os
 import platform
@@ -24,16 +24,17 @@ DEAD_AFTER: Final = 15 * 60.0
 """Seconds without a heartbeat after which a try counts as dead."""
 
 SEARCH_SEED: Final = 2**31
-"""Far from what anybody counts up to."""
+"""The seed of a search unless the study uses it; it is larger than seeds in use."""
 
 HEARTBEAT_EVERY: Final = 60.0
-"""Seconds between two signs of life of a try."""
+"""Seconds between two heartbeats of a try."""
 
 
 def search_seed(study: Study) -> int:
-    """The seed that settings are tried with. It is none of the study's: luck with it must not be measured again.
+    """The seed with which settings are tried.
 
-    It stays the same when a study is given more seeds, and so does what was found.
+    It is not one of the study's seeds: settings that are best by luck with a seed must not be evaluated with this seed
+    again. The search seed does not change when ordinary seeds are added to a study.
     """
     seed = SEARCH_SEED
     while seed in study.seeds:
@@ -43,13 +44,13 @@ def search_seed(study: Study) -> int:
 
 @dataclass(frozen=True)
 class ArmSearch:
-    """The search of one arm: its tries in Optuna's journal.
+    """The search of one arm, whose tries are stored in Optuna's journal.
 
     Attributes:
-        study: With ranges.
-        arm: One of its arms.
+        study: A study with ranges.
+        arm: An arm of the study.
         catalog: The data.
-        journal: The file, which all arms share.
+        journal: The journal file, which all arms share.
     """
 
     study: Study
@@ -59,7 +60,7 @@ class ArmSearch:
 
     @cached_property
     def ranges(self) -> dict[str, Range]:
-        """What is searched, by dotted key."""
+        """The ranges of the arm, by dotted key."""
         return ranges_of(self.study, self.arm)
 
     @cached_property
@@ -69,7 +70,7 @@ class ArmSearch:
 
     @cached_property
     def key(self) -> str:
-        """Names what the tries depend on: recipe and seed, ranges, and the data."""
+        """A hash of everything that the tries depend on: recipe, seed, ranges and data."""
         text = repr((self.arm.name, self.recipe.same_run(self.catalog.fingerprint), sorted(self.ranges.items())))
         return blake2b(text.encode(), digest_size=5).hexdigest()
 
@@ -80,18 +81,18 @@ class ArmSearch:
 
     @property
     def num_tries(self) -> int:
-        """How many settings are tried: what the study asks for, one where there is nothing to choose."""
+        """The number of settings to try: the study's number, or 1 for an arm without ranges."""
         assert self.study.search is not None
         return self.study.search.trials if self.ranges else 1
 
     def open(self, *, requeue: bool = False) -> "optuna.Study":
-        """Optuna's study of this arm, made if there is none.
+        """Optuna's study of this arm, created if it does not exist.
 
         Args:
-            requeue: Whether settings that dead processes left are put in line again.
+            requeue: Whether the settings of dead tries are enqueued again.
         """
         optuna = load_optuna()
-        # While the learning rate rises nothing is given up.
+        # No try is pruned in the first fifth of the training, while the learning rate warms up.
         warmup = max(2, self.recipe.validations // 5)
         optuna_study = optuna.create_study(
             study_name=self.name,
@@ -104,12 +105,12 @@ class ArmSearch:
             try:
                 optuna_study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-                continue  # Another process has put it in line at the same moment.
+                continue  # Another process has enqueued it at the same moment.
             optuna_study.enqueue_trial(trial.params)
         return optuna_study
 
     def tries(self) -> "list[optuna.trial.FrozenTrial]":
-        """The tries that stand in the journal; nothing is written, as opening it would."""
+        """The tries in the journal. Unlike :meth:`open`, this never writes to the journal."""
         if not self.journal.is_file():
             return []
         try:
@@ -119,7 +120,7 @@ class ArmSearch:
 
 
 def make_sampler(text: str) -> "optuna.samplers.BaseSampler":
-    """A sampler whose draws follow from a text."""
+    """A sampler whose random draws are determined by a text."""
     optuna = load_optuna()
     seed = int.from_bytes(blake2b(text.encode(), digest_size=4).digest())
     with warnings.catch_warnings():
@@ -128,12 +129,12 @@ def make_sampler(text: str) -> "optuna.samplers.BaseSampler":
 
 
 def is_dead(trial: "optuna.trial.FrozenTrial") -> bool:
-    """Whether a try is running by the journal but its process is gone, or silent for :data:`DEAD_AFTER`."""
+    """Whether a try that the journal calls running has lost its process, or had no heartbeat for :data:`DEAD_AFTER`."""
     if trial.state != load_optuna().trial.TrialState.RUNNING:
         return False
     attributes = trial.user_attrs
     last_seen = attributes.get("seen", trial.datetime_start.timestamp() if trial.datetime_start else None)
-    # A process that is there proves nothing: its number may be another one's by now.
+    # That the process id exists proves nothing: the system may have given it to another process.
     if last_seen is not None and time.time() - last_seen > DEAD_AFTER:
         return True
     if attributes.get("host") != platform.node() or "process" not in attributes:
@@ -147,10 +148,10 @@ def is_dead(trial: "optuna.trial.FrozenTrial") -> bool:
 
 
 class Heartbeat:
-    """The heartbeat of a try, by which processes on other machines know that it is running."""
+    """The heartbeat of a try, which tells processes on other machines that it is running."""
 
     def __init__(self, trial: "optuna.Trial") -> None:
-        """Says which process is at work, and that it has begun.
+        """Writes the first heartbeat, the host and the process id into the journal.
 
         Args:
             trial: The try.
@@ -161,16 +162,16 @@ class Heartbeat:
         trial.set_user_attr("process", os.getpid())
 
     def beat(self) -> None:
-        """Says that the try goes on, once in :data:`HEARTBEAT_EVERY` at most.
+        """Writes a heartbeat, at most once in :data:`HEARTBEAT_EVERY` seconds.
 
         Raises:
-            optuna.exceptions.UpdateFinishedTrialError: Another process took the try for dead.
+            optuna.exceptions.UpdateFinishedTrialError: Another process has marked the try as dead.
         """
         if time.monotonic() - self._last > HEARTBEAT_EVERY:
             self._write(time.time())
 
     def stop(self) -> None:
-        """Says that the try has ended too soon: whoever comes next may take it over at once."""
+        """Marks the try as dead, so that the next process enqueues its settings again at once."""
         with suppress(load_optuna().exceptions.UpdateFinishedTrialError):
             self._write(0.0)
 
@@ -185,7 +186,7 @@ def _storage(journal: Path) -> "optuna.storages.BaseStorage":
 
 
 def count_tries(optuna_study: "optuna.Study") -> int:
-    """How many settings of an arm have been tried, or are being tried."""
+    """The number of tries of an arm that are complete, pruned or running."""
     states = load_optuna().trial.TrialState
     return len(optuna_study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.RUNNING)))
 
@@ -194,13 +195,13 @@ def load_optuna() -> Any:
     """The module ``optuna``.
 
     Raises:
-        UserError: It is not installed.
+        UserError: Optuna is not installed.
     """
     try:
         import optuna
     except ImportError:
         raise UserError(
-            'ranges are searched by Optuna; pip install "clipc[tuning]", or name lists (each: [...]).'
+            'a search over ranges needs Optuna: pip install "clipc[tuning]", or use lists of values (each: [...]).'
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

@@ -1,17 +1,17 @@
-"""The limitations of an experiment, as codes; the page's words hold a sentence for each."""
+"""The limitations of an experiment, as codes; the words of the report hold a sentence for each code."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clipc.catalog import Catalog
-from clipc.study.checks import starts_fresh
+from clipc.study.checks import trains_from_scratch
 from clipc.study.design import Study
 from clipc.study.results import Outcome, baseline_near_chance
-from clipc.study.run import Planned
+from clipc.study.run import PlannedTrial
 from clipc.study.search_results import SearchResult
 
 Codes = list[str | dict[str, Any]]
-"""Entries of ``not_shown``: a code, or one with the parameters that its sentence needs."""
+"""Entries of ``not_shown``: each is a code, or a mapping of ``code`` and the parameters of its sentence."""
 
 
 def limitations(
@@ -21,7 +21,7 @@ def limitations(
     metrics: Sequence[Mapping[str, Any]],
     sizes: Sequence[int],
     planned: int,
-    diverged: Sequence[tuple[Planned, int]],
+    diverged: Sequence[tuple[PlannedTrial, int]],
     search_results: Sequence[SearchResult],
 ) -> Codes:
     """Codes of all limitations of a study's results.
@@ -31,10 +31,10 @@ def limitations(
         catalog: The data.
         outcomes: The finished trials, one at least.
         metrics: As :func:`clipc.study.results.metrics_table` gives them.
-        sizes: Training pairs.
+        sizes: The numbers of training pairs of the study.
         planned: How many trials there are in all.
         diverged: The trials whose loss stopped being a number, with the step at which it did.
-        search_results: What a search found for each arm, where there was one.
+        search_results: The result of the search for each arm; empty without a search.
     """
     num_finished = len(outcomes) + len(diverged)
     codes: Codes = [{"code": "unfinished", "n": num_finished, "planned": planned}] if num_finished < planned else []
@@ -52,7 +52,7 @@ def limitations(
         codes.append("unlike-machines")
     if study.data.group_column is not None:
         codes.append({"code": "groups-apart", "column": study.data.group_column})
-    baseline = [o for o in outcomes if o.trial.arm == study.compared_with]
+    baseline = [o for o in outcomes if o.trial.arm == study.baseline_name]
     for metric in metrics:
         if metric["main"] and baseline_near_chance(metric, baseline):
             codes.append({"code": "near-chance", "metric": metric["key"]})
@@ -61,7 +61,7 @@ def limitations(
     if len(study.seeds) < 8:
         codes.append({"code": "few-seeds", "n": len(study.seeds)})
     codes += ["equal-budget-only"] if study.search else ["equal-budget-only", "one-recipe"]
-    if all(starts_fresh(o.trial.recipe) for o in outcomes):
+    if all(trains_from_scratch(o.trial.recipe) for o in outcomes):
         codes.append("from-scratch")
     parameters, size = outcomes[0].summary["parameters"], outcomes[0].summary["image_size"]
     codes.append({"code": "small-model", "parameters": f"{parameters:,}", "size": size})
@@ -69,7 +69,7 @@ def limitations(
 
 
 def search_limits(search_results: Sequence[SearchResult]) -> Codes:
-    """Codes for arms that had unequal numbers of tries, and for those that the search left without settings."""
+    """Codes for unequal numbers of tries between arms, and for arms without settings after the search."""
     codes: Codes = []
     tries = [result.wanted for result in search_results]
     if len(set(tries)) > 1:
@@ -81,11 +81,11 @@ def search_limits(search_results: Sequence[SearchResult]) -> Codes:
 
 
 def subset_limits(sizes: Sequence[int], catalog: Catalog) -> Codes:
-    """A code where some size is a part of the training pairs: it was drawn once, for all seeds."""
+    """A code where a size is smaller than the training split: such a subset is drawn once, for all seeds."""
     parts = [size for size in sizes if size < catalog.splits["train"]]
     return [{"code": "one-subset", "sizes": ", ".join(f"{size:,}" for size in parts)}] if parts else []
 
 
 def _hardware(outcome: Outcome) -> tuple[Any, ...]:
-    """What of a machine, and of what ran on it, may change a result."""
+    """The hardware and the versions of software that may change a result."""
     return tuple(outcome.machine.get(name) for name in ("cpu", "gpu", "device", "torch", "clipc"))

@@ -1,4 +1,4 @@
-"""The names of trials, also where the weights that a trial starts from, and that name it, are not on this machine."""
+"""The names of trials. A name contains a hash of the weights that the trial starts from."""
 
 import json
 from pathlib import Path
@@ -14,40 +14,40 @@ from clipc.recipe.recipe import Recipe
 
 
 def trial_name(recipe: Recipe, data: Catalog, records: Path, suffix: str) -> tuple[str, str]:
-    """A trial's name: its size, its seed, and the hash of recipe and data.
+    """A trial's name: the number of training pairs, the seed, and a hash of recipe, data and initial weights.
 
-    The hash is over the weights that a trial starts from. Where these are missing, its record is found by the recipe
-    that it holds, so that its metrics can be reported without them.
+    Where the weights are missing on this machine, the name is taken from the record that holds the same recipe, so that
+    the trial's metrics can be reported.
 
     Args:
-        recipe: What is trained.
-        data: The pairs.
+        recipe: The trial's recipe.
+        data: The trial's pairs.
         records: The folder of records.
-        suffix: What the names of records end with.
+        suffix: The end of the names of records, before ``.json``.
 
     Returns:
-        The name, and what the trial lacks here to be run: a sentence, empty where it lacks nothing.
+        The name, and a sentence about the missing weights; it is empty where the trial can be run.
     """
-    start = f"n{data.splits['train']}-s{recipe.seed}"
+    prefix = f"n{data.splits['train']}-s{recipe.seed}"
     try:
         check_start(recipe)
     except UserError as error:
         problem = str(error)
     else:
-        return f"{start}-{recipe.identity(data.fingerprint)}", ""
+        return f"{prefix}-{recipe.identity(data.fingerprint)}", ""
     recipe_hash = _hash_without_weights(recipe, data.fingerprint)
-    # A record does not hold by which code of the user's it was made.
-    files = [] if recipe.policy.own_names else sorted(records.glob(f"{start}-*{suffix}.json"))
+    # A record does not identify the user's own code, so no record can be matched where the policy names any.
+    files = [] if recipe.policy.own_names else sorted(records.glob(f"{prefix}-*{suffix}.json"))
     names = [file.stem.removesuffix(suffix) for file in files if _recorded_hash(file, suffix) == recipe_hash]
     if len(names) == 1:
         return names[0], problem
     if names:
         problem += f" Without it these records cannot be told apart: {', '.join(names)}."
-    return f"{start}-nameless-{recipe_hash}", problem
+    return f"{prefix}-nameless-{recipe_hash}", problem
 
 
 def _recorded_hash(file: Path, suffix: str) -> str | None:
-    """The hash of what a record says it is of; None where it is no valid one, which is reported when it is read."""
+    """The hash of a record's recipe and data; None where the record is invalid, which is reported when it is read."""
     try:
         record = json.loads(file.read_text("utf-8"))
         if file.stem == record["trial"] + suffix:
@@ -59,5 +59,5 @@ def _recorded_hash(file: Path, suffix: str) -> str | None:
 
 
 def _hash_without_weights(recipe: Recipe, data_fingerprint: str) -> str:
-    """The hash of recipe and data with models named as the recipe names them."""
+    """A hash of recipe and data in which models count by their names, not by their weights."""
     return hash_keys({**recipe.identity_keys(how=False), "data_fingerprint": data_fingerprint})

@@ -1,7 +1,6 @@
-"""The pilot: a study that fits a time budget."""
+"""The pilot: a study whose trials are as long as a time budget allows."""
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,22 +19,23 @@ from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Data, Recipe
 from clipc.recipe.run import Run
 from clipc.render.worker import WorkerRenderer
-from clipc.study.budget import BUDGETS, Pace, measure, samples_within
+from clipc.study.budget import BUDGETS, Pace, measure_pace, samples_within
 from clipc.study.design import Study, arm_recipe, check_recipes, read_study
 from clipc.study.limitations import Codes
 from clipc.study.pool import Pool
 from clipc.study.results import Outcome, composes
-from clipc.study.run import Watch, finished_of, jobs_for, measuring_of, plan_study, renderer_for
+from clipc.study.run import BoardCallback, evaluation_options, finished_trials, jobs_for, plan_study, renderer_for
 from clipc.study.study import run_study
+from clipc.train.timing import Timer
 
 FIXED_KEYS: Final = ("data", "samples", "epochs", "seed", "threads")
-"""Recipe keys that a pilot sets by itself, from its source and its budget."""
+"""Recipe keys that a pilot sets itself, from its source and its budget."""
 
 REPORT_SECONDS: Final = 10.0
-"""Left for reading the trials back and writing the report."""
+"""Seconds reserved for reading the records and writing the report."""
 
 IMAGES: Final = 8
-"""How many composites of each arm the report shows."""
+"""The number of composites of each arm in the report."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,13 @@ class PilotOptions:
 
     Attributes:
         data: Where the pairs come from.
-        budget: A name from :data:`clipc.study.budget.BUDGETS`. The quick one leaves out the controls, whose trials
-            would take the training that a comparison needs, and the few-shot probes, which would take as long.
-        minutes: The time for everything, in minutes; the budget's if None.
-        seeds: How many seeds, at least 3.
-        jobs: Trials at a time; on a CPU one a core if None, on a GPU one after the other.
-        study: The study's name or file. Its data, recipe, seeds, templates and language are replaced by those given
-            here.
-        overrides: ``key=value`` changes to the recipe, for all arms alike.
+        budget: A name from :data:`clipc.study.budget.BUDGETS`. The quick budget omits controls and few-shot probes,
+            because they would take too much of the training time.
+        minutes: The time for the whole pilot, in minutes; the budget's if None.
+        seeds: The number of seeds, at least 3.
+        jobs: Parallel trials; if None, one per core on a CPU, one at a time on a GPU.
+        study: The study's name or file. The options given here replace its data, recipe, seeds, templates and language.
+        overrides: ``key=value`` changes to the recipe of all arms.
         recipe: The recipe's name or file.
         templates: The prompt templates for zero-shot classification (see :func:`clipc.evaluate.evaluate`).
         pictures: Whether the report shows images.
@@ -72,7 +71,11 @@ class PilotOptions:
 
     @property
     def allowed_minutes(self) -> float:
-        """The time for everything, in minutes."""
+        """The time for the whole pilot, in minutes.
+
+        Raises:
+            UserError: There is no such budget.
+        """
         if self.budget not in BUDGETS:
             raise unknown_name("budget", self.budget, BUDGETS)
         return BUDGETS[self.budget] if self.minutes is None else self.minutes
@@ -84,41 +87,42 @@ def run_pilot(
     *,
     catalog: Catalog | None = None,
     progress: Progress = silent,
-    watch: Watch = lambda _: None,
+    watch: BoardCallback = lambda _: None,
 ) -> dict[str, Any]:
-    """Runs a study with as many training examples as fit the time, or goes on with one that was stopped.
+    """Runs a study with as many training examples as the time allows, or resumes a pilot that was stopped.
 
     Args:
-        options: What to do.
-        folder: Everything goes there; trials that have a record in it are not run again.
+        options: The pilot's options.
+        folder: The pilot's folder; trials that have a record there are not run again.
         catalog: The opened data; otherwise the options' source is opened.
-        progress: Shows what takes long before the trials begin.
-        watch: Shown the state of all trials while they run.
+        progress: Receives the progress of long steps before the trials begin.
+        watch: Called with the state of all trials while they run.
 
     Returns:
         The tables that :func:`clipc.report.render_pilot` shows, ready for JSON: those of the study, and ``budget``,
         ``composites``, ``composing_cost`` and ``training``.
 
     Raises:
-        UserError: Too few pairs, too little time, fewer than 3 seeds, an error in the study.
-        Interrupted: Ctrl-C or SIGTERM; the same call goes on.
+        UserError: There are too few pairs or fewer than 3 seeds, the time is too short, or the study has an error.
+        Interrupted: On Ctrl-C or SIGTERM; the same call resumes the pilot.
     """
-    start, allowed = time.monotonic(), options.allowed_minutes
+    timer, allowed = Timer(), options.allowed_minutes
     study = pilot_study(options)
     check_recipes(study)  # Errors are reported before the data are read.
     catalog = catalog or options.data.open(progress)
-    arms = _arm_recipes(study, catalog)
-    jobs, threads = jobs_for(arms[study.compared_with], len(arms) * options.seeds, options.jobs)
+    recipes = _arm_recipes(study, catalog)
+    jobs, threads = jobs_for(recipes[study.baseline_name], len(recipes) * options.seeds, options.jobs)
     try:
-        settings = _shared_settings(study, options, arms, catalog, jobs, threads, folder, start, progress)
+        trials = _PilotTrials(study, recipes, catalog, allowed, jobs, threads)
+        settings = _shared_settings(trials, Run(folder), timer, progress)
         study = study.model_copy(update={"set": {**study.set, **settings}})
         tables = run_study(
             study, folder, catalog=catalog, jobs=jobs, command=options.command, progress=progress, watch=watch
         )
     finally:
-        minutes = _add_minutes(folder, (time.monotonic() - start) / 60)
-    finished = finished_of(study, plan_study(study, catalog, folder, folder / "records"))
-    treatments = {name: arms[name] for name in study.treatments}
+        minutes = _add_minutes(folder, timer.seconds / 60)
+    finished = finished_trials(study, plan_study(study, catalog, folder, folder / "records"))
+    treatments = {name: recipes[name] for name in study.treatments}
     policies = [recipe.policy for recipe in treatments.values() if composes(recipe.policy)]
     return tables | {
         "budget": {"name": options.budget, "minutes": allowed, "minutes_taken": minutes, "jobs": jobs},
@@ -130,21 +134,20 @@ def run_pilot(
 
 
 def pilot_study(options: PilotOptions) -> Study:
-    """The study that a pilot runs, but for how many examples each trial is shown.
+    """The study that a pilot runs; ``set.samples`` is 1 until the pace has been measured.
 
     Raises:
-        UserError: Fewer than 3 seeds, a change of what the pilot decides itself, or a study of sizes or ranges.
+        UserError: There are fewer than 3 seeds, an override changes one of :data:`FIXED_KEYS`, or the study has sizes
+            or ranges.
     """
     if options.seeds < 3:
-        raise UserError(f"a pilot needs at least 3 seeds to say anything about chance, not {options.seeds}.")
-    fixed = [word for word in options.overrides if word.partition("=")[0].split(".")[0] in FIXED_KEYS]
+        raise UserError(f"a pilot needs at least 3 seeds to estimate the variation between seeds, not {options.seeds}.")
+    fixed = [change for change in options.overrides if change.partition("=")[0].split(".")[0] in FIXED_KEYS]
     if fixed:
-        raise UserError(f"{fixed[0]!r} cannot be set for a pilot: it decides {', '.join(FIXED_KEYS)} itself.")
-    study = read_study(options.study, ["set.samples=1", *(f"set.{word}" for word in options.overrides)])
-    if study.ranges or study.sizes != ("all",):
-        raise UserError(
-            f"the study {options.study} has sizes or ranges, for which a pilot has no time: use clipc study."
-        )
+        raise UserError(f"{fixed[0]!r} cannot be set for a pilot: it sets {', '.join(FIXED_KEYS)} itself.")
+    study = read_study(options.study, ["set.samples=1", *(f"set.{change}" for change in options.overrides)])
+    if study.has_ranges or study.sizes != ("all",):
+        raise UserError(f"the study {options.study} has sizes or ranges, which a pilot does not run; use clipc study.")
     data, seeds = options.data.model_copy(update={"pairs": None}), tuple(range(options.seeds))
     shared = {"data": data, "recipe": options.recipe, "templates": options.templates, "lang": options.data.lang}
     study = study.model_copy(update={**shared, "seeds": seeds})
@@ -152,10 +155,10 @@ def pilot_study(options: PilotOptions) -> Study:
 
 
 def composing_cost(tables: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The median training speed of the baseline and of each treatment, from the trials themselves.
+    """The median training speed of the baseline and of each treatment, over their trials.
 
     Returns:
-        ``baseline`` (its pairs a second) and ``arms`` (``arm``, ``pairs_per_second``, ``ratio``); None where the
+        ``baseline`` (pairs per second) and ``arms`` (``arm``, ``pairs_per_second``, ``ratio``); None where the
         baseline has no trial.
     """
     rates = {
@@ -171,70 +174,97 @@ def composing_cost(tables: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _arm_recipes(study: Study, catalog: Catalog) -> dict[str, Recipe]:
-    """The recipe of each arm with the first seed, its batch no larger than a quarter of a small set.
+    """The recipe of each arm with the first seed; a batch holds at most a quarter of the training pairs.
 
     Raises:
-        UserError: There are too few pairs, or nothing sets a treatment apart from the baseline.
+        UserError: There are too few pairs, or a treatment has the same recipe as the baseline.
     """
     pairs = catalog.splits.get("train", 0)
     if pairs < 8:
         raise UserError(f"{catalog.about.name} has {pairs} training pairs; a pilot needs at least 8, better 1,000.")
     largest = max(2, 2 ** int(math.log2(pairs / 4)))
-    recipes = {arm.name: arm_recipe(study, arm, study.seeds[0], "all") for arm in study.expanded}
+    recipes = {arm.name: arm_recipe(study, arm, study.seeds[0], "all") for arm in study.expanded_arms}
     for name in study.treatments:
-        if recipes[name] == recipes[study.compared_with]:
+        if recipes[name] == recipes[study.baseline_name]:
             raise UserError(
-                f"the pilot's arm {name!r} would be {study.compared_with!r} once more, so there is nothing to compare; "
-                "a share of composites (policy.rho) above 0 sets them apart."
+                f"the pilot's arm {name!r} is the same as {study.baseline_name!r}, so there is nothing to compare; "
+                "set a share of composites (policy.rho) above 0."
             )
     sizes = {name: {"batch_size": min(recipe.batch_size, largest)} for name, recipe in recipes.items()}
     return {name: recipe.model_copy(update=sizes[name]) for name, recipe in recipes.items()}
 
 
-def _shared_settings(
-    study: Study,
-    options: PilotOptions,
-    arms: Mapping[str, Recipe],
-    catalog: Catalog,
-    jobs: int,
-    threads: int,
-    folder: Path,
-    start: float,
-    progress: Progress,
-) -> dict[str, Any]:
-    """What all trials share: how many pairs each is shown, in batches of which size, by which renderer.
+@dataclass(frozen=True)
+class _PilotTrials:
+    """The trials of a pilot before their length is known; the length depends on all attributes.
 
-    It is stored in ``pilot.json``, so that a stopped pilot goes on with the trials it began.
+    Attributes:
+        study: The study.
+        recipes: The recipe of each arm with the first seed, by the arm's name.
+        catalog: All data.
+        minutes: The time for the whole pilot.
+        jobs: How many trials run at a time.
+        threads: CPU threads of each trial.
     """
-    baseline = arms[study.compared_with]
-    inputs = {
-        "data_fingerprint": catalog.fingerprint,
-        "recipes": {name: recipe.model_dump(mode="json", exclude={"data"}) for name, recipe in arms.items()},
-        "measuring": measuring_of(study).as_json(),
-        "minutes": options.allowed_minutes,
-        "seeds": options.seeds,
-        "jobs": jobs,
-    }
-    run = Run(folder)
+
+    study: Study
+    recipes: Mapping[str, Recipe]
+    catalog: Catalog
+    minutes: float
+    jobs: int
+    threads: int
+
+    @property
+    def count(self) -> int:
+        """The number of trials."""
+        return len(self.recipes) * len(self.study.seeds)
+
+    def as_json(self) -> dict[str, Any]:
+        """The inputs that the shared settings follow from, to check whether stored settings still hold."""
+        recipes = {name: recipe.model_dump(mode="json", exclude={"data"}) for name, recipe in self.recipes.items()}
+        evaluation = evaluation_options(self.study).as_json()
+        inputs = {"data_fingerprint": self.catalog.fingerprint, "recipes": recipes, "measuring": evaluation}
+        return {**inputs, "minutes": self.minutes, "seeds": len(self.study.seeds), "jobs": self.jobs}
+
+    def mean_pace(self, renderer: str) -> Pace:
+        """Trains and evaluates a model of every arm for a few seconds."""
+        endless = [recipe.model_copy(update={"samples": 10**9}) for recipe in self.recipes.values()]
+        tasks = [(recipe, self.catalog, evaluation_options(self.study), renderer, 8.0) for recipe in endless]
+        with closing(Pool(self.jobs, self.threads)) as pool:
+            return Pace.mean(pool.map(measure_pace, tasks, silent))
+
+
+def _shared_settings(trials: _PilotTrials, run: Run, timer: Timer, progress: Progress) -> dict[str, Any]:
+    """The settings that all trials share: the number of pairs shown, the batch size and the renderer.
+
+    They are stored in ``pilot.json``, so that a stopped pilot resumes the same trials.
+
+    Args:
+        trials: The trials.
+        run: The pilot's folder.
+        timer: Measures the time since the pilot began.
+        progress: Receives the progress of the measurement.
+
+    Raises:
+        UserError: The remaining time is too short for ten batches.
+    """
+    baseline, inputs = trials.recipes[trials.study.baseline_name], trials.as_json()
     saved = run.read_json("pilot.json")
     if saved is not None and saved["asked"] == inputs:
         return saved["settled"]
     # Tables of neighbours are made here once; an error in the rules is reported before any training.
-    renderers = {renderer_for(recipe, catalog, jobs, progress) for recipe in arms.values()}
+    renderers = {renderer_for(recipe, trials.catalog, trials.jobs, progress) for recipe in trials.recipes.values()}
     renderer = "resident" if renderers == {"resident"} else "worker"
     progress("measuring the pace", 0, 1)
-    endless = [recipe.model_copy(update={"samples": 10**9}) for recipe in arms.values()]
-    tasks = [(recipe, catalog, measuring_of(study), renderer, 8.0) for recipe in endless]
-    with closing(Pool(jobs, threads)) as pool:
-        pace = Pace.mean(pool.map(measure, tasks, silent))
+    pace = trials.mean_pace(renderer)
     progress("measuring the pace", 1, 1)
-    remaining = options.allowed_minutes * 60 - (time.monotonic() - start) - REPORT_SECONDS
-    trials = options.seeds * len(arms)
-    samples = samples_within(remaining, pace, trials=trials, jobs=jobs, validations=baseline.validations)
+    remaining = trials.minutes * 60 - timer.seconds - REPORT_SECONDS
+    validations = baseline.validations
+    samples = samples_within(remaining, pace, trials=trials.count, jobs=trials.jobs, validations=validations)
     if samples < 10 * baseline.batch_size:
         raise UserError(
-            f"{options.allowed_minutes:g} minutes leave each of {trials} trials {samples} pairs here, fewer than ten "
-            "batches; give more --minutes or fewer pairs."
+            f"{trials.minutes:g} minutes are enough for {samples} training examples in each of {trials.count} trials, "
+            "fewer than ten batches; give more --minutes or fewer pairs."
         )
     settings = {"samples": samples, "batch_size": baseline.batch_size, "renderer": renderer}
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -244,7 +274,7 @@ def _shared_settings(
 
 
 def _add_minutes(folder: Path, minutes: float) -> float:
-    """Adds to the minutes that this pilot has taken over all calls, and returns their sum."""
+    """Adds minutes to those that earlier calls of this pilot took, and returns the sum."""
     run = Run(folder)
     total = (run.read_json("spent.json") or {"minutes": 0.0})["minutes"] + minutes
     run.write_json("spent.json", {"minutes": total})
@@ -252,7 +282,7 @@ def _add_minutes(folder: Path, minutes: float) -> float:
 
 
 def _composites(arm: str, recipe: Recipe, catalog: Catalog, pictures: bool) -> dict[str, Any]:
-    """The policy of an arm, and some of its composites with their captions if it makes any and they may be shown."""
+    """An arm's policy, and sample composites with captions; no samples where it makes none or ``pictures`` is False."""
     samples: list[dict[str, Any]] = []
     if pictures and composes(recipe.policy):
         plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
@@ -261,7 +291,7 @@ def _composites(arm: str, recipe: Recipe, catalog: Catalog, pictures: bool) -> d
 
 
 def _training_curves(outcome: Outcome) -> dict[str, Any]:
-    """How a trial's training went: loss, and mean recall on validation."""
+    """The curves of a trial: points (step, loss), and points (step, mean recall on the validation split)."""
     return {
         "arm": outcome.trial.arm,
         "seed": outcome.trial.recipe.seed,
@@ -271,7 +301,7 @@ def _training_curves(outcome: Outcome) -> dict[str, Any]:
 
 
 def _limits(policies: Sequence[Policy], catalog: Catalog, tables: Mapping[str, Any], minutes: float) -> Codes:
-    """Codes of the limitations of a pilot beside those of any study."""
+    """Codes of the limitations that a pilot has besides those of a study."""
     codes: Codes = []
     names, columns = {metric["key"] for metric in tables["metrics"]}, catalog.about.label_columns
     missing = [k for k in SHOTS if names.isdisjoint(f"probe/{column}/{k}-shot/top1" for column in columns)]
@@ -286,6 +316,6 @@ def _limits(policies: Sequence[Policy], catalog: Catalog, tables: Mapping[str, A
 
 
 def partners_limit(policies: Sequence[Policy], catalog: Catalog) -> str:
-    """The code of the limitation that concerns partners."""
-    at_random = all(p.partner == "random" and p.rules is None and group_of(p, catalog) is None for p in policies)
-    return "random-partners" if at_random else "one-way-of-partners"
+    """The code of the limitation that concerns partners: whether they were random or chosen in one way."""
+    random_partners = all(p.partner == "random" and p.rules is None and group_of(p, catalog) is None for p in policies)
+    return "random-partners" if random_partners else "one-way-of-partners"

@@ -1,4 +1,4 @@
-"""Worker processes that import the libraries once and then run one task after the other."""
+"""A pool of worker processes that are imported once, stop together, and report progress."""
 
 import os
 import signal
@@ -22,54 +22,54 @@ from clipc.train.interrupt import Interrupted, stop_signals
 
 Result = TypeVar("Result")
 
-TASKS: Final = "clipc.study.trials"
-"""The module whose import brings all that tasks need."""
+TASK_MODULE: Final = "clipc.study.trials"
+"""The module that imports all libraries that tasks need."""
 
 
 class Pool:
     """Worker processes that import the libraries once and then run one task after the other."""
 
     def __init__(self, jobs: int, threads: int) -> None:
-        """Starts nothing yet; see :func:`workers`.
+        """Starts the processes, and waits until each has imported the libraries.
 
         Args:
             jobs: The number of processes.
-            threads: CPU threads a process.
+            threads: CPU threads of each process.
         """
-        # Forked from one process that has imported everything and done nothing; copying this one, with threads and
-        # perhaps a GPU, would not be safe.
+        # Workers are forked from a server process that has only imported modules. Forking this process would not be
+        # safe, since it may have threads and use a GPU.
         if "forkserver" in get_all_start_methods():
             self._context: BaseContext = get_context("forkserver")
-            self._context.set_forkserver_preload([TASKS])
-            from multiprocessing.forkserver import ensure_running  # Not to be had where it cannot be used.
+            self._context.set_forkserver_preload([TASK_MODULE])
+            from multiprocessing.forkserver import ensure_running  # Fails to import without fork servers.
 
             with _ignore_signal(signal.SIGTERM):
                 ensure_running()
         else:
             self._context = get_context("spawn")
-        # A plain flag in shared memory: setting an Event hangs where a process that waited on it was killed.
+        # A plain flag in shared memory, because setting an Event hangs if a process that waited for it was killed.
         self._stop = self._context.RawValue("b", 0)
         self._messages: Any = self._context.SimpleQueue()
         with _set_environment(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads)):
             self._executor = ProcessPoolExecutor(
                 jobs, self._context, initializer=_init_worker, initargs=(self._stop, self._messages, threads)
             )
-            # A first task a process makes them start, and import, while the variables are set.
+            # One task for each process makes it start, and import the libraries, while the variables are set.
             wait([self._executor.submit(_import_tasks) for _ in range(jobs)])
 
     def map(
         self, task: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], progress: Progress
     ) -> list[Result]:
-        """Runs ``task(*arguments[i], progress)`` for every i; results in order.
+        """Runs ``task(*arguments[i], progress)`` for every i, and returns the results in this order.
 
         Args:
             task: A module-level function; its last argument is a :data:`~clipc.progress.Progress`.
-            arguments: One tuple a call.
+            arguments: One tuple for each call.
             progress: Called in this process with ``(str(i), done, total)`` as call i reports its progress.
 
         Raises:
-            UserError: A task's, or a worker died.
-            Interrupted: Ctrl-C or SIGTERM; the running tasks have saved themselves.
+            UserError: A task raised it, or a worker process died.
+            Interrupted: On Ctrl-C or SIGTERM; running tasks have saved a checkpoint.
         """
         errors: list[Exception] = []
         listener = threading.Thread(target=self._listen, args=(progress, errors), daemon=True)
@@ -85,8 +85,8 @@ class Pool:
                     "perhaps with fewer --jobs."
                 ) from error
             except BaseException:
-                # Tasks that have not begun end at once. They are not cancelled: an executor that loses a worker while
-                # some are fails at the first of them and never answers for the others.
+                # Tasks that have not begun end at once. They are not cancelled: if a worker dies, an executor with
+                # cancelled tasks fails at the first of them, and the other futures never finish.
                 self._stop.value = 1
                 wait(futures)
                 raise
@@ -123,7 +123,7 @@ class Pool:
 
 @contextmanager
 def _ignore_signal(number: signal.Signals) -> Generator[None]:
-    """What is started inside ignores a signal for good: a scheduler sends it to the server of forks as well."""
+    """Processes that the block starts ignore a signal: a scheduler sends it to the fork server as well."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -155,7 +155,7 @@ _busy = threading.Event()
 
 
 def _init_worker(stop: Any, messages: Any, threads: int) -> None:
-    """In each worker: threads, where progress goes, and when to stop."""
+    """Prepares a worker process: number of threads, channel for progress, and reaction to signals."""
     global _send, _should_stop
     torch.set_num_threads(threads)
     _send, _should_stop = messages.put, lambda: bool(stop.value)
@@ -170,20 +170,20 @@ def _init_worker(stop: Any, messages: Any, threads: int) -> None:
         signal.raise_signal(signal.SIGTERM)
         while parent.is_alive() or _busy.is_set():
             time.sleep(0.2)
-        os._exit(1)  # Nobody is left to send work or to be answered.
+        os._exit(1)  # The parent is gone, so nobody can receive a result.
 
     threading.Thread(target=watch, daemon=True).start()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Ends the task at hand; training has a handler of its own, which saves first."""
+    """Ends the running task; during training another handler is active, which saves a checkpoint first."""
     if _busy.is_set():
         raise Interrupted("stopped.")
 
 
 def _import_tasks() -> None:
-    """Imports what tasks need, before any clock runs."""
-    import_module(TASKS)
+    """Imports the libraries that tasks need, so that no task's time includes it."""
+    import_module(TASK_MODULE)
 
 
 def _call(index: int, task: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:

@@ -1,4 +1,4 @@
-"""A trial's metrics as one small JSON file: all that tables need, so that a study needs no models."""
+"""Records: the metrics of each trial as a small JSON file, from which all tables of a study are made."""
 
 import base64
 import json
@@ -15,25 +15,25 @@ from clipc.evaluate.measurement import dump_measurements, load_measurements
 from clipc.files import write_text
 from clipc.recipe.run import Run
 from clipc.study.results import Outcome
-from clipc.study.trials import Measuring, Trial
+from clipc.study.trials import EvaluationOptions, Trial
 from clipc.train.loop import Diverged
 
 POINTS: Final = 40
-"""How many points of a loss curve are stored."""
+"""The largest number of points of a loss curve that a record stores."""
 
 _SUMMARY_KEYS: Final = (
     *("steps", "samples", "epochs", "parameters", "image_size", "best", "composite_share", "pairs_per_second"),
     *("core_seconds", "validation_core_seconds", "treated", "shortened", "unreadable", "wise_ft", "forgetting"),
 )
 _CONTEXT_KEYS: Final = ("split", "images", "captions", "distinct_captions", "not_measured")
-"""What of the context is stored beside columns and swaps; what others put there may hold captions."""
+"""The keys of the context that are stored besides ``columns`` and ``swaps``; other keys may hold captions."""
 
 
-def write_record(trial: Trial, measuring: Measuring, file: Path) -> None:
-    """Writes the metrics of a finished trial; captions and class names stay out of the file.
+def write_record(trial: Trial, evaluation: EvaluationOptions, file: Path) -> None:
+    """Writes the metrics of a finished trial; the file holds no captions and no class names.
 
     Raises:
-        UserError: The trial is not finished, or the disk is full or cannot be written.
+        UserError: The trial is not finished, or the file cannot be written.
     """
     outcome = Outcome.read(trial)
     columns = outcome.context.get("columns", {})
@@ -55,34 +55,34 @@ def write_record(trial: Trial, measuring: Measuring, file: Path) -> None:
         "validation": [[r["step"], r["validation"]["mean_recall"]] for r in outcome.records if "validation" in r],
         "items": {name: _encode(values) for name, values in arrays.items()},
     }
-    _write(trial, measuring, file, content)
+    _write(trial, evaluation, file, content)
 
 
-def write_diverged(trial: Trial, measuring: Measuring, file: Path, error: Diverged) -> None:
-    """Writes, in place of metrics, at which step the loss of a trial stopped being a number.
+def write_diverged(trial: Trial, evaluation: EvaluationOptions, file: Path, error: Diverged) -> None:
+    """Writes a record with the step at which the loss of a trial stopped being a number, in place of metrics.
 
-    Training is deterministic, so that the same recipe would diverge again: the study goes on without the trial.
+    Training is deterministic, so the same recipe would diverge again; the study goes on without the trial.
     """
-    _write(trial, measuring, file, {"diverged": {"step": error.step}})
+    _write(trial, evaluation, file, {"diverged": {"step": error.step}})
 
 
-def read_diverged(measuring: Measuring, file: Path) -> int | None:
-    """The step at which a trial's loss stopped being a number; None where it did not, or nothing is known yet.
+def read_diverged(evaluation: EvaluationOptions, file: Path) -> int | None:
+    """The step at which a trial's loss stopped being a number; None where it did not, or there is no such record.
 
     Raises:
-        UserError: The file is no record.
+        UserError: The file is not a valid record.
     """
-    value = _read(measuring, file)
+    value = _read(evaluation, file)
     return None if value is None or "diverged" not in value else int(value["diverged"]["step"])
 
 
-def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | None:
-    """The metrics of a trial; None where it diverged, there are none yet, or they were measured in another way.
+def read_record(trial: Trial, evaluation: EvaluationOptions, file: Path) -> Outcome | None:
+    """The metrics of a trial; None where it diverged, has no record, or was evaluated with other options.
 
     Raises:
-        UserError: The file is no record.
+        UserError: The file is not a valid record.
     """
-    value = _read(measuring, file)
+    value = _read(evaluation, file)
     if value is None or "diverged" in value:
         return None
     try:
@@ -97,36 +97,36 @@ def read_record(trial: Trial, measuring: Measuring, file: Path) -> Outcome | Non
         raise _invalid_record(file, error) from error
 
 
-def _write(trial: Trial, measuring: Measuring, file: Path, content: Mapping[str, Any]) -> None:
+def _write(trial: Trial, evaluation: EvaluationOptions, file: Path, content: Mapping[str, Any]) -> None:
     run = Run(trial.folder)
     value = {
         "trial": trial.folder.name,
         "recipe": trial.recipe.model_dump(mode="json", exclude={"data"}),
         "data": run.read_json("data.json"),
-        "measuring": measuring.as_json(),
+        "measuring": evaluation.as_json(),
         "machine": run.read_json("environment.json") or {},
         **content,
     }
     write_text(file, json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
-def _read(measuring: Measuring, file: Path) -> dict[str, Any] | None:
-    """The content of a record; None where there is none, or it was measured in another way."""
+def _read(evaluation: EvaluationOptions, file: Path) -> dict[str, Any] | None:
+    """The content of a record; None where there is no file, or the evaluation had other options."""
     if not file.is_file():
         return None
     try:
         value = json.loads(file.read_text("utf-8"))
-        return value if value["measuring"] == measuring.as_json() else None
+        return value if value["measuring"] == evaluation.as_json() else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _invalid_record(file, error) from error
 
 
 def _invalid_record(file: Path, error: Exception) -> UserError:
-    return UserError(f"{file} is no record of a trial ({error}); remove it, and the trial is run again.")
+    return UserError(f"{file} is not a valid record of a trial ({error}); remove it to run the trial again.")
 
 
 def _encode(values: npt.NDArray[Any]) -> dict[str, Any]:
-    """Numbers as text: shares as ``float16`` (0 and 1 exactly, others to 0.0005), whole numbers as ``int32``."""
+    """Numbers as compressed text; values up to 2 become ``float16`` (to 0.0005), small integers ``int32``."""
     largest = float(np.abs(values).max(initial=0))
     if np.issubdtype(values.dtype, np.integer):
         kind = "<i4" if largest < 2**31 else "<i8"

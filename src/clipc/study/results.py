@@ -1,4 +1,4 @@
-"""Finished trials, their metrics, and paired differences between them."""
+"""The outcomes of finished trials, and the table of their metrics."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,21 +17,21 @@ from clipc.recipe.run import Run
 from clipc.study.trials import Trial
 
 Items = tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float64]], npt.NDArray[np.int64] | None]
-"""For two arms the values of a metric's items, seed by seed, and the owner of each item."""
+"""For two arms the values of a metric's items, one array of n per seed; then the owner of each of the n items."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A finished trial as read back from its run folder.
+    """The results of a finished trial, read from its run folder or its record.
 
     Attributes:
         trial: The trial.
         summary: The run's ``finished.json``.
-        measurements: On the test split, of the model that was best on validation, by the metrics' names.
-        last_metrics: On the test split, of the last step's model.
-        context: What they rest on.
-        records: The run's ``metrics.jsonl``.
-        evaluation_core_seconds: Processor time of the evaluation.
+        measurements: The measurements on the test split of the best model on validation, by the metrics' names.
+        last_metrics: The metrics on the test split of the last step's model, by name.
+        context: The data that the measurements were made on, as the evaluation describes it.
+        records: The lines of the run's ``metrics.jsonl``.
+        evaluation_core_seconds: Processor seconds of the evaluation.
         machine: The run's ``environment.json``.
     """
 
@@ -46,7 +46,7 @@ class Outcome:
 
     @classmethod
     def read(cls, trial: Trial) -> "Outcome":
-        """Reads a trial's files.
+        """Reads a trial's run folder.
 
         Raises:
             UserError: The trial is not finished.
@@ -66,20 +66,19 @@ class Outcome:
     @property
     def metrics(self) -> dict[str, float]:
         """The values of the measurements by name."""
-        return {name: one.value for name, one in self.measurements.items()}
+        return {name: measurement.value for name, measurement in self.measurements.items()}
 
     @property
     def core_seconds(self) -> float:
-        """Processor time of the whole trial: training, validation and evaluation."""
-        used = self.summary["core_seconds"] + self.summary["validation_core_seconds"]
-        return used + self.evaluation_core_seconds
+        """Processor seconds of the whole trial: training, validation and evaluation."""
+        run_core_seconds = self.summary["core_seconds"] + self.summary["validation_core_seconds"]
+        return run_core_seconds + self.evaluation_core_seconds
 
 
 def composite_share(outcome: Outcome) -> float | None:
-    """The share of training examples that were composites; None where the policy composes none.
+    """The share of training examples that were composites, in [0, 1]; None where the policy makes none.
 
-    A run's ``composite_share`` counts all treated examples, with the control's stronger augmentation as the treatment
-    too.
+    It is not a run's ``composite_share``, which also counts the strongly augmented examples of a control.
     """
     return outcome.summary["composite_share"] if composes(outcome.trial.recipe.policy) else None
 
@@ -90,14 +89,17 @@ def composes(policy: Policy) -> bool:
 
 
 def metrics_table(outcomes: Sequence[Outcome], main: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """One entry a metric that every trial has.
+    """One row for each metric that all trials have.
 
     Args:
         outcomes: The finished trials, one at least.
-        main: The names of the metrics that are tested; where there are none, those that are so by default.
+        main: The names of the main metrics; if empty, the default main metrics.
+
+    Returns:
+        Rows of ``key`` (the name), ``main``, ``chance``, ``n`` (of items), ``higher_is_better`` and ``unit``.
 
     Raises:
-        UserError: There is no metric of such a name that all of them have.
+        UserError: A main metric is missing in a trial.
     """
     shared = [one for name, one in outcomes[0].measurements.items() if all(name in o.measurements for o in outcomes)]
     for name in main:
@@ -117,26 +119,26 @@ def metrics_table(outcomes: Sequence[Outcome], main: Sequence[str] = ()) -> list
 
 
 def baseline_near_chance(metric: Mapping[str, Any], baseline: Sequence[Outcome]) -> bool:
-    """Whether the baseline's mean of a share, of which more is better, is hardly better than guessing."""
+    """Whether the baseline's mean is near chance; False for metrics that are not shares, or where lower is better."""
     if not (baseline and metric["chance"] and metric["unit"] == SHARE and metric["higher_is_better"]):
         return False
     return near_chance(mean(o.metrics[metric["key"]] for o in baseline), metric["chance"])
 
 
 def near_chance(value: float, chance: float) -> bool:
-    """Whether a share is hardly better than guessing: less than twice as good, or a tenth of the way to perfect."""
+    """Whether a share is below twice the chance level, or less than a tenth of the way from it to 1."""
     return value < min(2 * chance, chance + (1 - chance) / 10)
 
 
 def ends(interval: Interval) -> list[float | None]:
-    """The ends of an interval for JSON."""
+    """The ends of an interval for JSON; None for an infinite end."""
     return [end if math.isfinite(end) else None for end in (interval.low, interval.high)]
 
 
-def items_of(metric: str, treated: Sequence[Outcome], control: Sequence[Outcome]) -> Items | None:
-    """The items of a metric in two arms; None where it is no mean of items, or they are not the same in all trials."""
-    ours, theirs = ([o.measurements[metric].values for o in group] for group in (treated, control))
-    arrays = [values for values in (*ours, *theirs) if values is not None]
-    if len(arrays) < len(ours) + len(theirs) or len({len(values) for values in arrays}) != 1:
+def paired_items(metric: str, first: Sequence[Outcome], second: Sequence[Outcome]) -> Items | None:
+    """A metric's items in two arms; None where it is not a mean of items, or their number differs between trials."""
+    values = [outcome.measurements[metric].values for outcome in (*first, *second)]
+    arrays = [array for array in values if array is not None]
+    if len(arrays) < len(values) or len({len(array) for array in arrays}) != 1:
         return None
-    return arrays[: len(ours)], arrays[len(ours) :], treated[0].measurements[metric].owner
+    return arrays[: len(first)], arrays[len(first) :], first[0].measurements[metric].owner

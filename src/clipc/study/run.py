@@ -26,126 +26,129 @@ from clipc.study.names import trial_name
 from clipc.study.pool import Pool
 from clipc.study.record import read_diverged, read_record, write_diverged, write_record
 from clipc.study.results import Outcome, metrics_table
-from clipc.study.trials import Measuring, Trial, run_trial
+from clipc.study.trials import EvaluationOptions, Trial, run_trial
 from clipc.train.loop import Diverged
 
-Watch = Callable[[Board], None]
+BoardCallback = Callable[[Board], None]
+"""A function that is called with the state of all trials, several times a second."""
 
 
 @dataclass(frozen=True)
-class Planned:
-    """One trial of a study.
+class PlannedTrial:
+    """A trial of a study, with its data and the file of its record.
 
     Attributes:
-        trial: What is run; its ``arm`` is the arm's name.
-        size: Training pairs.
-        catalog: The data of that size.
-        record: The file of its metrics.
-        lacks: Which weights are not here that it would start from, as a sentence; empty where it can be run.
+        trial: The trial.
+        size: The number of training pairs.
+        catalog: The data with this number of training pairs.
+        record: The file of the trial's record.
+        missing_weights: A sentence about weights that the trial starts from and that are missing on this machine; empty
+            where none are missing.
     """
 
     trial: Trial
     size: int
     catalog: Catalog
     record: Path
-    lacks: str = ""
+    missing_weights: str = ""
 
 
-def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> list[Planned]:
-    """All trials of a study: seed by seed, so that every arm is seen early.
+def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> list[PlannedTrial]:
+    """All trials of a study, ordered by seed, then size, then arm, so that every arm has results early.
 
-    Two arms that come to the same recipe share their trials' folders and records. What is measured in another way than
-    by default has records of its own. A trial whose start is not here is found by its record.
+    Two arms with equal recipes share folders and records. Trials that are evaluated with other than the default options
+    have their own records. A trial whose initial weights are missing is found by its record.
 
     Args:
         study: The study.
         catalog: All data, with train, val and test splits.
-        folder: Where trials train.
+        folder: The study's folder; trials train in ``folder/trials``.
         records: The folder of records.
 
     Raises:
         UserError: A key or value of an arm is wrong, or there are too few pairs.
     """
-    suffix = _suffix(measuring_of(study))
+    suffix = _suffix(evaluation_options(study))
     pairs = catalog.splits.get("train", 0)
     sizes = sizes_of(study, pairs)
-    sets = {size: catalog if size == "all" else subsample(catalog, int(size)) for size in sizes}
-    planned: list[Planned] = []
+    catalogs = {size: catalog if size == "all" else subsample(catalog, int(size)) for size in sizes}
+    planned: list[PlannedTrial] = []
     for seed in study.seeds:
-        for size, data in sets.items():
-            for arm in study.expanded:
+        for size, data in catalogs.items():
+            for arm in study.expanded_arms:
                 recipe = arm_recipe(study, arm, seed, size)
-                name, problem = trial_name(recipe, data, records, suffix)
+                name, missing_weights = trial_name(recipe, data, records, suffix)
                 trial = Trial(arm.name, recipe, folder / "trials" / name)
-                planned.append(Planned(trial, data.splits["train"], data, records / f"{name}{suffix}.json", problem))
+                record = records / f"{name}{suffix}.json"
+                planned.append(PlannedTrial(trial, data.splits["train"], data, record, missing_weights))
     return planned
 
 
-def measuring_of(study: Study) -> Measuring:
-    """How a study's trials are evaluated."""
+def evaluation_options(study: Study) -> EvaluationOptions:
+    """The options with which a study's trials are evaluated."""
     own = tuple((name, fingerprint(name)) for name in study.evaluators)
-    return Measuring(study.templates, study.lang, study.shots, own)
+    return EvaluationOptions(study.templates, study.lang, study.shots, own)
 
 
-def diverged_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned, int]]:
+def diverged_trials(study: Study, planned: Sequence[PlannedTrial]) -> list[tuple[PlannedTrial, int]]:
     """The trials whose loss stopped being a number, with the step at which it did."""
-    steps = [(p, read_diverged(measuring_of(study), p.record)) for p in planned]
+    steps = [(p, read_diverged(evaluation_options(study), p.record)) for p in planned]
     return [(p, step) for p, step in steps if step is not None]
 
 
-def missing_of(study: Study, planned: Sequence[Planned]) -> list[Planned]:
+def missing_trials(study: Study, planned: Sequence[PlannedTrial]) -> list[PlannedTrial]:
     """The trials that have no record, neither of metrics nor of divergence."""
-    records = {p.record for p, _ in [*finished_of(study, planned), *diverged_of(study, planned)]}
+    records = {p.record for p, _ in [*finished_trials(study, planned), *diverged_trials(study, planned)]}
     return [p for p in planned if p.record not in records]
 
 
-def check_weights(study: Study, missing: Sequence[Planned]) -> None:
-    """Refuses to go on where what is missing starts from weights that are not here.
+def check_weights(study: Study, missing: Sequence[PlannedTrial]) -> None:
+    """Raises an error if a missing trial starts from weights that are not on this machine.
 
     Raises:
-        UserError: They are not; the sentence says which, and what the study's note says.
+        UserError: Weights are missing; the message names them and holds the study's note.
     """
-    for blocked in (p for p in missing if p.lacks):
+    for blocked in (p for p in missing if p.missing_weights):
         arm = blocked.trial.arm
         count = sum(p.trial.arm == arm for p in missing)
         raise UserError(
-            f"the study {study.name}, arm {arm!r}: {blocked.lacks} Trials of it that have no record yet: {count}; "
-            f"--report tells the others.{f' Its note: {study.note}' if study.note else ''}"
+            f"the study {study.name}, arm {arm!r}: {blocked.missing_weights} Its trials without a record: "
+            f"{count}; --report shows those that have one.{f' Note of the study: {study.note}' if study.note else ''}"
         )
 
 
-def finished_of(study: Study, planned: Sequence[Planned]) -> list[tuple[Planned, Outcome]]:
-    """The trials that have a record, with its content."""
-    outcomes = [(p, read_record(p.trial, measuring_of(study), p.record)) for p in planned]
+def finished_trials(study: Study, planned: Sequence[PlannedTrial]) -> list[tuple[PlannedTrial, Outcome]]:
+    """The trials that have a record with metrics, and its content."""
+    outcomes = [(p, read_record(p.trial, evaluation_options(study), p.record)) for p in planned]
     return [(p, outcome) for p, outcome in outcomes if outcome is not None]
 
 
 def run_missing(
     study: Study,
-    planned: Sequence[Planned],
+    planned: Sequence[PlannedTrial],
     *,
     jobs: int | None = None,
     shard: tuple[int, int] = (1, 1),
     progress: Progress = silent,
-    watch: Watch = lambda _: None,
+    watch: BoardCallback = lambda _: None,
 ) -> None:
-    """Runs those trials of a study that have no record yet; one that diverges is noted, and the rest go on.
+    """Runs the trials of a study that have no record yet; a trial that diverges does not stop the others.
 
     Args:
         study: The study.
-        planned: Its trials, as :func:`plan_study` gives them.
-        jobs: Trials at a time; on a CPU one a core by default, on a GPU one.
+        planned: The study's trials, as :func:`plan_study` gives them.
+        jobs: Parallel trials; by default one per core on a CPU, one at a time on a GPU.
         shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
-        progress: Shows what takes long before the trials begin.
-        watch: Shown the state of all trials, several times a second.
+        progress: Receives the progress of long steps before the trials begin.
+        watch: Called with the state of all trials, several times a second.
 
     Raises:
         UserError: A trial failed.
-        Interrupted: Ctrl-C or SIGTERM; running trials have saved themselves.
+        Interrupted: On Ctrl-C or SIGTERM; running trials have saved a checkpoint.
     """
-    measuring = measuring_of(study)
+    evaluation = evaluation_options(study)
     positions = {p.record: i for i, p in enumerate(planned)}
-    records = {p.record for p in missing_of(study, planned)}
+    records = {p.record for p in missing_trials(study, planned)}
     missing = [p for p in shard_of(planned, shard) if p.record in records]
     if not missing:
         return
@@ -160,82 +163,92 @@ def run_missing(
 
     with closing(Pool(jobs, threads)) as pool:
         board.begin()
-        pool.map(run_and_record, [(p, study, measuring, renderer, threads) for p in missing], report)
+        pool.map(run_and_record, [(p, study, evaluation, renderer, threads) for p in missing], report)
     board.read_records()
     watch(board)
 
 
-def shard_of(planned: Sequence[Planned], shard: tuple[int, int]) -> list[Planned]:
-    """The ith of n parts of the trials; what several arms share is one trial, and one part's.
+def shard_of(planned: Sequence[PlannedTrial], shard: tuple[int, int]) -> list[PlannedTrial]:
+    """The trials of part i of n; arms that share a record count as one trial.
 
-    With each seed and size the parts take turns anew from the next one on, so that no arm is one machine's: were the
-    machines unlike, their difference would otherwise look like one between arms.
+    Trials are dealt to the parts in turn, and each seed and size begins with another part. So the trials of an arm are
+    spread over all machines, and a difference between machines does not look like one between arms.
     """
     part, parts = shard
-    blocks: dict[tuple[int, int], list[Planned]] = {}
+    blocks: dict[tuple[int, int], list[PlannedTrial]] = {}
     for p in {p.record: p for p in planned}.values():
         blocks.setdefault((p.trial.recipe.seed, p.size), []).append(p)
     return [p for turn, block in enumerate(blocks.values()) for p in block[(part - 1 + turn) % parts :: parts]]
 
 
 def run_and_record(
-    planned: Planned, study: Study, measuring: Measuring, renderer: str, threads: int, progress: Progress = silent
+    planned: PlannedTrial,
+    study: Study,
+    evaluation: EvaluationOptions,
+    renderer: str,
+    threads: int,
+    progress: Progress = silent,
 ) -> None:
-    """Runs one trial, writes its record, and removes the models unless they are to stay.
+    """Runs one trial, writes its record, and removes its models unless the study keeps them.
 
-    Where its loss stops being a number, the record says that instead of metrics.
+    Where the loss stops being a number, the record holds the step at which it did instead of metrics.
 
     Args:
-        planned: What to run.
-        study: Says whether models stay, and which metrics are the main ones: the first trial raises an error for one
-            that does not exist.
-        measuring: How it is evaluated.
-        renderer: As for :func:`clipc.train.train.train`.
-        threads: CPU threads, where the recipe does not set them.
+        planned: The trial.
+        study: The study. Its main metrics are checked here, so that a wrong name is reported after the first trial.
+        evaluation: The options of the evaluation.
+        renderer: The renderer, as for :func:`clipc.train.train.train`.
+        threads: CPU threads, unless the recipe sets their number.
         progress: Receives the number of pairs shown so far.
 
     Raises:
-        UserError: The trial failed, and the sentence says which; or it has no metric of a name in ``main``.
+        UserError: The trial failed (the message names it), or it lacks one of the main metrics.
     """
     trial, record = planned.trial.with_threads(threads), planned.record
-    if read_record(trial, measuring, record) is not None or read_diverged(measuring, record) is not None:
-        return  # Another process was quicker.
+    if read_record(trial, evaluation, record) is not None or read_diverged(evaluation, record) is not None:
+        return  # Another process has run the trial.
     run = Run(trial.folder)
     if run.finished is not None and not (run.model.is_dir() and run.last_model.is_dir()):
-        shutil.rmtree(trial.folder)  # Its models went with an earlier record; they come out the same again.
+        shutil.rmtree(trial.folder)  # The models were removed when a record was written; training gives the same ones.
     try:
-        run_trial(trial, planned.catalog, measuring, renderer, progress)
+        run_trial(trial, planned.catalog, evaluation, renderer, progress)
     except Diverged as error:
-        write_diverged(trial, measuring, record, error)
-        shutil.rmtree(run.checkpoints, ignore_errors=True)  # They only lead to the same end again.
+        write_diverged(trial, evaluation, record, error)
+        shutil.rmtree(run.checkpoints, ignore_errors=True)  # Training from them would diverge again.
     except UserError as error:
         raise UserError(f"arm {trial.arm!r}, {planned.size:,} pairs, seed {trial.recipe.seed}: {error}") from error
     else:
-        write_record(trial, measuring, record)
+        write_record(trial, evaluation, record)
     if not study.keep_models:
         for model in (run.model, run.last_model):
             shutil.rmtree(model, ignore_errors=True)
-    if study.main and (outcome := read_record(trial, measuring, record)) is not None:
+    if study.main and (outcome := read_record(trial, evaluation, record)) is not None:
         metrics_table([outcome], study.main)
 
 
 def jobs_for(recipe: Recipe, trials: int, jobs: int | None) -> tuple[int, int]:
-    """How many trials run at a time, and with how many CPU threads each."""
+    """The number of parallel trials, and the number of CPU threads of each.
+
+    Args:
+        recipe: The recipe of a trial.
+        trials: How many trials there are.
+        jobs: The requested number of parallel trials; the default for the device if None.
+    """
     on_cpu = choose_device(recipe.device).type == "cpu"
     count = jobs or (min(cores(), trials) if on_cpu else 1)
     return count, max(1, cores() // count)
 
 
-def _suffix(measuring: Measuring) -> str:
-    """What records measured in another way than by default have at the end of their names."""
-    if measuring == Measuring(shots=()):
+def _suffix(evaluation: EvaluationOptions) -> str:
+    """The end of the names of records: empty for the default options, otherwise a hash of the options."""
+    if evaluation == EvaluationOptions(shots=()):
         return ""
-    text = json.dumps(measuring.as_json(), sort_keys=True)
+    text = json.dumps(evaluation.as_json(), sort_keys=True)
     return f"-{blake2b(text.encode(), digest_size=4).hexdigest()}"
 
 
 def renderer_for(recipe: Recipe, catalog: Catalog, jobs: int, progress: Progress = silent) -> str:
-    """The renderer for trials on these data: resident where the data fit as often as trials run at a time."""
+    """The renderer for trials: ``resident`` where the images of ``jobs`` trials fit into memory at once."""
     plans = make_plans(recipe.policy, catalog.split("train"), 0, cache=recipe.data.cache, progress=progress)
     size = model_config(recipe.model, recipe.image_size)["vision_cfg"].get("image_size", 224)
     device = choose_device(recipe.device)

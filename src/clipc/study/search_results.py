@@ -18,12 +18,11 @@ class SearchResult:
 
     Attributes:
         arm: The arm's name.
-        settings: The best values of its ranges, by dotted key; None where there is no best one: all tries diverged, or
-            they are unfinished.
-        validation: Their mean recall on validation.
-        tried: How many settings were tried.
-        given_up: How many of them were given up early, or diverged.
-        wanted: How many were to be tried.
+        settings: The best values of its ranges, by dotted key; None where all tries diverged, or tries are unfinished.
+        validation: The mean recall of the best settings on the validation split, in [0, 1]; None without settings.
+        tried: The number of settings that were tried.
+        given_up: The number of tries that were pruned, or diverged.
+        wanted: The number of settings that were planned.
     """
 
     arm: str
@@ -34,24 +33,24 @@ class SearchResult:
     wanted: int
 
     def __str__(self) -> str:
-        """The outcome as a sentence."""
+        """The result as a sentence."""
         if self.tried < self.wanted:
-            return f"{self.arm}: {self.tried} of {self.wanted} settings are tried, so it is left out."
+            return f"{self.arm}: {self.tried} of {self.wanted} settings are tried; the arm is left out."
         if self.settings is None or self.validation is None:
-            return f"{self.arm}: the loss was not a number in any of its {self.tried} tries, so it is left out."
+            return f"{self.arm}: the loss was not a number in any of its {self.tried} tries; the arm is left out."
         values = ", ".join(f"{key}={format_value(value)}" for key, value in self.settings.items())
         return (
-            f"{self.arm}: {values or 'its only setting'} is best on validation ({self.validation:.1%} mean recall) "
-            f"of {self.tried} tried, {self.given_up} of them given up early."
+            f"{self.arm}: best on validation: {values or 'its only setting'} ({self.validation:.1%} mean recall), "
+            f"of {self.tried} tried, {self.given_up} of them pruned."
         )
 
 
 def read_search_results(searches: Sequence[ArmSearch], *, unfinished: bool = False) -> list[SearchResult]:
-    """The best settings of every arm by the journal of its search.
+    """The best settings of every arm, from the search's journal.
 
     Args:
         searches: The searches of all arms of a study.
-        unfinished: Whether arms that lack tries are left without settings, as long as any arm has all of its own.
+        unfinished: Whether arms that lack tries are accepted, without settings; one arm must still be complete.
 
     Raises:
         UserError: Tries are missing, or every arm diverged with all of its settings.
@@ -67,23 +66,25 @@ def read_search_results(searches: Sequence[ArmSearch], *, unfinished: bool = Fal
         failed = next(result for result in results if result.tried == result.wanted)
         raise UserError(
             f"the study {name}: the loss was not a number in any of the {failed.tried} tries of {failed.arm!r}; "
-            "search lower learning rates, or with precision=fp32."
+            "search lower learning rates, or set precision=fp32."
         )
     return results
 
 
 def _best_settings(search: ArmSearch) -> SearchResult:
     states, arm, planned = load_optuna().trial.TrialState, search.arm.name, search.num_tries
-    # Machines that ask at the same moment may try one too many; arms with ranges have the same number.
+    # Machines that start a try at the same moment may exceed the number; the surplus does not count.
     trials = [trial for trial in search.tries() if trial.state in (states.COMPLETE, states.PRUNED)][:planned]
-    # Nothing is given up before some are complete: where none is, all diverged.
+    # Optuna prunes no try before some are complete: where none is complete, all diverged.
     complete = [trial for trial in trials if trial.state == states.COMPLETE]
     counts = len(trials), len(trials) - len(complete), planned
     if not complete or len(trials) < planned:
         return SearchResult(arm, None, None, *counts)
     best = max(complete, key=_validation)
     if any(value not in search.ranges.get(key, Range()) for key, value in best.params.items()):
-        raise UserError(f"the search's journal holds settings of {arm!r} that the study does not search; remove it.")
+        raise UserError(
+            f"the search's journal holds values for {arm!r} outside the study's ranges; remove the journal."
+        )
     return SearchResult(arm, dict(best.params), _validation(best), *counts)
 
 

@@ -1,4 +1,4 @@
-"""A study from beginning to end: ranges are searched, missing trials run, and what is finished becomes tables."""
+"""A study from beginning to end: it searches ranges, runs the missing trials and makes tables of the finished ones."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +11,16 @@ from clipc.progress import Progress, silent
 from clipc.study.board import Board
 from clipc.study.checks import check_arms
 from clipc.study.design import Study, check_recipes
-from clipc.study.noise import log_power_once, noise_of, power_lines, prior_power_lines
-from clipc.study.run import Planned, check_weights, diverged_of, finished_of, missing_of, plan_study, run_missing
+from clipc.study.noise import log_power_once, power_lines, prior_power_lines, study_power
+from clipc.study.run import (
+    PlannedTrial,
+    check_weights,
+    diverged_trials,
+    finished_trials,
+    missing_trials,
+    plan_study,
+    run_missing,
+)
 from clipc.study.search_results import SearchResult
 from clipc.study.study_tables import study_tables, write_parquet
 from clipc.study.tuning import search
@@ -33,49 +41,49 @@ def run_study(
     progress: Progress = silent,
     watch: Callable[[Board], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Arms x sizes x seeds on the same pairs, with paired differences; finished trials are not run again.
+    """Runs every arm at every size with every seed on the same pairs, and compares the arms.
 
-    Writes ``study.parquet`` (one row for each trial and metric) into the folder. What is about to be done, and how many
-    seeds a difference needs, is logged.
+    Finished trials are not run again. The function writes ``study.parquet`` (one row for each trial and metric) into
+    the folder. It logs how many trials there are, and how many seeds are needed to find a difference.
 
     Args:
         study: The study; :func:`~clipc.study.design.read_study` reads one.
-        folder: Where everything goes.
+        folder: The study's folder; all files are written there.
         catalog: The opened data; otherwise the study's source is opened.
         records: Where the metrics of each trial are stored, as small JSON files; ``folder/records`` by default.
-        jobs: Trials at a time; on a CPU one a core by default, on a GPU one.
+        jobs: Parallel trials; by default one per core on a CPU, one at a time on a GPU.
         shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
         train: Whether missing trials are run; otherwise only finished trials are reported.
         command: The command line, for the page.
-        progress: Shows what takes long before the trials begin.
-        watch: Shown the state of all trials while they run.
+        progress: Receives the progress of long steps before the trials begin.
+        watch: Called with the state of all trials while they run.
 
     Returns:
         The tables that :func:`clipc.report.render_study` draws, ready for JSON.
 
     Raises:
-        UserError: Something in the study is wrong, a trial failed, or nothing is finished yet.
-        Interrupted: Ctrl-C or SIGTERM; running trials have saved themselves.
+        UserError: The study has an error, a trial failed, or no trial is finished yet.
+        Interrupted: On Ctrl-C or SIGTERM; running trials have saved a checkpoint.
     """
     records = records or folder / "records"
     for path in (folder, records):
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is a file; name a folder for the study's records.")
-    check_recipes(study)  # Errors of the file are reported before the data are read.
+    check_recipes(study)  # Errors in the study are reported before the data are read.
     catalog = catalog or study.data.open(progress)
     search_results = list[SearchResult]()
-    if study.ranges:
+    if study.has_ranges:
         journal = records / "search.journal"
         search_results = search(study, catalog, folder, journal, jobs=jobs, train=train, progress=progress)
-        study = study.settled({result.arm: result.settings for result in search_results})
+        study = study.with_settings({result.arm: result.settings for result in search_results})
     planned = plan_study(study, catalog, folder, records)
     if train:
-        missing = missing_of(study, planned)
+        missing = missing_trials(study, planned)
         check_weights(study, missing)
         check_arms(study, catalog, {p.trial.arm for p in missing})
-    finished = finished_of(study, planned)
-    power = noise_of(study, finished)
-    for line in _summary_lines(study, planned, len(finished), len(diverged_of(study, planned)), power):
+    finished = finished_trials(study, planned)
+    power = study_power(study, finished)
+    for line in _summary_lines(study, planned, len(finished), len(diverged_trials(study, planned)), power):
         logger.info(line)
     if train:
         log_power = log_power_once(study, planned, logged=bool(power))
@@ -85,7 +93,7 @@ def run_study(
             log_power(board)
 
         run_missing(study, planned, jobs=jobs, shard=shard, progress=progress, watch=on_update)
-    finished, diverged = finished_of(study, planned), diverged_of(study, planned)
+    finished, diverged = finished_trials(study, planned), diverged_trials(study, planned)
     for line in _diverged_lines(diverged, len(study.seeds)):
         logger.warning(line)
     if not finished:
@@ -97,10 +105,10 @@ def run_study(
 
 
 def _summary_lines(
-    study: Study, planned: Sequence[Planned], finished: int, diverged: int, power: Sequence[Mapping[str, Any]]
+    study: Study, planned: Sequence[PlannedTrial], finished: int, diverged: int, power: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """What is about to be done, and how many seeds a difference needs, given the measured noise."""
-    arms, sizes = len(study.expanded), len({p.size for p in planned})
+    """Says how many trials there are, and how many seeds are needed to find a difference."""
+    arms, sizes = len(study.expanded_arms), len({p.size for p in planned})
     lines = [
         f"{study.name}: {arms} arms x {sizes} {'size' if sizes == 1 else 'sizes'} x {len(study.seeds)} seeds = "
         f"{len(planned)} trials; {finished} finished already{f', {diverged} diverged' if diverged else ''}."
@@ -108,14 +116,14 @@ def _summary_lines(
     if power:
         return [*lines, *power_lines(power, len(study.seeds))]
     data = planned[0].catalog
-    # Both ways of retrieval; where there are labels, zero-shot classification and the probe.
+    # Two directions of retrieval, and for each column of labels zero-shot classification and the linear probe.
     metrics = len(study.main) or 2 + 2 * len(data.about.label_columns)
     return [*lines, *prior_power_lines(data.splits["test"], metrics, len(study.seeds))]
 
 
-def _diverged_lines(diverged: Sequence[tuple[Planned, int]], seeds: int) -> list[str]:
-    """For each arm and size a sentence: which seeds diverged, at which steps, and where that is noted."""
-    groups: dict[tuple[str, int], list[tuple[Planned, int]]] = {}
+def _diverged_lines(diverged: Sequence[tuple[PlannedTrial, int]], seeds: int) -> list[str]:
+    """One sentence for each arm and size with diverged seeds: the seeds, the steps, and the records to remove."""
+    groups: dict[tuple[str, int], list[tuple[PlannedTrial, int]]] = {}
     for p, step in diverged:
         groups.setdefault((p.trial.arm, p.size), []).append((p, step))
     lines: list[str] = []

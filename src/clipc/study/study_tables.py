@@ -1,4 +1,4 @@
-"""Everything that a study's page shows, as tables ready for JSON; and one long table for those who go on with it."""
+"""The tables of a study: those that its page shows, ready for JSON, and one long table as a Parquet file."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,13 @@ from clipc.study.arms import Arm, Range
 from clipc.study.compare import comparisons
 from clipc.study.design import Study
 from clipc.study.limitations import limitations
-from clipc.study.noise import noise
+from clipc.study.noise import power_table
 from clipc.study.results import Outcome, composite_share, ends, metrics_table
-from clipc.study.run import Planned, measuring_of
+from clipc.study.run import PlannedTrial, evaluation_options
 from clipc.study.search_results import SearchResult
 from clipc.study.verdict import conclude
 
-Finished = Sequence[tuple[Planned, Outcome]]
+Finished = Sequence[tuple[PlannedTrial, Outcome]]
 
 
 def study_tables(
@@ -35,31 +35,31 @@ def study_tables(
     finished: Finished,
     planned: int,
     command: str,
-    diverged: Sequence[tuple[Planned, int]] = (),
+    diverged: Sequence[tuple[PlannedTrial, int]] = (),
     search_results: Sequence[SearchResult] = (),
 ) -> dict[str, Any]:
-    """What a study's page shows.
+    """The tables that a study's page shows, ready for JSON.
 
     Args:
         study: The study.
         catalog: The data.
         finished: The finished trials, one at least.
         planned: How many trials there are in all.
-        command: The command line.
+        command: The command line, for the page.
         diverged: The trials whose loss stopped being a number, with the step at which it did; they count as finished.
-        search_results: What a search found for each arm, where there was one.
+        search_results: The result of the search for each arm; empty without a search.
     """
     groups: dict[tuple[str, int], list[Outcome]] = {}
     for plan, outcome in sorted(finished, key=lambda pair: pair[1].trial.recipe.seed):
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
     sizes = sorted({size for _, size in groups} | {p.size for p, _ in diverged})
     arms_with_trials = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
-    arms = [arm for arm in study.expanded if arm.name in arms_with_trials]
+    arms = [arm for arm in study.expanded_arms if arm.name in arms_with_trials]
     outcomes = [outcome for _, outcome in finished]
     metrics = metrics_table(outcomes, study.main)
     first = outcomes[0]
     machine = environment("cpu", 1) | first.machine
-    baseline = study.compared_with
+    baseline = study.baseline_name
     counts = Counter((p.trial.arm, p.size) for p, _ in diverged)
     rows = comparisons(groups, metrics, baseline, study.controls, len(study.seeds), counts)
     return {
@@ -75,31 +75,31 @@ def study_tables(
         "controls": list(study.controls),
         "sizes": sizes,
         "seeds": list(study.seeds),
-        "evaluators": dict(measuring_of(study).evaluators),
+        "evaluators": dict(evaluation_options(study).evaluators),
         "sections": list(study.sections),
         "planned": planned,
         "finished": len(finished) + len(diverged),
-        "diverged": [{**_identify(p), "run": p.trial.folder.name, "step": step} for p, step in diverged],
+        "diverged": [{**_trial_fields(p), "run": p.trial.folder.name, "step": step} for p, step in diverged],
         "search": [asdict(result) for result in search_results],
         "arms": [_arm(arm, groups) for arm in arms],
         "metrics": metrics,
         "comparisons": rows,
         "verdict": conclude([arm.name for arm in arms], baseline, study.controls, metrics, rows),
         "curves": [curve for m in metrics if m["main"] for curve in _curves(m["key"], arms, groups, study)],
-        "power": noise(groups, metrics, baseline),
+        "power": power_table(groups, metrics, baseline),
         "not_shown": limitations(study, catalog, outcomes, metrics, sizes, planned, diverged, search_results),
     }
 
 
 def write_parquet(finished: Finished, file: Path) -> None:
-    """One row for each trial and metric: arm, size, seed, trial, metric, value, last, shares, core_seconds.
+    """Writes one row for each trial and metric.
 
-    ``treated_share`` counts what was composed or, in an arm that composes nothing, shown under stronger augmentation;
-    ``composite_share`` is empty there.
+    ``value`` belongs to the best model on validation, ``last`` to the last step's. ``treated_share`` counts composites
+    and strongly augmented examples; ``composite_share`` is null in an arm that makes no composites.
     """
     rows = [
         {
-            **_identify(plan),
+            **_trial_fields(plan),
             "trial": plan.record.stem,
             "metric": metric,
             "value": value,
@@ -115,7 +115,7 @@ def write_parquet(finished: Finished, file: Path) -> None:
         pq.write_table(pa.Table.from_pylist(rows), new)
 
 
-def _identify(plan: Planned) -> dict[str, Any]:
+def _trial_fields(plan: PlannedTrial) -> dict[str, Any]:
     return {"arm": plan.trial.arm, "size": plan.size, "seed": plan.trial.recipe.seed}
 
 
@@ -143,7 +143,7 @@ def _trial(outcome: Outcome) -> dict[str, Any]:
 
 
 def _shared_settings(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The settings that all trials share, and those facts of a run that do."""
+    """The recipe keys, facts of the runs and prompts that have the same value in all trials."""
     first = outcomes[0]
     settings = [o.trial.recipe.model_dump(mode="json", exclude={"data", "seed", "samples", "epochs"}) for o in outcomes]
     shared: dict[str, Any] = {}
@@ -164,9 +164,9 @@ def _shared_settings(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def _curves(
     metric: str, arms: Sequence[Arm], groups: Mapping[tuple[str, int], Sequence[Outcome]], study: Study
 ) -> list[dict[str, Any]]:
-    """Curves over the number of pairs, and one over each setting for which a list of numbers makes arms.
+    """One curve over the number of pairs, and one over each setting whose list of numbers makes arms.
 
-    Where the baseline has a value of such a setting, it is a line of one point through which all others run.
+    A baseline with a value of this setting is a line of one point, and all other lines run through this point.
     """
     curves: list[dict[str, Any]] = []
     sizes = sorted({size for _, size in groups})
@@ -176,26 +176,27 @@ def _curves(
     families = dict.fromkeys(arm.line for arm in arms if arm.line is not None)
     for key in dict.fromkeys(key for _, key in families):
         baseline = [
-            arm for arm in arms if arm.name == study.compared_with and isinstance(arm.changes.get(key), int | float)
+            arm for arm in arms if arm.name == study.baseline_name and isinstance(arm.changes.get(key), int | float)
         ]
-        members = {study.compared_with: baseline}
-        for family in (family for family, axis in families if axis == key):
-            members[family] = [arm for arm in arms if arm.line == (family, key) and arm not in baseline]
+        members = {study.baseline_name: baseline}
+        for family, axis in families:
+            if axis == key:
+                members[family] = [arm for arm in arms if arm.line == (family, key) and arm not in baseline]
         by_value = {
-            name: [(arm.changes[key], groups.get((arm.name, sizes[-1]), ())) for arm in of_line]
-            for name, of_line in members.items()
+            name: [(arm.changes[key], groups.get((arm.name, sizes[-1]), ())) for arm in line_arms]
+            for name, line_arms in members.items()
         }
         lines = _lines(by_value, metric)
         xs = sorted({point["x"] for line in lines for point in line["points"]})
         if len(xs) > 1:
             log = xs[0] > 0 and xs[-1] / xs[0] > 20
-            through = {"through": study.compared_with} if baseline else {}
+            through = {"through": study.baseline_name} if baseline else {}
             curves.append({"axis": key, "log": log, "metric": metric, "lines": lines, **through})
     return curves
 
 
 def _lines(groups: Mapping[str, Sequence[tuple[float, Sequence[Outcome]]]], metric: str) -> list[dict[str, Any]]:
-    """For each line the points at which there are trials; a line without any is left out."""
+    """The lines of a curve, with the mean and interval of each point that has trials; empty lines are left out."""
     lines: list[dict[str, Any]] = []
     for name, values in groups.items():
         points: list[dict[str, Any]] = []

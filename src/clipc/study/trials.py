@@ -1,4 +1,4 @@
-"""Trials: runs of training and their evaluation, each skipped where its results are already there."""
+"""A trial: one training run and its evaluation on the test split."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,11 +21,11 @@ from clipc.train.train import train
 
 @dataclass(frozen=True)
 class Trial:
-    """One arm with one seed.
+    """One arm with one seed, at one size of the training set.
 
     Attributes:
         arm: The arm's name.
-        recipe: What is trained.
+        recipe: The recipe of its run.
         folder: The run folder, named by the hash of recipe and data.
     """
 
@@ -39,15 +39,14 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Measuring:
-    """How trials are evaluated.
+class EvaluationOptions:
+    """The options with which trials are evaluated.
 
     Attributes:
         templates: Prompts for zero-shot classification, as for :func:`clipc.evaluate.evaluate`.
-        lang: Their language.
-        shots: The few-shot probes that are fitted beside the one on all labels.
-        evaluators: What measures them beside the evaluators that ship: names ``module:object``, each with the
-            fingerprint of its source file.
+        lang: The language of the templates.
+        shots: Numbers of labels per class for few-shot probes, besides the probe on all labels.
+        evaluators: The study's own evaluators: pairs of a name ``module:object`` and the fingerprint of its file.
     """
 
     templates: str = "auto"
@@ -56,11 +55,11 @@ class Measuring:
     evaluators: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The fields as JSON gives them back, to check whether metrics were measured in this way."""
+        """The fields with JSON's types, to be compared with those that a record holds."""
         own = {"evaluators": dict(self.evaluators)} if self.evaluators else {}
         return {"templates": self.templates, "lang": self.lang, "shots": list(self.shots), **own}
 
-    def __call__(self, model: Encoder, catalog: Catalog, *, probe: bool = True) -> Evaluation:
+    def evaluate(self, model: Encoder, catalog: Catalog, *, probe: bool = True) -> Evaluation:
         """Measures a model on the test split."""
         evaluators = (*EVALUATORS, *(own_evaluator(name) for name, _ in self.evaluators))
         return evaluate(
@@ -75,36 +74,42 @@ class Measuring:
 
 
 def run_trial(
-    trial: Trial, catalog: Catalog, measuring: Measuring, renderer: str | None = None, progress: Progress = silent
+    trial: Trial,
+    catalog: Catalog,
+    evaluation: EvaluationOptions,
+    renderer: str | None = None,
+    progress: Progress = silent,
 ) -> None:
-    """Trains one trial and measures its best and last model on the test split; what is done is not done again.
+    """Trains one trial and evaluates its best and its last model on the test split.
 
-    Writes ``eval/test.json``, ``eval/test-items.npz`` (the best model on validation) and
-    ``eval/test-last.json`` into the run folder.
+    A finished training or evaluation is not repeated.
+
+    The function writes ``eval/test.json`` and ``eval/test-items.npz`` for the best model on validation, and
+    ``eval/test-last.json`` for the last one, into the run folder.
 
     Args:
-        trial: What to run.
+        trial: The trial.
         catalog: The data, with a test split.
-        measuring: How.
+        evaluation: The options of the evaluation.
         renderer: As for :func:`clipc.train.train.train`.
         progress: Receives the number of pairs shown so far.
     """
 
     def report(what: str, done: int, total: int) -> None:
-        if what == "training":  # making tables of neighbours and the like counts other things than pairs
+        if what == "training":  # other operations, such as making tables of neighbours, count other things than pairs
             progress(what, done, total)
 
     run = train(trial.recipe, trial.folder, catalog=catalog, renderer=renderer, progress=report)
     previous = run.read_json("eval/test.json")
-    if previous is not None and previous["measuring"] == measuring.as_json():
+    if previous is not None and previous["measuring"] == evaluation.as_json():
         return
     with threads(trial.recipe.threads or 1):
         timer = Timer()
-        last = measuring(ClipModel.load(run.last_model), catalog, probe=False)
+        last = evaluation.evaluate(ClipModel.load(run.last_model), catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
-        best = measuring(ClipModel.load(run.model), catalog)
+        best = evaluation.evaluate(ClipModel.load(run.model), catalog)
         descriptions, arrays = dump_measurements(best.measurements)
         with (run.folder / "eval" / "test-items.npz").open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
-        facts = {"measuring": measuring.as_json(), "metrics": best.metrics, "descriptions": descriptions}
+        facts = {"measuring": evaluation.as_json(), "metrics": best.metrics, "descriptions": descriptions}
         run.write_json("eval/test.json", {**facts, "context": best.context, "core_seconds": timer.core_seconds})

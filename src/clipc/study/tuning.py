@@ -1,7 +1,7 @@
-"""Searching ranges on validation: every arm with ranges gets the same number of tries; the test split is left alone.
+"""The search over ranges: every arm with ranges gets the same number of tries, judged on the validation split.
 
-Optuna (Akiba et al., KDD 2019) chooses the settings and gives up early on those that fall behind. What was tried stands
-in one journal file, which several processes and machines may share.
+Optuna (Akiba et al., KDD 2019) chooses the settings, and prunes tries that fall behind. The tries are stored in one
+journal file, which several processes and machines may share.
 """
 
 import logging
@@ -40,7 +40,7 @@ POLL_EVERY: Final = 5.0
 
 
 class _Pruned(Exception):
-    """A setting has fallen behind."""
+    """Optuna has decided to prune the running try."""
 
 
 def search(
@@ -53,33 +53,35 @@ def search(
     train: bool = True,
     progress: Progress = silent,
 ) -> list[SearchResult]:
-    """Tries as many settings as the study asks for, for each arm, and names the best.
+    """Tries the study's number of settings for each arm, and returns the best ones.
 
-    All are trained on all training pairs with a seed that the study does not measure with, and judged by the best mean
-    recall on validation. An arm without ranges is tried once. Only the metrics of a try stay, unless the study keeps
-    models.
+    Every try trains on all training pairs, with a seed that is not one of the study's. It is judged by its best mean
+    recall on the validation split. An arm without ranges is tried once. Models are removed unless the study keeps them.
 
     Args:
-        study: With ranges.
+        study: A study with ranges.
         catalog: The data, with a split ``val``.
-        folder: Where they train.
-        journal: Holds what was tried; it is stored with the records, so that whoever has these needs no search.
-        jobs: Settings tried at a time.
-        train: Whether missing settings are tried; otherwise only the journal is read, and arms whose tries are
-            unfinished have no settings.
-        progress: Receives how many have been tried.
+        folder: The study's folder; tries train in ``folder/search``.
+        journal: The journal file. It is stored with the records, so that a search is not repeated where these exist.
+        jobs: How many tries run at a time; the default for the device if None.
+        train: Whether missing settings are tried; otherwise only the journal is read, and arms with unfinished tries
+            have no settings.
+        progress: Receives the number of finished tries.
+
+    Returns:
+        One result for each arm.
 
     Raises:
-        UserError: Optuna is not installed, an arm is wrong, the search is unfinished (of every arm, where nothing is
-            trained), or every arm diverged with all of its settings.
-        Interrupted: Ctrl-C or SIGTERM; running tries have saved themselves.
+        UserError: Optuna is not installed, an arm is wrong, the search is unfinished (in every arm, if not ``train``),
+            or every arm diverged with all of its settings.
+        Interrupted: On Ctrl-C or SIGTERM; running tries have saved a checkpoint.
     """
     load_optuna()
-    searches = [ArmSearch(study, arm, catalog, journal) for arm in study.expanded]
+    searches = [ArmSearch(study, arm, catalog, journal) for arm in study.expanded_arms]
     if train:
         for recipes in check_arms(study, catalog).values():
             if not all(recipe.validations for recipe in recipes):
-                raise UserError("a search judges by validation; set validations to 1 or more.")
+                raise UserError("a search compares settings on the validation split; set validations to 1 or more.")
         journal.parent.mkdir(parents=True, exist_ok=True)
         _try_all(searches, folder, jobs, progress)
     results = read_search_results(searches, unfinished=not train)
@@ -89,7 +91,7 @@ def search(
 
 
 def _try_all(searches: Sequence[ArmSearch], folder: Path, jobs: int | None, progress: Progress) -> None:
-    """Tries what is missing, waits for what other processes try, and takes over what they leave."""
+    """Runs the missing tries, waits for those of other processes, and repeats those that other processes abandon."""
     logged: set[str] = set()
     while True:
         incomplete, busy = _remaining(searches)
@@ -98,8 +100,8 @@ def _try_all(searches: Sequence[ArmSearch], folder: Path, jobs: int | None, prog
         elif busy:
             for arm, count in busy.items():
                 if arm not in logged:
-                    what = f"{count} {'setting' if count == 1 else 'settings'} of {arm!r}"
-                    logger.info(f"{searches[0].study.name}: waiting for {what} that other processes still try.")
+                    tries = f"{count} {'try' if count == 1 else 'tries'} of {arm!r}"
+                    logger.info(f"{searches[0].study.name}: waiting for {tries} in other processes.")
             logged |= busy.keys()
             _wait_for_others()
         else:
@@ -107,7 +109,7 @@ def _try_all(searches: Sequence[ArmSearch], folder: Path, jobs: int | None, prog
 
 
 def _remaining(searches: Sequence[ArmSearch]) -> tuple[bool, dict[str, int]]:
-    """Whether any arm lacks tries, and how many of each arm are under way."""
+    """Whether any arm lacks tries, and the number of running tries of each arm that has any."""
     states = load_optuna().trial.TrialState
     incomplete, busy = False, dict[str, int]()
     for search in searches:
@@ -119,10 +121,10 @@ def _remaining(searches: Sequence[ArmSearch]) -> tuple[bool, dict[str, int]]:
 
 
 def _wait_for_others() -> None:
-    """Waits before the next look at the journal.
+    """Waits :data:`POLL_EVERY` seconds.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM.
+        Interrupted: On Ctrl-C or SIGTERM.
     """
     until = time.monotonic() + POLL_EVERY
     with stop_signals() as flag:
@@ -152,7 +154,7 @@ def _try_missing(searches: Sequence[ArmSearch], folder: Path, jobs: int | None, 
 
 
 def _try(search: ArmSearch, folder: Path, threads: int, progress: Progress = silent) -> None:
-    """Tries one setting of an arm, unless other machines have tried enough; what a dead process left comes first."""
+    """Tries one setting of an arm, unless other processes have tried enough; enqueued settings come first."""
     optuna = load_optuna()
     states = optuna.trial.TrialState
     optuna_study, study = search.open(), search.study
@@ -160,21 +162,21 @@ def _try(search: ArmSearch, folder: Path, threads: int, progress: Progress = sil
         return
     trial = optuna_study.ask()
     heartbeat = Heartbeat(trial)
-    # The journal numbers tries across processes and resumptions, so no two make the same draws.
+    # The number of a try is unique in the journal, so no two tries make the same random draws.
     optuna_study.sampler = make_sampler(f"{search.name} {trial.number}")
     for key, search_range in search.ranges.items():
         _suggest(trial, key, search_range, search.recipe)
     recipe = arm_recipe(study, search.arm, search_seed(study), "all", trial.params)
     name = recipe.same_run(search.catalog.fingerprint)
     trial.set_user_attr("run", name)
-    others = [t for t in optuna_study.get_trials(deepcopy=False) if t.number != trial.number]
-    duplicates = [t for t in others if t.user_attrs.get("run") == name]
+    other_trials = [t for t in optuna_study.get_trials(deepcopy=False) if t.number != trial.number]
+    duplicates = [t for t in other_trials if t.user_attrs.get("run") == name]
     for earlier in duplicates:
         if earlier.state in (states.COMPLETE, states.PRUNED):
             optuna_study.tell(trial.number, earlier.value if earlier.state == states.COMPLETE else None, earlier.state)
             progress("searching", 1, 1)
             return
-    # A run folder admits one process, and two may have drawn the same setting.
+    # Only one process may use a run folder, and two processes may have drawn the same setting.
     busy = any(t.state == states.RUNNING for t in duplicates)
     run = Run(folder / "search" / search.key / (f"{name}-{trial.number}" if busy else name))
     steps = recipe.steps(search.catalog.splits["train"])
@@ -186,7 +188,7 @@ def _try(search: ArmSearch, folder: Path, threads: int, progress: Progress = sil
         for record in run.metrics():
             if "validation" not in record:
                 continue
-            # Batch sizes may differ: what is compared is the share of the training, counted in validations.
+            # Batch sizes may differ, so tries are compared at equal shares of the training, counted in validations.
             ordinal = record["step"] * recipe.validations // steps
             if ordinal not in reported:
                 reported.add(ordinal)
@@ -202,7 +204,7 @@ def _try(search: ArmSearch, folder: Path, threads: int, progress: Progress = sil
         optuna_study.tell(trial.number, state=states.PRUNED, skip_if_finished=True)
         _remove_files(run, study.keep_models)
     except optuna.exceptions.UpdateFinishedTrialError:
-        pass  # Another process took this try for dead, and has put its setting in line again.
+        pass  # Another process has marked this try as dead, and enqueued its settings again.
     except BaseException:
         heartbeat.stop()
         raise
@@ -210,13 +212,13 @@ def _try(search: ArmSearch, folder: Path, threads: int, progress: Progress = sil
 
 
 def _remove_files(run: Run, keep_models: bool) -> None:
-    """Removes files that are not needed once a try is recorded: checkpoints, and models unless they are to stay."""
+    """Removes the checkpoints of a recorded try, and its models unless they are to be kept."""
     for folder in (run.checkpoints, *(() if keep_models else (run.model, run.last_model))):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _suggest(trial: "optuna.Trial", key: str, search_range: Range, recipe: Recipe) -> None:
-    """Draws a value: a whole number only where both ends are and the recipe wants one (0 to 1 of ``policy.rho``)."""
+    """Draws a value: an integer only where both ends and the recipe's value are integers, unlike 0 to 1 for a share."""
     if search_range.one_of:
         trial.suggest_categorical(key, search_range.one_of)
         return

@@ -1,4 +1,4 @@
-"""The decision rule of every experiment: when a difference is a gain, what it is attributed to, and the headline."""
+"""The rules by which an experiment decides what is a gain, what a gain is attributed to, and its headline."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -8,19 +8,20 @@ from clipc.evaluate.statistics.interval import Interval
 from clipc.evaluate.statistics.verdict import verdict
 
 LEVEL: Final = 0.05
-"""What a corrected p value must be below."""
+"""The level of the tests: a corrected p value must be below it."""
 
 WAITING: Final = "when finished"
-"""The verdict while seeds are missing: a test that is looked at again and again finds too often what is not there."""
+"""The verdict while seeds are missing: tests that are repeated as seeds come in give too many false positives."""
 
 FINAL: Final = ("gain", "loss", "no evidence")
-"""The verdicts of comparisons that are finished."""
+"""The verdicts of complete comparisons."""
 
 CLASSES: Final = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
-"""The classes of an arm: a gain over all controls too, gains that a control shows too, gains whose cause is open,
-gains and losses, losses, no evidence, seeds still missing, not compared."""
+"""The classes of an arm, in this order: a gain over the baseline and every control; gains that a control shows too;
+gains whose cause is open; gains and losses; losses; no evidence; seeds still missing; not compared."""
 
 Rows = Sequence[Mapping[str, Any]]
+"""Rows of a table: comparisons or metrics."""
 
 
 def decide(
@@ -30,13 +31,14 @@ def decide(
 ) -> None:
     """Sets ``p_holm`` and ``verdict`` of one arm's comparisons with another at one size, in place.
 
-    A difference is a gain or a loss only where its intervals exclude zero and Holm's p value is below :data:`LEVEL`:
-    over the main metrics for these, over all others for the others. Where lower is better, a gain is a fall.
+    A difference is a gain or a loss only where its intervals exclude zero and Holm's p value is below :data:`LEVEL`.
+    Holm's correction is made over the main metrics, and separately over all others. Where lower is better, a negative
+    difference is a gain.
 
     Args:
         rows: The comparisons, with ``p``.
-        intervals: Of each its t interval over seeds, and the two-way one where there is one.
-        metrics: Of each its metric.
+        intervals: For each comparison its t interval over seeds, and its two-way interval or None.
+        metrics: For each comparison its metric, as :func:`clipc.study.results.metrics_table` gives it.
     """
     for main in (True, False):
         family = [row for row, metric in zip(rows, metrics, strict=True) if metric["main"] == main]
@@ -51,11 +53,11 @@ def decide(
 
 
 def credit(rows: Sequence[dict[str, Any]], baseline: str, controls: Sequence[str]) -> None:
-    """Says of every gain over the baseline whose it is, in place.
+    """Sets what every gain over the baseline is attributed to, in place.
 
-    ``shown_by_controls`` names the controls that gain too and that the arm does not beat. ``credit`` is ``shared``
-    where there are any, ``own`` where the arm gains over every control, ``open`` where neither can be said; None for
-    what is no gain, and for controls.
+    ``shown_by_controls`` names the controls that gain too and over which the arm has no gain. ``credit`` is ``shared``
+    where there are any, ``own`` where the arm gains over every control, and ``open`` otherwise. It is None for
+    comparisons without a gain, and for controls.
 
     Args:
         rows: All comparisons, with verdicts.
@@ -68,14 +70,14 @@ def credit(rows: Sequence[dict[str, Any]], baseline: str, controls: Sequence[str
         row["shown_by_controls"], row["credit"] = [], None
         if row["arm"] in controls or row["against"] != baseline or row["verdict"] != "gain":
             continue
-        over = [name for name in controls if (*key, row["arm"], name) in gains]
-        shared_by = [name for name in controls if name not in over and (*key, name, baseline) in gains]
+        beaten = [name for name in controls if (*key, row["arm"], name) in gains]
+        shared_by = [name for name in controls if name not in beaten and (*key, name, baseline) in gains]
         row["shown_by_controls"] = shared_by
-        row["credit"] = "shared" if shared_by else "own" if controls and len(over) == len(controls) else "open"
+        row["credit"] = "shared" if shared_by else "own" if controls and len(beaten) == len(controls) else "open"
 
 
 def conclude(arms: Sequence[str], baseline: str, controls: Sequence[str], metrics: Rows, rows: Rows) -> dict[str, Any]:
-    """The conclusion of an experiment over all main metrics and sizes, as codes and counts that a page puts into words.
+    """The conclusion of an experiment over all main metrics and sizes, as codes and counts for the report's words.
 
     Args:
         arms: The names of all arms.
@@ -85,8 +87,9 @@ def conclude(arms: Sequence[str], baseline: str, controls: Sequence[str], metric
         rows: The comparisons, as :func:`credit` leaves them.
 
     Returns:
-        ``headline`` (its code, and the counts that its sentence needs), ``arms`` (the class of every arm under test,
-        one of :data:`CLASSES`), ``controls`` (what they show), ``looks`` (how many verdicts were given; None without).
+        ``headline`` (its code, and the counts that its sentence needs), ``arms`` (for every arm under test one of
+        :data:`CLASSES`), ``controls`` (the code of what they show, and their names), and ``looks`` (the numbers of
+        verdicts and families of tests; None without verdicts).
     """
     main = {m["key"] for m in metrics if m["main"]}
     main_rows = [r for r in rows if r["metric"] in main]
@@ -102,7 +105,7 @@ def conclude(arms: Sequence[str], baseline: str, controls: Sequence[str], metric
 
 
 def _classify(rows: Rows) -> str:
-    """One of :data:`CLASSES`: a gain is the arm's own only where it gains over every control as well."""
+    """The class of an arm, one of :data:`CLASSES`, from its comparisons with the baseline."""
     if not rows:
         return "unknown"
     credits = {r["credit"] for r in rows if r["verdict"] == "gain"}
@@ -132,7 +135,7 @@ def _headline(classes: Mapping[str, str], tested: Mapping[str, Rows]) -> dict[st
 
 
 def _controls(rows: Mapping[str, Rows]) -> dict[str, Any]:
-    """What the controls show: ``missing``, ``unfinished``, ``gain`` (and which do), ``none``, or ``none_yet``."""
+    """The controls' names, those with gains, and a code: missing, unfinished, gain, none, or none_yet."""
     gains = [name for name, group in rows.items() if any(r["verdict"] == "gain" for r in group)]
     finished = [name for name, group in rows.items() if any(r["verdict"] in FINAL for r in group)]
     if not rows:
@@ -148,7 +151,7 @@ def _controls(rows: Mapping[str, Rows]) -> dict[str, Any]:
 
 
 def _verdict_counts(rows: Rows, baseline: str, main: int) -> dict[str, Any] | None:
-    """How many verdicts were given, over how many families, and in how many chance alone may show something."""
+    """The numbers of verdicts and families, and the number of families in which chance alone may show a difference."""
     finished = [r for r in rows if r["verdict"] in FINAL]
     with_baseline = [r for r in finished if r["against"] == baseline]
     families = len({(r["arm"], r["size"]) for r in with_baseline})

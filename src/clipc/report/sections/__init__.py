@@ -1,1 +1,1 @@
-"""The sections of a page on an experiment: each takes its tables and words, and gives a piece of HTML."""
+"""The sections of an experiment's page: each is a function from tables and words to a piece of HTML."""

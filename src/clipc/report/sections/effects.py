@@ -1,4 +1,4 @@
-"""How large the differences from the baseline are: a strip an arm."""
+"""The section of effect plots: the differences from the baseline, one strip per arm."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +9,12 @@ from clipc.report import effect_plot
 from clipc.report.effect_plot import Effect
 from clipc.report.page import fragment
 from clipc.report.sections.headline import multiple_testing_note
-from clipc.report.sections.rows import SHOWN_AT_ONCE, arm_names, effects, heading, missing_words, versus
+from clipc.report.sections.rows import SHOWN_AT_ONCE, arm_names, comparisons_with, effects, heading, missing_reason
 from clipc.report.words import Words
 
 
 def effect_strips(data: Mapping[str, Any], say: Words) -> Markup:
-    """Effect strips of the main metrics, and the rule by which a difference counts; empty with nothing compared."""
+    """Effect strips of the main metrics, and the rule for gains and losses; empty without comparisons."""
     blocks = effect_blocks(data, say)
     if not blocks:
         return Markup()
@@ -23,7 +23,7 @@ def effect_strips(data: Mapping[str, Any], say: Words) -> Markup:
 
 
 def effect_blocks(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
-    """Effect strips of the main metrics: for each size, the largest first, a row an arm and the controls apart."""
+    """Effect strips of the main metrics: for each size, the largest first, one row per arm, and controls separately."""
     blocks: list[dict[str, Any]] = []
     for metric in data["metrics"]:
         by_size = {size: effects(data, metric, size) for size in reversed(data["sizes"])}
@@ -38,7 +38,7 @@ def effect_blocks(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
                 "metric": metric,
                 "sizes": sizes,
                 "axis": Markup(effect_plot.axis(span)),  # made of numbers alone
-                "beyond": effect_plot.exceeds(all_effects, span),
+                "beyond": effect_plot.any_outside(all_effects, span),
             }
         )
     return blocks
@@ -52,13 +52,13 @@ def _strips(
     span: tuple[float, float],
     say: Words,
 ) -> dict[str, Any]:
-    comparisons = {c["arm"]: c for c in versus(data, metric["key"], size, data["baseline"])}
+    comparisons = {c["arm"]: c for c in comparisons_with(data, metric["key"], size, data["baseline"])}
     strips = [
         {
             "arm": name,
             "strip": Markup(effect_plot.strip(rows[name], span)) if name in rows else "",  # numbers alone
             "comparison": comparisons.get(name),
-            "missing": missing_words(data, name, size, say),
+            "missing": missing_reason(data, name, size, say),
         }
         for name in arm_names(data)
     ]

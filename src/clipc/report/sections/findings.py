@@ -1,4 +1,4 @@
-"""The findings arm by arm, grouped by verdict."""
+"""The section of findings: the gains and losses of each arm, grouped by verdict."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,17 +8,18 @@ from markupsafe import Markup
 from clipc.report.page import fragment
 from clipc.report.words import Words
 
-_Place = tuple[str, str, int, str]
+_ComparisonKey = tuple[str, str, int, str]
+"""The arm, metric, size and other arm of a comparison."""
 
 
 def findings(data: Mapping[str, Any], say: Words) -> Markup:
-    """Groups of arms with their gains and losses; nothing where there are no arms under test."""
+    """Groups of arms with their gains and losses; empty without any group."""
     groups = finding_groups(data)
     return fragment("findings.html", say, groups=groups, data=data) if groups else Markup()
 
 
 def finding_groups(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Groups of arms: the code of their verdict and, for each arm, its gains and losses, or the names alone."""
+    """Groups of arms: the ``code`` of a verdict, and ``rows`` with gains and losses per arm, or only ``names``."""
     main = {m["key"] for m in data["metrics"] if m["main"]}
     main_rows = [c for c in data["comparisons"] if c["metric"] in main]
     against: dict[str, list[Mapping[str, Any]]] = {arm["name"]: [] for arm in data["arms"]}
@@ -45,13 +46,13 @@ def finding_groups(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _finding(
     name: str,
     rows: Sequence[Mapping[str, Any]],
-    with_controls: Mapping[_Place, Mapping[str, Any]],
+    with_controls: Mapping[_ComparisonKey, Mapping[str, Any]],
     data: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """An arm's gains and losses, the largest size first, each with its comparisons with the controls."""
+    """An arm's gains and losses, the largest size first, each with the arm's comparisons with the controls."""
     changes = sorted((c for c in rows if c["verdict"] in ("gain", "loss")), key=lambda c: -c["size"])
-    places = [[(name, c["metric"], c["size"], control) for control in data["controls"]] for c in changes]
-    direct = [[with_controls[place] for place in of_change if place in with_controls] for of_change in places]
+    keys = [[(name, c["metric"], c["size"], control) for control in data["controls"]] for c in changes]
+    direct = [[with_controls[key] for key in change_keys if key in with_controls] for change_keys in keys]
     return {
         "arm": name,
         "control": name in data["controls"],

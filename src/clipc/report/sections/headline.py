@@ -1,4 +1,4 @@
-"""The first thing of a page: the verdict in words, the main metrics at a glance, and what limits them."""
+"""The first section of a page: the verdict in words, the main metrics at a glance, and their limitations."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from clipc.report import readable
 from clipc.report.page import fragment
-from clipc.report.sections.rows import diverged_count, heading, result, values, versus
+from clipc.report.sections.rows import comparisons_with, diverged_count, heading, result, values
 from clipc.report.words import Words
 
 CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting", "unknown")
@@ -17,14 +17,14 @@ CLASSES = ("gain", "shared", "uncontrolled", "mixed", "loss", "none", "waiting",
 
 @dataclass(frozen=True)
 class Headline:
-    """The content of the first page.
+    """The texts of the first section.
 
     Attributes:
-        sentence: One plain sentence on the arms against the baseline.
-        more: The sentences after it: whose a gain is, what the controls show.
-        badge: The class of the only arm under test, and its words; None where there are several.
-        tally: For each class that occurs, its words and the number of arms; empty where there is a badge.
-        limitations: What limits it: what could not have been seen, trials that are missing, generated images.
+        sentence: The result of the arms under test against the baseline.
+        more: Further sentences: what a gain is attributed to, and what the controls show.
+        badge: The class of the only arm under test, and its name in words; None with several arms.
+        tally: For each class with arms its code, its name in words and the number of arms; empty with a single arm.
+        limitations: Sentences on undetectable effects, missing trials and generated images.
     """
 
     sentence: str
@@ -35,12 +35,12 @@ class Headline:
 
 
 def headline(data: Mapping[str, Any], say: Words) -> Markup:
-    """The verdict of an experiment, and what limits it."""
+    """The verdict of an experiment, and its limitations."""
     return fragment("headline.html", say, verdict=headline_words(data, say), glances=glances(data, say), data=data)
 
 
 def headline_words(data: Mapping[str, Any], say: Words) -> Headline:
-    """The decided verdict in words."""
+    """The verdict of an experiment in words."""
     classes = list(data["verdict"]["arms"].values())
     single = classes[0] if len(classes) == 1 else None
     counts = [(code, say(f"study.class.{code}"), classes.count(code)) for code in CLASSES if code in classes]
@@ -54,9 +54,9 @@ def headline_words(data: Mapping[str, Any], say: Words) -> Headline:
 
 
 def glances(data: Mapping[str, Any], say: Words, limit: int = 4) -> list[dict[str, Any]]:
-    """The first main metrics in large type: the baseline's mean, the arm's, and their difference.
+    """The first main metrics: the baseline's mean, the arm's mean, and their difference.
 
-    Only where one arm is under test at one size; more are seen in the effects.
+    Empty unless exactly one arm is under test, at a single size.
     """
     arms = {arm["name"]: arm for arm in data["arms"]}
     treatments = list(data["verdict"]["arms"])
@@ -65,7 +65,7 @@ def glances(data: Mapping[str, Any], say: Words, limit: int = 4) -> list[dict[st
     size, entries = data["sizes"][0], list[dict[str, Any]]()
     for metric in data["metrics"]:
         key, unit = metric["key"], metric["unit"]
-        comparisons = {c["arm"]: c for c in versus(data, key, size, data["baseline"])}
+        comparisons = {c["arm"]: c for c in comparisons_with(data, key, size, data["baseline"])}
         if metric["main"] and treatments[0] in comparisons:
             before, after = (
                 readable.level(unit, readable.mean(values(result(arms[name], size), key)))
@@ -77,7 +77,7 @@ def glances(data: Mapping[str, Any], say: Words, limit: int = 4) -> list[dict[st
 
 
 def multiple_testing_note(data: Mapping[str, Any], say: Words) -> str:
-    """How many verdicts were given, what Holm's correction covers, and what chance alone may show."""
+    """A sentence on the number of verdicts, Holm's correction, and differences by chance; empty without verdicts."""
     counts = data["verdict"]["looks"]
     if counts is None:
         return ""
@@ -99,19 +99,20 @@ def _sentence(data: Mapping[str, Any], say: Words) -> str:
         counts = {"n": verdict["compared"], "found": verdict["found"], "shared": verdict["shared"]}
         return say(f"study.headline.{key}", **counts, baseline=baseline)
     key = {"gain": "better", "shared": "better", "uncontrolled": "better", "loss": "worse"}.get(code, code)
-    on = _on(verdict["losses"] if key == "worse" else verdict["gains"], verdict["comparisons"], data, say)
+    count = verdict["losses"] if key == "worse" else verdict["gains"]
+    on = _fraction_words(count, verdict["comparisons"], data, say)
     return say(f"study.headline_one.{key}", arm=verdict["arm"], baseline=baseline, on=on, losses=verdict["losses"])
 
 
-def _on(count: int, of: int, data: Mapping[str, Any], say: Words) -> str:
-    """On how many of the main metrics; with several sizes each is compared more than once."""
+def _fraction_words(count: int, total: int, data: Mapping[str, Any], say: Words) -> str:
+    """``count`` of ``total`` main metrics in words; with several sizes, of comparisons on main metrics."""
     if len(data["sizes"]) > 1:
-        return say("study.on.comparisons", k=count, n=of)
-    return say(f"study.on.{'some' if count < of else 'one' if of == 1 else 'all'}", k=count, n=of)
+        return say("study.on.comparisons", k=count, n=total)
+    return say(f"study.on.{'some' if count < total else 'one' if total == 1 else 'all'}", k=count, n=total)
 
 
 def _credit(data: Mapping[str, Any], say: Words) -> Iterator[str]:
-    """Whether the gains of the only arm under test are its own."""
+    """A sentence on whether controls show the gains of the only arm under test too; none with several arms."""
     verdict, controls = data["verdict"]["headline"], data["verdict"]["controls"]
     if verdict["arm"] is None or not verdict["gains"] or controls["code"] not in ("gain", "none"):
         return
@@ -144,7 +145,7 @@ def _limitations(data: Mapping[str, Any], say: Words) -> Iterator[str]:
 
 
 def _resolution(data: Mapping[str, Any], say: Words) -> Iterator[str]:
-    """How far the intervals of the arms under test reach: a smaller effect could not be detected."""
+    """A sentence on the half-widths of the intervals of the arms under test: smaller effects are hardly detectable."""
     shares = {m["key"] for m in data["metrics"] if m["main"] and m["unit"] == readable.SHARE}
     half_widths = [
         50.0 * max(ends[1] - ends[0] for ends in (c["interval"], c["both"]) if ends and None not in ends)

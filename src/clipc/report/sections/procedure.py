@@ -1,4 +1,4 @@
-"""The question of a study, what was done, the search for settings, and how to repeat it all."""
+"""The sections on a study's question, its procedure, its search for settings, and how to repeat it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,21 +6,21 @@ from typing import Any
 from markupsafe import Markup
 
 from clipc.report import readable
-from clipc.report.page import date, fragment
+from clipc.report.page import format_date, fragment
 from clipc.report.policy import policy_facts
 from clipc.report.sections.rows import diverged_count, heading, kind
 from clipc.report.words import Words
 
 
 def question(data: Mapping[str, Any], say: Words) -> Markup:
-    """The question, and on what data it was asked."""
+    """The question of a study: its arms, sizes, seeds, data and main metrics."""
     main = [heading(metric, say) for metric in data["metrics"] if metric["main"]]
     treatments = sum(kind(arm["name"], data) == "arm" for arm in data["arms"])
     return fragment("question.html", say, data=data, treatments=treatments, main=main)
 
 
 def procedure(data: Mapping[str, Any], say: Words) -> Markup:
-    """Data, training, effort, and what each arm changes."""
+    """The data, the training, the effort, and the changes of each arm."""
     policies = [(arm["arm"], policy_facts(arm["policy"], say)) for arm in data.get("composites", ())]
     core_seconds = sum(seconds for arm in data["arms"] for seconds in _trial_values(arm, "core_seconds"))
     arms = [_arm(arm, data) for arm in data["arms"]]
@@ -28,15 +28,15 @@ def procedure(data: Mapping[str, Any], say: Words) -> Markup:
 
 
 def search(data: Mapping[str, Any], say: Words) -> Markup:
-    """The results of the search for settings, one row an arm; nothing where nothing was searched."""
+    """The results of the search for settings, one row per arm; empty without a search."""
     return fragment("search.html", say, search=data["search"]) if data.get("search") else Markup()
 
 
 def reproduction(data: Mapping[str, Any], say: Words) -> Markup:
-    """Command, fingerprint and versions; what could not be read; all settings; the names of all trials."""
+    """The command, fingerprint, versions, rejected files, settings, and names of all trials."""
     trials = [(arm["name"], trial) for arm in data["arms"] for result in arm["results"] for trial in result["trials"]]
     runs = [(name, kind(name, data), trial["run"]) for name, trial in trials]
-    created, settings = date(data["created"], say), _all_settings(data["settings"])
+    created, settings = format_date(data["created"], say), _all_settings(data["settings"])
     return fragment("reproduction.html", say, data=data, created=created, settings=settings, runs=runs)
 
 
@@ -53,12 +53,12 @@ def _arm(arm: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trial_values(arm: Mapping[str, Any], key: str) -> list[float]:
-    """A value of each trial of an arm that has it."""
+    """A value of each of an arm's trials, without missing values."""
     return [trial[key] for result in arm["results"] for trial in result["trials"] if trial[key] is not None]
 
 
 def _all_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Every setting by its recipe name; nested ones by dotted name."""
+    """Pairs of recipe key and value, sorted by key; nested keys are dotted."""
     rows = [(name, str(value)) for name, value in settings.items() if not isinstance(value, Mapping)]
     for name, nested in settings.items():
         if isinstance(nested, Mapping):

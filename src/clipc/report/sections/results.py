@@ -1,4 +1,4 @@
-"""All results, a table per metric with every arm at every size; their limitations, and the seeds they would need."""
+"""The sections of results (one table per metric), of limitations, and of statistical power."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,21 @@ from typing import Any
 from markupsafe import Markup
 
 from clipc.report.page import fragment
-from clipc.report.sections.rows import SHOWN_AT_ONCE, arm_names, heading, kind, missing_words, result, values, versus
+from clipc.report.sections.rows import (
+    SHOWN_AT_ONCE,
+    arm_names,
+    comparisons_with,
+    heading,
+    kind,
+    missing_reason,
+    result,
+    values,
+)
 from clipc.report.words import Words
 
 
 def results(data: Mapping[str, Any], say: Words) -> Markup:
-    """Means over seeds with their differences from the baseline; main metrics first, the others folded."""
+    """Means over seeds, and differences from the baseline; main metrics come first, the others are folded."""
     blocks = [_block(metric, data, say) for metric in data["metrics"]]
     main = [block for block in blocks if block["main"]]
     many = sum(len(rows) for block in main for _, rows in block["sizes"]) > SHOWN_AT_ONCE
@@ -20,18 +29,20 @@ def results(data: Mapping[str, Any], say: Words) -> Markup:
 
 
 def limits(data: Mapping[str, Any], say: Words) -> Markup:
-    """What was not tested, a sentence each."""
+    """The limitations, one sentence each."""
     return fragment("limits.html", say, limits=data["not_shown"])
 
 
 def power(data: Mapping[str, Any], say: Words) -> Markup:
-    """The seeds that a difference would take, given the measured noise; nothing where none was measured."""
+    """The number of seeds needed to find a difference, given the measured noise; empty without measured noise."""
     return fragment("power.html", say, data=data) if data["power"] else Markup()
 
 
 def _block(metric: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
     key: str = metric["key"]
-    against = {size: {c["arm"]: c for c in versus(data, key, size, data["baseline"])} for size in data["sizes"]}
+    against = {
+        size: {c["arm"]: c for c in comparisons_with(data, key, size, data["baseline"])} for size in data["sizes"]
+    }
     controls = [c for c in data["comparisons"] if c["metric"] == key and c["against"] != data["baseline"]]
     return {
         **heading(metric, say),
@@ -56,7 +67,7 @@ def _rows(
             "share": outcome["composite_share"],
             "values": values(outcome, metric["key"]),
             "comparison": comparisons.get(name),
-            "missing": "" if name == data["baseline"] else missing_words(data, name, size, say),
+            "missing": "" if name == data["baseline"] else missing_reason(data, name, size, say),
         }
         for name, outcome in outcomes.items()
     ]

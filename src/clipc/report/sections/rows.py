@@ -1,4 +1,4 @@
-"""What the sections share: arms and their roles, comparisons, effects, and numbers with their units."""
+"""Look-ups that sections share: arms and their roles, comparisons, effects, and headings of metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,13 +8,13 @@ from clipc.report.effect_plot import Effect
 from clipc.report.words import Words
 
 SHOWN_AT_ONCE = 24
-"""Tables and plots of more rows than this start folded, after the first one."""
+"""Tables and plots with more rows than this are folded, except the first one."""
 
 
 def effects(data: Mapping[str, Any], metric: Mapping[str, Any], size: int) -> dict[str, Effect]:
-    """What is drawn of each arm that was compared with the baseline at a size, in the study's order of arms."""
+    """The effect of each arm that was compared with the baseline at a size, by the arm's name; controls last."""
     factor = readable.scale(metric["unit"]) * (1.0 if metric["higher_is_better"] else -1.0)
-    rows = {c["arm"]: c for c in versus(data, metric["key"], size, data["baseline"])}
+    rows = {c["arm"]: c for c in comparisons_with(data, metric["key"], size, data["baseline"])}
     return {
         name: Effect(
             factor * rows[name]["difference"],
@@ -29,24 +29,24 @@ def effects(data: Mapping[str, Any], metric: Mapping[str, Any], size: int) -> di
 
 
 def arm_names(data: Mapping[str, Any]) -> list[str]:
-    """The arms but the baseline, in the study's order, controls last."""
+    """The names of all arms except the baseline, in the study's order, controls last."""
     names = [arm["name"] for arm in data["arms"] if arm["name"] != data["baseline"]]
     return sorted(names, key=lambda name: name in data["controls"])
 
 
-def versus(data: Mapping[str, Any], key: str, size: int, against: str) -> list[Mapping[str, Any]]:
-    """The comparisons with one arm on one metric at one size."""
-    place = (key, size, against)
-    return [c for c in data["comparisons"] if (c["metric"], c["size"], c["against"]) == place]
+def comparisons_with(data: Mapping[str, Any], key: str, size: int, against: str) -> list[Mapping[str, Any]]:
+    """The comparisons of all arms with the arm ``against`` on one metric at one size."""
+    wanted = (key, size, against)
+    return [c for c in data["comparisons"] if (c["metric"], c["size"], c["against"]) == wanted]
 
 
 def result(arm: Mapping[str, Any], size: int) -> Mapping[str, Any] | None:
-    """An arm's result at a size, if there is one."""
+    """An arm's result at a size; None if there is none."""
     return next((row for row in arm["results"] if row["size"] == size), None)
 
 
 def values(outcome: Mapping[str, Any] | None, key: str) -> list[float]:
-    """A metric's values over the finished trials of a result."""
+    """A metric's values in the finished trials of a result, without missing ones."""
     trials = outcome["trials"] if outcome else ()
     return [value for trial in trials if (value := trial["metrics"].get(key)) is not None]
 
@@ -59,7 +59,7 @@ def _scaled_ends(ends: Sequence[float | None] | None, factor: float) -> tuple[fl
 
 
 def heading(metric: Mapping[str, Any], say: Words) -> dict[str, Any]:
-    """A metric's name, its gloss, its level of chance, and how many test items are behind it."""
+    """A metric's readable name, sentence, unit, chance level and number of test items."""
     key, axis = metric["key"], say.unit(metric["unit"], "axis")
     return {
         "key": key,
@@ -73,8 +73,8 @@ def heading(metric: Mapping[str, Any], say: Words) -> dict[str, Any]:
     }
 
 
-def missing_words(data: Mapping[str, Any], name: str, size: int, say: Words) -> str:
-    """Why an arm has no comparison at a size: how many of its seeds diverged, or are finished."""
+def missing_reason(data: Mapping[str, Any], name: str, size: int, say: Words) -> str:
+    """Why an arm has no comparison at a size: the number of seeds that diverged, or that are finished."""
     arm = next(arm for arm in data["arms"] if arm["name"] == name)
     outcome = result(arm, size)
     seeds, num_diverged = len(data["seeds"]), diverged_count(data, name, size)
@@ -84,10 +84,10 @@ def missing_words(data: Mapping[str, Any], name: str, size: int, say: Words) -> 
 
 
 def diverged_count(data: Mapping[str, Any], arm: str, size: int | None = None) -> int:
-    """How many trials of an arm, at one size or all, ended because the loss was not a number."""
+    """The number of trials of an arm, at one size or all, that ended because the loss was not a number."""
     return sum(row["arm"] == arm and size in (None, row["size"]) for row in data.get("diverged", ()))
 
 
 def kind(name: str, data: Mapping[str, Any]) -> str:
-    """``baseline``, ``control`` or ``arm``."""
+    """The role of an arm: ``baseline``, ``control`` or ``arm``."""
     return "baseline" if name == data["baseline"] else "control" if name in data["controls"] else "arm"
