@@ -120,10 +120,7 @@ def study_lines(tables: dict[str, Any]) -> list[str]:
         lines.append(f"{waiting_count} comparisons have no verdict before all {planned} planned seeds have finished.")
     count = len(comparisons) - waiting_count
     lines += power_lines(tables["power"], len(tables["seeds"]))
-    return [
-        *lines,
-        f"{count} comparisons; p values are corrected over the {len(main)} main metrics of each comparison (Holm).",
-    ]
+    return [*lines, f"{count} comparisons; Holm's correction of p values is over the {len(main)} main metrics of each."]
 
 
 def pilot_lines(tables: dict[str, Any]) -> list[str]:
