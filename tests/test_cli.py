@@ -77,7 +77,7 @@ def test_train_then_eval(
     code, out, err = run(capsys, *words, "--out", tmp_path / "run", "--json")
     assert code == 0
     assert "  step 10: loss " in err
-    assert err.count("parameters learn on cpu") == 1
+    assert err.count("parameters on cpu") == 1
     assert json.loads(out)["samples"] == 160
     code, out, _ = run(capsys, "eval", tmp_path / "run", tiny_source, "--json", "--out", tmp_path / "figures.json")
     assert code == 0

@@ -109,7 +109,7 @@ def test_a_stop_while_the_end_is_measured_costs_no_steps(
             train(asked, run.folder, catalog=tiny_catalog)
     caplog.set_level(logging.INFO, "clipc")
     train(asked, run.folder, catalog=tiny_catalog)
-    assert any("going on after 10 of 10 steps" in sentence for sentence in caplog.messages)
+    assert any("resumes after 10 of 10 steps" in sentence for sentence in caplog.messages)
     assert never.finished is not None
     assert run.finished is not None
     assert run.finished["best"] == never.finished["best"]
