@@ -195,7 +195,7 @@ def test_a_resume_restores_the_precision(
     run.begin(auto, {"threads": 1, "precision": other}, tiny_catalog)
     caplog.set_level(logging.INFO, "clipc")
     train(auto, tmp_path, catalog=tiny_catalog)
-    assert any(f"goes on in {other}, as it began" in sentence for sentence in caplog.messages)
+    assert any(f"continues in {other}, as it started" in sentence for sentence in caplog.messages)
     assert any(f"learn on cpu in {other}" in sentence for sentence in caplog.messages)
 
 

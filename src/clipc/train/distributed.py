@@ -28,8 +28,8 @@ from clipc.train.launcher import LaunchInfo, read_launch_info
 TIMEOUT: Final = timedelta(minutes=30)
 """Timeout of collective operations on features and gradients."""
 CONTROL_TIMEOUT: Final = timedelta(days=1)
-"""Timeout of the methods of :class:`World`. It is long because the others may wait for hours while rank 0 indexes a large
-data set or evaluates a large model. A process that ends is noticed at once, without this timeout."""
+"""Timeout of the methods of :class:`World`. It is long because the others may wait for hours while rank 0 indexes a
+large data set or evaluates a large model. A process that ends is noticed at once, without this timeout."""
 DESTROY_SECONDS: Final = 5
 """Seconds that a process waits for its process group to be destroyed."""
 EXIT_SECONDS: Final = 15

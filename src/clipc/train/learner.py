@@ -150,7 +150,7 @@ class Learner:
     def _features(
         self, model: nn.Module, images: torch.Tensor, tokens: torch.Tensor, step: int, chunk: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Image and text features, both (b, D), and a vector of the logit scale and, if there is one, the logit bias."""
+        """Image and text features, (b, D) each, and a vector of the logit scale and, if there is one, the bias."""
         device, seed = self.model.device, f"{self.recipe.seed} {step} {self.world.rank} {chunk}"
         autocast = torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32)
         with autocast, torch.random.fork_rng(devices=[]):
