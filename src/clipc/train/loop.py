@@ -156,7 +156,7 @@ class Trainer:
 
     def _train(self, metrics_logger: MetricsLogger, progress: Progress, stop: StopFlag) -> None:
         size, world = self.recipe.batch_size, self.world
-        every = -(-self.steps // max(1, self.recipe.validations))
+        validation_interval = -(-self.steps // max(1, self.recipe.validations))
         batches = self.batches()
         last_save, recent = time.monotonic(), RunCounters()
         progress("training", self.step * size, self.steps * size)
@@ -166,16 +166,15 @@ class Trainer:
             wait = timer.seconds
             loss = self.learner.learn(batch, self.step)
             self.step += 1
-            if loss.device.type == "cpu" and not torch.isfinite(
-                loss
-            ):  # On a GPU this test would wait for it, so `_log` does it.
+            # On a GPU this test would wait for the step to end, so there only `_log` tests the loss.
+            if loss.device.type == "cpu" and not torch.isfinite(loss):
                 raise self._diverged()
             for row in batch.unreadable:
                 metrics_logger.write(self.step, {"unreadable": self.renderer.plans.catalog.keys[row]})
             tokens = computed_tokens(self.model.clip, batch.tokens, self.recipe.grad_cache_chunks)
             metrics_logger.meter.tick(len(batch), wait, tokens)
             last = self.step == self.steps
-            validating = self.validation is not None and (self.step % every == 0 or last)
+            validating = self.validation is not None and (self.step % validation_interval == 0 or last)
             synchronising = validating or self.step % LOG_EVERY == 0 or last
             if synchronising:
                 self._log(float(loss), metrics_logger)

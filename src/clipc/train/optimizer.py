@@ -49,8 +49,8 @@ def adamw(
 def rate_scales(clip: nn.Module, layer_decay: float) -> dict[str, float]:
     """Layer-wise learning rate decay, for fine-tuning: earlier layers of a tower have smaller learning rates.
 
-    The factor is ``layer_decay ** d``, as in BEiT (arXiv 2106.08254). The depth d counts the tower's layers backwards from
-    the projection, which has depth 0. The temperature has the full learning rate.
+    The factor is ``layer_decay ** d``, as in BEiT (arXiv 2106.08254). The depth d counts the tower's layers backwards
+    from the projection, which has depth 0. The temperature has the full learning rate.
 
     Args:
         clip: An open_clip model.

@@ -227,9 +227,7 @@ class _SafeTracker:
 
 
 def _warn(tracker: str, error: Exception) -> None:
-    logger.warning(
-        "%s receives no more metrics of this run: %s; metrics.jsonl stays complete.", tracker, _sentence(error)
-    )
+    logger.warning("%s receives no more metrics of this run: %s; metrics.jsonl has all.", tracker, _sentence(error))
 
 
 def _sentence(error: Exception) -> str:

@@ -125,9 +125,7 @@ def make_trainer(
     steps = recipe.steps(len(pairs))
     dtype = choose_precision(precision or recipe.precision, device)
     if recipe.precision == "auto" and dtype != choose_precision("auto", device):
-        logger.warning(
-            "the run continues in %s, as it started, although another precision is faster on this machine.", precision
-        )
+        logger.warning("the run continues in %s, as it started, though another precision is faster here.", precision)
     learner = Learner.create(recipe, model, steps, dtype, world)  # Its errors come before images are decoded.
     choose = partial(
         choose_renderer,
