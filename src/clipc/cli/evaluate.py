@@ -55,7 +55,7 @@ def evaluate(
     _check_options(source, options, sugarcrepe, winoground)
     clip, other = ClipModel.load(model), None if against is None else ClipModel.load(against)
 
-    from clipc.evaluate.against import differences, templates_of
+    from clipc.evaluate.against import differences, template_names
     from clipc.evaluate.evaluation import Evaluation
     from clipc.evaluate.evaluation import evaluate as measure
     from clipc.evaluate.prompts import read_templates
@@ -78,7 +78,7 @@ def evaluate(
         prompts: Prompts = read_templates(Path(templates)) if Path(templates).is_file() else templates
         reference = None if other is None else measure_all(other, prompts)
         if reference is not None and prompts == "auto":
-            prompts = templates_of(reference)
+            prompts = template_names(reference)
         evaluation = measure_all(clip, prompts)
     tables = evaluation.as_json()
     lines = _lines(evaluation)

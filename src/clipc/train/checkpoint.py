@@ -97,7 +97,7 @@ def load_checkpoint(folder: Path) -> State | None:
         step, reason = next(iter(damaged.items()))
         raise UserError(
             f"no checkpoint in {folder} can be read (step {step}: {reason}); "
-            "remove this folder and start the same command again: the run starts from the beginning."
+            "remove that folder and start the same command again: the run starts from the beginning."
         )
     return None
 
