@@ -155,8 +155,8 @@ def evaluate_winoground(model: Encoder, folder: Path, *, progress: Progress = si
 
     Returns:
         The metrics ``winoground/all/SCORE`` and ``winoground/COLUMN=TAG/SCORE``, with the scores ``text``, ``image``
-        and ``group``. ``context["winoground"]`` has, for each group of examples, ``n`` and the 95% interval of each score,
-        and the number of examples left out and a summary of the images.
+        and ``group``. ``context["winoground"]`` has, for each group of examples, ``n`` and the 95% interval of each
+        score; and the number of examples left out and a summary of the images.
 
     Raises:
         UserError: The files are not as published, a name leads out of the folder, or no example has both images.
