@@ -48,7 +48,7 @@ def test_apart_and_together_again() -> None:
         ({"owner": np.zeros(4)}, "needs an array of 4 ints as owner"),
         ({"values": None}, "as owner, one for each of its values"),
         ({"unit": None}, "needs a str as name and unit"),
-        ({"default_main": "yes"}, "true or false for default_main"),
+        ({"default_main": "yes"}, "a bool as default_main"),
         ({"interval": (0.1,)}, "which is not two finite floats"),
         ({"name": None}, "needs a str as name"),
     ],
