@@ -98,8 +98,8 @@ def test_own_templates(tmp_path: Path, file: str, content: bytes) -> None:
     [
         ("t.txt", "a {}\na photo", r"template 2 of .*t\.txt \('a photo'\) has no \{\}"),
         ("t.txt", "", "has no templates"),
-        ("t.yaml", "a: [", "no valid YAML"),
-        ("t.json", "{", "no valid JSON"),
+        ("t.yaml", "a: [", "not valid YAML"),
+        ("t.json", "{", "not valid JSON"),
     ],
 )
 def test_wrong_templates_are_one_clear_sentence(tmp_path: Path, file: str, content: str, message: str) -> None:
