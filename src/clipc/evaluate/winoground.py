@@ -166,7 +166,7 @@ def evaluate_winoground(model: Encoder, folder: Path, *, progress: Progress = si
     images = embed_named(model, names, load, where, progress=progress)
     complete = [example for example in examples if all(name in images.rows for name in example.images)]
     if not complete:
-        raise UserError(f"none of the {len(examples)} examples has two readable images in {where}.")
+        raise UserError(f"none of the {len(examples)} examples has both images readable in {where}.")
     texts = embed_texts(model, [text for example in complete for text in example.captions], progress=progress)
     check_features(texts)
     image = images.features[[images.rows[name] for example in complete for name in example.images]]
