@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipc.catalog import Catalog
-from clipc.evaluate.against import differences, templates_of
+from clipc.evaluate.against import differences, template_names
 from clipc.evaluate.evaluation import Evaluation, evaluate
 from clipc.render.evaluation_view import Resizing
 
@@ -47,7 +47,7 @@ class ByColour:
 
 def both(forgot: tuple[str, ...], catalog: Catalog) -> tuple[Evaluation, Evaluation]:
     start = evaluate(ByColour(), catalog, probe=False)
-    return evaluate(ByColour(forgot), catalog, probe=False, templates=templates_of(start)), start
+    return evaluate(ByColour(forgot), catalog, probe=False, templates=template_names(start)), start
 
 
 def test_what_was_forgotten_is_counted(tiny_catalog: Catalog) -> None:
@@ -71,9 +71,9 @@ def test_the_same_model_forgets_nothing(tiny_catalog: Catalog) -> None:
 
 def test_both_models_read_the_prompts_that_suit_the_start(tiny_catalog: Catalog) -> None:
     tuned, start = both(("red", "green"), tiny_catalog)
-    assert templates_of(tuned) == templates_of(start)
+    assert template_names(tuned) == template_names(start)
     other = evaluate(ByColour(), tiny_catalog, probe=False, templates={"label": "factory"})
-    assert templates_of(other) == {"label": "factory"}
+    assert template_names(other) == {"label": "factory"}
 
 
 def test_without_labels_retrieval_is_compared(tiny_catalog: Catalog) -> None:

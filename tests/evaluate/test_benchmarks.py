@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipc.errors import UserError
-from clipc.evaluate.sugarcrepe import SPLITS, evaluate_sugarcrepe
+from clipc.evaluate.sugarcrepe import CATEGORIES, evaluate_sugarcrepe
 from clipc.evaluate.winoground import CHANCE, evaluate_winoground, read_winoground, scores
 
 from .fake import COLOURS, NAMES, ColourModel
@@ -59,7 +59,7 @@ def test_sugarcrepe_by_split_and_never_as_one(tmp_path: Path) -> None:
             "swap_att": (4, 3, 0),
         }
         assert told["splits"]["swap_att"]["interval"][1] == 1
-        assert set(found.context["not_measured"]) == {f"sugarcrepe/{s}" for s in SPLITS} - set(
+        assert set(found.context["not_measured"]) == {f"sugarcrepe/{s}" for s in CATEGORIES} - set(
             name.removesuffix("/top1") for name in found.metrics
         )
         assert {one.chance for one in found.measurements.values()} == {0.5}
@@ -174,7 +174,7 @@ def test_winoground_without_some_pictures_and_with_a_name_that_leads_out(tmp_pat
     with pytest.raises(UserError, match="leads out of"):
         evaluate_winoground(ColourModel(), data)
     (data / "examples.jsonl").write_text(text + "{", "utf-8")
-    with pytest.raises(UserError, match="line 5 is no JSON"):
+    with pytest.raises(UserError, match="line 5 is not JSON"):
         evaluate_winoground(ColourModel(), data)
 
 

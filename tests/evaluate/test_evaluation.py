@@ -124,7 +124,7 @@ def test_several_columns_some_of_them_of_no_use(tmp_path: Path) -> None:
         *(f"{kind}/{column}" for kind in ("zero_shot", "probe") for column in ("one", "many", "train_only")),
         "probe/test_only",
     }
-    assert "does not tell two classes apart" in missing["zero_shot/one"]
+    assert "has fewer than two classes" in missing["zero_shot/one"]
     assert "test split" in missing["probe/train_only"]
     assert found.context["columns"]["test_only"]["templates"] == "general"
     assert any("test_only: no labelled validation" in note for note in found.context["notes"])

@@ -37,20 +37,20 @@ def test_apart_and_together_again() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"value": float("nan")}, "has as value nan, which is no finite float"),
-        ({"value": np.float32(0.5)}, "no finite float"),
-        ({"value": "0.5"}, "no finite float"),
+        ({"value": float("nan")}, "has value = nan, which is not a finite float"),
+        ({"value": np.float32(0.5)}, "not a finite float"),
+        ({"value": "0.5"}, "not a finite float"),
         ({"chance": float("inf")}, "has as chance inf"),
-        ({"n": 3.0}, "rests on n = 3.0"),
+        ({"n": 3.0}, "has n = 3.0"),
         ({"n": 5}, "needs an array of 5 finite floats as values"),
         ({"values": np.array([0, 1, 1, np.nan])}, "needs an array of 4 finite floats as values"),
         ({"owner": np.array([0, 1, 1])}, "needs an array of 4 ints as owner"),
         ({"owner": np.zeros(4)}, "needs an array of 4 ints as owner"),
         ({"values": None}, "as owner, one for each of its values"),
-        ({"unit": None}, "needs texts as name and unit"),
-        ({"default_main": "yes"}, "true or false for default_main"),
+        ({"unit": None}, "needs a str as name and unit"),
+        ({"default_main": "yes"}, "a bool as default_main"),
         ({"interval": (0.1,)}, "which is not two finite floats"),
-        ({"name": None}, "needs texts as name"),
+        ({"name": None}, "needs a str as name"),
     ],
 )
 def test_what_does_not_describe_a_metric_is_refused(change: dict[str, Any], message: str) -> None:
@@ -59,5 +59,5 @@ def test_what_does_not_describe_a_metric_is_refused(change: dict[str, Any], mess
 
 
 def test_a_mean_of_nothing_is_refused() -> None:
-    with pytest.raises(UserError, match="no finite float"):
+    with pytest.raises(UserError, match="not a finite float"):
         Measurement("a/none", np.zeros(0))

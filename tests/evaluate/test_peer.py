@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from clipc.evaluate.prompts import fill, shipped
+from clipc.evaluate.prompts import built_in_templates, fill
 from clipc.evaluate.retrieval import retrieval
 from clipc.evaluate.zeroshot import classifier, zero_shot
 
@@ -47,7 +47,7 @@ def test_zero_shot_classification(peer: Any, clip: Any, monkeypatch: pytest.Monk
     model, tokenizer = clip
     images = torch.randn(120, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     labels = np.random.default_rng(0).choice(len(CLASSES), 120, p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05])
-    templates = [t for t in shipped("general") if fill(t, "oak") == t.replace("{}", "oak")]
+    templates = [t for t in built_in_templates("general") if fill(t, "oak") == t.replace("{}", "oak")]
 
     class Pictures(torch.utils.data.TensorDataset):
         classes = CLASSES

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from clipc.evaluate.classes import Labelled
-from clipc.evaluate.probe import STRENGTHS, UNCHOSEN, probe
+from clipc.evaluate.probe import DEFAULT_C, STRENGTHS, probe
 
 
 def clusters(n: int, *, classes: int = 4, dim: int = 12, spread: float = 1.0, seed: int = 0) -> Labelled:
@@ -72,7 +72,7 @@ def test_draws_hold_k_a_class_and_nest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_validation_c_is_not_chosen_and_that_is_told() -> None:
     found = probe(clusters(80), None, clusters(40, seed=2), shots=(1,), draws=2)
-    assert found.strengths == {"all": [UNCHOSEN], "1-shot": [UNCHOSEN] * 2}
+    assert found.strengths == {"all": [DEFAULT_C], "1-shot": [DEFAULT_C] * 2}
     assert "no labelled validation images" in found.notes[0]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from clipc.errors import UserError
-from clipc.evaluate.prompts import LANGUAGES, SETS, fill, read_class_names, read_templates, shipped
+from clipc.evaluate.prompts import LANGUAGES, TEMPLATE_SETS, built_in_templates, fill, read_class_names, read_templates
 
 
 @pytest.mark.parametrize(
@@ -58,18 +58,18 @@ def test_names_are_put_in_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", TEMPLATE_SETS)
 def test_every_set_ships_in_both_languages(name: str, lang: str) -> None:
-    templates = shipped(name, lang)
+    templates = built_in_templates(name, lang)
     assert len(templates) == len(set(templates)) >= 5
     assert all(any(ord(c) > 0x3000 for c in t) == (lang == "ja") for t in templates)
 
 
 def test_a_wrong_name_is_answered_by_the_nearest() -> None:
     with pytest.raises(UserError, match="satellite"):
-        shipped("satelite")
+        built_in_templates("satelite")
     with pytest.raises(UserError, match="ja"):
-        shipped("general", "jp")
+        built_in_templates("general", "jp")
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_own_templates(tmp_path: Path, file: str, content: bytes) -> None:
     [
         ("t.txt", "a {}\na photo", r"template 2 of .*t\.txt \('a photo'\) has no \{\}"),
         ("t.txt", "", "has no templates"),
-        ("t.yaml", "a: [", "no valid YAML"),
-        ("t.json", "{", "no valid JSON"),
+        ("t.yaml", "a: [", "not valid YAML"),
+        ("t.json", "{", "not valid JSON"),
     ],
 )
 def test_wrong_templates_are_one_clear_sentence(tmp_path: Path, file: str, content: str, message: str) -> None:

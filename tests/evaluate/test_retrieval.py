@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipc.errors import UserError
-from clipc.evaluate.retrieval import AT, retrieval
+from clipc.evaluate.retrieval import RECALL_KS, retrieval
 
 from .fake import metrics_of
 
@@ -74,7 +74,7 @@ def test_figures_agree_with_sorting_where_nothing_is_tied() -> None:
     text = normalize(torch.randn(260, 16, generator=rng) + 1.5 * image[torch.from_numpy(owner)], dim=-1)
     metrics = metrics_of(retrieval(image, text, owner))
     scores, right = image.double().numpy() @ text.double().numpy().T, np.arange(60)[:, None] == owner
-    for k in AT:
+    for k in RECALL_KS:
         expected_text = slow_recall(scores, right, k, 1)
         expected_image = slow_recall(scores.T, right.T, k, 1)
         assert metrics[f"image_to_text/recall@{k}"] == pytest.approx(expected_text, abs=1e-6)

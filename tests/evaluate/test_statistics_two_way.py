@@ -111,7 +111,7 @@ def test_what_cannot_have_an_interval() -> None:
     assert same == Interval(same.mean, same.mean, same.mean, 2, error=0.0)
     assert verdict(same) == verdict(paired_difference([0.3, 0.4], [0.2, 0.3])) == "no evidence"
     for wrong in ((np.ones((2, 3)), np.ones((3, 3))), (np.ones(3), np.ones(3)), (np.ones((2, 0)), np.ones((2, 0)))):
-        with pytest.raises(ValueError, match="must be the same"):
+        with pytest.raises(ValueError, match="need the same seeds"):
             two_way(*wrong)
     with pytest.raises(ValueError, match="finite"):
         two_way([[math.nan, 1.0]], [[0.0, 0.0]])

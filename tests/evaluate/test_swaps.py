@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from clipc.evaluate.evaluation import evaluate
 from clipc.evaluate.statistics.sampling_error import sampling_error
-from clipc.evaluate.swaps import blind, nearer, usable
+from clipc.evaluate.swaps import find_swaps, score_swaps, score_without_image
 
 from .fake import ColourModel, colour_catalog
 
@@ -19,7 +19,7 @@ BLUE_RED = "a blue gear beside a red plate"
 
 
 def test_usable_captions_with_their_places() -> None:
-    swaps = usable([["a gear", RED_BLUE], ["a plate"], [BLUE_RED, "two dogs and three cats", BLUE_RED]])
+    swaps = find_swaps([["a gear", RED_BLUE], ["a plate"], [BLUE_RED, "two dogs and three cats", BLUE_RED]])
     assert swaps.owner.tolist() == [0, 2, 2]
     assert swaps.caption.tolist() == [1, 3, 4]
     assert swaps.swapped == [BLUE_RED, RED_BLUE, "three dogs and two cats"]
@@ -36,18 +36,18 @@ def test_usable_captions_with_their_places() -> None:
     ["A blue gear beside a red plate.", "the blue gears near a table", "a red plate", "a gear and some big red plates"],
 )
 def test_a_swap_that_the_image_may_show_too_is_not_usable(other: str) -> None:
-    assert usable([[RED_BLUE, other]]).originals == []
+    assert find_swaps([[RED_BLUE, other]]).originals == []
 
 
 def test_no_captions_at_all() -> None:
-    assert usable([]).context() == {"items": 0, "images": 0, "captions": 0, "examples": []}
+    assert find_swaps([]).context() == {"items": 0, "images": 0, "captions": 0, "examples": []}
 
 
 def test_nearer_caption_wins_and_a_tie_counts_half() -> None:
-    swaps = usable([[RED_BLUE], [RED_BLUE], [RED_BLUE]])
+    swaps = find_swaps([[RED_BLUE], [RED_BLUE], [RED_BLUE]])
     image = normalize(torch.tensor([[1.0, 0.1], [0.1, 1.0], [1.0, 1.0]]), dim=1)
     text, swapped = torch.tensor([[1.0, 0.0]] * 3), torch.tensor([[0.0, 1.0]] * 3)
-    assert nearer(swaps, image, text, swapped).tolist() == [1, 0, 0.5]
+    assert score_swaps(swaps, image, text, swapped).tolist() == [1, 0, 0.5]
 
 
 class FirstColourModel(ColourModel):
@@ -58,10 +58,10 @@ class FirstColourModel(ColourModel):
 
 
 def test_the_words_alone_may_tell() -> None:
-    swaps = usable([[RED_BLUE], [BLUE_RED], ["two dogs and three cats"]])
-    assert blind(swaps, []).tolist() == [0.5, 0.5, 0.5]
-    assert blind(swaps, ["a red gear", "some red gears", "a blue gear"]).tolist() == [1, 0, 0.5]
-    assert blind(usable([]), [RED_BLUE]).tolist() == []
+    swaps = find_swaps([[RED_BLUE], [BLUE_RED], ["two dogs and three cats"]])
+    assert score_without_image(swaps, []).tolist() == [0.5, 0.5, 0.5]
+    assert score_without_image(swaps, ["a red gear", "some red gears", "a blue gear"]).tolist() == [1, 0, 0.5]
+    assert score_without_image(find_swaps([]), [RED_BLUE]).tolist() == []
 
 
 def test_the_metric_with_its_items_interval_and_count(tmp_path: Path) -> None:

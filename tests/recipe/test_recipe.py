@@ -32,7 +32,7 @@ def test_overrides_reach_nested_keys() -> None:
         ("batch_size=many", "batch_size: .* not 'many'"),
         ("rho", "write key=value"),
         ("seed.x=1", "has no keys below it"),
-        ("policy=[1", "is no YAML"),
+        ("policy=[1", "is not valid YAML"),
         ("samples=null", "give samples or epochs"),
     ],
 )
@@ -50,8 +50,8 @@ def test_a_wrong_override_is_one_clear_sentence(override: str, hint: str, tmp_pa
         ("a.yaml", None, "there is no recipe file"),
         ("smal", None, "did you mean 'small'"),
         ("b.yaml", "- 1\n", "not a table"),
-        ("c.yaml", "a: [", "is no YAML"),
-        ("d.yaml", "samples: 1\nfoo: !!python/object:os.system {}\n", "is no YAML"),
+        ("c.yaml", "a: [", "is not valid YAML"),
+        ("d.yaml", "samples: 1\nfoo: !!python/object:os.system {}\n", "is not valid YAML"),
     ],
 )
 def test_a_wrong_file_is_one_clear_sentence(name: str, text: str | None, hint: str, tmp_path: Path) -> None:

@@ -267,8 +267,8 @@ def test_a_clone_with_the_records_goes_on_without_training(
 def test_nothing_finished_is_said(study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, told in (
         (["--report"], "no trial of tiny is finished yet"),
-        (["--shard", "3/2"], "--shard 3/2 is no part"),
-        (["--shard", "²/3"], "--shard ²/3 is no part"),
+        (["--shard", "3/2"], "--shard 3/2 is not a shard"),
+        (["--shard", "²/3"], "--shard ²/3 is not a shard"),
         (["--records", str(study_file)], "is a file; name a folder"),
         (["sizes=[4000]"], "asks for 4,000 training pairs; there are 40"),
     ):

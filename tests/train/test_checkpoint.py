@@ -44,7 +44,7 @@ def test_a_full_disk_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint.torch, "save", full)
-    with pytest.raises(UserError, match=r"step-9 could not be written .*No space left.*last good one"):
+    with pytest.raises(UserError, match=r"step-9 could not be written .*No space left.*last complete checkpoint"):
         save_checkpoint(tmp_path, state(9))
     found = load_checkpoint(tmp_path)
     assert found is not None
@@ -114,7 +114,7 @@ def test_a_disk_that_fails_for_a_moment_costs_no_checkpoint(tmp_path: Path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "load_file", failing)
-        with pytest.raises(UserError, match=r"step 5 .* cannot be read now .*Input/output error.*it may be whole"):
+        with pytest.raises(UserError, match=r"step 5 .* cannot be read .*Input/output error.*may be intact"):
             load_checkpoint(tmp_path)
     assert load_checkpoint(tmp_path) is not None
 

@@ -105,11 +105,11 @@ def test_a_stop_while_the_end_is_measured_costs_no_steps(
 
     with monkeypatch.context() as patch:
         patch.setattr(wise_ft, "validate", stopping)
-        with pytest.raises(Interrupted, match="is trained, but not all was measured"):
+        with pytest.raises(Interrupted, match="is trained, but WiSE-FT was interrupted"):
             train(asked, run.folder, catalog=tiny_catalog)
     caplog.set_level(logging.INFO, "clipc")
     train(asked, run.folder, catalog=tiny_catalog)
-    assert any("going on after 10 of 10 steps" in sentence for sentence in caplog.messages)
+    assert any("resumes after 10 of 10 steps" in sentence for sentence in caplog.messages)
     assert never.finished is not None
     assert run.finished is not None
     assert run.finished["best"] == never.finished["best"]
@@ -142,7 +142,7 @@ def test_mixing_needs_validation(recipe: Recipe, tiny_catalog: Catalog, tmp_path
     with pytest.raises(UserError, match="wise_ft chooses its weights on validation"):
         make_recipe({**recipe.model_dump(), "wise_ft": True, "validations": 0})
     asked = recipe.model_copy(update={"wise_ft": True})
-    with pytest.raises(UserError, match="which these data have not"):
+    with pytest.raises(UserError, match="which these data do not have"):
         train(asked, tmp_path / "run", catalog=tiny_catalog.split("train"))
     assert Run(tmp_path / "run").finished is None
 

@@ -131,7 +131,7 @@ def test_a_damaged_checkpoint_costs_its_steps_alone(
     caplog.set_level(logging.INFO, "clipc")
     train(often, run.folder, catalog=tiny_catalog)
     assert any("step 13" in sentence and "is damaged" in sentence for sentence in caplog.messages)
-    assert any("going on after 12 of 30 steps" in sentence for sentence in caplog.messages)
+    assert any("resumes after 12 of 30 steps" in sentence for sentence in caplog.messages)
     assert_equal(never, run)
 
 
@@ -195,7 +195,7 @@ def test_a_resume_restores_the_precision(
     run.begin(auto, {"threads": 1, "precision": other}, tiny_catalog)
     caplog.set_level(logging.INFO, "clipc")
     train(auto, tmp_path, catalog=tiny_catalog)
-    assert any(f"goes on in {other}, as it began" in sentence for sentence in caplog.messages)
+    assert any(f"continues in {other}, as it started" in sentence for sentence in caplog.messages)
     assert any(f"learn on cpu in {other}" in sentence for sentence in caplog.messages)
 
 
@@ -223,7 +223,7 @@ def test_a_batch_as_large_as_the_data_and_a_single_pair(recipe: Recipe, tiny_cat
 
 def test_a_loss_that_is_no_number_stops_with_advice(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:
     wild = recipe.model_copy(update={"learning_rate": 1e30, "warmup": 0.0})
-    with pytest.raises(UserError, match=r"not a number at step .* learning_rate below 1e\+30"):
+    with pytest.raises(UserError, match=r"not finite at step .* learning_rate below 1e\+30"):
         train(wild, tmp_path, catalog=tiny_catalog)
 
 
@@ -284,7 +284,7 @@ def test_weights_that_are_no_numbers_are_never_saved(
         return loss
 
     monkeypatch.setattr(loop.Learner, "learn", poisoning)
-    with pytest.raises(UserError, match=r"not a number at step 5 .*step 4"):
+    with pytest.raises(UserError, match=r"not finite at step 5 .*step 4"):
         train(recipe.model_copy(update={"checkpoint_seconds": 1e-9}), tmp_path / "run", catalog=tiny_catalog)
 
 
@@ -321,7 +321,7 @@ def test_few_parameters_are_told_in_thousands(
     caplog.set_level(logging.INFO, "clipc")
     asked = make_recipe({**recipe.model_dump(), "tune": {"lora": 4}})
     train(asked, tmp_path / "run", catalog=tiny_catalog)
-    assert re.search(r": [1-9]\d*\.\d thousand parameters learn", caplog.messages[1])
+    assert re.search(r": training [1-9]\d*\.\d thousand parameters on", caplog.messages[1])
 
 
 def test_random_weights_are_not_locked(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:

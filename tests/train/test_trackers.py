@@ -123,7 +123,7 @@ def test_a_tracker_that_fails_warns_once_and_ends_nothing(
     safe_tracker.close()
     assert capsys.readouterr() == ("", "")
     assert caplog.messages == [
-        "tensorboard takes no more numbers of this run: No space left on device; metrics.jsonl has all."
+        "tensorboard receives no more metrics of this run: No space left on device; metrics.jsonl has all."
     ]
     assert broken.asked == 1
 
@@ -155,7 +155,7 @@ def test_a_service_that_cannot_start_stops_a_new_run_but_not_one_that_goes_on(
         raise RuntimeError("no API key configured.")
 
     monkeypatch.setattr(trackers, "_start_wandb", fail)
-    with pytest.raises(UserError, match="wandb cannot start: no API key configured; or leave it out of track"):
+    with pytest.raises(UserError, match="wandb cannot start: no API key configured; fix this or leave it out of track"):
         start(tmp_path, "wandb")
     assert len(start(tmp_path, "tensorboard", "wandb", resumed_at=10)) == 1
     assert "no API key" in caplog.text

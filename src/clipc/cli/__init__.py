@@ -1,4 +1,4 @@
-"""The command line: one module a command, each calling functions of the Python API."""
+"""The command line: one module for each command, which calls functions of the Python API."""
 
 import os
 import sys
@@ -17,8 +17,8 @@ from clipc.cli.train import train
 from clipc.errors import UserError
 
 
-def _default(value: Any) -> Any:
-    """The default that help shows: none for flags and for empty values."""
+def _shown_default(value: Any) -> Any:
+    """The default that help shows; None hides it, for flags and empty values."""
     return None if value is None or value == () or isinstance(value, bool) else value
 
 
@@ -28,7 +28,7 @@ app = App(
     "experiments, and a report to decide on.",
     help_flags=["--help", "-h"],
     version_flags=["--version"],
-    default_parameter=Parameter(negative_iterable=(), show_default=_default),
+    default_parameter=Parameter(negative_iterable=(), show_default=_shown_default),
 )
 app.command(pilot)
 app.command(train)
@@ -39,10 +39,10 @@ app.command(export)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits: 0 done, 2 an error of the user, 1 a bug, 130 interrupted."""
+    """Runs the command line and exits: code 0 for success, 2 for a user's error, 1 for a bug, 130 for an interrupt."""
     from clipc.train.interrupt import Interrupted
 
-    # User code may be in the working folder, as with python -m; last, so that it shadows no module.
+    # User code may be in the working folder, as with python -m. The folder goes last, so that it shadows no module.
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)
     try:

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Out = Annotated[Path | None, Parameter(name="--out")]
 Options = Annotated[SourceOptions, Parameter(name="*")]
-DEFAULTS = SourceOptions()
-Set = Annotated[tuple[str, ...], Parameter(name="--set", help="The same as key=value; may be repeated.")]
+DEFAULT_OPTIONS = SourceOptions()
+Overrides = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", help="Override a recipe key (KEY=VALUE), like a positional override; may be repeated."),
+]
 
 
 def make_data(source: str, options: SourceOptions) -> "Data":
@@ -42,14 +45,14 @@ def open_source(source: str, options: SourceOptions, progress: Progress) -> Cata
 
 
 def print_catalog(catalog: Catalog) -> None:
-    """Prints the number of pairs, notes on reading and rejects to standard error."""
+    """Prints to standard error the number of pairs, the notes on reading and the most frequent reasons of rejects."""
     splits = ", ".join(f"{count:,} {name}" for name, count in catalog.splits.items())
     warnings = [f"warning: {sentence}" for sentence in catalog.about.warnings]
     lines = [f"{catalog.about.name}: {splits} pairs", *catalog.about.notes, *warnings]
     if rejects := len(catalog.rejects):
         counts = Counter(catalog.rejects["reason"].to_pylist()).most_common(3)
         reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts)
-        lines.append(f"{rejects:,} could not be read: {reasons}; all are listed in {catalog.rejects_file}")
+        lines.append(f"{rejects:,} were rejected: {reasons}; all are listed in {catalog.rejects_file}")
     print("\n  ".join(lines), file=sys.stderr)
 
 
@@ -76,18 +79,18 @@ def print_logs() -> Generator[None]:
         logger.setLevel(level)
 
 
-def folder_name(source: str) -> str:
-    """A source's name as a part of a folder's name."""
+def source_slug(source: str) -> str:
+    """The source's name, made safe for use in a folder's name."""
     return re.sub(r"[^\w.-]+", "-", Path(source.rstrip("/")).stem or source).strip("-") or "pairs"
 
 
-def print_result(tables: Any, as_json: bool, lines: Sequence[str]) -> None:
-    """Prints tables as one JSON object, or readable lines, to standard output."""
-    print(json.dumps(tables, ensure_ascii=False) if as_json else "\n".join(lines))
+def print_result(result: Any, as_json: bool, lines: Sequence[str]) -> None:
+    """Prints the result as JSON, or the readable lines, to standard output."""
+    print(json.dumps(result, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
 def write_pages(file: Path, tables: dict[str, Any], render: Callable[..., str], lang: str) -> str:
-    """Writes a page, and beside it the same in the other language; returns both names for the terminal."""
+    """Writes a page and its translation, English or Japanese, beside it; returns both file names for the terminal."""
     other = "ja" if lang == "en" else "en"
     write_text(file, render(tables, lang=lang))
     write_text(file.with_suffix(f".{other}.html"), render(tables, lang=other))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.common import DEFAULTS, Json, Options, Out, Set, folder_name, open_source, print_result
+from clipc.cli.common import DEFAULT_OPTIONS, Json, Options, Out, Overrides, open_source, print_result, source_slug
 from clipc.files import write_json, write_text
 from clipc.progress import terminal
 from clipc.report.readable import percent
@@ -27,23 +27,23 @@ def compose(
     check: bool = False,
     print_rules: str | None = None,
     count: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
-    read: Options = DEFAULTS,
-    more: Set = (),
+    options: Options = DEFAULT_OPTIONS,
+    set_overrides: Overrides = (),
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """A contact sheet of composites and the effect of rules, before any training.
+    """Makes a contact sheet of composites and shows the effect of rules, before any training.
 
     Args:
         source: The pairs, as for pilot.
         overrides: Changes to the recipe as key=value, such as policy.rho=0.5 policy.axis=left-right.
         recipe: The recipe whose policy and augmentation are shown.
         rules: Rules for what may be composed: a YAML file, or radiology, satellite or factory.
-        check: Only try the rules' own examples; exit code 1 if one comes out wrong.
-        print_rules: Print the rules file of this name, to be copied and changed.
-        count: How many composites.
-        read: How the source is read.
-        more: More overrides.
+        check: Only check the examples in the rules file; exit code 1 if one fails.
+        print_rules: Print the built-in rules of this name, as a start for your own.
+        count: The number of composites on the sheet.
+        options: How the source is read.
+        set_overrides: More overrides.
         out: The folder for sheet.html; runs/compose-NAME by default.
         as_json: Print the tables of the sheet as one JSON object.
     """
@@ -54,20 +54,20 @@ def compose(
         print(preset_text(print_rules), end="")
         return
     rules_override = () if rules is None else (f"policy.rules={json.dumps(rules)}",)
-    # Before the slow imports, so that an error in the recipe is reported at once.
-    resolved = read_recipe(recipe, (*overrides, *more, *rules_override))
+    # The recipe is read before the slow imports, so that its errors are reported at once.
+    resolved = read_recipe(recipe, (*overrides, *set_overrides, *rules_override))
 
     from clipc.prepare.contact_sheet import check_rules, contact_sheet
     from clipc.report.sheet import render_sheet
 
     with terminal() as progress:
-        catalog = open_source(source, read, progress)
+        catalog = open_source(source, options, progress)
         if check:
             _print_checks(check_rules(resolved.policy, catalog), as_json)
             return
         tables = contact_sheet(resolved, catalog, count, progress=progress)
-    sheet = (out or Path("runs") / f"compose-{folder_name(source)}") / "sheet.html"
-    write_text(sheet, render_sheet(tables, lang=read.lang))
+    sheet = (out or Path("runs") / f"compose-{source_slug(source)}") / "sheet.html"
+    write_text(sheet, render_sheet(tables, lang=options.lang))
     write_json(sheet.with_name("plan-statistics.json"), {name: tables[name] for name in ("statistics", "rules")})
     print_result(
         {**tables, "samples": len(tables["samples"]), "sheet": str(sheet)}, as_json, _lines(tables, sheet, count)
@@ -82,24 +82,29 @@ def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
         lines.append(f"So the sheet shows {len(tables['samples'])}, not {count}; a larger policy.rho makes more.")
     plain = {reason: n for reason, n in statistics["fallbacks"].items() if n}
     if plain:
-        reasons = {"never": "by rule", "unknown": "a value is not known", "alone": "no allowed partner"}
+        reasons = {"never": "by rule", "unknown": "a value is unknown", "alone": "no allowed partner"}
         counts = ", ".join(f"{n:,} ({reasons[reason]})" for reason, n in plain.items())
-        lines.append(f"Of those that were to be composed, {sum(plain.values()):,} stayed plain: {counts}.")
+        lines.append(f"Of the examples drawn for composition, {sum(plain.values()):,} stayed plain: {counts}.")
     if rules is not None:
         shares = [(rule["share"], rule["text"]) for rule in rules["constraints"]]
         shares += [(rule["share"], f"never: {rule['text']}") for rule in rules["exclusions"]]
-        some = [f"  {percent(share):>7s}  {shorten(text, 100, placeholder=' ...')}" for share, text in shares if share]
-        lines.append(f"Of random partners the rules allow {rules['share']:.1%}" + ("; they refuse by" if some else "."))
+        effects = [f"  {percent(share):>7s}  {_short(text)}" for share, text in shares if share]
+        end = "; each rule refuses:" if effects else "."
+        lines.append(f"The rules allow {rules['share']:.1%} of random partners{end}")
         shares += [(rule["share"], rule["text"]) for rule in rules["shapes"]]
-        idle = [f"  {shorten(text, 100, placeholder=' ...')}" for share, text in shares if not share]
-        lines += [*some, *(["Without effect on these data:", *idle] if idle else [])]
+        without_effect = [f"  {_short(text)}" for share, text in shares if not share]
+        lines += [*effects, *(["Without effect on these data:", *without_effect] if without_effect else [])]
     if tables["advice"] and statistics["composed"]:
         lines.append(f"A hint: {tables['advice']}")
     return [*lines, f"The sheet: {sheet}"]
 
 
+def _short(text: str) -> str:
+    return shorten(text, 100, placeholder=" ...")
+
+
 def _print_checks(checks: "list[ExampleResult]", as_json: bool) -> None:
-    """Prints which examples of the rules agree with the expert's expectation, and exits with code 1 if one does not."""
+    """Prints whether each example of the rules comes out as the expert expects; exits with code 1 if one does not."""
     wrong = sum(not check.right for check in checks)
     tables: list[dict[str, Any]] = []
     lines: list[str] = []

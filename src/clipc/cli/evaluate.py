@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipc.catalog import Catalog, SourceOptions
-from clipc.cli.common import DEFAULTS, Json, Options, Out, open_source, print_result
+from clipc.cli.common import DEFAULT_OPTIONS, Json, Options, Out, open_source, print_result
 from clipc.errors import UserError
 from clipc.files import write_json
 from clipc.progress import terminal
@@ -28,34 +28,34 @@ def evaluate(
     probe: bool = True,
     sugarcrepe: Path | None = None,
     winoground: Path | None = None,
-    read: Options = DEFAULTS,
+    options: Options = DEFAULT_OPTIONS,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Evaluates a model: retrieval, swapped attributes, zero-shot classification, linear probe, other benchmarks.
 
     Args:
-        model: A run folder, a model folder as open_clip's local-dir: takes it, hf-hub:OWNER/NAME, or a model with a
-            tag or file of weights, as ViT-B-32:laion2b_s34b_b79k.
-        source: The pairs, as for pilot; may be left out where a benchmark is given.
-        against: Another model, named like the first, such as the one before fine-tuning: evaluated on the same data
-            with the same prompts, for the differences of all metrics with their intervals.
+        model: A run folder, a model folder for open_clip's local-dir:, hf-hub:OWNER/NAME, or MODEL:WEIGHTS with a tag
+            or a file of weights, such as ViT-B-32:laion2b_s34b_b79k.
+        source: The pairs, as for pilot; not needed for a benchmark alone.
+        against: Another model to compare with, such as the one before fine-tuning. It is evaluated on the same data
+            with the same prompts; the output adds the difference of each metric and its interval.
         split: The split to evaluate on.
         templates: Prompts for zero-shot classification: auto, general, satellite, x-ray, factory, or a file.
         class_names: A file with a readable name for each label of the main label column.
-        probe: Whether to fit linear probes; --no-probe to leave them out.
+        probe: Fit linear probes; --no-probe leaves them out.
         sugarcrepe: SugarCrepe's folder of JSON files; its images (COCO val2017) are in --images.
         winoground: Winoground's folder: examples.jsonl and images/, or its Parquet files.
-        read: How the source is read.
-        out: Write the metrics into this JSON file too.
+        options: How the source is read.
+        out: A JSON file to which the metrics are written too.
         as_json: Print the metrics as one JSON object.
     """
     from clipc.models.model import ClipModel
 
-    _check_options(source, read, sugarcrepe, winoground)
-    clip, start = ClipModel.load(model), None if against is None else ClipModel.load(against)
+    _check_options(source, options, sugarcrepe, winoground)
+    clip, other = ClipModel.load(model), None if against is None else ClipModel.load(against)
 
-    from clipc.evaluate.against import differences, templates_of
+    from clipc.evaluate.against import differences, template_names
     from clipc.evaluate.evaluation import Evaluation
     from clipc.evaluate.evaluation import evaluate as measure
     from clipc.evaluate.prompts import read_templates
@@ -63,45 +63,47 @@ def evaluate(
     from clipc.evaluate.winoground import evaluate_winoground
 
     with terminal() as progress:
-        catalog = None if source is None else open_source(source, read, progress)
+        catalog = None if source is None else open_source(source, options, progress)
         names = None if catalog is None else _class_names(class_names, catalog)
 
         def measure_all(clip: ClipModel, prompts: Prompts) -> Evaluation:
-            shared: Any = {"split": split, "class_names": names, "probe": probe, "lang": read.lang}
+            shared: Any = {"split": split, "class_names": names, "probe": probe, "lang": options.lang}
             parts = [] if catalog is None else [measure(clip, catalog, templates=prompts, progress=progress, **shared)]
-            if sugarcrepe is not None and read.images is not None:
-                parts.append(evaluate_sugarcrepe(clip, sugarcrepe, read.images, progress=progress))
+            if sugarcrepe is not None and options.images is not None:
+                parts.append(evaluate_sugarcrepe(clip, sugarcrepe, options.images, progress=progress))
             if winoground is not None:
                 parts.append(evaluate_winoground(clip, winoground, progress=progress))
             return _merge(parts)
 
         prompts: Prompts = read_templates(Path(templates)) if Path(templates).is_file() else templates
-        before = None if start is None else measure_all(start, prompts)
-        if before is not None and prompts == "auto":
-            prompts = templates_of(before)
+        reference = None if other is None else measure_all(other, prompts)
+        if reference is not None and prompts == "auto":
+            prompts = template_names(reference)
         evaluation = measure_all(clip, prompts)
     tables = evaluation.as_json()
     lines = _lines(evaluation)
-    if before is not None:
-        changes = differences(evaluation, before)
-        tables["against"] = {"model": against, "metrics": before.metrics, "differences": changes}
+    if reference is not None:
+        changes = differences(evaluation, reference)
+        tables["against"] = {"model": against, "metrics": reference.metrics, "differences": changes}
         lines += _difference_lines(tables["against"])
     if out is not None:
         write_json(out, tables)
     print_result(tables, as_json, lines)
 
 
-def _check_options(source: str | None, read: SourceOptions, sugarcrepe: Path | None, winoground: Path | None) -> None:
+def _check_options(
+    source: str | None, options: SourceOptions, sugarcrepe: Path | None, winoground: Path | None
+) -> None:
     if source is None and sugarcrepe is None and winoground is None:
         raise UserError("nothing to measure on: name a SOURCE of pairs, --sugarcrepe FOLDER or --winoground FOLDER.")
-    if sugarcrepe is not None and read.images is None:
+    if sugarcrepe is not None and options.images is None:
         raise UserError("--sugarcrepe needs the folder of COCO's val2017 images: --images FOLDER.")
     if sugarcrepe is not None and source is not None:
-        raise UserError("--images cannot be both SOURCE's and --sugarcrepe's folder: measure them by two commands.")
+        raise UserError("--images cannot serve both SOURCE and --sugarcrepe: evaluate them with two commands.")
 
 
 def _merge(evaluations: "Sequence[Evaluation]") -> "Evaluation":
-    """The metrics of a source and of benchmarks as one evaluation."""
+    """The metrics of a source and of benchmarks as one evaluation, which is the first of them."""
     first, *others = evaluations
     for other in others:
         first.measurements.update(other.measurements)
@@ -130,13 +132,13 @@ def _lines(evaluation: "Evaluation") -> list[str]:
 
 
 def _difference_lines(against: dict[str, Any]) -> list[str]:
-    """The difference to another model in each metric, with its interval."""
+    """For each metric the value of the other model, the change from it, and the interval of the change."""
     width = max(48, *map(len, against["differences"]))
-    lines = [f"{'against ' + against['model']:{width}s}    there    change   95% interval"]
+    lines = [f"{'against ' + against['model']:{width}s}    value    change   95% interval"]
     for name, change in against["differences"].items():
         low, high = change["low"], change["high"]
-        span = "" if low is None or high is None else f"   {low:+.4f} to {high:+.4f}, n = {change['n']:,}"
-        lines.append(f"{name:{width}s} {against['metrics'][name]:8.4f} {change['mean']:+9.4f}{span}")
+        interval = "" if low is None or high is None else f"   {low:+.4f} to {high:+.4f}, n = {change['n']:,}"
+        lines.append(f"{name:{width}s} {against['metrics'][name]:8.4f} {change['mean']:+9.4f}{interval}")
     return lines
 
 
@@ -155,8 +157,6 @@ def _class_names(file: Path | None, catalog: Catalog) -> dict[str, dict[str, str
         return None
     columns = catalog.about.label_columns
     if not columns:
-        raise UserError(
-            f"{catalog.about.name} has no labels that {file} could name; give the column with --label-columns."
-        )
+        raise UserError(f"{catalog.about.name} has no labels for {file}; name their column with --label-columns.")
     labels = sorted({str(label) for label in catalog.column(columns[0]) if label is not None})
     return {columns[0]: read_class_names(file, labels)}

@@ -10,15 +10,15 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from clipc.cli.common import (
-    DEFAULTS,
+    DEFAULT_OPTIONS,
     Json,
     Options,
     Out,
-    Set,
-    folder_name,
+    Overrides,
     make_data,
     open_source,
     print_result,
+    source_slug,
     write_pages,
 )
 from clipc.cli.study_screen import live_board, pilot_lines
@@ -37,30 +37,31 @@ def pilot(
     recipe: str | None = None,
     templates: str = "auto",
     pictures: bool = True,
-    read: Options = DEFAULTS,
-    more: Set = (),
+    options: Options = DEFAULT_OPTIONS,
+    set_overrides: Overrides = (),
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """CLIP, its controls and CLIP-C on the same pairs and seeds, within a time budget; then a report.
+    """Trains CLIP, CLIP-C and CLIP-C's controls on the same pairs and seeds within a time budget, then writes a report.
 
     Args:
         source: A tar, a folder or glob of tars, a table (CSV, TSV, JSONL, Parquet), a folder of images, a
-            Hugging Face set (hf:owner/name), or the built-in demo set.
+            Hugging Face dataset (hf:owner/name), or the built-in demo set.
         overrides: Changes to the recipe as key=value, such as policy.rho=0.15 samples=50000.
         budget: quick (under 5 minutes, without the controls; the demo's default), standard (20 minutes) or
             long (90).
-        minutes: The time for everything, instead of the budget's.
-        seeds: How many seeds, 3 at least.
-        jobs: Trials at a time; on a CPU one a core by default.
-        study: The study that is run: a YAML file of your own with more arms, evaluators or sections, or one that
-            ships.
-        recipe: The recipe that all arms share: a YAML file, or one that ships; nano for quick, else small.
+        minutes: Total minutes; overrides the budget's.
+        seeds: The number of seeds, at least 3.
+        jobs: Parallel trials; by default one per core on a CPU, one at a time on a GPU.
+        study: The study to run: a YAML file of your own with more arms, evaluators or sections, or the name of a
+            built-in study.
+        recipe: The recipe that all arms share: a YAML file, or the name of a built-in recipe (default: nano for quick,
+            otherwise small).
         templates: Prompts for zero-shot classification: auto, general, satellite, x-ray, factory, or a file.
-        pictures: Whether the report shows pictures; --no-pictures for private ones.
-        read: How the source is read.
-        more: More overrides.
-        out: The folder of all results; runs/pilot-NAME by default.
+        pictures: Show pictures in the report; --no-pictures for private ones.
+        options: How the source is read.
+        set_overrides: More overrides.
+        out: The folder of all results; by default runs/pilot-NAME, with -ja appended for --lang ja.
         as_json: Print the report's tables as one JSON object.
     """
     from clipc.report.page import load_section
@@ -68,27 +69,28 @@ def pilot(
     from clipc.study.design import check_recipes
     from clipc.study.pilot import PilotOptions, pilot_study, run_pilot
 
-    folder = out or Path("runs") / f"pilot-{folder_name(source)}{'' if read.lang == 'en' else f'-{read.lang}'}"
+    folder = out or Path("runs") / f"pilot-{source_slug(source)}{'' if options.lang == 'en' else f'-{options.lang}'}"
     budget = budget or ("quick" if source == "demo" and minutes is None else "standard")
-    options = PilotOptions(
-        data=make_data(source, read),
+    pilot_options = PilotOptions(
+        data=make_data(source, options),
         budget=budget,
         minutes=minutes,
         seeds=seeds,
         jobs=jobs,
         study=study,
-        overrides=(*overrides, *more),
+        overrides=(*overrides, *set_overrides),
         recipe=recipe or ("nano" if budget == "quick" else "small"),
         templates=templates,
         pictures=pictures,
         command=shlex.join(["clipc", *sys.argv[1:]]),
     )
-    design = pilot_study(options)
-    check_recipes(design)  # Errors come before the data are read.
-    render = partial(render_pilot, more=[load_section(name) for name in design.sections])
-    with live_board() as (progress, watch):
-        catalog = open_source(source, read, progress)
-        tables = run_pilot(options, folder, catalog=catalog, progress=progress, watch=watch)
+    design = pilot_study(pilot_options)
+    check_recipes(design)  # Report mistakes in recipes before reading the data.
+    extra_sections = [load_section(name) for name in design.sections]
+    render = partial(render_pilot, more=extra_sections)
+    with live_board() as (progress, show_trials):
+        catalog = open_source(source, options, progress)
+        tables = run_pilot(pilot_options, folder, catalog=catalog, progress=progress, watch=show_trials)
     write_json(folder / "report.json", tables)
-    pages = write_pages(folder / "report.html", tables, render, read.lang)
+    pages = write_pages(folder / "report.html", tables, render, options.lang)
     print_result(tables, as_json, [*pilot_lines(tables), f"The report: {pages}"])

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.common import Json, Out, Set, print_result, write_pages
+from clipc.cli.common import Json, Out, Overrides, print_result, write_pages
 from clipc.cli.study_screen import live_board, study_lines
 from clipc.errors import UserError
 from clipc.files import write_json
@@ -23,23 +23,23 @@ def study(
     shard: str = "1/1",
     records: Path | None = None,
     report: bool = False,
-    more: Set = (),
+    set_overrides: Overrides = (),
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Arms x sizes x seeds on the same pairs, with paired differences, intervals and a page.
+    """Runs arms x sizes x seeds on the same pairs, then writes a page of paired differences and their intervals.
 
     Finished trials are not run again: a stopped study goes on with the same command.
 
     Args:
-        name: A study's YAML file, or one that ships: captions, labels, loss, low-data, meaning, partners,
+        name: A YAML file, or the name of a built-in study: captions, labels, loss, low-data, meaning, partners,
             pictures, pilot, rates, rules, tuned.
-        changes: key=value changes to it, such as data.source=pairs.csv, set.samples=50000 or seeds=5.
-        jobs: Trials at a time; on a CPU one a core by default.
-        shard: i/n: run every nth trial from the ith on, for several machines on one folder.
+        changes: Changes to the study as key=value, such as data.source=pairs.csv, set.samples=50000 or seeds=5.
+        jobs: Parallel trials; by default one per core on a CPU, one at a time on a GPU.
+        shard: I/N: run every Nth trial from the Ith on, to divide a study among N machines that share the folder.
         records: The folder with the metrics of each trial, as small JSON files; OUT/records by default.
-        report: Train nothing; report the finished trials.
-        more: More changes.
+        report: Report the finished trials without training.
+        set_overrides: More changes.
         out: The folder of all results; runs/study-NAME by default.
         as_json: Print the tables as one JSON object.
     """
@@ -49,10 +49,11 @@ def study(
     from clipc.study.design import read_study
     from clipc.study.study import run_study
 
-    design = read_study(name, (*changes, *more))
-    render = partial(render_study, more=[load_section(named) for named in design.sections])
+    design = read_study(name, (*changes, *set_overrides))
+    extra_sections = [load_section(section) for section in design.sections]
+    render = partial(render_study, more=extra_sections)
     folder = out or Path("runs") / f"study-{design.name}"
-    with live_board() as (progress, watch):
+    with live_board() as (progress, show_trials):
         tables = run_study(
             design,
             folder,
@@ -62,7 +63,7 @@ def study(
             train=not report,
             command=shlex.join(["clipc", *sys.argv[1:]]),
             progress=progress,
-            watch=watch,
+            watch=show_trials,
         )
     write_json(folder / "study.json", tables)
     pages = write_pages(folder / "study.html", tables, render, design.lang)
@@ -73,5 +74,5 @@ def study(
 def _shard(text: str) -> tuple[int, int]:
     number, _, count = text.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise UserError(f"--shard {text} is no part: write i/n, such as 1/4 on the first of four machines.")
+        raise UserError(f"--shard {text} is not a shard: write I/N, such as 1/4 on the first of four machines.")
     return int(number), int(count)

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from clipc.study.run import Watch
 
 LINE_SECONDS = 30.0
-"""Seconds between two lines if standard error is not a terminal."""
+"""Seconds between two progress lines if standard error is not a terminal."""
 
 MIN_EPOCHS = 5
-"""A model that is trained from scratch for fewer epochs is undertrained."""
+"""A model trained from scratch for fewer epochs is called undertrained."""
 
 
 @contextmanager
 def live_board() -> Generator[tuple[Progress, "Watch"]]:
-    """A live table of arms and their trials on standard error; on a pipe, a line now and then.
+    """Shows a live table of arms and their trials on standard error; on a pipe, a line every :data:`LINE_SECONDS`.
 
     Yields:
-        What shows the preparation before the trials, and what shows the state of the trials.
+        The progress of the preparation before the trials, and a function that shows the state of the trials.
     """
     last_time, last_count = 0.0, -1
 
@@ -67,9 +67,9 @@ def _table(board: "Board", height: int) -> "Table":
     from rich.table import Table
 
     rows = board.rows()
-    sizes = len({row.size for row in rows}) > 1
+    has_sizes = len({row.size for row in rows}) > 1
     table = Table(title=_summary(board), title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name, justify in (("arm", "left"), *((("pairs", "right"),) if sizes else ()), ("trials", "left")):
+    for name, justify in (("arm", "left"), *((("pairs", "right"),) if has_sizes else ()), ("trials", "left")):
         table.add_column(name, justify=justify)  # pyright: ignore[reportArgumentType]
     table.add_column("validation recall", justify="right")
     limit = max(4, height - 5)
@@ -81,14 +81,14 @@ def _table(board: "Board", height: int) -> "Table":
         if row.diverged:
             marks += f" diverged ({row.diverged} of {row.seeds} seeds)"
         recall = "" if row.mean_recall is None else f"{row.mean_recall:.1%}"
-        table.add_row(row.arm, *((f"{row.size:,}",) if sizes else ()), marks, recall)
+        table.add_row(row.arm, *((f"{row.size:,}",) if has_sizes else ()), marks, recall)
     if hidden:
         table.add_row(f"and {hidden} more", *("" for _ in range(len(table.columns) - 1)))
     return table
 
 
 def study_lines(tables: dict[str, Any]) -> list[str]:
-    """The comparisons of the main metrics with the baseline, one a line."""
+    """One line for each comparison of an arm with the baseline in a main metric, then the power of the tests."""
     from clipc.evaluate.measurement import SHARE
     from clipc.study.noise import power_lines
     from clipc.study.verdict import WAITING
@@ -114,16 +114,17 @@ def study_lines(tables: dict[str, Any]) -> list[str]:
                 verdict = "gain, cause open"
             size = f" n={row['size']:,}" if len(tables["sizes"]) > 1 else ""
             lines.append(f"  {row['arm']:{width}s}{size} {factor * row['difference']:{spec}} {interval:16s} {verdict}")
-    waiting = sum(r["verdict"] == WAITING for r in comparisons)
-    if waiting:
-        lines.append(f"{waiting} comparisons have no verdict before all {len(tables['seeds'])} planned seeds are in.")
-    count = len(comparisons) - waiting
+    waiting_count = sum(r["verdict"] == WAITING for r in comparisons)
+    if waiting_count:
+        planned = len(tables["seeds"])
+        lines.append(f"{waiting_count} comparisons have no verdict before all {planned} planned seeds have finished.")
+    count = len(comparisons) - waiting_count
     lines += power_lines(tables["power"], len(tables["seeds"]))
-    return [*lines, f"{count} comparisons; p values are corrected over the {len(main)} main metrics of each (Holm)."]
+    return [*lines, f"{count} comparisons; Holm's correction of p values is over the {len(main)} main metrics of each."]
 
 
 def pilot_lines(tables: dict[str, Any]) -> list[str]:
-    """The lines of a study, with advice if its models are undertrained."""
+    """The lines of :func:`study_lines`, with advice if the pilot's models are undertrained."""
     epochs, model = (tables["settings"].get(name) for name in ("epochs", "model"))
     if epochs is None or epochs >= MIN_EPOCHS:
         return study_lines(tables)

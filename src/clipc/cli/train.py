@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipc.cli.common import Json, Out, Set, print_catalog, print_note, print_result
+from clipc.cli.common import Json, Out, Overrides, print_catalog, print_note, print_result
 from clipc.progress import silent, terminal
 
 if TYPE_CHECKING:
@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from clipc.recipe.run import Run
 
 
-def train(recipe: str, /, *overrides: str, more: Set = (), out: Out = None, as_json: Json = False) -> None:
+def train(
+    recipe: str, /, *overrides: str, set_overrides: Overrides = (), out: Out = None, as_json: Json = False
+) -> None:
     """Trains one model; the same command resumes an interrupted run.
 
-    Recipes that ship: nano (a minute on one core), small, and others for millions of pairs. docs/training.md lists
-    them, and every key.
+    Built-in recipes are nano (a minute on one core), small, and others for millions of pairs. docs/training.md lists
+    the recipes and all keys.
     On many GPUs or machines: torchrun --standalone --nproc-per-node 4 -m clipc train RECIPE.
 
     Args:
-        recipe: A YAML file, or a recipe that ships.
+        recipe: A YAML file, or the name of a built-in recipe.
         overrides: Changes as key=value, such as data.source=pairs.csv policy.rho=0.15 seed=1.
-        more: More overrides.
-        out: The run folder; runs/NAME-HASH by default, by the data and a hash of recipe and data.
+        set_overrides: More overrides.
+        out: The run folder; by default runs/NAME-HASH, from the name of the data and a hash of recipe and data.
         as_json: Print the run's summary as one JSON object.
     """
     from clipc.prepare.check_start import check_start
@@ -32,8 +34,8 @@ def train(recipe: str, /, *overrides: str, more: Set = (), out: Out = None, as_j
     from clipc.train.distributed import process_group
     from clipc.train.train import train as run_training
 
-    resolved = read_recipe(recipe, (*overrides, *more))
-    check_start(resolved)  # Its errors come before the data are opened, which takes minutes for millions of pairs.
+    resolved = read_recipe(recipe, (*overrides, *set_overrides))
+    check_start(resolved)  # Opening the data can take minutes: report mistakes before.
     with process_group(resolved.device) as world, terminal() if world.main else nullcontext(silent) as progress:
         with world.main_first():
             catalog = resolved.data.open(progress)
@@ -44,7 +46,7 @@ def train(recipe: str, /, *overrides: str, more: Set = (), out: Out = None, as_j
             return
         print_catalog(catalog)
         if (folder / "finished.json").is_file():
-            print_note(f"{folder} has finished already.")
+            print_note(f"{folder} has already finished.")
         run = run_training(resolved, folder, catalog=catalog, world=world, progress=progress)
     _show_run(run, catalog, as_json)
 
@@ -61,9 +63,9 @@ def _show_run(run: "Run", catalog: "Catalog", as_json: bool) -> None:
         )
     if wise_ft and wise_ft.get("taken", True):
         lines.append(
-            f"WiSE-FT: {wise_ft['alpha']:.0%} of the tuned weights, the rest the start's, did best on validation."
+            f"WiSE-FT: {wise_ft['alpha']:.0%} tuned weights and the rest initial weights did best on validation."
         )
     elif wise_ft:
-        lines.append("WiSE-FT: no interpolation with the start's weights did as well on validation, so none was taken.")
+        lines.append("WiSE-FT: an earlier step did better on validation than any interpolation, so it stays the model.")
     lines.append(f"Evaluate it on the test split: clipc eval {run.folder} SOURCE")
     print_result({"run": str(run.folder), **summary}, as_json, lines)

@@ -1,1 +1,1 @@
-"""A model and a catalog into metrics: pure functions on features, thin evaluators around them."""
+"""Evaluation of a model on a catalog: pure functions from features to metrics, and thin evaluators that call them."""

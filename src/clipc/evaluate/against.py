@@ -1,21 +1,24 @@
-"""Two models on the same data: the differences of their metrics, such as after fine-tuning and before."""
+"""Differences of the metrics of two models on the same data, such as a model after and before fine-tuning."""
 
 from clipc.evaluate.evaluation import Evaluation
 from clipc.evaluate.statistics.sampling_error import sampling_error
 
 
 def differences(model: Evaluation, start: Evaluation) -> dict[str, dict[str, float | int | None]]:
-    """The difference of each metric that both were measured by, with the test set's own sampling error.
+    """The difference of each metric that both evaluations have, with the sampling error of the test set.
 
     Args:
         model: The metrics of one model.
-        start: Those of the other, measured on the same data in the same way.
+        start: The metrics of the other model, measured on the same data in the same way.
 
     Returns:
-        By the metric's name, ready for JSON: ``mean`` (the model's value less the start's), ``low`` and ``high`` (its
-        95% interval by bootstrap over images, :func:`~clipc.evaluate.statistics.sampling_error`; None where the metric
-        is no mean of values of single items, or one image allows none) and ``n`` (images; None where there are no such
-        values).
+        For each metric by its name, ready for JSON:
+
+        - ``mean``: the model's value minus the start's;
+        - ``low`` and ``high``: the ends of a 95% interval by bootstrap over images
+          (:func:`~clipc.evaluate.statistics.sampling_error`); None if the metric is not a mean over items, or if there
+          is only one image;
+        - ``n``: the number of images; None if the metric is not a mean over items.
     """
     table: dict[str, dict[str, float | int | None]] = {}
     for name, one in model.measurements.items():
@@ -29,6 +32,6 @@ def differences(model: Evaluation, start: Evaluation) -> dict[str, dict[str, flo
     return table
 
 
-def templates_of(evaluation: Evaluation) -> dict[str, str]:
-    """The template set that each label column was measured with, so that another model reads the same prompts."""
+def template_names(evaluation: Evaluation) -> dict[str, str]:
+    """The name of the template set used for each label column, by which another model gets the same prompts."""
     return {column: facts["templates"] for column, facts in evaluation.context.get("columns", {}).items()}

@@ -1,4 +1,4 @@
-"""Shared parts of benchmarks on the user's disk: rows of texts, and the images that they name."""
+"""Functions shared by benchmarks whose files the user has: checks of their rows, and features of their images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from clipc.progress import Progress, silent
 from clipc.render.evaluation_view import evaluation_view
 from clipc.render.parallel_map import parallel_map
 
-_NAMED = 5
+_MAX_EXAMPLES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +26,10 @@ class NamedImages:
     """The images of a benchmark.
 
     Attributes:
-        features: L2-normalised features of the readable ones, float32 (K, D).
-        rows: The row of each by its name.
+        features: L2-normalised features of the K readable images, float32 (K, D).
+        rows: The row of ``features`` for each readable image, by the image's name.
         missing: The names of images that do not exist.
-        unreadable: The names of files that are no images, or are damaged.
+        unreadable: The names of files that are not images or are damaged.
     """
 
     features: Tensor
@@ -38,29 +38,29 @@ class NamedImages:
     unreadable: list[str]
 
     def context(self) -> dict[str, Any]:
-        """How many were read and not, the first few by name; ready for JSON."""
+        """The numbers of read, missing and unreadable images, and the names of a few left out; ready for JSON."""
         return {
             "read": len(self.rows),
             "missing": len(self.missing),
             "unreadable": len(self.unreadable),
-            "left_out": [*self.missing, *self.unreadable][:_NAMED],
+            "left_out": [*self.missing, *self.unreadable][:_MAX_EXAMPLES],
         }
 
 
 def embed_named(
     model: Encoder, names: Sequence[str], load: Callable[[str], bytes], where: str, progress: Progress = silent
 ) -> NamedImages:
-    """Features of named images, each once; those that cannot be read are listed and left out.
+    """Encodes each named image once; images that cannot be read are left out and listed.
 
     Args:
         model: The model, in evaluation mode.
-        names: The names, with or without repetition.
-        load: Returns the encoded bytes of a name, on any thread; raises FileNotFoundError where there is no such image.
-        where: The place of the images, for the message.
+        names: The names of the images; they may repeat.
+        load: Returns the encoded image of a name; raises FileNotFoundError if there is none. Called on several threads.
+        where: The folder of the images, for messages.
         progress: Called with the number of images done.
 
     Raises:
-        UserError: None can be read, or a name leads out of its folder.
+        UserError: No image can be read, or a name leads out of its folder.
     """
     distinct = list(dict.fromkeys(names))
     rows: dict[str, int] = {}
@@ -85,7 +85,7 @@ def embed_named(
     if not rows:
         raise UserError(
             f"none of {len(distinct)} images can be read in {where} (the first is {distinct[0]!r}): "
-            f"{len(missing)} are not there, {len(unreadable)} are no images; name the folder that holds them."
+            f"{len(missing)} do not exist, {len(unreadable)} are not images; name the folder that contains them."
         )
     check_features(features)
     return NamedImages(features, rows, missing, unreadable)
@@ -104,16 +104,16 @@ def read_inside(folder: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def texts_of(row: object, names: Sequence[str], where: str) -> list[str]:
-    """The values of a row's fields that must be texts.
+def read_texts(row: object, names: Sequence[str], where: str) -> list[str]:
+    """Reads the fields of a row that must be non-empty texts.
 
     Args:
         row: A decoded JSON object.
-        names: The fields.
-        where: The file and the place in it, for the message.
+        names: The names of the fields.
+        where: The file and the line or entry, for messages.
 
     Raises:
-        UserError: The row is no object, or a field is missing, empty or no text.
+        UserError: The row is not an object, or a field is missing, empty or not a text.
     """
     fields = cast("Mapping[str, object]", row) if isinstance(row, Mapping) else {}
     values = [value for name in names if isinstance(value := fields.get(name), str) and value.strip()]

@@ -1,4 +1,4 @@
-"""A label column as a classification task: its classes, their readable names, and each split's labelled images."""
+"""A label column as a classification task: its classes, their readable names, and the labelled images of each split."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Labelled(NamedTuple):
 
     Attributes:
         features: float32 (N, D).
-        labels: ``int64`` (N,), the same class for the same number in every split.
+        labels: The class of each image as an index into ``ClassTask.names``, ``int64`` (N,).
     """
 
     features: npt.NDArray[np.float32]
@@ -25,57 +25,61 @@ class Labelled(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ClassTask:
-    """Which class each image of each split has, after one label column.
+    """The classification task that one label column defines.
 
     Attributes:
         column: The column's name.
-        names: The readable name of each class, C of them, in the sorted order of the labels.
-        numbers: For each split the class of each image, ``int64`` (N,), -1 without a label.
-        images: Gives the features of a split's images, float32 (N, D) on the CPU; asked for only if they are needed.
+        names: The readable names of the C classes, in the sorted order of the labels.
+        class_ids: For each split the class of each image, ``int64`` (N,), an index into ``names``; -1 without a label.
+        image_features: Returns the features of a split's images, float32 (N, D) on the CPU; called only if they are
+            needed.
     """
 
     column: str
     names: list[str]
-    numbers: dict[str, npt.NDArray[np.int64]]
-    images: Callable[[str], Tensor]
+    class_ids: dict[str, npt.NDArray[np.int64]]
+    image_features: Callable[[str], Tensor]
 
     @classmethod
-    def of(
-        cls, catalog: Catalog, column: str, names: Mapping[str, str], images: Callable[[str], Tensor]
+    def from_catalog(
+        cls, catalog: Catalog, column: str, names: Mapping[str, str], image_features: Callable[[str], Tensor]
     ) -> "ClassTask":
-        """The task of a catalog's column; a label without a name is read with spaces for its underscores."""
+        """The task of a catalog's label column; by default a label's name is the label with spaces for underscores."""
         values = {split: [_label(value) for value in catalog.split(split).column(column)] for split in catalog.splits}
-        labels = sorted({label for part in values.values() for label in part if label is not None})
-        number: dict[str | None, int] = {label: i for i, label in enumerate(labels)}
+        labels = sorted({label for row_labels in values.values() for label in row_labels if label is not None})
+        ids: dict[str | None, int] = {label: i for i, label in enumerate(labels)}
         return cls(
             column,
             [names.get(label, label.replace("_", " ")) for label in labels],
-            {split: np.asarray([number.get(label, -1) for label in part]) for split, part in values.items()},
-            images,
+            {
+                split: np.asarray([ids.get(label, -1) for label in split_labels])
+                for split, split_labels in values.items()
+            },
+            image_features,
         )
 
     def problem(self, split: str) -> str | None:
-        """Why nothing can be measured on a split, if that is so."""
+        """The reason why nothing can be measured on a split; None if it can."""
         if len(self.names) < 2:
-            return f"the column {self.column!r} does not tell two classes apart"
-        if not (self.numbers[split] >= 0).any():
+            return f"the column {self.column!r} has fewer than two classes"
+        if not (self.class_ids[split] >= 0).any():
             return f"no image of the {split} split has a label in the column {self.column!r}"
         return None
 
-    def part(self, split: str, *, measured: str | None = None) -> Labelled:
-        """The labelled images of a split; none where there is no such split.
+    def labelled(self, split: str, *, measured: str | None = None) -> Labelled:
+        """The labelled images of a split; none if there is no such split.
 
         Args:
             split: The split.
-            measured: The split that is measured, which gives none: nothing may be chosen or learnt on it.
+            measured: The split that is measured. It has no images here, because nothing may be chosen or learnt on it.
         """
-        numbers = self.numbers.get(split, np.empty(0, dtype=np.int64))
-        rows = np.flatnonzero(numbers >= 0)
+        class_ids = self.class_ids.get(split, np.empty(0, dtype=np.int64))
+        rows = np.flatnonzero(class_ids >= 0)
         if len(rows) == 0 or split == measured:
-            return Labelled(np.empty((0, 0), dtype=np.float32), numbers[:0])
-        return Labelled(self.images(split).numpy()[rows], numbers[rows])
+            return Labelled(np.empty((0, 0), dtype=np.float32), class_ids[:0])
+        return Labelled(self.image_features(split).numpy()[rows], class_ids[rows])
 
 
 def _label(value: Any) -> str | None:
-    """A label as text; None where there is none, or a list of several."""
+    """A label as text; None for an empty value, or a list or mapping."""
     return None if value is None or value == "" or isinstance(value, (list, dict)) else str(value)

@@ -23,20 +23,20 @@ class Encoder(Protocol):
 
     @property
     def image_size(self) -> int:
-        """The side S in pixels of the square images that it takes."""
+        """The side S, in pixels, of the square images that the model takes."""
         ...
 
     @property
     def resizing(self) -> Resizing:
-        """How images become squares of that side."""
+        """The way in which images are resized to squares of side ``image_size``."""
         ...
 
     def encode_image(self, images: Tensor, /) -> Tensor:
-        """``uint8`` RGB images (B, S, S, 3) on the CPU into L2-normalised features, float (B, D), on any device."""
+        """Encodes RGB images, ``uint8`` (B, S, S, 3) on the CPU, as L2-normalised features, (B, D), on any device."""
         ...
 
     def encode_text(self, texts: list[str], /) -> Tensor:
-        """B texts into L2-normalised features, float (B, D), on any device."""
+        """Encodes B texts as L2-normalised features, float (B, D), on any device."""
         ...
 
 
@@ -45,10 +45,10 @@ class Embeddings:
     """The features of N images and their M captions, on the CPU.
 
     Attributes:
-        image: L2-normalised, float32 (N, D), in the catalog's order.
-        text: L2-normalised, float32 (M, D), image by image. Equal captions have equal features.
-        owner: The image of each caption, ``int64`` (M,).
-        sentence: A number for each caption, equal for equal captions, ``int64`` (M,).
+        image: L2-normalised image features, float32 (N, D), in the catalog's order.
+        text: L2-normalised caption features, float32 (M, D), image by image. Equal captions have equal features.
+        owner: The index of the image of each caption, ``int64`` (M,).
+        sentence: An id of each caption, equal for equal captions, ``int64`` (M,).
     """
 
     image: Tensor
@@ -65,21 +65,21 @@ def embed(
     progress: Progress = silent,
     views: Iterable[npt.NDArray[np.uint8]] | None = None,
 ) -> Embeddings:
-    """Features of every image and every caption; a sentence that occurs many times is encoded once.
+    """Encodes every image and every caption; captions that occur several times are encoded once.
 
     Args:
         model: The model, in evaluation mode.
         catalog: The pairs, one or more.
         batch_size: How many images or texts are encoded at once.
         progress: Called with the number of images and texts done.
-        views: The results of :func:`evaluation_views`, where they are in memory already.
+        views: The results of :func:`evaluation_views`, if they are in memory already.
 
     Raises:
         UserError: An image cannot be read, though it could when the catalog was made.
     """
-    numbers: dict[str, int] = {}
+    ids: dict[str, int] = {}
     captions = [text for row in range(len(catalog)) for text in catalog.captions(row)]
-    sentence = np.asarray([numbers.setdefault(text, len(numbers)) for text in captions], dtype=np.int64)
+    sentence = np.asarray([ids.setdefault(text, len(ids)) for text in captions], dtype=np.int64)
     views = evaluation_views(catalog, model.image_size, model.resizing) if views is None else views
     image = embed_pixels(model, views, len(catalog), batch_size=batch_size, progress=progress)
     text = embed_texts(model, captions, batch_size=batch_size, progress=progress)
@@ -88,7 +88,7 @@ def embed(
 
 
 def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: Progress = silent) -> Tensor:
-    """Features of every image, float32 (N, D) on the CPU, each resized by the model's preprocessing.
+    """Encodes every image, resized by the model's preprocessing, as features, float32 (N, D) on the CPU.
 
     Args:
         model: The model, in evaluation mode.
@@ -104,12 +104,12 @@ def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, pro
 
 
 def evaluation_views(catalog: Catalog, size: int, resizing: Resizing) -> Iterator[npt.NDArray[np.uint8]]:
-    """Every image in the model's size, in order; a few hundred are decoded ahead of the consumer.
+    """Decodes every image and resizes it to the model's size, in order; a few hundred are decoded ahead.
 
     Args:
         catalog: The pairs.
         size: The side S in pixels.
-        resizing: The model's way of resizing.
+        resizing: The way in which the model's images are resized.
 
     Yields:
         RGB ``uint8``, shape (S, S, 3).
@@ -121,10 +121,10 @@ def evaluation_views(catalog: Catalog, size: int, resizing: Resizing) -> Iterato
 
 
 def read_image(catalog: Catalog, row: int) -> npt.NDArray[np.uint8]:
-    """An image of a catalog, RGB ``uint8``, shape (height, width, 3).
+    """Decodes an image of a catalog, RGB ``uint8``, shape (height, width, 3).
 
     Raises:
-        UserError: It cannot be read, though it could when the catalog was made.
+        UserError: The image cannot be read, though it could when the catalog was made.
     """
     try:
         return catalog.image(row)
@@ -142,13 +142,13 @@ def embed_pixels(
     batch_size: int = 256,
     progress: Progress = silent,
 ) -> Tensor:
-    """Features of a stream of images, float32 (N, D) on the CPU; (0, 0) where it is empty.
+    """Encodes a stream of images as features, float32 (N, D) on the CPU; shape (0, 0) if the stream is empty.
 
     Args:
         model: The model, in evaluation mode.
         images: ``uint8`` (S, S, 3) each, of the model's size.
-        total: How many there are, for the progress.
-        batch_size: How many are encoded at once.
+        total: The number of images, for the progress.
+        batch_size: How many images are encoded at once.
         progress: Called with the number of images done.
     """
     source = iter(images)
@@ -163,12 +163,12 @@ def embed_pixels(
 
 
 def embed_texts(model: Encoder, texts: Sequence[str], *, batch_size: int = 256, progress: Progress = silent) -> Tensor:
-    """Features of texts, float32 (len(texts), D) on the CPU, in the given order; equal texts are encoded once.
+    """Encodes texts as features, float32 (len(texts), D) on the CPU, in the given order; equal texts only once.
 
     Args:
         model: The model, in evaluation mode.
-        texts: One or more.
-        batch_size: How many are encoded at once.
+        texts: The texts, one or more.
+        batch_size: How many texts are encoded at once.
         progress: Called with the number of different texts done.
     """
     # A batch is padded to its longest text, so texts of about equal length share a batch.

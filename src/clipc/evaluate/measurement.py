@@ -1,4 +1,4 @@
-"""A metric that describes itself: its value, the items behind it, and how it is to be read."""
+"""A metric that describes itself: its value, the values of its items, its chance level, its direction and its unit."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,34 +11,34 @@ import numpy.typing as npt
 from clipc.errors import UserError
 
 SHARE: Final = "share"
-"""The unit of a value in [0, 1], which is shown in percent, and its differences in percentage points."""
+"""The unit of values in [0, 1], which are shown in percent; differences are shown in percentage points."""
 
 RANKS: Final = "ranks"
-"""The unit of a place in a ranking, counted from 1."""
+"""The unit of ranks, counted from 1."""
 
 _DESCRIPTION: Final = ("n", "chance", "default_main", "higher_is_better", "unit", "interval")
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """One metric of one model on one split, with all that others need to know of it; nobody reads that off its name.
+    """One metric of one model on one split, with its description. No code parses the metric's name.
 
     Attributes:
         name: The metric's key, such as ``retrieval/text_to_image/recall@10``.
-        values: The values whose mean it is, float (n,), one an item and in the same order for every model; None where
-            it is no such mean, as a median rank or a mean of classes. They tell the test set's own sampling error.
-        owner: For each item the number of what is drawn together with it when items are drawn again, ``int64`` (n,),
-            such as the image of a caption; None where each item stands alone.
+        values: The values of the items, whose mean is the metric, float (n,), in the same order for every model; None
+            if the metric is not such a mean, like a median rank. They give the sampling error of the test set.
+        owner: The cluster of each item, ``int64`` (n,), such as the image of a caption: a bootstrap draws the items of
+            a cluster together. None if items are independent.
         value: The metric; by default the mean of ``values``.
-        n: How many images, captions or examples it rests on; by default as many as there are ``values``.
-        chance: What guessing would reach; None where that is not known.
-        default_main: Whether a study tests it where it names no main metrics of its own.
-        higher_is_better: Whether more of it is better.
-        unit: :data:`SHARE`, :data:`RANKS`, or any other unit as it stands after a number.
-        interval: The ends of a 95% interval, where the evaluator has one of its own.
+        n: The number of images, captions or examples measured; by default the number of ``values``.
+        chance: The value that guessing would reach; None if unknown.
+        default_main: Whether the metric is a main metric in studies that do not name their main metrics.
+        higher_is_better: Whether a higher value is better.
+        unit: :data:`SHARE`, :data:`RANKS`, or any other unit as written after a number.
+        interval: The ends of a 95% interval, if the evaluator computes one.
 
     Raises:
-        UserError: A value is not finite, or the items do not fit.
+        UserError: A value is not finite, or a field has a wrong type or shape.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Measurement:
             raise UserError(f"the metric {self.name!r} {problem}.")
 
     def description(self) -> dict[str, Any]:
-        """All but the name, the value and the items, ready for JSON."""
+        """All fields except the name, the value and the arrays, ready for JSON."""
         return {field: getattr(self, field) for field in _DESCRIPTION}
 
 
@@ -68,71 +68,77 @@ def by_name(measurements: Iterable[Measurement]) -> dict[str, Measurement]:
     """Measurements by their names.
 
     Raises:
-        UserError: Two have one name.
+        UserError: Two measurements have the same name.
     """
     result: dict[str, Measurement] = {}
-    for one in measurements:
-        if one.name in result:
-            raise UserError(f"the metric {one.name!r} is measured twice; each evaluator needs names of its own.")
-        result[one.name] = one
+    for measurement in measurements:
+        if (name := measurement.name) in result:
+            raise UserError(f"the metric {name!r} is measured twice; evaluators must use different names.")
+        result[name] = measurement
     return result
 
 
 def dump_measurements(
     measurements: Mapping[str, Measurement],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, npt.NDArray[Any]]]:
-    """What JSON holds of measurements, by name, and their arrays; :func:`load_measurements` is the way back.
+    """Converts measurements to JSON values and arrays, from which :func:`load_measurements` restores them.
 
-    Equal owners are one array.
+    Returns:
+        The descriptions by the measurement's name, and the arrays by their own names. Equal owners share one array.
     """
     table: dict[str, dict[str, Any]] = {}
     arrays: dict[str, npt.NDArray[Any]] = {}
-    places: dict[bytes, str] = {}
-    for name, one in measurements.items():
-        table[name] = one.description() | {"owner": None}
-        if one.values is not None:
-            arrays[f"values/{name}"] = one.values
-        if one.owner is not None:
-            place = table[name]["owner"] = places.setdefault(one.owner.tobytes(), f"owner/{len(places)}")
-            arrays[place] = one.owner
+    owner_keys: dict[bytes, str] = {}
+    for name, measurement in measurements.items():
+        table[name] = measurement.description() | {"owner": None}
+        if measurement.values is not None:
+            arrays[f"values/{name}"] = measurement.values
+        if (owner := measurement.owner) is not None:
+            key = table[name]["owner"] = owner_keys.setdefault(owner.tobytes(), f"owner/{len(owner_keys)}")
+            arrays[key] = owner
     return table, arrays
 
 
 def load_measurements(
     metrics: Mapping[str, float], table: Mapping[str, Mapping[str, Any]], arrays: Mapping[str, npt.NDArray[Any]]
 ) -> dict[str, Measurement]:
-    """Measurements by name, from their values and what :func:`dump_measurements` gave.
+    """Restores measurements, by name, from the results of :func:`dump_measurements`.
+
+    Args:
+        metrics: The values by name.
+        table: The descriptions by name.
+        arrays: The arrays by their own names.
 
     Raises:
-        UserError: They do not describe metrics.
-        KeyError: Something is missing.
-        TypeError: Something has another shape altogether.
+        UserError: A value or array does not fit a measurement.
+        KeyError: A description, a field or an array is missing.
+        TypeError: A description has another structure.
     """
     result: dict[str, Measurement] = {}
     for name, value in metrics.items():
-        described = {field: table[name][field] for field in _DESCRIPTION}
-        described["interval"] = tuple(described["interval"]) if described["interval"] is not None else None
-        place = table[name]["owner"]
-        owner = None if place is None else arrays[place]
-        result[name] = Measurement(name, arrays.get(f"values/{name}"), owner, value, **described)
+        fields = {field: table[name][field] for field in _DESCRIPTION}
+        fields["interval"] = tuple(fields["interval"]) if fields["interval"] is not None else None
+        key = table[name]["owner"]
+        owner = None if key is None else arrays[key]
+        result[name] = Measurement(name, arrays.get(f"values/{name}"), owner, value, **fields)
     return result
 
 
 def _problem(one: Any) -> str | None:
-    """What is wrong with a measurement, whose fields may come from a file or from somebody else's evaluator."""
+    """Describes what is wrong with a measurement, or None; fields may come from a file or a user's evaluator."""
     n, ends = one.n, one.interval
     texts, flags = (one.name, one.unit), (one.default_main, one.higher_is_better)
     for field, number in (("value", one.value), ("chance", 0.0 if one.chance is None else one.chance)):
         if not _finite(number):
-            return f"has as {field} {number!r}, which is no finite float"
+            return f"has {field} = {number!r}, which is not a finite float"
     if ends is not None and not (isinstance(ends, tuple) and len(ends) == 2 and all(map(_finite, ends))):
-        return f"has as interval {ends!r}, which is not two finite floats"
+        return f"has interval = {ends!r}, which is not two finite floats"
     if not isinstance(n, int) or isinstance(n, bool) or n < 0:
-        return f"rests on n = {n!r}, which is no int from 0 on"
+        return f"has n = {n!r}, which is not an int of at least 0"
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(flag, bool) for flag in flags):
-        return "needs texts as name and unit, and true or false for default_main and higher_is_better"
+        return "needs a str as name and unit, and a bool as default_main and higher_is_better"
     if one.values is not None and not (_is_vector(one.values, n, "f") and np.isfinite(one.values).all()):
-        return f"needs an array of {n} finite floats as values, one an item"
+        return f"needs an array of {n} finite floats as values, one for each item"
     if one.owner is not None and (one.values is None or not _is_vector(one.owner, n, "iu")):
         return f"needs an array of {n} ints as owner, one for each of its values"
     return None

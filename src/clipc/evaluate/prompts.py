@@ -1,4 +1,4 @@
-"""Prompts for class names: the template sets that ship, and the user's own by file."""
+"""Prompts for class names: the built-in template sets, and files with the user's templates and class names."""
 
 import json
 import re
@@ -14,10 +14,11 @@ from ruamel.yaml.error import YAMLError
 
 from clipc.errors import UserError, unknown_name
 
-SETS = ("general", "satellite", "x-ray", "factory")
-"""The template sets that ship, the general one first."""
+TEMPLATE_SETS = ("general", "satellite", "x-ray", "factory")
+"""The built-in template sets, the general one first."""
 
 LANGUAGES = ("en", "ja")
+"""The languages of built-in templates."""
 
 _SLOT = re.compile(r"(?:\b(a|an|the) )?\{\}", re.IGNORECASE)
 _HAS_ARTICLE = re.compile(r"(a|an|the|some|one|two|many|several) ", re.IGNORECASE)
@@ -28,10 +29,10 @@ _SOUNDS_LIKE_YOU_OR_WON = re.compile(
 
 
 def fill(template: str, name: str) -> str:
-    """A template with the class name in the place of each ``{}``, its English article made to fit.
+    """Puts the class name in place of each ``{}`` of a template, and makes the English article before it fit.
 
-    ``a {}`` becomes ``an`` before a vowel sound; an article gives way to one that the name brings along
-    (``"a photo of a {}"`` and ``"the sky"``: ``"a photo of the sky"``).
+    ``a {}`` becomes ``an`` before a vowel sound. An article is dropped if the name has one: ``"a photo of a {}"`` and
+    ``"the sky"`` give ``"a photo of the sky"``.
     """
 
     def fit(match: re.Match[str]) -> str:
@@ -60,8 +61,8 @@ def _starts_with_vowel_sound(name: str) -> bool:
 
 
 @cache
-def shipped(name: str, lang: str = "en") -> tuple[str, ...]:
-    """The templates of a set that ships.
+def built_in_templates(name: str, lang: str = "en") -> tuple[str, ...]:
+    """The templates of a built-in set.
 
     Args:
         name: One of :data:`SETS`.
@@ -70,8 +71,8 @@ def shipped(name: str, lang: str = "en") -> tuple[str, ...]:
     Raises:
         UserError: There is no such set or language.
     """
-    if name not in SETS:
-        raise unknown_name("template set", name, SETS)
+    if name not in TEMPLATE_SETS:
+        raise unknown_name("template set", name, TEMPLATE_SETS)
     if lang not in LANGUAGES:
         raise unknown_name("prompt language", lang, LANGUAGES)
     source = files("clipc.evaluate").joinpath("prompts", f"{name}.yaml")
@@ -79,13 +80,17 @@ def shipped(name: str, lang: str = "en") -> tuple[str, ...]:
 
 
 def check_templates(templates: Sequence[str], where: str) -> tuple[str, ...]:
-    """The templates, if each has the ``{}`` that the class name goes to.
+    """Checks that each template has ``{}`` for the class name; returns the templates.
+
+    Args:
+        templates: The templates.
+        where: The source of the templates, for messages.
 
     Raises:
-        UserError: There is none, or one lacks ``{}``.
+        UserError: There are no templates, or one lacks ``{}``.
     """
     if not templates:
-        raise UserError(f"{where} has no templates; write one a line, such as 'a photo of a {{}}.'")
+        raise UserError(f"{where} has no templates; write one per line, such as 'a photo of a {{}}.'")
     for number, template in enumerate(templates, start=1):
         if "{}" not in template:
             raise UserError(f"template {number} of {where} ({template!r}) has no {{}}; put {{}} where the name goes.")
@@ -93,63 +98,66 @@ def check_templates(templates: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def read_templates(path: Path) -> tuple[str, ...]:
-    """The user's own templates: a text file with one a line, or a YAML or JSON list.
+    """Reads the user's templates from a text file with one per line, or a YAML or JSON list.
 
     Raises:
         UserError: The file cannot be read, or a template lacks ``{}``.
     """
-    raw = _read(path)
-    if not isinstance(raw, list):
-        raise UserError(f"{path} must hold a list of templates, each with {{}} where the class name goes.")
-    return check_templates([str(template) for template in raw], str(path))
+    content = _read(path)
+    if not isinstance(content, list):
+        raise UserError(f"{path} must contain a list of templates, each with {{}} where the class name goes.")
+    return check_templates([str(template) for template in content], str(path))
 
 
 def read_class_names(path: Path, labels: Sequence[str]) -> dict[str, str]:
-    """Readable class names: YAML or JSON ``label: name``, or a list or text file with one name a line.
+    """Reads readable class names from a mapping ``label: name`` or a list (YAML or JSON), or a text file of names.
 
     Args:
         path: The file.
-        labels: The labels that need a name. A list gives the names in the sorted order of the labels.
+        labels: The labels that need a name. A list or text file gives the names in the sorted order of the labels.
+
+    Returns:
+        The name of each label, in the sorted order of the labels.
 
     Raises:
         UserError: The file cannot be read, a label has no name, or a list is too short or too long.
     """
-    raw = _read(path)
+    content = _read(path)
     ordered = sorted(labels)
-    if isinstance(raw, list):
-        if len(raw) != len(ordered):
+    if isinstance(content, list):
+        if len(content) != len(ordered):
             raise UserError(
-                f"{path} names {len(raw)} classes, but there are {len(ordered)} labels: {', '.join(ordered[:20])}; "
+                f"{path} names {len(content)} classes, but there are {len(ordered)} labels: {', '.join(ordered[:20])}; "
                 "write one name for each, in this order, or 'label: name' in a .yaml file."
             )
-        return {label: str(name) for label, name in zip(ordered, raw, strict=True)}
-    if not isinstance(raw, Mapping):
-        raise UserError(f"{path} must hold class names: 'label: name' in YAML or JSON, or one name a line.")
-    names = {str(label): str(name) for label, name in raw.items()}
+        return {label: str(name) for label, name in zip(ordered, content, strict=True)}
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path} must contain class names: 'label: name' in YAML or JSON, or one name per line.")
+    names = {str(label): str(name) for label, name in content.items()}
     if missing := [label for label in ordered if label not in names]:
         raise UserError(f"{path} has no name for the label(s) {', '.join(missing[:20])}; add 'label: name' for each.")
     return {label: names[label] for label in ordered}
 
 
 def _read(path: Path) -> Any:
-    """The file's content: lists and mappings from YAML and JSON, a list of non-empty lines from any other file."""
+    """The value of a YAML or JSON file, or the non-empty lines of any other file."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-    text, kind = _text(data, path), path.suffix.lower()
+    text, suffix = _decode(data, path), path.suffix.lower()
     try:
-        if kind == ".json":
+        if suffix == ".json":
             return json.loads(text)
-        if kind in (".yaml", ".yml"):
+        if suffix in (".yaml", ".yml"):
             return YAML(typ="safe", pure=True).load(text)
     except (ValueError, YAMLError) as error:
-        raise UserError(f"{path} is no valid {kind[1:].upper()}: {' '.join(str(error).split())}.") from error
+        raise UserError(f"{path} is not valid {suffix[1:].upper()}: {' '.join(str(error).split())}.") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _text(data: bytes, path: Path) -> str:
-    """UTF-8, UTF-16 with its mark, or CP932, which Windows writes in Japan."""
+def _decode(data: bytes, path: Path) -> str:
+    """Decodes UTF-8, UTF-16 with a byte order mark, or CP932, the encoding of Japanese Windows."""
     for encoding in ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp932"):
         with suppress(UnicodeDecodeError):
             return data.decode(encoding)

@@ -1,4 +1,4 @@
-"""The ranks of right answers, with the expected value over the random order of ties."""
+"""Ranks of right answers, as expected values over the random order of ties."""
 
 from dataclasses import dataclass
 
@@ -6,25 +6,24 @@ import numpy as np
 import numpy.typing as npt
 
 TIE = 1e-6
-"""Two cosines nearer than this are equal.
+"""Cosines whose difference is at most this are equal.
 
-Rounding alone moves a float32 cosine by a few 1e-7, by an amount that depends on the shape of the
-matrix product it came from; without a tolerance equal captions would be ranked by that noise.
+Rounding changes a float32 cosine by a few 1e-7, depending on the shape of the matrix product. Without a tolerance this
+noise would rank equal captions.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """For each of Q queries, the numbers of answers above and tied with its best right answer.
+    """For each of Q queries, the numbers of answers above the best right answer and tied with it.
 
-    Answers with equal scores have no order. All values are therefore expectations over their random
-    order: the average over shuffles of the candidates before each search. A model that
-    gives every candidate the same score gets chance level, neither 0 nor 1.
+    Answers with equal scores have no order, so all values are expectations over their random order. A model that gives
+    every candidate the same score is therefore at chance level.
 
     Attributes:
-        before: Wrong answers that score higher than the best right one, ``int64`` (Q,).
-        tied_wrong: Wrong answers that score the same as the best right one, ``int64`` (Q,).
-        tied_right: Right answers that score the same as the best right one, itself included, ``int64`` (Q,), >= 1.
+        before: The number of wrong answers that score higher than the best right one, ``int64`` (Q,).
+        tied_wrong: The number of wrong answers that score the same as the best right one, ``int64`` (Q,).
+        tied_right: The number of right answers that score the same as the best one, itself included, ``int64`` (Q,).
     """
 
     before: npt.NDArray[np.int64]
@@ -33,14 +32,14 @@ class Ranks:
 
     @property
     def position(self) -> npt.NDArray[np.float64]:
-        """The expected rank of the first right answer, from 1, shape (Q,).
+        """The expected rank of the first right answer, from 1, float64 (Q,).
 
         Of w wrong and r right answers in random order, w / (r + 1) wrong ones come first on average.
         """
         return 1.0 + self.before + self.tied_wrong / (self.tied_right + 1.0)
 
     def hit(self, k: int) -> npt.NDArray[np.float64]:
-        """The probability of a right answer among the first ``k``, shape (Q,): 0 or 1 where nothing is tied."""
+        """The probability of a right answer among the first ``k``, float64 (Q,): 0 or 1 without ties."""
         return hit_by_chance(self.tied_right, self.tied_right + self.tied_wrong, k - self.before)
 
     def take(self, index: npt.NDArray[np.int64]) -> "Ranks":
@@ -54,11 +53,12 @@ def hit_by_chance(right: npt.ArrayLike, candidates: npt.ArrayLike, k: npt.ArrayL
     ``1 - C(candidates - right, k) / C(candidates, k)``. The three arguments broadcast.
 
     Args:
-        right: How many candidates are right.
-        candidates: How many there are.
-        k: The length of the ranking's head; below 0 counts as 0, above ``candidates`` as all.
+        right: The number of right candidates.
+        candidates: The number of all candidates.
+        k: The number of first ranks; clipped to [0, candidates].
     """
-    right, candidates, k = np.broadcast_arrays(*(np.asarray(x, dtype=np.int64) for x in (right, candidates, k)))
+    arguments = (np.asarray(argument, dtype=np.int64) for argument in (right, candidates, k))
+    right, candidates, k = np.broadcast_arrays(*arguments)
     head = np.clip(k, 0, candidates)
     miss = np.ones(right.shape)
     for place in range(int(head.max(initial=0))):

@@ -1,4 +1,4 @@
-"""What evaluators are given, and what they give: the one signature that all of them have."""
+"""The signature of evaluators: their argument, a :class:`Subject`, and their result, measurements."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,23 +17,24 @@ from clipc.progress import Progress, silent
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A model on one split of a catalog; its features are computed once, for all evaluators.
+    """A model on one split of a catalog, with features that are computed once for all evaluators.
 
     Attributes:
         model: The model, in evaluation mode.
-        catalog: All splits. To choose and to learn there are the others; nothing may be chosen or learnt on ``split``.
+        catalog: The catalog with all splits. An evaluator may choose and learn on the other splits, never on ``split``.
         split: The split to measure on.
-        embeddings: The features of its images and captions.
-        tasks: The label columns as classification tasks, with features of each split's images when they are asked for.
-        templates: ``"auto"``, the name of a shipped template set, own templates, or the name of a shipped set for each
-            label column (``"auto"`` for others).
-        lang: The language of shipped templates.
-        shots: The few-shot probes: numbers of images a class.
-        seed: Of whatever an evaluator draws.
-        context: What the metrics rest on, ready for JSON. An evaluator may write into ``not_measured`` (what, and why),
-            ``notes`` and keys of its own; captions and names of classes only into such keys, which no record keeps.
+        embeddings: The features of the images and captions of ``split``.
+        tasks: The label columns as classification tasks. Features of other splits' images are computed on demand.
+        templates: ``"auto"``, the name of a built-in template set, a sequence of the user's own templates, or the name
+            of a built-in set for each label column (``"auto"`` for others).
+        lang: The language of built-in templates.
+        shots: The numbers of images per class for few-shot probes.
+        seed: The seed of all random draws of evaluators.
+        context: Facts about the data and the measurement, ready for JSON. An evaluator may write into ``not_measured``
+            (a reason by metric), ``notes`` and keys of its own. It may write captions and class names only into keys of
+            its own, which records of studies do not keep.
         batch_size: How many images or texts are encoded at once.
-        progress: Told how far the encoding is.
+        progress: Called with the number of images or texts encoded.
     """
 
     model: Encoder
@@ -50,11 +51,15 @@ class Subject:
     progress: Progress = silent
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """The L2-normalised features of texts, float32 (len(texts), D) on the CPU."""
+        """Encodes texts as L2-normalised features, float32 (len(texts), D) on the CPU."""
         return embed_texts(self.model, texts, batch_size=self.batch_size, progress=self.progress)
 
     def classifications(self, kind: str) -> Iterator[ClassTask]:
-        """The label columns by which the split can be classified; where it cannot, ``kind`` is told as not measured."""
+        """The tasks that can be measured on the split; for others the reason is written into ``not_measured``.
+
+        Args:
+            kind: The first part of the metrics' names, such as ``probe``.
+        """
         if not self.tasks:
             self.context["not_measured"][kind] = "the source has no class labels"
         for task in self.tasks:
@@ -65,23 +70,23 @@ class Subject:
 
 
 Evaluator = Callable[[Subject], Iterable[Measurement]]
-"""Measures a model: yields every metric that it can measure, and says in the context what it could not."""
+"""Measures a model: yields the metrics it can measure, and writes reasons for others into the subject's context."""
 
 
 def own_evaluator(name: str) -> Evaluator:
-    """The evaluator of a name ``module:object``.
+    """Loads a user's evaluator by its name ``module:object``.
 
     Raises:
-        UserError: There is none (see :func:`clipc.extension.load_function`); when it is called, what it gives are no
-            measurements.
+        UserError: It cannot be loaded (see :func:`clipc.extension.load_function`). The evaluator itself raises it if
+            the user's function does not return measurements.
     """
-    measure = load_function(name, "subject", gives="measurements")
+    function = load_function(name, "subject", gives="measurements")
 
-    def measured(subject: Subject) -> list[Measurement]:
-        given: Any = measure(subject)
-        found: list[Any] = list(given) if isinstance(given, Iterable) else [given]
-        if wrong := [one for one in found if not isinstance(one, Measurement)]:
+    def measure(subject: Subject) -> list[Measurement]:
+        result: Any = function(subject)
+        values: list[Any] = list(result) if isinstance(result, Iterable) else [result]
+        if wrong := [value for value in values if not isinstance(value, Measurement)]:
             raise UserError(f"{name} gave {type(wrong[0]).__name__}; expected are measurements (clipc.Measurement).")
-        return found
+        return values
 
-    return measured
+    return measure

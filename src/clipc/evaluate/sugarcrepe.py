@@ -1,7 +1,7 @@
-"""SugarCrepe (Hsieh, Zhang, Ma, Kembhavi, Krishna, arXiv 2306.14610) on files that the user has.
+"""SugarCrepe (Hsieh, Zhang, Ma, Kembhavi, Krishna, arXiv 2306.14610), from files that the user has.
 
-An image chooses between its caption and a hard negative: something was added, replaced or swapped in it. A guess is
-right half of the time.
+For each image the model chooses between its caption and a hard negative, a caption in which something was added,
+replaced or swapped. Guessing is right half of the time.
 """
 
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from clipc.errors import UserError
-from clipc.evaluate.benchmark import embed_named, read_inside, texts_of
+from clipc.evaluate.benchmark import embed_named, read_inside, read_texts
 from clipc.evaluate.choices import score_choices, share
 from clipc.evaluate.embed import Encoder, embed_texts
 from clipc.evaluate.evaluation import Evaluation
@@ -21,36 +21,38 @@ from clipc.evaluate.measurement import Measurement, by_name
 from clipc.evaluate.retrieval import check_features
 from clipc.progress import Progress, silent
 
-SPLITS = ("add_att", "add_obj", "replace_att", "replace_obj", "replace_rel", "swap_att", "swap_obj")
-"""The seven kinds of negatives, a JSON file each."""
+CATEGORIES = ("add_att", "add_obj", "replace_att", "replace_obj", "replace_rel", "swap_att", "swap_obj")
+"""The seven categories of hard negatives, with one JSON file each."""
 
 
 class Choice(NamedTuple):
-    """One image, its caption and a wrong one."""
+    """An image by its file name, its caption, and a hard negative of a category."""
 
-    split: str
+    category: str
     filename: str
     caption: str
     negative: str
 
 
 def read_sugarcrepe(folder: Path) -> list[Choice]:
-    """The choices of all splits whose files are there, in the order of :data:`SPLITS`.
+    """Reads the choices of all categories whose files exist, in the order of :data:`CATEGORIES`.
 
     Args:
-        folder: What holds ``add_att.json`` and so on, or a folder whose ``data`` does.
+        folder: The folder with ``add_att.json`` and so on, directly or in its subfolder ``data``.
 
     Raises:
-        UserError: None of the files is there, or one is not as published.
+        UserError: None of the files exists, or one is not as published.
     """
     for place in (folder, folder / "data"):
-        files = {split: place / f"{split}.json" for split in SPLITS if (place / f"{split}.json").is_file()}
+        paths = {category: place / f"{category}.json" for category in CATEGORIES}
+        files = {category: file for category, file in paths.items() if file.is_file()}
         if files:
-            return [choice for split, file in files.items() for choice in _read(split, file)]
-    raise UserError(f"{folder} holds none of SugarCrepe's files ({', '.join(f'{split}.json' for split in SPLITS)}).")
+            return [choice for category, file in files.items() for choice in _read(category, file)]
+    names = ", ".join(f"{category}.json" for category in CATEGORIES)
+    raise UserError(f"{folder} contains none of SugarCrepe's files ({names}).")
 
 
-def _read(split: str, file: Path) -> list[Choice]:
+def _read(category: str, file: Path) -> list[Choice]:
     try:
         table: object = json.loads(file.read_text("utf-8-sig"))
     except (ValueError, OSError) as error:
@@ -59,29 +61,30 @@ def _read(split: str, file: Path) -> list[Choice]:
         raise UserError(f"{file} must be a JSON object of numbered choices, as SugarCrepe publishes it.")
     names = ("filename", "caption", "negative_caption")
     rows = cast("dict[str, object]", table).items()
-    return [Choice(split, *texts_of(row, names, f"{file}, entry {key!r}")) for key, row in rows]
+    return [Choice(category, *read_texts(row, names, f"{file}, entry {key!r}")) for key, row in rows]
 
 
 def evaluate_sugarcrepe(model: Encoder, folder: Path, images: Path, *, progress: Progress = silent) -> Evaluation:
-    """For each split the share of images that are nearer to their caption than to the wrong one.
+    """Measures for each category the share of choices in which the image is nearer to its caption than to the negative.
 
     Args:
         model: The model, in evaluation mode.
-        folder: The seven JSON files, or some of them.
-        images: The images of COCO's val2017.
+        folder: The folder with the seven JSON files, or some of them.
+        images: The folder with the images of COCO's val2017.
         progress: Called with the number of images and texts encoded.
 
     Returns:
-        Metrics ``sugarcrepe/SPLIT/top1``, no average over splits; in
-        ``context["sugarcrepe"]`` for each split ``n``, ``images``, ``left_out`` (its image could not be read) and the
-        95% interval, and which images were read; in ``context["not_measured"]`` splits that are not there.
+        The metrics ``sugarcrepe/CATEGORY/top1``, without an average over categories. ``context["sugarcrepe"]`` has, for
+        each category, ``n``, ``images``, ``left_out`` (choices whose image could not be read) and the 95% interval, and
+        a summary of the images. ``context["not_measured"]`` has the categories without data.
 
     Raises:
-        UserError: A file is missing or not as published, a name leads out of ``images``, or no image can be read.
+        UserError: All files are missing, one is not as published, a name leads out of ``images``, or no image can be
+            read.
     """
     choices = read_sugarcrepe(folder)
     names, load = [choice.filename for choice in choices], partial(read_inside, images)
-    images_read = embed_named(model, names, load, str(images), progress=progress)
+    named = embed_named(model, names, load, str(images), progress=progress)
     sentences = [text for choice in choices for text in (choice.caption, choice.negative)]
     text = embed_texts(model, sentences, progress=progress)
     check_features(text)
@@ -89,23 +92,24 @@ def evaluate_sugarcrepe(model: Encoder, folder: Path, images: Path, *, progress:
 
     summaries: dict[str, Any] = {}
     missing: dict[str, str] = {}
-    measured: list[Measurement] = []
-    for split in SPLITS:
-        key, of_split = f"sugarcrepe/{split}", [i for i, choice in enumerate(choices) if choice.split == split]
-        readable = [i for i in of_split if names[i] in images_read.rows]
+    measurements: list[Measurement] = []
+    for category in CATEGORIES:
+        key = f"sugarcrepe/{category}"
+        rows = [i for i, choice in enumerate(choices) if choice.category == category]
+        readable = [i for i in rows if names[i] in named.rows]
         if not readable:
-            missing[key] = "none of its images can be read" if of_split else f"{split}.json is not there"
+            missing[key] = "none of its images can be read" if rows else f"{category}.json does not exist"
             continue
-        owner = np.asarray([images_read.rows[names[i]] for i in readable], dtype=np.int64)
-        image = images_read.features[torch.from_numpy(owner)]
+        owner = np.asarray([named.rows[names[i]] for i in readable], dtype=np.int64)
+        image = named.features[torch.from_numpy(owner)]
         values = score_choices((image * right[readable]).sum(1), (image * wrong[readable]).sum(1))
         interval = share(values, owner).ends
-        measured.append(Measurement(f"{key}/top1", values, owner=owner, chance=0.5, interval=interval))
-        summaries[split] = {
+        measurements.append(Measurement(f"{key}/top1", values, owner=owner, chance=0.5, interval=interval))
+        summaries[category] = {
             "n": len(readable),
             "images": len(np.unique(owner)),
-            "left_out": len(of_split) - len(readable),
+            "left_out": len(rows) - len(readable),
             "interval": list(interval),
         }
-    facts = {"splits": summaries, "pictures": images_read.context()}
-    return Evaluation(by_name(measured), {"not_measured": missing, "sugarcrepe": facts})
+    facts = {"splits": summaries, "pictures": named.context()}
+    return Evaluation(by_name(measurements), {"not_measured": missing, "sugarcrepe": facts})

@@ -1,4 +1,4 @@
-"""Zero-shot classification: an image's class is the one whose prompts it is nearest to."""
+"""Zero-shot classification: an image is assigned to the class with the nearest prompts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipc.evaluate.measurement import Measurement
-from clipc.evaluate.prompts import SETS, fill, shipped
+from clipc.evaluate.prompts import TEMPLATE_SETS, built_in_templates, fill
 from clipc.evaluate.ranks import TIE, Ranks
 from clipc.evaluate.retrieval import check_features, exact_products
 from clipc.evaluate.subject import Subject
 
 EncodeText = Callable[[list[str]], Tensor]
-"""``encode_text(texts)``: L2-normalised float features (len(texts), D)."""
+"""Encodes texts as L2-normalised features, float (len(texts), D)."""
 
 
 @dataclass(frozen=True, eq=False)
 class ZeroShot:
-    """Where the right class of each of N images stands among C classes.
+    """The ranks of the right classes of N images among C classes.
 
     Attributes:
-        ranks: For each image, the place of its right class (N queries); ties as in :class:`Ranks`.
+        ranks: The rank of the right class of each image (N queries).
         labels: The right class of each image, ``int64`` (N,) in [0, C).
-        classes: C.
+        classes: The number of classes, C.
     """
 
     ranks: Ranks
@@ -34,12 +34,12 @@ class ZeroShot:
     classes: int
 
     def measurements(self, prefix: str) -> Iterator[Measurement]:
-        """``top1``, ``top5`` (with more than five classes) and ``mean_per_class``, top-1 averaged over classes.
+        """``top1``, ``top5`` (for more than five classes) and ``mean_per_class``, which is top-1 averaged over classes.
 
-        Chance is what guessing each class equally often would reach.
+        The chance level is that of guessing each class equally often.
 
         Args:
-            prefix: What the metrics' names begin with.
+            prefix: The first part of the metrics' names.
         """
         top1, chance = self.ranks.hit(1), 1 / self.classes
         yield Measurement(f"{prefix}/top1", top1, chance=chance, default_main=True)
@@ -51,12 +51,12 @@ class ZeroShot:
 
 
 def classifier(encode_text: EncodeText, class_names: Sequence[str], templates: Sequence[str]) -> Tensor:
-    """A zero-shot classifier's weights, float32 (C, D): each class's mean prompt feature, L2-normalised.
+    """The weights of a zero-shot classifier, float32 (C, D): the mean prompt feature of each class, L2-normalised.
 
-    The prompt ensemble of CLIP (Radford et al., arXiv 2103.00020): features are averaged, not probabilities.
+    As in CLIP (Radford et al., arXiv 2103.00020), the features of prompts are averaged, not the probabilities.
 
     Args:
-        encode_text: Texts into L2-normalised features.
+        encode_text: The function that encodes texts.
         class_names: The C readable class names.
         templates: One or more templates with ``{}`` for the name.
     """
@@ -72,7 +72,7 @@ def zero_shot(image_features: Tensor, weights: Tensor, labels: npt.ArrayLike, *,
 
     Args:
         image_features: L2-normalised, float (N, D).
-        weights: L2-normalised, float (C, D), as :func:`classifier` makes them, on the same device.
+        weights: The weights from :func:`classifier`, L2-normalised, float (C, D), on the same device.
         labels: The right class of each image, (N,) in [0, C).
         chunk: How many images are compared at once.
 
@@ -82,18 +82,20 @@ def zero_shot(image_features: Tensor, weights: Tensor, labels: npt.ArrayLike, *,
     """
     right = np.asarray(labels, dtype=np.int64)
     if right.shape != (len(image_features),) or len(right) == 0 or right.min() < 0 or right.max() >= len(weights):
-        raise ValueError(f"{right.shape} labels for {len(image_features)} images and {len(weights)} classes.")
+        raise ValueError(
+            f"labels of shape {right.shape} do not fit {len(image_features)} images and {len(weights)} classes."
+        )
     check_features(image_features)
     check_features(weights)
     above: list[Tensor] = []
     tied: list[Tensor] = []
     index = torch.from_numpy(right).to(image_features.device)
     with exact_products(image_features.device):
-        for part, at in zip(image_features.split(chunk), index.split(chunk), strict=True):
-            cosine = part.float() @ weights.float().T
-            best = cosine.gather(1, at[:, None])
-            above.append((cosine > best + TIE).sum(1))
-            tied.append((cosine >= best - TIE).sum(1) - above[-1] - 1)
+        for features, classes in zip(image_features.split(chunk), index.split(chunk), strict=True):
+            cosine = features.float() @ weights.float().T
+            right_cosine = cosine.gather(1, classes[:, None])
+            above.append((cosine > right_cosine + TIE).sum(1))
+            tied.append((cosine >= right_cosine - TIE).sum(1) - above[-1] - 1)
     ranks = Ranks(torch.cat(above).cpu().numpy(), torch.cat(tied).cpu().numpy(), np.ones_like(right))
     return ZeroShot(ranks, right, len(weights))
 
@@ -101,44 +103,45 @@ def zero_shot(image_features: Tensor, weights: Tensor, labels: npt.ArrayLike, *,
 def choose_templates(
     encode_text: EncodeText, image_features: Tensor, labels: npt.ArrayLike, class_names: Sequence[str], lang: str = "en"
 ) -> str:
-    """The name of the shipped template set with the best top-1 on these images, which must be validation images.
+    """The name of the built-in template set with the best top-1 accuracy on validation images.
 
-    Of equally good sets the first in :data:`~clipc.evaluate.prompts.SETS` is taken: the general one before others.
+    Of equally good sets the first in :data:`~clipc.evaluate.prompts.TEMPLATE_SETS` is chosen.
 
     Args:
-        encode_text: Texts into L2-normalised features.
-        image_features: Of the validation images, L2-normalised, float (N, D).
-        labels: Their classes, (N,) in [0, C).
+        encode_text: The function that encodes texts.
+        image_features: The features of the validation images, L2-normalised, float (N, D).
+        labels: The classes of the validation images, (N,) in [0, C).
         class_names: The C readable class names.
         lang: ``"en"`` or ``"ja"``.
     """
 
     def top1(name: str) -> float:
-        weights = classifier(encode_text, class_names, shipped(name, lang)).to(image_features.device)
+        weights = classifier(encode_text, class_names, built_in_templates(name, lang)).to(image_features.device)
         return float(zero_shot(image_features, weights, labels).ranks.hit(1).mean())
 
-    return max(SETS, key=top1)
+    return max(TEMPLATE_SETS, key=top1)
 
 
 def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
-    """Zero-shot classification by each label column, with templates chosen on validation images."""
+    """Measures zero-shot classification for each label column; ``"auto"`` templates are chosen on validation images."""
     context, lang = subject.context, subject.lang
     for task in subject.classifications("zero_shot"):
-        test = task.part(subject.split)
-        choice = subject.templates
-        choice = choice.get(task.column, "auto") if isinstance(choice, Mapping) else choice
-        name = choice if isinstance(choice, str) else "own"
+        test = task.labelled(subject.split)
+        templates = subject.templates
+        templates = templates.get(task.column, "auto") if isinstance(templates, Mapping) else templates
+        name = templates if isinstance(templates, str) else "own"
         if name == "auto":
-            val = task.part("val", measured=subject.split)
+            val = task.labelled("val", measured=subject.split)
             if len(val.labels) == 0:
-                note = "no labelled validation images to choose templates on; the general set was taken"
+                note = "no labelled validation images to choose templates on; the general set was used"
                 context["notes"].append(f"zero_shot/{task.column}: {note}")
                 name = "general"
             else:
                 features = torch.from_numpy(val.features)
                 name = choose_templates(subject.model.encode_text, features, val.labels, task.names, lang)
-        used = shipped(name, lang) if isinstance(choice, str) else choice
-        weights = classifier(subject.model.encode_text, task.names, used).cpu()
+        if isinstance(templates, str):
+            templates = built_in_templates(name, lang)
+        weights = classifier(subject.model.encode_text, task.names, templates).cpu()
         result = zero_shot(torch.from_numpy(test.features), weights, test.labels)
         context["columns"].setdefault(task.column, {}).update(
             classes=task.names,

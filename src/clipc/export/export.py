@@ -16,7 +16,7 @@ from clipc.models.model_config import model_folder
 from clipc.recipe.run import Run
 
 MANIFEST: Final = ".clipc-export.json"
-"""Lists the files of an export with their hashes, so that the next export replaces no other files."""
+"""The file that lists an export's files with their hashes, so that the next export replaces no other files."""
 
 
 def export_model(
@@ -24,25 +24,25 @@ def export_model(
 ) -> Path:
     """Writes a model in the layout of open_clip and the Hugging Face Hub, with a model card.
 
-    The folder loads as ``local-dir:FOLDER`` and, pushed to the Hub, as ``hf-hub:org/name``, with the same weights to
-    the last bit, the same tokens and the same preprocessing. It contains ``open_clip_config.json``,
+    open_clip loads the folder as ``local-dir:FOLDER`` and, after a push to the Hub, as ``hf-hub:org/name``. Weights are
+    equal to the last bit; tokens and preprocessing are the same. The folder contains ``open_clip_config.json``,
     ``open_clip_model.safetensors``, the tokenizer's files if it is not CLIP's own, ``README.md`` and, optionally,
     ``onnx/``.
 
     Args:
         run: The folder of a run, whose best model is exported, or of a model.
-        folder: New, empty, or an unchanged earlier export.
+        folder: The folder to write: new, empty, or an unchanged earlier export, which is replaced.
         onnx: Whether to write both towers as ONNX too (:func:`export_onnx`).
-        hub_id: The target repository, ``org/name``. Needed to load a model with a learnt vocabulary from the Hub,
-            because open_clip loads its tokenizer from that repository; folders load without.
-        license: For the card, a license identifier of the Hub such as ``mit``.
+        hub_id: The target repository, ``org/name``. A model with a learnt vocabulary needs it on the Hub, because
+            open_clip loads the tokenizer from that repository; a local folder loads without it.
+        license: A license identifier of the Hub for the model card, such as ``mit``.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: There is no model, the folder has other content, a name is malformed, a tower cannot be exported to
-            ONNX, or the disk is full. The previous content of the folder is unchanged.
+        UserError: There is no model, the folder has other content, ``hub_id`` or ``license`` is malformed, a tower
+            cannot be exported to ONNX, or the disk is full. The previous content of the folder is unchanged.
     """
     _check_name("hub_id", hub_id, r"[\w.-]+/[\w.-]+", "org/name")
     _check_name("license", license, r"[a-z0-9][a-z0-9.-]*", "an identifier such as mit")
@@ -65,17 +65,22 @@ def export_model(
 
 
 def read_manifest(folder: Path) -> Mapping[str, Any]:
-    """The manifest of an export: ``clipc`` (the version), ``onnx`` (largest differences) and ``files`` (hashes)."""
+    """The manifest of an export.
+
+    Returns:
+        ``clipc`` (its version), ``onnx`` (for each tower the largest difference between ONNX Runtime and PyTorch) and
+        ``files`` (the hash of each file).
+    """
     return json.loads((folder / MANIFEST).read_text("utf-8"))
 
 
-def _check_name(what: str, value: str | None, pattern: str, form: str) -> None:
+def _check_name(argument: str, value: str | None, pattern: str, form: str) -> None:
     if value is not None and not re.fullmatch(pattern, value, re.ASCII):
-        raise UserError(f"{what} {value!r} cannot be used; write {form}.")
+        raise UserError(f"{argument} {value!r} cannot be used; write {form}.")
 
 
 def _check_replaceable(folder: Path) -> None:
-    """Checks that a folder may be replaced: it is new, empty or an unchanged export."""
+    """Raises UserError unless a folder is new, empty or an unchanged export."""
     if folder.is_file():
         raise UserError(f"{folder} is a file; name a folder.")
     if not folder.is_dir() or not any(folder.iterdir()):

@@ -31,14 +31,14 @@ def model_card(
 ) -> str:
     """The model's ``README.md``, with the metadata header of the Hugging Face Hub.
 
-    It never contains captions, keys or paths of the data; names chosen by users (data, rules, columns) are escaped. Of
-    audits it has the sentences under ``summary`` only.
+    It never contains captions, keys or paths of the data. Names chosen by users (data, rules, columns) are escaped. An
+    audit contributes only the sentences under its key ``summary``.
 
     Args:
         model: The model.
-        name: Its name, for the title.
-        run: The run that trained it, if any: its recipe, ``data.json``, ``finished.json``, ``environment.json``,
-            ``eval/*.json`` and ``audit/*.json`` are read where they exist.
+        name: The model's name, for the title.
+        run: The run that trained the model, if any. Its ``recipe.yaml`` is read and, where they exist, ``data.json``,
+            ``plan-statistics.json``, ``finished.json``, ``environment.json``, ``eval/*.json`` and ``audit/*.json``.
         hub_id: The target repository, ``org/name``.
         license: A license identifier of the Hub, such as ``mit``.
         onnx: The result of :func:`export_onnx`, if the model is exported to ONNX.
@@ -116,7 +116,7 @@ def _tables(run: Run, folder: str) -> Iterable[tuple[str, Any]]:
 
 
 def _recipe(recipe: Recipe, finished: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """The main keys of the recipe and the length of the run; of paths the last part."""
+    """The main keys of the recipe with their values, and the length of the run; paths are cut to their last part."""
     tune = recipe.tune.model_dump(mode="json", exclude_defaults=True)
     yield "model", _public_name(recipe.model)
     for key in ("pretrained", "image_size", "vocabulary"):
@@ -139,7 +139,7 @@ def _results(run: Run, finished: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     pairs = (run.read_json("data.json") or {}).get("pairs", {})
     if best := finished.get("best"):
         metrics = {name: value for name, value in best.items() if name not in ("step", "alpha")}
-        choice = f"step {best['step']}" if "alpha" not in best else "this mixture with the start's weights"
+        choice = f"step {best['step']}" if "alpha" not in best else "this interpolation with the initial weights"
         facts = {metric: {"n": pairs.get("val", "")} for metric in metrics}
         yield {"title": f"Validation, by which {choice} was chosen", "metrics": metrics, "facts": facts}
     for name, tables in _tables(run, "eval"):
@@ -154,7 +154,7 @@ def _sentences(audit: Any) -> list[str]:
 
 
 def _public_name(name: str) -> str:
-    """The name, and of a path its last part only, which tells nothing about the machine."""
+    """The name; only the last part of a path, because the rest describes the user's machine."""
     return name if name.startswith(HUB) else Path(name).name
 
 

@@ -25,32 +25,32 @@ _CAPTION: Final = "a photo of two things side by side and what else a caption ma
 
 
 def export_onnx(model: ClipModel, folder: Path) -> dict[str, float]:
-    """Writes ``image.onnx`` and ``text.onnx``, for any batch size, if their features equal PyTorch's.
+    """Writes ``image.onnx`` and ``text.onnx``, for any batch size, if their features agree with PyTorch's.
 
     - ``image.onnx`` has the input ``images``, RGB ``uint8``, shape (B, S, S, 3): raw pixels, normalised in the graph.
     - ``text.onnx`` has the input ``tokens``, ``int64``, shape (B, context length), from the model's tokenizer.
 
-    Both have the output ``features``, ``float32``, shape (B, D), unit vectors, so that a product of two is their cosine
+    Both have the output ``features``: unit vectors, ``float32``, shape (B, D). Their dot product is the cosine
     similarity. Weights of 1.5 GB or more are stored in a second file (``image.onnx.data``). The opset is the exporter's
     default: 18 or later.
 
     Args:
-        model: The model; it is unchanged, and runs on the CPU meanwhile.
-        folder: Created if missing; existing files of these names are replaced.
+        model: The model; it is moved to the CPU during the export and is unchanged afterwards.
+        folder: The folder to write, created if missing; existing files of these names are replaced.
 
     Returns:
-        For ``image`` and ``text`` the largest difference between the features of ONNX Runtime and PyTorch, over batches
-        of several sizes.
+        For ``image`` and ``text`` the largest absolute difference between the features of ONNX Runtime and PyTorch,
+        over batches of several sizes.
 
     Raises:
-        UserError: Packages are missing, or a tower cannot be exported or differs by more than :data:`TOLERANCE`;
-            existing files are unchanged.
+        UserError: Packages are missing, a tower cannot be exported, or its features differ by more than
+            :data:`TOLERANCE`; existing files are unchanged.
     """
     try:
         for package in ("onnx", "onnxruntime", "onnxscript"):
             import_module(package)
     except ImportError as error:
-        raise UserError(f'{error.name} is missing; pip install "clipc[onnx]" brings it.') from error
+        raise UserError(f'{error.name} is missing; install it with pip install "clipc[onnx]".') from error
     folder.mkdir(parents=True, exist_ok=True)
     towers: dict[str, tuple[nn.Module, str, Callable[[int], torch.Tensor]]] = {
         "image": (_ImageTower(model), "images", lambda count: _images(count, model.image_size)),
@@ -74,12 +74,12 @@ class _ImageTower(nn.Module):
 
 class _TextTower(_ImageTower):
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        # Not `encode_tokens`, whose sequence length depends on the tokens.
+        # `encode_tokens` would not do: its sequence length depends on the tokens.
         return F.normalize(self.model.clip.encode_text(batch).float(), dim=-1)  # pyright: ignore
 
 
 def _export(tower: nn.Module, name: str, inputs: Callable[[int], torch.Tensor], file: Path) -> float:
-    """Writes the tower's file and returns the largest difference."""
+    """Writes the tower's file; returns the largest difference of its features from PyTorch's."""
     size = sum(tensor.numel() * tensor.element_size() for tensor in tower.state_dict().values())
     try:
         with _quiet():
@@ -97,19 +97,19 @@ def _export(tower: nn.Module, name: str, inputs: Callable[[int], torch.Tensor], 
     except Exception as error:
         # A tower that cannot be traced raises errors of many types.
         reason = next(filter(None, str(error).splitlines()), type(error).__name__)[:160].rstrip(".")
-        raise UserError(f"the tower {file.stem} cannot be exported to ONNX: {reason}; leave onnx out.") from error
+        raise UserError(f"the tower {file.stem} cannot be exported to ONNX: {reason}; export without ONNX.") from error
     run = _load_runner(file)
     differences: list[float] = []
     for count in _TEST_BATCHES:
         batch = inputs(count)
         features = torch.from_numpy(run(None, {name: batch.numpy()})[0])
-        same_length = features.shape[0] == count
-        differences.append(float((features - tower(batch)).abs().max()) if same_length else float("inf"))
+        same_count = features.shape[0] == count
+        differences.append(float((features - tower(batch)).abs().max()) if same_count else float("inf"))
     worst = max(differences)
     if not worst <= TOLERANCE:
         raise UserError(
             f"{file.name} differs from PyTorch by {worst:.1e}, more than {TOLERANCE:.0e}, so nothing was written; "
-            "leave onnx out, and try other versions of torch and onnxruntime."
+            "export without ONNX, or try other versions of torch and onnxruntime."
         )
     return worst
 

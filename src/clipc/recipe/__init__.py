@@ -1,1 +1,1 @@
-"""The recipe, which decides a run, and the run folder."""
+"""The recipe, which configures a run, and the folder of a run."""

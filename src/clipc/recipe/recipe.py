@@ -29,7 +29,7 @@ class Data(BaseModel, SourceOptions, frozen=True, extra="forbid", use_attribute_
     """The source of the pairs, and how it is read (:class:`~clipc.catalog.SourceOptions`)."""
 
     source: Name = "demo"
-    """A tar, table, folder, Hugging Face set, or 'demo'; module:object for your own."""
+    """A tar, a table, a folder, a Hugging Face dataset, or 'demo'; module:object for your own."""
     pairs: int | None = Field(default=None, ge=1)
     """Train on a subset of this size, stratified by label; a smaller subset is part of a larger one."""
 
@@ -44,7 +44,7 @@ _Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 _EXECUTION: Final = ("device", "threads", "renderer", "grad_cache_chunks", "grad_checkpointing", "compile")
-"""Keys for how, not what, is computed: they may change when a run resumes."""
+"""Keys that say how the result is computed, not which result: they may change when a run resumes."""
 
 
 ALIASES: Final = {
@@ -54,7 +54,7 @@ ALIASES: Final = {
     "mask": "mask_false_negatives",
     "workers": "num_workers",
 }
-"""Keys of recipes of version 0.3 and older, and their names now."""
+"""Keys of recipes up to version 0.3, with their current names."""
 
 
 class Recipe(BaseModel):
@@ -82,17 +82,17 @@ class Recipe(BaseModel):
     policy: Policy = Policy()
     augmentation: Augmentation = Augmentation()
     batch_size: Annotated[int, ALWAYS] = Field(default=128, ge=2)
-    """Pairs a step, over all processes."""
+    """Pairs in each step, over all processes."""
     batch_sampling: Annotated[BatchSampling, Neutral("random")] = "random"
-    """random; distinct captions within a batch, as far as there are enough; or balanced by label."""
+    """random; distinct: different captions within a batch, as far as there are enough; balanced: by label."""
     samples: Annotated[int | None, Neutral(None)] = Field(default=None, ge=1)
     """Samples seen in the whole run; give this or epochs."""
     epochs: Annotated[float | None, Neutral(None)] = Field(default=None, gt=0, allow_inf_nan=False)
-    """Passes over the training pairs."""
+    """Passes over the training pairs; give this or samples."""
     learning_rate: Annotated[float, ALWAYS] = Field(default=1e-3, gt=0, allow_inf_nan=False)
-    """The peak; suits training from scratch: divide by a hundred for fine-tuning."""
+    """The peak; the default suits training from scratch: divide it by a hundred for fine-tuning."""
     weight_decay: Annotated[float, Neutral(0.0)] = Field(default=0.1, ge=0, allow_inf_nan=False)
-    """AdamW's, of weights, not of biases and norms."""
+    """AdamW's decay of weights; biases and norms are not decayed."""
     betas: Annotated[tuple[_Beta, _Beta], ALWAYS] = (0.9, 0.98)
     warmup: Annotated[float, Neutral(0.0)] = Field(default=0.1, ge=0, lt=1)
     """Share of the steps in which the learning rate rises."""
@@ -101,7 +101,7 @@ class Recipe(BaseModel):
     grad_checkpointing: Annotated[bool, Neutral(False)] = False
     """Save memory by recomputing activations for the gradient, about a third slower."""
     compile: Annotated[bool, Neutral(False)] = False
-    """Compile the towers (torch.compile): a slow start, then faster."""
+    """Compile the towers (torch.compile): the start is slower, the steps are faster."""
     clip_norm: Annotated[float, Neutral(math.inf)] = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
     loss: Annotated[Literal["clip", "siglip"], Neutral("clip")] = "clip"
@@ -136,13 +136,13 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _apply_aliases(cls, value: Any) -> Any:
-        """Reads recipes and runs of version 0.3 and older, which have other names for some keys."""
+        """Renames the keys of recipes up to version 0.3 that have other names now."""
         if not isinstance(value, dict):
             return value
         fields = dict(value)
         if fields.pop("forgetting", None) is not None:
             logger.warning(
-                "the key forgetting is ignored; after the run, measure what the model forgot by "
+                "the key forgetting is ignored; after the run, measure what the model forgot with "
                 "clipc eval MODEL SOURCE --against START."
             )
         for old in ALIASES.keys() & fields.keys():
@@ -155,25 +155,31 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _check_combinations(self) -> "Recipe":
         if (self.samples is None) == (self.epochs is None):
-            raise ValueError("give samples or epochs, one of the two, such as epochs: 20")
+            raise ValueError("give either samples or epochs, such as epochs: 20")
         if self.wise_ft and not self.validations:
             raise ValueError("wise_ft chooses its weights on validation; set validations to 1 or more")
         return self
 
     def steps(self, pairs: int) -> int:
-        """The number of steps on a number of training pairs; the last batch may reach into another epoch."""
+        """The number of steps of a run.
+
+        Samples are rounded up to whole batches, so the last batch may reach into another epoch.
+
+        Args:
+            pairs: The number of training pairs.
+        """
         samples = self.samples if self.samples is not None else round((self.epochs or 0) * pairs)
         return max(1, -(-samples // self.batch_size))
 
     def with_threads(self, threads: int) -> "Recipe":
-        """The recipe with this many CPU threads, unless it sets their number itself."""
+        """The recipe with this number of CPU threads, unless the recipe sets one itself."""
         return self if self.threads else self.model_copy(update={"threads": threads})
 
     def identity_keys(self, *, how: bool = True) -> dict[str, Any]:
-        """The keys that are part of the run's identity and their values; models and files by the names in the recipe.
+        """The keys that are part of the run's identity, with their values; models and files are named as in the recipe.
 
         Args:
-            how: Whether keys for how, not what, is computed are included; they may change when a run resumes.
+            how: Whether to include the keys that say how the result is computed, such as ``device`` and ``renderer``.
         """
         return identity_keys(self, () if how else _EXECUTION)
 
@@ -184,8 +190,9 @@ class Recipe(BaseModel):
     def identity(self, data_fingerprint: str, *, how: bool = True) -> str:
         """Ten hexadecimal digits that identify the result of this recipe on a data set.
 
-        They depend on keys with other than neutral values. Keys that cannot change the result (paths of data, workers,
-        checkpoint intervals, reasons and examples of rules) are left out; models and tables are hashed by content.
+        They depend on the keys whose values are not neutral (:class:`~clipc.identity.Neutral`). Keys that cannot change
+        the result are left out: paths of data, workers, checkpoint intervals, reasons and examples of rules. Models and
+        tables are hashed by content.
 
         Args:
             data_fingerprint: The catalog's fingerprint.
@@ -205,39 +212,39 @@ class Recipe(BaseModel):
 
 
 _RUN_FILES: Final = ("environment.json", "metrics.jsonl", "finished.json")
-"""Files by which the folder of a run is recognised, whose recipe may come from a stranger."""
+"""Files that mark the folder of a run; the recipe in such a folder may come from a stranger."""
 
 
 def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe from a YAML file, or one that ships, with ``key=value`` overrides.
+    """Reads a recipe from a YAML file, or a built-in one, and applies ``key=value`` overrides.
 
     Args:
         name: A file, or a name from ``built_in("recipe")``.
-        overrides: Such as ``policy.rho=0.15``; values are parsed as YAML.
+        overrides: ``key=value``, such as ``policy.rho=0.15``; values are parsed as YAML.
 
     Returns:
-        The recipe. One in the folder of a run may come from a stranger: user code that it names is never imported,
-        unless an override names it again.
+        The recipe. Where the file lies in the folder of a run, it may come from a stranger: user code that it names is
+        never imported, unless an override names it again.
 
     Raises:
-        UserError: An unknown key (with the nearest one that exists), a wrong value, or a file that is missing or not
-            YAML.
+        UserError: A key is unknown (the message suggests the nearest one), a value is wrong, or the file is missing
+            or not YAML.
     """
     if os.path.isdir(name) and str(name) not in built_in("recipe"):
-        raise UserError(f"{name} is no recipe; to train on it, write clipc train nano data.source={name}.")
+        raise UserError(f"{name} is a folder, not a recipe; to train on it, write clipc train nano data.source={name}.")
     fields = read_named(name, "recipe")
     if any((Path(name).parent / file).is_file() for file in _RUN_FILES):
         fields = mark_untrusted(fields)
-    for word in overrides:
-        override(fields, word)
+    for setting in overrides:
+        override(fields, setting)
     return make_recipe(fields, str(name))
 
 
 def recipe_of_run(folder: Path) -> Recipe:
-    """The recipe in the folder of a run; user code that it names is never imported.
+    """Reads the recipe in the folder of a run; user code that it names is never imported.
 
     Raises:
-        UserError: It is missing, not YAML, or not a recipe.
+        UserError: ``recipe.yaml`` is missing, not YAML, or not a recipe.
     """
     file = folder / "recipe.yaml"
     return make_recipe(mark_untrusted(read_yaml(file, "recipe")), str(file))

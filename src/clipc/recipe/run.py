@@ -10,7 +10,7 @@ from typing import Any
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks.
+except ImportError:  # Windows has no fcntl.
     fcntl = None
 
 from clipc.catalog import Catalog
@@ -23,12 +23,12 @@ from clipc.recipe.recipe import Recipe, write_recipe
 class Run:
     """The folder of one run.
 
-    It holds ``recipe.yaml``, ``data.json``, ``environment.json``, ``metrics.jsonl``, ``checkpoints/step-N/``,
-    ``model/``, ``eval/*.json`` and ``plan-statistics.json``; ``finished.json`` is written last.
+    The folder holds ``recipe.yaml``, ``data.json``, ``environment.json``, ``metrics.jsonl``, ``checkpoints/step-N/``,
+    ``model/``, ``model-last/``, ``eval/*.json`` and ``plan-statistics.json``; ``finished.json`` is written at the end.
 
     Attributes:
         folder: The path.
-        rank: The rank of this process. Rank 0 writes all files, others only a log of their own.
+        rank: The rank of this process. Rank 0 writes all files, other ranks only a log of their own.
     """
 
     folder: Path
@@ -41,12 +41,12 @@ class Run:
 
     @property
     def model(self) -> Path:
-        """The model with the best validation, in the format of open_clip's ``local-dir:``."""
+        """The folder of the best model on validation, in the format of open_clip's ``local-dir:``."""
         return self.folder / "model"
 
     @property
     def last_model(self) -> Path:
-        """The model of the last step, in the same format."""
+        """The folder of the model after the last step, in the same format."""
         return self.folder / "model-last"
 
     @property
@@ -58,17 +58,17 @@ class Run:
         """Checks that the folder is empty or holds a run of the same recipe and data.
 
         Raises:
-            UserError: It holds another run.
+            UserError: The folder holds another run.
         """
         identity = (self.read_json("environment.json") or {}).get("run")
         if identity is not None and identity != recipe.same_run(catalog.fingerprint):
             raise UserError(
-                f"{self.folder} holds a run of another recipe or of other data, which recipe.yaml and data.json in it "
-                "describe; name another folder, or take the same recipe and data."
+                f"{self.folder} holds a run of another recipe or of other data (see recipe.yaml and data.json in it); "
+                "name another folder, or use the same recipe and data."
             )
 
     def begin(self, recipe: Recipe, environment: dict[str, Any], catalog: Catalog) -> None:
-        """Writes the recipe and a description of the data; and the environment, at the first start."""
+        """Writes the recipe and a description of the data; at the first start also the environment."""
         if self.rank:
             return
         write_recipe(recipe, self.folder / "recipe.yaml")
@@ -112,7 +112,7 @@ class Run:
         try:
             return json.loads(file.read_text("utf-8")) if file.is_file() else None
         except (OSError, ValueError) as error:
-            raise UserError(f"{file} cannot be read ({error}); put it back, or name another folder.") from error
+            raise UserError(f"{file} cannot be read ({error}); restore the file, or name another folder.") from error
 
     def log(self, record: dict[str, Any]) -> None:
         """Adds one line to ``metrics.jsonl``, or to ``metrics-R.jsonl`` on rank R > 0."""
@@ -120,7 +120,7 @@ class Run:
             stream.write(json.dumps(record) + "\n")
 
     def metrics(self) -> Iterator[dict[str, Any]]:
-        """The lines of ``metrics.jsonl``; a last line truncated by a crash is ignored."""
+        """The records in this rank's metrics file; a line truncated by a crash is ignored."""
         if not self._metrics.is_file():
             return
         for line in self._metrics.read_text("utf-8").splitlines():
@@ -130,7 +130,7 @@ class Run:
                 continue
 
     def drop_metrics_after(self, step: int) -> None:
-        """Removes the metrics of later steps, which a resumed run repeats."""
+        """Removes the metrics of steps after ``step``, because a resumed run repeats those steps."""
         records = [record for record in self.metrics() if record["step"] <= step]
         if records or not self.rank:
             write_text(self._metrics, "".join(json.dumps(record) + "\n" for record in records))
@@ -141,7 +141,7 @@ class Run:
 
 
 def environment(device: str, threads: int, processes: int = 1) -> dict[str, Any]:
-    """Machine, versions of packages, threads and processes of a run."""
+    """The machine, the versions of packages, and the numbers of threads and processes of a run, ready for JSON."""
     from importlib.metadata import version
 
     import torch

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from clipc.catalog import Catalog
 from clipc.compose.policy import COLUMN
 from clipc.errors import UserError, unknown_name
-from clipc.evaluate.prompts import shipped
+from clipc.evaluate.prompts import built_in_templates
 from clipc.models.fingerprints import weights_fingerprint
 from clipc.prepare.check_start import check_start, vectors_of
 from clipc.prepare.plans import given_tables, make_plans
@@ -33,7 +33,7 @@ def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = No
     if not recipes_by_arm:
         return recipes_by_arm
     with error_prefix(f"the study {study.name}"):
-        shipped("general" if study.templates == "auto" else study.templates, study.lang)
+        built_in_templates("general" if study.templates == "auto" else study.templates, study.lang)
     pairs = catalog.splits.get("train", 0)
     size = sizes_of(study, pairs)[0]
     smallest = pairs if size == "all" else int(size)

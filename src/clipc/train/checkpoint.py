@@ -19,17 +19,19 @@ from clipc.files import whole_folder
 logger = logging.getLogger(__name__)
 
 MAX_CHECKPOINTS: Final = 2
-"""How many checkpoints stay on disk."""
-_DAMAGED: Final = (
+"""The number of checkpoints kept on disk."""
+_DAMAGE_ERRORS: Final = (
     *(ValueError, KeyError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError),
     *(FileNotFoundError, NotADirectoryError, IsADirectoryError),
 )
-"""Errors of json, safetensors and ``torch.load`` for a damaged or missing file."""
+"""Errors that json, safetensors and ``torch.load`` raise for a damaged or missing file."""
 
 
 @dataclass(frozen=True)
 class State:
-    """The state from which a run resumes; random streams need none, because they depend on the step's number alone.
+    """The state from which a run resumes.
+
+    Random streams need no state, because they depend only on the seed and the number of the step.
 
     Attributes:
         step: The number of steps done.
@@ -48,22 +50,22 @@ def save_checkpoint(folder: Path, state: State) -> None:
     """Writes ``folder/step-N`` atomically, then removes the oldest checkpoints beyond :data:`MAX_CHECKPOINTS`.
 
     Raises:
-        UserError: The disk is full or cannot be written; earlier checkpoints are untouched.
+        UserError: The disk is full or cannot be written; earlier checkpoints are unchanged.
     """
-    advice = "make room and start the same command again: it goes on from the last good one"
+    advice = "free some space and start the same command again: it resumes from the last complete checkpoint"
     with whole_folder(folder / f"step-{state.step}", advice) as new:
         save_file({k: v.detach().cpu().contiguous() for k, v in state.model.items()}, new / "model.safetensors")
         torch.save(state.optimizer, new / "optimizer.pt")
         (new / "progress.json").write_text(json.dumps({"step": state.step, **state.progress}), "utf-8")
     for step in checkpoint_steps(folder)[:-MAX_CHECKPOINTS]:
-        old = folder / f".step-{step}.partial"  # A partly removed one must not look complete.
+        partial = folder / f".step-{step}.partial"  # A partly removed checkpoint must not look complete.
         with suppress(OSError):
-            (folder / f"step-{step}").rename(old)
-        shutil.rmtree(old, ignore_errors=True)
+            (folder / f"step-{step}").rename(partial)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path) -> State | None:
-    """The newest checkpoint that can be read, or None if there are no checkpoints.
+    """Reads the newest checkpoint that is not damaged; None if there are no checkpoints.
 
     Nothing in a checkpoint is executed: tensors are read by safetensors and by ``torch.load`` with ``weights_only``.
 
@@ -71,18 +73,18 @@ def load_checkpoint(folder: Path) -> State | None:
         folder: The run's folder of checkpoints.
 
     Raises:
-        UserError: There are checkpoints, but none of them can be read, or the disk fails.
+        UserError: All checkpoints are damaged, or the disk fails.
     """
     damaged: dict[int, str] = {}
     for step in reversed(checkpoint_steps(folder)):
         try:
             state = _load(folder / f"step-{step}")
-        except _DAMAGED as error:
+        except _DAMAGE_ERRORS as error:
             damaged[step] = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             continue
         except OSError as error:
             raise UserError(
-                f"the checkpoint of step {step} in {folder} cannot be read now ({error}); it may be whole: see to the "
+                f"the checkpoint of step {step} in {folder} cannot be read ({error}), but may be intact; check the "
                 "disk and start the same command again."
             ) from error
         for newer, reason in damaged.items():
@@ -95,26 +97,26 @@ def load_checkpoint(folder: Path) -> State | None:
         step, reason = next(iter(damaged.items()))
         raise UserError(
             f"no checkpoint in {folder} can be read (step {step}: {reason}); "
-            "remove that folder, and the same command begins the run anew."
+            "remove that folder and start the same command again: the run starts from the beginning."
         )
     return None
 
 
 def clean_checkpoints(folder: Path, step: int) -> None:
-    """Removes partial checkpoints, and renames damaged ones: those later than the one that was loaded.
+    """Removes partial checkpoints and sets damaged ones aside, which are those after the loaded one.
 
     Args:
         folder: The run's folder of checkpoints.
-        step: The step of the checkpoint that was loaded.
+        step: The step of the loaded checkpoint; 0 if there was none.
     """
     for partial in folder.glob(".step-*.partial"):
         shutil.rmtree(partial, ignore_errors=True)
     for later in checkpoint_steps(folder):
         if later > step:
-            aside = folder / f".step-{later}.damaged"
-            shutil.rmtree(aside, ignore_errors=True)
+            damaged = folder / f".step-{later}.damaged"
+            shutil.rmtree(damaged, ignore_errors=True)
             with suppress(OSError):
-                (folder / f"step-{later}").rename(aside)
+                (folder / f"step-{later}").rename(damaged)
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
@@ -126,7 +128,7 @@ def checkpoint_steps(folder: Path) -> list[int]:
 def _load(checkpoint: Path) -> State:
     progress = json.loads((checkpoint / "progress.json").read_text("utf-8"))
     if not isinstance(progress, dict):
-        raise ValueError("progress.json holds no table")
+        raise ValueError("progress.json is not a JSON object")
     return State(
         step=progress.pop("step"),
         model=load_file(checkpoint / "model.safetensors"),

@@ -1,7 +1,8 @@
-"""The processes of a distributed job: joining it, exchanging small values, and ending together.
+"""The processes of a distributed job: how they join it, exchange small values and end together.
 
-Every process of a job runs the same command. It encodes its share of each batch and compares it with the features of
-all processes; gradients are averaged (``train/parallel.py``). Rank 0 alone writes checkpoints, logs and the model.
+Every process of a job runs the same command. Each process encodes its share of the batch and contrasts it with the
+features of all processes; gradients are averaged (``train/parallel.py``). Only rank 0 writes checkpoints, logs and the
+model.
 """
 
 import atexit
@@ -27,12 +28,12 @@ from clipc.train.launcher import LaunchInfo, read_launch_info
 TIMEOUT: Final = timedelta(minutes=30)
 """Timeout of collective operations on features and gradients."""
 CONTROL_TIMEOUT: Final = timedelta(days=1)
-"""Timeout of the methods of :class:`World`: rank 0 may work alone for hours before one of them, to index a large data
-set or to evaluate a large model. A process that ends is noticed at once all the same."""
+"""Timeout of the methods of :class:`World`. It is long because the others may wait for hours while rank 0 indexes a
+large data set or evaluates a large model. A process that ends is noticed at once, without this timeout."""
 DESTROY_SECONDS: Final = 5
-"""How long a process waits for its process group to be destroyed."""
+"""Seconds that a process waits for its process group to be destroyed."""
 EXIT_SECONDS: Final = 15
-"""How long the interpreter of a process that failed may take to exit."""
+"""Seconds that the interpreter of a failed process may take to exit."""
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ class World:
         size: The number of processes.
         local_rank: The rank among the processes of this machine; the index of its GPU.
         local_size: The number of processes on this machine.
-        group: The process group of these methods; None is the default one.
+        group: The process group that the methods use; None for the default group.
     """
 
     rank: int = 0
@@ -64,11 +65,11 @@ class World:
 
     @property
     def main(self) -> bool:
-        """Whether this is rank 0, the one that writes and prints."""
+        """Whether this is rank 0, the process that writes and prints."""
         return self.rank == 0
 
     def barrier(self) -> None:
-        """Waits until every process has called this."""
+        """Waits until every process has called this method."""
         self.sum([])
 
     @contextmanager
@@ -81,11 +82,11 @@ class World:
             self.barrier()
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is true in any process; the same answer in all."""
+        """Whether the flag is true in at least one process; all processes get the same answer."""
         return self.sum([float(flag)])[0] > 0
 
     def sum(self, values: list[float]) -> list[float]:
-        """The sums over all processes, value by value, in double precision; the same in all."""
+        """The element-wise sums over all processes, in double precision; all processes get the same sums."""
         if self.size == 1:
             return list(values)
         total = torch.tensor([*values, 0.0], dtype=torch.float64)
@@ -96,7 +97,7 @@ class World:
         """The value of rank 0.
 
         Args:
-            value: A small value for JSON (tuples become lists); those of other ranks are ignored.
+            value: A small value that JSON can hold (tuples become lists); ignored on other ranks.
         """
         if self.size == 1:
             return value
@@ -115,14 +116,14 @@ def process_group(device: str = "auto") -> Generator[World]:
     A job is started by ``torchrun``, or by ``srun`` with more than one task; any other process gets ``World()``. On
     CUDA each process uses the GPU of its local rank; CUDA tensors are exchanged by NCCL, others by gloo.
 
-    The end of the block waits for all processes. If one of them ends early, collective operations of the others fail
-    at once, which raises :class:`ProcessLost` here.
+    The end of the block waits for all processes. If one process ends early, the collective operations of the others
+    fail at once, and the block raises :class:`ProcessLost`.
 
     Args:
         device: As in a recipe: ``auto``, ``cpu`` or ``cuda``.
 
     Yields:
-        The processes.
+        The processes of the job.
 
     Raises:
         UserError: The environment is incomplete, the machine has fewer GPUs than processes, or the processes cannot
@@ -138,21 +139,21 @@ def process_group(device: str = "auto") -> Generator[World]:
         yield world
         world.barrier()
     except BaseException as error:
-        # A backend's destructors may wait for dead processes, so the exit of the interpreter has a time limit.
+        # A backend's destructors may wait for dead processes, so the interpreter gets a time limit to exit.
         if hasattr(signal, "alarm"):
             atexit.register(signal.alarm, EXIT_SECONDS)
         by_gloo = isinstance(error, RuntimeError) and ("gloo" in str(error) or "by peer" in str(error))
         if not by_gloo and not isinstance(error, dist.DistError):
             raise
         raise ProcessLost(
-            "another process of this job ended or answers no more "
+            "another process of this job ended or stopped responding "
             f"(this is rank {world.rank} of {world.size}: {_first_sentence(error)}); "
-            "the job stops here and the same command goes on from its last checkpoint."
+            "the job stops; the same command resumes from its last checkpoint."
         ) from error
     finally:
-        leaving = threading.Thread(target=_destroy_process_group, daemon=True)
-        leaving.start()
-        leaving.join(DESTROY_SECONDS)
+        destroyer = threading.Thread(target=_destroy_process_group, daemon=True)
+        destroyer.start()
+        destroyer.join(DESTROY_SECONDS)
 
 
 def local_batch_size(batch_size: int, world: World) -> int:
@@ -169,7 +170,7 @@ def local_batch_size(batch_size: int, world: World) -> int:
 
 
 def _init_process_group(info: LaunchInfo, device: str) -> dist.ProcessGroup:
-    """Joins the default process group, and returns the one for :class:`World`."""
+    """Joins the default process group; returns a second group for the methods of :class:`World`."""
     kind = choose_device(device).type
     if kind == "mps":
         raise UserError("several processes cannot train on mps; set device=cpu, or start one process.")
@@ -178,7 +179,7 @@ def _init_process_group(info: LaunchInfo, device: str) -> dist.ProcessGroup:
         index = 0 if info.own_gpu and count == 1 else info.local_rank
         if index >= count:
             raise UserError(
-                f"process {index + 1} of this machine finds no GPU of its own, there are {count}; "
+                f"process {index + 1} of this machine has no GPU of its own, because there are only {count}; "
                 f"start {count} processes here (torchrun --nproc-per-node {count}), or set device=cpu."
             )
         torch.cuda.set_device(index)
@@ -193,8 +194,8 @@ def _init_process_group(info: LaunchInfo, device: str) -> dist.ProcessGroup:
     except (dist.DistError, RuntimeError) as error:
         address = os.environ.get("MASTER_ADDR", "") if info.init_method == "env://" else info.init_method
         raise UserError(
-            f"the {info.size} processes of this job did not find each other (this is rank {info.rank}, they were to "
-            f"meet at {address}: {_first_sentence(error)}); "
+            f"the {info.size} processes of this job did not find each other at {address} (this is rank {info.rank}: "
+            f"{_first_sentence(error)}); "
             "check that all were started and that this address can be reached."
         ) from error
 

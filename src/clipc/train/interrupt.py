@@ -21,13 +21,13 @@ class StopFlag:
 
 @contextmanager
 def stop_signals() -> Generator[StopFlag]:
-    """Turns Ctrl-C and SIGTERM into a flag while the block runs; a second Ctrl-C has its usual effect.
+    """Ctrl-C and SIGTERM set a flag while the block runs; a second Ctrl-C raises KeyboardInterrupt as usual.
 
-    A second SIGTERM is ignored: a launcher and a scheduler may both send one.
+    A second SIGTERM only sets the flag again, because a launcher and a scheduler may both send one.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
-        yield flag  # Python allows signal handlers in the main thread only.
+        yield flag  # Python allows signal handlers only in the main thread.
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

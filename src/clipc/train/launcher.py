@@ -17,7 +17,7 @@ class LaunchInfo:
         local_rank: The rank among the processes of this machine.
         local_size: The number of processes on this machine.
         init_method: The address of the rendezvous, for ``torch.distributed``.
-        own_gpu: Whether the launcher may have made one GPU visible to each process, which then has index 0.
+        own_gpu: Whether the launcher may show each process only its own GPU, which then has index 0.
     """
 
     rank: int
@@ -29,26 +29,26 @@ class LaunchInfo:
 
 
 def read_launch_info(environment: Mapping[str, str]) -> LaunchInfo | None:
-    """The environment variables of ``torchrun`` or ``srun``; None for a single process.
+    """Reads the environment variables of ``torchrun`` or ``srun``; None for a single process.
 
     Raises:
-        UserError: Some variables are set, but not all that are needed.
+        UserError: A variable that is needed is missing or not a number.
     """
     if "RANK" in environment and "WORLD_SIZE" in environment:
-        return _by_torchrun(environment)
-    # Only srun sets this one; the batch script itself, a single process, also has SLURM_PROCID and SLURM_NTASKS.
+        return _from_torchrun(environment)
+    # Only srun sets SLURM_STEP_NUM_TASKS; a batch script, a single process, has SLURM_PROCID and SLURM_NTASKS too.
     if "SLURM_STEP_NUM_TASKS" in environment:
-        return _by_srun(environment)
+        return _from_srun(environment)
     return None
 
 
 def first_host(hosts: str) -> str:
-    """The first host of a list as SLURM writes it: ``gpu[03-05,9],cpu1`` gives ``gpu03``."""
+    """The first host of a SLURM node list: ``gpu03`` for ``gpu[03-05,9],cpu1``."""
     first = re.match(r"(?:[^,\[]|\[[^\]]*\])*", hosts)
     return re.sub(r"\[([^\],-]+)[^\]]*\]", r"\1", first.group() if first else hosts)
 
 
-def _by_torchrun(environment: Mapping[str, str]) -> LaunchInfo | None:
+def _from_torchrun(environment: Mapping[str, str]) -> LaunchInfo | None:
     size = _number(environment, "WORLD_SIZE")
     if size == 1:
         return None
@@ -65,7 +65,7 @@ def _by_torchrun(environment: Mapping[str, str]) -> LaunchInfo | None:
     )
 
 
-def _by_srun(environment: Mapping[str, str]) -> LaunchInfo | None:
+def _from_srun(environment: Mapping[str, str]) -> LaunchInfo | None:
     size = _number(environment, "SLURM_STEP_NUM_TASKS")
     if size == 1:
         return None
@@ -85,5 +85,5 @@ def _by_srun(environment: Mapping[str, str]) -> LaunchInfo | None:
 def _number(environment: Mapping[str, str], name: str, default: str = "") -> int:
     text = environment.get(name, default)
     if not text.isdigit():
-        raise UserError(f"the environment says {name}={text!r}, which is no number; start the command with torchrun.")
+        raise UserError(f"the environment variable {name}={text!r} is not a number; start the command with torchrun.")
     return int(text)

@@ -1,4 +1,4 @@
-"""One training step: features, loss, gradients, update; with gradient caching and data parallelism on request."""
+"""One training step: features, loss, gradients and update; optionally with gradient caching and data parallelism."""
 
 import math
 from contextlib import nullcontext
@@ -19,12 +19,12 @@ from clipc.train.optimizer import adamw, learning_rate_at
 from clipc.train.parallel import data_parallel, gather, gather_with_gradient, has_trainable_batch_norm
 
 MAX_LOG_SCALE: Final = 4.6052
-"""ln 100, the bound of CLIP's inverse temperature; SigLIP has none, and its published weights exceed it."""
+"""ln 100: CLIP limits its inverse temperature to 100. SigLIP has no limit, and its published weights exceed 100."""
 
 
 @dataclass
 class Learner:
-    """A model, its optimizer and how they are trained.
+    """A model and its optimizer, with the method that trains them for one step.
 
     Attributes:
         recipe: The configuration of the run.
@@ -44,11 +44,12 @@ class Learner:
 
     @classmethod
     def create(cls, recipe: Recipe, model: ClipModel, steps: int, precision: torch.dtype, world: World) -> "Learner":
-        """A learner at its first step.
+        """A learner before its first step.
 
         Args:
             recipe: The configuration of the run.
-            model: On its device, with frozen parameters frozen already.
+            model: The model on its device, with its layers frozen already. Parameters that the loss does not use are
+                frozen here.
             steps: The number of steps of the whole run.
             precision: From :func:`~clipc.models.device.choose_precision`.
             world: The processes that train together.
@@ -58,18 +59,18 @@ class Learner:
         """
         if recipe.grad_cache_chunks > 1 and has_trainable_batch_norm(model):
             raise UserError(
-                f"this model has batch norm, which takes its statistics over what it sees at once, so "
+                f"this model has batch norm, which takes its statistics over one chunk at a time, so "
                 f"grad_cache_chunks={recipe.grad_cache_chunks} would change the result; "
-                "set grad_cache_chunks=1, or model to one without, such as vit."
+                "set grad_cache_chunks=1, or model to one without batch norm, such as vit."
             )
         if recipe.grad_checkpointing and has_trainable_batch_norm(model):
             raise UserError(
                 "this model has batch norm, whose running statistics would count each batch twice with "
                 "grad_checkpointing=true; "
-                "set grad_checkpointing=false, or model to one without, such as vit."
+                "set grad_checkpointing=false, or model to one without batch norm, such as vit."
             )
         for name, parameter in model.clip.named_parameters():
-            # Parameters that the loss does not use are frozen: processes wait for the gradients of all others.
+            # Data parallelism waits for the gradient of every trainable parameter, so unused ones are frozen.
             if (name == "logit_bias" and recipe.loss != "siglip") or name.startswith("text_decoder."):
                 parameter.requires_grad_(False)
         if recipe.temperature is not None:
@@ -100,7 +101,7 @@ class Learner:
             step: The number of the step, from 0; it seeds the random numbers of the model (dropout).
 
         Returns:
-            The loss of this process's rows, a scalar; its mean over the processes is the loss of the batch.
+            The loss of this process's share, a scalar; its mean over the processes is the loss of the batch.
         """
         recipe, model = self.recipe, self.model
         model.train()
@@ -108,7 +109,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._whole(batch, step) if recipe.grad_cache_chunks == 1 else self._in_chunks(batch, step)
+        loss = self._backward(batch, step) if recipe.grad_cache_chunks == 1 else self._backward_in_chunks(batch, step)
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
         self.optimizer.step()
         if recipe.loss == "clip":
@@ -116,40 +117,40 @@ class Learner:
                 model.logit_scale.clamp_(max=MAX_LOG_SCALE)
         return loss
 
-    def _whole(self, batch: Batch, step: int) -> torch.Tensor:
+    def _backward(self, batch: Batch, step: int) -> torch.Tensor:
         loss = self._loss(*self._features(self._parallel, batch.images, batch.tokens, step, 0), batch)
         loss.backward()
         return loss.detach()
 
-    def _in_chunks(self, batch: Batch, step: int) -> torch.Tensor:
+    def _backward_in_chunks(self, batch: Batch, step: int) -> torch.Tensor:
         """Gradient caching (Gao et al., arXiv 2101.06983): the memory of one chunk, the negatives of the whole batch.
 
-        The features of all chunks are computed without a graph; the loss over them gives the gradient of each feature;
-        then each chunk is encoded again, with a graph, and backpropagates the gradients of its features.
+        First, the features of all chunks are computed without a graph, and the loss over them gives the gradient of
+        each feature. Then each chunk is encoded again with a graph, and backpropagates the gradients of its features.
         """
         count = self.recipe.grad_cache_chunks
         chunks = list(zip(batch.images.chunk(count), batch.tokens.chunk(count), strict=True))
         with torch.no_grad():
             features = [self._features(self.model, *chunk, step, i) for i, chunk in enumerate(chunks)]
         images, texts, scales = zip(*features, strict=True)
-        cache = [torch.cat(images).requires_grad_(), torch.cat(texts).requires_grad_(), scales[0].requires_grad_()]
-        loss = self._loss(cache[0], cache[1], cache[2], batch)
-        image_grad, text_grad, scale_grad = torch.autograd.grad(loss, cache)
+        leaves = [torch.cat(images).requires_grad_(), torch.cat(texts).requires_grad_(), scales[0].requires_grad_()]
+        loss = self._loss(leaves[0], leaves[1], leaves[2], batch)
+        image_grad, text_grad, scale_grad = torch.autograd.grad(loss, leaves)
         grads = zip(image_grad.chunk(count), text_grad.chunk(count), strict=True)
         no_sync: Any = getattr(self._parallel, "no_sync", nullcontext)
-        for i, (chunk, (to_image, to_text)) in enumerate(zip(chunks, grads, strict=True)):
+        for i, (chunk, (image_chunk_grad, text_chunk_grad)) in enumerate(zip(chunks, grads, strict=True)):
             last = i == len(chunks) - 1
-            # Gradients are averaged over processes once, with the last chunk.
+            # Gradients are averaged over processes only once, with the last chunk.
             with nullcontext() if last else no_sync():
                 image, text, scale = self._features(self._parallel, *chunk, step, i)
-                product = (image * to_image).sum() + (text * to_text).sum()
+                product = (image * image_chunk_grad).sum() + (text * text_chunk_grad).sum()
                 (product + (scale * scale_grad).sum() if last else product).backward()
         return loss.detach()
 
     def _features(
         self, model: nn.Module, images: torch.Tensor, tokens: torch.Tensor, step: int, chunk: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Image features, text features, and the logit scale with the logit bias if there is one."""
+        """Image and text features, (b, D) each, and a vector of the logit scale and, if there is one, the bias."""
         device, seed = self.model.device, f"{self.recipe.seed} {step} {self.world.rank} {chunk}"
         autocast = torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32)
         with autocast, torch.random.fork_rng(devices=[]):

@@ -38,19 +38,19 @@ logger = logging.getLogger(__name__)
 
 LOG_EVERY: Final = 10
 """Steps between two lines of the log. Several processes synchronise only at these steps and at validation, to sum their
-counts and to learn whether to stop."""
+counts and to agree whether to stop."""
 
 
 class Diverged(UserError):
-    """The loss is not finite.
+    """The loss or a weight is not finite.
 
     Attributes:
         step: The number of steps done.
     """
 
     def __init__(self, message: str, step: int) -> None:
-        """An error with its message and the step."""
-        super().__init__(message, step)  # Both, so that another process can unpickle it.
+        """Stores the message and the step."""
+        super().__init__(message, step)  # Unpickling passes these arguments to __init__ again.
         self.step = step
 
     def __str__(self) -> str:
@@ -66,13 +66,13 @@ class Trainer:
         recipe: The configuration of the run.
         run: The run folder.
         world: The processes that train together.
-        renderer: Makes the batches.
-        validation: The pairs on which models are selected, if there are any.
+        renderer: The renderer of the batches.
+        validation: The pairs on which models are selected; None without validation.
         learner: The model and its optimizer.
         steps: The number of steps of the whole run.
         step: The number of steps done.
-        best: The best step on validation so far, with its metrics.
-        counters: The counts so far.
+        best: The metrics of the best step on validation so far, with its number as ``step``; None before.
+        counters: The counts of the run so far.
     """
 
     recipe: Recipe
@@ -107,10 +107,10 @@ class Trainer:
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         count = f"{trainable / 1e6:.1f} million" if trainable >= 1e5 else f"{trainable / 1e3:.1f} thousand"
         composites = f"{recipe.policy.rho:.0%} of them composed" if recipe.policy.rho else "none composed"
-        start = f"going on after {self.step:,} of " if self.step else ""
+        start = f"resumes after {self.step:,} of " if self.step else ""
         return (
-            f"{recipe.model}: {count} parameters learn on {model.device.type} in {self.precision}; "
-            f"{start}{self.steps:,} steps of {recipe.batch_size} pairs, {composites}; all goes into {self.run.folder}."
+            f"{recipe.model}: training {count} parameters on {model.device.type} in {self.precision}; "
+            f"{start}{self.steps:,} steps of {recipe.batch_size} pairs, {composites}; the folder is {self.run.folder}."
         )
 
     def batches(self) -> Iterator[Batch]:
@@ -130,11 +130,15 @@ class Trainer:
         )
 
     def fit(self, progress: Progress, stop: StopFlag) -> None:
-        """Trains to the last step with regular validation, and writes the best and the last model.
+        """Trains to the last step, validates at regular steps, and writes the best and the last model.
 
         Args:
             progress: Called with the number of samples seen.
-            stop: Read between steps.
+            stop: The flag that requests an early stop, read between steps.
+
+        Raises:
+            Diverged: The loss or a weight is not finite.
+            Interrupted: A stop was requested; a checkpoint has been written.
         """
         plans = self.renderer.plans
         statistics = {**plans.rows(0, len(plans.catalog)).statistics(), "inputs": plans.inputs.fingerprints}
@@ -152,7 +156,7 @@ class Trainer:
 
     def _train(self, metrics_logger: MetricsLogger, progress: Progress, stop: StopFlag) -> None:
         size, world = self.recipe.batch_size, self.world
-        every = -(-self.steps // max(1, self.recipe.validations))
+        validation_interval = -(-self.steps // max(1, self.recipe.validations))
         batches = self.batches()
         last_save, recent = time.monotonic(), RunCounters()
         progress("training", self.step * size, self.steps * size)
@@ -162,19 +166,20 @@ class Trainer:
             wait = timer.seconds
             loss = self.learner.learn(batch, self.step)
             self.step += 1
-            if loss.device.type == "cpu" and not torch.isfinite(loss):  # On a GPU only where logged: it synchronises.
+            # On a GPU this test would wait for the step to end, so there only `_log` tests the loss.
+            if loss.device.type == "cpu" and not torch.isfinite(loss):
                 raise self._diverged()
             for row in batch.unreadable:
                 metrics_logger.write(self.step, {"unreadable": self.renderer.plans.catalog.keys[row]})
             tokens = computed_tokens(self.model.clip, batch.tokens, self.recipe.grad_cache_chunks)
             metrics_logger.meter.tick(len(batch), wait, tokens)
             last = self.step == self.steps
-            validating = self.validation is not None and (self.step % every == 0 or last)
+            validating = self.validation is not None and (self.step % validation_interval == 0 or last)
             synchronising = validating or self.step % LOG_EVERY == 0 or last
             if synchronising:
                 self._log(float(loss), metrics_logger)
                 progress("training", self.step * size, self.steps * size)
-            recent.count(batch, timer)  # After the log, which waits for the GPU to finish these steps.
+            recent.count(batch, timer)  # After `_log`, which waits for the GPU to finish these steps.
             improved = validating and world.main and self._validate(float(loss), metrics_logger)
             if synchronising or world.size == 1:
                 self.counters.add(recent, world)
@@ -182,7 +187,7 @@ class Trainer:
                 self._check_unreadable()
                 if world.any(stop.requested):
                     self._save()
-                    world.barrier()  # If another process ended during the write, the launcher would kill rank 0 too.
+                    world.barrier()  # If another process ended during the write, the launcher would kill rank 0.
                     raise Interrupted(
                         f"stopped at step {self.step} of {self.steps}; the same command goes on from there."
                     )
@@ -193,7 +198,7 @@ class Trainer:
 
     @property
     def _deterministic(self) -> bool:
-        """Whether repeated steps give the same weights; elsewhere each improvement on validation is saved at once."""
+        """Whether repeated steps give the same weights; if not, every improvement on validation needs a checkpoint."""
         return self.model.device.type == "cpu" and self.world.size == 1
 
     def _metrics_logger(self) -> MetricsLogger:
@@ -214,7 +219,7 @@ class Trainer:
             metrics_logger.write(self.step, metrics)
 
     def _validate(self, loss: float, metrics_logger: MetricsLogger) -> bool:
-        """Evaluates the model, saves it if it is the best so far, and returns whether it is."""
+        """Validates the model, saves it if it is the best so far, and returns whether it is."""
         assert self.validation is not None
         timer = Timer()
         metrics = validate(self.model, self.validation, self.learner.precision)
@@ -234,20 +239,24 @@ class Trainer:
         if unreadable > max(100, samples // 100):
             raise UserError(
                 f"{unreadable} of {samples} images could not be read below {self.renderer.plans.catalog.root}; "
-                f"{self.run.folder / 'metrics.jsonl'} names them; have the data moved or changed?"
+                f"{self.run.folder / 'metrics.jsonl'} lists them; check whether the data were moved or changed."
             )
 
     def _diverged(self) -> Diverged:
         steps = checkpoint_steps(self.run.checkpoints)
         last = f"the last good checkpoint is step {steps[-1]}" if steps else "there is no checkpoint yet"
         return Diverged(
-            f"the loss is not a number at step {self.step} of {self.run.folder} ({last}); "
+            f"the loss or a weight is not finite at step {self.step} of {self.run.folder} ({last}); "
             f"start a new run with a learning_rate below {self.recipe.learning_rate:g}, or with precision=fp32.",
             self.step,
         )
 
     def resume(self) -> None:
-        """Loads the newest readable checkpoint, if there is one."""
+        """Loads the newest checkpoint that can be read, if there is one, and removes the traces of later steps.
+
+        Raises:
+            UserError: The processes see different checkpoints, or no checkpoint can be read.
+        """
         state = load_checkpoint(self.run.checkpoints)
         step = state.step if state else 0
         if self.world.any(step != self.world.broadcast(step)):
@@ -269,7 +278,7 @@ class Trainer:
 
     def _save(self) -> None:
         if self.world.main:
-            # A finite loss does not prove finite weights, and on a GPU it is checked only now and then.
+            # A finite loss does not prove finite weights, and on a GPU the loss is checked only when it is logged.
             if not all(bool(tensor.isfinite().all()) for tensor in self.model.parameters()):
                 raise self._diverged()
             progress = {"best": self.best, "tally": asdict(self.counters)}
@@ -278,7 +287,7 @@ class Trainer:
 
     def _finish(self, stop: StopFlag) -> None:
         if self.recipe.wise_ft and checkpoint_steps(self.run.checkpoints)[-1:] != [self.step]:
-            self._save()  # So that no step is lost if the interpolation is interrupted.
+            self._save()  # If the interpolation is interrupted, no step is lost.
         best, facts = write_models(
             self.recipe, self.run, self.model, self.validation, self.learner.precision, self.best, stop
         )

@@ -16,12 +16,12 @@ def contrastive_loss(
         image_features: Unit vectors, shape (B, D).
         text_features: Unit vectors, shape (B, D); row i belongs to image i.
         logit_scale: The inverse temperature (not its logarithm), a scalar.
-        same_source: Shape (B, B), ``bool``, symmetric: false negatives, which are masked; the diagonal is ignored.
-            None leaves every other pair a negative, as in plain CLIP.
+        same_source: The false negatives, which are masked, as from :func:`shared_sources`: ``bool``, shape (B, B),
+            symmetric; the diagonal is ignored. None masks nothing, as in plain CLIP.
 
     Returns:
-        The mean of the image-to-text and text-to-image cross-entropies, a scalar; ln B at chance
-        where nothing is masked.
+        The mean of the image-to-text and text-to-image cross-entropies, a scalar. Without a mask it is ln B at
+        chance.
     """
     return local_contrastive_loss(
         image_features, text_features, image_features, text_features, logit_scale, 0, same_source
@@ -37,10 +37,10 @@ def local_contrastive_loss(
     offset: int,
     same_source: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """:func:`contrastive_loss` of one process's rows (or one chunk's) against the features of the global batch.
+    """:func:`contrastive_loss` of some rows, such as those of one process, against the features of the whole batch.
 
-    The mean of this loss over equally large parts of a batch is the loss of the batch. For b = B the result equals
-    that of :func:`contrastive_loss` to the last bit.
+    The mean of this loss over equally large parts of a batch is the loss of the batch. For b = B it is exactly
+    :func:`contrastive_loss`.
 
     Args:
         image_features: Unit vectors of these rows, shape (b, D).
@@ -49,8 +49,8 @@ def local_contrastive_loss(
         all_text_features: Unit vectors of the whole batch, shape (B, D), with gradient.
         logit_scale: The inverse temperature (not its logarithm), a scalar.
         offset: Index of the first of these rows in the batch.
-        same_source: Shape (b, B), ``bool``: false negatives to mask, as from :func:`shared_sources`; each row's own
-            match is never masked.
+        same_source: The false negatives, which are masked, as from :func:`shared_sources`: ``bool``, shape (b, B). The
+            match of each row itself is never masked.
 
     Returns:
         The mean over these rows of the image-to-text and text-to-image cross-entropies, a scalar.
@@ -84,15 +84,16 @@ def siglip_loss(
     The mean of this loss over equally large parts of a batch is the loss of the batch.
 
     Args:
-        image_features: Unit vectors of some rows of a batch, or of all of them, shape (b, D).
+        image_features: Unit vectors of some or all rows of a batch, shape (b, D).
         text_features: Unit vectors of the whole batch, shape (B, D), with gradient.
         logit_scale: The inverse temperature (not its logarithm), a scalar; 10 initially in the paper.
         logit_bias: Added to every logit, a scalar; -10 initially in the paper.
-        same_source: Shape (b, B), ``bool``: false negatives, left out of the sum; each row's own match stays.
+        same_source: The false negatives, which are left out of the sum: ``bool``, shape (b, B). The match of each row
+            itself is never left out.
         offset: Index of the first of these rows in the batch.
 
     Returns:
-        The sum over all combinations, divided by b: a scalar.
+        The sum over all b * B combinations, divided by b: a scalar.
     """
     logits = logit_scale * image_features @ text_features.T + logit_bias
     rows = torch.arange(len(logits), device=logits.device)
@@ -110,19 +111,19 @@ def shared_sources(
     other_sources: torch.Tensor | None = None,
     other_texts: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Which examples of a batch share a source image or a caption: the false negatives of the loss.
+    """The false negatives of the loss: combinations of examples with a source image or a caption in common.
 
-    An example, plain or composite, shares with another if they have a source image or a caption, word for word, in
-    common.
+    Examples may be plain or composite. Captions must be equal word for word.
 
     Args:
-        sources: Image ids of each example, equal for equal images, -1 for none; ``int64``, shape (b, 2).
-        texts: Caption ids of each example, -1 for none; ``int64``, shape (b, 2).
-        other_sources: Image ids of the examples to compare with, shape (B, 2); by default these examples themselves.
-        other_texts: Their caption ids, shape (B, 2).
+        sources: Ids of the source images of each example, -1 for none; ``int64``, shape (b, 2). Equal images have equal
+            ids.
+        texts: Ids of the captions of each example, -1 for none; ``int64``, shape (b, 2). Equal captions have equal ids.
+        other_sources: Image ids of the examples to compare with, shape (B, 2); by default ``sources``.
+        other_texts: Caption ids of the examples to compare with, shape (B, 2); by default ``texts``.
 
     Returns:
-        ``bool``, shape (b, B); symmetric where the examples are compared among themselves.
+        ``bool``, shape (b, B); symmetric by default, with a true diagonal.
     """
     other_sources = sources if other_sources is None else other_sources
     other_texts = texts if other_texts is None else other_texts
@@ -130,7 +131,7 @@ def shared_sources(
 
 
 def _overlap(ids: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    ids, others = ids.masked_fill(ids < 0, -1), others.masked_fill(others < 0, -2)  # So -1 never equals -1.
+    ids, others = ids.masked_fill(ids < 0, -1), others.masked_fill(others < 0, -2)  # No id equals no id.
     shared = torch.zeros(len(ids), len(others), dtype=torch.bool, device=ids.device)
     for column in ids.T:
         for other in others.T:

@@ -13,24 +13,24 @@ from clipc.train.trackers import Tracker
 
 
 class MetricsLogger:
-    """Writes the metrics of a run; on ranks other than 0 only the keys of unreadable images are written."""
+    """Writes the metrics of a run to the rank's metrics file and to trackers."""
 
     def __init__(self, run: Run, meter: Meter, trackers: Sequence[Tracker] = ()) -> None:
         """Opens the log.
 
         Args:
-            run: The run whose ``metrics.jsonl`` it is.
-            meter: Measures throughput, waiting time and memory.
-            trackers: Receive the same numbers.
+            run: The run to whose ``metrics.jsonl`` records are added.
+            meter: The meter of throughput, waiting time and memory.
+            trackers: Trackers that receive the same numbers.
         """
         self.meter, self._run, self._trackers = meter, run, trackers
 
     def write(self, step: int, record: dict[str, Any]) -> None:
-        """Adds a line.
+        """Adds a record.
 
         Args:
             step: The number of steps done.
-            record: Values for JSON; trackers receive the numbers among them.
+            record: Values that JSON can hold; trackers receive the numbers among them.
         """
         self._run.log({"step": step, **record})
         for tracker in self._trackers:
@@ -44,13 +44,13 @@ class MetricsLogger:
 
 @dataclass
 class RunCounters:
-    """Counts of a run; checkpoints store them, so that a resumed run ends with those of all its steps.
+    """Counts of a run. Checkpoints store them, so that they include the steps before a resume.
 
     Attributes:
         seconds: Time in training steps, including loading, without validation.
         core_seconds: Processor time of this process in those steps.
         validation_core_seconds: Processor time of this process in validation.
-        treated: Examples that were composed, or strongly augmented in the control.
+        treated: Examples that were composed, or strongly augmented in the control arm of plain augmentation.
         shortened: Captions that were shortened to fit the context length.
         unreadable: Images that could not be read and were replaced by grey ones.
     """
@@ -63,7 +63,7 @@ class RunCounters:
     unreadable: int = 0
 
     def count(self, batch: Batch, timer: Timer) -> None:
-        """Adds one step."""
+        """Adds the times and the examples of one step of this process."""
         self.seconds += timer.seconds
         self.core_seconds += timer.core_seconds
         self.treated += batch.treated
@@ -71,7 +71,7 @@ class RunCounters:
         self.unreadable += len(batch.unreadable)
 
     def add(self, recent: "RunCounters", world: World) -> None:
-        """Adds recent counts: the times of this process, the examples of all processes."""
+        """Adds recent counts: times of this process, and examples summed over all processes."""
         self.seconds += recent.seconds
         self.core_seconds += recent.core_seconds
         treated, shortened, unreadable = world.sum([recent.treated, recent.shortened, recent.unreadable])

@@ -14,19 +14,19 @@ def adamw(
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter, 2019); biases, norms and the temperature are not decayed.
 
-    With a layer decay each parameter group has a field ``lr_scale``, its factor of the scheduled learning rate: 1 in
-    the first groups, less in the others.
+    With a layer decay each parameter group has a field ``lr_scale``, the factor of its learning rate. Groups are in
+    descending order of ``lr_scale``, from 1.
 
     Args:
-        model: An open_clip model, or a module with one as its attribute ``clip``. Parameters with fewer than two
-            dimensions get no weight decay, frozen ones are left out.
+        model: An open_clip model, or a module with such a model as its attribute ``clip``. Frozen parameters are left
+            out; parameters with fewer than two dimensions get no weight decay.
         learning_rate: The peak of the schedule.
-        weight_decay: The decoupled decay.
-        betas: Decay rates of the moments.
+        weight_decay: The coefficient of the decoupled weight decay.
+        betas: Decay rates of the moment estimates.
         layer_decay: As for :func:`rate_scales`; 1 gives two groups without scales.
 
     Raises:
-        UserError: There is a layer decay, but the order of a tower's layers is unknown.
+        UserError: ``layer_decay`` is not 1, and the order of a tower's layers is unknown.
     """
     trainable = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     scales: dict[str, float] = {}
@@ -35,7 +35,8 @@ def adamw(
         prefix, clip = ("clip.", clip) if isinstance(clip, nn.Module) else ("", model)
         scales = {prefix + name: scale for name, scale in rate_scales(clip, layer_decay).items()}
     groups: list[dict[str, Any]] = []
-    for scale in sorted({1.0, *(scales[name] for name, _ in trainable if name in scales)}, reverse=True):
+    used_scales = {1.0, *(scales[name] for name, _ in trainable if name in scales)}
+    for scale in sorted(used_scales, reverse=True):
         parameters = [parameter for name, parameter in trainable if scales.get(name, 1.0) == scale]
         rate = {"lr": learning_rate * scale, "lr_scale": scale} if scales else {}
         groups += [
@@ -48,15 +49,15 @@ def adamw(
 def rate_scales(clip: nn.Module, layer_decay: float) -> dict[str, float]:
     """Layer-wise learning rate decay, for fine-tuning: earlier layers of a tower have smaller learning rates.
 
-    The factor is ``layer_decay ** d``, where d counts the tower's layers from the last one (0: the projection), as in
-    BEiT (arXiv 2106.08254). The temperature has the full learning rate.
+    The factor is ``layer_decay ** d``, as in BEiT (arXiv 2106.08254). The depth d counts the tower's layers backwards
+    from the projection, which has depth 0. The temperature has the full learning rate.
 
     Args:
         clip: An open_clip model.
-        layer_decay: Ratio of the learning rates of a layer and the next one, in (0, 1].
+        layer_decay: The learning rate of a layer divided by that of the next layer, in (0, 1].
 
     Returns:
-        The factor of each parameter of both towers by its name, in (0, 1].
+        The factor of each parameter of both towers, in (0, 1], by the parameter's name.
 
     Raises:
         UserError: The order of a tower's layers is unknown.
@@ -73,7 +74,7 @@ def learning_rate_at(step: int, steps: int, peak: float, warmup: int) -> float:
     """Linear warm-up, then cosine decay to zero.
 
     Args:
-        step: From 0.
+        step: The number of the step, from 0.
         steps: The number of steps of the whole run.
         peak: The learning rate after the warm-up.
         warmup: The number of warm-up steps.

@@ -1,4 +1,4 @@
-"""Data parallelism: features gathered over processes for the loss, averaged gradients, synchronised batch norm."""
+"""Data parallelism: gathers features for the loss, averages gradients and synchronises batch norm over processes."""
 
 import warnings
 from typing import Any
@@ -17,17 +17,17 @@ def gather(tensor: torch.Tensor, world: World) -> torch.Tensor:
     """All-gather: the rows of all processes in rank order, without gradient.
 
     Args:
-        tensor: Any dtype, on the CPU or this process's GPU, shape (b, ...), the same in all processes.
+        tensor: Shape (b, ...), any dtype, on the CPU or this process's GPU; shape and dtype are equal in all processes.
         world: The processes.
 
     Returns:
-        Shape (b * world.size, ...); the tensor itself where there is one process.
+        The rows, shape (b * world.size, ...); with one process the tensor itself.
     """
     if world.size == 1:
         return tensor
     rows = tensor.detach().contiguous()
     gathered = rows.new_empty((world.size * len(rows), *rows.shape[1:]))
-    # As bytes, because backends differ in the dtypes that they can transfer.
+    # Transferred as bytes, because backends differ in the dtypes that they support.
     dist.all_gather_into_tensor(gathered.view(torch.uint8), rows.view(torch.uint8))
     return gathered
 
@@ -35,16 +35,16 @@ def gather(tensor: torch.Tensor, world: World) -> torch.Tensor:
 def gather_with_gradient(features: torch.Tensor, world: World) -> torch.Tensor:
     """All-gather with gradient: the features of all processes in rank order.
 
-    The gradient of a row is the sum of the gradients of every process's loss for that row. Where each process computes
-    the loss of its own rows and gradients are averaged over processes (:func:`data_parallel`), the result is exactly
-    the gradient of the loss over the global batch.
+    The gradient of a row is summed over the losses of all processes. If each process computes the loss of its own rows
+    and gradients are averaged over processes (:func:`data_parallel`), the result is the gradient of the loss over the
+    global batch.
 
     Args:
-        features: Floating point, shape (b, D), the same in all processes.
+        features: Floating point, shape (b, D), with equal shapes in all processes.
         world: The processes.
 
     Returns:
-        Shape (b * world.size, D); the features themselves where there is one process.
+        The features, shape (b * world.size, D); with one process ``features`` itself.
     """
     if world.size == 1:
         return features
@@ -53,46 +53,48 @@ def gather_with_gradient(features: torch.Tensor, world: World) -> torch.Tensor:
 
 
 def data_parallel(model: nn.Module, world: World, device: torch.device) -> nn.Module:
-    """Wraps a model so that a backward pass leaves the gradient averaged over all processes in each of them.
+    """Wraps a model so that a backward pass gives every process the gradient averaged over all processes.
 
     The weights of rank 0 are broadcast. On CUDA, trainable batch norm takes its statistics over the global batch.
 
     Args:
-        model: On the device; it must be called through ``forward``, which must use every trainable parameter.
+        model: A model on the device. It must be called through ``forward``, which must use every trainable parameter.
         world: The processes.
-        device: Where the model is.
+        device: The model's device.
 
     Returns:
-        ``DistributedDataParallel`` around the model, or the model itself where there is one process.
+        ``DistributedDataParallel`` around the model; with one process the model itself.
 
     Raises:
-        UserError: The model has trainable batch norm and is not on CUDA, where alone it can be synchronised.
+        UserError: The model has trainable batch norm and is not on CUDA; only there it can be synchronised.
     """
     if world.size == 1:
         return model
     if has_trainable_batch_norm(model):
         if device.type != "cuda":
             raise UserError(
-                "this model has batch norm, which several processes can share on CUDA only; "
-                "start one process, or set model to one without, such as vit or ViT-B-32."
+                "this model has batch norm, which can be synchronised between processes only on CUDA; "
+                "start one process, or set model to one without batch norm, such as vit or ViT-B-32."
             )
         synchronise_batch_norm(model)
     with warnings.catch_warnings():
-        # Newer versions rename the argument. Buffers are equal already: constants, or synchronised statistics.
+        # Newer versions warn about `broadcast_buffers`. Buffers need no broadcast: they are constants, or statistics
+        # that are synchronised.
         warnings.simplefilter("ignore", FutureWarning)
         return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 def has_trainable_batch_norm(model: nn.Module) -> bool:
-    """Whether a model has batch norm with trainable parameters, whose statistics depend on the whole batch."""
+    """Whether a model has batch norm with trainable parameters; frozen batch norm has fixed statistics."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     return any(parameter.requires_grad for norm in norms for parameter in norm.parameters())
 
 
 def synchronise_batch_norm(module: nn.Module) -> None:
-    """Replaces batch norms by ones that take their statistics over all processes, except for frozen ones.
+    """Replaces the batch norm layers of a module by layers that take their statistics over all processes, in place.
 
-    A frozen one stays in evaluation mode (:func:`clipc.models.tuning.prepare`), which its replacement would not.
+    Frozen layers are not replaced: they stay in evaluation mode (:func:`clipc.models.tuning.prepare`), which a
+    replacement would leave.
     """
     from timm.layers.norm_act import convert_sync_batchnorm  # PyTorch's own loses the activation in timm's layers.
 

@@ -19,21 +19,22 @@ from torch.utils.flop_counter import FlopCounterMode
 from clipc.models.model import ClipModel
 from clipc.recipe.yaml_table import parse_yaml
 
-_SHORT: Final = 8
-_ROWS: Final = 2  # Batch norm needs more than one.
+_SHORT_TOKENS: Final = 8
+_ROWS: Final = 2  # Batch norm needs more than one row.
 
 
 @dataclass(frozen=True)
 class StepFlops:
     """Floating-point operations of a training step, forward and backward, per pair.
 
-    Counted are the multiplications and additions of matrix products and convolutions, those of causal attention in full
-    although half of it is masked; recomputation to save memory is not counted (PaLM, arXiv 2204.02311, appendix B).
+    The multiplications and additions of matrix products and convolutions are counted. As in PaLM (arXiv 2204.02311,
+    appendix B), causal attention counts in full although half of it is masked, and recomputation to save memory does
+    not count.
 
     Attributes:
-        image: Operations of one image.
-        short: Tokens and operations of a short caption.
-        long: Tokens and operations of a caption as long as the context.
+        image: The number of operations for one image.
+        short: The numbers of tokens and operations of a short caption.
+        long: The numbers of tokens and operations of a caption as long as the context.
     """
 
     image: float
@@ -44,14 +45,14 @@ class StepFlops:
     def count(cls, model: ClipModel) -> "StepFlops | None":
         """Counts a model's operations on meta tensors, which have shapes but no values.
 
-        Weights, gradients, running statistics and random generators are unchanged; frozen towers have no backward
-        pass. The time does not depend on the model's width or image size.
+        Weights, gradients, running statistics and random generators are unchanged. Frozen towers have no backward
+        pass. The time taken does not depend on the model's width or image size.
 
         Returns:
-            None if an operation of the model is not supported on meta tensors.
+            The counts; None if an operation of the model is not supported on meta tensors.
         """
         size, context = model.image_size, model.tokenizer.context_length
-        short = min(_SHORT, context)
+        short = min(_SHORT_TOKENS, context)
         try:
             return cls(
                 _count(model, "encode_image", torch.zeros(_ROWS, size, size, 3, dtype=torch.uint8)),
@@ -62,9 +63,13 @@ class StepFlops:
             return None
 
     def of_pair(self, tokens: float) -> float:
-        """Operations of one pair with a given number of tokens, which may be an average.
+        """The number of operations for one pair.
 
-        Interpolated linearly between two lengths: attention is quadratic, but contributes a percent at most.
+        It is interpolated linearly between two lengths of captions. Attention is quadratic in the length, but
+        contributes at most a percent.
+
+        Args:
+            tokens: The number of tokens of the caption, which may be an average.
         """
         (low, low_count), (high, high_count) = self.short, self.long
         text = low_count if high == low else low_count + (high_count - low_count) * (tokens - low) / (high - low)
@@ -88,16 +93,16 @@ class Meter:
         Args:
             device: The device of the run.
             precision: The precision of the towers.
-            flops: The model's operations; None leaves ``mfu`` out.
+            flops: The model's operations; with None, ``mfu`` is left out of the metrics.
             ranks: The number of processes.
-            clock: Returns seconds.
+            clock: A function that returns seconds.
         """
         self._device, self._ranks, self._clock, self._flops = device, ranks, clock, flops
         self._peak = peak_flops(device, precision)[0] if flops is not None else None
         self.restart()
 
     def restart(self) -> None:
-        """Resets all counts, after validation for example."""
+        """Resets all counts, for example after validation."""
         self._start = self._clock()
         self._pairs, self._wait, self._operations, self._tokens = 0, 0.0, 0.0, 0.0
 
@@ -107,7 +112,7 @@ class Meter:
         Args:
             pairs: The number of pairs of this process.
             wait: Seconds of waiting for the loader.
-            tokens: The average number of tokens with which a caption was computed.
+            tokens: The average number of tokens computed for a caption, with padding.
         """
         self._pairs += pairs
         self._wait += wait
@@ -118,12 +123,12 @@ class Meter:
     def metrics(self) -> dict[str, float]:
         """The metrics since the last call; resets the counts.
 
-        A GPU works asynchronously: read the loss before, which waits for it.
+        A GPU works asynchronously, so read the loss before the call: that waits for the GPU.
 
         Returns:
-            ``pairs_per_second`` over all processes; ``loader_wait``, as a share of the time, in [0, 1]; ``tokens``, the
-            average with which a caption was computed; ``peak_memory`` in bytes; and ``mfu``, model FLOPs utilisation,
-            if the model's operations and the device's peak are known.
+            ``pairs_per_second`` over all processes; ``loader_wait``, the share of the time spent waiting for
+            the loader, in [0, 1]; ``tokens``, the average number computed for a caption; ``peak_memory`` in bytes; and
+            ``mfu``, model FLOPs utilisation, if the model's operations and the device's peak are known.
         """
         seconds = max(self._clock() - self._start, 1e-9)
         metrics = {
@@ -139,7 +144,7 @@ class Meter:
 
 
 def peak_memory(device: torch.device) -> int:
-    """The peak memory of this process in bytes: that of tensors on a GPU, otherwise resident memory."""
+    """The peak memory of this process in bytes: of tensors on a CUDA device, else resident memory (0 on Windows)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
@@ -151,14 +156,14 @@ def peak_memory(device: torch.device) -> int:
 
 
 def peak_flops(device: torch.device, precision: torch.dtype) -> tuple[float | None, str]:
-    """A device's peak in operations per second, and the source of this value.
+    """A device's peak rate in operations per second, and a text that names the source of this value.
 
     Args:
-        device: A GPU is looked up by its name; on a CPU a large matrix product is timed with the current threads.
-        precision: ``float32`` on a GPU means TF32 where PyTorch may use it.
+        device: The device. A GPU is looked up by its name; on a CPU a matrix product is timed with the current threads.
+        precision: The dtype of matrix products; ``float32`` on a GPU means TF32 if PyTorch may use it.
 
     Returns:
-        None for an unknown device: no value is guessed.
+        The rate, None for an unknown device, and its source.
     """
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -171,14 +176,14 @@ def peak_flops(device: torch.device, precision: torch.dtype) -> tuple[float | No
 
 
 def data_sheet(name: str, kind: str) -> float | None:
-    """A GPU's peak by its maker's data sheet, dense (without structured sparsity), in operations per second.
+    """A GPU's peak rate without structured sparsity, in operations per second, from its maker's data sheet.
 
     Args:
         name: PyTorch's name of the device, such as ``NVIDIA H100 80GB HBM3``.
         kind: ``bfloat16``, ``float16``, ``tf32`` or ``float32``.
 
     Returns:
-        None for a GPU, or a MIG slice of one, that is not in the table, or a precision without hardware support.
+        The rate; None for a precision without hardware support, or a GPU (or MIG slice) that is not in the table.
     """
     words = [word for word in re.split(r"[\s-]+", name.lower()) if word not in _MAKERS and not _PACKAGE.fullmatch(word)]
     rates = _teraflops().get(" ".join(words))
@@ -202,15 +207,15 @@ def _teraflops() -> dict[str, tuple[float, float | None, float]]:
 
 @cache
 def _measure_peak(precision: torch.dtype, threads: int, seconds: float = 0.1) -> float:
-    """The best rate of a matrix product, in operations per second; cached by the current number of threads."""
-    # Short enough that one of many repetitions is undisturbed, long enough to use all cores.
+    """The best rate of a matrix product in ``seconds``, in operations per second; cached for each number of threads."""
+    # The product is short enough that some repetition is undisturbed, and long enough to use all cores.
     side = 512 * max(1, isqrt(threads))
     generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(side, side, generator=generator).to(precision) for _ in range(2))
+    a, b = (torch.randn(side, side, generator=generator).to(precision) for _ in range(2))
     start = last = time.perf_counter()
     best = float("inf")
     while best == float("inf") or last - start < seconds:
-        torch.mm(left, right)
+        torch.mm(a, b)
         now = time.perf_counter()
         best, last = min(best, now - last), now
     return 2 * side**3 / best
@@ -243,7 +248,7 @@ def _count(model: ClipModel, method: str, batch: torch.Tensor) -> float:
 
 @contextmanager
 def _no_checkpointing(model: nn.Module) -> Generator[None]:
-    """Switches gradient checkpointing off in the block."""
+    """Disables gradient checkpointing during the block."""
     modules: list[Any] = [module for module in model.modules() if getattr(module, "grad_checkpointing", False) is True]
     for module in modules:
         module.grad_checkpointing = False
@@ -255,7 +260,7 @@ def _no_checkpointing(model: nn.Module) -> Generator[None]:
 
 
 def _captions(tokens: int, context: int) -> torch.Tensor:
-    """Captions with a given number of tokens, the end token being the largest."""
+    """Token ids of captions with a number of tokens, ``int64`` (rows, context); the largest id is the end token."""
     ids = torch.zeros(_ROWS, context, dtype=torch.int64)
     ids[:, :tokens] = 1
     ids[:, tokens - 1] = 2

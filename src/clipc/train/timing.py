@@ -1,4 +1,4 @@
-"""Time and threads of a block of code."""
+"""The time that code takes, and the number of threads it runs with."""
 
 import time
 from collections.abc import Generator
@@ -8,7 +8,7 @@ import torch
 
 
 class Timer:
-    """Wall-clock and processor time since it was created."""
+    """Measures wall-clock and processor time since its creation."""
 
     def __init__(self) -> None:
         """Starts the timer."""
@@ -27,7 +27,7 @@ class Timer:
 
 @contextmanager
 def threads(count: int) -> Generator[None]:
-    """Runs the block with this number of CPU threads, on which the rounding of a sum depends."""
+    """Runs the block with this number of CPU threads of PyTorch; the rounding of sums depends on the number."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -25,11 +25,11 @@ class Tracker(Protocol):
     """Receives the metrics of a run."""
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
-        """Logs the metrics of a step; a nested dictionary ``validation`` gives names as ``validation/mean_recall``.
+        """Logs the metrics of a step; keys of nested dictionaries are joined, as in ``validation/mean_recall``.
 
         Args:
             values: Numbers, or dictionaries of numbers; other values are ignored.
-            step: The step, never smaller than in the last call.
+            step: The number of steps done, never smaller than in the last call.
         """
         ...
 
@@ -41,23 +41,23 @@ class Tracker(Protocol):
 def make_trackers(
     names: Sequence[TrackerName], folder: Path, name: str, config: dict[str, Any], resumed_at: int
 ) -> list[Tracker]:
-    """The trackers of a run, none of which can stop it.
+    """Starts the trackers of a run.
 
-    A tracker that fails during the run (a lost network, a full disk) logs one warning and is closed;
-    ``metrics.jsonl`` is complete.
+    No tracker can stop the run: if one fails (a lost network, a full disk), a warning is logged once and the tracker
+    receives no more metrics. ``metrics.jsonl`` stays complete.
 
     Args:
         names: The names of the trackers.
-        folder: The run folder. TensorBoard's files are in ``tensorboard/``; a service's id of the run is stored in
-            ``tracking/``, so that a resumed run continues under it.
-        name: The name of the run for the services.
+        folder: The run folder. TensorBoard's files are in ``tensorboard/``. ``tracking/`` stores the id that a service
+            (W&B or trackio) knows the run by, so that a resumed run keeps its id.
+        name: The name of the run, for the services.
         config: The resolved recipe, for the services.
-        resumed_at: The step from which the run resumes, 0 for a new run; earlier logs of later steps are void.
+        resumed_at: The step from which the run resumes, 0 for a new run. What was logged for later steps is replaced.
 
     Raises:
         UserError: A package is not installed, or the service of a new run cannot be reached.
     """
-    starts: dict[str, Callable[[], Tracker]] = {
+    starters: dict[str, Callable[[], Tracker]] = {
         "tensorboard": lambda: TensorBoard(folder / "tensorboard", resumed_at),
         "wandb": lambda: _start_wandb(folder, name, config),
         "trackio": lambda: _start_trackio(folder, name, config),
@@ -65,21 +65,23 @@ def make_trackers(
     trackers: list[Tracker] = []
     for tracker in names:
         try:
-            trackers.append(_SafeTracker(tracker, starts[tracker]()))
+            trackers.append(_SafeTracker(tracker, starters[tracker]()))
         except ImportError as error:
             raise UserError(
                 f'{tracker} is not installed ({error}); pip install "{_EXTRA[tracker]}", or leave it out of track.'
             ) from error
         except Exception as error:
-            # Somebody watches the start of a new run, but not that of one which resumes by itself.
+            # A user watches the start of a new run and can react; a run that resumes by itself must not end here.
             if resumed_at == 0:
-                raise UserError(f"{tracker} cannot start: {_sentence(error)}; or leave it out of track.") from error
+                raise UserError(
+                    f"{tracker} cannot start: {_sentence(error)}; fix this or leave it out of track."
+                ) from error
             _warn(tracker, error)
     return trackers
 
 
 def numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers in nested dictionaries, with names such as ``validation/mean_recall``."""
+    """Names and values of all numbers in nested dictionaries; names are joined, as in ``validation/mean_recall``."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from numbers(value, f"{prefix}{key}/")
@@ -90,16 +92,16 @@ def numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 class TensorBoard:
     """Scalars in TensorBoard's event files.
 
-    TensorBoard's own ``SummaryWriter`` (and PyTorch's, which builds on it) imports TensorFlow where that is installed,
-    and writes in a thread, so that a full disk is noticed late. Scalars need neither.
+    PyTorch's ``SummaryWriter`` imports TensorFlow if it is installed, and writes in a thread, so that a full disk is
+    noticed late. Scalars need neither TensorFlow nor a thread.
     """
 
     def __init__(self, folder: Path, resumed_at: int) -> None:
         """Opens a new event file.
 
         Args:
-            folder: The folder of event files; each start of a run adds one, and they are read in the order of names.
-            resumed_at: Steps after this one in earlier files are void.
+            folder: The folder of event files. Each start of a run adds a file; they are read in the order of names.
+            resumed_at: TensorBoard ignores later steps in earlier files.
         """
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # pyright: ignore
         from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore
@@ -107,11 +109,11 @@ class TensorBoard:
 
         self._event, self._summary = Event, Summary
         folder.mkdir(parents=True, exist_ok=True)
-        before = len(list(folder.glob("events.out.tfevents.*")))
-        file = (folder / f"events.out.tfevents.{before:010d}.{PROJECT}").open("xb")
+        file_count = len(list(folder.glob("events.out.tfevents.*")))
+        file = (folder / f"events.out.tfevents.{file_count:010d}.{PROJECT}").open("xb")
         self._writer = RecordWriter(file)
         self._write(file_version="brain.Event:2")
-        if before:
+        if file_count:
             self._write(step=resumed_at + 1, session_log=SessionLog(status=SessionLog.START))
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
@@ -130,21 +132,21 @@ class TensorBoard:
 
 
 class _Service:
-    """A run at W&B or trackio, whose run objects are alike."""
+    """A tracker for a run at W&B or trackio, whose run objects have the same interface."""
 
     def __init__(self, run: Any, finish: Callable[[], None], file: Path, last_step: int) -> None:
-        """Continues a run.
+        """Wraps a run that was started or resumed.
 
         Args:
-            run: Has ``log(values, step=...)``.
-            finish: Ends the run.
-            file: Stores the run's id and the last step logged.
+            run: The service's run object, with the method ``log(values, step=...)``.
+            finish: A function that ends the run.
+            file: The JSON file that stores the run's id and the last step logged.
             last_step: The last step logged before this start, or -1.
         """
         self._run, self._finish, self._file, self._last_step = run, finish, file, last_step
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
-        """See :class:`Tracker`; steps that a resumed run repeats were logged before."""
+        """See :class:`Tracker`. Steps that a resumed run repeats are skipped, because they were logged before."""
         if step <= self._last_step:
             return
         self._run.log(dict(numbers(values)), step=step)
@@ -168,7 +170,7 @@ def _start_wandb(folder: Path, name: str, config: dict[str, Any]) -> Tracker:
         name=name,
         config=config,
         dir=folder,
-        # Offline there is no server to ask; the same id joins the parts when they are synchronised.
+        # Offline there is no server to ask for the run; its parts are joined by their id when they are synchronised.
         resume="allow" if online else None,
         settings=wandb.Settings(console="off"),
     )
@@ -176,12 +178,12 @@ def _start_wandb(folder: Path, name: str, config: dict[str, Any]) -> Tracker:
 
 
 def _start_trackio(folder: Path, name: str, config: dict[str, Any]) -> Tracker:
-    # trackio prints to standard output, which belongs to the command's result.
+    # trackio prints to standard output, which is reserved for the command's result.
     with contextlib.redirect_stdout(sys.stderr):
         import trackio
 
         file, state = _service_state(folder, "trackio")
-        # It identifies a run by its name, which a run in another folder may have too.
+        # trackio identifies a run by its name, so a part of the id keeps runs of one name in other folders apart.
         run = trackio.init(
             project=os.environ.get("TRACKIO_PROJECT", PROJECT),
             name=f"{name}-{state['id'][:6]}",
@@ -189,12 +191,12 @@ def _start_trackio(folder: Path, name: str, config: dict[str, Any]) -> Tracker:
             resume="allow",
             embed=False,
         )
-    # The run's own finish() would be called a second time at exit.
+    # `run.finish` would not do: trackio calls it again at exit.
     return _Service(run, trackio.finish, file, state["step"])
 
 
 def _service_state(folder: Path, service: str) -> tuple[Path, dict[str, Any]]:
-    """The file with a service's id of the run and the last step logged, and its content; created for a new run."""
+    """The path and content of the file with the run's id and the last step logged; created for a new run."""
     file = folder / "tracking" / f"{service}.json"
     if not file.is_file():
         write_json(file, {"id": uuid.uuid4().hex[:12], "step": -1})
@@ -202,7 +204,7 @@ def _service_state(folder: Path, service: str) -> tuple[Path, dict[str, Any]]:
 
 
 class _SafeTracker:
-    """A tracker whose first failure gives a warning and switches it off."""
+    """Wraps a tracker; its first failure is logged as a warning and disables it."""
 
     def __init__(self, name: str, tracker: Tracker) -> None:
         self._name = name
@@ -225,7 +227,7 @@ class _SafeTracker:
 
 
 def _warn(tracker: str, error: Exception) -> None:
-    logger.warning("%s takes no more numbers of this run: %s; metrics.jsonl has all.", tracker, _sentence(error))
+    logger.warning("%s receives no more metrics of this run: %s; metrics.jsonl has all.", tracker, _sentence(error))
 
 
 def _sentence(error: Exception) -> str:

@@ -38,20 +38,20 @@ def train(
 ) -> Run:
     """Trains one model, or resumes its training.
 
-    On the CPU an interrupted and resumed run ends in the same weights to the last bit as an uninterrupted one: random
-    streams depend on the seed and the step's number alone, and thread count and precision are those of the first start.
+    On the CPU a resumed run ends in the same weights, to the last bit, as a run without interruption: random streams
+    depend only on the seed and the number of the step, and the thread count and precision are those of the first start.
 
     Args:
         recipe: The configuration of the run.
-        folder: The run folder, the same for all processes; a finished run in it is returned without training.
-        catalog: The data, to open them once for several runs; by default the recipe's source is opened.
+        folder: The run folder, the same for all processes. A finished run in it is returned without training.
+        catalog: The data, if they are open already; by default the recipe's source is opened.
         world: The processes that train together; by default those that torchrun or srun started.
-        renderer: The renderer, if it was chosen for several runs; by default it is chosen here.
+        renderer: ``worker`` or ``resident``, as a choice made for several runs together; by default it is made here.
         progress: Called with the number of samples seen.
 
     Raises:
-        UserError: The folder holds another run, there are too few pairs for a batch, the loss is not finite, or the
-            disk is full.
+        UserError: The folder holds another run, there are too few pairs for a batch, or the disk is full.
+        Diverged: The loss or a weight is not finite.
         ProcessLost: Another process of the job ended.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
     """
@@ -59,27 +59,27 @@ def train(
         with process_group(recipe.device) as world:
             return train(recipe, folder, catalog=catalog, world=world, renderer=renderer, progress=progress)
     run = Run(folder, world.rank)
-    with world.main_first():  # It writes the cache that the others read.
+    with world.main_first():  # Rank 0 writes the cache that the others read.
         catalog = catalog or recipe.data.open(progress)
     if world.main:
         run.check_identity(recipe, catalog)
     if world.broadcast(run.finished is not None):
         return run
-    first = world.broadcast(run.read_json("environment.json")) or {}
-    with run.lock(), threads(first.get("threads") or recipe.threads or torch.get_num_threads()):
+    first_start = world.broadcast(run.read_json("environment.json")) or {}
+    with run.lock(), threads(first_start.get("threads") or recipe.threads or torch.get_num_threads()):
         trainer = make_trainer(
             recipe,
             run,
             catalog,
             world,
-            # An explicit choice in the recipe has priority over that of the first start.
-            renderer=recipe.renderer if recipe.renderer != "auto" else first.get("renderer") or renderer,
-            precision=recipe.precision if recipe.precision != "auto" else first.get("precision"),
+            # A choice in the recipe has priority over that of the first start.
+            renderer=recipe.renderer if recipe.renderer != "auto" else first_start.get("renderer") or renderer,
+            precision=recipe.precision if recipe.precision != "auto" else first_start.get("precision"),
             progress=progress,
         )
         machine = environment(trainer.model.device.type, torch.get_num_threads(), world.size)
         run.begin(recipe, {**machine, "renderer": trainer.renderer_name, "precision": trainer.precision}, catalog)
-        with stop_signals() as stop:  # Before this, nothing reads the flag and nothing is lost by an interrupt.
+        with stop_signals() as stop:  # An earlier interrupt loses nothing, and nothing would read the flag.
             trainer.resume()
             logger.info(trainer.summary())
             trainer.fit(progress, stop)
@@ -96,7 +96,7 @@ def make_trainer(
     precision: str | None = None,
     progress: Progress = silent,
 ) -> Trainer:
-    """A run at step 0 with its tokenizer, model, plans and decoded images.
+    """Prepares a run at step 0: its tokenizer, model, plans and decoded images.
 
     Args:
         recipe: The configuration of the run.
@@ -125,7 +125,7 @@ def make_trainer(
     steps = recipe.steps(len(pairs))
     dtype = choose_precision(precision or recipe.precision, device)
     if recipe.precision == "auto" and dtype != choose_precision("auto", device):
-        logger.warning("the run goes on in %s, as it began, though that is not the fastest on this machine.", precision)
+        logger.warning("the run continues in %s, as it started, though another precision is faster here.", precision)
     learner = Learner.create(recipe, model, steps, dtype, world)  # Its errors come before images are decoded.
     choose = partial(
         choose_renderer,
@@ -156,7 +156,7 @@ def check_batch(recipe: Recipe, name: str, pairs: int) -> None:
     """Checks that a data set has enough training pairs for one batch.
 
     Args:
-        recipe: Has the batch size.
+        recipe: The recipe, for its batch size.
         name: The name of the data set, for the message.
         pairs: The number of training pairs.
 

@@ -19,20 +19,20 @@ SELECTION_METRIC = "mean_recall"
 """The metric of :func:`validate` by which models are selected."""
 
 _SHARE_OF_RAM: Final = 0.25
-"""Share of free memory for cached images, over all runs on the machine: one a core at most."""
+"""The share of free memory for the cached images of all runs on the machine; each core runs at most one."""
 
 Views = npt.NDArray[np.uint8]
 
 
 class Validation:
-    """The pairs of a run's validation; their images are decoded once where memory allows.
+    """The validation pairs of a run; their images are decoded only once if they fit in memory.
 
     Attributes:
         catalog: The pairs.
     """
 
     def __init__(self, catalog: Catalog) -> None:
-        """Decodes nothing yet.
+        """Stores the pairs; images are decoded at the first validation.
 
         Args:
             catalog: The pairs, one or more.
@@ -41,14 +41,14 @@ class Validation:
         self._cache: dict[tuple[int, Resizing], Views] = {}
 
     def views(self, size: int, resizing: Resizing) -> Iterable[Views]:
-        """The evaluation views of the images, in order, ``uint8`` (S, S, 3) each; see :func:`evaluation_views`."""
+        """The images as the model takes them, in order, ``uint8`` (S, S, 3) each; see :func:`evaluation_views`."""
         if (cached := self._cache.get((size, resizing))) is not None:
             return cached
         limit = _SHARE_OF_RAM / cores() * (free_memory(torch.device("cpu")) or 0)
         views = evaluation_views(self.catalog, size, resizing)
-        return self._caching(views, size, resizing) if 3 * size**2 * len(self.catalog) <= limit else views
+        return self._cache_views(views, size, resizing) if 3 * size**2 * len(self.catalog) <= limit else views
 
-    def _caching(self, views: Iterable[Views], size: int, resizing: Resizing) -> Iterator[Views]:
+    def _cache_views(self, views: Iterable[Views], size: int, resizing: Resizing) -> Iterator[Views]:
         cached = np.empty((len(self.catalog), size, size, 3), np.uint8)
         for row, view in enumerate(views):
             cached[row] = view
@@ -57,7 +57,7 @@ class Validation:
 
 
 def validate(model: ClipModel, validation: Validation, precision: torch.dtype) -> dict[str, float]:
-    """The recalls of a model on validation pairs, and their mean."""
+    """The six recalls of :meth:`Retrieval.items` on validation pairs, in [0, 1], and their mean as ``mean_recall``."""
     model.eval()
     views = validation.views(model.image_size, model.resizing)
     with torch.autocast(model.device.type, precision, enabled=precision != torch.float32):

@@ -1,4 +1,4 @@
-"""WiSE-FT: the final model as an interpolation of start and fine-tuned weights, often better than either."""
+"""WiSE-FT: interpolates initial and fine-tuned weights, which often gives a better model than either."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -31,22 +31,23 @@ def write_models(
     best: dict[str, float] | None,
     stop: StopFlag,
 ) -> tuple[dict[str, float] | None, dict[str, Any]]:
-    """Writes ``model-last/``, and ``model/`` unless the best of validation is stored there; applies WiSE-FT on request.
+    """Writes ``model-last/`` and, where needed, ``model/``; applies WiSE-FT if the recipe says so.
 
-    The interpolated model becomes ``model/`` unless an earlier step had a better validation metric.
+    Without WiSE-FT the last model is written to ``model/`` if validation has stored none there. With WiSE-FT the
+    interpolated model is written to ``model/`` unless an earlier step had a better validation metric.
 
     Args:
-        recipe: Whether weights are interpolated.
-        run: Where to write.
+        recipe: The recipe, with ``wise_ft``.
+        run: The run folder.
         model: The model after the last step.
         validation: The pairs on which the interpolation is chosen.
         precision: The precision of validation.
-        best: Step and validation metrics of ``model/``, if it is written already.
-        stop: Read before each validation.
+        best: The step and validation metrics of ``model/``; None if validation has stored no model.
+        stop: The flag that requests a stop, read before each validation.
 
     Returns:
-        The validation metrics of ``model/`` with its ``step``, or ``alpha`` if it is interpolated; and the field
-        ``wise_ft`` for ``finished.json``, if requested.
+        Two dictionaries: the validation metrics of ``model/`` with its ``step`` or, if it is interpolated, its
+        ``alpha``; and, with WiSE-FT, the field ``wise_ft`` for ``finished.json``.
 
     Raises:
         UserError: There is no validation split to choose the interpolation on.
@@ -59,27 +60,27 @@ def write_models(
             model.save(run.model, weights)
         return best, {}
     if validation is None:
-        raise UserError("wise_ft chooses its weights on the split val, which these data have not; leave it out.")
+        raise UserError("wise_ft chooses its weights on the split val, which these data do not have; leave it out.")
     start = new_model(recipe, model.tokenizer if recipe.vocabulary else None).to(model.device)
-    mixture = ClipModel.load(run.last_model).to(model.device)
+    candidate = ClipModel.load(run.last_model).to(model.device)
     metrics: list[dict[str, float]] = []
 
     def measure(_: nn.Module) -> float:
         if stop.requested:
-            raise Interrupted(f"{run.folder} is trained, but not all was measured; the same command measures the rest.")
-        metrics.append(validate(mixture, validation, precision))
+            raise Interrupted(f"{run.folder} is trained, but WiSE-FT was interrupted; the same command repeats it.")
+        metrics.append(validate(candidate, validation, precision))
         return metrics[-1][SELECTION_METRIC]
 
-    before = {name: tensor.clone() for name, tensor in start.clip.state_dict().items()}
-    alpha, curve = choose_alpha(mixture.clip, before, weights, measure)
+    initial = {name: tensor.clone() for name, tensor in start.clip.state_dict().items()}
+    alpha, curve = choose_alpha(candidate.clip, initial, weights, measure)
     metrics_of_best = metrics[list(curve).index(alpha)]
     facts: dict[str, Any] = {"alpha": alpha, "curve": [list(point) for point in curve.items()]}
-    result = f"mixed with the start's weights ({alpha:.0%} tuned), mean recall {curve[alpha]:.1%}"
+    result = f"interpolated with the initial weights ({alpha:.0%} tuned), mean recall {curve[alpha]:.1%}"
     if best is not None and best[SELECTION_METRIC] > curve[alpha]:
         logger.info("%s on validation; step %s did better and stays the model.", result, f"{best['step']:,}")
         return best, {"wise_ft": {**facts, "taken": False}}
-    logger.info("%s on validation: that is the model.", result)
-    mixture.save(run.model)
+    logger.info("%s on validation: this is the model.", result)
+    candidate.save(run.model)
     return {"alpha": alpha, **metrics_of_best}, {"wise_ft": facts}
 
 
@@ -87,17 +88,17 @@ def interpolate(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], alpha:
     """``(1 - alpha) * start + alpha * tuned``, weight by weight (Wortsman et al., arXiv 2109.01903).
 
     Running statistics of batch norm are interpolated too: variances stay positive, and frozen statistics stay equal.
-    Integers (the batch count of batch norm) are those of the tuned model. At 0 and 1 every weight is the start's or the
-    tuned one's to the last bit.
+    Integers (the batch count of batch norm) are those of the tuned model. At 0 and 1 the floating-point weights are
+    exactly those of the start and of the tuned model.
 
     Args:
         start: A model's ``state_dict``.
-        tuned: That of the same model after fine-tuning, without adapters
+        tuned: The ``state_dict`` of the same model after fine-tuning, without adapters
             (:func:`clipc.models.lora.merged_state_dict`).
         alpha: In [0, 1].
 
     Returns:
-        New tensors of the same names, shapes and types.
+        New tensors by name, with the shapes and dtypes of ``tuned``.
 
     Raises:
         ValueError: The names or shapes differ, or alpha is out of range.
@@ -127,18 +128,18 @@ def choose_alpha(
     measure: Callable[[Model], float],
     alphas: Sequence[float] = ALPHAS,
 ) -> tuple[float, dict[float, float]]:
-    """Loads the interpolation of start and tuned weights with the best metric into a model.
+    """Tries several interpolations of start and tuned weights, and loads the one with the best metric into a model.
 
     Args:
-        model: A model without adapters that loads these weights; it ends with the chosen ones.
+        model: A model without adapters, into which the interpolated weights are loaded.
         start: A copy of the ``state_dict`` before fine-tuning.
-        tuned: A copy of the one after it.
-        measure: A metric of the model, higher is better, on validation pairs, never on those of the test split.
-        alphas: Shares of the tuned weights to try, each in [0, 1]. Of equal ones the smallest is taken, which is
-            nearest to the start.
+        tuned: A copy of the ``state_dict`` after fine-tuning.
+        measure: Returns a metric of the model on validation pairs (never on the test split); higher is better.
+        alphas: Shares of the tuned weights to try, each in [0, 1]. If several have the best metric, the smallest is
+            chosen.
 
     Returns:
-        The chosen alpha, and the metric at each alpha, ascending.
+        The chosen alpha, and the metric by alpha, in ascending order of alpha.
     """
     curve: dict[float, float] = {}
     for alpha in sorted(alphas):

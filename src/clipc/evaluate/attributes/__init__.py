@@ -1,1 +1,1 @@
-"""Words for attributes in captions, which noun each belongs to, and captions in which two of them are exchanged."""
+"""Finds attributes and their nouns in captions, and exchanges two attributes of a caption."""

@@ -1,4 +1,4 @@
-"""Attributes before their nouns in English captions."""
+"""Finds attributes before their nouns in English captions, and exchanges them."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from clipc.evaluate.attributes.slot import Slot, read_words
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+|[^\w\s]|_")
 _CONNECTORS = frozenset((*"&/,-+", "and", "or", "to", "nor", "with"))
-_BARE = frozenset(("in", "wearing", "wears", "wear", "dressed", "clad"))
+_WEARING = frozenset(("in", "wearing", "wears", "wear", "dressed", "clad"))
 _ARTICLE = re.compile(r"(?<![\w'’-])an?(?=\s+$)", re.IGNORECASE)
 _CASES = (str.lower, str.capitalize, str.upper)
 
@@ -32,26 +32,26 @@ _FIXED = frozenset(f"{attribute} {_stem(noun)}" for attribute, noun in map(str.s
 
 
 def slots(caption: str) -> Iterator[Slot]:
-    """The attributes that surely belong to the noun after them, kind by kind and each kind from left to right."""
+    """Finds the attributes that certainly belong to the noun after them, kind by kind, each kind from left to right."""
     tokens = list(_TOKEN.finditer(caption))
     words = [token.group().lower() for token in tokens]
     for kind in _SENSES:
         for i, word in enumerate(words):
-            if (sense := _sense(kind, word)) is None:
+            if (sense := _find_sense(kind, word)) is None:
                 continue
             first = i
             while kind == "colour" and first > 0 and words[first - 1] in _MODIFIERS:
                 first -= 1
-            noun = _noun(kind, words[i + 1 : i + 6])
+            noun = _find_noun(kind, words[i + 1 : i + 6])
             before = words[first - 1] if first else ""
-            if noun is None or _coordinated(kind, words[:first]) or (before in _BARE and noun not in _AFTER_IN):
+            if noun is None or _is_coordinated(kind, words[:first]) or (before in _WEARING and noun not in _AFTER_IN):
                 continue
             if kind != "number" or before not in ("a", "an", "number"):
                 yield Slot(kind, sense, _stem(noun), tokens[first].start(), tokens[i].end())
 
 
-def _sense(kind: str, word: str) -> str | None:
-    """What a word says of a kind; of "silver-grey" what its last part says, if all parts say something."""
+def _find_sense(kind: str, word: str) -> str | None:
+    """The sense of a word as an attribute of a kind, or None; "silver-grey" has the sense of its last part, "grey"."""
     senses = _SENSES[kind]
     if word in senses or "-" not in word:
         return senses.get(word)
@@ -60,25 +60,25 @@ def _sense(kind: str, word: str) -> str | None:
 
 
 def _is_attribute(word: str) -> bool:
-    return word in _MODIFIERS or any(_sense(kind, word) for kind in _SENSES)
+    return word in _MODIFIERS or any(_find_sense(kind, word) for kind in _SENSES)
 
 
 def _is_noun(word: str) -> bool:
-    """Whether a word may be the noun that an attribute stands before."""
+    """Whether a word may be the noun of the attribute before it."""
     if len(word) < 2 or not word[0].isalpha() or word in _NOT_NOUNS or word.endswith("ly") or _is_attribute(word):
         return False
     return not word.endswith(("ing", "ed")) or word in _NOUNS_IN_ING_AND_ED
 
 
-def _noun(kind: str, following: list[str]) -> str | None:
-    """The noun that follows an attribute, after attributes of other kinds; None where what follows may be none."""
+def _find_noun(kind: str, following: list[str]) -> str | None:
+    """The noun among the words after an attribute, which attributes of other kinds may precede; None if in doubt."""
     while following and _is_attribute(following[0]):
-        if _sense(kind, following[0]):
+        if _find_sense(kind, following[0]):
             return None
         following = following[1:]
     while kind == "number" and len(following) > 1 and following[0] in _COMPOUNDS:
         following = following[1:]
-    # "a stone -built house", "the two-man boat": a hyphen makes another word of it.
+    # In "a stone -built house" and "the two-man boat" the hyphen makes another word of the noun.
     if not following or not _is_noun(following[0]) or following[1:2] in (["-"], ["/"]):
         return None
     noun = following[0]
@@ -86,36 +86,39 @@ def _noun(kind: str, following: list[str]) -> str | None:
     return noun if noun in _WORDS["nouns"].get(kind, (noun,)) and (plural or kind != "number") else None
 
 
-def _coordinated(kind: str, before: list[str]) -> bool:
-    """Whether words end in another attribute of the kind, and perhaps "and", a comma or a slash after it."""
+def _is_coordinated(kind: str, before: list[str]) -> bool:
+    """Whether the words before an attribute end in another one of its kind, such as "black" or "black and"."""
     if before[-1:] in (["-"], ["/"]):
         return True
     attribute = next((word for word in reversed(before) if word not in _CONNECTORS), "")
-    return _sense(kind, attribute) is not None
+    return _find_sense(kind, attribute) is not None
 
 
 def exchange(caption: str, one: Slot, two: Slot) -> str | None:
-    """The caption with the attributes of two slots, ``one`` before ``two``, in each other's place; None if that fails.
+    """Exchanges the attributes of two slots of a caption, of which ``one`` stands before ``two``.
 
-    Each place keeps its capitals, and "a" and "an" fit what follows them. It fails where an article would have to
-    change without its counterpart, where capitals follow no pattern, and where a name would be broken or made.
+    Each place keeps its capitals, and the articles "a" and "an" are made to fit.
+
+    Returns:
+        The new caption. None if only one of two articles would change, if the capitals follow no pattern, or if a fixed
+        expression such as "white water" would be broken or made.
     """
     first, second = caption[one.start : one.end], caption[two.start : two.end]
     names = {f"{text.lower()} {slot.noun}" for text in (first, second) for slot in (one, two)}
     cases = [case for text in (first, second) for case in _CASES if case(text) == text]
     before, between, after = caption[: one.start], caption[one.end : two.start], caption[two.end :]
-    articles = [[found.lower() for found in _ARTICLE.findall(text)] for text in (before, between)]
-    fitting = ["an" if text[0].lower() in "aeiou" else "a" for text in (first, second)]
-    wrong = any(article not in ([], [fit]) for article, fit in zip(articles, fitting, strict=True))
-    if names & _FIXED or len(cases) < 2 or wrong:
+    articles = [[article.lower() for article in _ARTICLE.findall(text)] for text in (before, between)]
+    fits = ["an" if text[0].lower() in "aeiou" else "a" for text in (first, second)]
+    misfit = any(article not in ([], [fit]) for article, fit in zip(articles, fits, strict=True))
+    if names & _FIXED or len(cases) < 2 or misfit:
         return None
-    if fitting[0] != fitting[1]:
+    if fits[0] != fits[1]:
         if [] in articles:
             return None
-        before, between = _with_article(before, fitting[1]), _with_article(between, fitting[0])
+        before, between = _replace_article(before, fits[1]), _replace_article(between, fits[0])
     return before + cases[0](second) + between + cases[1](first) + after
 
 
-def _with_article(before: str, article: str) -> str:
-    """A text that ends in an article with another one, in capitals where the first was."""
-    return _ARTICLE.sub(lambda found: article.capitalize() if found.group()[0].isupper() else article, before)
+def _replace_article(before: str, article: str) -> str:
+    """Replaces the article at the end of a text; the new one is capitalised like the old one."""
+    return _ARTICLE.sub(lambda old: article.capitalize() if old.group()[0].isupper() else article, before)

@@ -1,4 +1,4 @@
-"""Attributes before their nouns in Japanese captions, found by written forms such as 赤い, 緑の and 二匹の."""
+"""Finds attributes before their nouns in Japanese captions (赤い, 緑の, 二匹の), and exchanges them."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,9 @@ _SAME_SCRIPT = tuple(re.compile(rf"[{script}]") for script in (_KANJI, _KATAKANA
 _JOINED = re.compile(r"(?:[とやか、，・,/／&＆]|および|または|もしくは)\s*$")
 
 
-def _any_of(listed: Iterable[str]) -> re.Pattern[str]:
-    """Any of the words, the longest first."""
-    return re.compile("|".join(re.escape(word) for word in sorted(listed, key=len, reverse=True)))
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    """A pattern that matches any of the words, the longest first."""
+    return re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)))
 
 
 _SENSES, _WORDS = read_words("ja")
@@ -24,36 +24,36 @@ _ATTRIBUTE = _any_of(word for senses in _SENSES.values() for word in senses)
 
 
 def slots(caption: str) -> Iterator[Slot]:
-    """The attributes that surely belong to the noun after them, kind by kind and each kind from left to right."""
+    """Finds the attributes that certainly belong to the noun after them, kind by kind, each kind from left to right."""
     for kind, senses in _SENSES.items():
-        for found in _PATTERNS[kind].finditer(caption):
-            before, attribute = caption[: found.start()], found.group()
-            # 青白い, 深緑の, 12台の: with the character before, it is another word.
+        for match in _PATTERNS[kind].finditer(caption):
+            before, attribute = caption[: match.start()], match.group()
+            # In 青白い, 深緑の and 12台の the character before makes another word of the attribute.
             if before and any(script.match(before[-1]) and script.match(attribute) for script in _SAME_SCRIPT):
                 continue
-            noun = _noun(kind, caption, found.end())
-            if noun is not None and not _coordinated(kind, before):
-                yield Slot(kind, senses[attribute], noun, found.start(), found.end())
+            noun = _find_noun(kind, caption, match.end())
+            if noun is not None and not _is_coordinated(kind, before):
+                yield Slot(kind, senses[attribute], noun, match.start(), match.end())
 
 
-def _noun(kind: str, caption: str, at: int) -> str | None:
-    """The noun at a position, over attributes of other kinds; None where what stands there may be none."""
-    while other := _ATTRIBUTE.match(caption, at):
+def _find_noun(kind: str, caption: str, position: int) -> str | None:
+    """The noun at a position of a caption, which attributes of other kinds may precede; None if in doubt."""
+    while other := _ATTRIBUTE.match(caption, position):
         if other.group() in _SENSES[kind]:
             return None
-        at = other.end()
-    found = _NOUN.match(caption, at)
-    # Hiragana after an attribute begins いす and りんご, but far more often です, ので and the like.
-    if found is None or found.group().startswith(tuple(_WORDS["not_nouns"])):
+        position = other.end()
+    noun = _NOUN.match(caption, position)
+    # Hiragana after an attribute may begin a noun (いす, りんご), but far more often begins です, ので and the like.
+    if noun is None or noun.group().startswith(tuple(_WORDS["not_nouns"])):
         return None
-    # 緑の美しい庭: what is beautiful is the green itself.
-    if caption[at - 1] == "の" and re.match("い|しい|く|な[^いしみか]", caption[found.end() :]):
+    # In 緑の美しい庭 the attribute is itself the noun: the green is beautiful.
+    if caption[position - 1] == "の" and re.match("い|しい|く|な[^いしみか]", caption[noun.end() :]):
         return None
-    return found.group() if found.group() in _WORDS["nouns"].get(kind, (found.group(),)) else None
+    return noun.group() if noun.group() in _WORDS["nouns"].get(kind, (noun.group(),)) else None
 
 
-def _coordinated(kind: str, before: str) -> bool:
-    """Whether another attribute of the kind stands before, joined by と, や, a comma or nothing."""
+def _is_coordinated(kind: str, before: str) -> bool:
+    """Whether the text before an attribute ends in another one of its kind, joined by と, や, a comma or nothing."""
     words = tuple(_SENSES[kind])
     if joined := _JOINED.search(before):
         return before[: joined.start()].endswith((*words, *_WORDS["stems"].get(kind, ())))
@@ -61,6 +61,6 @@ def _coordinated(kind: str, before: str) -> bool:
 
 
 def exchange(caption: str, one: Slot, two: Slot) -> str:
-    """The caption with the attributes of two slots, ``one`` before ``two``, in each other's place."""
+    """Exchanges the attributes of two slots of a caption, of which ``one`` stands before ``two``."""
     first, second = caption[one.start : one.end], caption[two.start : two.end]
     return caption[: one.start] + second + caption[one.end : two.start] + first + caption[two.end :]

@@ -1,4 +1,4 @@
-"""An attribute before its noun, as the finders of all languages report it; and how their lists of words are read."""
+"""The type of an attribute before its noun, for all languages, and the reader of a language's lists of words."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,10 +13,10 @@ class Slot:
 
     Attributes:
         kind: The kind of attribute, such as ``colour``; only slots of one kind are exchanged.
-        sense: What the attribute says; words of one sense (big, large) are equal.
+        sense: The meaning of the attribute; synonyms (big, large) have the same sense.
         noun: The noun's stem.
-        start: The attribute's first character in the caption.
-        end: One past its last character.
+        start: The index of the attribute's first character in the caption.
+        end: The index after its last character.
     """
 
     kind: str
@@ -27,13 +27,13 @@ class Slot:
 
 
 def read_words(lang: str) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
-    """The lists of words of one language.
+    """Reads the lists of words of one language.
 
     Args:
-        lang: The name of ``attributes/LANG.yaml``.
+        lang: ``en`` or ``ja``: the file is ``attributes/LANG.yaml``.
 
     Returns:
-        The sense of each attribute by kind and word, and the file's other lists by name.
+        The senses of attributes as ``senses[kind][word]``, and the other lists of the file by name.
     """
     text = files("clipc.evaluate").joinpath("attributes", f"{lang}.yaml").read_text(encoding="utf-8")
     table = YAML(typ="safe").load(text)

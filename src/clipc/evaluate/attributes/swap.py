@@ -1,9 +1,9 @@
-"""Captions that say the same words of the wrong things: two attributes of one kind in each other's place.
+"""Wrong captions with the same words: two attributes of one kind exchange their places.
 
-"a red gear beside a blue plate" becomes "a blue gear beside a red plate". The rule knows lists of words
-(``en.yaml``, ``ja.yaml``) and no grammar, so it is made to miss rather than to err: what may be coordinated ("black
-and white"), said from behind ("the car is red"), part of a name ("white water") or a noun itself ("a man in red
-jumps") is no attribute to it.
+"a red gear beside a blue plate" becomes "a blue gear beside a red plate". Attributes are found by lists of words
+(``en.yaml``, ``ja.yaml``) without grammar, and doubtful ones are skipped: a word that may be coordinated ("black and
+white"), stand after its noun ("the car is red"), belong to a fixed expression ("white water") or be a noun itself ("a
+man in red jumps").
 """
 
 import re
@@ -16,7 +16,7 @@ from clipc.evaluate.attributes import english, japanese
 _JAPANESE = re.compile("[ぁ-ヺ一-鿿]")
 
 Binding = tuple[str, str, str]
-"""What a caption says of a thing: the kind of attribute, its sense, and the noun's stem."""
+"""An attribute bound to a noun by a caption: the kind of the attribute, its sense, and the noun's stem."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Swap:
     """A caption with two attributes exchanged.
 
     Attributes:
-        caption: What it says now.
+        caption: The caption after the exchange.
         kind: The kind of the attributes.
-        claims: The two bindings that it claims and the original does not.
+        claims: The two bindings that the exchange creates.
     """
 
     caption: str
@@ -35,22 +35,21 @@ class Swap:
 
 
 def bindings(caption: str) -> frozenset[Binding]:
-    """All that a caption surely says of its things."""
+    """All bindings that a caption certainly states."""
     return frozenset((slot.kind, slot.sense, slot.noun) for slot in _language(caption).slots(caption))
 
 
 def swap(caption: str) -> Swap | None:
-    """Exchanges the first two attributes of the first kind where that makes another claim.
+    """Exchanges two attributes of a caption: the first two of the first kind for which that changes the meaning.
 
-    They must be of different sense and before different nouns. Swapping twice gives the original, and the words
-    of a swapped caption (in Japanese, its characters) are the original's.
+    The attributes must differ in sense and belong to different nouns. The swapped caption has the same words (in
+    Japanese, the same characters), and swapping it again gives the original.
 
     Args:
-        caption: In English or, if any kana or kanji are in it, Japanese.
+        caption: A caption in English or, if it contains kana or kanji, in Japanese.
 
     Returns:
-        The swap; None where no kind has two such attributes, or where the swapped caption would be read otherwise, so
-        that swapping it does not give the original.
+        The swap. None if no kind has two such attributes, or if swapping again would not give the original.
 
     >>> swap("A red gear beside a blue plate.").caption
     'A blue gear beside a red plate.'

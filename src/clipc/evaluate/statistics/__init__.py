@@ -1,1 +1,1 @@
-"""How sure a difference is: intervals over seeds and test items, p values, the seeds that are needed, the verdict."""
+"""Statistics of differences: intervals over seeds and test items, p values, the number of seeds needed, verdicts."""

@@ -1,4 +1,4 @@
-"""A mean with its confidence interval; Student's interval over seeds."""
+"""Confidence intervals of means; Student's t interval over seeds."""
 
 import math
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ class Interval:
 
     Attributes:
         mean: The estimate.
-        low: The lower end; minus infinity where the values do not allow an interval.
-        high: The upper end; infinity where the values do not allow an interval.
-        n: How many values (seeds, or independent test items) it rests on.
+        low: The lower end; minus infinity if the values do not allow an interval.
+        high: The upper end; infinity if the values do not allow an interval.
+        n: The number of values (seeds, or independent test items).
         level: The confidence level, in (0, 1).
-        error: The standard error it was made of; infinity where the values do not allow one.
+        error: The standard error; infinity if it was not computed or the values do not allow one.
     """
 
     mean: float
@@ -29,44 +29,44 @@ class Interval:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Both ends."""
+        """The lower and the upper end."""
         return self.low, self.high
 
     def as_dict(self) -> dict[str, float | int | None]:
-        """The fields for JSON, which has no infinity: ends that do not exist are None."""
+        """The fields except the error, for JSON; infinite ends are None."""
         low, high = (end if math.isfinite(end) else None for end in (self.low, self.high))
         return {"mean": self.mean, "low": low, "high": high, "n": self.n, "level": self.level}
 
 
 def t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
-    """The mean and Student's t interval of independent values, such as one a seed.
+    """The mean and Student's t interval of independent values, such as one per seed.
 
-    ``mean +- t(n - 1) * s / sqrt(n)``. One value has no interval. Equal values have one of zero width, which means that
-    the metric is too coarse to show the spread rather than that there is none; the verdict treats it so.
+    The ends are ``mean +- t(n - 1) * s / sqrt(n)``. One value has no finite interval. Equal values have an interval of
+    zero width; :func:`verdict` takes it as no evidence, because the metric is too coarse to show a spread.
 
     Args:
-        values: (n,) finite numbers, n >= 1.
+        values: Finite numbers, (n,), n >= 1.
         level: The confidence level.
 
     Raises:
         ValueError: There is no value, or one is not finite.
     """
-    x = finite(values)
-    # Equal values must give their value and no width, which rounding in a mean would spoil.
+    x = check_finite(values)
+    # The median of equal values is exactly their value; a mean could be rounded.
     if len(x) > 1 and without_spread(x):
-        middle = float(np.median(x))
-        return Interval(middle, middle, middle, len(x), level, 0.0)
+        value = float(np.median(x))
+        return Interval(value, value, value, len(x), level, 0.0)
     error = float(x.std(ddof=1)) / math.sqrt(len(x)) if len(x) > 1 else math.inf
     mean = float(x.mean())
-    reach = t_reach(error, len(x) - 1, level)
-    return Interval(mean, mean - reach, mean + reach, len(x), level, error)
+    margin = t_margin(error, len(x) - 1, level)
+    return Interval(mean, mean - margin, mean + margin, len(x), level, error)
 
 
 def paired_difference(treated: npt.ArrayLike, control: npt.ArrayLike, level: float = 0.95) -> Interval:
-    """The mean of ``treated - control`` over seeds that both arms ran with, and its t interval.
+    """The mean of ``treated - control`` over the seeds of both arms, and its t interval.
 
     Args:
-        treated: One value a seed, (n,).
+        treated: One value per seed, (n,).
         control: The other arm's values for the same seeds in the same order, (n,).
         level: The confidence level.
 
@@ -79,11 +79,11 @@ def paired_difference(treated: npt.ArrayLike, control: npt.ArrayLike, level: flo
     return t_interval(a - b, level)
 
 
-def finite(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """One or more finite values, (n,) float64.
+def check_finite(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Checks that values are one or more finite numbers, (n,); returns them as float64.
 
     Raises:
-        ValueError: There is none, one is not finite, or they are no list.
+        ValueError: There is no value, one is not finite, or the values have another shape.
     """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or len(x) == 0 or not np.isfinite(x).all():
@@ -92,13 +92,13 @@ def finite(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def without_spread(values: npt.NDArray[np.float64]) -> bool:
-    """Whether values of any shape are equal but for rounding (0.4 - 0.3 and 0.3 - 0.2 differ in the 17th digit)."""
-    # Spreads below 1e-150 cannot be squared.
+    """Whether values, of any shape, are equal except for rounding, like 0.4 - 0.3 and 0.3 - 0.2."""
+    # The square of a spread below 1e-150 is rounded to zero.
     return float(np.ptp(values)) <= max(1e-9 * float(np.abs(values).max()), 1e-150)
 
 
-def t_reach(error: float, freedom: float, level: float) -> float:
-    """How far Student's t interval reaches to each side; infinite without degrees of freedom.
+def t_margin(error: float, freedom: float, level: float) -> float:
+    """Half the width of Student's t interval; infinite without degrees of freedom.
 
     Args:
         error: The standard error.

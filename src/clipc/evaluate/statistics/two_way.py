@@ -1,12 +1,12 @@
-"""The interval of a difference with both its seeds and its test items drawn again."""
+"""The interval of a difference over both seeds and test items."""
 
 import math
 
 import numpy as np
 import numpy.typing as npt
 
-from clipc.evaluate.statistics.clusters import cluster_sums, effective, redrawn_means
-from clipc.evaluate.statistics.interval import Interval, t_reach, without_spread
+from clipc.evaluate.statistics.clusters import bootstrap_deviations, cluster_sums, effective_count
+from clipc.evaluate.statistics.interval import Interval, t_margin, without_spread
 
 
 def two_way(
@@ -18,40 +18,40 @@ def two_way(
     draws: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """What other seeds *and* another test set of this kind might have shown of a paired difference.
+    """The interval of a paired difference over other seeds *and* other test sets of the same kind.
 
     The pigeonhole bootstrap (Owen 2007, https://arxiv.org/abs/0712.1111) draws seeds and clusters of items with
-    replacement, independently of each other. Here it gives three variances of the mean difference, each freed of what
-    drawing n from n loses: A with seeds drawn alone, B with clusters alone, and E, what drawing both adds to A + B. The
-    mean is linear in the seeds, so drawing these is summed in closed form; clusters are drawn ``draws`` times.
+    replacement, independently of each other. It gives three variances of the mean difference, each corrected for the
+    bias of drawing n from n: A if only seeds are drawn, B if only clusters are drawn, and E, by which the variance for
+    drawing both exceeds A + B. Draws of seeds have a closed form; clusters are drawn ``draws`` times.
 
-    A and B each hold the noise of single items under single seeds once, so the variance is A + B - E, but at least the
-    larger of A and B: close to unbiased where Owen's A + B + E counts that noise three times. The interval is Student's
-    t with Satterthwaite's degrees of freedom, and never narrower than the one over seeds alone (of
-    :func:`~clipc.evaluate.statistics.paired_difference`) or over clusters alone. The latter matters for 2 to 4 seeds,
-    where Satterthwaite's approximation alone covers too little; percentiles of so few seeds cover far less.
+    A and B both contain the noise of single items under single seeds. So the variance is A + B - E, but at least the
+    larger of A and B; Owen's A + B + E would count this noise three times. The interval is Student's t with
+    Satterthwaite's degrees of freedom. It is never narrower than the interval over seeds alone
+    (:func:`~clipc.evaluate.statistics.paired_difference`) or over clusters alone, because Satterthwaite's approximation
+    covers too little for 2 to 4 seeds.
 
     Args:
-        treated: The items' values for each seed, (seeds, items); their mean is the metric.
-        control: The other arm's, for the same seeds and the same items in the same order, (seeds, items).
-        clusters: The cluster of each item, such as its image, (items,); by default each item is its own.
+        treated: The values of the items for each seed, (seeds, items); their mean is the metric.
+        control: The values of the other arm, for the same seeds and items in the same order, (seeds, items).
+        clusters: The cluster of each item, such as its image, (items,); by default each item is its own cluster.
         level: The confidence level.
-        draws: How many bootstrap samples of the clusters.
-        seed: Of the bootstrap.
+        draws: The number of bootstrap samples of the clusters.
+        seed: The seed of the bootstrap.
 
     Returns:
-        The interval around the mean difference; ``n`` is the number of seeds. Infinite with one seed or one cluster; of
-        no width where all differences are equal.
+        The interval around the mean difference; ``n`` is the number of seeds. It is infinite for one seed or one
+        cluster, and has zero width if all differences are equal.
 
     Raises:
         ValueError: Shapes differ, there is no seed or item, a value is not finite, or an item has no cluster.
     """
     a, b = (np.asarray(arm, dtype=np.float64) for arm in (treated, control))
     if a.ndim != 2 or a.shape != b.shape or a.size == 0:
-        raise ValueError(f"seeds and items of both arms must be the same: {a.shape} and {b.shape}.")
+        raise ValueError(f"both arms need the same seeds and items: {a.shape} and {b.shape}.")
     differences = a - b
     if not np.isfinite(differences).all():
-        raise ValueError("values of items must be finite.")
+        raise ValueError("the values of items must be finite.")
     sums, sizes = cluster_sums(differences, clusters)
     seeds = len(sums)
     by_seed = differences.mean(axis=1)
@@ -60,19 +60,19 @@ def two_way(
         return Interval(mean, -math.inf, math.inf, seeds, level)
     if without_spread(differences):
         return Interval(mean, mean, mean, seeds, level, 0.0)
-    deviations = redrawn_means(sums, sizes, draws, seed)
-    of_seeds = float(by_seed.var(ddof=1)) / seeds
-    of_clusters = float(deviations.mean(axis=1).var(ddof=1))
-    of_both = float(deviations.var(axis=1, ddof=1).mean()) / seeds
-    variance = max(of_seeds + of_clusters - of_both, of_seeds, of_clusters)
-    free = effective(sizes) - 1
-    if variance == 0:  # What differs cancels out over seeds and over items: only both together tell of it.
-        reach = t_reach(math.sqrt(of_both), seeds - 1, level)
-        return Interval(mean, mean - reach, mean + reach, seeds, level, math.sqrt(of_both))
-    freedom = variance**2 / (of_seeds**2 / (seeds - 1) + of_clusters**2 / free)
-    reach = max(
-        t_reach(math.sqrt(variance), freedom, level),
-        t_reach(math.sqrt(of_seeds), seeds - 1, level),
-        t_reach(math.sqrt(of_clusters), free, level),
+    deviations = bootstrap_deviations(sums, sizes, draws, seed)
+    seed_variance = float(by_seed.var(ddof=1)) / seeds
+    cluster_variance = float(deviations.mean(axis=1).var(ddof=1))
+    joint_variance = float(deviations.var(axis=1, ddof=1).mean()) / seeds
+    variance = max(seed_variance + cluster_variance - joint_variance, seed_variance, cluster_variance)
+    cluster_freedom = effective_count(sizes) - 1
+    if variance == 0:  # The differences cancel out over seeds and over items, so only the joint variance is positive.
+        margin = t_margin(math.sqrt(joint_variance), seeds - 1, level)
+        return Interval(mean, mean - margin, mean + margin, seeds, level, math.sqrt(joint_variance))
+    freedom = variance**2 / (seed_variance**2 / (seeds - 1) + cluster_variance**2 / cluster_freedom)
+    margin = max(
+        t_margin(math.sqrt(variance), freedom, level),
+        t_margin(math.sqrt(seed_variance), seeds - 1, level),
+        t_margin(math.sqrt(cluster_variance), cluster_freedom, level),
     )
-    return Interval(mean, mean - reach, mean + reach, seeds, level, math.sqrt(variance))
+    return Interval(mean, mean - margin, mean + margin, seeds, level, math.sqrt(variance))

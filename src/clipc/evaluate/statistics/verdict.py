@@ -8,10 +8,10 @@ Verdict = Literal["gain", "loss", "no evidence"]
 
 
 def verdict(*intervals: Interval) -> Verdict:
-    """The verdict that intervals around one difference (treated - control) support.
+    """The verdict that all intervals of one difference (treated - control) support.
 
-    All of them, such as the one over seeds and the test set's, must be on the same side of zero. An interval of zero
-    width is no evidence: the values were too few or too coarse to show their spread.
+    All intervals, such as those over seeds and over test items, must be on the same side of zero for a gain or a loss.
+    An interval of zero width is no evidence, because the values were too few or too coarse to show a spread.
     """
     if not intervals or any(interval.high <= interval.low for interval in intervals):
         return "no evidence"
