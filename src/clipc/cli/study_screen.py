@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from clipc.study.board import Board
-    from clipc.study.run import Watch
+    from clipc.study.run import BoardCallback
 
 LINE_SECONDS = 30.0
 """Seconds between two progress lines if standard error is not a terminal."""
@@ -22,7 +22,7 @@ MIN_EPOCHS = 5
 
 
 @contextmanager
-def live_board() -> Generator[tuple[Progress, "Watch"]]:
+def live_board() -> Generator[tuple[Progress, "BoardCallback"]]:
     """Shows a live table of arms and their trials on standard error; on a pipe, a line every :data:`LINE_SECONDS`.
 
     Yields:
