@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from clipc.catalog.encoding import visible
+from clipc.catalog.encoding import mark_undecodable
 from clipc.catalog.finder import Finder
 from clipc.catalog.grid import Record, read_grid
 from clipc.catalog.headings import Headings, find_headings
@@ -83,7 +83,7 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str) -> Row 
     number, values = record
     if isinstance(values, str):
         return Reject(place, number, None, values)
-    values = {name: visible(value) if isinstance(value, str) else value for name, value in values.items()}
+    values = {name: mark_undecodable(value) if isinstance(value, str) else value for name, value in values.items()}
     image = values.get(headings.image)
     if isinstance(image, dict):
         image = image.get("path")
