@@ -93,7 +93,7 @@ def detect_encoding(data: bytes, whole: bool = True) -> Encoding:
     if best is not None and common is not None and (common.chaos, -common.coherence) <= (best.chaos, -best.coherence):
         best = common
     if best is None:
-        raise UserError("the text's encoding cannot be detected; name it with --encoding (utf-8, cp932, euc_jp, cp1252, ...).")
+        raise UserError("the encoding cannot be detected; name it with --encoding (utf-8, cp932, euc_jp, cp1252, ...).")
     return named_encoding(best.encoding)
 
 

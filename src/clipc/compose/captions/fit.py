@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 TokenCounter = Callable[[str], int]
 """Counts the tokens of a text, without start and end tokens."""
 
+Join = Callable[[str, str], str]
+"""Joins two captions, whole or shortened."""
+
 _DANGLING_END: Final = re.compile(
     r"([\s,;:、，；：・([{<（「『【〈《\u200d\-]+|\s+(?:a|an|the|and|or|of|in|on|at|to|with|by|from|for))$"
 )
@@ -24,7 +27,7 @@ _PARTICLE_END: Final = re.compile(r"(?<=[^\u3041-\u309f\s])(?:には|では|と�
 """A Japanese particle, which no shortened caption should end with: it refers to words that were cut off."""
 
 
-def fit(first: str, second: str | None, join: Callable[[str, str], str], count: TokenCounter, limit: int) -> tuple[str, bool]:
+def fit(first: str, second: str | None, join: Join, count: TokenCounter, limit: int) -> tuple[str, bool]:
     """The caption of a plan row within a token limit.
 
     If a joint caption is too long, both parts are shortened. Each may use half of the tokens that the joining words
@@ -144,7 +147,9 @@ class _Part:
 
     def next_shorter(self, length: int) -> int:
         """The length with one word less, or one character less inside the first word."""
-        return self.cuts.lengths[bisect_left(self.cuts.lengths, length) - 1] if length > self.word_length else length - 1
+        return (
+            self.cuts.lengths[bisect_left(self.cuts.lengths, length) - 1] if length > self.word_length else length - 1
+        )
 
     def extend(self, length: int, slack: int, fits: Callable[[int], bool]) -> int:
         """The greatest length that fits, given a length that fits and leaves ``slack`` tokens unused."""
@@ -155,7 +160,7 @@ class _Part:
         return _largest_fitting((length, *longer), fits) if longer and fits(longer[0]) else length
 
 
-def _balanced(a: _Part, b: _Part, join: Callable[[str, str], str], count: TokenCounter, limit: int) -> str:
+def _balanced(a: _Part, b: _Part, join: Join, count: TokenCounter, limit: int) -> str:
     """Joins both parts, each as long as its share of the limit allows and at least one character long."""
 
     def joint(n: int, m: int) -> str:
@@ -185,10 +190,10 @@ def _cuts(text: str) -> _Cuts:
         ends += list(accumulate(map(len, phrases), initial=word.start()))[1:]
     if japanese(text[-1:]) and noun_phrase(text):
         return _Cuts(tuple(sorted({len(text) - end for end in (0, *ends[:-1])})), backwards=True)
-    return _Cuts(tuple(sorted({_without_dangling_words(text, end) for end in ends[:-1]} | {len(text)})), backwards=False)
+    return _Cuts(tuple(sorted({_without_dangling(text, end) for end in ends[:-1]} | {len(text)})), backwards=False)
 
 
-def _without_dangling_words(text: str, end: int) -> int:
+def _without_dangling(text: str, end: int) -> int:
     """The end of ``text[:end]`` without the words and particles that would dangle there."""
     rest = text[max(0, end - 40) : end]
     while (dangling := _DANGLING_END.search(rest) or _PARTICLE_END.search(rest)) and dangling.start():

@@ -42,19 +42,19 @@ _BRACKETED: Final = re.compile(r"\s*[(\[「『【〈《][^()\[\]「」『』【�
 _INNER_STOP: Final = re.compile(r"(?<=[0-9])[.,](?=[0-9])|(?<=[A-Za-z])\.(?=\s?[A-Za-z0-9])")
 """A stop or comma inside a number or an abbreviation, which ends nothing."""
 _NOT_ONE_PHRASE: Final = re.compile(r"[。.!?…]|(?<![たるいのなだうくすむぶぐ])\s*[、,;:]")
-"""Text that is more than one phrase: a full stop, or a comma that follows no modifier (a list, a name with a remark)."""
+"""A sign of more than one phrase: a full stop, or a comma that follows no modifier (a list, a name and a remark)."""
 
 _OR: Final = re.compile("または|もしくは|あるいは")
 """Words for "or", which contain は without being a topic."""
 _TOPIC: Final = re.compile(
     rf"[^{_HIRAGANA}\s、](?:に|で|と|から|まで|の)?は(?!がれ|がし|んだ|み出|く離|さみ|め合|ずれ|ね|こ)"
 )
-"""The topic particle は after a word that is not in hiragana; words that begin with は do not match (はがれ, はんだ)."""
+"""The topic particle は after a word that is not in hiragana, but no word that begins with は (はがれ, はんだ)."""
 
 _PREDICATE: Final = re.compile(
     rf"(?:を|(?<!け)が|に|で|へ|から|より|[{_HIRAGANA}]て)\s*[^{_HIRAGANA}\s]+(?:\s+[^{_HIRAGANA}\s]+)*$"
 )
-"""A final noun right after a case particle or て; such a noun stands for a verb (机に置いて撮影, 傷が多数, 工場で点検)."""
+"""A final noun right after a case particle or て, which stands for a verb (机に置いて撮影, 傷が多数, 工場で点検)."""
 
 _SENTENCE_END: Final = re.compile(
     r"(?:[るうくぐすつぬぶむただいてでずをがにへはとも]|ません|から|より|あり|おり|なり|なし|べし|[らさ]れ|[有無][りし]"
@@ -76,10 +76,10 @@ def noun_phrase(text: str) -> bool:
     for a verb. Undecidable texts count as sentences: と after a sentence would say "if" (…があると…), while two noun
     phrases that are joined as sentences are merely stiff.
 
-    A noun phrase ends in kanji, katakana, digits, Latin letters or kana that end a noun (こと, ばね, へこみ). A caption is
-    no noun phrase if it ends like a verb, an adjective or a copula, or in あり or なし; if it has a full stop, or a comma
-    after a noun (赤いボルト、良品); if it has a topic (部品は無傷); or if its last noun comes right after a case particle
-    or て (机に置いて撮影). A bracket at the end is ignored.
+    A noun phrase ends in kanji, katakana, digits, Latin letters or kana that end a noun (こと, ばね, へこみ). A
+    caption is no noun phrase if it ends like a verb, an adjective or a copula, or in あり or なし; if it has a full
+    stop, or a comma after a noun (赤いボルト、良品); if it has a topic (部品は無傷); or if its last noun comes right
+    after a case particle or て (机に置いて撮影). A bracket at the end is ignored.
 
     Limits: a noun in hiragana that ends like a verb counts as a sentence unless a short list has it. A sentence that
     ends in an unusual kana counts as a noun phrase; so does a sentence in another language without a full stop.

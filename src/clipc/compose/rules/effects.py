@@ -9,7 +9,7 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Bools, Int32s
 from clipc.compose.entries import Candidates, Entries
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
-from clipc.compose.partners.pools import groups
+from clipc.compose.partners.pools import group_pools
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.compiled import CompiledRules, Exclusion, ImageConstraint, PairConstraint
 from clipc.compose.rules.conditions import EitherOrder, Query, Test
@@ -129,7 +129,7 @@ def group_sizes(codes: Int32s, entries: Entries) -> dict[str, Any]:
         How many ``groups`` there are; the ``median`` and ``largest`` number of pairs in one; how many pairs are
         ``alone`` (in no group with another one), and of how many the group is ``unknown``.
     """
-    sizes = groups(codes, entries.counts).sizes
+    sizes = group_pools(codes, entries.counts).sizes
     rows = entries.rows()
     company = np.zeros(len(entries.counts), dtype=np.int64)
     grouped = codes >= 0
