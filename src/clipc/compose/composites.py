@@ -80,7 +80,7 @@ class _FirstPairs:
         first, layout = self.own[which], self.layout[which]
         fits = np.ones(len(which), dtype=np.bool_)
         if self.has_axes and self.compiled_rules is not None:
-            layout, fits = self.compiled_rules.cut(first, second, layout)
+            layout, fits = self.compiled_rules.choose_layout(first, second, layout)
         return Candidates(first, second, layout, self.swapped[which]), fits
 
 

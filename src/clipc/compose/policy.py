@@ -79,7 +79,7 @@ class Policy(BaseModel):
     pairing: Annotated[Literal["dynamic", "fixed"], Neutral("dynamic")] = "dynamic"
     """New partners in every epoch, or the same ones throughout."""
     embedding: Annotated[str, ALWAYS] = "captions"
-    """The vectors that similarity compares: the captions' TF-IDF, 'column:NAME', or embeddings by a model (a folder)."""
+    """The vectors that similarity compares: the captions' TF-IDF, 'column:NAME', or embeddings by a model (folder)."""
     embedding_of: Annotated[Literal["image", "text", "mean"], ALWAYS] = "mean"
     """The model's embeddings that similarity compares: of images, of captions (text), or the mean of both."""
     reference: Annotated[str | None, Neutral(None)] = None
