@@ -66,7 +66,7 @@ def test_an_exact_name_comes_before_one_in_other_case(sandbox: Sandbox) -> None:
         (
             "a.view = 'x'",
             False,
-            "`a.view` in `a.view = 'x'` names a side, but the rule is about a single pair; write view",
+            "`a.view` in `a.view = 'x'` names a side, but the rule is about one pair; write view",
         ),
     ],
 )

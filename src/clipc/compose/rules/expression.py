@@ -81,12 +81,12 @@ class Expression:
                 raise UserError(f"unknown column {name!r} in `{brief(self.text)}`; {advice}.")
             if sides and not side:
                 quoted_name = quote_name(name)
-                advice = f"write a.{quoted_name} or b.{quoted_name} to name the pair, or '{name}' in single quotes for a text"
+                advice = f"write a.{quoted_name} or b.{quoted_name} to name the pair, or '{name}' if it is a text"
                 raise UserError(f"column {name!r} in `{brief(self.text)}` belongs to neither pair; {advice}.")
             if side and not sides:
                 advice = f"write {quote_name(name)} without `{side}.`"
                 raise UserError(
-                    f"`{side}.{name}` in `{brief(self.text)}` names a side, but the rule is about a single pair; {advice}."
+                    f"`{side}.{name}` in `{brief(self.text)}` names a side, but the rule is about one pair; {advice}."
                 )
             if name not in exact and _fold(name) not in folded:
                 # Names that begin with __ are those of columns made by hoisting.
@@ -219,8 +219,8 @@ def comparison(node: Node) -> tuple[str, Literal["=", "<>"]] | None:
 
 def _only_side(node: Node) -> Side:
     """The side of all columns in a subexpression; empty if they have several sides or none, or if there are none."""
-    first, *others = {column.side for column in _columns(node)} or {""}
-    return "" if others else first
+    sides: set[Side] = {column.side for column in _columns(node)}
+    return sides.pop() if len(sides) == 1 else ""
 
 
 def _columns(root: Node) -> frozenset[Column]:
