@@ -32,10 +32,13 @@ def test_values_are_joined_by_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,weight\n0,1\n", "has the columns name, weight; it needs two, key and one of values"),
+        ("name,weight\n0,1\n", "has the columns name, weight; it needs two: key and one with values"),
         ("key,weight,more\n0,1,2\n", "it needs two"),
         ("key,weight\n0,1\n0,2\n", "names the key '0' twice"),
-        ("key,weight\na,1\n", "no key in .* is one of the 3 training pairs': there 'a', here such as '0'"),
+        (
+            "key,weight\na,1\n",
+            "has no key of the 3 training pairs; .* such as '0', the file has keys such as 'a'",
+        ),
         ("key,weight\n0,-1\n", "the weight of '0' is '-1', not a number from 0 up"),
         ("key,weight\n0,often\n", "not a number from 0 up"),
         ("key,weight\n0,nan\n", "not a number from 0 up"),
@@ -49,7 +52,7 @@ def test_a_wrong_table_is_one_clear_sentence(text: str, message: str, tmp_path: 
 
 
 def test_what_names_neither_a_column_nor_a_table_is_refused() -> None:
-    with pytest.raises(ValueError, match="weights is column:NAME or a CSV or Parquet file"):
+    with pytest.raises(ValueError, match="weights must be column:NAME or a CSV or Parquet file"):
         Policy(weights="liking")
     with pytest.raises(UserError, match="did you mean 'liking'"):
         make_plans(Policy(weights="column:likin"), catalog_of([1] * 3, liking=[1.0] * 3), 0)

@@ -99,7 +99,7 @@ def test_plan_is_pure_and_right(catalog: Catalog, policy: Policy, rules: object,
         assert (views[plan.left[composed]] != "").all()
     for row in np.flatnonzero(composed):
         first = catalog.caption(int(plan.left[row]), int(plan.left_caption[row]))
-        second = catalog.caption(*(int(column[row]) for column in plan.words))
+        second = catalog.caption(*(int(column[row]) for column in plan.second_caption))
         if rules and policy.caption != "wrong":
             assert {first, second} not in ({"left", "right"}, {"x"})
             assert "x" not in (first, second)

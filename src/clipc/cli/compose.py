@@ -104,16 +104,16 @@ def _short(text: str) -> str:
 
 
 def _print_checks(checks: "list[ExampleResult]", as_json: bool) -> None:
-    """Prints whether each example of the rules comes out as the expert expects; exits with code 1 if one does not."""
-    wrong = sum(not check.right for check in checks)
+    """Prints which examples of the rules agree with the expert's expectation, and exits with code 1 if one does not."""
+    wrong = sum(not check.as_expected for check in checks)
     tables: list[dict[str, Any]] = []
     lines: list[str] = []
     for number, check in enumerate(checks, 1):
         example = check.example
-        facts = {"right": check.right, "found": check.allowed, "reasons": check.reasons}
+        facts = {"right": check.as_expected, "found": check.allowed, "reasons": check.reasons}
         tables.append({**example.model_dump(mode="json"), **facts})
         result = "allowed" if check.allowed else f"not allowed: {'; '.join(check.reasons)}"
-        expectation = "as expected" if check.right else "NOT AS EXPECTED"
+        expectation = "as expected" if check.as_expected else "NOT AS EXPECTED"
         lines.append(f"{number:3d}  {expectation}: {_pair(example.a)} + {_pair(example.b)}: {result}")
     lines.append(f"{len(checks) - wrong} of {len(checks)} examples come out as expected.")
     print_result({"examples": tables, "wrong": wrong}, as_json, lines)

@@ -1,1 +1,1 @@
-"""Catalog, policy and seed into plans: what each training example will show."""
+"""Composition: turns a catalog, a policy and a seed into plans, which say what each training example shows."""

@@ -1,4 +1,4 @@
-"""Batch sampling: spreads equal captions, or the members of a group, over the batches of an epoch."""
+"""Batch sampling: spreads equal captions, or the pairs of a label, over the batches of an epoch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,12 +18,12 @@ BatchSampling = Literal["random", "distinct", "balanced"]
 class Batches:
     """How the order of an epoch fills its batches.
 
-    ``random`` is a plain shuffle. ``distinct`` keeps equal captions out of one batch, if there are enough
-    batches; ``balanced`` gives every batch of an epoch its share of each group, so that no group dominates one.
+    ``random`` is a plain shuffle. ``distinct`` keeps equal captions in different batches, if there are enough
+    batches. ``balanced`` gives every batch its share of each label, so that no label dominates a batch.
 
     Attributes:
-        sampling: One of these.
-        size: Pairs a batch.
+        sampling: ``random``, ``distinct`` or ``balanced``.
+        size: The number of pairs in a batch.
     """
 
     sampling: BatchSampling = "random"
@@ -36,7 +36,7 @@ class Batches:
             catalog: The training pairs.
             caption: Index of each pair's caption in this epoch, shape (n,).
             start: The index of the epoch's first row in the concatenated plans.
-            generator: The epoch's generator for orders.
+            generator: The epoch's generator of the stream ``order``.
 
         Raises:
             UserError: The sampling is ``balanced``, and no pair has a label.
@@ -44,8 +44,8 @@ class Batches:
         if self.sampling == "random":
             return generator.permutation(np.arange(len(catalog), dtype=np.int32))
         if self.sampling == "distinct":
-            words = catalog.table["captions"].combine_chunks().flatten()  # pyright: ignore
-            return deal(_codes(words)[Entries.of(catalog).first + caption], self.size, start, generator)
+            captions = catalog.table["captions"].combine_chunks().flatten()  # pyright: ignore
+            return deal(_codes(captions)[Entries.of(catalog).first + caption], self.size, start, generator)
         labels = catalog.table["label"].combine_chunks()
         if labels.null_count == len(catalog):
             raise UserError(
@@ -57,32 +57,33 @@ class Batches:
 def deal(classes: Integers, size: int, start: int, generator: np.random.Generator) -> Int32s:
     """An order in which members of one class are spread evenly over the batches.
 
-    The pairs, sorted by class, are assigned to the batches in turn. So of a class with m members in an
-    epoch of k whole batches no batch holds more than m / k, rounded up, plus one where batches at the epoch's ends are
-    not whole. The two parts of a batch that straddles two epochs are drawn independently.
+    The pairs, sorted by class, are assigned to the batches in turn. If an epoch has k whole batches and a class has
+    m members, a batch holds at most m / k of them, rounded up, or one more where the epoch's first or last batch is
+    not whole. A batch that straddles two epochs gets its two parts independently.
 
     Args:
         classes: The class of each pair, shape (n,).
-        size: Pairs a batch.
-        start: The index of the epoch's first row in the concatenated plans, from which batch boundaries follow.
-        generator: Shuffles the classes, the members of each, the batches, and the order in each batch.
+        size: The number of pairs in a batch.
+        start: The index of the epoch's first row in the concatenated plans; it sets where batches begin.
+        generator: Shuffles the classes, the members of each class, the batches, and the order in each batch.
 
     Returns:
-        The pairs' rows in order, a permutation of range(n), ``int32``.
+        The pairs' rows in their new order: a permutation of range(n), ``int32``.
     """
     n = len(classes)
     _, code = np.unique(classes, return_inverse=True)
     shuffled = generator.permutation(n)
     rank = generator.permutation(int(code.max(initial=0)) + 1)
-    cards = shuffled[np.argsort(rank[code[shuffled]], kind="stable")]
+    by_class = shuffled[np.argsort(rank[code[shuffled]], kind="stable")]
     batch = (start % size + np.arange(n)) // size
     chance = generator.random(n)
+    # Pairs are dealt to the positions of turn 0 in every batch first, then to those of turn 1, and so on.
     turn = np.empty(n, dtype=np.int64)
-    in_batch = np.lexsort((chance, batch))
-    turn[in_batch] = np.arange(n) - np.searchsorted(batch, batch)
-    seat = generator.permutation(int(batch[-1]) + 1)
+    shuffled_in_batch = np.lexsort((chance, batch))
+    turn[shuffled_in_batch] = np.arange(n) - np.searchsorted(batch, batch)
+    batch_rank = generator.permutation(int(batch[-1]) + 1)
     order = np.empty(n, dtype=np.int32)
-    order[np.lexsort((seat[batch], turn))] = cards
+    order[np.lexsort((batch_rank[batch], turn))] = by_class
     return order
 
 

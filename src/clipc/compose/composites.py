@@ -1,4 +1,4 @@
-"""Composites: partners, captions and layouts of the rows of a plan that the mask selects."""
+"""Composites: partners, captions and layouts of the treated rows of a plan."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,10 +19,10 @@ from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.streams import epoch_generator
 
 FALLBACKS: Final = ("none", "never", "unknown", "alone")
-"""Why a selected row stayed plain.
+"""Why a treated row stayed plain; ``none`` for composites and for rows that are not treated.
 
-``never``: a rule excludes the pair; ``unknown``: a value that a rule requires to be equal is unknown; ``alone``: no
-allowed partner exists, or none was drawn.
+``never``: a rule excludes the pair. ``unknown``: a rule requires a value to be equal, and this pair's value is unknown.
+``alone``: no allowed partner exists, or none was drawn.
 """
 _NEVER, _UNKNOWN, _ALONE = 1, 2, 3
 
@@ -32,13 +32,13 @@ class _FirstPairs:
     """The first pairs of composites, with the random choices that do not depend on their partners.
 
     Attributes:
-        own: The entries (captions) that they use, shape (n,).
-        chance: Random numbers in [0, 1) for the choice of a partner's caption.
-        layout: Random layout codes.
-        swapped: Random orders of the captions.
+        own: The entries (captions) that the first pairs show, shape (n,).
+        chance: Random numbers in [0, 1) for the choice of a partner's caption, shape (n,).
+        layout: Random layout codes, shape (n,).
+        swapped: Whether the captions' drawn order is the reverse of the images', shape (n,).
         entries: The entries of the catalog.
         compiled_rules: The compiled rules, or None.
-        has_axes: Whether rules may set the axis of the layout.
+        has_axes: Whether the layout is one of halves, so that rules may set its axis.
     """
 
     own: Int64s
@@ -49,8 +49,16 @@ class _FirstPairs:
     compiled_rules: CompiledRules | None
     has_axes: bool
 
-    def second(self, which: Positions, partner: Int32s) -> Int64s:
-        """The entry of each partner: one of its allowed captions, uniformly; -1 if none is allowed."""
+    def partner_entries(self, which: Positions, partner: Int32s) -> Int64s:
+        """One allowed caption of each partner, drawn uniformly.
+
+        Args:
+            which: Positions among the first pairs, shape (m,).
+            partner: Their partners' catalog rows, shape (m,).
+
+        Returns:
+            The entries of the captions, shape (m,); -1 if no caption is allowed.
+        """
         first, counts = self.entries.first[partner], self.entries.counts[partner]
         if self.compiled_rules is None:
             return first + self.entries.choice(partner, self.chance[which])
@@ -63,11 +71,16 @@ class _FirstPairs:
         return np.where(chosen >= 0, candidate[chosen], -1)
 
     def candidates(self, which: Positions, second: Int64s) -> tuple[Candidates, Bools]:
-        """The candidate composites of some pairs, and whether both images may be cut along one axis."""
+        """Candidate composites, and whether their two images may be cut along the same axis; both of length m.
+
+        Args:
+            which: Positions among the first pairs, shape (m,).
+            second: Entries of the second pairs, shape (m,).
+        """
         first, layout = self.own[which], self.layout[which]
         fits = np.ones(len(which), dtype=np.bool_)
         if self.has_axes and self.compiled_rules is not None:
-            layout, fits = self.compiled_rules.cut(first, second, layout)
+            layout, fits = self.compiled_rules.choose_layout(first, second, layout)
         return Candidates(first, second, layout, self.swapped[which]), fits
 
 
@@ -78,32 +91,32 @@ def compose_rows(
 
     Random numbers are drawn for every pair of the catalog and then indexed, so the result for a pair does not
     depend on which other pairs are composed. Look-alikes of an image never become its partner. A partner is allowed
-    if any of its captions may be joined to the first pair's caption; one of those is then used.
+    if the rules allow any of its captions beside the first pair's caption; one allowed caption is then used.
 
     Args:
-        rows: The pairs that come first, shape (n,).
+        rows: The catalog rows of the first pairs, shape (n,).
         catalog: The training pairs.
         entries: The catalog's entries.
         policy: How to compose.
         inputs: The tables that the policy needs.
         seed: The run's seed.
-        epoch: The epoch; fixed pairing always draws as in epoch 0.
+        epoch: The epoch, from 0; a policy with fixed pairing always draws as in epoch 0.
 
     Returns:
         The columns of :class:`~clipc.compose.plan.Plan` that composition sets, by name, each of shape (n,).
     """
-    when = 0 if policy.pairing == "fixed" else epoch
+    drawn_epoch = 0 if policy.pairing == "fixed" else epoch
     pairs, compiled_rules = len(catalog), inputs.compiled_rules
-    captions = epoch_generator(seed, "caption", when)
-    choice = entries.choice(rows, captions.random(pairs)[rows])
+    captions = epoch_generator(seed, "caption", drawn_epoch)
+    caption = entries.choice(rows, captions.random(pairs)[rows])
     chance, order = captions.random(pairs)[rows], captions.random(pairs)[rows]
     layout_type = find_layout(policy.layout)
-    codes = np.array(layout_type.drawn_from(policy.axis), dtype=np.uint8)
-    layout = epoch_generator(seed, "layout", when).choice(codes, pairs)[rows]
-    own = entries.first[rows] + choice
+    codes = np.array(layout_type.codes_for(policy.axis), dtype=np.uint8)
+    layout = epoch_generator(seed, "layout", drawn_epoch).choice(codes, pairs)[rows]
+    own = entries.first[rows] + caption
     first_pairs = _FirstPairs(own, chance, layout, order < 0.5, entries, compiled_rules, layout_type.has_axes)
     pools = inputs.pools or single_pool(entries.counts)
-    pool = pools.of[own]
+    pool = pools.pool_of_entry[own]
     fallback = np.where(pool < 0, _ALONE, 0).astype(np.uint8)
     if compiled_rules is not None:
         if compiled_rules.groups is not None:
@@ -117,39 +130,40 @@ def compose_rows(
         good = (rows[which] != partner) & ~alike(rows[which], partner)
         if compiled_rules is not None:
             some = np.flatnonzero(good)
-            good[some] = first_pairs.second(which[some], partner[some]) >= 0
+            good[some] = first_pairs.partner_entries(which[some], partner[some]) >= 0
         return good
 
-    def one(part: int) -> Int32s:
-        return draw(rows[seeking], pool[seeking], pools, allowed, epoch_generator(seed, "partner", when, part), pairs)
+    def draw_partner(part: int) -> Int32s:
+        generator = epoch_generator(seed, "partner", drawn_epoch, part)
+        return draw(rows[seeking], pool[seeking], pools, allowed, generator, pairs)
 
     if policy.partner == "diverse":
         assert inputs.vectors is not None
-        drawn = np.stack([one(part) for part in range(policy.draws)], axis=1)
+        drawn = np.stack([draw_partner(part) for part in range(policy.draws)], axis=1)
         partner = least_similar(rows[seeking], drawn, inputs.vectors)
     else:
-        partner = one(0)
+        partner = draw_partner(0)
 
     right = np.full(len(rows), -1, dtype=np.int32)
     right[seeking] = partner
     fallback[seeking[partner < 0]] = _ALONE
     third = np.full(len(rows), -1, dtype=np.int32)
     if policy.caption == "wrong":
-        third = third_pairs(rows, right, epoch_generator(seed, "third", when).random(pairs)[rows], pairs)
-    return _columns(right, choice, third, fallback, first_pairs)
+        third = third_pairs(rows, right, epoch_generator(seed, "third", drawn_epoch).random(pairs)[rows], pairs)
+    return _columns(right, caption, third, fallback, first_pairs)
 
 
 def third_pairs(left: Int32s, right: Int32s, chance: Float64s, pairs: int) -> Int32s:
-    """A uniformly drawn third pair for each composite, other than its two pairs.
+    """A third pair for each composite, drawn uniformly from all pairs but its own two.
 
     Args:
-        left: The first pairs, shape (n,).
-        right: The second pairs, -1 for none.
-        chance: Numbers in [0, 1).
-        pairs: How many there are.
+        left: The catalog rows of the first pairs, shape (n,).
+        right: The catalog rows of the second pairs, -1 for none, shape (n,).
+        chance: Random numbers in [0, 1), shape (n,).
+        pairs: The number of pairs in the catalog.
 
     Returns:
-        Their rows; -1 where there is no second pair, or no third one.
+        The third pairs' catalog rows, ``int32``, shape (n,); -1 where there is no second pair, or no third one.
     """
     low, high = np.minimum(left, right), np.maximum(left, right)
     third = (chance * max(0, pairs - 2)).astype(np.int32)
@@ -159,15 +173,15 @@ def third_pairs(left: Int32s, right: Int32s, chance: Float64s, pairs: int) -> In
 
 
 def _columns(
-    right: Int32s, choice: Int32s, third: Int32s, fallback: Bytes, first_pairs: _FirstPairs
+    right: Int32s, caption: Int32s, third: Int32s, fallback: Bytes, first_pairs: _FirstPairs
 ) -> dict[str, npt.NDArray[Any]]:
-    """The columns of the plan, given the partners."""
+    """The columns of the plan, given the partners (``right``) and the first pairs' captions."""
     composed, wrong = np.flatnonzero(right >= 0), np.flatnonzero(third >= 0)
     entries, rules = first_pairs.entries, first_pairs.compiled_rules
     first = entries.first[right[composed]]
-    # A partner's only caption is allowed; only a choice among several has to be repeated.
+    # A chosen partner's only caption is known to be allowed; a choice among several captions is made again here.
     entry, several = first.copy(), np.flatnonzero(entries.counts[right[composed]] > 1)
-    entry[several] = first_pairs.second(composed[several], right[composed][several])
+    entry[several] = first_pairs.partner_entries(composed[several], right[composed][several])
     candidates, _ = first_pairs.candidates(composed, entry)
 
     def column(rows: Positions, values: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -177,7 +191,7 @@ def _columns(
 
     return {
         "right": right,
-        "left_caption": choice,
+        "left_caption": caption,
         "right_caption": column(composed, entry - first, np.int32),
         "third": third,
         "third_caption": column(wrong, entries.choice(third[wrong], first_pairs.chance[wrong]), np.int32),

@@ -1,6 +1,7 @@
-"""Entries: all captions of all pairs, numbered pair by pair; and candidate composites of two entries.
+"""Entries (captions of pairs), and candidate composites of two entries.
 
-Rules are evaluated per entry, since their conditions on captions concern the caption that is used.
+All captions of all pairs are numbered, pair by pair; an entry is such a number. Rules are evaluated for entries
+instead of pairs, because a composite shows only one caption of a pair.
 """
 
 from dataclasses import dataclass
@@ -33,23 +34,31 @@ class Entries:
         return int(self.counts.sum())
 
     def rows(self) -> Int64s:
-        """The catalog row of each entry, shape (entries,)."""
+        """The catalog row of each entry, ``int64``, shape (entries,)."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     def choice(self, rows: Integers, chance: Float64s) -> Int32s:
-        """The index of each pair's caption, for random numbers in [0, 1)."""
+        """A random caption of each pair.
+
+        Args:
+            rows: Catalog rows, shape (m,).
+            chance: Random numbers in [0, 1), shape (m,).
+
+        Returns:
+            The index of the caption among the pair's captions, ``int32``, shape (m,).
+        """
         return (chance * self.counts[rows]).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Candidate composites, described by the entries (captions of pairs) that they join.
+    """Candidate composites of two entries each.
 
     Attributes:
         first: The first entries, ``int64``, shape (m,).
         second: The second entries, ``int64``, shape (m,).
-        layout: Codes of :data:`~clipc.compose.layouts.tiles.LAYOUT_NAMES`, ``uint8``, shape (m,).
-        swapped: Whether the captions' order is not the images', ``bool``, shape (m,).
+        layout: Codes of shapes, as in a plan's ``layout`` column, ``uint8``, shape (m,).
+        swapped: Whether the captions' order is the reverse of the images', ``bool``, shape (m,).
     """
 
     first: Int64s

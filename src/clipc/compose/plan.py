@@ -1,4 +1,4 @@
-"""The plan: one row a training example of an epoch, made before any pixel is read."""
+"""The plan: a table with one row for each training example of an epoch, made before any pixel is read."""
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache, partial
@@ -26,22 +26,22 @@ _SHUFFLED: Final = Batches()
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The pairs, captions and layout of each training example, in the order of training.
+    """The pairs, captions and shape of each training example, in the order of training.
 
     Attributes:
-        left: The row in the catalog of the first (or only) pair, ``int32``, shape (n,).
-        right: The row of the second pair, or -1 for an example of one pair, ``int32``.
-        left_caption: Which of the first pair's captions is used, ``int32``.
-        right_caption: Which of the second pair's captions is used (0 where there is none), ``int32``.
-        third: The row of the pair whose caption replaces that of the second pair (a control), or -1,
+        left: The catalog row of the first (or only) pair, ``int32``, shape (n,) like all columns.
+        right: The catalog row of the second pair, or -1 for an example of one pair, ``int32``.
+        left_caption: The index of the caption that is used among the first pair's captions, ``int32``.
+        right_caption: The index among the second pair's captions (0 where there is no second pair), ``int32``.
+        third: The catalog row of the pair whose caption replaces the second pair's caption (a control), or -1,
             ``int32``.
-        third_caption: Which of the third pair's captions that is (0 where there is none), ``int32``.
-        layout: Indices into ``shapes``, ``uint8``.
-        swapped: Whether the captions' order is not the images'; drawn for every composite, and used by
-            some caption strategies; ``bool``.
-        wording: How the captions are joined: 0 for the policy's wording, else the number of a rule's; ``uint8``.
-        fallback: Codes of :data:`~clipc.compose.composites.FALLBACKS`: why a selected row stayed plain; ``uint8``.
-        shapes: The shapes to which ``layout`` refers.
+        third_caption: The index among the third pair's captions (0 where there is no third pair), ``int32``.
+        layout: The shape drawn from the policy's layout (or plain, strong), as an index into ``shapes``; ``uint8``.
+        swapped: Whether the captions' order is the reverse of the images'. It is drawn for every composite, and some
+            caption strategies use it; ``bool``.
+        wording: How the captions are joined: an index into :attr:`Plans.wordings`, 0 for the policy's; ``uint8``.
+        fallback: Why a treated row stayed plain: an index into :data:`~clipc.compose.composites.FALLBACKS`; ``uint8``.
+        shapes: All shapes that ``layout`` can hold.
     """
 
     left: Int32s
@@ -63,46 +63,53 @@ class Plan:
         return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     @property
-    def words(self) -> tuple[Int32s, Int32s]:
-        """The second caption: the row of its pair (-1 for none), and its index among that pair's captions."""
-        wrong = self.third >= 0
-        return np.where(wrong, self.third, self.right), np.where(wrong, self.third_caption, self.right_caption)
+    def second_caption(self) -> tuple[Int32s, Int32s]:
+        """The second caption: the catalog row of its pair (-1 for none), and its index among that pair's captions."""
+        replaced = self.third >= 0
+        return np.where(replaced, self.third, self.right), np.where(replaced, self.third_caption, self.right_caption)
 
     @classmethod
     def concatenate(cls, plans: list["Plan"]) -> "Plan":
-        """The concatenation of plans."""
+        """The rows of several plans, one plan after the other."""
         return replace(plans[0], **{name: np.concatenate([getattr(p, name) for p in plans]) for name in _COLUMNS})
 
     @classmethod
     def plain(cls, left: Int32s, caption: Int32s, shapes: tuple[Shape, ...] = SHAPES) -> "Plan":
-        """A plan that composes nothing."""
+        """A plan that composes nothing.
+
+        Args:
+            left: Catalog rows in the order of training, ``int32``, shape (n,).
+            caption: The index of each row's caption among its pair's captions, ``int32``, shape (n,).
+            shapes: All shapes that the plan's ``layout`` can hold.
+        """
         n = len(left)
         codes = {name: np.zeros(n, dtype=np.uint8) for name in ("layout", "wording", "fallback")}
-        none, first = np.full(n, -1, dtype=np.int32), np.zeros(n, dtype=np.int32)
+        none, zero = np.full(n, -1, dtype=np.int32), np.zeros(n, dtype=np.int32)
         swapped = np.zeros(n, dtype=np.bool_)
-        return cls(left, none, caption, first, none.copy(), first.copy(), swapped=swapped, shapes=shapes, **codes)
+        return cls(left, none, caption, zero, none.copy(), zero.copy(), swapped=swapped, shapes=shapes, **codes)
 
     def table(self) -> pa.Table:
         """The plan as an Arrow table, with nulls where there is no second or third pair."""
-        alone, right = self.right < 0, self.third < 0
-        masks = {"right": alone, "right_caption": alone, "third": right, "third_caption": right}
+        no_right, no_third = self.right < 0, self.third < 0
+        masks = {"right": no_right, "right_caption": no_right, "third": no_third, "third_caption": no_third}
         columns: dict[str, Any] = {name: pa.array(getattr(self, name), mask=masks.get(name)) for name in _COLUMNS}
         columns["layout"] = pa.DictionaryArray.from_arrays(self.layout, [shape.name for shape in self.shapes])
         columns["fallback"] = pa.DictionaryArray.from_arrays(self.fallback, list(FALLBACKS))
         return pa.table(columns)
 
     def statistics(self) -> dict[str, Any]:
-        """Counts of the plan.
+        """Counts of the plan's rows.
 
         Returns:
-            ``rows``; how many are ``composed`` or ``strong``; the treated ``share``; the ``layouts``' counts; why
-            selected rows stayed plain (``fallbacks``); the number of distinct
-            partners (``partners``), and how often the most frequent one was used (``partners_most``).
+            By name: the number of ``rows``; how many are ``composed``; how many are strongly augmented (``strong``);
+            the ``share`` of rows that are either; the number of rows of each shape (``layouts``); the number of treated
+            rows that stayed plain, by reason (``fallbacks``); the number of distinct second pairs (``partners``), and
+            how often the most frequent one is used (``partners_most``).
         """
         counts = np.bincount(self.layout, minlength=len(self.shapes))
         second = self.right[self.right >= 0]
         strong = int(counts[STRONG])
-        times = np.bincount(second) if len(second) else np.zeros(1, dtype=np.int64)
+        uses = np.bincount(second) if len(second) else np.zeros(1, dtype=np.int64)
         fallbacks = np.bincount(self.fallback, minlength=len(FALLBACKS))
         return {
             "rows": len(self),
@@ -111,8 +118,8 @@ class Plan:
             "share": (len(second) + strong) / max(1, len(self)),
             "layouts": {shape.name: int(count) for shape, count in zip(self.shapes, counts, strict=True)},
             "fallbacks": {name: int(n) for name, n in zip(FALLBACKS, fallbacks, strict=True) if name != "none"},
-            "partners": int((times > 0).sum()),
-            "partners_most": int(times.max()),
+            "partners": int((uses > 0).sum()),
+            "partners_most": int(uses.max()),
         }
 
 
@@ -124,15 +131,16 @@ def plan_epoch(
 ) -> Plan:
     """The plan of one epoch: a pure function of its arguments.
 
-    Every pair of the catalog comes first in exactly one row. The mask's draws are compared with rho, so
-    the rows composed at a low rate are composed at every higher rate too, with the same partners.
+    Every pair of the catalog is the first (``left``) pair of exactly one row. A row is treated if its random number is
+    less than rho, so a row that is composed at a low rho is composed at every higher rho too, with the same partner.
 
     Args:
         catalog: The pairs to train on: the training split alone.
         policy: The policy.
         seed: The run's seed.
         epoch: The number of the epoch, from 0.
-        inputs: The policy's tables for these pairs, as :func:`clipc.prepare.plans.make_plans` makes it.
+        inputs: The policy's tables for these pairs, such as the ``inputs`` of what
+            :func:`clipc.prepare.plans.make_plans` returns.
         batches: The batch sampling.
 
     Raises:
@@ -144,13 +152,13 @@ def plan_epoch(
     caption = entries.choice(np.arange(pairs), uniform)
     left = batches.order(catalog, caption, epoch * pairs, epoch_generator(seed, "order", epoch))
     treated = np.flatnonzero(epoch_generator(seed, "mask", epoch).random(pairs) < policy.rho)
-    plan = Plan.plain(left, caption[left], find_layout(policy.layout).by_code)
+    plan = Plan.plain(left, caption[left], find_layout(policy.layout).all_shapes)
     if policy.treatment == "augment":
         plan.layout[treated] = STRONG
     elif len(treated):
         composites = compose_rows(left[treated], catalog, entries, policy, inputs, seed, epoch)
-        choice, composed = composites["left_caption"], composites["right"] >= 0
-        composites["left_caption"] = np.where(composed, choice, plan.left_caption[treated])
+        caption, composed = composites["left_caption"], composites["right"] >= 0
+        composites["left_caption"] = np.where(composed, caption, plan.left_caption[treated])
         for name, values in composites.items():
             getattr(plan, name)[treated] = values
     return plan
@@ -160,8 +168,15 @@ def plan_epoch(
 class Plans:
     """The plans of all epochs, one after the other, as one endless table.
 
-    Row r belongs to epoch ``r // len(catalog)``. A batch is a range of rows, so it may straddle two epochs
-    and no row is ever dropped.
+    Row r belongs to epoch ``r // len(catalog)``. A batch is a range of rows. It may straddle two epochs, so no row is
+    ever dropped.
+
+    Attributes:
+        catalog: The training pairs.
+        policy: The policy.
+        seed: The run's seed.
+        inputs: The policy's tables, pools and compiled rules for these pairs.
+        batches: The batch sampling.
     """
 
     catalog: Catalog
@@ -171,8 +186,8 @@ class Plans:
     batches: Batches = _SHUFFLED
 
     def __post_init__(self) -> None:
-        # At most two epochs are needed at a time, since a batch larger than the data is refused earlier.
-        # The cache does not refer to this object, so plans and the rules' sandbox are freed with their last use.
+        # A batch needs at most two epochs, since a batch larger than the data is refused earlier. The cached function
+        # does not refer to this object, so the plans and the rules' sandbox are freed together with it.
         make_plan = partial(plan_epoch, self.catalog, self.policy, self.seed, inputs=self.inputs, batches=self.batches)
         object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(make_plan))
 
@@ -186,7 +201,7 @@ class Plans:
 
     @property
     def wordings(self) -> tuple[Wording, ...]:
-        """How captions are joined, in the order of the plan's ``wording`` column."""
+        """The policy's wording, then those of the rules; a plan's ``wording`` column holds indices into them."""
         compiled_rules = self.inputs.compiled_rules
         return (self.policy.wording, *(compiled_rules.wordings if compiled_rules is not None else ()))
 

@@ -1,4 +1,4 @@
-"""The policy: what share of training examples is composed, and how."""
+"""The policy: the share of training examples that are composed, and how they are composed."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -27,7 +27,7 @@ from clipc.extension import UntrustedName, fingerprint, is_object_reference
 from clipc.identity import ALWAYS, Neutral
 
 COLUMN: Final = "column:"
-"""The prefix of values of ``embedding`` and ``weights`` that name a column."""
+"""The prefix of a value of ``embedding`` or ``weights`` that names a column."""
 
 PARTNERS: Final = ("random", "nearest", "diverse")
 """The built-in partner strategies."""
@@ -42,21 +42,21 @@ Name = Annotated[str, WrapValidator(_keep_untrusted)]
 """The type of a recipe's or study's key that may name user code; an untrusted name stays marked."""
 
 
-def names_file(key: str | None) -> bool:
-    """Whether a value of ``weights`` or ``region`` names a file: a table with a column ``key`` and one of values."""
-    return key is not None and Path(key).suffix.lower() in TABLE_SUFFIXES
+def names_file(value: str | None) -> bool:
+    """Whether a value of ``weights`` or ``region`` names a file, by its suffix: a table of keys and values."""
+    return value is not None and Path(value).suffix.lower() in TABLE_SUFFIXES
 
 
-def _read(value: Any) -> Any:
+def _read_if_named(value: Any) -> Any:
     return read_rules(value) if isinstance(value, str) else value
 
 
 class Policy(BaseModel):
-    """How a plan treats the rows that its mask selects.
+    """The share of a plan's rows that are treated, and what happens to a treated row.
 
-    CLIP-C (arXiv 2407.01408) composes centre halves, joins captions by "and", and draws partners at random
-    from the whole training set: these are the defaults. The paper's rate and axis policy are not public; the
-    defaults of ``rho`` and ``axis`` are ours. The built-in recipes depart from them where we measured something better.
+    The defaults follow CLIP-C (arXiv 2407.01408): centre halves, captions joined by "and", and partners drawn at
+    random from the whole training set. The paper's rate and axis policy are not public, so the defaults of ``rho`` and
+    ``axis`` are our own. The built-in recipes set other values where our measurements favour them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -69,42 +69,42 @@ class Policy(BaseModel):
     layout: Annotated[Name, ALWAYS] = "centre-halves"
     """How two views are joined into one image; module:object for your own."""
     axis: Annotated[Literal["random", Axis], BeforeValidator(axis_of), ALWAYS] = "random"
-    """Where the two halves stand; random draws one of the two for each composite. Like a rules file it may name
-    the cut instead: vertical, horizontal."""
+    """Where the two halves stand; random draws one of the two for each composite. The direction of the cut,
+    vertical or horizontal, is accepted too."""
     region: Annotated[str | None, Neutral(None)] = None
     """For the layout 'region': the column with the box to keep, a table (CSV, Parquet) of keys and boxes, or
-    'auto': what the reference model finds most relevant to the caption."""
+    'auto': the region most relevant to the caption, according to the reference model."""
     caption: Annotated[Name, ALWAYS] = "join"
-    """How two captions become one: joined in the order of the images; with words that say where each half stands;
-    in either order; or, as controls, only one of them, or the second one taken from a third pair; module:function
-    for your own."""
+    """How two captions become one. 'join' joins them in the order of the images, 'spatial' says where each half stands,
+    'both-orders' joins them in a random order. Controls: 'one', 'first' and 'second' use one caption, 'wrong' takes the
+    second caption from a third pair. module:function for your own."""
     joiner: Annotated[str | None, Neutral(None)] = None
-    """What stands between the two captions; by their language if null (' and ', 'と')."""
+    """The text between the two captions; chosen by their language if null (' and ', 'と')."""
     template: Annotated[str | None, Neutral(None)] = None
     """The joint caption, as '{a} beside {b}'."""
     partner: Annotated[Name, Neutral("random")] = "random"
-    """How the second pair is chosen: any, one of the nearest, or the least similar of some; module:function for a
-    table of your own."""
+    """How the second pair is chosen: any pair (random), one of the nearest, or the least similar of a few random pairs
+    (diverse); module:function for your own table of partners."""
     group: Annotated[str | None, Neutral(None)] = None
-    """A column whose value partners must share; auto: the main column of labels, where there is one and its
-    classes are not too small."""
+    """A column whose value partners must share; auto: the main column of labels, if there is one and its classes
+    are not too small."""
     weights: Annotated[str | None, Neutral(None)] = None
     """How often each pair becomes a partner, in proportion: 'column:NAME', or a table (CSV, Parquet) of keys and
-    weights; 0 never, 1 where nothing is said. All alike if null."""
+    weights. A pair of weight 0 is never a partner; a pair without a weight has weight 1. Null: all pairs equally."""
     neighbours: Annotated[int, ALWAYS] = Field(default=10, ge=1)
     """How many of the nearest pairs may become partners."""
     draws: Annotated[int, ALWAYS] = Field(default=4, ge=2)
-    """Of how many drawn pairs a diverse partner is the least similar."""
+    """The number of random pairs among which a diverse partner is the least similar."""
     pairing: Annotated[Literal["dynamic", "fixed"], Neutral("dynamic")] = "dynamic"
     """New partners in every epoch, or the same ones throughout."""
     embedding: Annotated[str, ALWAYS] = "captions"
-    """What similarity is measured by: the captions' TF-IDF, 'column:NAME', or a model's folder."""
+    """The vectors that similarity compares: the captions' TF-IDF, 'column:NAME', or embeddings by a model (folder)."""
     embedding_of: Annotated[Literal["image", "text", "mean"], ALWAYS] = "mean"
-    """Which of a model's vectors similarity is measured by."""
+    """The model's embeddings that similarity compares: of images, of captions (text), or the mean of both."""
     reference: Annotated[str | None, Neutral(None)] = None
-    """The folder of the model that finds regions by itself."""
-    rules: Annotated[Rules | None, BeforeValidator(_read), Neutral(None)] = None
-    """An expert's rules for what may be composed: a file, or one that ships."""
+    """The folder of the model that finds the regions for region=auto."""
+    rules: Annotated[Rules | None, BeforeValidator(_read_if_named), Neutral(None)] = None
+    """An expert's rules on what may be composed: a rules file, or the name of a built-in preset."""
 
     @field_validator("layout", "caption", "partner")
     @classmethod
@@ -118,7 +118,7 @@ class Policy(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> "Policy":
         if self.weights is not None and not self.weights.startswith(COLUMN) and not names_file(self.weights):
-            raise ValueError(f"weights is column:NAME or a CSV or Parquet file, not {self.weights!r}")
+            raise ValueError(f"weights must be column:NAME or a CSV or Parquet file, not {self.weights!r}")
         if self.layout == "region" and self.region is None:
             raise ValueError("layout region needs to know what to keep: set region to a column with boxes, or to auto")
         if self.region is not None and self.layout != "region":
@@ -130,19 +130,19 @@ class Policy(BaseModel):
     @property
     def wording(self) -> Wording:
         """How captions are joined unless a rule applies."""
-        return Wording(self.caption, self.joiner, self.template, find_layout(self.layout).by_code)
+        return Wording(self.caption, self.joiner, self.template, find_layout(self.layout).all_shapes)
 
     @property
     def by_similarity(self) -> bool:
-        """Whether partners are chosen by how similar pairs are."""
+        """Whether partners are chosen by the similarity of pairs."""
         return self.partner in ("nearest", "diverse")
 
     @property
     def own_names(self) -> tuple[str, ...]:
-        """The names of the user's own objects."""
+        """The names of the user's own objects (layout, caption strategy, partners), as ``module:object``."""
         return tuple(name for name in (self.layout, self.caption, self.partner) if is_object_reference(name))
 
     @property
     def own_code(self) -> dict[str, str]:
-        """The user's own objects with the fingerprints of their files."""
+        """The fingerprint of the file of each of the user's own objects, by the object's name."""
         return {name: fingerprint(name) for name in self.own_names}

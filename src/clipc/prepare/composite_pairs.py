@@ -149,7 +149,7 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         return table if np.ndim(rows) else table[0]
 
     def _captions(self, plan: Plan) -> tuple[str, str | None]:
-        catalog, (second, other) = self.plans.catalog, plan.words
+        catalog, (second, other) = self.plans.catalog, plan.second_caption
         first = catalog.caption(int(plan.left[0]), int(plan.left_caption[0]))
         return first, catalog.caption(int(second[0]), int(other[0])) if second[0] >= 0 else None
 

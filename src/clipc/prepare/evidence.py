@@ -44,7 +44,7 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
     if inputs.pools is None or inputs.compiled_rules is None or inputs.compiled_rules.groups is None:
         return reason
     entry = int(plans.entries.first[first.row]) + first.choice
-    pool = inputs.pools.of[entry]
+    pool = inputs.pools.pool_of_entry[entry]
     members = inputs.pools.members[inputs.pools.start[pool] : inputs.pools.start[pool + 1]]
     if len(members) == len(plans.catalog):
         return reason

@@ -123,7 +123,7 @@ def _exclusion(policy: Policy, pairs: Catalog, compiled_rules: CompiledRules) ->
         a, b = first[rows], first[others]
         codes, fits = np.full(len(a), layout.codes[0], dtype=np.uint8), np.ones(len(a), dtype=np.bool_)
         if layout.has_axes:
-            codes, fits = compiled_rules.cut(a, b, codes)
+            codes, fits = compiled_rules.choose_layout(a, b, codes)
         return ~(fits & compiled_rules.allowed(Candidates(a, b, codes, np.zeros(len(a), dtype=np.bool_))))
 
     rules = "" if policy.rules is None else policy.rules.model_dump_json()

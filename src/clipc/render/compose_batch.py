@@ -86,7 +86,7 @@ def compose_batch(
     swapped = epoch_generator(seed, "caption", step).random(n) < 0.5
     layouts = epoch_generator(seed, "layout", step)
     layout_type = find_layout(policy.layout)
-    layout_codes = layouts.choice(layout_type.drawn_from(policy.axis), n)
+    layout_codes = layouts.choice(layout_type.codes_for(policy.axis), n)
     layout = np.where(second >= 0, layout_codes, PLAIN).astype(np.uint8)
     draws = layouts.random((n, 4)).astype(np.float32)
 

@@ -65,7 +65,7 @@ def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
     captions: list[str] = []
     ids = np.full((len(plan), 2), -1, dtype=np.int64)
     shortened = 0
-    columns = (plan.left, plan.left_caption, *plan.words, plan.layout, plan.swapped, plan.wording)
+    columns = (plan.left, plan.left_caption, *plan.second_caption, plan.layout, plan.swapped, plan.wording)
     for row, (left, choice, right, other, layout, swapped, wording) in enumerate(
         zip(*(c.tolist() for c in columns), strict=True)
     ):

@@ -132,19 +132,19 @@ def test_codes_have_names() -> None:
         *("plain", "left-right", "top-bottom", "strong", "box", "overlay", "first-image"),
     ]
     for layout in LAYOUTS.values():
-        assert layout.by_code == SHAPES
+        assert layout.all_shapes == SHAPES
         assert [SHAPES[code] for code in layout.codes] == list(layout.shapes)
 
 
 def test_shapes_of_ones_own_have_the_codes_that_follow() -> None:
     layout = Layout((Shape("a"), Shape("box"), Shape("b")), LAYOUTS["blend"].arrange)
     assert layout.codes == (7, 4, 8)
-    assert [shape.name for shape in layout.by_code[7:]] == ["a", "b"]
+    assert [shape.name for shape in layout.all_shapes[7:]] == ["a", "b"]
 
 
 @pytest.mark.parametrize("names", [[], ["a", "a"], ["plain"], ["a", "strong"]])
 def test_shapes_that_cannot_be_told_apart_are_refused(names: list[str]) -> None:
-    with pytest.raises(UserError, match="names of their own"):
+    with pytest.raises(UserError, match="distinct names"):
         Layout(tuple(map(Shape, names)), LAYOUTS["blend"].arrange)
 
 
@@ -160,13 +160,13 @@ HALF = [[[0, 0, 0.5, 1], [0, 0, 0, 0]]] * 3
 @pytest.mark.parametrize(
     ("made", "match"),
     [
-        (None, "must give clipc.Tiles"),
-        (_tiles(window=np.ones((3, 4))), "window is not finite numbers of shape"),
-        (_tiles(opacity=np.full((3, 2), np.nan)), "opacity is not finite"),
+        (None, "must return clipc.Tiles"),
+        (_tiles(window=np.ones((3, 4))), "window is finite numbers of shape"),
+        (_tiles(opacity=np.full((3, 2), np.nan)), "opacity is finite"),
         (_tiles(place=np.full((3, 2, 4), 1.5)), "outside the image"),
         (_tiles(window=np.zeros((3, 2, 4))), "window without area"),
         (_tiles(place=HALF), "do not fill the image"),
-        (_tiles(opacity=np.full((3, 2), 0.5)), "do not fill the image; the first source must be opaque"),
+        (_tiles(opacity=np.full((3, 2), 0.5)), "do not fill the image, or whose first source is not opaque"),
     ],
 )
 def test_tiles_that_cannot_be_shown_are_refused(made: object, match: str) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from clipc.compose.partners.draw import MAX_ENUMERATED, draw, least_similar
-from clipc.compose.partners.pools import Pools, groups, neighbour_pools, single_pool
+from clipc.compose.partners.pools import Pools, group_pools, neighbour_pools, single_pool
 
 
 def ones(n: int) -> np.ndarray:
@@ -20,7 +20,9 @@ def drawn(pools: Pools, allowed: np.ndarray, seed: int) -> np.ndarray:
     """One partner for each row under a matrix of what is allowed."""
     n = len(allowed)
     rows = np.arange(n, dtype=np.int32)
-    return draw(rows, pools.of[rows], pools, lambda which, partner: allowed[which, partner], generator(seed), n)
+    return draw(
+        rows, pools.pool_of_entry[rows], pools, lambda which, partner: allowed[which, partner], generator(seed), n
+    )
 
 
 def test_partners_are_uniform_among_the_allowed_at_every_acceptance_rate() -> None:
@@ -44,7 +46,7 @@ def test_one_allowed_partner_in_a_thousand_is_found_and_in_a_group_too() -> None
     allowed = np.zeros((n, n), dtype=bool)
     allowed[np.arange(n), (np.arange(n) + n // 2) % n] = True
     np.testing.assert_array_equal(drawn(single_pool(ones(n)), allowed, 0), (np.arange(n) + n // 2) % n)
-    halves = groups((np.arange(n) % (n // 2) % 2).astype(np.int32), ones(n))
+    halves = group_pools((np.arange(n) % (n // 2) % 2).astype(np.int32), ones(n))
     np.testing.assert_array_equal(drawn(halves, allowed, 1), (np.arange(n) + n // 2) % n)
 
 
@@ -58,7 +60,7 @@ def test_large_pools_are_drawn_from_but_not_searched() -> None:
 
     rows = np.arange(10, dtype=np.int32)
     pools = single_pool(ones(n))
-    assert (draw(rows, pools.of[rows], pools, never, generator(0), n) == -1).all()
+    assert (draw(rows, pools.pool_of_entry[rows], pools, never, generator(0), n) == -1).all()
     assert sum(asked) <= 10 * 64
 
 
@@ -66,7 +68,7 @@ def test_a_group_is_never_left() -> None:
     """A rule that asks for equality costs draws within the group only, not over the whole set."""
     n = 50_000
     codes = np.arange(n, dtype=np.int32) // 2
-    pools, asked = groups(codes, ones(n)), []
+    pools, asked = group_pools(codes, ones(n)), []
 
     def allowed(which: np.ndarray, partner: np.ndarray) -> np.ndarray:
         asked.append(len(which))
@@ -74,7 +76,7 @@ def test_a_group_is_never_left() -> None:
         return which != partner
 
     rows = np.arange(n, dtype=np.int32)
-    partners = draw(rows, pools.of[rows], pools, allowed, generator(0), n)
+    partners = draw(rows, pools.pool_of_entry[rows], pools, allowed, generator(0), n)
     np.testing.assert_array_equal(partners, rows ^ 1)
     assert sum(asked) < 4 * n
 
@@ -89,7 +91,12 @@ def test_a_rows_partner_does_not_hang_on_who_else_seeks_one(n: int, seed: int, s
     everyone_seeks = drawn(pools, allowed, seed)
     some = np.flatnonzero(random.random(n) < 0.5).astype(np.int32)
     partners = draw(
-        rows[some], pools.of[some], pools, lambda which, partner: allowed[some[which], partner], generator(seed), n
+        rows[some],
+        pools.pool_of_entry[some],
+        pools,
+        lambda which, partner: allowed[some[which], partner],
+        generator(seed),
+        n,
     )
     np.testing.assert_array_equal(partners, everyone_seeks[some])
     assert (allowed[some, partners] | (partners < 0)).all()
@@ -98,16 +105,16 @@ def test_a_rows_partner_does_not_hang_on_who_else_seeks_one(n: int, seed: int, s
 
 def test_pools_of_groups_hold_each_pair_once() -> None:
     counts = np.array([2, 1, 3])
-    pools = groups(np.array([0, 1, 0, -1, 1, 1], dtype=np.int32), counts)
+    pools = group_pools(np.array([0, 1, 0, -1, 1, 1], dtype=np.int32), counts)
     members = np.split(pools.members, pools.start[1:-1])
     assert [m.tolist() for m in members] == [[0, 1], [0, 2]]
-    assert pools.of.tolist() == [0, 1, 0, -1, 1, 1]
+    assert pools.pool_of_entry.tolist() == [0, 1, 0, -1, 1, 1]
 
 
 def test_neighbourhoods_leave_out_what_is_missing() -> None:
     pools = neighbour_pools(np.array([[1, 2], [0, -1], [-1, -1]], dtype=np.int32), np.array([1, 2, 1]))
     assert pools.members.tolist() == [1, 2, 0]
-    assert pools.of.tolist() == [0, 1, 1, -1]
+    assert pools.pool_of_entry.tolist() == [0, 1, 1, -1]
     assert pools.sizes.tolist() == [2, 1, 0]
 
 
@@ -153,7 +160,7 @@ def test_chances_are_in_proportion_to_weights_among_the_allowed(kind: str) -> No
     codes = (np.arange(n) % 3).astype(np.int32)
     inside = {
         "everyone": (single_pool(ones(n)), np.ones((n, n), dtype=bool)),
-        "groups": (groups(codes, ones(n)), codes[:, None] == codes),
+        "groups": (group_pools(codes, ones(n)), codes[:, None] == codes),
         "neighbours": (neighbour_pools(near, ones(n)), (np.arange(n)[None, :, None] == near[:, None]).any(axis=2)),
     }
     pools, members = inside[kind]

@@ -52,7 +52,7 @@ def test_keys_and_values_are_judged_as_the_rules_say(films: Catalog) -> None:
         ({"view": "PA", "caption": "a collage"}, {"view": "PA"}, False),
         ({"caption": "left"}, {"caption": "left"}, False),
     )
-    assert [one.right for one in results] == [True] * 9
+    assert [one.as_expected for one in results] == [True] * 9
     assert results[1].reasons == ("require: a.view = b.view (views differ)",)
     assert results[3].reasons == ("forbid: a.side <> b.side (two sides)",)
     assert results[5].reasons == ("forbid: a.patient = b.patient",)
@@ -61,14 +61,14 @@ def test_keys_and_values_are_judged_as_the_rules_say(films: Catalog) -> None:
 
 def test_an_expert_who_expects_otherwise_is_told(films: Catalog) -> None:
     (one,) = checked(films, ("f1", "f3", True))
-    assert not one.right
+    assert not one.as_expected
     assert not one.allowed
 
 
 def test_axes_that_cross_are_a_reason(films: Catalog) -> None:
     axes = [{"when": "age < 45", "axis": "vertical"}, {"axis": "horizontal"}]
     (one,) = checked(films, ("f1", "f2", False), images=axes)
-    assert one.right
+    assert one.as_expected
     assert "axis" in one.reasons[0]
 
 

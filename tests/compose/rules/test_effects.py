@@ -86,12 +86,16 @@ def test_rules_are_told_as_written_with_examples(compiled_rules: CompiledRules, 
 
 
 def test_the_same_seed_tells_the_same(compiled_rules: CompiledRules, catalog: Catalog) -> None:
-    assert effects(compiled_rules, catalog, seed=5, most=300) == effects(compiled_rules, catalog, seed=5, most=300)
-    assert effects(compiled_rules, catalog, seed=5, most=300) != effects(compiled_rules, catalog, seed=6, most=300)
+    assert effects(compiled_rules, catalog, seed=5, max_candidates=300) == effects(
+        compiled_rules, catalog, seed=5, max_candidates=300
+    )
+    assert effects(compiled_rules, catalog, seed=5, max_candidates=300) != effects(
+        compiled_rules, catalog, seed=6, max_candidates=300
+    )
 
 
 def test_groups(compiled_rules: CompiledRules, catalog: Catalog) -> None:
-    result = effects(compiled_rules, catalog, most=10)["groups"]
+    result = effects(compiled_rules, catalog, max_candidates=10)["groups"]
     assert result == {"groups": 3, "median": 2, "largest": 3, "alone": 1, "unknown": 1}
 
 
@@ -119,7 +123,9 @@ def test_too_few_pairs_for_a_composite(pairs: int) -> None:
 def test_two_pairs_are_drawn_in_both_orders_and_never_with_themselves() -> None:
     catalog = catalog_of([1, 1])
     rules = Rules(pairs=(PairRule(forbid="a.key = b.key"), PairRule(forbid="true")))
-    same, every = effects(compile_rules(rules, CatalogColumns(catalog), Wording()), catalog, most=200)["constraints"]
+    same, every = effects(compile_rules(rules, CatalogColumns(catalog), Wording()), catalog, max_candidates=200)[
+        "constraints"
+    ]
     assert same["removed"] == 0
     assert every["removed"] == 200
     assert {example["first"]["key"] for example in every["examples"]} <= {"0", "1"}

@@ -46,7 +46,7 @@ class Sum:
 def test_joint_captions_are_those_of_their_wordings(
     strategy: str, joiner: str | None, template: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joint, "_AT_ONCE", 50)
+    monkeypatch.setattr(joint, "_CANDIDATES_AT_ONCE", 50)
     wordings = (Wording(strategy, joiner, template), Wording(strategy, " plus "), Wording(strategy, None, "{a}~{b}"))
     a, b = np.array(list(product(range(len(CAPTIONS)), repeat=2)), dtype=np.int64).T
     generator = np.random.Generator(np.random.Philox(0))
@@ -73,7 +73,7 @@ def test_joint_captions_are_those_of_their_wordings(
     slow = [
         wordings[way].text(CAPTIONS[one], CAPTIONS[other], code, swapped)
         for one, other, code, swapped, way in zip(
-            *(c.tolist() for c in (a, b, layout, candidates.swapped, first_applying(rule.whens, candidates))),
+            *(c.tolist() for c in (a, b, layout, candidates.swapped, first_applying(rule.conditions, candidates))),
             strict=True,
         )
     ]

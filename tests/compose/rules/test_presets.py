@@ -141,7 +141,7 @@ def test_the_factory_preset_tells_good_from_defective_by_captions_alone(lang: st
 def test_presets_run_on_data_that_tell_nothing(name: str, tiny_catalog: Catalog, sandbox: Sandbox) -> None:
     compiled_rules = compile_rules(read_rules(name), CatalogColumns(tiny_catalog), Wording(), sandbox)
     assert not compiled_rules.never.any()
-    assert effects(compiled_rules, tiny_catalog, most=500)["share"] > 0.9
+    assert effects(compiled_rules, tiny_catalog, max_candidates=500)["share"] > 0.9
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -199,7 +199,7 @@ def test_on_real_data_presets_refuse_some_and_leave_enough(
 ) -> None:
     catalog = open_catalog(shared_data / source)
     compiled_rules = compile_rules(read_rules(preset), CatalogColumns(catalog), Wording(), sandbox)
-    result = effects(compiled_rules, catalog, most=5000)
+    result = effects(compiled_rules, catalog, max_candidates=5000)
     assert least < result["share"] < most
     assert result["groups"]["alone"] == 0
 

@@ -57,7 +57,7 @@ def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         return (rows + others) % 3 > 0
 
     whole = nearest(vectors, 7, excluded=excluded)
-    monkeypatch.setattr(module, "_ROWS", 11)
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 11)
     assert np.array_equal(nearest(vectors, 7, excluded=excluded), whole)
 
 

@@ -1,4 +1,4 @@
-"""Detection of a text file's encoding, among those that spreadsheets write in Europe and Japan."""
+"""Detects the encoding of a text file, among those that spreadsheets write in Europe and Japan."""
 
 import codecs
 import unicodedata
@@ -9,33 +9,38 @@ from clipc.errors import UserError
 
 _BYTE_ORDER_MARKS = {
     "utf-8-sig": (codecs.BOM_UTF8,),
-    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),  # before UTF-16, whose mark begins that of UTF-32
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),  # first: the mark of UTF-32-LE starts with that of UTF-16-LE
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
 }
 _READABLE = {"utf-8-sig": "UTF-8 (with a byte order mark)", "cp932": "CP932 (Windows Japanese)"}
-# The Windows code pages are supersets of these standards, and what Windows writes under their names.
+# These encodings are read as their supersets, since Windows writes the supersets under the standards' names.
 _SUPERSETS = {"shift_jis": "cp932", "iso8859-1": "cp1252", "ascii": "utf-8"}
 _MAX_DAMAGE = 0.1
-_EXAMINED = 4 << 20
+"""The share of undecodable characters, among those beyond ASCII, from which an encoding is refused."""
+_EXAMINED_BYTES = 4 << 20
+"""The largest part of the data that is examined when it is not valid UTF-8."""
 
 
 class Encoding(NamedTuple):
-    """An encoding as Python names it, and the error handler that keeps undecodable bytes visible as lone surrogates."""
+    """The name of an encoding in Python, and its error handler.
+
+    The handler keeps every undecodable byte as a mark in the text: a lone surrogate, or U+FFFD in UTF-16 and UTF-32.
+    """
 
     codec: str
     errors: str
 
     @property
     def readable(self) -> str:
-        """The name for notes and messages."""
+        """The name of the encoding in notes and messages."""
         return _READABLE.get(self.codec, self.codec.upper())
 
 
 def named_encoding(name: str) -> Encoding:
-    """The encoding that a user named.
+    """The encoding with a name that a user gave.
 
     Raises:
-        UserError: There is no such text encoding.
+        UserError: Python has no text encoding of that name.
     """
     try:
         codec = codecs.lookup(name).name
@@ -45,20 +50,20 @@ def named_encoding(name: str) -> Encoding:
     return _encoding(_SUPERSETS.get(codec, codec))
 
 
-def visible(text: str) -> str:
-    """Text whose undecodable bytes are all lone surrogates, which the check of rows detects: U+FFFD becomes one."""
+def mark_undecodable(text: str) -> str:
+    """Replaces U+FFFD by a lone surrogate, so that the row check finds every undecodable byte."""
     return text.replace("\ufffd", "\udcff")
 
 
 def detect_encoding(data: bytes, whole: bool = True) -> Encoding:
     """Detects UTF-8, UTF-16 (with or without a byte order mark), CP932, EUC-JP and, as the last resort, others.
 
-    A few damaged bytes do not change the result for UTF-8 and CP932, so that only the damaged rows are rejected and
-    not the file.
+    A few damaged bytes in UTF-8, CP932 or EUC-JP do not change the result, so that only the damaged rows are rejected
+    and not the whole file.
 
     Args:
         data: The file's beginning; more bytes make the detection more certain.
-        whole: Whether that is the whole file.
+        whole: Whether ``data`` is the whole file; if not, a last line that is cut off is not examined.
 
     Raises:
         UserError: No encoding fits.
@@ -73,7 +78,7 @@ def detect_encoding(data: bytes, whole: bool = True) -> Encoding:
     with suppress(UnicodeDecodeError):
         data.decode("utf-8")
         return _encoding("utf-8")
-    data = data[:_EXAMINED]
+    data = data[:_EXAMINED_BYTES]
     if _damage(data, "utf-8") < _MAX_DAMAGE:
         return _encoding("utf-8")
     for codec in ("cp932", "euc_jp"):
@@ -83,26 +88,28 @@ def detect_encoding(data: bytes, whole: bool = True) -> Encoding:
 
     matches = from_bytes(data[: 1 << 18])
     best = matches.best()
-    # Short texts fit many of the one-byte encodings; of those the most frequent is the most likely.
+    # A short text fits many one-byte encodings: prefer cp1252, the commonest, unless another fits better.
     common = next((match for match in matches if match.encoding == "cp1252"), None)
     if best is not None and common is not None and (common.chaos, -common.coherence) <= (best.chaos, -best.coherence):
         best = common
     if best is None:
-        raise UserError("its encoding cannot be detected; name it with --encoding (utf-8, cp932, euc_jp, cp1252, ...).")
+        raise UserError("the encoding cannot be detected; name it with --encoding (utf-8, cp932, euc_jp, cp1252, ...).")
     return named_encoding(best.encoding)
 
 
 def _encoding(codec: str) -> Encoding:
-    # Only supersets of ASCII can keep bad bytes as surrogates; the others replace them with U+FFFD.
+    # Python can keep undecodable bytes as surrogates only in encodings that are supersets of ASCII.
     return Encoding(codec, "replace" if codec.startswith(("utf-16", "utf-32")) else "surrogateescape")
 
 
 def _utf16_without_mark(data: bytes) -> str | None:
-    """UTF-16 if it has the zero bytes of ASCII characters; other text has none, or a few by damage."""
+    """Detects UTF-16 by its many zero bytes; other text has none, or few where it is damaged."""
     sample = data[: 1 << 16]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
+    # ASCII characters in UTF-16 have their zero bytes at odd positions only (LE) or at even positions only (BE).
     if even + odd < max(2, len(sample) // 200) or max(even, odd) < 4 * min(even, odd):
         return None
+    # With fewer zero bytes than one in ten, valid UTF-8 with damaged parts is the likelier explanation.
     if even + odd < len(sample) // 10 and _damage(sample, "utf-8") < _MAX_DAMAGE:
         return None
     return "utf-16-le" if odd >= even else "utf-16-be"
@@ -116,7 +123,7 @@ def _damage(data: bytes, codec: str) -> float:
 
 
 def _is_japanese(data: bytes, codec: str) -> bool:
-    """Whether bytes decode to Japanese rather than to accented letters misread as kanji."""
+    """Whether the bytes decode to Japanese text, and not to accented letters that are misread as kanji."""
     if _damage(data, codec) >= _MAX_DAMAGE:
         return False
     text = data.decode(codec, "surrogateescape")
@@ -124,7 +131,7 @@ def _is_japanese(data: bytes, codec: str) -> bool:
     kana = sum("\u3040" <= c <= "\u30ff" for c in non_ascii)
     half_width = sum("\uff61" <= c <= "\uff9f" for c in non_ascii)
     kanji = sum(unicodedata.name(c, "").startswith("CJK UNIFIED") for c in non_ascii[:10_000])
-    # An accented letter and the letter after it are misread as one single kanji; real kanji come in words.
+    # An accented letter and the letter after it are misread as one isolated kanji; real kanji come in runs.
     runs = sum(1 for before, c in zip(" " + text, text, strict=False) if c > "\x7f" >= before)
     wide = len(non_ascii) - half_width
     return wide > half_width and (kana > 0 or (kanji > 0 and len(non_ascii) / max(runs, 1) >= 1.5))

@@ -10,7 +10,7 @@ from pathlib import Path
 from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
 from clipc.catalog.images.inspect_images import Place, Reader
 from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES, Reject, Row, Source, SourceInfo, SourceOptions
-from clipc.catalog.sources.encoding import Encoding, detect_encoding, named_encoding, visible
+from clipc.catalog.sources.encoding import Encoding, detect_encoding, mark_undecodable, named_encoding
 from clipc.catalog.sources.finder import fold
 
 _SAMPLE = 1000
@@ -91,7 +91,7 @@ def _with_texts(
         except (ValueError, OSError) as error:
             yield Reject(beside[file], None, keys[file], f"the caption {error}")
             continue
-        yield Row(keys[file], [visible(caption.lstrip("\ufeff"))], None, split, file)
+        yield Row(keys[file], [mark_undecodable(caption.lstrip("\ufeff"))], None, split, file)
 
 
 def _with_classes(images: list[str], lang: str, info: SourceInfo) -> Iterator[Row | Reject]:

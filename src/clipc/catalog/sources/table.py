@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, Value, strings
-from clipc.catalog.sources.encoding import visible
+from clipc.catalog.sources.encoding import mark_undecodable
 from clipc.catalog.sources.finder import Finder
 from clipc.catalog.sources.grid import Record, read_grid
 from clipc.catalog.sources.headings import Headings, find_headings
@@ -83,7 +83,7 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str) -> Row 
     number, values = record
     if isinstance(values, str):
         return Reject(place, number, None, values)
-    values = {name: visible(value) if isinstance(value, str) else value for name, value in values.items()}
+    values = {name: mark_undecodable(value) if isinstance(value, str) else value for name, value in values.items()}
     image = values.get(headings.image)
     if isinstance(image, dict):
         image = image.get("path")

@@ -1,1 +1,1 @@
-"""Captions: joins two captions, in their language, within the context length."""
+"""Captions: joins two captions in their language, and shortens them to the context length."""

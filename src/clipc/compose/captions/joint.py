@@ -1,4 +1,4 @@
-"""Joins two captions."""
+"""Joins two captions into the caption of a composite."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from clipc.compose.captions.strategies import find_strategy
 from clipc.compose.layouts.layout import SHAPES, Shape
 
 CONJUNCTION: Final = " and "
-"""The paper's joiner."""
+"""The text between two captions in the CLIP-C paper."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Wording:
 
     Attributes:
         strategy: The name of a caption strategy, as :func:`~clipc.compose.captions.strategies.find_strategy` takes it.
-        joiner: The text between two captions. None chooses by language: " and "; in Japanese 「と」
+        joiner: The text between two captions. None chooses it by language: " and "; in Japanese 「と」
             between noun phrases and 「。また、」 where one caption is a sentence.
-        template: Text in which ``{a}`` and ``{b}`` stand for the captions; used by every strategy that joins two,
-            instead of joiner and spatial phrase.
-        shapes: The shapes of the layout, in the order of their codes.
+        template: Text in which ``{a}`` and ``{b}`` stand for the captions. Every strategy that joins two captions uses
+            it instead of the joiner or the spatial phrase.
+        shapes: All shapes of the policy's layout; a plan's ``layout`` column holds indices into them.
     """
 
     strategy: str = "join"
@@ -36,9 +36,9 @@ class Wording:
         Args:
             first: The caption of the first image: the left, the top or the outer one.
             second: The caption of the second image.
-            layout: The code of the plan row's layout.
-            swapped: The drawn order: in ``both-orders`` whether the second caption comes first, in ``one``
-                whether the second caption is used.
+            layout: The plan row's ``layout``: an index into :attr:`shapes`.
+            swapped: The plan row's ``swapped``: whether the second caption comes first (strategy ``both-orders``), or
+                is the one that is used (strategy ``one``).
         """
         parts = find_strategy(self.strategy)(first, second, self.shapes[layout], swapped)
         if isinstance(parts, str):
@@ -50,11 +50,11 @@ class Wording:
         return _joined(one, other, self.joiner)
 
     def between(self) -> str | None:
-        """The constant joiner of this wording for captions without Japanese, for vectorised joining.
+        """The text between two captions without Japanese, if it is the same for all of them.
 
         Returns:
-            The text between the first caption (:func:`~clipc.compose.captions.language.without_stop`) and the second
-            (stripped); None if only :meth:`text` can join them.
+            The text between the first caption (after :func:`~clipc.compose.captions.language.without_stop`) and the
+            second (after ``str.strip``); None if only :meth:`text` can join them.
         """
         if self.strategy not in ("join", "both-orders", "wrong") or self.template is not None:
             return None
@@ -73,6 +73,6 @@ def _joined(first: str, second: str, joiner: str | None) -> str:
 
 
 def _filled(template: str, first: str, second: str) -> str:
-    """The template filled in one pass, so that a caption may itself contain "{b}"."""
+    """The template with both captions filled in, in one pass, so that a caption may itself contain "{b}"."""
     parts = {"{a}": first, "{b}": second}
     return re.sub(r"\{[ab]\}", lambda place: parts[place.group()], template)

@@ -1,4 +1,4 @@
-"""Caption strategies: the caption of a composite, from the captions of its two images."""
+"""Caption strategies: functions that make the caption of a composite from the captions of its two images."""
 
 import re
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from clipc.compose.layouts.layout import Shape
 from clipc.extension import load_function
 
 Parts = str | tuple[str, str] | tuple[str, str, str]
-"""A strategy's result: the caption; or two captions in the order in which they are joined, optionally with a template
-such as ``"{a} beside {b}"``, used unless policy or rules have another."""
+"""The result of a strategy: the whole caption as text; or two captions to be joined in this order; or these two and a
+template such as ``"{a} beside {b}"``, which is used unless the policy or a rule has a template."""
 
 Strategy = Callable[[str, str, Shape, bool], Parts]
-"""From the captions of the first image (the left, the top or the outer one) and of the second, the composite's
-shape, and whether the drawn order of the captions is not the images'."""
+"""A function of the first image's caption (the left, the top or the outer image), the second image's caption, the
+composite's shape, and whether the captions' drawn order is the reverse of the images'."""
 
 _NAMES_A_PLACE: Final = re.compile(
     r"\b(left|right|top|bottom|upper|lower|above|below|beneath|inset)(most|wards?|hand|side)?\b|[左右上下]",
@@ -46,18 +46,18 @@ def _second(first: str, second: str, shape: Shape, swapped: bool) -> Parts:
 def _spatial(first: str, second: str, shape: Shape, swapped: bool) -> Parts:
     """Names the place of each part: "X on the left and Y on the right".
 
-    Where a caption names a place itself, or has several sentences, that phrase could contradict it or belong to its
-    last sentence only; there each part gets a label instead ("left half: X; right half: Y"), so that places named in a
-    caption refer to its own half.
+    If a caption names a place itself, the phrase could contradict it; if it has several sentences, the phrase would
+    belong to the last one only. In these cases each part gets a label instead ("left half: X; right half: Y"), so
+    that a place named in a caption refers to its own half.
     """
     parts = without_stop(first), without_stop(second)
-    either = "\n".join(parts)
-    garbled = _NAMES_A_PLACE.search(either) or any(map(_SEVERAL_SENTENCES.search, parts))
+    both = "\n".join(parts)
+    needs_labels = _NAMES_A_PLACE.search(both) or any(map(_SEVERAL_SENTENCES.search, parts))
     phrases = shape.english
-    if japanese(either):
+    if japanese(both):
         phrases = shape.japanese
-        garbled = garbled or not (noun_phrase(first) and noun_phrase(second))
-    return (first, second) if phrases is None else (first, second, phrases[1 if garbled else 0])
+        needs_labels = needs_labels or not (noun_phrase(first) and noun_phrase(second))
+    return (first, second) if phrases is None else (first, second, phrases[1 if needs_labels else 0])
 
 
 STRATEGIES: Final[dict[str, Strategy]] = {
@@ -79,7 +79,7 @@ def find_strategy(name: str) -> Strategy:
         name: One of :data:`STRATEGIES`, or ``module:object``.
 
     Raises:
-        UserError: The user's own cannot be loaded.
+        UserError: The user's function cannot be loaded.
     """
     if name in STRATEGIES:
         return STRATEGIES[name]

@@ -16,16 +16,16 @@ LAYOUTS: Final = {
     "blend": Layout((SHAPES[OVERLAY],), blend),
     "first-image": Layout((SHAPES[FIRST_IMAGE],), first_image),
 }
-"""The built-in layouts by their names in a policy."""
+"""The built-in layouts by their names in a policy; ``region`` joins halves that keep a given region visible."""
 
 
 def find_layout(name: str) -> Layout:
-    """A built-in layout, or the user's own.
+    """A built-in layout, or the layout that a user wrote.
 
     Args:
         name: One of :data:`LAYOUTS`, or ``module:object``.
 
     Raises:
-        UserError: The user's own cannot be loaded.
+        UserError: The user's layout cannot be loaded.
     """
     return LAYOUTS[name] if name in LAYOUTS else load(name, Layout, "a clipc.Layout")

@@ -1,4 +1,4 @@
-"""Boxes that an expert drew, from a column of the catalog to fractions of the image."""
+"""Reads boxes that an expert drew, and converts them to fractions of the image."""
 
 import json
 import re
@@ -14,20 +14,20 @@ from clipc.errors import UserError
 def read_boxes(values: Sequence[Any], sizes: Integers, *, column: str, keys: Sequence[str]) -> Float32s:
     """Boxes x0, y0, x1, y1 as fractions of the image's sides.
 
-    A box is four numbers, in a list or as text ("12, 30, 80, 96"). Numbers that are all at most 1 are
-    fractions already; others are pixels of the image as shown.
+    A box is four numbers, in a list or as text ("12, 30, 80, 96"). If all four are at most 1, they are fractions;
+    otherwise they are pixels of the image as it is shown.
 
     Args:
-        values: One box a pair, None or empty text for none.
+        values: The box of each pair; None or empty text for none.
         sizes: Width and height of the images in pixels, shape (n, 2).
         column: The column's name, for messages.
         keys: The pairs' keys, for messages.
 
     Returns:
-        Shape (n, 4), ``float32``, NaN for none.
+        ``float32``, shape (n, 4), in [0, 1]; NaN for a pair without a box.
 
     Raises:
-        UserError: A value is no box, or is outside its image.
+        UserError: A value is not a box, or its box is not inside the image.
     """
     boxes = np.full((len(values), 4), np.nan, dtype=np.float64)
     for row, value in enumerate(values):

@@ -11,14 +11,14 @@ _CENTRES: Final = np.array([[(0.25, 0.0, 0.75, 1.0)] * 2, [(0.0, 0.25, 1.0, 0.75
 _PLACES: Final = np.array(
     [[(0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)], [(0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 1.0, 1.0)]], dtype=np.float32
 )
-"""Places of the first and second half, side by side and one above the other; shape (2, 2, 4)."""
+"""Places of the first and second half, by shape (side by side, one above the other); array of shape (2, 2, 4)."""
 
 
 def centre_halves(shape: Positions, draws: Float32s, views: Views) -> Tiles:
     """The centre half of each view, joined along the cut axis (CLIP-C, arXiv 2407.01408).
 
     Args:
-        shape: Numbers of shapes, shape (n,).
+        shape: Index into the layout's ``shapes``, one per example; array of length n.
         draws: Not used.
         views: Not used.
     """
@@ -26,10 +26,10 @@ def centre_halves(shape: Positions, draws: Float32s, views: Views) -> Tiles:
 
 
 def squeezed_halves(shape: Positions, draws: Float32s, views: Views) -> Tiles:
-    """Each view squeezed to half its width or height: nothing is cut away, but objects change their proportions.
+    """Each view squeezed to half its width or height: nothing is cut away, but the aspect ratio changes.
 
     Args:
-        shape: Numbers of shapes, shape (n,).
+        shape: Index into the layout's ``shapes``, one per example; array of length n.
         draws: Not used.
         views: Not used.
     """
@@ -37,22 +37,21 @@ def squeezed_halves(shape: Positions, draws: Float32s, views: Views) -> Tiles:
 
 
 def region(shape: Positions, draws: Float32s, views: Views) -> Tiles:
-    """Halves as large as centre halves, moved so that each keeps its region as far as it fits.
+    """Halves of the size of centre halves, moved so that each shows its region, or as much of it as fits.
 
-    The window moves along both axes, and out of the view if the region is there, but never out of the
-    image. A source without a region shows its centre half.
+    The window may move along both axes. It may leave the view to reach the region, but never the image. A source
+    without a region shows its centre half.
 
     Args:
-        shape: Numbers of shapes, shape (n,).
+        shape: Index into the layout's ``shapes``, one per example; array of length n.
         draws: Not used.
-        views: The images' edges and the regions.
+        views: The views, whose ``bounds`` and ``region`` are used.
     """
     tiles = centre_halves(shape, draws, views)
     low = tiles.window[..., :2]
     size = tiles.window[..., 2:] - low
     first, last = views.region[..., :2], views.region[..., 2:]
-    # A region that fits may be anywhere inside the window, so the window moves as little as possible;
-    # it is centred on one that does not fit.
+    # If the region fits into the window, the window moves as little as possible; otherwise the window is centred on it.
     start = np.where(last - first <= size, np.clip(low, last - size, first), (first + last - size) / 2)
     start = np.clip(start, views.bounds[..., :2], views.bounds[..., 2:] - size)
     start = np.where(np.isfinite(views.region).all(axis=-1, keepdims=True), start, low)

@@ -1,4 +1,4 @@
-"""The contract of layouts, built-in or the user's own."""
+"""Layouts and their shapes: the types that built-in layouts and the user's own share."""
 
 import json
 from collections.abc import Callable
@@ -16,16 +16,15 @@ from clipc.errors import UserError
 
 @dataclass(frozen=True)
 class Shape:
-    """One geometry of a layout's composites.
+    """One arrangement of the two images in a composite, such as side by side.
 
-    The phrases are those of the caption strategy ``spatial``: how a caption says where each image stands, ``{a}`` and
-    ``{b}`` being the two captions; and a second form with labels, for captions that do not fit the phrase. None
-    if the images have no two places; captions are then joined.
+    The caption strategy ``spatial`` uses the templates, which say where each image stands; ``{a}`` and ``{b}`` stand
+    for the two captions. Where the images have no places to name, the templates are None and the captions are joined.
 
     Attributes:
-        name: Its name in plans, statistics and pages.
-        english: The two phrases.
-        japanese: The same for Japanese captions.
+        name: The shape's name in plans, statistics and pages.
+        english: The template for ordinary captions, and one with labels for captions that do not fit the first.
+        japanese: The two templates for Japanese captions.
     """
 
     name: str
@@ -33,20 +32,20 @@ class Shape:
     japanese: tuple[str, str] | None = None
 
 
-_PHRASES: Final[dict[str, Any]] = json.loads((resources.files("clipc.compose.layouts") / "shapes.json").read_bytes())
+_TEMPLATES: Final[dict[str, Any]] = json.loads((resources.files("clipc.compose.layouts") / "shapes.json").read_bytes())
 SHAPES: Final = tuple(
-    Shape(name, *((phrase, labels) for phrase, labels in languages)) for name, languages in _PHRASES.items()
+    Shape(name, *((template, labels) for template, labels in languages)) for name, languages in _TEMPLATES.items()
 )
-"""The shapes whose codes in a plan's ``layout`` column are the same for every layout: their indices here.
+"""The common shapes. Their code in a plan's ``layout`` column is their index here, whatever the policy's layout.
 
-``plain`` shows one image; ``left-right`` and ``top-bottom`` name the places of the first and second half;
-``strong`` is one image under stronger augmentation, the augmentation control; in ``box`` the
-second image fills a box inside the first; ``overlay`` blends both; ``first-image`` shows
-the first image alone, under both captions. A layout's other shapes have the codes that follow.
+``plain`` shows one image. ``left-right`` and ``top-bottom`` name the places of the first and second half. ``strong``
+shows one image under strong augmentation, as a control. In ``box`` the second image fills a box inside the first.
+``overlay`` blends both images. ``first-image`` shows the first image alone, under both captions. Further shapes of
+a user's layout have the codes that follow.
 """
 
 HALVES: Final = (SHAPES[LEFT_RIGHT], SHAPES[TOP_BOTTOM])
-"""The shapes of layouts of halves, whose axis a policy and rules may set."""
+"""The shapes of layouts of halves. A policy and rules may choose between them by ``axis``."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,9 @@ class Layout:
 
     Attributes:
         shapes: The shapes of its composites, drawn uniformly.
-        arrange: From the number of each composite's shape in ``shapes``, shape (n,), four numbers in [0, 1) for each,
-            shape (n, 4), and the views: windows, places and opacities. Together the places fill the image. A pure
-            function, since the same composite may be arranged again.
+        arrange: A pure function that returns the tiles of n composites. It takes an index into ``shapes`` for each
+            composite, shape (n,); four random numbers in [0, 1) for each, shape (n, 4); and the views. The places in
+            the tiles must fill the image.
     """
 
     shapes: tuple[Shape, ...]
@@ -66,35 +65,35 @@ class Layout:
     def __post_init__(self) -> None:
         names = [shape.name for shape in self.shapes]
         if not names or len(set(names)) < len(names) or {SHAPES[PLAIN].name, SHAPES[STRONG].name} & set(names):
-            raise UserError(f"a layout needs shapes with names of their own, not plain or strong: {names}.")
+            raise UserError(f"a layout needs shapes with distinct names, none of them plain or strong: {names}.")
 
     @cached_property
-    def by_code(self) -> tuple[Shape, ...]:
-        """All shapes that a plan with this layout can have, in the order of their codes."""
+    def all_shapes(self) -> tuple[Shape, ...]:
+        """The common shapes and this layout's own; a plan's ``layout`` column holds indices into them."""
         common = {shape.name for shape in SHAPES}
         return (*SHAPES, *(shape for shape in self.shapes if shape.name not in common))
 
     @cached_property
     def codes(self) -> tuple[int, ...]:
-        """The codes of its shapes in a plan's ``layout`` column."""
-        names = [shape.name for shape in self.by_code]
+        """The code of each shape in ``shapes``: its index in :attr:`all_shapes`."""
+        names = [shape.name for shape in self.all_shapes]
         return tuple(names.index(shape.name) for shape in self.shapes)
 
     @property
     def has_axes(self) -> bool:
-        """Whether its composites are halves, whose axis a policy or a rule may set."""
+        """Whether the composites consist of halves, so that a policy or a rule may set their axis."""
         return self.codes == (LEFT_RIGHT, TOP_BOTTOM)
 
-    def drawn_from(self, axis: str) -> tuple[int, ...]:
-        """The codes that are drawn, for a policy's ``axis``."""
-        return tuple(code for code in self.codes if self.by_code[code].name == axis) or self.codes
+    def codes_for(self, axis: str) -> tuple[int, ...]:
+        """The codes among which to draw: the one with the name ``axis``, or all if no shape has that name."""
+        return tuple(code for code in self.codes if self.all_shapes[code].name == axis) or self.codes
 
     def tiles(self, codes: Bytes, draws: Float32s, views: Views) -> Tiles:
-        """Windows, places and opacities; plain rows show the first source alone.
+        """The tiles of n examples, composed or not; a row without a composite shows the first source alone.
 
         Args:
             codes: Codes of a plan's ``layout`` column, shape (n,).
-            draws: Numbers in [0, 1), shape (n, 4).
+            draws: Random numbers in [0, 1), shape (n, 4).
             views: The sources' views.
 
         Raises:
@@ -102,11 +101,11 @@ class Layout:
         """
         n = len(codes)
         tiles = Tiles.first_alone(n)
-        number = np.full(len(self.by_code), -1)
-        number[list(self.codes)] = np.arange(len(self.codes))
-        composed = np.flatnonzero(number[codes] >= 0)
+        index = np.full(len(self.all_shapes), -1)
+        index[list(self.codes)] = np.arange(len(self.codes))
+        composed = np.flatnonzero(index[codes] >= 0)
         if len(composed):
-            result = self.arrange(number[codes[composed]], draws[composed], views.take(composed))
+            result = self.arrange(index[codes[composed]], draws[composed], views.take(composed))
             _check(result, len(composed))
             for name in ("window", "place", "opacity"):
                 getattr(tiles, name)[composed] = getattr(result, name)
@@ -114,15 +113,17 @@ class Layout:
 
 
 def _check(result: Tiles, n: int) -> None:
-    """Refuses tiles that cannot be rendered, or that leave a part of the image unwritten."""
+    """Refuses tiles that cannot be rendered, or that leave a part of the image empty."""
     if not isinstance(result, Tiles):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UserError(f"a layout gave {type(result).__name__}; it must give clipc.Tiles.")
+        raise UserError(f"a layout returned {type(result).__name__}; it must return clipc.Tiles.")
     for name, shape in (("window", (n, 2, 4)), ("place", (n, 2, 4)), ("opacity", (n, 2))):
         values = getattr(result, name)
         if values.shape != shape or not np.isfinite(values).all():
-            raise UserError(f"a layout gave tiles whose {name} is not finite numbers of shape {shape}: {values.shape}.")
+            raise UserError(
+                f"a layout must return tiles whose {name} is finite numbers of shape {shape}: {values.shape}."
+            )
     shown = area(result.place) > 0
     if (result.place.min() < 0) | (result.place.max() > 1) | (area(result.window) <= 0)[shown].any():
-        raise UserError("a layout gave tiles outside the image, or a place for a window without area.")
+        raise UserError("a layout returned tiles with a place outside the image, or a place for a window without area.")
     if (result.opacity[:, 0] != 1).any() or abs(result.share().sum(axis=1) - 1).max() > 1e-4:
-        raise UserError("a layout gave tiles that do not fill the image; the first source must be opaque.")
+        raise UserError("a layout returned tiles that do not fill the image, or whose first source is not opaque.")

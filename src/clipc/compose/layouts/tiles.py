@@ -1,8 +1,8 @@
-"""Geometry between a plan and its pixels: the part of each source to show, and its place.
+"""Tiles: the part of each source that an example shows, and the place where it is shown.
 
-Both sources first get a view each (a random crop). A layout then names a *window* of each view, the
-*place* in the square image that the window fills, and how *opaque* it is there. Renderers take windows,
-places and opacities, never layouts, so a new layout is one function beside these.
+Each source first gets a view (a random crop). A layout then chooses a *window* of each view, the *place* in the
+square image that the window fills, and the *opacity* of the window there. Renderers take tiles and know no layouts,
+so a new layout is one new function.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ PLAIN, LEFT_RIGHT, TOP_BOTTOM, STRONG, BOX, OVERLAY, FIRST_IMAGE = range(7)
 """Codes of a plan's ``layout`` column that are the same for every layout."""
 
 Axis = Literal["left-right", "top-bottom"]
-"""The arrangement of two halves."""
+"""The arrangement of two halves: side by side, or one above the other."""
 AXES: Final[dict[Axis, int]] = {"left-right": LEFT_RIGHT, "top-bottom": TOP_BOTTOM}
-"""The layout codes of halves."""
+"""The code of each axis in a plan's ``layout`` column."""
 CUTS: Final[dict[Axis, str]] = {"left-right": "vertical", "top-bottom": "horizontal"}
-"""The direction of the cut between two halves: an alias of the axis in files."""
+"""The direction of the cut between the halves, which recipes and rules files may give instead of the axis."""
 
 FULL: Final = (0.0, 0.0, 1.0, 1.0)
 NOWHERE: Final = (0.0, 0.0, 0.0, 0.0)
@@ -28,12 +28,13 @@ NOWHERE: Final = (0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Views:
-    """The two views of each example, as layouts see them.
+    """The views of the two sources of n examples, as layouts take them.
 
     Attributes:
         bounds: Shape (n, 2, 4), ``float32``: the edges x0, y0, x1, y1 of the whole image, as fractions of the
-            view (so x0 <= 0 and x1 >= 1).
-        region: Shape (n, 2, 4), ``float32``: the box to keep visible, as fractions of the view, NaN for none.
+            view (so x0 and y0 are at most 0, x1 and y1 at least 1).
+        region: Shape (n, 2, 4), ``float32``: the box x0, y0, x1, y1 that must stay visible, as fractions of the view;
+            NaN for none.
         whole: Shape (n, 2), ``bool``: sources that a composite must not cut.
     """
 
@@ -43,24 +44,24 @@ class Views:
 
     @classmethod
     def plain(cls, n: int) -> "Views":
-        """Views of whole images without regions."""
+        """Views of n examples that show whole images without regions."""
         bounds = np.broadcast_to(np.array(FULL, dtype=np.float32), (n, 2, 4))
         return cls(bounds, np.full((n, 2, 4), np.nan, dtype=np.float32), np.zeros((n, 2), dtype=np.bool_))
 
     def take(self, rows: Positions) -> "Views":
-        """The views of some rows."""
+        """The views of some examples, given their positions."""
         return Views(self.bounds[rows], self.region[rows], self.whole[rows])
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """Windows, places and opacities of two sources; the second is pasted over the first.
+    """Windows, places and opacities of the two sources of n examples; the second source is drawn over the first.
 
     Attributes:
         window: Shape (n, 2, 4), ``float32``: x0, y0, x1, y1 of each source's window, as fractions of its view
             before mirroring. A window may leave the view, never the image.
-        place: Shape (n, 2, 4), ``float32``: x0, y0, x1, y1 in the image, as fractions of its side. A
-            source that is not shown has a place without area.
+        place: Shape (n, 2, 4), ``float32``: x0, y0, x1, y1 in the composed image, as fractions of its side.
+            A source that is not shown has a place without area.
         opacity: Shape (n, 2), ``float32`` in [0, 1]; the first source's is 1.
     """
 
@@ -74,14 +75,14 @@ class Tiles:
         return cls(boxes(FULL, NOWHERE, n), boxes(FULL, NOWHERE, n), opaque(n))
 
     def share(self) -> Float32s:
-        """The share of the image that each source fills, shape (n, 2); every row sums to 1."""
+        """The share of the composed image that each source fills, ``float32``, shape (n, 2); valid rows sum to 1."""
         second = area(self.place[:, 1]) * self.opacity[:, 1]
         return np.stack([area(self.place[:, 0]) - self._hidden(), second], axis=1)
 
     def visible(self) -> Float32s:
-        """The visible share of each source's view, in [0, 1], shape (n, 2); 0 for a source that is not shown.
+        """The visible share of each source's view, in [0, 1], ``float32``, shape (n, 2); 0 if it is not shown.
 
-        Transparent or covered areas count in proportion to their visibility.
+        An area that is transparent or covered counts in proportion to its visibility.
         """
         share = np.clip(area(self.window), 0, 1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -90,7 +91,7 @@ class Tiles:
         return (share * np.stack([first, second], axis=1)).astype(np.float32)
 
     def _hidden(self) -> Float32s:
-        """The area of the image in which the second source covers the first."""
+        """The area in which the second source covers the first, times the second's opacity; shape (n,)."""
         low = np.maximum(self.place[:, 0, :2], self.place[:, 1, :2])
         high = np.minimum(self.place[:, 0, 2:], self.place[:, 1, 2:])
         width, height = np.maximum(high - low, 0).T
@@ -98,27 +99,33 @@ class Tiles:
 
 
 def axis_of(axis_or_cut: object) -> object:
-    """The axis of a cut's name; any other value unchanged."""
+    """The axis for the name of a cut (``vertical``, ``horizontal``); any other value unchanged."""
     return next((axis for axis, cut in CUTS.items() if cut == axis_or_cut), axis_or_cut)
 
 
 def area(boxes: Float32s) -> Float32s:
-    """The areas of boxes x0, y0, x1, y1; shape (..., 4) to (...)."""
+    """The areas of boxes x0, y0, x1, y1 of shape (..., 4); the result is ``float32`` of shape (...)."""
     sides = boxes[..., 2:] - boxes[..., :2]
     return np.asarray(sides[..., 0] * sides[..., 1], dtype=np.float32)
 
 
 def boxes(first: tuple[float, ...], second: tuple[float, ...], n: int) -> Float32s:
-    """The same two boxes n times, shape (n, 2, 4), ``float32``."""
+    """The same two boxes x0, y0, x1, y1 for each of n examples, ``float32``, shape (n, 2, 4)."""
     return np.tile(np.array([first, second], dtype=np.float32), (n, 1, 1))
 
 
 def opaque(n: int) -> Float32s:
-    """Opacities of 1, shape (n, 2)."""
+    """Opacities of 1 for n examples, ``float32``, shape (n, 2)."""
     return np.ones((n, 2), dtype=np.float32)
 
 
 def uncut(tiles: Tiles, views: Views, codes: Bytes) -> Tiles:
-    """The tiles with the sources of composites that must not be cut shown whole, squeezed into their places."""
+    """The tiles, in which sources that a composite must not cut are shown whole, squeezed into their places.
+
+    Args:
+        tiles: The tiles of n examples.
+        views: Their views, whose ``whole`` and ``bounds`` are used.
+        codes: Their codes in the plan's ``layout`` column, shape (n,).
+    """
     whole = views.whole & np.isin(codes, (PLAIN, STRONG), invert=True)[:, None]
     return Tiles(np.where(whole[..., None], views.bounds, tiles.window), tiles.place, tiles.opacity)

@@ -13,10 +13,11 @@ MAX_ENUMERATED: Final = 20_000
 
 _ROUNDS_SMALL: Final = 8
 _ROUNDS_LARGE: Final = 64
-_AT_ONCE: Final = 1 << 20
+_MEMBERS_AT_ONCE: Final = 1 << 20
 
 AllowedTest = Callable[[Positions, Int32s], Bools]
-"""From positions among the rows and a candidate partner for each to whether it is allowed."""
+"""Takes positions among the rows, shape (m,), and a candidate partner for each, shape (m,); says which candidates are
+allowed, ``bool``, shape (m,)."""
 
 
 def draw(
@@ -24,25 +25,25 @@ def draw(
 ) -> Int32s:
     """A partner for each row, drawn uniformly or by weight from the allowed members of its pool.
 
-    Rejection sampling for some rounds, which has the right distribution. Rows that are still without a partner then
-    draw from all allowed members of their pool, if it has at most :data:`MAX_ENUMERATED`, so that one allowed partner
-    in a thousand is found there.
+    Some rounds of rejection sampling come first. A row that is then still without a partner draws from all allowed
+    members of its pool, if the pool has at most :data:`MAX_ENUMERATED` members; so even a single allowed partner in a
+    thousand is found there. Both ways draw from the same distribution.
 
     The result for a row does not depend on the other rows.
 
     Args:
-        rows: The first pairs, shape (n,).
-        pool: The pool of each row, never -1.
+        rows: The catalog rows of the first pairs, shape (n,).
+        pool: The index of each row's pool, shape (n,); never -1.
         pools: The pools.
-        allowed: Tests candidates; must refuse the pair itself.
+        allowed: The test of candidates; it must refuse the first pair itself.
         generator: The random generator; each round draws one number for every pair of the catalog.
         pairs: The number of pairs in the catalog.
 
     Returns:
-        Partners, -1 for none, shape (n,).
+        The catalog rows of the partners, ``int32``, shape (n,); -1 for none.
     """
     partner = np.full(len(rows), -1, dtype=np.int32)
-    last_chance = generator.random(pairs)
+    enumeration_chance = generator.random(pairs)
     small = pools.sizes[pool] <= MAX_ENUMERATED
     seeking = np.flatnonzero(pools.sizes[pool] > 0)
     for turn in range(_ROUNDS_LARGE):
@@ -55,17 +56,18 @@ def draw(
         accepted = allowed(seeking, candidate)
         partner[seeking[accepted]] = candidate[accepted]
         seeking = seeking[~accepted]
-    left = np.flatnonzero((partner < 0) & small & (pools.sizes[pool] > 0))
-    # In portions whose pools have a bounded total size.
-    sizes = pools.sizes[pool[left]]
-    for positions in np.split(left, np.flatnonzero(np.diff((np.cumsum(sizes) - sizes) // _AT_ONCE)) + 1):
+    without = np.flatnonzero((partner < 0) & small & (pools.sizes[pool] > 0))
+    # The pools of one portion have a bounded total size, so that memory stays bounded.
+    sizes = pools.sizes[pool[without]]
+    for positions in np.split(without, np.flatnonzero(np.diff((np.cumsum(sizes) - sizes) // _MEMBERS_AT_ONCE)) + 1):
         if len(positions):
-            partner[positions] = _enumerated(positions, pool[positions], pools, allowed, last_chance[rows[positions]])
+            chance = enumeration_chance[rows[positions]]
+            partner[positions] = _draw_from_all(positions, pool[positions], pools, allowed, chance)
     return partner
 
 
-def _enumerated(which: Positions, pool: Int32s, pools: Pools, allowed: AllowedTest, chance: Float64s) -> Int32s:
-    """One of all allowed members of each row's pool, -1 if there is none."""
+def _draw_from_all(which: Positions, pool: Int32s, pools: Pools, allowed: AllowedTest, chance: Float64s) -> Int32s:
+    """One allowed member of each row's pool, drawn from all of them; -1 if there is none."""
     sizes = pools.sizes[pool]
     begins = np.cumsum(sizes) - sizes
     place = np.arange(int(sizes.sum())) - np.repeat(begins - pools.start[pool], sizes)
@@ -82,14 +84,14 @@ def choose_one(
     """One random allowed position in each of several consecutive segments.
 
     Args:
-        good: The allowed positions, ascending, each in a segment.
+        good: The allowed positions, ascending; each lies in one of the segments.
         begins: Start of each segment, ascending; shape (n,).
-        sizes: Length of each segment.
-        chance: Random numbers in [0, 1), one a segment.
-        weights: Positive weights of the allowed positions; uniform by default.
+        sizes: Length of each segment, shape (n,).
+        chance: A random number in [0, 1) for each segment, shape (n,).
+        weights: Positive weights of the positions in ``good``; equal weights by default.
 
     Returns:
-        Positions, -1 for segments without an allowed one; shape (n,).
+        The chosen positions, ``int64``, shape (n,); -1 for a segment without an allowed position.
     """
     first = np.searchsorted(good, begins)
     count = np.searchsorted(good, begins + sizes) - first
@@ -109,12 +111,12 @@ def least_similar(rows: Int32s, drawn: Int32s, vectors: Float32s) -> Int32s:
     """The candidate of each row with the smallest cosine similarity.
 
     Args:
-        rows: Pairs, shape (n,).
-        drawn: Candidates, -1 for none, shape (n, m).
+        rows: Catalog rows of pairs, shape (n,).
+        drawn: Catalog rows of the candidates of each, -1 for none, shape (n, m).
         vectors: Unit vectors of all pairs, shape (pairs, d).
 
     Returns:
-        Shape (n,), -1 without a candidate; the first of equal ones.
+        Catalog rows, ``int32``, shape (n,): the first of equally similar candidates; -1 where there is no candidate.
     """
     best = np.full(len(rows), -1, dtype=np.int32)
     least = np.full(len(rows), np.inf, dtype=np.float32)

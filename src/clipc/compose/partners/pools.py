@@ -10,44 +10,51 @@ from clipc.compose.arrays import Float64s, Int32s, Int64s
 
 @dataclass(frozen=True, eq=False)
 class Pools:
-    """Concatenated lists of pairs, and the list from which each caption's partner is drawn.
+    """Pools of pairs, concatenated, and the pool from which each entry's partner is drawn.
 
-    The whole training set, the members of a group and the neighbours of a pair are all such lists, so all
-    partner strategies share one sampler.
+    The whole training set, a group, and the neighbours of a pair are all pools, so all partner strategies share one
+    sampler.
 
     Attributes:
-        members: Catalog rows, pool by pool, ``int32``.
-        start: Start of each pool in ``members``, and the end of the last; ``int64``, shape (pools + 1,).
-        of: The pool of each caption (entry) of the catalog, -1 for none; ``int32``.
-        weights: Positive weights of the members, ``float64``; None for uniform.
+        members: Catalog rows, pool by pool, ``int32``, shape (m,).
+        start: The start of each pool in ``members``, and the end of the last; ``int64``, shape (pools + 1,).
+        pool_of_entry: The pool of each entry (caption) of the catalog, -1 for none; ``int32``, shape (entries,).
+        weights: Positive weights of the members, ``float64``, shape (m,); None for equal weights.
     """
 
     members: Int32s
     start: Int64s
-    of: Int32s
+    pool_of_entry: Int32s
     weights: Float64s | None = None
 
     @cached_property
     def sizes(self) -> Int64s:
-        """The number of members of each pool."""
+        """The number of members of each pool, shape (pools,)."""
         return np.diff(self.start)
 
     def member(self, pool: Int32s, chance: Float64s) -> Int32s:
-        """One member of each pool, none of them empty, for random numbers in [0, 1)."""
-        if self._sums is not None:
-            return self.members[weighted_choice(self._sums, self.start[pool], self.start[pool + 1], chance)]
+        """One member of each of the given pools, as a catalog row.
+
+        Args:
+            pool: Indices of pools, none of them empty, shape (n,).
+            chance: Random numbers in [0, 1), shape (n,).
+        """
+        if self._cumulative_weights is not None:
+            return self.members[
+                weighted_choice(self._cumulative_weights, self.start[pool], self.start[pool + 1], chance)
+            ]
         place = self.start[pool] + (chance * self.sizes[pool]).astype(np.int64)
         return self.members[place]
 
     @cached_property
-    def _sums(self) -> Float64s | None:
+    def _cumulative_weights(self) -> Float64s | None:
         return None if self.weights is None else cumulative_weights(self.weights, self.sizes)
 
     def weighted(self, weights: Float64s) -> "Pools":
-        """The pools with weights; pairs of weight 0 are removed.
+        """The pools with weighted members; pairs of weight 0 are removed.
 
         Args:
-            weights: Numbers from 0 up, shape (pairs,).
+            weights: The weight of each pair of the catalog, from 0 up, shape (pairs,).
         """
         own = weights[self.members]
         positive = own > 0
@@ -58,14 +65,15 @@ class Pools:
 def cumulative_weights(weights: Float64s, sizes: Int64s) -> Float64s:
     """Cumulative sums of weights, from which :func:`weighted_choice` draws.
 
-    Each segment's weights are scaled to a maximum of 1, so that none is lost by rounding in the sum before it.
+    Each segment's weights are scaled to a maximum of 1, so that small weights are not lost by rounding when they are
+    added to the sum of earlier segments.
 
     Args:
         weights: Positive weights, segment after segment, shape (m,).
-        sizes: Length of each segment; m in total.
+        sizes: The length of each segment; their sum is m.
 
     Returns:
-        Shape (m + 1,), starting with 0.
+        ``float64``, shape (m + 1,), starting with 0.
     """
     sizes = sizes[sizes > 0]
     if not len(sizes):
@@ -79,9 +87,12 @@ def weighted_choice(sums: Float64s, begin: Int64s, end: Int64s, chance: Float64s
 
     Args:
         sums: The result of :func:`cumulative_weights`.
-        begin: Start of the segments, shape (n,).
-        end: Their ends; none is empty.
-        chance: Numbers in [0, 1), shape (n,).
+        begin: The start of each segment, shape (n,).
+        end: The end of each segment, greater than its start, shape (n,).
+        chance: Random numbers in [0, 1), shape (n,).
+
+    Returns:
+        Positions, ``int64``, shape (n,).
     """
     low, high = sums[begin], sums[end]
     aim = np.minimum(low + chance * (high - low), np.nextafter(high, 0))
@@ -89,10 +100,10 @@ def weighted_choice(sums: Float64s, begin: Int64s, end: Int64s, chance: Float64s
 
 
 def single_pool(counts: Int64s) -> Pools:
-    """One pool of all pairs, as in the paper, as far as is known.
+    """One pool of all pairs, as far as is known the paper's.
 
     Args:
-        counts: The number of captions of each pair.
+        counts: The number of captions of each pair, shape (pairs,).
     """
     pairs = len(counts)
     return Pools(np.arange(pairs, dtype=np.int32), np.array([0, pairs]), np.zeros(int(counts.sum()), dtype=np.int32))
@@ -102,8 +113,8 @@ def neighbour_pools(neighbours: Int32s, counts: Int64s) -> Pools:
     """One pool for each pair: its neighbours.
 
     Args:
-        neighbours: Shape (pairs, k), -1 where there are fewer.
-        counts: The number of captions of each pair.
+        neighbours: Catalog rows, shape (pairs, k); -1 where a pair has fewer than k.
+        counts: The number of captions of each pair, shape (pairs,).
     """
     valid = neighbours >= 0
     start = np.concatenate([[0], np.cumsum(valid.sum(axis=1))])
@@ -111,17 +122,17 @@ def neighbour_pools(neighbours: Int32s, counts: Int64s) -> Pools:
     return Pools(neighbours[valid], start.astype(np.int64), np.repeat(own, counts).astype(np.int32))
 
 
-def groups(codes: Int32s, counts: Int64s) -> Pools:
-    """One pool for each group: the pairs with at least one caption in it.
+def group_pools(codes: Int32s, counts: Int64s) -> Pools:
+    """One pool for each group: the pairs with at least one caption in the group.
 
     Args:
-        codes: The group of each caption (entry), from 0; -1 where it is unknown.
-        counts: The number of captions of each pair.
+        codes: The group of each entry (caption), from 0; -1 where it is unknown.
+        counts: The number of captions of each pair, shape (pairs,).
     """
     row_of = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
     valid = codes >= 0
     total = int(codes.max(initial=-1)) + 1
-    # A pair with several captions in a group is one member of it.
-    both = np.unique(codes[valid].astype(np.int64) * len(counts) + row_of[valid])
-    start = np.concatenate([[0], np.cumsum(np.bincount(both // len(counts), minlength=total))])
-    return Pools((both % len(counts)).astype(np.int32), start.astype(np.int64), codes.astype(np.int32))
+    # A pair with several captions in a group is one member: group and pair are packed into one number.
+    group_and_row = np.unique(codes[valid].astype(np.int64) * len(counts) + row_of[valid])
+    start = np.concatenate([[0], np.cumsum(np.bincount(group_and_row // len(counts), minlength=total))])
+    return Pools((group_and_row % len(counts)).astype(np.int32), start.astype(np.int64), codes.astype(np.int32))

@@ -1,4 +1,4 @@
-"""The examples in a rules file: the expert's own tests of the rules."""
+"""Checks rules against the examples in their file, which are the expert's own tests."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class ExampleResult:
 
     Attributes:
         example: The example.
-        allowed: Whether the rules allow it: whether any choice of the two pairs' captions may be composed.
-        reasons: The rules that refuse it, as written, each with its reason where it has one.
+        allowed: Whether the rules allow the example, with any choice of the two pairs' captions.
+        reasons: The text of each rule that refuses the example, with the expert's reason if there is one.
     """
 
     example: Example
@@ -35,17 +35,17 @@ class ExampleResult:
     reasons: tuple[str, ...]
 
     @property
-    def right(self) -> bool:
-        """Whether the decision is the expert's."""
+    def as_expected(self) -> bool:
+        """Whether the decision is the one that the expert expects."""
         return self.allowed == self.example.allowed
 
 
 def check(rules: Rules, catalog: Catalog, wording: Wording) -> list[ExampleResult]:
-    """The decisions of rules on their own examples.
+    """The rules' decisions on their own examples.
 
     Args:
         rules: The rules, with examples.
-        catalog: Where the examples' keys are looked up; its columns are the ones that rules may name.
+        catalog: The pairs that the examples name by key, with the columns that rules may use.
         wording: How captions are joined unless a rule applies.
 
     Raises:
@@ -53,35 +53,38 @@ def check(rules: Rules, catalog: Catalog, wording: Wording) -> list[ExampleResul
     """
     examples = _ExampleEntries.of(rules, catalog)
     compiled_rules = compile_rules(rules, examples, wording)
-    return [_checked(example, *examples.sides[number], compiled_rules) for number, example in enumerate(rules.examples)]
+    return [
+        _check_example(example, *examples.sides[number], compiled_rules)
+        for number, example in enumerate(rules.examples)
+    ]
 
 
-def _checked(
+def _check_example(
     example: Example, first: Sequence[int], second: Sequence[int], compiled_rules: CompiledRules
 ) -> ExampleResult:
     a, b = np.array(list(product(first, second)), dtype=np.int64).T
-    layout, fits = compiled_rules.cut(a, b, np.full(len(a), LEFT_RIGHT, dtype=np.uint8))
+    layout, fits = compiled_rules.choose_layout(a, b, np.full(len(a), LEFT_RIGHT, dtype=np.uint8))
     candidates = Candidates(a, b, layout, np.zeros(len(a), dtype=np.bool_))
     if (compiled_rules.allowed(candidates) & fits).any():
         return ExampleResult(example, True, ())
     broken = [(rule.text, rule.why, rule.entries[a] | rule.entries[b]) for rule in compiled_rules.exclusions]
     broken += [(rule.text, rule.why, rule.test.broken(candidates)) for rule in compiled_rules.constraints]
     broken.append(("images: axis", "the two images must be cut along different axes", ~fits))
-    # Of several captions, those that break the fewest rules are the most informative.
-    nearest = int(np.argmin(np.sum([hit for *_, hit in broken], axis=0)))
-    reasons = (f"{text} ({why})" if why else text for text, why, hit in broken if hit[nearest])
+    # The choice of captions that breaks the fewest rules gives the shortest explanation.
+    best = int(np.argmin(np.sum([hit for *_, hit in broken], axis=0)))
+    reasons = (f"{text} ({why})" if why else text for text, why, hit in broken if hit[best])
     return ExampleResult(example, False, tuple(reasons))
 
 
 @dataclass(frozen=True, eq=False)
 class _ExampleEntries:
-    """The entries of the examples, as :class:`~clipc.compose.rules.columns.Columns`.
+    """The entries that the examples use, with the methods of :class:`~clipc.compose.rules.columns.Columns`.
 
     Attributes:
-        catalog: The entries of the data.
-        sources: For each entry its index in the data, or the values of an inline pair by column.
-        sides: The entries of a and b of each example.
-        types: The types of the columns.
+        catalog: The entries of the catalog.
+        sources: For each entry its number in the catalog, or, for an inline pair, the values by column.
+        sides: For each example the entries of a and the entries of b, as indices into ``sources``.
+        types: The types of the columns, by name.
     """
 
     catalog: CatalogColumns
@@ -94,7 +97,7 @@ class _ExampleEntries:
         """The entries of all examples."""
         columns, entries = CatalogColumns(catalog), Entries.of(catalog)
         row_of = {key: row for row, key in enumerate(catalog.keys)}
-        # The column for each name that an inline pair may use.
+        # Inline pairs may use the names of columns and the names that the rules give to columns.
         data_columns = rules.data_columns(columns.names).items()
         column_for = {name: name for name in columns.names}
         column_for |= {name: column or rules.columns[name][0] for name, column in data_columns}
@@ -113,31 +116,31 @@ class _ExampleEntries:
                     first = int(entries.first[row_of[value]])
                     sources += range(first, first + int(entries.counts[row_of[value]]))
                 else:
-                    sources.append(_inline(value, column_for, types, where))
+                    sources.append(_inline_values(value, column_for, types, where))
                 pair.append(list(range(begin, len(sources))))
             sides.append((pair[0], pair[1]))
         return cls(columns, sources, sides, types)
 
     @property
     def names(self) -> Collection[str]:
-        """The names of the columns."""
+        """See :class:`~clipc.compose.rules.columns.Columns`."""
         return self.types
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """One column."""
-        rows = [entry for entry in self.sources if isinstance(entry, int)]
+        """See :class:`~clipc.compose.rules.columns.Columns`."""
+        catalog_entries = [source for source in self.sources if isinstance(source, int)]
         values: list[Any] = []
-        if name in self.catalog.names and rows:
-            values = self.catalog.column(name).take(pa.array(rows)).to_pylist()
-        remaining = iter(values or [None] * len(rows))
-        merged = [next(remaining) if isinstance(entry, int) else entry.get(name) for entry in self.sources]
+        if name in self.catalog.names and catalog_entries:
+            values = self.catalog.column(name).take(pa.array(catalog_entries)).to_pylist()
+        remaining = iter(values or [None] * len(catalog_entries))
+        merged = [next(remaining) if isinstance(source, int) else source.get(name) for source in self.sources]
         return pa.chunked_array([pa.array(merged, self.types[name])])
 
     def boxes(self, name: str) -> Float32s:
-        """One column of boxes; unknown (NaN) for inline pairs."""
+        """See :class:`~clipc.compose.rules.columns.Columns`; an inline pair has no box (NaN)."""
         boxes = np.full((len(self), 4), np.nan, dtype=np.float32)
         rows = [(i, entry) for i, entry in enumerate(self.sources) if isinstance(entry, int)]
         if name in self.catalog.catalog.table.column_names and rows:
@@ -145,10 +148,10 @@ class _ExampleEntries:
         return boxes
 
 
-def _inline(
+def _inline_values(
     pair: Mapping[str, Any], column_for: Mapping[str, str], types: dict[str, pa.DataType], where: str
 ) -> Mapping[str, Any]:
-    """The values of an inline pair by column, in the columns' types; new columns are added to ``types``."""
+    """The values of an inline pair by column, cast to the columns' types; adds new columns to ``types``."""
     values: dict[str, Any] = {}
     for name, value in pair.items():
         if name not in column_for:

@@ -1,7 +1,7 @@
-"""The sandbox's inside: a process that parses and evaluates expressions, and can do nothing else.
+"""The sandbox's child process: it only parses and evaluates expressions.
 
-Run by :class:`clipc.compose.rules.sandbox.Sandbox` as ``python -m clipc.compose.rules.child SECONDS BYTES``. It
-answers :mod:`messages <clipc.compose.rules.messages>` and ends when its standard input does.
+:class:`clipc.compose.rules.sandbox.Sandbox` starts it as ``python -m clipc.compose.rules.child SECONDS BYTES``. It
+answers :mod:`messages <clipc.compose.rules.messages>` and ends when its standard input closes.
 """
 
 import json
@@ -25,10 +25,10 @@ _DESERIALISE: Final = "SELECT json_deserialize_sql(?::JSON)"
 
 
 class Engine:
-    """DuckDB without files, network, extensions or settings, and the columns loaded by earlier calls."""
+    """DuckDB with no file or network access and a locked configuration; keeps the columns of earlier requests."""
 
     def __init__(self, memory: int) -> None:
-        self._kept: dict[str, Any] = {}
+        self._kept_columns: dict[str, Any] = {}
         self._failure: UserError | None = None
         self._connection = duckdb.connect(
             config={
@@ -47,22 +47,28 @@ class Engine:
         self._statement: Node = json.loads(self._text(_SERIALISE, "SELECT NULL FROM entries"))
 
     def answer(self, header: dict[str, Any], table: pa.Table | None) -> Message:
-        """Answers a request: ``parse``, ``keep``, ``evaluate`` or ``pairs``."""
+        """Answers one request, whose kind is ``header["do"]``.
+
+        ``parse`` returns DuckDB's syntax tree of the text of an expression, unchecked.
+        ``keep`` stores the columns of ``table`` for later requests; it may discard the stored ones first.
+        ``evaluate`` returns the values of expressions for each row of ``table``.
+        ``pairs`` returns the values of expressions over two stored rows; ``table`` holds the positions of a and b.
+        """
         match header["do"]:
             case "parse":
                 return {"statement": self._text(_SERIALISE, f"SELECT {header['text']}")}, None
             case "keep":
-                if header["fresh"]:
-                    self._kept.clear()
+                if header["discard_kept"]:
+                    self._kept_columns.clear()
                 for name, column in zip(table.column_names, table.columns, strict=True) if table else ():
-                    self._kept[name] = column.combine_chunks()
+                    self._kept_columns[name] = column.combine_chunks()
                 return {}, None
             case "evaluate":
                 return {}, self._evaluate(table, header["trees"])
             case "pairs":
                 positions: Any = table
                 gathered = {
-                    name: self._kept[column].take(positions[side].combine_chunks())
+                    name: self._kept_columns[column].take(positions[side].combine_chunks())
                     for name, (side, column) in header["columns"].items()
                 }
                 return {}, self._evaluate(pa.table({"rows": positions["a"]} | gathered), header["trees"])
@@ -77,27 +83,27 @@ class Engine:
         self._failure = None
         self._connection.register("entries", table)
         try:
-            return self._selected(trees)
+            return self._select(trees)
         except duckdb.Error as error:
             if self._failure:
                 raise self._failure from None
             if isinstance(error, duckdb.OutOfMemoryException):
                 raise MemoryError from None
-            raise _Failed(self._culprit(trees), str(error)) from None
+            raise _Failed(self._find_failing(trees), str(error)) from None
         finally:
             self._connection.unregister("entries")
 
-    def _selected(self, trees: dict[str, str]) -> pa.Table:
-        chosen = [json.loads(tree) | {"alias": name} for name, tree in trees.items()]
-        node: Node = self._statement["statements"][0]["node"] | {"select_list": chosen}
+    def _select(self, trees: dict[str, str]) -> pa.Table:
+        select_list = [json.loads(tree) | {"alias": name} for name, tree in trees.items()]
+        node: Node = self._statement["statements"][0]["node"] | {"select_list": select_list}
         statement = json.dumps(self._statement | {"statements": [{"node": node, "named_param_map": []}]})
         return self._connection.sql(self._text(_DESERIALISE, statement)).to_arrow_table()
 
-    def _culprit(self, trees: dict[str, str]) -> str:
-        """The expression that fails, of several that were evaluated together."""
+    def _find_failing(self, trees: dict[str, str]) -> str:
+        """The name of the expression that fails, among those that were evaluated together."""
         for name, tree in trees.items():
             try:
-                self._selected({name: tree})
+                self._select({name: tree})
             except duckdb.Error:
                 return name
         return next(iter(trees))
@@ -111,21 +117,26 @@ class Engine:
 
 
 class _Failed(Exception):
-    """An expression (by name) that cannot be evaluated, and DuckDB's reason."""
+    """An expression cannot be evaluated; the arguments are its name and DuckDB's reason."""
 
 
 def main(seconds: float, memory: int) -> None:
-    """Answers requests until standard input closes."""
-    # Output that a library prints must not mix with the messages.
+    """Answers requests until standard input closes.
+
+    Args:
+        seconds: The parent's time limit of one request.
+        memory: The memory limit in bytes.
+    """
+    # What a library prints must not mix with the messages.
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     os.environ.clear()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is left to the parent
     engine = Engine(memory)
     _limit(memory)
-    send(answers, {})  # the time limit of the first request starts here
+    send(answers, {})  # tells the parent that the child is ready; only then is a request sent and timed
     while True:
         try:
             header, table = receive(requests)
@@ -140,7 +151,7 @@ def main(seconds: float, memory: int) -> None:
         except UserError as error:
             answer, result = {"user_error": str(error)}, None
         except MemoryError:
-            os._exit(1)
+            os._exit(1)  # the parent reports a dead child as out of memory
         except Exception:
             answer, result = {"bug": traceback.format_exc()}, None
         send(answers, answer, result)
@@ -149,7 +160,7 @@ def main(seconds: float, memory: int) -> None:
 
 
 def _limit(memory: int) -> None:
-    """No core dumps, no new files, and at most ``memory`` bytes of address space beyond what is in use now."""
+    """Forbids core dumps, writing to files, and more than ``memory`` bytes of address space beyond those in use now."""
     try:
         import resource
     except ImportError:
@@ -161,7 +172,7 @@ def _limit(memory: int) -> None:
             used = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
     except (OSError, ValueError):
-        pass  # not on this platform; DuckDB's own limit holds
+        pass  # the platform has no such limit; DuckDB's own limit remains
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Columns that rules can name: one value for each entry."""
+"""The columns that rules may use, with one value for each entry."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _NOT_FOR_RULES = {"file", "offset", "size", "content", "dhash"}
 
 
 class Columns(Protocol):
-    """One row an entry."""
+    """Columns with one row for each entry, such as those of a catalog."""
 
     @property
     def names(self) -> Collection[str]:
@@ -31,20 +31,20 @@ class Columns(Protocol):
         ...
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """One column."""
+        """The values of one column, one for each entry."""
         ...
 
     def boxes(self, name: str) -> Float32s:
-        """One column of boxes, as :func:`~clipc.compose.layouts.boxes.read_boxes` reads them; shape (entries, 4)."""
+        """One column of boxes, as :func:`~clipc.compose.layouts.boxes.read_boxes` returns them; shape (entries, 4)."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class CatalogColumns:
-    """The entries of a catalog.
+    """The columns of a catalog's entries.
 
-    ``caption`` is the caption that would be shown, ``captions`` all captions of its pair, one a line; every
-    other column is the pair's. The location and hashes of an image's bytes are not available to rules.
+    ``caption`` is the entry's caption; ``captions`` is all captions of its pair, joined by line breaks. Every other
+    column repeats the pair's value. The location and the hashes of an image are not available to rules.
 
     Attributes:
         catalog: The pairs.
@@ -82,7 +82,7 @@ class CatalogColumns:
 
 
 def boxes_of(catalog: Catalog, name: str) -> Float32s:
-    """A column of boxes, as :func:`~clipc.compose.layouts.boxes.read_boxes` reads them; shape (pairs, 4).
+    """A column of boxes, as :func:`~clipc.compose.layouts.boxes.read_boxes` returns them; shape (pairs, 4).
 
     Raises:
         UserError: The column does not exist, or holds no boxes.

@@ -1,4 +1,4 @@
-"""Compiles rules: parses expressions, binds them to columns, and chooses their fastest evaluation."""
+"""Compiles rules: parses expressions, binds them to columns, and chooses the fastest way to evaluate them."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -39,9 +39,9 @@ def compile_rules(rules: Rules, columns: Columns, wording: Wording, sandbox: San
 
     Args:
         rules: The expert's rules.
-        columns: The pairs' entries.
+        columns: The columns of the entries.
         wording: How captions are joined unless a rule applies.
-        sandbox: Where expressions are evaluated; by default one shared by the whole process.
+        sandbox: The sandbox that evaluates expressions; by default one for the whole process.
 
     Raises:
         UserError: An expression is invalid, or uses a forbidden function or an unknown column; the message names the
@@ -56,20 +56,24 @@ def _sandbox() -> Sandbox:
 
 
 class _Binding:
-    """The state of one compilation."""
+    """One compilation: rules bound to columns, with the columns that are computed on the way.
+
+    ``aliases`` maps each name under ``columns`` to a column of the data, or None; ``field_columns`` holds the rules'
+    fields; ``token_columns`` holds tokenized texts; ``query_columns`` collects the columns that queries need.
+    """
 
     def __init__(self, rules: Rules, columns: Columns, sandbox: Sandbox) -> None:
         self.rules, self.columns, self.sandbox = rules, columns, sandbox
         self.query_columns = QueryColumns()
         self.aliases = rules.data_columns(columns.names)
-        self.fields: dict[str, pa.ChunkedArray] = {}
-        self.words: dict[str, pa.ChunkedArray] = {}
+        self.field_columns: dict[str, pa.ChunkedArray] = {}
+        self.token_columns: dict[str, pa.ChunkedArray] = {}
         for name, text in rules.fields.items():
-            with self._at("fields", name):
-                self.fields[name] = self._alone(text)
+            with self._locate_errors("fields", name):
+                self.field_columns[name] = self._single_pair_column(text)
 
     def compiled_rules(self, wording: Wording) -> CompiledRules:
-        """The rules."""
+        """The compiled rules; ``wording`` is used unless a rule applies."""
         rules = self.rules
         wording_rules = tuple(
             self._wording_rule(n, rule, wording) for n, rule in enumerate(rules.captions) if not rule.forbid
@@ -81,56 +85,56 @@ class _Binding:
                 constraints.append(self._caption_constraint(n, rule.forbid, rule, wording, wording_rules))
         exclusions: list[Exclusion] = []
         for n, rule in enumerate(rules.never):
-            with self._at("never", n, "when"):
-                exclusions.append(Exclusion(rule.when, rule.why or "", rule.line, self._holds(rule.when)))
+            with self._locate_errors("never", n, "when"):
+                exclusions.append(Exclusion(rule.when, rule.why or "", rule.line, self._entries_where(rule.when)))
         return CompiledRules(
             constraints=tuple(constraints),
-            groups=_joined(list(shared.values())),
+            groups=_combine_codes(list(shared.values())),
             exclusions=tuple(exclusions),
             shared=shared,
             wording_rules=wording_rules,
-            fields=dict(self.fields),
+            fields=dict(self.field_columns),
             **self._images(),
         )
 
     def _pair_constraint(self, number: int, rule: PairRule, shared: dict[str, pa.ChunkedArray]) -> PairConstraint:
-        """The constraint; adds the columns in which allowed partners must be equal to ``shared``."""
+        """The constraint of a rule. Adds to ``shared`` each column whose value allowed partners must share."""
         key = "forbid" if rule.require is None else "require"
-        with self._at("pairs", number, key):
-            expression, table = self._two(rule.expression)
+        with self._locate_errors("pairs", number, key):
+            expression, table = self._pair_expression(rule.expression)
             if rule.require is not None and rule.refuses_unknown:
-                residual, alone = hoist_columns(expression, table, self.sandbox)
-                for name, _ in equal_terms(residual)[0]:
-                    shared[rule.expression if name.startswith("__") else name] = alone[name]
-            bad = (TRUE if rule.require is None else FALSE, *((UNKNOWN,) if rule.refuses_unknown else ()))
-            test = EitherOrder(condition(expression, table, self.sandbox, self.query_columns), bad)
+                residual, extended = hoist_columns(expression, table, self.sandbox)
+                for name in equal_terms(residual)[0]:
+                    shared[rule.expression if name.startswith("__") else name] = extended[name]
+            breaking = (TRUE if rule.require is None else FALSE, *((UNKNOWN,) if rule.refuses_unknown else ()))
+            test = EitherOrder(condition(expression, table, self.sandbox, self.query_columns), breaking)
         return PairConstraint(f"{key}: {rule.expression}", rule.why or "", rule.line, test)
 
     def _caption_constraint(
         self, number: int, pattern: str, rule: CaptionRule, wording: Wording, wording_rules: tuple[WordingRule, ...]
     ) -> PairConstraint:
-        with self._at("captions", number, "forbid"):
+        with self._locate_errors("captions", number, "forbid"):
             quoted = pattern.replace("'", "''")
             expression = replace(self.sandbox.parse(f"regexp_matches(lower(caption), '{quoted}')"), text=pattern)
-            # Evaluated once to check the pattern.
+            # One evaluation checks the pattern.
             self.sandbox.evaluate(pa.table({"caption": [""]}), {"shown": expression})
         wordings = (wording, *(rule.wording for rule in wording_rules))
-        whens = tuple(rule.when for rule in wording_rules)
-        joint = JointCaption(expression, self.columns.column("caption"), wordings, whens, self.sandbox)
+        conditions = tuple(rule.when for rule in wording_rules)
+        joint = JointCaption(expression, self.columns.column("caption"), wordings, conditions, self.sandbox)
         return PairConstraint(f"forbid: {pattern}", rule.why or "", rule.line, joint)
 
     def _wording_rule(self, number: int, rule: CaptionRule, wording: Wording) -> WordingRule:
         when = None
         if rule.when is not None:
-            with self._at("captions", number, "when"):
-                expression, table = self._two(rule.when)
+            with self._locate_errors("captions", number, "when"):
+                expression, table = self._pair_expression(rule.when)
                 when = condition(expression, table, self.sandbox, self.query_columns)
         text = f"template: {rule.template}" if rule.template is not None else f"joiner: {rule.joiner}"
         wording = replace(wording, joiner=rule.joiner, template=rule.template)
-        return WordingRule(text + _limited(rule.when), rule.why or "", rule.line, wording, when)
+        return WordingRule(text + _when_suffix(rule.when), rule.why or "", rule.line, wording, when)
 
     def _images(self) -> dict[str, Any]:
-        """The rules on images; of several that apply, the first with a key wins for that key."""
+        """The rules on images as arguments of :class:`CompiledRules`; for each key the first rule that applies wins."""
         n = len(self.columns)
         result: dict[str, Any] = {
             "axis": np.zeros(n, dtype=np.uint8),
@@ -140,16 +144,18 @@ class _Binding:
         }
         constraints: list[ImageConstraint] = []
         for number, rule in reversed(list(enumerate(self.rules.images))):
-            with self._at("images", number, "when"):
-                holds = np.ones(n, dtype=np.bool_) if rule.when is None else self._holds(rule.when)
+            with self._locate_errors("images", number, "when"):
+                holds = np.ones(n, dtype=np.bool_) if rule.when is None else self._entries_where(rule.when)
             for key in ("axis", "whole", "mirror", "region"):
                 if (value := getattr(rule, key)) is None:
                     continue
                 constraints = [replace(s, entries=s.entries & ~holds) if s.key == key else s for s in constraints]
                 text = f"{key}: {CUTS.get(value, str(value).lower() if isinstance(value, bool) else value)}"
-                constraints.append(ImageConstraint(text + _limited(rule.when), rule.why or "", rule.line, key, holds))
+                constraints.append(
+                    ImageConstraint(text + _when_suffix(rule.when), rule.why or "", rule.line, key, holds)
+                )
                 if key == "region":
-                    with self._at("images", number, key):
+                    with self._locate_errors("images", number, key):
                         boxes = self._boxes(str(value))
                     if result["regions"] is None:
                         result["regions"] = np.full((n, 4), np.nan, dtype=np.float32)
@@ -164,69 +170,72 @@ class _Binding:
             return np.full((len(self.columns), 4), np.nan, dtype=np.float32)
         return self.columns.boxes(column_name)
 
-    def _holds(self, text: str) -> Bools:
-        """The entries for which a condition on one pair is true; unknown counts as false."""
-        return truth_of(self._alone(text), text) == TRUE
+    def _entries_where(self, text: str) -> Bools:
+        """Whether a condition on one pair is true for each entry, ``bool``; unknown counts as false."""
+        return truth_of(self._single_pair_column(text), text) == TRUE
 
-    def _alone(self, text: str) -> pa.ChunkedArray:
-        """An expression over one pair, as a column."""
-        expression = self._parsed(text, sides=False)
+    def _single_pair_column(self, text: str) -> pa.ChunkedArray:
+        """The values of an expression over one pair, one for each entry."""
+        expression = self._parse(text, sides=False)
         table = self._table(column_names(expression, ""))
         return empty_as_null(self.sandbox.evaluate(table, {"value": expression})["value"])
 
-    def _two(self, text: str) -> tuple[Expression, pa.Table]:
-        """An expression over two pairs, and the columns that it needs."""
-        expression = self._parsed(text, sides=True)
+    def _pair_expression(self, text: str) -> tuple[Expression, pa.Table]:
+        """An expression over two pairs, and a table of the columns that it needs."""
+        expression = self._parse(text, sides=True)
         return expression, self._table(column_names(expression, "a", "b"))
 
-    def _parsed(self, text: str, sides: bool) -> Expression:
-        """The expression with its columns checked, and tokenization of columns moved to precomputed columns."""
-        known_names = [*self.columns.names, *self.aliases, *self.fields]
-        expression, cuts = hoist_words(self.sandbox.parse(text).check_columns(known_names, sides))
-        for name, cut in cuts.items():
-            if name not in self.words:
-                table = self._table(column_names(cut, ""))
-                self.words[name] = self.sandbox.evaluate(table, {name: cut})[name]
+    def _parse(self, text: str, sides: bool) -> Expression:
+        """The checked expression, in which columns of tokens take the place of the tokenization of captions.
+
+        Tokens of a column are computed once, since many rules search the same captions.
+        """
+        known_names = [*self.columns.names, *self.aliases, *self.field_columns]
+        expression, tokenizations = hoist_words(self.sandbox.parse(text).resolve_columns(known_names, sides))
+        for name, tokenization in tokenizations.items():
+            if name not in self.token_columns:
+                table = self._table(column_names(tokenization, ""))
+                self.token_columns[name] = self.sandbox.evaluate(table, {name: tokenization})[name]
         return expression
 
     def _table(self, names: set[str]) -> pa.Table:
         n = len(self.columns)
         columns: dict[str, Any] = {name: self._column(name) for name in sorted(names)}
-        # An expression without columns still needs a table with as many rows.
+        # An expression without columns needs a table with the right number of rows.
         return pa.table(columns or {"__row": pa.nulls(n, pa.bool_())})
 
     def _column(self, name: str) -> pa.ChunkedArray:
-        if name in self.fields:
-            return self.fields[name]
-        if name in self.words:
-            return self.words[name]
+        if name in self.field_columns:
+            return self.field_columns[name]
+        if name in self.token_columns:
+            return self.token_columns[name]
         column_name = self.aliases.get(name, name)
         if column_name is None:
-            return self._nothing()
+            return self._unknown_column()
         if column_name not in self.columns.names:
             raise unknown_name("column", column_name, self.columns.names)
         column = empty_as_null(self.columns.column(column_name))
-        return self._nothing() if column.null_count == len(column) else column
+        return self._unknown_column() if column.null_count == len(column) else column
 
-    def _nothing(self) -> pa.ChunkedArray:
-        """A column of nulls without a type, which rules on text and on numbers find unknown."""
+    def _unknown_column(self) -> pa.ChunkedArray:
+        """A column of nulls without a type, so that rules on text and rules on numbers both see unknown values."""
         return pa.chunked_array([pa.nulls(len(self.columns))])
 
     @contextmanager
-    def _at(self, section: Section, which: int | str, key: str | None = None) -> Generator[None]:
-        """Prefixes errors with their place in the rules file."""
+    def _locate_errors(self, section: Section, which: int | str, key: str | None = None) -> Generator[None]:
+        """Puts the place in the rules file in front of errors."""
         try:
             yield
         except UserError as error:
             raise UserError(f"{self.rules.place(section, which, key)}: {error}") from error
 
 
-def _limited(when: str | None) -> str:
+def _when_suffix(when: str | None) -> str:
     return f" (when {when})" if when else ""
 
 
-def _joined(columns: list[pa.ChunkedArray]) -> Int32s | None:
-    """A code for each entry's combination of values in all columns, -1 if one is unknown; None without columns."""
+def _combine_codes(columns: list[pa.ChunkedArray]) -> Int32s | None:
+    """The code of each entry's combination of values, -1 if a value is unknown; None if there are no columns."""
     if not columns:
         return None
     codes = value_codes(columns[0]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Compiled rules: an expert's rules, bound to the entries of a catalog."""
+"""Compiled rules: an expert's rules with their conditions evaluated for, or bound to, the entries of a catalog."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from clipc.compose.arrays import Bools, Bytes, Float32s, Int32s, Int64s
 from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Candidates
 from clipc.compose.layouts.tiles import PLAIN
-from clipc.compose.rules.conditions import Condition, Test
+from clipc.compose.rules.conditions import Condition, ConstraintTest
 from clipc.compose.rules.joint import first_applying
 
 
 @dataclass(frozen=True, eq=False)
 class BoundRule:
-    """A rule, bound to entries.
+    """A rule that is bound to the entries of a catalog.
 
     Attributes:
         text: The rule as the expert wrote it, such as ``require: a.view = b.view``.
         why: The expert's reason, or empty text.
-        line: Its line in the rules file, None if it comes from elsewhere.
+        line: The rule's line in its file; None if it comes from elsewhere.
     """
 
     text: str
@@ -40,10 +40,10 @@ class PairConstraint(BoundRule):
     """A rule that can forbid a composite.
 
     Attributes:
-        test: Its condition.
+        test: The test of composites.
     """
 
-    test: Test
+    test: ConstraintTest
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Exclusion(BoundRule):
     """A rule that excludes pairs from composition.
 
     Attributes:
-        entries: Which entries it holds for, ``bool``, shape (entries,).
+        entries: Whether the rule applies to each entry, ``bool``, shape (entries,).
     """
 
     entries: Bools
@@ -59,11 +59,11 @@ class Exclusion(BoundRule):
 
 @dataclass(frozen=True, eq=False)
 class ImageConstraint(BoundRule):
-    """A rule on how images are shown, and the entries for which it takes effect.
+    """A rule on how images are shown.
 
     Attributes:
         key: ``axis``, ``whole``, ``mirror`` or ``region``.
-        entries: Which entries it holds for, ``bool``, shape (entries,).
+        entries: Whether the rule applies to each entry, ``bool``, shape (entries,).
     """
 
     key: str
@@ -76,7 +76,7 @@ class WordingRule(BoundRule):
 
     Attributes:
         wording: How the captions are joined.
-        when: When it applies; None for always.
+        when: The condition on which the rule applies; None if it always applies.
     """
 
     wording: Wording
@@ -89,18 +89,18 @@ class CompiledRules:
 
     Attributes:
         constraints: The rules that can forbid a composite, in the order of the file.
-        groups: The group of each entry: allowed partners share it. -1 where it is unknown, None where no rule
-            makes groups; ``int32``, shape (entries,).
+        groups: The group of each entry, ``int32``, shape (entries,); -1 where it is unknown. Allowed partners are in
+            the same group. None if no rule makes groups.
         exclusions: The rules that exclude entries from composition.
         image_constraints: The rules on how images are shown.
-        axis: The layout code of the axis that an entry's image must be cut along, 0 for any; ``uint8``.
-        whole: Int64s whose images are never cut, ``bool``.
-        mirror: Int64s whose images may be mirrored, ``bool``.
-        regions: The box of an entry's image to keep visible, as fractions of its sides, NaN for none;
-            ``float32``, shape (entries, 4); None where no rule names a column.
-        shared: The columns that define the groups, one value an entry.
+        axis: The code of the axis that an entry's composites must have, 0 for any; ``uint8``, shape (entries,).
+        whole: Whether an entry's image is never cut, ``bool``, shape (entries,).
+        mirror: Whether an entry's image may be mirrored, ``bool``, shape (entries,).
+        regions: The box of an entry's image that must stay visible, x0, y0, x1, y1 as fractions of the image's sides,
+            NaN for none; ``float32``, shape (entries, 4). None if no rule names a column of boxes.
+        shared: The columns that define the groups, by name, with one value for each entry.
         wording_rules: The rules on how captions are joined; the first that applies is used.
-        fields: The columns that the rules define, one value an entry.
+        fields: The columns that the rules define, by name, with one value for each entry.
     """
 
     constraints: tuple[PairConstraint, ...]
@@ -122,29 +122,29 @@ class CompiledRules:
 
     @cached_property
     def never(self) -> Bools:
-        """Entries that always stay plain, ``bool``, shape (entries,)."""
-        return np.logical_or.reduce([np.zeros_like(self.whole), *(never.entries for never in self.exclusions)])
+        """Whether a rule excludes each entry from composition, ``bool``, shape (entries,)."""
+        return np.logical_or.reduce([np.zeros_like(self.whole), *(rule.entries for rule in self.exclusions)])
 
-    def cut(self, first: Int64s, second: Int64s, drawn: Bytes) -> tuple[Bytes, Bools]:
-        """The layout codes of composites, and whether both images may be cut along one axis; shape (m,).
+    def choose_layout(self, first: Int64s, second: Int64s, drawn: Bytes) -> tuple[Bytes, Bools]:
+        """The layout codes of composites, and whether the rules let both images have the same axis; shape (m,) each.
 
         Args:
-            first: The first entries.
-            second: The second entries.
-            drawn: The layout codes to use where no rule sets an axis.
+            first: The first entries, shape (m,).
+            second: The second entries, shape (m,).
+            drawn: The layout codes to use where no rule sets an axis, shape (m,).
         """
         one, other = self.axis[first], self.axis[second]
         axis = np.maximum(one, other)
         return np.where(axis == PLAIN, drawn, axis), (one == other) | (one == PLAIN) | (other == PLAIN)
 
     def allowed(self, candidates: Candidates) -> Bools:
-        """Which composites break no rule and use no excluded entry, shape (m,)."""
+        """Whether each composite breaks no rule and uses no excluded entry, ``bool``, shape (m,)."""
         good = ~(self.never[candidates.first] | self.never[candidates.second])
         for constraint in self.constraints:
-            left = np.flatnonzero(good)
-            good[left] = ~constraint.test.broken(candidates.take(left))
+            rest = np.flatnonzero(good)
+            good[rest] = ~constraint.test.broken(candidates.take(rest))
         return good
 
     def wording(self, candidates: Candidates) -> Bytes:
-        """The number of each composite's wording, shape (m,): 0 for the policy's, i for ``wording_rules[i - 1]``."""
+        """The wording of each composite, ``uint8``, shape (m,): 0 for the policy's, i for ``wording_rules[i - 1]``."""
         return first_applying(tuple(rule.when for rule in self.wording_rules), candidates)

@@ -1,8 +1,8 @@
-"""Conditions on two entries, each in its fastest form of evaluation.
+"""Conditions on two entries, each in the form that is evaluated fastest.
 
-A condition is SQL over two pairs, but rarely needs SQL for a million of them: parts that depend on one
-pair are computed once for each entry, equality becomes a comparison of integers, and a condition on few
-distinct values becomes a table of all their combinations.
+The author of the rules writes a condition in SQL, but SQL for a million candidates is slow. So parts that depend on
+one pair are computed once for each entry, equality becomes a comparison of integers, and a condition on few distinct
+values becomes a table of all their combinations.
 """
 
 from collections.abc import Set
@@ -22,27 +22,28 @@ from clipc.errors import UserError
 
 FALSE, TRUE, UNKNOWN = 0, 1, -1
 
-_COMBINATIONS: Final = 4_000_000
+_MAX_COMBINATIONS: Final = 4_000_000
+"""The largest truth table."""
 
 Truth = npt.NDArray[np.int8]
-"""FALSE, TRUE or UNKNOWN."""
+"""An array of the values FALSE, TRUE and UNKNOWN, ``int8``."""
 
 
 class Condition(Protocol):
     """A three-valued condition on two entries a and b."""
 
     def truth(self, a: Int64s, b: Int64s) -> Truth:
-        """FALSE, TRUE or UNKNOWN for each of the given pairs of entries, shape (m,)."""
+        """The truth of the condition for the entries ``a[i]`` and ``b[i]``; all arrays have shape (m,)."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Equal:
-    """Two entries have the same value, or (``negated``) different ones.
+    """The condition that two entries have the same value or, if ``negated``, different values.
 
     Attributes:
-        codes: The code of each entry's value, -1 if unknown.
-        negated: Whether the condition is that they differ.
+        codes: The code of each entry's value, -1 if unknown, shape (entries,).
+        negated: Whether the values must differ.
     """
 
     codes: Int32s
@@ -59,9 +60,9 @@ class TruthTable:
     """A condition on few distinct values, precomputed for all their combinations.
 
     Attributes:
-        first: The code of each entry's combination of values as a.
-        second: The same as b.
-        table: The truth for all combinations, ``int8``, shape (firsts, seconds).
+        first: The code of each entry's values of the columns of ``a``, shape (entries,).
+        second: The code of each entry's values of the columns of ``b``, shape (entries,).
+        table: The truth for every two codes, ``int8``, shape (codes in ``first``, codes in ``second``).
     """
 
     first: Int32s
@@ -79,8 +80,8 @@ class Query:
 
     Attributes:
         expression: The condition.
-        columns: The columns that it needs, among others.
-        sandbox: Where it is evaluated.
+        columns: The columns of all queries, which include those of this one.
+        sandbox: The sandbox that evaluates the expression.
     """
 
     expression: Expression
@@ -98,20 +99,20 @@ class QueryColumns:
     """The columns of all queries, as one table, which is sent to the sandbox once.
 
     Attributes:
-        columns: One value an entry, by name; equal names mean equal columns.
+        columns: The columns by name, with one value for each entry; equal names mean equal columns.
     """
 
     columns: dict[str, pa.ChunkedArray] = field(default_factory=dict[str, pa.ChunkedArray])
 
     @cached_property
     def table(self) -> pa.Table:
-        """The table, after all columns have been added."""
+        """All columns as a table; read it only after the last column was added."""
         return pa.table(dict(self.columns))
 
 
 @dataclass(frozen=True, eq=False)
-class All:
-    """A conjunction: FALSE if any part is, else UNKNOWN if any is.
+class Conjunction:
+    """Several conditions joined by AND: FALSE if any is FALSE, else UNKNOWN if any is UNKNOWN, else TRUE.
 
     Attributes:
         parts: The conditions.
@@ -123,37 +124,37 @@ class All:
         """See :class:`Condition`."""
         whole = np.full(len(a), TRUE, dtype=np.int8)
         for part in self.parts:
-            open_ = np.flatnonzero(whole != FALSE)
-            truth = part.truth(a[open_], b[open_])
-            whole[open_] = np.where(truth == TRUE, whole[open_], truth)
+            undecided = np.flatnonzero(whole != FALSE)
+            truth = part.truth(a[undecided], b[undecided])
+            whole[undecided] = np.where(truth == TRUE, whole[undecided], truth)
         return whole
 
 
-class Test(Protocol):
-    """The condition of a constraint."""
+class ConstraintTest(Protocol):
+    """A test that finds the composites that break a rule."""
 
     def broken(self, candidates: Candidates) -> Bools:
-        """Which composites break the rule, shape (m,)."""
+        """Whether each composite breaks the rule, ``bool``, shape (m,)."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class EitherOrder:
-    """A condition on two pairs that must hold, or must not, whichever of them comes first.
+    """The test of a rule on two pairs, which holds in both orders: a composite breaks it if either order does.
 
     Attributes:
         condition: The condition on a and b.
-        bad: The truth values that break the rule.
+        breaking: The truth values that break the rule.
     """
 
     condition: Condition
-    bad: tuple[int, ...]
+    breaking: tuple[int, ...]
 
     def broken(self, candidates: Candidates) -> Bools:
-        """See :class:`Test`."""
-        broken = np.isin(self.condition.truth(candidates.first, candidates.second), self.bad)
+        """See :class:`ConstraintTest`."""
+        broken = np.isin(self.condition.truth(candidates.first, candidates.second), self.breaking)
         rest = np.flatnonzero(~broken)
-        broken[rest] = np.isin(self.condition.truth(candidates.second[rest], candidates.first[rest]), self.bad)
+        broken[rest] = np.isin(self.condition.truth(candidates.second[rest], candidates.first[rest]), self.breaking)
         return broken
 
 
@@ -161,26 +162,28 @@ def condition(expression: Expression, table: pa.Table, sandbox: Sandbox, query_c
     """The fastest form of a condition on a and b.
 
     Args:
-        expression: Over columns ``a.x`` and ``b.x``.
-        table: One row an entry, with all columns that the expression needs.
-        sandbox: Where expressions are evaluated.
-        query_columns: Receives the columns that a query needs.
+        expression: The condition, over columns such as ``a.x`` and ``b.x``.
+        table: All columns that the expression needs, with one row for each entry.
+        sandbox: The sandbox that evaluates expressions.
+        query_columns: Receives the columns, if the condition becomes a query.
     """
     residual, table = hoist_columns(expression, table, sandbox)
     terms, rest = equal_terms(residual)
-    parts: list[Condition] = [Equal(value_codes(table[name])) for name, _ in terms]
+    parts: list[Condition] = [Equal(value_codes(table[name])) for name in terms]
     if rest is not None:
-        parts.append(_unequal(rest, table, sandbox, query_columns))
-    return parts[0] if len(parts) == 1 else All(tuple(parts))
+        parts.append(_residual_condition(rest, table, sandbox, query_columns))
+    return parts[0] if len(parts) == 1 else Conjunction(tuple(parts))
 
 
-def _unequal(expression: Expression, table: pa.Table, sandbox: Sandbox, query_columns: QueryColumns) -> Condition:
+def _residual_condition(
+    expression: Expression, table: pa.Table, sandbox: Sandbox, query_columns: QueryColumns
+) -> Condition:
     if (column_and_operator := comparison(expression.root)) is not None:
         column, operator = column_and_operator
         return Equal(value_codes(table[column]), negated=operator == "<>")
     first, first_rows = combinations(table, column_names(expression, "a"))
     second, second_rows = combinations(table, column_names(expression, "b"))
-    if len(first_rows) * len(second_rows) > _COMBINATIONS:
+    if len(first_rows) * len(second_rows) > _MAX_COMBINATIONS:
         query_columns.columns.update({name: table[name] for name in column_names(expression, "a", "b")})
         return Query(expression, query_columns, sandbox)
     a, b = np.repeat(first_rows, len(second_rows)), np.tile(second_rows, len(first_rows))
@@ -189,7 +192,11 @@ def _unequal(expression: Expression, table: pa.Table, sandbox: Sandbox, query_co
 
 
 def hoist_columns(expression: Expression, table: pa.Table, sandbox: Sandbox) -> tuple[Expression, pa.Table]:
-    """Moves parts that depend on one pair into new columns: the remaining expression, and the extended table."""
+    """Moves the parts of an expression that depend on one pair into new columns.
+
+    Returns:
+        The remaining expression, and a table of the columns that it needs, with one row for each entry.
+    """
     residual, derived = hoist(expression)
     if derived:
         added = sandbox.evaluate(table, derived)
@@ -199,12 +206,16 @@ def hoist_columns(expression: Expression, table: pa.Table, sandbox: Sandbox) -> 
 
 
 def column_names(expression: Expression, *sides: Side) -> set[str]:
-    """The columns that an expression uses of some sides."""
+    """The names of the columns that an expression uses of the given sides."""
     return {column.name for column in expression.columns if column.side in sides}
 
 
 def combinations(table: pa.Table, columns: Set[str]) -> tuple[Int32s, Int64s]:
-    """The code of each row's combination of values, and one row with each; unknown counts as a value."""
+    """The code of each row's combination of values in some columns; unknown counts as a value.
+
+    Returns:
+        The codes, shape (rows,), and for each code the first row that has it.
+    """
     codes = np.zeros(table.num_rows, dtype=np.int64)
     for name in sorted(columns):
         own = value_codes(table[name]).astype(np.int64)
@@ -214,7 +225,7 @@ def combinations(table: pa.Table, columns: Set[str]) -> tuple[Int32s, Int64s]:
 
 
 def value_codes(column: pa.ChunkedArray) -> Int32s:
-    """The code of each row's value, from 0; -1 if unknown."""
+    """The code of each row's value, from 0, ``int32``; -1 if the value is unknown."""
     encoded: Any = column.combine_chunks().dictionary_encode()
     return encoded.indices.fill_null(-1).to_numpy().astype(np.int32)
 
@@ -230,17 +241,17 @@ def empty_as_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def truth_of(column: pa.ChunkedArray, text: str) -> Truth:
-    """A boolean column as FALSE, TRUE and UNKNOWN.
+    """The values of a boolean column as FALSE, TRUE and UNKNOWN.
 
     Args:
-        column: The result of an expression.
-        text: The expression, for messages.
+        column: The values of an expression.
+        text: The text of the expression, for messages.
 
     Raises:
         UserError: The column holds anything else, such as text.
     """
     if not (pa.types.is_boolean(column.type) or pa.types.is_null(column.type) or column.null_count == len(column)):
         raise UserError(
-            f"`{text}` is no condition: it gives {column.type}, not true or false; compare it with something."
+            f"`{text}` is not a condition: it gives {column.type}, not true or false; compare it with something."
         )
     return column.combine_chunks().cast(pa.int8()).fill_null(UNKNOWN).to_numpy()

@@ -1,7 +1,7 @@
-"""Reads YAML text into plain values with line numbers, with errors explained to authors of rules.
+"""Reads YAML into dictionaries, lists and text with line numbers, and explains errors to authors of rules.
 
-Values stay text: ``no`` is not false and ``007`` is not seven. Only the events of the parser are used,
-so no object is ever made from a tag, and nothing is multiplied by an alias.
+Scalars stay text: ``no`` is not false and ``007`` is not seven. Only the parser's events are used, so a tag never
+makes an object and an alias never multiplies a value.
 """
 
 import re
@@ -12,30 +12,30 @@ from typing import Any, Final
 from clipc.errors import UserError
 
 Place = tuple[str | int, ...]
-"""Keys and positions from the top of a document to a value."""
+"""The path to a value: keys and positions from the top of the document."""
 
-_DEPTH: Final = 8
+_MAX_DEPTH: Final = 8
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _VALUE: Final = re.compile(r"^[\s-]*(?:[\w-]+:)?\s*(\S.*)$")
 _QUOTES_ADVICE: Final = "put the whole value in single quotes ('...') or on lines of its own below `|`"
 _BACKSLASH_ADVICE: Final = "in double quotes YAML gives backslashes a meaning of its own; use single quotes instead"
 _BRACES_ADVICE: Final = "inside braces put a space after each colon, and a text with a comma in quotation marks"
-_PROSE: Final = ("name", "why")
+_PROSE_KEYS: Final = ("name", "why")
 
 
 @dataclass(frozen=True)
 class Document:
-    """A document's values, and the line (from 1) of each.
+    """The values of a document, and the line (from 1) of each.
 
     Attributes:
-        values: Dictionaries, lists, text, and None for empty values.
-        lines: The line of each value; that of a dictionary's value is its key's.
-        plain: The values without quotation marks.
+        values: Dictionaries, lists and text; None for an empty value.
+        lines: The line of each value; a value in a dictionary has the line of its key.
+        unquoted: The places of the scalars without quotation marks.
     """
 
     values: Any
     lines: dict[Place, int]
-    plain: set[Place]
+    unquoted: set[Place]
 
 
 def read_document(text: str, where: str) -> Document:
@@ -46,31 +46,35 @@ def read_document(text: str, where: str) -> Document:
         where: The file's name for messages.
 
     Raises:
-        UserError: The text is invalid; the message names the line and the correction.
+        UserError: The text is invalid; the message names the line and the remedy.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    if strange := _UNPRINTABLE.search(text):
-        line = text.count("\n", 0, strange.start()) + 1
-        raise UserError(f"{where}, line {line}: a character here is no text; save the file as plain text in UTF-8.")
+    if unprintable := _UNPRINTABLE.search(text):
+        line = text.count("\n", 0, unprintable.start()) + 1
+        raise UserError(
+            f"{where}, line {line}: there is a character that is not text; save the file as plain text in UTF-8."
+        )
     lines = re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text)
     reader = _Reader(where, lines)
     try:
         parser: Any = YAML(typ="safe", pure=True)
         return reader.document(iter(parser.parse(text)))
     except MarkedYAMLError as error:
-        raise _syntax(error, lines, where) from None
+        raise _syntax_error(error, lines, where) from None
     except (YAMLError, ValueError, OverflowError) as error:
-        raise UserError(f"{where} is no YAML: {' '.join(str(error).split())}.") from None
+        raise UserError(f"{where} is not valid YAML: {' '.join(str(error).split())}.") from None
 
 
 @dataclass
 class _Reader:
+    """Makes a document from the parser's events; ``text`` holds the lines of the file, for messages."""
+
     where: str
     text: list[str]
     lines: dict[Place, int] = field(default_factory=dict[Place, int])
-    plain: set[Place] = field(default_factory=set[Place])
+    unquoted: set[Place] = field(default_factory=set[Place])
 
     def document(self, events: Iterator[Any]) -> Document:
         values = None
@@ -78,18 +82,20 @@ class _Reader:
             kind = _kind(event)
             if kind in ("MappingStart", "SequenceStart", "Scalar", "Alias"):
                 if self.lines:
-                    raise self.fault(event, "a second document begins after '---'; keep one set of rules in a file")
+                    raise self.error(event, "a second document begins after '---'; keep one set of rules in a file")
                 values = self.value(events, event, ())
-        return Document(values, self.lines, self.plain)
+        return Document(values, self.lines, self.unquoted)
 
     def value(self, events: Iterator[Any], event: Any, place: Place) -> Any:
         self.lines.setdefault(place, event.start_mark.line + 1)
         kind = _kind(event)
-        sign = "*" if kind == "Alias" else "&" if event.anchor else "!" if event.tag else None
-        if sign:
-            raise self.fault(event, f"a value that starts with '{sign}' means something else in YAML; {_QUOTES_ADVICE}")
-        if len(place) > _DEPTH:
-            raise self.fault(event, f"values are nested more than {_DEPTH} deep, and no rule needs that")
+        character = "*" if kind == "Alias" else "&" if event.anchor else "!" if event.tag else None
+        if character:
+            raise self.error(
+                event, f"a value that starts with '{character}' means something else in YAML; {_QUOTES_ADVICE}"
+            )
+        if len(place) > _MAX_DEPTH:
+            raise self.error(event, f"values are nested more than {_MAX_DEPTH} deep, and no rule needs that")
         if kind == "Scalar":
             return self.scalar(event, place)
         if kind == "SequenceStart":
@@ -103,29 +109,29 @@ class _Reader:
         values: dict[str, Any] = {}
         while _kind(event := next(events)) != "MappingEnd":
             if _kind(event) != "Scalar" or event.anchor or event.tag:
-                raise self.fault(
-                    event, _bracket_advice(self.line(event)) or "a key is one word, with a colon and a space behind it"
+                raise self.error(
+                    event, _bracket_advice(self.line(event)) or "a key is one word, followed by a colon and a space"
                 )
             key = event.value
             here = (*place, key)
             if key in values:
-                raise self.fault(event, f"the key {key!r} was given before, in line {self.lines[here]}; keep one")
+                raise self.error(event, f"the key {key!r} was given before, in line {self.lines[here]}; keep one")
             self.lines[here] = event.start_mark.line + 1
             values[key] = self.value(events, inner := next(events), here)
             if start.flow_style and values[key] is None and inner.value == "":
                 advice = None if place[:1] == ("examples",) else _bracket_advice(self.line(start))
-                raise self.fault(event, advice or f"{key!r} has no value; {_BRACES_ADVICE}")
+                raise self.error(event, advice or f"{key!r} has no value; {_BRACES_ADVICE}")
         return values
 
     def scalar(self, event: Any, place: Place) -> str | None:
         text: str = event.value
         if event.style == '"' and re.search("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]", text):
-            raise self.fault(event, f"{_BACKSLASH_ADVICE} (\\b is a control character)")
+            raise self.error(event, f"{_BACKSLASH_ADVICE} (\\b is a control character)")
         if event.style:
             return text
-        self.plain.add(place)
-        if place[-1:] and place[-1] not in _PROSE and _is_cut(text) and self.comment_after(event):
-            raise self.fault(event, f"YAML takes everything after ' #' for a comment; {_QUOTES_ADVICE}")
+        self.unquoted.add(place)
+        if place[-1:] and place[-1] not in _PROSE_KEYS and _has_open_mark(text) and self.comment_after(event):
+            raise self.error(event, f"YAML takes everything after ' #' for a comment; {_QUOTES_ADVICE}")
         return None if text in ("", "~", "null", "Null", "NULL") else text
 
     def comment_after(self, event: Any) -> bool:
@@ -135,7 +141,7 @@ class _Reader:
     def line(self, event: Any) -> str:
         return self.text[event.start_mark.line]
 
-    def fault(self, event: Any, message: str) -> UserError:
+    def error(self, event: Any, message: str) -> UserError:
         return UserError(f"{self.where}, line {event.start_mark.line + 1}: {message}.")
 
 
@@ -143,8 +149,8 @@ def _kind(event: Any) -> str:
     return type(event).__name__.removesuffix("Event")
 
 
-def _is_cut(text: str) -> bool:
-    """Whether a quotation mark or bracket is open at the end."""
+def _has_open_mark(text: str) -> bool:
+    """Whether the text opens a quotation mark or a bracket without closing it."""
     return any(text.count(mark) % 2 for mark in "'\"") or any(
         text.count(left) != text.count(right) for left, right in ("()", "[]", "{}")
     )
@@ -152,12 +158,12 @@ def _is_cut(text: str) -> bool:
 
 def _bracket_advice(line: str) -> str | None:
     match = _VALUE.match(line)
-    sign = match[1][0] if match else ""
-    return f"a value that starts with '{sign}' must be in single quotes" if sign in ("[", "{") else None
+    character = match[1][0] if match else ""
+    return f"a value that starts with '{character}' must be in single quotes" if character in ("[", "{") else None
 
 
-def _syntax(error: Any, lines: list[str], where: str) -> UserError:
-    """The error with its probable cause."""
+def _syntax_error(error: Any, lines: list[str], where: str) -> UserError:
+    """The parser's error, with its line and probable cause."""
     mark = error.problem_mark or error.context_mark
     problem = f"{error.context or ''} {error.problem or ''}"
     if "quoted scalar" in problem and "end of" in problem and error.context_mark:
@@ -167,37 +173,40 @@ def _syntax(error: Any, lines: list[str], where: str) -> UserError:
         advice = None if "- {" in lines[at] else _bracket_advice(lines[at])
         message = advice or "a bracket is opened and not closed, or a comma is missing between two parts"
     else:
-        at, message = _explained(problem, mark.line if mark else 0, mark.column if mark else 0, lines)
+        at, message = _explain(problem, mark.line if mark else 0, mark.column if mark else 0, lines)
     return UserError(f"{where}, line {at + 1}: {message}.")
 
 
-def _explained(problem: str, at: int, column: int, lines: list[str]) -> tuple[int, str]:
+def _explain(problem: str, at: int, column: int, lines: list[str]) -> tuple[int, str]:
     line = lines[at] if at < len(lines) else ""
     indent = line[: len(line) - len(line.lstrip())]
     match = _VALUE.match(line)
     value = match[1] if match else ""
     if "'\\t'" in problem or "\t" in indent:
-        return at, "there is a tab; YAML wants spaces"
+        return at, "there is a tab; YAML needs spaces"
     if "escape" in problem:
         return at, _BACKSLASH_ADVICE
     if "\u3000" in indent or "\xa0" in indent:
-        return at, "the line begins with a full-width or otherwise special space; use ordinary spaces"
+        return at, "the line begins with a full-width or other special space; use ordinary spaces"
     if "mapping values" in problem or "could not find expected ':'" in problem:
         for near in (at, *range(at - 1, max(-1, at - 4), -1)):
             if re.match(r"^[\s-]*\w+：", lines[near]):
-                return near, "there is a full-width colon (：); write an ordinary one and a space"
+                return near, "there is a full-width colon (：); write an ordinary colon and a space"
             if re.match(r"^[\s-]*\w+:[^\s:]", lines[near]):
                 return near, "a space is missing after the colon"
         if re.match(r"^[\s-]*[\w-]+:\s", line) and ": " in line[: column + 2] and line.count(":") > 1:
             return at, f"a value that holds a colon and a space must be in quotation marks; {_QUOTES_ADVICE}"
-        return at, "this line stands further in than the one before; keys that belong together begin in the same column"
+        return (
+            at,
+            "this line is indented further than the one before; keys that belong together begin in the same column",
+        )
     if value[:1] in tuple("[{%@`*&!>|"):
         return at, f"a value that starts with '{value[0]}' means something else in YAML; {_QUOTES_ADVICE}"
     if value[:1] in ("'", '"') and "<scalar>" in problem:
         return at, (
-            "the value goes on behind its closing quotation mark; inside '...' write each ' twice, "
+            "the value continues after its closing quotation mark; inside '...' write each ' twice, "
             "or put the value on lines of its own below `|`"
         )
     if "expected <block end>" in problem or "block" in problem:
         return at, "the indentation does not fit; entries of one list, and keys of one entry, begin in the same column"
-    return at, f"this is no YAML ({' '.join(problem.split())})"
+    return at, f"this is not valid YAML ({' '.join(problem.split())})"

@@ -1,4 +1,4 @@
-"""The effect of each rule, estimated on a random sample of candidates."""
+"""The effect of each rule, estimated on a random sample of candidate composites."""
 
 import re
 from typing import Any, Final
@@ -9,53 +9,57 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Bools, Int32s
 from clipc.compose.entries import Candidates, Entries
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
-from clipc.compose.partners.pools import groups
+from clipc.compose.partners.pools import group_pools
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.compiled import CompiledRules, Exclusion, ImageConstraint, PairConstraint
-from clipc.compose.rules.conditions import EitherOrder, Query, Test
+from clipc.compose.rules.conditions import ConstraintTest, EitherOrder, Query
 from clipc.compose.rules.joint import JointCaption
 
 MAX_EXAMPLES: Final = 3
-"""Examples for each rule."""
+"""The largest number of examples for each rule."""
 
-_SLOW: Final = 20_000
-"""Sample size if a rule reads the text of each candidate."""
+_MAX_SLOW_CANDIDATES: Final = 20_000
+"""The largest sample if a rule is evaluated by DuckDB for each candidate."""
 
 _NAME: Final = re.compile(r"\b(?!captions?\b|key\b)[^\W\d]\w*")
+"""A word in a rule's text that may name a column; captions and keys are shown anyway."""
 
 
-def effects(compiled_rules: CompiledRules, catalog: Catalog, seed: int = 0, most: int = 100_000) -> dict[str, Any]:
+def effects(
+    compiled_rules: CompiledRules, catalog: Catalog, seed: int = 0, max_candidates: int = 100_000
+) -> dict[str, Any]:
     """The share of all possible composites that rules allow, and the share that each rule removes.
 
-    Candidates are ordered pairs of two different pairs, each with one of its captions, drawn uniformly;
-    the error of a share is about 0.3 points with 100,000 of them, and about 0.7 with the 20,000 that are drawn if a
-    rule reads each joint caption. Partners are drawn differently (from the group, if rules
-    define groups), so a rule that removes nearly everything need not leave any row plain.
+    A candidate consists of two different pairs in order, each with one of its captions; all are drawn uniformly. The
+    error of a share is about 0.3 percentage points with 100,000 candidates, and about 0.7 with 20,000, which are drawn
+    if DuckDB must evaluate a rule for each candidate. Plans draw partners differently (from the group, if rules define
+    groups), so a rule may remove nearly all candidates here without leaving any row plain.
 
     Args:
         compiled_rules: The rules, bound to the catalog.
         catalog: The training pairs.
         seed: Equal seeds draw equal candidates.
-        most: The largest sample size.
+        max_candidates: The largest sample size.
 
     Returns:
-        ``candidates``; how many of them are ``allowed`` and their ``share``; the ``constraints``, in the order of the
-        file, with ``text``, ``why``, ``line``, how many candidates each one ``removed``, the ``share``, how many
-        ``only`` it removed, and three ``examples`` (for ``first`` and ``second`` the ``key``, the ``caption`` and the
-        ``values`` of the data's columns that the rule names);
-        the ``exclusions``, with ``text``, ``why``, ``line``, how many ``pairs`` and ``captions`` stay plain by them,
-        the ``share`` of all captions, and three ``examples`` as above; the ``shapes`` (rules on how images are
-        shown, with the ``pairs`` and the ``share`` of captions that they hold for, and on how captions are joined, with
-        the ``share`` of candidates); and the ``groups`` (see :func:`group_sizes`), None where no rule makes any.
+        ``candidates``: the number of candidates; ``allowed``: how many are allowed; ``share``: the share allowed.
+        ``constraints``: for each rule on composites its ``text``, ``why`` and ``line``, the number and ``share`` of
+        candidates that it ``removed``, the number that ``only`` this rule removed, and up to three ``examples`` (for
+        ``first`` and ``second`` the ``key``, the ``caption`` and the ``values`` of the columns that the rule names).
+        ``exclusions``: for each rule that excludes pairs its ``text``, ``why`` and ``line``, the number of ``pairs``
+        and ``captions`` that it excludes, their ``share`` of all captions, and up to three ``examples``.
+        ``shapes``: for each rule on how images are shown the number of ``pairs`` and the ``share`` of captions to which
+        it applies; for each rule on how captions are joined the ``share`` of candidates to which it applies.
+        ``groups``: the result of :func:`group_sizes`, None if no rule makes groups.
     """
     entries = Entries.of(catalog)
-    if any(_slow(constraint.test) for constraint in compiled_rules.constraints):
-        most = min(most, _SLOW)
-    sample = _draw(compiled_rules, entries, seed, most if len(entries.counts) > 1 else 0)
+    if any(_is_slow(constraint.test) for constraint in compiled_rules.constraints):
+        max_candidates = min(max_candidates, _MAX_SLOW_CANDIDATES)
+    sample = _draw(compiled_rules, entries, seed, max_candidates if len(entries.counts) > 1 else 0)
     never = compiled_rules.never[sample.first] | compiled_rules.never[sample.second]
     broken = np.stack([never, *(constraint.test.broken(sample) for constraint in compiled_rules.constraints)])
-    times = broken.sum(axis=0)
-    allowed = int((times == 0).sum())
+    rules_broken = broken.sum(axis=0)
+    allowed = int((rules_broken == 0).sum())
     rows = entries.rows()
     columns = set(CatalogColumns(catalog).names) - {"caption", "captions"}
 
@@ -71,7 +75,7 @@ def effects(compiled_rules: CompiledRules, catalog: Catalog, seed: int = 0, most
         }
 
     def constraint(rule: PairConstraint, hit: Bools) -> dict[str, Any]:
-        only = hit & (times == 1)
+        only = hit & (rules_broken == 1)
         # Candidates that only this rule removes illustrate it best.
         best = np.concatenate([np.flatnonzero(only), np.flatnonzero(hit & ~only)])[:MAX_EXAMPLES]
         return {
@@ -101,10 +105,10 @@ def effects(compiled_rules: CompiledRules, catalog: Catalog, seed: int = 0, most
         pairs, share = len(np.unique(rows[hits])), len(hits) / max(1, len(rows))
         return {**rule.description(), "pairs": pairs, "share": share}
 
-    times_used = np.bincount(compiled_rules.wording(sample), minlength=len(compiled_rules.wording_rules) + 1)
+    uses = np.bincount(compiled_rules.wording(sample), minlength=len(compiled_rules.wording_rules) + 1)
     wording_rules = [
         {**rule.description(), "pairs": None, "share": float(count / max(1, len(sample)))}
-        for rule, count in zip(compiled_rules.wording_rules, times_used[1:], strict=True)
+        for rule, count in zip(compiled_rules.wording_rules, uses[1:], strict=True)
     ]
     broken_by = zip(compiled_rules.constraints, broken[1:], strict=True)
     return {
@@ -122,34 +126,34 @@ def group_sizes(codes: Int32s, entries: Entries) -> dict[str, Any]:
     """The sizes of the groups within which partners are drawn.
 
     Args:
-        codes: The group of each entry, -1 where it is unknown.
-        entries: The entries.
+        codes: The group of each entry, from 0; -1 where it is unknown; shape (entries,).
+        entries: The entries of the catalog.
 
     Returns:
-        How many ``groups`` there are; the ``median`` and ``largest`` number of pairs in one; how many pairs are
-        ``alone`` (in no group with another one), and of how many the group is ``unknown``.
+        The number of ``groups``; the ``median`` and the ``largest`` number of pairs in a group; the number of pairs
+        that are ``alone`` in their groups; and the number of pairs whose group is ``unknown``.
     """
-    sizes = groups(codes, entries.counts).sizes
+    sizes = group_pools(codes, entries.counts).sizes
     rows = entries.rows()
-    company = np.zeros(len(entries.counts), dtype=np.int64)
+    largest_group = np.zeros(len(entries.counts), dtype=np.int64)
     grouped = codes >= 0
-    np.maximum.at(company, rows[grouped], sizes[codes[grouped]])
+    np.maximum.at(largest_group, rows[grouped], sizes[codes[grouped]])
     return {
         "groups": len(sizes),
         "median": int(np.percentile(sizes, 50, method="higher")) if len(sizes) else 0,
         "largest": int(sizes.max(initial=0)),
-        "alone": int((company == 1).sum()),
-        "unknown": int((company == 0).sum()),
+        "alone": int((largest_group == 1).sum()),
+        "unknown": int((largest_group == 0).sum()),
     }
 
 
-def _slow(test: Test) -> bool:
+def _is_slow(test: ConstraintTest) -> bool:
     """Whether a rule is evaluated by DuckDB for each candidate."""
     return isinstance(test, JointCaption) or (isinstance(test, EitherOrder) and isinstance(test.condition, Query))
 
 
 def _draw(compiled_rules: CompiledRules, entries: Entries, seed: int, n: int) -> Candidates:
-    """Random candidates; the axis is the rules', else random."""
+    """N random candidates; their axis is the one that the rules set, else random."""
     generator = np.random.Generator(np.random.Philox(seed))
     pairs = len(entries.counts)
     first = generator.integers(pairs, size=n) if n else np.zeros(0, dtype=np.int64)
@@ -157,4 +161,4 @@ def _draw(compiled_rules: CompiledRules, entries: Entries, seed: int, n: int) ->
     one = entries.first[first] + entries.choice(first, generator.random(n))
     other = entries.first[second] + entries.choice(second, generator.random(n))
     drawn = generator.choice(np.array([LEFT_RIGHT, TOP_BOTTOM], dtype=np.uint8), n)
-    return Candidates(one, other, compiled_rules.cut(one, other, drawn)[0], generator.random(n) < 0.5)
+    return Candidates(one, other, compiled_rules.choose_layout(one, other, drawn)[0], generator.random(n) < 0.5)

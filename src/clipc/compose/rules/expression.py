@@ -1,4 +1,4 @@
-"""An expression of a rule: one checked scalar expression, and its analysis."""
+"""Expressions in rules: checked scalar expressions, and functions that analyse and transform them."""
 
 import json
 import unicodedata
@@ -8,15 +8,16 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
-from clipc.compose.rules.grammar import UNPLACED, Node, check_statement, map_children, nodes
-from clipc.compose.rules.reasons import TOKENS, brief, odd_sign, quoted
+from clipc.compose.rules.grammar import NO_LOCATION, Node, check_statement, map_children, nodes
+from clipc.compose.rules.reasons import TOKENS, brief, quote_name, unusual_character_hint
 from clipc.errors import UserError, unknown_name
 
 Side = Literal["", "a", "b"]
+"""The pair to which a column belongs; empty in an expression about a single pair."""
 
 
 class Column(NamedTuple):
-    """A column that an expression uses: of pair ``a``, of pair ``b``, or (no side) of a single pair."""
+    """A column that an expression uses."""
 
     side: Side
     name: str
@@ -30,8 +31,8 @@ class Expression:
     """One scalar expression that has passed :mod:`clipc.compose.rules.grammar`; only its tree is evaluated.
 
     Attributes:
-        text: As the user wrote it, for errors and reports; derived expressions keep the text of the original.
-        tree: The checked tree as canonical JSON: equal trees mean the same.
+        text: The text that the user wrote, for messages. An expression made from another one keeps its text.
+        tree: The checked tree as JSON with sorted keys, so that equal trees are equal texts.
     """
 
     text: str
@@ -39,10 +40,14 @@ class Expression:
 
     @classmethod
     def of(cls, text: str, serialised: str) -> "Expression":
-        """The expression in ``SELECT <text>``, given the JSON that DuckDB's ``json_serialize_sql`` made of that.
+        """The expression that a user wrote, after the check of its tree.
+
+        Args:
+            text: The expression.
+            serialised: The result of DuckDB's ``json_serialize_sql`` for ``SELECT <text>``.
 
         Raises:
-            UserError: It is not one allowed scalar expression.
+            UserError: The text is not one allowed scalar expression.
         """
         return _expression(text, check_statement(text, serialised))
 
@@ -53,43 +58,47 @@ class Expression:
 
     @cached_property
     def columns(self) -> frozenset[Column]:
-        """The columns that the expression uses, as it spells them."""
+        """The columns that the expression uses, in its own spelling."""
         return _columns(self.root)
 
-    def check_columns(self, columns: Iterable[str], sides: bool) -> "Expression":
-        """The expression with its columns spelt as the table spells them; upper and lower case count as equal.
+    def resolve_columns(self, columns: Iterable[str], sides: bool) -> "Expression":
+        """The expression with its columns spelt as the table spells them; case does not matter.
 
         Args:
-            columns: The table's columns.
-            sides: Whether it is about two pairs, so that each column has a prefix (``a.view``); else none may have one.
+            columns: The names of the table's columns.
+            sides: Whether the expression is about two pairs. Then every column needs a prefix (``a.view``); otherwise
+                no column may have one.
 
         Raises:
             UserError: A column does not exist, or its prefix is missing or superfluous.
         """
         names = list(columns)
         exact = set(names)
+        # Reversed, so that the first of several names that differ only in case wins.
         folded = {_fold(name): name for name in reversed(names)}
         for side, name in sorted(self.columns):
-            if name not in exact and _fold(name) not in folded and (advice := odd_sign(name)):
+            if name not in exact and _fold(name) not in folded and (advice := unusual_character_hint(name)):
                 raise UserError(f"unknown column {name!r} in `{brief(self.text)}`; {advice}.")
             if sides and not side:
-                quoted_name = quoted(name)
-                advice = f"write a.{quoted_name} or b.{quoted_name} to say of which pair, or '{name}' if it is a text"
+                quoted_name = quote_name(name)
+                advice = f"write a.{quoted_name} or b.{quoted_name} to name the pair, or '{name}' if it is a text"
                 raise UserError(f"column {name!r} in `{brief(self.text)}` belongs to neither pair; {advice}.")
             if side and not sides:
-                advice = f"write {quoted(name)} without `{side}.`"
-                raise UserError(f"`{side}.{name}` in `{brief(self.text)}` speaks of two pairs where one is; {advice}.")
+                advice = f"write {quote_name(name)} without `{side}.`"
+                raise UserError(
+                    f"`{side}.{name}` in `{brief(self.text)}` names a side, but the rule is about one pair; {advice}."
+                )
             if name not in exact and _fold(name) not in folded:
+                # Names that begin with __ are those of columns made by hoisting.
                 message = str(unknown_name("column", name, (n for n in names if not n.startswith("__"))))
-                start = f"unknown column {name!r}"
-                raise UserError(f"{start} in `{brief(self.text)}`{message.removeprefix(start)}")
+                raise UserError(message.replace(f"{name!r}", f"{name!r} in `{brief(self.text)}`", 1))
         names_by_column = {
             column: column.name if column.name in exact else folded[_fold(column.name)] for column in self.columns
         }
-        return self.renamed(lambda column: [*filter(None, [column.side]), names_by_column[column]])
+        return self.rename_columns(lambda column: [*filter(None, [column.side]), names_by_column[column]])
 
-    def renamed(self, rename: Callable[[Column], list[str]]) -> "Expression":
-        """The expression with other names in place of its columns: one part, or a side and a name."""
+    def rename_columns(self, rename: Callable[[Column], list[str]]) -> "Expression":
+        """The expression with its columns renamed; ``rename`` returns ``[name]`` or ``[side, name]``."""
 
         def change(node: Node) -> Node:
             if node["class"] == "COLUMN_REF":
@@ -99,25 +108,24 @@ class Expression:
         return _expression(self.text, change(self.root))
 
 
-def equal_terms(expression: Expression) -> tuple[list[tuple[str, str]], Expression | None]:
-    """The equality terms of a conjunction, and the remaining conjuncts.
+def equal_terms(expression: Expression) -> tuple[list[str], Expression | None]:
+    """The equality terms of a conjunction, and the rest of it.
 
-    A term is a conjunct ``a.e = b.e`` (either way round) of the outermost ``AND``, where ``e`` is a column or any
+    A term is a conjunct ``a.e = b.e`` or ``b.e = a.e`` of the outermost ``AND``, where ``e`` is a column or any
     expression over one pair.
 
     Returns:
-        For each term, the column of a and the column of b whose values must be equal (the same name twice; an
-        expression goes by the name that :func:`hoist` gives it), and the conjunction of the other conjuncts, None where
-        there are none. The expression is true where all terms and the rest are, false where any is false, else unknown.
+        The name of ``e`` for each term: the column's, or the name that :func:`hoist` gives to an expression. Then the
+        conjunction of all other conjuncts; None if there are none.
     """
     root = expression.root
     conjuncts: list[Node] = root["children"] if root["type"] == "CONJUNCTION_AND" else [root]
-    terms: list[tuple[str, str]] = []
+    terms: list[str] = []
     rest: list[Node] = []
     for conjunct in conjuncts:
         name, operator = comparison(conjunct) or ("", "")
         if operator == "=":
-            terms.append((name, name))
+            terms.append(name)
         else:
             rest.append(conjunct)
     if not rest:
@@ -126,24 +134,24 @@ def equal_terms(expression: Expression) -> tuple[list[tuple[str, str]], Expressi
 
 
 def hoist(expression: Expression) -> tuple[Expression, dict[str, Expression]]:
-    """Extracts the parts of an expression on two pairs that depend on one pair only, to compute them once a pair.
+    """Extracts the parts of an expression on two pairs that use one pair only, so that each is computed once a pair.
 
-    Branches of ``CASE`` and later arguments of ``COALESCE`` are not extracted, since their conditions may guard them
-    from values on which they fail.
+    Branches of ``CASE`` and later arguments of ``COALESCE`` are not extracted, since the condition before them may keep
+    them from values on which they fail.
 
     Returns:
-        The residual expression, with columns ``a.__k`` and ``b.__k`` in place of every maximal part of one side that is
-        more than a column, and for each ``__k`` its expression over one pair (without prefixes). Names are hashes of
-        what they stand for: equal parts share one, also between expressions.
+        The residual expression, and the extracted expressions by name. In the residual expression a column such as
+        ``a.__<hash>`` stands for every largest subexpression that uses columns of one side only and is not a bare
+        column. The extracted expressions have no prefixes. Equal subexpressions have the same hash, on both sides and
+        in all expressions.
     """
     derived: dict[str, Expression] = {}
 
     def change(node: Node) -> Node:
-        sides = {column.side for column in _columns(node)}
-        if len(sides) == 1 and "" not in sides and node["class"] != "COLUMN_REF":
-            name, alone = _derived(node, expression.text)
-            derived[name] = alone
-            return _UNPLACED_COLUMN | {"column_names": [*sides, name]}
+        if (side := _only_side(node)) and node["class"] != "COLUMN_REF":
+            name, extracted = _extract(node, expression.text)
+            derived[name] = extracted
+            return _COLUMN_NODE | {"column_names": [side, name]}
         if node["class"] == "CASE":
             first, *others = node["case_checks"]
             return node | {"case_checks": [first | {"when_expr": change(first["when_expr"])}, *others]}
@@ -159,8 +167,8 @@ def hoist_words(expression: Expression) -> tuple[Expression, dict[str, Expressio
     """Extracts the tokenization of columns from an expression, since many rules search the same captions.
 
     Returns:
-        The expression with a column ``__k`` (with its side) in place of :func:`~clipc.compose.rules.words.tokens` of a
-        column, and for each ``__k`` its expression over one pair.
+        The residual expression, in which a column ``__<hash>`` (with its side, if any) stands for
+        :func:`~clipc.compose.rules.words.tokens` of a column; and the extracted expressions by name.
     """
     derived: dict[str, Expression] = {}
 
@@ -168,34 +176,34 @@ def hoist_words(expression: Expression) -> tuple[Expression, dict[str, Expressio
         if node["class"] == "FUNCTION" and node["function_name"] == TOKENS:
             text = node["arguments"][0]["expression"]
             if text["class"] == "COLUMN_REF":
-                name, alone = _derived(node, expression.text)
-                derived[name] = alone
+                name, extracted = _extract(node, expression.text)
+                derived[name] = extracted
                 side = _column(text).side
-                return _UNPLACED_COLUMN | {"column_names": [*filter(None, [side]), name]}
+                return _COLUMN_NODE | {"column_names": [*filter(None, [side]), name]}
         return map_children(node, change)
 
     return _expression(expression.text, change(expression.root)), derived
 
 
-_UNPLACED_COLUMN: Node = {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", **UNPLACED}
+_COLUMN_NODE: Node = {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", **NO_LOCATION}
 
 
-def _derived(node: Node, text: str) -> tuple[str, Expression]:
-    """A part of one side as an expression over one pair, and its name."""
-    alone = _expression(text, node).renamed(lambda column: [column.name])
-    return "__" + blake2b(alone.tree.encode(), digest_size=6).hexdigest(), alone
+def _extract(node: Node, text: str) -> tuple[str, Expression]:
+    """The name of a subexpression with one side, and the subexpression without that side's prefix."""
+    extracted = _expression(text, node).rename_columns(lambda column: [column.name])
+    return "__" + blake2b(extracted.tree.encode(), digest_size=6).hexdigest(), extracted
 
 
 def comparison(node: Node) -> tuple[str, Literal["=", "<>"]] | None:
     """The column and the operator of an expression that is nothing but ``a.e <> b.e`` or ``a.e = b.e``.
 
-    Such a rule splits pairs by one value each, however many values there are (``a.patient <> b.patient``).
+    Such a rule needs only one value per pair to decide, however many distinct values there are.
 
     Args:
-        node: The root of the expression's tree; ``NOT`` around the comparison is read as its opposite.
+        node: The root of the expression's tree. ``NOT`` around the comparison counts as the opposite operator.
 
     Returns:
-        The name of ``e`` (as in :func:`equal_terms`) and the operator; None for any other expression.
+        The name of ``e``, as in :func:`equal_terms`, and the operator; None for any other expression.
     """
     if node["type"] == "OPERATOR_NOT":
         inner = comparison(node["children"][0])
@@ -203,10 +211,16 @@ def comparison(node: Node) -> tuple[str, Literal["=", "<>"]] | None:
     if node["type"] not in {"COMPARE_EQUAL", "COMPARE_NOTEQUAL"}:
         return None
     parts: list[Node] = [node["left"], node["right"]]
-    if sorted("".join({column.side or "?" for column in _columns(part)}) for part in parts) != ["a", "b"]:
+    if {_only_side(part) for part in parts} != {"a", "b"}:
         return None
-    names = [_column(part).name if part["class"] == "COLUMN_REF" else _derived(part, "")[0] for part in parts]
+    names = [_column(part).name if part["class"] == "COLUMN_REF" else _extract(part, "")[0] for part in parts]
     return (names[0], "=" if node["type"] == "COMPARE_EQUAL" else "<>") if names[0] == names[1] else None
+
+
+def _only_side(node: Node) -> Side:
+    """The side of all columns in a subexpression; empty if they have several sides or none, or if there are none."""
+    sides: set[Side] = {column.side for column in _columns(node)}
+    return sides.pop() if len(sides) == 1 else ""
 
 
 def _columns(root: Node) -> frozenset[Column]:

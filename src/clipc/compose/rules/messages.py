@@ -1,7 +1,7 @@
-"""Messages between the sandbox and its child process: a header and a table.
+"""Messages between the sandbox and its child process.
 
-A message is a header (JSON) and a table (an Arrow IPC stream, empty if there is none), after their lengths as two
-little-endian 64-bit integers.
+A message consists of the lengths of its two parts as little-endian 64-bit integers, a header as JSON, and a table as
+an Arrow IPC stream, which is empty if there is no table.
 """
 
 import json
@@ -14,7 +14,7 @@ Message = tuple[dict[str, Any], pa.Table | None]
 
 
 def send(stream: IO[bytes], header: dict[str, Any], table: pa.Table | None = None) -> None:
-    """Writes one message."""
+    """Writes one message and flushes the stream."""
     body = memoryview(b"")
     if table is not None:
         sink = pa.BufferOutputStream()
@@ -28,17 +28,17 @@ def send(stream: IO[bytes], header: dict[str, Any], table: pa.Table | None = Non
 
 
 def receive(stream: IO[bytes]) -> Message:
-    """Reads one message.
+    """Reads one message; the table is None if there is none.
 
     Raises:
         EOFError: The other process has closed the stream.
     """
-    head, body = struct.unpack("<QQ", _exactly(stream, 16))
-    header: dict[str, Any] = json.loads(_exactly(stream, head))
-    return header, pa.ipc.open_stream(_exactly(stream, body)).read_all() if body else None
+    head, body = struct.unpack("<QQ", _read_exactly(stream, 16))
+    header: dict[str, Any] = json.loads(_read_exactly(stream, head))
+    return header, pa.ipc.open_stream(_read_exactly(stream, body)).read_all() if body else None
 
 
-def _exactly(stream: IO[bytes], count: int) -> bytes:
+def _read_exactly(stream: IO[bytes], count: int) -> bytes:
     data = stream.read(count)
     if len(data) < count:
         raise EOFError

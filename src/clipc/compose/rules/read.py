@@ -1,4 +1,4 @@
-"""Reads rules from a file, or from a built-in preset."""
+"""Reads rules from a file or a built-in preset, and explains errors in them."""
 
 import re
 import unicodedata
@@ -16,7 +16,7 @@ from clipc.compose.rules.document import Document, Place, read_document
 from clipc.compose.rules.schema import CaptionRule, Example, ImageRule, NeverRule, PairRule, Rules, keys_of
 from clipc.errors import UserError, invalid_value, unknown_name
 
-_MOST_BYTES: Final = 1 << 18
+_MAX_BYTES: Final = 1 << 18
 _ENTRIES: Final[dict[str, type[BaseModel]]] = {
     "pairs": PairRule,
     "images": ImageRule,
@@ -35,7 +35,7 @@ def preset_names() -> list[str]:
 
 
 def preset_text(name: str) -> str:
-    """The text of a preset, with its comments, as a start for one's own rules.
+    """The text of a preset, with its comments, as a starting point for rules of one's own.
 
     Raises:
         UserError: There is no such preset.
@@ -48,13 +48,13 @@ def preset_text(name: str) -> str:
 def read_rules(source: str | Path) -> Rules:
     """Rules from a YAML file, or a preset by its name.
 
-    Expressions are not checked, since they depend on the data.
+    Expressions are not checked here, since they depend on the columns of the data.
 
     Args:
-        source: A file, or a name from :func:`preset_names`; a file of that very name is given as ``./radiology``.
+        source: A file, or a name from :func:`preset_names`. Write ``./radiology`` for a file with the name of a preset.
 
     Raises:
-        UserError: There is no such file or preset, or it is invalid; the message names file, line and key.
+        UserError: The file or preset does not exist or is invalid; the message names file, line and key.
     """
     if isinstance(source, str) and source in preset_names():
         return parse_rules(preset_text(source), f"preset {source}")
@@ -66,7 +66,7 @@ def parse_rules(text: str, where: str) -> Rules:
 
     Args:
         text: The file's text.
-        where: The file's name for messages.
+        where: The file's name, for messages.
 
     Raises:
         UserError: The text is invalid; the message names file, line and key.
@@ -76,15 +76,17 @@ def parse_rules(text: str, where: str) -> Rules:
         raise UserError(f"{where} is empty; a rules file begins with a line such as 'name: my rules'.")
     if not isinstance(document.values, dict):
         raise UserError(
-            f"{where}, line {document.lines[()]}: no key is here; a rules file begins with 'name: my rules'."
+            f"{where}, line {document.lines[()]}: there is no key; a rules file begins with 'name: my rules'."
         )
-    document = _listed(document)
+    document = _list_captions(document)
     _check_keys(document, where)
     lines = {".".join(map(str, place)): line for place, line in document.lines.items() if place}
     try:
-        return Rules.model_validate({"name": Path(where).stem, **_filled(document), "source": where, "lines": lines})
+        return Rules.model_validate(
+            {"name": Path(where).stem, **_add_lines_and_types(document), "source": where, "lines": lines}
+        )
     except ValidationError as error:
-        raise _readable(error, document, where) from None
+        raise _first_error(error, document, where) from None
 
 
 def _file_text(file: Path) -> str:
@@ -97,29 +99,29 @@ def _file_text(file: Path) -> str:
         raise UserError(f"{message}, and {unknown_name('preset', str(file), preset_names())}")
     try:
         with file.open("rb") as stream:
-            data = stream.read(_MOST_BYTES + 1)
+            data = stream.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from error
-    if len(data) > _MOST_BYTES:
-        raise UserError(f"{file} is larger than {_MOST_BYTES // 1024} KiB; that is no rules file.")
+    if len(data) > _MAX_BYTES:
+        raise UserError(f"{file} is larger than {_MAX_BYTES // 1024} KiB, the limit for a rules file.")
     try:
         return data.decode(detect_encoding(data).codec)
     except (UserError, UnicodeDecodeError):
-        raise UserError(f"{file} holds bytes that are text in no encoding known here; save it as UTF-8.") from None
+        raise UserError(f"{file} is not text in any known encoding; save it as UTF-8.") from None
 
 
-def _listed(document: Document) -> Document:
-    """The document with a single captions entry in a list, and without empty sections."""
+def _list_captions(document: Document) -> Document:
+    """The document without empty sections, and with a single entry under ``captions`` put into a list."""
     values: dict[str, Any] = {k: v for k, v in document.values.items() if v is not None or k not in keys_of(Rules)}
     if not isinstance(single := values.get("captions"), dict):
-        return Document(values, document.lines, document.plain)
+        return Document(values, document.lines, document.unquoted)
 
     def moved(place: Place) -> Place:
         return (*place[:1], 0, *place[1:]) if place[:1] == ("captions",) else place
 
     lines = {moved(place): line for place, line in document.lines.items()}
-    plain = {moved(place) for place in document.plain}
-    return Document({**values, "captions": [single]}, lines | {("captions",): lines[("captions", 0)]}, plain)
+    unquoted = {moved(place) for place in document.unquoted}
+    return Document({**values, "captions": [single]}, lines | {("captions",): lines[("captions", 0)]}, unquoted)
 
 
 def _check_keys(document: Document, where: str) -> None:
@@ -136,25 +138,25 @@ def _check_keys(document: Document, where: str) -> None:
         for key, value in entry.items():
             at = f"{where}, line {document.lines[(*place, key)]}"
             if keys is not None and key not in keys:
-                raise UserError(f"{at}: unknown key {key!r}{under}; {_hint(key, keys)}")
+                raise UserError(f"{at}: unknown key {key!r}{under}; {_key_advice(key, keys)}")
             if value is None:
                 raise UserError(f"{at}: {key!r}{under} has no value.")
 
 
-def _hint(key: str, keys: tuple[str, ...]) -> str:
+def _key_advice(key: str, keys: tuple[str, ...]) -> str:
     plain = unicodedata.normalize("NFKC", key).strip()
     if plain in keys and plain != key:
-        return "it holds a full-width or special character or space; type it anew."
+        return "it holds a full-width or special character or space; type it again."
     if key[:1].isspace():
-        return "the line begins with a full-width or otherwise special space; use ordinary spaces."
+        return "the line begins with a full-width or other special space; use ordinary spaces."
     if plain.startswith("-"):
         return "a space is missing after the '-' that begins an entry."
     near = get_close_matches(plain.lower(), keys, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(keys)}."
 
 
-def _filled(document: Document) -> dict[str, Any]:
-    """The values with each entry's line, and with the types of inline values in examples."""
+def _add_lines_and_types(document: Document) -> dict[str, Any]:
+    """The document's values, with the line of each entry, and with numbers and truth values in inline pairs."""
     values: dict[str, Any] = dict(document.values)
     for section in _ENTRIES:
         entries: Any = values.get(section)
@@ -163,52 +165,52 @@ def _filled(document: Document) -> dict[str, Any]:
                 {**entry, "line": document.lines[(section, number)]} if isinstance(entry, dict) else entry
                 for number, entry in enumerate(entries)
             ]
-    for place in document.plain:
+    for place in document.unquoted:
         if len(place) == 4 and place[0] == "examples" and place[2] in ("a", "b"):
             _, number, side, name = place
             pair: Any = values["examples"][number][side]
             if isinstance(pair, dict):
-                values["examples"][number][side] = {**pair, name: _typed(pair[name])}
+                values["examples"][number][side] = {**pair, name: _parse_scalar(pair[name])}
     return values
 
 
-def _typed(value: Any) -> Any:
-    """A number or truth value that stands without quotation marks; part numbers such as 007 stay text."""
+def _parse_scalar(value: Any) -> Any:
+    """The number or truth value that an unquoted scalar stands for; part numbers such as 007 stay text."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return float(value) if re.search("[.eE]", value) else int(value)
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
-def _readable(error: ValidationError, document: Document, where: str) -> UserError:
-    """The first error in the file, as a sentence."""
+def _first_error(error: ValidationError, document: Document, where: str) -> UserError:
+    """The error with the lowest line, as a sentence."""
     messages: list[tuple[int, str]] = []
-    for one in error.errors():
+    for detail in error.errors():
         place: Place = ()
-        for part in one["loc"]:  # also holds names of pydantic's types, which are no part of the file
+        for part in detail["loc"]:  # also holds names of pydantic's types, which are not in the file
             if (*place, part) in document.lines:
                 place = (*place, part)
-        # An error without a key is a name that columns and fields share.
-        messages.append((document.lines[place or ("fields",)], _sentence(dict(one), place)))
+        # The only error without a place is a name that columns and fields share.
+        messages.append((document.lines[place or ("fields",)], _describe(dict(detail), place)))
     line, sentence = min(messages, key=lambda item: item[0])
     return UserError(f"{where}, line {line}: {sentence}")
 
 
-def _sentence(one: Mapping[str, Any], place: Place) -> str:
+def _describe(detail: Mapping[str, Any], place: Place) -> str:
     names = [str(part) for part in place if isinstance(part, str)]
     under = f" under {names[0]}" if len(names) > 1 else ""
-    this = f"{names[-1]!r}{under}" if names else ""
-    if one["type"] == "value_error":
-        name = f"under {names[0]}:" if place and isinstance(place[-1], int) else this
-        return f"{name} {one['msg'].removeprefix('Value error, ')}.".lstrip()
-    if one["type"] == "missing":
-        return f"{one['loc'][-1]!r} is missing{f' under {names[0]}' if names else ''}."
-    if one["type"] == "model_type":
-        this = f"an entry of {this}"
-    return invalid_value(one, this, _advice(one["type"], one["input"], place, names))
+    subject = f"{names[-1]!r}{under}" if names else ""
+    if detail["type"] == "value_error":
+        name = f"under {names[0]}:" if place and isinstance(place[-1], int) else subject
+        return f"{name} {detail['msg'].removeprefix('Value error, ')}.".lstrip()
+    if detail["type"] == "missing":
+        return f"{detail['loc'][-1]!r} is missing{f' under {names[0]}' if names else ''}."
+    if detail["type"] == "model_type":
+        subject = f"an entry of {subject}"
+    return invalid_value(detail, subject, _advice(detail["type"], detail["input"], place, names))
 
 
 def _advice(kind: str, value: Any, place: Place, names: Sequence[str]) -> str | None:
-    """Advice on the correction."""
+    """The remedy for an error of pydantic; None if there is nothing to add."""
     if kind == "model_type":
         if isinstance(value, str) and re.match(r"\w+:\S", value):
             return "a space is missing after the colon"
@@ -218,7 +220,7 @@ def _advice(kind: str, value: Any, place: Place, names: Sequence[str]) -> str | 
     if place[:1] == ("examples",) and kind in ("dict_type", "string_type") and len(place) == 3:
         return "write the key of a pair, or columns with values in braces such as {view: PA}"
     if kind == "dict_type":
-        return "write names with values, one a line, such as 'side: lower(caption)'"
+        return "write names with values, one per line, such as 'side: lower(caption)'"
     if kind in ("bool_parsing", "bool_type"):
         return "write true or false"
     if kind == "literal_error" and names[-1] in _CHOICES:

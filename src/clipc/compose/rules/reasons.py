@@ -1,41 +1,41 @@
-"""Error messages on expressions: one sentence each, with advice."""
+"""Parts of error messages about expressions: the reason, the place, and advice."""
 
 import re
 from typing import Final
 from unicodedata import east_asian_width
 
-LONGEST: Final = 2000
-"""The most characters an expression may have."""
+MAX_LENGTH: Final = 2000
+"""The largest number of characters in an expression."""
 TOKENS: Final = "__tokens"
 """The sandbox's SQL name of :func:`clipc.compose.rules.words.tokens`."""
-NOWHERE: Final = 18446744073709551615
-"""DuckDB's location of nodes without a position in the text."""
+UNKNOWN_LOCATION: Final = 18446744073709551615
+"""The location that DuckDB gives to a node without a position in the text."""
 
 _PREFIX: Final = len("SELECT ")
 _ADVICE: Final = {
-    r"^could not convert string .* to BOOL": "a text is no condition, compare it with something, such as view = 'PA'",
-    r"^could not convert string ": "try_cast(x as integer) makes unknown of what is no number",
+    r"^could not convert string .* to BOOL": "a text is not a condition, compare it with something, as in view = 'PA'",
+    r"^could not convert string ": "try_cast(x as integer) gives unknown for a text that is not a number",
     r"^cannot compare values of type VARCHAR and ": "a text is compared with a number, put the number in single quotes "
     "or the text in try_cast(x as integer)",
 }
-"""Advice, by the start of DuckDB's reason."""
+"""Advice on frequent errors, by a pattern for the start of DuckDB's reason."""
 _CURLY: Final = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u00b4"
-"""Quotation marks as word processors type them."""
+"""The quotation marks that word processors insert."""
 
 
 def brief(text: str) -> str:
-    """An expression as errors show it: on one line, truncated if long."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[:LONGEST]).split())
+    """An expression for a message: on one line, truncated if it is long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[:MAX_LENGTH]).split())
     return line if len(line) <= 120 else line[:117] + "..."
 
 
-def quoted(name: str) -> str:
-    """A column's name as an expression writes it."""
+def quote_name(name: str) -> str:
+    """The name of a column as an expression must write it, in double quotes where necessary."""
     return name if re.fullmatch(r"[^\W\d]\w*", name) else '"' + name.replace('"', '""') + '"'
 
 
-def sentence(message: str) -> str:
-    """DuckDB's reason without its kind, its hints and our SQL, with advice on frequent ones."""
+def explain_reason(message: str) -> str:
+    """DuckDB's error message without its kind, its hints and the SQL around the expression; advice may follow."""
     if TOKENS in message:
         return "`word` looks into texts, write cast(x as text) for anything else"
     line = message.split("\n")[0].split(" LINE ")[0]
@@ -45,28 +45,35 @@ def sentence(message: str) -> str:
     return line + next((f"; {advice}" for start, advice in _ADVICE.items() if re.search(start, line)), "")
 
 
-def place(text: str, location: int) -> str:
-    """The expression as errors show it, and the position of a byte of ``SELECT <text>`` in it, if known."""
-    before = text.encode()[: location - _PREFIX] if _PREFIX <= location < NOWHERE else b""
+def locate(text: str, location: int) -> str:
+    """The expression for a message, with the position of a character if ``location`` has one.
+
+    Args:
+        text: The expression.
+        location: The index of a byte in ``SELECT <text>``, or :data:`UNKNOWN_LOCATION`.
+    """
+    before = text.encode()[: location - _PREFIX] if _PREFIX <= location < UNKNOWN_LOCATION else b""
     return f"character {len(before.decode(errors='ignore')) + 1} of `{brief(text)}`" if before else f"`{brief(text)}`"
 
 
-def odd_sign(text: str) -> str:
-    """Advice on a character that an expression takes for a letter; empty if there is none."""
+def unusual_character_hint(text: str) -> str:
+    """Advice on a curly quotation mark or full-width character, which DuckDB takes for a letter; empty without one."""
     bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
     if any(mark in bare for mark in _CURLY):
         return "type quotation marks straight, as in 'PA'"
-    wide = next((sign for sign in bare if east_asian_width(sign) == "F" or sign in "、。「」"), None)
-    return f"type the sign {wide} in half width" if wide else ""
+    wide = next(
+        (character for character in bare if east_asian_width(character) == "F" or character in "、。「」"), None
+    )
+    return f"type the character {wide} in half width" if wide else ""
 
 
-def hint(text: str, reason: str) -> str:
-    """A probable cause of a syntax error."""
+def syntax_hint(text: str, reason: str) -> str:
+    """The probable cause of a syntax error; empty if none is known."""
     bare = re.sub(r"'[^']*'", "", text)
-    if advice := odd_sign(text):
+    if advice := unusual_character_hint(text):
         return advice
     if bare.count("(") != bare.count(")"):
-        return f"there are {bare.count('(')} opening and {bare.count(')')} closing brackets"
+        return f"it has {bare.count('(')} opening but {bare.count(')')} closing brackets"
     if not reason.startswith("syntax error"):
         return ""
-    return "a text needs single quotes, as in 'PA', or a sign is missing or one too many"
+    return "put texts in single quotes, as in 'PA', and look for missing or extra characters"

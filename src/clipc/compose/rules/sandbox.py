@@ -1,4 +1,4 @@
-"""The sandbox: expressions of rules are parsed and evaluated in a process that can be killed."""
+"""The sandbox, which parses and evaluates the expressions of rules in a process that can be killed."""
 
 import os
 import subprocess
@@ -16,45 +16,46 @@ from clipc.compose.arrays import Integers
 from clipc.compose.rules.expression import Column, Expression
 from clipc.compose.rules.grammar import check_text
 from clipc.compose.rules.messages import receive, send
-from clipc.compose.rules.reasons import brief, sentence
+from clipc.compose.rules.reasons import brief, explain_reason
 from clipc.errors import UserError
 
-_ROWS = 200_000
-"""Rows per message, which bounds memory."""
+_ROWS_AT_ONCE = 200_000
+"""The largest number of rows in a message, so that memory stays bounded."""
 
 
 class Sandbox:
-    """A child process that receives only the columns it needs; started at the first use.
+    """Parses and evaluates expressions in a child process, which starts at the first use.
 
-    DuckDB's settings alone do not make untrusted expressions safe, so they are the third barrier: expressions pass
-    an allowlist (:mod:`clipc.compose.rules.grammar`), run in this process, which ends at a time or memory limit,
-    and only then meet a DuckDB without files, network, extensions and settings.
+    DuckDB's settings alone do not make untrusted expressions safe, so there are three barriers. Expressions must pass
+    an allowlist (:mod:`clipc.compose.rules.grammar`). The child process is killed at a time or memory limit, and
+    receives only the columns that it needs. DuckDB runs there without files, network or extensions.
 
-    A sandbox can be pickled and used after a fork: each process starts a child of its own. It can be used by several
-    threads, one call at a time. :meth:`close` ends the child, and so does the end of the object.
+    A sandbox can be pickled and used after a fork; each process starts its own child. Several threads can use it, one
+    call at a time. The child ends with :meth:`close`, or when the sandbox is deleted.
     """
 
     def __init__(self, seconds: float = 60.0, memory: int = 2 << 30) -> None:
         """Sets the limits, without starting the child.
 
         Args:
-            seconds: The time limit of one request, which has at most 200,000 rows.
-            memory: The most bytes of memory that data and evaluation may take in the child.
+            seconds: The time limit of one request; a request has at most 200,000 rows.
+            memory: The memory in bytes that data and evaluation may take in the child.
         """
         self._limits = (seconds, memory)
-        self._start_anew()
+        self._reset()
 
-    def _start_anew(self) -> None:
+    def _reset(self) -> None:
         self._owner = os.getpid()
         self._lock = threading.RLock()
         self._child: subprocess.Popen[bytes] | None = None
-        self._table: pa.Table | None = None  # whose columns the child has ...
-        self._sent: set[str] = set()  # ... and which
+        # The child keeps the columns ``_sent`` of ``_table``.
+        self._table: pa.Table | None = None
+        self._sent: set[str] = set()
 
-    def _mine(self) -> threading.RLock:
-        """The lock under which the child is used; after a fork, the parent's child and lock are left alone."""
+    def _own_lock(self) -> threading.RLock:
+        """The lock of the child. After a fork, it is a new lock, and the parent's child and lock are left alone."""
         if self._owner != os.getpid():
-            self._start_anew()
+            self._reset()
         return self._lock
 
     def __reduce__(self) -> tuple[type["Sandbox"], tuple[float, int]]:
@@ -66,58 +67,58 @@ class Sandbox:
 
     def close(self) -> None:
         """Ends the child; a later call starts a new one."""
-        with self._mine():
+        with self._own_lock():
             child, self._child, self._table = self._child, None, None
             if child is not None:
                 child.kill()
                 for pipe in filter(None, (child.stdin, child.stdout)):
-                    with suppress(OSError):  # an unsent message remains in the buffer
+                    with suppress(OSError):  # a message that was not sent remains in the buffer
                         pipe.close()
                 child.wait()
 
     def parse(self, text: str) -> Expression:
-        """The checked expression of a text.
+        """The checked expression that a text stands for.
 
         Raises:
-            UserError: It is not one scalar expression that :mod:`clipc.compose.rules.grammar` allows.
+            UserError: The text is not one scalar expression that :mod:`clipc.compose.rules.grammar` allows.
         """
         check_text(text)
         answer, _ = self._ask({"do": "parse", "text": text}, None, text)
         return Expression.of(text, answer["statement"])
 
     def evaluate(self, table: pa.Table, expressions: Mapping[str, Expression]) -> pa.Table:
-        """Expressions over one pair, for each row of a table.
+        """The values of expressions over one pair, for each row of a table.
 
         Args:
-            table: One row a pair; only the columns in use are sent.
-            expressions: By the name of the result's column.
+            table: One row for each pair; only the columns in use are sent.
+            expressions: The expressions by the name of their column in the result.
 
         Returns:
-            A table with a column for each expression and the rows of ``table`` in their order.
+            A table with a column for each expression, and one row for each row of ``table``.
 
         Raises:
             UserError: A column does not exist, or an expression fails on a value, takes too long or too much memory.
         """
         if not expressions:
             return table.select([])
-        names, trees = _named(table, expressions, sides=False)
+        names, trees = _internal_names(table, expressions, sides=False)
         columns = {inner: table[column.name] for column, inner in names.items()}
-        sent = _plain(pa.table({"rows": pa.nulls(table.num_rows, pa.bool_())} | columns))
-        return self._evaluated({"do": "evaluate", "trees": trees}, sent, names, expressions)
+        sent = _decode_dictionaries(pa.table({"rows": pa.nulls(table.num_rows, pa.bool_())} | columns))
+        return self._evaluate_rows({"do": "evaluate", "trees": trees}, sent, names, expressions)
 
     def evaluate_pairs(
         self, table: pa.Table, a: Integers, b: Integers, expressions: Mapping[str, Expression]
     ) -> pa.Table:
-        """Expressions over two pairs, for rows of a table taken by position.
+        """The values of expressions over two pairs, which are given as rows of a table.
 
-        The columns that are used stay in the child for later calls with the same table (the same object), so that
-        only positions are sent.
+        The child keeps the columns for later calls with the same table (the same object), which then send positions
+        only.
 
         Args:
-            table: One row a pair.
+            table: One row for each pair.
             a: The rows of the first pairs, shape (m,), in [0, n).
             b: The rows of the second pairs, shape (m,), in [0, n).
-            expressions: By the name of the result's column.
+            expressions: The expressions by the name of their column in the result.
 
         Returns:
             A table of m rows with a column for each expression.
@@ -128,35 +129,35 @@ class Sandbox:
         positions = pa.table({"a": pa.array(a, pa.int64()), "b": pa.array(b, pa.int64())})
         if not expressions:
             return positions.select([])
-        names, trees = _named(table, expressions, sides=True)
-        where = {inner: (column.side, column.name) for column, inner in names.items()}
-        header = {"do": "pairs", "trees": trees, "columns": where}
-        with self._mine():
+        names, trees = _internal_names(table, expressions, sides=True)
+        sources = {inner: (column.side, column.name) for column, inner in names.items()}
+        header = {"do": "pairs", "trees": trees, "columns": sources}
+        with self._own_lock():
             self._send_columns(table, {column.name for column in names}, expressions)
-            return self._evaluated(header, positions, names, expressions)
+            return self._evaluate_rows(header, positions, names, expressions)
 
     def _send_columns(self, table: pa.Table, columns: set[str], expressions: Mapping[str, Expression]) -> None:
-        """Sends the child those columns of the table that it does not have yet."""
-        fresh = self._table is not table
-        missing = sorted(columns if fresh else columns - self._sent)
-        if fresh or missing:
-            texts = _texts(expressions)
+        """Sends the columns of the table that the child does not have yet."""
+        new_table = self._table is not table
+        missing = sorted(columns if new_table else columns - self._sent)
+        if new_table or missing:
+            texts = _all_texts(expressions)
             self._table = None
             for i, name in enumerate(missing or [None]):
-                column = None if name is None else _plain(table.select([name]))
-                self._ask({"do": "keep", "fresh": fresh and not i}, column, texts)
-            self._table, self._sent = table, (set() if fresh else self._sent) | columns
+                column = None if name is None else _decode_dictionaries(table.select([name]))
+                self._ask({"do": "keep", "discard_kept": new_table and not i}, column, texts)
+            self._table, self._sent = table, (set() if new_table else self._sent) | columns
 
-    def _evaluated(
+    def _evaluate_rows(
         self, header: dict[str, Any], table: pa.Table, names: dict[Column, str], expressions: Mapping[str, Expression]
     ) -> pa.Table:
-        """The results for all rows, sent in several messages; an empty table is one message, to have types."""
+        """The results for all rows, sent in blocks; an empty table is sent too, to learn the types of the result."""
         results: list[pa.Table] = []
-        with self._mine():
-            for start in range(0, max(table.num_rows, 1), _ROWS):
-                answer, result = self._ask(header, table.slice(start, _ROWS), _texts(expressions))
+        with self._own_lock():
+            for start in range(0, max(table.num_rows, 1), _ROWS_AT_ONCE):
+                answer, result = self._ask(header, table.slice(start, _ROWS_AT_ONCE), _all_texts(expressions))
                 if result is None:
-                    reason = sentence(answer["reason"])
+                    reason = explain_reason(answer["reason"])
                     for column, inner in names.items():
                         reason = reason.replace(f'"{inner}"', str(column)).replace(inner, str(column))
                     text = list(expressions.values())[int(answer["failed"].removeprefix("result"))].text
@@ -167,9 +168,9 @@ class Sandbox:
     def _ask(
         self, header: dict[str, Any], table: pa.Table | None, texts: str
     ) -> tuple[dict[str, Any], pa.Table | None]:
-        """Sends a request and receives the answer; a late or dead child is reported as the expressions' error."""
-        with self._mine():
-            child = self._living()
+        """Sends a request and returns the answer; a late or dead child becomes an error about the expressions."""
+        with self._own_lock():
+            child = self._running_child()
             late = threading.Event()
             watchdog = threading.Timer(self._limits[0], lambda: (late.set(), child.kill()))
             watchdog.daemon = True
@@ -194,13 +195,13 @@ class Sandbox:
             raise RuntimeError(f"the sandbox failed on `{brief(texts)}`:\n{answer['bug']}")
         return answer, result
 
-    def _living(self) -> subprocess.Popen[bytes]:
-        """This process's child, started if there is none."""
+    def _running_child(self) -> subprocess.Popen[bytes]:
+        """The child of this process; starts it if there is none."""
         child = self._child
         if child is None:
             seconds, memory = self._limits
-            # -P and an own environment: neither the working folder nor variables decide what is imported, while
-            # PYTHONPATH has this process's own import path.
+            # With -P and this environment, neither the working folder nor the user's variables decide what is imported;
+            # PYTHONPATH is the import path of this process.
             child = subprocess.Popen(
                 [sys.executable, "-B", "-P", "-m", "clipc.compose.rules.child", str(seconds), str(memory)],
                 stdin=subprocess.PIPE,
@@ -219,36 +220,36 @@ class Sandbox:
 
 
 def _import_path() -> list[str]:
-    """This process's import path, without the script's and the working folder."""
+    """The import path of this process, without the folder of the script and the working folder."""
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     own = {Path(script).resolve().parent} if script else set[Path]()
-    with suppress(FileNotFoundError):  # a working folder may be gone
+    with suppress(FileNotFoundError):  # the working folder may have been deleted
         own.add(Path.cwd())
     others = [place for place in sys.path if os.path.isabs(place) and Path(place).resolve() not in own]
     return list(dict.fromkeys([str(Path(__file__).parents[3]), *others]))
 
 
-def _named(
+def _internal_names(
     table: pa.Table, expressions: Mapping[str, Expression], sides: bool
 ) -> tuple[dict[Column, str], dict[str, str]]:
-    """An internal name for each column and each expression, and the trees with those names.
+    """The internal name of each column, and the tree of each expression with these names, by an internal name.
 
-    No user's name reaches DuckDB, so none can be misinterpreted.
+    DuckDB never sees a user's name, so it cannot misinterpret one.
     """
-    resolved = [expression.check_columns(table.column_names, sides) for expression in expressions.values()]
+    resolved = [expression.resolve_columns(table.column_names, sides) for expression in expressions.values()]
     columns = sorted({column for expression in resolved for column in expression.columns})
     names = {column: f"column{i}_" for i, column in enumerate(columns)}
-    trees = {f"result{i}": e.renamed(lambda column: [names[column]]).tree for i, e in enumerate(resolved)}
+    trees = {f"result{i}": e.rename_columns(lambda column: [names[column]]).tree for i, e in enumerate(resolved)}
     return names, trees
 
 
-def _texts(expressions: Mapping[str, Expression]) -> str:
-    """All expressions of a call, for errors that cannot tell which of them it was."""
+def _all_texts(expressions: Mapping[str, Expression]) -> str:
+    """The texts of all expressions of a call, for errors that concern no single one."""
     return " and ".join(dict.fromkeys(expression.text for expression in expressions.values()))
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """Decodes dictionary columns, which DuckDB would compare as enums."""
+def _decode_dictionaries(table: pa.Table) -> pa.Table:
+    """Decodes dictionary columns, because DuckDB would compare them as enums."""
     kernels: Any = pyarrow.compute  # made at run time, which type checkers cannot see
     for i, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):

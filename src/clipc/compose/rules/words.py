@@ -1,10 +1,10 @@
-"""Words of a caption in any script, and a pattern that matches whole words.
+"""Splits captions in any script into words, and makes patterns that match whole words.
 
-Latin and other spaced scripts are cut at everything that is neither a letter nor a digit, so ``clean-room`` is the
-two words ``clean room``. Japanese has no spaces: runs of kana and kanji are cut into Sudachi's shortest units (mode
-A), so 左右 is one word and holds neither 左 nor 右, and 無傷 and 損傷 do not hold 傷. But 非無菌 is 非 + 無菌 and does
-hold 無菌, just as ``non-sterile`` holds ``sterile``; a rule that must tell these apart says so:
-``word(caption, '無菌') and not word(caption, '非無菌')``.
+Text in Latin and other spaced scripts is cut at every character that is neither a letter nor a digit, so
+``clean-room`` is the two words ``clean room``. Japanese has no spaces, so runs of kana and kanji are cut into
+Sudachi's shortest units (mode A): 左右 is one word and contains neither 左 nor 右, and 無傷 and 損傷 do not contain
+傷. But 非無菌 is 非 + 無菌 and contains 無菌, just as ``non-sterile`` contains ``sterile``. A rule can distinguish
+them: ``word(caption, '無菌') and not word(caption, '非無菌')``.
 """
 
 import re
@@ -25,18 +25,19 @@ _JAPANESE: Final = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 )
 _RUN: Final = re.compile(f"([{_JAPANESE}]+)|[^\\W_{_JAPANESE}]+")
-_PIECE: Final = 4096
-"""The longest run that is analysed in one go, in characters: Sudachi refuses more than 49,149 bytes."""
+_MAX_RUN_LENGTH: Final = 4096
+"""The largest number of characters that are analysed at a time: Sudachi refuses more than 49,149 bytes."""
 
 _ASCII: Final = np.array([i if chr(i).isalnum() and i < 128 else 32 for i in range(256)], dtype=np.uint8)
 _ASCII[65:91] += 32
+"""For each ASCII code that of its letter in lower case or its digit, else that of a space."""
 
 
 def tokens(text: str) -> str:
-    """The words of a text, in lower case and NFKC form, separated by and enclosed in single spaces.
+    """The words of a text in lower case and NFKC form, with one space before, between and after them.
 
     Returns:
-        Such as ``" right lower lobe "``; one space where the text has no words.
+        A text such as ``" right lower lobe "``; a single space if there are no words.
 
     Raises:
         UserError: The text has kana or kanji, and SudachiPy is not installed.
@@ -48,32 +49,35 @@ def tokens(text: str) -> str:
 
 
 def pattern(terms: Sequence[str]) -> str:
-    """The RE2 pattern that finds any of the terms as whole words in the result of :func:`tokens`.
+    """An RE2 pattern that finds any of the terms as whole words in the result of :func:`tokens`.
 
     Args:
-        terms: A word, several words that must follow each other, or either with ``*`` at the end for any ending
-            of the last word: ``右*`` finds 右肺 but not 左右.
+        terms: Each term is a word, or several words that must follow each other. A ``*`` at the end of a term stands
+            for any ending of its last word: ``右*`` finds 右肺 but not 左右.
 
     Raises:
-        UserError: There is no term, or one without a word, or with ``*`` elsewhere than at its end.
+        UserError: There are no terms, or a term has no word, or has a ``*`` before its end.
     """
     alternatives: list[str] = []
     for term in terms:
         stem = unicodedata.normalize("NFKC", term).strip()
-        begins = stem.endswith("*")
+        is_prefix = stem.endswith("*")
         stem = stem.removesuffix("*")
-        words = _term(stem)
+        words = _words_of_term(stem)
         if not words or "*" in stem:
             raise UserError(f"`word` looks for words such as 'right', 'clean room' or 'right*', not for {term!r}.")
-        # Words are letters and digits only: nothing in them needs escaping.
-        alternatives.append(words + "[^ ]*" if begins else words)
+        # Words consist of letters and digits, so nothing in them needs escaping.
+        alternatives.append(words + "[^ ]*" if is_prefix else words)
     if not alternatives:
         raise UserError("`word` takes a text and at least one word to look for, as in word(caption, 'left', 'right').")
     return f" {alternatives[0]} " if len(alternatives) == 1 else f" (?:{'|'.join(alternatives)}) "
 
 
-def _term(stem: str) -> str:
-    """The words of a term; without an analyser a Japanese run is one word, since no text can be segmented either."""
+def _words_of_term(stem: str) -> str:
+    """The words of a term, joined by spaces.
+
+    Without SudachiPy a Japanese run counts as one word; a Japanese text then cannot be searched anyway.
+    """
     try:
         return tokens(stem).strip()
     except UserError:
@@ -81,9 +85,9 @@ def _term(stem: str) -> str:
 
 
 def tokens_of(texts: "pa.Array | pa.ChunkedArray") -> "pa.Array":
-    """:func:`tokens` of a whole column; nulls stay null.
+    """The result of :func:`tokens` for each text of a column; nulls stay null.
 
-    ASCII texts take a few vectorised passes over their bytes and never load an analyser.
+    ASCII texts are handled by a few vectorised passes over their bytes, without SudachiPy.
     """
     import pyarrow as pa
     import pyarrow.compute
@@ -97,29 +101,29 @@ def tokens_of(texts: "pa.Array | pa.ChunkedArray") -> "pa.Array":
     data = np.frombuffer(data_buffer or b"", np.uint8)[: offsets[-1]]
     folded = _ASCII[data]
     space = folded == 32
-    drop = np.zeros(len(data) + 1, dtype=bool)  # a space after a space ...
+    drop = np.zeros(len(data) + 1, dtype=bool)  # spaces that follow another space ...
     drop[1:-1] = space[1:] & space[:-1]
-    drop[offsets] = False  # ... of the same text
+    drop[offsets] = False  # ... unless they begin a text
     before = np.concatenate([[0], np.cumsum(~drop[:-1])])
     plain = pa.LargeStringArray.from_buffers(
         len(padded), pa.py_buffer(before[offsets].astype(np.int64)), pa.py_buffer(folded[~drop[:-1]])
     )
-    done = kernels.if_else(column.is_valid(), plain, pa.scalar(None, pa.large_string()))
+    result = kernels.if_else(column.is_valid(), plain, pa.scalar(None, pa.large_string()))
     if len(data) and data.max() >= 128:
         wide = np.concatenate([[0], np.cumsum(data >= 128)])[offsets]
         mask = pa.array(wide[1:] > wide[:-1])
         distinct = column.filter(mask).dictionary_encode()
-        words = pa.array([_remembered(text) for text in distinct.dictionary.to_pylist()], pa.large_string())
-        done = kernels.replace_with_mask(done, mask, words.take(distinct.indices))
-    return done.cast(pa.string())
+        words = pa.array([_cached_tokens(text) for text in distinct.dictionary.to_pylist()], pa.large_string())
+        result = kernels.replace_with_mask(result, mask, words.take(distinct.indices))
+    return result.cast(pa.string())
 
 
-_remembered = lru_cache(maxsize=1 << 17)(tokens)
+_cached_tokens = lru_cache(maxsize=1 << 17)(tokens)
 
 
 def _morphemes(run: str) -> list[str]:
     analyse = _analyser()
-    pieces = [run[i : i + _PIECE] for i in range(0, len(run), _PIECE)]
+    pieces = [run[i : i + _MAX_RUN_LENGTH] for i in range(0, len(run), _MAX_RUN_LENGTH)]
     return [morpheme.surface() for piece in pieces for morpheme in analyse(piece)]
 
 

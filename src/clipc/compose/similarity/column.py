@@ -1,4 +1,4 @@
-"""The user's own vectors, in a column of the source."""
+"""Vectors that the user gives in a column of the source."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from clipc.errors import UserError, unknown_name
 
 
 def column_vectors(catalog: Catalog, name: str) -> Float32s:
-    """The vectors in a column, scaled to length 1.
+    """The vectors in a column of the catalog, scaled to length 1.
 
     Args:
         catalog: The pairs.
@@ -23,24 +23,27 @@ def column_vectors(catalog: Catalog, name: str) -> Float32s:
         ``float32``, shape (n, d). A pair without a vector (null, or empty text) has a zero row.
 
     Raises:
-        UserError: There is no such column, it holds no vectors, or they are of different lengths.
+        UserError: The column does not exist, it holds no vectors, or its vectors have different lengths.
     """
     if name not in catalog.table.column_names:
         raise unknown_name("column", name, catalog.table.column_names)
     column = catalog.table[name]
-    numbers = _flat(column)
+    numbers = _lists_as_array(column)
     if numbers is None:
-        numbers = _parsed(catalog, name, column)
+        numbers = _parse_cells(catalog, name, column)
     if not np.isfinite(numbers).all():
         row = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
-        raise UserError(f"{_where(catalog, name, row)} holds a number that is not finite; embeddings are finite.")
-    # Scaled to a maximum of 1 first, so that no square overflows.
+        raise UserError(f"{_where(catalog, name, row)} holds a number that is not finite; embeddings must be finite.")
+    # Rows are first scaled to a maximum of 1, so that no square overflows.
     numbers /= np.maximum(np.abs(numbers).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return unit_rows(numbers)
 
 
-def _flat(column: pa.ChunkedArray) -> Float32s | None:
-    """The values of a column of equally long lists without nulls, without a Python object per number; else None."""
+def _lists_as_array(column: pa.ChunkedArray) -> Float32s | None:
+    """The numbers of a column of equally long lists without nulls; None for any other column.
+
+    This is fast, since it makes no Python object for each number.
+    """
     if not pa.types.is_list(column.type) or column.null_count or not len(column):
         return None
     chunks: list[Any] = [chunk for chunk in column.chunks if len(chunk)]
@@ -51,7 +54,7 @@ def _flat(column: pa.ChunkedArray) -> Float32s | None:
     return np.concatenate([chunk.flatten().to_numpy().astype(np.float32).reshape(-1, width) for chunk in chunks])
 
 
-def _parsed(catalog: Catalog, name: str, column: pa.ChunkedArray) -> Float32s:
+def _parse_cells(catalog: Catalog, name: str, column: pa.ChunkedArray) -> Float32s:
     numbers: Float32s | None = None
     first = 0
     for row, cell in enumerate(column):
@@ -71,16 +74,16 @@ def _parsed(catalog: Catalog, name: str, column: pa.ChunkedArray) -> Float32s:
         elif len(vector) != numbers.shape[1]:
             raise UserError(
                 f"{_where(catalog, name, row)} has {len(vector)} numbers, but {catalog.keys[first]!r} has "
-                f"{numbers.shape[1]}; all embeddings must be of one length."
+                f"{numbers.shape[1]}; all embeddings must have the same length."
             )
         numbers[row] = vector
     if numbers is None:
-        raise UserError(f"the column {name!r} is empty; embeddings are needed there.")
+        raise UserError(f"the column {name!r} is empty; give an embedding for each pair.")
     return numbers
 
 
 def _vector(value: Any) -> Float32s | None:
-    """The numbers in a cell, None for anything else."""
+    """The numbers in a cell; None if the cell holds anything else."""
     try:
         if isinstance(value, str):
             text = value.strip()

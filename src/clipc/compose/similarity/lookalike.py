@@ -1,4 +1,4 @@
-"""Near-copies of images, which would show one thing twice in a composite."""
+"""Look-alikes: copies and near-copies of an image, which would show the same thing twice in a composite."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,22 +11,22 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Bools, Integers
 
 MAX_DISTANCE: Final = 4
-"""Images whose 64-bit difference hashes differ in more bits are different."""
+"""Images whose 64-bit difference hashes differ in at most this many bits count as look-alikes."""
 
 _SAMPLE = 200_000
-_COMMON = 1 / 1000
-_UNUSED = -1
+_MAX_LOOKALIKE_RATE = 1 / 1000
+_NO_DISTANCE = -1
 
 
 @dataclass(frozen=True, eq=False)
 class Lookalikes:
-    """Tests pairs of rows for equal or nearly equal images.
+    """Tests whether two rows of a catalog have equal or nearly equal images.
 
     Attributes:
         content: Hashes of the encoded images, ``uint64``, shape (n,).
         dhash: Difference hashes, ``uint64``, shape (n,); any number if there is none.
         has_dhash: Whether an image has a difference hash, ``bool``, shape (n,).
-        distance: The largest number of differing bits of near copies; negative if difference hashes are not used.
+        distance: The largest number of differing bits of look-alikes; negative if difference hashes are not used.
     """
 
     content: npt.NDArray[np.uint64]
@@ -38,8 +38,8 @@ class Lookalikes:
         """Whether ``rows[i]`` looks like ``others[i]``; a row looks like itself.
 
         Args:
-            rows: Integers of the catalog, shape (m,).
-            others: Integers of the catalog, shape (m,).
+            rows: Rows of the catalog, shape (m,).
+            others: Rows of the catalog, shape (m,).
 
         Returns:
             ``bool``, shape (m,).
@@ -56,30 +56,30 @@ class Lookalikes:
 def lookalikes(catalog: Catalog) -> Lookalikes:
     """The test for look-alikes among a catalog's images.
 
-    Images are alike if their bytes are equal, or if their difference hashes differ in at most
-    :data:`MAX_DISTANCE` bits. Among uniform images (steel, x-rays, icons), many that are not copies are that
-    near; then the distance is lowered until at most one in a thousand random pairs of images would count as alike
-    (in small sets: until an image has half a look-alike on average), and if even equal hashes are more
-    frequent than that, hashes are not used.
+    Images are look-alikes if their bytes are equal, or if their difference hashes differ in at most
+    :data:`MAX_DISTANCE` bits. In collections of similar images (steel, x-rays, icons) different images can be that
+    near. The distance is then lowered until at most one in a thousand random pairs of images count as look-alikes;
+    in small collections, until an image has at most half a look-alike on average. If even equal hashes are more
+    frequent, hashes are not used.
 
     Args:
         catalog: The pairs; its ``dhash`` column may be missing.
     """
     content = _hashes(catalog.table["content"])
     if "dhash" not in catalog.table.column_names:
-        nothing = np.zeros(len(catalog), np.uint64)
-        return Lookalikes(content, nothing, np.zeros(len(catalog), np.bool_), _UNUSED)
+        no_dhash = np.zeros(len(catalog), np.uint64)
+        return Lookalikes(content, no_dhash, np.zeros(len(catalog), np.bool_), _NO_DISTANCE)
     column = catalog.table["dhash"]
     has_dhash: Any = column.is_valid().to_numpy()
     dhash = _hashes(column.fill_null(0))
-    return Lookalikes(content, dhash, has_dhash, _distance(content[has_dhash], dhash[has_dhash]))
+    return Lookalikes(content, dhash, has_dhash, _max_distance(content[has_dhash], dhash[has_dhash]))
 
 
 def _hashes(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     return column.to_numpy().astype(np.uint64, copy=False)
 
 
-def _distance(content: npt.NDArray[np.uint64], dhash: npt.NDArray[np.uint64]) -> int:
+def _max_distance(content: npt.NDArray[np.uint64], dhash: npt.NDArray[np.uint64]) -> int:
     n = len(dhash)
     if n < 2:
         return MAX_DISTANCE
@@ -89,8 +89,8 @@ def _distance(content: npt.NDArray[np.uint64], dhash: npt.NDArray[np.uint64]) ->
         generator = np.random.Generator(np.random.Philox(key=0))
         a = generator.integers(0, n, _SAMPLE)
         b = (a + generator.integers(1, n, _SAMPLE)) % n
-    # Exact copies say nothing about the distances of different images.
+    # Exact copies are left out, since the distances between different images are wanted.
     differ = content[a] != content[b]
     bits = np.bitwise_count(dhash[a] ^ dhash[b])[differ]
     within = np.cumsum(np.bincount(bits, minlength=65)[: MAX_DISTANCE + 1]) / len(a)
-    return int((within <= max(_COMMON, 0.5 / (n - 1))).sum()) - 1
+    return int((within <= max(_MAX_LOOKALIKE_RATE, 0.5 / (n - 1))).sum()) - 1

@@ -16,15 +16,16 @@ from clipc.files import arrays_digest, cached_array
 from clipc.progress import Progress, silent
 
 VERSION: Final = 1
-"""Incremented whenever the neighbours of the same vectors change, to invalidate cached ones."""
+"""Incremented whenever the neighbours of the same vectors change, so that cached neighbours are not used."""
 
 SEARCH_LIMIT: Final = 1024
-"""The largest number of nearest rows that are examined if many are excluded; rows may then get fewer neighbours."""
+"""The largest number of nearest rows that are examined for a row; if most are excluded, it gets fewer neighbours."""
 
-_ROWS = 1 << 14
-_SPARE = 6
+_ROWS_AT_ONCE = 1 << 14
+_SPARE_CANDIDATES = 6
 
 Excluded = Callable[[Int64s, Int64s], Bools]
+"""Takes rows and others, both of shape (m,); says which of the others may not be neighbours of their rows."""
 
 
 def neighbours(
@@ -34,35 +35,35 @@ def neighbours(
     cache: Path | None = None,
     progress: Progress = silent,
     also_excluded: Excluded | None = None,
-    by: str = "",
+    exclusion_id: str = "",
 ) -> Int32s:
-    """The k nearest pairs of each pair whose images are not alike; cached.
+    """The k nearest pairs of each pair, without its look-alikes; cached.
 
     Args:
-        catalog: The pairs: the training split alone.
+        catalog: The training pairs.
         vectors: Unit vectors (zero where unknown), ``float32``, shape (n, d).
         k: How many neighbours.
         cache: The cache folder; None for the default one.
         progress: Receives the number of finished pairs.
         also_excluded: Excludes further pairs, such as those that rules forbid.
-        by: Identifies ``also_excluded`` in the cache: equal texts, equal decisions.
+        exclusion_id: Identifies ``also_excluded`` in the cache: equal texts must mean equal decisions.
 
     Returns:
-        As :func:`nearest`.
+        The neighbours, as :func:`nearest` returns them.
 
     Raises:
         UserError: There are so many different vectors that FAISS is needed, and it is not installed.
     """
     alike = lookalikes(catalog)
     parts = (vectors, alike.content, alike.dhash, alike.has_dhash)
-    fingerprint = f"{VERSION} {arrays_digest(*parts)} {alike.distance} {k} {by}"
+    fingerprint = f"{VERSION} {arrays_digest(*parts)} {alike.distance} {k} {exclusion_id}"
 
     def excluded(rows: Int64s, others: Int64s) -> Bools:
-        out = alike(rows, others)
+        result = alike(rows, others)
         if also_excluded is not None:
-            left = np.flatnonzero(~out)
-            out[left] = also_excluded(rows[left], others[left])
-        return out
+            rest = np.flatnonzero(~result)
+            result[rest] = also_excluded(rows[rest], others[rest])
+        return result
 
     return cached_array(
         "neighbours", fingerprint, lambda: nearest(vectors, k, excluded=excluded, progress=progress), cache
@@ -72,18 +73,18 @@ def neighbours(
 def nearest(vectors: Float32s, k: int, *, excluded: Excluded | None = None, progress: Progress = silent) -> Int32s:
     """The k most similar rows of each row, by inner product.
 
-    Rows with equal vectors (equal captions, say) are searched once. Among equally near rows, each
-    row gets those that follow it cyclically, so that all of them are neighbours equally often.
+    Equal vectors (of equal captions, for example) are searched once. Of many rows with equal vectors, each row gets
+    those that follow it in cyclic order, so that all of them are neighbours equally often.
 
     Args:
         vectors: Unit vectors, ``float32``, shape (n, d). A zero row has no neighbours and is no neighbour.
         k: How many neighbours, at least 1.
-        excluded: From rows and others, both of shape (m,), to which others may not be neighbours; no row is its own
-            neighbour. Only the nearest :data:`SEARCH_LIMIT` are examined.
+        excluded: Says which rows may not be neighbours of which; no row is its own neighbour anyway. At most the
+            nearest :data:`SEARCH_LIMIT` rows are examined.
         progress: Receives the number of finished rows.
 
     Returns:
-        ``int32``, shape (n, k), the nearest first; -1 where there are fewer.
+        The rows of the neighbours, ``int32``, shape (n, k), the nearest first; -1 where there are fewer than k.
 
     Raises:
         UserError: There are so many different vectors that FAISS is needed, and it is not installed.
@@ -94,9 +95,9 @@ def nearest(vectors: Float32s, k: int, *, excluded: Excluded | None = None, prog
         return result
     distinct = vectors if len(groups.first) == len(vectors) else vectors[groups.first]
     search = search_among(distinct, progress)
-    # Group by group, so that each block searches for few distinct vectors.
-    for start in range(0, len(groups.members), _ROWS):
-        rows = groups.members[start : start + _ROWS]
+    # Rows are taken group by group, so that each block searches for few distinct vectors.
+    for start in range(0, len(groups.members), _ROWS_AT_ONCE):
+        rows = groups.members[start : start + _ROWS_AT_ONCE]
         _fill(result, rows, vectors, groups, search, excluded)
         progress("neighbours found", start + len(rows), len(groups.members))
     return result
@@ -104,51 +105,53 @@ def nearest(vectors: Float32s, k: int, *, excluded: Excluded | None = None, prog
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
-    """Rows with equal vectors, zero rows left out; g groups of m rows in all.
+    """Groups of rows with equal vectors: g groups, which have m of the n rows. Zero rows are in no group.
 
     Attributes:
-        first: The lowest row of each group, rising, shape (g,).
-        members: The rows, group by group, rising within each, shape (m,).
-        start: Where each group begins in ``members``, shape (g + 1,).
-        of: The group of each of the n rows (any number for zero rows).
-        codes: ``group * n + row`` of each member, rising, to find a row's place among the members of any group.
+        first: The lowest row of each group, ascending, shape (g,).
+        members: The rows, group by group, ascending within each group, shape (m,).
+        start: The start of each group in ``members``, and the end of the last, shape (g + 1,).
+        group_of_row: The group of each row (any number for a zero row), shape (n,).
+        codes: ``group * n + row`` for each member, ascending, shape (m,). A search in them finds the place of any row
+            among the members of any group.
     """
 
     first: Int64s
     members: Int64s
     start: Int64s
-    of: Int64s
+    group_of_row: Int64s
     codes: Int64s
 
 
 def _groups(vectors: Float32s) -> _Groups:
     nonzero = np.flatnonzero(np.any(vectors != 0, axis=1))
-    # Digests need less memory than sorted copies of the rows would; adding 0 makes -0 and 0 one number.
+    # Digests need less memory than sorted copies of the rows. Adding 0 turns -0 into 0.
     digests = [blake2b((vectors[row] + np.float32(0)).data, digest_size=16).digest() for row in nonzero]
     _, first, group_of_nonzero = np.unique(np.array(digests, "V16"), return_index=True, return_inverse=True)
     order = np.argsort(first)
-    number = np.empty_like(order)
-    number[order] = np.arange(len(order))
-    group_of_nonzero = number[group_of_nonzero]
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    group_of_nonzero = rank[group_of_nonzero]
     inner = np.argsort(group_of_nonzero, kind="stable")
     members = nonzero[inner]
-    of = np.zeros(len(vectors), np.int64)
-    of[nonzero] = group_of_nonzero
+    group_of_row = np.zeros(len(vectors), np.int64)
+    group_of_row[nonzero] = group_of_nonzero
     start = np.concatenate([[0], np.cumsum(np.bincount(group_of_nonzero, minlength=len(order)))])
-    return _Groups(nonzero[first[order]], members, start, of, of[members] * len(of) + members)
+    codes = group_of_row[members] * len(vectors) + members
+    return _Groups(nonzero[first[order]], members, start, group_of_row, codes)
 
 
 def _fill(
     result: Int32s, rows: Int64s, vectors: Float32s, groups: _Groups, search: Search, excluded: Excluded | None
 ) -> None:
-    """Writes the neighbours of some rows; repeats wider searches for rows with too many exclusions."""
+    """Writes the neighbours of some rows into ``result``; searches more widely for rows with many exclusions."""
     k = result.shape[1]
-    width = k if excluded is None else k + _SPARE
-    most = max(k, SEARCH_LIMIT)
+    width = k if excluded is None else k + _SPARE_CANDIDATES
+    max_width = max(k, SEARCH_LIMIT)
     while len(rows):
         # Memory stays bounded however wide the search is.
-        portion = max(1, _ROWS * 16 // width)
-        short: list[Int64s] = []
+        portion = max(1, _ROWS_AT_ONCE * 16 // width)
+        unfilled: list[Int64s] = []
         for start in range(0, len(rows), portion):
             some = rows[start : start + portion]
             candidates = _candidates(some, vectors, groups, search, width)
@@ -161,30 +164,36 @@ def _fill(
             result[some[at], rank[at, slot]] = candidates[at, slot]
             # A wider search finds more only for rows whose candidates fill the current width.
             lacking = (allowed.sum(axis=1) < k) & (candidates[:, -1] >= 0)
-            short.append(some[lacking])
-        if width >= most:
+            unfilled.append(some[lacking])
+        if width >= max_width:
             return
-        rows, width = np.concatenate(short), min(most, 4 * width)
+        rows, width = np.concatenate(unfilled), min(max_width, 4 * width)
 
 
 def _candidates(rows: Int64s, vectors: Float32s, groups: _Groups, search: Search, width: int) -> Int64s:
-    """The ``width`` nearest of each row without itself, shape (len(rows), width); -1 where there are no more."""
-    own, inverse = np.unique(groups.of[rows], return_inverse=True)
+    """The ``width`` nearest rows of each row, without the row itself; -1 where there are no more.
+
+    Returns:
+        ``int64``, shape (len(rows), width), the nearest first.
+    """
+    own, inverse = np.unique(groups.group_of_row[rows], return_inverse=True)
     nearest_groups = search(vectors[groups.first[own]], width + 1)
-    # A group is nearest to itself, despite rounding or an approximate search.
+    # A row's own group always comes first, even where rounding or an approximate search ranks it lower.
     others = np.where(nearest_groups == own[:, None], -1, nearest_groups)
     order = np.argsort(others < 0, axis=1, kind="stable")
     ranked_groups = np.concatenate([own[:, None], np.take_along_axis(others, order, axis=1)], axis=1)[inverse]
     sizes = np.where(ranked_groups >= 0, np.diff(groups.start)[ranked_groups], 0)
-    counts = sizes - (np.arange(ranked_groups.shape[1]) == 0)  # all of its own group but the row itself
+    counts = sizes - (np.arange(ranked_groups.shape[1]) == 0)  # the row itself is no candidate in its own group
     ends = np.minimum(np.cumsum(counts, axis=1), width)
     counts = np.diff(ends, axis=1, prepend=0)
     at, column = np.divmod(np.repeat(np.arange(counts.size), counts.ravel()), counts.shape[1])
     slot = np.arange(len(at)) - (np.cumsum(ends[:, -1]) - ends[:, -1])[at]
     group, size = ranked_groups[at, column], sizes[at, column]
     step = slot - (ends - counts)[at, column]
-    # The cycle starts behind the row, which skips the row itself in its own group.
-    begin = np.searchsorted(groups.codes, group * len(groups.of) + rows[at], side="right") - groups.start[group]
+    # The cycle starts after the row, so that it never reaches the row itself in its own group.
+    begin = (
+        np.searchsorted(groups.codes, group * len(groups.group_of_row) + rows[at], side="right") - groups.start[group]
+    )
     result = np.full((len(rows), width), -1, np.int64)
     result[at, slot] = groups.members[groups.start[group] + (begin + step) % size]
     return result
