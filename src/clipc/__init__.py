@@ -13,11 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# The stub, by which type checkers know the names, says where each is imported from.
+# The stub, which type checkers read, says which module each name is imported from.
 _STUB = ast.parse(Path(__file__).with_suffix(".pyi").read_text("utf-8"))
 _IMPORTS = [node for node in _STUB.body if isinstance(node, ast.ImportFrom)]
-_HOMES = {name.asname or name.name: (str(node.module), name.name) for node in _IMPORTS for name in node.names}
-__all__ = sorted([*_HOMES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
+_SOURCES = {name.asname or name.name: (str(node.module), name.name) for node in _IMPORTS for name in node.names}
+__all__ = sorted([*_SOURCES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,9 +25,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("clipc")
-    if name not in _HOMES:
+    if name not in _SOURCES:
         raise AttributeError(f"module 'clipc' has no attribute {name!r}")
-    module, own_name = _HOMES[name]
+    module, own_name = _SOURCES[name]
     value = getattr(import_module(module), own_name)
     globals()[name] = value
     return value

@@ -18,7 +18,7 @@ from clipc.demo.defects import STATES
 from clipc.demo.image import SIDE, draw, scene
 from clipc.demo.shapes import SHAPES
 from clipc.errors import UserError, unknown_name
-from clipc.files import writing
+from clipc.files import report_disk_errors
 from clipc.progress import Progress, silent
 
 VERSION = 1
@@ -52,7 +52,7 @@ def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Pa
     readme = _readme(lang)
     if _holds(folder, readme):
         return folder
-    with writing(folder, "make room, or name another folder for the cache"):
+    with report_disk_errors(folder, "make room, or name another folder for the cache"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             new = Path(temporary) / "set"

@@ -75,7 +75,7 @@ def own_evaluator(name: str) -> Evaluator:
         UserError: There is none (see :func:`clipc.extension.load_function`); when it is called, what it gives are no
             measurements.
     """
-    measure = load_function(name, "subject", gives="measurements")
+    measure = load_function(name, "subject", result="measurements")
 
     def measured(subject: Subject) -> list[Measurement]:
         given: Any = measure(subject)

@@ -109,7 +109,7 @@ def _own_partners(name: str, pairs: Catalog) -> npt.NDArray[np.int32]:
 
 
 def _partner_table(name: str) -> Callable[[Catalog], npt.ArrayLike]:
-    return load_function(name, "pairs", gives="the rows of each pair's possible partners")
+    return load_function(name, "pairs", result="the rows of each pair's possible partners")
 
 
 def _exclusion(policy: Policy, pairs: Catalog, compiled_rules: CompiledRules) -> tuple[Excluded, str]:

@@ -55,7 +55,7 @@ def load_section(name: str) -> Section:
     Raises:
         UserError: There is none (see :func:`clipc.extension.load_function`); when it is called, it gives no text.
     """
-    section = load_function(name, "data", "words", gives="a piece of the page")
+    section = load_function(name, "data", "words", result="a piece of the page")
 
     def escape_piece(data: Mapping[str, Any], say: Words) -> Markup:
         piece: Any = section(data, say)
