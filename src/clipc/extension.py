@@ -114,7 +114,9 @@ def load_function(name: str, *parameters: str, result: str) -> Callable[..., Any
         UserError: As for :func:`load`; or the function does not accept these arguments.
     """
     # An untrusted name equals the plain one, so it must not reach the cache.
-    return load(name, Callable, result) if isinstance(name, _UntrustedName) else _load_function(name, parameters, result)
+    return (
+        load(name, Callable, result) if isinstance(name, _UntrustedName) else _load_function(name, parameters, result)
+    )
 
 
 def source_file(name: str) -> Path:

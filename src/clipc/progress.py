@@ -84,7 +84,9 @@ def line_progress(stream: TextIO, interval: float = 10.0) -> Progress:
         if last_line == math.inf if finished else now - last_line < interval:
             return
         last_lines[what] = math.inf if finished else now
-        remaining = f", {duration((now - start) / done * (total - done))} left" if total and done and not finished else ""
+        remaining = (
+            f", {duration((now - start) / done * (total - done))} left" if total and done and not finished else ""
+        )
         out_of = f"/{total:,}" if total else ""
         print(f"{what}: {done:,}{out_of} in {duration(now - start)}{remaining}", file=stream, flush=True)
 

@@ -30,13 +30,13 @@ def weights_fingerprint(name: str, pretrained: str | None = None) -> str | None:
             brings its own weights.
     """
     # Recipes are read without loading open_clip.
-    from clipc.models.model_config import HUB, is_folder, is_published, weights_file
+    from clipc.models.model_config import HUB_PREFIX, is_folder, is_published, weights_file
 
     if pretrained is not None:
         return pretrained if is_published(name, pretrained) else file_fingerprint(weights_file(name, pretrained))
     if is_folder(name):
         return folder_fingerprint(name)
-    return name if name.startswith(HUB) else None
+    return name if name.startswith(HUB_PREFIX) else None
 
 
 def reference_fingerprint(name: str | None) -> str | None:

@@ -28,7 +28,9 @@ def tower_parameters(clip: nn.Module, tower: Tower) -> list[str]:
     """The names of a tower's parameters in an open_clip model; the temperature belongs to neither tower."""
     prefix = tower_prefix(clip, tower)
     other_prefixes = () if prefix else ("visual.", "logit_")
-    return [name for name, _ in clip.named_parameters() if name.startswith(prefix) and not name.startswith(other_prefixes)]
+    return [
+        name for name, _ in clip.named_parameters() if name.startswith(prefix) and not name.startswith(other_prefixes)
+    ]
 
 
 def tower_layers(clip: nn.Module, tower: Tower) -> list[list[str]]:
