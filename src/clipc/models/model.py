@@ -92,8 +92,8 @@ class ClipModel(nn.Module):
                 gets one, and starts with the paper's scale of 10 and bias of -10 (arXiv 2303.15343).
 
         Raises:
-            UserError: There is no such model, there are no such weights, the weights cannot be fetched or do not fit, or
-                the model cannot be built.
+            UserError: There is no such model, there are no such weights, they cannot be fetched or do not fit, or the
+                model cannot be built.
         """
         start = find_start(name, pretrained)
         tokenizer = tokenizer or load_tokenizer(name)
@@ -101,8 +101,8 @@ class ClipModel(nn.Module):
         if tokenizer.text_config:
             if start.weights is not None:
                 raise UserError(
-                    f"the pretrained text tower of {name} works only with its own tokens; leave vocabulary out, or start "
-                    "from a configuration without weights."
+                    f"the pretrained text tower of {name} works only with its own tokens; leave vocabulary out, or "
+                    "start from a configuration without weights."
                 )
             config = _with_tokenizer(config, tokenizer, name)
         new_bias = sigmoid and config.get("init_logit_bias") is None

@@ -34,7 +34,8 @@ def learn_vocabulary(captions: Iterable[str], size: int = 8000) -> Tokenizer:
     """A byte-pair vocabulary (Sennrich et al., arXiv 1508.07909) of the words of some captions.
 
     Text is NFKC-normalised and lower-cased. Merges stay inside words, so a token never spans two words; Japanese words
-    are separated by script. Unknown characters become a token of their own kind, so any text can be encoded. Padding has id 0 and the end token the largest id, by which open_clip's text towers find it.
+    are separated by script. Unknown characters become a special token, so any text can be encoded. Padding has id 0 and
+    the end token the largest id, by which open_clip's text towers find it.
 
     Args:
         captions: The training captions, and no others.

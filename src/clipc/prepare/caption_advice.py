@@ -38,7 +38,7 @@ def caption_advice(captions: Sequence[str], tokenizer: Tokenizer) -> str | None:
     characters = sum(map(len, singles)) / max(1, sum(alone))
     learn = "learn a compact vocabulary with vocabulary=8000, or " if characters < _MIN_CHARACTERS else ""
     return (
-        f"captions have {spread(alone)[0]} tokens (median) and two joined ones {spread(joint)[0]}, the model reads "
+        f"captions cost {spread(alone)[0]} tokens (median) and two joined ones {spread(joint)[0]}, the model reads "
         f"{tokenizer.max_text_tokens}, and {overflow:.0%} of the composites would have their captions shortened; "
         f"{learn}use shorter captions or a model configuration with a longer context_length."
     )

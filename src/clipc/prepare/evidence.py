@@ -27,7 +27,7 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
         The key ``code``: ``random``, ``nearest``, ``diverse``, ``group`` (a random pair of the same group), or ``own``
         (one of the ``of`` candidates in the user's own table ``name``). For nearest partners also the ``rank``, from 1,
         among ``of`` neighbours; for diverse ones the number of ``draws``; with vectors the ``similarity``, a cosine;
-        with groups the number of ``pairs`` in the group, and ``values``: the columns, with names and values, that its
+        with groups the number of ``pairs`` in the group, and ``values``: the names and values of the columns that its
         pairs share.
     """
     policy, inputs = plans.policy, plans.inputs
@@ -63,8 +63,8 @@ def hits(plans: Plans, first: Entry, second: Entry, wording: int) -> list[dict[s
         wording: The composite's index into ``plans.wordings``; 0 is the policy's own wording.
 
     Returns:
-        For each rule its ``code`` (``axis``, ``whole``, ``mirror``, ``region``, ``joiner`` or ``template``), the sources
-        that it applies to (``of``: ``first``, ``second`` or ``both``), its ``text`` as the expert wrote it, and its
+        For each rule its ``code`` (``axis``, ``whole``, ``mirror``, ``region``, ``joiner`` or ``template``), its sources
+        (``of``: ``first``, ``second`` or ``both``), its ``text`` as the expert wrote it, and its
         reason (``why``).
     """
     compiled_rules = plans.inputs.compiled_rules

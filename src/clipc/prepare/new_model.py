@@ -26,8 +26,8 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
     locked_tower = next((tower for tower in ("image", "text") if getattr(recipe.tune, tower) == "locked"), None)
     if locked_tower and weights_fingerprint(recipe.model, recipe.pretrained) is None:
         raise UserError(
-            f"tune.{locked_tower}=locked would keep fresh random weights: the model {recipe.model} comes without any; set "
-            "pretrained, or model to a folder, a run, or hf-hub:OWNER/NAME."
+            f"tune.{locked_tower}=locked would keep fresh random weights: the model {recipe.model} comes without any; "
+            "set pretrained, or model to a folder, a run, or hf-hub:OWNER/NAME."
         )
     return ClipModel.create(
         recipe.model,

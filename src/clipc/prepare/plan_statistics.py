@@ -26,8 +26,8 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
         - ``counted``: the number of measured rows.
         - ``shortened``, ``shortened_share``: the number and share of them with shortened captions.
         - ``context_length``, ``room``: the context length, with and without special tokens.
-        - ``tokens``: ``median``, ``p95`` and ``max`` of the number of tokens, without special tokens, of single captions
-          (``single``), of joint captions before shortening (``joined``) and after it (``read``).
+        - ``tokens``: ``median``, ``p95`` and ``max`` of the tokens, special ones excluded, of single captions
+          (``single``) and of joint captions before (``joined``) and after shortening (``read``).
         - ``kept``: the mean share of the ``first`` and of the ``second`` view that the layout keeps.
         - ``seen``: the mean visible share of their whole images.
     """
