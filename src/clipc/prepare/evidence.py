@@ -63,8 +63,8 @@ def hits(plans: Plans, first: Entry, second: Entry, wording: int) -> list[dict[s
         wording: The composite's index into ``plans.wordings``; 0 is the policy's own wording.
 
     Returns:
-        For each rule its ``code`` (``axis``, ``whole``, ``mirror``, ``region``, ``joiner`` or ``template``), its sources
-        (``of``: ``first``, ``second`` or ``both``), its ``text`` as the expert wrote it, and its
+        For each rule its ``code`` (``axis``, ``whole``, ``mirror``, ``region``, ``joiner`` or ``template``), its
+        sources (``of``: ``first``, ``second`` or ``both``), its ``text`` as the expert wrote it, and its
         reason (``why``).
     """
     compiled_rules = plans.inputs.compiled_rules
