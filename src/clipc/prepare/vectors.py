@@ -19,7 +19,7 @@ from clipc.files import cached_array
 from clipc.models.device import choose_device
 from clipc.models.fingerprints import folder_fingerprint
 from clipc.models.model import ClipModel
-from clipc.models.model_config import FOLDER, find_start, model_folder
+from clipc.models.model_config import LOCAL_DIR_PREFIX, find_start, model_folder
 from clipc.progress import Progress, silent
 from clipc.render.evaluation_view import Resizing
 
@@ -85,7 +85,7 @@ def model_vectors(
         UserError: The folder holds no model, or an image cannot be read any more.
     """
     fingerprint = f"{VERSION} {folder_fingerprint(folder)} {catalog.fingerprint} {encoded}"
-    resizing = Resizing.of(find_start(f"{FOLDER}{model_folder(folder)}").preprocess)
+    resizing = Resizing.of(find_start(f"{LOCAL_DIR_PREFIX}{model_folder(folder)}").preprocess)
     if encoded != "text" and resizing != Resizing():
         # The default is not part of the fingerprint, so that caches from before it had `Resizing` stay valid.
         fingerprint += f" {' '.join(map(str, resizing))}"
