@@ -55,7 +55,7 @@ class Tuning(BaseModel):
         return self
 
 
-def prepare(clip: nn.Module, tuning: Tuning, seed: int = 0) -> None:
+def apply_tuning(clip: nn.Module, tuning: Tuning, seed: int = 0) -> None:
     """Freezes the parameters that are not trained and adds adapters, in place; the temperature is always trained.
 
     Modules without trained parameters stay in evaluation mode, even after ``train()``: their batch norms keep and use

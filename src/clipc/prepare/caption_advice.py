@@ -7,7 +7,7 @@ import numpy as np
 
 from clipc.compose.captions.joint import Wording
 from clipc.compose.layouts.tiles import LEFT_RIGHT
-from clipc.prepare.plan_statistics import spread
+from clipc.prepare.plan_statistics import quantiles
 from clipc.render.batch import Tokenizer
 
 _SAMPLE: Final = 2000
@@ -30,15 +30,16 @@ def caption_advice(captions: Sequence[str], tokenizer: Tokenizer) -> str | None:
     sample = np.random.Generator(np.random.Philox(0)).permutation(len(captions))[:_SAMPLE]
     singles = [captions[int(i)] for i in sample]
     pairs = zip(singles, [*singles[1:], singles[0]], strict=True)
-    alone = [tokenizer.count(text) for text in singles]
-    joint = [tokenizer.count(Wording().text(one, other, LEFT_RIGHT, False)) for one, other in pairs]
-    overflow = sum(count > tokenizer.max_text_tokens for count in joint) / len(joint)
+    single_counts = [tokenizer.count(text) for text in singles]
+    joint_counts = [tokenizer.count(Wording().text(one, other, LEFT_RIGHT, False)) for one, other in pairs]
+    overflow = sum(count > tokenizer.max_text_tokens for count in joint_counts) / len(joint_counts)
     if overflow <= _MAX_SHORTENED:
         return None
-    characters = sum(map(len, singles)) / max(1, sum(alone))
+    single, joint = quantiles(single_counts)[0], quantiles(joint_counts)[0]
+    characters = sum(map(len, singles)) / max(1, sum(single_counts))
     learn = "learn a compact vocabulary with vocabulary=8000, or " if characters < _MIN_CHARACTERS else ""
     return (
-        f"captions cost {spread(alone)[0]} tokens (median) and two joined ones {spread(joint)[0]}, the model reads "
+        f"captions cost {single} tokens (median) and two joined ones {joint}, the model reads "
         f"{tokenizer.max_text_tokens}, and {overflow:.0%} of the composites would have their captions shortened; "
         f"{learn}use shorter captions or a model configuration with a longer context_length."
     )

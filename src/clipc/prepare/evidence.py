@@ -20,7 +20,7 @@ class Entry(NamedTuple):
     choice: int
 
 
-def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
+def partner_reason(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
     """Why the second pair became the first one's partner.
 
     Returns:
@@ -53,7 +53,7 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
     return reason | {"pairs": len(members), "values": values, "code": code}
 
 
-def hits(plans: Plans, first: Entry, second: Entry, wording: int) -> list[dict[str, str]]:
+def applied_rules(plans: Plans, first: Entry, second: Entry, wording: int) -> list[dict[str, str]]:
     """The rules that shaped a composite: its layout, its views or its caption.
 
     Args:

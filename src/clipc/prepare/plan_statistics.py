@@ -67,10 +67,10 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
 
 def _lengths(tokens: Sequence[int]) -> dict[str, int] | None:
     """Median, 95th percentile and maximum of lengths in tokens; None if there are none."""
-    return dict(zip(("median", "p95", "max"), spread(tokens), strict=True)) if tokens else None
+    return dict(zip(("median", "p95", "max"), quantiles(tokens), strict=True)) if tokens else None
 
 
-def spread(counts: Sequence[int]) -> tuple[int, int, int]:
+def quantiles(counts: Sequence[int]) -> tuple[int, int, int]:
     """Median, 95th percentile and maximum of counts; each is one of the counts."""
     median, p95 = np.percentile(counts, [50, 95], method="higher")
     return int(median), int(p95), max(counts)

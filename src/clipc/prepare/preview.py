@@ -13,7 +13,7 @@ from PIL import Image
 from clipc.catalog.decode import DecodeError
 from clipc.compose.arrays import Float64s
 from clipc.compose.captions.language import without_stop
-from clipc.prepare.evidence import Entry, hits, why
+from clipc.prepare.evidence import Entry, applied_rules, partner_reason
 from clipc.render.batch import GREY
 from clipc.render.cuts import window_boxes
 from clipc.render.geometry import Geometry, geometry
@@ -49,7 +49,8 @@ def preview(renderer: WorkerRenderer, count: int, *, size: int = 192) -> list[di
         - ``layout``: the name of the composite's :class:`~clipc.compose.layouts.layout.Shape`.
         - ``kept``: the visible share of each whole source image, in [0, 1].
         - ``mirrored``: whether each source is mirrored.
-        - ``why``, ``hits``: see :func:`~clipc.prepare.evidence.why` and :func:`~clipc.prepare.evidence.hits`.
+        - ``why``: see :func:`~clipc.prepare.evidence.partner_reason`.
+        - ``hits``: see :func:`~clipc.prepare.evidence.applied_rules`.
         - ``passed``: the number of rules that the composite was checked against.
         - ``unreadable``: whether a source could not be read and is shown grey.
     """
@@ -86,8 +87,8 @@ def _sample(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
         "layout": plan.shapes[plan.layout[0]].name,
         "kept": tuple(visible_share(views, catalog.sizes[[[first.row, second.row]]])[0].tolist()),
         "mirrored": tuple(mirrored.tolist()),
-        "why": why(plans, first, second),
-        "hits": tuple(hits(plans, first, second, int(plan.wording[0]))),
+        "why": partner_reason(plans, first, second),
+        "hits": tuple(applied_rules(plans, first, second, int(plan.wording[0]))),
         "passed": 0 if compiled_rules is None else len(compiled_rules.constraints) + len(compiled_rules.exclusions),
         "unreadable": len(batch.unreadable) > 0,
     }

@@ -44,7 +44,7 @@ def choose_renderer(
     *,
     device: torch.device,
     epochs: float,
-    sharing: int = 1,
+    processes: int = 1,
     gpus: int = 1,
 ) -> Choice:
     """Chooses the renderer from the catalog's image sizes, before anything is decoded.
@@ -60,7 +60,7 @@ def choose_renderer(
         image_size: The side S of the images, in pixels.
         device: The model's device.
         epochs: Number of epochs.
-        sharing: The number of processes on this machine that each hold a copy of the images.
+        processes: The number of processes on this machine that each hold a copy of the images.
         gpus: The number of GPUs that these processes use together: 1 if they share one, the number of processes if
             each has its own.
 
@@ -76,19 +76,19 @@ def choose_renderer(
         return Choice("worker", ram, "images are decoded when they are shown: each is shown once at most.")
     images = f"{len(plans.catalog):,} images"
     needed = resident_bytes(plans, augmentation, image_size)
-    gpu = [(device, _GPU_SHARE, "on the GPU", -(-sharing // gpus))] if device.type == "cuda" else []
-    for memory, share, where, copies in (*gpu, (ram, _RAM_SHARE, "in memory", sharing)):
+    gpu = [(device, _GPU_SHARE, "on the GPU", -(-processes // gpus))] if device.type == "cuda" else []
+    for memory, share, where, copies in (*gpu, (ram, _RAM_SHARE, "in memory", processes)):
         free = free_memory(memory)
         if free is not None and needed * copies <= share * free:
             reason = f"{images} are kept decoded {where}: {_sizes(copies, needed)} of {_size(free)} free."
             return Choice("resident", memory, reason)
-    size = _sizes(sharing, needed)
+    size = _sizes(processes, needed)
     free = free_memory(ram)
     free_text = "how much memory is free is not known" if free is None else f"{_size(free)} are free"
     if name == "auto":
         reason = f"images are decoded anew whenever they are shown: kept, they would take {size}, and {free_text}."
         return Choice("worker", ram, reason)
-    if free is not None and needed * sharing > free:
+    if free is not None and needed * processes > free:
         raise UserError(
             f"renderer resident would keep {images} decoded, which takes {size}, and {free_text}; set "
             "renderer to worker or auto, or image_size to fewer pixels."

@@ -80,9 +80,9 @@ def compose_batch(
     n = len(images)
     ids, codes = _ids(keys, n)
     partner = _partners(codes, epoch_generator(seed, "partner", step).random(n))
-    composed = np.flatnonzero((epoch_generator(seed, "mask", step).random(n) < policy.rho) & (partner >= 0))
+    rows = np.flatnonzero((epoch_generator(seed, "mask", step).random(n) < policy.rho) & (partner >= 0))
     second = np.full(n, -1, dtype=np.int64)
-    second[composed] = partner[composed]
+    second[rows] = partner[rows]
     swapped = epoch_generator(seed, "caption", step).random(n) < 0.5
     layouts = epoch_generator(seed, "layout", step)
     layout_type = find_layout(policy.layout)
@@ -91,10 +91,10 @@ def compose_batch(
     draws = layouts.random((n, 4)).astype(np.float32)
 
     composites = images.clone()
-    if len(composed):
-        tiles = layout_type.tiles(layout[composed], draws[composed], Views.plain(len(composed)))
-        one, other = (torch.from_numpy(rows).to(images.device) for rows in (composed, second[composed]))
-        composites[one] = paste_tiles(images[one], images[other], tiles)
+    if len(rows):
+        tiles = layout_type.tiles(layout[rows], draws[rows], Views.plain(len(rows)))
+        left, right = (torch.from_numpy(index).to(images.device) for index in (rows, second[rows]))
+        composites[left] = paste_tiles(images[left], images[right], tiles)
     context, wording = Context(tokenizer), policy.wording
     texts = [
         context.caption(captions[i], captions[j] if j >= 0 else None, wording, code, order)
@@ -106,7 +106,7 @@ def compose_batch(
         captions=[text for text, _ in texts],
         sources=_id_pairs(ids, second).to(images.device),
         texts=_id_pairs(caption_ids, second).to(images.device),
-        treated=len(composed),
+        treated=len(rows),
         shortened=sum(cut for _, cut in texts),
     )
 

@@ -12,7 +12,7 @@ from clipc.compose.plan import Plan, Plans
 from clipc.render.colour import adjust_colour
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import Geometry
-from clipc.render.resample import Image8, Window, resample
+from clipc.render.resample import Image8, ResampleSpec, resample
 from clipc.render.texts import Texts
 
 _CORNERS = [0, 1, 0, 1]
@@ -112,13 +112,13 @@ def window_boxes(views: Float64s, windows: Float32s, sizes: Integers) -> Float64
 
 
 @torch.inference_mode()  # Each tile takes a few torch calls, which are faster in this mode.
-def paste_cuts(images: torch.Tensor, cuts: Cuts, read: Callable[[int], tuple[Image8, Window]]) -> None:
+def paste_cuts(images: torch.Tensor, cuts: Cuts, read: Callable[[int], tuple[Image8, ResampleSpec]]) -> None:
     """Resamples, mirrors and recolours tiles, and pastes them into a batch's images.
 
     Args:
         images: RGB ``uint8``, shape (B, S, S, 3), on the CPU; only the destination boxes are written.
         cuts: The cuts; later ones are pasted over earlier ones.
-        read: A function from the index of a cut to its source image and the window that resizes its box.
+        read: A function from the index of a cut to its source image and the resampling of its box.
     """
     batch = images.numpy()
     recoloured = (cuts.colour != 1).any(axis=1)

@@ -60,7 +60,7 @@ def choose_num_workers(
     device: torch.device,
     images: torch.device | None,
     *,
-    sharing: int = 1,
+    processes: int = 1,
     threads: int | None = None,
 ) -> int:
     """The number of loader workers.
@@ -72,7 +72,7 @@ def choose_num_workers(
         images: The device on which decoded images are stored; None if images are decoded for every batch. Images on a
             GPU are rendered there, and images in RAM are rendered in this process if the model is on the CPU. Neither
             needs workers.
-        sharing: The number of training processes that share this machine's cores.
+        processes: The number of training processes that share this machine's cores.
         threads: The number of CPU threads of this process; None for its share of all cores.
 
     Returns:
@@ -82,7 +82,7 @@ def choose_num_workers(
         return 0
     if num_workers is not None or device.type == "cpu":
         return num_workers or 0
-    return max(1, min(MAX_WORKERS, (threads or cores() // sharing) - 1))
+    return max(1, min(MAX_WORKERS, (threads or cores() // processes) - 1))
 
 
 def load(

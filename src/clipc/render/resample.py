@@ -29,8 +29,8 @@ _MAX_OFFSET: Final = 0.05
 """The largest offset that is invisible, in pixels of the result."""
 
 
-class Window(NamedTuple):
-    """How a box of an image is resized.
+class ResampleSpec(NamedTuple):
+    """The resampling of one box of an image.
 
     Attributes:
         box: x0, y0, x1, y1 of the box in pixels of the image.
@@ -49,7 +49,7 @@ class Window(NamedTuple):
     lead: list[int]
 
 
-def windows(boxes: Float64s, sizes: Integers, images: Integers) -> list[Window]:
+def resample_specs(boxes: Float64s, sizes: Integers, images: Integers) -> list[ResampleSpec]:
     """Plans how boxes are resized.
 
     Args:
@@ -78,23 +78,23 @@ def windows(boxes: Float64s, sizes: Integers, images: Integers) -> list[Window]:
     far |= (np.floor(count * scale) == count) & (np.abs(step - 1) * size_with_lead > _MAX_OFFSET)
     read = np.concatenate([first, last], axis=1).astype(np.int64)
     columns = (boxes, sizes, far.any(axis=1), read, scale[:, ::-1], lead)
-    return list(map(Window._make, zip(*(column.tolist() for column in columns), strict=True)))
+    return list(map(ResampleSpec._make, zip(*(column.tolist() for column in columns), strict=True)))
 
 
-def resample(image: Image8, window: Window, *, mirrored: bool = False) -> Image8:
+def resample(image: Image8, spec: ResampleSpec, *, mirrored: bool = False) -> Image8:
     """Resizes a box of an image (bicubic, antialiased) without touching pixels outside it.
 
     Args:
         image: RGB ``uint8``, shape (height, width, 3).
-        window: A result of :func:`windows` for an image of that size.
+        spec: The resampling of a box (:func:`resample_specs`) of an image of that size.
         mirrored: Whether the result is mirrored.
 
     Returns:
-        RGB ``uint8``, of the window's size.
+        RGB ``uint8``, shape (height, width, 3), of the specified size.
     """
-    _, (width, height), exact, (x0, y0, x1, y1), scale, (left, top) = window
+    _, (width, height), exact, (x0, y0, x1, y1), scale, (left, top) = spec
     if exact:
-        tile = resample_pillow(image, window.box, (width, height))
+        tile = resample_pillow(image, spec.box, (width, height))
         return tile[:, ::-1] if mirrored else tile
     # The reshape makes the tensor channels-last, for which the filter is fastest.
     source = image.reshape(1, *image.shape)[:, y0:y1, x0:x1]
@@ -113,8 +113,8 @@ def resample_whole(image: Image8, size: tuple[int, int]) -> Image8:
         size: Width and height of the result in pixels.
     """
     height, width = image.shape[:2]
-    (window,) = windows(np.array([[0.0, 0, width, height]]), np.array([size]), np.array([[width, height]]))
-    return resample(image, window)
+    (spec,) = resample_specs(np.array([[0.0, 0, width, height]]), np.array([size]), np.array([[width, height]]))
+    return resample(image, spec)
 
 
 def resample_pillow(

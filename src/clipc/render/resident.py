@@ -12,7 +12,7 @@ import torch
 from clipc.render.cuts import Cuts, paste_cuts
 from clipc.render.pixels import NORMAL_VIEW, STRONG_VIEW, Pixels
 from clipc.render.renderer import PlanRenderer
-from clipc.render.resample import Image8, Window, windows
+from clipc.render.resample import Image8, ResampleSpec, resample_specs
 from clipc.render.resample_matrix import paste_cuts_batched
 
 
@@ -43,11 +43,11 @@ class ResidentRenderer(PlanRenderer):
             paste_cuts_batched(images, self.pixels, cuts)
         return rows[self.pixels.unreadable[number]].tolist()
 
-    def _read_stored(self, cuts: Cuts) -> list[tuple[Image8, Window]]:
-        """The stored image and the window of each cut."""
+    def _read_stored(self, cuts: Cuts) -> list[tuple[Image8, ResampleSpec]]:
+        """The stored image and the resampling of each cut."""
         values, size = self.pixels.values.numpy(), self.pixels.size[cuts.image]
         first = 3 * self.pixels.start[cuts.image]
         last = first + 3 * size.prod(axis=1)
         images = zip(*(column.tolist() for column in (first, last, size[:, 1], size[:, 0])), strict=True)
-        pairs = zip(images, windows(cuts.box, cuts.size, size), strict=True)
-        return [(values[a:b].reshape(height, width, 3), window) for (a, b, height, width), window in pairs]
+        pairs = zip(images, resample_specs(cuts.box, cuts.size, size), strict=True)
+        return [(values[a:b].reshape(height, width, 3), spec) for (a, b, height, width), spec in pairs]

@@ -13,7 +13,7 @@ from clipc.catalog.decode import DecodeError
 from clipc.render.batch import GREY
 from clipc.render.cuts import Cuts, paste_cuts
 from clipc.render.renderer import PlanRenderer
-from clipc.render.resample import Image8, Window, windows
+from clipc.render.resample import Image8, ResampleSpec, resample_specs
 
 _OVERSAMPLING = 1.5
 """An image may be decoded at a reduced size with at least this many times the needed pixels along each axis."""
@@ -38,10 +38,10 @@ class WorkerRenderer(PlanRenderer):
         rows, image_sizes, place_sizes = cuts.image.tolist(), sizes.tolist(), cuts.size
 
         @cache
-        def windows_at(reduction: int) -> list[Window]:
-            return windows(cuts.box / reduction, place_sizes, -(-sizes // reduction))
+        def specs_at(reduction: int) -> list[ResampleSpec]:
+            return resample_specs(cuts.box / reduction, place_sizes, -(-sizes // reduction))
 
-        def read(i: int) -> tuple[Image8, Window]:
+        def read(i: int) -> tuple[Image8, ResampleSpec]:
             width, height = image_sizes[i]
             try:
                 image = self.catalog.image(rows[i], tuple(min_sizes[i]))
@@ -50,8 +50,9 @@ class WorkerRenderer(PlanRenderer):
                     raise DecodeError("the size of the image is not the one that was indexed")
             except (OSError, DecodeError):
                 unreadable.append(rows[i])
-                return _GREY, windows(np.array([[0.0, 0, 1, 1]]), place_sizes[i : i + 1], np.ones((1, 2), np.int64))[0]
-            return image, windows_at(reduction)[i]
+                whole, size = np.array([[0.0, 0, 1, 1]]), np.ones((1, 2), np.int64)
+                return _GREY, resample_specs(whole, place_sizes[i : i + 1], size)[0]
+            return image, specs_at(reduction)[i]
 
         paste_cuts(images, cuts, read)
         return unreadable

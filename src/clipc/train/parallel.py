@@ -92,7 +92,7 @@ def has_trainable_batch_norm(model: nn.Module) -> bool:
 def synchronise_batch_norm(module: nn.Module) -> None:
     """Replaces batch norms by ones that take their statistics over all processes, except for frozen ones.
 
-    A frozen one stays in evaluation mode (:func:`clipc.models.tuning.prepare`), which its replacement would not.
+    A frozen one stays in evaluation mode (:func:`clipc.models.tuning.apply_tuning`), which its replacement would not.
     """
     from timm.layers.norm_act import convert_sync_batchnorm  # PyTorch's own loses the activation in timm's layers.
 
