@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, Field, TypeAdapter, create_model
 
 from clipc.compose.policy import Policy
-from clipc.identity import NEVER, Neutral, hashing_of, identity_keys
+from clipc.identity import NEVER, Neutral, hashing_mark, identity_keys
 from clipc.recipe.recipe import Recipe, make_recipe, read_recipe
 from clipc.recipe.yaml_table import built_in
 
@@ -23,7 +23,7 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def models_that_count(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     yield model
     for name, field in model.model_fields.items():
-        if hashing_of(model, name) is not NEVER:
+        if hashing_mark(model, name) is not NEVER:
             for inner in models_in(field.annotation):
                 yield from models_that_count(inner)
 
@@ -32,7 +32,7 @@ def test_every_key_says_how_it_counts() -> None:
     seen: set[str] = set()
     for model in models_that_count(Recipe):
         for name, field in model.model_fields.items():
-            hashing = hashing_of(model, name)
+            hashing = hashing_mark(model, name)
             section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
             assert hashing is not None or section, f"{model.__name__}.{name}: mark it Neutral(value), ALWAYS or NEVER"
             if isinstance(hashing, Neutral) and hashing.value is not None:

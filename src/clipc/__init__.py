@@ -28,8 +28,8 @@ def _read_stub() -> dict[str, tuple[str, str]]:
     return homes
 
 
-_HOMES = _read_stub()
-__all__ = sorted([*_HOMES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
+_SOURCES = _read_stub()
+__all__ = sorted([*_SOURCES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
@@ -37,9 +37,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("clipc")
-    if name not in _HOMES:
+    if name not in _SOURCES:
         raise AttributeError(f"module 'clipc' has no attribute {name!r}")
-    module, own_name = _HOMES[name]
+    module, own_name = _SOURCES[name]
     value = getattr(import_module(module), own_name)
     globals()[name] = value
     return value

@@ -1,4 +1,4 @@
-"""Errors of the user, each with a message of one sentence."""
+"""Errors that the user can correct; each message is one sentence."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,8 +30,8 @@ def unknown_name(what: str, name: str, valid: Iterable[str]) -> UserError:
     """
     names = sorted(valid)
     near = get_close_matches(name, names[:_MAX_COMPARED], n=1, cutoff=0.6)
-    more = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[:_MAX_LISTED]) or 'none'}{more}."
+    omitted = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[:_MAX_LISTED]) or 'none'}{omitted}."
     return UserError(f"unknown {what} {name!r}; {hint}")
 
 
@@ -49,7 +49,7 @@ def invalid_fields(
     first: Mapping[str, Any] = dict(error.errors()[0])
     path = [str(part) for part in first["loc"]]
     keys = set(_keys(model))
-    # Below a key without nested keys pydantic names places in the value, and types of a union.
+    # Behind the key, pydantic's path may name places inside its value and members of a union type.
     key = next((k for n in range(len(path), 0, -1) if (k := ".".join(path[:n])) in keys), "")
     name = ".".join(path) if first["type"] in ("extra_forbidden", "missing") else key
     return UserError(f"{where}: {invalid_value(first, name, (advice or {}).get(name), keys)}")
@@ -60,7 +60,7 @@ def invalid_value(error: Mapping[str, Any], name: str, advice: str | None = None
 
     Args:
         error: One of the ``errors()`` of a ``ValidationError``.
-        name: The key in the user's file; empty if the error concerns several.
+        name: The key in the user's file; empty if the error concerns several keys.
         advice: The remedy.
         keys: The keys that exist, for the error of an unknown one.
     """

@@ -1,9 +1,9 @@
 """User code, which a recipe or a study names as ``module:object`` in place of a built-in choice.
 
 A name is imported in every process that needs it, so objects are never pickled; the source file's hash is part of the
-run's identity. Names are imported only from a recipe or study given on the command line or from Python. Files in the
-folder of a run and records may come from a stranger: their names pass through :func:`mark_untrusted`, and are compared
-and written like any others, but never imported.
+run's identity. A name is imported only if it comes from a recipe or study that the user gave on the command line or in
+Python. Records and files in a run's folder may come from a stranger: :func:`mark_untrusted` marks their names, which
+are then compared and written like any others, but never imported.
 """
 
 import re
@@ -81,8 +81,8 @@ def load(name: str, kind: Any, expected: str) -> Any:
 
 
 @cache
-def _load_function(name: str, parameters: tuple[str, ...], gives: str) -> Callable[..., Any]:
-    expected = f"a function of ({', '.join(parameters)}) that gives {gives}"
+def _load_function(name: str, parameters: tuple[str, ...], result: str) -> Callable[..., Any]:
+    expected = f"a function of ({', '.join(parameters)}) that gives {result}"
     function = load(name, Callable, expected)
     try:
         signature(function).bind(*parameters)
@@ -91,23 +91,23 @@ def _load_function(name: str, parameters: tuple[str, ...], gives: str) -> Callab
     return function
 
 
-def load_function(name: str, *parameters: str, gives: str) -> Callable[..., Any]:
+def load_function(name: str, *parameters: str, result: str) -> Callable[..., Any]:
     """Imports the function of a name.
 
     Args:
         name: ``module:object``.
-        parameters: Its positional arguments, in words for messages.
-        gives: Its result, in words for messages.
+        parameters: Descriptions of its positional arguments, for messages.
+        result: A description of its result, for messages.
 
     Raises:
-        UserError: As for :func:`load`; or it does not accept these arguments.
+        UserError: As for :func:`load`; or the function does not accept these arguments.
     """
     # An untrusted name equals the plain one, so it must not reach the cache.
-    return load(name, Callable, gives) if isinstance(name, UntrustedName) else _load_function(name, parameters, gives)
+    return load(name, Callable, result) if isinstance(name, UntrustedName) else _load_function(name, parameters, result)
 
 
 def source_file(name: str) -> Path:
-    """The source file of a name's module; nothing is imported.
+    """The source file of the module in a name; nothing is imported.
 
     Raises:
         UserError: There is no such module, or it has no file.
@@ -128,7 +128,7 @@ def source_file(name: str) -> Path:
 
 
 def fingerprint(name: str) -> str:
-    """A hash of the source file of a name's module, sixteen hexadecimal digits; nothing is imported.
+    """A hash of the source file of the module in a name, 16 hexadecimal digits; nothing is imported.
 
     Raises:
         UserError: As for :func:`source_file`.

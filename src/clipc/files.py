@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from clipc.errors import UserError
 
-_ADVICE: Final = "make room, or name another folder: what was there before is as it was"
+_ADVICE: Final = "make room, or name another folder; what was there before is unchanged"
 
 
 @contextmanager
-def writing(place: Path, advice: str = _ADVICE) -> Generator[None]:
-    """Turns errors of a full or read-only disk, from whichever library, into a :class:`UserError`.
+def report_disk_errors(place: Path, advice: str = _ADVICE) -> Generator[None]:
+    """Turns the errors that libraries raise on a full or read-only disk into a :class:`UserError`.
 
     Args:
-        place: The file or folder that is written in the block.
+        place: The file or folder that the block writes.
         advice: What the user can do.
 
     Raises:
@@ -34,8 +34,8 @@ def writing(place: Path, advice: str = _ADVICE) -> Generator[None]:
         raise
     except Exception as error:
         # safetensors, tokenizers and torch raise errors of their own on a full disk.
-        signs = ("os error", "Os {", "PytorchStreamWriter", "inline_container", "iostream")
-        if not isinstance(error, OSError) and not any(sign in str(error) for sign in signs):
+        phrases = ("os error", "Os {", "PytorchStreamWriter", "inline_container", "iostream")
+        if not isinstance(error, OSError) and not any(phrase in str(error) for phrase in phrases):
             raise
         raise UserError(f"{place} could not be written ({error}); {advice}.") from error
 
@@ -46,7 +46,7 @@ def whole_file(file: Path, advice: str = _ADVICE) -> Generator[Path]:
 
     Args:
         file: The file to create or replace; parent folders are created. A symbolic link stays one.
-        advice: As for :func:`writing`.
+        advice: As for :func:`report_disk_errors`.
 
     Yields:
         The temporary file, in the same folder.
@@ -55,7 +55,7 @@ def whole_file(file: Path, advice: str = _ADVICE) -> Generator[Path]:
         UserError: The disk is full or cannot be written; the old file is unchanged.
     """
     file = Path(os.path.realpath(file))
-    with writing(file, advice):
+    with report_disk_errors(file, advice):
         if file.exists() and not file.is_file():  # such as /dev/stdout
             yield file
             return
@@ -98,7 +98,7 @@ def whole_folder(folder: Path, advice: str = _ADVICE) -> Generator[Path]:
 
     Args:
         folder: The folder to create or replace; parent folders are created.
-        advice: As for :func:`writing`.
+        advice: As for :func:`report_disk_errors`.
 
     Yields:
         The temporary folder, beside the old one.
@@ -108,7 +108,7 @@ def whole_folder(folder: Path, advice: str = _ADVICE) -> Generator[Path]:
     """
     folder = Path(os.path.realpath(folder))
     new, old = _sibling(folder, "partial"), _sibling(folder, "old")
-    with writing(folder, advice):
+    with report_disk_errors(folder, advice):
         try:
             restore_folder(folder)
             shutil.rmtree(new, ignore_errors=True)
@@ -166,13 +166,13 @@ def cached_array(
     A cache that cannot be written, or a damaged file in it, is ignored.
 
     Args:
-        name: Describes the array in its file name: ``caption-vectors``.
+        name: What the array is, for its file name, such as ``caption-vectors``.
         fingerprint: Everything that the array depends on (fingerprints, settings, version), as text of any length.
         make: Computes the array.
         cache: The cache folder, or None for the default (:func:`cache_folder`).
 
     Returns:
-        The array, read-only and memory-mapped if it could be stored.
+        The array; if it could be stored, it is memory-mapped and read-only.
     """
     path = cache_folder(cache) / "arrays" / f"{name}-{blake2b(fingerprint.encode(), digest_size=12).hexdigest()}.npy"
     if (cached := _memory_map(path)) is not None:

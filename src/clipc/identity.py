@@ -1,8 +1,8 @@
 """Identity: a hash of the configuration keys that change the result of a run.
 
-A key is hashed if it differs from its neutral value, under which it has no effect. That value is declared with the
-field and never changes, whatever the default becomes: so a new key renames no old run, and a new default neither
-renames an old run nor takes it for a new one.
+A key is hashed if its value differs from its neutral value, under which the key has no effect. The neutral value is
+declared with the field and never changes, even if the default does. So a new key leaves the hashes of old runs as they
+are. A new default leaves them too, and gives new runs another hash than old ones.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 SCHEME: Final = 2
-"""The version of the scheme; increased whenever equal recipes get other hashes."""
+"""The version of the scheme; increased whenever the same recipe would get another hash."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ NEVER: Final = Hashed.NEVER
 """Marks a field that cannot change the result."""
 
 
-def hashing_of(model: type[BaseModel], name: str) -> Neutral | Hashed | None:
+def hashing_mark(model: type[BaseModel], name: str) -> Neutral | Hashed | None:
     """The mark of a field; None for a section, whose own fields are marked."""
     return next((m for m in model.model_fields[name].metadata if isinstance(m, Neutral | Hashed)), None)
 
 
 def identity_keys(model: BaseModel, without: Collection[str] = ()) -> dict[str, Any]:
-    """The keys to hash and their values; sections are nested, and left out if empty.
+    """The keys to hash and their values; sections are nested, and empty ones are left out.
 
     Args:
         model: The configuration.
@@ -57,7 +57,7 @@ def identity_keys(model: BaseModel, without: Collection[str] = ()) -> dict[str, 
     """
     keys: dict[str, Any] = {}
     for name in type(model).model_fields:
-        hashing, value = hashing_of(type(model), name), getattr(model, name)
+        hashing, value = hashing_mark(type(model), name), getattr(model, name)
         if hashing is NEVER or name in without or (isinstance(hashing, Neutral) and value == hashing.value):
             continue
         if isinstance(value, BaseModel):

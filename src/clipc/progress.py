@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logging.getLogger("clipc").addHandler(logging.NullHandler())
 
 Progress = Callable[[str, int, int], None]
-"""``progress(what, done, total)``: called often; ``total`` is 0 if unknown."""
+"""A function ``progress(what, done, total)`` that is called often; ``total`` is 0 if unknown."""
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -36,17 +36,17 @@ def terminal(stream: TextIO | None = None) -> Generator[Progress]:
     """
     output = stream or sys.stderr
     if not output.isatty():
-        yield lines_on(output)
+        yield line_progress(output)
         return
     from rich.console import Console
 
-    bars, show = bars_on(Console(file=output))
+    bars, show = bar_progress(Console(file=output))
     with bars:
         yield show
 
 
-def bars_on(console: "Console") -> "tuple[Bars, Progress]":
-    """Bars for a terminal, not started yet, and the :data:`Progress` that updates them."""
+def bar_progress(console: "Console") -> "tuple[Bars, Progress]":
+    """Bars for a terminal, which the caller starts, and the :data:`Progress` that updates them."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
@@ -71,8 +71,8 @@ def bars_on(console: "Console") -> "tuple[Bars, Progress]":
     return bars, show
 
 
-def lines_on(stream: TextIO, every: float = 10.0) -> Progress:
-    """Lines instead of bars: one every ``every`` seconds, and one at the end."""
+def line_progress(stream: TextIO, interval: float = 10.0) -> Progress:
+    """Lines instead of bars: one every ``interval`` seconds, and one at the end."""
     starts: dict[str, float] = {}
     last_lines: dict[str, float] = {}
 
@@ -81,12 +81,14 @@ def lines_on(stream: TextIO, every: float = 10.0) -> Progress:
         start = starts.setdefault(what, now)
         last_line = last_lines.get(what, start)
         finished = total > 0 and done >= total
-        if last_line == math.inf if finished else now - last_line < every:
+        if last_line == math.inf if finished else now - last_line < interval:
             return
         last_lines[what] = math.inf if finished else now
-        left = f", {duration((now - start) / done * (total - done))} left" if total and done and not finished else ""
-        of = f"/{total:,}" if total else ""
-        print(f"{what}: {done:,}{of} in {duration(now - start)}{left}", file=stream, flush=True)
+        remaining = (
+            f", {duration((now - start) / done * (total - done))} left" if total and done and not finished else ""
+        )
+        out_of = f"/{total:,}" if total else ""
+        print(f"{what}: {done:,}{out_of} in {duration(now - start)}{remaining}", file=stream, flush=True)
 
     return show
 

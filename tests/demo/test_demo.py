@@ -29,7 +29,7 @@ def generator(number: int) -> np.random.Generator:
 def small(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     counts = {"train": 80, "val": 5, "test": 6}
     monkeypatch.setattr(demo, "COUNTS", counts)
-    monkeypatch.setattr(demo, "_SHARD", 50)
+    monkeypatch.setattr(demo, "_SHARD_SIZE", 50)
     return counts
 
 

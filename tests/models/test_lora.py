@@ -13,7 +13,7 @@ from clipc.errors import UserError
 from clipc.models.lora import add_lora, merged_state_dict
 from clipc.models.model import ClipModel
 from clipc.models.text_tower import text_features
-from clipc.models.tuning import Tuning, prepare
+from clipc.models.tuning import Tuning, apply_tuning
 
 pytest.importorskip("peft")
 
@@ -151,7 +151,7 @@ def test_the_small_vision_transformer_that_ships_takes_adapters() -> None:
     ours = ClipModel.create("vit")
     texts = ["a gear", "two plates and a bolt " * 4]
     expected = ours.eval().encode_text(texts)
-    prepare(ours.clip, Tuning(lora=4))
+    apply_tuning(ours.clip, Tuning(lora=4))
     assert torch.equal(ours.encode_text(texts), expected)
     reference = ours.clip.encode_text(ours.tokenizer(texts), normalize=True)  # pyright: ignore
     torch.testing.assert_close(expected, reference, atol=1e-5, rtol=1e-5)
@@ -177,7 +177,7 @@ def test_adapters_work_when_activations_are_computed_again() -> None:
 )
 def test_one_tower_alone(vision: dict[str, Any], locked: str, adapted: str) -> None:
     clip = model(vision)
-    prepare(clip, Tuning.model_validate({"lora": 2, locked: "locked"}))
+    apply_tuning(clip, Tuning.model_validate({"lora": 2, locked: "locked"}))
     learning = {name for name, parameter in clip.named_parameters() if parameter.requires_grad} - {"logit_scale"}
     assert learning
     assert all(".lora_" in name and name.startswith("visual.") == (adapted == "image") for name in learning)
@@ -186,7 +186,7 @@ def test_one_tower_alone(vision: dict[str, Any], locked: str, adapted: str) -> N
 @pytest.mark.parametrize("vision", [TIMM_RESNET, RESNET])
 def test_a_tower_without_attention_is_refused_and_says_what_has_it(vision: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"image tower \(\w*ResNet\) has no attention .* ViT-B-32.* tune.image=locked"):
-        prepare(model(vision), Tuning(lora=4))
+        apply_tuning(model(vision), Tuning(lora=4))
 
 
 def test_a_tower_that_never_calls_its_projections_is_refused() -> None:
@@ -195,7 +195,7 @@ def test_a_tower_that_never_calls_its_projections_is_refused() -> None:
     clip = model(TIMM_VIT)
     clip.visual.trunk = Beit(img_size=32, embed_dim=64, depth=1, num_heads=2, num_classes=0)
     with pytest.raises(UserError, match=r"adapters in visual.trunk.blocks.0.attn.qkv would never learn"):
-        prepare(clip, Tuning(lora=4))
+        apply_tuning(clip, Tuning(lora=4))
 
 
 def test_a_text_tower_of_transformers() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from clipc.errors import UserError
 from clipc.models.layers import tower_layers
-from clipc.models.tuning import Tuning, prepare
+from clipc.models.tuning import Tuning, apply_tuning
 
 TEXT = {"context_length": 16, "vocab_size": 64, "width": 32, "heads": 2, "layers": 3}
 VIT = {"image_size": 16, "patch_size": 8, "width": 32, "head_width": 16, "layers": 3}
@@ -32,10 +32,10 @@ def test_transformers_are_locked_as_open_clip_locks_them(build: Any, unlocked: i
     ours, image, text = (model(VIT, build) for _ in range(3))
     image.lock_image_tower(unlocked_groups=unlocked)
     text.lock_text_tower(unlocked_layers=unlocked)
-    prepare(ours, Tuning(image=unlocked or "locked"))
+    apply_tuning(ours, Tuning(image=unlocked or "locked"))
     assert learning(ours) == learning(image)
     ours = model(VIT, build)
-    prepare(ours, Tuning(text=unlocked or "locked"))
+    apply_tuning(ours, Tuning(text=unlocked or "locked"))
     assert learning(ours) == learning(text)
 
 
@@ -43,20 +43,20 @@ def test_transformers_are_locked_as_open_clip_locks_them(build: Any, unlocked: i
 @pytest.mark.parametrize("unlocked", range(3))
 def test_timm_trunks_are_locked_as_open_clip_locks_them_below_the_projection(unlocked: int) -> None:
     ours, theirs = model(TIMM, CustomTextCLIP), model(TIMM, CustomTextCLIP)
-    prepare(ours, Tuning(image=unlocked + 1))
+    apply_tuning(ours, Tuning(image=unlocked + 1))
     theirs.lock_image_tower(unlocked_groups=unlocked)
     assert learning(ours) == learning(theirs)
 
 
 def test_a_locked_tower_of_timm_does_not_learn_its_projection_either() -> None:
     clip = model(TIMM, CustomTextCLIP)
-    prepare(clip, Tuning(image="locked"))
+    apply_tuning(clip, Tuning(image="locked"))
     assert not any(name.startswith("visual.") for name in learning(clip))
 
 
 def test_the_default_changes_nothing() -> None:
     clip, plain = model(TIMM), model(TIMM)
-    prepare(clip, Tuning())
+    apply_tuning(clip, Tuning())
     assert learning(clip) == learning(plain)
     assert all(module.training for module in clip.modules())
 
@@ -64,7 +64,7 @@ def test_the_default_changes_nothing() -> None:
 @pytest.mark.parametrize("tuning", [Tuning(image="locked"), Tuning(image=2), Tuning(text="locked"), Tuning(text=1)])
 def test_the_temperature_always_learns(tuning: Tuning) -> None:
     clip = model(VIT)
-    prepare(clip, tuning)
+    apply_tuning(clip, tuning)
     assert "logit_scale" in learning(clip)
 
 
@@ -72,7 +72,7 @@ def test_the_temperature_always_learns(tuning: Tuning) -> None:
 def test_statistics_of_a_locked_tower_never_change(vision: dict[str, Any]) -> None:
     clip = model(vision)
     names = set(clip.state_dict())
-    prepare(clip, Tuning(image="locked"))
+    apply_tuning(clip, Tuning(image="locked"))
     assert set(clip.state_dict()) == names
     before = {name: tensor.clone() for name, tensor in clip.visual.state_dict().items()}
     images = torch.randn(4, 3, 32, 32)
@@ -86,7 +86,7 @@ def test_statistics_of_a_locked_tower_never_change(vision: dict[str, Any]) -> No
 
 def test_batch_norm_that_learns_goes_on_counting() -> None:
     clip = model(TIMM)
-    prepare(clip, Tuning(image=2))
+    apply_tuning(clip, Tuning(image=2))
     clip.train()
     before = {name: tensor.clone() for name, tensor in clip.visual.named_buffers()}
     clip.visual(torch.randn(4, 3, 32, 32))
@@ -101,7 +101,7 @@ def test_activations_inside_of_batch_norms_survive_a_lock() -> None:
     vision = TIMM | {"timm_model_name": "test_efficientnet"}
     clip, plain = model(vision), model(vision)
     plain.load_state_dict(clip.state_dict())
-    prepare(clip, Tuning(image="locked"))
+    apply_tuning(clip, Tuning(image="locked"))
     images = torch.randn(2, 3, 32, 32)
     assert torch.equal(clip.train().visual(images), plain.eval().visual(images))
 
@@ -130,4 +130,4 @@ def test_nonsense_is_refused(fields: dict[str, Any], message: str) -> None:
 
 def test_more_layers_than_there_are_is_refused() -> None:
     with pytest.raises(UserError, match=r"tune.image is 6, but the image tower has 5 layers; set it to 5 at most"):
-        prepare(model(VIT), Tuning(image=6))
+        apply_tuning(model(VIT), Tuning(image=6))

@@ -3,7 +3,7 @@ import pytest
 
 from clipc.catalog import Catalog
 from clipc.compose.policy import Policy
-from clipc.prepare.plans import MATES, group_of, make_plans
+from clipc.prepare.plans import MIN_CLASS_SIZE, group_of, make_plans
 from clipc.recipe.recipe import read_recipe
 from clipc.recipe.yaml_table import built_in
 
@@ -20,7 +20,7 @@ def test_partners_share_the_main_label_where_there_is_one(tiny_catalog: Catalog)
 
 def test_without_labels_or_with_classes_too_small_any_pair_is_a_partner(tiny_catalog: Catalog) -> None:
     pairs = tiny_catalog.split("train")
-    few = pairs.take(range(MATES - 1))
+    few = pairs.take(range(MIN_CLASS_SIZE - 1))
     assert group_of(Policy(group="auto"), few) is None
     assert group_of(Policy(group="label"), few) == "label"
     assert group_of(Policy(), pairs) is None

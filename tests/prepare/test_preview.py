@@ -23,7 +23,7 @@ from clipc.compose.policy import Policy
 from clipc.compose.rules.schema import CaptionRule, ImageRule, NeverRule, PairRule, Rules
 from clipc.prepare.plan_statistics import statistics
 from clipc.prepare.plans import make_plans
-from clipc.prepare.preview import pale, preview, split_caption
+from clipc.prepare.preview import faded_thumbnail, preview, split_caption
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import geometry
 from clipc.render.worker import WorkerRenderer
@@ -93,12 +93,12 @@ def test_what_is_seen_of_each_source(tiny_catalog: Catalog, layout: str) -> None
 
 def test_what_is_cut_away_is_pale() -> None:
     pixels = np.full((50, 100, 3), 100, dtype=np.uint8)
-    small = pale(pixels, np.array([25.0, 0.0, 75.0, 50.0]), 20)
+    small = faded_thumbnail(pixels, np.array([25.0, 0.0, 75.0, 50.0]), 20)
     assert small.shape == (10, 20, 3)
     assert (small[:, 5:15] == 100).all()
     assert (small[:, :5] > 180).all()
     assert (small[:, 15:] > 180).all()
-    assert (pale(pixels, np.zeros(4), 20) > 180).all()
+    assert (faded_thumbnail(pixels, np.zeros(4), 20) > 180).all()
 
 
 CAPTIONS = st.text("ab c.。猫と", min_size=1, max_size=12).filter(lambda text: text.strip(" .。"))

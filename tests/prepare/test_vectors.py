@@ -206,7 +206,7 @@ def test_captions_and_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("name", ["caption", "no/such/folder"])
 def test_an_unknown_embedding(tiny_catalog: Catalog, name: str) -> None:
-    with pytest.raises(UserError, match=f"unknown embedding '{name}'; name captions, column:NAME, or the folder"):
+    with pytest.raises(UserError, match=f"unknown embedding '{name}'; use captions, column:NAME or the folder"):
         partner_vectors(tiny_catalog, name, "mean")
 
 

@@ -28,7 +28,7 @@ def choice(
     *,
     device: torch.device = CPU,
     epochs: float = 10,
-    sharing: int = 1,
+    processes: int = 1,
     gpus: int = 1,
 ) -> Choice:
     def told(place: torch.device) -> int | None:
@@ -36,11 +36,13 @@ def choice(
 
     monkeypatch.setattr(choosing, "free_memory", told)
     plans = Plans(catalog, Policy(rho=0.3), 0)
-    return choose_renderer(wanted, plans, Augmentation(), 16, device=device, epochs=epochs, sharing=sharing, gpus=gpus)
+    return choose_renderer(
+        wanted, plans, Augmentation(), 16, device=device, epochs=epochs, processes=processes, gpus=gpus
+    )
 
 
 @pytest.mark.parametrize(
-    ("wanted", "ram", "gpu", "epochs", "sharing", "expected"),
+    ("wanted", "ram", "gpu", "epochs", "processes", "expected"),
     [
         ("auto", 3.0, None, 10, 1, ("resident", "cpu")),
         ("auto", 2.4, None, 10, 1, ("worker", "cpu")),
@@ -62,19 +64,19 @@ def test_resident_where_it_fits_and_pays(
     ram: float,
     gpu: float | None,
     epochs: float,
-    sharing: int,
+    processes: int,
     expected: tuple[str, str],
 ) -> None:
     needed = resident_bytes(Plans(tiny_catalog, Policy(rho=0.3), 0), Augmentation(), 16)
     free = {"cpu": int(ram * needed), "cuda": int((gpu or 0) * needed)}
     device = CPU if gpu is None else GPU
-    found = choice(tiny_catalog, wanted, free, monkeypatch, device=device, epochs=epochs, sharing=sharing)
+    found = choice(tiny_catalog, wanted, free, monkeypatch, device=device, epochs=epochs, processes=processes)
     assert (found.renderer, found.device.type) == expected
     assert found.reason.endswith(".")
 
 
 @pytest.mark.parametrize(
-    ("ram", "gpu", "sharing", "gpus", "expected"),
+    ("ram", "gpu", "processes", "gpus", "expected"),
     [
         (1.0, 5.0, 8, 8, ("resident", "cuda")),  # The processes of a job: each has a GPU of its own.
         (1.0, 5.0, 8, 1, ("worker", "cpu")),  # Trials on one GPU.
@@ -88,13 +90,13 @@ def test_a_gpu_holds_the_copies_of_its_own_processes(
     monkeypatch: pytest.MonkeyPatch,
     ram: float,
     gpu: float,
-    sharing: int,
+    processes: int,
     gpus: int,
     expected: tuple[str, str],
 ) -> None:
     needed = resident_bytes(Plans(tiny_catalog, Policy(rho=0.3), 0), Augmentation(), 16)
     free = {"cpu": int(ram * needed), "cuda": int(gpu * needed)}
-    found = choice(tiny_catalog, "auto", free, monkeypatch, device=GPU, sharing=sharing, gpus=gpus)
+    found = choice(tiny_catalog, "auto", free, monkeypatch, device=GPU, processes=processes, gpus=gpus)
     assert (found.renderer, found.device.type) == expected
 
 
@@ -114,7 +116,7 @@ def test_resident_that_does_not_fit_is_refused_with_the_numbers(
     tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match=r"takes 8 x 0\.1 MB, and 0\.2 MB are free; set renderer to worker"):
-        choice(tiny_catalog, "resident", {"cpu": 200_000}, monkeypatch, sharing=8)
+        choice(tiny_catalog, "resident", {"cpu": 200_000}, monkeypatch, processes=8)
 
 
 def test_an_unknown_renderer_is_named(tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from clipc.render.colour import adjust_colour
 from clipc.render.cuts import Cuts, paste_cuts
 from clipc.render.pixels import Pixels
-from clipc.render.resample import _UNSEEN, Image8, Window, windows  # pyright: ignore[reportPrivateUsage]
+from clipc.render.resample import _MAX_OFFSET, Image8, ResampleSpec, resample_specs  # pyright: ignore[reportPrivateUsage]
 from clipc.render.resample_matrix import paste_cuts_batched
 
 Array = npt.NDArray[np.uint8]
@@ -19,9 +19,9 @@ SIDE = 20
 
 
 def one_by_one(images: torch.Tensor, pixels: Pixels, asked: Cuts) -> None:
-    found = windows(asked.box, asked.size, pixels.size[asked.image])
+    found = resample_specs(asked.box, asked.size, pixels.size[asked.image])
 
-    def read(i: int) -> tuple[Image8, Window]:
+    def read(i: int) -> tuple[Image8, ResampleSpec]:
         first, (width, height) = 3 * int(pixels.start[asked.image[i]]), pixels.size[asked.image[i]].tolist()
         image = pixels.values.numpy()[first : first + 3 * width * height].reshape(height, width, 3)
         return image, found[i]
@@ -123,7 +123,7 @@ def test_one_by_one_is_pillow_where_boxes_begin_at_the_edge(
     wanted = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC, box))
     # Where as many pixels are made as read, PyTorch copies, also a box that is up to a twentieth of a pixel longer or
     # shorter, which moves pixels by as much. The bicubic filter's steepest slope is 1.5 times the values' range.
-    moved = sum(off for off in (abs(box[2] - width), abs(box[3] - height)) if off <= _UNSEEN)
+    moved = sum(off for off in (abs(box[2] - width), abs(box[3] - height)) if off <= _MAX_OFFSET)
     np.testing.assert_allclose(tile, wanted[:, ::-1] if mirrored else wanted, atol=2 + 1.5 * 255 * moved)
     assert found[: SIDE - height].sum() + found[:, : SIDE - width].sum() == 0
 

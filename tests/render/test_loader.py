@@ -117,7 +117,7 @@ def test_a_consumer_that_stops_early_leaves_no_process_behind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "model", "pictures", "sharing", "threads", "ahead"),
+    ("wanted", "model", "pictures", "processes", "threads", "ahead"),
     [
         (None, "cpu", None, 1, None, 0),  # the model takes the same cores
         (3, "cpu", None, 1, None, 3),
@@ -136,14 +136,14 @@ def test_who_renders_ahead(
     wanted: int | None,
     model: str,
     pictures: str | None,
-    sharing: int,
+    processes: int,
     threads: int | None,
     ahead: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loader, "cores", lambda: 8)
     kept = None if pictures is None else torch.device(pictures)
-    assert choose_num_workers(wanted, torch.device(model), kept, sharing=sharing, threads=threads) == ahead
+    assert choose_num_workers(wanted, torch.device(model), kept, processes=processes, threads=threads) == ahead
 
 
 ENDLESS = """

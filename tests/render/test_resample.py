@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipc.catalog.images.decode import decode
-from clipc.render.resample import resample as resample_window
-from clipc.render.resample import windows
+from clipc.render.resample import resample as resample_box
+from clipc.render.resample import resample_specs
 
 
 def resample(pixels: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]) -> np.ndarray:
-    (window,) = windows(np.array([box], np.float64), np.array([size]), np.array([pixels.shape[1::-1]]))
-    return resample_window(pixels, window)
+    (spec,) = resample_specs(np.array([box], np.float64), np.array([size]), np.array([pixels.shape[1::-1]]))
+    return resample_box(pixels, spec)
 
 
 def pillow(pixels: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]) -> np.ndarray:

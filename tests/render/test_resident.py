@@ -15,7 +15,7 @@ from clipc.render.crop import Augmentation
 from clipc.render.cuts import Cuts
 from clipc.render.loader import load
 from clipc.render.pixels import Pixels, resident_bytes, stored_sizes
-from clipc.render.resample import Image8, Window, resample
+from clipc.render.resample import Image8, ResampleSpec, resample
 from clipc.render.resample_matrix import paste_cuts_batched
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
@@ -90,9 +90,9 @@ def differences(one: Batch, other: Batch) -> torch.Tensor:
     return (one.images.float() - other.images.float()).abs().mean(dim=(1, 2, 3))
 
 
-def exactly(image: Image8, window: Window, *, mirrored: bool = False) -> Image8:
+def exactly(image: Image8, spec: ResampleSpec, *, mirrored: bool = False) -> Image8:
     """What the quick resampler comes near to."""
-    return resample(image, window._replace(exact=True), mirrored=mirrored)
+    return resample(image, spec._replace(exact=True), mirrored=mirrored)
 
 
 def same_but_for_pixels(one: Batch, other: Batch) -> bool:

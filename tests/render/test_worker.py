@@ -15,7 +15,7 @@ from clipc.compose.policy import Policy
 from clipc.render.colour import adjust_colour
 from clipc.render.crop import Augmentation
 from clipc.render.loader import load
-from clipc.render.texts import NAMES_A_SIDE, names_a_side, texts
+from clipc.render.texts import SIDE_PATTERN, names_a_side, texts
 from clipc.render.worker import WorkerRenderer
 
 PLAIN_VIEW = Augmentation(crop_scale=(1, 1), crop_ratio=(1, 1), flip=0)
@@ -154,7 +154,7 @@ def replace_flip(chance: float) -> Augmentation:
     ],
 )
 def test_words_that_name_a_side(caption: str, names: bool) -> None:
-    assert names_a_side(caption) == bool(NAMES_A_SIDE.search(caption)) == names
+    assert names_a_side(caption) == bool(SIDE_PATTERN.search(caption)) == names
 
 
 def test_an_unreadable_image_is_grey_and_told(tiny_source: Path, tmp_path: Path) -> None:

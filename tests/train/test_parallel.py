@@ -8,7 +8,7 @@ import torch
 from timm.layers import BatchNormAct2d
 from torch import nn
 
-from clipc.models.tuning import Tuning, prepare
+from clipc.models.tuning import Tuning, apply_tuning
 from clipc.train import parallel
 from clipc.train.distributed import World
 from clipc.train.parallel import data_parallel, has_trainable_batch_norm, synchronise_batch_norm
@@ -25,7 +25,7 @@ def test_batch_norm_on_cuda_keeps_the_activation_behind_it(monkeypatch: pytest.M
 def test_batch_norm_that_is_locked_stays_held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(parallel, "DistributedDataParallel", lambda model, **_: model)
     model: Any = nn.Sequential(fresh(tmp_path, "modified-resnet"))
-    prepare(model[0], Tuning(image=2))
+    apply_tuning(model[0], Tuning(image=2))
     visual = data_parallel(model, World(0, 2), torch.device("cuda")).train()[0].visual  # pyright: ignore
     kinds = {name: type(module) for name, module in visual.named_modules() if "bn" in name}
     assert kinds["bn1"] is nn.BatchNorm2d

@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from clipc.models.model import ClipModel
-from clipc.models.tuning import Tuning, prepare
+from clipc.models.tuning import Tuning, apply_tuning
 from clipc.train import throughput
 from clipc.train.throughput import Meter, StepFlops, data_sheet, peak_flops, peak_memory
 
@@ -94,7 +94,7 @@ def test_adapters_are_counted(tiny_model: str) -> None:
     pytest.importorskip("peft")
     model = ClipModel.create(tiny_model)
     whole = StepFlops.count(model)
-    prepare(model.clip, Tuning(lora=2))
+    apply_tuning(model.clip, Tuning(lora=2))
     adapted = StepFlops.count(model)
     assert whole is not None
     assert adapted is not None

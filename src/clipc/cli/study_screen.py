@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from clipc.progress import Progress, bars_on, duration, lines_on
+from clipc.progress import Progress, bar_progress, duration, line_progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,13 +38,13 @@ def live_board() -> Generator[tuple[Progress, "BoardCallback"]]:
             print(_summary(board), file=sys.stderr, flush=True)
 
     if not sys.stderr.isatty():
-        yield lines_on(sys.stderr), print_line
+        yield line_progress(sys.stderr), print_line
         return
     from rich.console import Console, Group
     from rich.live import Live
 
     console = Console(stderr=True)
-    bars, progress = bars_on(console)
+    bars, progress = bar_progress(console)
     with Live(bars, console=console, refresh_per_second=4) as live:
 
         def show(board: "Board") -> None:

@@ -1,4 +1,4 @@
-"""Captions of a scene: a language's words put into its sentence patterns."""
+"""Captions of scenes: sentence patterns of a language, filled with its words."""
 
 import re
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from ruamel.yaml import YAML
 from clipc.demo.image import Scene
 
 LANGUAGES = ("en", "ja")
-"""The languages of captions; each has its words in a YAML file of its name."""
+"""The languages of captions; each has a YAML file of that name with its patterns and words."""
 Words = dict[str, Sequence[str]]
-"""For each label the words for it, the usual one first."""
+"""For each label the words or phrases for it; the usual one is first."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Language:
     """The sentence patterns and words of captions in one language.
 
     Attributes:
-        patterns: Sentences with the places ``{part}``, ``{state}``, ``{flaw}``, ``{verdict}``, ``{colour}``,
-            ``{place}`` and ``{where}``; each names the part and its state. ``a(n)`` becomes "a" or "an".
-        parts: Names of the shapes; the first is the class's readable name.
-        states: States as they stand before a noun.
-        state_name: How the first of a state's words makes the class's readable name.
-        flaws: States as they follow the part's name.
-        verdicts: States as an inspector notes them.
-        colours: Colours and materials as they stand before a noun.
-        places: Backgrounds with their article, as they follow ``on``.
+        patterns: Sentences with the fields ``{part}``, ``{state}``, ``{flaw}``, ``{verdict}``, ``{colour}``,
+            ``{place}`` and ``{where}``. Each names the part and its state. ``a(n)`` becomes "a" or "an".
+        parts: Names of the shapes; the first name of a shape is its readable class name.
+        states: Words for the states that stand before a noun.
+        state_name: The pattern that makes a readable class name from a state's first word.
+        flaws: Words for the states that follow the part's name.
+        verdicts: The states in the words of an inspector's notes.
+        colours: Words for colours and materials that stand before a noun.
+        places: Names of the backgrounds that follow ``on``, with their article.
         rows: The words for a place in the upper, middle and lower third of the image.
         columns: The words for a place in the left, middle and right third.
         middle: The words for the image's middle.
@@ -54,7 +54,7 @@ class Language:
 
 @cache
 def language(name: str) -> Language:
-    """The patterns and words of a language of :data:`LANGUAGES`."""
+    """The patterns and words of one of the :data:`LANGUAGES`."""
     table: dict[str, Any] = YAML(typ="safe").load((resources.files("clipc.demo") / f"{name}.yaml").read_text("utf-8"))
     return Language(**table)
 
@@ -65,14 +65,14 @@ def captions(scene: Scene, language: Language, rng: np.random.Generator) -> list
     Args:
         scene: The content of the image.
         language: The patterns and words.
-        rng: Chooses patterns and words.
+        rng: The generator that chooses patterns and words.
     """
     patterns = rng.permutation(len(language.patterns))[: rng.integers(2, 4)]
     return [_caption(language.patterns[int(pattern)], scene, language, rng) for pattern in patterns]
 
 
 def class_names(language: Language) -> dict[str, dict[str, str]]:
-    """The readable names of the labels of ``shape`` and of ``state``."""
+    """The readable class names: for each of the columns ``shape`` and ``state``, by label."""
     return {
         "shape": {label: words[0] for label, words in language.parts.items()},
         "state": {label: language.state_name.format(words[0]) for label, words in language.states.items()},
@@ -94,12 +94,12 @@ def _caption(pattern: str, scene: Scene, language: Language, rng: np.random.Gene
 
 
 def _usually_first(words: Sequence[str], rng: np.random.Generator) -> str:
-    """The usual word with probability 1/2, otherwise any of them."""
+    """With probability 1/2 the first word, otherwise one of all the words at random."""
     return words[0] if rng.random() < 0.5 else words[int(rng.integers(len(words)))]
 
 
 def _where(scene: Scene, language: Language) -> str:
-    column, row = (int(np.digitize(place, (-0.08, 0.08))) for place in scene.centre)
+    column, row = (int(np.digitize(coordinate, (-0.08, 0.08))) for coordinate in scene.centre)
     if row == 1 and column == 1:
         return language.middle
     words = language.position.format(row=language.rows[row], column=language.columns[column])

@@ -1,4 +1,4 @@
-"""The parts' surface states: each is drawn onto a bare surface."""
+"""The surface states of parts: each function draws one state onto a bare surface."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ from clipc.demo.field import Field, blend, clouds, grain, norm, ramp, rgb, strok
 
 @dataclass(frozen=True)
 class Surface:
-    """A part's surface on the image's grid, before lighting.
+    """A part's surface, one value per pixel of the drawing, before lighting.
 
     Attributes:
         distance: Signed distance from the silhouette in pixels, shape (n, n); negative inside.
         height: Height in pixels, shape (n, n).
         colour: Reflectance in red, green and blue, shape (3, n, n), 0 to 1.
-        shine: The gloss as a fraction of the material's, shape (n, n), 0 to 1.
-        size: The part's radius in pixels, which scales the defects.
+        shine: The gloss as a fraction of the material's gloss, shape (n, n), 0 to 1.
+        size: The part's radius in pixels; the size of defects is proportional to it.
     """
 
     distance: Field
@@ -30,11 +30,16 @@ class Surface:
 
 
 State = Callable[[Surface, np.random.Generator], Surface]
+"""Draws a state onto a surface, with random details."""
 Points = npt.NDArray[np.float64]
+"""Columns and rows in pixels, shape (k, 2), or (2,) for one point."""
 
 
 def _anchors(surface: Surface, rng: np.random.Generator, count: int, depth: tuple[float, float]) -> Points:
-    """Random places on the part as (column, row), whose share of the deepest distance inside lies in ``depth``."""
+    """Random points of the part, shape (count, 2), whose depth below its edge lies in a range.
+
+    The range ``depth`` is given in fractions of the largest depth; its lower end is excluded.
+    """
     inside = -surface.distance / -surface.distance.min()
     rows, columns = np.nonzero((inside > depth[0]) & (inside <= depth[1]))
     picks = rng.integers(0, len(rows), count)
@@ -42,19 +47,19 @@ def _anchors(surface: Surface, rng: np.random.Generator, count: int, depth: tupl
 
 
 def _offsets(surface: Surface, point: Points) -> tuple[Field, Field]:
-    """Each column's and each row's offset from a point, in part radii: shapes (1, n) and (n, 1)."""
+    """The offsets of columns and of rows from a point, in radii of the part; shapes (1, n) and (n, 1)."""
     n = surface.distance.shape[0]
-    line = np.arange(n, dtype=np.float32)
-    return (line - float(point[0]))[None] / surface.size, (line - float(point[1]))[:, None] / surface.size
+    pixel = np.arange(n, dtype=np.float32)
+    return (pixel - float(point[0]))[None] / surface.size, (pixel - float(point[1]))[:, None] / surface.size
 
 
 def intact(surface: Surface, rng: np.random.Generator) -> Surface:
-    """No mark at all."""
+    """The bare surface, unchanged."""
     return surface
 
 
 def scratched(surface: Surface, rng: np.random.Generator) -> Surface:
-    """A few long bright scores in about the same direction, each a groove that catches the light."""
+    """A few long bright grooves in about the same direction."""
     n, direction = surface.distance.shape[0], rng.uniform(0, pi)
     paths: list[tuple[Points, float]] = []
     for middle in _anchors(surface, rng, int(rng.integers(6, 10)), (0.3, 1)):
@@ -69,7 +74,7 @@ def scratched(surface: Surface, rng: np.random.Generator) -> Surface:
 
 
 def dented(surface: Surface, rng: np.random.Generator) -> Surface:
-    """Two or three round hollows with a raised rim, a little worn inside."""
+    """Two or three round hollows with a raised rim, a little darker inside."""
     height, colour = surface.height, surface.colour
     for middle in _anchors(surface, rng, int(rng.integers(2, 4)), (0.55, 1)):
         across, down = _offsets(surface, middle)
@@ -101,7 +106,7 @@ def cracked(surface: Surface, rng: np.random.Generator) -> Surface:
     paths: list[tuple[Points, float]] = []
     cores = _anchors(surface, rng, 12, (0.6, 1))
     for start in _anchors(surface, rng, int(rng.integers(2, 5)), (0, 0.25)):
-        # Towards the nearest thick place, so that a crack runs through thin parts too.
+        # A crack runs towards the nearest thick place, so that it does not leave thin parts at once.
         across, down = cores[((cores - start) ** 2).sum(axis=1).argmin()] - start
         heading = float(np.arctan2(down, across)) + rng.normal(0, 0.25)
         trunk = _jagged(rng, start, heading, surface.size * rng.uniform(0.7, 1.1))
@@ -115,7 +120,14 @@ def cracked(surface: Surface, rng: np.random.Generator) -> Surface:
 
 
 def _jagged(rng: np.random.Generator, start: Points, heading: float, length: float) -> Points:
-    """A line of random turns."""
+    """A line with random turns, shape (9, 2).
+
+    Args:
+        rng: The generator of the turns.
+        start: The first point.
+        heading: The mean direction, in radians.
+        length: The approximate length in pixels.
+    """
     steps = 8
     angles = heading + rng.normal(0, 0.55, steps)
     legs = np.stack([np.cos(angles), np.sin(angles)], axis=1) * (length / steps * rng.uniform(0.6, 1.4, (steps, 1)))
@@ -123,7 +135,7 @@ def _jagged(rng: np.random.Generator, start: Points, heading: float, length: flo
 
 
 def chipped(surface: Surface, rng: np.random.Generator) -> Surface:
-    """Pieces broken out of the edge, leaving a bright rough fracture around each gap."""
+    """Pieces are broken out of the edge; around each gap is a bright rough fracture."""
     n = surface.distance.shape[0]
     ragged = clouds(rng, n, 22) * 0.05
     bite = np.full((n, n), 9, dtype=np.float32)

@@ -18,28 +18,28 @@ from clipc.demo.defects import STATES
 from clipc.demo.image import SIDE, draw, scene
 from clipc.demo.shapes import SHAPES
 from clipc.errors import UserError, unknown_name
-from clipc.files import writing
+from clipc.files import report_disk_errors
 from clipc.progress import Progress, silent
 
 VERSION = 1
-"""Increased whenever the same call would write other images or captions."""
+"""The version of the set; increased whenever the same call would write other images or captions."""
 
 COUNTS = {"train": 2100, "val": 280, "test": 420}
-"""Images in each split: a multiple of the 70 pairs of shape and state, so that all are equally frequent."""
+"""Images in each split: a multiple of the 70 pairs of shape and state, so that all pairs are equally frequent."""
 
-_SHARD = 1000
+_SHARD_SIZE = 1000
 
 
 def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Path:
     """Writes the demo set, unless the folder already holds it.
 
-    Equal calls write equal bytes (with equal versions of NumPy and Pillow on equal hardware). The folder appears only
-    when it is complete.
+    Equal calls write equal bytes, given the same versions of NumPy and Pillow and the same hardware. The folder appears
+    only when it is complete.
 
     Args:
         folder: The folder to write: ``train-00000.tar`` and so on, ``classes.json``, ``README.txt``.
         lang: The captions' language: ``"en"`` or ``"ja"``. The images are the same.
-        progress: Receives the number of images drawn.
+        progress: Called with the number of images drawn.
 
     Returns:
         The folder.
@@ -52,7 +52,7 @@ def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Pa
     readme = _readme(lang)
     if _holds(folder, readme):
         return folder
-    with writing(folder, "make room, or name another folder for the cache"):
+    with report_disk_errors(folder, "make room, or name another folder for the cache"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             new = Path(temporary) / "set"
@@ -77,11 +77,11 @@ def _readme(lang: str) -> str:
 
 
 def _holds(folder: Path, readme: str) -> bool:
-    """Whether the folder holds the set that the README describes, which is written last."""
+    """Whether the folder holds the set that the README describes; the README is the last file written."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
-    note = folder / "README.txt"
-    if note.is_file() and note.read_text(encoding="utf-8", errors="replace") == readme:
+    file = folder / "README.txt"
+    if file.is_file() and file.read_text(encoding="utf-8", errors="replace") == readme:
         return True
     raise UserError(f"{folder} holds something other than this demo set; name a folder that does not exist yet.")
 
@@ -91,9 +91,9 @@ def _write(folder: Path, lang: str, progress: Progress) -> None:
     done = 0
     for split, count in COUNTS.items():
         images = _images(split, count, lang)
-        for shard in range(-(-count // _SHARD)):
+        for shard in range(-(-count // _SHARD_SIZE)):
             with tarfile.open(folder / f"{split}-{shard:05d}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
-                for files in islice(images, _SHARD):
+                for files in islice(images, _SHARD_SIZE):
                     for name, content in files.items():
                         entry = tarfile.TarInfo(name)
                         entry.size = len(content)
@@ -103,20 +103,20 @@ def _write(folder: Path, lang: str, progress: Progress) -> None:
 
 
 def _images(split: str, count: int, lang: str) -> Iterator[dict[str, bytes]]:
-    """The files of each image of a split, by name; every pair of shape and state equally often."""
+    """Yields the files of each image of a split, by name; every pair of shape and state occurs equally often."""
     pairs = list(product(SHAPES, STATES))
     for number in range(count):
-        round_, place = divmod(number, len(pairs))
-        shape, state = pairs[int(_random(split, "order", round_).permutation(len(pairs))[place])]
+        cycle, position = divmod(number, len(pairs))
+        shape, state = pairs[int(_generator(split, "order", cycle).permutation(len(pairs))[position])]
         yield _image_files(split, number, shape, state, lang)
 
 
 def _image_files(split: str, number: int, shape: str, state: str, lang: str) -> dict[str, bytes]:
-    rng = _random(split, "image", number)
+    rng = _generator(split, "image", number)
     content = scene(shape, state, rng)
     encoded = io.BytesIO()
     Image.fromarray(draw(content, rng)).save(encoded, "JPEG", quality=90, subsampling=0)
-    texts = captions(content, language(lang), _random(split, "captions", number))
+    texts = captions(content, language(lang), _generator(split, "captions", number))
     labels = {name: getattr(content, name) for name in ("shape", "state", "colour", "background")}
     about = {"captions": texts, "label": shape, **labels, "split": split, "generated": True}
     key = f"{split}-{number:05d}"
@@ -127,7 +127,7 @@ def _image_files(split: str, number: int, shape: str, state: str, lang: str) -> 
     }
 
 
-def _random(split: str, purpose: str, number: int) -> np.random.Generator:
-    """A separate random stream for each image and purpose, so that no image depends on another."""
+def _generator(split: str, purpose: str, number: int) -> np.random.Generator:
+    """A random generator for one image and purpose, so that no image depends on another."""
     stream = list(COUNTS).index(split) * 3 + ("order", "image", "captions").index(purpose)
     return np.random.Generator(np.random.Philox(key=[stream, number]))

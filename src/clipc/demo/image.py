@@ -1,4 +1,4 @@
-"""One image of the demo set: a part with its pose, material and state, lit by a lamp and seen by a camera."""
+"""One image of the demo set: a part with a pose, a material and a state, lit by a lamp and photographed."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,8 @@ from clipc.demo.shapes import SHAPES
 SIDE = 80
 """The side of an image in pixels."""
 
-_FINE = 2 * SIDE
+_DRAWING_SIDE = 2 * SIDE
+"""The side of the drawing in pixels, before it is downsampled to the image."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ MATERIALS = {
     "blue": Material((0.16, 0.32, 0.72), 0.6, rusts=True),
     "red": Material((0.72, 0.14, 0.14), 0.6, rusts=True),
 }
-"""Every material by its colour word; blue and red are paint on steel."""
+"""Every material by the label of its colour; blue and red are paint on steel."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,11 @@ def scene(shape: str, state: str, rng: np.random.Generator) -> Scene:
 
 
 def draw(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Draws a scene at twice its size, lights it and photographs it.
+    """Draws a scene at twice the image's size, lights it and photographs it.
 
     Args:
         scene: The content of the image.
-        rng: Draws everything else: details of the shape and the defects, texture, light and noise.
+        rng: The generator of everything else: details of the shape and the defects, texture, light and noise.
 
     Returns:
         RGB ``uint8`` of shape (SIDE, SIDE, 3).
@@ -86,31 +87,31 @@ def draw(scene: Scene, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     level = np.cos(elevation)
     lamp = np.array([np.cos(azimuth) * level, np.sin(azimuth) * level, np.sin(elevation)], dtype=np.float32)
     part = _shade(surface, lamp, MATERIALS[scene.colour].gloss)
-    floor = BACKGROUNDS[scene.background](_FINE, rng)
-    depth = 0.3 if scene.background == "light_table" else 0.62
+    floor = BACKGROUNDS[scene.background](_DRAWING_SIDE, rng)
+    darkness = 0.3 if scene.background == "light_table" else 0.62
     cover = np.clip(0.5 - surface.distance, 0, 1)
-    image = blend(floor * (1 - depth * _shadow(surface, cover, lamp)), part, cover)
+    image = blend(floor * (1 - darkness * _shadow(surface, cover, lamp)), part, cover)
     return _photograph(image, rng)
 
 
 def _surface(scene: Scene, rng: np.random.Generator) -> Surface:
     """The bare part in its pose: silhouette, relief, and brushed or painted colour."""
-    u, v = axes(_FINE)
-    # The oblique view of a camera shortens the image along one direction.
+    u, v = axes(_DRAWING_SIDE)
+    # The camera looks at an angle, which shortens the part vertically.
     slant = rng.uniform(1.0, 1.18)
     x, y = rotate(u - scene.centre[0], (v - scene.centre[1]) * slant, scene.angle)
     x, y = x / scene.scale, y / scene.scale
     relief = SHAPES[scene.shape](x, y, rng)
-    size = scene.scale * _FINE / 2
+    size = scene.scale * _DRAWING_SIDE / 2
     material = MATERIALS[scene.colour]
-    brushed = clouds(rng, _FINE, 4, 96) * 0.05 + clouds(rng, _FINE, 4) * 0.1
+    brushed = clouds(rng, _DRAWING_SIDE, 4, 96) * 0.05 + clouds(rng, _DRAWING_SIDE, 4) * 0.1
     colour = (rng.uniform(0.9, 1.1) + brushed) * relief.tone * rgb(*material.rgb)
-    shine = np.broadcast_to(np.asarray(relief.tone, dtype=np.float32), (_FINE, _FINE))
+    shine = np.broadcast_to(np.asarray(relief.tone, dtype=np.float32), (_DRAWING_SIDE, _DRAWING_SIDE))
     return Surface(relief.distance * size, relief.height * size, colour, shine, size)
 
 
 def _shade(surface: Surface, lamp: Field, gloss: float) -> Field:
-    """Blinn-Phong shading of the surface: ambient, diffuse and specular; shape (3, n, n)."""
+    """Blinn-Phong shading of the surface: ambient, diffuse and specular light; RGB, shape (3, n, n)."""
     slope_x, slope_y = np.zeros_like(surface.height), np.zeros_like(surface.height)
     slope_x[:, 1:-1] = (surface.height[:, 2:] - surface.height[:, :-2]) * 0.5
     slope_y[1:-1] = (surface.height[2:] - surface.height[:-2]) * 0.5
@@ -118,25 +119,25 @@ def _shade(surface: Surface, lamp: Field, gloss: float) -> Field:
     facing = (lamp[2] - slope_x * lamp[0] - slope_y * lamp[1]) * length
     half = lamp + np.array([0, 0, 1], dtype=np.float32)
     half /= np.sqrt((half * half).sum())
-    mirror = np.clip((half[2] - slope_x * half[0] - slope_y * half[1]) * length, 0, 1)
+    specular = np.clip((half[2] - slope_x * half[0] - slope_y * half[1]) * length, 0, 1)
     for _ in range(4):
-        mirror = mirror * mirror
+        specular = specular * specular
     diffuse = 0.34 + 0.82 * np.clip(facing, 0, 1)
-    highlight = mirror * surface.shine * (gloss * 0.5)
+    highlight = specular * surface.shine * (gloss * 0.5)
     light = surface.colour * (diffuse + 0.5 * highlight)
     light += 0.5 * highlight
     return light
 
 
 def _shadow(surface: Surface, cover: Field, lamp: Field) -> Field:
-    """The soft shadow on the floor, shape (n, n), 0 to 1: cast away from the lamp, and close around the part."""
-    throw = -lamp[:2] / lamp[2] * (0.2 * surface.size)
-    cast = np.roll(cover, (round(float(throw[1])), round(float(throw[0]))), axis=(0, 1))
+    """The soft shadow on the background, shape (n, n), 0 to 1: away from the lamp, and close around the part."""
+    offset = -lamp[:2] / lamp[2] * (0.2 * surface.size)
+    cast = np.roll(cover, (round(float(offset[1])), round(float(offset[0]))), axis=(0, 1))
     return blur(np.maximum(cast, cover * 0.7), 0.06 * surface.size)
 
 
 def _photograph(image: Field, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Downsamples by 2 and adds exposure, tint, slight blur and sensor noise."""
+    """Downsamples by 2, then applies exposure, tint, slight blur and sensor noise; RGB ``uint8``, (SIDE, SIDE, 3)."""
     rows = image[:, ::2] + image[:, 1::2]
     small = rows[..., ::2] + rows[..., 1::2]
     gain = rng.uniform(0.88, 1.12) / 4

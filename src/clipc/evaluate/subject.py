@@ -80,7 +80,7 @@ def own_evaluator(name: str) -> Evaluator:
         UserError: It cannot be loaded (see :func:`clipc.extension.load_function`). The evaluator itself raises it if
             the user's function does not return measurements.
     """
-    function = load_function(name, "subject", gives="measurements")
+    function = load_function(name, "subject", result="measurements")
 
     def measure(subject: Subject) -> list[Measurement]:
         result: Any = function(subject)

@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from clipc.models.model import ClipModel
-from clipc.models.model_config import HUB
+from clipc.models.model_config import HUB_PREFIX
 from clipc.models.tokenizer import LEARNT
 from clipc.recipe.recipe import Recipe, recipe_of_run
 from clipc.recipe.run import Run
@@ -50,13 +50,13 @@ def model_card(
         UserError: The run's recipe cannot be read.
     """
     recipe = recipe_of_run(run.folder) if run is not None else None
-    base = recipe.model.removeprefix(HUB) if recipe and recipe.model.startswith(HUB) else None
+    base = recipe.model.removeprefix(HUB_PREFIX) if recipe and recipe.model.startswith(HUB_PREFIX) else None
     return _template().render(
         name=name,
         license=Markup(license),
         base=base and Markup(json.dumps(base)),
         hub=hub_id,
-        place=Markup(f"{HUB}{hub_id}" if hub_id else "local-dir:FOLDER"),
+        place=Markup(f"{HUB_PREFIX}{hub_id}" if hub_id else "local-dir:FOLDER"),
         side=model.image_size,
         context=model.tokenizer.context_length,
         parameters=f"{model.parameter_count:,}",
@@ -154,8 +154,8 @@ def _sentences(audit: Any) -> list[str]:
 
 
 def _public_name(name: str) -> str:
-    """The name; only the last part of a path, because the rest describes the user's machine."""
-    return name if name.startswith(HUB) else Path(name).name
+    """The name, and of a path its last part only, which tells nothing about the machine."""
+    return name if name.startswith(HUB_PREFIX) else Path(name).name
 
 
 def _quoted(value: Any) -> str:

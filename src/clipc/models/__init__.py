@@ -1,1 +1,1 @@
-"""Models: their configurations, weights, tokenizers and what of them learns; the one door to open_clip and timm."""
+"""Models: configurations, weights, tokenizers and tuning; no other package imports open_clip or timm."""

@@ -1,4 +1,4 @@
-"""Fingerprints of models, weights and tables, which depend on their content and not on where they are stored."""
+"""Fingerprints of models, weights and tables: they depend on the content, not on where it is stored."""
 
 from hashlib import blake2b, file_digest
 from pathlib import Path
@@ -8,37 +8,39 @@ from clipc.compose.policy import names_file
 from clipc.errors import UserError
 from clipc.files import checksum
 
-_NO_PART_OF_A_MODEL: Final = (".md", ".onnx")
+_IGNORED_SUFFIXES: Final = (".md", ".onnx")
 
 
 def weights_fingerprint(name: str, pretrained: str | None = None) -> str | None:
-    """A fingerprint of a model's initial weights: of their content where they are stored on this machine.
+    """A fingerprint of a model's initial weights.
 
-    So a folder that has moved has the same fingerprint, and a file that has changed has another.
+    For weights on this machine it is a hash of their content: a folder that was moved keeps its fingerprint, and a file
+    that was changed gets another.
 
     Args:
         name: As for :func:`clipc.models.model_config.find_start`.
         pretrained: As there.
 
     Returns:
-        32 hexadecimal digits for a folder or a file, the repository (``hf-hub:org/name``) or tag for what comes from
-        the Hugging Face Hub, None for fresh weights.
+        32 hexadecimal digits for a folder or a file; the repository (``hf-hub:org/name``) or the tag for weights from
+        the Hugging Face Hub; None for fresh weights.
 
     Raises:
-        UserError: The folder holds no model, there is no such file or tag, or ``pretrained`` has no place.
+        UserError: The folder holds no model, there is no such file or tag, or ``pretrained`` is given for a model that
+            brings its own weights.
     """
     # Recipes are read without loading open_clip.
-    from clipc.models.model_config import HUB, is_folder, is_published, weights_file
+    from clipc.models.model_config import HUB_PREFIX, is_folder, is_published, weights_file
 
     if pretrained is not None:
         return pretrained if is_published(name, pretrained) else file_fingerprint(weights_file(name, pretrained))
     if is_folder(name):
         return folder_fingerprint(name)
-    return name if name.startswith(HUB) else None
+    return name if name.startswith(HUB_PREFIX) else None
 
 
 def reference_fingerprint(name: str | None) -> str | None:
-    """A fingerprint of a policy's reference model: a hash of its folder where that exists, else its name.
+    """A fingerprint of what a policy compares pairs with: a hash of a model's folder if there is one, else the name.
 
     Args:
         name: ``policy.embedding`` (``captions``, ``column:NAME`` or a folder) or ``policy.reference`` (a folder).
@@ -52,31 +54,31 @@ def reference_fingerprint(name: str | None) -> str | None:
 
 
 def table_fingerprint(name: str) -> str:
-    """A fingerprint of a table that a policy reads: a hash of its content where it is a file, else its name.
+    """A fingerprint of a table that a policy reads: a hash of the file's content if it is one, else the name.
 
     Args:
-        name: ``policy.weights`` or ``policy.region``.
+        name: ``policy.weights`` or ``policy.region``: a file, or the name of a column.
     """
     return file_fingerprint(Path(name)) if names_file(name) and Path(name).is_file() else name
 
 
-def folder_fingerprint(named: str | Path) -> str:
-    """A hash of a model: the names and contents of the files in its folder, wherever that is stored.
+def folder_fingerprint(folder: str | Path) -> str:
+    """A hash of a model: of the names, sizes and contents of the files in its folder.
 
-    Hidden files, the model card and exports for other programs (ONNX) do not count.
+    Hidden files, Markdown files (the model card) and ONNX exports do not count.
 
     Raises:
         UserError: The folder holds no model.
     """
     from clipc.models.model_config import model_folder
 
-    total = blake2b(digest_size=16)
-    for path in sorted(model_folder(named).iterdir()):
-        if path.is_file() and path.suffix not in _NO_PART_OF_A_MODEL and not path.name.startswith("."):
-            total.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+    digest = blake2b(digest_size=16)
+    for path in sorted(model_folder(folder).iterdir()):
+        if path.is_file() and path.suffix not in _IGNORED_SUFFIXES and not path.name.startswith("."):
+            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
             with path.open("rb") as stream:
-                file_digest(stream, lambda: total)
-    return total.hexdigest()
+                file_digest(stream, lambda: digest)
+    return digest.hexdigest()
 
 
 def file_fingerprint(file: Path) -> str:

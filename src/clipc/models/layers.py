@@ -1,4 +1,4 @@
-"""The layers of a model's towers, from pixels and tokens to features: what locks and learning rates count by."""
+"""The layers of a model's towers, from input to features, in the order that partial locking and layer decay use."""
 
 import re
 from collections import defaultdict
@@ -14,11 +14,11 @@ TOWERS: Final[tuple[Tower, ...]] = ("image", "text")
 _BLOCK = re.compile(r"(?:^|\.)(?:resblocks|layers?|blocks?)\.(\d+)\.|^layer(\d+)\.(\d+)\.")
 _AFTER_BLOCKS = re.compile(r"^(?:transformer\.)?(?:ln_post|ln_final|final_layer_norm|layer_norm|pooler)\.")
 _HEAD = re.compile(r"^(?:proj|text_projection|attn_?pool|attn_pool_contrastive|head)(?:\.|$)")
-_LAST = (float("inf"),)
+_HEAD_PLACE = (float("inf"),)
 
 
 def tower_prefix(clip: nn.Module, tower: Tower) -> str:
-    """What the names of a tower's parameters begin with; nothing where the text tower is unpacked into the model."""
+    """The prefix of the names of a tower's parameters; empty if the text tower's parts are attributes of the model."""
     if tower == "image":
         return "visual."
     return "text." if isinstance(getattr(clip, "text", None), nn.Module) else ""
@@ -27,16 +27,18 @@ def tower_prefix(clip: nn.Module, tower: Tower) -> str:
 def tower_parameters(clip: nn.Module, tower: Tower) -> list[str]:
     """The names of a tower's parameters in an open_clip model; the temperature belongs to neither tower."""
     prefix = tower_prefix(clip, tower)
-    others = () if prefix else ("visual.", "logit_")
-    return [name for name, _ in clip.named_parameters() if name.startswith(prefix) and not name.startswith(others)]
+    other_prefixes = () if prefix else ("visual.", "logit_")
+    return [
+        name for name, _ in clip.named_parameters() if name.startswith(prefix) and not name.startswith(other_prefixes)
+    ]
 
 
 def tower_layers(clip: nn.Module, tower: Tower) -> list[list[str]]:
     """The names of a tower's parameters, layer by layer, first to last.
 
-    The first layer is what comes before the blocks (patches, embeddings, stem), then comes one for each block, the
-    norm behind the last block with it, and last the projection, where there is one. So counted from the end, 1 is the
-    projection and 2 the last block. In towers of timm its own grouping says what a block is.
+    The first layer is everything before the blocks (patches, embeddings, stem). Each block is a layer; the last one
+    includes the norm after it. The projection, if there is one, is the last layer. Counted from the end, 1 is then the
+    projection and 2 the last block. For image towers of timm, timm's own parameter groups are the blocks.
 
     Args:
         clip: An open_clip model.
@@ -58,14 +60,14 @@ def tower_layers(clip: nn.Module, tower: Tower) -> list[list[str]]:
     final = max(blocks.values())
     layers: dict[tuple[float, ...], list[str]] = defaultdict(list)
     for name in names:
-        own = name.removeprefix(prefix)
-        before = final if _AFTER_BLOCKS.match(own) else (-1.0,)
-        layers[_LAST if _HEAD.match(own) else blocks.get(name, before)].append(name)
+        own_name = name.removeprefix(prefix)
+        outside = final if _AFTER_BLOCKS.match(own_name) else (-1.0,)
+        layers[_HEAD_PLACE if _HEAD.match(own_name) else blocks.get(name, outside)].append(name)
     return [layers[place] for place in sorted(layers)]
 
 
 def _block(name: str, places: dict[str, int]) -> tuple[float, ...] | None:
-    """The place of a parameter's block; None outside of the blocks."""
+    """A sortable place of the block that a parameter belongs to; None outside of the blocks."""
     if places:
         place = places.get(name.removeprefix("trunk."))
         return None if place is None else (float(place),)
@@ -74,7 +76,7 @@ def _block(name: str, places: dict[str, int]) -> tuple[float, ...] | None:
 
 
 def _timm_places(trunk: Any) -> dict[str, int]:
-    """Which group of timm's each parameter of one of its models is in, from the stem."""
+    """For each parameter of a timm model the number of its group, counted from the stem."""
     from timm.models import group_parameters
 
     return group_parameters(trunk, trunk.group_matcher(), reverse=True)  # pyright: ignore

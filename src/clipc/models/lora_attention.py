@@ -1,4 +1,4 @@
-"""peft's adapter of ``nn.MultiheadAttention``, without rounding in what is frozen."""
+"""peft's adapter for ``nn.MultiheadAttention``, without rounding errors in the frozen weights."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -11,19 +11,18 @@ from torch.func import functional_call
 class AdaptedAttention(MultiheadAttention):
     """Multi-head attention with adapters on its input and output projections.
 
-    peft adds the adapters to the frozen weights before each forward pass and takes them off after it, which
-    moves the weights by rounding, in evaluation too: they would drift, and would depend on how often the model was
-    used. Here the sum is used without being stored.
+    peft adds the adapters to the frozen weights before each forward pass and subtracts them after it. Rounding would
+    then change the frozen weights a little at every use, in evaluation too. Here the sum is used but never stored.
     """
 
     def forward(self, query: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """As of ``nn.MultiheadAttention``."""
+        """Takes and returns what ``nn.MultiheadAttention`` does."""
         attention: Any = self.get_base_layer()
         output = attention.out_proj
-        # Under autocast the sum would be rounded, and the merged model would not be the one that was trained.
-        # Where operations are only counted ("meta") nothing is rounded, and autocast would raise.
-        kind = query.device.type
-        with nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False):
+        # Under autocast the sum would be rounded, and the merged model would differ from the trained one.
+        # The device "meta", on which operations are only counted, has no autocast.
+        device = query.device.type
+        with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
             weights = {
                 "in_proj_weight": attention.in_proj_weight + self.get_delta_weight(self.active_adapters[0]),
                 "out_proj.base_layer.weight": output.base_layer.weight

@@ -1,4 +1,4 @@
-"""The door to open_clip's models: they and their weights come and go through here."""
+"""open_clip's models: building, loading and saving them, and encoding with them."""
 
 import json
 import logging
@@ -18,25 +18,34 @@ from torch.nn import functional as F
 
 from clipc.errors import UserError
 from clipc.files import whole_folder
-from clipc.models.model_config import CONFIG_FILE, FOLDER, HUB, WEIGHTS_FILE, Config, find_start, model_folder, sized
+from clipc.models.model_config import (
+    CONFIG_FILE,
+    HUB_PREFIX,
+    LOCAL_DIR_PREFIX,
+    WEIGHTS_FILE,
+    Config,
+    find_start,
+    model_folder,
+    with_image_size,
+)
 from clipc.models.text_tower import text_features
 from clipc.models.tokenizer import Tokenizer, load_tokenizer
 from clipc.render.evaluation_view import Resizing
 
-_PREPROCESSING: Final = ("mean", "std", "interpolation", "resize_mode", "fill_color")
+_PREPROCESS_KEYS: Final = ("mean", "std", "interpolation", "resize_mode", "fill_color")
 
 
 class ClipModel(nn.Module):
-    """An open_clip model from raw images and captions to unit vectors.
+    """An open_clip model with its tokenizer: encodes raw images and captions as unit vectors.
 
     Attributes:
         clip: The open_clip module itself.
-        config: The open_clip configuration it was built from.
-        preprocess: How its images are normalised (``mean`` and ``std``, in [0, 1]), and how those that it was
-            trained on were resized, with the keys of open_clip's ``preprocess_cfg``.
-        image_size: The side S of the images it takes, in pixels.
-        resizing: How evaluation resizes images to squares, by ``preprocess``.
-        tokenizer: Its tokenizer.
+        config: The open_clip configuration that the model was built from.
+        preprocess: How images are normalised (``mean`` and ``std`` of channels in [0, 1]) and resized for evaluation,
+            with the keys of open_clip's ``preprocess_cfg``.
+        image_size: The side S of the input images, in pixels.
+        resizing: How evaluation makes images square, as ``preprocess`` says.
+        tokenizer: The tokenizer.
     """
 
     _mean: torch.Tensor
@@ -48,7 +57,7 @@ class ClipModel(nn.Module):
         self.clip: nn.Module = clip
         self.config = config
         visual: Any = clip.visual
-        self.preprocess: Config = {key: visual.preprocess_cfg[key] for key in _PREPROCESSING}
+        self.preprocess: Config = {key: visual.preprocess_cfg[key] for key in _PREPROCESS_KEYS}
         self.image_size = _side(visual.image_size)
         self.resizing = Resizing.of(self.preprocess)
         self.tokenizer = tokenizer
@@ -67,44 +76,44 @@ class ClipModel(nn.Module):
         tokenizer: Tokenizer | None = None,
         sigmoid: bool = False,
     ) -> "ClipModel":
-        """A model to train: with fresh weights, the same for the same seed, or with those that it starts from.
+        """A model to train, with random weights (the same for the same seed) or with pretrained ones.
 
-        Weights are read without running any code that a file may hold. Where images are of another size than the
-        weights were made for, open_clip resizes the positional embedding. Published weights that were trained with
-        QuickGELU get it, whether or not the name says so.
+        Weights are read without running any code that a file may hold. If ``image_size`` differs from that of the
+        weights, open_clip resizes the positional embedding. Published weights that were trained with QuickGELU get
+        it, even if ``name`` lacks the suffix for it.
 
         Args:
             name: As for :func:`find_start`.
-            pretrained: As there.
+            pretrained: As for :func:`find_start`.
             image_size: Replaces the configuration's own, in pixels.
-            seed: For fresh weights; PyTorch's global generator is left as it was.
+            seed: The seed of random weights; PyTorch's global generator is left as it was.
             tokenizer: Replaces the model's own, as from :func:`local_tokenizer`; the text tower is built for it.
-            sigmoid: Whether it learns by SigLIP's loss, which reads a bias. A model that has none gets one, and begins
-                at that paper's scale of 10 and bias of -10 (arXiv 2303.15343).
+            sigmoid: Whether the model will be trained with SigLIP's loss, which needs a bias. A model without a bias
+                gets one, and starts with the paper's scale of 10 and bias of -10 (arXiv 2303.15343).
 
         Raises:
-            UserError: There is no such model or weights, they cannot be fetched or do not fit, or the model cannot be
-                built.
+            UserError: There is no such model, there are no such weights, they cannot be fetched or do not fit, or the
+                model cannot be built.
         """
         start = find_start(name, pretrained)
         tokenizer = tokenizer or load_tokenizer(name)
-        config = sized(start.config, image_size)
+        config = with_image_size(start.config, image_size)
         if tokenizer.text_config:
             if start.weights is not None:
                 raise UserError(
-                    f"the text tower that comes with the weights of {name} knows its own tokens only; leave vocabulary "
-                    "out, or start from a configuration without weights."
+                    f"the pretrained text tower of {name} works only with its own tokens; leave vocabulary out, or "
+                    "start from a configuration without weights."
                 )
             config = _with_tokenizer(config, tokenizer, name)
-        begins = sigmoid and config.get("init_logit_bias") is None
-        if begins:
+        new_bias = sigmoid and config.get("init_logit_bias") is None
+        if new_bias:
             config = {**config, "init_logit_scale": math.log(10), "init_logit_bias": -10.0}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            clip = _built(name, config, start.preprocess, fresh=start.weights is None)
+            clip = _build(name, config, start.preprocess, fresh=start.weights is None)
         if start.weights is not None:
             _load_weights(clip, start.weights, name)
-            if begins:
+            if new_bias:
                 with torch.no_grad():
                     clip.logit_scale.fill_(config["init_logit_scale"])  # pyright: ignore
                     clip.logit_bias.fill_(config["init_logit_bias"])  # pyright: ignore
@@ -115,48 +124,49 @@ class ClipModel(nn.Module):
         """A model with its weights, in evaluation mode.
 
         Args:
-            named: A folder that :func:`model_folder` finds one in, ``hf-hub:org/name``, or a model and its weights as
-                ``ViT-B-32:laion2b_s34b_b79k`` or ``ViT-B-32:FILE``.
+            named: A model's or a run's folder (see :func:`model_folder`), ``hf-hub:org/name``, or a configuration with
+                its weights: ``ViT-B-32:laion2b_s34b_b79k`` or ``ViT-B-32:FILE``.
 
         Raises:
-            UserError: There is no such model, or its weights cannot be fetched.
+            UserError: There is no such model, or its weights cannot be fetched or do not fit.
         """
         name, _, weights = str(named).partition(":")
-        if weights and not str(named).startswith((FOLDER, HUB)) and not Path(named).exists():
+        if weights and not str(named).startswith((LOCAL_DIR_PREFIX, HUB_PREFIX)) and not Path(named).exists():
             return cls.create(name, pretrained=weights).eval()
-        return cls.create(str(named) if str(named).startswith(HUB) else f"{FOLDER}{model_folder(named)}").eval()
+        in_hub = str(named).startswith(HUB_PREFIX)
+        return cls.create(str(named) if in_hub else f"{LOCAL_DIR_PREFIX}{model_folder(named)}").eval()
 
     def save(self, folder: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
-        """Writes configuration, tokenizer and weights as ``open_clip.create_model("local-dir:FOLDER")`` reads them.
+        """Writes a folder that ``open_clip.create_model("local-dir:FOLDER")`` reads: configuration, tokenizer, weights.
 
         An older model in the folder is replaced as a whole (:func:`whole_folder`).
 
         Args:
-            folder: New, empty, or with an older model of the same kind.
+            folder: A new or empty folder, or one with an older model that has the same files.
             weights: Replaces the module's own ``state_dict``, such as weights that adapters have been merged into.
 
         Raises:
-            UserError: The folder holds something else too, or the disk is full; what was there before stays.
+            UserError: The folder holds other files too, or the disk is full; what was there before stays.
         """
         tensors = weights if weights is not None else self.clip.state_dict()
         with whole_folder(folder) as new:
             _write_config(new, self.config, self.preprocess)
             self.tokenizer.save(new)
             save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new / WEIGHTS_FILE)
-            # safetensors lets nobody else read it, whatever the user's umask says.
+            # safetensors writes files that only their owner can read, whatever the umask.
             (new / WEIGHTS_FILE).chmod((new / CONFIG_FILE).stat().st_mode)
             _refuse_other_files(folder, new)
 
     def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Both encoders and what scores are made with at once, which is what ``DistributedDataParallel`` needs to see.
+        """Runs both encoders; all trained parameters take part in one call, as ``DistributedDataParallel`` requires.
 
         Args:
             images: As for :meth:`encode_image`.
             tokens: As for :meth:`encode_tokens`.
 
         Returns:
-            Image features and text features, as from the two, and the inverse temperature, a scalar; where the model
-            has a bias that too, a scalar, as open_clip's own.
+            Image features and text features, both ``float32``, shape (B, D), and the inverse temperature, a scalar;
+            then the bias, a scalar, if the model has one.
         """
         outputs = self.encode_image(images), self.encode_tokens(tokens), self.logit_scale.exp()
         bias = getattr(self.clip, "logit_bias", None)
@@ -164,7 +174,7 @@ class ClipModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self._mean.device
 
     @property
@@ -197,7 +207,7 @@ class ClipModel(nn.Module):
         return self.encode_tokens(self.tokenizer(texts))
 
     def encode_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Token ids to unit vectors, by no more padding than their tower needs (see :func:`text_features`).
+        """Token ids to unit vectors; needless padding is not computed (see :func:`text_features`).
 
         Args:
             tokens: ``int64``, shape (B, context length).
@@ -208,30 +218,30 @@ class ClipModel(nn.Module):
         return F.normalize(text_features(self.clip, tokens, self.device).float(), dim=-1)
 
 
-def _built(name: str, config: Config, preprocess: Config, *, fresh: bool) -> nn.Module:
-    """The module that open_clip builds, with weights from PyTorch's global generator."""
+def _build(name: str, config: Config, preprocess: Config, *, fresh: bool) -> nn.Module:
+    """Builds the open_clip module, with random weights from PyTorch's global generator."""
     with tempfile.TemporaryDirectory() as folder:
         _write_config(Path(folder), config, preprocess)
-        # open_clip warns that a model has no weights yet, which is what was asked for.
+        # open_clip warns that the model has no weights, but here that is intended.
         logging.disable(logging.WARNING)
         try:
-            # Where all weights are about to come from a file, no tower's own need be fetched.
-            clip = open_clip.create_model(f"{FOLDER}{folder}", pretrained_text=fresh)
+            # If all weights will be loaded from a file, the text tower's own need not be fetched.
+            clip = open_clip.create_model(f"{LOCAL_DIR_PREFIX}{folder}", pretrained_text=fresh)
         except (TypeError, ValueError, RuntimeError, KeyError, AssertionError) as error:
             raise UserError(f"the model {name!r} cannot be built: {error}.") from error
         finally:
             logging.disable(logging.NOTSET)
     projection = getattr(getattr(clip, "text_decoder", None), "text_projection", None)
     if projection is not None:
-        # open_clip leaves this weight of CoCa's as the memory was found; drawn as it draws the text tower's own.
+        # open_clip does not initialise this weight of CoCa; it is drawn here as the text tower's projection is.
         nn.init.normal_(projection, std=projection.shape[0] ** -0.5)
     visual: Any = clip.visual
     trunk = getattr(getattr(visual, "trunk", None), "pretrained_cfg", {})
-    size, only = _side(visual.image_size), trunk.get("input_size", (0,))[-1]
-    if trunk.get("fixed_input_size") and size != only:
-        # timm could resize it, but open_clip would not load what was saved.
+    size, fixed = _side(visual.image_size), trunk.get("input_size", (0,))[-1]
+    if trunk.get("fixed_input_size") and size != fixed:
+        # timm could resize the model, but open_clip could not load it after saving.
         raise UserError(
-            f"the image tower of {name} takes images of {only} px only, not of {size}; set image_size={only}, or "
+            f"the image tower of {name} takes images of {fixed} px only, not of {size}; set image_size={fixed}, or "
             "name a model for the other size."
         )
     return clip
@@ -246,11 +256,11 @@ def _load_weights(clip: nn.Module, file: Path, name: str) -> None:
             "fetch it again, or save its state_dict anew, as .safetensors."
         ) from error
     except Exception as error:
-        # A file of another kind can trip its readers in any way.
+        # Readers raise errors of many types for a file of another format.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        why = (lines[1] if len(lines) > 1 else lines[0] if lines else type(error).__name__)[:160].rstrip(".")
+        reason = (lines[1] if len(lines) > 1 else lines[0] if lines else type(error).__name__)[:160].rstrip(".")
         raise UserError(
-            f"the weights {file} do not fit the model {name}: {why}; name the model that they were made for."
+            f"the weights {file} do not fit the model {name}: {reason}; name the model that they were made for."
         ) from error
 
 
@@ -273,11 +283,11 @@ def _side(size: int | tuple[int, int]) -> int:
     if isinstance(size, int):
         return size
     if size[0] != size[1]:
-        raise UserError(f"images are square here, but the model's image_size is {tuple(size)}.")
+        raise UserError(f"the model's image_size {tuple(size)} is not square; choose a model for square images.")
     return size[0]
 
 
 def _write_config(folder: Path, config: Config, preprocess: Config) -> None:
-    preprocess = {key: preprocess[key] for key in _PREPROCESSING if key in preprocess}
+    preprocess = {key: preprocess[key] for key in _PREPROCESS_KEYS if key in preprocess}
     text = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=2)
     (folder / CONFIG_FILE).write_text(text, "utf-8")

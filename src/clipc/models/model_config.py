@@ -1,4 +1,4 @@
-"""What a model starts from: its configuration in open_clip's format and, where it has some, its weights.
+"""Where a model starts: its configuration in open_clip's format and, if there are any, its pretrained weights.
 
 A model is named by a configuration (clipc's own, open_clip's, or a JSON file's), by the folder of a model or a run, or
 by its repository on the Hugging Face Hub.
@@ -19,11 +19,11 @@ from clipc.files import complete_folder
 
 CONFIG_FILE: Final = "open_clip_config.json"
 WEIGHTS_FILE: Final = "open_clip_model.safetensors"
-HUB: Final = "hf-hub:"
-FOLDER: Final = "local-dir:"
+HUB_PREFIX: Final = "hf-hub:"
+LOCAL_DIR_PREFIX: Final = "local-dir:"
 Config = dict[str, Any]
 
-# In the order in which open_clip takes them.
+# In the order in which open_clip looks for them.
 _WEIGHTS_FILES: Final = (
     WEIGHTS_FILE,
     "open_clip_pytorch_model.safetensors",
@@ -38,13 +38,13 @@ _WEIGHTS_FILES: Final = (
 
 @dataclass(frozen=True)
 class Start:
-    """What a model is before it is trained here.
+    """The configuration and weights with which training starts.
 
     Attributes:
         config: Its open_clip configuration.
-        preprocess: How its images are normalised and resized, with the keys of open_clip's ``preprocess_cfg``; missing
+        preprocess: How images are normalised and resized, with the keys of open_clip's ``preprocess_cfg``; missing
             keys have open_clip's defaults.
-        weights: The file with its weights; None for fresh ones.
+        weights: The file with the weights; None for random ones.
     """
 
     config: Config
@@ -64,16 +64,17 @@ def find_start(name: str, pretrained: str | None = None) -> Start:
     Args:
         name: A configuration that ships with clipc, a name that open_clip knows (``ViT-B-32``), the path of a JSON file
             in open_clip's format, a run's or a model's folder (``local-dir:FOLDER`` too), or ``hf-hub:org/name``.
-        pretrained: For a configuration, its weights: a tag that open_clip knows (``laion2b_s34b_b79k``), or a file.
-            Folders and repositories bring their own.
+        pretrained: The weights for a configuration: a tag that open_clip knows (``laion2b_s34b_b79k``), or a file.
+            None for folders and repositories, which bring their own weights.
 
     Raises:
-        UserError: There is no such model or weights, they cannot be fetched, or ``pretrained`` has no place.
+        UserError: There is no such model, there are no such weights, the files cannot be fetched, or ``pretrained`` is
+            given for a model that brings its own weights.
     """
-    config, preprocess = _described(name)
+    config, preprocess = _read_config(name)
     if pretrained is not None:
         return _with_weights(name, config, preprocess, pretrained)
-    if name.startswith(HUB):
+    if name.startswith(HUB_PREFIX):
         return Start(config, preprocess, _from_hub(name, None))
     return Start(config, preprocess, _weights_in(model_folder(name)) if is_folder(name) else None)
 
@@ -86,82 +87,86 @@ def model_config(name: str, image_size: int | None = None) -> Config:
         image_size: Replaces the configuration's own image size, in pixels.
 
     Raises:
-        UserError: No such model, or the file is no configuration.
+        UserError: There is no such model, or the file is no configuration.
     """
-    return sized(_described(name)[0], image_size)
+    return with_image_size(_read_config(name)[0], image_size)
 
 
-def sized(config: Config, image_size: int | None) -> Config:
-    """The configuration for images of another size, in pixels; None leaves it unchanged."""
+def with_image_size(config: Config, image_size: int | None) -> Config:
+    """The configuration with another image size, in pixels; None leaves it unchanged."""
     return config if image_size is None else config | {"vision_cfg": config["vision_cfg"] | {"image_size": image_size}}
 
 
 def is_folder(name: str) -> bool:
-    """Whether a model's name means a folder: the names of configurations go first."""
-    if name.startswith(FOLDER):
+    """Whether a model's name means a folder; a configuration of the same name has precedence."""
+    if name.startswith(LOCAL_DIR_PREFIX):
         return True
     configuration = name in built_in_models() or name in open_clip.list_models() or name.endswith(".json")
-    return not configuration and not name.startswith(HUB) and Path(name).is_dir()
+    return not configuration and not name.startswith(HUB_PREFIX) and Path(name).is_dir()
 
 
 def is_published(name: str, pretrained: str) -> bool:
-    """Whether open_clip knows these weights of a configuration by a tag; such a tag goes before a file of that name."""
+    """Whether ``pretrained`` is a tag of open_clip for this configuration; a tag has precedence over a file."""
     return open_clip.is_pretrained_cfg(name, pretrained)
 
 
 def weights_file(name: str, pretrained: str) -> Path:
-    """The file that ``pretrained`` names for a configuration, where it is no tag of open_clip's.
+    """The weights file that ``pretrained`` names, if it is no tag of open_clip.
 
     Raises:
         UserError: There is neither such a file nor such a tag, or the model brings its own weights.
     """
-    if name.startswith(HUB) or is_folder(name):
+    if name.startswith(HUB_PREFIX) or is_folder(name):
         raise UserError(
             f"the model {name} brings its own weights, so pretrained={pretrained} has no place; leave it out, or name "
             "a configuration."
         )
     if Path(pretrained).is_file():
         return Path(pretrained)
-    _described(name)  # A model's name that is wrong is told before its weights.
+    _read_config(name)  # A wrong model name is reported before wrong weights.
     tags = open_clip.list_pretrained_tags_by_model(name)
     if not tags or Path(pretrained).suffix or "/" in pretrained:
         raise UserError(f"there is no weights file {pretrained}; pretrained is a file or a tag of open_clip's.")
     raise unknown_name(f"weights of {name}", pretrained, tags)
 
 
-def model_folder(named: str | Path) -> Path:
-    """The folder that stores a model: the folder itself, as for open_clip's ``local-dir:``, or ``model`` in a run's.
+def model_folder(folder: str | Path) -> Path:
+    """The folder with a model's files: the folder itself, or ``model`` in the folder of a run.
+
+    Args:
+        folder: A model's or a run's folder; a prefix ``local-dir:`` is removed.
 
     Raises:
-        UserError: Neither holds a model.
+        UserError: Neither folder holds a model.
     """
-    place = Path(str(named).removeprefix(FOLDER))
-    for folder in (complete_folder(place), complete_folder(place / "model")):
-        if (folder / CONFIG_FILE).is_file():
-            return folder
-    raise UserError(f"{place} holds no model: {CONFIG_FILE} is missing there; name a run's folder, or a model's.")
+    path = Path(str(folder).removeprefix(LOCAL_DIR_PREFIX))
+    for candidate in (complete_folder(path), complete_folder(path / "model")):
+        if (candidate / CONFIG_FILE).is_file():
+            return candidate
+    raise UserError(f"{path} holds no model: {CONFIG_FILE} is missing there; name a run's folder, or a model's.")
 
 
-def _described(name: str) -> tuple[Config, Config]:
-    """Configuration and preprocessing."""
-    if name.startswith(HUB):
-        return _read(_from_hub(name, CONFIG_FILE))
+def _read_config(name: str) -> tuple[Config, Config]:
+    """The configuration and the preprocessing of a model."""
+    if name.startswith(HUB_PREFIX):
+        return _read_json(_from_hub(name, CONFIG_FILE))
     if name in built_in_models():
         text = (resources.files("clipc.models") / "configs" / f"{name}.json").read_text("utf-8")
         return json.loads(text), {}
     if name in open_clip.list_models():
         return open_clip.get_model_config(name) or {}, {}
     if is_folder(name):
-        return _read(model_folder(name) / CONFIG_FILE)
+        return _read_json(model_folder(name) / CONFIG_FILE)
     if name.endswith(".json"):
-        return _read(Path(name))
+        return _read_json(Path(name))
     if "/" in name:
-        raise UserError(f"there is no model folder {name}; for a repository on the Hugging Face Hub write {HUB}{name}.")
+        hint = f"for a repository on the Hugging Face Hub write {HUB_PREFIX}{name}"
+        raise UserError(f"there is no model folder {name}; {hint}.")
     raise unknown_name("model", name, [*built_in_models(), *open_clip.list_models()])
 
 
-def _read(path: Path) -> tuple[Config, Config]:
-    """Configuration and preprocessing in a JSON file, with or without what open_clip puts around the first."""
+def _read_json(path: Path) -> tuple[Config, Config]:
+    """The configuration and the preprocessing in a JSON file; a file may also hold the bare configuration."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -183,12 +188,12 @@ def _read(path: Path) -> tuple[Config, Config]:
 def _with_weights(name: str, config: Config, preprocess: Config, pretrained: str) -> Start:
     if is_published(name, pretrained):
         tag = open_clip.get_pretrained_cfg(name, pretrained)
-        # Weights that were trained with QuickGELU are of little use without it; a tag never says that they were not.
+        # Weights that were trained with QuickGELU need it. A tag never turns off what the configuration says.
         gelu = {"quick_gelu": True} if tag.get("quick_gelu") else {}
         try:
             weights = Path(open_clip.download_pretrained(tag))
         except Exception as error:
-            raise _not_fetched(f"the weights {pretrained!r} of {name} ({tag.get('hf_hub')})", error) from error
+            raise _fetch_error(f"the weights {pretrained!r} of {name} ({tag.get('hf_hub')})", error) from error
         return Start({**config, **gelu}, tag, weights)
     return Start(config, preprocess, weights_file(name, pretrained))
 
@@ -198,24 +203,26 @@ def _weights_in(folder: Path) -> Path:
     ranks = {name: rank for rank, name in enumerate(_WEIGHTS_FILES)}
     files = [path for path in folder.iterdir() if path.suffix in kinds]
     if not files:
-        raise UserError(f"{folder} holds a configuration but no weights ({', '.join(kinds)}); name {WEIGHTS_FILE} so.")
+        raise UserError(
+            f"{folder} holds a configuration but no weights ({', '.join(kinds)}); call the weights file {WEIGHTS_FILE}."
+        )
     return min(files, key=lambda p: (ranks.get(p.name, len(ranks)), p.suffix != ".safetensors", p))
 
 
 def _from_hub(name: str, file: str | None) -> Path:
-    """A file of a repository, the one with the weights if none is named, fetched or from Hugging Face's own cache."""
+    """A file of a repository, by default the one with the weights; fetched, or taken from Hugging Face's cache."""
     try:
-        return Path(download_pretrained_from_hf(name.removeprefix(HUB), filename=file))
+        return Path(download_pretrained_from_hf(name.removeprefix(HUB_PREFIX), filename=file))
     except Exception as error:
-        raise _not_fetched(f"the {file or 'weights'} of {name}", error) from error
+        raise _fetch_error(f"the {file or 'weights'} of {name}", error) from error
 
 
-def _not_fetched(what: str, error: Exception) -> UserError:
-    """One sentence for whatever goes wrong between here and the Hugging Face Hub."""
+def _fetch_error(what: str, error: Exception) -> UserError:
+    """The error for a file that cannot be fetched from the Hugging Face Hub, with the reason and a remedy."""
     from huggingface_hub import errors
 
     causes = list(_causes(error))
-    elsewhere = "or give a weights file or a model's folder instead"
+    alternative = "or give a weights file or a model's folder instead"
     reasons = {
         errors.OfflineModeIsEnabled: "HF_HUB_OFFLINE is set and the cache has none; unset it once",
         errors.LocalEntryNotFoundError: "the network cannot be reached and the cache has none; connect once",
@@ -225,9 +232,9 @@ def _not_fetched(what: str, error: Exception) -> UserError:
     }
     for kind, reason in reasons.items():
         if any(isinstance(cause, kind) for cause in causes):
-            return UserError(f"{what} cannot be fetched: {reason}, {elsewhere}.")
+            return UserError(f"{what} cannot be fetched: {reason}, {alternative}.")
     first = next(iter(str(causes[-1]).splitlines()), type(causes[-1]).__name__).rstrip(".")
-    return UserError(f"{what} cannot be fetched: {first}; try again, {elsewhere}.")
+    return UserError(f"{what} cannot be fetched: {first}; try again, {alternative}.")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -10,34 +10,35 @@ from open_clip.transformer import text_global_pool
 from torch import nn
 
 GROUPS: Final = 4
-"""The most groups of about equal length that a batch's captions are cut into; more are hardly quicker."""
-_FEWEST: Final = 8
-"""How many captions a group should have on average."""
+"""The largest number of groups into which a batch's captions are split by length; more are hardly faster."""
+_GROUP_SIZE: Final = 8
+"""The smallest average number of captions in a group."""
 _STEP: Final = 8
+"""Lengths are rounded up to a multiple of this."""
 
 
 def text_features(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Features of captions, before they are normalised.
 
-    Where the tower's attention is causal and it pools at the end token, later tokens have no effect. Then
-    the captions are sorted by length and go through in up to :data:`GROUPS` groups, each as long as its longest
-    caption, rounded up to 8, and cut where least is padded: composites with long captions do not lengthen the others.
-    Other towers (CoCa's, SigLIP's, Hugging Face's) get the padding that they were trained with.
+    If a tower's attention is causal and it pools at the end token, later tokens have no effect on the features. Then
+    the captions are sorted by length and encoded in up to :data:`GROUPS` groups. A group is as long as its longest
+    caption, rounded up to a multiple of 8, and groups are chosen so that the least padding is computed. So the long
+    captions of composites do not lengthen the others. Other towers (CoCa's, SigLIP's, Hugging Face's) get all padding.
 
     Args:
         clip: An open_clip model.
-        tokens: ``int64``, shape (B, context length); on the CPU, where lengths are read without a stall.
-        device: The model's.
+        tokens: ``int64``, shape (B, context length); on the CPU, where reading lengths does not wait for a GPU.
+        device: The model's device.
 
     Returns:
-        Shape (B, D).
+        Features on ``device``, shape (B, D).
     """
     if not ignores_padding(clip):
         return clip.encode_text(tokens.to(device))  # pyright: ignore
     lengths = token_lengths(tokens)
     order = lengths.argsort(stable=True)
     groups = _groups(tokens, lengths, order)
-    features = torch.cat([_shortened(clip, group.to(device, non_blocking=True)) for group in groups])
+    features = torch.cat([_encode_shorter(clip, group.to(device, non_blocking=True)) for group in groups])
     return features[order.argsort().to(device, non_blocking=True)]
 
 
@@ -47,12 +48,12 @@ def token_lengths(tokens: torch.Tensor) -> torch.Tensor:
 
 
 def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> float:
-    """Tokens a caption that :func:`text_features` computes, on average, with the padding that is computed too.
+    """The average number of tokens per caption that :func:`text_features` computes, padding included.
 
     Args:
         clip: An open_clip model.
         tokens: ``int64``, shape (B, context length); on the CPU.
-        chunks: The number of parts that go through the tower one after the other.
+        chunks: The number of parts in which the batch is encoded, one after the other.
     """
     if not ignores_padding(clip):
         return float(tokens.shape[1])
@@ -64,31 +65,31 @@ def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> f
 
 
 def _groups(tokens: torch.Tensor, lengths: torch.Tensor, order: torch.Tensor) -> list[torch.Tensor]:
-    """The captions in this order, which is by length, cut into groups; each as long as its longest, rounded up."""
+    """The captions in groups, each as long as its longest caption, rounded up; ``order`` sorts them by length."""
     rounded = (-(-lengths[order] // _STEP) * _STEP).clamp(max=tokens.shape[1])
     widths, counts = (part.numpy() for part in rounded.unique_consecutive(return_counts=True))
-    ends = group_ends(widths, counts, max(1, min(GROUPS, len(tokens) // _FEWEST)))
+    ends = group_ends(widths, counts, max(1, min(GROUPS, len(tokens) // _GROUP_SIZE)))
     groups = order.tensor_split(np.cumsum(counts)[ends[:-1]].tolist())
     return [tokens[rows, :width] for rows, width in zip(groups, widths[ends].tolist(), strict=True)]
 
 
 def group_ends(widths: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], groups: int) -> list[int]:
-    """Cuts ascending widths into at most so many runs, each padded to its last, so that the sum of all is smallest.
+    """Splits widths into runs so that, with each caption padded to the last width of its run, the fewest tokens result.
 
     Args:
-        widths: Different widths, ascending, shape (n,).
-        counts: How many captions have each, shape (n,).
-        groups: The most runs.
+        widths: Distinct widths, ascending, shape (n,).
+        counts: How many captions have each width, shape (n,).
+        groups: The largest number of runs.
 
     Returns:
-        The places in ``widths`` of the last of each run.
+        The index in ``widths`` of the last width of each run.
     """
-    n, before = len(widths), np.concatenate([[0], np.cumsum(counts)])
-    # run[i, j]: what the widths from i up to j, without it, cost as one run.
-    run = np.where(np.tri(n + 1, dtype=np.bool_), np.inf, (before - before[:, None]) * np.append(0, widths))
-    cost, cuts = run[0], list[npt.NDArray[np.intp]]()
+    n, totals = len(widths), np.concatenate([[0], np.cumsum(counts)])
+    # run_cost[i, j]: the number of tokens of the widths i to j - 1 as one run.
+    run_cost = np.where(np.tri(n + 1, dtype=np.bool_), np.inf, (totals - totals[:, None]) * np.append(0, widths))
+    cost, cuts = run_cost[0], list[npt.NDArray[np.intp]]()
     for _ in range(min(groups, n) - 1):
-        cost = cost[:, None] + run
+        cost = cost[:, None] + run_cost
         cuts.append(cost.argmin(axis=0))
         cost = cost.min(axis=0)
     ends = [n]
@@ -98,12 +99,13 @@ def group_ends(widths: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], gro
 
 
 def ignores_padding(clip: nn.Module) -> bool:
-    """Whether what follows the end token cannot change the text features."""
+    """Whether tokens after the end token cannot change the text features."""
     causal = getattr(clip, "attn_mask", None) is not None
     return isinstance(clip, open_clip.CLIP) and causal and clip.text_pool_type in ("argmax", "eos")
 
 
-def _shortened(clip: Any, tokens: torch.Tensor) -> torch.Tensor:
+def _encode_shorter(clip: Any, tokens: torch.Tensor) -> torch.Tensor:
+    """Features of captions with fewer tokens than the context length, which open_clip's ``encode_text`` refuses."""
     length = tokens.shape[1]
     dtype = clip.transformer.get_cast_dtype()
     x = clip.token_embedding(tokens).to(dtype) + clip.positional_embedding[:length].to(dtype)

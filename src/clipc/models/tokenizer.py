@@ -1,4 +1,4 @@
-"""Tokenizers: open_clip's, Hugging Face's through open_clip, and learnt ones."""
+"""Tokenizers: open_clip's own, Hugging Face's (through open_clip), and those learnt from captions."""
 
 from functools import lru_cache
 from itertools import chain
@@ -11,22 +11,22 @@ import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 from clipc.errors import UserError
-from clipc.models.model_config import FOLDER, HUB, Config, is_folder, model_config, model_folder
+from clipc.models.model_config import HUB_PREFIX, LOCAL_DIR_PREFIX, Config, is_folder, model_config, model_folder
 from clipc.render.context import max_text_tokens
 
 LEARNT: Final = "learnt"
-"""The tokenizer's name in the configuration of a model with a vocabulary of its own. In a folder open_clip takes any
-name for a sign that the tokenizer lies beside the weights; in a repository the name must be the repository's."""
+"""The tokenizer's name in the configuration of a model with a learnt vocabulary. For a model in a local folder any name
+makes open_clip read the tokenizer from that folder; in a Hub repository it must be the repository's name."""
 
 
 class Tokenizer:
-    """An open_clip tokenizer as clipc needs it (see ``render.batch.Tokenizer``).
+    """Wraps an open_clip tokenizer, with the interface that renderers use (``render.batch.Tokenizer``) and a cache.
 
     Attributes:
         context_length: The largest number of tokens the model takes, start and end included.
-        max_text_tokens: The largest number of a text's own tokens that all stay, beside those that the tokenizer adds.
-        text_config: What a model's configuration of its text tower must say for this tokenizer; empty for a
-            tokenizer that came with its model.
+        max_text_tokens: The largest number of text tokens in the context, without the special tokens.
+        text_config: The keys of a model's ``text_cfg`` that this tokenizer requires; empty for a tokenizer that came
+            with its model.
     """
 
     def __init__(self, tokenizer: Any, context_length: int, text_config: Config | None = None) -> None:
@@ -35,28 +35,28 @@ class Tokenizer:
         self.context_length = context_length
         self.max_text_tokens = max_text_tokens(tokenizer, context_length)
         self.text_config: Config = text_config or {}
-        # Captions come again in every epoch, and CLIP's own tokenizer is plain Python.
+        # Captions recur in every epoch, and CLIP's own tokenizer is slow, being plain Python.
         self._ids = lru_cache(maxsize=1 << 17)(self._encode)
-        self._word = lru_cache(maxsize=1 << 16)(self._cleaned)
+        self._word_ids = lru_cache(maxsize=1 << 16)(self._encode_whole)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Tokenizer, (self._tokenizer, self.context_length, self.text_config)
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        # Joint captions are new nearly always, but their words are not: CLIP's tokens never span white space, and
-        # printable ASCII without entities is what its cleaning leaves alone.
+        # Joint captions are nearly always new, but their words are cached. CLIP's tokens never span white space, and
+        # its cleaning does not change printable ASCII without HTML entities.
         if isinstance(self._tokenizer, SimpleTokenizer) and text.isascii() and text.isprintable() and "&" not in text:
-            return tuple(chain.from_iterable(map(self._word, text.split())))
-        return self._cleaned(text)
+            return tuple(chain.from_iterable(map(self._word_ids, text.split())))
+        return self._encode_whole(text)
 
-    def _cleaned(self, text: str) -> tuple[int, ...]:
+    def _encode_whole(self, text: str) -> tuple[int, ...]:
         if isinstance(self._tokenizer, SimpleTokenizer):
             return tuple(self._tokenizer.encode(text))
         cleaned = getattr(self._tokenizer, "clean_fn", str)(text)
         return tuple(self._tokenizer.tokenizer(cleaned, add_special_tokens=False)["input_ids"])
 
     def count(self, text: str) -> int:
-        """The number of tokens of a text, without those that the tokenizer adds."""
+        """The number of tokens of a text, without special tokens."""
         return len(self._ids(text))
 
     def __call__(self, texts: list[str]) -> torch.Tensor:
@@ -73,7 +73,7 @@ class Tokenizer:
         """Writes the files that open_clip needs to load a tokenizer that is not CLIP's own."""
         if isinstance(self._tokenizer, HFTokenizer):
             self._tokenizer.save_pretrained(folder)
-            # transformers 5 has a new name for the class, which older ones do not know.
+            # transformers 5 renamed the class; older versions know only the old name.
             file = folder / "tokenizer_config.json"
             file.write_text(file.read_text("utf-8").replace("TokenizersBackend", "PreTrainedTokenizerFast"), "utf-8")
 
@@ -84,25 +84,25 @@ def load_tokenizer(name: str) -> Tokenizer:
     Args:
         name: As for :func:`clipc.models.model_config.find_start`.
     """
-    if name.startswith(HUB):
+    if name.startswith(HUB_PREFIX):
         return _tokenizer(name, model_config(name))
     if is_folder(name):
-        return _tokenizer(f"{FOLDER}{model_folder(name)}", model_config(name))
-    # open_clip finds some tokenizers by the model's name; every other configuration names one or has CLIP's own.
+        return _tokenizer(f"{LOCAL_DIR_PREFIX}{model_folder(name)}", model_config(name))
+    # open_clip finds some tokenizers by the model's name. Other configurations name one or use CLIP's own.
     return _tokenizer(name if name in open_clip.list_models() else "", model_config(name))
 
 
 def local_tokenizer(folder: Path, context_length: int) -> Tokenizer:
-    """A tokenizer in Hugging Face's format that no model has been built for yet.
+    """A tokenizer in Hugging Face's format, for a model that will be built for it.
 
     Args:
-        folder: Holds ``tokenizer.json`` and what else ``AutoTokenizer`` reads; padding is 0 and the end token has
-            the largest id.
-        context_length: The model's, start and end included.
+        folder: The folder with ``tokenizer.json`` and the other files that ``AutoTokenizer`` reads; the padding token
+            must have id 0 and the end token the largest id.
+        context_length: The model's context length, start and end included.
     """
     tokenizer = HFTokenizer(str(folder), context_length=context_length)
-    inner = tokenizer.tokenizer
-    text_config = {"vocab_size": len(inner), "pad_id": inner.pad_token_id, "eos_id": inner.eos_token_id}
+    wrapped = tokenizer.tokenizer
+    text_config = {"vocab_size": len(wrapped), "pad_id": wrapped.pad_token_id, "eos_id": wrapped.eos_token_id}
     return Tokenizer(tokenizer, context_length, {**text_config, "hf_tokenizer_name": LEARNT})
 
 
@@ -115,11 +115,12 @@ def _tokenizer(place: str, config: Config) -> Tokenizer:
             return Tokenizer(HFTokenizer(name, length, tokenizer_mode=mode, **options), length)
         return Tokenizer(open_clip.get_tokenizer(place, context_length=length), length)
     except Exception as error:
-        # What goes wrong below transformers (network, cache, missing packages) is of many kinds.
-        why = next(filter(None, str(error).splitlines()), type(error).__name__).rstrip(".")
-        if place.startswith(FOLDER):
-            raise UserError(f"the tokenizer in {place.removeprefix(FOLDER)} cannot be read: {why}.") from error
+        # transformers raises errors of many types here (network, cache, missing packages).
+        reason = next(filter(None, str(error).splitlines()), type(error).__name__).rstrip(".")
+        if place.startswith(LOCAL_DIR_PREFIX):
+            folder = place.removeprefix(LOCAL_DIR_PREFIX)
+            raise UserError(f"the tokenizer in {folder} cannot be read: {reason}.") from error
         raise UserError(
-            f"the tokenizer {name or place!r} cannot be loaded ({why}); connect to the network once so that it is "
-            "kept, or name a model with CLIP's own tokenizer."
+            f"the tokenizer {name or place!r} cannot be loaded ({reason}); connect to the network once so that it is "
+            "cached, or name a model with CLIP's own tokenizer."
         ) from error

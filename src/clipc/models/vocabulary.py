@@ -1,7 +1,7 @@
 """A compact vocabulary, learnt from the training captions.
 
-CLIP's own vocabulary is of English: it spends about two tokens on a Japanese character, so that two joined
-captions outgrow the context. A vocabulary of the captions' own words spends about one token on a word.
+CLIP's own vocabulary is English and needs about two tokens for a Japanese character, so that two joined captions
+exceed the context length. A vocabulary of the captions' own words needs about one token for a word.
 """
 
 import json
@@ -16,7 +16,7 @@ UNKNOWN: Final = "<|unknown|>"
 START: Final = "<|start|>"
 END: Final = "<|end|>"
 
-_MARK: Final = "\u2581"
+_WORD_START: Final = "\u2581"
 """Stands before each word of a script with spaces, as in SentencePiece."""
 _LONGEST_TOKEN: Final = 16
 
@@ -27,43 +27,44 @@ _SPACED_WORD: Final = rf"(^|\s+)(?=[^\s\p{{P}}\p{{S}}{_HIRAGANA}{_KATAKANA}{_KAN
 _JAPANESE_WORD: Final = (
     rf"[{_KATAKANA}]+|[{_KANJI}]+(?=[のがをにはでとへも](?![{_HIRAGANA}]))|[{_KANJI}]+[{_HIRAGANA}]*|[{_HIRAGANA}]+"
 )
-"""Katakana, and kanji with what hiragana follows them, but a particle that stands alone is a word of its own."""
+"""Katakana, kanji with the hiragana after them, or hiragana; a lone particle after kanji is a word of its own."""
 
 
 def learn_vocabulary(captions: Iterable[str], size: int = 8000) -> Tokenizer:
     """A byte-pair vocabulary (Sennrich et al., arXiv 1508.07909) of the words of some captions.
 
-    Text is NFKC-normalised and lower-cased. Merges stay inside words, so that a token never spans two of
-    them; Japanese words are told by their script. Characters that the captions do not have become one unknown
-    token, so no text fails. Padding is 0 and the end token has the largest id: open_clip's text towers find
-    it there.
+    Text is NFKC-normalised and lower-cased. Merges stay inside words, so a token never spans two words; Japanese words
+    are separated by script. Unknown characters become a special token, so any text can be encoded. Padding has id 0 and
+    the end token the largest id, by which open_clip's text towers find it.
 
     Args:
         captions: The training captions, and no others.
-        size: The largest number of tokens, the four special ones included. There are fewer where the
-            captions do not hold so many words; what occurs once is not learnt.
+        size: The largest number of tokens, the four special ones included. There are fewer if the captions have too
+            few words; pairs of tokens that occur only once are not merged.
 
     Returns:
         The tokenizer, the same for the same captions.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN, fuse_unk=True))
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace(Regex(_SPACED_WORD), _MARK)]
+        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace(Regex(_SPACED_WORD), _WORD_START)]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(_MARK, "merged_with_next"),
+            pre_tokenizers.Split(_WORD_START, "merged_with_next"),
             pre_tokenizers.WhitespaceSplit(),
             pre_tokenizers.Punctuation("isolated"),
             pre_tokenizers.Digits(individual_digits=True),
             pre_tokenizers.Split(Regex(_JAPANESE_WORD), "isolated"),
         ]
     )
-    tokenizer.decoder = decoders.Sequence([decoders.Replace(_MARK, " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace(_WORD_START, " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
     trainer = trainers.BpeTrainer(
         vocab_size=size - 1,  # The end token comes last.
         special_tokens=[PADDING, UNKNOWN, START],
-        initial_alphabet=[_MARK, *"abcdefghijklmnopqrstuvwxyz0123456789"],
+        initial_alphabet=[_WORD_START, *"abcdefghijklmnopqrstuvwxyz0123456789"],
         limit_alphabet=size // 2,
         min_frequency=2,
         max_token_length=_LONGEST_TOKEN,
@@ -77,9 +78,9 @@ def learn_vocabulary(captions: Iterable[str], size: int = 8000) -> Tokenizer:
 
 
 def save_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
-    """Writes what open_clip, through Hugging Face's ``AutoTokenizer``, needs to read a learnt vocabulary."""
+    """Writes a learnt vocabulary in Hugging Face's format, which open_clip reads through ``AutoTokenizer``."""
     tokenizer.save(str(folder / "tokenizer.json"))
     special = {"pad_token": PADDING, "unk_token": UNKNOWN, "bos_token": START, "eos_token": END}
-    # A caption that happens to hold the text of a special token must not end there.
+    # The text of a special token inside a caption must not become that token.
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "split_special_tokens": True, **special}
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2), "utf-8")

@@ -1,1 +1,1 @@
-"""From a catalog and a recipe to what a run needs: a new model, its tokenizer, plans and the tables behind them."""
+"""Makes what a run needs from a catalog and a recipe: the initial model, its tokenizer, plans and their tables."""

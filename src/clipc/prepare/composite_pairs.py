@@ -1,4 +1,4 @@
-"""Composition as a dataset: for a training loop that has its own transform, tokenizer and loader."""
+"""Composition as a dataset, for training loops with their own transform, tokenizer and loader."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -25,23 +25,23 @@ from clipc.render.texts import text_id
 
 _PAPER: Final = Policy()
 _WHOLE_IMAGE: Final = Augmentation(crop_scale=(1, 1), crop_ratio=(1e-6, 1e6), flip=0)
-"""A view of the whole image, because the crop of the caller's transform is not accessible."""
+"""Makes views of whole images, because the crop inside the caller's transform is not known."""
 
 
 class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
     """Image-caption pairs of a catalog, some of them composites (CLIP-C, arXiv 2407.01408), as a map-style dataset.
 
     Item i is (image, text), as in open_clip's own datasets. In each epoch every pair is the first source of exactly one
-    item, in a new random order; so ``DataLoader(pairs, shuffle=False)`` is shuffled already, and any
-    other sampler works too. Call :meth:`set_epoch` before each epoch: without it every epoch has the same
-    composites in the same order. The epoch is stored in shared memory, so that persistent workers see it too.
+    item, and the order is random. So ``DataLoader(pairs, shuffle=False)`` is already shuffled; other samplers work too.
+    Call :meth:`set_epoch` before each epoch, or all epochs will have the same composites in the same order. The epoch
+    is stored in shared memory, so persistent workers see it too.
 
-    The transform is applied to each source separately, so every half has a random crop of its own; then windows of both
-    results are joined. Because the transform's own crop is not accessible, the boxes of the layout ``region`` and
-    of rules are applied as if it showed the whole image, which is nearly right for a transform that crops little. A
-    rule's ``mirror: false`` has no effect on the transform: use one without random flips.
+    The transform is applied to each source separately, so each half has its own random crop; then windows of both
+    results are joined. The crop inside the transform is not known. Therefore boxes (of the layout ``region`` and of
+    rules) are applied as if the transform showed the whole image, which is nearly right if it crops little. A rule's
+    ``mirror: false`` has no effect on the transform: use one without random flips.
 
-    An image that cannot be read becomes grey, with a warning that names it.
+    An image that cannot be read becomes grey, with a warning that names the image.
 
     Attributes:
         plans: The plan of each epoch; item i of epoch e is row e * len + i.
@@ -56,14 +56,14 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         policy: Policy = _PAPER,
         seed: int = 0,
     ) -> None:
-        """Computes the tables that the policy needs: rules, neighbours, groups. Rows are planned when they are read.
+        """Computes the tables that the policy needs (rules, neighbours, groups); rows are planned when items are read.
 
         Args:
             catalog: The pairs of one split: ``open_catalog("pairs.csv").split("train")``. Partners come from here.
-            transform: From an RGB image to a square tensor (3, S, S), floating point or ``uint8``, such as the
+            transform: Turns an RGB image into a square tensor (3, S, S), floating point or ``uint8``, such as the
                 training transform of ``open_clip.create_model_and_transforms``.
-            tokenizer: From ``open_clip.get_tokenizer`` or transformers. A joint caption that is too long for it has
-                both parts shortened. None gives captions as they are, as text.
+            tokenizer: A tokenizer from ``open_clip.get_tokenizer`` or transformers. If a joint caption is too long for
+                it, both parts are shortened. With None, items have captions as text, not shortened.
             policy: How often and how to compose.
             seed: The run's seed; the same on all ranks.
 
@@ -94,10 +94,10 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         self._epoch.fill_(epoch)
 
     def sources(self, rows: npt.ArrayLike) -> torch.Tensor:
-        """Ids of the images in items, first and second, -1 for none; an image's id is the first row that has it.
+        """The ids of the first and second image of items, -1 for none; an id is the first catalog row with that image.
 
         Args:
-            rows: An item's number, or several.
+            rows: The number of an item, or several numbers.
 
         Returns:
             ``int64``, shape (2,) for one item, (n, 2) for several.
@@ -109,12 +109,12 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         return self._ids(rows, ids)
 
     def texts(self, rows: npt.ArrayLike) -> torch.Tensor:
-        """Ids of the captions in items, -1 for none; equal captions have equal ids.
+        """The ids of the first and second caption of items, -1 for none; equal captions have equal ids.
 
-        :func:`clipc.shared_sources` finds false negatives by them and by :meth:`sources`.
+        :func:`clipc.shared_sources` finds false negatives from these ids and those of :meth:`sources`.
 
         Args:
-            rows: An item's number, or several.
+            rows: The number of an item, or several numbers.
 
         Returns:
             ``int64``, shape (2,) for one item, (n, 2) for several.
@@ -132,8 +132,8 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
         first, second = self._captions(plan)
         if second is not None:
             tiles = geometry(self.plans, plan, number, _WHOLE_IMAGE).tiles
-            visible = bool((tiles.place[0, 1, 2:] > tiles.place[0, 1, :2]).all())
-            other = self._image(int(plan.right[0])) if visible else image
+            second_visible = bool((tiles.place[0, 1, 2:] > tiles.place[0, 1, :2]).all())
+            other = self._image(int(plan.right[0])) if second_visible else image
             image = paste_tiles(image[None], other[None], tiles)[0]
         wording = self.plans.wordings[int(plan.wording[0])]
         text, _ = self._context.caption(first, second, wording, int(plan.layout[0]), bool(plan.swapped[0]))

@@ -25,10 +25,10 @@ def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress
     """The contents of a contact sheet for :func:`clipc.report.render_sheet`, ready for JSON.
 
     Args:
-        recipe: Its policy, augmentation and tokenizer make the composites.
+        recipe: The recipe, whose policy, augmentation and tokenizer make the composites.
         catalog: The data; only the training split is composed.
-        count: How many composites at the most.
-        progress: Called while tables of neighbours and the like are computed.
+        count: The largest number of composites.
+        progress: Called while tables, such as neighbours, are computed.
 
     Raises:
         UserError: A rule, a column or a model does not fit the policy.
@@ -38,7 +38,7 @@ def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress
     tokenizer = tokenizer_for(recipe, catalog)
     renderer = WorkerRenderer(plans, recipe.augmentation, IMAGE_SIZE, tokenizer)
     compiled_rules = plans.inputs.compiled_rules
-    # Of up to 2,000 pairs, evenly spaced in the catalog.
+    # The captions of up to 2,000 pairs, evenly spaced in the catalog.
     captions = [text for row in range(0, len(pairs), -(-len(pairs) // 2000)) for text in pairs.captions(row)]
     return {
         "source": summary(catalog),
@@ -51,10 +51,10 @@ def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress
 
 
 def check_rules(policy: Policy, catalog: Catalog) -> list[ExampleResult]:
-    """Applies a policy's rules to the examples that they contain as tests.
+    """Applies a policy's rules to the examples in the rules file, which serve as tests.
 
     Raises:
-        UserError: There are no rules, or no examples in them, or something in them is wrong.
+        UserError: There are no rules, they have no examples, or a rule or an example is invalid.
     """
     if policy.rules is None:
         raise UserError("there are no rules to check; name a file with --rules.")

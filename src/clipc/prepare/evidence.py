@@ -13,22 +13,22 @@ class Entry(NamedTuple):
 
     Attributes:
         row: The pair's row in the catalog.
-        choice: Which of its captions.
+        choice: The index of the caption among those of the pair.
     """
 
     row: int
     choice: int
 
 
-def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
+def partner_reason(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
     """Why the second pair became the first one's partner.
 
     Returns:
-        ``code``: ``random``, ``nearest``, ``diverse``, ``group`` for a random one of its group, or ``own`` for one of
-        the ``of`` candidates in the user's own table ``name``. Nearest partners have their ``rank`` from 1 among ``of``
-        neighbours; diverse ones the number of ``draws``; where there are vectors the ``similarity`` is a cosine; with
-        groups there is the number of ``pairs`` in the group, and the ``values`` that they share (names and values of
-        columns of the data).
+        The key ``code``: ``random``, ``nearest``, ``diverse``, ``group`` (a random pair of the same group), or ``own``
+        (one of the ``of`` candidates in the user's own table ``name``). For nearest partners also the ``rank``, from 1,
+        among ``of`` neighbours; for diverse ones the number of ``draws``; with vectors the ``similarity``, a cosine;
+        with groups the number of ``pairs`` in the group, and ``values``: the names and values of the columns that its
+        pairs share.
     """
     policy, inputs = plans.policy, plans.inputs
     reason: dict[str, Any] = {"code": policy.partner}
@@ -36,8 +36,8 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
         reason["similarity"] = float(inputs.vectors[first.row] @ inputs.vectors[second.row])
     if policy.partner == "diverse":
         reason["draws"] = policy.draws
-    if (near := inputs.tables.get("neighbours")) is not None:
-        nearest = near[first.row][near[first.row] >= 0]
+    if (table := inputs.tables.get("neighbours")) is not None:
+        nearest = table[first.row][table[first.row] >= 0]
         if is_object_reference(policy.partner):
             return {"code": "own", "name": policy.partner, "of": len(nearest)}
         return reason | {"rank": int(np.flatnonzero(nearest == second.row)[0]) + 1, "of": len(nearest)}
@@ -53,19 +53,19 @@ def why(plans: Plans, first: Entry, second: Entry) -> dict[str, Any]:
     return reason | {"pairs": len(members), "values": values, "code": code}
 
 
-def hits(plans: Plans, first: Entry, second: Entry, wording: int) -> list[dict[str, str]]:
+def applied_rules(plans: Plans, first: Entry, second: Entry, wording: int) -> list[dict[str, str]]:
     """The rules that shaped a composite: its layout, its views or its caption.
 
     Args:
-        plans: The plans it is part of.
-        first: What comes first.
-        second: What comes second.
-        wording: The plan's ``wording`` of it.
+        plans: The plans with the composite.
+        first: The caption and pair of the first source.
+        second: The caption and pair of the second source.
+        wording: The composite's index into ``plans.wordings``; 0 is the policy's own wording.
 
     Returns:
-        For each rule ``code`` (``axis``, ``whole``, ``mirror``, ``region``, ``joiner`` or ``template``), ``of``
-        (``first``, ``second`` or ``both``: the sources it applies to), the ``text`` as the expert wrote it, and
-        ``why``.
+        For each rule its ``code`` (``axis``, ``whole``, ``mirror``, ``region``, ``joiner`` or ``template``), its
+        sources (``of``: ``first``, ``second`` or ``both``), its ``text`` as the expert wrote it, and its
+        reason (``why``).
     """
     compiled_rules = plans.inputs.compiled_rules
     if compiled_rules is None:
@@ -75,8 +75,8 @@ def hits(plans: Plans, first: Entry, second: Entry, wording: int) -> list[dict[s
     applied: list[dict[str, str]] = []
     for rule in compiled_rules.image_constraints:
         if matches := [side for side, entry in sides.items() if rule.entries[entry]]:
-            of = "both" if len(matches) == 2 else matches[0]
-            applied.append({"code": rule.key, "of": of, "text": rule.text, "why": rule.why})
+            sources = "both" if len(matches) == 2 else matches[0]
+            applied.append({"code": rule.key, "of": sources, "text": rule.text, "why": rule.why})
     if wording:
         rule = compiled_rules.wording_rules[wording - 1]
         code = "joiner" if rule.wording.template is None else "template"

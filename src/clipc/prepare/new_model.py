@@ -14,20 +14,20 @@ from clipc.recipe.recipe import Recipe
 
 
 def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
-    """The model that a recipe starts from, on the CPU; equal at each call.
+    """The model that a recipe starts from, on the CPU; its weights are equal at each call.
 
     Args:
-        recipe: Names the model, its weights, image size and seed.
-        tokenizer: A learnt one, or None for the model's own.
+        recipe: The recipe, with the model, its pretrained weights, image size and seed.
+        tokenizer: A learnt tokenizer, or None for the model's own.
 
     Raises:
         UserError: There is no such model, or a tower with fresh random weights is locked.
     """
-    locked = next((tower for tower in ("image", "text") if getattr(recipe.tune, tower) == "locked"), None)
-    if locked and weights_fingerprint(recipe.model, recipe.pretrained) is None:
+    locked_tower = next((tower for tower in ("image", "text") if getattr(recipe.tune, tower) == "locked"), None)
+    if locked_tower and weights_fingerprint(recipe.model, recipe.pretrained) is None:
         raise UserError(
-            f"tune.{locked}=locked would keep fresh random weights: the model {recipe.model} comes without any; set "
-            "pretrained, or model to a folder, a run, or hf-hub:OWNER/NAME."
+            f"tune.{locked_tower}=locked would keep fresh random weights: the model {recipe.model} comes without any; "
+            "set pretrained, or model to a folder, a run, or hf-hub:OWNER/NAME."
         )
     return ClipModel.create(
         recipe.model,
@@ -43,7 +43,7 @@ def tokenizer_for(recipe: Recipe, catalog: Catalog) -> Tokenizer:
     """The tokenizer of a run of this recipe on these data.
 
     Args:
-        recipe: With ``vocabulary`` a tokenizer is learnt; otherwise it is the model's own.
+        recipe: The recipe; with ``vocabulary`` a tokenizer is learnt, otherwise it is the model's own.
         catalog: The data; only the training split's captions are read.
     """
     if recipe.vocabulary is None:

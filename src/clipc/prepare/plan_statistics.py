@@ -1,4 +1,4 @@
-"""Statistics of a plan: the share of composites, lengths of captions, how much of each image is visible."""
+"""Statistics of a plan: shares of composites, lengths of captions, visible shares of images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,17 +16,20 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
     """Statistics of the first epoch's plan.
 
     Args:
-        renderer: As in training.
-        rows: How many of the plan's rows have their captions and views measured.
+        renderer: The renderer, as in training.
+        rows: The number of rows, from the first, whose captions and views are measured.
 
     Returns:
-        The values of :meth:`~clipc.compose.plan.Plan.statistics`; fingerprints of the tables (``inputs``) that the plan
-        was made from; and of the first ``rows`` rows: their number (``counted``), the number (``shortened``) and share
-        (``shortened_share``) of captions that were shortened; ``tokens`` without those that the tokenizer adds, as
-        ``median``, ``p95`` and ``max``, of single captions (``single``), of joint ones before shortening (``joined``)
-        and as the model reads them (``read``); ``context_length`` with the tokens that the tokenizer adds, and
-        ``room`` without; ``kept``, the mean share of the ``first`` and ``second`` view that the layout keeps, and
-        ``seen``, the mean visible share of their whole images.
+        The values of :meth:`~clipc.compose.plan.Plan.statistics`, and these:
+
+        - ``inputs``: the fingerprints of the tables from which the plan was made.
+        - ``counted``: the number of measured rows.
+        - ``shortened``, ``shortened_share``: the number and share of them with shortened captions.
+        - ``context_length``, ``room``: the context length, with and without special tokens.
+        - ``tokens``: ``median``, ``p95`` and ``max`` of the tokens, special ones excluded, of single captions
+          (``single``) and of joint captions before (``joined``) and after shortening (``read``).
+        - ``kept``: the mean share of the ``first`` and of the ``second`` view that the layout keeps.
+        - ``seen``: the mean visible share of their whole images.
     """
     plans, catalog, count = renderer.plans, renderer.catalog, renderer.tokenizer.count
     plan = plans.rows(0, len(catalog))
@@ -63,18 +66,18 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
 
 
 def _lengths(tokens: Sequence[int]) -> dict[str, int] | None:
-    """Median, 95th percentile and maximum of some lengths; None where there are none."""
-    return dict(zip(("median", "p95", "max"), spread(tokens), strict=True)) if tokens else None
+    """Median, 95th percentile and maximum of lengths in tokens; None if there are none."""
+    return dict(zip(("median", "p95", "max"), quantiles(tokens), strict=True)) if tokens else None
 
 
-def spread(counts: Sequence[int]) -> tuple[int, int, int]:
-    """Median, 95th percentile and maximum of some counts, each a value that occurs."""
-    median, most = np.percentile(counts, [50, 95], method="higher")
-    return int(median), int(most), max(counts)
+def quantiles(counts: Sequence[int]) -> tuple[int, int, int]:
+    """Median, 95th percentile and maximum of counts; each is one of the counts."""
+    median, p95 = np.percentile(counts, [50, 95], method="higher")
+    return int(median), int(p95), max(counts)
 
 
 def _means(shares: npt.NDArray[np.floating]) -> dict[str, float] | None:
-    """The mean of the first and of the second sources' shares; None where nothing is composed."""
+    """The means of the first and of the second sources' shares; None if there are no composites."""
     if not len(shares):
         return None
     return {name: float(mean) for name, mean in zip(("first", "second"), shares.mean(axis=0), strict=True)}

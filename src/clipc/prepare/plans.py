@@ -1,4 +1,4 @@
-"""From a policy to plans: the tables that the policy needs are computed, or read from the cache."""
+"""Makes plans from a policy: computes the tables that the policy needs, or reads them from the cache."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +26,8 @@ from clipc.errors import UserError, unknown_name
 from clipc.extension import is_object_reference, load_function
 from clipc.progress import Progress, silent
 
-MATES: Final = 10
-"""How many pairs a class must hold on average for ``policy.group=auto`` to keep composites inside classes."""
+MIN_CLASS_SIZE: Final = 10
+"""The smallest average number of pairs per class with which ``policy.group=auto`` keeps composites inside classes."""
 
 
 def make_plans(
@@ -39,19 +39,19 @@ def make_plans(
     progress: Progress = silent,
     batches: Batches | None = None,
 ) -> Plans:
-    """The plans of a policy on some pairs.
+    """The plans of a policy for a catalog.
 
     Args:
         policy: What is composed, and how.
-        pairs: The training split alone: no partner, neighbour or statistic ever comes from another one.
+        pairs: The training split only: no partner, neighbour or statistic may come from another split.
         seed: The run's seed.
-        cache: The folder that neighbours and vectors are cached in; the user's cache folder by default.
+        cache: The folder in which neighbours and vectors are cached; the user's cache folder by default.
         progress: Called with the number of pairs whose vectors and neighbours are done.
-        batches: How the order of an epoch fills batches; a plain shuffle by default.
+        batches: How the pairs of an epoch are divided into batches; a plain shuffle by default.
 
     Raises:
-        UserError: A rule names a column that the pairs lack or cannot be understood; a column holds no boxes or
-            vectors; a model, or the user's own code, cannot be loaded.
+        UserError: A rule is invalid or names a missing column; a column holds no boxes or vectors; a model or the
+            user's own code cannot be loaded.
     """
     load_own_code(policy)
     compiled_rules, batches = _compiled_rules(policy, pairs), batches or Batches()
@@ -78,10 +78,10 @@ def make_plans(
 
 
 def load_own_code(policy: Policy) -> None:
-    """Imports the user's own code that a policy names, so that errors in it are reported before long work begins.
+    """Imports the user's own code that a policy names, so that its errors are reported before long work begins.
 
     Raises:
-        UserError: It cannot be loaded, is of the wrong kind, or is named where no code may be run.
+        UserError: The code cannot be loaded, has the wrong type, or is named in an untrusted file.
     """
     find_layout(policy.layout)
     find_strategy(policy.caption)
@@ -90,10 +90,10 @@ def load_own_code(policy: Policy) -> None:
 
 
 def _own_partners(name: str, pairs: Catalog) -> npt.NDArray[np.int32]:
-    """The pairs that may become partners, by the user's own function ``module:function``.
+    """The possible partners of each pair, from the user's own function ``module:function``.
 
-    The function takes the training pairs and returns for each the rows of its possible partners: integers of shape
-    (n, k), -1 where there are fewer, equal at each call.
+    The function takes the n training pairs and returns the rows of the possible partners of each: integers, shape
+    (n, k), filled up with -1 for pairs with fewer than k. It must return the same table at each call.
     """
     table = np.asarray(_partner_table(name)(pairs))
     n = len(pairs)
@@ -109,37 +109,38 @@ def _own_partners(name: str, pairs: Catalog) -> npt.NDArray[np.int32]:
 
 
 def _partner_table(name: str) -> Callable[[Catalog], npt.ArrayLike]:
-    return load_function(name, "pairs", gives="the rows of each pair's possible partners")
+    return load_function(name, "pairs", result="the rows of each pair's possible partners")
 
 
 def _exclusion(policy: Policy, pairs: Catalog, compiled_rules: CompiledRules) -> tuple[Excluded, str]:
-    """The function that excludes neighbours which the rules forbid, by the first caption of each pair; its identity.
+    """A function that excludes the neighbours that the rules forbid, and the text that identifies it for the cache.
 
-    Where a rule reads captions, the plan applies it again to the captions that are drawn.
+    The function applies the rules to the first caption of each pair. The plan applies them again to the drawn captions.
     """
-    first, layout = Entries.of(pairs).first, find_layout(policy.layout)
+    first_entries, layout = Entries.of(pairs).first, find_layout(policy.layout)
 
     def excluded(rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        a, b = first[rows], first[others]
+        a, b = first_entries[rows], first_entries[others]
         codes, fits = np.full(len(a), layout.codes[0], dtype=np.uint8), np.ones(len(a), dtype=np.bool_)
         if layout.has_axes:
             codes, fits = compiled_rules.choose_layout(a, b, codes)
         return ~(fits & compiled_rules.allowed(Candidates(a, b, codes, np.zeros(len(a), dtype=np.bool_))))
 
     rules = "" if policy.rules is None else policy.rules.model_dump_json()
-    own = policy.own_code or ""
-    return excluded, f"{pairs.fingerprint} {group_of(policy, pairs)} {policy.layout} {policy.wording} {rules}{own}"
+    own_code = policy.own_code or ""
+    return excluded, f"{pairs.fingerprint} {group_of(policy, pairs)} {policy.layout} {policy.wording} {rules}{own_code}"
 
 
 def group_of(policy: Policy, pairs: Catalog) -> str | None:
-    """The column whose value partners share.
+    """The column whose value the two pairs of a composite share; None for no such column.
 
-    ``auto`` is the main column of labels, where there is one and its classes hold :data:`MATES` pairs each on average.
+    ``auto`` is the main label column, if there is one and its classes hold at least :data:`MIN_CLASS_SIZE`
+    pairs each on average.
     """
     if policy.group != "auto":
         return policy.group
     column = next(iter(pairs.about.label_columns), None)
-    if column is None or MATES * len(pairs.table[column].drop_null().unique()) > len(pairs):
+    if column is None or MIN_CLASS_SIZE * len(pairs.table[column].drop_null().unique()) > len(pairs):
         return None
     return column
 
@@ -157,14 +158,14 @@ def _compiled_rules(policy: Policy, pairs: Catalog) -> CompiledRules | None:
 
 
 def given_tables(policy: Policy, pairs: Catalog) -> dict[str, npt.NDArray[Any]]:
-    """The tables that a user names in a policy: ``weights`` and ``regions``, in the form of :class:`Inputs`.
+    """The tables that a user names in a policy, by name: ``weights`` and ``regions``, in the form of :class:`Inputs`.
 
     Args:
         policy: What is composed, and how.
         pairs: The training pairs.
 
     Raises:
-        UserError: There is no such column or file, or it holds values of another kind.
+        UserError: There is no such column or file, or its values have the wrong type.
     """
     tables: dict[str, npt.NDArray[Any]] = {}
     if policy.weights is not None:

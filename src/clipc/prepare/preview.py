@@ -1,4 +1,4 @@
-"""Composites for people to review: larger images, with what an expert needs to judge them."""
+"""Composites for people to review: larger images, with the details that an expert needs to judge them."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ from PIL import Image
 from clipc.catalog.images.decode import DecodeError
 from clipc.compose.arrays import Float64s
 from clipc.compose.captions.language import without_stop
-from clipc.prepare.evidence import Entry, hits, why
+from clipc.prepare.evidence import Entry, applied_rules, partner_reason
 from clipc.render.batch import GREY
 from clipc.render.cuts import window_boxes
 from clipc.render.geometry import Geometry, geometry
@@ -22,33 +22,42 @@ from clipc.render.texts import texts
 from clipc.render.worker import WorkerRenderer
 
 _SOURCE_SIDE: Final = 96
-_CUT_AWAY: Final = 0.3
+_FADED_OPACITY: Final = 0.3
 """The opacity of the parts of a source image that the composite does not show."""
 _SHORTEST_MATCH: Final = 4
+"""The fewest characters of a caption that count as a match, unless the whole caption matches."""
 
 
 def preview(renderer: WorkerRenderer, count: int, *, size: int = 192) -> list[dict[str, Any]]:
     """The first composites of the first epoch.
 
     Args:
-        renderer: As in training; only its image size is replaced.
-        count: How many composites at the most.
+        renderer: The renderer, as in training; only its image size is replaced.
+        count: The largest number of composites.
         size: Side of the images in pixels.
 
     Returns:
-        For each composite ``picture``, the composite as a ``data:`` URI (JPEG); of the first source ``left_image`` (the
-        same, with the longer side 96 pixels and pale where it is cut away), ``left_key`` and ``left_caption``, and of
-        the second ``right_image``, ``right_key`` and ``right_caption``; ``caption``, the joint caption as the model
-        reads it after shortening; ``parts``, see :func:`split_caption`; ``shortened``, whether the joint caption was
-        cut to fit the context; ``layout``, the name of its :class:`~clipc.compose.layouts.layout.Shape`; ``kept``, the
-        visible share of each whole source image, in [0, 1]; ``mirrored``, whether each source is mirrored; ``why``,
-        see :func:`~clipc.prepare.evidence.why`; ``hits``, see :func:`~clipc.prepare.evidence.hits`; ``passed``, how
-        many rules it was checked against; and ``unreadable``, whether a source could not be read and is shown grey.
+        For each composite:
+
+        - ``picture``: the composite as a ``data:`` URI (JPEG).
+        - ``left_image``, ``left_key``, ``left_caption``: the first source. The image is a ``data:`` URI too; its longer
+          side has 96 pixels, and the parts that the composite does not show are pale.
+        - ``right_image``, ``right_key``, ``right_caption``: the second source.
+        - ``caption``: the joint caption as the model reads it, after shortening.
+        - ``parts``: the pieces of the joint caption, see :func:`split_caption`.
+        - ``shortened``: whether the joint caption was cut to fit the context.
+        - ``layout``: the name of the composite's :class:`~clipc.compose.layouts.layout.Shape`.
+        - ``kept``: the visible share of each whole source image, in [0, 1].
+        - ``mirrored``: whether each source is mirrored.
+        - ``why``: see :func:`~clipc.prepare.evidence.partner_reason`.
+        - ``hits``: see :func:`~clipc.prepare.evidence.applied_rules`.
+        - ``passed``: the number of rules that the composite was checked against.
+        - ``unreadable``: whether a source could not be read and is shown grey.
     """
     plan = renderer.plans.rows(0, len(renderer.catalog))
     rows = np.flatnonzero(plan.right >= 0)[:count].tolist()
-    larger = replace(renderer, image_size=size)
-    return [_sample(larger, row) for row in rows]
+    large_renderer = replace(renderer, image_size=size)
+    return [_sample(large_renderer, row) for row in rows]
 
 
 def _sample(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
@@ -59,15 +68,15 @@ def _sample(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
     caption = batch_texts.captions[0]
     first = Entry(int(plan.left[0]), int(plan.left_caption[0]))
     second = Entry(int(plan.right[0]), int(plan.right_caption[0]))
-    # In controls with a wrong caption the second half's caption is another pair's.
-    captions = [catalog.caption(*first), catalog.caption(*(int(column[0]) for column in plan.second_caption))]
+    # In the wrong-caption control the second caption belongs to a third pair.
+    captions = [catalog.caption(*first), catalog.caption(*(int(column[0]) for column in plan.words))]
     compiled_rules = plans.inputs.compiled_rules
     swapped = bool(plan.swapped[0]) and plans.policy.caption in ("both-orders", "one")
     mirrored = views.mirrored[0] & batch_texts.may_mirror[0]
     return {
         "picture": _uri(batch.images[0].numpy()),
-        "left_image": _source(renderer, first.row, views, 0),
-        "right_image": _source(renderer, second.row, views, 1),
+        "left_image": _source_uri(renderer, first.row, views, 0),
+        "right_image": _source_uri(renderer, second.row, views, 1),
         "left_key": catalog.keys[first.row],
         "right_key": catalog.keys[second.row],
         "left_caption": captions[0],
@@ -78,15 +87,15 @@ def _sample(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
         "layout": plan.shapes[plan.layout[0]].name,
         "kept": tuple(visible_share(views, catalog.sizes[[[first.row, second.row]]])[0].tolist()),
         "mirrored": tuple(mirrored.tolist()),
-        "why": why(plans, first, second),
-        "hits": tuple(hits(plans, first, second, int(plan.wording[0]))),
+        "why": partner_reason(plans, first, second),
+        "hits": tuple(applied_rules(plans, first, second, int(plan.wording[0]))),
         "passed": 0 if compiled_rules is None else len(compiled_rules.constraints) + len(compiled_rules.exclusions),
         "unreadable": len(batch.unreadable) > 0,
     }
 
 
-def _source(renderer: WorkerRenderer, row: int, views: Geometry, side: int) -> str:
-    """A small image of a source, pale where the composite does not show it; grey if it cannot be read."""
+def _source_uri(renderer: WorkerRenderer, row: int, views: Geometry, side: int) -> str:
+    """A ``data:`` URI of a source's thumbnail, pale where the composite does not show it; grey if it is unreadable."""
     try:
         pixels = renderer.catalog.image(row)
     except (OSError, DecodeError):
@@ -102,22 +111,22 @@ def _source(renderer: WorkerRenderer, row: int, views: Geometry, side: int) -> s
         hidden = np.tile(box[:2], 2) + covered * np.tile(box[2:] - box[:2], 2)
         if views.mirrored[0, side]:
             hidden[[0, 2]] = box[0] + box[2] - hidden[[2, 0]]
-    return _uri(pale(pixels, box, _SOURCE_SIDE, hidden))
+    return _uri(faded_thumbnail(pixels, box, _SOURCE_SIDE, hidden))
 
 
-def pale(pixels: Image8, box: Float64s, side: int, hidden: Float64s | None = None) -> Image8:
+def faded_thumbnail(pixels: Image8, box: Float64s, side: int, hidden: Float64s | None = None) -> Image8:
     """A thumbnail of an image, pale outside a box and where another image covers it.
 
     Args:
         pixels: RGB ``uint8``, shape (height, width, 3).
-        box: x0, y0, x1, y1 in its pixels.
+        box: x0, y0, x1, y1 in pixels of the image.
         side: The longer side of the result in pixels.
         hidden: The covered part of the box, in the same form.
     """
     height, width = pixels.shape[:2]
     scale = side / max(height, width)
     thumbnail = resample_whole(pixels, (max(1, round(width * scale)), max(1, round(height * scale))))
-    faded = np.rint(255 - _CUT_AWAY * (255 - thumbnail.astype(np.float32))).astype(np.uint8)
+    faded = np.rint(255 - _FADED_OPACITY * (255 - thumbnail.astype(np.float32))).astype(np.uint8)
     result = faded.copy()
     for layer, area in ((thumbnail, box), (faded, hidden)):
         if area is not None:
@@ -133,7 +142,7 @@ def _uri(pixels: Image8) -> str:
 
 
 def visible_share(views: Geometry, sizes: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    """The share of each whole source image that a composite shows: what neither crop nor layout cuts away.
+    """The share of each whole source image that a composite shows, after its crop and layout.
 
     Args:
         views: The geometry of n rows.
@@ -147,40 +156,40 @@ def visible_share(views: Geometry, sizes: npt.NDArray[np.integer]) -> npt.NDArra
     window = views.tiles.window
     low = np.clip(corner + window[..., :2] * extent, 0, sizes)
     high = np.clip(corner + window[..., 2:] * extent, 0, sizes)
-    of_view = np.prod(np.maximum(window[..., 2:] - window[..., :2], 0), axis=-1)
+    window_area = np.prod(np.maximum(window[..., 2:] - window[..., :2], 0), axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        visible = np.where(of_view > 0, views.tiles.visible() / np.minimum(of_view, 1), 0)
+        visible = np.where(window_area > 0, views.tiles.visible() / np.minimum(window_area, 1), 0)
     return np.prod((high - low) / sizes, axis=-1) * visible
 
 
 def split_caption(text: str, first: str, second: str, swapped: bool = False) -> list[dict[str, str]]:
-    """A joint caption in pieces with ``text`` and ``of``: ``first`` or ``second``, the caption it comes from, or empty.
+    """Splits a joint caption into pieces, which joined give the caption again.
 
-    The longest prefixes of both captions are searched, since shortening cuts at the end. Of captions that begin
-    alike, the first is taken to come first, or with ``swapped`` the second. Joining the pieces' ``text`` gives the
-    text.
+    Each piece has its ``text`` and the caption that it comes from (``of``): ``first``, ``second`` or an empty text. The
+    longest prefix of each caption is searched, because shortening cuts captions at their end. If both captions begin
+    alike, the first one is assumed to stand in front, or with ``swapped`` the second one.
 
     >>> [piece["of"] for piece in split_caption("a dog and a cat", "a dog.", "a cat")]
     ['first', '', 'second']
     """
     captions = {"first": first, "second": second}
-    leader, other = ("second", "first") if swapped else ("first", "second")
-    # Without its full stop, which it has lost in front, and the other caption may have.
-    start, stop = _find_prefix(text, without_stop(captions[leader]))
+    front, other = ("second", "first") if swapped else ("first", "second")
+    # The caption in front has lost its full stop, and must not match the other one's.
+    start, stop = _find_prefix(text, without_stop(captions[front]))
     caption = captions[other]
     before, after = _find_prefix(text[:start], caption), _find_prefix(text[stop:], caption)
-    in_front = before[1] - before[0] >= after[1] - after[0]
-    spans = [(start, stop, leader), (*before, other) if in_front else (stop + after[0], stop + after[1], other)]
+    other_before = before[1] - before[0] >= after[1] - after[0]
+    spans = [(start, stop, front), (*before, other) if other_before else (stop + after[0], stop + after[1], other)]
     pieces: list[dict[str, str]] = []
-    at = 0
+    position = 0
     for begin, end, name in sorted(span for span in spans if span[0] < span[1]):
-        pieces += [{"of": "", "text": text[at:begin]}, {"of": name, "text": text[begin:end]}]
-        at = end
-    return [piece for piece in [*pieces, {"of": "", "text": text[at:]}] if piece["text"]]
+        pieces += [{"of": "", "text": text[position:begin]}, {"of": name, "text": text[begin:end]}]
+        position = end
+    return [piece for piece in [*pieces, {"of": "", "text": text[position:]}] if piece["text"]]
 
 
 def _find_prefix(text: str, caption: str) -> tuple[int, int]:
-    """The span of the longest prefix of a caption in a text; an empty span if there is only a very short one."""
+    """The span in the text of the longest prefix of a caption; empty if only a very short prefix occurs."""
     best = (0, 0)
     for form in (caption.strip(), without_stop(caption), " ".join(caption.split())):
         length = bisect_left(range(1, len(form) + 1), True, key=lambda stop: form[:stop] not in text)

@@ -1,4 +1,4 @@
-"""Tables made by a reference model: vectors by which partners are chosen, and each image's most relevant bands."""
+"""Tables that plans read: vectors for the choice of partners, and the part of each image that fits its captions."""
 
 from functools import partial
 from pathlib import Path
@@ -19,32 +19,33 @@ from clipc.files import cached_array
 from clipc.models.device import choose_device
 from clipc.models.fingerprints import folder_fingerprint
 from clipc.models.model import ClipModel
-from clipc.models.model_config import FOLDER, find_start, model_folder
+from clipc.models.model_config import LOCAL_DIR_PREFIX, find_start, model_folder
 from clipc.progress import Progress, silent
 from clipc.render.evaluation_view import Resizing
 
-Of = Literal["image", "text", "mean"]
+EncodedInput = Literal["image", "text", "mean"]
+"""What a model encodes of a pair: its image, its captions, or both, whose embeddings are averaged."""
 Floats = npt.NDArray[np.float32]
 
 VERSION: Final = 1
-"""Raised whenever the same model gives other vectors or bands, so that cached ones are computed again."""
+"""Increased whenever the same model would give other vectors or bands, so that cached ones are computed again."""
 
 _SLICE = 16_384
 _BANDS_AT_ONCE = 32
-# From the centre outwards: of equally relevant bands the one nearest to the centre is taken.
+# Ordered from the centre outwards, so that argmax breaks ties in favour of the centre.
 _STARTS = np.array([0.25, 0.125, 0.375, 0.0, 0.5])
 
 
 def partner_vectors(
-    catalog: Catalog, embedding: str, of: Of, cache: Path | None = None, progress: Progress = silent
+    catalog: Catalog, embedding: str, encoded: EncodedInput, cache: Path | None = None, progress: Progress = silent
 ) -> Floats:
-    """The vectors whose cosines say how similar two pairs are, for the choice of partners.
+    """The vectors whose cosines measure how similar two pairs are, for the choice of partners.
 
     Args:
-        catalog: The pairs: the training split alone.
+        catalog: The pairs of the training split.
         embedding: ``captions`` (TF-IDF and SVD, no weights needed), ``column:NAME`` (the user's own vectors), or the
             folder of an open_clip model.
-        of: The input of a model: the image, the captions (their mean), or the mean of both.
+        encoded: What a model encodes: ``image``, ``text`` (the mean over the captions), or ``mean`` of both embeddings.
         cache: The cache folder; None for the default one.
         progress: Called with the number of pairs done.
 
@@ -52,7 +53,7 @@ def partner_vectors(
         ``float32``, shape (n, d): unit rows, zero for a pair without a vector.
 
     Raises:
-        UserError: There is no such column or model, or the column holds no vectors.
+        UserError: There is no such column or model, the column holds no vectors, or an image cannot be read any more.
     """
     if embedding == "captions":
         fingerprint = f"{captions.VERSION} {catalog.fingerprint}"
@@ -61,19 +62,19 @@ def partner_vectors(
     if embedding.startswith("column:"):
         return column_vectors(catalog, embedding.removeprefix("column:"))
     if not Path(embedding).is_dir():
-        raise UserError(f"unknown embedding {embedding!r}; name captions, column:NAME, or the folder of a model.")
-    return model_vectors(embedding, catalog, of, cache, progress)
+        raise UserError(f"unknown embedding {embedding!r}; use captions, column:NAME or the folder of a model.")
+    return model_vectors(embedding, catalog, encoded, cache, progress)
 
 
 def model_vectors(
-    folder: str | Path, catalog: Catalog, of: Of, cache: Path | None = None, progress: Progress = silent
+    folder: str | Path, catalog: Catalog, encoded: EncodedInput, cache: Path | None = None, progress: Progress = silent
 ) -> Floats:
-    """The pairs' embeddings by a model, cached on disk.
+    """The embeddings of pairs by a model, cached on disk.
 
     Args:
         folder: A run's folder, or a model's.
         catalog: The pairs.
-        of: As for :func:`partner_vectors`.
+        encoded: As for :func:`partner_vectors`.
         cache: The cache folder; None for the default one.
         progress: Called with the number of pairs done.
 
@@ -83,18 +84,20 @@ def model_vectors(
     Raises:
         UserError: The folder holds no model, or an image cannot be read any more.
     """
-    fingerprint = f"{VERSION} {folder_fingerprint(folder)} {catalog.fingerprint} {of}"
-    resizing = Resizing.of(find_start(f"{FOLDER}{model_folder(folder)}").preprocess)
-    if of != "text" and resizing != Resizing():
-        # Default preprocessing is left out: caches made before views followed the model's preprocessing stay valid.
+    fingerprint = f"{VERSION} {folder_fingerprint(folder)} {catalog.fingerprint} {encoded}"
+    resizing = Resizing.of(find_start(f"{LOCAL_DIR_PREFIX}{model_folder(folder)}").preprocess)
+    if encoded != "text" and resizing != Resizing():
+        # The default is not part of the fingerprint, so that caches from before it had `Resizing` stay valid.
         fingerprint += f" {' '.join(map(str, resizing))}"
-    return cached_array("model-vectors", fingerprint, lambda: embed_pairs(_load(folder), catalog, of, progress), cache)
+    return cached_array(
+        "model-vectors", fingerprint, lambda: embed_pairs(_load(folder), catalog, encoded, progress), cache
+    )
 
 
 def relevant_bands(
     folder: str | Path, catalog: Catalog, cache: Path | None = None, progress: Progress = silent
 ) -> Floats:
-    """The bands of each image that are most similar to its captions by a model, cached on disk.
+    """The bands of each image that are most similar to its captions according to a model, cached on disk.
 
     Args:
         folder: A run's folder, or a model's.
@@ -103,7 +106,7 @@ def relevant_bands(
         progress: Called with the number of images done.
 
     Returns:
-        As :func:`best_bands`.
+        The bands, as :func:`best_bands` returns them.
 
     Raises:
         UserError: The folder holds no model, or an image cannot be read any more.
@@ -112,13 +115,13 @@ def relevant_bands(
     return cached_array("relevant-bands", fingerprint, lambda: best_bands(_load(folder), catalog, progress), cache)
 
 
-def embed_pairs(model: Encoder, catalog: Catalog, of: Of, progress: Progress = silent) -> Floats:
-    """One vector a pair: of its image, of its captions (their mean), or the mean of both.
+def embed_pairs(model: Encoder, catalog: Catalog, encoded: EncodedInput, progress: Progress = silent) -> Floats:
+    """One vector per pair: the embedding of its image, the mean over its captions, or the mean of both.
 
     Args:
         model: The model, in evaluation mode.
         catalog: The pairs, one or more.
-        of: The model's input.
+        encoded: As for :func:`partner_vectors`.
         progress: Called with the number of pairs done.
 
     Returns:
@@ -132,11 +135,12 @@ def embed_pairs(model: Encoder, catalog: Catalog, of: Of, progress: Progress = s
     for start in range(0, len(catalog), _SLICE):
         part = catalog.take(range(start, min(start + _SLICE, len(catalog))))
         vectors: list[Floats] = []
-        if of != "text":
-            vectors.append(embed_images(model, part, progress=_from(start, len(catalog), progress)).numpy())
-        if of != "image":
-            vectors.append(_mean_captions(model, part))
-            progress("captions of pairs encoded", start + len(part), len(catalog))
+        if encoded != "text":
+            part_progress = _offset_progress(start, len(catalog), progress)
+            vectors.append(embed_images(model, part, progress=part_progress).numpy())
+        if encoded != "image":
+            vectors.append(_mean_caption_vectors(model, part))
+            progress("pairs with captions encoded", start + len(part), len(catalog))
         parts.append(unit_rows(np.stack(vectors).sum(axis=0)))
     return np.concatenate(parts)
 
@@ -144,8 +148,8 @@ def embed_pairs(model: Encoder, catalog: Catalog, of: Of, progress: Progress = s
 def best_bands(model: Encoder, catalog: Catalog, progress: Progress = silent) -> Floats:
     """The vertical band (half the width) and the horizontal one (half the height) that fit the captions best.
 
-    Five bands along each axis, from one edge to the other, are each resized to the model's square input; the
-    best has the largest cosine with the mean vector of the pair's captions.
+    Along each axis five bands, spaced evenly from edge to edge, are resized to the model's square input. The best band
+    has the largest cosine with the mean vector of the pair's captions.
 
     Args:
         model: The model, in evaluation mode.
@@ -153,8 +157,8 @@ def best_bands(model: Encoder, catalog: Catalog, progress: Progress = silent) ->
         progress: Called with the number of images done.
 
     Returns:
-        ``float32``, shape (n, 4): x0 and x1 of the vertical band and y0 and y1 of the horizontal one, as x0, y0, x1, y1
-        in fractions of the image's sides.
+        ``float32``, shape (n, 4). Columns x0, y0, x1, y1: x0, x1 bound the vertical band, y0, y1 the horizontal one;
+        fractions of the sides.
 
     Raises:
         UserError: An image cannot be read any more.
@@ -166,14 +170,14 @@ def best_bands(model: Encoder, catalog: Catalog, progress: Progress = silent) ->
         with torch.inference_mode():
             features = model.encode_image(torch.from_numpy(bands)).float().cpu()
         features = features.numpy().reshape(len(part), 2, len(_STARTS), -1)
-        cosines = np.einsum("nabd,nd->nab", features, _mean_captions(model, part))
-        # Cosines nearer than this are equal: rounding alone moves them that far.
+        cosines = np.einsum("nabd,nd->nab", features, _mean_caption_vectors(model, part))
+        # Rounded, so that rounding noise does not decide ties.
         starts[first : first + len(part)] = _STARTS[cosines.round(6).argmax(axis=2)]
-        progress("bands weighed", first + len(part), len(catalog))
+        progress("images with bands compared", first + len(part), len(catalog))
     return np.concatenate([starts, starts + np.float32(0.5)], axis=1)
 
 
-def _mean_captions(model: Encoder, catalog: Catalog) -> Floats:
+def _mean_caption_vectors(model: Encoder, catalog: Catalog) -> Floats:
     """The mean vector of each pair's captions, scaled to length 1."""
     vectors = embed_texts(model, [text for texts in catalog.column("captions") for text in texts]).numpy()
     counts = catalog.caption_counts
@@ -190,8 +194,8 @@ def _bands(catalog: Catalog, row: int, size: int) -> npt.NDArray[np.uint8]:
     return np.stack([np.asarray(band) for band in resized])
 
 
-def _from(start: int, total: int, progress: Progress) -> Progress:
-    """Progress within a slice as progress within all pairs."""
+def _offset_progress(start: int, total: int, progress: Progress) -> Progress:
+    """A :data:`Progress` for the slice from ``start`` on, which reports progress among all pairs."""
     return lambda what, done, _: progress(what, start + done, total)
 
 

@@ -15,7 +15,7 @@ except ImportError:  # Windows has no fcntl.
 
 from clipc.catalog import Catalog
 from clipc.errors import UserError
-from clipc.files import cores, write_json, write_text, writing
+from clipc.files import cores, report_disk_errors, write_json, write_text
 from clipc.recipe.recipe import Recipe, write_recipe
 
 
@@ -87,7 +87,7 @@ class Run:
         if self.rank or fcntl is None:
             yield
             return
-        with writing(self.folder):
+        with report_disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             file = (self.folder / ".lock").open("w")
         with file:
@@ -116,7 +116,7 @@ class Run:
 
     def log(self, record: dict[str, Any]) -> None:
         """Adds one line to ``metrics.jsonl``, or to ``metrics-R.jsonl`` on rank R > 0."""
-        with writing(self._metrics), self._metrics.open("a", encoding="utf-8") as stream:
+        with report_disk_errors(self._metrics), self._metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record) + "\n")
 
     def metrics(self) -> Iterator[dict[str, Any]]:

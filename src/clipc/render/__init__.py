@@ -1,1 +1,1 @@
-"""Plan rows into batches of pixels and tokens."""
+"""Turns the rows of plans into batches of pixels and tokens."""

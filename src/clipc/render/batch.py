@@ -14,16 +14,16 @@ GREY: Final = 127
 
 
 class Tokenizer(Protocol):
-    """The part of a tokenizer that renderers use."""
+    """The interface of tokenizers that renderers use."""
 
     @property
     def context_length(self) -> int:
-        """The largest number of tokens the model takes, start and end included."""
+        """The largest number of tokens that the model takes, start and end included."""
         ...
 
     @property
     def max_text_tokens(self) -> int:
-        """The largest number of text tokens in the context, without the special tokens that the tokenizer adds."""
+        """The largest number of text tokens in the context, without special tokens."""
         ...
 
     def count(self, text: str) -> int:
@@ -39,8 +39,11 @@ def sources(catalog: Catalog, plan: Plan) -> torch.Tensor:
     """The image ids of the rows of a plan, as in :attr:`Batch.sources`.
 
     Args:
-        catalog: The pairs that the plan is of.
+        catalog: The pairs that the plan refers to.
         plan: The rows.
+
+    Returns:
+        ``int64``, shape (rows, 2).
     """
     rows = np.stack([plan.left, plan.right], axis=1)
     return torch.from_numpy(np.where(rows < 0, -1, catalog.image_ids[rows]))
@@ -48,19 +51,18 @@ def sources(catalog: Catalog, plan: Plan) -> torch.Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One step's examples.
+    """The training examples of one step; B is their number.
 
     Attributes:
         images: RGB ``uint8``, shape (B, S, S, 3), not normalised.
         tokens: Token ids, ``int64``, shape (B, context length).
-        sources: The image ids of the left and right pair, -1 for none: the first catalog row with that image
-            (:attr:`~clipc.catalog.catalog.Catalog.image_ids`), so equal images have equal ids;
-            ``int64``, shape (B, 2).
-        texts: 64-bit ids of the source captions, -1 for none; equal captions have equal ids;
-            ``int64``, shape (B, 2).
-        treated: How many of the examples are composites (or strongly augmented, in the control).
-        shortened: How many captions had to be cut to fit the context.
-        unreadable: Catalog rows whose image could not be read and is shown as grey.
+        sources: The image ids of the left and the right pair, -1 for none; ``int64``, shape (B, 2). The id is the
+            first catalog row with that image (:attr:`~clipc.catalog.catalog.Catalog.image_ids`), so equal images have
+            equal ids.
+        texts: The ids of the two source captions, -1 for none; ``int64``, shape (B, 2). Equal captions have equal ids.
+        treated: The number of composites or, in the augmentation control, of strongly augmented examples.
+        shortened: The number of captions that were cut to fit the context.
+        unreadable: The catalog rows whose image could not be read and is shown as grey.
     """
 
     images: torch.Tensor

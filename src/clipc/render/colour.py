@@ -15,11 +15,11 @@ def colour_maps(factors: Floats) -> tuple[Floats, Floats]:
     """Brightness, then contrast around the mean, then saturation, as one linear map for each tile.
 
     Args:
-        factors: Brightness, contrast and saturation, shape (n, 3); the maps have the same dtype.
+        factors: Factors of brightness, contrast and saturation, shape (n, 3); the maps have the same dtype.
 
     Returns:
-        Matrices M for ``rgb @ M``, shape (n, 3, 3), and the multiples of a tile's mean (over pixels and channels)
-        that are then added, shape (n,).
+        Matrices M, shape (n, 3, 3), and shares s, shape (n,). The result for a tile is ``rgb @ M + s * mean``, with the
+        mean over all its pixels and channels.
     """
     brightness, contrast, saturation = factors.T[:, :, None, None]
     luma = _LUMA.astype(factors.dtype)[:, None]
@@ -28,14 +28,17 @@ def colour_maps(factors: Floats) -> tuple[Floats, Floats]:
 
 
 def adjust_colour(image: Bytes, factors: Float32s) -> Bytes:
-    """Changes brightness, contrast and saturation in single precision, as on a GPU.
+    """Changes brightness, contrast and saturation, in single precision as the resident renderer does on a GPU.
 
     Args:
         image: RGB ``uint8``, shape (height, width, 3).
-        factors: Brightness, contrast and saturation, shape (3,).
+        factors: Factors of brightness, contrast and saturation, shape (3,); 1 for no change.
+
+    Returns:
+        RGB ``uint8``, of the same shape.
     """
     (matrix,), (share,) = colour_maps(factors[None])
     colours = image.reshape(-1, 3).astype(np.float32)
     result = colours @ matrix
-    result += np.float32(share * colours.mean() + 0.5)  # 0.5: the conversion to integers truncates, and so rounds.
+    result += np.float32(share * colours.mean() + 0.5)  # With 0.5 added, truncation to integers rounds.
     return np.clip(result, 0, 255, out=result).astype(np.uint8).reshape(image.shape)

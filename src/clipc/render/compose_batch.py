@@ -1,4 +1,4 @@
-"""Composition inside a batch: for a training loop that has its own data."""
+"""Composition inside a batch, for training loops with their own data."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ class ComposedBatch:
     """A batch, some of whose rows have become composites.
 
     Attributes:
-        images: Images of the input's dtype and device, shape (B, 3, S, S).
-        captions: B captions, joint ones for composites.
-        sources: The keys of each row's first and second pair (integers as they are, a hash of others), or without
-            keys their positions in the batch; -1 for none; ``int64``, shape (B, 2), on the
-            images' device.
-        texts: Ids of the source captions, -1 for none; ``int64``, shape (B, 2). :func:`clipc.shared_sources` takes them
-            with ``sources`` to mask false negatives.
-        treated: How many rows are composites.
-        shortened: How many captions had to be cut to fit the tokenizer; 0 without a tokenizer.
+        images: Images, shape (B, 3, S, S), with the dtype and on the device of the input.
+        captions: B captions; those of composites are joint captions.
+        sources: The ids of each row's first and second pair, -1 for none; ``int64``, shape (B, 2), on the images'
+            device. An id is the key itself if it is an integer, a hash of any other key, and the position in the batch
+            if there are no keys.
+        texts: The ids of the two source captions, -1 for none; ``int64``, shape (B, 2), on the images' device.
+            :func:`clipc.shared_sources` takes them with ``sources`` to mask false negatives.
+        treated: The number of composites.
+        shortened: The number of captions that were cut to fit the tokenizer's limit; 0 without a tokenizer.
     """
 
     images: torch.Tensor
@@ -56,11 +56,11 @@ def compose_batch(
 ) -> ComposedBatch:
     """Turns a share of a batch's rows into composites with other rows of the same batch (CLIP-C, arXiv 2407.01408).
 
-    A pure function of its arguments: the random numbers depend on the seed and the step. Composites are made from the
-    input rows, never from rows that are composites already, and the input tensor is not modified.
+    This is a pure function of its arguments: the random numbers depend on the seed and the step. Composites are made
+    from the input rows, never from other composites, and the input tensor is not modified.
 
-    The second pair is drawn uniformly from the other rows of the batch; the paper draws it from the whole training
-    set, of which a shuffled batch is a sample. Rules, groups, neighbours and regions need the whole catalog: use
+    The second pair is drawn uniformly from the other rows of the batch. The paper draws it from the whole training set;
+    a shuffled batch is a sample of that set. Rules, groups, neighbours and regions need the whole catalog: use
     :class:`clipc.CompositePairs` for them.
 
     Args:
@@ -69,20 +69,20 @@ def compose_batch(
         policy: How often and how to compose.
         seed: The run's seed; ranks that train together should each have their own.
         step: The number of the step, counted through all epochs.
-        keys: B ids of the pairs, numbers from 0 or texts: rows of one key are never composed with each other.
-        tokenizer: A tokenizer of open_clip or Hugging Face: if a joint caption is too long for it, both parts are
-            shortened. Without it captions are not shortened, and the tokenizer may later truncate the second part.
+        keys: B ids of the pairs, numbers from 0 or texts; rows with equal keys are never composed with each other.
+        tokenizer: A tokenizer of open_clip or Hugging Face. If a joint caption is too long for it, both parts are
+            shortened. Without it captions are not shortened, and a tokenizer may later truncate the second part.
 
     Raises:
-        UserError: The policy needs more than a batch, or images, captions and keys do not agree.
+        UserError: The policy needs more than a batch, or the numbers of images, captions and keys differ.
     """
     _check(images, captions, policy, keys)
     n = len(images)
     ids, codes = _ids(keys, n)
     partner = _partners(codes, epoch_generator(seed, "partner", step).random(n))
-    composed = np.flatnonzero((epoch_generator(seed, "mask", step).random(n) < policy.rho) & (partner >= 0))
+    rows = np.flatnonzero((epoch_generator(seed, "mask", step).random(n) < policy.rho) & (partner >= 0))
     second = np.full(n, -1, dtype=np.int64)
-    second[composed] = partner[composed]
+    second[rows] = partner[rows]
     swapped = epoch_generator(seed, "caption", step).random(n) < 0.5
     layouts = epoch_generator(seed, "layout", step)
     layout_type = find_layout(policy.layout)
@@ -91,10 +91,10 @@ def compose_batch(
     draws = layouts.random((n, 4)).astype(np.float32)
 
     composites = images.clone()
-    if len(composed):
-        tiles = layout_type.tiles(layout[composed], draws[composed], Views.plain(len(composed)))
-        one, other = (torch.from_numpy(rows).to(images.device) for rows in (composed, second[composed]))
-        composites[one] = paste_tiles(images[one], images[other], tiles)
+    if len(rows):
+        tiles = layout_type.tiles(layout[rows], draws[rows], Views.plain(len(rows)))
+        left, right = (torch.from_numpy(index).to(images.device) for index in (rows, second[rows]))
+        composites[left] = paste_tiles(images[left], images[right], tiles)
     context, wording = Context(tokenizer), policy.wording
     texts = [
         context.caption(captions[i], captions[j] if j >= 0 else None, wording, code, order)
@@ -104,9 +104,9 @@ def compose_batch(
     return ComposedBatch(
         images=composites,
         captions=[text for text, _ in texts],
-        sources=_both(ids, second).to(images.device),
-        texts=_both(caption_ids, second).to(images.device),
-        treated=len(composed),
+        sources=_id_pairs(ids, second).to(images.device),
+        texts=_id_pairs(caption_ids, second).to(images.device),
+        treated=len(rows),
         shortened=sum(cut for _, cut in texts),
     )
 
@@ -115,7 +115,7 @@ def _check(
     images: torch.Tensor, captions: Sequence[str], policy: Policy, keys: torch.Tensor | Sequence[Hashable] | None
 ) -> None:
     if policy.treatment != "compose":
-        raise UserError(f"the policy's treatment {policy.treatment!r} is not composition, and all that happens here.")
+        raise UserError(f"the policy's treatment {policy.treatment!r} is not composition; set it to compose.")
     unsupported = {
         "rules": policy.rules is not None,
         "group": policy.group is not None,
@@ -125,7 +125,7 @@ def _check(
     }
     if names := [name for name, present in unsupported.items() if present]:
         raise UserError(
-            f"the policy's {' and '.join(names)} cannot be kept inside a batch, which shows nothing but itself; "
+            f"the policy's {' and '.join(names)} cannot be kept inside a batch, which holds no other pairs; "
             "use clipc.CompositePairs, which plans over the whole catalog."
         )
     if images.ndim != 4 or images.shape[2] != images.shape[3]:
@@ -136,7 +136,7 @@ def _check(
 
 
 def _ids(keys: torch.Tensor | Sequence[Hashable] | None, n: int) -> tuple[Int64s, Positions]:
-    """For each row the id of its pair, and the index of its key among the distinct keys of the batch."""
+    """For each row the id of its pair, and the index of that id among the distinct ids; both shape (n,)."""
     if keys is None:
         return np.arange(n), np.arange(n)
     key_list: list[Any] = keys.tolist() if isinstance(keys, torch.Tensor) else list(keys)
@@ -146,15 +146,16 @@ def _ids(keys: torch.Tensor | Sequence[Hashable] | None, n: int) -> tuple[Int64s
     return ids, np.unique(ids, return_inverse=True)[1].reshape(-1)
 
 
-def _partners(codes: Positions, chance: Float64s) -> Int64s:
-    """For each row a uniformly drawn row with another code; -1 where there is none."""
+def _partners(codes: Positions, draws: Float64s) -> Int64s:
+    """For each row a uniformly drawn row with another code, -1 if there is none; ``draws`` are in [0, 1)."""
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes) if len(codes) else np.zeros(0, dtype=np.int64)
-    # Sorted by code, the rows of one code are adjacent, and the allowed ones are all that follow, cyclically.
+    # In the order of codes the rows of one code are adjacent. The allowed ones follow them, cyclically.
     allowed = len(codes) - sizes[codes]
-    after = np.cumsum(sizes)[codes] + (chance * allowed).astype(np.int64)
-    return np.where(allowed > 0, order[after % max(1, len(codes))], -1)
+    position = np.cumsum(sizes)[codes] + (draws * allowed).astype(np.int64)
+    return np.where(allowed > 0, order[position % max(1, len(codes))], -1)
 
 
-def _both(ids: Int64s, second: Int64s) -> torch.Tensor:
+def _id_pairs(ids: Int64s, second: Int64s) -> torch.Tensor:
+    """The ids of each row and of its partner, -1 for none; shape (n, 2)."""
     return torch.from_numpy(np.stack([ids, np.where(second >= 0, ids[second], -1)], axis=1))

@@ -1,4 +1,4 @@
-"""Random resized crops: boxes for many rows at once, before any pixel is read."""
+"""Random resized crops: computes the boxes of many views at once, before any pixel is read."""
 
 from typing import Annotated, Final
 
@@ -9,7 +9,7 @@ from clipc.compose.arrays import Float64s, Integers
 from clipc.identity import ALWAYS, Neutral
 
 DRAWS: Final = 8
-"""Random numbers for each view: area, aspect, x, y, flip, brightness, contrast, saturation."""
+"""The number of random numbers per view: area, aspect, x, y, flip, brightness, contrast, saturation."""
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -46,11 +46,11 @@ class Augmentation(BaseModel):
 def view_boxes(draws: Float64s, sizes: Integers, scale: Float64s, ratio: tuple[float, float]) -> Float64s:
     """Random resized crops (as in Szegedy et al., 2015) for many images at once.
 
-    The area's share is uniform in the given range and the logarithm of the aspect ratio uniform in that
-    part of its range in which the box fits into the image, so no draw is rejected.
+    The share of the area is uniform in its range. The logarithm of the aspect ratio is uniform in that part of its
+    range in which the box fits into the image, so no draw is rejected.
 
     Args:
-        draws: Numbers in [0, 1): area, aspect, x, y; shape (n, 4).
+        draws: Random numbers in [0, 1) for area, aspect, x and y, shape (n, 4).
         sizes: Width and height of the images in pixels, shape (n, 2).
         scale: Smallest and largest share of the area, shape (n, 2).
         ratio: Smallest and largest width over height.
@@ -60,7 +60,7 @@ def view_boxes(draws: Float64s, sizes: Integers, scale: Float64s, ratio: tuple[f
     """
     width, height = sizes[:, 0].astype(np.float64), sizes[:, 1].astype(np.float64)
     share = scale[:, 0] + draws[:, 0] * (scale[:, 1] - scale[:, 0])
-    # A box of ratio r fits while share * height / width <= r <= height's counterpart.
+    # A box of aspect ratio r fits into the image if share * width / height <= r <= width / (share * height).
     low = np.maximum(np.log(ratio[0]), np.log(share * width / height))
     high = np.minimum(np.log(ratio[1]), np.log(width / (share * height)))
     aspect = np.exp(np.where(low < high, low + draws[:, 1] * (high - low), np.clip(0.0, high, low)))

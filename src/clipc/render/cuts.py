@@ -1,4 +1,4 @@
-"""Cuts: source boxes and destination boxes of a batch's tiles, and pasting them one by one on the CPU."""
+"""Cuts: the source and destination boxes of a batch's tiles; they are pasted one by one on the CPU."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ from clipc.compose.plan import Plan, Plans
 from clipc.render.colour import adjust_colour
 from clipc.render.crop import Augmentation
 from clipc.render.geometry import Geometry
-from clipc.render.resample import Image8, Window, resample
+from clipc.render.resample import Image8, ResampleSpec, resample
 from clipc.render.texts import Texts
 
 _CORNERS = [0, 1, 0, 1]
@@ -20,16 +20,18 @@ _CORNERS = [0, 1, 0, 1]
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
-    """Source box and destination of each tile; one row a tile.
+    """The source box and the destination box of each tile; one row per tile.
 
     Attributes:
-        image: A row of the catalog, or an index into :class:`~clipc.render.pixels.Pixels`; ``int64``, shape (n,).
-        box: x0, y0, x1, y1 in that image, in pixels; ``float64``, shape (n, 4).
-        row: The image of the batch into which it is pasted, ``int64``, shape (n,).
-        place: x0, y0, x1, y1 in that image, in pixels, of positive area; ``int64``, shape (n, 4).
-        strong: Whether the view is a strongly augmented one, ``bool``, shape (n,).
-        mirrored: ``bool``, shape (n,).
-        opacity: In [0, 1]; below 1 the tile is blended with what is there; ``float32``, shape (n,).
+        image: The source image: a row of the catalog, or an index into :class:`~clipc.render.pixels.Pixels`;
+            ``int64``, shape (n,).
+        box: The source box: x0, y0, x1, y1 in pixels of the source image; ``float64``, shape (n, 4).
+        row: The row of the batch into whose image the tile is pasted; ``int64``, shape (n,).
+        place: The destination box: x0, y0, x1, y1 in pixels of the batch's image, of positive area; ``int64``,
+            shape (n, 4).
+        strong: Whether the view is strongly augmented; ``bool``, shape (n,).
+        mirrored: Whether the tile is mirrored; ``bool``, shape (n,).
+        opacity: In [0, 1]; below 1 the tile is blended with the image under it; ``float32``, shape (n,).
         colour: Factors of brightness, contrast and saturation, 1 for no change; ``float32``, shape (n, 3).
     """
 
@@ -57,7 +59,7 @@ class Cuts:
 def plan_cuts(
     plans: Plans, plan: Plan, geometry: Geometry, texts: Texts, augmentation: Augmentation, image_size: int
 ) -> list[Cuts]:
-    """The cuts of the left pairs' images, then those of the right pairs' images, which are pasted over them.
+    """The cuts from the left pairs' images, then those from the right pairs' images, which are pasted over the first.
 
     Args:
         plans: The plans that the rows are part of.
@@ -75,7 +77,7 @@ def plan_cuts(
     if mirrored.any():
         mirrored = mirrored & texts.may_mirror[:, None]
 
-    def of_side(side: int, pairs: Integers) -> Cuts:
+    def side_cuts(side: int, pairs: Integers) -> Cuts:
         rows = np.flatnonzero((places[:, side, 2:] > places[:, side, :2]).all(axis=1))
         image = pairs[rows].astype(np.int64)
         windows = geometry.tiles.window[rows, side]
@@ -90,39 +92,42 @@ def plan_cuts(
             colour=colour[rows, side],
         )
 
-    sides = of_side(0, plan.left), of_side(1, plan.right)
+    sides = side_cuts(0, plan.left), side_cuts(1, plan.right)
     return [cuts for cuts in sides if len(cuts)]
 
 
 def window_boxes(views: Float64s, windows: Float32s, sizes: Integers) -> Float64s:
-    """Windows of views as x0, y0, x1, y1 in their images' pixels, clipped to the images against rounding errors.
+    """The windows of views in pixels of their images, clipped to the images against rounding errors.
 
     Args:
-        views: x0, y0, x1, y1 in pixels, shape (..., 4).
-        windows: The same in fractions of the views, shape (..., 4).
+        views: x0, y0, x1, y1 of the views in pixels, shape (..., 4).
+        windows: x0, y0, x1, y1 of the windows in fractions of the views, shape (..., 4).
         sizes: Widths and heights of the images in pixels, shape (..., 2).
+
+    Returns:
+        x0, y0, x1, y1, shape (..., 4).
     """
     corners, extents = views[..., _CORNERS], (views[..., 2:] - views[..., :2])[..., _CORNERS]
     return np.clip(corners + windows * extents, 0, sizes[..., _CORNERS])
 
 
-@torch.inference_mode()  # Each tile takes a few torch calls, which cost less in this mode.
-def paste_cuts(images: torch.Tensor, cuts: Cuts, read: Callable[[int], tuple[Image8, Window]]) -> None:
+@torch.inference_mode()  # Each tile takes a few torch calls, which are faster in this mode.
+def paste_cuts(images: torch.Tensor, cuts: Cuts, read: Callable[[int], tuple[Image8, ResampleSpec]]) -> None:
     """Resamples, mirrors and recolours tiles, and pastes them into a batch's images.
 
     Args:
         images: RGB ``uint8``, shape (B, S, S, 3), on the CPU; only the destination boxes are written.
         cuts: The cuts; later ones are pasted over earlier ones.
-        read: From the index of a cut to its image and the window that resizes the box to the destination's size.
+        read: A function from the index of a cut to its source image and the resampling of its box.
     """
     batch = images.numpy()
-    coloured = (cuts.colour != 1).any(axis=1)
-    columns = (cuts.row, cuts.place, cuts.mirrored, cuts.opacity, coloured)
-    for i, (row, (x0, y0, x1, y1), mirrored, opacity, other) in enumerate(
+    recoloured = (cuts.colour != 1).any(axis=1)
+    columns = (cuts.row, cuts.place, cuts.mirrored, cuts.opacity, recoloured)
+    for i, (row, (x0, y0, x1, y1), mirrored, opacity, recolour) in enumerate(
         zip(*(column.tolist() for column in columns), strict=True)
     ):
         tile = resample(*read(i), mirrored=mirrored)
-        if other:
+        if recolour:
             tile = adjust_colour(tile, cuts.colour[i])
         place = batch[row, y0:y1, x0:x1]
         place[:] = tile if opacity == 1 else _blend(place, tile, opacity)

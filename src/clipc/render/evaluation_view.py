@@ -11,10 +11,10 @@ from clipc.errors import unknown_name
 from clipc.render.resample import resample_pillow
 
 RESIZE_MODES: Final = ("shortest", "longest", "squash")
-"""How open_clip makes an image square: centre crop, padding, or stretching."""
+"""How open_clip makes an image square: by a centre crop, padding, or stretching."""
 
 INTERPOLATIONS: Final = ("bicubic", "bilinear", "random")
-"""open_clip's names; ``random`` is for training, and means ``bicubic`` outside it."""
+"""open_clip's names; ``random`` has an effect in training only and means ``bicubic`` here."""
 
 
 class Resizing(NamedTuple):
@@ -23,7 +23,7 @@ class Resizing(NamedTuple):
     Attributes:
         resize_mode: One of :data:`RESIZE_MODES`.
         interpolation: ``bicubic`` or ``bilinear``, both antialiased.
-        fill_color: What ``longest`` pads with, in 0..255: one value, or one a channel.
+        fill_color: The padding colour of ``longest``, 0 to 255: one value, or one for each channel.
     """
 
     resize_mode: str = "shortest"
@@ -32,10 +32,10 @@ class Resizing(NamedTuple):
 
     @classmethod
     def of(cls, preprocess: Mapping[str, Any]) -> "Resizing":
-        """The part of open_clip's ``preprocess_cfg`` on which the pixels depend; equal values give equal views.
+        """The values of open_clip's ``preprocess_cfg`` on which views depend; equal results give equal views.
 
         Args:
-            preprocess: The configuration; missing or None values are open_clip's defaults.
+            preprocess: The configuration; open_clip's defaults replace missing keys and None.
 
         Raises:
             UserError: open_clip knows no such mode or interpolation.
@@ -55,7 +55,7 @@ def evaluation_view(image: Bytes, size: int, resizing: Resizing) -> Bytes:
     """A decoded image after the evaluation transform.
 
     This is open_clip's ``image_transform(size, is_train=False, ...)`` before its normalisation. For ``shortest`` the
-    exact centre is resized, while open_clip crops at whole pixels, up to half a pixel of the view away.
+    exact centre is resized, while open_clip crops at whole pixels, which are up to half a pixel of the view away.
 
     Args:
         image: RGB ``uint8``, shape (height, width, 3).

@@ -1,6 +1,6 @@
-"""Geometry of a batch: views, windows and places of all its rows, computed before any pixel is read.
+"""The geometry of a batch: views, windows and places of all its rows, computed before any pixel is read.
 
-All renderers follow it; they differ only in how they produce the pixels.
+All renderers use the same geometry; they differ only in how they produce the pixels.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Geometry:
 
     Attributes:
         views: x0, y0, x1, y1 of each source's view in its image, in pixels; ``float64``, shape (n, 2, 4).
-        tiles: Windows of the views, and their places in the image.
-        mirrored: Which views are mirrored by the random draws, ``bool``, shape (n, 2); a caption may forbid it.
+        tiles: The windows of the views, and their places in the composite.
+        mirrored: Which views are drawn to be mirrored; ``bool``, shape (n, 2). A caption may still forbid it.
         colour: Random numbers in [0, 1) for brightness, contrast and saturation, shape (n, 2, 3).
     """
 
@@ -33,12 +33,12 @@ class Geometry:
 
 
 def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -> Geometry:
-    """The geometry of some rows, a pure function of their indices.
+    """The geometry of rows of a plan; it depends on their indices, not on the batch.
 
     Args:
         plans: The plans that the rows are part of.
         plan: The rows.
-        start: The index of the first of them in the concatenated plans.
+        start: The index of the first row in the concatenated plans.
         augmentation: How views are cropped.
     """
     n, seed = len(plan), plans.seed
@@ -52,10 +52,10 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
     entries = plans.entries.first[rows] + np.stack([plan.left_caption, plan.right_caption], axis=1)
     source_views = _source_views(plans, views, sizes, rows, entries)
     layout_name = plans.policy.layout
-    # Where an expert marked regions, the halves move to keep them; without regions both layouts are equal.
+    # With regions marked by an expert, the halves move to keep them. Without regions both layouts are equal.
     name = "region" if layout_name == "centre-halves" and np.isfinite(source_views.region).any() else layout_name
-    chance = rows_uniform(seed, "layout", start, start + n, 4).astype(np.float32)
-    tiles = find_layout(name).tiles(plan.layout, chance, source_views)
+    layout_draws = rows_uniform(seed, "layout", start, start + n, 4).astype(np.float32)
+    tiles = find_layout(name).tiles(plan.layout, layout_draws, source_views)
     mirrored = draws[..., 4] < augmentation.flip
     if plans.inputs.compiled_rules is not None:
         mirrored &= plans.inputs.compiled_rules.mirror[entries]
@@ -63,18 +63,18 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
 
 
 def _source_views(plans: Plans, views: Float64s, sizes: Int32s, rows: Int32s, entries: Int64s) -> Views:
-    """Edges and regions of the images in fractions of their views."""
+    """The edges and the regions of images in fractions of their views, and which images must stay whole."""
     corner, extent = np.tile(views[..., :2], 2), np.tile(views[..., 2:] - views[..., :2], 2)
     whole_image = np.concatenate([np.zeros_like(sizes), sizes], axis=-1)
     bounds = ((whole_image - corner) / extent).astype(np.float32)
     inputs = plans.inputs
-    nowhere: Float32s = np.full((*rows.shape, 4), np.nan, dtype=np.float32)
-    region = nowhere if inputs.regions is None else inputs.regions[rows]
+    no_region: Float32s = np.full((*rows.shape, 4), np.nan, dtype=np.float32)
+    region = no_region if inputs.regions is None else inputs.regions[rows]
     whole = np.zeros(rows.shape, dtype=np.bool_)
     if inputs.compiled_rules is not None:
         whole = inputs.compiled_rules.whole[entries]
         if inputs.compiled_rules.regions is not None:
-            own = inputs.compiled_rules.regions[entries]
-            region = np.where(np.isnan(own), region, own)
-    within = ((region * np.tile(sizes, 2) - corner) / extent).astype(np.float32)
-    return Views(bounds, within, whole)
+            from_rules = inputs.compiled_rules.regions[entries]
+            region = np.where(np.isnan(from_rules), region, from_rules)
+    view_region = ((region * np.tile(sizes, 2) - corner) / extent).astype(np.float32)
+    return Views(bounds, view_region, whole)

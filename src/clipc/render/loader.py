@@ -1,4 +1,4 @@
-"""The loader: batches in order, from any step on, with any number of workers."""
+"""The loader: yields batches in order, from any step on, with any number of workers."""
 
 import atexit
 import signal
@@ -21,16 +21,16 @@ _PREFETCH: Final = 4
 
 
 class Renderer(Protocol):
-    """Anything that makes the batch of the plan's rows ``[start, stop)``."""
+    """The interface of renderers that the loader uses."""
 
     def render(self, start: int, stop: int) -> Batch:
-        """The batch of these rows."""
+        """The batch of the plan's rows ``[start, stop)``."""
         ...
 
 
 @dataclass(frozen=True)
 class _Steps(Dataset[Batch | Exception]):
-    """Batches by step number, for PyTorch's DataLoader."""
+    """One rank's batches by step number, for PyTorch's DataLoader."""
 
     renderer: Renderer
     batch_size: int
@@ -38,20 +38,20 @@ class _Steps(Dataset[Batch | Exception]):
     ranks: int
 
     def batch(self, step: int) -> Batch:
-        share = self.batch_size // self.ranks
-        start = step * self.batch_size + self.rank * share
-        return self.renderer.render(start, start + share)
+        rank_size = self.batch_size // self.ranks
+        start = step * self.batch_size + self.rank * rank_size
+        return self.renderer.render(start, start + rank_size)
 
     def __getitem__(self, step: int) -> Batch | Exception:
-        """In a worker process errors are returned as values: a raised one would arrive with a traceback."""
+        """The batch, or the error if it fails: an error raised in a worker would arrive with a traceback."""
         try:
             return self.batch(step)
         except UserError as error:
             return error
         except Exception as error:
             return UserError(
-                f"step {step} could not be rendered ({type(error).__name__}: {error}); with workers: 0 the error is "
-                "shown where it happens."
+                f"step {step} could not be rendered ({type(error).__name__}: {error}); set num_workers to 0 to "
+                "see the error where it happens."
             )
 
 
@@ -60,25 +60,29 @@ def choose_num_workers(
     device: torch.device,
     images: torch.device | None,
     *,
-    sharing: int = 1,
+    processes: int = 1,
     threads: int | None = None,
 ) -> int:
     """The number of loader workers.
 
     Args:
-        num_workers: The user's number; None for the default: none for a model on the CPU, which uses the same cores,
-            and several for one on a GPU, which would wait for this process.
+        num_workers: The number that the user asks for. With None there are no workers for a model on the CPU, because
+            it uses the same cores, and several for a model on a GPU, which would otherwise wait for this process.
         device: The model's device.
-        images: Where decoded images are stored, None if each is decoded for every batch. Images on a GPU are rendered
-            there, and images in RAM beside a model on the CPU are rendered in this process; both need no workers.
-        sharing: Number of training processes that share this machine's cores.
-        threads: CPU threads of this process; None for its share of all cores.
+        images: The device on which decoded images are stored; None if images are decoded for every batch. Images on a
+            GPU are rendered there, and images in RAM are rendered in this process if the model is on the CPU. Neither
+            needs workers.
+        processes: The number of training processes that share this machine's cores.
+        threads: The number of CPU threads of this process; None for its share of all cores.
+
+    Returns:
+        The number of workers, 0 or more.
     """
     if images is not None and (device.type == "cpu" or images.type != "cpu"):
         return 0
     if num_workers is not None or device.type == "cpu":
         return num_workers or 0
-    return max(1, min(MAX_WORKERS, (threads or cores() // sharing) - 1))
+    return max(1, min(MAX_WORKERS, (threads or cores() // processes) - 1))
 
 
 def load(
@@ -93,11 +97,11 @@ def load(
 ) -> Iterator[Batch]:
     """Yields the batches of the given steps.
 
-    Global batch b is the plan's rows [b B, (b + 1) B) and each rank gets its slice, so neither the
-    number of workers nor a restart at any step changes the batches.
+    Global batch b is the plan's rows [b B, (b + 1) B), and each rank gets an equal slice of it. So the batches do not
+    depend on the number of workers or on restarts.
 
     Args:
-        renderer: Makes a batch from a range of rows.
+        renderer: The renderer that makes a batch from a range of rows.
         batch_size: The global batch size B, a multiple of ``ranks``.
         steps: The step numbers, in order.
         workers: Number of loader workers; 0 renders in this process.
@@ -127,12 +131,12 @@ def _prefetched(dataset: _Steps, steps: range, workers: int, pin: bool) -> Itera
         pin_memory=pin,
         worker_init_fn=_ignore_signals,
     )
-    # PyTorch's SIGCHLD handler raises the death of a worker wherever the program happens to be, for instance in the
-    # middle of a training step. Waiting for a batch detects it too, and allows a clear message.
+    # PyTorch's SIGCHLD handler raises an error for a dead worker anywhere in the program, for instance in the middle of
+    # a training step. Waiting for a batch detects a dead worker too, and allows a clear message.
     handler = signal.getsignal(signal.SIGCHLD)
     batches = iter(loader)
     stop = batches._shutdown_workers  # pyright: ignore
-    # An uncaught error keeps this generator alive until exit, which would then wait for the workers.
+    # An uncaught error keeps this generator alive until the program exits, and exiting would wait for the workers.
     atexit.register(stop)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, handler)
@@ -142,7 +146,7 @@ def _prefetched(dataset: _Steps, steps: range, workers: int, pin: bool) -> Itera
                 raise result
             yield result
     finally:
-        # Not left to the iterator's finalizer, which runs late if a traceback refers to it.
+        # The iterator's finalizer would stop the workers too, but late if a traceback refers to the iterator.
         stop()
         atexit.unregister(stop)
 
@@ -154,12 +158,12 @@ def _ignore_signals(_: int) -> None:
 
 
 def _next_batch(batches: Iterator[Batch | Exception]) -> Batch | Exception | None:
-    """The next batch, the error that came instead, or None after the last."""
+    """The next batch, an error, or None after the last batch."""
     try:
         return next(batches, None)
     except Exception as error:
-        why = str(error).splitlines()[0].rstrip(".")
+        reason = str(error).splitlines()[0].rstrip(".")
         return UserError(
-            f"a process that renders batches ahead has died ({why}); often memory or shared memory (/dev/shm) has "
-            "run out: ask for fewer workers, or for workers: 0, which renders in this process."
+            f"a process that renders batches ahead has died ({reason}); often memory or shared memory (/dev/shm) has "
+            "run out: ask for fewer workers, or set num_workers to 0 to render in this process."
         )

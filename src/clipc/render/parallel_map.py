@@ -1,4 +1,4 @@
-"""A ``map`` that runs on a few threads ahead of its consumer and keeps the order."""
+"""A ``map`` on a few threads, which run ahead of the consumer; results keep their order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,18 +18,18 @@ _CHUNK: Final = 8
 """Items per task: submitting a task costs as much as decoding a very small image."""
 
 
-def parallel_map(work: Callable[[_T], _R], items: Iterable[_T], most: int = 256) -> Iterator[_R]:
-    """``map(work, items)`` on background threads, while the consumer does something else.
+def parallel_map(work: Callable[[_T], _R], items: Iterable[_T], max_pending: int = 256) -> Iterator[_R]:
+    """Runs ``map(work, items)`` on background threads, while the consumer does something else.
 
-    Work starts with the first ``next``; items that have not been started when the iterator is closed never are.
+    Work starts with the first ``next``. When the iterator is closed, no further items are started.
 
     Args:
         work: A function that mostly releases the GIL, such as decoding; called on several threads at once.
         items: The function's arguments.
-        most: Approximate maximum number of results that wait to be consumed.
+        max_pending: Approximate maximum number of results that wait to be consumed.
 
     Yields:
-        The results, in the order of the items; an exception where it would have been raised, or a few items earlier.
+        The results, in the order of the items. An exception of ``work`` is raised at its item or a few items earlier.
     """
     source = iter(items)
     queue: deque[Future[list[_R]]] = deque()
@@ -37,7 +37,7 @@ def parallel_map(work: Callable[[_T], _R], items: Iterable[_T], most: int = 256)
     try:
         while chunk := list(islice(source, _CHUNK)):
             queue.append(pool.submit(list, map(work, chunk)))
-            if len(queue) * _CHUNK >= most:
+            if len(queue) * _CHUNK >= max_pending:
                 yield from queue.popleft().result()
         while queue:
             yield from queue.popleft().result()

@@ -1,4 +1,4 @@
-"""Pixels: the images of a data set, decoded once and stored at the size that the smallest view needs."""
+"""Pixels: the images of a catalog, decoded once and stored at the size that the smallest view needs."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +22,9 @@ STRONG_VIEW = 1
 """Column of ``Pixels.number`` for strongly augmented views, which are smaller and need a larger copy of the image."""
 
 _MIN_SHRINK = 0.8
-"""Images that would shrink by less than this factor are stored at their own size: little memory, more sharpness."""
+"""An image whose sides would shrink to this share or more is stored at its own size: sharper, for little memory."""
 _CHUNK = 256
+"""The number of distinct images that are decoded before they are copied to the device."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +32,12 @@ class Pixels:
     """Decoded images of different sizes, concatenated in one tensor.
 
     Attributes:
-        values: RGB ``uint8``, flat, on any device; image after image, row-major.
-        start: Offset of each image in pixels (three values each); ``int64``, shape (images,).
-        size: Width and height of each image, ``int64``, shape (images, 2).
-        number: The image of each catalog row for :data:`NORMAL_VIEW` and :data:`STRONG_VIEW`; rows with equal contents
-            share one; ``int64``, shape (rows, 1 or 2).
-        unreadable: Images that could not be read and are grey, ``bool``, shape (images,).
+        values: RGB ``uint8``, shape (3 * pixels,), on any device: image after image, each row-major.
+        start: The index of each image's first pixel; ``int64``, shape (images,).
+        size: The width and height of each image; ``int64``, shape (images, 2).
+        number: The index of the image that each catalog row uses for :data:`NORMAL_VIEW` and :data:`STRONG_VIEW`;
+            ``int64``, shape (rows, 1 or 2). Rows with equal contents share an image.
+        unreadable: Which images could not be read and are grey; ``bool``, shape (images,).
     """
 
     values: torch.Tensor
@@ -55,8 +56,8 @@ class Pixels:
             plans: The plans to render.
             augmentation: How views are cropped.
             image_size: The side S of the batches' images, in pixels.
-            device: Where the pixels are stored.
-            progress: Receives the number of decoded images.
+            device: The device on which the pixels are stored.
+            progress: Called with the number of decoded images.
         """
         storage = _Storage.of(plans, augmentation, image_size)
         area = storage.size.prod(axis=1)
@@ -64,7 +65,7 @@ class Pixels:
         values = torch.empty(3 * int(area.sum()), dtype=torch.uint8, device=device)
         unreadable = np.zeros(len(area), dtype=np.bool_)
 
-        def store(row: int, numbers: range, into: Bytes, origin: int) -> None:
+        def store(row: int, numbers: range, target: Bytes, origin: int) -> None:
             try:
                 width, height = storage.size[numbers.start : numbers.stop].max(axis=0).tolist()
                 image = plans.catalog.image(row, at_least=(width, height))
@@ -75,19 +76,19 @@ class Pixels:
                 width, height = storage.size[number].tolist()
                 at = 3 * (int(start[number]) - origin)
                 resized = image if image.shape[:2] == (height, width) else resample_whole(image, (width, height))
-                into[at : at + 3 * width * height] = resized.reshape(-1)
+                target[at : at + 3 * width * height] = resized.reshape(-1)
 
         with ThreadPoolExecutor(max_workers=cores()) as pool:
-            for rows, numbers in storage.pieces(_CHUNK):
+            for rows, numbers in storage.chunks(_CHUNK):
                 first, last = numbers[0].start, numbers[-1].stop
                 origin, end = int(start[first]), int(start[last - 1] + area[last - 1])
-                here = values[3 * origin : 3 * end]
-                buffer = here if device.type == "cpu" else torch.empty(len(here), dtype=torch.uint8)
-                jobs = [pool.submit(store, r, p, buffer.numpy(), origin) for r, p in zip(rows, numbers, strict=True)]
+                target = values[3 * origin : 3 * end]
+                buffer = target if device.type == "cpu" else torch.empty(len(target), dtype=torch.uint8)
+                jobs = [pool.submit(store, *row, buffer.numpy(), origin) for row in zip(rows, numbers, strict=True)]
                 for job in jobs:
                     job.result()
-                if buffer is not here:
-                    here.copy_(buffer)
+                if buffer is not target:
+                    target.copy_(buffer)
                 progress("decoding", last, len(area))
         return cls(values, start, storage.size, storage.number, unreadable)
 
@@ -104,14 +105,14 @@ def resident_bytes(plans: Plans, augmentation: Augmentation, image_size: int) ->
 
 
 def stored_sizes(sizes: Integers, scale: tuple[float, float], ratio: tuple[float, float], image_size: int) -> Int64s:
-    """The sizes at which the smallest view of each image still has ``image_size`` pixels each way.
+    """The sizes at which images are stored: the smallest view still has ``image_size`` pixels along each axis.
 
-    Never larger than the image, and of its size where shrinking would save little.
+    A stored image is never larger than the image. It has the same size if shrinking would save little.
 
     Args:
         sizes: Widths and heights in pixels, shape (n, 2).
-        scale: Smallest and largest share of the area that a view has.
-        ratio: Smallest and largest width over height of a view.
+        scale: The smallest and the largest share of the area that a view has.
+        ratio: The smallest and the largest ratio of width to height of a view.
         image_size: The side S in pixels.
 
     Returns:
@@ -119,22 +120,22 @@ def stored_sizes(sizes: Integers, scale: tuple[float, float], ratio: tuple[float
     """
     width, height = sizes[:, 0].astype(np.float64), sizes[:, 1].astype(np.float64)
     area = scale[0] * width * height
-    # The narrowest and the lowest view that the range of ratios and the image allow.
-    narrow = np.sqrt(area * np.maximum(ratio[0], scale[0] * width / height))
-    low = np.sqrt(area / np.minimum(ratio[1], width / (scale[0] * height)))
-    factor = image_size / np.minimum(np.minimum(narrow, width), np.minimum(low, height))
+    # The smallest width and height of a view that the range of ratios and the image allow.
+    view_width = np.sqrt(area * np.maximum(ratio[0], scale[0] * width / height))
+    view_height = np.sqrt(area / np.minimum(ratio[1], width / (scale[0] * height)))
+    factor = image_size / np.minimum(np.minimum(view_width, width), np.minimum(view_height, height))
     factor = np.where(factor < _MIN_SHRINK, factor, 1.0)
     return np.maximum(1, np.rint(sizes * factor[:, None])).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class _Storage:
-    """Which images are stored, and at which sizes; the sizes of one content are adjacent.
+    """The plan of :class:`Pixels`: which images are stored, at which sizes. Images of one content are adjacent.
 
     Attributes:
-        row: For each distinct content a catalog row that has it, in the catalog's order.
-        count: Number of sizes in which each content is stored.
-        size: Width and height of each image.
+        row: The first catalog row of each distinct content, in the catalog's order; shape (contents,).
+        count: The number of images stored of each content, 1 or 2; shape (contents,).
+        size: The width and height of each image, shape (images, 2).
         number: As in :class:`Pixels`.
     """
 
@@ -152,14 +153,14 @@ class _Storage:
         first = catalog.image_ids == np.arange(len(catalog))
         row, content = np.flatnonzero(first), (np.cumsum(first) - 1)[catalog.image_ids]
         own = sizes[row]
-        # Views that need the same size share an image.
-        new = np.ones(own.shape[:2], dtype=np.bool_)
-        new[:, 1:] = (own[:, 1:] != own[:, :-1]).any(axis=2)
-        number = np.cumsum(new).reshape(new.shape) - 1
-        return cls(row, new.sum(axis=1), own[new], number[content])
+        # Normal and strong views that need the same size share an image.
+        distinct = np.ones(own.shape[:2], dtype=np.bool_)
+        distinct[:, 1:] = (own[:, 1:] != own[:, :-1]).any(axis=2)
+        number = np.cumsum(distinct).reshape(distinct.shape) - 1
+        return cls(row, distinct.sum(axis=1), own[distinct], number[content])
 
-    def pieces(self, contents: int) -> Iterator[tuple[list[int], list[range]]]:
-        """Chunks of contents: a catalog row of each, and the images to store of it."""
+    def chunks(self, contents: int) -> Iterator[tuple[list[int], list[range]]]:
+        """Yields the catalog row and the range of images of each content, in chunks of ``contents`` contents."""
         ends = np.cumsum(self.count)
         for i in range(0, len(self.row), contents):
             last, count = ends[i : i + contents].tolist(), self.count[i : i + contents].tolist()

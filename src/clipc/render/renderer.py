@@ -1,4 +1,4 @@
-"""What the renderers have in common: from plan rows to a batch, as a pure function of the row numbers."""
+"""The common part of the renderers: makes a batch from plan rows, as a pure function of the row numbers."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from clipc.render.texts import texts
 
 @dataclass(frozen=True, eq=False)
 class PlanRenderer(ABC):
-    """Plan rows to batches; a subclass reads and pastes the pixels.
+    """Makes batches from plan rows; a subclass reads and pastes the pixels.
 
     Attributes:
         plans: The plans to render.
         augmentation: How views are cropped.
         image_size: The side S of the images, in pixels.
-        tokenizer: The model's.
+        tokenizer: The model's tokenizer.
     """
 
     plans: Plans
@@ -39,7 +39,7 @@ class PlanRenderer(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the images of batches are made."""
+        """The device on which the images of batches are made."""
         return torch.device("cpu")
 
     @abstractmethod
@@ -57,7 +57,7 @@ class PlanRenderer(ABC):
     def render(self, start: int, stop: int) -> Batch:
         """The batch of the plan's rows ``[start, stop)``, its images on :attr:`device`.
 
-        An unreadable image is replaced by mid-grey and listed in ``unreadable`` whenever it is used: one bad file must
+        An unreadable image is replaced by grey and listed in ``unreadable`` whenever it is used: one bad file must
         neither end a long run nor go unnoticed.
         """
         plan = self.plans.rows(start, stop)

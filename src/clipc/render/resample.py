@@ -1,10 +1,10 @@
 """The resampler: resizes a box of an image with Pillow's bicubic antialiased filter.
 
-PyTorch's ``uint8`` filter equals Pillow's, is several times as fast, and takes any scale; but its input starts at a
-whole pixel of the image, which a box rarely does. So it starts up to four pixels of the *result* before the box, at the
-one that is nearest to a whole pixel of the image, and the surplus is cropped. The remaining offset goes into the scale:
-the centre of the box is exact, and its edges are off by less than half a pixel of the image or of the result, whichever
-is less. Where that is impossible (small boxes that are much enlarged), Pillow resizes.
+PyTorch's ``uint8`` filter equals Pillow's, is several times as fast, and takes any scale. But its input must start at a
+whole pixel of the image, and a box rarely does. So the input starts up to four pixels of the *result* before the box:
+at that one of them which is nearest to a whole pixel of the image. The surplus is cropped from the result. The scale is
+then adjusted so that the centre of the box is exact; its edges are off by less than half a pixel of the image and of
+the result. Where that is impossible (small boxes that are much enlarged), Pillow resizes.
 """
 
 from collections.abc import Sequence
@@ -19,26 +19,26 @@ from torch.nn.functional import interpolate
 from clipc.compose.arrays import Bytes, Float64s, Integers
 
 Image8 = Bytes
-"""RGB, shape (height, width, 3)."""
+"""An RGB image, ``uint8``, shape (height, width, 3)."""
 
 _LEAD: Final = 4
-"""Largest number of surplus pixels to the left and above."""
+"""The largest number of surplus pixels on the left and on the top of the result."""
 _REACH: Final = 2.0
-"""Radius of the bicubic filter, in steps."""
-_UNSEEN: Final = 0.05
-"""An invisible offset, in pixels of the result."""
+"""The radius of the bicubic filter, in pixels of the coarser of image and result."""
+_MAX_OFFSET: Final = 0.05
+"""The largest offset that is invisible, in pixels of the result."""
 
 
-class Window(NamedTuple):
-    """How a box of an image is resized.
+class ResampleSpec(NamedTuple):
+    """The resampling of one box of an image.
 
     Attributes:
-        box: The box.
-        size: Width and height of the result.
-        exact: Whether Pillow must resize it.
-        read: x0, y0, x1, y1 of the input pixels.
+        box: x0, y0, x1, y1 of the box in pixels of the image.
+        size: The width and height of the result in pixels.
+        exact: Whether Pillow must resize the box.
+        read: x0, y0, x1, y1 of the pixels that are PyTorch's input.
         scale: Pixels of the result per pixel of the image, vertical and horizontal.
-        lead: Surplus pixels to the left and above.
+        lead: The number of surplus pixels on the left and on the top of the result.
     """
 
     box: list[float]
@@ -49,8 +49,8 @@ class Window(NamedTuple):
     lead: list[int]
 
 
-def windows(boxes: Float64s, sizes: Integers, images: Integers) -> list[Window]:
-    """The windows of boxes.
+def resample_specs(boxes: Float64s, sizes: Integers, images: Integers) -> list[ResampleSpec]:
+    """Plans how boxes are resized.
 
     Args:
         boxes: x0, y0, x1, y1 inside the images, shape (n, 4).
@@ -64,43 +64,43 @@ def windows(boxes: Float64s, sizes: Integers, images: Integers) -> list[Window]:
     whole = np.rint(begin)
     distance = np.where(whole < 0, np.inf, np.abs(begin - whole))
     lead = distance.argmin(axis=2)
-    off, first = (np.take_along_axis(of, lead[..., None], axis=2)[..., 0] for of in (distance, whole))
-    far = (off > 0) & (off >= np.minimum(step / 2, extent / 8))
+    offset, first = (np.take_along_axis(values, lead[..., None], axis=2)[..., 0] for values in (distance, whole))
+    far = (offset > 0) & (offset >= np.minimum(step / 2, extent / 8))
     size_with_lead = lead + sizes
     step = np.where(far, 1, (low + extent / 2 - first) / (lead + sizes / 2))
-    # The last pixel within the filter's radius, computed as PyTorch does.
+    # The end of the filter's radius at the last pixel, computed as PyTorch does.
     reach = np.floor(step * (size_with_lead - 0.5) + _REACH * np.maximum(step, 1) + 0.5)
     last = np.minimum(images, first + reach)
     # At the edge of an image rounding must not lose a pixel.
     count = np.maximum(last - first, 1)
     scale = np.maximum(1 / step, (size_with_lead + 1e-6) / count)
-    # PyTorch copies where input and output have equally many pixels, whatever the scale.
-    far |= (np.floor(count * scale) == count) & (np.abs(step - 1) * size_with_lead > _UNSEEN)
+    # PyTorch copies the input, whatever the scale, if input and output have equally many pixels.
+    far |= (np.floor(count * scale) == count) & (np.abs(step - 1) * size_with_lead > _MAX_OFFSET)
     read = np.concatenate([first, last], axis=1).astype(np.int64)
     columns = (boxes, sizes, far.any(axis=1), read, scale[:, ::-1], lead)
-    return list(map(Window._make, zip(*(column.tolist() for column in columns), strict=True)))
+    return list(map(ResampleSpec._make, zip(*(column.tolist() for column in columns), strict=True)))
 
 
-def resample(image: Image8, window: Window, *, mirrored: bool = False) -> Image8:
+def resample(image: Image8, spec: ResampleSpec, *, mirrored: bool = False) -> Image8:
     """Resizes a box of an image (bicubic, antialiased) without touching pixels outside it.
 
     Args:
         image: RGB ``uint8``, shape (height, width, 3).
-        window: A window of :func:`windows` for an image of that size.
+        spec: The resampling of a box (:func:`resample_specs`) of an image of that size.
         mirrored: Whether the result is mirrored.
 
     Returns:
-        RGB ``uint8``, of the window's size.
+        RGB ``uint8``, shape (height, width, 3), of the specified size.
     """
-    _, (width, height), exact, (x0, y0, x1, y1), scale, (left, top) = window
+    _, (width, height), exact, (x0, y0, x1, y1), scale, (left, top) = spec
     if exact:
-        tile = resample_pillow(image, window.box, (width, height))
+        tile = resample_pillow(image, spec.box, (width, height))
         return tile[:, ::-1] if mirrored else tile
     # The reshape makes the tensor channels-last, for which the filter is fastest.
     source = image.reshape(1, *image.shape)[:, y0:y1, x0:x1]
     source = torch.from_numpy((source if source.flags.writeable else source.copy()).transpose(0, 3, 1, 2))
     tiles = interpolate(source, scale_factor=scale, mode="bicubic", antialias=True)
-    if mirrored:  # PyTorch flips pixels of three values much faster than NumPy.
+    if mirrored:  # PyTorch mirrors RGB images much faster than NumPy.
         tiles, left = tiles.flip(3), tiles.shape[3] - left - width
     return tiles.numpy()[0].transpose(1, 2, 0)[top : top + height, left : left + width]
 
@@ -113,18 +113,18 @@ def resample_whole(image: Image8, size: tuple[int, int]) -> Image8:
         size: Width and height of the result in pixels.
     """
     height, width = image.shape[:2]
-    (window,) = windows(np.array([[0.0, 0, width, height]]), np.array([size]), np.array([[width, height]]))
-    return resample(image, window)
+    (spec,) = resample_specs(np.array([[0.0, 0, width, height]]), np.array([size]), np.array([[width, height]]))
+    return resample(image, spec)
 
 
 def resample_pillow(
     image: Image8, box: Sequence[float] | None, size: tuple[int, int], filter_: Resampling = Resampling.BICUBIC
 ) -> Image8:
-    """Resizes with Pillow, to the last bit, for comparability with other libraries; slower.
+    """Resizes with Pillow itself: slower, but with results equal to those of other libraries to the last bit.
 
     Args:
         image: RGB ``uint8``, shape (height, width, 3).
-        box: x0, y0, x1, y1 inside the image; None for all of it.
+        box: x0, y0, x1, y1 inside the image; None for the whole image.
         size: Width and height of the result in pixels.
         filter_: Pillow's filter.
     """

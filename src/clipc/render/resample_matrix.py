@@ -1,7 +1,7 @@
 """Crop and resize as matrix products: many tiles at once, on any device.
 
-A crop with resize and flip is a linear map along each axis, so a tile is ``D X A'`` with one matrix for each axis;
-boxes need not start at whole pixels.
+Cropping, resizing and mirroring are linear maps along each axis. So a tile is ``D X A'`` with the image X, the vertical
+matrix D and the horizontal matrix A. Boxes need not start at whole pixels.
 """
 
 from collections.abc import Iterator
@@ -17,42 +17,43 @@ from clipc.render.cuts import Cuts
 from clipc.render.pixels import Pixels
 
 _REACH: Final = 2.0
+"""The radius of the bicubic filter, in pixels of the coarser of image and tile."""
 _CURVE: Final = -0.5
 """The bicubic filter's parameter, as in Pillow."""
-_AT_ONCE: Final = 1 << 23
-"""Source pixels gathered at a time: about 300 MB on a GPU."""
+_MAX_GATHERED: Final = 1 << 23
+"""The largest number of source pixels gathered at a time: about 300 MB on a GPU."""
 
 
 def paste_cuts_batched(images: torch.Tensor, pixels: Pixels, cuts: Cuts) -> None:
-    """Like :func:`~clipc.render.cuts.paste_cuts`, for all tiles of one size at a time.
+    """Does the same as :func:`~clipc.render.cuts.paste_cuts`, for many tiles of one size at a time.
 
     Args:
         images: RGB ``uint8``, shape (B, S, S, 3); only the destination boxes are written.
-        pixels: The images, on the same device.
-        cuts: The cuts; their destinations must not overlap.
+        pixels: The stored images, on the same device.
+        cuts: The cuts; their destination boxes must not overlap.
     """
-    for some, (width, height) in _by_size(cuts, pixels):
-        tiles = _tiles(pixels, some, width, height)
-        if (some.colour != 1).any():
-            tiles = _adjust_colour(tiles, some.colour)
-        whole = _to_device(np.column_stack([some.row, some.place[:, :2]]), images.device)
+    for group, (width, height) in _by_size(cuts, pixels):
+        tiles = _tiles(pixels, group, width, height)
+        if (group.colour != 1).any():
+            tiles = _adjust_colour(tiles, group.colour)
+        whole = _to_device(np.column_stack([group.row, group.place[:, :2]]), images.device)
         rows, x0, y0 = whole.T
         across = x0[:, None] + torch.arange(width, device=images.device)
         down = y0[:, None] + torch.arange(height, device=images.device)
         where = (rows[:, None, None], down[:, :, None], across[:, None, :])
-        if (some.opacity != 1).any():
-            opacity = _to_device(some.opacity, images.device)[:, None, None, None]
+        if (group.opacity != 1).any():
+            opacity = _to_device(group.opacity, images.device)[:, None, None, None]
             tiles = torch.lerp(images[where].to(torch.float32), tiles, opacity).round_()
         images[where] = tiles.to(torch.uint8)
 
 
 def _by_size(cuts: Cuts, pixels: Pixels) -> Iterator[tuple[Cuts, tuple[int, int]]]:
-    """Cuts grouped by the size of their places, in chunks that fit into memory; with that size."""
+    """Yields cuts whose places have the same width and height, with that size, in chunks that fit into memory."""
     sizes, kind = np.unique(cuts.place[:, 2:] - cuts.place[:, :2], axis=0, return_inverse=True)
     for number, (width, height) in enumerate(sizes.tolist()):
         rows = np.flatnonzero(kind.reshape(-1) == number)
         extent = np.minimum(np.ceil(cuts.box[rows, 2:] - cuts.box[rows, :2]) + 6, pixels.size[cuts.image[rows]])
-        step = max(1, int(_AT_ONCE / extent.max(axis=0).prod()))
+        step = max(1, int(_MAX_GATHERED / extent.max(axis=0).prod()))
         for first in range(0, len(rows), step):
             yield cuts[rows[first : first + step]], (width, height)
 
@@ -70,17 +71,17 @@ def _tiles(pixels: Pixels, cuts: Cuts, width: int, height: int) -> torch.Tensor:
     taps_across, taps_down = (last - first).max(axis=0).tolist()
     whole = np.column_stack([pixels.start[cuts.image], size[:, 0], first, last - first - 1])
     start, stride, x, y, last_x, last_y = _to_device(whole, device).T[:, :, None]
-    # Only small numbers, positions within the gathered pixels, become single precision.
+    # Positions relative to the gathered pixels are small, so single precision is enough for them.
     fractions = np.column_stack([low - first, step, last - first, cuts.mirrored]).astype(np.float32)
     low_x, low_y, step_x, step_y, end_x, end_y, mirrored = _to_device(fractions, device).T[:, :, None, None]
     columns = x + torch.arange(taps_across, device=device).minimum(last_x)
     rows = y + torch.arange(taps_down, device=device).minimum(last_y)
     where = (start + rows * stride)[:, :, None] + columns[:, None, :]
-    kind = torch.float16 if device.type == "cuda" else torch.float32  # 0..255 are exact in both
-    source = pixels.values.view(-1, 3)[where].transpose(2, 3).to(kind, memory_format=torch.contiguous_format)
+    dtype = torch.float16 if device.type == "cuda" else torch.float32  # 0 to 255 are exact in both.
+    source = pixels.values.view(-1, 3)[where].transpose(2, 3).to(dtype, memory_format=torch.contiguous_format)
     n = len(cuts)
-    across = _weights(low_x, step_x, end_x, width, taps_across, mirrored).to(kind)
-    down = _weights(low_y, step_y, end_y, height, taps_down, torch.zeros_like(mirrored)).to(kind)
+    across = _weights(low_x, step_x, end_x, width, taps_across, mirrored).to(dtype)
+    down = _weights(low_y, step_y, end_y, height, taps_down, torch.zeros_like(mirrored)).to(dtype)
     lines = torch.bmm(down, source.view(n, taps_down, 3 * taps_across)).view(n, 3 * height, taps_across)
     tiles = torch.bmm(lines, across.transpose(1, 2)).view(n, height, 3, width)
     return tiles.transpose(2, 3).to(torch.float32).round_().clamp_(0, 255)
@@ -92,7 +93,7 @@ def _to_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
 
 
 def _adjust_colour(tiles: torch.Tensor, factors: Float32s) -> torch.Tensor:
-    """Changes the colours of tiles of shape (n, height, width, 3), and rounds."""
+    """Changes the colours of tiles, ``float32``, shape (n, height, width, 3); the result is rounded."""
     matrices, shares = (_to_device(part, tiles.device) for part in colour_maps(factors))
     colours = tiles.flatten(1, 2)
     offset = shares * colours.mean(dim=(1, 2))
@@ -102,15 +103,15 @@ def _adjust_colour(tiles: torch.Tensor, factors: Float32s) -> torch.Tensor:
 def _weights(
     low: torch.Tensor, step: torch.Tensor, end: torch.Tensor, count: int, taps: int, mirrored: torch.Tensor
 ) -> torch.Tensor:
-    """Weights of the input pixels for each output pixel: the bicubic filter, widened where the tile shrinks.
+    """The weights of input pixels for each output pixel: the bicubic filter, widened if the box is shrunk.
 
     Args:
-        low: Start of the boxes, in pixels from the first input pixel; shape (n, 1, 1), as the next ones.
-        step: Input pixels per output pixel.
-        end: Number of input pixels inside the image.
-        count: Number of output pixels.
-        taps: Number of input pixels.
-        mirrored: 1 for a mirrored tile, else 0.
+        low: The start of each box, in pixels from the first input pixel; shape (n, 1, 1).
+        step: Input pixels per output pixel, shape (n, 1, 1).
+        end: The number of input pixels inside the image, shape (n, 1, 1).
+        count: The number of output pixels.
+        taps: The number of input pixels.
+        mirrored: 1 for a mirrored tile, else 0; shape (n, 1, 1).
 
     Returns:
         Shape (n, count, taps); each row sums to 1.

@@ -1,4 +1,4 @@
-"""Layouts on tensors: composes images that a user's transform has already cropped and resized."""
+"""Layouts on tensors: composes images that the user's transform has already cropped and resized."""
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ from clipc.errors import UserError
 def paste_tiles(first: torch.Tensor, second: torch.Tensor, tiles: Tiles) -> torch.Tensor:
     """Composes images row by row: pastes each source's window into its place.
 
-    Places are rounded to whole pixels as the worker renderer rounds them. A window that is as large as its place, to
-    less than a pixel, is copied without resampling (centre halves, CutMix); any other is rounded to whole
-    pixels and resized (bilinear, antialiased).
+    Places are rounded to whole pixels, as by the worker renderer. A window whose size differs from that of its place by
+    less than a pixel is copied without resampling (centre halves, CutMix). Other windows are rounded to whole pixels
+    and resized (bilinear, antialiased).
 
     Args:
         first: The first sources, floating point or ``uint8``, in any range, shape (n, 3, S, S).
@@ -53,30 +53,33 @@ def paste_tiles(first: torch.Tensor, second: torch.Tensor, tiles: Tiles) -> torc
 
 
 def _windows(boxes: Float32s, places: Int64s, size: int) -> Int64s:
-    """Windows in whole pixels, shape (n, 4): of their places' size if they differ by less than a pixel."""
+    """Windows in whole pixels, shape (n, 4); with the size of their places if the sizes differ by less than a pixel."""
     low, high = boxes[:, :2], boxes[:, 2:]
     place_size = places[:, 2:] - places[:, :2]
     start = np.clip(np.rint((low + high - place_size) / 2), 0, size - place_size)
-    as_large = np.abs(high - low - place_size).max(axis=1, keepdims=True) < 1
+    equal_size = np.abs(high - low - place_size).max(axis=1, keepdims=True) < 1
     edges = np.clip(np.rint(boxes), 0, size)
-    # Even the thinnest window has a pixel.
+    # Every window has at least one pixel each way.
     edges[:, :2] = np.minimum(edges[:, :2], size - 1)
     edges[:, 2:] = np.maximum(edges[:, 2:], edges[:, :2] + 1)
-    return np.where(as_large, np.concatenate([start, start + place_size], axis=1), edges).astype(np.int64)
+    return np.where(equal_size, np.concatenate([start, start + place_size], axis=1), edges).astype(np.int64)
 
 
 def _paste(
     images: torch.Tensor, source: torch.Tensor, rows: list[int], boxes: list[int | float], opacity: float
 ) -> None:
-    """Pastes one window of some rows of the source into one place of the same rows of the images."""
+    """Pastes one window of several rows of the source into one place of the same rows of the images.
+
+    ``boxes`` are x0, y0, x1, y1 of the place, then of the window.
+    """
     x0, y0, x1, y1, left, top, right, bottom = map(int, boxes)
-    which = torch.tensor(rows, device=images.device)
-    tile = source[which, :, top:bottom, left:right]
-    number = torch.promote_types(tile.dtype, torch.float32)
+    index = torch.tensor(rows, device=images.device)
+    tile = source[index, :, top:bottom, left:right]
+    dtype = torch.promote_types(tile.dtype, torch.float32)
     if (x1 - x0, y1 - y0) != (right - left, bottom - top):
-        tile = F.interpolate(tile.to(number), (y1 - y0, x1 - x0), mode="bilinear", antialias=True, align_corners=False)
+        tile = F.interpolate(tile.to(dtype), (y1 - y0, x1 - x0), mode="bilinear", antialias=True, align_corners=False)
     if opacity < 1:
-        tile = torch.lerp(images[which, :, y0:y1, x0:x1].to(number), tile.to(number), opacity)
+        tile = torch.lerp(images[index, :, y0:y1, x0:x1].to(dtype), tile.to(dtype), opacity)
     if not images.dtype.is_floating_point:
-        tile = tile.to(number).round().clamp(0, 255)
-    images[which, :, y0:y1, x0:x1] = tile.to(images.dtype)
+        tile = tile.to(dtype).round().clamp(0, 255)
+    images[index, :, y0:y1, x0:x1] = tile.to(images.dtype)

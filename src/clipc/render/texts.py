@@ -1,4 +1,4 @@
-"""The captions of a batch, which are the same for all renderers."""
+"""The captions of a batch; they are the same for all renderers."""
 
 import re
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from clipc.compose.captions.fit import fit
 from clipc.compose.plan import Plan, Plans
 from clipc.render.batch import Tokenizer
 
-NAMES_A_SIDE = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
+SIDE_PATTERN = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
 """Words that a mirrored image would make false."""
-_SIDES = ("left", "right", "west", "east", "clockwise")
+_SIDE_WORDS = ("left", "right", "west", "east", "clockwise")
 
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """The captions of some rows.
+    """The captions of n rows.
 
     Attributes:
-        captions: The model's input, one a row.
-        ids: 64-bit ids of the source captions, -1 for none; ``int64``, shape (n, 2).
-        shortened: How many captions had to be cut to fit the context.
+        captions: The captions that the model reads, one for each row.
+        ids: The ids of the two source captions (:func:`text_id`), -1 for none; ``int64``, shape (n, 2).
+        shortened: The number of captions that were cut to fit the context.
     """
 
     captions: list[str]
@@ -34,22 +34,22 @@ class Texts:
 
     @cached_property
     def may_mirror(self) -> Bools:
-        """Which rows' images may be mirrored: those whose caption names no side; shape (n,)."""
+        """Which rows' images may be mirrored: those whose caption names no side; ``bool``, shape (n,)."""
         return np.array([not names_a_side(caption) for caption in self.captions], dtype=np.bool_)
 
 
 @lru_cache(maxsize=1 << 16)
 def text_id(text: str) -> int:
-    """A 56-bit hash of a text, never negative: it identifies equal captions in a batch and across machines."""
+    """A 56-bit hash of a text, 0 or more; equal captions have equal ids on all machines."""
     return int.from_bytes(blake2b(text.encode(), digest_size=7).digest())
 
 
 def names_a_side(caption: str) -> bool:
     """Whether a mirrored image would make a caption false."""
-    # Searching for five plain words first is some twenty times faster, and few captions have one.
-    if caption.isascii() and not any(map(caption.lower().__contains__, _SIDES)):
+    # Searching for five plain words is about twenty times faster than the pattern, and few captions have one of them.
+    if caption.isascii() and not any(map(caption.lower().__contains__, _SIDE_WORDS)):
         return False
-    return NAMES_A_SIDE.search(caption) is not None
+    return SIDE_PATTERN.search(caption) is not None
 
 
 def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
@@ -58,7 +58,7 @@ def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
     Args:
         plans: The plans that the rows are part of.
         plan: The rows.
-        tokenizer: The model's.
+        tokenizer: The model's tokenizer.
     """
     limit, count, catalog = tokenizer.max_text_tokens, tokenizer.count, plans.catalog
     wordings = plans.wordings

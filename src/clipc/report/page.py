@@ -60,7 +60,7 @@ def load_section(name: str) -> Section:
     Raises:
         UserError: The section cannot be loaded (see :func:`clipc.extension.load_function`), or does not return text.
     """
-    section = load_function(name, "data", "words", gives="a piece of the page")
+    section = load_function(name, "data", "words", result="a piece of the page")
 
     def escape_piece(data: Mapping[str, Any], say: Words) -> Markup:
         piece: Any = section(data, say)

@@ -7,7 +7,7 @@ from clipc.compose.policy import COLUMN
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.prompts import built_in_templates
 from clipc.models.fingerprints import weights_fingerprint
-from clipc.prepare.check_start import check_start, vectors_of
+from clipc.prepare.check_start import check_start, vector_source
 from clipc.prepare.plans import given_tables, make_plans
 from clipc.recipe.recipe import Recipe
 from clipc.study.design import Study, check_recipes, error_prefix, sizes_of
@@ -44,7 +44,7 @@ def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = No
                 check_batch(recipe, catalog.about.name, smallest)
                 check_start(recipe)
                 policy = recipe.policy
-                names = policy.group, policy.region, policy.weights, policy.layout, vectors_of(policy)
+                names = policy.group, policy.region, policy.weights, policy.layout, vector_source(policy)
                 tables = repr((policy.rules, *names))
                 if tables not in checked_tables:
                     _check_columns(recipe, catalog)
@@ -62,7 +62,7 @@ def trains_from_scratch(recipe: Recipe) -> bool:
 
 
 def _check_columns(recipe: Recipe, catalog: Catalog) -> None:
-    policy, vectors = recipe.policy, vectors_of(recipe.policy)
+    policy, vectors = recipe.policy, vector_source(recipe.policy)
     if vectors is not None and vectors.startswith(COLUMN):
         names = catalog.table.column_names
         if (name := vectors.removeprefix(COLUMN)) not in names:

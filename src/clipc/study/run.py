@@ -253,5 +253,5 @@ def renderer_for(recipe: Recipe, catalog: Catalog, jobs: int, progress: Progress
     size = model_config(recipe.model, recipe.image_size)["vision_cfg"].get("image_size", 224)
     device = choose_device(recipe.device)
     return choose_renderer(
-        recipe.renderer, plans, recipe.augmentation, size, device=device, epochs=math.inf, sharing=jobs
+        recipe.renderer, plans, recipe.augmentation, size, device=device, epochs=math.inf, processes=jobs
     ).renderer

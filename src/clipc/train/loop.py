@@ -122,7 +122,7 @@ class Trainer:
             recipe.batch_size,
             range(self.step, self.steps),
             workers=choose_num_workers(
-                recipe.num_workers, device, pixels, sharing=self.world.local_size, threads=recipe.threads
+                recipe.num_workers, device, pixels, processes=self.world.local_size, threads=recipe.threads
             ),
             rank=self.world.rank,
             ranks=self.world.size,

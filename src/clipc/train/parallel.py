@@ -93,7 +93,7 @@ def has_trainable_batch_norm(model: nn.Module) -> bool:
 def synchronise_batch_norm(module: nn.Module) -> None:
     """Replaces the batch norm layers of a module by layers that take their statistics over all processes, in place.
 
-    Frozen layers are not replaced: they stay in evaluation mode (:func:`clipc.models.tuning.prepare`), which a
+    Frozen layers are not replaced: they stay in evaluation mode (:func:`clipc.models.tuning.apply_tuning`), which a
     replacement would leave.
     """
     from timm.layers.norm_act import convert_sync_batchnorm  # PyTorch's own loses the activation in timm's layers.

@@ -10,7 +10,7 @@ from clipc.catalog import Catalog
 from clipc.compose.batches import Batches
 from clipc.errors import UserError
 from clipc.models.device import choose_device, choose_precision
-from clipc.models.tuning import prepare
+from clipc.models.tuning import apply_tuning
 from clipc.prepare.new_model import new_model, tokenizer_for
 from clipc.prepare.plans import make_plans
 from clipc.progress import Progress, silent
@@ -118,7 +118,7 @@ def make_trainer(
         check_batch(recipe, catalog.about.name, len(pairs))
         tokenizer = tokenizer_for(recipe, catalog)
         model = new_model(recipe, tokenizer).to(device)
-        prepare(model.clip, recipe.tune, recipe.seed)
+        apply_tuning(model.clip, recipe.tune, recipe.seed)
         batches = Batches(recipe.batch_sampling, recipe.batch_size)
         cache = recipe.data.cache
         plans = make_plans(recipe.policy, pairs, recipe.seed, cache=cache, progress=progress, batches=batches)
@@ -133,7 +133,7 @@ def make_trainer(
         augmentation=recipe.augmentation,
         image_size=model.image_size,
         device=device,
-        sharing=world.local_size,
+        processes=world.local_size,
         gpus=world.local_size,
     )
     choice = choose(renderer or recipe.renderer, epochs=steps * recipe.batch_size / len(pairs))

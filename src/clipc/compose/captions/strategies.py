@@ -83,4 +83,4 @@ def find_strategy(name: str) -> Strategy:
     """
     if name in STRATEGIES:
         return STRATEGIES[name]
-    return load_function(name, "first", "second", "shape", "swapped", gives="the caption, or two to be joined")
+    return load_function(name, "first", "second", "shape", "swapped", result="the caption, or two to be joined")
