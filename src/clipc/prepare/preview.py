@@ -69,7 +69,7 @@ def _sample(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
     first = Entry(int(plan.left[0]), int(plan.left_caption[0]))
     second = Entry(int(plan.right[0]), int(plan.right_caption[0]))
     # In the wrong-caption control the second caption belongs to a third pair.
-    captions = [catalog.caption(*first), catalog.caption(*(int(column[0]) for column in plan.words))]
+    captions = [catalog.caption(*first), catalog.caption(*(int(column[0]) for column in plan.second_caption))]
     compiled_rules = plans.inputs.compiled_rules
     swapped = bool(plan.swapped[0]) and plans.policy.caption in ("both-orders", "one")
     mirrored = views.mirrored[0] & batch_texts.may_mirror[0]
