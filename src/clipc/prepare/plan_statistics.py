@@ -36,8 +36,8 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
     sample = plan[:rows]
     composites = np.flatnonzero(sample.right >= 0)
     first = [catalog.caption(*pair) for pair in zip(sample.left.tolist(), sample.left_caption.tolist(), strict=True)]
-    words = (column[composites].tolist() for column in sample.words)
-    second = [catalog.caption(*pair) for pair in zip(*words, strict=True)]
+    second_captions = (column[composites].tolist() for column in sample.second_caption)
+    second = [catalog.caption(*pair) for pair in zip(*second_captions, strict=True)]
     joined = [
         plans.wordings[sample.wording[i]].text(
             first[i], other, layout=int(sample.layout[i]), swapped=bool(sample.swapped[i])
