@@ -16,7 +16,7 @@ from statistics import median
 import torch
 
 from clipc.models.model import ClipModel
-from clipc.models.tuning import Tuning, prepare
+from clipc.models.tuning import Tuning, apply_tuning
 from clipc.recipe.run import cpu_name
 from clipc.train.loss import contrastive_loss
 from clipc.train.optimizer import adamw
@@ -45,7 +45,7 @@ class Way:
     def create(cls, name: str, tuning: Tuning) -> "Way":
         """A fresh model of a name."""
         model = ClipModel.create(name)
-        prepare(model.clip, tuning)
+        apply_tuning(model.clip, tuning)
         return cls(model.train(), adamw(model, 1e-4, 0.1, (0.9, 0.98), tuning.layer_decay))
 
     @property

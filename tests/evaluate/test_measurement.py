@@ -40,7 +40,7 @@ def test_apart_and_together_again() -> None:
         ({"value": float("nan")}, "has value = nan, which is not a finite float"),
         ({"value": np.float32(0.5)}, "not a finite float"),
         ({"value": "0.5"}, "not a finite float"),
-        ({"chance": float("inf")}, "has as chance inf"),
+        ({"chance": float("inf")}, "has chance = inf"),
         ({"n": 3.0}, "has n = 3.0"),
         ({"n": 5}, "needs an array of 5 finite floats as values"),
         ({"values": np.array([0, 1, 1, np.nan])}, "needs an array of 4 finite floats as values"),

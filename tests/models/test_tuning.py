@@ -114,7 +114,7 @@ def test_activations_inside_of_batch_norms_survive_a_lock() -> None:
         ({"image": True}, "write all, locked, or how many"),
         ({"text": "frozen"}, "not 'frozen'"),
         ({"text": 1.5}, "write all, locked, or how many"),
-        ({"lora_alpha": 8.0}, "means nothing without lora"),
+        ({"lora_alpha": 8.0}, "has no effect without lora"),
         ({"lora": 4, "image": 2}, "adapters take the place"),
         ({"lora": 4, "layer_decay": 0.7}, "one rate"),
         ({"lora": 0}, "greater than or equal to 1"),

@@ -121,7 +121,7 @@ def test_what_is_embedded(tmp_path: Path) -> None:
     mean = embed_pairs(model, catalog, "mean")
     assert {what: (done, total) for what, done, total in told} == {
         "images encoded": (2, 2),
-        "captions of pairs encoded": (2, 2),
+        "pairs with captions encoded": (2, 2),
     }
     np.testing.assert_allclose(image, [[1, 0, 0]] * 2, atol=1e-5)
     np.testing.assert_allclose(text, [[0, 1, 0], [0, 2 / 5**0.5, 1 / 5**0.5]], atol=1e-5)

@@ -33,7 +33,7 @@ def test_overrides_reach_nested_keys() -> None:
         ("rho", "write key=value"),
         ("seed.x=1", "has no keys below it"),
         ("policy=[1", "is not valid YAML"),
-        ("samples=null", "give samples or epochs"),
+        ("samples=null", "give either samples or epochs"),
     ],
 )
 def test_a_wrong_override_is_one_clear_sentence(override: str, hint: str, tmp_path: Path) -> None:

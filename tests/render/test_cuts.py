@@ -213,5 +213,5 @@ def test_memory_bounds_how_many_tiles_go_together(monkeypatch: pytest.MonkeyPatc
     pixels = kept(*(noise(30, 30, i) for i in range(6)))
     asked = replace(cuts([(1.5, 2, 28, 29.3)] * 6, [(0, 0, SIDE, SIDE)] * 6), row=np.arange(6))
     at_once = laid(paste_cuts_batched, pixels, asked)
-    monkeypatch.setattr("clipc.render.resample_matrix._AT_ONCE", 2000)
+    monkeypatch.setattr("clipc.render.resample_matrix._MAX_GATHERED", 2000)
     np.testing.assert_array_equal(laid(paste_cuts_batched, pixels, asked), at_once)

@@ -44,7 +44,7 @@ def test_no_more_than_so_many_lie_ready() -> None:
         begun.append(item)
         return item
 
-    results = parallel_map(work, range(10_000), most=64)
+    results = parallel_map(work, range(10_000), max_pending=64)
     for taken in range(1, 200):
         assert next(results) == taken - 1
         assert len(begun) <= taken + 64 + module._CHUNK
@@ -61,7 +61,7 @@ def test_an_error_is_raised_to_the_taker_and_ends_the_work() -> None:
             raise ValueError("item 50")
         return item
 
-    results = parallel_map(work, range(100_000), most=32)
+    results = parallel_map(work, range(100_000), max_pending=32)
     taken: list[int] = []
     with pytest.raises(ValueError, match="item 50"):
         taken.extend(results)

@@ -33,6 +33,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.soak
 def test_a_stopped_pilot_goes_on(tiny_source: Path, tiny_model: str, tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(PILOT)

@@ -76,15 +76,15 @@ def test_broken_records_are_named(trial: Trial, tmp_path: Path, text: str) -> No
     value = json.loads(file.read_text())
     value["items"]["values/zero_shot/label/top1"]["zlib"] = "AAAA"
     file.write_text(json.dumps(value))
-    with pytest.raises(UserError, match="is no record"):
+    with pytest.raises(UserError, match="is not a valid record"):
         read_record(trial, MEASURING, file)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"unit": 3}, "needs texts as name and unit"),
-        ({"chance": "often"}, "has as chance 'often'"),
+        ({"unit": 3}, "needs a str as name and unit"),
+        ({"chance": "often"}, "has chance = 'often'"),
         ({"owner": "owner/9"}, "'owner/9'"),
         ({"n": 3}, "needs an array of 3 finite floats"),
         (None, "'zero_shot/label/top1'"),

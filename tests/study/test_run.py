@@ -225,6 +225,7 @@ def test_a_trial_that_another_process_has_recorded_is_left_alone(
     assert not (tmp_path / "trials").exists()
 
 
+@pytest.mark.soak
 def test_a_trial_killed_in_the_middle_changes_no_figure(
     study_file: Path, done: tuple[Study, Catalog, Path], tmp_path: Path
 ) -> None:
@@ -260,7 +261,7 @@ def test_a_clone_with_the_records_goes_on_without_training(
     told = capsys.readouterr()
     assert json.loads(told.out)["finished"] == 20
     assert "20 trials; 20 finished already" in told.err
-    assert "four times in five" in told.err
+    assert "four studies of five" in told.err
     assert not (tmp_path / "trials").exists()
 
 

@@ -297,7 +297,7 @@ def test_each_try_has_draws_of_its_own_and_a_known_setting_is_not_trained_again(
     with logged() as told:
         found = search(few, tiny_catalog, tmp_path, tmp_path / "search.journal")
     assert [(best.tried, best.validation) for best in found] == [(1, 0.5), (4, 0.5)]
-    assert told[0].startswith("clip: its only setting is best")
+    assert told[0].startswith("clip: best on validation: its only setting")
 
 
 def test_one_setting_at_work_twice_has_two_folders(

@@ -458,6 +458,7 @@ sys.exit(2)
 """
 
 
+@pytest.mark.soak
 def test_a_killed_process_ends_the_others_at_once(tmp_path: Path) -> None:
     port, killed = free_port(), tmp_path / "killed"
     # Rank 0 is an interpreter of its own, so that its whole end is seen.
@@ -538,6 +539,7 @@ def two_hosts(folder: Path, *, restarts: int) -> list[str]:
     return said
 
 
+@pytest.mark.soak
 def test_two_hosts_form_one_group(tmp_path: Path) -> None:
     two_hosts(tmp_path, restarts=0)
     for rank in range(2):

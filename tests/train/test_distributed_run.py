@@ -47,6 +47,7 @@ def children(process: subprocess.Popen[str]) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the processes of a job in /proc")
+@pytest.mark.soak
 def test_a_job_that_loses_a_process_starts_again_and_has_the_curve_of_one(
     recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:

@@ -26,8 +26,8 @@ def test_exact_is_a_stable_sort_in_any_pieces(m: int, queries: int, count: int, 
     base = generator.integers(-2, 3, (m, 3)).astype(np.float32)
     asked = generator.integers(-2, 3, (queries, 3)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK", 7)
-        patch.setattr(module, "_QUERIES", 4)
+        patch.setattr(module, "_VECTORS_AT_ONCE", 7)
+        patch.setattr(module, "_QUERIES_AT_ONCE", 4)
         result = exact(base, asked, min(count, 7))
     expected = np.argsort(-(asked @ base.T), axis=1, kind="stable")[:, : min(count, 7)]
     assert np.array_equal(result, expected)
