@@ -443,7 +443,7 @@ def test_what_an_evaluator_or_a_section_gives_is_checked(own: Path) -> None:
     anything: Any = None
     with pytest.raises(UserError, match=r"stripes:nothing gave NoneType; expected are measurements"):
         own_evaluator("stripes:nothing")(anything)
-    with pytest.raises(UserError, match=r"stripes:nothing returned NoneType; return text, or markupsafe.Markup for HTML"):
+    with pytest.raises(UserError, match=r"stripes:nothing returned NoneType; return text, or markupsafe.Markup"):
         load_section("stripes:nothing")({}, anything)
 
 
