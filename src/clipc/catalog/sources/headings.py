@@ -67,25 +67,25 @@ class Headings:
         """The captions that the user's templates make of a record."""
         return [] if self.maker is None else self.maker.captions(record)
 
-    def describe_captions(self, captions: Sequence[str], info: SourceInfo) -> None:
+    def describe_captions(self, captions: Sequence[tuple[str, ...]], info: SourceInfo) -> None:
         """Notes the captions that were made, and warns of a column that hardly holds captions.
 
         Args:
-            captions: The first caption of each pair.
+            captions: The captions of each pair.
             info: Receives the notes and warnings.
         """
         if self.maker is not None:
             self.maker.describe(info)
         if not self.captions or len(captions) < _FEW_CAPTIONS:
             return
-        sample = captions[:: max(1, len(captions) // 1000)]
+        sample = [text for texts in captions[:: max(1, len(captions) // 1000)] for text in texts[:1]]
         commonest, count = Counter(captions).most_common(1)[0]
         if 10 * sum(map(is_number, sample)) > 9 * len(sample):
             doubt = "holds numbers"
         elif 10 * sum(text.strip().lower().endswith(IMAGE_SUFFIXES) for text in sample) > 9 * len(sample):
             doubt = "holds file names"
         elif 10 * count > 9 * len(captions):
-            doubt = f"says {commonest[:80]!r} in {count:,} of {len(captions):,} rows"
+            doubt = f"says {', '.join(commonest)[:80]!r} in {count:,} of {len(captions):,} rows"
         else:
             return
         info.warnings.append(

@@ -18,6 +18,7 @@ DATASET_FILES = ("dataset_dict.json", "dataset_info.json", "state.json")
 """Files by which a dataset saved on disk is recognised."""
 
 _BLOB = "images.bin"
+_CAPTIONS_SEEN = 100_000
 
 
 class _Part(NamedTuple):
@@ -115,7 +116,7 @@ def _rows(
     """
     headings = find_headings(parts[0].columns, [], replace(options, image_column=image), parts[0].name)
     headings.describe(info)
-    offset, captions_seen = 0, list[str]()
+    offset, captions_seen = 0, list[tuple[str, ...]]()
     with whole_file(blob / _BLOB, "make room, or name another folder for the cache") as new, new.open("wb") as sink:
         for part in parts:
             for number, record in enumerate(part.records, 1):
@@ -130,7 +131,8 @@ def _rows(
                 split = record.get(headings.split) if headings.split else part.split
                 captions = [c for name in headings.captions for c in strings(record.get(name))]
                 captions += headings.made_captions(record)
-                captions_seen.append(next(iter(captions), ""))
+                if len(captions_seen) < _CAPTIONS_SEEN:
+                    captions_seen.append(tuple(captions))
                 label, more = headings.label(record), headings.metadata(record)
                 yield Row(key, captions, label, split, _BLOB, offset, len(data), part.name, number, more)
                 offset += len(data)

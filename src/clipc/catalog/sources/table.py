@@ -78,7 +78,7 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
         yield Reject(path.name, row.number, row.file, f"different paths end like this file (column {headings.image})")
         del rows[row.file, row.key if headings.key_is_sure else None]
     pairs = list(rows.values())
-    headings.describe_captions([row.captions[0] for row in pairs if row.captions], info)
+    headings.describe_captions([tuple(row.captions) for row in pairs], info)
     if not headings.key_is_sure:
         _set_keys(pairs, headings, info)
     if grid.texts:

@@ -110,8 +110,8 @@ class CaptionMaker:
                 info.notes.append(f"the template {template.text!r} was skipped in {skipped:,} rows that lack a value")
         if 10 * len(made) < self._records or (len(made) < _FEW and 2 * len(made) < self._records):
             info.warnings.append(
-                f"the caption templates make only {len(made):,} distinct captions for {self._records:,} rows: images of "
-                "one caption cannot be told apart in retrieval, so judge by zero-shot classification, or name more "
+                f"the caption templates make only {len(made):,} distinct captions for {self._records:,} rows: images "
+                "of one caption cannot be told apart in retrieval, so judge by zero-shot classification, or name more "
                 "columns in the template"
             )
 
