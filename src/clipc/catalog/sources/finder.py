@@ -45,6 +45,7 @@ class Finder:
     def __init__(self, root: Path, prefix: str = "", *, rerooted: bool = False) -> None:
         self.root = root
         self.prefix = prefix
+        self._below = os.path.join(root, "")
         self._rerooted = rerooted
         self._folders: dict[str, tuple[dict[str, str], dict[str, str | None]]] = {}
         self._direct: set[str] = set()
@@ -90,7 +91,7 @@ class Finder:
     def reason(self, name: str) -> str:
         """Why :meth:`find` found no file."""
         name = name.strip()
-        path = self.root / (self.prefix if not os.path.isabs(name) else "") / name
+        path = os.path.join(self.root, self.prefix, name)
         if self._is_outside(path):
             return "the path leads out of the source's folder; --images names the folder of the images"
         if "\0" not in name and os.path.lexists(path):
@@ -99,7 +100,7 @@ class Finder:
             return "there is no such image file, and several end like it; --images names the folder of the images"
         return "there is no such image file"
 
-    def _is_outside(self, path: Path) -> bool:
+    def _is_outside(self, path: str) -> bool:
         """Whether a path leads to something that exists outside the root."""
         return os.path.exists(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
 
@@ -141,18 +142,17 @@ class Finder:
 
     def direct(self, name: str) -> str | None:
         """The file that a path means where it is written, below the root and prefix; None if there is none."""
-        if os.path.isabs(name):
-            try:
-                name = Path(name).relative_to(self.root).as_posix()
-            except ValueError:
+        if name.startswith("/"):
+            if not name.startswith(self._below):
                 return None
+            name = name.removeprefix(self._below)
         elif self.prefix:
             name = f"{self.prefix}/{name}"
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if not parts or ".." in parts or "\0" in name:
             return None
         direct = "/".join(parts)
-        if os.path.isfile(self.root / direct):
+        if os.path.isfile(self._below + direct):
             return direct
         parts = _parts(name)
         at = ""
@@ -168,7 +168,7 @@ class Finder:
             if match is None:
                 return None
             at = f"{at}/{match}" if at else match
-        return at if os.path.isfile(self.root / at) else None
+        return at if os.path.isfile(self._below + at) else None
 
     def _names(self, folder: str) -> tuple[dict[str, str], dict[str, str | None]]:
         """A folder's entries by folded name; and by casefolded name, stem or number, None if several share it."""
@@ -197,10 +197,10 @@ class Finder:
         They must lie in a folder that ends like the path's own, as far as any folder does. Only where none does, the
         name alone counts, and only in folders that share no names with others: ``masks/7.png`` is not ``images/7.png``.
         """
-        if not name or "\0" in name or Path(name).is_relative_to(self.root):
+        if not name or "\0" in name or name.startswith(self._below):
             return []
         foreign = bool(_FOREIGN.match(name)) or ".." in _parts(name)
-        if foreign and not self._rerooted and self._is_outside(self.root / name):
+        if foreign and not self._rerooted and self._is_outside(os.path.join(self.root, name)):
             return []  # another file of its name would be another image
         names = [name]
         if name[:5].lower() == "file:":

@@ -147,7 +147,7 @@ def find_headings(
     if not (captions or templates):
         label = next((exact[name] for name in options.label_columns), next(iter(free("label")), None))
         proposal = propose_template([name for name in names if name not in assigned], label, sample)
-        advice = f", or make them from columns, such as --caption-template {proposal.text!r}" if proposal else ""
+        advice = f', or make them from columns, such as --caption-template "{proposal.text}"' if proposal else ""
         raise _missing("the captions", "--caption-columns" + advice, names, where)
     assigned.update(captions)
     labels = [exact[name] for name in options.label_columns] or free("label")[:1]
@@ -198,11 +198,18 @@ def _image_column(
     by_value = [name for name in names if holds(name, remote=False)]
     if by_value:
         return next((name for name in by_name if name in by_value), by_value[0])
+    # Numbers of rows are not numbers of images, although files may have the same ones.
+    keys = [name for name in keys if re.search("image|画像", plain_name(name)) or not _is_counted(texts[name])]
     for name in (*by_name, *keys):
         some = [text for text in texts[name] if text and not is_web_address(text)][:_TRIED]
         if 2 * hits(some) > len(some):
             return name
-    return next(iter(by_name), next((name for name in names if holds(name, remote=True)), next(iter(keys), None)))
+    return next(iter(by_name), next((name for name in names if holds(name, remote=True)), None))
+
+
+def _is_counted(texts: Sequence[str]) -> bool:
+    """Whether all texts are numbers without leading zeros."""
+    return all(text.isdecimal() and (text == "0" or text[0] != "0") for text in texts if text)
 
 
 def image_path(value: Any) -> str:

@@ -61,7 +61,10 @@ def read_template(text: str, column: Callable[[str], str]) -> Template:
         token, slot = match.group(), match["slot"]
         if slot is not None:
             name, bar, default = slot.partition("|")
-            pieces.append((column(name.strip()), default if bar else None))
+            try:
+                pieces.append((column(name.strip()), default if bar else None))
+            except UserError as error:
+                raise UserError(f"the caption template {text!r}: {error}") from None
         elif token in ("{", "}"):
             raise UserError(
                 f"the caption template {text!r} has a {token} without its partner; write {token * 2} for one."
