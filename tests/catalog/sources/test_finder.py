@@ -116,6 +116,29 @@ def test_images_in_several_folders_need_a_name(tmp_path: Path) -> None:
         finder.choose_prefix(["2.png"])
 
 
+def test_images_spread_over_folders(tmp_path: Path) -> None:
+    root = make(tmp_path / "parts", "part1/images/1.png", "part2/images/2.png", "part2/images/3.png")
+    finder = Finder(root)
+    assert finder.choose_prefix(["1.png", "2.png"]) == 2
+    assert [finder.find(f"{n}.png") for n in (1, 2, 3, 4)] == [
+        "part1/images/1.png",
+        "part2/images/2.png",
+        "part2/images/3.png",
+        None,
+    ]
+    finder = Finder(make(tmp_path / "splits", "train/1.png", "val/2.png", "masks/3.png"))
+    assert finder.choose_prefix(["1.png"]) == 1
+    assert [finder.find(f"{n}.png") for n in (1, 2, 3)] == ["train/1.png", "val/2.png", None]
+
+
+def test_more_masks_than_images(tmp_path: Path) -> None:
+    masks = [f"gt/{n}.png" for n in range(20)]
+    finder = Finder(make(tmp_path, *masks, *(f"JPEGImages/{n}.png" for n in range(19))))
+    assert finder.choose_prefix([f"{n}.png" for n in range(20)]) == 19
+    assert finder.prefix == "JPEGImages"
+    assert finder.find("19.png") is None
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.sets(st.tuples(st.sampled_from(["a", "b", "a/b", "b/a", "train", "test"]), st.integers(0, 4)), min_size=1),

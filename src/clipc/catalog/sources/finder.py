@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from clipc.catalog.catalog import inside
-from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES, SourceInfo
+from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES, SourceInfo
 from clipc.errors import UserError
 
 # Pairs of similar characters, of which Windows and other systems write different ones.
@@ -22,6 +22,7 @@ _FOREIGN = re.compile(r"[A-Za-z]:[\\/]|[\\/]|file:", re.IGNORECASE)
 _UPLOAD = re.compile(r"/data/upload/\d+/(?P<name>(?:[0-9a-f]{8}-)?(?P<original>[^/]+))")
 _LOCAL_FILES = "/data/local-files/?d="
 _MAX_FOLDERS = 100
+_IMAGE_FOLDERS = ("image", "img", "photo", "picture", "画像", "写真")
 
 
 class _Match(NamedTuple):
@@ -114,31 +115,32 @@ class Finder:
             How many of the first are found below the root, at least as far as was needed to choose.
 
         Raises:
-            UserError: They are found in several folders, and none is named like a folder of images.
+            UserError: The same ones are found in several folders, and none is named like a folder of images.
         """
         names = [name.strip() for name in names[:50] if name.strip()]
 
-        def hits(prefix: str) -> int:
+        def hits(prefix: str) -> set[str]:
             finder = Finder(self.root, prefix)
-            return sum(finder.direct(name) is not None for name in names)
+            return {name for name in names if finder.direct(name) is not None}
 
         self.prefix = ""
         if (found := hits("")) or not names:
-            return found
+            return sum(name in found for name in names)
         folders = [e.name for e in os.scandir(self.root) if e.is_dir(follow_symlinks=False) and e.name[0] != "."]
-        counts = {name: count for name in sorted(folders)[:_MAX_FOLDERS] if (count := hits(name))}
-        if not counts:
+        by_folder = {name: found for name in sorted(folders)[:_MAX_FOLDERS] if (found := hits(name))}
+        most = max(map(len, by_folder.values()), default=0)
+        best = [name for name, found in by_folder.items() if 10 * len(found) >= 9 * most]
+        are_apart = sum(map(len, by_folder.values())) == len(set().union(*by_folder.values()))
+        if len(by_folder) != 1 and are_apart:  # none, or each holds some of them
             return sum(self._elsewhere(name) is not None for name in names)
-        best = [name for name in counts if counts[name] == max(counts.values())]
-        words = NAMES["columns"]["image"]
-        named = [name for name in best if name.casefold() in words or name.casefold().removesuffix("s") in words]
+        named = [name for name in best if name.casefold().removesuffix("s").endswith(_IMAGE_FOLDERS)]
         if len(best) > 1 and len(named) != 1:
             raise UserError(
                 f"the image files are found in several folders of {self.root} ({', '.join(best[:5])}); "
                 "name the one that is meant with --images."
             )
         self.prefix = (named if len(best) > 1 else best)[0]
-        return counts[self.prefix]
+        return sum(name in by_folder[self.prefix] for name in names)
 
     def direct(self, name: str) -> str | None:
         """The file that a path means where it is written, below the root and prefix; None if there is none."""
@@ -222,7 +224,7 @@ class Finder:
     def _is_for_elsewhere(self, parts: list[str]) -> bool:
         """Whether a relative path is not for this root: a file missing in a folder that exists is a missing file."""
         if len(parts) == 1:
-            return not self.prefix
+            return not self.prefix or self.prefix.casefold() in SPLIT_NAMES
         return self._names(self.prefix)[1].get(fold(parts[0]).casefold()) is None
 
     def _files_like(self, parts: list[str], from_elsewhere: bool) -> tuple[list[str], bool]:
@@ -246,6 +248,8 @@ class Finder:
                 return [file for file in some if fold(places[file]).casefold() == end] or some, False
         if folders and not from_elsewhere:
             return [], False
+        if self.prefix and not folders:  # in train, or else in another split
+            places = {file: place for file, place in places.items() if _split(place.split("/"))}
         return [file for file, place in places.items() if place not in tree.mixed], bool(folders)
 
     @cached_property
