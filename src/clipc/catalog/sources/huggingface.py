@@ -18,6 +18,7 @@ DATASET_FILES = ("dataset_dict.json", "dataset_info.json", "state.json")
 """Files by which a dataset saved on disk is recognised."""
 
 _BLOB = "images.bin"
+_CAPTIONS_SEEN = 100_000
 
 
 class _Part(NamedTuple):
@@ -59,7 +60,7 @@ def huggingface(source: str | Path, name: str, options: SourceOptions, blob: Pat
         return _rows(parts, blob, image, options, readable, info)
 
     watched = sorted(p for p in source.rglob("*") if p.is_file()) if isinstance(source, Path) else []
-    return Source(blob, name, watched, read, loose=True)
+    return Source(blob, name, watched, read, loose=True, tabular=True)
 
 
 def parquet_image_column(path: Path, options: SourceOptions) -> str | None:
@@ -97,7 +98,7 @@ def parquet_with_images(path: Path, name: str, options: SourceOptions, blob: Pat
         part = _Part(path.name, None, grid.names, (record.values for record in grid.records))
         return _rows([part], blob, image, options, [], info)
 
-    return Source(blob, name, [path], read, loose=True)
+    return Source(blob, name, [path], read, loose=True, tabular=True)
 
 
 def _rows(
@@ -115,7 +116,7 @@ def _rows(
     """
     headings = find_headings(parts[0].columns, [], replace(options, image_column=image), parts[0].name)
     headings.describe(info)
-    offset = 0
+    offset, captions_seen = 0, list[tuple[str, ...]]()
     with whole_file(blob / _BLOB, "make room, or name another folder for the cache") as new, new.open("wb") as sink:
         for part in parts:
             for number, record in enumerate(part.records, 1):
@@ -129,9 +130,13 @@ def _rows(
                 sink.write(data)
                 split = record.get(headings.split) if headings.split else part.split
                 captions = [c for name in headings.captions for c in strings(record.get(name))]
+                captions += headings.made_captions(record)
+                if len(captions_seen) < _CAPTIONS_SEEN:
+                    captions_seen.append(tuple(captions))
                 label, more = headings.label(record), headings.metadata(record)
                 yield Row(key, captions, label, split, _BLOB, offset, len(data), part.name, number, more)
                 offset += len(data)
+    headings.describe_captions(captions_seen, info)
 
 
 def _bytes(value: Any, readable: Sequence[Path]) -> bytes | str:

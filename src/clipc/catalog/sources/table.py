@@ -2,9 +2,8 @@
 
 import ast
 import json
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -14,7 +13,7 @@ from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, V
 from clipc.catalog.sources.encoding import mark_undecodable
 from clipc.catalog.sources.finder import Finder
 from clipc.catalog.sources.grid import Record, read_grid
-from clipc.catalog.sources.headings import Headings, find_headings
+from clipc.catalog.sources.headings import Headings, find_headings, image_path, is_web_address
 from clipc.errors import UserError
 
 _SAMPLE = 200
@@ -42,17 +41,20 @@ def table(path: Path, name: str, options: SourceOptions) -> Source:
     root = (options.images or path.parent).absolute()
     if not root.is_dir():
         raise UserError(f"there is no image folder {root}.")
-    return Source(root, name, [path], partial(_read, path, root, options), loose=True)
+    return Source(root, name, [path], partial(_read, path, root, options), loose=True, tabular=True)
 
 
 def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> Iterator[Row | Reject]:
     grid = read_grid(path, options.encoding)
     first = list(islice(grid.records, _SAMPLE))
     sample = [record.values for record in first if not isinstance(record.values, str)]
-    headings = find_headings(grid.names, sample, options, path.name)
+    finder = Finder(root, rerooted=options.images is not None)
+    headings = find_headings(grid.names, sample, options, path.name, finder.choose_prefix)
     info.notes.append(grid.note)
     headings.describe(info)
-    finder = Finder(root, _prefix(root, [str(row.get(headings.image) or "") for row in sample], info))
+    finder.choose_prefix([image_path(row.get(headings.image)) for row in sample])
+    if finder.prefix:
+        info.notes.append(f"images were found in the folder {finder.prefix}")
     rows: dict[tuple[str, str | None], Row] = {}
     repetitions = 0
     for record in chain(first, grid.records):
@@ -71,7 +73,12 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
         repetitions += 1
     if repetitions:
         info.notes.append(f"{repetitions:,} rows named an image of an earlier row; their captions were joined to it")
+    finder.describe(info)
+    for row in [row for row in rows.values() if finder.is_doubtful(row.file)]:
+        yield Reject(path.name, row.number, row.file, f"different paths end like this file (column {headings.image})")
+        del rows[row.file, row.key if headings.key_is_sure else None]
     pairs = list(rows.values())
+    headings.describe_captions([tuple(row.captions) for row in pairs], info)
     if not headings.key_is_sure:
         _set_keys(pairs, headings, info)
     if grid.texts:
@@ -84,17 +91,18 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str) -> Row 
     if isinstance(values, str):
         return Reject(place, number, None, values)
     values = {name: mark_undecodable(value) if isinstance(value, str) else value for name, value in values.items()}
-    image = values.get(headings.image)
-    if isinstance(image, dict):
-        image = image.get("path")
-    if not isinstance(image, str) or not image.strip():
-        return Reject(place, number, None, "there is no image path")
-    if "://" in image[:12]:
+    image = image_path(values.get(headings.image))
+    if not image:
+        return Reject(place, number, None, f"there is no image path in the column {headings.image}")
+    if is_web_address(image):
         return Reject(place, number, image, "the image is a web address; clipc reads files, so fetch them first")
     captions = [caption for name in headings.captions for caption in _captions(values.get(name))]
+    captions += headings.made_captions(values)
     split, key = (None if name is None else values.get(name) for name in (headings.split, headings.key))
     split, key = None if split is None else str(split), "" if key is None else str(key).strip()
-    file, label, more = finder.find(image) or image.strip(), headings.label(values), headings.metadata(values)
+    file, label, more = finder.find(image), headings.label(values), headings.metadata(values)
+    if file is None:
+        return Reject(place, number, image, f"{finder.reason(image)} (column {headings.image})")
     return Row(key, captions, label, split, file, place=place, number=number, more=more)
 
 
@@ -109,24 +117,6 @@ def _captions(value: Any) -> list[str]:
             if isinstance(parsed, list) and all(isinstance(item, str) for item in parsed):
                 return parsed
     return [caption for caption in strings(value) if caption.strip()]
-
-
-def _prefix(root: Path, names: Sequence[str], info: SourceInfo) -> str:
-    """The folder in the root to which the image paths are relative, if they are not relative to the root itself."""
-    names = [name for name in names[:50] if name.strip()]
-
-    def hits(prefix: str) -> int:
-        finder = Finder(root, prefix)
-        return sum(finder.find(name) is not None for name in names)
-
-    if hits("") or not names:
-        return ""
-    folders = sorted(e.name for e in os.scandir(root) if e.is_dir(follow_symlinks=False) and e.name[0] != ".")[:100]
-    best = max(folders, key=hits, default="")
-    if not best or not hits(best):
-        return ""
-    info.notes.append(f"images were found in the folder {best}")
-    return best
 
 
 def _set_keys(rows: list[Row], headings: Headings, info: SourceInfo) -> None:
