@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES, SourceInfo, SourceOptions, Value, plain_values
+from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES, SourceInfo, SourceOptions, Value
+from clipc.catalog.values import labels, plain_values
 from clipc.errors import UserError, unknown_name
 
 
@@ -30,10 +31,13 @@ class Headings:
         if len(self.labels) > 1:
             info.label_columns += ["label", *self.labels[1:]]
 
-    def label(self, record: Mapping[str, Any]) -> str | None:
-        """The main class label of a record."""
-        value = record.get(self.labels[0]) if self.labels else None
-        return None if value is None else str(value).strip() or None
+    def class_labels(self, record: Mapping[str, Any]) -> list[str]:
+        """The labels in the main label column of a record.
+
+        Raises:
+            ValueError: There is an object or a list that is no label.
+        """
+        return labels(record.get(self.labels[0])) if self.labels else []
 
     def metadata(self, record: Mapping[str, Any]) -> dict[str, Value]:
         """The plain values of a record in columns that hold nothing else."""
@@ -71,14 +75,14 @@ def find_headings(
     if not captions:
         raise _missing("the captions", "--caption-columns", names, where)
     assigned.update(captions)
-    labels = [exact[name] for name in options.label_columns] or free("label")[:1]
-    assigned.update(labels)
+    label_columns = [exact[name] for name in options.label_columns] or free("label")[:1]
+    assigned.update(label_columns)
     named = [exact[options.split_column]] if options.split_column else []
     splits = named or [name for name in free("split") if _holds_splits(name, sample)]
     assigned.update(splits[:1])
     keys = [exact[options.key_column]] if options.key_column else free("key")
     split, key = (next(iter(columns), None) for columns in (splits, keys))
-    return Headings(image, tuple(captions), tuple(labels), split, key, key_is_sure=bool(options.key_column))
+    return Headings(image, tuple(captions), tuple(label_columns), split, key, key_is_sure=bool(options.key_column))
 
 
 def _exact_name(name: str, names: Sequence[str]) -> str:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, strings
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions
 from clipc.catalog.sources.grid import read_parquet
 from clipc.catalog.sources.headings import find_headings
+from clipc.catalog.values import captions, main_label
 from clipc.errors import UserError
 from clipc.files import whole_file
 
@@ -126,11 +127,17 @@ def _rows(
                 if isinstance(record, str) or isinstance(data, str):
                     yield Reject(part.name, number, key, str(data))
                     continue
+                try:
+                    texts = [text for name in headings.captions for text in captions(record.get(name), options.lang)]
+                    labels = headings.class_labels(record)
+                except ValueError as error:
+                    yield Reject(part.name, number, key, str(error))
+                    continue
                 sink.write(data)
                 split = record.get(headings.split) if headings.split else part.split
-                captions = [c for name in headings.captions for c in strings(record.get(name))]
-                label, more = headings.label(record), headings.metadata(record)
-                yield Row(key, captions, label, split, _BLOB, offset, len(data), part.name, number, more)
+                more = headings.metadata(record)
+                label = main_label(labels, more)
+                yield Row(key, texts, label, split, _BLOB, offset, len(data), part.name, number, more)
                 offset += len(data)
 
 

@@ -1,20 +1,22 @@
 """Tables (CSV, TSV, JSON lines, Parquet) whose rows name an image file and its captions."""
 
-import ast
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, Value, strings
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, Value
 from clipc.catalog.sources.encoding import visible
 from clipc.catalog.sources.finder import Finder
 from clipc.catalog.sources.grid import Record, read_grid
 from clipc.catalog.sources.headings import Headings, find_headings
+from clipc.catalog.sources.layout import unnamed_columns
+from clipc.catalog.sources.pairs import PairsByImage
+from clipc.catalog.values import captions, image_name, is_missing, main_label
 from clipc.errors import UserError
 
 _SAMPLE = 200
@@ -49,66 +51,48 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
     grid = read_grid(path, options.encoding)
     first = list(islice(grid.records, _SAMPLE))
     sample = [record.values for record in first if not isinstance(record.values, str)]
+    if grid.headless:
+        image, caption = unnamed_columns(grid.names, sample)
+        captions = options.caption_columns or (() if caption is None else (caption,))
+        options = replace(options, image_column=options.image_column or image, caption_columns=captions)
     headings = find_headings(grid.names, sample, options, path.name)
     info.notes.append(grid.note)
     headings.describe(info)
     finder = Finder(root, _prefix(root, [str(row.get(headings.image) or "") for row in sample], info))
-    rows: dict[tuple[str, str | None], Row] = {}
-    repetitions = 0
+    pairs = PairsByImage(path.name, headings.key_is_sure)
     for record in chain(first, grid.records):
-        row = _row(record, headings, finder, path.name)
-        if isinstance(row, Reject):
-            yield row
-            continue
-        key = row.key if headings.key_is_sure else None
-        earlier = rows.setdefault((row.file, key), row)
-        if earlier is row:
-            continue
-        if (earlier.label, earlier.split) != (row.label, row.split):
-            yield Reject(path.name, row.number, row.key, "the same image again, with another label or split")
-            continue
-        earlier.captions += row.captions
-        repetitions += 1
-    if repetitions:
-        info.notes.append(f"{repetitions:,} rows named an image of an earlier row; their captions were joined to it")
-    pairs = list(rows.values())
+        row = _row(record, headings, finder, path.name, options.lang)
+        fault = row if isinstance(row, Reject) else pairs.add(row)
+        if fault is not None:
+            yield fault
+    rows = pairs.rows(info)
     if not headings.key_is_sure:
-        _set_keys(pairs, headings, info)
+        _set_keys(rows, headings, info)
     if grid.texts:
-        _set_types(pairs)
-    yield from pairs
+        _set_types(rows)
+    yield from rows
 
 
-def _row(record: Record, headings: Headings, finder: Finder, place: str) -> Row | Reject:
+def _row(record: Record, headings: Headings, finder: Finder, place: str, lang: str) -> Row | Reject:
     number, values = record
     if isinstance(values, str):
         return Reject(place, number, None, values)
     values = {name: visible(value) if isinstance(value, str) else value for name, value in values.items()}
-    image = values.get(headings.image)
-    if isinstance(image, dict):
-        image = image.get("path")
-    if not isinstance(image, str) or not image.strip():
+    try:
+        image = image_name(values.get(headings.image))
+        texts = [caption for name in headings.captions for caption in captions(values.get(name), lang)]
+        labels = headings.class_labels(values)
+    except ValueError as error:
+        return Reject(place, number, None, str(error))
+    if image is None:
         return Reject(place, number, None, "there is no image path")
     if "://" in image[:12]:
         return Reject(place, number, image, "the image is a web address; clipc reads files, so fetch them first")
-    captions = [caption for name in headings.captions for caption in _captions(values.get(name))]
     split, key = (None if name is None else values.get(name) for name in (headings.split, headings.key))
-    split, key = None if split is None else str(split), "" if key is None else str(key).strip()
-    file, label, more = finder.find(image) or image.strip(), headings.label(values), headings.metadata(values)
-    return Row(key, captions, label, split, file, place=place, number=number, more=more)
-
-
-def _captions(value: Any) -> list[str]:
-    """The captions in a cell: text, or a list, also one written as JSON or Python text."""
-    if isinstance(value, str) and value.lstrip().startswith("[") and value.rstrip().endswith("]"):
-        for parse in (json.loads, ast.literal_eval):
-            try:
-                parsed = parse(value.strip())
-            except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-                continue
-            if isinstance(parsed, list) and all(isinstance(item, str) for item in parsed):
-                return parsed
-    return [caption for caption in strings(value) if caption.strip()]
+    split, key = None if is_missing(split) else str(split), "" if is_missing(key) else str(key).strip()
+    more = headings.metadata(values)
+    label = main_label(labels, more)
+    return Row(key, texts, label, split, finder.find(image) or image, place=place, number=number, more=more)
 
 
 def _prefix(root: Path, names: Sequence[str], info: SourceInfo) -> str:
