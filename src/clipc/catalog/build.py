@@ -13,6 +13,8 @@ from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
 
+_MANY_LABELS = 20
+
 
 def build(source: Source, progress: Progress = silent) -> Catalog:
     """Reads a source, checks every row and image, and makes the catalog of the valid ones.
@@ -46,6 +48,7 @@ def build(source: Source, progress: Progress = silent) -> Catalog:
     if not valid:
         raise _nothing_valid(source, rejects)
     table = _with_image_facts(table.take(pa.array(valid, pa.int64())), list(valid.values()))
+    table = _without_unique_labels(table, info)
     notes, warnings, labels = tuple(info.notes), tuple(info.warnings), _label_columns(table, info)
     about = About(source.name, _is_generated(table), notes, warnings, labels, info.class_names)
     rejected = pa.Table.from_pylist([reject._asdict() for reject in rejects], schema=REJECTS)
@@ -114,6 +117,24 @@ def _is_generated(table: pa.Table) -> bool:
     if "generated" not in table.column_names or table["generated"].type != pa.bool_():
         return False
     return all(table["generated"].to_pylist())
+
+
+def _without_unique_labels(table: pa.Table, info: SourceInfo) -> pa.Table:
+    """The rows without the labels of a column that only looks like one: most of its values occur once or twice."""
+    if info.guessed_label is None:
+        return table
+    counts = [count["counts"] for count in table["label"].drop_null().value_counts().to_pylist()]
+    rare = [count for count in counts if count <= 2]
+    if len(rare) < _MANY_LABELS or 2 * sum(rare) <= sum(counts):
+        return table
+    name = info.guessed_label
+    info.warnings.append(
+        f"the column {name} is not used as class label, since {sum(rare):,} of {sum(counts):,} rows have one that "
+        f"occurs once or twice; if it holds classes all the same, say --label-columns {name}"
+    )
+    if name not in table.column_names or name == "label":
+        table = table.append_column("source_label", table["label"])
+    return table.set_column(table.schema.get_field_index("label"), "label", pa.nulls(len(table), pa.string()))
 
 
 def _label_columns(table: pa.Table, info: SourceInfo) -> tuple[str, ...]:

@@ -64,6 +64,11 @@ def open_catalog(
         read_as["own"] = source
     else:
         pairs = _find(str(source), store, options, progress)
+    if options.caption_templates and not pairs.tabular:
+        raise UserError(
+            f"{source} is no table, so --caption-template has no columns to make captions from; "
+            "write a CSV file with the image paths and the columns, and name that."
+        )
     catalog = through_cache(pairs, read_as, store, lambda: build(pairs, progress))
     return catalog if options.group_column is None else with_splits(catalog, group_column=options.group_column)
 

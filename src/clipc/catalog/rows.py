@@ -70,12 +70,14 @@ class SourceInfo:
         notes: How the source was read, such as ``"read as CP932"``.
         warnings: What the user should check before trusting the data: each says what, where and what to do.
         label_columns: The columns that hold class labels, the main one first.
+        guessed_label: The column that was taken for the class label by its name alone, if the user named none.
         class_names: For a label column, the readable name of each label.
     """
 
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     label_columns: list[str] = field(default_factory=list)
+    guessed_label: str | None = None
     class_names: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -89,6 +91,7 @@ class Source:
         watched: The files and folders whose change makes a cached catalog stale.
         read: Reads the rows; notes, label columns and class names go into the :class:`SourceInfo`.
         loose: Whether images are stored in files that ``watched`` does not name, so that these are watched as well.
+        tabular: Whether it has columns, of which captions can be made.
     """
 
     root: Path
@@ -96,6 +99,7 @@ class Source:
     watched: Sequence[Path]
     read: Callable[[SourceInfo], Iterator[Row | Reject]]
     loose: bool = False
+    tabular: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,12 @@ class SourceOptions:
     """How a source is read, where clipc should not detect it.
 
     Attributes:
-        images: The folder that a table's image paths are relative to; the table's own by default.
+        images: The folder that a table's image paths are relative to, or in which the ends of paths from other
+            computers are looked for; the table's own by default.
         image_column: The table's column of image paths; detected by name by default, like the other columns.
         caption_columns: A column of captions; may be repeated.
+        caption_templates: A template that makes captions from columns, such as "a {part} with {defect|no defect}";
+            what follows | stands for a missing value; may be repeated.
         label_columns: A column of class labels, the main one first; may be repeated.
         split_column: The column that names train, val and test.
         key_column: The column of unique keys.
@@ -118,6 +125,7 @@ class SourceOptions:
     images: Path | None = None
     image_column: str | None = None
     caption_columns: tuple[str, ...] = ()
+    caption_templates: tuple[str, ...] = ()
     label_columns: tuple[str, ...] = ()
     split_column: str | None = None
     key_column: str | None = None

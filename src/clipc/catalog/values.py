@@ -4,6 +4,7 @@ import ast
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,9 +17,11 @@ ALL_LABELS = "all_labels"
 """The metadata column that holds all labels of a pair, joined by ``|``, where there are several."""
 
 # What pandas reads as missing, and Excel's errors. "none" in lower case is a class of published sets, "-" a sign.
-_MISSING = {"", "NaN", "nan", "-NaN", "-nan", "NaT", "None", "null", "NULL", "Null", "N/A", "n/a", "NA", "<NA>", "\\N"}
-_MISSING |= {"#N/A", "#NA", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
-_NO_CAPTION = {word.lower() for word in _MISSING}
+_MISSING = (
+    {"", "NaN", "nan", "-NaN", "-nan", "NaT", "None", "null", "NULL", "Null", "N/A", "n/a", "NA", "<NA>", "\\N"}
+    | {"#N/A", "#NA", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
+)  # fmt: skip
+_SAYS_NOTHING = {word.lower() for word in _MISSING} | {"nil", "-", "--", "ー", "―", "—", "–"}
 _CAPTION_KEYS = ("raw", "caption", "captions", "text", "texts", "sentence", "sentences")
 _LABEL_KEYS = ("choices", "label", "labels", "name", "class_name", "class", "category")
 _LANGUAGES = {"en": {"en", "eng", "english", "英語"}, "ja": {"ja", "jp", "jpn", "japanese", "日本語"}}
@@ -35,6 +38,11 @@ def is_missing(value: Any) -> bool:
     if isinstance(value, str):
         return value.strip() in _MISSING
     return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text is no words for a caption: missing, also ``none``, ``N/a`` or a dash."""
+    return len(text) < 32 and unicodedata.normalize("NFKC", text).strip().lower() in _SAYS_NOTHING
 
 
 def captions(value: Any, lang: str = "en") -> list[str]:
@@ -55,7 +63,7 @@ def captions(value: Any, lang: str = "en") -> list[str]:
 
 def _captions(value: Any, lang: str, depth: int) -> Iterable[str]:
     if isinstance(value, str):
-        if value.strip().lower() in _NO_CAPTION:
+        if says_nothing(value):
             return []
         value = written_value(value)
     if isinstance(value, str):

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, default_name_transform
 
 from clipc.catalog import Catalog, SourceOptions
 from clipc.files import write_text
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Out = Annotated[Path | None, Parameter(name="--out")]
-Options = Annotated[SourceOptions, Parameter(name="*")]
+Options = Annotated[
+    SourceOptions,
+    Parameter(name="*", name_transform=lambda name: default_name_transform(name).replace("-templates", "-template")),
+]
 DEFAULTS = SourceOptions()
 Set = Annotated[tuple[str, ...], Parameter(name="--set", help="The same as key=value; may be repeated.")]
 

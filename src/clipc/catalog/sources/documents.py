@@ -1,12 +1,12 @@
 """JSON documents of known forms as records: COCO, Karpathy's splits, Label Studio, LLaVA, ``{file: captions}``."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES
+from clipc.catalog.sources.template import plain_name
 from clipc.errors import UserError
 
 Record = dict[str, Any] | str
@@ -65,17 +65,17 @@ def _object_records(document: Any, name: str) -> tuple[str, list[Any]]:
     if not isinstance(document, dict) or not document:
         raise UserError(f"{name} holds no records; clipc reads {_FORMS}.")
     images, annotations = document.get("images"), document.get("annotations")
-    if _is_records(images) and _is_records(annotations):
+    if images and annotations and _is_records(images) and _is_records(annotations):
         return "COCO captions", _coco(images, annotations, name)
     columns, data = document.get("columns"), document.get("data")
     if isinstance(columns, list) and isinstance(data, list):  # pandas, orient="split"
         rows = [dict(zip(map(str, columns), row, strict=False)) if isinstance(row, list) else None for row in data]
         return "columns and rows", rows
     lists = [key for key, value in document.items() if _is_records(value)]
-    has_image = any(_plain(key).removesuffix("s") in _IMAGE_WORDS for key in document if key not in lists) or any(
+    has_image = any(plain_name(key).removesuffix("s") in _IMAGE_WORDS for key in document if key not in lists) or any(
         isinstance(value, str) and value.lower().endswith(IMAGE_SUFFIXES) for value in document.values()
     )
-    if lists and all(_plain(key) in SPLIT_NAMES for key in lists):
+    if lists and all(plain_name(key) in SPLIT_NAMES for key in lists):
         every = [{"split": key, **row} if isinstance(row, dict) else None for key in lists for row in document[key]]
         return "a list for each split", every
     if len(lists) == 1 and not has_image:
@@ -93,13 +93,9 @@ def _is_records(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
-def _plain(key: str) -> str:
-    return re.sub(r"[\s_\-.]", "", key).casefold()
-
-
 def _columns(document: dict[str, Any]) -> list[Any]:
     """The rows of pandas' ``orient="list"`` (lists of one length) or ``orient="columns"`` (objects by row name)."""
-    document = {"image" if _plain(key) == "images" else key: value for key, value in document.items()}
+    document = {"image" if plain_name(key) == "images" else key: value for key, value in document.items()}
     values = list(document.values())
     if all(isinstance(value, list) and len(value) == len(values[0]) for value in values):
         return [dict(zip(document, row, strict=True)) for row in zip(*values, strict=True)]
@@ -116,7 +112,7 @@ def _by_file(document: dict[str, Any]) -> list[Any]:
         return []
     records: list[Any] = []
     for file, value in document.items():
-        fields = {_plain(key) for key in value} if isinstance(value, dict) else set[str]()
+        fields = {plain_name(key) for key in value} if isinstance(value, dict) else set[str]()
         if fields & (_CAPTION_WORDS | _IMAGE_WORDS):
             records.append({**({} if fields & _IMAGE_WORDS else {"image": file}), **value})
         else:
@@ -126,7 +122,7 @@ def _by_file(document: dict[str, Any]) -> list[Any]:
 
 def _is_captions(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(_plain(key) in _CAPTION_WORDS for key in value)
+        return any(plain_name(key) in _CAPTION_WORDS for key in value)
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
 
 
@@ -167,7 +163,7 @@ def _conversation(record: dict[str, Any], turns: str) -> Record:
 
 
 def _label_studio(sample: Sequence[Mapping[str, Any]]) -> Callable[[dict[str, Any]], Record]:
-    """A task's data with what was typed and chosen: the only text field as the caption, the only choice as the label."""
+    """A task's data with what was typed and chosen: the only text field is the caption, the only choice the label."""
     fields = [field for record in sample for field in _results(record)]
     names = {kind: {name for name, of_kind, _ in fields if of_kind == kind} for kind in ("text", "choices")}
     rename = {

@@ -1,38 +1,146 @@
 """File names as people and spreadsheets write them, matched to existing files."""
 
 import os
+import re
 import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
 
 from clipc.catalog.catalog import inside
+from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES, SourceInfo
 from clipc.errors import UserError
 
 # Pairs of similar characters, of which Windows and other systems write different ones.
 _LOOKALIKES = str.maketrans(
     {"\u301c": "\uff5e", "\u2212": "\uff0d", "\u2016": "\u2225", "\u00a5": "\\", "\u2014": "\u2015"}
 )
+_FOREIGN = re.compile(r"[A-Za-z]:[\\/]|[\\/]|file:", re.IGNORECASE)
+_UPLOAD = re.compile(r"/data/upload/\d+/(?P<name>(?:[0-9a-f]{8}-)?(?P<original>[^/]+))")
+_LOCAL_FILES = "/data/local-files/?d="
+_MAX_FOLDERS = 100
+
+
+class _Match(NamedTuple):
+    """A file below the root, the written path that led to it, and whether only the file's name did."""
+
+    file: str
+    written: tuple[str, ...]
+    by_name: bool
 
 
 class Finder:
-    """Finds the files below a root by name, regardless of Unicode form, slashes and case.
+    """Finds the files below a root by name, regardless of Unicode form, slashes and case, and of where they once were.
 
     Args:
         root: The folder that names are relative to.
         prefix: A folder in it to look in.
+        rerooted: Whether the user said that the images are now below the root, so that paths which exist elsewhere are
+            looked for in it.
     """
 
-    def __init__(self, root: Path, prefix: str = "") -> None:
+    def __init__(self, root: Path, prefix: str = "", *, rerooted: bool = False) -> None:
         self.root = root
         self.prefix = prefix
+        self._rerooted = rerooted
         self._folders: dict[str, tuple[dict[str, str], dict[str, str | None]]] = {}
+        self._direct: set[str] = set()
+        self._matches: dict[str, _Match] = {}
+        self._shared: set[str] = set()
+        self._counts = [0, 0]
+        self._example = ""
 
     def find(self, name: str) -> str | None:
         """The path of an existing file relative to the root, with ``/``; None if there is none below the root.
 
         Tried in this order: the exact name; the name regardless of Unicode form (NFC, NFD, variants of the wave dash),
-        case and backslashes; the name without its ending, if only one file has it.
+        case and backslashes; the name without its ending, or a number without leading zeros, if only one file has it;
+        and for a path from another computer or folder the file with the longest equal end of its path.
         """
         name = name.strip()
+        if (file := self.direct(name)) is not None:
+            self._direct.add(file)
+            return file
+        match = self._elsewhere(name)
+        if match is None:
+            return None
+        if self._matches.setdefault(match.file, match).written != match.written:
+            self._shared.add(match.file)
+        self._counts[match.by_name] += 1
+        self._example = self._example or f"{name} is {match.file}"
+        return match.file
+
+    def is_doubtful(self, file: str) -> bool:
+        """Whether different paths led to a file that was returned, so that it is unclear which of them means it."""
+        return file in self._shared or (file in self._matches and file in self._direct)
+
+    def describe(self, info: SourceInfo) -> None:
+        """Notes how many paths were found in another place than they name."""
+        by_end, by_name = self._counts
+        if by_end or by_name:
+            info.notes.append(
+                f"{by_end + by_name:,} image paths name another place and were found in {self.root} by the end of "
+                f"the path, {by_name:,} of them by the file name alone ({self._example})"
+            )
+
+    def reason(self, name: str) -> str:
+        """Why :meth:`find` found no file."""
+        name = name.strip()
+        path = self.root / (self.prefix if not os.path.isabs(name) else "") / name
+        try:
+            exists = "\0" not in name and os.path.lexists(path)
+        except (OSError, ValueError):
+            exists = False
+        if exists:
+            below = os.path.realpath(path) + os.sep
+            if not below.startswith(os.path.realpath(self.root) + os.sep):
+                return "the path leads out of the source's folder; --images names the folder of the images"
+            return "is not a regular file"
+        if len(self._candidates(name)) > 1:
+            return "there is no such image file, and several end like it; --images names the folder of the images"
+        return "there is no such image file"
+
+    def choose_prefix(self, names: Sequence[str]) -> int:
+        """Sets the prefix to the folder in the root that image paths are relative to, if it is not the root itself.
+
+        Args:
+            names: Image paths.
+
+        Returns:
+            How many of the first are found below the root, at least as far as was needed to choose.
+
+        Raises:
+            UserError: They are found in several folders, and none is named like a folder of images.
+        """
+        names = [name.strip() for name in names[:50] if name.strip()]
+
+        def hits(prefix: str) -> int:
+            finder = Finder(self.root, prefix)
+            return sum(finder.direct(name) is not None for name in names)
+
+        self.prefix = ""
+        if (found := hits("")) or not names:
+            return found
+        folders = [e.name for e in os.scandir(self.root) if e.is_dir(follow_symlinks=False) and e.name[0] != "."]
+        counts = {name: count for name in sorted(folders)[:_MAX_FOLDERS] if (count := hits(name))}
+        if not counts:
+            return sum(self._elsewhere(name) is not None for name in names)
+        best = [name for name in counts if counts[name] == max(counts.values())]
+        words = NAMES["columns"]["image"]
+        named = [name for name in best if name.casefold() in words or name.casefold().removesuffix("s") in words]
+        if len(best) > 1 and len(named) != 1:
+            raise UserError(
+                f"the image files are found in several folders of {self.root} ({', '.join(best[:5])}); "
+                "name the one that is meant with --images."
+            )
+        self.prefix = (named if len(best) > 1 else best)[0]
+        return counts[self.prefix]
+
+    def direct(self, name: str) -> str | None:
+        """The file that a path means where it is written, below the root and prefix; None if there is none."""
         if os.path.isabs(name):
             try:
                 name = Path(name).relative_to(self.root).as_posix()
@@ -46,7 +154,7 @@ class Finder:
         direct = "/".join(parts)
         if os.path.isfile(self.root / direct):
             return direct
-        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+        parts = _parts(name)
         at = ""
         for number, part in enumerate(parts):
             if part == "..":
@@ -54,14 +162,16 @@ class Finder:
             exact, loose = self._names(at)
             last = number == len(parts) - 1
             key = fold(part)
-            match = exact.get(key) or loose.get(key.casefold()) or (loose.get(key.casefold() + ".*") if last else None)
+            match = exact.get(key) or loose.get(key.casefold())
+            if match is None and last:
+                match = next((entry for other in _other_keys(key) if (entry := loose.get(other))), None)
             if match is None:
                 return None
             at = f"{at}/{match}" if at else match
         return at if os.path.isfile(self.root / at) else None
 
     def _names(self, folder: str) -> tuple[dict[str, str], dict[str, str | None]]:
-        """A folder's entries by folded name; and by casefolded name or stem, None if several share it."""
+        """A folder's entries by folded name; and by casefolded name, stem or number, None if several share it."""
         if folder not in self._folders:
             exact: dict[str, str] = {}
             loose: dict[str, str | None] = {}
@@ -70,14 +180,129 @@ class Finder:
             except (OSError, UserError):
                 entries = []
             for entry in entries:
-                key = fold(entry)
-                exact.setdefault(key, entry)
-                for other in {key.casefold(), os.path.splitext(key.casefold())[0] + ".*"}:
+                exact.setdefault(fold(entry), entry)
+                for other in _keys(entry):
                     loose[other] = None if other in loose else entry
             self._folders[folder] = exact, loose
         return self._folders[folder]
+
+    def _elsewhere(self, name: str) -> _Match | None:
+        """The one file below the root whose path ends like a path that was written for another place."""
+        candidates = self._candidates(name)
+        return candidates[0] if len(candidates) == 1 else None
+
+    def _candidates(self, name: str) -> list[_Match]:
+        """The files below the root that a path for another place may mean.
+
+        They must lie in a folder that ends like the path's own, as far as any folder does. Only where none does, the
+        name alone counts, and only in folders that share no names with others: ``masks/7.png`` is not ``images/7.png``.
+        """
+        if not name or "\0" in name or Path(name).is_relative_to(self.root):
+            return []
+        foreign = bool(_FOREIGN.match(name)) or ".." in _parts(name)
+        if foreign and not self._rerooted and os.path.exists(self.root / name):
+            return []  # it exists, but outside the root: another file of its name is another image
+        names = [name]
+        if name[:5].lower() == "file:":
+            names = [unquote(name[5:])]
+        elif name.startswith(_LOCAL_FILES):
+            names = [unquote(name.removeprefix(_LOCAL_FILES))]
+        elif upload := _UPLOAD.fullmatch(name):
+            names = [upload["name"], upload["original"]]
+        for written in map(_parts, names):
+            if ".." in written:
+                written = written[len(written) - written[::-1].index("..") :]
+            if not written or not (foreign or self._is_for_elsewhere(written)):
+                continue
+            files, by_name = self._files_like(written, by_name=foreign or self._rerooted or len(written) == 1)
+            if files:
+                return [_Match(file, tuple(written), by_name) for file in files]
+        return []
+
+    def _is_for_elsewhere(self, parts: list[str]) -> bool:
+        """Whether a relative path is not for this root: a file missing in a folder that exists is a missing file."""
+        if len(parts) == 1:
+            return not self.prefix
+        return self._names(self.prefix)[1].get(fold(parts[0]).casefold()) is None
+
+    def _files_like(self, parts: list[str], by_name: bool) -> tuple[list[str], bool]:
+        """The files that end like a path; and whether only by their names, if ``by_name`` allows that."""
+        folders = [fold(part).casefold() for part in parts[:-1]]
+        key = fold(parts[-1])
+        tree = self._tree
+        keys = (key.casefold(), *_other_keys(key))
+        files = next((found for other in keys if (found := tree.files.get(other))), [])
+        files = [file for file in files if fold(file.rpartition("/")[2]) == key] or files
+        for start in range(len(folders)):
+            if like := tree.by_end.get("/".join(folders[start:])):
+                return [file for file in files if file.rpartition("/")[0] in like], False
+        if not by_name:
+            return [], True
+        wanted = {SPLIT_NAMES[name] for name in folders if name in SPLIT_NAMES}
+        return [file for file in files if tree.is_safe(file.rpartition("/")[0], wanted)], bool(folders)
+
+    @cached_property
+    def _tree(self) -> "_Tree":
+        return _Tree(self.root)
+
+
+class _Tree:
+    """All files below a root by name, and all folders by the ends of their paths."""
+
+    def __init__(self, root: Path) -> None:
+        self.files: defaultdict[str, list[str]] = defaultdict(list)
+        self.by_end: defaultdict[str, set[str]] = defaultdict(set)
+        self._sizes: dict[str, int] = {}
+        for at, inner, names in os.walk(root):
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            folder = "" if at == str(root) else Path(at).relative_to(root).as_posix()
+            ends = [fold(part).casefold() for part in Path(at).parts[1:]]
+            for start in range(len(ends)):
+                self.by_end["/".join(ends[start:])].add(folder)
+            for name in names:
+                for key in _keys(name):
+                    self.files[key].append(f"{folder}/{name}" if folder else name)
+            self._sizes[folder] = sum(_is_image(name) for name in names)
+        shared: defaultdict[str, int] = defaultdict(int)
+        for key, files in self.files.items():
+            if len(files) > 1 and key.endswith(".*"):
+                for folder in {file.rpartition("/")[0] for file in files}:
+                    shared[folder] += 1
+        self._mixed = {folder for folder, count in shared.items() if 10 * count > self._sizes[folder]}
+
+    def is_safe(self, folder: str, splits: set[str]) -> bool:
+        """Whether a file in a folder may be known by its name alone, in a path with folders of these splits."""
+        others = {SPLIT_NAMES[part.casefold()] for part in folder.split("/") if part.casefold() in SPLIT_NAMES}
+        return folder not in self._mixed and not (splits and others and splits != others)
 
 
 def fold(name: str) -> str:
     """A file name in canonical form: composed (NFC), similar characters unified."""
     return unicodedata.normalize("NFC", name).translate(_LOOKALIKES)
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _keys(entry: str) -> Iterator[str]:
+    """The keys of an entry: its name; for an image also the name without ending, and a number without zeros."""
+    key = fold(entry).casefold()
+    yield key
+    if key.endswith(IMAGE_SUFFIXES):
+        stem = os.path.splitext(key)[0]
+        yield stem + ".*"
+        if stem.isdecimal() and stem.isascii():
+            yield f"{int(stem)}.#"
+
+
+def _other_keys(key: str) -> Iterator[str]:
+    """The keys under which a file may be found by a name without ending, or a number without leading zeros."""
+    if not _is_image(key):
+        yield key.casefold() + ".*"
+        if key.isdecimal() and key.isascii() and (key == "0" or key[0] != "0"):
+            yield key + ".#"

@@ -2,18 +2,42 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES, SourceInfo, SourceOptions, Value
-from clipc.catalog.values import labels, plain_values
+from clipc.catalog.sources.template import (
+    CaptionMaker,
+    is_number,
+    plain_name,
+    propose_template,
+    read_template,
+)
+from clipc.catalog.values import image_name, labels, plain_values
 from clipc.errors import UserError, unknown_name
+
+_LISTED = 8
+_TRIED = 50
 
 
 @dataclass(frozen=True)
 class Headings:
-    """The columns of a table by what they hold; ``key_is_sure`` if the user named the key column."""
+    """The columns of a table by what they hold.
+
+    Attributes:
+        image: The image paths, or the images.
+        captions: The captions; none if templates make them.
+        labels: The class labels, the main column first.
+        split: The names of splits.
+        key: The keys.
+        key_is_sure: Whether the user named the key column.
+        label_is_sure: Whether the user named the label columns.
+        others: The columns that are only metadata.
+        maker: Makes captions by the user's templates; they need no columns of captions.
+    """
 
     image: str
     captions: tuple[str, ...]
@@ -21,15 +45,54 @@ class Headings:
     split: str | None
     key: str | None
     key_is_sure: bool
+    label_is_sure: bool
+    others: tuple[str, ...]
+    maker: CaptionMaker | None
 
     def describe(self, info: SourceInfo) -> None:
         """Notes the choice of columns and, where there are several label columns, their names."""
-        parts = [f"image = {self.image}", f"captions = {', '.join(self.captions)}"]
+        parts = [f"image = {self.image}"]
+        parts += [f"captions = {', '.join(self.captions)}"] if self.captions else []
         parts += [f"labels = {', '.join(self.labels)}"] if self.labels else []
         parts += [f"split = {self.split}"] if self.split else []
         info.notes.append("columns: " + "; ".join(parts))
+        if self.others:
+            more = f" and {len(self.others) - _LISTED:,} more" if len(self.others) > _LISTED else ""
+            info.notes.append(f"columns used only as metadata: {', '.join(self.others[:_LISTED])}{more}")
         if len(self.labels) > 1:
             info.label_columns += ["label", *self.labels[1:]]
+        if self.labels and not self.label_is_sure:
+            info.guessed_label = self.labels[0]
+
+    def made_captions(self, record: Mapping[str, Any]) -> list[str]:
+        """The captions that the user's templates make of a record."""
+        return [] if self.maker is None else self.maker.captions(record)
+
+    def describe_captions(self, captions: Sequence[str], info: SourceInfo) -> None:
+        """Notes the captions that were made, and warns of a column that hardly holds captions.
+
+        Args:
+            captions: The first caption of each pair.
+            info: Receives the notes and warnings.
+        """
+        if self.maker is not None:
+            self.maker.describe(info)
+        if not self.captions or len(captions) < _FEW_CAPTIONS:
+            return
+        sample = captions[:: max(1, len(captions) // 1000)]
+        commonest, count = Counter(captions).most_common(1)[0]
+        if 10 * sum(map(is_number, sample)) > 9 * len(sample):
+            doubt = "holds numbers"
+        elif 10 * sum(text.strip().lower().endswith(IMAGE_SUFFIXES) for text in sample) > 9 * len(sample):
+            doubt = "holds file names"
+        elif 10 * count > 9 * len(captions):
+            doubt = f"says {commonest[:80]!r} in {count:,} of {len(captions):,} rows"
+        else:
+            return
+        info.warnings.append(
+            f"the caption column {self.captions[0]} {doubt}, which teaches a model nothing: name the column of "
+            "captions with --caption-columns, or make captions from other columns with --caption-template"
+        )
 
     def class_labels(self, record: Mapping[str, Any]) -> list[str]:
         """The labels in the main label column of a record.
@@ -45,8 +108,15 @@ class Headings:
         return {name: value for name, value in plain_values(record).items() if name not in used}
 
 
+_FEW_CAPTIONS = 10
+
+
 def find_headings(
-    names: Sequence[str], sample: Sequence[Mapping[str, Any]], options: SourceOptions, where: str
+    names: Sequence[str],
+    sample: Sequence[Mapping[str, Any]],
+    options: SourceOptions,
+    where: str,
+    hits: Callable[[Sequence[str]], int] = lambda paths: 0,
 ) -> Headings:
     """Finds the columns.
 
@@ -55,25 +125,34 @@ def find_headings(
         sample: Its first rows, by whose values a column of image paths or of split names is recognised.
         options: What the user named.
         where: The table's name for messages.
+        hits: How many of some image paths are files, for columns of names without ending and of numbers.
 
     Raises:
         UserError: There is no column for the image or for captions, or none with a name that the user gave.
     """
     by_user = [*options.caption_columns, *options.label_columns, options.split_column, options.key_column]
-    exact = {name: _exact_name(name, names) for name in [options.image_column, *by_user] if name}
+    exact = {name: exact_name(name, names) for name in [options.image_column, *by_user] if name}
     assigned = set(exact.values())
 
     def free(kind: str) -> list[str]:
         words = NAMES["columns"][kind]
-        return [name for word in words for name in names if name not in assigned and _plain(name) == word]
+        return [name for word in words for name in names if name not in assigned and plain_name(name) == word]
 
-    image = exact[options.image_column] if options.image_column else _image_column(free("image"), names, sample)
+    if options.image_column:
+        image = exact[options.image_column]
+    else:
+        image = _image_column(free("image"), free("key"), names, sample, hits)
     if image is None:
         raise _missing("the image files", "--image-column", names, where)
     assigned.add(image)
-    captions = [exact[name] for name in options.caption_columns] or _captions([n for n in names if n not in assigned])
-    if not captions:
-        raise _missing("the captions", "--caption-columns", names, where)
+    templates = [read_template(text, lambda name: exact_name(name, names)) for text in options.caption_templates]
+    captions = [exact[name] for name in options.caption_columns]
+    captions = captions or ([] if templates else _captions([n for n in names if n not in assigned]))
+    if not (captions or templates):
+        label = next((exact[name] for name in options.label_columns), next(iter(free("label")), None))
+        proposal = propose_template([name for name in names if name not in assigned], label, sample)
+        advice = f", or make them from columns, such as --caption-template {proposal.text!r}" if proposal else ""
+        raise _missing("the captions", "--caption-columns" + advice, names, where)
     assigned.update(captions)
     label_columns = [exact[name] for name in options.label_columns] or free("label")[:1]
     assigned.update(label_columns)
@@ -82,11 +161,19 @@ def find_headings(
     assigned.update(splits[:1])
     keys = [exact[options.key_column]] if options.key_column else free("key")
     split, key = (next(iter(columns), None) for columns in (splits, keys))
-    return Headings(image, tuple(captions), tuple(label_columns), split, key, key_is_sure=bool(options.key_column))
+    used = {*assigned, key, *(name for template in templates for name in template.columns)}
+    others = tuple(name for name in names if name not in used)
+    maker = CaptionMaker(templates) if templates else None
+    sure_key, sure_label = bool(options.key_column), bool(options.label_columns)
+    return Headings(image, tuple(captions), tuple(label_columns), split, key, sure_key, sure_label, others, maker)
 
 
-def _exact_name(name: str, names: Sequence[str]) -> str:
-    """The column of that name, in whichever Unicode form the table has it."""
+def exact_name(name: str, names: Sequence[str]) -> str:
+    """The column of that name, in whichever Unicode form the table has it.
+
+    Raises:
+        UserError: There is none; the message names the nearest.
+    """
     if name in names:
         return name
     for column in names:
@@ -95,26 +182,50 @@ def _exact_name(name: str, names: Sequence[str]) -> str:
     raise unknown_name("column", name, names)
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_\-.]", "", unicodedata.normalize("NFKC", name).casefold())
+def _image_column(
+    by_name: Sequence[str],
+    keys: Sequence[str],
+    names: Sequence[str],
+    sample: Sequence[Mapping[str, Any]],
+    hits: Callable[[Sequence[str]], int],
+) -> str | None:
+    """A column with the name and the values of image paths; else with the values; else with names of files or the name.
+
+    Web addresses are taken only where nothing else is there.
+    """
+    texts = {name: [image_path(row.get(name)) for row in sample] for name in names}
+
+    def holds(name: str, remote: bool) -> bool:
+        paths = [t for t in texts[name] if t.lower().endswith(IMAGE_SUFFIXES) and is_web_address(t) == remote]
+        return 2 * len(paths) > len(texts[name])
+
+    by_value = [name for name in names if holds(name, remote=False)]
+    if by_value:
+        return next((name for name in by_name if name in by_value), by_value[0])
+    for name in (*by_name, *keys):
+        some = [text for text in texts[name] if text and not is_web_address(text)][:_TRIED]
+        if 2 * hits(some) > len(some):
+            return name
+    return next(iter(by_name), next((name for name in names if holds(name, remote=True)), next(iter(keys), None)))
 
 
-def _image_column(by_name: Sequence[str], names: Sequence[str], sample: Sequence[Mapping[str, Any]]) -> str | None:
-    """A column with the name and the values of image paths; else with the values; else with the name."""
+def image_path(value: Any) -> str:
+    """The path in a cell of image paths; empty if there is none, or several."""
+    with suppress(ValueError):
+        return image_name(value) or ""
+    return ""
 
-    def holds_paths(name: str) -> bool:
-        values = [row.get(name) for row in sample]
-        return 2 * sum(isinstance(v, str) and v.strip().lower().endswith(IMAGE_SUFFIXES) for v in values) > len(values)
 
-    by_value = [name for name in names if holds_paths(name)]
-    return next((name for name in [*by_name, *by_value] if name in by_value), next(iter(by_name), None))
+def is_web_address(path: str) -> bool:
+    """Whether a path is an address of another computer."""
+    return "://" in path[:12] and path[:5].lower() != "file:"
 
 
 def _captions(names: Sequence[str]) -> list[str]:
     """All columns of the first word that any has, numbered or not: ``caption``, or ``caption_1 caption_2 ...``."""
     for word in NAMES["columns"]["caption"]:
         pattern = re.compile(re.escape(word) + r"\d*|" + re.escape(word.rstrip("s")) + r"\d+")
-        if columns := [name for name in names if pattern.fullmatch(_plain(name))]:
+        if columns := [name for name in names if pattern.fullmatch(plain_name(name))]:
             return columns
     return []
 

@@ -60,7 +60,7 @@ def huggingface(source: str | Path, name: str, options: SourceOptions, blob: Pat
         return _rows(parts, blob, image, options, readable, info)
 
     watched = sorted(p for p in source.rglob("*") if p.is_file()) if isinstance(source, Path) else []
-    return Source(blob, name, watched, read, loose=True)
+    return Source(blob, name, watched, read, loose=True, tabular=True)
 
 
 def parquet_image_column(path: Path, options: SourceOptions) -> str | None:
@@ -98,7 +98,7 @@ def parquet_with_images(path: Path, name: str, options: SourceOptions, blob: Pat
         part = _Part(path.name, None, grid.names, (record.values for record in grid.records))
         return _rows([part], blob, image, options, [], info)
 
-    return Source(blob, name, [path], read, loose=True)
+    return Source(blob, name, [path], read, loose=True, tabular=True)
 
 
 def _rows(
@@ -116,7 +116,7 @@ def _rows(
     """
     headings = find_headings(parts[0].columns, [], replace(options, image_column=image), parts[0].name)
     headings.describe(info)
-    offset = 0
+    offset, captions_seen = 0, list[str]()
     with whole_file(blob / _BLOB, "make room, or name another folder for the cache") as new, new.open("wb") as sink:
         for part in parts:
             for number, record in enumerate(part.records, 1):
@@ -135,10 +135,13 @@ def _rows(
                     continue
                 sink.write(data)
                 split = record.get(headings.split) if headings.split else part.split
+                texts += headings.made_captions(record)
+                captions_seen.append(next(iter(texts), ""))
                 more = headings.metadata(record)
                 label = main_label(labels, more)
                 yield Row(key, texts, label, split, _BLOB, offset, len(data), part.name, number, more)
                 offset += len(data)
+    headings.describe_captions(captions_seen, info)
 
 
 def _bytes(value: Any, readable: Sequence[Path]) -> bytes | str:

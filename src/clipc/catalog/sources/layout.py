@@ -1,4 +1,4 @@
-"""The layout of separated text: separator, quotation marks, lines above the heading, and the heading if there is one."""
+"""The layout of separated text: separator, quotation marks, lines above the heading, and the heading if any."""
 
 import csv
 import io
@@ -9,6 +9,7 @@ from itertools import count, islice
 from typing import Any, NamedTuple
 
 from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES
+from clipc.catalog.sources.template import plain_name
 
 _SEPARATORS = ",\t;|"
 _SAMPLE = 200
@@ -159,7 +160,7 @@ def _is_alike(cells: list[str]) -> bool:
 
 
 def _is_word(cell: str) -> bool:
-    return re.sub(r"[\s_\-.]", "", cell).casefold() in _WORDS
+    return plain_name(cell) in _WORDS
 
 
 def _is_sentence(cell: str) -> bool:

@@ -1,8 +1,7 @@
 """Tables (CSV, TSV, JSON lines, Parquet) whose rows name an image file and its captions."""
 
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -13,7 +12,7 @@ from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, V
 from clipc.catalog.sources.encoding import visible
 from clipc.catalog.sources.finder import Finder
 from clipc.catalog.sources.grid import Record, read_grid
-from clipc.catalog.sources.headings import Headings, find_headings
+from clipc.catalog.sources.headings import Headings, find_headings, image_path, is_web_address
 from clipc.catalog.sources.layout import unnamed_columns
 from clipc.catalog.sources.pairs import PairsByImage
 from clipc.catalog.values import captions, image_name, is_missing, main_label
@@ -44,7 +43,7 @@ def table(path: Path, name: str, options: SourceOptions) -> Source:
     root = (options.images or path.parent).absolute()
     if not root.is_dir():
         raise UserError(f"there is no image folder {root}.")
-    return Source(root, name, [path], partial(_read, path, root, options), loose=True)
+    return Source(root, name, [path], partial(_read, path, root, options), loose=True, tabular=True)
 
 
 def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> Iterator[Row | Reject]:
@@ -55,17 +54,28 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
         image, caption = unnamed_columns(grid.names, sample)
         captions = options.caption_columns or (() if caption is None else (caption,))
         options = replace(options, image_column=options.image_column or image, caption_columns=captions)
-    headings = find_headings(grid.names, sample, options, path.name)
+    finder = Finder(root, rerooted=options.images is not None)
+    headings = find_headings(grid.names, sample, options, path.name, finder.choose_prefix)
     info.notes.append(grid.note)
     headings.describe(info)
-    finder = Finder(root, _prefix(root, [str(row.get(headings.image) or "") for row in sample], info))
+    finder.choose_prefix([image_path(row.get(headings.image)) for row in sample])
+    if finder.prefix:
+        info.notes.append(f"images were found in the folder {finder.prefix}")
     pairs = PairsByImage(path.name, headings.key_is_sure)
     for record in chain(first, grid.records):
         row = _row(record, headings, finder, path.name, options.lang)
         fault = row if isinstance(row, Reject) else pairs.add(row)
         if fault is not None:
             yield fault
-    rows = pairs.rows(info)
+    finder.describe(info)
+    rows: list[Row] = []
+    for row in pairs.rows(info):
+        if finder.is_doubtful(row.file):
+            reason = f"different paths end like this file (column {headings.image})"
+            yield Reject(path.name, row.number, row.file, reason)
+        else:
+            rows.append(row)
+    headings.describe_captions([row.captions[0] for row in rows if row.captions], info)
     if not headings.key_is_sure:
         _set_keys(rows, headings, info)
     if grid.texts:
@@ -85,32 +95,17 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str, lang: s
     except ValueError as error:
         return Reject(place, number, None, str(error))
     if image is None:
-        return Reject(place, number, None, "there is no image path")
-    if "://" in image[:12]:
+        return Reject(place, number, None, f"there is no image path in the column {headings.image}")
+    if is_web_address(image):
         return Reject(place, number, image, "the image is a web address; clipc reads files, so fetch them first")
+    texts += headings.made_captions(values)
     split, key = (None if name is None else values.get(name) for name in (headings.split, headings.key))
     split, key = None if is_missing(split) else str(split), "" if is_missing(key) else str(key).strip()
-    more = headings.metadata(values)
+    file, more = finder.find(image), headings.metadata(values)
+    if file is None:
+        return Reject(place, number, image, f"{finder.reason(image)} (column {headings.image})")
     label = main_label(labels, more)
-    return Row(key, texts, label, split, finder.find(image) or image, place=place, number=number, more=more)
-
-
-def _prefix(root: Path, names: Sequence[str], info: SourceInfo) -> str:
-    """The folder in the root to which the image paths are relative, if they are not relative to the root itself."""
-    names = [name for name in names[:50] if name.strip()]
-
-    def hits(prefix: str) -> int:
-        finder = Finder(root, prefix)
-        return sum(finder.find(name) is not None for name in names)
-
-    if hits("") or not names:
-        return ""
-    folders = sorted(e.name for e in os.scandir(root) if e.is_dir(follow_symlinks=False) and e.name[0] != ".")[:100]
-    best = max(folders, key=hits, default="")
-    if not best or not hits(best):
-        return ""
-    info.notes.append(f"images were found in the folder {best}")
-    return best
+    return Row(key, texts, label, split, file, place=place, number=number, more=more)
 
 
 def _set_keys(rows: list[Row], headings: Headings, info: SourceInfo) -> None:
