@@ -80,7 +80,7 @@ def _object_records(document: Any, name: str) -> tuple[str, list[Any]]:
         return "a list for each split", every
     if len(lists) == 1 and not has_image:
         return "", document[lists[0]]
-    if has_image:
+    if has_image or any(plain_name(key) in _CAPTION_WORDS for key in document):
         return "", _columns(document) or [document]
     if records := _by_file(document):
         return "captions by file name", records

@@ -14,6 +14,9 @@ from clipc.errors import UserError
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".token", ".jsonl", ".ndjson", ".json", ".parquet")
 """File name endings, in lower case, of tables that can be read."""
 
+WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
+"""File name endings, in lower case, of spreadsheets that must be saved as CSV first."""
+
 _SNIFFED = 64 << 20
 _LONGEST_LINE = 16 << 20
 _SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
@@ -59,8 +62,8 @@ def read_grid(path: Path, encoding: str | None = None) -> Grid:
             raise UserError(f"{path} is empty.")
         if head[:4] == b"PAR1":
             return read_parquet(path)
-        if head[:2] == b"PK":
-            raise UserError(f"{path} is a workbook or an archive; save the sheet as CSV first.")
+        if head[:2] == b"PK" or head[:4] == b"\xd0\xcf\x11\xe0":
+            raise UserError(f"{path} is a workbook or an archive; save the sheet as CSV (UTF-8) and name that.")
         try:
             coding = named_encoding(encoding) if encoding else detect_encoding(head, whole=len(head) <= _SNIFFED)
         except UserError as error:
