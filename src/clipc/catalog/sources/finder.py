@@ -152,7 +152,7 @@ class Finder:
         if not parts or ".." in parts or "\0" in name:
             return None
         direct = "/".join(parts)
-        if os.path.isfile(self.root / direct):
+        if os.path.isfile(os.path.join(self.root, direct)):
             return direct
         parts = _parts(name)
         at = ""
@@ -168,7 +168,7 @@ class Finder:
             if match is None:
                 return None
             at = f"{at}/{match}" if at else match
-        return at if os.path.isfile(self.root / at) else None
+        return at if os.path.isfile(os.path.join(self.root, at)) else None
 
     def _names(self, folder: str) -> tuple[dict[str, str], dict[str, str | None]]:
         """A folder's entries by folded name; and by casefolded name, stem or number, None if several share it."""
