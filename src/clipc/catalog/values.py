@@ -22,6 +22,7 @@ _MISSING = (
     | {"#N/A", "#NA", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
 )  # fmt: skip
 _SAYS_NOTHING = {word.lower() for word in _MISSING} | {"nil", "-", "--", "ー", "―", "—", "–"}
+_LONGEST_WORD = max(map(len, _SAYS_NOTHING))
 _CAPTION_KEYS = ("raw", "caption", "captions", "text", "texts", "sentence", "sentences")
 _LABEL_KEYS = ("choices", "label", "labels", "name", "class_name", "class", "category")
 _LANGUAGES = {"en": {"en", "eng", "english", "英語"}, "ja": {"ja", "jp", "jpn", "japanese", "日本語"}}
@@ -42,7 +43,7 @@ def is_missing(value: Any) -> bool:
 
 def says_nothing(text: str) -> bool:
     """Whether a text is no words for a caption: missing, also ``none``, ``N/a`` or a dash."""
-    return len(text) < 32 and unicodedata.normalize("NFKC", text).strip().lower() in _SAYS_NOTHING
+    return len(text) < 4 * _LONGEST_WORD and unicodedata.normalize("NFKC", text).strip().lower() in _SAYS_NOTHING
 
 
 def captions(value: Any, lang: str = "en") -> list[str]:
@@ -58,6 +59,8 @@ def captions(value: Any, lang: str = "en") -> list[str]:
     Raises:
         ValueError: It holds something else; the message says what.
     """
+    if isinstance(value, str) and len(value) > _LONGEST_WORD and value[0].isalpha() and value[:6] != "array(":
+        return [value]  # most captions
     return list(_captions(value, lang, 0))
 
 
@@ -147,16 +150,17 @@ def image_name(value: Any) -> str | None:
     Raises:
         ValueError: There are several.
     """
+    if isinstance(value, str):
+        return None if is_missing(value) else value.strip()
     if isinstance(value, list) and len(value) > 1:
         raise ValueError(f"it names {len(value)} images; a pair has one")
     if isinstance(value, list):
         return image_name(next(iter(value), None))
     if isinstance(value, Mapping):
-        value = value.get("path")
+        return image_name(value.get("path"))
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    is_name = (isinstance(value, str) and not is_missing(value)) or type(value) is int
-    return str(value).strip() if is_name else None
+    return str(value) if type(value) is int else None
 
 
 def main_label(names: Sequence[str], more: dict[str, Value]) -> str | None:
@@ -194,6 +198,8 @@ def written_value(text: str) -> Any:
         ValueError: The text begins as such a list or object of texts but is damaged.
     """
     inner = text.strip()
+    if inner[-1:] not in ("]", "}", ")"):
+        return text
     if inner.startswith("array(["):
         inner = inner[6 : inner.rfind("]") + 1]
     if inner[:1] + inner[-1:] not in ("[]", "{}"):
