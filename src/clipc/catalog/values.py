@@ -132,8 +132,8 @@ def labels(value: Any) -> list[str]:
         return []
     if isinstance(value, (list, tuple, np.ndarray)):
         found = [label for item in value for label in labels(item)]
-        is_vector = any(isinstance(item, float) and not item.is_integer() for item in value)
-        if is_vector or (len(set(found)) < len(found) and not any(isinstance(item, (str, Mapping)) for item in value)):
+        fraction = any(isinstance(item, float) and not (item.is_integer() or math.isnan(item)) for item in value)
+        if fraction or (len(set(found)) < len(found) and not any(isinstance(item, (str, Mapping)) for item in value)):
             raise ValueError("the label is a list of numbers that are no class numbers")
         return list(dict.fromkeys(found))
     if isinstance(value, Mapping):
