@@ -202,6 +202,9 @@ def written_value(text: str) -> Any:
         return text
     if inner.startswith("array(["):
         inner = inner[6 : inner.rfind("]") + 1]
+    if inner[:1] + inner[-1:] == "()":
+        texts = _quoted_texts(inner) or []
+        return texts if len(texts) > 1 else text
     if inner[:1] + inner[-1:] not in ("[]", "{}"):
         return text
     value: Any = None

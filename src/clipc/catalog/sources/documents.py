@@ -32,6 +32,8 @@ def document_records(document: Any, name: str) -> tuple[str, Iterator[Record]]:
     """
     form, records = ("", document) if isinstance(document, list) else _object_records(document, name)
     first = [record for record in records[:_SAMPLE] if isinstance(record, dict)]
+    if not first:
+        raise UserError(f"{name} holds no records; clipc reads {_FORMS}.")
     own_form, convert = record_form(dict.fromkeys(key for record in first for key in record), first)
 
     def flat(record: Any) -> Record:
@@ -71,6 +73,10 @@ def _object_records(document: Any, name: str) -> tuple[str, list[Any]]:
     if isinstance(columns, list) and isinstance(data, list):  # pandas, orient="split"
         rows = [dict(zip(map(str, columns), row, strict=False)) if isinstance(row, list) else None for row in data]
         return "columns and rows", rows
+    if all(plain_name(key) in SPLIT_NAMES and isinstance(value, dict) for key, value in document.items()):
+        every = [{"split": key, **row} for key, files in document.items() for row in _by_file(files)]
+        if every:
+            return "captions by file name for each split", every
     lists = [key for key, value in document.items() if _is_records(value)]
     has_image = any(plain_name(key).removesuffix("s") in _IMAGE_WORDS for key in document if key not in lists) or any(
         isinstance(value, str) and value.lower().endswith(IMAGE_SUFFIXES) for value in document.values()

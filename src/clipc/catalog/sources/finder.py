@@ -45,6 +45,7 @@ class Finder:
     def __init__(self, root: Path, prefix: str = "", *, rerooted: bool = False) -> None:
         self.root = root
         self.prefix = prefix
+        self._below = os.path.join(root, "")
         self._rerooted = rerooted
         self._folders: dict[str, tuple[dict[str, str], dict[str, str | None]]] = {}
         self._direct: set[str] = set()
@@ -70,7 +71,7 @@ class Finder:
         if self._matches.setdefault(match.file, match).written != match.written:
             self._shared.add(match.file)
         self._counts[match.by_name] += 1
-        self._example = self._example or f"{name} is {match.file}"
+        self._example = self._example or f"{name}: {match.file}"
         return match.file
 
     def is_doubtful(self, file: str) -> bool:
@@ -81,27 +82,27 @@ class Finder:
         """Notes how many paths were found in another place than they name."""
         by_end, by_name = self._counts
         if by_end or by_name:
+            alone = f", {by_name:,} of them by the file name alone" if by_name else ""
             info.notes.append(
-                f"{by_end + by_name:,} image paths name another place and were found in {self.root} by the end of "
-                f"the path, {by_name:,} of them by the file name alone ({self._example})"
+                f"{by_end + by_name:,} image paths name another place; files with the same end of the path were taken"
+                f"{alone} ({self._example})"
             )
 
     def reason(self, name: str) -> str:
         """Why :meth:`find` found no file."""
         name = name.strip()
-        path = self.root / (self.prefix if not os.path.isabs(name) else "") / name
-        try:
-            exists = "\0" not in name and os.path.lexists(path)
-        except (OSError, ValueError):
-            exists = False
-        if exists:
-            below = os.path.realpath(path) + os.sep
-            if not below.startswith(os.path.realpath(self.root) + os.sep):
-                return "the path leads out of the source's folder; --images names the folder of the images"
+        path = os.path.join(self.root, self.prefix, name)
+        if self._is_outside(path):
+            return "the path leads out of the source's folder; --images names the folder of the images"
+        if "\0" not in name and os.path.lexists(path):
             return "is not a regular file"
         if len(self._candidates(name)) > 1:
             return "there is no such image file, and several end like it; --images names the folder of the images"
         return "there is no such image file"
+
+    def _is_outside(self, path: str) -> bool:
+        """Whether a path leads to something that exists outside the root."""
+        return os.path.exists(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
 
     def choose_prefix(self, names: Sequence[str]) -> int:
         """Sets the prefix to the folder in the root that image paths are relative to, if it is not the root itself.
@@ -141,18 +142,17 @@ class Finder:
 
     def direct(self, name: str) -> str | None:
         """The file that a path means where it is written, below the root and prefix; None if there is none."""
-        if os.path.isabs(name):
-            try:
-                name = Path(name).relative_to(self.root).as_posix()
-            except ValueError:
+        if name.startswith("/"):
+            if not name.startswith(self._below):
                 return None
+            name = name.removeprefix(self._below)
         elif self.prefix:
             name = f"{self.prefix}/{name}"
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if not parts or ".." in parts or "\0" in name:
             return None
         direct = "/".join(parts)
-        if os.path.isfile(os.path.join(self.root, direct)):
+        if os.path.isfile(self._below + direct):
             return direct
         parts = _parts(name)
         at = ""
@@ -168,7 +168,7 @@ class Finder:
             if match is None:
                 return None
             at = f"{at}/{match}" if at else match
-        return at if os.path.isfile(os.path.join(self.root, at)) else None
+        return at if os.path.isfile(self._below + at) else None
 
     def _names(self, folder: str) -> tuple[dict[str, str], dict[str, str | None]]:
         """A folder's entries by folded name; and by casefolded name, stem or number, None if several share it."""
@@ -197,11 +197,11 @@ class Finder:
         They must lie in a folder that ends like the path's own, as far as any folder does. Only where none does, the
         name alone counts, and only in folders that share no names with others: ``masks/7.png`` is not ``images/7.png``.
         """
-        if not name or "\0" in name or Path(name).is_relative_to(self.root):
+        if not name or "\0" in name or name.startswith(self._below):
             return []
         foreign = bool(_FOREIGN.match(name)) or ".." in _parts(name)
-        if foreign and not self._rerooted and os.path.exists(self.root / name):
-            return []  # it exists, but outside the root: another file of its name is another image
+        if foreign and not self._rerooted and self._is_outside(os.path.join(self.root, name)):
+            return []  # another file of its name would be another image
         names = [name]
         if name[:5].lower() == "file:":
             names = [unquote(name[5:])]
@@ -214,7 +214,7 @@ class Finder:
                 written = written[len(written) - written[::-1].index("..") :]
             if not written or not (foreign or self._is_for_elsewhere(written)):
                 continue
-            files, by_name = self._files_like(written, by_name=foreign or self._rerooted or len(written) == 1)
+            files, by_name = self._files_like(written, from_elsewhere=foreign or self._rerooted)
             if files:
                 return [_Match(file, tuple(written), by_name) for file in files]
         return []
@@ -225,21 +225,28 @@ class Finder:
             return not self.prefix
         return self._names(self.prefix)[1].get(fold(parts[0]).casefold()) is None
 
-    def _files_like(self, parts: list[str], by_name: bool) -> tuple[list[str], bool]:
-        """The files that end like a path; and whether only by their names, if ``by_name`` allows that."""
+    def _files_like(self, parts: list[str], from_elsewhere: bool) -> tuple[list[str], bool]:
+        """The files that end like a path, or like part of it if it is from elsewhere; and whether only by their names.
+
+        A relative path may only start above the root: its whole folder must be the end of a folder's absolute path.
+        """
         folders = [fold(part).casefold() for part in parts[:-1]]
         key = fold(parts[-1])
         tree = self._tree
         keys = (key.casefold(), *_other_keys(key))
         files = next((found for other in keys if (found := tree.files.get(other))), [])
         files = [file for file in files if fold(file.rpartition("/")[2]) == key] or files
-        for start in range(len(folders)):
-            if like := tree.by_end.get("/".join(folders[start:])):
-                return [file for file in files if file.rpartition("/")[0] in like], False
-        if not by_name:
-            return [], True
-        wanted = {SPLIT_NAMES[name] for name in folders if name in SPLIT_NAMES}
-        return [file for file in files if tree.is_safe(file.rpartition("/")[0], wanted)], bool(folders)
+        places = {file: file.rpartition("/")[0] for file in files}
+        if split := _split(folders):
+            places = {file: place for file, place in places.items() if _split(place.split("/")) in (None, split)}
+        for start in range(len(folders) if from_elsewhere else min(1, len(folders))):
+            end = "/".join(folders[start:])
+            if like := tree.by_end.get(end):
+                some = [file for file, place in places.items() if place in like]
+                return [file for file in some if fold(places[file]).casefold() == end] or some, False
+        if folders and not from_elsewhere:
+            return [], False
+        return [file for file, place in places.items() if place not in tree.mixed], bool(folders)
 
     @cached_property
     def _tree(self) -> "_Tree":
@@ -247,12 +254,12 @@ class Finder:
 
 
 class _Tree:
-    """All files below a root by name, and all folders by the ends of their paths."""
+    """All files below a root by name, and all folders by the ends of their paths; ``mixed`` ones share names."""
 
     def __init__(self, root: Path) -> None:
         self.files: defaultdict[str, list[str]] = defaultdict(list)
         self.by_end: defaultdict[str, set[str]] = defaultdict(set)
-        self._sizes: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         for at, inner, names in os.walk(root):
             inner[:] = sorted(name for name in inner if not name.startswith("."))
             folder = "" if at == str(root) else Path(at).relative_to(root).as_posix()
@@ -262,18 +269,13 @@ class _Tree:
             for name in names:
                 for key in _keys(name):
                     self.files[key].append(f"{folder}/{name}" if folder else name)
-            self._sizes[folder] = sum(_is_image(name) for name in names)
+            sizes[folder] = sum(_is_image(name) for name in names)
         shared: defaultdict[str, int] = defaultdict(int)
         for key, files in self.files.items():
             if len(files) > 1 and key.endswith(".*"):
                 for folder in {file.rpartition("/")[0] for file in files}:
                     shared[folder] += 1
-        self._mixed = {folder for folder, count in shared.items() if 10 * count > self._sizes[folder]}
-
-    def is_safe(self, folder: str, splits: set[str]) -> bool:
-        """Whether a file in a folder may be known by its name alone, in a path with folders of these splits."""
-        others = {SPLIT_NAMES[part.casefold()] for part in folder.split("/") if part.casefold() in SPLIT_NAMES}
-        return folder not in self._mixed and not (splits and others and splits != others)
+        self.mixed = {folder for folder, count in shared.items() if 10 * count > sizes[folder]}
 
 
 def fold(name: str) -> str:
@@ -283,6 +285,11 @@ def fold(name: str) -> str:
 
 def _parts(path: str) -> list[str]:
     return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+
+
+def _split(folders: Sequence[str]) -> str | None:
+    """The split that the innermost of some folders is named after."""
+    return next((split for name in reversed(folders) if (split := SPLIT_NAMES.get(name.casefold()))), None)
 
 
 def _is_image(name: str) -> bool:

@@ -19,6 +19,7 @@ WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 
 _SNIFFED = 64 << 20
 _LONGEST_LINE = 16 << 20
+_BLANKS = 1 << 10
 _SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 
@@ -130,6 +131,8 @@ def _json(path: Path, coding: Encoding, text: str) -> Grid:
 
     first = list(islice(records(), 1000))
     names = _names(first)
+    if not names:
+        raise UserError(f"{path} holds no JSON records: {first[0].values if first else 'it is empty'}.")
     form, convert = record_form(
         dict.fromkeys(names), [record.values for record in first if isinstance(record.values, dict)]
     )
@@ -157,19 +160,25 @@ def _is_lines(text: str) -> bool:
 
 
 def _document(path: Path, coding: Encoding) -> tuple[Any] | None:
-    """The one value that a JSON file holds; None if it holds several, which are objects one a line with damage.
+    """The value that a JSON file holds, a list of them if it holds several; None for objects one a line with damage.
 
     Raises:
         UserError: It begins as a list but is damaged.
     """
     with open(path, encoding=coding.codec, errors=coding.errors) as file:
         text = file.read().strip("\ufeff\0 \n\t")
+    values: list[Any] = []
+    at, decoder = 0, json.JSONDecoder()
     try:
-        return (json.loads(text),)
+        while at < len(text):
+            value, at = decoder.raw_decode(text, at)
+            values.append(value)
+            at += len(text[at : at + _BLANKS]) - len(text[at : at + _BLANKS].lstrip(" \t\n,\x1e"))
     except (ValueError, RecursionError) as error:
         if text.startswith("["):
             raise UserError(f"{path} is damaged: {error}.") from None
-    return None
+        return None
+    return (values[0] if len(values) == 1 else values,)
 
 
 def _object(line: str) -> dict[str, Any] | str:

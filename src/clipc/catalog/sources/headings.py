@@ -68,25 +68,25 @@ class Headings:
         """The captions that the user's templates make of a record."""
         return [] if self.maker is None else self.maker.captions(record)
 
-    def describe_captions(self, captions: Sequence[str], info: SourceInfo) -> None:
+    def describe_captions(self, captions: Sequence[tuple[str, ...]], info: SourceInfo) -> None:
         """Notes the captions that were made, and warns of a column that hardly holds captions.
 
         Args:
-            captions: The first caption of each pair.
+            captions: The captions of each pair.
             info: Receives the notes and warnings.
         """
         if self.maker is not None:
             self.maker.describe(info)
         if not self.captions or len(captions) < _FEW_CAPTIONS:
             return
-        sample = captions[:: max(1, len(captions) // 1000)]
+        sample = [text for texts in captions[:: max(1, len(captions) // 1000)] for text in texts[:1]]
         commonest, count = Counter(captions).most_common(1)[0]
         if 10 * sum(map(is_number, sample)) > 9 * len(sample):
             doubt = "holds numbers"
         elif 10 * sum(text.strip().lower().endswith(IMAGE_SUFFIXES) for text in sample) > 9 * len(sample):
             doubt = "holds file names"
         elif 10 * count > 9 * len(captions):
-            doubt = f"says {commonest[:80]!r} in {count:,} of {len(captions):,} rows"
+            doubt = f"says {', '.join(commonest)[:80]!r} in {count:,} of {len(captions):,} rows"
         else:
             return
         info.warnings.append(
@@ -151,7 +151,7 @@ def find_headings(
     if not (captions or templates):
         label = next((exact[name] for name in options.label_columns), next(iter(free("label")), None))
         proposal = propose_template([name for name in names if name not in assigned], label, sample)
-        advice = f", or make them from columns, such as --caption-template {proposal.text!r}" if proposal else ""
+        advice = f', or make them from columns, such as --caption-template "{proposal.text}"' if proposal else ""
         raise _missing("the captions", "--caption-columns" + advice, names, where)
     assigned.update(captions)
     label_columns = [exact[name] for name in options.label_columns] or free("label")[:1]
@@ -202,11 +202,18 @@ def _image_column(
     by_value = [name for name in names if holds(name, remote=False)]
     if by_value:
         return next((name for name in by_name if name in by_value), by_value[0])
+    # Numbers of rows are not numbers of images, although files may have the same ones.
+    keys = [name for name in keys if re.search("image|画像", plain_name(name)) or not _is_counted(texts[name])]
     for name in (*by_name, *keys):
         some = [text for text in texts[name] if text and not is_web_address(text)][:_TRIED]
         if 2 * hits(some) > len(some):
             return name
-    return next(iter(by_name), next((name for name in names if holds(name, remote=True)), next(iter(keys), None)))
+    return next(iter(by_name), next((name for name in names if holds(name, remote=True)), None))
+
+
+def _is_counted(texts: Sequence[str]) -> bool:
+    """Whether all texts are numbers without leading zeros."""
+    return all(text.isdecimal() and (text == "0" or text[0] != "0") for text in texts if text)
 
 
 def image_path(value: Any) -> str:

@@ -19,6 +19,7 @@ DATASET_FILES = ("dataset_dict.json", "dataset_info.json", "state.json")
 """Files by which a dataset saved on disk is recognised."""
 
 _BLOB = "images.bin"
+_CAPTIONS_SEEN = 100_000
 
 
 class _Part(NamedTuple):
@@ -116,7 +117,7 @@ def _rows(
     """
     headings = find_headings(parts[0].columns, [], replace(options, image_column=image), parts[0].name)
     headings.describe(info)
-    offset, captions_seen = 0, list[str]()
+    offset, captions_seen = 0, list[tuple[str, ...]]()
     with whole_file(blob / _BLOB, "make room, or name another folder for the cache") as new, new.open("wb") as sink:
         for part in parts:
             for number, record in enumerate(part.records, 1):
@@ -136,7 +137,8 @@ def _rows(
                 sink.write(data)
                 split = record.get(headings.split) if headings.split else part.split
                 texts += headings.made_captions(record)
-                captions_seen.append(next(iter(texts), ""))
+                if len(captions_seen) < _CAPTIONS_SEEN:
+                    captions_seen.append(tuple(texts))
                 more = headings.metadata(record)
                 label = main_label(labels, more)
                 yield Row(key, texts, label, split, _BLOB, offset, len(data), part.name, number, more)

@@ -69,7 +69,9 @@ def text_layout(text: str) -> Layout:
             if layout.width < 2:
                 continue
             even = sum(len(row) == layout.width and isinstance(row, list) for row in rows) / len(rows)
-            known = sum(map(_is_word, layout.heading or ())) > 0
+            known = any(map(_is_word, layout.heading or ())) or (
+                layout.heading is None and any(map(_is_plain_image, rows[layout.above]))
+            )
             minimal = (quoting == csv.QUOTE_MINIMAL) != layout.numbered_names
             # A tab in every line is there to separate, where a comma may belong to the texts.
             layouts.append(((known, round(even, 2), minimal, separator == "\t", -layout.above, layout.width), layout))
@@ -137,6 +139,7 @@ def _layout(rows: list[list[str]], dialect: Dialect, above: int = 0) -> Layout:
     rows = rows[above:]
     widths = Counter(map(len, rows))
     width = max(widths, key=lambda each: (widths[each], each), default=0)
+    known = _known_heading(rows)
     for place, row in enumerate(rows[:_MAX_ABOVE]):
         cells = clean_cells(row)
         if any(map(_is_image, cells)) or _is_alike(
@@ -144,9 +147,20 @@ def _layout(rows: list[list[str]], dialect: Dialect, above: int = 0) -> Layout:
         ):
             return Layout(dialect, above + place, None, width, any(map(_NUMBERED.fullmatch, cells[:1])))
         filled = sum(map(bool, cells))
-        if 2 * filled > width or (filled > 1 and any(map(_is_word, cells))):
+        if place == known or (known is None and (2 * filled > width or (filled > 1 and any(map(_is_word, cells))))):
             return Layout(dialect, above + place, cells, len(cells))
     return Layout(dialect, above, clean_cells(rows[0]) if rows else [], len(rows[0]) if rows else 0)
+
+
+def _known_heading(rows: list[list[str]]) -> int | None:
+    """The place of the first row with two names of columns that are known, above all rows with an image file."""
+    for place, row in enumerate(rows[:_MAX_ABOVE]):
+        cells = clean_cells(row)
+        if sum(map(_is_word, cells)) > 1:
+            return place
+        if any(map(_is_image, cells)):
+            break
+    return None
 
 
 def _is_image(cell: str) -> bool:
@@ -157,6 +171,11 @@ def _is_alike(cells: list[str]) -> bool:
     """Whether cells differ in their digits only, as ``ROCO_00017`` and ``ROCO_00018``: none is a heading."""
     shapes = {re.sub(r"\d+", "0", cell) for cell in cells}
     return len(cells) > 1 and len(shapes) == 1 and "0" in next(iter(shapes))
+
+
+def _is_plain_image(cell: str) -> bool:
+    """Whether a cell is the name of an image file, and no text that another separator would split from it."""
+    return _is_image(cell.strip()) and not any(separator in cell for separator in _SEPARATORS)
 
 
 def _is_word(cell: str) -> bool:

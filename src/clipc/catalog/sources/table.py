@@ -75,7 +75,7 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
             yield Reject(path.name, row.number, row.file, reason)
         else:
             rows.append(row)
-    headings.describe_captions([row.captions[0] for row in rows if row.captions], info)
+    headings.describe_captions([tuple(row.captions) for row in rows], info)
     if not headings.key_is_sure:
         _set_keys(rows, headings, info)
     if grid.texts:

@@ -61,7 +61,10 @@ def read_template(text: str, column: Callable[[str], str]) -> Template:
         token, slot = match.group(), match["slot"]
         if slot is not None:
             name, bar, default = slot.partition("|")
-            pieces.append((column(name.strip()), default if bar else None))
+            try:
+                pieces.append((column(name.strip()), default if bar else None))
+            except UserError as error:
+                raise UserError(f"the caption template {text!r}: {error}") from None
         elif token in ("{", "}"):
             raise UserError(
                 f"the caption template {text!r} has a {token} without its partner; write {token * 2} for one."
@@ -110,8 +113,8 @@ class CaptionMaker:
                 info.notes.append(f"the template {template.text!r} was skipped in {skipped:,} rows that lack a value")
         if 10 * len(made) < self._records or (len(made) < _FEW and 2 * len(made) < self._records):
             info.warnings.append(
-                f"the caption templates make only {len(made):,} distinct captions for {self._records:,} rows: images of "
-                "one caption cannot be told apart in retrieval, so judge by zero-shot classification, or name more "
+                f"the caption templates make only {len(made):,} distinct captions for {self._records:,} rows: images "
+                "of one caption cannot be told apart in retrieval, so judge by zero-shot classification, or name more "
                 "columns in the template"
             )
 

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipc.catalog.rows import SourceInfo
+from clipc.catalog.sources.finder import Finder
+from clipc.errors import UserError
+
+
+def make(root: Path, *files: str) -> Path:
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_bytes(b"x")
+    return root
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "C:\\data\\set\\train\\傷 1.jpg",
+        "\\\\server\\share\\train\\傷 1.jpg",
+        "/mnt/old/set/train/傷 1.jpg",
+        "file:///mnt/old/train/%E5%82%B7%201.jpg",
+        "file:///C:/old/train/傷 1.jpg",
+        "/data/local-files/?d=set/train/%E5%82%B7%201.jpg",
+        "/data/upload/12/傷 1.jpg",
+        "/data/upload/12/1f0e2d3c-傷 1.jpg",
+        "../set/train/傷 1.jpg",
+        "proj/set/train/傷 1.jpg",
+        "set\\TRAIN\\傷 1.JPG",
+        "傷 1.jpg",
+        "傷 1",
+    ],
+)
+def test_paths_of_other_places(tmp_path: Path, written: str) -> None:
+    root = make(tmp_path / "proj" / "set", "train/傷 1.jpg", "train/傷 2.jpg", "val/3.jpg")
+    finder = Finder(root)
+    assert finder.find(written) == "train/傷 1.jpg"
+    assert not finder.is_doubtful("train/傷 1.jpg")
+    info = SourceInfo()
+    finder.describe(info)
+    assert "1 image paths name another place" in info.notes[0]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "train/1.jpg",  # the folder exists, so the file is missing
+        "/old/set/train/1.jpg",
+        "C:\\set\\train\\1.jpg",
+        "/old/test/3.jpg",  # another split
+        "/old/set/7.png",  # images and masks share names
+        "7.png",
+        "val/2.jpg",  # a relative path whose folder is not there
+        "/data/upload/1/nothing.jpg",
+        "/data/local-files/?d=",
+        "file:",
+        "C:\\",
+        "..",
+        "",
+    ],
+)
+def test_a_missing_file_is_never_replaced_by_one_of_its_name(tmp_path: Path, written: str) -> None:
+    files = [f"{folder}/{n}.png" for folder in ("images", "masks") for n in range(7)]
+    root = make(tmp_path / "set", *files, "images/7.png", "test/1.jpg", "train/2.jpg", "train/3.jpg")
+    assert Finder(root).find(written) is None
+    assert "there is no such image file" in Finder(root).reason(written) or written in ("", "..")
+
+
+def test_an_existing_file_elsewhere_is_taken_only_where_images_are_named(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", "a/1.jpg")
+    old = str(make(tmp_path / "old", "a/1.jpg") / "a" / "1.jpg")
+    for written in (old, "../old/a/1.jpg"):
+        assert Finder(root).find(written) is None
+        assert "leads out" in Finder(root).reason(written)
+        assert Finder(root, rerooted=True).find(written) == "a/1.jpg"
+
+
+def test_different_paths_with_one_end_are_doubtful(tmp_path: Path) -> None:
+    finder = Finder(make(tmp_path, "a/1.jpg", "a/2.jpg"))
+    assert [finder.find(f"/old/{name}") for name in ("x/a/1.jpg", "y/a/1.jpg", "x/a/2.jpg")] == [
+        "a/1.jpg",
+        "a/1.jpg",
+        "a/2.jpg",
+    ]
+    assert finder.is_doubtful("a/1.jpg")
+    assert not finder.is_doubtful("a/2.jpg")
+    assert finder.find("a/2.jpg") == "a/2.jpg"
+    assert finder.is_doubtful("a/2.jpg")
+
+
+def test_several_files_with_one_end_are_ambiguous(tmp_path: Path) -> None:
+    finder = Finder(make(tmp_path, "a/images/1.jpg", "b/images/1.jpg"))
+    assert finder.find("/old/images/1.jpg") is None
+    assert "several" in finder.reason("/old/images/1.jpg")
+    assert finder.find("/old/b/images/1.jpg") == "b/images/1.jpg"
+
+
+def test_numbers_and_names_without_ending(tmp_path: Path) -> None:
+    finder = Finder(make(tmp_path, "0007.jpg", "0007.json", "12.png", "0012.png", "b.jpg", "b.txt"))
+    assert finder.find("7") == "0007.jpg"
+    assert finder.find("0007") == "0007.jpg"
+    assert finder.find("12") == "12.png"
+    assert finder.find("012") is None
+    assert finder.find("B") == "b.jpg"
+
+
+def test_images_in_several_folders_need_a_name(tmp_path: Path) -> None:
+    finder = Finder(make(tmp_path, "gt/1.png", "images/1.png", "other/2.png"))
+    assert finder.choose_prefix(["1.png"]) == 1
+    assert finder.prefix == "images"
+    make(tmp_path, "aux/2.png")
+    with pytest.raises(UserError, match=r"several folders.*aux, other"):
+        finder.choose_prefix(["2.png"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sets(st.tuples(st.sampled_from(["a", "b", "a/b", "b/a", "train", "test"]), st.integers(0, 4)), min_size=1),
+    st.data(),
+    st.sampled_from(["/old/", "C:\\old\\", "../old/", "", "file:///old/"]),
+)
+def test_a_path_leads_to_its_own_file_or_to_none(
+    tmp_path_factory: pytest.TempPathFactory, files: set[tuple[str, int]], data: st.DataObject, start: str
+) -> None:
+    every = sorted(f"{folder}/{n}.jpg" for folder, n in files)
+    there = data.draw(st.lists(st.sampled_from(every), unique=True))
+    finder = Finder(make(tmp_path_factory.mktemp("root"), *there))
+    found = {file: finder.find(start + file) for file in every}
+    for file, match in found.items():
+        assert match in (None, file) or finder.is_doubtful(match)
+        # What is there is found, unless other paths end like it.
+        assert file not in there or match == file
