@@ -16,6 +16,9 @@ from clipc.catalog.rows import Value
 ALL_LABELS = "all_labels"
 """The metadata column that holds all labels of a pair, joined by ``|``, where there are several."""
 
+LANGUAGES = {"en": {"en", "eng", "english", "英語"}, "ja": {"ja", "jp", "jpn", "japanese", "日本語"}}
+"""For each value of the option ``lang``, the names of that language in keys and columns, in lower case."""
+
 # What pandas reads as missing, and Excel's errors. "none" in lower case is a class of published sets, "-" a sign.
 _MISSING = (
     {"", "NaN", "nan", "-NaN", "-nan", "NaT", "None", "null", "NULL", "Null", "N/A", "n/a", "NA", "<NA>", "\\N"}
@@ -25,7 +28,6 @@ _SAYS_NOTHING = {word.lower() for word in _MISSING} | {"nil", "-", "--", "ー", 
 _LONGEST_WORD = max(map(len, _SAYS_NOTHING))
 _CAPTION_KEYS = ("raw", "caption", "captions", "text", "texts", "sentence", "sentences")
 _LABEL_KEYS = ("choices", "label", "labels", "name", "class_name", "class", "category")
-_LANGUAGES = {"en": {"en", "eng", "english", "英語"}, "ja": {"ja", "jp", "jpn", "japanese", "日本語"}}
 _QUOTED = re.compile(r"""[\s,]*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", re.DOTALL)
 _MAX_DEPTH = 8
 
@@ -110,7 +112,7 @@ def _of_language(items: Iterable[Any], lang: str) -> Iterable[Any]:
 
 
 def _is_language(name: Any, lang: str) -> bool:
-    return not _LANGUAGES[lang].isdisjoint(re.split(r"[-_ .]", str(name).lower()))
+    return not LANGUAGES[lang].isdisjoint(re.split(r"[-_ .]", str(name).lower()))
 
 
 def labels(value: Any) -> list[str]:

@@ -184,6 +184,35 @@ def test_captions_that_are_objects_cost_their_row_only(folder: Path) -> None:
     assert "keys box" in reject.reason
 
 
+@pytest.mark.parametrize("names", [("caption_en", "caption_ja"), ("en", "ja"), ("caption", "日本語キャプション")])
+def test_columns_of_captions_by_language(folder: Path, names: tuple[str, str]) -> None:
+    path = folder / "languages.jsonl"
+    path.write_text(json.dumps({"image": "000.jpg", names[0]: "gear", names[1]: "歯車"}) + "\n\n")
+    assert truth_of(path) == [("000.jpg", ["gear"], None)]
+    assert truth_of(path, lang="ja") == [("000.jpg", ["歯車"], None)]
+
+
+def test_captions_by_file_for_each_split_and_records_over_several_lines(folder: Path) -> None:
+    path = folder / "splits.json"
+    path.write_text(json.dumps({"train": {"000.jpg": ["a b"]}, "test": {"001.jpg": ["c d"]}}))
+    assert [(row.file, row.split) for row in rows_of(path) if isinstance(row, Row)] == [
+        ("000.jpg", "train"),
+        ("001.jpg", "test"),
+    ]
+    records = [{"image": f"{n:03d}.jpg", "caption": f"a {n}"} for n in range(3)]
+    path.write_text("\n".join(json.dumps(record, indent=2) for record in records))
+    assert [texts for _, texts, _ in truth_of(path)] == [["a 0"], ["a 1"], ["a 2"]]
+
+
+@pytest.mark.parametrize("text", ['[["a.jpg", "b"]]', '{"a.jpg": "x", "b.jpg"', "{}\n{}", "[1, 2]", '["a.jpg"]'])
+def test_json_without_records_is_refused(folder: Path, text: str) -> None:
+    path = folder / "none.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"holds no|unknown|no column") as caught:
+        rows_of(path)
+    assert len(str(caught.value)) < 300
+
+
 def test_maps_and_missing_numbers_in_parquet(folder: Path) -> None:
     captions = pa.array([[("en", "gear"), ("ja", "歯車")]] * 2, pa.map_(pa.string(), pa.string()))
     columns = {"image": ["000.jpg", "001.jpg"], "caption": captions, "label": pa.array([1.0, float("nan")])}

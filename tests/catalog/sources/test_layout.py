@@ -37,6 +37,7 @@ FORMS = {
     "carriage returns": lambda pairs: standard(pairs).replace("\r\n", "\r"),
     "sep": lambda pairs: "sep=;\r\n" + written([("image", "caption"), *pairs], delimiter=";"),
     "title": lambda pairs: "検査結果一覧,\r\n\r\n2024年度,\r\n" + standard(pairs),
+    "comment": lambda pairs: "# written on 2024-01-01, version 3\r\n" + standard(pairs),
     "short title": lambda pairs: "Results of 2024\r\n" + standard(pairs),
     "index": lambda pairs: written([("", "image", "caption"), *((n, *pair) for n, pair in enumerate(pairs))]),
     "no heading": written,
@@ -135,7 +136,8 @@ def test_without_a_heading_words_are_no_captions_by_themselves(folder: Path) -> 
 
 
 def test_several_labels_of_an_image_are_kept(folder: Path) -> None:
-    text = "image,caption,label\n000.jpg,a mass,Mass\n001.jpg,two things,Edema|Mass\n000.jpg,an edema,Edema\n000.jpg,a mass,Mass\n"
+    text = "image,caption,label\n000.jpg,a mass,Mass\n001.jpg,two things,Edema|Mass\n"
+    text += "000.jpg,an edema,Edema\n000.jpg,a mass,Mass\n"
     rows, rejects, info = read(folder / "t.csv", text)
     assert rejects == []
     assert [(row.label, row.captions, row.more) for row in rows] == [

@@ -16,7 +16,7 @@ from clipc.catalog.sources.template import (
     propose_template,
     read_template,
 )
-from clipc.catalog.values import image_name, labels, plain_values
+from clipc.catalog.values import LANGUAGES, image_name, labels, plain_values
 from clipc.errors import UserError, unknown_name
 
 _LISTED = 8
@@ -147,7 +147,7 @@ def find_headings(
     assigned.add(image)
     templates = [read_template(text, lambda name: exact_name(name, names)) for text in options.caption_templates]
     captions = [exact[name] for name in options.caption_columns]
-    captions = captions or ([] if templates else _captions([n for n in names if n not in assigned]))
+    captions = captions or ([] if templates else _captions([n for n in names if n not in assigned], options.lang))
     if not (captions or templates):
         label = next((exact[name] for name in options.label_columns), next(iter(free("label")), None))
         proposal = propose_template([name for name in names if name not in assigned], label, sample)
@@ -228,13 +228,21 @@ def is_web_address(path: str) -> bool:
     return "://" in path[:12] and path[:5].lower() != "file:"
 
 
-def _captions(names: Sequence[str]) -> list[str]:
-    """All columns of the first word that any has, numbered or not: ``caption``, or ``caption_1 caption_2 ...``."""
-    for word in NAMES["columns"]["caption"]:
+def _captions(names: Sequence[str], lang: str) -> list[str]:
+    """All columns of the first word that any has, numbered or not: ``caption``, or ``caption_1 caption_2 ...``.
+
+    Columns that name the language (``caption_en``) are preferred; those of the language alone (``en``) come last.
+    """
+    words, codes = NAMES["columns"]["caption"], LANGUAGES[lang]
+    for word in words:
+        of_language = {word + code for code in codes} | {code + word for code in codes}
+        if columns := [name for name in names if plain_name(name) in of_language]:
+            return columns
+    for word in words:
         pattern = re.compile(re.escape(word) + r"\d*|" + re.escape(word.rstrip("s")) + r"\d+")
         if columns := [name for name in names if pattern.fullmatch(plain_name(name))]:
             return columns
-    return []
+    return [name for name in names if plain_name(name) in codes]
 
 
 def _holds_splits(name: str, sample: Sequence[Mapping[str, Any]]) -> bool:
