@@ -119,7 +119,8 @@ class SourceOptions:
         group_column: Pairs of one group (a patient, a part) stay in one split, where the source names no splits.
         encoding: The encoding of tables and caption files; detected by default.
         cache: Where catalogs are stored; $CLIPC_CACHE or the user's cache folder by default.
-        lang: Language of the demo set, of captions made from class names, of prompts and of pages.
+        lang: Language of the demo set, of captions made from class names, of prompts and of pages; and which captions
+            are taken where they are in several languages.
     """
 
     images: Path | None = None

@@ -182,12 +182,15 @@ def _load(source: str | Path) -> dict[str, Any]:
 
 
 def _with_class_names(rows: Any, features: Any) -> Iterator[dict[str, Any]]:
-    """The records, class numbers replaced by names."""
+    """The records, class numbers replaced by names, also in lists of them."""
     from datasets import ClassLabel
 
-    classes = {column: feature.names for column, feature in features.items() if isinstance(feature, ClassLabel)}
+    kinds = {column: getattr(feature, "feature", feature) for column, feature in features.items()}
+    classes = {column: kind.names for column, kind in kinds.items() if isinstance(kind, ClassLabel)}
     for record in rows:
         for column, names in classes.items():
             value = record[column]
-            record[column] = names[value] if isinstance(value, int) and 0 <= value < len(names) else None
+            numbers = value if isinstance(value, list) else [value]
+            texts = [names[n] if isinstance(n, int) and 0 <= n < len(names) else None for n in numbers]
+            record[column] = texts if isinstance(value, list) else texts[0]
         yield record
