@@ -49,7 +49,8 @@ def test_lists_among_other_values_become_texts(tmp_path: Path, picture: Any) -> 
 
 def test_a_column_that_turns_to_text_late_is_text_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     from clipc.catalog import columns
-    from clipc.catalog.rows import Row, plain_values
+    from clipc.catalog.rows import Row
+    from clipc.catalog.values import plain_values
 
     monkeypatch.setattr(columns, "_CHUNK", 2)
     made = columns.Columns()
@@ -60,6 +61,6 @@ def test_a_column_that_turns_to_text_late_is_text_from_the_start(monkeypatch: py
 
 @pytest.mark.parametrize("value", [[10**400], [True, 2], [None, 1.0], [[1.0]], {}, [], math.nan])
 def test_what_is_no_plain_value_is_left_out(value: Any) -> None:
-    from clipc.catalog.rows import plain_values
+    from clipc.catalog.values import plain_values
 
     assert plain_values({"v": value}) == {}

@@ -13,7 +13,7 @@ from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.rows import IMAGE_SUFFIXES, Source, SourceOptions
 from clipc.catalog.sources.folder import folder, walk
-from clipc.catalog.sources.grid import TABLE_SUFFIXES
+from clipc.catalog.sources.grid import TABLE_SUFFIXES, WORKBOOK_SUFFIXES
 from clipc.catalog.sources.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
 from clipc.catalog.sources.table import table
 from clipc.catalog.sources.tar import tars
@@ -105,6 +105,8 @@ def _in_file(path: Path, store: Path, options: SourceOptions) -> Source:
     suffix = path.suffix.lower()
     if suffix == ".tar":
         return tars([path.resolve()], path.stem, options)
+    if suffix in WORKBOOK_SUFFIXES:
+        raise UserError(f"{path} is a workbook; save the sheet as CSV (UTF-8) and name that.")
     if suffix in _COMPRESSED:
         raise UserError(
             f"{path} is compressed; unpack it first (images are read from the files in place). A source is {KINDS}."

@@ -1,12 +1,10 @@
 """Sources of pairs: how they are read, and the rows and rejects that they yield, not checked yet."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -121,7 +119,8 @@ class SourceOptions:
         group_column: Pairs of one group (a patient, a part) stay in one split, where the source names no splits.
         encoding: The encoding of tables and caption files; detected by default.
         cache: Where catalogs are stored; $CLIPC_CACHE or the user's cache folder by default.
-        lang: Language of the demo set, of captions made from class names, of prompts and of pages.
+        lang: Language of the demo set, of captions made from class names, of prompts and of pages; and which captions
+            are taken where they are in several languages.
     """
 
     images: Path | None = None
@@ -135,28 +134,3 @@ class SourceOptions:
     encoding: str | None = None
     cache: Path | None = None
     lang: Literal["en", "ja"] = "en"
-
-
-def strings(value: Any) -> list[str]:
-    """The captions in a value: a string is one, a list holds many, nothing is none."""
-    if value is None:
-        return []
-    if isinstance(value, (list, tuple)):
-        return [caption for item in value for caption in strings(item)]
-    return [value if isinstance(value, str) else str(value)]
-
-
-def plain_values(record: Mapping[str, Any]) -> dict[str, Value]:
-    """The metadata in a record: texts, numbers, booleans, and lists of numbers (a vector, a box).
-
-    Other lists, objects, NaN and infinities are left out.
-    """
-    plain: dict[str, Value] = {}
-    for name, value in record.items():
-        if isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value)):
-            plain[str(name)] = value
-        elif isinstance(value, (list, tuple)) and value and all(type(item) in (int, float) for item in value):
-            with suppress(OverflowError), np.errstate(over="ignore"):
-                # A list of Python's own numbers would need eight times the memory.
-                plain[str(name)] = np.asarray(value, np.float32)
-    return plain

@@ -23,6 +23,20 @@ def test_parquet_with_images_inside(tmp_path: Path, picture) -> None:
         assert sorted(catalog.rejects["row"].to_pylist()) == [5, 6]
 
 
+def test_captions_that_are_objects_beside_images_in_parquet(tmp_path: Path, picture) -> None:
+    captions = [[{"raw": "a gear", "sentid": 1}], [{"raw": None, "sentid": 2}], [{"raw": "two", "sentid": 3}]]
+    rows = [{"image": picture(n), "sentences": text, "labels": ["b", "a"][n:]} for n, text in enumerate(captions)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    catalog = open_catalog(tmp_path / "t.parquet")
+    assert [catalog.captions(n) for n in range(len(catalog))] == [["a gear"], ["two"]]
+    assert catalog.column("label") == ["b", None]
+    assert [catalog.encoded(n) for n in range(2)] == [picture(0), picture(2)]
+    rows = [{"image": picture(n), "text": {"x": n, "y": 1}} for n in range(2)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "u.parquet")
+    with pytest.raises(UserError, match="2 times: the caption is an object with the keys x, y"):
+        open_catalog(tmp_path / "u.parquet")
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("splits", [True, False])
 def test_a_dataset_saved_on_disk(tmp_path: Path, picture, splits: bool, own_cache: Path) -> None:
@@ -34,6 +48,7 @@ def test_a_dataset_saved_on_disk(tmp_path: Path, picture, splits: bool, own_cach
                 "image": datasets.Image(),
                 "captions": datasets.Sequence(datasets.Value("string")),
                 "label": datasets.ClassLabel(names=["cat", "dog"]),
+                "kinds": datasets.Sequence(datasets.ClassLabel(names=["big", "small"])),
             }
         )
         numbers = range(start, start + 3)
@@ -41,6 +56,7 @@ def test_a_dataset_saved_on_disk(tmp_path: Path, picture, splits: bool, own_cach
             "image": [Image.open(io.BytesIO(picture(n, format="PNG"))) for n in numbers],
             "captions": [[f"one {n}", f"two {n}"] for n in numbers],
             "label": [n % 2 for n in numbers],
+            "kinds": [[1, 0]] * 3,
         }
         return datasets.Dataset.from_dict(rows, features=features)
 
@@ -51,6 +67,8 @@ def test_a_dataset_saved_on_disk(tmp_path: Path, picture, splits: bool, own_cach
     assert catalog.captions(1) == ["one 1", "two 1"]
     assert catalog.column("label")[:3] == ["cat", "dog", "cat"]
     assert catalog.image(0).shape == (16, 24, 3)
+    kinds = open_catalog(tmp_path / "set", label_columns=("kinds",))
+    assert (kinds.column("label")[0], kinds.column("all_labels")[0]) == ("small", "small|big")
     next((own_cache / "images").rglob("images.bin")).unlink()  # a lost blob is written again
     assert open_catalog(tmp_path / "set").image(1).shape == (16, 24, 3)
 

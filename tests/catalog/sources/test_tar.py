@@ -203,3 +203,24 @@ def test_a_pipe_named_like_a_tar_does_not_hang(tmp_path: Path, write_tar, sample
 def test_captions_in_json_need_no_readable_text_file(tmp_path: Path, write_tar, picture) -> None:
     members = [("a.jpg", picture(0)), ("a.json", b'{"captions": ["fine"]}'), ("a.txt", b"\xff\xff")]
     assert open_catalog(write_tar(tmp_path / "a.tar", members)).captions(0) == ["fine"]
+
+
+def test_captions_and_labels_of_other_forms(tmp_path: Path, picture, write_tar) -> None:
+    records = [
+        {"caption": {"en": "gear", "ja": "歯車"}, "label": ["ok", "old"]},
+        {"captions": [{"raw": "two"}, {"raw": "words"}], "label": {"box": [1, 2]}},
+        {"caption": {"box": 1}},
+        {"caption": float("nan"), "label": "N/A"},
+    ]
+    members = []
+    for n, record in enumerate(records):
+        members += [(f"{n}.jpg", picture(n)), (f"{n}.json", json.dumps(record).encode())]
+    path = write_tar(tmp_path / "a.tar", [*members, ("3.txt", b"from the text")])
+    catalog = open_catalog(path)
+    assert [catalog.captions(n) for n in range(3)] == [["gear"], ["two", "words"], ["from the text"]]
+    assert open_catalog(path, lang="ja").captions(0) == ["歯車"]
+    assert catalog.column("label") == ["ok", None, None]
+    assert catalog.column("all_labels") == ["ok|old", None, None]
+    (reject,) = catalog.rejects.to_pylist()
+    assert reject["reason"] == "the caption is an object with the keys box: none is raw, caption, text or en"
+    assert "1 samples whose label is an object" in catalog.about.warnings[0]

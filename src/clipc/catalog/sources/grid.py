@@ -1,22 +1,25 @@
 """Tables of any format as records: CSV and other separated text, JSON lines, Parquet."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clipc.catalog.rows import IMAGE_SUFFIXES
+from clipc.catalog.sources.documents import document_records, record_form
 from clipc.catalog.sources.encoding import Encoding, detect_encoding, named_encoding
+from clipc.catalog.sources.layout import clean_cells, separated_rows, text_layout
 from clipc.errors import UserError
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".token", ".jsonl", ".ndjson", ".json", ".parquet")
 """File name endings, in lower case, of tables that can be read."""
+
+WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
+"""File name endings, in lower case, of spreadsheets that must be saved as CSV first."""
 
 _SNIFFED = 64 << 20
 _LONGEST_LINE = 16 << 20
+_BLANKS = 1 << 10
 _SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 
@@ -28,12 +31,16 @@ class Record(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """A table: its columns, its records one after the other, how it was read, and whether values are text only."""
+    """A table: its columns, its records one after the other, how it was read; whether values are text only.
+
+    ``headless`` if the columns have no names but ``column 1``, ``column 2``.
+    """
 
     names: list[str]
     records: Iterator[Record]
     note: str
     texts: bool
+    headless: bool = False
 
 
 def read_grid(path: Path, encoding: str | None = None) -> Grid:
@@ -56,8 +63,8 @@ def read_grid(path: Path, encoding: str | None = None) -> Grid:
             raise UserError(f"{path} is empty.")
         if head[:4] == b"PAR1":
             return read_parquet(path)
-        if head[:2] == b"PK":
-            raise UserError(f"{path} is a workbook or an archive; save the sheet as CSV first.")
+        if head[:2] == b"PK" or head[:4] == b"\xd0\xcf\x11\xe0":
+            raise UserError(f"{path} is a workbook or an archive; save the sheet as CSV (UTF-8) and name that.")
         try:
             coding = named_encoding(encoding) if encoding else detect_encoding(head, whole=len(head) <= _SNIFFED)
         except UserError as error:
@@ -71,95 +78,107 @@ def read_grid(path: Path, encoding: str | None = None) -> Grid:
 
 
 def _separated(path: Path, coding: Encoding, text: str) -> Grid:
-    separator, quoting = _dialect(text, path.suffix.lower())
+    layout = text_layout(text)
 
     def rows() -> Iterator[tuple[int, list[str] | str]]:
         with open(path, encoding=coding.codec, errors=coding.errors, newline="") as file:
-            yield from _rows(file, separator, quoting)
+            yield from islice(separated_rows(file, layout.dialect), layout.above, None)
 
-    first = next(rows(), (0, ""))[1]
-    cells = [cell.strip().lstrip("\ufeff") for cell in first] if isinstance(first, list) else []
-    has_heading = not any(cell.lower().endswith(IMAGE_SUFFIXES) for cell in cells)
-    names = _distinct(cells if has_heading else [""] * len(cells))
-    note = f"read as {coding.readable}, separated by {_SEPARATORS[separator]}"
-    note += "" if has_heading else ", without a heading"
-    return Grid(names, _records(rows(), names, has_heading), note, texts=True)
+    names = _distinct(layout.heading or [""] * layout.width)
+    note = f"read as {coding.readable}, separated by {_SEPARATORS[layout.dialect.separator]}"
+    note += ", quotation marks after backslashes" if layout.dialect.backslashes else ""
+    note += "" if layout.heading else ", without a heading"
+    note += f", from row {layout.above + 1} on" if layout.above else ""
+    records = _records(rows(), names, layout.heading)
+    if layout.numbered_names:
+        records = (_without_number(record, names[0]) for record in records)
+    return Grid(names, records, note, texts=True, headless=layout.heading is None)
 
 
-def _records(rows: Iterable[tuple[int, list[str] | str]], names: list[str], has_heading: bool) -> Iterator[Record]:
-    for number, row in islice(rows, int(has_heading), None):
+def _records(
+    rows: Iterable[tuple[int, list[str] | str]], names: list[str], heading: list[str] | None
+) -> Iterator[Record]:
+    for number, row in islice(rows, int(heading is not None), None):
         if isinstance(row, str):
             yield Record(number, row)
         elif len(row) > len(names) and any(cell.strip() for cell in row[len(names) :]):
             yield Record(number, f"the row has {len(row)} cells, the heading {len(names)}: is a separator not quoted?")
+        elif heading and row[-1].strip() == heading[-1] and clean_cells(row) == heading:
+            yield Record(number, "the heading again")
         elif any(cell.strip() for cell in row):
             yield Record(number, dict(zip(names, row, strict=False)))
 
 
-def _rows(file: Iterable[str], separator: str, quoting: Any) -> Iterator[tuple[int, list[str] | str]]:
-    """Numbered rows, or what is wrong with one. A quote that is never closed costs its own line, not those after it."""
-    again: list[str] = []
-    used: list[str] = []
-    lines = iter(file)
-
-    def feed() -> Iterator[str]:
-        while (line := again.pop() if again else next(lines, None)) is not None:
-            used.append(line)
-            yield line
-
-    reader = csv.reader(feed(), delimiter=separator, quoting=quoting)
-    for number in count(1):
-        used.clear()
-        try:
-            row, fault = next(reader, None), None
-        except csv.Error as error:
-            row, fault = [], f"the row cannot be read: {error}"
-        if row is None:
-            return
-        unclosed = len(used) > 1 and sum(line.count('"') for line in used) % 2 == 1
-        if len(used) > 1 and (fault or unclosed):
-            again.extend(reversed(used[1:]))
-            reader = csv.reader(feed(), delimiter=separator, quoting=quoting)
-            fault = "a quotation mark is not closed"
-        if fault or row:
-            yield number, fault or row
-
-
-def _dialect(text: str, suffix: str) -> tuple[str, Any]:
-    """The separator and the ``csv`` quoting mode that split the text into the most even table."""
-    scores: dict[tuple[str, Any], tuple[float, bool, bool, int]] = {}
-    for separator in _SEPARATORS:
-        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
-            rows = [row for _, row in islice(_rows(io.StringIO(text, newline=""), separator, quoting), 200)]
-            width = len(rows[0]) if rows else 0
-            if width < 2:
-                continue
-            even = sum(len(row) == width and isinstance(row, list) for row in rows) / len(rows)
-            fits = (separator == "\t") == (suffix == ".tsv")
-            scores[separator, quoting] = (round(even, 2), quoting == csv.QUOTE_MINIMAL, fits, width)
-    return max(scores, key=lambda dialect: scores[dialect], default=(",", csv.QUOTE_MINIMAL))
+def _without_number(record: Record, name: str) -> Record:
+    """A record whose image has a caption's number after it, as in ``1000268201.jpg#0``, without the number."""
+    if isinstance(record.values, str):
+        return record
+    return Record(record.number, {**record.values, name: record.values[name].rpartition("#")[0]})
 
 
 def _json(path: Path, coding: Encoding, text: str) -> Grid:
+    document = None if _is_lines(text) else _document(path, coding)
+    if document is not None:
+        form, values = document_records(document[0], path.name)
+        whole = [Record(number, value) for number, value in enumerate(values, 1)]
+        return Grid(_names(whole), iter(whole), _json_note(coding, form), texts=False)
+
     def records() -> Iterator[Record]:
-        with open(path, encoding=coding.codec, errors=coding.errors, newline="\n") as file:
-            if text.lstrip("\ufeff \r\n\t").startswith("["):
-                try:
-                    whole = json.load(file)
-                except (ValueError, RecursionError) as error:
-                    raise UserError(f"{path} is damaged: {error}.") from None
-                for number, value in enumerate(whole, 1):
-                    yield Record(number, value if isinstance(value, dict) else "is no object")
-                return
+        with open(path, encoding=coding.codec, errors=coding.errors) as file:
             for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), 1):
-                if line.strip("\ufeff\0 \r\n\t"):
+                if line.strip("\ufeff\0 \n\t"):
                     yield Record(number, _object(line.lstrip("\ufeff")))
 
-    names: dict[str, None] = {}
-    for _, value in islice(records(), 1000):
-        if not isinstance(value, str):
-            names.update(dict.fromkeys(value))
-    return Grid(list(names), records(), f"read as {coding.readable} JSON", texts=False)
+    first = list(islice(records(), 1000))
+    names = _names(first)
+    if not names:
+        raise UserError(f"{path} holds no JSON records: {first[0].values if first else 'it is empty'}.")
+    form, convert = record_form(
+        dict.fromkeys(names), [record.values for record in first if isinstance(record.values, dict)]
+    )
+    if not form:
+        return Grid(names, records(), _json_note(coding, form), texts=False)
+    flat = (Record(n, convert(values) if isinstance(values, dict) else values) for n, values in records())
+    first = list(islice(flat, 1000))
+    return Grid(_names(first), chain(first, flat), _json_note(coding, form), texts=False)
+
+
+def _json_note(coding: Encoding, form: str) -> str:
+    return f"read as {coding.readable} JSON" + (f": {form}" if form else "")
+
+
+def _names(records: Iterable[Record]) -> list[str]:
+    """The names of all values in the first records."""
+    values = (record.values for record in islice(records, 1000) if not isinstance(record.values, str))
+    return list(dict.fromkeys(name for each in values for name in each))
+
+
+def _is_lines(text: str) -> bool:
+    """Whether JSON text is objects one a line: the first line is one, and another follows."""
+    first, _, rest = text.strip("\ufeff \r\n\t").replace("\r", "\n").partition("\n")
+    return bool(rest.strip()) and not isinstance(_object(first), str)
+
+
+def _document(path: Path, coding: Encoding) -> tuple[Any] | None:
+    """The value that a JSON file holds, a list of them if it holds several; None for objects one a line with damage.
+
+    Raises:
+        UserError: It begins as a list but is damaged.
+    """
+    with open(path, encoding=coding.codec, errors=coding.errors) as file:
+        text = file.read().strip("\ufeff\0 \n\t")
+    values: list[Any] = []
+    at, decoder = 0, json.JSONDecoder()
+    try:
+        while at < len(text):
+            value, at = decoder.raw_decode(text, at)
+            values.append(value)
+            at += len(text[at : at + _BLANKS]) - len(text[at : at + _BLANKS].lstrip(" \t\n,\x1e"))
+    except (ValueError, RecursionError) as error:
+        if text.startswith("["):
+            raise UserError(f"{path} is damaged: {error}.") from None
+        return None
+    return (values[0] if len(values) == 1 else values,)
 
 
 def _object(line: str) -> dict[str, Any] | str:
@@ -186,7 +205,11 @@ def read_parquet(path: Path, batch_size: int = 4096) -> Grid:
 
     def records() -> Iterator[Record]:
         number = 0
-        rows = (values for batch in file.iter_batches(batch_size=batch_size) for values in batch.to_pylist())
+        rows = (
+            values
+            for batch in file.iter_batches(batch_size=batch_size)
+            for values in batch.to_pylist(maps_as_pydicts="lossy")
+        )
         try:
             for number, values in enumerate(rows, 1):
                 yield Record(number, values)

@@ -4,18 +4,19 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES, SourceInfo, SourceOptions, Value, plain_values
+from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES, SourceInfo, SourceOptions, Value
 from clipc.catalog.sources.template import (
     CaptionMaker,
-    cell_text,
     is_number,
     plain_name,
     propose_template,
     read_template,
 )
+from clipc.catalog.values import LANGUAGES, image_name, labels, plain_values
 from clipc.errors import UserError, unknown_name
 
 _LISTED = 8
@@ -93,10 +94,13 @@ class Headings:
             "captions with --caption-columns, or make captions from other columns with --caption-template"
         )
 
-    def label(self, record: Mapping[str, Any]) -> str | None:
-        """The main class label of a record."""
-        value = record.get(self.labels[0]) if self.labels else None
-        return None if value is None else str(value).strip() or None
+    def class_labels(self, record: Mapping[str, Any]) -> list[str]:
+        """The labels in the main label column of a record.
+
+        Raises:
+            ValueError: There is an object or a list that is no label.
+        """
+        return labels(record.get(self.labels[0])) if self.labels else []
 
     def metadata(self, record: Mapping[str, Any]) -> dict[str, Value]:
         """The plain values of a record in columns that hold nothing else."""
@@ -143,15 +147,15 @@ def find_headings(
     assigned.add(image)
     templates = [read_template(text, lambda name: exact_name(name, names)) for text in options.caption_templates]
     captions = [exact[name] for name in options.caption_columns]
-    captions = captions or ([] if templates else _captions([n for n in names if n not in assigned]))
+    captions = captions or ([] if templates else _captions([n for n in names if n not in assigned], options.lang))
     if not (captions or templates):
         label = next((exact[name] for name in options.label_columns), next(iter(free("label")), None))
         proposal = propose_template([name for name in names if name not in assigned], label, sample)
         advice = f', or make them from columns, such as --caption-template "{proposal.text}"' if proposal else ""
         raise _missing("the captions", "--caption-columns" + advice, names, where)
     assigned.update(captions)
-    labels = [exact[name] for name in options.label_columns] or free("label")[:1]
-    assigned.update(labels)
+    label_columns = [exact[name] for name in options.label_columns] or free("label")[:1]
+    assigned.update(label_columns)
     named = [exact[options.split_column]] if options.split_column else []
     splits = named or [name for name in free("split") if _holds_splits(name, sample)]
     assigned.update(splits[:1])
@@ -161,7 +165,7 @@ def find_headings(
     others = tuple(name for name in names if name not in used)
     maker = CaptionMaker(templates) if templates else None
     sure_key, sure_label = bool(options.key_column), bool(options.label_columns)
-    return Headings(image, tuple(captions), tuple(labels), split, key, sure_key, sure_label, others, maker)
+    return Headings(image, tuple(captions), tuple(label_columns), split, key, sure_key, sure_label, others, maker)
 
 
 def exact_name(name: str, names: Sequence[str]) -> str:
@@ -213,8 +217,10 @@ def _is_counted(texts: Sequence[str]) -> bool:
 
 
 def image_path(value: Any) -> str:
-    """The path in a cell of image paths, which may be a number or a struct with a ``path``; empty if there is none."""
-    return cell_text(value.get("path") if isinstance(value, dict) else value)
+    """The path in a cell of image paths; empty if there is none, or several."""
+    with suppress(ValueError):
+        return image_name(value) or ""
+    return ""
 
 
 def is_web_address(path: str) -> bool:
@@ -222,13 +228,21 @@ def is_web_address(path: str) -> bool:
     return "://" in path[:12] and path[:5].lower() != "file:"
 
 
-def _captions(names: Sequence[str]) -> list[str]:
-    """All columns of the first word that any has, numbered or not: ``caption``, or ``caption_1 caption_2 ...``."""
-    for word in NAMES["columns"]["caption"]:
+def _captions(names: Sequence[str], lang: str) -> list[str]:
+    """All columns of the first word that any has, numbered or not: ``caption``, or ``caption_1 caption_2 ...``.
+
+    Columns that name the language (``caption_en``) are preferred; those of the language alone (``en``) come last.
+    """
+    words, codes = NAMES["columns"]["caption"], LANGUAGES[lang]
+    for word in words:
+        of_language = {word + code for code in codes} | {code + word for code in codes}
+        if columns := [name for name in names if plain_name(name) in of_language]:
+            return columns
+    for word in words:
         pattern = re.compile(re.escape(word) + r"\d*|" + re.escape(word.rstrip("s")) + r"\d+")
         if columns := [name for name in names if pattern.fullmatch(plain_name(name))]:
             return columns
-    return []
+    return [name for name in names if plain_name(name) in codes]
 
 
 def _holds_splits(name: str, sample: Sequence[Mapping[str, Any]]) -> bool:

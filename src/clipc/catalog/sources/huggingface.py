@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, strings
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions
 from clipc.catalog.sources.grid import read_parquet
 from clipc.catalog.sources.headings import find_headings
+from clipc.catalog.values import captions, main_label
 from clipc.errors import UserError
 from clipc.files import whole_file
 
@@ -127,14 +128,20 @@ def _rows(
                 if isinstance(record, str) or isinstance(data, str):
                     yield Reject(part.name, number, key, str(data))
                     continue
+                try:
+                    texts = [text for name in headings.captions for text in captions(record.get(name), options.lang)]
+                    labels = headings.class_labels(record)
+                except ValueError as error:
+                    yield Reject(part.name, number, key, str(error))
+                    continue
                 sink.write(data)
                 split = record.get(headings.split) if headings.split else part.split
-                captions = [c for name in headings.captions for c in strings(record.get(name))]
-                captions += headings.made_captions(record)
+                texts += headings.made_captions(record)
                 if len(captions_seen) < _CAPTIONS_SEEN:
-                    captions_seen.append(tuple(captions))
-                label, more = headings.label(record), headings.metadata(record)
-                yield Row(key, captions, label, split, _BLOB, offset, len(data), part.name, number, more)
+                    captions_seen.append(tuple(texts))
+                more = headings.metadata(record)
+                label = main_label(labels, more)
+                yield Row(key, texts, label, split, _BLOB, offset, len(data), part.name, number, more)
                 offset += len(data)
     headings.describe_captions(captions_seen, info)
 
@@ -175,12 +182,15 @@ def _load(source: str | Path) -> dict[str, Any]:
 
 
 def _with_class_names(rows: Any, features: Any) -> Iterator[dict[str, Any]]:
-    """The records, class numbers replaced by names."""
+    """The records, class numbers replaced by names, also in lists of them."""
     from datasets import ClassLabel
 
-    classes = {column: feature.names for column, feature in features.items() if isinstance(feature, ClassLabel)}
+    kinds = {column: getattr(feature, "feature", feature) for column, feature in features.items()}
+    classes = {column: kind.names for column, kind in kinds.items() if isinstance(kind, ClassLabel)}
     for record in rows:
         for column, names in classes.items():
             value = record[column]
-            record[column] = names[value] if isinstance(value, int) and 0 <= value < len(names) else None
+            numbers = value if isinstance(value, list) else [value]
+            texts = [names[n] if isinstance(n, int) and 0 <= n < len(names) else None for n in numbers]
+            record[column] = texts if isinstance(value, list) else texts[0]
         yield record

@@ -1,19 +1,21 @@
 """Tables (CSV, TSV, JSON lines, Parquet) whose rows name an image file and its captions."""
 
-import ast
-import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, Value, strings
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, Value
 from clipc.catalog.sources.encoding import mark_undecodable
 from clipc.catalog.sources.finder import Finder
 from clipc.catalog.sources.grid import Record, read_grid
 from clipc.catalog.sources.headings import Headings, find_headings, image_path, is_web_address
+from clipc.catalog.sources.layout import unnamed_columns
+from clipc.catalog.sources.pairs import PairsByImage
+from clipc.catalog.values import captions, image_name, is_missing, main_label
 from clipc.errors import UserError
 
 _SAMPLE = 200
@@ -48,6 +50,10 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
     grid = read_grid(path, options.encoding)
     first = list(islice(grid.records, _SAMPLE))
     sample = [record.values for record in first if not isinstance(record.values, str)]
+    if grid.headless:
+        image, caption = unnamed_columns(grid.names, sample)
+        captions = options.caption_columns or (() if caption is None else (caption,))
+        options = replace(options, image_column=options.image_column or image, caption_columns=captions)
     finder = Finder(root, rerooted=options.images is not None)
     headings = find_headings(grid.names, sample, options, path.name, finder.choose_prefix)
     info.notes.append(grid.note)
@@ -55,68 +61,51 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
     finder.choose_prefix([image_path(row.get(headings.image)) for row in sample])
     if finder.prefix:
         info.notes.append(f"images were found in the folder {finder.prefix}")
-    rows: dict[tuple[str, str | None], Row] = {}
-    repetitions = 0
+    pairs = PairsByImage(path.name, headings.key_is_sure)
     for record in chain(first, grid.records):
-        row = _row(record, headings, finder, path.name)
-        if isinstance(row, Reject):
-            yield row
-            continue
-        key = row.key if headings.key_is_sure else None
-        earlier = rows.setdefault((row.file, key), row)
-        if earlier is row:
-            continue
-        if (earlier.label, earlier.split) != (row.label, row.split):
-            yield Reject(path.name, row.number, row.key, "the same image again, with another label or split")
-            continue
-        earlier.captions += row.captions
-        repetitions += 1
-    if repetitions:
-        info.notes.append(f"{repetitions:,} rows named an image of an earlier row; their captions were joined to it")
+        row = _row(record, headings, finder, path.name, options.lang)
+        fault = row if isinstance(row, Reject) else pairs.add(row)
+        if fault is not None:
+            yield fault
     finder.describe(info)
-    for row in [row for row in rows.values() if finder.is_doubtful(row.file)]:
-        yield Reject(path.name, row.number, row.file, f"different paths end like this file (column {headings.image})")
-        del rows[row.file, row.key if headings.key_is_sure else None]
-    pairs = list(rows.values())
-    headings.describe_captions([tuple(row.captions) for row in pairs], info)
+    rows: list[Row] = []
+    for row in pairs.rows(info):
+        if finder.is_doubtful(row.file):
+            reason = f"different paths end like this file (column {headings.image})"
+            yield Reject(path.name, row.number, row.file, reason)
+        else:
+            rows.append(row)
+    headings.describe_captions([tuple(row.captions) for row in rows], info)
     if not headings.key_is_sure:
-        _set_keys(pairs, headings, info)
+        _set_keys(rows, headings, info)
     if grid.texts:
-        _set_types(pairs)
-    yield from pairs
+        _set_types(rows)
+    yield from rows
 
 
-def _row(record: Record, headings: Headings, finder: Finder, place: str) -> Row | Reject:
+def _row(record: Record, headings: Headings, finder: Finder, place: str, lang: str) -> Row | Reject:
     number, values = record
     if isinstance(values, str):
         return Reject(place, number, None, values)
     values = {name: mark_undecodable(value) if isinstance(value, str) else value for name, value in values.items()}
-    image = image_path(values.get(headings.image))
-    if not image:
+    try:
+        image = image_name(values.get(headings.image))
+        texts = [caption for name in headings.captions for caption in captions(values.get(name), lang)]
+        labels = headings.class_labels(values)
+    except ValueError as error:
+        return Reject(place, number, None, str(error))
+    if image is None:
         return Reject(place, number, None, f"there is no image path in the column {headings.image}")
     if is_web_address(image):
         return Reject(place, number, image, "the image is a web address; clipc reads files, so fetch them first")
-    captions = [caption for name in headings.captions for caption in _captions(values.get(name))]
-    captions += headings.made_captions(values)
+    texts += headings.made_captions(values)
     split, key = (None if name is None else values.get(name) for name in (headings.split, headings.key))
-    split, key = None if split is None else str(split), "" if key is None else str(key).strip()
-    file, label, more = finder.find(image), headings.label(values), headings.metadata(values)
+    split, key = None if is_missing(split) else str(split), "" if is_missing(key) else str(key).strip()
+    file, more = finder.find(image), headings.metadata(values)
     if file is None:
         return Reject(place, number, image, f"{finder.reason(image)} (column {headings.image})")
-    return Row(key, captions, label, split, file, place=place, number=number, more=more)
-
-
-def _captions(value: Any) -> list[str]:
-    """The captions in a cell: text, or a list, also one written as JSON or Python text."""
-    if isinstance(value, str) and value.lstrip().startswith("[") and value.rstrip().endswith("]"):
-        for parse in (json.loads, ast.literal_eval):
-            try:
-                parsed = parse(value.strip())
-            except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-                continue
-            if isinstance(parsed, list) and all(isinstance(item, str) for item in parsed):
-                return parsed
-    return [caption for caption in strings(value) if caption.strip()]
+    label = main_label(labels, more)
+    return Row(key, texts, label, split, file, place=place, number=number, more=more)
 
 
 def _set_keys(rows: list[Row], headings: Headings, info: SourceInfo) -> None:

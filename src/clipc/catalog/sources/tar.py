@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 
 from clipc.catalog.catalog import inside
 from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
-from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions, plain_values, strings
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions
 from clipc.catalog.sources.members import Damage, Member, members
+from clipc.catalog.values import captions, is_missing, labels, main_label, plain_values
 from clipc.errors import UserError
 
 _MAX_TEXT = 4 << 20
@@ -51,6 +52,11 @@ def tars(paths: Sequence[Path], name: str, options: SourceOptions) -> Source:
             info.class_names.setdefault("label", {str(i): text for i, text in enumerate(reader.index_names)})
         if reader.made_captions:
             info.notes.append(f"{reader.made_captions:,} captions were made from class names")
+        if reader.unread_labels:
+            info.warnings.append(
+                f"{name} has {reader.unread_labels:,} samples whose label is an object or a list of numbers, so they "
+                "have none; write the name of the class there"
+            )
 
     return Source(root, name, [*paths, *beside], read)
 
@@ -65,6 +71,7 @@ class _Reader:
         # In clip_benchmark's sets each line of a text is a caption.
         self.by_lines = bool(self.index_names) or any((path.parent / "nshards.txt").is_file() for path in paths)
         self.made_captions = 0
+        self.unread_labels = 0
         self.has_classes = False
 
     def rows(self, path: Path, prefix: str) -> Iterator[Row | Reject]:
@@ -108,24 +115,31 @@ class _Reader:
             return Reject(file, None, key, f"the image {image.reason}" if isinstance(image, Damage) else "no image")
         try:
             record = self._json(sample)
-            value = record.pop("label", None)
-            label = None if value is None or isinstance(value, (dict, list)) else str(value).strip() or None
-            captions = [*strings(record.pop("captions", None)), *strings(record.pop("caption", None))]
-            if not any(caption.strip() for caption in captions) and (text := self._text(sample, "txt")) is not None:
-                captions = text.splitlines() if self.by_lines else [text]
+            label = main_label(self._labels(record.pop("label", None)), more := {})
+            texts = [text for name in ("captions", "caption") for text in captions(record.pop(name, None), self.lang)]
+            if not any(text.strip() for text in texts) and (text := self._text(sample, "txt")) is not None:
+                texts = [] if text.strip() and is_missing(text) else text.splitlines() if self.by_lines else [text]
             index = self._text(sample, "cls")
         except ValueError as error:
             return Reject(file, None, key, str(error))
         if index is not None:
             self.has_classes = True
             label = label or index.strip() or None
-            if label and not captions:
-                captions = [class_caption(self._class_name(label), self.lang)]
+            if label and not texts:
+                texts = [class_caption(self._class_name(label), self.lang)]
                 self.made_captions += 1
         own_split = record.pop("split", None)
         if isinstance(own_split, str) and own_split.strip():
             split = own_split
-        return Row(key, captions, label, split, file, image.offset, image.size, more=plain_values(record))
+        return Row(key, texts, label, split, file, image.offset, image.size, more=plain_values(record) | more)
+
+    def _labels(self, value: Any) -> list[str]:
+        """The labels in a sample's ``label``; none, and counted, where it holds something else."""
+        try:
+            return labels(value)
+        except ValueError:
+            self.unread_labels += 1
+            return []
 
     def _class_name(self, label: str) -> str:
         if label.isascii() and label.isdigit() and int(label) < len(self.index_names):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SourceInfo
+from clipc.catalog.values import says_nothing
 from clipc.errors import UserError
 
-_MISSING = {"", "nan", "none", "null", "nil", "nat", "n/a", "#n/a", "<na>", "-", "--", "ー", "―", "—", "–"}
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<slot>[^{}]*)\}|[{}]|[^{}]+")
 _SHOWN = 10
 _LONGEST_SHOWN = 120
@@ -130,7 +130,7 @@ def cell_text(value: Any) -> str:
     if not isinstance(value, (str, int, float)):
         return ""
     text = str(value).strip()
-    return "" if unicodedata.normalize("NFKC", text).casefold() in _MISSING else text
+    return "" if says_nothing(text) else text
 
 
 def propose_template(names: Sequence[str], label: str | None, sample: Sequence[Mapping[str, Any]]) -> Template | None:

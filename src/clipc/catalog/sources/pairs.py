@@ -1,0 +1,65 @@
+"""Rows of a table joined by the image that they name, because many sets have one row for each caption or label."""
+
+from clipc.catalog.rows import Reject, Row, SourceInfo
+from clipc.catalog.values import ALL_LABELS, main_label
+
+
+class PairsByImage:
+    """Collects rows; those that name the same image become one pair with all their captions and labels.
+
+    Args:
+        place: The table's name.
+        with_keys: Whether rows with different keys are different pairs even if they name the same image.
+    """
+
+    def __init__(self, place: str, with_keys: bool) -> None:
+        self._place, self._with_keys = place, with_keys
+        self._rows: dict[tuple[str, str | None], Row] = {}
+        self._joined: dict[int, Row] = {}
+        self._repetitions = 0
+        self._relabelled: dict[str, None] = {}
+
+    def add(self, row: Row) -> Reject | None:
+        """Adds a row, or says why it cannot belong to the pair that an earlier row of the same image began."""
+        earlier = self._rows.setdefault((row.file, row.key if self._with_keys else None), row)
+        if earlier is row:
+            return None
+        if earlier.split != row.split:
+            return Reject(self._place, row.number, row.key, "the same image again, with another split")
+        before, labels = _labels(earlier), _labels(row)
+        labels = dict.fromkeys([*before, *labels])
+        if not row.captions and len(labels) == len(before):
+            return Reject(self._place, row.number, row.key, "there is no caption")
+        if before and len(labels) > len(before):
+            self._relabelled[earlier.file] = None
+        earlier.label = main_label(list(labels), earlier.more)
+        earlier.captions += row.captions
+        self._joined[id(earlier)] = earlier
+        self._repetitions += 1
+        return None
+
+    def rows(self, info: SourceInfo) -> list[Row]:
+        """The pairs in the order of their first rows; what was joined goes into the notes and warnings."""
+        rows = list(self._rows.values())
+        for row in self._joined.values():
+            row.captions = list(dict.fromkeys(row.captions))
+        if self._repetitions:
+            note = f"{self._repetitions:,} rows named an image of an earlier row; their captions were joined to it"
+            info.notes.append(note)
+        several = sum(ALL_LABELS in row.more for row in rows)
+        if several:
+            info.notes.append(f"{several:,} pairs have several labels: the first is the label, {ALL_LABELS} has all")
+        if self._relabelled:
+            info.warnings.append(
+                f"{self._place} gives {len(self._relabelled):,} images another label in a later row (the first is "
+                f"{next(iter(self._relabelled))}); the label is that of the first row, so correct the table if an "
+                "image has one class only"
+            )
+        return rows
+
+
+def _labels(row: Row) -> list[str]:
+    """All labels of a row."""
+    if ALL_LABELS in row.more:
+        return str(row.more[ALL_LABELS]).split("|")
+    return [] if row.label is None else [row.label]
