@@ -64,7 +64,7 @@ def open_catalog(
         read_as["own"] = source
     else:
         pairs = _find(str(source), store, options, progress)
-    catalog = through_cache(pairs, read_as, store, lambda: build(pairs, progress))
+    catalog = through_cache(pairs, read_as, store, lambda: build(pairs, progress, options.intensity))
     return catalog if options.group_column is None else with_splits(catalog, group_column=options.group_column)
 
 
