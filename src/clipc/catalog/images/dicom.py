@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clipc.catalog.images.samples import DecodeError, Samples, extra_package, size_shown
+from clipc.catalog.images.samples import DecodeError, Samples, damage_refused, extra_package, size_shown
 
 _TAGS = [
     "Modality", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows",
@@ -37,7 +37,8 @@ def dicom_size(data: bytes) -> tuple[int, int]:
     Raises:
         DecodeError: The header is damaged or incomplete, or pydicom is not installed.
     """
-    return _size(_dataset(data, pixels=False))
+    with damage_refused("the DICOM header"):
+        return _size(_dataset(data, pixels=False))
 
 
 def read_dicom(data: bytes) -> Samples:
@@ -49,20 +50,16 @@ def read_dicom(data: bytes) -> Samples:
     Raises:
         DecodeError: The file is damaged, holds no image, or is compressed in a way that no installed package decodes.
     """
-    dataset = _dataset(data, pixels=True)
-    width, height = _size(dataset)
-    kind = f"a DICOM image of {dataset.get('BitsStored', '?')} bits ({dataset.get('PhotometricInterpretation', '?')})"
-    _check_decoder(dataset)
-    try:
+    with damage_refused("the DICOM image"):
+        dataset = _dataset(data, pixels=True)
+        width, height = _size(dataset)
+        _check_decoder(dataset)
+        kind = f"a DICOM image of {dataset.BitsStored} bits ({dataset.PhotometricInterpretation})"
         values: npt.NDArray[Any] = _pydicom("pixels").pixel_array(dataset, index=0)
-        if values.shape[:2] != (height, width) or values.shape[2:] not in ((), (3,)):
+        if values.shape not in ((height, width), (height, width, 3)):
             raise DecodeError(f"{kind} in an unknown order")
         samples = _grey(dataset, values, kind) if values.ndim == 2 else _colours(dataset, values)
-    except DecodeError:
-        raise
-    except Exception as error:  # damaged bytes make decoders raise all kinds of things
-        raise DecodeError(f"the DICOM image is damaged ({error})") from None
-    several = int(dataset.get("NumberOfFrames") or 1) > 1
+        several = int(dataset.get("NumberOfFrames") or 1) > 1
     return samples._replace(kind=kind, notes=("several frames: the first is taken",) if several else ())
 
 
@@ -119,18 +116,13 @@ def _padding(dataset: Any, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | 
 def _dataset(data: bytes, *, pixels: bool) -> Any:
     package, config = _pydicom("filereader"), _pydicom("config")
     config.settings.reading_validation_mode = config.IGNORE
-    try:
-        return package.dcmread(io.BytesIO(data), stop_before_pixels=not pixels, specific_tags=_TAGS)
-    except Exception as error:
-        raise DecodeError(f"the DICOM header is damaged ({error})") from None
+    return package.dcmread(io.BytesIO(data), stop_before_pixels=not pixels, specific_tags=_TAGS)
 
 
 def _size(dataset: Any) -> tuple[int, int]:
-    try:
-        width, height = int(dataset.Columns), int(dataset.Rows)
-    except (AttributeError, TypeError, ValueError):
-        raise DecodeError(f"a DICOM file without an image (modality {dataset.get('Modality') or 'unknown'})") from None
-    return size_shown(width, height, 1)
+    if dataset.get("Columns") is None or dataset.get("Rows") is None:
+        raise DecodeError(f"a DICOM file without an image (modality {dataset.get('Modality') or 'unknown'})")
+    return size_shown(int(dataset.Columns), int(dataset.Rows), 1)
 
 
 def _check_decoder(dataset: Any) -> None:

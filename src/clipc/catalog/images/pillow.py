@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from clipc.catalog.images.formats import what_it_is
 from clipc.catalog.images.jpeg import exif_orientation
-from clipc.catalog.images.samples import MAX_PIXELS, DecodeError, Samples, extra_package, size_shown
+from clipc.catalog.images.samples import MAX_PIXELS, DecodeError, Samples, damage_refused, extra_package, size_shown
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -73,12 +73,13 @@ def read_with_pillow(data: bytes, orientation: int | None = None, *, deep: bool 
     if image.format == "MPO":
         notes = ()  # a camera's further frames are previews or the other eye's view
     try:
-        image.load()
-        samples = from_pillow(image)
-    except Exception as error:
-        if not isinstance(error, DecodeError) and (short := _without_texts(data)) is not None:
-            return read_with_pillow(short, orientation, deep=deep)
-        raise _damaged(error) from None
+        with damage_refused("the image"):
+            image.load()
+            samples = from_pillow(image)
+    except DecodeError:
+        if (short := _without_texts(data)) is None:
+            raise
+        return read_with_pillow(short, orientation, deep=deep)
     return samples._replace(orientation=orientation, notes=(*notes, *samples.notes))
 
 
@@ -100,18 +101,12 @@ def from_pillow(image: Any) -> Samples:
     return Samples(np.asarray(image.convert("RGB")), white=255.0)
 
 
-def _damaged(error: Exception) -> DecodeError:
-    return error if isinstance(error, DecodeError) else DecodeError(f"the image is damaged ({error})")
-
-
 def _deep_png(data: bytes, orientation: int) -> Samples:
     """A PNG of 16 bits in colour or with transparency, which Pillow reads as 8 bits."""
     kind = f"a PNG of 16 bits, {_PNG_DEEP_COLOURS[data[25]]}, which is to be scaled"
     codecs = extra_package("imagecodecs", kind, "clipc[images]")
-    try:
+    with damage_refused("the image"):
         values: npt.NDArray[Any] = codecs.png_decode(data)
-    except Exception as error:
-        raise _damaged(error) from None
     alpha = None
     if values.shape[-1] in (2, 4):
         alpha = (values[..., -1] / np.float32(65535)).astype(np.float32)

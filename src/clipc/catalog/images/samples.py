@@ -1,7 +1,8 @@
 """Image samples of any depth, and how they become RGB pixels of 8 bits."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -46,6 +47,17 @@ class Samples(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+@contextmanager
+def damage_refused(what: str) -> Generator[None]:
+    """Makes any error of a decoder a :class:`DecodeError`: damaged bytes make decoders raise all kinds of things."""
+    try:
+        yield
+    except DecodeError:
+        raise
+    except Exception as error:
+        raise DecodeError(f"{what} is damaged ({' '.join(str(error).split()) or type(error).__name__})") from None
+
+
 def show(samples: Samples, intensity: Intensity | None = None) -> npt.NDArray[np.uint8]:
     """The pixels of an image: RGB ``uint8`` of shape (height, width, 3), upright, on white where it is transparent.
 
@@ -58,6 +70,8 @@ def show(samples: Samples, intensity: Intensity | None = None) -> npt.NDArray[np
         DecodeError: The values have no fixed range, and ``intensity`` has none for their type.
     """
     values = samples.values
+    if not intensity and values.dtype == np.uint8 and values.ndim == 3 and samples.alpha is None:
+        return rotate(values, samples.orientation)
     kind = values.dtype.name
     low, high = intensity[kind] if intensity and kind in intensity else (0.0, _white(samples))
     if kind in ("uint8", "uint16"):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.images.pillow import from_pillow
-from clipc.catalog.images.samples import DecodeError, Samples, extra_package, size_shown
+from clipc.catalog.images.samples import DecodeError, Samples, damage_refused, extra_package, size_shown
 
 _MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAX_BYTES = 400_000_000
@@ -29,6 +29,7 @@ _NUMBER_NAMES = {"u": "unsigned integers", "i": "signed integers", "f": "floatin
 _NO_DATA = (-9999.0, -32768.0)
 _HUGE = 1e38
 _MASK_SHARE = 0.5
+_SILENT = logging.NullHandler()
 
 
 class TiffForm(NamedTuple):
@@ -69,7 +70,7 @@ def tiff_size(data: bytes) -> tuple[int, int]:
     Raises:
         DecodeError: The header is damaged or incomplete, or the image is of a kind that is not shown.
     """
-    form = tiff_form(data)
+    form = _open(data)[0]
     if not _is_for_pillow(form, deep=False):
         _tifffile(form)
     return size_shown(form.width, form.height, form.orientation)
@@ -77,18 +78,17 @@ def tiff_size(data: bytes) -> tuple[int, int]:
 
 def has_fixed_range(data: bytes) -> bool:
     """Whether the header of a TIFF says which values are black and white, so that it is known to be shown."""
-    form = tiff_form(data)
+    form = _open(data)[0]
     return form.numbers == "u" and form.bits <= 16
 
 
-def tiff_form(data: bytes) -> TiffForm:
+def _form(tags: Any) -> TiffForm:
     """What the tags of the first page say.
 
     Raises:
-        DecodeError: The header is damaged or incomplete, or the image is of a kind that is not shown.
+        DecodeError: The header is damaged, or the image is of a kind that is not shown.
     """
-    tags = _tags(data)
-    try:
+    with damage_refused("the TIFF's header"):
         width, height = int(tags[256]), int(tags[257])
         bands, photometric = int(tags.get(277, 1)), int(tags.get(262, 1))
         bits, formats = _all(tags.get(258, 1)), _all(tags.get(339, 1))
@@ -98,8 +98,6 @@ def tiff_form(data: bytes) -> TiffForm:
         starts, lengths = _all(tags.get(324, tags.get(273, ()))), _all(tags.get(325, tags.get(279, ())))
         segments = tuple(zip(starts, lengths, strict=False))
         no_data = _number(tags.get(42113))
-    except Exception as error:
-        raise DecodeError(f"the TIFF's header is damaged ({type(error).__name__}: {error})") from None
     size_shown(width, height, orientation)
     if photometric not in _COLOURS:
         name = _OTHER_COLOURS.get(photometric, f"a TIFF whose colours are of kind {photometric}")
@@ -110,6 +108,8 @@ def tiff_form(data: bytes) -> TiffForm:
             f"{'/'.join(map(str, formats[:8]))}; export it as RGB of 8 bits"
         )
     colours, alpha, notes = _bands(bands, photometric, extra)
+    if tags.next:
+        notes = (*notes, "several pages: the first is taken")
     form = TiffForm(
         width, height, bands, bits[0], _NUMBERS[formats[0]], photometric, separate, alpha, extra == (1,),
         colours, orientation if orientation in range(1, 9) else 1, no_data, segments, notes,
@@ -135,7 +135,7 @@ def _bands(bands: int, photometric: int, extra: Sequence[int]) -> tuple[int, boo
         raise DecodeError(f"the TIFF's header is damaged (it has {bands} bands, but its colours need {colours})")
     alpha = further == 1 and (marked or not extra)
     left_out = further - alpha
-    return colours, alpha, (f"bands beyond red, green and blue are left out: {left_out}",) if left_out else ()
+    return colours, alpha, ("bands beyond the colours are left out (near infrared?)",) if left_out else ()
 
 
 def read_tiff(data: bytes, *, deep: bool = False) -> Samples:
@@ -148,15 +148,13 @@ def read_tiff(data: bytes, *, deep: bool = False) -> Samples:
     Raises:
         DecodeError: It is damaged, too large, of a kind that is not shown, or needs tifffile, which is not installed.
     """
-    form = tiff_form(data)
-    try:
-        samples = _with_pillow(data, form) if _is_for_pillow(form, deep) else None
-        if samples is None:
-            samples = _with_tifffile(_tifffile(form), data, form)
-    except DecodeError:
-        raise
-    except Exception as error:  # damaged bytes make decoders raise all kinds of things
-        raise DecodeError(f"the image is damaged ({error})") from None
+    form, image = _open(data)
+    with damage_refused("the image"):
+        samples = (
+            _with_pillow(image, form)
+            if image is not None and _is_for_pillow(form, deep)
+            else _with_tifffile(_tifffile(form), data, form)
+        )
     return samples._replace(kind=form.kind, notes=(*form.notes, *samples.notes))
 
 
@@ -174,15 +172,7 @@ def _is_for_pillow(form: TiffForm, deep: bool) -> bool:
     return form.photometric == 2 and form.bands in (3, 4) and not (form.separate or deep)
 
 
-def _with_pillow(data: bytes, form: TiffForm) -> Samples | None:
-    """The samples; None if the kind of TIFF is unknown to Pillow."""
-    from PIL import Image
-
-    try:
-        image = Image.open(io.BytesIO(data), formats=("TIFF",))
-    except Image.UnidentifiedImageError:
-        return None
-    size_shown(image.width, image.height, 1)
+def _with_pillow(image: Any, form: TiffForm) -> Samples:
     image.load()
     if image.size != size_shown(form.width, form.height, form.orientation):
         raise DecodeError("the image is damaged (its header holds two sizes)")
@@ -258,30 +248,35 @@ def _tifffile(form: TiffForm) -> Any:
     extra_package("imagecodecs", form.kind, "clipc[images]")
     if form.photometric not in (0, 1, 2):
         raise DecodeError(f"{form.kind} of an unusual kind of colours; export it as RGB of 8 bits")
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    logging.getLogger("tifffile").addHandler(_SILENT)
     return package
 
 
-def _tags(data: bytes) -> Any:
-    from PIL import TiffImagePlugin
+def _open(data: bytes) -> tuple[TiffForm, Any]:
+    """The form, and the image as Pillow opens it: None if it is of a kind that Pillow does not know.
 
-    try:
-        header = data[:16] if data[2:3] == b"+" or data[3:4] == b"+" else data[:8]
-        tags = TiffImagePlugin.ImageFileDirectory_v2(header)
-        file = io.BytesIO(data)
-        if tags.next + 2 > len(data):
-            raise DecodeError("the TIFF is cut short: its header is missing")
-        file.seek(tags.next)
-        tags.load(file)
-        return tags
-    except DecodeError:
-        raise
-    except Exception as error:
-        raise DecodeError(f"the TIFF's header is damaged ({error})") from None
+    Raises:
+        DecodeError: The header is damaged or incomplete, or the image is of a kind that is not shown.
+    """
+    from PIL import Image, TiffImagePlugin
+
+    logging.getLogger("PIL").addHandler(_SILENT)
+    with damage_refused("the TIFF's header"):
+        try:
+            image: Any = Image.open(io.BytesIO(data), formats=("TIFF",))
+            tags: Any = image.tag_v2
+        except (Image.UnidentifiedImageError, Image.DecompressionBombError):
+            image, tags = None, TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if b"+" in data[2:4] else 8])
+            if tags.next + 2 > len(data):
+                raise DecodeError("the TIFF is cut short: its header is missing") from None
+            file = io.BytesIO(data)
+            file.seek(tags.next)
+            tags.load(file)
+    return _form(tags), image
 
 
 def _all(value: Any) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    return tuple(int(number) for number in (value if isinstance(value, (tuple, list)) else (value,)))
 
 
 def _number(value: Any) -> float | None:
