@@ -2,7 +2,13 @@
 
 _IMAGES = "a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC or DICOM image"
 _EXPORT = "export it as PNG or JPEG"
+_DAMAGED = "an image whose header is damaged"
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89PNG", _DAMAGED),
+    (0, b"RIFF", _DAMAGED),
+    (0, b"GIF8", _DAMAGED),
+    (4, b"ftypavif", _DAMAGED),
+    (4, b"ftyphei", _DAMAGED),
     (0, b"8BPS", f"a Photoshop document; {_EXPORT}"),
     (0, b"\0\0\0\x0cjP  ", f"a JPEG 2000 image; {_EXPORT}"),
     (0, b"\xff\x4f\xff\x51", f"a JPEG 2000 image; {_EXPORT}"),
