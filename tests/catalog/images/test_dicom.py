@@ -14,12 +14,7 @@ pydicom = pytest.importorskip("pydicom")
 from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
 from pydicom.encaps import encapsulate  # noqa: E402
 
-PLAIN, RLE, JPEG_LS, MPEG = (
-    "1.2.840.10008.1.2.1",
-    "1.2.840.10008.1.2.5",
-    "1.2.840.10008.1.2.4.80",
-    "1.2.840.10008.1.2.4.100",
-)
+PLAIN, RLE, JPEG_LS, MPEG = (f"1.2.840.10008.1.2.{end}" for end in ("1", "5", "4.80", "4.100"))
 RAMP = np.repeat(np.linspace(0, 1, 32)[None], 8, axis=0)
 TWELVE = np.rint(RAMP * 4095).astype(np.uint16)
 SIGNED = np.rint(RAMP * 2000 - 1000).astype(np.int16)
@@ -112,7 +107,7 @@ def test_padding_is_black_even_where_black_is_white() -> None:
 
 def test_hounsfield_units_without_a_window_are_refused_or_scaled_as_a_set() -> None:
     data = make(SIGNED, RescaleSlope=2, RescaleIntercept=10)
-    with pytest.raises(DecodeError, match="a DICOM image of 16 bits.*--intensity auto"):
+    with pytest.raises(DecodeError, match=r"a DICOM image of 16 bits.*--intensity auto"):
         decode(data)
     assert np.abs(decode(data, intensity={"float32": (-1990, 2010)})[..., 0] / 255 - RAMP).max() < 1.01 / 255
 
@@ -141,7 +136,7 @@ def test_compression_without_its_package_is_named(monkeypatch: pytest.MonkeyPatc
     from pydicom.pixels.decoders import JPEGLSLosslessDecoder
 
     monkeypatch.setattr(JPEGLSLosslessDecoder, "_available", {})
-    with pytest.raises(DecodeError, match="JPEG-LS Lossless.*pip install pylibjpeg"):
+    with pytest.raises(DecodeError, match=r"JPEG-LS Lossless.*pip install pylibjpeg"):
         decode(make(TWELVE, syntax=JPEG_LS))
 
 

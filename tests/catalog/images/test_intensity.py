@@ -22,10 +22,11 @@ def write(folder: Path, values: list[np.ndarray], ending: str = "png") -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("type", "ending"), [(np.uint16, "png"), (np.uint16, "tif"), (np.uint8, "png"), (np.uint8, "jpg")]
-)
+@pytest.mark.parametrize("ending", ["png", "tif", "jpg"])
+@pytest.mark.parametrize("type", [np.uint8, np.uint16])
 def test_a_dark_set_is_warned_of_and_scaled_as_one(tmp_path: Path, type: type, ending: str) -> None:
+    if (type, ending) == (np.uint16, "jpg"):
+        return
     top = 4095 if type == np.uint16 else 50
     scale = [1.0, 0.5, 0.25]
     folder = write(tmp_path / "set", [np.rint(RAMP * top * s).astype(type) for s in scale], ending)

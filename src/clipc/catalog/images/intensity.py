@@ -24,7 +24,8 @@ def sample_of(count: int) -> npt.NDArray[np.int64]:
 
 def brightness(samples: Samples, pixels: npt.NDArray[np.uint8]) -> tuple[str, int]:
     """The type of an image's samples, and the 99.9th percentile of its pixels, 0 to 255."""
-    return samples.values.dtype.name, int(np.percentile(_thinned(pixels), _HIGH))
+    values = np.sort(_thinned(pixels), axis=None)  # of bytes, faster than np.percentile
+    return samples.values.dtype.name, int(values[int(_HIGH / 100 * (values.size - 1))])
 
 
 def dark_warnings(measured: Iterable[tuple[str, int]]) -> list[str]:
