@@ -24,8 +24,8 @@ def sample_of(count: int) -> npt.NDArray[np.int64]:
 
 def brightness(samples: Samples, pixels: npt.NDArray[np.uint8]) -> tuple[str, int]:
     """The type of an image's samples, and the 99.9th percentile of its pixels, 0 to 255."""
-    values = np.sort(_thinned(pixels), axis=None)  # of bytes, faster than np.percentile
-    return samples.values.dtype.name, int(values[int(_HIGH / 100 * (values.size - 1))])
+    counts = np.bincount(_thinned(pixels).ravel(), minlength=256).cumsum()  # of bytes, faster than np.percentile
+    return samples.values.dtype.name, int(np.searchsorted(counts, _HIGH / 100 * counts[-1]))
 
 
 def dark_warnings(measured: Iterable[tuple[str, int]]) -> list[str]:
