@@ -308,6 +308,16 @@ def test_a_cut_image_is_an_error_not_half_a_picture(format: str, keep: float) ->
         decode(data[: int(len(data) * keep)])
 
 
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"])
+def test_an_image_of_which_zeros_are_left_is_an_error(format: str) -> None:
+    data = saved(Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)), format)
+    if format == "PNG":
+        with pytest.raises(DecodeError):
+            decode(data[:60].ljust(len(data), b"\0"))
+    with pytest.raises(DecodeError):
+        decode(data[: len(data) * 2 // 3])
+
+
 def test_a_cut_jpeg_with_an_end_mark_is_still_an_error() -> None:
     data = saved(Image.fromarray(COLOURS), "JPEG", quality=95)
     with pytest.raises(DecodeError):

@@ -65,10 +65,9 @@ def read_with_pillow(data: bytes, orientation: int | None = None, *, deep: bool 
         DecodeError: The bytes are damaged, are no such image, or it is too large.
     """
     image = open_image(data)
-    orientation = exif_orientation(image) if orientation is None else orientation
-    size_shown(image.width, image.height, orientation)
+    size_shown(image.width, image.height, 1)
     if deep and data[:8] == _PNG and data[24] == 16 and data[25] in _PNG_DEEP_COLOURS:
-        return _deep_png(data, orientation)
+        return _deep_png(data, exif_orientation(image))
     notes = ("several frames: the first is taken",) if getattr(image, "is_animated", False) else ()
     if image.format == "MPO":
         notes = ()  # a camera's further frames are previews or the other eye's view
@@ -80,6 +79,8 @@ def read_with_pillow(data: bytes, orientation: int | None = None, *, deep: bool 
         if (short := _without_texts(data)) is None:
             raise
         return read_with_pillow(short, orientation, deep=deep)
+    # Only now: to find a PNG's orientation Pillow loads its pixels, and what is damaged is not told a second time.
+    orientation = exif_orientation(image) if orientation is None else orientation
     return samples._replace(orientation=orientation, notes=(*notes, *samples.notes))
 
 
