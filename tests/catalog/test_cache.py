@@ -15,9 +15,9 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = open_module.build
 
-    def counting(source, progress):
+    def counting(source, *rest):
         names.append(source.name)
-        return real(source, progress)
+        return real(source, *rest)
 
     monkeypatch.setattr(open_module, "build", counting)
     return names

@@ -1,14 +1,16 @@
 """``build``: the rows of any source, checked and made into a catalog."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from typing import Literal
 
 import pyarrow as pa
 
 from clipc.catalog.catalog import REJECTS, SCHEMA, About, Catalog, fingerprint
 from clipc.catalog.columns import Columns
-from clipc.catalog.images.inspect_images import ImageFacts, Place, inspect_images
+from clipc.catalog.images.inspect_images import ImageFacts, Place, inspect_images, set_intensity
+from clipc.catalog.images.intensity import dark_warnings, intensity_note
 from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
@@ -16,7 +18,7 @@ from clipc.progress import Progress, silent
 _MANY_LABELS = 20
 
 
-def build(source: Source, progress: Progress = silent) -> Catalog:
+def build(source: Source, progress: Progress = silent, intensity: Literal["auto"] | None = None) -> Catalog:
     """Reads a source, checks every row and image, and makes the catalog of the valid ones.
 
     A row is rejected (and listed in the rejects with the reason) if it has no caption with a word in it, text that is
@@ -25,6 +27,7 @@ def build(source: Source, progress: Progress = silent) -> Catalog:
     Args:
         source: The source to read.
         progress: Receives the number of rows read and of images checked.
+        intensity: Whether the images are scaled as one set (:class:`~clipc.catalog.rows.SourceOptions`).
 
     Raises:
         UserError: Not one row is valid; the message says why.
@@ -40,7 +43,8 @@ def build(source: Source, progress: Progress = silent) -> Catalog:
             progress("reading rows", number + 1, 0)
     table = columns.table()
     places = list(map(Place, *(table[name].to_pylist() for name in ("file", "offset", "size"))))
-    facts = inspect_images(source.root, places, progress)
+    scale = set_intensity(source.root, places) if intensity == "auto" else {}
+    facts = inspect_images(source.root, places, progress, scale)
     for origin, key, reason in zip(origins, table["key"].to_pylist(), facts, strict=True):
         if isinstance(reason, str):
             rejects.append(Reject(*origin, key, reason))
@@ -49,10 +53,11 @@ def build(source: Source, progress: Progress = silent) -> Catalog:
         raise _nothing_valid(source, rejects)
     table = _with_image_facts(table.take(pa.array(valid, pa.int64())), list(valid.values()))
     table = _without_unique_labels(table, info)
+    _tell_of_images(valid.values(), scale, info)
     notes, warnings, labels = tuple(info.notes), tuple(info.warnings), _label_columns(table, info)
-    about = About(source.name, _is_generated(table), notes, warnings, labels, info.class_names)
+    about = About(source.name, _is_generated(table), notes, warnings, labels, info.class_names, intensity=scale)
     rejected = pa.Table.from_pylist([reject._asdict() for reject in rejects], schema=REJECTS)
-    return Catalog(table, source.root, fingerprint(table), about, rejected)
+    return Catalog(table, source.root, fingerprint(table, scale), about, rejected)
 
 
 def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable[Row]:
@@ -110,6 +115,16 @@ def _with_image_facts(table: pa.Table, facts: list[ImageFacts]) -> pa.Table:
     schema = pa.schema([*SCHEMA, pa.field("dhash", pa.uint64()), *metadata])
     arrays = [pa.array(values[c.name], c.type) if c.name in values else table[c.name] for c in schema]
     return pa.table(arrays, schema=schema).combine_chunks()
+
+
+def _tell_of_images(images: Collection[ImageFacts], scale: dict[str, list[float]], info: SourceInfo) -> None:
+    """Adds what was left out or assumed when images were decoded, how they are scaled, and whether they are dark."""
+    counts = Counter(note for image in images for note in image.notes)
+    info.notes += [f"{count:,} image{'s' * (count > 1)}: {note}" for note, count in counts.most_common()]
+    if scale:
+        info.notes.append(intensity_note(scale))
+    else:
+        info.warnings += dark_warnings(image.brightness for image in images if image.brightness is not None)
 
 
 def _is_generated(table: pa.Table) -> bool:

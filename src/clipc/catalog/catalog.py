@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +57,7 @@ class About:
         label_columns: The columns that hold class labels, the main one first.
         class_names: For a label column, the readable name of each label.
         splits_made: Whether clipc made a split that the source does not name.
+        intensity: For a type of samples the values shown as black and as white, where the set is scaled as one.
     """
 
     name: str
@@ -66,6 +67,7 @@ class About:
     label_columns: tuple[str, ...] = ()
     class_names: dict[str, dict[str, str]] = field(default_factory=dict)
     splits_made: bool = False
+    intensity: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +169,7 @@ class Catalog:
             OSError: The file cannot be read.
             DecodeError: The bytes cannot be decoded as an image.
         """
-        return decode(self.encoded(row), at_least)
+        return decode(self.encoded(row), at_least, self.about.intensity)
 
     def column(self, name: str) -> list[Any]:
         """One column as Python values.
@@ -254,10 +256,11 @@ def inside(root: Path, name: str) -> Path:
     return path
 
 
-def fingerprint(table: pa.Table) -> str:
+def fingerprint(table: pa.Table, intensity: Mapping[str, Sequence[float]] | None = None) -> str:
     """A hash of the pairs in a table: keys, captions, labels, splits, image contents, and the source's own metadata.
 
-    Metadata are included because rules, groups, regions and probes depend on them.
+    Metadata are included because rules, groups, regions and probes depend on them. The ``intensity`` of a set that is
+    scaled as one is included as well.
     """
     digest = hashlib.blake2b(digest_size=8)
     for batch in table.select(["key", "captions", "label", "split", "content"]).to_batches(max_chunksize=65536):
@@ -269,6 +272,8 @@ def fingerprint(table: pa.Table) -> str:
         # Slices of one length, so that the hash does not depend on the table's chunks.
         for start in range(0, table.num_rows, 65536):
             digest.update(_column_bytes(table[name].slice(start, 65536).combine_chunks()))
+    if intensity:
+        digest.update(json.dumps(["intensity", dict(intensity)], sort_keys=True).encode())
     return digest.hexdigest()
 
 

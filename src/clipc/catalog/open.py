@@ -69,7 +69,7 @@ def open_catalog(
             f"{source} is no table, so --caption-template has no columns to make captions from; "
             "write a CSV file with the image paths and the columns, and name that."
         )
-    catalog = through_cache(pairs, read_as, store, lambda: build(pairs, progress))
+    catalog = through_cache(pairs, read_as, store, lambda: build(pairs, progress, options.intensity))
     return catalog if options.group_column is None else with_splits(catalog, group_column=options.group_column)
 
 

@@ -13,7 +13,10 @@ from ruamel.yaml import YAML
 Value = bool | int | float | str | npt.NDArray[np.float32] | None
 """A metadata value; a column whose values are of several kinds becomes a column of strings."""
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif",
+    ".dcm",
+)  # fmt: skip
 """File name endings, in lower case, that mark an image."""
 
 _NAMES_FILE = resources.files("clipc.catalog") / "names.yaml"
@@ -118,6 +121,8 @@ class SourceOptions:
         key_column: The column of unique keys.
         group_column: Pairs of one group (a patient, a part) stay in one split, where the source names no splits.
         encoding: The encoding of tables and caption files; detected by default.
+        intensity: auto scales all images alike, from the values that a sample of them uses: for sets of 12 bits in 16,
+            or of values without a fixed range. By default each type's whole range is shown.
         cache: Where catalogs are stored; $CLIPC_CACHE or the user's cache folder by default.
         lang: Language of the demo set, of captions made from class names, of prompts and of pages; and which captions
             are taken where they are in several languages.
@@ -132,5 +137,6 @@ class SourceOptions:
     key_column: str | None = None
     group_column: str | None = None
     encoding: str | None = None
+    intensity: Literal["auto"] | None = None
     cache: Path | None = None
     lang: Literal["en", "ja"] = "en"

@@ -3,17 +3,19 @@
 import os
 import stat
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import inside
-from clipc.catalog.images.decode import DecodeError, decode, image_size
+from clipc.catalog.images.decode import DecodeError, header_suffices, image_size, read_samples
+from clipc.catalog.images.intensity import brightness, measure_intensity, sample_of, usable_values
+from clipc.catalog.images.samples import Intensity, show
 from clipc.errors import UserError
 from clipc.files import cores
 from clipc.progress import Progress
@@ -24,6 +26,9 @@ DECODED_UP_TO = 100_000
 _MAX_FILE = 1 << 29
 _PIECE = 64 << 10
 _FLAT = 8
+_SMALL = 64
+
+_T = TypeVar("_T")
 
 
 class Place(NamedTuple):
@@ -35,13 +40,19 @@ class Place(NamedTuple):
 
 
 class ImageFacts(NamedTuple):
-    """Length in bytes, size in pixels after EXIF rotation, and hashes; ``dhash`` is None if not decoded or too flat."""
+    """Length in bytes, size in pixels after EXIF rotation, and hashes; ``dhash`` is None if not decoded or too flat.
+
+    ``notes``: what was left out or assumed when the image was decoded; ``brightness``: its type and 99.9th percentile,
+    of a sample of the set only.
+    """
 
     size: int
     width: int
     height: int
     content: int
     dhash: int | None
+    notes: tuple[str, ...] = ()
+    brightness: tuple[str, int] | None = None
 
 
 class Reader:
@@ -107,50 +118,87 @@ class Reader:
             return os.open(inside(self._root, name), flags)  # a link, which may stay inside; or a missing file
 
 
-def inspect_images(root: Path, places: Sequence[Place], progress: Progress) -> list[ImageFacts | str]:
+def inspect_images(
+    root: Path, places: Sequence[Place], progress: Progress, intensity: Intensity | None = None
+) -> list[ImageFacts | str]:
     """Inspects every image, on as many threads as there are cores (decoding releases the interpreter's lock).
 
     Args:
         root: The folder that the places are relative to.
         places: Where the encoded images are stored.
         progress: Receives the number of images inspected.
+        intensity: The ranges of values that the set is scaled from.
 
     Returns:
         For each place the facts, or the reason why the image is rejected.
     """
     reader = Reader(root)
     decoding = len(places) <= DECODED_UP_TO
+    sample = {places[number] for number in sample_of(len(places))}
 
     def inspect(place: Place) -> ImageFacts | str:
-        try:
-            return inspect_image(reader, place) if decoding else inspect_header(reader, place)
-        except (ValueError, DecodeError) as error:
-            return str(error)
-        except MemoryError:
-            return "the image does not fit into memory"
+        if decoding:
+            return inspect_image(reader, place, intensity, sampled=place in sample)
+        found = inspect_header(reader, place, intensity)
+        if place in sample:
+            samples = read_samples(reader.read(place)[0], (_SMALL, _SMALL), deep=bool(intensity))
+            return found._replace(notes=samples.notes, brightness=brightness(samples, show(samples, intensity)))
+        return found
 
     facts: list[ImageFacts | str] = []
     what = "checking images" if decoding else "checking image headers"
     with ThreadPoolExecutor(max_workers=cores()) as pool:
         for start in range(0, len(places), 256):
-            facts.extend(pool.map(inspect, places[start : start + 256]))
+            facts.extend(pool.map(_or_reason(inspect), places[start : start + 256]))
             progress(what, len(facts), len(places))
     return facts
 
 
-def inspect_image(reader: Reader, place: Place) -> ImageFacts:
-    """Decodes the image.
+def set_intensity(root: Path, places: Sequence[Place]) -> dict[str, list[float]]:
+    """The ranges of values that a set is scaled from, by a sample of it; the arguments of :func:`inspect_images`."""
+    reader = Reader(root)
+
+    def look(place: Place) -> tuple[str, npt.NDArray[np.float64]]:
+        return usable_values(read_samples(reader.read(place)[0], deep=True))
+
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
+        looks = pool.map(_or_reason(look), [places[number] for number in sample_of(len(places))])
+        return measure_intensity(found for found in looks if not isinstance(found, str))
+
+
+def _or_reason(inspect: Callable[[Place], _T]) -> Callable[[Place], _T | str]:
+    """The same, with the reason as a text where an image is rejected."""
+
+    def inspected(place: Place) -> _T | str:
+        try:
+            return inspect(place)
+        except ValueError as error:  # a DecodeError is one
+            return str(error)
+        except MemoryError:
+            return "the image does not fit into memory"
+
+    return inspected
+
+
+def inspect_image(
+    reader: Reader, place: Place, intensity: Intensity | None = None, *, sampled: bool = False
+) -> ImageFacts:
+    """Decodes the image; its brightness is measured if it is ``sampled``.
 
     Raises:
         ValueError: It is rejected.
     """
     data, tail, size = reader.read(place)
-    pixels = decode(data)
-    return ImageFacts(size, pixels.shape[1], pixels.shape[0], content_hash(data, tail, size), difference_hash(pixels))
+    samples = read_samples(data, deep=bool(intensity))
+    pixels = show(samples, intensity)
+    height, width, _ = pixels.shape
+    bright = brightness(samples, pixels) if sampled else None
+    content, dhash = content_hash(data, tail, size), difference_hash(pixels)
+    return ImageFacts(size, width, height, content, dhash, samples.notes, bright)
 
 
-def inspect_header(reader: Reader, place: Place) -> ImageFacts:
-    """Reads header and end mark only.
+def inspect_header(reader: Reader, place: Place, intensity: Intensity | None = None) -> ImageFacts:
+    """Reads header and end mark only; of the few kinds whose header does not tell whether they are shown, all.
 
     Raises:
         ValueError: It is rejected.
@@ -163,8 +211,10 @@ def inspect_header(reader: Reader, place: Place) -> ImageFacts:
     except DecodeError:
         if size == len(head):
             raise
-        whole, tail, size = reader.read(place)  # the header may follow a long colour profile, or be at the end
-        width, height = image_size(whole)
+        head, tail, size = reader.read(place)  # the header may follow a long colour profile, or be at the end
+        width, height = image_size(head)
+    if not header_suffices(head):
+        return inspect_image(reader, place, intensity)._replace(dhash=None)
     return ImageFacts(size, width, height, content_hash(head, tail, size), None)
 
 
