@@ -1,0 +1,90 @@
+"""Splits and classes that the names of folders give."""
+
+import os
+import re
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from clipc.catalog.rows import NAMES, SPLIT_NAMES
+
+_REPEATS = re.compile(r"\d+_(?=\D)")
+_IMAGE_FOLDERS = set(NAMES["folders"]["images"])
+_MASK_FOLDERS = set(NAMES["folders"]["masks"])
+
+
+class Meaning(NamedTuple):
+    """What a folder's name says of the images in it: their split, their class, and the folders within the class's."""
+
+    split: str | None
+    label: str | None
+    inner: str
+
+
+def meanings(folders: Collection[str], are_classes: bool = True) -> dict[str, Meaning]:
+    """The meaning of each folder of images.
+
+    The class is the outermost folder, apart from folders that hold all images, folders named as splits or ``images``,
+    and, in training sets of image generators (``10_gear``), the number of repeats before the class. Splits may also be
+    folders within all class folders.
+
+    Args:
+        folders: The folders with images, relative to the root, with ``/``; ``""`` is the root.
+        are_classes: Whether folders may name classes; otherwise any outermost folder with a split's name is one.
+    """
+    paths = {folder: folder.split("/") if folder else [] for folder in folders}
+    shared = 0 if [] in paths.values() else len(PurePosixPath(os.path.commonpath(folders)).parts)
+    split_of: dict[str, str | None] = {}
+    rests: dict[str, list[str]] = {}
+    has_splits = not are_classes or _are_splits([path[shared:] for path in paths.values()])
+    for folder, path in paths.items():
+        split_of[folder] = next((part for part in path[:shared] if _is_split(part)), None)
+        rest = path[shared:]
+        while rest and (
+            rest[0].lower() in _IMAGE_FOLDERS or (has_splits and not split_of[folder] and _is_split(rest[0]))
+        ):
+            if _is_split(rest[0]):
+                split_of[folder] = rest[0]
+            rest = rest[1:]
+        rests[folder] = rest
+    if all(len(rest) > 1 and _is_split(rest[1]) for rest in rests.values()):
+        for folder, rest in rests.items():
+            split_of[folder] = split_of[folder] or rest.pop(1)
+    repeats = bool(rests) and all(rest and _REPEATS.match(rest[0]) for rest in rests.values())
+    return {
+        folder: Meaning(
+            split_of[folder],
+            (_REPEATS.sub("", rest[0], count=1) if repeats else rest[0]) if rest else None,
+            "/".join(rest[1:]),
+        )
+        for folder, rest in rests.items()
+    }
+
+
+def other_folders(folders: Iterable[str]) -> set[str]:
+    """The folders whose images show no class: masks (``ground_truth``), and all that is beside a folder ``images``."""
+    paths = {folder: folder.lower().split("/") for folder in folders}
+    parents = {tuple(path[:at]) for path in paths.values() for at, part in enumerate(path) if part in _IMAGE_FOLDERS}
+    return {
+        folder
+        for folder, path in paths.items()
+        if not _MASK_FOLDERS.isdisjoint(path)
+        or any(
+            tuple(path[:at]) in parents and part not in _IMAGE_FOLDERS and part not in SPLIT_NAMES
+            for at, part in enumerate(path)
+        )
+    }
+
+
+def _is_split(name: str) -> bool:
+    return name.lower() in SPLIT_NAMES
+
+
+def _are_splits(rests: Sequence[Sequence[str]]) -> bool:
+    """Whether outermost folders with names of splits are splits: not beside other folders, if all are equally deep.
+
+    ``train``, ``car`` and ``bus`` with images in each are classes.
+    """
+    first = [rest[0] for rest in rests if rest]
+    deeper = any(len(rest) > 1 and _is_split(rest[0]) for rest in rests)
+    return deeper or all(map(_is_split, first))

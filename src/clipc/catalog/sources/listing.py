@@ -1,0 +1,93 @@
+"""The files below a folder, with every folder that could not be listed and why."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+_MOST = 5
+
+
+class Listing(NamedTuple):
+    """Files and folders relative to the root, with ``/``; the root itself is ``"."`` among the folders.
+
+    Attributes:
+        files: The files; hidden ones are left out.
+        folders: The folders that were listed.
+        missing: Folders that were not listed, and why.
+    """
+
+    files: list[str]
+    folders: list[str]
+    missing: list[tuple[str, str]]
+
+
+def list_files(root: Path, allowed: Path | None = None) -> Listing:
+    """Lists the files below a folder.
+
+    A link to a folder is followed where it leads to a place in ``allowed`` that is not listed anyway.
+
+    Args:
+        root: The folder.
+        allowed: The folder that links may not lead out of; the root itself by default.
+
+    Raises:
+        OSError: The root cannot be listed.
+    """
+    listing = Listing([], [], [])
+    real_root, real_allowed = root.resolve(), (allowed or root).resolve()
+    followed: set[Path] = set()
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        inner: list[str] = []
+        try:
+            entries = os.scandir(root / prefix)
+        except OSError as error:
+            if not prefix:
+                raise
+            listing.missing.append((prefix[:-1], f"the folder cannot be read: {error.strerror or error}"))
+            continue
+        listing.folders.append(prefix[:-1] or ".")
+        with entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith((".", "__MACOSX")):
+                    continue
+                if not entry.is_dir():
+                    # What has no ending and leads nowhere was a folder.
+                    if "." not in name and entry.is_symlink() and not os.path.exists(entry.path):
+                        gone = os.readlink(entry.path)
+                        listing.missing.append((prefix + name, f"is a link to {gone}, which does not exist"))
+                    else:
+                        listing.files.append(prefix + name)
+                    continue
+                if entry.is_symlink():
+                    target = Path(entry.path).resolve()
+                    if (fault := _fault(target, real_root, real_allowed)) or target in followed:
+                        reason = fault or f"is a link to {target}, which another link names"
+                        listing.missing.append((prefix + name, reason))
+                        continue
+                    followed.add(target)
+                inner.append(f"{prefix}{name}/")
+        waiting += sorted(inner, reverse=True)
+    return listing
+
+
+def _fault(target: Path, root: Path, allowed: Path) -> str | None:
+    """Why a link to a folder is not followed."""
+    if root.is_relative_to(target):
+        return f"is a link to {target}, which holds the link itself"
+    if not target.is_relative_to(allowed):
+        return f"is a link that leads out of {allowed}, to {target}; name a folder that holds both with --images"
+    if target.is_relative_to(root):
+        inner = target.relative_to(root).parts
+        if not any(part.startswith((".", "__MACOSX")) for part in inner):
+            return f"is a link to {target}, which is read as itself"
+    return None
+
+
+def first_names(names: Sequence[str]) -> str:
+    """Names for a message: five at most, and how many more there are."""
+    more = f" and {len(names) - _MOST:,} more" if len(names) > _MOST else ""
+    return ", ".join(names[:_MOST]) + more
