@@ -33,7 +33,7 @@ def meanings(folders: Collection[str], are_classes: bool = True) -> dict[str, Me
         are_classes: Whether folders may name classes; otherwise any outermost folder with a split's name is one.
     """
     paths = {folder: folder.split("/") if folder else [] for folder in folders}
-    shared = 0 if [] in paths.values() else len(PurePosixPath(os.path.commonpath(folders)).parts)
+    shared = 0 if "" in folders or not folders else len(PurePosixPath(os.path.commonpath(folders)).parts)
     split_of: dict[str, str | None] = {}
     rests: dict[str, list[str]] = {}
     has_splits = not are_classes or _are_splits([path[shared:] for path in paths.values()])

@@ -60,16 +60,18 @@ def folder(path: Path, name: str, options: SourceOptions, listing: Listing | Non
         yield from (Reject(folder, None, None, reason) for folder, reason in listing.missing)
         contents = Texts(root, prefix, options.encoding)
         text_of, numbers = _captions(images, texts, contents)
-        others = other_folders({os.path.dirname(image) for image in images if image not in text_of})
+        others = other_folders({os.path.dirname(image) for image in images})
         shown = [image for image in images if image in text_of or os.path.dirname(image) not in others]
         if len(shown) < len(images):
             where = first_names(sorted(others))
             info.notes.append(
-                f"{len(images) - len(shown):,} images in {where} were passed over: masks or other versions"
+                f"{len(images) - len(shown):,} images in {where} were passed over: masks, or beside a folder of images"
             )
-        if len(texts) > len(text_of) and text_of:
-            unused = len(texts) - len(set(text_of.values()))
-            info.notes.append(f"{unused:,} texts (.txt) belong to no image")
+        if unused := sorted({*texts} - {*text_of.values()}):
+            info.notes.append(
+                f"{len(unused):,} texts that are no image's caption were passed over: {first_names(unused)}"
+            )
+        info.notes.extend(numbers)
         if text_of:
             rows = _with_texts(shown, text_of, contents, info)
         else:
@@ -98,7 +100,7 @@ def _captions(images: Sequence[str], texts: Sequence[str], contents: Texts) -> t
         rest = [image for image in rest if os.path.dirname(image) not in others]
         parallel, folders = texts_in_parallel(rest, unused, contents.are_numbers)
         text_of |= parallel
-        numbers += [f"in {first_names(folders)}"] if folders else []
+        numbers += [f"in {first_names(folders)}"] if folders and not numbers else []
     return text_of, [
         f"the texts {' and '.join(numbers)} hold numbers (boxes, as YOLO's), not captions"
     ] if numbers else []
@@ -134,7 +136,7 @@ def _with_classes(
     folders = meanings({os.path.dirname(image) for image in images})
     labels = sorted({folder.label for folder in folders.values() if folder.label is not None})
     if len(labels) < 2:
-        where = f" (all are in {labels[0]})" if labels else ""
+        where = f" (but in {first_names(sorted(folder for folder in folders if folder))})" if any(folders) else ""
         raise UserError(
             f"the images in {path} have no captions and are in no class folders{where}: "
             f"{''.join(f'{hint}; ' for hint in hints)}put a .txt with its caption beside each image, or a table with "
@@ -186,6 +188,10 @@ def _describe(by_suffix: Mapping[str, Sequence[str]], listing: Listing, info: So
         info.warnings.append(f"images of kinds that are not read were passed over ({listed[True]}): export them as PNG")
     if listed[False]:
         info.notes.append(f"files that are neither images nor captions were passed over: {listed[False]}")
+    if listing.repeated:
+        info.notes.append(
+            f"links to folders that are read by another name were not followed: {first_names(listing.repeated)}"
+        )
     if listing.missing:
         names = first_names([name for name, _ in listing.missing])
         info.warnings.append(f"folders were not read ({names}): {listing.missing[0][0]} {listing.missing[0][1]}")

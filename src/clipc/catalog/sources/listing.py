@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+_HIDDEN = (".", "__MACOSX")
 _MOST = 5
 
 
@@ -15,11 +16,13 @@ class Listing(NamedTuple):
         files: The files; hidden ones are left out.
         folders: The folders that were listed.
         missing: Folders that were not listed, and why.
+        repeated: Links to folders that are listed under another name, or that hold the link.
     """
 
     files: list[str]
     folders: list[str]
     missing: list[tuple[str, str]]
+    repeated: list[str]
 
 
 def list_files(root: Path, allowed: Path | None = None) -> Listing:
@@ -34,7 +37,7 @@ def list_files(root: Path, allowed: Path | None = None) -> Listing:
     Raises:
         OSError: The root cannot be listed.
     """
-    listing = Listing([], [], [])
+    listing = Listing([], [], [], [])
     real_root, real_allowed = root.resolve(), (allowed or root).resolve()
     followed: set[Path] = set()
     waiting = [""]
@@ -52,7 +55,7 @@ def list_files(root: Path, allowed: Path | None = None) -> Listing:
         with entries:
             for entry in entries:
                 name = entry.name
-                if name.startswith((".", "__MACOSX")):
+                if name.startswith(_HIDDEN):
                     continue
                 if not entry.is_dir():
                     # What has no ending and leads nowhere was a folder.
@@ -64,27 +67,27 @@ def list_files(root: Path, allowed: Path | None = None) -> Listing:
                     continue
                 if entry.is_symlink():
                     target = Path(entry.path).resolve()
-                    if (fault := _fault(target, real_root, real_allowed)) or target in followed:
-                        reason = fault or f"is a link to {target}, which another link names"
-                        listing.missing.append((prefix + name, reason))
+                    if target in followed or _is_listed(target, real_root):
+                        listing.repeated.append(prefix + name)
+                        continue
+                    if not target.is_relative_to(real_root) and not target.is_relative_to(real_allowed):
+                        reason = f"is a link that leads out of {allowed or root}, to {target}"
+                        listing.missing.append(
+                            (prefix + name, f"{reason}; name a folder that holds both with --images")
+                        )
                         continue
                     followed.add(target)
                 inner.append(f"{prefix}{name}/")
         waiting += sorted(inner, reverse=True)
+    listing.missing.sort()
     return listing
 
 
-def _fault(target: Path, root: Path, allowed: Path) -> str | None:
-    """Why a link to a folder is not followed."""
-    if root.is_relative_to(target):
-        return f"is a link to {target}, which holds the link itself"
-    if not target.is_relative_to(allowed):
-        return f"is a link that leads out of {allowed}, to {target}; name a folder that holds both with --images"
-    if target.is_relative_to(root):
-        inner = target.relative_to(root).parts
-        if not any(part.startswith((".", "__MACOSX")) for part in inner):
-            return f"is a link to {target}, which is read as itself"
-    return None
+def _is_listed(folder: Path, root: Path) -> bool:
+    """Whether a folder is listed by its own name, or holds the root."""
+    if not folder.is_relative_to(root):
+        return root.is_relative_to(folder)
+    return not any(part.startswith(_HIDDEN) for part in folder.relative_to(root).parts)
 
 
 def first_names(names: Sequence[str]) -> str:

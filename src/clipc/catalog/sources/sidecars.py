@@ -75,9 +75,9 @@ def texts_in_parallel(
     for folder, named in of_images.items():
         candidates = dict.fromkeys(text for shape in _shapes(folder) for text in by_shape.get(shape, ()))
         captions: list[Folder] = []
-        for text in candidates.keys() - {folder}:
+        for text in candidates:
             common = named.keys() & of_texts[text].keys()
-            if 2 * len(common) < len(named):
+            if text == folder or 2 * len(common) < len(named):
                 continue
             if are_numbers([same for key in sorted(common)[:_PEEKED] for same in of_texts[text][key]]):
                 annotations.append("/".join(text) or ".")
