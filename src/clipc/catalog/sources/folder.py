@@ -125,7 +125,7 @@ def _with_texts(
         try:
             captions = contents.captions(text)
         except (ValueError, OSError) as error:
-            yield Reject(text, None, keys[file], f"the caption {error}")
+            yield Reject(text, None, keys[file], f"its caption: {error}")
             continue
         yield Row(keys[file], captions, None, folders[os.path.dirname(file)].split, file)
 

@@ -58,7 +58,7 @@ class Texts:
         coding = self._coding or Encoding("utf-8", "surrogateescape")
         text = visible(self._read(file).decode(coding.codec, coding.errors).lstrip("\ufeff"))
         if text[:1] in _BEGIN_OF_NUMBER and is_annotation(text):
-            raise ValueError("file holds numbers, as boxes are written, and no words")
+            raise ValueError("the file holds numbers, as boxes are written, and no words")
         return [line for line in text.splitlines() if line.strip()] or [text] if self._by_lines else [text]
 
     def _sample(self, files: Sequence[str]) -> tuple[Encoding, list[str]]:
