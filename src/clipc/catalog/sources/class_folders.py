@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from clipc.catalog.rows import NAMES, SPLIT_NAMES
 
-_REPEATS = re.compile(r"\d+_(?=\D)")
+_NUMBER = re.compile(r"\d+[_.]\s*(?=\D)")
 _IMAGE_FOLDERS = set(NAMES["folders"]["images"])
 _MASK_FOLDERS = set(NAMES["folders"]["masks"])
 
@@ -24,9 +24,9 @@ class Meaning(NamedTuple):
 def meanings(folders: Collection[str], are_classes: bool = True) -> dict[str, Meaning]:
     """The meaning of each folder of images.
 
-    The class is the outermost folder, apart from folders that hold all images, folders named as splits or ``images``,
-    and, in training sets of image generators (``10_gear``), the number of repeats before the class. Splits may also be
-    folders within all class folders.
+    The class is the outermost folder, apart from folders that hold all images and folders named as splits or
+    ``images``. Splits may also be folders within all class folders. Numbers before class names are left out (repeats in
+    training sets of image generators, ``10_gear``; ``001.Albatross``).
 
     Args:
         folders: The folders with images, relative to the root, with ``/``; ``""`` is the root.
@@ -50,15 +50,22 @@ def meanings(folders: Collection[str], are_classes: bool = True) -> dict[str, Me
     if all(len(rest) > 1 and _is_split(rest[1]) for rest in rests.values()):
         for folder, rest in rests.items():
             split_of[folder] = split_of[folder] or rest.pop(1)
-    repeats = bool(rests) and all(rest and _REPEATS.match(rest[0]) for rest in rests.values())
+    names = _without_numbers({rest[0] for rest in rests.values() if rest})
     return {
-        folder: Meaning(
-            split_of[folder],
-            (_REPEATS.sub("", rest[0], count=1) if repeats else rest[0]) if rest else None,
-            "/".join(rest[1:]),
-        )
+        folder: Meaning(split_of[folder], names[rest[0]] if rest else None, "/".join(rest[1:]))
         for folder, rest in rests.items()
     }
+
+
+def _without_numbers(labels: Collection[str]) -> dict[str, str]:
+    """Each class's name without the number before it, if all have one and stay distinct (not ``4_cylinder``)."""
+    names = {label: _NUMBER.sub("", label, count=1) for label in labels if _NUMBER.match(label)}
+    return names if len(set(names.values())) == len(labels) else {label: label for label in labels}
+
+
+def is_mask_folder(folder: str) -> bool:
+    """Whether a folder is, or is in, one that is named as masks are: ``ground_truth`` of MVTec, and the like."""
+    return not _MASK_FOLDERS.isdisjoint(folder.lower().split("/"))
 
 
 def other_folders(folders: Iterable[str]) -> set[str]:
@@ -68,7 +75,7 @@ def other_folders(folders: Iterable[str]) -> set[str]:
     return {
         folder
         for folder, path in paths.items()
-        if not _MASK_FOLDERS.isdisjoint(path)
+        if is_mask_folder(folder)
         or any(
             tuple(path[:at]) in parents and part not in _IMAGE_FOLDERS and part not in SPLIT_NAMES
             for at, part in enumerate(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
 from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions
-from clipc.catalog.sources.class_folders import meanings, other_folders
+from clipc.catalog.sources.class_folders import is_mask_folder, meanings, other_folders
 from clipc.catalog.sources.listing import Listing, first_names, list_files
 from clipc.catalog.sources.sidecars import TEXT_SUFFIXES, texts_beside, texts_in_parallel
 from clipc.catalog.sources.texts import Texts
@@ -60,13 +60,15 @@ def folder(path: Path, name: str, options: SourceOptions, listing: Listing | Non
         yield from (Reject(folder, None, None, reason) for folder, reason in listing.missing)
         contents = Texts(root, prefix, options.encoding)
         text_of, numbers = _captions(images, texts, contents)
-        others = other_folders({os.path.dirname(image) for image in images})
-        shown = [image for image in images if image in text_of or os.path.dirname(image) not in others]
+        others = other_folders({_folder_of(image) for image in images})
+        shown = [image for image in images if image in text_of or _folder_of(image) not in others]
         if len(shown) < len(images):
-            where = first_names(sorted(others))
-            info.notes.append(
-                f"{len(images) - len(shown):,} images in {where} were passed over: masks, or beside a folder of images"
-            )
+            where = first_names(sorted(name or "." for name in others))
+            passed = f"{len(images) - len(shown):,} images in {where} were passed over"
+            if all(map(is_mask_folder, others)):
+                info.notes.append(f"{passed}: masks")
+            else:
+                info.warnings.append(f"{passed}, because a folder of images is beside: move them if they are no masks")
         if unused := sorted({*texts} - {*text_of.values()}):
             info.notes.append(
                 f"{len(unused):,} texts that are no image's caption were passed over: {first_names(unused)}"
@@ -93,11 +95,11 @@ def _captions(images: Sequence[str], texts: Sequence[str], contents: Texts) -> t
     if text_of and contents.are_numbers(list(text_of.values())):
         numbers.append("beside the images")
         text_of = {}
-    used, complete = set(text_of.values()), {os.path.dirname(image) for image in text_of}
+    used, complete = set(text_of.values()), {_folder_of(image) for image in text_of}
     if len(text_of) < len(images) and (unused := [text for text in texts if text not in used]):
-        rest = [image for image in images if os.path.dirname(image) not in complete]
-        others = other_folders({os.path.dirname(image) for image in rest})
-        rest = [image for image in rest if os.path.dirname(image) not in others]
+        rest = [image for image in images if _folder_of(image) not in complete]
+        others = other_folders({_folder_of(image) for image in rest})
+        rest = [image for image in rest if _folder_of(image) not in others]
         parallel, folders = texts_in_parallel(rest, unused, contents.are_numbers)
         text_of |= parallel
         numbers += [f"in {first_names(folders)}"] if folders and not numbers else []
@@ -111,7 +113,7 @@ def _with_texts(
 ) -> Iterator[Row | Reject]:
     contents.detect(list(dict.fromkeys(text_of.values())), info)
     shared = {text: count for text, count in Counter(text_of.values()).items() if count > 1}
-    folders = meanings({os.path.dirname(image) for image in images}, are_classes=False)
+    folders = meanings({_folder_of(image) for image in images}, are_classes=False)
     keys = _keys(images)
     for file in images:
         text = text_of.get(file)
@@ -127,13 +129,13 @@ def _with_texts(
         except (ValueError, OSError) as error:
             yield Reject(text, None, keys[file], f"its caption: {error}")
             continue
-        yield Row(keys[file], captions, None, folders[os.path.dirname(file)].split, file)
+        yield Row(keys[file], captions, None, folders[_folder_of(file)].split, file)
 
 
 def _with_classes(
     path: Path, images: Sequence[str], lang: str, info: SourceInfo, hints: Sequence[str]
 ) -> Iterator[Row | Reject]:
-    folders = meanings({os.path.dirname(image) for image in images})
+    folders = meanings({_folder_of(image) for image in images})
     labels = sorted({folder.label for folder in folders.values() if folder.label is not None})
     if len(labels) < 2:
         where = f" (but in {first_names(sorted(folder for folder in folders if folder))})" if any(folders) else ""
@@ -145,7 +147,7 @@ def _with_classes(
     keys, names, count = _keys(images), info.class_names.get("label", {}), 0
     has_inner = any(folder.inner for folder in folders.values())
     for file in images:
-        split, label, inner = folders[os.path.dirname(file)]
+        split, label, inner = folders[_folder_of(file)]
         if label is None:
             yield Reject(file, None, keys[file], "it has no .txt with a caption beside it and is in no class folder")
             continue
@@ -202,6 +204,10 @@ def _hints(by_suffix: Mapping[str, Sequence[str]]) -> list[str]:
     hints = ["the .xml files hold boxes (as Pascal VOC's), not captions"] if ".xml" in by_suffix else []
     sheets = [file for suffix in (".xlsx", ".xls", ".ods") for file in by_suffix.get(suffix, ())]
     return [*hints, f"save {first_names(sheets)} as CSV"] if sheets else hints
+
+
+def _folder_of(file: str) -> str:
+    return file.rpartition("/")[0]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -20,6 +20,8 @@ def texts_beside(images: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
 
     The exact name is preferred to one that differs in case or Unicode form, which only one text may have.
     """
+    if not texts:
+        return {}
     exact = set(texts)
     suffixes = [suffix for suffix in TEXT_SUFFIXES if any(text.endswith(suffix) for text in texts)]
     loose: dict[str, str | None] = {}

@@ -78,7 +78,7 @@ def is_annotation(text: str) -> bool:
     """Whether a text holds numbers rather than words.
 
     Most of its lines are numbers alone (a class number; ``class x y w h`` and polygons of YOLO), or four and more
-    numbers that make up half of the line (KITTI, DOTA, ICDAR).
+    numbers that make up two thirds of the line (KITTI, DOTA, ICDAR).
     """
     lines = [line for line in text.splitlines()[:50] if line.strip()]
     return bool(lines) and 2 * sum(map(_is_numbers, lines)) > len(lines)
@@ -87,18 +87,18 @@ def is_annotation(text: str) -> bool:
 def _is_numbers(line: str) -> bool:
     words = _SEPARATORS.split(line.strip(" \t,;\ufeff"))
     numbers = sum(_NUMBER.fullmatch(word) is not None for word in words)
-    return numbers == len(words) or (numbers >= 4 and 2 * numbers >= len(words))
+    return numbers == len(words) or (numbers >= 4 and 3 * numbers >= 2 * len(words))
 
 
 def lines_are_captions(texts: Sequence[str]) -> bool:
     """Whether each line of these texts is a caption of its own.
 
     That is so where at least a third of the texts have several lines, no empty line divides them into paragraphs, and
-    the lines do not look like one text that was wrapped. Most line breaks of wrapped texts are of one of these kinds:
+    the lines do not look like one text that was wrapped. Texts look wrapped if
 
-    - a later line goes on in lower case after a first line that begins in upper case, or only the last line ends with
-      a full stop;
-    - all lines but the last are full: the next word would not have fitted.
+    - half of the line breaks are within a sentence: only the last line ends with a full stop, or the first line begins
+      in upper case and the next in lower case; or
+    - four in five lines, apart from last ones, which are shorter, are full: the next word would not have fitted.
     """
     several = [lines for text in texts if len(lines := text.strip().splitlines()) > 1]
     if not several or 3 * len(several) < sum(bool(text.strip()) for text in texts):
@@ -107,7 +107,7 @@ def lines_are_captions(texts: Sequence[str]) -> bool:
         return False
     several = [[line.strip() for line in lines if line.strip()] for lines in several]
     breaks = sum(len(lines) - 1 for lines in several)
-    return 2 * max(sum(map(_continuations, several)), _full_lines(several)) < breaks
+    return 2 * sum(map(_continuations, several)) < breaks and 5 * _full_lines(several) < 4 * breaks
 
 
 def _continuations(lines: Sequence[str]) -> int:
