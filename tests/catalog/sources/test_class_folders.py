@@ -22,6 +22,16 @@ def test_splits_are_outside_the_classes_or_within_all_of_them() -> None:
     assert labels("学習/傷", "評価/傷")["評価/傷"] == ("評価", "傷")
 
 
+def test_vague_words_and_numbers_name_no_class() -> None:
+    assert labels("train_images", "test-images") == {"train_images": ("train", None), "test-images": ("test", None)}
+    assert labels("train2017/a", "val2017/b")["val2017/b"] == ("val", "b")
+    assert labels("training_set/a", "test_set/b")["test_set/b"] == ("test", "b")
+    assert labels("test_1", "test2")["test_1"] == (None, "test_1")
+    assert labels("images_1", "images_2")["images_1"] == (None, None)
+    assert labels("image_noise", "dead_pixel")["image_noise"] == (None, "image_noise")
+    assert labels("0", "1")["0"] == (None, "0")
+
+
 def test_a_train_among_cars_is_a_class() -> None:
     assert labels("train", "car") == {"train": (None, "train"), "car": (None, "car")}
     assert meanings(["train", "car"], are_classes=False)["train"].split == "train"

@@ -67,10 +67,11 @@ def test_text_files_that_name_images(tmp_path: Path) -> None:
         ("see image.jpg\nfor more\nof this\n", False),
         ('{"1.jpg": "a", "2.jpg": "b"}', True),
         ('{"url": "1.jpg", "caption": "a"}', False),
+        ("gear/1.jpg 0\nnut/2.jpg 1\n", False),  # a list of files and class numbers
         ("", False),
     ):
-        (tmp_path / "t").write_text(text, "utf-8")
-        assert names_images(tmp_path / "t") == expected, text
-    (tmp_path / "t").write_text(ROWS, "utf-16")
-    assert names_images(tmp_path / "t")
+        (tmp_path / "t.txt").write_text(text, "utf-8")
+        assert names_images(tmp_path / "t.txt") == expected, text
+    (tmp_path / "t.txt").write_text(ROWS, "utf-16")
+    assert names_images(tmp_path / "t.txt")
     assert not names_images(tmp_path / "none")

@@ -9,7 +9,10 @@ from typing import NamedTuple
 from clipc.catalog.rows import NAMES, SPLIT_NAMES
 
 _NUMBER = re.compile(r"\d+[_.]\s*(?=\D)")
+_WORDS = re.compile(r"[\W_]+")
+_YEAR = re.compile(r"(19|20)\d\d")
 _IMAGE_FOLDERS = set(NAMES["folders"]["images"])
+_VAGUE = {"set", "sets", "data", "dataset", "all"}
 _MASK_FOLDERS = set(NAMES["folders"]["masks"])
 
 
@@ -38,18 +41,15 @@ def meanings(folders: Collection[str], are_classes: bool = True) -> dict[str, Me
     rests: dict[str, list[str]] = {}
     has_splits = not are_classes or _are_splits([path[shared:] for path in paths.values()])
     for folder, path in paths.items():
-        split_of[folder] = next((part for part in path[:shared] if _is_split(part)), None)
+        split = next((split for part in path[:shared] if (split := split_name(part))), None)
         rest = path[shared:]
-        while rest and (
-            rest[0].lower() in _IMAGE_FOLDERS or (has_splits and not split_of[folder] and _is_split(rest[0]))
-        ):
-            if _is_split(rest[0]):
-                split_of[folder] = rest[0]
+        while rest and (_is_image_folder(rest[0]) or (has_splits and not split and split_name(rest[0]))):
+            split = split or split_name(rest[0])
             rest = rest[1:]
-        rests[folder] = rest
-    if all(len(rest) > 1 and _is_split(rest[1]) for rest in rests.values()):
+        split_of[folder], rests[folder] = split, rest
+    if all(len(rest) > 1 and split_name(rest[1]) for rest in rests.values()):
         for folder, rest in rests.items():
-            split_of[folder] = split_of[folder] or rest.pop(1)
+            split_of[folder] = split_of[folder] or split_name(rest.pop(1))
     names = _without_numbers({rest[0] for rest in rests.values() if rest})
     return {
         folder: Meaning(split_of[folder], names[rest[0]] if rest else None, "/".join(rest[1:]))
@@ -71,20 +71,29 @@ def is_mask_folder(folder: str) -> bool:
 def other_folders(folders: Iterable[str]) -> set[str]:
     """The folders whose images show no class: masks (``ground_truth``), and all that is beside a folder ``images``."""
     paths = {folder: folder.lower().split("/") for folder in folders}
-    parents = {tuple(path[:at]) for path in paths.values() for at, part in enumerate(path) if part in _IMAGE_FOLDERS}
+    parents = {tuple(path[:at]) for path in paths.values() for at, part in enumerate(path) if _is_image_folder(part)}
     return {
         folder
         for folder, path in paths.items()
         if is_mask_folder(folder)
         or any(
-            tuple(path[:at]) in parents and part not in _IMAGE_FOLDERS and part not in SPLIT_NAMES
+            tuple(path[:at]) in parents and not _is_image_folder(part) and not split_name(part)
             for at, part in enumerate(path)
         )
     }
 
 
-def _is_split(name: str) -> bool:
-    return name.lower() in SPLIT_NAMES
+def split_name(folder: str) -> str | None:
+    """The name of a split that a folder's name is, apart from vague words and years: ``train2017``, ``test_images``."""
+    words = {*_WORDS.split(_YEAR.sub("", folder.lower()))} - _IMAGE_FOLDERS - _VAGUE - {""}
+    name = words.pop() if len(words) == 1 else ""
+    return name if name in SPLIT_NAMES else None
+
+
+def _is_image_folder(name: str) -> bool:
+    """Whether a folder's name says that it holds images, and no more: ``images``, ``img_2``."""
+    words = {*_WORDS.split(name.lower().strip("0123456789"))} - {""}
+    return not words.isdisjoint(_IMAGE_FOLDERS) and words <= _IMAGE_FOLDERS | _VAGUE
 
 
 def _are_splits(rests: Sequence[Sequence[str]]) -> bool:
@@ -93,5 +102,5 @@ def _are_splits(rests: Sequence[Sequence[str]]) -> bool:
     ``train``, ``car`` and ``bus`` with images in each are classes.
     """
     first = [rest[0] for rest in rests if rest]
-    deeper = any(len(rest) > 1 and _is_split(rest[0]) for rest in rests)
-    return deeper or all(map(_is_split, first))
+    deeper = any(len(rest) > 1 and split_name(rest[0]) for rest in rests)
+    return deeper or all(map(split_name, first))

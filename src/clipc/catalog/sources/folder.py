@@ -196,12 +196,14 @@ def _describe(by_suffix: Mapping[str, Sequence[str]], listing: Listing, info: So
         )
     if listing.missing:
         names = first_names([name for name, _ in listing.missing])
-        info.warnings.append(f"folders were not read ({names}): {listing.missing[0][0]} {listing.missing[0][1]}")
+        info.warnings.append(f"folders were not read ({names}): {first_names([' '.join(listing.missing[0])])}")
 
 
 def _hints(by_suffix: Mapping[str, Sequence[str]]) -> list[str]:
     """What files beside the images are, if they are no captions."""
     hints = ["the .xml files hold boxes (as Pascal VOC's), not captions"] if ".xml" in by_suffix else []
+    if 2 * len(by_suffix.get(".json", ())) > sum(len(by_suffix.get(suffix, ())) for suffix in IMAGE_SUFFIXES):
+        hints.append("captions in .json files are read from a table of all images only")
     sheets = [file for suffix in (".xlsx", ".xls", ".ods") for file in by_suffix.get(suffix, ())]
     return [*hints, f"save {first_names(sheets)} as CSV"] if sheets else hints
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
+from clipc.catalog.sources.class_folders import split_name
 from clipc.catalog.sources.listing import first_names
 from clipc.errors import UserError
 
@@ -95,4 +96,4 @@ def with_splits_of_folders(source: Source) -> Source:
 
 
 def _folder_split(row: Row) -> str | None:
-    return next((part for part in row.file.lower().split("/")[:-1] if part in SPLIT_NAMES), None)
+    return next((split for part in row.file.split("/")[:-1] if (split := split_name(part))), None)

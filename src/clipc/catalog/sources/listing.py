@@ -93,4 +93,5 @@ def _is_listed(folder: Path, root: Path) -> bool:
 def first_names(names: Sequence[str]) -> str:
     """Names for a message: five at most, and how many more there are."""
     more = f" and {len(names) - _MOST:,} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more
+    # Names of files may be no valid text.
+    return ", ".join(names[:_MOST]).encode("utf-8", "backslashreplace").decode() + more

@@ -71,18 +71,19 @@ def as_one_set(root: Path, files: Iterable[str]) -> list[SetTable]:
 
 
 def names_images(path: Path) -> bool:
-    """Whether half of a text file's first lines name an image file."""
+    """Whether half of a text file's first lines name an image file; in a ``.txt`` with a separator as tables have."""
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD)
     except OSError:
         return False
-    lines = [line for line in head.replace(b"\0", b"").decode("utf-8", "replace").splitlines() if line.strip()][:50]
+    lines = [line for line in head.replace(b"\0", b"").decode("utf-8", "replace").splitlines() if line.strip()]
     if lines and lines[0].lstrip("\ufeff \t")[:1] in ("{", "["):
         return len(_IMAGE_NAME.findall("\n".join(lines))) > 1
-    return bool(lines) and 2 * sum(_IMAGE_NAME.search(line) is not None for line in lines[1:] or lines) >= len(
-        lines[1:] or lines
-    )
+    rows = lines[1:_EXAMINED] or lines
+    needed = ",;|#\t" if path.suffix.lower() == ".txt" else ""
+    fitting = [line for line in rows if _IMAGE_NAME.search(line) and (not needed or any(c in line for c in needed))]
+    return bool(rows) and 2 * len(fitting) >= len(rows)
 
 
 def _is_log(file: str, logs: set[str], images: set[str]) -> bool:
