@@ -17,7 +17,7 @@ from clipc.catalog.sources.grid import TABLE_SUFFIXES
 from clipc.catalog.sources.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
 from clipc.catalog.sources.joined import Part, joined, with_splits_of_folders
 from clipc.catalog.sources.listing import list_files
-from clipc.catalog.sources.set_tables import SetTable, as_one_set, set_tables
+from clipc.catalog.sources.set_tables import SetTable, as_one_set, image_root, set_tables
 from clipc.catalog.sources.table import table
 from clipc.catalog.sources.tar import tars
 from clipc.catalog.split import with_splits
@@ -163,10 +163,8 @@ def _in_tables(
         if at.suffix.lower() == ".parquet" and (image := parquet_image_column(at, options)) is not None:
             source = parquet_with_images(at, name, options, blob / file, image)
         else:
-            inner = file.rpartition("/")[0]
-            is_apart = inner and not any(f"{folder}/".startswith(f"{inner}/") for folder in images)
-            own = replace(options, images=path) if is_apart and options.images is None else options
-            source = with_splits_of_folders(table(at, name, own))
+            root = None if options.images else image_root(path, SetTable(file, split), images)
+            source = with_splits_of_folders(table(at, name, replace(options, images=path / root) if root else options))
         parts.append(Part(file, split, source))
     if len(parts) == 1 and parts[0].split is None:
         return parts[0].source

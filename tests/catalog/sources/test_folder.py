@@ -107,7 +107,7 @@ def test_captions_in_a_parallel_folder(tmp_path: Path, picture) -> None:
     write(tmp_path, picture, "images/p1.jpg images/p2.jpg masks/p1.png", text__p1_txt="a gear", text__p2_txt="a nut")
     catalog = open_catalog(tmp_path)
     assert captions(catalog) == {"images/p1": ["a gear"], "images/p2": ["a nut"]}
-    assert any("1 images in masks were passed over" in warning for warning in catalog.about.warnings)
+    assert any("images were passed over in masks (1)" in warning for warning in catalog.about.warnings)
 
 
 def test_parallel_folders_of_splits(tmp_path: Path, picture) -> None:
@@ -158,7 +158,7 @@ def test_masks_of_mvtec_are_passed_over(tmp_path: Path, picture) -> None:
     assert catalog.keys == ["test/bent/0", "test/good/0", "train/good/0"]
     assert catalog.column("label") == ["bent", "good", "good"]
     assert catalog.splits == {"test": 2, "train": 1}
-    assert any("1 images in ground_truth/bent were passed over: masks" in note for note in catalog.about.notes)
+    assert any("images were passed over in ground_truth/bent (1): masks" in note for note in catalog.about.notes)
 
 
 def test_folders_within_class_folders_are_a_column(tmp_path: Path, picture) -> None:
@@ -176,7 +176,9 @@ def test_folders_of_image_generators(tmp_path: Path, picture) -> None:
     )
     catalog = open_catalog(tmp_path / "texts")
     assert captions(catalog) == {"10_gear/1": ["a gear"]}
-    assert any("1 texts that are no image's caption were passed over" in note for note in catalog.about.notes)
+    assert any(
+        "texts that are no image's caption were passed over (1): 10_gear/1.txt" in note for note in catalog.about.notes
+    )
 
 
 def test_images_that_share_a_text_are_refused(tmp_path: Path, picture) -> None:

@@ -134,3 +134,16 @@ def test_img2dataset_files_are_read_as_images_with_texts(tmp_path: Path, picture
     catalog = open_catalog(tmp_path)
     assert catalog.captions(3) == ["picture 1 1"]
     assert len(catalog) == 4
+
+
+def test_tables_of_splits_find_the_images_of_their_split(tmp_path: Path, picture: Callable[..., bytes]) -> None:
+    for number, split in enumerate(("train", "test")):
+        (tmp_path / split).mkdir()
+        for n in range(3):
+            (tmp_path / split / f"{n}.jpg").write_bytes(picture(10 * number + n))
+        lines = ["image,caption", *(f"{n}.jpg,picture {10 * number + n}" for n in range(3))]
+        (tmp_path / f"{split}.csv").write_text("\n".join(lines), "utf-8")
+    catalog = open_catalog(tmp_path)
+    assert catalog.splits == {"train": 3, "test": 3}
+    for at in range(6):
+        assert catalog.encoded(at) == picture(int(catalog.captions(at)[0].removeprefix("picture ")))

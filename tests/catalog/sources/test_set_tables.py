@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clipc.catalog.sources.set_tables import names_images, set_tables
+from clipc.catalog.sources.set_tables import SetTable, image_root, names_images, set_tables
 from clipc.errors import UserError
 
 ROWS = "image,caption\n1.jpg,a gear\n2.jpg,a nut\n"
@@ -75,3 +75,20 @@ def test_text_files_that_name_images(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text(ROWS, "utf-16")
     assert names_images(tmp_path / "t.txt")
     assert not names_images(tmp_path / "none")
+
+
+def test_paths_are_relative_to_the_folder_of_the_split(tmp_path: Path) -> None:
+    def root(file: str, split: str | None, *images: str, rows: str = ROWS) -> str | None:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(rows, "utf-8")
+        return image_root(tmp_path, SetTable(file, split), images)
+
+    assert root("train.csv", "train", "train", "test") == "train"
+    assert root("val.csv", "val", "images/train", "images/valid") == "images/valid"
+    assert root("train.csv", "train", "train", "test", rows=ROWS.replace("1.jpg", "train/1.jpg")) is None
+    assert root("train.csv", "train", "images") is None
+    assert root("pairs.csv", None, "train", "test") is None
+    assert root("train/metadata.csv", "train", "train", "test") is None
+    assert root("labels/pairs.csv", None, "images") == "."
+    assert root("labels/train.csv", "train", "train", "test") == "train"
+    assert root("labels/train.csv", "train") is None

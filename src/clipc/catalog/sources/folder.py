@@ -64,14 +64,14 @@ def folder(path: Path, name: str, options: SourceOptions, listing: Listing | Non
         shown = [image for image in images if image in text_of or _folder_of(image) not in others]
         if len(shown) < len(images):
             where = first_names(sorted(name or "." for name in others))
-            passed = f"{len(images) - len(shown):,} images in {where} were passed over"
+            passed = f"images were passed over in {where} ({len(images) - len(shown):,})"
             if all(map(is_mask_folder, others)):
                 info.notes.append(f"{passed}: masks")
             else:
                 info.warnings.append(f"{passed}, because a folder of images is beside: move them if they are no masks")
         if unused := sorted({*texts} - {*text_of.values()}):
             info.notes.append(
-                f"{len(unused):,} texts that are no image's caption were passed over: {first_names(unused)}"
+                f"texts that are no image's caption were passed over ({len(unused):,}): {first_names(unused)}"
             )
         info.notes.extend(numbers)
         if text_of:

@@ -1,11 +1,14 @@
 """The tables in a folder that make up one set: one table, one a split, or shards."""
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES
+from clipc.catalog.sources.class_folders import split_name
 from clipc.catalog.sources.grid import TABLE_SUFFIXES
 from clipc.catalog.sources.listing import first_names
 from clipc.errors import UserError
@@ -84,6 +87,34 @@ def names_images(path: Path) -> bool:
     needed = ",;|#\t" if path.suffix.lower() == ".txt" else ""
     fitting = [line for line in rows if _IMAGE_NAME.search(line) and (not needed or any(c in line for c in needed))]
     return bool(rows) and 2 * len(fitting) >= len(rows)
+
+
+def image_root(root: Path, table: SetTable, images: Collection[str]) -> str | None:
+    """The folder that the image paths in a table are relative to, if it is not the table's own.
+
+    That is the folder of images which is named as the table's split, unless the table names it; or, for a table in a
+    folder without images, the whole set.
+
+    Args:
+        root: The set's folder.
+        table: The table.
+        images: The folders that hold images, relative to the root; none if they are not known.
+    """
+    own = table.file.rpartition("/")[0]
+    split = SPLIT_NAMES.get(table.split or "")
+    of_split = [
+        folder
+        for folder in images
+        if split and split in {SPLIT_NAMES.get(split_name(p) or "") for p in folder.split("/")}
+    ]
+    base = os.path.commonpath(of_split) if of_split else ""
+    if base and len(of_split) < len(images) and not f"{own}/".startswith(f"{base}/"):
+        with suppress(OSError), open(root / table.file, "rb") as file:
+            head = file.read(_HEAD).replace(b"\0", b"").replace(b"\\", b"/")
+            if f"{base}/".encode() not in head:
+                return base
+    is_apart = own and images and not any(f"{folder}/".startswith(f"{own}/") for folder in images)
+    return "." if is_apart else None
 
 
 def _is_log(file: str, logs: set[str], images: set[str]) -> bool:
