@@ -86,6 +86,9 @@ def test_paths_are_relative_to_the_folder_of_the_split(tmp_path: Path) -> None:
     assert root("train.csv", "train", "train", "test") == "train"
     assert root("val.csv", "val", "images/train", "images/valid") == "images/valid"
     assert root("train.csv", "train", "train", "test", rows=ROWS.replace("1.jpg", "train/1.jpg")) is None
+    assert root("train.csv", "train", "images/train", "images/test", rows=ROWS.replace("1.jpg", "train/1.jpg")) is None
+    assert root("train.csv", "train", "train/images", "test/images") == "train/images"
+    assert root("train.csv", "train", "train/images", "test/images", rows=ROWS.replace("1.", "images/1.")) == "train"
     assert root("train.csv", "train", "images") is None
     assert root("pairs.csv", None, "train", "test") is None
     assert root("train/metadata.csv", "train", "train", "test") is None

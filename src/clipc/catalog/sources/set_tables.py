@@ -102,19 +102,21 @@ def image_root(root: Path, table: SetTable, images: Collection[str]) -> str | No
     """
     own = table.file.rpartition("/")[0]
     split = SPLIT_NAMES.get(table.split or "")
-    of_split = [
-        folder
-        for folder in images
-        if split and split in {SPLIT_NAMES.get(split_name(p) or "") for p in folder.split("/")}
-    ]
-    base = os.path.commonpath(of_split) if of_split else ""
-    if base and len(of_split) < len(images) and not f"{own}/".startswith(f"{base}/"):
+    of_split = [folder for folder in images if split and split in map(_canonical, folder.split("/"))]
+    parts = os.path.commonpath(of_split).split("/") if 0 < len(of_split) < len(images) else []
+    at = next((at for at, part in enumerate(parts) if _canonical(part) == split), None)
+    if at is not None and not f"{own}/".startswith("/".join(parts[: at + 1]) + "/"):
         with suppress(OSError), open(root / table.file, "rb") as file:
             head = file.read(_HEAD).replace(b"\0", b"").replace(b"\\", b"/")
-            if f"{base}/".encode() not in head:
-                return base
+            if f"{parts[at]}/".encode() not in head:
+                names_inner = any(f"{part}/".encode() in head for part in parts[at + 1 :])
+                return "/".join(parts[: at + 1] if names_inner else parts)
     is_apart = own and images and not any(f"{folder}/".startswith(f"{own}/") for folder in images)
     return "." if is_apart else None
+
+
+def _canonical(folder: str) -> str | None:
+    return SPLIT_NAMES.get(split_name(folder) or "")
 
 
 def _is_log(file: str, logs: set[str], images: set[str]) -> bool:
