@@ -91,3 +91,12 @@ def test_opening_needs_no_heavy_library() -> None:
     code = "import sys, clipc.catalog; print(*({'torch', 'PIL', 'simplejpeg', 'scipy', 'datasets'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_globs_in_folders_with_brackets(tmp_path: Path, write_tar, samples) -> None:
+    write_tar(tmp_path / "[2024] set" / "a.tar", samples(1))
+    write_tar(tmp_path / "[2024] set" / "b.tar", samples(1, start=1))
+    assert len(open_catalog(str(tmp_path / "[2024] set" / "*.tar"))) == 2
+    assert len(open_catalog(str(tmp_path / "[2024] set" / "[a].tar"))) == 1
+    write_tar(tmp_path / "2" / "c.tar", samples(1))
+    assert len(open_catalog(str(tmp_path / "[0-9]" / "*.tar"))) == 1

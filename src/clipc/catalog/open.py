@@ -12,9 +12,12 @@ from clipc.catalog.build import build
 from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.rows import IMAGE_SUFFIXES, Source, SourceOptions
-from clipc.catalog.sources.folder import folder, walk
+from clipc.catalog.sources.folder import folder
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, WORKBOOK_SUFFIXES
 from clipc.catalog.sources.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
+from clipc.catalog.sources.joined import Part, joined, with_splits_of_folders
+from clipc.catalog.sources.listing import list_files
+from clipc.catalog.sources.set_tables import SetTable, as_one_set, image_root, set_tables
 from clipc.catalog.sources.table import table
 from clipc.catalog.sources.tar import tars
 from clipc.catalog.split import with_splits
@@ -91,13 +94,18 @@ def _find(source: str, store: Path, options: SourceOptions, progress: Progress) 
             return _in_file(path, store, options)
     except OSError as error:
         raise UserError(f"{source} cannot be read: {error.strerror or error}.") from None
-    names = sorted(glob.glob(str(path), recursive=True))
-    matches = [match.absolute() for match in map(Path, names) if match.is_file()]
-    if matches and all(match.suffix.lower() == ".tar" for match in matches):
+    matches = _matches(path)
+    kinds = {match.suffix.lower() for match in matches}
+    if kinds == {".tar"}:
         # A link that the user names may lead anywhere.
         return tars([match.resolve() for match in matches], matches[0].parent.name, options)
+    if len(kinds) == 1 and kinds <= {*TABLE_SUFFIXES}:
+        parent = Path(os.path.commonpath([match.parent for match in matches]))
+        tables = as_one_set(parent, [match.relative_to(parent).as_posix() for match in matches])
+        return _in_tables(parent, tables, parent.name or "data", store, options, [])
     if matches:
-        raise UserError(f"{source} matches {_some(matches)}; a glob must match tars only. A source is {KINDS}.")
+        what = "a glob must match tars only, or the tables of one set"
+        raise UserError(f"{source} matches {_some(matches)}; {what}. A source is {KINDS}.")
     raise UserError(f"there is no {source}{_near(path)}. A source is {KINDS}.")
 
 
@@ -114,34 +122,62 @@ def _in_file(path: Path, store: Path, options: SourceOptions) -> Source:
     if suffix == ".parquet" and (image := parquet_image_column(path, options)) is not None:
         return parquet_with_images(path, path.stem, options, _blob(store, path), image)
     if suffix in TABLE_SUFFIXES:
-        return table(path, path.stem, options)
+        return with_splits_of_folders(table(path, path.stem, options))
     raise UserError(f"{path} is a file of no known kind. A source is {KINDS}.")
+
+
+def _matches(path: Path) -> list[Path]:
+    """The files that match a glob, in order; a folder that exists by its exact name, such as ``[2024]``, is no glob."""
+    exact = next(folder for folder in path.parents if folder.is_dir())
+    pattern = os.path.join(glob.escape(str(exact)), path.relative_to(exact))
+    return [match.absolute() for match in map(Path, sorted(glob.glob(pattern, recursive=True))) if match.is_file()]
 
 
 def _in_folder(path: Path, store: Path, options: SourceOptions) -> Source:
     name = path.name or "data"
-    top = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     if any((path / name).is_file() for name in DATASET_FILES):
         return huggingface(path, name, options, _blob(store, path))
-    files = [path / file for file in walk(path)[0]]
-    if paths := [file for file in files if file.suffix.lower() == ".tar"]:
+    listing = list_files(path, options.images)
+    files = listing.files
+    if paths := [path / file for file in files if file.lower().endswith(".tar")]:
         return tars(paths, name, options)
-    tables = [entry for entry in top if entry.is_file() and entry.suffix.lower() in TABLE_SUFFIXES and _is_table(entry)]
-    tables = [entry for entry in tables if entry.stem.lower() == "metadata"] or tables
-    if len(tables) == 1:
-        return table(tables[0], name, options)
-    if len(tables) > 1:
-        raise UserError(f"{path} holds several tables ({_some(tables)}); name one of them.")
-    if any(file.suffix.lower() in IMAGE_SUFFIXES for file in files):
-        return folder(path, name, options)
+    if tables := set_tables(path, files):
+        return _in_tables(path, tables, name, store, options, files)
+    if any(file.lower().endswith(IMAGE_SUFFIXES) for file in files):
+        return folder(path, name, options, listing)
+    top = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     raise UserError(f"{path} holds no pairs: there is {_some(top) or 'nothing'} in it. A source is {KINDS}.")
 
 
-def _is_table(path: Path) -> bool:
-    """A ``.txt`` or ``.json`` in a folder is more often a read-me, a caption or settings than the table."""
-    if path.suffix.lower() == ".json":
-        return path.stem.lower() == "metadata"
-    return path.suffix.lower() != ".txt" or path.stem.lower() in ("captions", "metadata")
+def _in_tables(
+    path: Path, tables: Sequence[SetTable], name: str, store: Path, options: SourceOptions, files: Sequence[str]
+) -> Source:
+    """The pairs in the tables of one set.
+
+    Args:
+        path: The folder that holds them.
+        tables: The tables.
+        name: The set's name.
+        store: The cache.
+        options: How they are read.
+        files: The files in the folder.
+    """
+    blob = _blob(store, path)
+    images = {file.rpartition("/")[0] for file in files if file.lower().endswith(IMAGE_SUFFIXES)}
+    parts: list[Part] = []
+    for file, split in tables:
+        at = path / file
+        if at.suffix.lower() == ".parquet" and (image := parquet_image_column(at, options)) is not None:
+            source = parquet_with_images(at, name, options, blob / file, image)
+        else:
+            root = None if options.images else image_root(path, SetTable(file, split), images)
+            source = with_splits_of_folders(table(at, name, replace(options, images=path / root) if root else options))
+        parts.append(Part(file, split, source))
+    if len(parts) == 1 and parts[0].split is None:
+        return parts[0].source
+    roots = {part.source.root for part in parts}
+    root = roots.pop() if len(roots) == 1 else Path(os.path.commonpath(roots))
+    return joined(parts, root, name)
 
 
 def _blob(store: Path, source: str | Path) -> Path:

@@ -79,7 +79,7 @@ class Reader:
         try:
             return self._read(place, ends_only, max_bytes)
         except UserError:
-            raise ValueError("the path leads out of the source's folder") from None
+            raise ValueError(self._why_outside(place.file)) from None
         except FileNotFoundError:
             raise ValueError("there is no such image file") from None
         except OSError as error:
@@ -104,6 +104,14 @@ class Reader:
             return head, os.pread(handle, _PIECE, place.offset + max(0, size - _PIECE)), size
         finally:
             os.close(handle)
+
+    def _why_outside(self, name: str) -> str:
+        path = os.path.join(self._root, name)
+        if not os.path.exists(path):
+            link = f": it is a link to {os.readlink(path)}" if os.path.islink(path) else ""
+            return f"there is no such image file{link}"
+        is_below = not os.path.isabs(name) and ".." not in name.split("/")
+        return f"{'is a link that' if is_below else 'the path'} leads out of the source's folder"
 
     def _open(self, name: str) -> int:
         folder, _, base = name.rpartition("/")

@@ -3,66 +3,213 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
-from clipc.catalog.images.inspect_images import Place, Reader
-from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES, Reject, Row, Source, SourceInfo, SourceOptions
-from clipc.catalog.sources.encoding import Encoding, detect_encoding, mark_undecodable, named_encoding
-from clipc.catalog.sources.finder import fold
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions
+from clipc.catalog.sources.class_folders import is_mask_folder, meanings, other_folders
+from clipc.catalog.sources.listing import Listing, first_names, list_files
+from clipc.catalog.sources.sidecars import TEXT_SUFFIXES, texts_beside, texts_in_parallel
+from clipc.catalog.sources.texts import Texts
+from clipc.errors import UserError
 
-_SAMPLE = 1000
-_MAX_TEXT = 1 << 20
+# fmt: off
+_UNREAD_IMAGES = {
+    ".jp2", ".j2k", ".jxl", ".jxr", ".psd", ".raw", ".cr2", ".cr3",
+    ".nef", ".arw", ".dng", ".orf", ".rw2", ".svg", ".exr", ".hdr", ".tga", ".ppm", ".pgm", ".pbm", ".pnm",
+    ".pcx", ".ico", ".dds", ".npy",
+}
+# fmt: on
+_FEW_PAIRS = 10
 
 
-def folder(path: Path, name: str, options: SourceOptions) -> Source:
+def folder(path: Path, name: str, options: SourceOptions, listing: Listing | None = None) -> Source:
     """The pairs in a folder and the folders in it.
 
-    An image's caption is the ``.txt`` of the same name beside it. If no image has one, the folder of an image is its
-    class, and its caption is made from the class name (``a photo of a {class name}``, or the readable name in
-    ``classes.json``). Outermost folders named ``train``, ``val`` or ``test`` are splits.
+    An image's caption is the ``.txt`` or ``.caption`` of the same name beside it, or in a folder parallel to the
+    image's (``images/17.jpg``, ``text/17.txt``). If no image has one, the outermost folder of an image is its class,
+    and its caption is made from the class name (``a photo of a {class name}``, or the readable name in
+    ``classes.json``). Folders named ``train``, ``val`` or ``test`` are splits.
 
     Args:
         path: The folder.
         name: The set's name.
-        options: The encoding of the captions (by default detected from the first thousand), and the language of
-            captions made from class names.
+        options: The encoding of the captions (by default detected from the first thousand), the language of
+            captions made from class names, and the folder (``images``) that links may not lead out of; by default
+            ``path`` itself.
+        listing: The files in the folder, if they are listed already.
+
+    Raises:
+        UserError: ``options.images`` does not hold the folder.
     """
-    files, folders = walk(path)
-    images = sorted((file for file in files if _suffix(file) in IMAGE_SUFFIXES), key=_natural)
-    texts = sorted(file for file in files if _suffix(file) == ".txt")
+    root = (options.images or path).absolute()
+    if not path.is_relative_to(root):
+        raise UserError(f"{path} is not in {root}: for a folder of images, --images must name a folder that holds it.")
+    prefix = "" if path == root else path.relative_to(root).as_posix() + "/"
+    listing = listing or list_files(path, root)
+    by_suffix: dict[str, list[str]] = {}
+    for file in listing.files:
+        by_suffix.setdefault(os.path.splitext(file)[1].lower(), []).append(file)
+    images = sorted((file for suffix in IMAGE_SUFFIXES for file in by_suffix.get(suffix, ())), key=_natural)
+    texts = sorted(file for suffix in TEXT_SUFFIXES for file in by_suffix.get(suffix, ()))
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
         read_class_names(path, info)
-        by_name = {fold(text.lower()): text for text in texts}
-        text_names = {file: fold(os.path.splitext(file)[0].lower() + ".txt") for file in images}
-        beside = {file: by_name[text] for file, text in text_names.items() if text in by_name}
-        if beside:
-            return _with_texts(path, images, beside, options.encoding, info)
-        return _with_classes(images, options.lang, info)
+        _describe(by_suffix, listing, info)
+        yield from (Reject(folder, None, None, reason) for folder, reason in listing.missing)
+        contents = Texts(root, prefix, options.encoding)
+        text_of, numbers = _captions(images, texts, contents)
+        others = other_folders({_folder_of(image) for image in images})
+        shown = [image for image in images if image in text_of or _folder_of(image) not in others]
+        if len(shown) < len(images):
+            where = first_names(sorted(name or "." for name in others))
+            passed = f"images were passed over in {where} ({len(images) - len(shown):,})"
+            if all(map(is_mask_folder, others)):
+                info.notes.append(f"{passed}: masks")
+            else:
+                info.warnings.append(f"{passed}, because a folder of images is beside: move them if they are no masks")
+        if unused := sorted({*texts} - {*text_of.values()}):
+            info.notes.append(
+                f"texts that are no image's caption were passed over ({len(unused):,}): {first_names(unused)}"
+            )
+        info.notes.extend(numbers)
+        if text_of:
+            rows = _with_texts(shown, text_of, contents, info)
+        else:
+            rows = _with_classes(path, shown, options.lang, info, [*numbers, *_hints(by_suffix)])
+        for row in rows:
+            if prefix and isinstance(row, Row):
+                row.file = prefix + row.file
+            yield row
 
-    watched = [path / part for part in (*folders, *images, *texts)]
+    watched = [path / part for part in (*listing.folders, *images, *texts)]
     classes = beside_data(path, "classes.json")
-    return Source(path, name, [*watched, *([classes] if classes else [])], read)
+    return Source(root, name, [*watched, *([classes] if classes else [])], read)
 
 
-def walk(root: Path) -> tuple[list[str], list[str]]:
-    """Files and folders below the root, relative to it; hidden ones are left out, links to folders not followed."""
-    files: list[str] = []
-    folders: list[str] = []
-    for at, inner, names in os.walk(root):
-        inner[:] = sorted(part for part in inner if not part.startswith((".", "__MACOSX")))
-        relative = Path(at).relative_to(root).as_posix()
-        folders.append(relative)
-        prefix = "" if relative == "." else f"{relative}/"
-        files += [prefix + name for name in names if not name.startswith(".")]
-    return files, folders
+def _captions(images: Sequence[str], texts: Sequence[str], contents: Texts) -> tuple[dict[str, str], list[str]]:
+    """The caption file of each image that has one, and a sentence on the texts that hold numbers."""
+    text_of = texts_beside(images, texts)
+    numbers: list[str] = []
+    if text_of and contents.are_numbers(list(text_of.values())):
+        numbers.append("beside the images")
+        text_of = {}
+    used, complete = set(text_of.values()), {_folder_of(image) for image in text_of}
+    if len(text_of) < len(images) and (unused := [text for text in texts if text not in used]):
+        rest = [image for image in images if _folder_of(image) not in complete]
+        others = other_folders({_folder_of(image) for image in rest})
+        rest = [image for image in rest if _folder_of(image) not in others]
+        parallel, folders = texts_in_parallel(rest, unused, contents.are_numbers)
+        text_of |= parallel
+        numbers += [f"in {first_names(folders)}"] if folders and not numbers else []
+    return text_of, [
+        f"the texts {' and '.join(numbers)} hold numbers (boxes, as YOLO's), not captions"
+    ] if numbers else []
 
 
-def _suffix(file: str) -> str:
-    return os.path.splitext(file)[1].lower()
+def _with_texts(
+    images: Sequence[str], text_of: Mapping[str, str], contents: Texts, info: SourceInfo
+) -> Iterator[Row | Reject]:
+    contents.detect(list(dict.fromkeys(text_of.values())), info)
+    shared = {text: count for text, count in Counter(text_of.values()).items() if count > 1}
+    folders = meanings({_folder_of(image) for image in images}, are_classes=False)
+    keys = _keys(images)
+    for file in images:
+        text = text_of.get(file)
+        if text is None:
+            yield Reject(file, None, keys[file], "there is no .txt with its caption beside it")
+            continue
+        if text in shared:
+            reason = f"{shared[text]} images share its caption {text}; name the caption {os.path.basename(file)}.txt"
+            yield Reject(file, None, keys[file], reason)
+            continue
+        try:
+            captions = contents.captions(text)
+        except (ValueError, OSError) as error:
+            yield Reject(text, None, keys[file], f"its caption: {error}")
+            continue
+        yield Row(keys[file], captions, None, folders[_folder_of(file)].split, file)
+
+
+def _with_classes(
+    path: Path, images: Sequence[str], lang: str, info: SourceInfo, hints: Sequence[str]
+) -> Iterator[Row | Reject]:
+    folders = meanings({_folder_of(image) for image in images})
+    labels = sorted({folder.label for folder in folders.values() if folder.label is not None})
+    if len(labels) < 2:
+        where = f" (but in {first_names(sorted(folder for folder in folders if folder))})" if any(folders) else ""
+        raise UserError(
+            f"the images in {path} have no captions and are in no class folders{where}: "
+            f"{''.join(f'{hint}; ' for hint in hints)}put a .txt with its caption beside each image, or a table with "
+            "their names and captions into the folder, or the images of each class into a folder of its own."
+        )
+    keys, names, count = _keys(images), info.class_names.get("label", {}), 0
+    has_inner = any(folder.inner for folder in folders.values())
+    for file in images:
+        split, label, inner = folders[_folder_of(file)]
+        if label is None:
+            yield Reject(file, None, keys[file], "it has no .txt with a caption beside it and is in no class folder")
+            continue
+        count += 1
+        caption = class_caption(names.get(label) or readable(label), lang)
+        yield Row(keys[file], [caption], label, split, file, more={"folder": inner} if has_inner else {})
+    info.notes.append(f"{count:,} captions were made from the class names that the folders give: {first_names(labels)}")
+    if has_inner:
+        info.notes.append("the column folder holds the folders within the class folders")
+    unnamed = [label for label in labels if not any(map(str.isalpha, names.get(label, label)))]
+    if 2 * len(unnamed) > len(labels):
+        info.warnings.append(
+            f"the class folders are named by numbers ({first_names(unnamed)}), which teach a model no words: give each "
+            'a name in classes.json beside them ({"0": "scratch", ...})'
+        )
+    elif count >= _FEW_PAIRS and 2 * len(labels) > count:
+        info.warnings.append(
+            f"the folders give {len(labels):,} classes for {count:,} images: if they are parts or dates rather than "
+            "classes, put a .txt with its caption beside each image"
+        )
+
+
+def _describe(by_suffix: Mapping[str, Sequence[str]], listing: Listing, info: SourceInfo) -> None:
+    """Says what is passed over."""
+    known = {*IMAGE_SUFFIXES, *TEXT_SUFFIXES}
+    counts = Counter({suffix: len(files) for suffix, files in by_suffix.items() if suffix not in known})
+    if by_suffix.get(".json") and "classes.json" in by_suffix[".json"]:
+        counts[".json"] -= 1
+    listed = {
+        unread: first_names(
+            [
+                f"{n:,} {suffix or 'without ending'}"
+                for suffix, n in counts.most_common()
+                if n and (suffix in _UNREAD_IMAGES) == unread
+            ]
+        )
+        for unread in (True, False)
+    }
+    if listed[True]:
+        info.warnings.append(f"images of kinds that are not read were passed over ({listed[True]}): export them as PNG")
+    if listed[False]:
+        info.notes.append(f"files that are neither images nor captions were passed over: {listed[False]}")
+    if listing.repeated:
+        info.notes.append(
+            f"links to folders that are read by another name were not followed: {first_names(listing.repeated)}"
+        )
+    if listing.missing:
+        names = first_names([name for name, _ in listing.missing])
+        info.warnings.append(f"folders were not read ({names}): {first_names([' '.join(listing.missing[0])])}")
+
+
+def _hints(by_suffix: Mapping[str, Sequence[str]]) -> list[str]:
+    """What files beside the images are, if they are no captions."""
+    hints = ["the .xml files hold boxes (as Pascal VOC's), not captions"] if ".xml" in by_suffix else []
+    if 2 * len(by_suffix.get(".json", ())) > sum(len(by_suffix.get(suffix, ())) for suffix in IMAGE_SUFFIXES):
+        hints.append("captions in .json files are read from a table of all images only")
+    sheets = [file for suffix in (".xlsx", ".xls", ".ods") for file in by_suffix.get(suffix, ())]
+    return [*hints, f"save {first_names(sheets)} as CSV"] if sheets else hints
+
+
+def _folder_of(file: str) -> str:
+    return file.rpartition("/")[0]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -70,64 +217,8 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _with_texts(
-    root: Path, images: list[str], beside: dict[str, str], encoding: str | None, info: SourceInfo
-) -> Iterator[Row | Reject]:
-    reader = Reader(root)
-
-    def text(file: str) -> bytes:
-        return reader.read(Place(file, 0, -1), max_bytes=_MAX_TEXT)[0]
-
-    coding = named_encoding(encoding) if encoding else _detect(list(beside.values())[:_SAMPLE], text)
-    info.notes.append(f"captions read as {coding.readable}")
-    keys = _keys(images)
-    for file in images:
-        split, _ = _parts(file)
-        if file not in beside:
-            yield Reject(file, None, keys[file], "there is no .txt with its caption beside it")
-            continue
-        try:
-            caption = text(beside[file]).decode(coding.codec, coding.errors)
-        except (ValueError, OSError) as error:
-            yield Reject(beside[file], None, keys[file], f"the caption {error}")
-            continue
-        yield Row(keys[file], [mark_undecodable(caption.lstrip("\ufeff"))], None, split, file)
-
-
-def _with_classes(images: list[str], lang: str, info: SourceInfo) -> Iterator[Row | Reject]:
-    keys = _keys(images)
-    names = info.class_names.get("label", {})
-    count = 0
-    for file in images:
-        split, label = _parts(file)
-        if label is None:
-            yield Reject(file, None, keys[file], "it has no .txt with a caption beside it and is in no class folder")
-            continue
-        count += 1
-        yield Row(keys[file], [class_caption(names.get(label) or readable(label), lang)], label, split, file)
-    if count:
-        info.notes.append(f"{count:,} captions were made from the class names that the folders give")
-
-
-def _parts(file: str) -> tuple[str | None, str | None]:
-    """The split and the class in an image's path."""
-    folders = file.split("/")[:-1]
-    split = folders[0] if folders and folders[0].lower() in SPLIT_NAMES else None
-    rest = folders[1:] if split else folders
-    return split, rest[-1] if rest else None
-
-
-def _keys(images: list[str]) -> dict[str, str]:
+def _keys(images: Sequence[str]) -> dict[str, str]:
     """Each image's path without its ending; with it where several images share the rest."""
     stems = {file: os.path.splitext(file)[0] for file in images}
     shared = Counter(stems.values())
     return {file: stem if shared[stem] == 1 else file for file, stem in stems.items()}
-
-
-def _detect(files: list[str], text: Callable[[str], bytes]) -> Encoding:
-    pieces: list[bytes] = []
-    for file in files:
-        with suppress(ValueError):
-            pieces.append(text(file))
-    marked = next((piece for piece in pieces if piece[:2] in (b"\xff\xfe", b"\xfe\xff")), None)
-    return detect_encoding(marked or b"\n".join(pieces))

@@ -1,0 +1,106 @@
+"""Splits and classes that the names of folders give."""
+
+import os
+import re
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from clipc.catalog.rows import NAMES, SPLIT_NAMES
+
+_NUMBER = re.compile(r"\d+[_.]\s*(?=\D)")
+_WORDS = re.compile(r"[\W_]+")
+_YEAR = re.compile(r"(19|20)\d\d")
+_IMAGE_FOLDERS = set(NAMES["folders"]["images"])
+_VAGUE = {"set", "sets", "data", "dataset", "all"}
+_MASK_FOLDERS = set(NAMES["folders"]["masks"])
+
+
+class Meaning(NamedTuple):
+    """What a folder's name says of the images in it: their split, their class, and the folders within the class's."""
+
+    split: str | None
+    label: str | None
+    inner: str
+
+
+def meanings(folders: Collection[str], are_classes: bool = True) -> dict[str, Meaning]:
+    """The meaning of each folder of images.
+
+    The class is the outermost folder, apart from folders that hold all images and folders named as splits or
+    ``images``. Splits may also be folders within all class folders. Numbers before class names are left out (repeats in
+    training sets of image generators, ``10_gear``; ``001.Albatross``).
+
+    Args:
+        folders: The folders with images, relative to the root, with ``/``; ``""`` is the root.
+        are_classes: Whether folders may name classes; otherwise any outermost folder with a split's name is one.
+    """
+    paths = {folder: folder.split("/") if folder else [] for folder in folders}
+    shared = 0 if "" in folders or not folders else len(PurePosixPath(os.path.commonpath(folders)).parts)
+    split_of: dict[str, str | None] = {}
+    rests: dict[str, list[str]] = {}
+    has_splits = not are_classes or _are_splits([path[shared:] for path in paths.values()])
+    for folder, path in paths.items():
+        split = next((split for part in path[:shared] if (split := split_name(part))), None)
+        rest = path[shared:]
+        while rest and (_is_image_folder(rest[0]) or (has_splits and not split and split_name(rest[0]))):
+            split = split or split_name(rest[0])
+            rest = rest[1:]
+        split_of[folder], rests[folder] = split, rest
+    if all(len(rest) > 1 and split_name(rest[1]) for rest in rests.values()):
+        for folder, rest in rests.items():
+            split_of[folder] = split_of[folder] or split_name(rest.pop(1))
+    names = _without_numbers({rest[0] for rest in rests.values() if rest})
+    return {
+        folder: Meaning(split_of[folder], names[rest[0]] if rest else None, "/".join(rest[1:]))
+        for folder, rest in rests.items()
+    }
+
+
+def _without_numbers(labels: Collection[str]) -> dict[str, str]:
+    """Each class's name without the number before it, if all have one and stay distinct (not ``4_cylinder``)."""
+    names = {label: _NUMBER.sub("", label, count=1) for label in labels if _NUMBER.match(label)}
+    return names if len(set(names.values())) == len(labels) else {label: label for label in labels}
+
+
+def is_mask_folder(folder: str) -> bool:
+    """Whether a folder is, or is in, one that is named as masks are: ``ground_truth`` of MVTec, and the like."""
+    return not _MASK_FOLDERS.isdisjoint(folder.lower().split("/"))
+
+
+def other_folders(folders: Iterable[str]) -> set[str]:
+    """The folders whose images show no class: masks (``ground_truth``), and all that is beside a folder ``images``."""
+    paths = {folder: folder.lower().split("/") for folder in folders}
+    parents = {tuple(path[:at]) for path in paths.values() for at, part in enumerate(path) if _is_image_folder(part)}
+    return {
+        folder
+        for folder, path in paths.items()
+        if is_mask_folder(folder)
+        or any(
+            tuple(path[:at]) in parents and not _is_image_folder(part) and not split_name(part)
+            for at, part in enumerate(path)
+        )
+    }
+
+
+def split_name(folder: str) -> str | None:
+    """The name of a split that a folder's name is, apart from vague words and years: ``train2017``, ``test_images``."""
+    words = {*_WORDS.split(_YEAR.sub("", folder.lower()))} - _IMAGE_FOLDERS - _VAGUE - {""}
+    name = words.pop() if len(words) == 1 else ""
+    return name if name in SPLIT_NAMES else None
+
+
+def _is_image_folder(name: str) -> bool:
+    """Whether a folder's name says that it holds images, and no more: ``images``, ``img_2``."""
+    words = {*_WORDS.split(name.lower().strip("0123456789"))} - {""}
+    return not words.isdisjoint(_IMAGE_FOLDERS) and words <= _IMAGE_FOLDERS | _VAGUE
+
+
+def _are_splits(rests: Sequence[Sequence[str]]) -> bool:
+    """Whether outermost folders with names of splits are splits: not beside other folders, if all are equally deep.
+
+    ``train``, ``car`` and ``bus`` with images in each are classes.
+    """
+    first = [rest[0] for rest in rests if rest]
+    deeper = any(len(rest) > 1 and split_name(rest[0]) for rest in rests)
+    return deeper or all(map(split_name, first))

@@ -1,0 +1,99 @@
+"""Several sources as one."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
+from clipc.catalog.sources.class_folders import split_name
+from clipc.catalog.sources.listing import first_names
+from clipc.errors import UserError
+
+
+class Part(NamedTuple):
+    """A source that is a part of another: its name, its split where it is one, and the source."""
+
+    name: str
+    split: str | None
+    source: Source
+
+
+def joined(parts: Sequence[Part], root: Path, name: str) -> Source:
+    """Sources as one, whose rows are those of the parts, one part after the other.
+
+    A row without a split has its part's. A key that a row of an earlier part has is preceded by the part's name.
+
+    Args:
+        parts: The sources, at least one.
+        root: A folder that holds the roots of all.
+        name: The set's name.
+    """
+
+    def read(info: SourceInfo) -> Iterator[Row | Reject]:
+        keys: set[str] = set()
+        infos: list[SourceInfo] = []
+        for part in parts:
+            infos.append(SourceInfo())
+            own: set[str] = set()
+            prefix = part.source.root.relative_to(root).as_posix() + "/"
+            for row in _rows(part, infos[-1], many=len(parts) > 1):
+                if isinstance(row, Row):
+                    at_path = row.key == row.file
+                    row.file = prefix.removeprefix("./") + row.file
+                    row.key = row.file if at_path else f"{part.name}/{row.key}" if row.key in keys else row.key
+                    row.split = row.split or part.split
+                    own.add(row.key)
+                yield row
+            keys |= own
+        _merge(infos, [part.name for part in parts], info)
+
+    watched = list(dict.fromkeys(path for part in parts for path in part.source.watched))
+    return Source(root, name, watched, read, loose=any(part.source.loose for part in parts))
+
+
+def _rows(part: Part, info: SourceInfo, many: bool) -> Iterator[Row | Reject]:
+    try:
+        yield from part.source.read(info)
+    except UserError as error:
+        raise UserError(f"{error} To read one table alone, name it." if many else str(error)) from None
+
+
+def _merge(infos: Sequence[SourceInfo], names: Sequence[str], into: SourceInfo) -> None:
+    """Adds what became known about the parts; a sentence that not all parts have is preceded by their names."""
+    if len(names) > 1:
+        into.notes.append(f"{len(names)} tables are read as one set: {first_names(names)}")
+    for kind in ("notes", "warnings"):
+        own = [getattr(info, kind) for info in infos]
+        for sentence in dict.fromkeys(sentence for sentences in own for sentence in sentences):
+            having = [name for name, sentences in zip(names, own, strict=True) if sentence in sentences]
+            where = "" if len(having) == len(names) else f"{first_names(having)}: "
+            getattr(into, kind).append(where + sentence)
+    for info in infos:
+        into.label_columns += [column for column in info.label_columns if column not in into.label_columns]
+        for column, classes in info.class_names.items():
+            into.class_names.setdefault(column, {}).update(classes)
+
+
+def with_splits_of_folders(source: Source) -> Source:
+    """The source; where no row has a split, those that the folders of the images name.
+
+    Nothing is changed unless each image is in a folder that is named as a split, and some are in one for training and
+    others are not.
+    """
+
+    def read(info: SourceInfo) -> Iterator[Row | Reject]:
+        rows = list(source.read(info))
+        pairs = [row for row in rows if isinstance(row, Row)]
+        names = [] if any(row.split for row in pairs) else [_folder_split(row) for row in pairs]
+        splits = {SPLIT_NAMES.get(name or "") for name in names}
+        if "train" in splits and len(splits) > 1 and None not in splits:
+            info.notes.append("splits are those that the images' folders name")
+            for row, name in zip(pairs, names, strict=True):
+                row.split = name
+        yield from rows
+
+    return Source(source.root, source.name, source.watched, read, source.loose)
+
+
+def _folder_split(row: Row) -> str | None:
+    return next((split for part in row.file.split("/")[:-1] if (split := split_name(part))), None)

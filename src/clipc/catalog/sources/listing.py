@@ -1,0 +1,97 @@
+"""The files below a folder, with every folder that could not be listed and why."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+_HIDDEN = (".", "__MACOSX")
+_MOST = 5
+
+
+class Listing(NamedTuple):
+    """Files and folders relative to the root, with ``/``; the root itself is ``"."`` among the folders.
+
+    Attributes:
+        files: The files; hidden ones are left out.
+        folders: The folders that were listed.
+        missing: Folders that were not listed, and why.
+        repeated: Links to folders that are listed under another name, or that hold the link.
+    """
+
+    files: list[str]
+    folders: list[str]
+    missing: list[tuple[str, str]]
+    repeated: list[str]
+
+
+def list_files(root: Path, allowed: Path | None = None) -> Listing:
+    """Lists the files below a folder.
+
+    A link to a folder is followed where it leads to a place in ``allowed`` that is not listed anyway.
+
+    Args:
+        root: The folder.
+        allowed: The folder that links may not lead out of; the root itself by default.
+
+    Raises:
+        OSError: The root cannot be listed.
+    """
+    listing = Listing([], [], [], [])
+    real_root, real_allowed = root.resolve(), (allowed or root).resolve()
+    followed: set[Path] = set()
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        inner: list[str] = []
+        try:
+            entries = os.scandir(root / prefix)
+        except OSError as error:
+            if not prefix:
+                raise
+            listing.missing.append((prefix[:-1], f"the folder cannot be read: {error.strerror or error}"))
+            continue
+        listing.folders.append(prefix[:-1] or ".")
+        with entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith(_HIDDEN):
+                    continue
+                if not entry.is_dir():
+                    # What has no ending and leads nowhere was a folder.
+                    if "." not in name and entry.is_symlink() and not os.path.exists(entry.path):
+                        gone = os.readlink(entry.path)
+                        listing.missing.append((prefix + name, f"is a link to {gone}, which does not exist"))
+                    else:
+                        listing.files.append(prefix + name)
+                    continue
+                if entry.is_symlink():
+                    target = Path(entry.path).resolve()
+                    if target in followed or _is_listed(target, real_root):
+                        listing.repeated.append(prefix + name)
+                        continue
+                    if not target.is_relative_to(real_root) and not target.is_relative_to(real_allowed):
+                        reason = f"is a link that leads out of {allowed or root}, to {target}"
+                        listing.missing.append(
+                            (prefix + name, f"{reason}; name a folder that holds both with --images")
+                        )
+                        continue
+                    followed.add(target)
+                inner.append(f"{prefix}{name}/")
+        waiting += sorted(inner, reverse=True)
+    listing.missing.sort()
+    return listing
+
+
+def _is_listed(folder: Path, root: Path) -> bool:
+    """Whether a folder is listed by its own name, or holds the root."""
+    if not folder.is_relative_to(root):
+        return root.is_relative_to(folder)
+    return not any(part.startswith(_HIDDEN) for part in folder.relative_to(root).parts)
+
+
+def first_names(names: Sequence[str]) -> str:
+    """Names for a message: five at most, and how many more there are."""
+    more = f" and {len(names) - _MOST:,} more" if len(names) > _MOST else ""
+    # Names of files may be no valid text.
+    return ", ".join(names[:_MOST]).encode("utf-8", "backslashreplace").decode() + more

@@ -1,0 +1,157 @@
+"""The tables in a folder that make up one set: one table, one a split, or shards."""
+
+import os
+import re
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES
+from clipc.catalog.sources.class_folders import split_name
+from clipc.catalog.sources.grid import TABLE_SUFFIXES
+from clipc.catalog.sources.listing import first_names
+from clipc.errors import UserError
+
+_EXAMINED = 50
+_HEAD = 1 << 16
+_SEPARATORS = re.compile(r"[\W_\d]+")
+_TEXTS = (".txt", ".json")
+_IMAGE_NAME = re.compile("|".join(re.escape(suffix) + r"\b" for suffix in IMAGE_SUFFIXES), re.IGNORECASE)
+
+
+class SetTable(NamedTuple):
+    """A table of a set: its path relative to the set's folder, and the split that its name or folder gives."""
+
+    file: str
+    split: str | None
+
+
+def set_tables(root: Path, files: Sequence[str]) -> list[SetTable]:
+    """The tables of the set in a folder; none where the folder holds images without a table.
+
+    Tables named ``metadata`` are preferred to others, and tables in the folder itself to those in folders within it.
+    The latter count where they are named as splits, or lie apart from the images that they name.
+
+    Args:
+        root: The folder.
+        files: The files below it, relative to it, with ``/``.
+
+    Raises:
+        UserError: There are several tables that are not of one set.
+    """
+    images = {file.rpartition("/")[0] for file in files if file.lower().endswith(IMAGE_SUFFIXES)}
+    logs = {file.removesuffix("_stats.json") for file in files if file.endswith("_stats.json")}
+    tables = [file for file in files if file.lower().endswith(TABLE_SUFFIXES) and not _is_log(file, logs, images)]
+    texts = [file for file in tables if file.lower().endswith(_TEXTS)]
+    named = [file for file in texts if _stem(file).lower() in ("captions", "metadata")]
+    if len(texts) <= _EXAMINED:
+        named += [file for file in texts if file not in named and "/" not in file and names_images(root / file)]
+    tables = [file for file in tables if not file.lower().endswith(_TEXTS)] + named
+    top = [file for file in tables if "/" not in file]
+    deep = [file for file in tables if "/" in file]
+    metadata = [file for file in top if _stem(file).lower() == "metadata"]
+    metadata = metadata or [file for file in deep if _stem(file).lower() == "metadata"]
+    return as_one_set(root, metadata or top or [file for file in deep if _lies_apart(root, file, images)])
+
+
+def as_one_set(root: Path, files: Iterable[str]) -> list[SetTable]:
+    """Tables with the splits that their names give, in order.
+
+    Raises:
+        UserError: They are of several sets: their names differ in more than splits and numbers.
+    """
+    tables = sorted(files)
+    splits, families = [_split(file) for file in tables], {_family(file) for file in tables}
+    if len(families) > 1:
+        about_images = [file for file in tables if not file.lower().endswith(".parquet") and names_images(root / file)]
+        if about_images and len(about_images) < len(tables):
+            return as_one_set(root, about_images)
+    forms = len({file.rpartition(".")[0] for file in tables}) < len(tables)  # pairs.csv and pairs.json
+    if forms or len(families) > 1 or len({split is None for split in splits}) > 1:
+        raise UserError(f"{root} holds several tables ({first_names(tables)}); name one of them.")
+    return [SetTable(file, split) for file, split in zip(tables, splits, strict=True)]
+
+
+def names_images(path: Path) -> bool:
+    """Whether half of a text file's first lines name an image file; in a ``.txt`` with a separator as tables have."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    lines = [line for line in head.replace(b"\0", b"").decode("utf-8", "replace").splitlines() if line.strip()]
+    if lines and lines[0].lstrip("\ufeff \t")[:1] in ("{", "["):
+        return len(_IMAGE_NAME.findall("\n".join(lines))) > 1
+    rows = lines[1:_EXAMINED] or lines
+    needed = ",;|#\t" if path.suffix.lower() == ".txt" else ""
+    fitting = [line for line in rows if _IMAGE_NAME.search(line) and (not needed or any(c in line for c in needed))]
+    return bool(rows) and 2 * len(fitting) >= len(rows)
+
+
+def image_root(root: Path, table: SetTable, images: Collection[str]) -> str | None:
+    """The folder that the image paths in a table are relative to, if it is not the table's own.
+
+    That is the folder of images which is named as the table's split, unless the table names it; or, for a table in a
+    folder without images, the whole set.
+
+    Args:
+        root: The set's folder.
+        table: The table.
+        images: The folders that hold images, relative to the root; none if they are not known.
+    """
+    own = table.file.rpartition("/")[0]
+    split = SPLIT_NAMES.get(table.split or "")
+    of_split = [folder for folder in images if split and split in map(_canonical, folder.split("/"))]
+    parts = os.path.commonpath(of_split).split("/") if 0 < len(of_split) < len(images) else []
+    at = next((at for at, part in enumerate(parts) if _canonical(part) == split), None)
+    if at is not None and not f"{own}/".startswith("/".join(parts[: at + 1]) + "/"):
+        with suppress(OSError), open(root / table.file, "rb") as file:
+            head = file.read(_HEAD).replace(b"\0", b"").replace(b"\\", b"/")
+            if f"{parts[at]}/".encode() not in head:
+                names_inner = any(f"{part}/".encode() in head for part in parts[at + 1 :])
+                return "/".join(parts[: at + 1] if names_inner else parts)
+    is_apart = own and images and not any(f"{folder}/".startswith(f"{own}/") for folder in images)
+    return "." if is_apart else None
+
+
+def _canonical(folder: str) -> str | None:
+    return SPLIT_NAMES.get(split_name(folder) or "")
+
+
+def _is_log(file: str, logs: set[str], images: set[str]) -> bool:
+    """Whether a table is img2dataset's log of a folder of images: ``00000.parquet`` beside ``00000_stats.json``."""
+    stem = file.rpartition(".")[0]
+    return stem.removesuffix("_stats") in logs and stem.removesuffix("_stats") in images
+
+
+def _lies_apart(root: Path, file: str, images: set[str]) -> bool:
+    """Whether a table in a folder within the set's may be the set's: no images are in its own folder."""
+    folder = file.rpartition("/")[0]
+    return folder not in images and (not images or file.lower().endswith(".parquet") or names_images(root / file))
+
+
+def _stem(file: str) -> str:
+    return file.rpartition("/")[2].rpartition(".")[0]
+
+
+def _words(file: str) -> list[list[str]]:
+    """The words of each part of a path, without its ending."""
+    return [_SEPARATORS.split(part.lower()) for part in file.rpartition(".")[0].split("/")]
+
+
+def _split(file: str) -> str | None:
+    """The one split that a table's name gives, or else one of its folders."""
+    for words in reversed(_words(file)):
+        splits = [word for word in words if word in SPLIT_NAMES]
+        if splits:
+            return splits[0] if len(splits) == 1 else None
+    return None
+
+
+def _family(file: str) -> tuple[str, ...]:
+    """What is left of a table's path without splits and numbers: equal for tables of one set."""
+    parts = [
+        "-".join(word for word in words if word and word not in SPLIT_NAMES and word != "of") for words in _words(file)
+    ]
+    return tuple(filter(None, parts))
