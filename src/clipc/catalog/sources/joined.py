@@ -1,6 +1,7 @@
 """Several sources as one."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,8 +48,10 @@ def joined(parts: Sequence[Part], root: Path, name: str) -> Source:
             keys |= own
         _merge(infos, [part.name for part in parts], info)
 
-    watched = list(dict.fromkeys(path for part in parts for path in part.source.watched))
-    return Source(root, name, watched, read, loose=any(part.source.loose for part in parts))
+    sources = [part.source for part in parts]
+    watched = list(dict.fromkeys(path for source in sources for path in source.watched))
+    loose, tabular = any(source.loose for source in sources), all(source.tabular for source in sources)
+    return Source(root, name, watched, read, loose, tabular)
 
 
 def _rows(part: Part, info: SourceInfo, many: bool) -> Iterator[Row | Reject]:
@@ -92,7 +95,7 @@ def with_splits_of_folders(source: Source) -> Source:
                 row.split = name
         yield from rows
 
-    return Source(source.root, source.name, source.watched, read, source.loose)
+    return replace(source, read=read)
 
 
 def _folder_split(row: Row) -> str | None:
