@@ -1,5 +1,6 @@
 """Sources of pairs: how they are read, and the rows and rejects that they yield, not checked yet."""
 
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -8,7 +9,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from ruamel.yaml import YAML
 
 Value = bool | int | float | str | npt.NDArray[np.float32] | None
 """A metadata value; a column whose values are of several kinds becomes a column of strings."""
@@ -19,8 +19,8 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 """File name endings, in lower case, that mark an image."""
 
-_NAMES_FILE = resources.files("clipc.catalog") / "names.yaml"
-NAMES: dict[str, dict[str, list[str]]] = YAML(typ="safe").load(_NAMES_FILE.read_text("utf-8"))
+_NAMES_FILE = resources.files("clipc.catalog") / "names.toml"
+NAMES: dict[str, dict[str, list[str]]] = tomllib.loads(_NAMES_FILE.read_text("utf-8"))
 """Names in English and Japanese by which ``columns`` and ``splits`` are recognised."""
 
 SPLIT_NAMES = {name: split for split, names in NAMES["splits"].items() for name in names}
