@@ -199,9 +199,10 @@ class Trainer:
 
     @property
     def _deterministic(self) -> bool:
-        """Whether repeated steps give the same weights; if not, a checkpoint follows every improvement.
+        """Whether repeated steps give the same weights.
 
-        Otherwise a resumed run might not reproduce the best model already saved.
+        If not, every improvement needs a checkpoint; otherwise a resumed run might not reproduce the best model
+        already saved.
         """
         return self.model.device.type == "cpu" and self.world.size == 1
 
