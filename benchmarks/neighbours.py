@@ -12,7 +12,7 @@ import time
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from clipc.compose.similarity.captions import unit_rows
+from clipc.compose.similarity.caption_vectors import unit_rows
 from clipc.compose.similarity.neighbours import nearest
 from clipc.progress import terminal
 

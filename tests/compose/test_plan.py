@@ -19,7 +19,7 @@ from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN, STRONG
 from clipc.compose.plan import Plan, Plans, plan_epoch
 from clipc.compose.policy import Policy
 from clipc.compose.rules.schema import Rules
-from clipc.compose.similarity.captions import caption_vectors
+from clipc.compose.similarity.caption_vectors import caption_vectors
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.neighbours import nearest
 from clipc.prepare.plans import make_plans

@@ -12,7 +12,7 @@ from PIL import Image
 
 from clipc.demo import LANGUAGES, demo, make_demo
 from clipc.demo.backgrounds import BACKGROUNDS
-from clipc.demo.captions import captions, class_names, language
+from clipc.demo.captions import captions, class_names, load_language
 from clipc.demo.defects import STATES
 from clipc.demo.image import MATERIALS, SIDE, draw, scene
 from clipc.demo.shapes import SHAPES
@@ -158,7 +158,7 @@ def test_only_what_holds_iron_rusts() -> None:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_captions_name_the_part_and_its_state(lang: str) -> None:
-    words = language(lang)
+    words = load_language(lang)
     for number, (shape, state) in enumerate(PAIRS * 4):
         shown = scene(shape, state, generator(number))
         for text in captions(shown, words, generator(number)):
@@ -170,18 +170,18 @@ def test_captions_name_the_part_and_its_state(lang: str) -> None:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_word_list_covers_every_label(lang: str) -> None:
-    words = language(lang)
+    words = load_language(lang)
     assert set(words.parts) == set(SHAPES)
     assert set(words.states) == set(words.flaws) == set(words.verdicts) == set(STATES)
     assert set(words.colours) == set(MATERIALS)
-    assert set(words.places) == set(BACKGROUNDS)
+    assert set(words.backgrounds) == set(BACKGROUNDS)
     for names in class_names(words).values():
         assert len(set(names.values())) == len(names)
 
 
 def test_captions_vary() -> None:
     shown = scene("gear", "rusty", generator(0))
-    texts = {text for i in range(200) for text in captions(shown, language("en"), generator(i))}
+    texts = {text for i in range(200) for text in captions(shown, load_language("en"), generator(i))}
     assert len(texts) > 120
 
 
@@ -189,7 +189,7 @@ def test_captions_say_where_the_part_lies() -> None:
     told = 0
     for number in range(300):
         shown = scene("washer", "stained", generator(number))
-        for text in captions(shown, language("en"), generator(number)):
+        for text in captions(shown, load_language("en"), generator(number)):
             if "of the picture" in text:
                 told += 1
                 assert ("upper" in text) == (shown.centre[1] < -0.08)

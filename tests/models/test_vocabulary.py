@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipc.demo.captions import captions, language
+from clipc.demo.captions import captions, load_language
 from clipc.demo.image import scene
 from clipc.errors import UserError
 from clipc.models.model import ClipModel
@@ -20,8 +20,10 @@ ENGLISH = ["a red plate on the table.", "two red bolts, rusty", "the plate is bl
 
 def japanese_captions() -> list[str]:
     generator = np.random.Generator(np.random.Philox(0))
-    shown = [scene(shape, state, generator) for shape in language("ja").parts for state in language("ja").states] * 4
-    return [caption for each in shown for caption in captions(each, language("ja"), generator)]
+    shown = [
+        scene(shape, state, generator) for shape in load_language("ja").parts for state in load_language("ja").states
+    ] * 4
+    return [caption for each in shown for caption in captions(each, load_language("ja"), generator)]
 
 
 @pytest.fixture(scope="module")

@@ -65,10 +65,10 @@ def test_the_thin_interval_is_seen_even_inside_the_thick_one() -> None:
 
 
 def test_marks_of_lines_differ_without_colour() -> None:
-    cycle = (marks.BASELINE, *marks.CYCLE)
+    cycle = (marks.BASELINE, *marks.LINE_MARKS)
     assert len({(mark.marker, mark.filled) for mark in cycle}) == len(cycle) == 8
-    assert len({mark.dashes for mark in marks.CYCLE}) == len(marks.CYCLE)
-    assert len({marks.stroke(mark) for mark in cycle}) == len(cycle)
+    assert len({mark.dashes for mark in marks.LINE_MARKS}) == len(marks.LINE_MARKS)
+    assert len({marks.legend_swatch(mark) for mark in cycle}) == len(cycle)
 
 
 @pytest.mark.parametrize(("arms", "panels"), [(3, 2), (6, 2), (7, 3), (40, 8)])
@@ -76,7 +76,7 @@ def test_over_sizes_every_arm_is_named_beside_the_baseline_and_apart_from_contro
     data = study_example(arms=arms, sizes=(250, 500))
     for curve in data["curves"]:
         parts = curve_panels(curve, data)
-        assert [panel.kind for panel in parts] == ["arm"] * (panels - 1) + ["control"]
+        assert [panel.kind for panel in parts] == ["treatment"] * (panels - 1) + ["control"]
         named = [line.name for panel in parts for line in panel.lines if line.name != "clip"]
         assert named == [arm["name"] for arm in data["arms"]][1:]
         for panel in parts:

@@ -14,10 +14,10 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def drawn(name: str = "c", count: int = 3) -> str:
     line = [(float(i), 5.0 - i / 200) for i in range(40)]
-    return training_curves(name, [(mark, [line] * count) for mark in marks.ICONS.values()])
+    return training_curves(name, [(mark, [line] * count) for mark in marks.ROLE_MARKS.values()])
 
 
-@pytest.mark.parametrize("svg", [drawn(), marks.icon(marks.ARM), marks.stroke(marks.CONTROL)])
+@pytest.mark.parametrize("svg", [drawn(), marks.icon(marks.TREATMENT), marks.legend_swatch(marks.CONTROL)])
 def test_a_figure_is_one_svg_that_asks_for_nothing(svg: str) -> None:
     root = ET.fromstring(svg)
     assert root.tag.removeprefix(SVG) == "svg"
@@ -44,17 +44,17 @@ def test_the_same_figure_is_the_same_text() -> None:
 
 def test_roles_differ_in_shape_and_line_not_only_in_colour() -> None:
     marks_by_arm = marks.assign_marks(
-        {"clip": "baseline", "augment": "control", "clip-c": "arm", "another": "arm", "mix": "control"}
+        {"clip": "baseline", "augment": "control", "clip-c": "treatment", "another": "treatment", "mix": "control"}
     )
     assert (marks_by_arm["clip"], marks_by_arm["clip-c"], marks_by_arm["augment"]) == (
         marks.BASELINE,
-        marks.ARM,
+        marks.TREATMENT,
         marks.CONTROL,
     )
     assert len({(mark.marker, mark.filled) for mark in marks_by_arm.values()}) == len(marks_by_arm)
-    assert len({mark.outline for mark in marks.ICONS.values()}) == 3
-    many = marks.assign_marks({str(i): "arm" for i in range(20)})
-    assert many["0"] == marks.ARM
+    assert len({mark.outline for mark in marks.ROLE_MARKS.values()}) == 3
+    many = marks.assign_marks({str(i): "treatment" for i in range(20)})
+    assert many["0"] == marks.TREATMENT
     assert len(many) == 20
 
 

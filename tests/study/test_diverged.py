@@ -10,9 +10,9 @@ from clipc.errors import UserError
 from clipc.report.sections.headline import headline_words
 from clipc.report.study import render_study
 from clipc.report.words import LANGUAGES, words
-from clipc.study.board import Board
+from clipc.study.board import StatusBoard
 from clipc.study.design import Study
-from clipc.study.run import diverged_trials, finished_trials, missing_trials, plan_study
+from clipc.study.run import diverged_trials, finished_trials, pending_trials, plan_study
 from clipc.study.study import run_study
 
 from .logged import logged
@@ -40,7 +40,7 @@ def test_the_arms_after_it_run(ran: tuple[Study, Path, dict[str, Any], list[str]
     planned = plan_study(study, study.data.open(), folder, folder / "records")
     assert {p.trial.arm for p, _ in finished_trials(study, planned)} == {"clip", "clip-c"}
     assert {p.trial.arm for p, _ in diverged_trials(study, planned)} == {"hot"}
-    assert not missing_trials(study, planned)
+    assert not pending_trials(study, planned)
     assert (tables["planned"], tables["finished"]) == (6, 6)
     assert [(row["arm"], row["seed"]) for row in tables["diverged"]] == [("hot", 0), ("hot", 1)]
     assert all(row["step"] >= 1 for row in tables["diverged"])
@@ -91,7 +91,7 @@ def test_where_all_diverge_there_is_nothing_to_tell(
 
 
 def test_a_board_counts_what_diverged_apart(tmp_path: Path) -> None:
-    board = Board([("hot", 10, tmp_path / f"{seed}.json") for seed in range(3)])
+    board = StatusBoard([("hot", 10, tmp_path / f"{seed}.json") for seed in range(3)])
     (tmp_path / "0.json").write_text(json.dumps({"diverged": {"step": 2}}))
     (tmp_path / "1.json").write_text(json.dumps({"summary": {"best": {"mean_recall": 0.25}}}))
     board.read_records()

@@ -42,7 +42,7 @@ def test_every_trial_is_found_by_what_its_record_says(cloned: tuple[Study, Path,
     study, records, names = cloned
     planned = plan_study(study, study.data.open(), tmp_path, records)
     assert [p.trial.folder.name for p in planned] == names
-    assert {p.trial.arm for p in planned if p.missing_weights} == {"clip", "clip-c"}
+    assert {p.trial.arm for p in planned if p.missing_weights_message} == {"clip", "clip-c"}
     for train in (False, True):
         tables = run_study(study, tmp_path, records=records, train=train)
         assert (tables["finished"], tables["planned"]) == (6, 6)
@@ -55,7 +55,7 @@ def test_going_on_says_what_is_missing_and_how_it_is_made(
 ) -> None:
     study, records, _ = cloned
     more = study.model_copy(update={"seeds": (0, 1, 2)})
-    told = r"no model folder .*/start; .* without a record: 1; .* Note of the study: The start is made by: clipc"
+    told = r"no model folder .*/start; .* 1 trial of this arm still has to run; .* The start is made by: clipc"
     with pytest.raises(UserError, match=told):
         run_study(more, tmp_path, records=records)
     assert run_study(more, tmp_path, records=records, train=False)["finished"] == 6
@@ -72,7 +72,7 @@ def test_records_that_cannot_be_told_apart_are_not_taken(cloned: tuple[Study, Pa
     (copy / f"{other}.json").write_text(first.replace(names[0], other), "utf-8")
     planned = plan_study(study, study.data.open(), tmp_path, copy)[0]
     assert not planned.record.exists()
-    assert f"cannot be told apart: {', '.join(sorted((names[0], other)))}" in planned.missing_weights
+    assert f"cannot be told apart: {', '.join(sorted((names[0], other)))}" in planned.missing_weights_message
 
 
 def test_only_random_weights_are_fresh(cloned: tuple[Study, Path, list[str]]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clipc.study import noise
-from clipc.study.board import Board
+from clipc.study.board import StatusBoard
 from clipc.study.design import Study
 from clipc.study.noise import log_power_once, power_lines, prior_power_lines
 
@@ -60,7 +60,7 @@ def test_it_is_told_once_when_the_baseline_and_an_arm_have_two_seeds(
     monkeypatch.setattr(noise, "study_power", seen)
     trials = [(arm, 10, tmp_path / f"{arm}{seed}.json") for seed in range(3) for arm in ("clip", "new")]
     caplog.set_level(logging.INFO, "clipc")
-    board, watch = Board(trials), log_power_once(study, [])
+    board, watch = StatusBoard(trials), log_power_once(study, [])
     for number, (_, _, record) in enumerate(trials):
         record.write_text(json.dumps({"summary": {"best": None}}))
         board.read_records()

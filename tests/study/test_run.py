@@ -16,9 +16,9 @@ from clipc.catalog import Catalog
 from clipc.cli import main
 from clipc.cli.study_screen import _table
 from clipc.errors import UserError
-from clipc.study.board import Board
+from clipc.study.board import StatusBoard
 from clipc.study.design import Study, read_study
-from clipc.study.run import evaluation_options, finished_trials, plan_study, run_and_record, run_missing, shard_of
+from clipc.study.run import evaluation_options, finished_trials, plan_study, run_and_record, run_pending, shard_of
 from clipc.study.study_tables import study_tables, write_parquet
 from clipc.train.checkpoint import checkpoint_steps
 
@@ -52,7 +52,7 @@ def study_file(tiny_source: Path, tiny_model: str, tmp_path_factory: pytest.Temp
 def done(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Catalog, Path]:
     study, folder = read_study(study_file), tmp_path_factory.mktemp("done")
     catalog = study.data.open()
-    run_missing(study, plan_study(study, catalog, folder, folder / "records"), jobs=2)
+    run_pending(study, plan_study(study, catalog, folder, folder / "records"), jobs=2)
     return study, catalog, folder
 
 
@@ -72,7 +72,7 @@ def test_every_trial_has_a_record_and_none_is_run_twice(done: tuple[Study, Catal
     assert [p.trial.recipe.seed for p in planned] == [0] * 10 + [1] * 10
     assert not list(folder.glob("trials/*/model*"))
     stamps = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
-    run_missing(study, planned)
+    run_pending(study, planned)
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == stamps
 
 
@@ -138,7 +138,7 @@ def test_shards_share_the_trials_out(done: tuple[Study, Catalog, Path], tmp_path
     small = study.model_copy(update={"seeds": (0,), "sizes": (16,), "arms": arms})
     planned = plan_study(small, catalog, tmp_path, tmp_path / "records")
     for part in (2, 1):
-        run_missing(small, planned, shard=(part, 2), jobs=1)
+        run_pending(small, planned, shard=(part, 2), jobs=1)
         expected = {p.record.name for p in (planned if part == 1 else shard_of(planned, (2, 2)))}
         assert {file.name for file in (tmp_path / "records").glob("*.json")} == expected
     together = figures(folder / "records")
@@ -175,7 +175,7 @@ def test_what_is_measured_in_another_way_has_records_of_its_own(
     usual = plan_study(study, catalog, tmp_path, folder / "records")
     assert not {p.record for p in planned} & {p.record for p in usual}
     assert {p.trial.folder for p in planned} <= {p.trial.folder for p in usual}
-    run_missing(other, planned[:1], jobs=1)
+    run_pending(other, planned[:1], jobs=1)
     found = finished_trials(other, planned)
     planned[0].record.unlink()
     assert len(found) == 1
@@ -281,7 +281,7 @@ def test_nothing_finished_is_said(study_file: Path, tmp_path: Path, capsys: pyte
 
 def test_a_board_counts_what_others_finish(tmp_path: Path) -> None:
     trials = [("clip", 10, tmp_path / f"{seed}.json") for seed in range(4)]
-    board = Board(trials)
+    board = StatusBoard(trials)
     board.begin()
     assert (board.finished, board.seconds_left()) == (0, None)
     board.update(0, 5, 10)
@@ -299,7 +299,7 @@ def test_a_board_counts_what_others_finish(tmp_path: Path) -> None:
 def test_a_board_shows_validation_and_never_the_test_split(done: tuple[Study, Catalog, Path]) -> None:
     study, catalog, folder = done
     planned = plan_study(study, catalog, folder, folder / "records")
-    board = Board([(p.trial.arm, p.size, p.record) for p in planned])
+    board = StatusBoard([(p.trial.arm, p.size, p.record) for p in planned])
     board.read_records()
     bests = [
         o.summary["best"]["mean_recall"]
@@ -311,7 +311,7 @@ def test_a_board_shows_validation_and_never_the_test_split(done: tuple[Study, Ca
 
 
 def test_a_board_without_validation_shows_no_recall(tmp_path: Path) -> None:
-    board = Board([("clip", 10, tmp_path / "0.json")])
+    board = StatusBoard([("clip", 10, tmp_path / "0.json")])
     (tmp_path / "0.json").write_text(json.dumps({"summary": {"best": None}}))
     board.read_records()
     assert (board.finished, board.rows()[0].mean_recall) == (1, None)

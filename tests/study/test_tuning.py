@@ -167,7 +167,7 @@ def test_what_dies_elsewhere_is_taken_over(
 def test_waiting_stops_when_asked(others: tuple[Study, Any], tiny_catalog: Catalog, tmp_path: Path) -> None:
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
-    with pytest.raises(Interrupted, match="the same command goes on from there"):
+    with pytest.raises(Interrupted, match="the same command resumes from there"):
         search(others[0], tiny_catalog, tmp_path, tmp_path / "search.journal")
     timer.join()
 

@@ -21,7 +21,7 @@ def test_the_newest_complete_one_is_loaded_and_old_ones_go(tmp_path: Path) -> No
     assert checkpoint_steps(tmp_path) == [10, 100]
     found = load_checkpoint(tmp_path)
     assert found is not None
-    assert (found.step, found.progress) == (100, {"best": None})
+    assert (found.step, found.loop_state) == (100, {"best": None})
     assert torch.equal(found.model["w"], state(100).model["w"])
 
 

@@ -11,7 +11,7 @@ from clipc.progress import Progress, bar_progress, duration, line_progress
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from clipc.study.board import Board
+    from clipc.study.board import StatusBoard
     from clipc.study.run import BoardCallback
 
 LINE_SECONDS = 30.0
@@ -30,7 +30,7 @@ def live_board() -> Generator[tuple[Progress, "BoardCallback"]]:
     """
     last_time, last_count = 0.0, -1
 
-    def print_line(board: "Board") -> None:
+    def print_line(board: "StatusBoard") -> None:
         nonlocal last_time, last_count
         now, ended = time.monotonic(), board.finished == len(board.trials)
         if now - last_time > LINE_SECONDS or (ended and last_count != board.finished):
@@ -47,7 +47,7 @@ def live_board() -> Generator[tuple[Progress, "BoardCallback"]]:
     bars, progress = bar_progress(console)
     with Live(bars, console=console, refresh_per_second=4) as live:
 
-        def show(board: "Board") -> None:
+        def show(board: "StatusBoard") -> None:
             nonlocal last_time
             now = time.monotonic()
             if now - last_time > 0.25 or board.finished == len(board.trials):
@@ -57,13 +57,13 @@ def live_board() -> Generator[tuple[Progress, "BoardCallback"]]:
         yield progress, show
 
 
-def _summary(board: "Board") -> str:
+def _summary(board: "StatusBoard") -> str:
     left = board.seconds_left()
     elapsed = duration(time.monotonic() - board.start_time)
     return f"{board.finished} of {len(board.trials)} trials in {elapsed}" + (f", {duration(left)} left" if left else "")
 
 
-def _table(board: "Board", height: int) -> "Table":
+def _table(board: "StatusBoard", height: int) -> "Table":
     from rich.table import Table
 
     rows = board.rows()

@@ -12,13 +12,14 @@ import numpy as np
 
 from clipc.compose.arrays import Float64s
 
-# A new number would change the results of every seed: add streams, but never renumber them.
+# Changing a number would change every result: add streams, never renumber.
 STREAMS: Final = {"order": 0, "mask": 1, "partner": 2, "caption": 3, "layout": 4, "crop": 5, "third": 6}
-"""The number of each stream; ``mask`` decides which rows of a plan are treated."""
+"""The number of each stream. ``mask``: which rows the policy composes or augments strongly; ``third``: the pair of a
+wrong caption."""
 
 
 def epoch_generator(seed: int, stream: str, epoch: int, part: int = 0) -> np.random.Generator:
-    """The generator of one stream in one epoch; different parts of an epoch have independent generators."""
+    """The generator of one stream in one epoch; ``part`` numbers independent draws in one epoch."""
     return np.random.Generator(np.random.Philox(key=[seed, STREAMS[stream]], counter=[0, 0, epoch, part]))
 
 
@@ -36,6 +37,7 @@ def rows_uniform(seed: int, stream: str, start: int, stop: int, width: int) -> F
         ``float64``, shape (stop - start, width). Row i is the same in every range that contains it.
     """
     blocks = -(-width // 4)  # Philox-4x64 makes four numbers with each step of its counter
+    # The 1 keeps these numbers apart from those of epoch_generator.
     bits = np.random.Philox(key=[seed, STREAMS[stream]], counter=[start * blocks, 1, 0, 0])
     numbers = np.random.Generator(bits).random((stop - start) * blocks * 4)
     return numbers.reshape(stop - start, blocks * 4)[:, :width]

@@ -17,6 +17,9 @@ LANGUAGES = ("en", "ja")
 Words = dict[str, Sequence[str]]
 """For each label the words or phrases for it; the usual one is first."""
 
+_CENTRE_HALF_WIDTH = 0.08
+"""A part is at the centre if its coordinate, in [-1, 1], is at most about this far from 0."""
+
 
 @dataclass(frozen=True)
 class Language:
@@ -24,16 +27,17 @@ class Language:
 
     Attributes:
         patterns: Sentences with the fields ``{part}``, ``{state}``, ``{flaw}``, ``{verdict}``, ``{colour}``,
-            ``{place}`` and ``{where}``. Each names the part and its state. ``a(n)`` becomes "a" or "an".
+            ``{background}`` and ``{position}``. Every sentence names the part and its state. ``a(n)`` becomes "a"
+            or "an".
         parts: Names of the shapes; the first name of a shape is its readable class name.
-        states: Words for the states that stand before a noun.
+        states: For each state, words that go before a noun.
         state_name: The pattern that makes a readable class name from a state's first word.
-        flaws: Words for the states that follow the part's name.
+        flaws: For each state, words that go after the part's name.
         verdicts: The states in the words of an inspector's notes.
-        colours: Words for colours and materials that stand before a noun.
-        places: Names of the backgrounds that follow ``on``, with their article.
-        rows: The words for a place in the upper, middle and lower third of the image.
-        columns: The words for a place in the left, middle and right third.
+        colours: For each colour or material, words that go before a noun.
+        backgrounds: For each background, names that go after ``on``, with their article.
+        rows: The words for a position above, at and below the image's centre.
+        columns: The words for a position to the left of, at and to the right of the centre.
         middle: The words for the image's middle.
         position: The pattern that joins a row and a column.
     """
@@ -45,7 +49,7 @@ class Language:
     flaws: Words
     verdicts: Words
     colours: Words
-    places: Words
+    backgrounds: Words
     rows: Sequence[str]
     columns: Sequence[str]
     middle: str
@@ -53,7 +57,7 @@ class Language:
 
 
 @cache
-def language(name: str) -> Language:
+def load_language(name: str) -> Language:
     """The patterns and words of one of the :data:`LANGUAGES`."""
     table: dict[str, Any] = YAML(typ="safe").load((resources.files("clipc.demo") / f"{name}.yaml").read_text("utf-8"))
     return Language(**table)
@@ -86,8 +90,8 @@ def _caption(pattern: str, scene: Scene, language: Language, rng: np.random.Gene
         flaw=_usually_first(language.flaws[scene.state], rng),
         verdict=_usually_first(language.verdicts[scene.state], rng),
         colour=_usually_first(language.colours[scene.colour], rng),
-        place=_usually_first(language.places[scene.background], rng),
-        where=_where(scene, language),
+        background=_usually_first(language.backgrounds[scene.background], rng),
+        position=_position(scene, language),
     )
     # "an elbow", "an L-bracket", but "a bolt"
     return re.sub(r"\b([Aa])\(n\) ", r"\1 ", re.sub(r"\b([Aa])\(n\) (?=[aeiou]|L-)", r"\1n ", text))
@@ -98,8 +102,10 @@ def _usually_first(words: Sequence[str], rng: np.random.Generator) -> str:
     return words[0] if rng.random() < 0.5 else words[int(rng.integers(len(words)))]
 
 
-def _where(scene: Scene, language: Language) -> str:
-    column, row = (int(np.digitize(coordinate, (-0.08, 0.08))) for coordinate in scene.centre)
+def _position(scene: Scene, language: Language) -> str:
+    column, row = (
+        int(np.digitize(coordinate, (-_CENTRE_HALF_WIDTH, _CENTRE_HALF_WIDTH))) for coordinate in scene.centre
+    )
     if row == 1 and column == 1:
         return language.middle
     words = language.position.format(row=language.rows[row], column=language.columns[column])

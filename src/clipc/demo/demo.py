@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from clipc.demo.captions import LANGUAGES, captions, class_names, language
+from clipc.demo.captions import LANGUAGES, captions, class_names, load_language
 from clipc.demo.defects import STATES
 from clipc.demo.image import SIDE, draw, scene
 from clipc.demo.shapes import SHAPES
@@ -25,7 +25,7 @@ VERSION = 1
 """The version of the set; increased whenever the same call would write other images or captions."""
 
 COUNTS = {"train": 2100, "val": 280, "test": 420}
-"""Images in each split: a multiple of the 70 pairs of shape and state, so that all pairs are equally frequent."""
+"""Images in each split: a multiple of the 70 combinations of shape and state, so that all are equally frequent."""
 
 _SHARD_SIZE = 1000
 
@@ -58,7 +58,7 @@ def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Pa
             new = Path(temporary) / "set"
             new.mkdir()
             _write(new, lang, progress)
-            names = json.dumps(class_names(language(lang)), ensure_ascii=False, indent=1)
+            names = json.dumps(class_names(load_language(lang)), ensure_ascii=False, indent=1)
             (new / "classes.json").write_text(names + "\n", encoding="utf-8")
             (new / "README.txt").write_text(readme, encoding="utf-8")
             try:
@@ -77,7 +77,11 @@ def _readme(lang: str) -> str:
 
 
 def _holds(folder: Path, readme: str) -> bool:
-    """Whether the folder holds the set that the README describes; the README is the last file written."""
+    """Whether the folder holds the set that the README describes; the README is the last file written.
+
+    Raises:
+        UserError: The folder holds something else.
+    """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     file = folder / "README.txt"
@@ -94,30 +98,30 @@ def _write(folder: Path, lang: str, progress: Progress) -> None:
         for shard in range(-(-count // _SHARD_SIZE)):
             with tarfile.open(folder / f"{split}-{shard:05d}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
                 for files in islice(images, _SHARD_SIZE):
-                    for name, content in files.items():
+                    for name, data in files.items():
                         entry = tarfile.TarInfo(name)
-                        entry.size = len(content)
-                        tar.addfile(entry, io.BytesIO(content))
+                        entry.size = len(data)
+                        tar.addfile(entry, io.BytesIO(data))
                     done += 1
                     progress("drawing the demo set", done, total)
 
 
 def _images(split: str, count: int, lang: str) -> Iterator[dict[str, bytes]]:
-    """Yields the files of each image of a split, by name; every pair of shape and state occurs equally often."""
-    pairs = list(product(SHAPES, STATES))
+    """Yields the files of each image of a split, by name; every combination of shape and state occurs equally often."""
+    combinations = list(product(SHAPES, STATES))
     for number in range(count):
-        cycle, position = divmod(number, len(pairs))
-        shape, state = pairs[int(_generator(split, "order", cycle).permutation(len(pairs))[position])]
+        cycle, position = divmod(number, len(combinations))
+        shape, state = combinations[int(_generator(split, "order", cycle).permutation(len(combinations))[position])]
         yield _image_files(split, number, shape, state, lang)
 
 
 def _image_files(split: str, number: int, shape: str, state: str, lang: str) -> dict[str, bytes]:
     rng = _generator(split, "image", number)
-    content = scene(shape, state, rng)
+    drawn_scene = scene(shape, state, rng)
     encoded = io.BytesIO()
-    Image.fromarray(draw(content, rng)).save(encoded, "JPEG", quality=90, subsampling=0)
-    texts = captions(content, language(lang), _generator(split, "captions", number))
-    labels = {name: getattr(content, name) for name in ("shape", "state", "colour", "background")}
+    Image.fromarray(draw(drawn_scene, rng)).save(encoded, "JPEG", quality=90, subsampling=0)
+    texts = captions(drawn_scene, load_language(lang), _generator(split, "captions", number))
+    labels = {name: getattr(drawn_scene, name) for name in ("shape", "state", "colour", "background")}
     about = {"captions": texts, "label": shape, **labels, "split": split, "generated": True}
     key = f"{split}-{number:05d}"
     return {
@@ -128,6 +132,6 @@ def _image_files(split: str, number: int, shape: str, state: str, lang: str) -> 
 
 
 def _generator(split: str, purpose: str, number: int) -> np.random.Generator:
-    """A random generator for one image and purpose, so that no image depends on another."""
+    """A random generator for one split, purpose and number, so that no image depends on another."""
     stream = list(COUNTS).index(split) * 3 + ("order", "image", "captions").index(purpose)
     return np.random.Generator(np.random.Philox(key=[stream, number]))

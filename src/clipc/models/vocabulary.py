@@ -78,7 +78,11 @@ def learn_vocabulary(captions: Iterable[str], size: int = 8000) -> Tokenizer:
 
 
 def save_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
-    """Writes a learnt vocabulary in Hugging Face's format, which open_clip reads through ``AutoTokenizer``."""
+    """Writes a learnt vocabulary in Hugging Face's format, which open_clip reads through ``AutoTokenizer``.
+
+    A new model loads its tokenizer from this folder; :meth:`clipc.models.tokenizer.Tokenizer.save` then writes the
+    tokenizer into a run.
+    """
     tokenizer.save(str(folder / "tokenizer.json"))
     special = {"pad_token": PADDING, "unk_token": UNKNOWN, "bos_token": START, "eos_token": END}
     # The text of a special token inside a caption must not become that token.

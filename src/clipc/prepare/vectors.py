@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.similarity import captions
-from clipc.compose.similarity.captions import caption_vectors, unit_rows
+from clipc.compose.similarity import caption_vectors as caption_vectors_module
+from clipc.compose.similarity.caption_vectors import caption_vectors, unit_rows
 from clipc.compose.similarity.column import column_vectors
 from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder, embed_images, embed_texts, read_image
@@ -56,7 +56,7 @@ def partner_vectors(
         UserError: There is no such column or model, the column holds no vectors, or an image cannot be read any more.
     """
     if embedding == "captions":
-        fingerprint = f"{captions.VERSION} {catalog.fingerprint}"
+        fingerprint = f"{caption_vectors_module.VERSION} {catalog.fingerprint}"
         make = partial(caption_vectors, catalog.column("captions"), progress=progress)
         return cached_array("caption-vectors", fingerprint, make, cache)
     if embedding.startswith("column:"):

@@ -87,7 +87,7 @@ class Context:
         Returns:
             The caption, and whether it was shortened.
         """
-        joined = partial(wording.text, layout=layout, swapped=swapped)
+        joined = partial(wording.text, shape_index=layout, swapped=swapped)
         if self.tokenizer is None:
             return (first if second is None else joined(first, second)), False
         return fit(first, second, joined, self.count, self.limit)

@@ -71,7 +71,7 @@ def texts(plans: Plans, plan: Plan, tokenizer: Tokenizer) -> Texts:
     ):
         first = catalog.caption(left, choice)
         second = catalog.caption(right, other) if right >= 0 else None
-        joined = partial(wordings[wording].text, layout=layout, swapped=swapped)
+        joined = partial(wordings[wording].text, shape_index=layout, swapped=swapped)
         text, was_cut = fit(first, second, joined, count, limit)
         captions.append(text)
         shortened += was_cut

@@ -11,7 +11,7 @@ from statistics import quantiles
 from matplotlib.axes import Axes
 
 from clipc.report.drawing import INK, MUTED, RULE, WIDTH, draw_marks, format_signed, tick_values
-from clipc.report.marks import ARM, CONTROL, Mark
+from clipc.report.marks import CONTROL, TREATMENT, Mark
 
 HEIGHT = 24.0
 """The height of a strip, in CSS pixels before the page scales it."""
@@ -39,7 +39,7 @@ class Effect:
     @property
     def mark(self) -> Mark:
         """The mark of the arm's role."""
-        return CONTROL if self.control else ARM
+        return CONTROL if self.control else TREATMENT
 
     @property
     def values(self) -> list[float]:

@@ -32,11 +32,11 @@ class Mark:
 
 BASELINE = Mark("M5 1.4a3.6 3.6 0 1 1 0 7.2a3.6 3.6 0 1 1 0 -7.2z", "o", "#5c5c5c", False)
 """The baseline's mark."""
-ARM = Mark("M5 .8l4.2 4.2l-4.2 4.2l-4.2 -4.2z", "D", "#0b4f8a", True)
+TREATMENT = Mark("M5 .8l4.2 4.2l-4.2 4.2l-4.2 -4.2z", "D", "#0b4f8a", True)
 CONTROL = Mark("M1.8 1.8h6.4v6.4h-6.4z", "s", "#a2520a", False, (4.0, 2.0))
 """The marks of arms under test and of controls, where each arm has its own row."""
-CYCLE = (
-    ARM,
+LINE_MARKS = (
+    TREATMENT,
     CONTROL,
     Mark("M5 1l4 7.4h-8z", "^", "#1f5c3a", True, (1.5, 1.5)),
     Mark("M5 9l4 -7.4h-8z", "v", "#6b2f6b", False, (7.0, 2.0, 1.5, 2.0)),
@@ -45,12 +45,13 @@ CYCLE = (
     Mark("M5 .6v8.8M.6 5h8.8", "+", "#0a6a70", False, (1.0, 2.5)),
 )
 """The marks of lines besides the baseline's: no two have the same dashes, or the same form and filling."""
-ARMS = tuple(mark for mark in CYCLE if mark is not CONTROL)
-CONTROLS = tuple(mark for mark in CYCLE if mark is not ARM)
-"""The marks of arms under test and of controls, where each role has its own plot of curves."""
+TREATMENT_MARKS = tuple(mark for mark in LINE_MARKS if mark is not CONTROL)
+CONTROL_MARKS = tuple(mark for mark in LINE_MARKS if mark is not TREATMENT)
+"""The marks of arms under test and of controls, where each role has its own plot of curves. Both lists share the other
+marks."""
 
 
-ICONS = {"baseline": BASELINE, "control": CONTROL, "arm": ARM}
+ROLE_MARKS = {"baseline": BASELINE, "control": CONTROL, "treatment": TREATMENT}
 """The mark of each role of an arm."""
 
 
@@ -58,10 +59,14 @@ def assign_marks(roles: Mapping[str, str]) -> dict[str, Mark]:
     """A mark for every arm: the first arm of a role has the role's mark; later ones have others, which may repeat.
 
     Args:
-        roles: The role of each arm, by the arm's name; one of the keys of :data:`ICONS`.
+        roles: The role of each arm, by the arm's name; one of the keys of :data:`ROLE_MARKS`.
     """
-    unused = {"baseline": cycle((BASELINE,)), "arm": cycle(ARMS), "control": cycle((CONTROL, *ARMS[::-1]))}
-    return {name: next(unused[role]) for name, role in roles.items()}
+    marks_by_role = {
+        "baseline": cycle((BASELINE,)),
+        "treatment": cycle(TREATMENT_MARKS),
+        "control": cycle((CONTROL, *TREATMENT_MARKS[::-1])),
+    }
+    return {name: next(marks_by_role[role]) for name, role in roles.items()}
 
 
 def icon(mark: Mark) -> str:
@@ -69,7 +74,7 @@ def icon(mark: Mark) -> str:
     return f'<svg class="glyph" viewBox="0 0 10 10" aria-hidden="true">{_path(mark)}</svg>'
 
 
-def stroke(mark: Mark) -> str:
+def legend_swatch(mark: Mark) -> str:
     """A mark on a short piece of its line as a small inline SVG, for the legend of curves."""
     dashes = f' stroke-dasharray="{" ".join(f"{2 * dash:g}" for dash in mark.dashes)}"' if mark.dashes else ""
     line = f'<path d="M0 5h40" fill="none" stroke="{mark.colour}" stroke-width="1.8"{dashes}/>'

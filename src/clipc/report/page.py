@@ -20,7 +20,7 @@ Section = Callable[[Mapping[str, Any], Words], Markup]
 
 _IMAGE_URI = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
 
-_ICONS = {role: Markup(marks.icon(mark)) for role, mark in marks.ICONS.items()}  # our own marks
+_ICONS = {role: Markup(marks.icon(mark)) for role, mark in marks.ROLE_MARKS.items()}  # our own marks
 
 _SIDES = {
     "left-right": ("left", "right"),

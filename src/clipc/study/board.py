@@ -37,7 +37,7 @@ class Row:
 
 
 @dataclass
-class Board:
+class StatusBoard:
     """The state of all trials of a study.
 
     Attributes:

@@ -33,7 +33,7 @@ def limitations(
         metrics: As :func:`clipc.study.results.metrics_table` gives them.
         sizes: The numbers of training pairs of the study.
         planned: How many trials there are in all.
-        diverged: The trials whose loss stopped being a number, with the step at which it did.
+        diverged: The trials whose loss or weights became non-finite, with the step at which they did.
         search_results: The result of the search for each arm; empty without a search.
     """
     num_finished = len(outcomes) + len(diverged)

@@ -12,7 +12,7 @@ from clipc.evaluate.measurement import SHARE
 from clipc.evaluate.statistics.interval import without_spread
 from clipc.evaluate.statistics.item_variance import item_variance
 from clipc.evaluate.statistics.power import seeds_needed
-from clipc.study.board import Board
+from clipc.study.board import StatusBoard
 from clipc.study.compare import Groups, paired
 from clipc.study.design import Study
 from clipc.study.results import Outcome, metrics_table, paired_items
@@ -156,7 +156,9 @@ def study_power(study: Study, finished: Sequence[tuple[PlannedTrial, Outcome]]) 
     return power_table(groups, metrics, study.baseline_name)
 
 
-def log_power_once(study: Study, planned: Sequence[PlannedTrial], *, logged: bool = False) -> Callable[[Board], None]:
+def log_power_once(
+    study: Study, planned: Sequence[PlannedTrial], *, logged: bool = False
+) -> Callable[[StatusBoard], None]:
     """A function that logs :func:`power_lines` once, when the baseline and an arm have two seeds in common.
 
     Args:
@@ -170,7 +172,7 @@ def log_power_once(study: Study, planned: Sequence[PlannedTrial], *, logged: boo
     num_finished = -1
     is_logged = logged
 
-    def watch(board: Board) -> None:
+    def watch(board: StatusBoard) -> None:
         nonlocal num_finished, is_logged
         if is_logged or board.finished == num_finished:
             return

@@ -81,7 +81,7 @@ class Pool:
                 results = [future.result() for future in futures]
             except BrokenProcessPool as error:
                 raise UserError(
-                    "a worker process died (out of memory?); the same command goes on from there, "
+                    "a worker process died (out of memory?); the same command resumes from there, "
                     "perhaps with fewer --jobs."
                 ) from error
             except BaseException:
@@ -104,7 +104,7 @@ class Pool:
             for future in done:
                 future.result()
             if should_stop():
-                raise Interrupted("stopped; the same command goes on from there.")
+                raise Interrupted("stopped; the same command resumes from there.")
 
     def _listen(self, progress: Progress, errors: list[Exception]) -> None:
         while (message := self._messages.get()) is not None:

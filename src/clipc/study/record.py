@@ -59,7 +59,7 @@ def write_record(trial: Trial, evaluation: EvaluationOptions, file: Path) -> Non
 
 
 def write_diverged(trial: Trial, evaluation: EvaluationOptions, file: Path, error: Diverged) -> None:
-    """Writes a record with the step at which the loss of a trial stopped being a number, in place of metrics.
+    """Writes a record with the step at which a trial's loss or weights became non-finite, in place of metrics.
 
     Training is deterministic, so the same recipe would diverge again; the study goes on without the trial.
     """
@@ -67,7 +67,7 @@ def write_diverged(trial: Trial, evaluation: EvaluationOptions, file: Path, erro
 
 
 def read_diverged(evaluation: EvaluationOptions, file: Path) -> int | None:
-    """The step at which a trial's loss stopped being a number; None where it did not, or there is no such record.
+    """The step at which a trial's loss or weights became non-finite; None if they did not, or without such a record.
 
     Raises:
         UserError: The file is not a valid record.

@@ -20,7 +20,7 @@ from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
 from clipc.render.choose import choose_renderer
-from clipc.study.board import Board
+from clipc.study.board import StatusBoard
 from clipc.study.design import Study, arm_recipe, sizes_of
 from clipc.study.names import trial_name
 from clipc.study.pool import Pool
@@ -29,7 +29,7 @@ from clipc.study.results import Outcome, metrics_table
 from clipc.study.trials import EvaluationOptions, Trial, run_trial
 from clipc.train.loop import Diverged
 
-BoardCallback = Callable[[Board], None]
+BoardCallback = Callable[[StatusBoard], None]
 """A function that is called with the state of all trials, several times a second."""
 
 
@@ -42,22 +42,23 @@ class PlannedTrial:
         size: The number of training pairs.
         catalog: The data with this number of training pairs.
         record: The file of the trial's record.
-        missing_weights: A sentence about weights that the trial starts from and that are missing on this machine; empty
-            where none are missing.
+        missing_weights_message: A sentence about weights that the trial starts from and that are missing on this
+            machine; empty if none are missing.
     """
 
     trial: Trial
     size: int
     catalog: Catalog
     record: Path
-    missing_weights: str = ""
+    missing_weights_message: str = ""
 
 
 def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> list[PlannedTrial]:
     """All trials of a study, ordered by seed, then size, then arm, so that every arm has results early.
 
     Two arms with equal recipes share folders and records. Trials that are evaluated with other than the default options
-    have their own records. A trial whose initial weights are missing is found by its record.
+    have their own records. If the initial weights of a trial are missing, its name cannot be computed; it is looked up
+    among the records.
 
     Args:
         study: The study.
@@ -77,10 +78,10 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         for size, data in catalogs.items():
             for arm in study.expanded_arms:
                 recipe = arm_recipe(study, arm, seed, size)
-                name, missing_weights = trial_name(recipe, data, records, suffix)
+                name, missing_weights_message = trial_name(recipe, data, records, suffix)
                 trial = Trial(arm.name, recipe, folder / "trials" / name)
                 record = records / f"{name}{suffix}.json"
-                planned.append(PlannedTrial(trial, data.splits["train"], data, record, missing_weights))
+                planned.append(PlannedTrial(trial, data.splits["train"], data, record, missing_weights_message))
     return planned
 
 
@@ -91,29 +92,30 @@ def evaluation_options(study: Study) -> EvaluationOptions:
 
 
 def diverged_trials(study: Study, planned: Sequence[PlannedTrial]) -> list[tuple[PlannedTrial, int]]:
-    """The trials whose loss stopped being a number, with the step at which it did."""
+    """The trials whose loss or weights became non-finite, with the step at which they did."""
     steps = [(p, read_diverged(evaluation_options(study), p.record)) for p in planned]
     return [(p, step) for p, step in steps if step is not None]
 
 
-def missing_trials(study: Study, planned: Sequence[PlannedTrial]) -> list[PlannedTrial]:
+def pending_trials(study: Study, planned: Sequence[PlannedTrial]) -> list[PlannedTrial]:
     """The trials that have no record, neither of metrics nor of divergence."""
     records = {p.record for p, _ in [*finished_trials(study, planned), *diverged_trials(study, planned)]}
     return [p for p in planned if p.record not in records]
 
 
-def check_weights(study: Study, missing: Sequence[PlannedTrial]) -> None:
-    """Raises an error if a missing trial starts from weights that are not on this machine.
+def check_weights(study: Study, pending: Sequence[PlannedTrial]) -> None:
+    """Raises an error if a pending trial starts from weights that are not on this machine.
 
     Raises:
         UserError: Weights are missing; the message names them and holds the study's note.
     """
-    for blocked in (p for p in missing if p.missing_weights):
+    for blocked in (p for p in pending if p.missing_weights_message):
         arm = blocked.trial.arm
-        count = sum(p.trial.arm == arm for p in missing)
+        count = sum(p.trial.arm == arm for p in pending)
+        trials = "trial of this arm still has" if count == 1 else "trials of this arm still have"
         raise UserError(
-            f"the study {study.name}, arm {arm!r}: {blocked.missing_weights} Its trials without a record: "
-            f"{count}; --report shows those that have one.{f' Note of the study: {study.note}' if study.note else ''}"
+            f"the study {study.name}, arm {arm!r}: {blocked.missing_weights_message} {count} {trials} to run; "
+            f"--report shows the finished ones.{f' Note of the study: {study.note}' if study.note else ''}"
         )
 
 
@@ -123,14 +125,14 @@ def finished_trials(study: Study, planned: Sequence[PlannedTrial]) -> list[tuple
     return [(p, outcome) for p, outcome in outcomes if outcome is not None]
 
 
-def run_missing(
+def run_pending(
     study: Study,
     planned: Sequence[PlannedTrial],
     *,
     jobs: int | None = None,
     shard: tuple[int, int] = (1, 1),
     progress: Progress = silent,
-    watch: BoardCallback = lambda _: None,
+    on_update: BoardCallback = lambda _: None,
 ) -> None:
     """Runs the trials of a study that have no record yet; a trial that diverges does not stop the others.
 
@@ -138,9 +140,10 @@ def run_missing(
         study: The study.
         planned: The study's trials, as :func:`plan_study` gives them.
         jobs: Parallel trials; by default one per core on a CPU, one at a time on a GPU.
-        shard: Part i of n, from 1: this process runs every nth trial, for several machines on one folder.
+        shard: (i, n): this process runs part i of n, from 1, as :func:`shard_of` deals them. Several machines can so
+            share one folder.
         progress: Receives the progress of long steps before the trials begin.
-        watch: Called with the state of all trials, several times a second.
+        on_update: Called with the state of all trials, several times a second.
 
     Raises:
         UserError: A trial failed.
@@ -148,24 +151,24 @@ def run_missing(
     """
     evaluation = evaluation_options(study)
     positions = {p.record: i for i, p in enumerate(planned)}
-    records = {p.record for p in missing_trials(study, planned)}
-    missing = [p for p in shard_of(planned, shard) if p.record in records]
-    if not missing:
+    records = {p.record for p in pending_trials(study, planned)}
+    pending = [p for p in shard_of(planned, shard) if p.record in records]
+    if not pending:
         return
-    jobs, threads = jobs_for(missing[0].trial.recipe, len(missing), jobs)
-    largest = max(missing, key=lambda p: p.size)
+    jobs, threads = jobs_for(pending[0].trial.recipe, len(pending), jobs)
+    largest = max(pending, key=lambda p: p.size)
     renderer = renderer_for(largest.trial.recipe, largest.catalog, jobs, progress)  # One for all trials.
-    board = Board([(p.trial.arm, p.size, p.record) for p in planned])
+    board = StatusBoard([(p.trial.arm, p.size, p.record) for p in planned])
 
-    def report(index: str, done: int, total: int) -> None:
-        board.update(positions[missing[int(index)].record], done, total)
-        watch(board)
+    def report(index: str, done: int, total: int) -> None:  # Pool passes the task's number as text.
+        board.update(positions[pending[int(index)].record], done, total)
+        on_update(board)
 
     with closing(Pool(jobs, threads)) as pool:
         board.begin()
-        pool.map(run_and_record, [(p, study, evaluation, renderer, threads) for p in missing], report)
+        pool.map(run_and_record, [(p, study, evaluation, renderer, threads) for p in pending], report)
     board.read_records()
-    watch(board)
+    on_update(board)
 
 
 def shard_of(planned: Sequence[PlannedTrial], shard: tuple[int, int]) -> list[PlannedTrial]:
@@ -191,7 +194,7 @@ def run_and_record(
 ) -> None:
     """Runs one trial, writes its record, and removes its models unless the study keeps them.
 
-    Where the loss stops being a number, the record holds the step at which it did instead of metrics.
+    If the loss or a weight became non-finite, the record holds the step at which it did instead of metrics.
 
     Args:
         planned: The trial.
@@ -209,7 +212,8 @@ def run_and_record(
         return  # Another process has run the trial.
     run = Run(trial.folder)
     if run.finished is not None and not (run.model.is_dir() and run.last_model.is_dir()):
-        shutil.rmtree(trial.folder)  # The models were removed when a record was written; training gives the same ones.
+        # An earlier evaluation with other options removed the models; train again to get the same ones.
+        shutil.rmtree(trial.folder)
     try:
         run_trial(trial, planned.catalog, evaluation, renderer, progress)
     except Diverged as error:
@@ -240,7 +244,10 @@ def jobs_for(recipe: Recipe, trials: int, jobs: int | None) -> tuple[int, int]:
 
 
 def _suffix(evaluation: EvaluationOptions) -> str:
-    """The end of the names of records: empty for the default options, otherwise a hash of the options."""
+    """The end of the names of records: empty for a study's default options, otherwise a hash of the options.
+
+    The default options have no few-shot probes.
+    """
     if evaluation == EvaluationOptions(shots=()):
         return ""
     text = json.dumps(evaluation.as_json(), sort_keys=True)

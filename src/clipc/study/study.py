@@ -8,7 +8,7 @@ from typing import Any
 from clipc.catalog import Catalog
 from clipc.errors import UserError
 from clipc.progress import Progress, silent
-from clipc.study.board import Board
+from clipc.study.board import StatusBoard
 from clipc.study.checks import check_arms
 from clipc.study.design import Study, check_recipes
 from clipc.study.noise import log_power_once, power_lines, prior_power_lines, study_power
@@ -17,9 +17,9 @@ from clipc.study.run import (
     check_weights,
     diverged_trials,
     finished_trials,
-    missing_trials,
+    pending_trials,
     plan_study,
-    run_missing,
+    run_pending,
 )
 from clipc.study.search_results import SearchResult
 from clipc.study.study_tables import study_tables, write_parquet
@@ -39,7 +39,7 @@ def run_study(
     train: bool = True,
     command: str = "clipc study",
     progress: Progress = silent,
-    watch: Callable[[Board], None] = lambda _: None,
+    watch: Callable[[StatusBoard], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Runs every arm at every size with every seed on the same pairs, and compares the arms.
 
@@ -78,9 +78,9 @@ def run_study(
         study = study.with_settings({result.arm: result.settings for result in search_results})
     planned = plan_study(study, catalog, folder, records)
     if train:
-        missing = missing_trials(study, planned)
-        check_weights(study, missing)
-        check_arms(study, catalog, {p.trial.arm for p in missing})
+        pending = pending_trials(study, planned)
+        check_weights(study, pending)
+        check_arms(study, catalog, {p.trial.arm for p in pending})
     finished = finished_trials(study, planned)
     power = study_power(study, finished)
     for line in _summary_lines(study, planned, len(finished), len(diverged_trials(study, planned)), power):
@@ -88,11 +88,11 @@ def run_study(
     if train:
         log_power = log_power_once(study, planned, logged=bool(power))
 
-        def on_update(board: Board) -> None:
+        def on_update(board: StatusBoard) -> None:
             watch(board)
             log_power(board)
 
-        run_missing(study, planned, jobs=jobs, shard=shard, progress=progress, watch=on_update)
+        run_pending(study, planned, jobs=jobs, shard=shard, progress=progress, on_update=on_update)
     finished, diverged = finished_trials(study, planned), diverged_trials(study, planned)
     for line in _diverged_lines(diverged, len(study.seeds)):
         logger.warning(line)

@@ -46,7 +46,8 @@ def study_tables(
         finished: The finished trials, one at least.
         planned: How many trials there are in all.
         command: The command line, for the page.
-        diverged: The trials whose loss stopped being a number, with the step at which it did; they count as finished.
+        diverged: The trials whose loss or weights became non-finite, with the step at which they did. They
+            count as finished.
         search_results: The result of the search for each arm; empty without a search.
     """
     groups: dict[tuple[str, int], list[Outcome]] = {}

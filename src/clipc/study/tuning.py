@@ -131,7 +131,7 @@ def _wait_for_others() -> None:
         while time.monotonic() < until:
             time.sleep(0.2)
             if flag.requested:
-                raise Interrupted("stopped; the same command goes on from there.")
+                raise Interrupted("stopped; the same command resumes from there.")
 
 
 def _try_missing(searches: Sequence[ArmSearch], folder: Path, jobs: int | None, progress: Progress) -> None:

@@ -37,13 +37,13 @@ class State:
         step: The number of steps done.
         model: The model's ``state_dict``.
         optimizer: The optimizer's ``state_dict``.
-        progress: Further state of the loop, as JSON values.
+        loop_state: Further state of the loop, as JSON values.
     """
 
     step: int
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
-    progress: dict[str, Any]
+    loop_state: dict[str, Any]
 
 
 def save_checkpoint(folder: Path, state: State) -> None:
@@ -56,7 +56,7 @@ def save_checkpoint(folder: Path, state: State) -> None:
     with whole_folder(folder / f"step-{state.step}", advice) as new:
         save_file({k: v.detach().cpu().contiguous() for k, v in state.model.items()}, new / "model.safetensors")
         torch.save(state.optimizer, new / "optimizer.pt")
-        (new / "progress.json").write_text(json.dumps({"step": state.step, **state.progress}), "utf-8")
+        (new / "progress.json").write_text(json.dumps({"step": state.step, **state.loop_state}), "utf-8")
     for step in checkpoint_steps(folder)[:-MAX_CHECKPOINTS]:
         partial = folder / f".step-{step}.partial"  # A partly removed checkpoint must not look complete.
         with suppress(OSError):
@@ -126,12 +126,12 @@ def checkpoint_steps(folder: Path) -> list[int]:
 
 
 def _load(checkpoint: Path) -> State:
-    progress = json.loads((checkpoint / "progress.json").read_text("utf-8"))
-    if not isinstance(progress, dict):
+    loop_state = json.loads((checkpoint / "progress.json").read_text("utf-8"))
+    if not isinstance(loop_state, dict):
         raise ValueError("progress.json is not a JSON object")
     return State(
-        step=progress.pop("step"),
+        step=loop_state.pop("step"),
         model=load_file(checkpoint / "model.safetensors"),
         optimizer=torch.load(checkpoint / "optimizer.pt", weights_only=True, map_location="cpu"),
-        progress=progress,
+        loop_state=loop_state,
     )

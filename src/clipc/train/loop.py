@@ -71,7 +71,8 @@ class Trainer:
         learner: The model and its optimizer.
         steps: The number of steps of the whole run.
         step: The number of steps done.
-        best: The metrics of the best step on validation so far, with its number as ``step``; None before.
+        best: The metrics of the best step on validation so far, with its number as ``step``. None before the
+            first validation.
         counters: The counts of the run so far.
     """
 
@@ -93,7 +94,7 @@ class Trainer:
 
     @property
     def renderer_name(self) -> str:
-        """The recipe's name of the renderer."""
+        """The renderer's name in a recipe."""
         return "worker" if isinstance(self.renderer, WorkerRenderer) else "resident"
 
     @property
@@ -115,14 +116,14 @@ class Trainer:
 
     def batches(self) -> Iterator[Batch]:
         """This process's share of each batch, from the current step on."""
-        pixels = self.renderer.pixels.values.device if isinstance(self.renderer, ResidentRenderer) else None
+        pixels_device = self.renderer.pixels.values.device if isinstance(self.renderer, ResidentRenderer) else None
         device, recipe = self.model.device, self.recipe
         return load(
             self.renderer,
             recipe.batch_size,
             range(self.step, self.steps),
             workers=choose_num_workers(
-                recipe.num_workers, device, pixels, processes=self.world.local_size, threads=recipe.threads
+                recipe.num_workers, device, pixels_device, processes=self.world.local_size, threads=recipe.threads
             ),
             rank=self.world.rank,
             ranks=self.world.size,
@@ -133,7 +134,7 @@ class Trainer:
         """Trains to the last step, validates at regular steps, and writes the best and the last model.
 
         Args:
-            progress: Called with the number of samples seen.
+            progress: Called with the number of training examples seen.
             stop: The flag that requests an early stop, read between steps.
 
         Raises:
@@ -163,7 +164,7 @@ class Trainer:
         while self.step < self.steps:
             timer = Timer()
             batch = next(batches)
-            wait = timer.seconds
+            loading_seconds = timer.seconds
             loss = self.learner.learn(batch, self.step)
             self.step += 1
             # On a GPU this test would wait for the step to end, so there only `_log` tests the loss.
@@ -172,7 +173,7 @@ class Trainer:
             for row in batch.unreadable:
                 metrics_logger.write(self.step, {"unreadable": self.renderer.plans.catalog.keys[row]})
             tokens = computed_tokens(self.model.clip, batch.tokens, self.recipe.grad_cache_chunks)
-            metrics_logger.meter.tick(len(batch), wait, tokens)
+            metrics_logger.meter.tick(len(batch), loading_seconds, tokens)
             last = self.step == self.steps
             validating = self.validation is not None and (self.step % validation_interval == 0 or last)
             synchronising = validating or self.step % LOG_EVERY == 0 or last
@@ -189,7 +190,7 @@ class Trainer:
                     self._save()
                     world.barrier()  # If another process ended during the write, the launcher would kill rank 0.
                     raise Interrupted(
-                        f"stopped at step {self.step} of {self.steps}; the same command goes on from there."
+                        f"stopped at step {self.step} of {self.steps}; the same command resumes from there."
                     )
                 overdue = time.monotonic() - last_save > self.recipe.checkpoint_seconds and not last
                 if overdue or (improved and not self._deterministic):
@@ -198,7 +199,11 @@ class Trainer:
 
     @property
     def _deterministic(self) -> bool:
-        """Whether repeated steps give the same weights; if not, every improvement on validation needs a checkpoint."""
+        """Whether repeated steps give the same weights.
+
+        If not, every improvement needs a checkpoint; otherwise a resumed run might not reproduce the best model
+        already saved.
+        """
         return self.model.device.type == "cpu" and self.world.size == 1
 
     def _metrics_logger(self) -> MetricsLogger:
@@ -235,10 +240,11 @@ class Trainer:
         return improved
 
     def _check_unreadable(self) -> None:
-        samples, unreadable = self.step * self.recipe.batch_size, self.counters.unreadable
-        if unreadable > max(100, samples // 100):
+        examples, unreadable = self.step * self.recipe.batch_size, self.counters.unreadable
+        if unreadable > max(100, examples // 100):
             raise UserError(
-                f"{unreadable} of {samples} images could not be read below {self.renderer.plans.catalog.root}; "
+                f"{unreadable} images under {self.renderer.plans.catalog.root} could not be read "
+                f"in {examples} training examples; "
                 f"{self.run.folder / 'metrics.jsonl'} lists them; check whether the data were moved or changed."
             )
 
@@ -246,7 +252,7 @@ class Trainer:
         steps = checkpoint_steps(self.run.checkpoints)
         last = f"the last good checkpoint is step {steps[-1]}" if steps else "there is no checkpoint yet"
         return Diverged(
-            f"the loss or a weight is not finite at step {self.step} of {self.run.folder} ({last}); "
+            f"the loss or a weight is not finite at step {self.step} (run folder {self.run.folder}; {last}); "
             f"start a new run with a learning_rate below {self.recipe.learning_rate:g}, or with precision=fp32.",
             self.step,
         )
@@ -268,8 +274,8 @@ class Trainer:
             self.model.clip.load_state_dict(state.model)
             self.learner.optimizer.load_state_dict(state.optimizer)
             self.step = state.step
-            self.best = state.progress["best"]
-            self.counters = RunCounters(**state.progress["tally"])
+            self.best = state.loop_state["best"]
+            self.counters = RunCounters(**state.loop_state["tally"])
         self.run.drop_metrics_after(self.step)
         if self.world.main:
             clean_checkpoints(self.run.checkpoints, self.step)
@@ -281,8 +287,9 @@ class Trainer:
             # A finite loss does not prove finite weights, and on a GPU the loss is checked only when it is logged.
             if not all(bool(tensor.isfinite().all()) for tensor in self.model.parameters()):
                 raise self._diverged()
-            progress = {"best": self.best, "tally": asdict(self.counters)}
-            state = State(self.step, self.model.clip.state_dict(), self.learner.optimizer.state_dict(), progress)
+            # "tally" is the counters' key in checkpoints that exist.
+            loop_state = {"best": self.best, "tally": asdict(self.counters)}
+            state = State(self.step, self.model.clip.state_dict(), self.learner.optimizer.state_dict(), loop_state)
             save_checkpoint(self.run.checkpoints, state)
 
     def _finish(self, stop: StopFlag) -> None:
@@ -291,18 +298,19 @@ class Trainer:
         best, facts = write_models(
             self.recipe, self.run, self.model, self.validation, self.learner.precision, self.best, stop
         )
-        samples = self.steps * self.recipe.batch_size
+        examples = self.steps * self.recipe.batch_size
         self.run.write_json(
             "finished.json",
             {
                 "steps": self.steps,
-                "samples": samples,
-                "epochs": samples / len(self.renderer.plans.catalog),
+                "samples": examples,
+                "epochs": examples / len(self.renderer.plans.catalog),
                 "parameters": self.model.parameter_count,
                 "image_size": self.model.image_size,
+                # An interpolated model has no step; use the last.
                 "best": best and {"step": self.steps, **best},
-                "composite_share": self.counters.treated / samples,
-                "pairs_per_second": samples / self.counters.seconds,
+                "composite_share": self.counters.treated / examples,
+                "pairs_per_second": examples / self.counters.seconds,
                 **facts,
                 **asdict(self.counters),
             },

@@ -16,8 +16,9 @@ def contrastive_loss(
         image_features: Unit vectors, shape (B, D).
         text_features: Unit vectors, shape (B, D); row i belongs to image i.
         logit_scale: The inverse temperature (not its logarithm), a scalar.
-        same_source: The false negatives, which are masked, as from :func:`shared_sources`: ``bool``, shape (B, B),
-            symmetric; the diagonal is ignored. None masks nothing, as in plain CLIP.
+        same_source: The false negatives, which are masked: combinations with a source image or a caption in common, as
+            from :func:`shared_sources`; ``bool``, shape (B, B), symmetric. The diagonal is ignored. None masks nothing,
+            as in plain CLIP.
 
     Returns:
         The mean of the image-to-text and text-to-image cross-entropies, a scalar. Without a mask it is ln B at
@@ -49,8 +50,8 @@ def local_contrastive_loss(
         all_text_features: Unit vectors of the whole batch, shape (B, D), with gradient.
         logit_scale: The inverse temperature (not its logarithm), a scalar.
         offset: Index of the first of these rows in the batch.
-        same_source: The false negatives, which are masked, as from :func:`shared_sources`: ``bool``, shape (b, B). The
-            match of each row itself is never masked.
+        same_source: The false negatives, which are masked: combinations with a source image or a caption in common, as
+            from :func:`shared_sources`; ``bool``, shape (b, B). The match of each row itself is never masked.
 
     Returns:
         The mean over these rows of the image-to-text and text-to-image cross-entropies, a scalar.
@@ -88,8 +89,8 @@ def siglip_loss(
         text_features: Unit vectors of the whole batch, shape (B, D), with gradient.
         logit_scale: The inverse temperature (not its logarithm), a scalar; 10 initially in the paper.
         logit_bias: Added to every logit, a scalar; -10 initially in the paper.
-        same_source: The false negatives, which are left out of the sum: ``bool``, shape (b, B). The match of each row
-            itself is never left out.
+        same_source: The false negatives, which are left out of the sum: combinations with a source image or a caption
+            in common; ``bool``, shape (b, B). The match of each row itself is never left out.
         offset: Index of the first of these rows in the batch.
 
     Returns:

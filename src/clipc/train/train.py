@@ -47,7 +47,7 @@ def train(
         catalog: The data, if they are open already; by default the recipe's source is opened.
         world: The processes that train together; by default those that torchrun or srun started.
         renderer: ``worker`` or ``resident``, as a choice made for several runs together; by default it is made here.
-        progress: Called with the number of samples seen.
+        progress: Called with the number of training examples seen.
 
     Raises:
         UserError: The folder holds another run, there are too few pairs for a batch, or the disk is full.

@@ -21,7 +21,7 @@ def octets(text: str) -> int:
 
 
 def joined(strategy: str = "join", joiner: str | None = None):
-    return partial(Wording(strategy, joiner).text, layout=LEFT_RIGHT, swapped=False)
+    return partial(Wording(strategy, joiner).text, shape_index=LEFT_RIGHT, swapped=False)
 
 
 def minimal(first: str, second: str, count=words) -> str:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipc.compose.captions.language import japanese, noun_phrase, without_stop
-from clipc.demo.captions import captions, language
+from clipc.demo.captions import captions, load_language
 from clipc.demo.image import scene
 
 NOUN_PHRASES = """
@@ -133,8 +133,8 @@ def test_sentences_and_lists_are_no_noun_phrases(caption: str) -> None:
 
 def test_the_demo_captions_are_told_apart() -> None:
     generators = (np.random.Generator(np.random.Philox(number)) for number in range(10))
-    for shape, state, generator in product(language("ja").parts, language("ja").states, generators):
-        for caption in captions(scene(shape, state, generator), language("ja"), generator):
+    for shape, state, generator in product(load_language("ja").parts, load_language("ja").states, generators):
+        for caption in captions(scene(shape, state, generator), load_language("ja"), generator):
             # Each is a sentence, a name with a remark ("歯車、良品"), or a noun phrase.
             remark = "、" in caption and not caption.split("、")[0].endswith("置かれた")
             assert noun_phrase(caption) == (not caption.endswith("。") and not remark)

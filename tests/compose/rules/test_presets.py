@@ -22,7 +22,7 @@ from clipc.compose.rules.effects import effects
 from clipc.compose.rules.read import parse_rules, preset_names, preset_text, read_rules
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.compose.rules.schema import Rules
-from clipc.demo.captions import captions, language
+from clipc.demo.captions import captions, load_language
 from clipc.demo.defects import STATES
 from clipc.demo.image import scene
 from clipc.demo.shapes import SHAPES
@@ -129,7 +129,7 @@ def test_the_rules_that_the_documents_show_do_what_they_say(document: str, sandb
 def test_the_factory_preset_tells_good_from_defective_by_captions_alone(lang: str, sandbox: Sandbox) -> None:
     random = np.random.Generator(np.random.Philox(0))
     parts = [scene(shape, state, random) for shape in SHAPES for state in STATES for _ in range(4)]
-    texts = [captions(part, language(lang), random) for part in parts]
+    texts = [captions(part, load_language(lang), random) for part in parts]
     rows = [{"caption": "a part", "captions": "\n".join(some)} for some in texts]
     # Each part is shown with an intact one: allowed if it is intact, too.
     couples = (row for part in rows for row in ({"caption": "a part", "captions": "intact"}, part))

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipc.compose.similarity import captions as module
-from clipc.compose.similarity.captions import caption_vectors, terms
+from clipc.compose.similarity import caption_vectors as module
+from clipc.compose.similarity.caption_vectors import caption_vectors, terms
 
 FACTORY = [
     ["歯車の左に深い傷がある。"],

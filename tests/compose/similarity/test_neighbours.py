@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from clipc.catalog import Catalog, open_catalog
 from clipc.compose.similarity import neighbours as module
 from clipc.compose.similarity import search as search_module
-from clipc.compose.similarity.captions import caption_vectors
+from clipc.compose.similarity.caption_vectors import caption_vectors
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.neighbours import nearest, neighbours
 

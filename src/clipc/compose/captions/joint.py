@@ -30,31 +30,30 @@ class Wording:
     template: str | None = None
     shapes: tuple[Shape, ...] = field(default=SHAPES, repr=False)
 
-    def text(self, first: str, second: str, layout: int, swapped: bool) -> str:
+    def text(self, first: str, second: str, shape_index: int, swapped: bool) -> str:
         """The caption of a composite.
 
         Args:
             first: The caption of the first image: the left, the top or the outer one.
             second: The caption of the second image.
-            layout: The plan row's ``layout``: an index into :attr:`shapes`.
+            shape_index: The plan row's ``layout``: an index into :attr:`shapes`.
             swapped: The plan row's ``swapped``: whether the second caption comes first (strategy ``both-orders``), or
                 is the one that is used (strategy ``one``).
         """
-        parts = find_strategy(self.strategy)(first, second, self.shapes[layout], swapped)
+        parts = find_strategy(self.strategy)(first, second, self.shapes[shape_index], swapped)
         if isinstance(parts, str):
             return parts
-        one, other, *phrase = parts
-        template = self.template if self.template is not None else next(iter(phrase), None)
+        earlier, later, *own_template = parts
+        template = self.template if self.template is not None else next(iter(own_template), None)
         if template is not None:
-            return _filled(template, without_stop(one), without_stop(other))
-        return _joined(one, other, self.joiner)
+            return _filled(template, without_stop(earlier), without_stop(later))
+        return _joined(earlier, later, self.joiner)
 
-    def between(self) -> str | None:
-        """The text between two captions without Japanese, if it is the same for all of them.
+    def constant_joiner(self) -> str | None:
+        """The joiner for all captions without Japanese; None if it differs by caption, so that each needs :meth:`text`.
 
-        Returns:
-            The text between the first caption (after :func:`~clipc.compose.captions.language.without_stop`) and the
-            second (after ``str.strip``); None if only :meth:`text` can join them.
+        The joiner stands between the first caption (after :func:`~clipc.compose.captions.language.without_stop`) and
+        the second (after ``str.strip``).
         """
         if self.strategy not in ("join", "both-orders", "wrong") or self.template is not None:
             return None

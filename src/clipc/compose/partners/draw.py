@@ -16,70 +16,78 @@ _ROUNDS_LARGE: Final = 64
 _MEMBERS_AT_ONCE: Final = 1 << 20
 
 AllowedTest = Callable[[Positions, Int32s], Bools]
-"""Takes positions among the rows, shape (m,), and a candidate partner for each, shape (m,); says which candidates are
-allowed, ``bool``, shape (m,)."""
+"""Takes indices into ``rows`` of :func:`draw`, shape (m,), and a candidate partner for each, shape (m,); says which
+candidates are allowed, ``bool``, shape (m,)."""
 
 
 def draw(
-    rows: Int32s, pool: Int32s, pools: Pools, allowed: AllowedTest, generator: np.random.Generator, pairs: int
+    rows: Int32s,
+    pool_of_row: Int32s,
+    pools: Pools,
+    allowed: AllowedTest,
+    generator: np.random.Generator,
+    pair_count: int,
 ) -> Int32s:
     """A partner for each row, drawn uniformly or by weight from the allowed members of its pool.
 
     Some rounds of rejection sampling come first. A row that is then still without a partner draws from all allowed
-    members of its pool, if the pool has at most :data:`MAX_ENUMERATED` members; so even a single allowed partner in a
-    thousand is found there. Both ways draw from the same distribution.
+    members of its pool, if the pool has at most :data:`MAX_ENUMERATED` members. In such a pool an allowed partner is
+    always found if one exists. Both ways draw from the same distribution.
 
     The result for a row does not depend on the other rows.
 
     Args:
         rows: The catalog rows of the first pairs, shape (n,).
-        pool: The index of each row's pool, shape (n,); never -1.
+        pool_of_row: The index of each row's pool, shape (n,); never -1.
         pools: The pools.
         allowed: The test of candidates; it must refuse the first pair itself.
         generator: The random generator; each round draws one number for every pair of the catalog.
-        pairs: The number of pairs in the catalog.
+        pair_count: The number of pairs in the catalog.
 
     Returns:
-        The catalog rows of the partners, ``int32``, shape (n,); -1 for none.
+        The catalog rows of the partners, ``int32``, shape (n,); -1 if none was found (in a pool above
+        :data:`MAX_ENUMERATED` one may still exist).
     """
     partner = np.full(len(rows), -1, dtype=np.int32)
-    enumeration_chance = generator.random(pairs)
-    small = pools.sizes[pool] <= MAX_ENUMERATED
-    seeking = np.flatnonzero(pools.sizes[pool] > 0)
+    fallback_uniform = generator.random(pair_count)
+    small = pools.sizes[pool_of_row] <= MAX_ENUMERATED
+    seeking = np.flatnonzero(pools.sizes[pool_of_row] > 0)
     for turn in range(_ROUNDS_LARGE):
         if turn == _ROUNDS_SMALL:
             seeking = seeking[~small[seeking]]
         if not len(seeking):
             break
-        chance = generator.random(pairs)[rows[seeking]]
-        candidate = pools.member(pool[seeking], chance)
+        uniform = generator.random(pair_count)[rows[seeking]]
+        candidate = pools.member(pool_of_row[seeking], uniform)
         accepted = allowed(seeking, candidate)
         partner[seeking[accepted]] = candidate[accepted]
         seeking = seeking[~accepted]
-    without = np.flatnonzero((partner < 0) & small & (pools.sizes[pool] > 0))
-    # The pools of one portion have a bounded total size, so that memory stays bounded.
-    sizes = pools.sizes[pool[without]]
-    for positions in np.split(without, np.flatnonzero(np.diff((np.cumsum(sizes) - sizes) // _MEMBERS_AT_ONCE)) + 1):
+    unmatched = np.flatnonzero((partner < 0) & small & (pools.sizes[pool_of_row] > 0))
+    # The pools of one chunk have a bounded total size, so that memory stays bounded.
+    sizes = pools.sizes[pool_of_row[unmatched]]
+    for positions in np.split(unmatched, np.flatnonzero(np.diff((np.cumsum(sizes) - sizes) // _MEMBERS_AT_ONCE)) + 1):
         if len(positions):
-            chance = enumeration_chance[rows[positions]]
-            partner[positions] = _draw_from_all(positions, pool[positions], pools, allowed, chance)
+            uniform = fallback_uniform[rows[positions]]
+            partner[positions] = _draw_from_all(positions, pool_of_row[positions], pools, allowed, uniform)
     return partner
 
 
-def _draw_from_all(which: Positions, pool: Int32s, pools: Pools, allowed: AllowedTest, chance: Float64s) -> Int32s:
+def _draw_from_all(
+    positions: Positions, pool_of_row: Int32s, pools: Pools, allowed: AllowedTest, uniform: Float64s
+) -> Int32s:
     """One allowed member of each row's pool, drawn from all of them; -1 if there is none."""
-    sizes = pools.sizes[pool]
+    sizes = pools.sizes[pool_of_row]
     begins = np.cumsum(sizes) - sizes
-    place = np.arange(int(sizes.sum())) - np.repeat(begins - pools.start[pool], sizes)
-    candidate = pools.members[place]
-    good = np.flatnonzero(allowed(np.repeat(which, sizes), candidate))
-    weights = None if pools.weights is None else pools.weights[place[good]]
-    chosen = choose_one(good, begins, sizes, chance, weights)
+    member_index = np.arange(int(sizes.sum())) - np.repeat(begins - pools.start[pool_of_row], sizes)
+    candidate = pools.members[member_index]
+    good = np.flatnonzero(allowed(np.repeat(positions, sizes), candidate))
+    weights = None if pools.weights is None else pools.weights[member_index[good]]
+    chosen = choose_one(good, begins, sizes, uniform, weights)
     return np.where(chosen >= 0, candidate[chosen], -1).astype(np.int32)
 
 
 def choose_one(
-    good: Positions, begins: Int64s, sizes: Int64s, chance: Float64s, weights: Float64s | None = None
+    good: Positions, begins: Int64s, sizes: Int64s, uniform: Float64s, weights: Float64s | None = None
 ) -> Int64s:
     """One random allowed position in each of several consecutive segments.
 
@@ -87,7 +95,7 @@ def choose_one(
         good: The allowed positions, ascending; each lies in one of the segments.
         begins: Start of each segment, ascending; shape (n,).
         sizes: Length of each segment, shape (n,).
-        chance: A random number in [0, 1) for each segment, shape (n,).
+        uniform: A random number in [0, 1) for each segment, shape (n,).
         weights: Positive weights of the positions in ``good``; equal weights by default.
 
     Returns:
@@ -98,17 +106,17 @@ def choose_one(
     chosen = np.full(len(begins), -1, dtype=np.int64)
     nonempty = count > 0
     if weights is None:
-        place = first[nonempty] + (chance[nonempty] * count[nonempty]).astype(np.int64)
+        index = first[nonempty] + (uniform[nonempty] * count[nonempty]).astype(np.int64)
     else:
-        place = weighted_choice(
-            cumulative_weights(weights, count), first[nonempty], first[nonempty] + count[nonempty], chance[nonempty]
+        index = weighted_choice(
+            cumulative_weights(weights, count), first[nonempty], first[nonempty] + count[nonempty], uniform[nonempty]
         )
-    chosen[nonempty] = good[place]
+    chosen[nonempty] = good[index]
     return chosen
 
 
 def least_similar(rows: Int32s, drawn: Int32s, vectors: Float32s) -> Int32s:
-    """The candidate of each row with the smallest cosine similarity.
+    """For each row, its candidate least similar to it, by cosine.
 
     Args:
         rows: Catalog rows of pairs, shape (n,).

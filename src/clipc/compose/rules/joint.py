@@ -58,14 +58,14 @@ class JointCaption:
         swapped, parts_rows, parts = in_either_order[wording] & candidates.swapped, list[Any](), list[Any]()
         for number in np.unique(wording).tolist():
             chosen = self.wordings[number]
-            between, rows = chosen.between(), np.flatnonzero(wording == number)
-            constant = plain[first[rows]] & plain[second[rows]] & (between is not None)
+            joiner, rows = chosen.constant_joiner(), np.flatnonzero(wording == number)
+            constant = plain[first[rows]] & plain[second[rows]] & (joiner is not None)
             if (some := rows[constant]).size:
                 one = np.where(swapped[some], second[some], first[some])
                 other = np.where(swapped[some], first[some], second[some])
                 both = starts.take(pa.array(one)), ends.take(pa.array(other))
                 parts_rows.append(some)
-                parts.append(_KERNELS.binary_join_element_wise(*both, between))
+                parts.append(_KERNELS.binary_join_element_wise(*both, joiner))
             if (some := rows[~constant]).size:
                 columns = (first[some], second[some], candidates.layout[some], candidates.swapped[some])
                 composites = zip(*(column.tolist() for column in columns), strict=True)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Float32s
-from clipc.compose.similarity.captions import unit_rows
+from clipc.compose.similarity.caption_vectors import unit_rows
 from clipc.errors import UserError, unknown_name
 
 

@@ -46,7 +46,7 @@ def neighbours(
         cache: The cache folder; None for the default one.
         progress: Receives the number of finished pairs.
         also_excluded: Excludes further pairs, such as those that rules forbid.
-        exclusion_id: Identifies ``also_excluded`` in the cache: equal texts must mean equal decisions.
+        exclusion_id: Identifies ``also_excluded`` in the cache: the same id must mean the same exclusions.
 
     Returns:
         The neighbours, as :func:`nearest` returns them.
@@ -73,8 +73,8 @@ def neighbours(
 def nearest(vectors: Float32s, k: int, *, excluded: Excluded | None = None, progress: Progress = silent) -> Int32s:
     """The k most similar rows of each row, by inner product.
 
-    Equal vectors (of equal captions, for example) are searched once. Of many rows with equal vectors, each row gets
-    those that follow it in cyclic order, so that all of them are neighbours equally often.
+    Equal vectors (of equal captions, for example) form a group, which is searched once. If a group has more rows than
+    are needed, they are taken in cyclic order from the row's own index on, so no member is favoured.
 
     Args:
         vectors: Unit vectors, ``float32``, shape (n, d). A zero row has no neighbours and is no neighbour.
@@ -105,15 +105,15 @@ def nearest(vectors: Float32s, k: int, *, excluded: Excluded | None = None, prog
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
-    """Groups of rows with equal vectors: g groups, which have m of the n rows. Zero rows are in no group.
+    """Groups of rows with equal vectors: g groups with m rows in all (of n). Zero rows are in no group.
 
     Attributes:
         first: The lowest row of each group, ascending, shape (g,).
         members: The rows, group by group, ascending within each group, shape (m,).
         start: The start of each group in ``members``, and the end of the last, shape (g + 1,).
         group_of_row: The group of each row (any number for a zero row), shape (n,).
-        codes: ``group * n + row`` for each member, ascending, shape (m,). A search in them finds the place of any row
-            among the members of any group.
+        codes: ``group * n + row`` for each member, ascending, shape (m,). A search in them finds where any row would
+            stand among the members of any group.
     """
 
     first: Int64s
@@ -150,19 +150,19 @@ def _fill(
     max_width = max(k, SEARCH_LIMIT)
     while len(rows):
         # Memory stays bounded however wide the search is.
-        portion = max(1, _ROWS_AT_ONCE * 16 // width)
+        chunk = max(1, _ROWS_AT_ONCE * 16 // width)
         unfilled: list[Int64s] = []
-        for start in range(0, len(rows), portion):
-            some = rows[start : start + portion]
+        for start in range(0, len(rows), chunk):
+            some = rows[start : start + chunk]
             candidates = _candidates(some, vectors, groups, search, width)
             allowed = candidates >= 0
             if excluded is not None:
-                at, slot = np.nonzero(allowed)
-                allowed[at, slot] = ~excluded(some[at], candidates[at, slot])
+                row_index, slot = np.nonzero(allowed)
+                allowed[row_index, slot] = ~excluded(some[row_index], candidates[row_index, slot])
             rank = np.cumsum(allowed, axis=1) - 1
-            at, slot = np.nonzero(allowed & (rank < k))
-            result[some[at], rank[at, slot]] = candidates[at, slot]
-            # A wider search finds more only for rows whose candidates fill the current width.
+            row_index, slot = np.nonzero(allowed & (rank < k))
+            result[some[row_index], rank[row_index, slot]] = candidates[row_index, slot]
+            # A row with empty slots has no further candidates.
             lacking = (allowed.sum(axis=1) < k) & (candidates[:, -1] >= 0)
             unfilled.append(some[lacking])
         if width >= max_width:
@@ -186,14 +186,14 @@ def _candidates(rows: Int64s, vectors: Float32s, groups: _Groups, search: Search
     counts = sizes - (np.arange(ranked_groups.shape[1]) == 0)  # the row itself is no candidate in its own group
     ends = np.minimum(np.cumsum(counts, axis=1), width)
     counts = np.diff(ends, axis=1, prepend=0)
-    at, column = np.divmod(np.repeat(np.arange(counts.size), counts.ravel()), counts.shape[1])
-    slot = np.arange(len(at)) - (np.cumsum(ends[:, -1]) - ends[:, -1])[at]
-    group, size = ranked_groups[at, column], sizes[at, column]
-    step = slot - (ends - counts)[at, column]
+    # One entry per candidate: its row, its group, its offset in the group.
+    row_index, column = np.divmod(np.repeat(np.arange(counts.size), counts.ravel()), counts.shape[1])
+    slot = np.arange(len(row_index)) - (np.cumsum(ends[:, -1]) - ends[:, -1])[row_index]
+    group, size = ranked_groups[row_index, column], sizes[row_index, column]
+    offset = slot - (ends - counts)[row_index, column]
     # The cycle starts after the row, so that it never reaches the row itself in its own group.
-    begin = (
-        np.searchsorted(groups.codes, group * len(groups.group_of_row) + rows[at], side="right") - groups.start[group]
-    )
+    codes = group * len(groups.group_of_row) + rows[row_index]
+    first_offset = np.searchsorted(groups.codes, codes, side="right") - groups.start[group]
     result = np.full((len(rows), width), -1, np.int64)
-    result[at, slot] = groups.members[groups.start[group] + (begin + step) % size]
+    result[row_index, slot] = groups.members[groups.start[group] + (first_offset + offset) % size]
     return result

@@ -56,7 +56,7 @@ def curve_figures(data: Mapping[str, Any], say: Words) -> list[dict[str, Any]]:
                     "title": title,
                     "panel": panel_name(panel, say),
                     "figure": Markup(inline_svg(figure, f"curve-{number}-{index}")),  # made of numbers alone
-                    "legend": [(Markup(marks.stroke(line.mark)), line.name) for line in panel.lines],
+                    "legend": [(Markup(marks.legend_swatch(line.mark)), line.name) for line in panel.lines],
                     "level": data["baseline"] if level is not None else None,
                     "axis": axis_label(curve, panel.lines, say),
                     "unit": unit(metric, data, say),
@@ -73,11 +73,11 @@ def curve_panels(curve: Mapping[str, Any], data: Mapping[str, Any]) -> list[Pane
     factor, baseline = readable.scale(readable.unit_of(curve["metric"], data)), data["baseline"]
     names = [line["name"] for line in curve["lines"] if line["name"] != baseline]
     names = [name for name in names if any(p["mean"] is not None for p in _points_of(curve, name))]
-    groups = [("all", names, marks.CYCLE)]
+    groups = [("all", names, marks.LINE_MARKS)]
     if curve["axis"] == "pairs" and any(name in data["controls"] for name in names):
-        arms = [name for name in names if name not in data["controls"]]
+        treatments = [name for name in names if name not in data["controls"]]
         controls = [name for name in names if name in data["controls"]]
-        groups = [("arm", arms, marks.ARMS), ("control", controls, marks.CONTROLS)]
+        groups = [("treatment", treatments, marks.TREATMENT_MARKS), ("control", controls, marks.CONTROL_MARKS)]
     panels: list[Panel] = []
     for kind, members, cycle in groups:
         for chunk in _chunks(members, len(cycle)):
@@ -90,7 +90,9 @@ def curve_panels(curve: Mapping[str, Any], data: Mapping[str, Any]) -> list[Pane
 
 def panel_name(panel: Panel, say: Words) -> str:
     """The common role of a panel's lines besides the baseline; empty for a panel of all lines."""
-    return "" if panel.kind == "all" else say("study.asked.arms" if panel.kind == "arm" else "study.asked.controls")
+    return (
+        "" if panel.kind == "all" else say("study.asked.arms" if panel.kind == "treatment" else "study.asked.controls")
+    )
 
 
 def _points_of(curve: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:

@@ -15,7 +15,7 @@ from clipc.report.words import Words
 def question(data: Mapping[str, Any], say: Words) -> Markup:
     """The question of a study: its arms, sizes, seeds, data and main metrics."""
     main = [heading(metric, say) for metric in data["metrics"] if metric["main"]]
-    treatments = sum(kind(arm["name"], data) == "arm" for arm in data["arms"])
+    treatments = sum(kind(arm["name"], data) == "treatment" for arm in data["arms"])
     return fragment("question.html", say, data=data, treatments=treatments, main=main)
 
 

@@ -90,4 +90,4 @@ def diverged_count(data: Mapping[str, Any], arm: str, size: int | None = None) -
 
 def kind(name: str, data: Mapping[str, Any]) -> str:
     """The role of an arm: ``baseline``, ``control`` or ``arm``."""
-    return "baseline" if name == data["baseline"] else "control" if name in data["controls"] else "arm"
+    return "baseline" if name == data["baseline"] else "control" if name in data["controls"] else "treatment"

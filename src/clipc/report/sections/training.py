@@ -40,7 +40,7 @@ def training(data: Mapping[str, Any], say: Words) -> Markup:
             figures[what] = Markup(training_curves(f"training-{what}", [(marks_by_arm[n], lines[n]) for n in names]))
     if not figures:
         return Markup()
-    legend = [(Markup(marks.stroke(marks_by_arm[name])), name) for name in names]  # our own marks
+    legend = [(Markup(marks.legend_swatch(marks_by_arm[name])), name) for name in names]  # our own marks
     return fragment("training.html", say, figures=figures, legend=legend)
 
 

@@ -24,19 +24,20 @@ _KANJI = r"\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _KANA_AND_MORE = (
     r"\u3041-\u3096\u30a1-\u30fa\u30fc-\u30fe\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1100-\u11ff\uac00-\ud7a3"
 )
-_UNSPACED = f"[{_KANJI}{_KANA_AND_MORE}]"
-_RUNS = re.compile(rf"(?P<unspaced>{_UNSPACED}+)|(?P<word>(?:(?!{_UNSPACED})\w)+)")
+_NGRAM_SCRIPTS = f"[{_KANJI}{_KANA_AND_MORE}]"
+_SEGMENTS = re.compile(rf"(?P<ngrams>{_NGRAM_SCRIPTS}+)|(?P<word>(?:(?!{_NGRAM_SCRIPTS})\w)+)")
 _IS_KANJI = re.compile(f"[{_KANJI}]")
 
 
 def caption_vectors(captions: Sequence[Sequence[str]], dims: int = 256, progress: Progress = silent) -> Float32s:
     """A semantic vector for each pair, from the words of all its captions.
 
-    Terms are words and pairs of adjacent words; in scripts without spaces they are runs of one (kanji only) to three
-    characters. A caption may mix both. The weight of a term is ``(1 + ln tf) * (1 + ln((1 + n) / (1 + df)))``, where
-    ``tf`` is its count in the pair's captions and ``df`` the number of pairs that have it. Terms of a single pair are
-    left out. The weights are projected on their first ``dims`` singular directions (Deerwester et al., "Indexing by
-    latent semantic analysis", 1990), which are fitted on at most 100,000 pairs.
+    Terms are words and pairs of adjacent words. In scripts without spaces, and in Hangul, terms are n-grams of two or
+    three characters, single kanji, and characters standing alone. A caption may mix scripts. The weight of a term is
+    ``(1 + ln tf) * (1 + ln((1 + n) / (1 + df)))``, where ``tf`` is its count in the pair's captions and ``df`` the
+    number of pairs that have it. Terms that occur in only one pair are dropped; the 65,536 commonest are kept. The
+    weights are projected on their first ``dims`` singular directions (Deerwester et al., "Indexing by latent semantic
+    analysis", 1990), which are fitted on at most 100,000 pairs.
 
     Args:
         captions: The captions of each pair.
@@ -44,7 +45,7 @@ def caption_vectors(captions: Sequence[Sequence[str]], dims: int = 256, progress
         progress: Receives the number of pairs whose captions are read.
 
     Returns:
-        Unit vectors, ``float32``, shape (n, d) with d <= dims; equal inputs give equal vectors. A pair that shares no
+        Unit vectors, ``float32``, shape (n, d) with d <= dims; the result is deterministic. A pair that shares no
         term with any other pair has a zero vector.
     """
     weights = _weights(captions, progress)
@@ -60,23 +61,23 @@ def terms(text: str) -> Iterator[str]:
         text: Any text. It is normalised to NFKC and lower case, so ``ＣＴ`` and ``ct`` are one term.
     """
     before = ""
-    for run in _RUNS.finditer(unicodedata.normalize("NFKC", text).lower()):
-        if run.lastgroup == "word":
-            word = run.group()
+    for segment in _SEGMENTS.finditer(unicodedata.normalize("NFKC", text).lower()):
+        if segment.lastgroup == "word":
+            word = segment.group()
             yield word
             if before:
                 yield f"{before} {word}"
             before = word
         else:
             before = ""
-            yield from _ngrams(run.group())
+            yield from _ngrams(segment.group())
 
 
-def _ngrams(run: str) -> Iterator[str]:
-    """All runs of two to three characters, and single kanji; a ``run`` of one character is always a term."""
-    for start in range(len(run)):
-        shortest = 1 if len(run) == 1 or _IS_KANJI.match(run, start) else 2
-        yield from (run[start:end] for end in range(start + shortest, min(start + 3, len(run)) + 1))
+def _ngrams(text: str) -> Iterator[str]:
+    """The n-grams of two or three characters, and single kanji; the only character of a ``text`` is always a term."""
+    for start in range(len(text)):
+        shortest = 1 if len(text) == 1 or _IS_KANJI.match(text, start) else 2
+        yield from (text[start:end] for end in range(start + shortest, min(start + 3, len(text)) + 1))
 
 
 def _weights(captions: Sequence[Sequence[str]], progress: Progress) -> Any:
@@ -88,11 +89,11 @@ def _weights(captions: Sequence[Sequence[str]], progress: Progress) -> Any:
     # Hashing needs no dictionary of terms, which would be larger than the matrix for a million captions.
     hasher: Any = FeatureHasher(_FEATURES, input_type="string", alternate_sign=False, dtype=_FLOAT32)
     counts: Any = hasher.transform(_documents(captions, progress))
-    pairs_with = np.bincount(counts.indices, minlength=_FEATURES)
-    order = np.argsort(-pairs_with, kind="stable")[:_MAX_TERMS]
-    term_ids = np.sort(order[pairs_with[order] >= 2])
+    document_frequency = np.bincount(counts.indices, minlength=_FEATURES)
+    order = np.argsort(-document_frequency, kind="stable")[:_MAX_TERMS]
+    term_ids = np.sort(order[document_frequency[order] >= 2])
     weights = counts[:, term_ids]
-    idf = 1 + np.log((1 + len(captions)) / (1 + pairs_with[term_ids]))
+    idf = 1 + np.log((1 + len(captions)) / (1 + document_frequency[term_ids]))
     weights.data = (1 + np.log(weights.data)) * idf.astype(np.float32)[weights.indices]
     lengths = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
     weights.data /= np.repeat(np.maximum(lengths, np.float32(1e-12)), np.diff(weights.indptr)).astype(np.float32)
