@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.soak  # A benchmark measures for a while, even on little data.
+
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 

@@ -87,8 +87,8 @@ def photographs(a: Shown, b: Shown, joint: str) -> bool:
     [
         ("emoji", emoji, None),
         ("covid-chestxray", xrays, None),
-        ("rsicd", satellite, 1500),
-        ("flickr8k", photographs, 1500),
+        ("rsicd", satellite, 400),
+        ("flickr8k", photographs, 400),
     ],
 )
 def test_no_composite_of_twenty_epochs_breaks_a_rule(
