@@ -40,7 +40,7 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
     second = [catalog.caption(*pair) for pair in zip(*second_captions, strict=True)]
     joined = [
         plans.wordings[sample.wording[i]].text(
-            first[i], other, layout=int(sample.layout[i]), swapped=bool(sample.swapped[i])
+            first[i], other, shape_index=int(sample.layout[i]), swapped=bool(sample.swapped[i])
         )
         for i, other in zip(composites, second, strict=True)
     ]
