@@ -16,7 +16,7 @@ from clipc.catalog.sources.folder import folder
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, WORKBOOK_SUFFIXES
 from clipc.catalog.sources.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
 from clipc.catalog.sources.joined import Part, joined, with_splits_of_folders
-from clipc.catalog.sources.listing import list_files
+from clipc.catalog.sources.listing import first_names, list_files
 from clipc.catalog.sources.set_tables import SetTable, as_one_set, image_root, set_tables
 from clipc.catalog.sources.table import table
 from clipc.catalog.sources.tar import tars
@@ -104,8 +104,8 @@ def _find(source: str, store: Path, options: SourceOptions, progress: Progress) 
         tables = as_one_set(parent, [match.relative_to(parent).as_posix() for match in matches])
         return _in_tables(parent, tables, parent.name or "data", store, options, [])
     if matches:
-        what = "a glob must match tars only, or the tables of one set"
-        raise UserError(f"{source} matches {_some(matches)}; {what}. A source is {KINDS}.")
+        names, what = first_names([match.name for match in matches]), "tars only, or the tables of one set"
+        raise UserError(f"{source} matches {names}; a glob must match {what}. A source is {KINDS}.")
     raise UserError(f"there is no {source}{_near(path)}. A source is {KINDS}.")
 
 
@@ -145,8 +145,9 @@ def _in_folder(path: Path, store: Path, options: SourceOptions) -> Source:
         return _in_tables(path, tables, name, store, options, files)
     if any(file.lower().endswith(IMAGE_SUFFIXES) for file in files):
         return folder(path, name, options, listing)
-    top = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    raise UserError(f"{path} holds no pairs: there is {_some(top) or 'nothing'} in it. A source is {KINDS}.")
+    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    there = first_names([entry.name + "/" * entry.is_dir() for entry in entries]) or "nothing"
+    raise UserError(f"{path} holds no pairs: there is {there} in it. A source is {KINDS}.")
 
 
 def _in_tables(
@@ -182,11 +183,6 @@ def _in_tables(
 
 def _blob(store: Path, source: str | Path) -> Path:
     return store / "images" / blake2b(str(source).encode(), digest_size=8).hexdigest()
-
-
-def _some(paths: Sequence[Path]) -> str:
-    names = [path.name + ("/" if path.is_dir() else "") for path in paths[:5]]
-    return ", ".join(names) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
 
 
 def _near(path: Path) -> str:
