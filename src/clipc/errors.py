@@ -1,8 +1,9 @@
 """Errors that the user can correct; each message is one sentence."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 _MAX_COMPARED = 10_000
 _MAX_LISTED = 60
+_LONGEST_NAME = 100
 
 
 class UserError(Exception):
@@ -18,6 +20,18 @@ class UserError(Exception):
 
     The command line prints the message alone and exits with code 2; any other exception is a bug (exit code 1).
     """
+
+
+def first_names(names: Collection[object], most: int = 5) -> str:
+    """Names for a message: the first few, and how many more there are.
+
+    Args:
+        names: The names; those of files need not be valid text, and of long ones only the beginning is shown.
+        most: How many are written out.
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    listed = ", ".join(str(name)[:_LONGEST_NAME] for name in islice(names, most))
+    return listed.encode("utf-8", "backslashreplace").decode() + more
 
 
 def unknown_name(what: str, name: str, valid: Iterable[str]) -> UserError:
@@ -30,8 +44,7 @@ def unknown_name(what: str, name: str, valid: Iterable[str]) -> UserError:
     """
     names = sorted(valid)
     near = get_close_matches(name, names[:_MAX_COMPARED], n=1, cutoff=0.6)
-    omitted = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[:_MAX_LISTED]) or 'none'}{omitted}."
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {first_names(names, _MAX_LISTED) or 'none'}."
     return UserError(f"unknown {what} {name!r}; {hint}")
 
 

@@ -16,12 +16,12 @@ from clipc.catalog.sources.folder import folder
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, WORKBOOK_SUFFIXES
 from clipc.catalog.sources.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
 from clipc.catalog.sources.joined import Part, joined, with_splits_of_folders
-from clipc.catalog.sources.listing import first_names, list_files
+from clipc.catalog.sources.listing import list_files
 from clipc.catalog.sources.set_tables import SetTable, as_one_set, image_root, set_tables
 from clipc.catalog.sources.table import table
 from clipc.catalog.sources.tar import tars
 from clipc.catalog.split import with_splits
-from clipc.errors import UserError
+from clipc.errors import UserError, first_names
 from clipc.extension import is_object_reference, load, source_file
 from clipc.files import cache_folder
 from clipc.progress import Progress, silent

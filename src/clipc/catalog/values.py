@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from clipc.catalog.rows import Value
+from clipc.errors import first_names
 
 ALL_LABELS = "all_labels"
 """The metadata column that holds all labels of a pair, joined by ``|``, where there are several."""
@@ -96,7 +97,8 @@ def _caption_parts(value: Mapping[str, Any], lang: str) -> list[Any]:
         return parts
     if len(value) == 1 and re.fullmatch(r"[a-z]{2}([-_]\w+)?", str(next(iter(value)))):
         return list(value.values())  # the only language there is
-    raise ValueError(f"the caption is an object with {_keys(value)}: none is raw, caption, text or {lang}")
+    keys = first_names(value)
+    raise ValueError(f"the caption is an object with the keys {keys}: none is raw, caption, text or {lang}")
 
 
 def _of_language(items: Iterable[Any], lang: str) -> Iterable[Any]:
@@ -142,7 +144,7 @@ def labels(value: Any) -> list[str]:
         for key in _LABEL_KEYS:
             if key in value:
                 return labels(value[key])
-        raise ValueError(f"the label is an object with {_keys(value)}: none is label or name")
+        raise ValueError(f"the label is an object with the keys {first_names(value)}: none is label or name")
     return [str(int(value) if isinstance(value, float) and value.is_integer() else value)]
 
 
@@ -238,8 +240,3 @@ def _quoted_texts(text: str) -> list[str] | None:
     with suppress(ValueError, SyntaxError):
         return [ast.literal_eval(each) for each in quoted]
     return None
-
-
-def _keys(value: Mapping[Any, Any]) -> str:
-    more = f" and {len(value) - 5:,} more" if len(value) > 5 else ""
-    return "the keys " + ", ".join(str(key)[:40] for key in list(value)[:5]) + more

@@ -156,3 +156,11 @@ def test_a_path_leads_to_its_own_file_or_to_none(
         assert match in (None, file) or finder.is_doubtful(match)
         # What is there is found, unless other paths end like it.
         assert file not in there or match == file
+
+
+def test_names_that_folders_of_splits_share_need_the_folder(tmp_path: Path) -> None:
+    train, test = ([f"{split}/{n}.png" for n in range(count)] for split, count in (("train", 60), ("test", 5)))
+    finder = Finder(make(tmp_path, *train, *test))
+    with pytest.raises(UserError, match=r"several folders.*test, train.*write the folders into the paths"):
+        finder.choose_prefix([f"{n}.png" for n in range(60)])
+    assert finder.choose_prefix(train) == 50

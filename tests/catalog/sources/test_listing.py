@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clipc.catalog.sources.listing import first_names, list_files
+from clipc.catalog.sources.listing import list_files
 
 
 def test_hidden_files_are_left_out_and_paths_are_relative(tmp_path: Path) -> None:
@@ -42,8 +42,3 @@ def test_linked_folders_are_followed_once_and_never_out_of_the_allowed_folder(tm
 def test_a_missing_root_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         list_files(tmp_path / "none")
-
-
-def test_first_names() -> None:
-    assert first_names(["a", "b"]) == "a, b"
-    assert first_names([str(n) for n in range(1007)]) == "0, 1, 2, 3, 4 and 1,002 more"

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES
 from clipc.catalog.sources.template import plain_name
-from clipc.errors import UserError
+from clipc.errors import UserError, first_names
 
 Record = dict[str, Any] | str
 """The values of a record, or what is wrong with it."""
@@ -90,9 +89,8 @@ def _object_records(document: Any, name: str) -> tuple[str, list[Any]]:
         return "", _columns(document) or [document]
     if records := _by_file(document):
         return "captions by file name", records
-    more = f" and {len(document) - 5:,} more" if len(document) > 5 else ""
-    keys = ", ".join(key[:40] for key in islice(document, 5))
-    raise UserError(f"{name} is one JSON object of no known form, with the keys {keys}{more}; clipc reads {_FORMS}.")
+    keys = first_names(document)
+    raise UserError(f"{name} is one JSON object of no known form, with the keys {keys}; clipc reads {_FORMS}.")
 
 
 def _is_records(value: Any) -> bool:

@@ -130,6 +130,9 @@ class Finder:
         by_folder = {name: found for name in sorted(folders)[:_MAX_FOLDERS] if (found := hits(name))}
         most = max(map(len, by_folder.values()), default=0)
         best = [name for name, found in by_folder.items() if 10 * len(found) >= 9 * most]
+        splits = [name for name in by_folder if name.casefold() in SPLIT_NAMES]
+        if not set(best).isdisjoint(splits):  # 0.jpg of train is not 0.jpg of test, however few names test has
+            best = [name for name in by_folder if name in best or name in splits]
         are_apart = sum(map(len, by_folder.values())) == len(set().union(*by_folder.values()))
         if len(by_folder) != 1 and are_apart:  # none, or each holds some of them
             return sum(self._elsewhere(name) is not None for name in names)
@@ -137,7 +140,7 @@ class Finder:
         if len(best) > 1 and len(named) != 1:
             raise UserError(
                 f"the image files are found in several folders of {self.root} ({', '.join(best[:5])}); "
-                "name the one that is meant with --images."
+                "name the one that is meant with --images, or write the folders into the paths."
             )
         self.prefix = (named if len(best) > 1 else best)[0]
         return sum(name in by_folder[self.prefix] for name in names)

@@ -9,10 +9,10 @@ from pathlib import Path
 from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
 from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions
 from clipc.catalog.sources.class_folders import is_mask_folder, meanings, other_folders
-from clipc.catalog.sources.listing import Listing, first_names, list_files
+from clipc.catalog.sources.listing import Listing, list_files
 from clipc.catalog.sources.sidecars import TEXT_SUFFIXES, texts_beside, texts_in_parallel
 from clipc.catalog.sources.texts import Texts
-from clipc.errors import UserError
+from clipc.errors import UserError, first_names
 
 # fmt: off
 _UNREAD_IMAGES = {

@@ -17,10 +17,11 @@ from clipc.catalog.sources.template import (
     read_template,
 )
 from clipc.catalog.values import LANGUAGES, image_name, labels, plain_values
-from clipc.errors import UserError, unknown_name
+from clipc.errors import UserError, first_names, unknown_name
 
 _LISTED = 8
 _TRIED = 50
+_FEW_CAPTIONS = 10
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,7 @@ class Headings:
         parts += [f"split = {self.split}"] if self.split else []
         info.notes.append("columns: " + "; ".join(parts))
         if self.others:
-            more = f" and {len(self.others) - _LISTED:,} more" if len(self.others) > _LISTED else ""
-            info.notes.append(f"columns used only as metadata: {', '.join(self.others[:_LISTED])}{more}")
+            info.notes.append(f"columns used only as metadata: {first_names(self.others, _LISTED)}")
         if len(self.labels) > 1:
             info.label_columns += ["label", *self.labels[1:]]
         if self.labels and not self.label_is_sure:
@@ -106,9 +106,6 @@ class Headings:
         """The plain values of a record in columns that hold nothing else."""
         used = {self.image, *self.captions, self.split, self.key if self.key_is_sure else None, "label"}
         return {name: value for name, value in plain_values(record).items() if name not in used}
-
-
-_FEW_CAPTIONS = 10
 
 
 def find_headings(

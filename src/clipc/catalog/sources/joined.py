@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
 from clipc.catalog.sources.class_folders import split_name
-from clipc.catalog.sources.listing import first_names
-from clipc.errors import UserError
+from clipc.errors import UserError, first_names
 
 
 class Part(NamedTuple):

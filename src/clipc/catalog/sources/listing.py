@@ -1,12 +1,10 @@
 """The files below a folder, with every folder that could not be listed and why."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 _HIDDEN = (".", "__MACOSX")
-_MOST = 5
 
 
 class Listing(NamedTuple):
@@ -88,10 +86,3 @@ def _is_listed(folder: Path, root: Path) -> bool:
     if not folder.is_relative_to(root):
         return root.is_relative_to(folder)
     return not any(part.startswith(_HIDDEN) for part in folder.relative_to(root).parts)
-
-
-def first_names(names: Sequence[str]) -> str:
-    """Names for a message: five at most, and how many more there are."""
-    more = f" and {len(names) - _MOST:,} more" if len(names) > _MOST else ""
-    # Names of files may be no valid text.
-    return ", ".join(names[:_MOST]).encode("utf-8", "backslashreplace").decode() + more

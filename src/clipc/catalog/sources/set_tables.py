@@ -10,8 +10,7 @@ from typing import NamedTuple
 from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES
 from clipc.catalog.sources.class_folders import split_name
 from clipc.catalog.sources.grid import TABLE_SUFFIXES
-from clipc.catalog.sources.listing import first_names
-from clipc.errors import UserError
+from clipc.errors import UserError, first_names
 
 _EXAMINED = 50
 _HEAD = 1 << 16

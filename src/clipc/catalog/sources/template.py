@@ -14,6 +14,7 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<slot>[^{}]*)\}|[{}]|[^{}]+")
 _SHOWN = 10
 _LONGEST_SHOWN = 120
 _FEW = 50
+_NEVER = {name for kind in ("image", "key", "split") for name in NAMES["columns"][kind]}
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,6 @@ def propose_template(names: Sequence[str], label: str | None, sample: Sequence[M
         text = f"a {{{noun}}} with {slot}" if noun and label else f"a photo of a {slot if label else f'{{{noun}}}'}"
         text += "".join(f", {name} {{{name}}}" for name in rest[:2])
     return read_template(text, str)
-
-
-_NEVER = {name for kind in ("image", "key", "split") for name in NAMES["columns"][kind]}
 
 
 def plain_name(name: str) -> str:
