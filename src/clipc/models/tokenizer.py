@@ -106,9 +106,18 @@ def local_tokenizer(folder: Path, context_length: int) -> Tokenizer:
     return Tokenizer(tokenizer, context_length, {**text_config, "hf_tokenizer_name": LEARNT})
 
 
+@lru_cache(maxsize=4)
+def _clip_tokenizer(context_length: int) -> Tokenizer:
+    """CLIP's own tokenizer; shared, since reading its vocabulary takes longer than building a small model."""
+    return Tokenizer(SimpleTokenizer(context_length=context_length), context_length)
+
+
 def _tokenizer(place: str, config: Config) -> Tokenizer:
     text_config = config["text_cfg"]
     length, name = text_config.get("context_length", 77), text_config.get("hf_tokenizer_name")
+    # open_clip gives SigLIP models without this key a tokenizer of their own.
+    if not name and not text_config.get("tokenizer_kwargs") and "siglip" not in place.lower():
+        return _clip_tokenizer(length)
     try:
         if name and not place:
             mode, options = text_config.get("tokenizer_mode"), text_config.get("tokenizer_kwargs") or {}

@@ -46,21 +46,28 @@ class StepFlops:
         """Counts a model's operations on meta tensors, which have shapes but no values.
 
         Weights, gradients, running statistics and random generators are unchanged. Frozen towers have no backward
-        pass. The time taken does not depend on the model's width or image size.
+        pass. The time taken does not depend on the model's width or image size; models of one structure are counted
+        once in a process, since the trials of a study share it.
 
         Returns:
             The counts; None if an operation of the model is not supported on meta tensors.
         """
         size, context = model.image_size, model.tokenizer.context_length
+        weights = [(name, weight.shape, weight.requires_grad) for name, weight in model.named_parameters()]
+        structure = repr((size, context, weights, model))
+        if structure in _COUNTED:
+            return _COUNTED[structure]
         short = min(_SHORT_TOKENS, context)
         try:
-            return cls(
+            flops = cls(
                 _count(model, "encode_image", torch.zeros(_ROWS, size, size, 3, dtype=torch.uint8)),
                 (short, _count(model, "encode_tokens", _captions(short, context))),
                 (context, _count(model, "encode_tokens", _captions(context, context))),
             )
         except (RuntimeError, TypeError, ValueError):
-            return None
+            flops = None
+        _COUNTED[structure] = flops
+        return flops
 
     def of_pair(self, tokens: float) -> float:
         """The number of operations for one pair.
@@ -74,6 +81,10 @@ class StepFlops:
         (low, low_count), (high, high_count) = self.short, self.long
         text = low_count if high == low else low_count + (high_count - low_count) * (tokens - low) / (high - low)
         return self.image + text
+
+
+_COUNTED: dict[str, StepFlops | None] = {}
+"""The counts of this process, by the structure of the model."""
 
 
 class Meter:
