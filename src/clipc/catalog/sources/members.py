@@ -109,9 +109,8 @@ def _has_valid_checksum(head: bytes) -> bool:
     except ValueError:
         return False
     plain = head[:148] + b" " * 8 + head[156:]
-    unsigned = sum(plain)
     # Some old writers summed the bytes as signed numbers.
-    return expected in (unsigned, unsigned - 256 * sum(byte > 127 for byte in plain))
+    return expected == sum(plain) or expected == sum(memoryview(plain).cast("b"))
 
 
 def _number(field: bytes, at: int) -> int:
