@@ -13,7 +13,7 @@ from clipc.catalog import Catalog, open_catalog
 
 # How long an example takes hangs on what else the machine does. Where a change is judged, the same examples are tried
 # each time; everywhere else new ones.
-settings.register_profile("clipc", deadline=None, derandomize="CI" in os.environ)
+settings.register_profile("clipc", deadline=None, max_examples=50, derandomize="CI" in os.environ)
 settings.load_profile("clipc")
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200), "white": (240, 240, 240)}

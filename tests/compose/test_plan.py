@@ -248,7 +248,7 @@ def test_partners_are_uniform_among_the_allowed_whatever_their_captions() -> Non
     catalog = catalog_of(captions)
     plans = make_plans(Policy(rho=1, rules=rules), catalog, 11)
     shown = Counter[tuple[int, int]]()
-    for epoch in range(6000):
+    for epoch in range(2000):
         plan = plans.rows(epoch * 7, (epoch + 1) * 7)
         row = int(np.flatnonzero(plan.left == 0)[0])
         shown[int(plan.right[row]), int(plan.right_caption[row])] += 1

@@ -17,7 +17,7 @@ from clipc.study import pilot as module
 from clipc.study.design import Study, arm_recipe, read_study
 from clipc.study.pilot import PilotOptions, partners_limit, pilot_study, run_pilot
 
-SETTLED = {"samples": 160, "batch_size": 8, "renderer": "worker"}
+SETTLED = {"samples": 96, "batch_size": 8, "renderer": "worker"}
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,9 @@ def test_all_arms_on_the_same_pairs_seeds_and_samples(done: tuple[Path, dict[str
         (result,) = arm["results"]
         assert [trial["seed"] for trial in result["trials"]] == [0, 1, 2]
         shares[arm["name"]] = result["composite_share"], result["treated_share"]
-    assert tables["settings"]["samples"] == 160
+    assert tables["settings"]["samples"] == 96
     assert shares["clip"] == (None, 0)
-    assert shares["clip-c"][0] == shares["clip-c"][1] == pytest.approx(0.3, abs=0.1)
+    assert shares["clip-c"][0] == shares["clip-c"][1] == pytest.approx(0.3, abs=0.15)
     assert shares["augment"] == (None, shares["clip-c"][1])  # treated alike, and no composite among them
 
 

@@ -151,7 +151,7 @@ def test_members_are_drawn_in_proportion_and_weight_zero_never(pools_weights: li
 
 @pytest.mark.parametrize("kind", ["everyone", "groups", "neighbours"])
 def test_chances_are_in_proportion_to_weights_among_the_allowed(kind: str) -> None:
-    n, times = 40, 4000
+    n, times = 40, 1600
     random = generator(1)
     weights = random.choice([0.0, 0.2, 1.0, 5.0], n)
     allowed = random.random((n, n)) < np.linspace(0.03, 1, n)[:, None]  # few are found by drawing, most by searching
