@@ -27,7 +27,7 @@ def test_features_stand_in_the_catalogs_order(catalog: Catalog, batch_size: int)
     assert found.owner.tolist() == [i for i in range(10) for _ in range(2)]
     captions = [text for row in range(10) for text in catalog.captions(row)]
     np.testing.assert_allclose(found.text, ColourModel().encode_text(captions))
-    assert [captions.index(text) for text in captions] == [list(found.sentence).index(s) for s in found.sentence]
+    assert [captions.index(text) for text in captions] == [list(found.caption_ids).index(i) for i in found.caption_ids]
     assert sorted(model.texts) == sorted(set(captions))
     assert {what: (done, total) for what, done, total in told} == {
         "images encoded": (10, 10),

@@ -29,8 +29,8 @@ def cases(draw: st.DrawFn) -> Case:
         values = rng.integers(-1, 2, (n, dim)) + 2.0 * np.eye(dim)[0] if coarse else rng.normal(size=(n, dim))
         return normalize(torch.from_numpy(values).float(), dim=-1)
 
-    sentence = rng.integers(0, draw(st.integers(1, 2 * len(owner))), len(owner))
-    return features(images), features(int(sentence.max()) + 1)[torch.from_numpy(sentence)], owner, sentence
+    caption_ids = rng.integers(0, draw(st.integers(1, 2 * len(owner))), len(owner))
+    return features(images), features(int(caption_ids.max()) + 1)[torch.from_numpy(caption_ids)], owner, caption_ids
 
 
 def slow_recall(scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], k: int, orders: int) -> float:
@@ -57,12 +57,12 @@ def slow_ranks(scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) ->
 @given(cases(), st.booleans(), st.integers(1, 40))
 @settings(deadline=None)
 def test_ranks_agree_with_one_query_at_a_time(case: Case, shared: bool, chunk: int) -> None:
-    image, text, owner, sentence = case
+    image, text, owner, caption_ids = case
     right = np.arange(len(image))[:, None] == owner
     if shared:
-        right = np.stack([np.isin(sentence, sentence[owner == i]) for i in range(len(image))])
+        right = np.stack([np.isin(caption_ids, caption_ids[owner == i]) for i in range(len(image))])
     scores = image.double().numpy() @ text.double().numpy().T
-    found = retrieval(image, text, owner, equal=sentence if shared else None, chunk=chunk)
+    found = retrieval(image, text, owner, equal=caption_ids if shared else None, chunk=chunk)
     np.testing.assert_allclose(found.image_to_text.position, slow_ranks(scores, right), atol=1e-6)
     np.testing.assert_allclose(found.text_to_image.position, slow_ranks(scores.T, right.T), atol=1e-6)
 
@@ -97,15 +97,15 @@ def test_tied_figures_are_what_random_orders_give_on_average() -> None:
 @given(cases(), st.integers(1, 7), st.integers(0, 2**32))
 @settings(max_examples=50, deadline=None)
 def test_neither_chunks_nor_order_change_the_figures(case: Case, chunk: int, seed: int) -> None:
-    image, text, owner, sentence = case
+    image, text, owner, caption_ids = case
     rng = np.random.default_rng(seed)
     images, texts = rng.permutation(len(image)), rng.permutation(len(text))
-    expected = metrics_of(retrieval(image, text, owner, equal=sentence))
+    expected = metrics_of(retrieval(image, text, owner, equal=caption_ids))
     shuffled = retrieval(
         image[torch.from_numpy(images)],
         text[torch.from_numpy(texts)],
         np.argsort(images)[owner[texts]],
-        equal=sentence[texts],
+        equal=caption_ids[texts],
         chunk=chunk,
     )
     assert metrics_of(shuffled) == pytest.approx(expected, abs=1e-9)

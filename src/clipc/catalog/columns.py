@@ -14,7 +14,9 @@ _CORE = ("key", "captions", "label", "split", "file", "offset", "size")
 _RESERVED = {*SCHEMA.names, "dhash"}
 _NUMBERS = pa.list_(pa.float32())
 _TYPES = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "numbers": _NUMBERS, "string": pa.string()}
-_KINDS = {"bool": bool, "int": int, "float": float, "numbers": np.ndarray}
+_KINDS = {"bool": bool, "int": int, "float": float, "numbers": np.ndarray}  # bool before int, of which it is a subclass
+_METADATA = "more "
+"""Stands before names of metadata in a chunk: keeps a source's own ``key`` or ``file`` apart from the catalog's."""
 
 
 class Columns:
@@ -38,16 +40,18 @@ class Columns:
         or, for all other mixtures, ``string``. Names that the catalog uses itself get the prefix ``source_``.
         """
         self._flush()
-        columns: dict[str, Any] = {name: self._whole(name, SCHEMA.field(name).type) for name in _CORE}
+        columns: dict[str, Any] = {name: self._column(name, SCHEMA.field(name).type) for name in _CORE}
         for name, kinds in self._kinds.items():
-            columns[_free_name(name, columns)] = self._whole("more " + name, _TYPES[_common_kind(kinds)])
+            columns[_free_name(name, columns)] = self._column(_METADATA + name, _TYPES[_common_kind(kinds)])
         return pa.table(columns)
 
-    def _whole(self, name: str, kind: Any) -> pa.ChunkedArray:
+    def _column(self, name: str, arrow_type: Any) -> pa.ChunkedArray:
+        """The column over all chunks; null in chunks that lack it."""
         parts: list[Any] = [
-            _cast(chunk[name], kind) if name in chunk else pa.nulls(len(chunk["key"]), kind) for chunk in self._chunks
+            _cast(chunk[name], arrow_type) if name in chunk else pa.nulls(len(chunk["key"]), arrow_type)
+            for chunk in self._chunks
         ]
-        return pa.chunked_array(parts, kind)
+        return pa.chunked_array(parts, arrow_type)
 
     def _flush(self) -> None:
         if not self._rows:
@@ -59,16 +63,21 @@ class Columns:
             values = [row.more.get(name) for row in self._rows]
             kinds = {kind for value in values if (kind := _kind(value))}
             self._kinds.setdefault(name, set()).update(kinds)
-            kind = _common_kind(kinds)
-            chunk["more " + name] = pa.array([_as(value, kind) for value in values], _TYPES[kind])
+            if kinds:
+                # Integers and floats mixed are stored as text, which can become exact floats or stay what it is.
+                kind = kinds.pop() if len(kinds) == 1 else "string"
+                chunk[_METADATA + name] = pa.array([_converted(value, kind) for value in values], _TYPES[kind])
         self._chunks.append(chunk)
         self._rows = []
 
 
-def _cast(values: pa.Array, kind: Any) -> pa.Array:
-    if pa.types.is_list(values.type) and pa.types.is_string(kind):
-        return pa.array([None if value is None else json.dumps(value) for value in values.to_pylist()], kind)
-    return values.cast(kind)
+def _cast(values: pa.Array, arrow_type: Any) -> pa.Array:
+    """The values of a chunk in the type of the whole column, as if each had been converted to it at once."""
+    if values.type == arrow_type:
+        return values
+    if pa.types.is_string(arrow_type):  # Arrow writes floats in another way than Python
+        return pa.array([_converted(value, "string") for value in values.to_pylist()], arrow_type)
+    return values.cast(arrow_type, safe=False)  # a safe cast refuses integers beyond 2**53 instead of rounding them
 
 
 def _kind(value: Value) -> str | None:
@@ -84,17 +93,14 @@ def _common_kind(kinds: set[str]) -> str:
     return "float" if kinds == {"int", "float"} else "string"
 
 
-def _as(value: Value, kind: str) -> Any:
-    if value is None:
-        return None
-    if isinstance(value, np.ndarray):
-        return json.dumps(value.tolist()) if kind == "string" else value
-    if kind == "float":
-        return float(value)
-    if kind == "string":
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        return text.encode("utf-8", "replace").decode()
-    return value
+def _converted(value: Value | list[float], kind: str) -> Any:
+    """A value as pyarrow takes it for a column of a kind: unchanged, or its text."""
+    if value is None or kind != "string":
+        return value
+    if isinstance(value, (np.ndarray, list)):
+        return json.dumps(list(map(float, value)))
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text.encode("utf-8", "replace").decode()
 
 
 def _free_name(name: str, used: dict[str, Any]) -> str:

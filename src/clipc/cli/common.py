@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Out = Annotated[Path | None, Parameter(name="--out")]
-Options = Annotated[
+SourceParameters = Annotated[
     SourceOptions,
+    # Each use of --caption-template gives one template, so the option is in the singular.
     Parameter(name="*", name_transform=lambda name: default_name_transform(name).replace("-templates", "-template")),
 ]
 DEFAULT_OPTIONS = SourceOptions()
@@ -33,7 +34,7 @@ Overrides = Annotated[
 ]
 
 
-def make_data(source: str, options: SourceOptions) -> "Data":
+def data_section(source: str, options: SourceOptions) -> "Data":
     """The ``data`` section of a recipe for a source and its options."""
     from clipc.recipe.recipe import Data
 
@@ -42,7 +43,7 @@ def make_data(source: str, options: SourceOptions) -> "Data":
 
 def open_source(source: str, options: SourceOptions, progress: Progress) -> Catalog:
     """The catalog of a source, with a summary on standard error."""
-    catalog = make_data(source, options).open(progress)
+    catalog = data_section(source, options).open(progress)
     print_catalog(catalog)
     return catalog
 
@@ -93,7 +94,17 @@ def print_result(result: Any, as_json: bool, lines: Sequence[str]) -> None:
 
 
 def write_pages(file: Path, tables: dict[str, Any], render: Callable[..., str], lang: str) -> str:
-    """Writes a page and its translation, English or Japanese, beside it; returns both file names for the terminal."""
+    """Writes a page in English and in Japanese.
+
+    Args:
+        file: The file of the page in ``lang``; the page in the other language is written to ``<stem>.<other>.html``.
+        tables: The tables of the page.
+        render: Makes the page from the tables and a language.
+        lang: ``"en"`` or ``"ja"``.
+
+    Returns:
+        One line that names both files.
+    """
     other = "ja" if lang == "en" else "en"
     write_text(file, render(tables, lang=lang))
     write_text(file.with_suffix(f".{other}.html"), render(tables, lang=other))

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.common import DEFAULT_OPTIONS, Json, Options, Out, Overrides, open_source, print_result, source_slug
+from clipc.cli.common import (
+    DEFAULT_OPTIONS,
+    Json,
+    Out,
+    Overrides,
+    SourceParameters,
+    open_source,
+    print_result,
+    source_slug,
+)
 from clipc.files import write_json, write_text
 from clipc.progress import terminal
 from clipc.report.readable import percent
@@ -27,7 +36,7 @@ def compose(
     check: bool = False,
     print_rules: str | None = None,
     count: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
-    options: Options = DEFAULT_OPTIONS,
+    options: SourceParameters = DEFAULT_OPTIONS,
     set_overrides: Overrides = (),
     out: Out = None,
     as_json: Json = False,

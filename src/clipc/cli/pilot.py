@@ -12,10 +12,10 @@ from cyclopts.validators import Number
 from clipc.cli.common import (
     DEFAULT_OPTIONS,
     Json,
-    Options,
     Out,
     Overrides,
-    make_data,
+    SourceParameters,
+    data_section,
     open_source,
     print_result,
     source_slug,
@@ -37,7 +37,7 @@ def pilot(
     recipe: str | None = None,
     templates: str = "auto",
     pictures: bool = True,
-    options: Options = DEFAULT_OPTIONS,
+    options: SourceParameters = DEFAULT_OPTIONS,
     set_overrides: Overrides = (),
     out: Out = None,
     as_json: Json = False,
@@ -72,7 +72,7 @@ def pilot(
     folder = out or Path("runs") / f"pilot-{source_slug(source)}{'' if options.lang == 'en' else f'-{options.lang}'}"
     budget = budget or ("quick" if source == "demo" and minutes is None else "standard")
     pilot_options = PilotOptions(
-        data=make_data(source, options),
+        data=data_section(source, options),
         budget=budget,
         minutes=minutes,
         seeds=seeds,

@@ -42,15 +42,22 @@ class ClassTask:
 
     @classmethod
     def from_catalog(
-        cls, catalog: Catalog, column: str, names: Mapping[str, str], image_features: Callable[[str], Tensor]
+        cls, catalog: Catalog, column: str, readable_names: Mapping[str, str], image_features: Callable[[str], Tensor]
     ) -> "ClassTask":
-        """The task of a catalog's label column; by default a label's name is the label with spaces for underscores."""
+        """The task of a catalog's label column.
+
+        Args:
+            catalog: The catalog with all splits.
+            column: The label column.
+            readable_names: The names of labels; by default the name is the label with spaces for underscores.
+            image_features: Returns the features of a split's images, as in the attributes.
+        """
         values = {split: [_label(value) for value in catalog.split(split).column(column)] for split in catalog.splits}
         labels = sorted({label for row_labels in values.values() for label in row_labels if label is not None})
         ids: dict[str | None, int] = {label: i for i, label in enumerate(labels)}
         return cls(
             column,
-            [names.get(label, label.replace("_", " ")) for label in labels],
+            [readable_names.get(label, label.replace("_", " ")) for label in labels],
             {
                 split: np.asarray([ids.get(label, -1) for label in split_labels])
                 for split, split_labels in values.items()
@@ -67,11 +74,15 @@ class ClassTask:
         return None
 
     def labelled(self, split: str, *, measured: str | None = None) -> Labelled:
-        """The labelled images of a split; none if there is no such split.
+        """The labelled images of a split.
 
         Args:
             split: The split.
-            measured: The split that is measured. It has no images here, because nothing may be chosen or learnt on it.
+            measured: The split under measurement: asking for it returns no images, so that nothing is chosen or learnt
+                on the images that are measured.
+
+        Returns:
+            The features and classes. Without such a split or labelled images, the features have the shape (0, 0).
         """
         class_ids = self.class_ids.get(split, np.empty(0, dtype=np.int64))
         rows = np.flatnonzero(class_ids >= 0)

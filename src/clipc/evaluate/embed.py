@@ -48,13 +48,13 @@ class Embeddings:
         image: L2-normalised image features, float32 (N, D), in the catalog's order.
         text: L2-normalised caption features, float32 (M, D), image by image. Equal captions have equal features.
         owner: The index of the image of each caption, ``int64`` (M,).
-        sentence: An id of each caption, equal for equal captions, ``int64`` (M,).
+        caption_ids: An id of each caption, equal for equal captions, ``int64`` (M,).
     """
 
     image: Tensor
     text: Tensor
     owner: npt.NDArray[np.int64]
-    sentence: npt.NDArray[np.int64]
+    caption_ids: npt.NDArray[np.int64]
 
 
 def embed(
@@ -79,12 +79,12 @@ def embed(
     """
     ids: dict[str, int] = {}
     captions = [text for row in range(len(catalog)) for text in catalog.captions(row)]
-    sentence = np.asarray([ids.setdefault(text, len(ids)) for text in captions], dtype=np.int64)
+    caption_ids = np.asarray([ids.setdefault(text, len(ids)) for text in captions], dtype=np.int64)
     views = evaluation_views(catalog, model.image_size, model.resizing) if views is None else views
     image = embed_pixels(model, views, len(catalog), batch_size=batch_size, progress=progress)
     text = embed_texts(model, captions, batch_size=batch_size, progress=progress)
     owner = np.repeat(np.arange(len(catalog)), catalog.caption_counts)
-    return Embeddings(image, text, owner, sentence)
+    return Embeddings(image, text, owner, caption_ids)
 
 
 def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, progress: Progress = silent) -> Tensor:

@@ -116,8 +116,8 @@ def evaluate(
         return embed_images(model, catalog.split(name), batch_size=batch_size, progress=progress)
 
     def task(column: str) -> ClassTask:
-        names = {**catalog.about.class_names.get(column, {}), **(class_names or {}).get(column, {})}
-        return ClassTask.from_catalog(catalog, column, names, image_features)
+        readable_names = {**catalog.about.class_names.get(column, {}), **(class_names or {}).get(column, {})}
+        return ClassTask.from_catalog(catalog, column, readable_names, image_features)
 
     embeddings = embed(model, catalog.split(split), batch_size=batch_size, progress=progress)
     subject = Subject(

@@ -41,14 +41,15 @@ class Retrieval:
         """The values of items for recall@1, @5 and @10 in both directions, and for their mean, ``mean_recall``.
 
         The mean of the values is the metric. Recalls have one value for each image or caption. ``mean_recall`` has one
-        value for each image, in which the hits of the image's captions are summed.
+        value for each image: the mean of six numbers, which are for each k the image's own hit, and the sum of its
+        captions' hits multiplied by N/M.
         """
-        images, texts = len(self.image_to_text.before), len(self.owner)
+        images, captions = len(self.image_to_text.before), len(self.owner)
         values = {f"image_to_text/recall@{k}": self.image_to_text.hit(k) for k in RECALL_KS}
         joint = np.sum(list(values.values()), axis=0)
         for k in RECALL_KS:
             hits = values[f"text_to_image/recall@{k}"] = self.text_to_image.hit(k)
-            joint += np.bincount(self.owner, hits, images) * images / texts
+            joint += np.bincount(self.owner, hits, images) * images / captions
         values["mean_recall"] = joint / (2 * len(RECALL_KS))
         return values
 
@@ -57,7 +58,8 @@ class Retrieval:
 
         Args:
             prefix: The first part of the metrics' names.
-            default_main: Whether the recalls at :data:`MAIN_K` are metrics in studies that name none.
+            default_main: Whether the recalls at :data:`MAIN_K` are main metrics in studies that do not name their main
+                metrics.
         """
         for name, values in self.items().items():
             owner = self.owner if name.startswith("text_to_image") else None
@@ -69,16 +71,20 @@ class Retrieval:
 
 
 def measure_retrieval(subject: Subject) -> Iterator[Measurement]:
-    """Measures retrieval strictly and, if images share captions, again with captions equal to a right one as right."""
+    """Measures retrieval for the images and captions of the split.
+
+    If images share captions, it is measured again, counting any caption equal to one of the image's captions as right.
+    """
     features, context = subject.embeddings, subject.context
-    distinct = len(np.unique(features.sentence))
+    distinct = len(np.unique(features.caption_ids))
     context.update(images=len(features.image), captions=len(features.owner), distinct_captions=distinct)
     strict = retrieval(features.image, features.text, features.owner)
     yield from strict.measurements("retrieval", default_main=True)
-    if len(np.unique(features.owner * distinct + features.sentence)) == distinct:
+    # As many (image, caption) combinations as distinct captions: no caption belongs to two images.
+    if len(np.unique(features.owner * distinct + features.caption_ids)) == distinct:
         context["not_measured"]["retrieval/text_equal"] = "no two images share a caption"
         return
-    lenient = retrieval(features.image, features.text, features.owner, equal=features.sentence)
+    lenient = retrieval(features.image, features.text, features.owner, equal=features.caption_ids)
     yield from lenient.measurements("retrieval/text_equal", default_main=False)
 
 
@@ -92,8 +98,9 @@ def retrieval(
 ) -> Retrieval:
     """Ranks all captions for each image and all images for each caption, by cosine.
 
-    A hit is *any* right answer. Ties count as the average over their random order, see :class:`Ranks`. Besides the
-    features, memory holds a few matrices of shape (chunk, chunk) and vectors of length N and M.
+    A query counts as a hit at k if any right answer is among its first k. Ties count as the average over their random
+    order, see :class:`Ranks`. Besides the features, memory holds a few matrices of shape (chunk, chunk) and vectors of
+    length N and M.
 
     Args:
         image_features: L2-normalised, float (N, D), on any device.
@@ -108,30 +115,30 @@ def retrieval(
         ValueError: Shapes do not fit, features are not normalised, or an image has no caption.
     """
     owner = np.asarray(owner, dtype=np.int64)
-    images, texts = image_features.shape[0], text_features.shape[0]
-    if owner.shape != (texts,) or image_features.shape[1:] != text_features.shape[1:]:
+    images, captions = image_features.shape[0], text_features.shape[0]
+    if owner.shape != (captions,) or image_features.shape[1:] != text_features.shape[1:]:
         raise ValueError(f"{tuple(image_features.shape)}, {tuple(text_features.shape)}, {owner.shape} do not fit.")
-    if texts == 0 or owner.min() < 0 or owner.max() >= images or np.bincount(owner, minlength=images).min() == 0:
+    if captions == 0 or owner.min() < 0 or owner.max() >= images or np.bincount(owner, minlength=images).min() == 0:
         raise ValueError("each caption needs an image and each image a caption.")
     for features in (image_features, text_features):
         check_features(features)
     if equal is None:
-        sentence, distinct, counts = np.arange(texts), text_features, np.ones(texts, dtype=np.int64)
+        caption_ids, caption_features, counts = np.arange(captions), text_features, np.ones(captions, dtype=np.int64)
     else:
-        _, first, sentence, counts = np.unique(equal, return_index=True, return_inverse=True, return_counts=True)
-        distinct = text_features[torch.from_numpy(first).to(text_features.device)]
-    # The (image, sentence) combinations that are right, at most M of them: a boolean N x M matrix is not needed.
-    matches = np.divmod(np.unique(owner * len(counts) + sentence), len(counts))
+        _, first, caption_ids, counts = np.unique(equal, return_index=True, return_inverse=True, return_counts=True)
+        caption_features = text_features[torch.from_numpy(first).to(text_features.device)]
+    # The right combinations of an image and a distinct caption, at most M: a boolean N x M matrix is not needed.
+    matches = np.divmod(np.unique(owner * len(counts) + caption_ids), len(counts))
     with exact_products(image_features.device):
-        image_ranks, sentence_ranks = _rank(image_features.float(), distinct.float(), matches, counts, chunk)
+        image_ranks, caption_ranks = _rank(image_features.float(), caption_features.float(), matches, counts, chunk)
     right_captions = np.bincount(matches[0], counts[matches[1]], images).astype(np.int64)
-    right_images = np.bincount(matches[1], minlength=len(counts))[sentence]
+    right_images = np.bincount(matches[1], minlength=len(counts))[caption_ids]
     chance: dict[str, float] = {}
     for k in RECALL_KS:
-        chance[f"image_to_text/recall@{k}"] = float(hit_by_chance(right_captions, texts, k).mean())
+        chance[f"image_to_text/recall@{k}"] = float(hit_by_chance(right_captions, captions, k).mean())
         chance[f"text_to_image/recall@{k}"] = float(hit_by_chance(right_images, images, k).mean())
     chance["mean_recall"] = float(np.mean(list(chance.values())))
-    return Retrieval(image_ranks, sentence_ranks.take(sentence), owner, chance)
+    return Retrieval(image_ranks, caption_ranks.take(caption_ids), owner, chance)
 
 
 def check_features(features: Tensor) -> None:
@@ -162,45 +169,55 @@ def exact_products(device: torch.device) -> Generator[None]:
 
 def _rank(
     image: Tensor,
-    text: Tensor,
+    caption: Tensor,
     matches: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     counts: npt.NDArray[np.int64],
     chunk: int,
 ) -> tuple[Ranks, Ranks]:
-    """Ranks N images and U distinct texts; text u counts as ``counts[u]`` candidates.
+    """Ranks U distinct captions for each of N images, and N images for each distinct caption.
 
-    First, the best right score of each query is computed from the right combinations, ``matches``. Then one pass over
-    the matrix of cosines, tile by tile, counts for both directions the scores above and tied with the best right score.
+    First, the best right score of each query is computed from the right combinations. Then one pass over the matrix of
+    cosines, tile by tile, counts for both directions the scores above and tied with the best right score.
+
+    Args:
+        image: Image features, float32 (N, D).
+        caption: Features of the distinct captions, float32 (U, D).
+        matches: The images and the distinct captions of the right combinations, two vectors of equal length.
+        counts: How often each distinct caption occurs, (U,); it counts as that many candidates.
+        chunk: The side of a tile.
+
+    Returns:
+        The ranks of N queries by image, and of U queries by distinct caption.
     """
     device = image.device
     p, q = (torch.from_numpy(indices).to(device) for indices in matches)
     weight = torch.from_numpy(counts).to(device)
     right_scores = torch.cat(
-        [(image[a] * text[b]).sum(1) for a, b in zip(p.split(chunk * 8), q.split(chunk * 8), strict=True)]
+        [(image[a] * caption[b]).sum(1) for a, b in zip(p.split(chunk * 8), q.split(chunk * 8), strict=True)]
     )
-    lowest = torch.full((max(len(image), len(text)),), -2.0, device=device)
+    lowest = torch.full((max(len(image), len(caption)),), -2.0, device=device)
     best_i = lowest[: len(image)].scatter_reduce(0, p, right_scores, "amax")
-    best_t = lowest[: len(text)].scatter_reduce(0, q, right_scores, "amax")
+    best_c = lowest[: len(caption)].scatter_reduce(0, q, right_scores, "amax")
     tied_i = torch.zeros(len(image), dtype=torch.int64, device=device)
-    tied_t = torch.zeros(len(text), dtype=torch.int64, device=device)
+    tied_c = torch.zeros(len(caption), dtype=torch.int64, device=device)
     tied_i.index_add_(0, p, weight[q] * (right_scores >= best_i[p] - TIE))
-    tied_t.index_add_(0, q, (right_scores >= best_t[q] - TIE).to(torch.int64))
+    tied_c.index_add_(0, q, (right_scores >= best_c[q] - TIE).to(torch.int64))
 
     above_i, at_least_i = torch.zeros_like(tied_i), torch.zeros_like(tied_i)
-    above_t, at_least_t = torch.zeros_like(tied_t), torch.zeros_like(tied_t)
+    above_c, at_least_c = torch.zeros_like(tied_c), torch.zeros_like(tied_c)
     for i in range(0, len(image), chunk):
         rows = slice(i, i + chunk)
-        for j in range(0, len(text), chunk):
+        for j in range(0, len(caption), chunk):
             columns = slice(j, j + chunk)
-            cosine = image[rows] @ text[columns].T
+            cosine = image[rows] @ caption[columns].T
             ones, column_weight = cosine.new_ones(len(cosine)), weight[columns].to(cosine.dtype)
             best = best_i[rows, None]
             above_i[rows] += ((cosine > best + TIE).to(cosine.dtype) @ column_weight).to(torch.int64)
             at_least_i[rows] += ((cosine >= best - TIE).to(cosine.dtype) @ column_weight).to(torch.int64)
-            best = best_t[columns]
-            above_t[columns] += (ones @ (cosine > best + TIE).to(cosine.dtype)).to(torch.int64)
-            at_least_t[columns] += (ones @ (cosine >= best - TIE).to(cosine.dtype)).to(torch.int64)
-    return _make_ranks(above_i, at_least_i, tied_i), _make_ranks(above_t, at_least_t, tied_t)
+            best = best_c[columns]
+            above_c[columns] += (ones @ (cosine > best + TIE).to(cosine.dtype)).to(torch.int64)
+            at_least_c[columns] += (ones @ (cosine >= best - TIE).to(cosine.dtype)).to(torch.int64)
+    return _make_ranks(above_i, at_least_i, tied_i), _make_ranks(above_c, at_least_c, tied_c)
 
 
 def _make_ranks(above: Tensor, at_least: Tensor, tied_right: Tensor) -> Ranks:

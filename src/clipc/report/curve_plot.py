@@ -21,7 +21,9 @@ class Line:
         name: The arm's name.
         points: Points (x, mean, low, high) in the units of the axes, by ascending x; low and high may be nan.
         mark: The mark and line style.
-        baseline_points: Points (x, mean) of the baseline; the line runs through them, but draws no marks there.
+        baseline_points: Points (x, mean) of the baseline, if it is the arm with one value of the setting on the x axis,
+            such as CLIP with a composition rate of 0. The line runs through them, since there the arms do not differ;
+            their marks belong to the baseline's own line.
     """
 
     name: str
@@ -34,7 +36,7 @@ def curve_lines(curve: Mapping[str, Any], factor: float, marks: Mapping[str, Mar
     """The lines of one entry of ``curves`` in a study's tables, without empty ones.
 
     Args:
-        curve: The entry.
+        curve: The entry; its ``through`` is the name of the line whose points all lines run through, if any.
         factor: The factor by which means and intervals are multiplied.
         marks: The mark of each line, by the line's name; lines without a mark are left out.
     """
@@ -62,7 +64,11 @@ def _scale(value: float | None, factor: float) -> float:
 
 
 def value_range(lines: Iterable[Line]) -> tuple[float, float]:
-    """The range of y that holds the means and intervals of all lines, with a margin of 5% at both ends."""
+    """The range of y that holds the means and intervals of all lines, with a margin of 5% at both ends.
+
+    Raises:
+        ValueError: No value is finite.
+    """
     values = [value for line in lines for point in line.points for value in point[1:] if math.isfinite(value)]
     margin = 0.05 * (max(values) - min(values)) or 1.0
     return min(values) - margin, max(values) + margin
@@ -82,7 +88,7 @@ def draw(
     Args:
         axes: The axes to draw on.
         lines: The lines.
-        log: Whether x is logarithmic; with an x of 0 or less it is linear all the same.
+        log: Whether x is logarithmic; ignored if any x <= 0.
         level: The y of a horizontal line for the baseline, if any.
         invert_y: Whether y grows downwards, for metrics where lower is better.
         y_range: The range of y, see :func:`value_range`; matplotlib chooses one if None.
@@ -93,9 +99,9 @@ def draw(
         axes.set_xscale("log")
     if level is not None:
         axes.axhline(level, color=BASELINE.colour, linewidth=1.4, linestyle=(0, (6.0, 3.0)), zorder=1.5)
-    whisker = 0.9 if len(lines) <= 4 else 0.6
+    whisker_width = 0.9 if len(lines) <= 4 else 0.6
     for i, line in enumerate(lines):
-        _draw_line(axes, line, i - (len(lines) - 1) / 2, ticks, whisker, log=log)
+        _draw_line(axes, line, i - (len(lines) - 1) / 2, ticks, whisker_width, log=log)
     frame(axes)
     label_ticks(axes, ticks, log=log)
     if y_range is not None:
@@ -116,17 +122,19 @@ def frame(axes: Axes) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=TICK_STEPS))
 
 
-def _draw_line(axes: Axes, line: Line, offset: float, ticks: Sequence[float], whisker: float, *, log: bool) -> None:
+def _draw_line(
+    axes: Axes, line: Line, offset: float, ticks: Sequence[float], whisker_width: float, *, log: bool
+) -> None:
     points = np.array(line.points)
     x = _shift(points[:, 0], offset, ticks, log=log)
     mean, low, high = points[:, 1], points[:, 2], points[:, 3]
     finite = np.isfinite(low) & np.isfinite(high)
+    colour, width = line.mark.colour, 2.2 if line.mark is BASELINE else 1.4
     for whisker_x, *ends in zip(x[finite], low[finite], high[finite], strict=True):
-        axes.plot([whisker_x] * 2, ends, color=line.mark.colour, linewidth=whisker, zorder=2)
-        axes.plot([whisker_x] * 2, ends, "_", color=line.mark.colour, markersize=5, markeredgewidth=whisker, zorder=2)
-    width = 2.2 if line.mark is BASELINE else 1.4
+        axes.plot([whisker_x] * 2, ends, color=colour, linewidth=whisker_width, zorder=2)
+        axes.plot([whisker_x] * 2, ends, "_", color=colour, markersize=5, markeredgewidth=whisker_width, zorder=2)
     path = np.array(sorted([*zip(x, mean, strict=True), *line.baseline_points]))
-    axes.plot(path[:, 0], path[:, 1], color=line.mark.colour, linewidth=width, linestyle=line.mark.line, zorder=3)
+    axes.plot(path[:, 0], path[:, 1], color=colour, linewidth=width, linestyle=line.mark.line, zorder=3)
     draw_marks(axes, x, mean, line.mark, 5.5)
 
 

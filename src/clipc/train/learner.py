@@ -91,10 +91,11 @@ class Learner:
         return learner
 
     def __post_init__(self) -> None:
+        # :meth:`create` replaces it with the model wrapped for data parallelism.
         self._parallel: nn.Module = self.model
 
     def learn(self, batch: Batch, step: int) -> torch.Tensor:
-        """One step: the clipped gradient of the global batch, and an update.
+        """One step: computes the gradient of the global batch, clips it and updates the weights.
 
         Args:
             batch: This process's share of the batch.
@@ -132,9 +133,10 @@ class Learner:
         chunks = list(zip(batch.images.chunk(count), batch.tokens.chunk(count), strict=True))
         with torch.no_grad():
             features = [self._features(self.model, *chunk, step, i) for i, chunk in enumerate(chunks)]
-        images, texts, scales = zip(*features, strict=True)
-        leaves = [torch.cat(images).requires_grad_(), torch.cat(texts).requires_grad_(), scales[0].requires_grad_()]
-        loss = self._loss(leaves[0], leaves[1], leaves[2], batch)
+        images, texts, scales_and_biases = zip(*features, strict=True)
+        image, text, scale_and_bias = torch.cat(images), torch.cat(texts), scales_and_biases[0]
+        leaves = [tensor.requires_grad_() for tensor in (image, text, scale_and_bias)]
+        loss = self._loss(image, text, scale_and_bias, batch)
         image_grad, text_grad, scale_grad = torch.autograd.grad(loss, leaves)
         grads = zip(image_grad.chunk(count), text_grad.chunk(count), strict=True)
         no_sync: Any = getattr(self._parallel, "no_sync", nullcontext)
@@ -142,28 +144,39 @@ class Learner:
             last = i == len(chunks) - 1
             # Gradients are averaged over processes only once, with the last chunk.
             with nullcontext() if last else no_sync():
-                image, text, scale = self._features(self._parallel, *chunk, step, i)
-                product = (image * image_chunk_grad).sum() + (text * text_chunk_grad).sum()
-                (product + (scale * scale_grad).sum() if last else product).backward()
+                image, text, scale_and_bias = self._features(self._parallel, *chunk, step, i)
+                # The gradient of this surrogate with respect to the features is the cached one.
+                surrogate = (image * image_chunk_grad).sum() + (text * text_chunk_grad).sum()
+                if last:  # all chunks share the scale and the bias, whose gradient must be added only once
+                    surrogate = surrogate + (scale_and_bias * scale_grad).sum()
+                surrogate.backward()
         return loss.detach()
 
     def _features(
         self, model: nn.Module, images: torch.Tensor, tokens: torch.Tensor, step: int, chunk: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Image and text features, (b, D) each, and a vector of the logit scale and, if there is one, the bias."""
+        """Image and text features, (b, D) each, and a vector (inverse temperature[, bias]), shape (1,) or (2,)."""
+        # The seed depends on the chunk, not on the pass: both passes of gradient caching draw the same dropout.
         device, seed = self.model.device, f"{self.recipe.seed} {step} {self.world.rank} {chunk}"
         autocast = torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32)
         with autocast, torch.random.fork_rng(devices=[]):
             torch.manual_seed(int.from_bytes(blake2b(seed.encode(), digest_size=7).digest(), "big"))
-            image, text, *scale = model(images.to(device, non_blocking=True), tokens)
-        return image, text, torch.stack(scale)
+            image, text, *scale_and_bias = model(images.to(device, non_blocking=True), tokens)
+        return image, text, torch.stack(scale_and_bias)
 
-    def _loss(self, image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def _loss(
+        self, image: torch.Tensor, text: torch.Tensor, scale_and_bias: torch.Tensor, batch: Batch
+    ) -> torch.Tensor:
+        """The loss of this process's rows.
+
+        If the recipe says so, false negatives are masked: examples that share a source image or have an equal caption.
+        """
         world, same_source, offset = self.world, None, self.world.rank * len(image)
         if self.recipe.mask_false_negatives:
             sources, texts = (ids.to(image.device, non_blocking=True) for ids in (batch.sources, batch.texts))
             same_source = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
         if self.recipe.loss == "siglip":
-            return siglip_loss(image, gather_with_gradient(text, world), scale[0], scale[1], same_source, offset)
+            scale, bias = scale_and_bias
+            return siglip_loss(image, gather_with_gradient(text, world), scale, bias, same_source, offset)
         all_image, all_text = gather_with_gradient(torch.stack([image, text], dim=1), world).unbind(dim=1)
-        return local_contrastive_loss(image, text, all_image, all_text, scale[0], offset, same_source)
+        return local_contrastive_loss(image, text, all_image, all_text, scale_and_bias[0], offset, same_source)

@@ -16,9 +16,9 @@ def contrastive_loss(
         image_features: Unit vectors, shape (B, D).
         text_features: Unit vectors, shape (B, D); row i belongs to image i.
         logit_scale: The inverse temperature (not its logarithm), a scalar.
-        same_source: The false negatives, which are masked: combinations with a source image or a caption in common, as
-            from :func:`shared_sources`; ``bool``, shape (B, B), symmetric. The diagonal is ignored. None masks nothing,
-            as in plain CLIP.
+        same_source: The false negatives, which are masked: combinations of examples that share a source image or have
+            an equal caption, as from :func:`shared_sources`; ``bool``, shape (B, B), symmetric. The diagonal is
+            ignored. None masks nothing, as in plain CLIP.
 
     Returns:
         The mean of the image-to-text and text-to-image cross-entropies, a scalar. Without a mask it is ln B at
@@ -50,8 +50,9 @@ def local_contrastive_loss(
         all_text_features: Unit vectors of the whole batch, shape (B, D), with gradient.
         logit_scale: The inverse temperature (not its logarithm), a scalar.
         offset: Index of the first of these rows in the batch.
-        same_source: The false negatives, which are masked: combinations with a source image or a caption in common, as
-            from :func:`shared_sources`; ``bool``, shape (b, B). The match of each row itself is never masked.
+        same_source: The false negatives, which are masked: combinations of examples that share a source image or have
+            an equal caption, as from :func:`shared_sources`; ``bool``, shape (b, B). The match of each row itself is
+            never masked.
 
     Returns:
         The mean over these rows of the image-to-text and text-to-image cross-entropies, a scalar.
@@ -89,8 +90,8 @@ def siglip_loss(
         text_features: Unit vectors of the whole batch, shape (B, D), with gradient.
         logit_scale: The inverse temperature (not its logarithm), a scalar; 10 initially in the paper.
         logit_bias: Added to every logit, a scalar; -10 initially in the paper.
-        same_source: The false negatives, which are left out of the sum: combinations with a source image or a caption
-            in common; ``bool``, shape (b, B). The match of each row itself is never left out.
+        same_source: The false negatives, which are left out of the sum: combinations of examples that share a source
+            image or have an equal caption; ``bool``, shape (b, B). The match of each row itself is never left out.
         offset: Index of the first of these rows in the batch.
 
     Returns:
@@ -112,9 +113,10 @@ def shared_sources(
     other_sources: torch.Tensor | None = None,
     other_texts: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The false negatives of the loss: combinations of examples with a source image or a caption in common.
+    """The false negatives of the loss: combinations of examples that share a source image or have an equal caption.
 
-    Examples may be plain or composite. Captions must be equal word for word.
+    Examples may be plain or composite; of a composite both source images and both captions count. Captions must be
+    equal word for word, whichever images they belong to.
 
     Args:
         sources: Ids of the source images of each example, -1 for none; ``int64``, shape (b, 2). Equal images have equal

@@ -13,7 +13,7 @@ from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Candidates
 from clipc.compose.rules import joint
 from clipc.compose.rules.expression import Expression
-from clipc.compose.rules.joint import JointCaption, first_applying
+from clipc.compose.rules.joint import JointCaptionPattern, first_applying
 from clipc.compose.rules.sandbox import Sandbox
 
 CAPTIONS = [
@@ -62,7 +62,7 @@ def test_joint_captions_are_those_of_their_wordings(
             seen.extend(texts)
             return pa.table({name: [len(text) % 2 == 0 for text in texts] for name in expressions})
 
-    rule = JointCaption(
+    rule = JointCaptionPattern(
         Expression("", "{}"),
         pa.chunked_array([CAPTIONS]),
         wordings,

@@ -542,7 +542,7 @@ def test_a_child_that_was_killed_is_replaced() -> None:
     with closing(Sandbox()) as sandbox:
         assert column(sandbox, "1") == [1] * 4
         os.kill(_child(sandbox), signal.SIGKILL)
-        with pytest.raises(UserError, match="was stopped"):
+        with pytest.raises(UserError, match=r"ended its process \(exit code -9\)"):
             column(sandbox, "1")
         assert column(sandbox, "1") == [1] * 4
 

@@ -1,4 +1,4 @@
-"""JPEG: its header, and pixels through simplejpeg, as small as suffices."""
+"""JPEG: its header, and pixels through simplejpeg, decoded at the smallest sufficient scale."""
 
 import struct
 from typing import Any, NamedTuple
@@ -60,17 +60,22 @@ def jpeg_header(data: bytes) -> JpegHeader:
 
 
 def scale_options(header: JpegHeader, at_least: tuple[int, int] | None) -> dict[str, Any]:
-    """The options of simplejpeg for the smallest decoded size that is sufficient.
+    """The options of simplejpeg for the smallest sufficient scale.
 
     Scales other than 1/2, 1/4 and 1/8 are slower to decode than the whole. With ``fastupsample`` the subsampled
     colours are not interpolated, which is faster and not visible once the image is made smaller.
+
+    Args:
+        header: The image's header.
+        at_least: A sufficient width and height in pixels, after EXIF rotation; None for the whole image.
     """
     if at_least is None:
         return {}
     least = at_least[::-1] if header.orientation in ON_THE_SIDE else at_least
     for factor in (8, 4, 2, 1):
         width, height = -(-header.width // factor), -(-header.height // factor)
-        # A side that is no multiple ends in part of a pixel; after rotation it would begin with it, shifting the image.
+        # If a side is not divisible by the factor, the last scaled pixel is partial. Rotation could move it to the
+        # front and shift the image.
         shifted = header.orientation != 1 and (header.width % factor or header.height % factor)
         if width >= least[0] and height >= least[1] and not shifted:
             return {"min_width": width, "min_height": height, "fastupsample": True}
@@ -78,7 +83,18 @@ def scale_options(header: JpegHeader, at_least: tuple[int, int] | None) -> dict[
 
 
 def with_simplejpeg(data: bytes, scale: dict[str, Any]) -> npt.NDArray[np.uint8] | None:
-    """The pixels; None if simplejpeg reports a harmless error, so that Pillow should decode."""
+    """The pixels of a JPEG, ``uint8`` (height, width, 3), not yet rotated.
+
+    Args:
+        data: The encoded image.
+        scale: From :func:`scale_options`.
+
+    Returns:
+        The pixels; None if simplejpeg fails for a reason other than lost data, so that Pillow should try.
+
+    Raises:
+        DecodeError: Pixels are lost, because the data is damaged or truncated.
+    """
     from simplejpeg import decode_jpeg
 
     try:

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from clipc.compose.rules.grammar import Node
-from clipc.compose.rules.messages import Message, receive, send
+from clipc.compose.rules.messages import OUT_OF_MEMORY, Message, receive, send
 from clipc.compose.rules.reasons import TOKENS
 from clipc.compose.rules.words import tokens_of
 from clipc.errors import UserError
@@ -151,7 +151,7 @@ def main(seconds: float, memory: int) -> None:
         except UserError as error:
             answer, result = {"user_error": str(error)}, None
         except MemoryError:
-            os._exit(1)  # the parent reports a dead child as out of memory
+            os._exit(OUT_OF_MEMORY)
         except Exception:
             answer, result = {"bug": traceback.format_exc()}, None
         send(answers, answer, result)

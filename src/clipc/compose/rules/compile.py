@@ -28,7 +28,7 @@ from clipc.compose.rules.conditions import (
     value_codes,
 )
 from clipc.compose.rules.expression import Expression, equal_terms, hoist_words
-from clipc.compose.rules.joint import JointCaption
+from clipc.compose.rules.joint import JointCaptionPattern
 from clipc.compose.rules.sandbox import Sandbox
 from clipc.compose.rules.schema import CaptionRule, PairRule, Rules, Section
 from clipc.errors import UserError, unknown_name
@@ -120,7 +120,7 @@ class _Binding:
             self.sandbox.evaluate(pa.table({"caption": [""]}), {"shown": expression})
         wordings = (wording, *(rule.wording for rule in wording_rules))
         conditions = tuple(rule.when for rule in wording_rules)
-        joint = JointCaption(expression, self.columns.column("caption"), wordings, conditions, self.sandbox)
+        joint = JointCaptionPattern(expression, self.columns.column("caption"), wordings, conditions, self.sandbox)
         return PairConstraint(f"forbid: {pattern}", rule.why or "", rule.line, joint)
 
     def _wording_rule(self, number: int, rule: CaptionRule, wording: Wording) -> WordingRule:

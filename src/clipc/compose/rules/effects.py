@@ -13,7 +13,7 @@ from clipc.compose.partners.pools import group_pools
 from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.compiled import CompiledRules, Exclusion, ImageConstraint, PairConstraint
 from clipc.compose.rules.conditions import ConstraintTest, EitherOrder, Query
-from clipc.compose.rules.joint import JointCaption
+from clipc.compose.rules.joint import JointCaptionPattern
 
 MAX_EXAMPLES: Final = 3
 """The largest number of examples for each rule."""
@@ -149,7 +149,8 @@ def group_sizes(codes: Int32s, entries: Entries) -> dict[str, Any]:
 
 def _is_slow(test: ConstraintTest) -> bool:
     """Whether a rule is evaluated by DuckDB for each candidate."""
-    return isinstance(test, JointCaption) or (isinstance(test, EitherOrder) and isinstance(test.condition, Query))
+    is_query = isinstance(test, EitherOrder) and isinstance(test.condition, Query)
+    return is_query or isinstance(test, JointCaptionPattern)
 
 
 def _draw(compiled_rules: CompiledRules, entries: Entries, seed: int, n: int) -> Candidates:

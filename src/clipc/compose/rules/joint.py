@@ -20,8 +20,8 @@ _CANDIDATES_AT_ONCE: Final = 200_000
 
 
 @dataclass(frozen=True, eq=False)
-class JointCaption:
-    """A test that searches for a pattern in joint captions, before they are shortened.
+class JointCaptionPattern:
+    """The test of a rule that forbids a pattern in joint captions, which are not shortened yet.
 
     Attributes:
         pattern: A boolean expression over the column ``caption``, which holds the joint caption.
@@ -38,49 +38,67 @@ class JointCaption:
     sandbox: Sandbox
 
     def broken(self, candidates: Candidates) -> Bools:
-        """Whether each joint caption matches the pattern, ``bool``, shape (m,)."""
-        broken = np.zeros(len(candidates), dtype=np.bool_)
+        """Whether each composite breaks the rule: its joint caption matches the pattern; ``bool``, shape (m,).
+
+        Raises:
+            UserError: The pattern fails on a caption, or takes too long or too much memory.
+        """
+        matches = np.zeros(len(candidates), dtype=np.bool_)
         for start in range(0, len(candidates), _CANDIDATES_AT_ONCE):
-            some = np.arange(start, min(start + _CANDIDATES_AT_ONCE, len(candidates)))
-            table = pa.table({"caption": self._texts(candidates.take(some))})
-            broken[some] = truth_of(self.sandbox.evaluate(table, {"": self.pattern})[""], self.pattern.text) == TRUE
-        return broken
+            block = np.arange(start, min(start + _CANDIDATES_AT_ONCE, len(candidates)))
+            table = pa.table({"caption": self._texts(candidates.take(block))})
+            matches[block] = truth_of(self.sandbox.evaluate(table, {"": self.pattern})[""], self.pattern.text) == TRUE
+        return matches
 
     def _texts(self, candidates: Candidates) -> pa.Array:
-        """The joint captions, shape (m,); one Arrow call for each wording joins those with a constant joiner."""
+        """The joint captions, shape (m,).
+
+        For each wording, captions whose joiner is constant are joined in one Arrow call, the others one by one.
+        """
         entries, positions = np.unique(np.concatenate([candidates.first, candidates.second]), return_inverse=True)
         captions: list[str] = self.captions.take(pa.array(entries)).to_pylist()
-        starts, ends = (pa.array(map(form, captions), pa.string()) for form in (without_stop, str.strip))
-        plain = ~np.fromiter(map(japanese, captions), np.bool_, len(captions))
+        first_parts = pa.array(map(without_stop, captions), pa.string())
+        second_parts = pa.array(map(str.strip, captions), pa.string())
+        not_japanese = ~np.fromiter(map(japanese, captions), np.bool_, len(captions))
         first, second = positions.reshape(2, -1)
         wording = first_applying(self.conditions, candidates)
-        in_either_order = np.array([one.strategy == "both-orders" for one in self.wordings])
-        swapped, parts_rows, parts = in_either_order[wording] & candidates.swapped, list[Any](), list[Any]()
+        in_either_order = np.array([each.strategy == "both-orders" for each in self.wordings])
+        exchanged = in_either_order[wording] & candidates.swapped
+        earlier, later = np.where(exchanged, second, first), np.where(exchanged, first, second)
+        block_rows, blocks = list[Any](), list[Any]()
         for number in np.unique(wording).tolist():
             chosen = self.wordings[number]
             joiner, rows = chosen.constant_joiner(), np.flatnonzero(wording == number)
-            constant = plain[first[rows]] & plain[second[rows]] & (joiner is not None)
-            if (some := rows[constant]).size:
-                one = np.where(swapped[some], second[some], first[some])
-                other = np.where(swapped[some], first[some], second[some])
-                both = starts.take(pa.array(one)), ends.take(pa.array(other))
-                parts_rows.append(some)
-                parts.append(_KERNELS.binary_join_element_wise(*both, joiner))
-            if (some := rows[~constant]).size:
-                columns = (first[some], second[some], candidates.layout[some], candidates.swapped[some])
-                composites = zip(*(column.tolist() for column in columns), strict=True)
-                texts = [chosen.text(captions[i], captions[j], layout, order) for i, j, layout, order in composites]
-                parts_rows.append(some)
-                parts.append(pa.array(texts, pa.string()))
-        return pa.concat_arrays(parts).take(pa.array(np.argsort(np.concatenate(parts_rows))))
+            constant = not_japanese[first[rows]] & not_japanese[second[rows]] & (joiner is not None)
+            if (constant_rows := rows[constant]).size:
+                parts = (
+                    first_parts.take(pa.array(earlier[constant_rows])),
+                    second_parts.take(pa.array(later[constant_rows])),
+                )
+                block_rows.append(constant_rows)
+                blocks.append(_KERNELS.binary_join_element_wise(*parts, joiner))
+            if (other_rows := rows[~constant]).size:
+                columns = (first, second, candidates.layout, candidates.swapped)
+                composites = zip(*(column[other_rows].tolist() for column in columns), strict=True)
+                texts = [chosen.text(captions[i], captions[j], layout, swapped) for i, j, layout, swapped in composites]
+                block_rows.append(other_rows)
+                blocks.append(pa.array(texts, pa.string()))
+        return pa.concat_arrays(blocks).take(pa.array(np.argsort(np.concatenate(block_rows))))
 
 
 def first_applying(conditions: tuple[Condition | None, ...], candidates: Candidates) -> Bytes:
-    """The number, from 1, of the first condition that holds for each composite, ``uint8``; 0 where none holds."""
+    """The number, from 1, of the first condition that holds for each composite, ``uint8``; 0 where none holds.
+
+    It is the index into ``wordings``, where 0 is the policy's own.
+
+    Args:
+        conditions: The conditions; None holds always.
+        candidates: The composites.
+    """
     chosen = np.zeros(len(candidates), dtype=np.uint8)
     for number, when in enumerate(conditions, 1):
         undecided = np.flatnonzero(chosen == 0)
-        some = candidates.take(undecided)
-        holds = np.ones(len(undecided), bool) if when is None else when.truth(some.first, some.second) == TRUE
+        rest = candidates.take(undecided)
+        holds = np.ones(len(undecided), bool) if when is None else when.truth(rest.first, rest.second) == TRUE
         chosen[undecided[holds]] = number
     return chosen

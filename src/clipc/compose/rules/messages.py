@@ -12,6 +12,9 @@ import pyarrow as pa
 
 Message = tuple[dict[str, Any], pa.Table | None]
 
+OUT_OF_MEMORY = 12
+"""The exit code of a child process that needs more memory than it may take."""
+
 
 def send(stream: IO[bytes], header: dict[str, Any], table: pa.Table | None = None) -> None:
     """Writes one message and flushes the stream."""

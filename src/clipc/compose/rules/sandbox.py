@@ -15,7 +15,7 @@ import pyarrow.compute
 from clipc.compose.arrays import Integers
 from clipc.compose.rules.expression import Column, Expression
 from clipc.compose.rules.grammar import check_text
-from clipc.compose.rules.messages import receive, send
+from clipc.compose.rules.messages import OUT_OF_MEMORY, receive, send
 from clipc.compose.rules.reasons import brief, explain_reason
 from clipc.errors import UserError
 
@@ -87,14 +87,14 @@ class Sandbox:
         return Expression.of(text, answer["statement"])
 
     def evaluate(self, table: pa.Table, expressions: Mapping[str, Expression]) -> pa.Table:
-        """The values of expressions over one pair, for each row of a table.
+        """The values of expressions over the columns of a table, for each of its rows.
 
         Args:
-            table: One row for each pair; only the columns in use are sent.
+            table: A table of n rows; only the columns in use are sent.
             expressions: The expressions by the name of their column in the result.
 
         Returns:
-            A table with a column for each expression, and one row for each row of ``table``.
+            A table of n rows with a column for each expression.
 
         Raises:
             UserError: A column does not exist, or an expression fails on a value, takes too long or too much memory.
@@ -103,21 +103,22 @@ class Sandbox:
             return table.select([])
         names, trees = _internal_names(table, expressions, sides=False)
         columns = {inner: table[column.name] for column, inner in names.items()}
+        # A table without columns has no row count, so there is always the column "rows".
         sent = _decode_dictionaries(pa.table({"rows": pa.nulls(table.num_rows, pa.bool_())} | columns))
         return self._evaluate_rows({"do": "evaluate", "trees": trees}, sent, names, expressions)
 
     def evaluate_pairs(
         self, table: pa.Table, a: Integers, b: Integers, expressions: Mapping[str, Expression]
     ) -> pa.Table:
-        """The values of expressions over two pairs, which are given as rows of a table.
+        """The values of expressions over two rows of a table, such as ``a.x = b.x``, for m combinations of rows.
 
         The child keeps the columns for later calls with the same table (the same object), which then send positions
         only.
 
         Args:
-            table: One row for each pair.
-            a: The rows of the first pairs, shape (m,), in [0, n).
-            b: The rows of the second pairs, shape (m,), in [0, n).
+            table: A table of n rows.
+            a: The row that ``a`` stands for in each combination, shape (m,), in [0, n).
+            b: The row that ``b`` stands for in each combination, shape (m,), in [0, n).
             expressions: The expressions by the name of their column in the result.
 
         Returns:
@@ -143,7 +144,7 @@ class Sandbox:
         if new_table or missing:
             texts = _all_texts(expressions)
             self._table = None
-            for i, name in enumerate(missing or [None]):
+            for i, name in enumerate(missing or [None]):  # a request without a column only discards the old table
                 column = None if name is None else _decode_dictionaries(table.select([name]))
                 self._ask({"do": "keep", "discard_kept": new_table and not i}, column, texts)
             self._table, self._sent = table, (set() if new_table else self._sent) | columns
@@ -168,7 +169,11 @@ class Sandbox:
     def _ask(
         self, header: dict[str, Any], table: pa.Table | None, texts: str
     ) -> tuple[dict[str, Any], pa.Table | None]:
-        """Sends a request and returns the answer; a late or dead child becomes an error about the expressions."""
+        """Sends a request and returns the answer.
+
+        Raises:
+            UserError: The child took too long, or ended before its answer.
+        """
         with self._own_lock():
             child = self._running_child()
             late = threading.Event()
@@ -182,8 +187,13 @@ class Sandbox:
                 answer, result = receive(child.stdout)
             except (EOFError, OSError):
                 self.close()
-                limit = f"took longer than {self._limits[0]:g} seconds" if late.is_set() else "took too much memory"
-                raise UserError(f"`{brief(texts)}` {limit} and was stopped; simplify it.") from None
+                if late.is_set():
+                    what = f"took longer than {self._limits[0]:g} seconds and was stopped"
+                elif child.returncode == OUT_OF_MEMORY:
+                    what = "took too much memory and was stopped"
+                else:
+                    what = f"ended its process (exit code {child.returncode}), probably by taking too much memory"
+                raise UserError(f"`{brief(texts)}` {what}; simplify it.") from None
             except BaseException:
                 self.close()
                 raise
