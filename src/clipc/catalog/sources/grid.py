@@ -84,7 +84,9 @@ def _separated(path: Path, coding: Encoding, text: str) -> Grid:
         with open(path, encoding=coding.codec, errors=coding.errors, newline="") as file:
             yield from islice(separated_rows(file, layout.dialect), layout.above, None)
 
-    names = _distinct(layout.heading or [""] * layout.width)
+    # After a.jpg#0 there is nothing but a caption, however short.
+    is_captions_file = layout.numbered_names and layout.heading is None and layout.width == 2
+    names = ["image", "caption"] if is_captions_file else _distinct(layout.heading or [""] * layout.width)
     note = f"read as {coding.readable}, separated by {_SEPARATORS[layout.dialect.separator]}"
     note += ", quotation marks after backslashes" if layout.dialect.backslashes else ""
     note += "" if layout.heading else ", without a heading"
