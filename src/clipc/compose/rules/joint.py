@@ -46,6 +46,10 @@ class JointCaption:
             broken[some] = truth_of(self.sandbox.evaluate(table, {"": self.pattern})[""], self.pattern.text) == TRUE
         return broken
 
+    def may_break(self) -> bool:
+        """Whether a composite may match the pattern: there are too many joint captions to be certain that none does."""
+        return True
+
     def _texts(self, candidates: Candidates) -> pa.Array:
         """The joint captions, shape (m,); one Arrow call for each wording joins those with a constant joiner."""
         entries, positions = np.unique(np.concatenate([candidates.first, candidates.second]), return_inverse=True)
