@@ -147,7 +147,7 @@ class Trainer:
             statistics["rules_without_effect"] = idle = compiled_rules.without_effect()
             if idle:
                 texts = first_names([f"`{rule['text']}`" for rule in idle])
-                logger.info("%s rules can have no effect on these data: %s; clipc compose shows why.", len(idle), texts)
+                logger.info("rules that can have no effect on these data: %s; clipc compose shows why.", texts)
         self.run.write_json("plan-statistics.json", statistics)
         with closing(self._metrics_logger()) as metrics_logger:
             self._train(metrics_logger, progress, stop)
