@@ -78,9 +78,11 @@ def test_train_then_eval(
     assert code == 0
     assert "  step 10: loss " in err
     assert err.count("parameters on cpu") == 1
+    assert err.count("warning: The val split has only 10 pairs") == 1
     assert json.loads(out)["samples"] == 160
-    code, out, _ = run(capsys, "eval", tmp_path / "run", tiny_source, "--json", "--out", tmp_path / "figures.json")
+    code, out, err = run(capsys, "eval", tmp_path / "run", tiny_source, "--json", "--out", tmp_path / "figures.json")
     assert code == 0
+    assert err.count("warning: The test split has only 10 pairs") == 1
     figures = json.loads(out)
     assert {"retrieval/mean_recall", "zero_shot/label/top1", "probe/label/all/top1"} <= figures["metrics"].keys()
     assert json.loads((tmp_path / "figures.json").read_text()) == figures
@@ -134,6 +136,32 @@ def test_beside_the_command_line_clipc_logs_and_prints_nothing(
     assert caplog.messages == ["the disk is slow."]
     assert capsys.readouterr() == ("", "")
     assert all(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("clipc").handlers)
+
+
+def test_names_for_classes_that_are_numbers(
+    capsys: pytest.CaptureFixture[str], tiny_source: Path, tiny_model: str, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in tiny_source.read_text().splitlines()]
+    colours = list(dict.fromkeys(row["label"] for row in rows))
+    numbered = [{**row, "label": str(colours.index(row["label"]) + 8 * (n % 3))} for n, row in enumerate(rows)]
+    table = tiny_source.with_name("numbered.jsonl")
+    table.write_text("".join(json.dumps(row) + "\n" for row in numbered))
+    labels = sorted({int(row["label"]) for row in numbered})
+    words = ["train", "nano", f"data.source={table}", f"model={tiny_model}", "samples=32", "batch_size=16"]
+    code, _, err = run(capsys, *words, "--out", tmp_path / "run")
+    assert code == 0
+    assert err.count("are named by numbers (0, 1, 2, 3, 8 and 7 more)") == 1
+    names = tmp_path / "names.yaml"
+    names.write_text("".join(f"{label}: plate {label:03d}\n" for label in labels))
+    evaluating = ["eval", tmp_path / "run", table, "--no-probe", "--json"]
+    code, out, err = run(capsys, *evaluating, "--class-names", names)
+    assert code == 0
+    assert "named by numbers" not in err
+    classes = json.loads(out)["context"]["columns"]["label"]["classes"]
+    assert classes == [f"plate {label:03d}" for label in labels]
+    code, out, err = run(capsys, *evaluating)
+    assert json.loads(out)["context"]["columns"]["label"]["classes"] == [*map(str, labels)]
+    assert err.count("named by numbers") == 1
 
 
 def test_help_is_quick_and_python_m_works() -> None:
@@ -210,6 +238,12 @@ def test_rules_are_told_on_the_terminal_and_a_preset_can_be_copied(
     assert code == 0
     assert "forbid: a.label = b.label" in out
     assert json.loads((tmp_path / "plan-statistics.json").read_text())["rules"]["constraints"][0]["removed"] > 0
+    code, out, _ = run(capsys, "compose", tiny_source, "--rules", "factory", "--out", tmp_path, "--count", "2")
+    assert code == 0
+    assert "\n  region: defect_box (no row has a value in defect_box)\n" in out
+    assert "(it applies to no pair)" in out
+    shapes = json.loads((tmp_path / "plan-statistics.json").read_text())["rules"]["shapes"]
+    assert shapes[-1]["no_effect"] == {"code": "empty-columns", "columns": ["defect_box"]}
     code, out, _ = run(capsys, "compose", "--print-rules", "satellite")
     assert code == 0
     assert "name: satellite" in out

@@ -127,3 +127,46 @@ def test_class_names_by_label_or_in_order(tmp_path: Path) -> None:
         read_class_names(tmp_path / "n.yaml", ["a", "c"])
     with pytest.raises(UserError, match="names 3 classes, but there are 2 labels: a, c"):
         read_class_names(tmp_path / "n.txt", ["a", "c"])
+
+
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("form", ["{}", "{:03d}"])
+def test_a_list_of_names_is_matched_by_number(tmp_path: Path, first: int, form: str) -> None:
+    (tmp_path / "n.txt").write_text("\n".join(DIGITS), encoding="utf-8")
+    labels = [form.format(number + first) for number in range(12)]
+    names = read_class_names(tmp_path / "n.txt", labels[::-1])
+    assert list(names.items()) == list(zip(labels, DIGITS, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["0", "1", "3"], "do not run from 0 to 2 or from 1 to 3"),
+        (["2", "3", "4"], "do not run from 0 to 2"),
+        (["-1", "0", "1"], "do not run"),
+        (["7", "07", "8"], "do not run"),
+        (["c1", "c2", "c10"], r"two orders: alphabetically \(c1, c10, c2\) and by the numbers in them \(c1, c2, c10\)"),
+        (["2", "10", "ng"], "two orders"),
+        ([str(n) for n in range(12)], "names 3 classes, but there are 12 labels: 0, 1, 2, 3"),
+    ],
+)
+def test_a_list_whose_labels_are_open_is_refused(tmp_path: Path, labels: list[str], message: str) -> None:
+    (tmp_path / "n.txt").write_text("a\nb\nc\n", encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        read_class_names(tmp_path / "n.txt", labels)
+
+
+def test_labels_with_equal_numbers_of_digits_have_one_order(tmp_path: Path) -> None:
+    (tmp_path / "n.txt").write_text("a\nb\nc\n", encoding="utf-8")
+    for labels in (["c01", "c02", "c10"], ["a-1", "a1", "b"], ["10", "11", "ng"]):
+        assert list(read_class_names(tmp_path / "n.txt", labels).values()) == ["a", "b", "c"]
+
+
+def test_names_by_label_find_numbers_with_zeros(tmp_path: Path) -> None:
+    (tmp_path / "n.yaml").write_text("007: bolt\n10: nut\n", encoding="utf-8")
+    assert read_class_names(tmp_path / "n.yaml", ["010", "007"]) == {"007": "bolt", "010": "nut"}
+    with pytest.raises(UserError, match=r"no name for the label\(s\) 07"):
+        read_class_names(tmp_path / "n.yaml", ["07", "7", "10"])

@@ -285,7 +285,7 @@ def pilot_example(
     not_shown: list[Any] = [
         "same-source",
         {"code": "few-seeds", "n": 3},
-        {"code": "small-test-set", "n": 210},
+        {"code": "small-test-set", "split": "test", "n": 210, "few": False},
         "one-recipe",
         {"code": "one-share", "share": "30%"},
         "random-partners",

@@ -97,7 +97,8 @@ def study_example(
             for key in main
         ],
         "not_shown": [
-            {"code": "few-seeds", "n": seeds}, {"code": "small-test-set", "n": 210}, "one-recipe",
+            {"code": "few-seeds", "n": seeds}, "one-recipe",
+            {"code": "small-test-set", "split": "test", "n": 210, "few": False},
             {"code": "small-model", "parameters": "2.4 M", "size": 64}, "from-scratch", "equal-budget-only",
             {"code": "not-in-all", "metrics": ["swaps/top1"]}, {"code": "groups-apart", "column": "part"},
             "unlike-machines",

@@ -86,3 +86,12 @@ def test_main_metrics_stand_at_a_glance_where_one_arm_is_under_test() -> None:
     another = {**data["arms"][-1], "name": "another"}
     assert glances(concluded({**data, "arms": [*data["arms"], another]}), SAY) == []
     assert glances({**data, "sizes": [100, 1680]}, SAY) == []
+
+
+def test_very_few_test_pairs_are_named_in_the_headline() -> None:
+    data = tables([N])
+    code = {"code": "small-test-set", "split": "test", "n": 24, "few": True}
+    data["not_shown"] = ["no-labels", code]
+    assert any("The test split has only 24 pairs" in sentence for sentence in headline_words(data, SAY).limitations)
+    data["not_shown"] = [code | {"n": 240, "few": False}]
+    assert not any("test split" in sentence for sentence in headline_words(data, SAY).limitations)

@@ -269,6 +269,38 @@ def test_the_sheet_warns_of_what_an_expert_should_look_into() -> None:
     assert "condition is inverted" in Page(render_sheet(data)).text
 
 
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [
+        (
+            "en",
+            [
+                "No effect: no row has a value in box, lot.",
+                "because no row has a value in their columns or fields: “forbid:",
+            ],
+        ),
+        (
+            "ja",
+            [
+                "効果なし：box、lot に値のある行がない。",
+                "必要な列やフィールドに値のある行がなく、効果のないルール：「forbid:",
+            ],
+        ),
+    ],
+)
+def test_the_sheet_says_why_a_rule_can_have_no_effect(lang: str, said: list[str]) -> None:
+    data = sheet_example()
+    _, idle, _ = data["rules"]["constraints"]
+    idle["no_effect"] = {"code": "empty-columns", "columns": ["box", "lot"]}
+    data["rules"]["shapes"][1]["no_effect"] = {"code": "no-match"}
+    text = Page(render_sheet(data, lang=lang)).text
+    assert all(sentence in text for sentence in said)
+    if lang == "en":
+        assert "No effect: it applies to no pair." in text
+        assert "they apply to no pair of this data: “joiner: ; (when a.view = 'PA')”." in text
+        assert "Rules without effect" not in text
+
+
 def test_a_sheet_without_rules_or_composites() -> None:
     data = sheet_example()
     data["rules"], data["samples"] = None, []

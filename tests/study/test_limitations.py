@@ -1,6 +1,12 @@
 """Codes of what limits a study beside its figures."""
 
+from dataclasses import replace
+
+import pyarrow as pa
+
 from clipc.catalog import Catalog
+from clipc.evaluate.small_split import FEW_PAIRS, small_split
+from clipc.report.words import words
 from clipc.study.limitations import search_limits, subset_limits
 from clipc.study.search_results import SearchResult
 
@@ -13,6 +19,19 @@ def test_unequal_tries_are_said() -> None:
         {"code": "unequal-tries", "fewest": 1, "most": 4, "arms": "clip"},
         {"code": "search-left-out", "arms": "hot"},
     ]
+
+
+def test_few_test_pairs_are_a_limitation_and_very_few_a_warning(tiny_catalog: Catalog) -> None:
+    assert tiny_catalog.splits["test"] < FEW_PAIRS
+    code = {"code": "small-test-set", "split": "test", "n": tiny_catalog.splits["test"], "few": True}
+    assert small_split(tiny_catalog, "test") == code
+    assert small_split(tiny_catalog, "test", below=1) is None
+    assert small_split(tiny_catalog, "absent") is None
+    more = replace(tiny_catalog, table=pa.concat_tables([tiny_catalog.table] * FEW_PAIRS))
+    assert small_split(more, "test") is None
+    assert small_split(more, "test", 10**6) == {**code, "n": more.splits["test"], "few": False}
+    for lang in ("en", "ja"):
+        assert str(code["n"]) in words(lang).limit("small-test-set", code)
 
 
 def test_parts_of_the_pairs_were_drawn_once(tiny_catalog: Catalog) -> None:

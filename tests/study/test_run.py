@@ -260,6 +260,8 @@ def test_a_clone_with_the_records_goes_on_without_training(
     assert ended.value.code == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["finished"] == 20
+    assert told.err.count("40 train") == 1
+    assert told.err.count("warning: The test split has only 10 pairs") == 1
     assert "20 trials; 20 finished already" in told.err
     assert "four studies of five" in told.err
     assert not (tmp_path / "trials").exists()

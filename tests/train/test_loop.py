@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from clipc.catalog import Catalog, open_catalog
+from clipc.compose.policy import Policy
 from clipc.errors import UserError
 from clipc.models.device import choose_precision
 from clipc.models.model import ClipModel
@@ -69,6 +70,19 @@ def test_a_run_learns_and_leaves_what_the_design_names(recipe: Recipe, tiny_cata
     names = {"recipe.yaml", "environment.json", "metrics.jsonl", "plan-statistics.json", "model", "finished.json"}
     assert names <= {file.name for file in run.folder.iterdir()}
     assert ClipModel.load(run.model).parameter_count == summary["parameters"]
+
+
+def test_rules_that_can_have_no_effect_are_kept_with_the_plan_s_statistics(
+    recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules = {"columns": {"box": ["nowhere"]}, "images": [{"region": "box"}], "pairs": [{"forbid": "a.label = b.label"}]}
+    policy = Policy.model_validate({**recipe.policy.model_dump(), "rules": rules})
+    short = recipe.model_copy(update={"samples": 16, "policy": policy})
+    with caplog.at_level("INFO", logger="clipc"):
+        run = train(short, tmp_path / "run", catalog=tiny_catalog)
+    (idle,) = json.loads((run.folder / "plan-statistics.json").read_text())["rules_without_effect"]
+    assert (idle["text"], idle["no_effect"]) == ("region: box", {"code": "empty-columns", "columns": ["box"]})
+    assert "no effect on these data: `region: box`;" in caplog.text
 
 
 def test_same_seed_same_weights_and_another_seed_others(recipe: Recipe, tiny_catalog: Catalog, tmp_path: Path) -> None:

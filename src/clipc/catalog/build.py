@@ -8,6 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from clipc.catalog.catalog import REJECTS, SCHEMA, About, Catalog, fingerprint
+from clipc.catalog.classes import number_warning
 from clipc.catalog.columns import Columns
 from clipc.catalog.images.inspect_images import ImageFacts, Place, inspect_images, set_intensity
 from clipc.catalog.images.intensity import dark_warnings, intensity_note
@@ -54,8 +55,14 @@ def build(source: Source, progress: Progress = silent, intensity: Literal["auto"
     table = _with_image_facts(table.take(pa.array(valid, pa.int64())), list(valid.values()))
     table = _without_unique_labels(table, info)
     _tell_of_images(valid.values(), scale, info)
-    notes, warnings, labels = tuple(info.notes), tuple(info.warnings), _label_columns(table, info)
-    about = About(source.name, _is_generated(table), notes, warnings, labels, info.class_names, intensity=scale)
+    columns_of_labels = _label_columns(table, info)
+    for name in columns_of_labels:
+        labels = map(str, table[name].drop_null().unique().to_pylist())
+        info.warnings += filter(None, [number_warning(name, labels, info.class_names.get(name, {}))])
+    notes, warnings = tuple(info.notes), tuple(info.warnings)
+    about = About(
+        source.name, _is_generated(table), notes, warnings, columns_of_labels, info.class_names, intensity=scale
+    )
     rejected = pa.Table.from_pylist([reject._asdict() for reject in rejects], schema=REJECTS)
     return Catalog(table, source.root, fingerprint(table, scale), about, rejected)
 

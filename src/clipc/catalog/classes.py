@@ -1,13 +1,17 @@
-"""Readable class names, from ``classes.json`` beside the data or from the labels, and captions made from them."""
+"""Class labels: their order, their readable names (``classes.json``, or the labels), and captions made from these."""
 
 import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from clipc.catalog.catalog import inside
+from clipc.catalog.catalog import Catalog, inside
 from clipc.catalog.rows import SourceInfo
-from clipc.errors import UserError
+from clipc.errors import UserError, first_names
 
+_WHOLE_NUMBER = re.compile(r"-?\d+")
 _CLASS_SENTENCE = {"en": "a photo of {article} {name}", "ja": "{name}の写真"}
 
 
@@ -45,6 +49,62 @@ def beside_data(folder: Path, name: str) -> Path | None:
     except UserError:
         return None
     return path if path.is_file() else None
+
+
+def numbers_of(labels: Collection[str]) -> list[int] | None:
+    """The numbers that labels are, in the same order; None if not all of them are whole numbers."""
+    return list(map(int, labels)) if labels and all(map(_WHOLE_NUMBER.fullmatch, labels)) else None
+
+
+def class_order(labels: Iterable[str]) -> list[str]:
+    """The distinct labels in order: by number if all are whole numbers (2 before 10), otherwise alphabetically."""
+    ordered = sorted(set(labels))
+    numbers = numbers_of(ordered)
+    return ordered if numbers is None else [label for _, label in sorted(zip(numbers, ordered, strict=True))]
+
+
+def number_warning(column: str, labels: Iterable[str], names: Mapping[str, str]) -> str | None:
+    """A warning if more than half of the classes of a label column have no letter in their names; None otherwise.
+
+    Args:
+        column: The label column.
+        labels: The labels in it.
+        names: Readable names by label; a label without one is its own name.
+    """
+    ordered = class_order(labels)
+    numbers = [name for label in ordered if not any(map(str.isalpha, name := names.get(label, label)))]
+    if 2 * len(numbers) <= len(ordered):
+        return None
+    return (
+        f"the classes in the column {column} are named by numbers ({first_names(numbers)}), which teach a model no "
+        f'words: zero-shot classification would ask for "a photo of a {numbers[0]}"; write their names into the data, '
+        'into classes.json beside tars or class folders ({"0": "scratch", ...}), or name a file of them with '
+        "clipc eval --class-names"
+    )
+
+
+def with_class_names(catalog: Catalog, column: str, names: Mapping[str, str]) -> Catalog:
+    """The catalog with readable names for the classes of a label column, which replace its own.
+
+    Args:
+        catalog: Any catalog.
+        column: One of its label columns.
+        names: Readable names by label.
+    """
+    about, labels = catalog.about, [str(label) for label in catalog.column(column) if label is not None]
+    old = about.class_names.get(column, {})
+    new = {**old, **names}
+    warnings = [warning for warning in about.warnings if warning != number_warning(column, labels, old)]
+    warnings += filter(None, [number_warning(column, labels, new)])
+    class_names = {**about.class_names, column: new}
+    return replace(catalog, about=replace(about, class_names=class_names, warnings=tuple(warnings)))
+
+
+def name_numbers(value: Any, names: Sequence[str]) -> Any:
+    """A class number, or a list of them, by name; None for what is no number of a class, such as -1."""
+    if isinstance(value, list):
+        return [name_numbers(number, names) for number in cast("list[Any]", value)]
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
 
 
 def readable(label: str) -> str:

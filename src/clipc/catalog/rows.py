@@ -73,7 +73,8 @@ class SourceInfo:
         notes: How the source was read, such as ``"read as CP932"``.
         warnings: What the user should check before trusting the data: each says what, where and what to do.
         label_columns: The columns that hold class labels, the main one first.
-        guessed_label: The column that was taken for the class label by its name alone, if the user named none.
+        guessed_label: The column that was taken for the class label by its name or place alone (``label`` for the
+            names of folders and the labels in tars), if the user named none.
         class_names: For a label column, the readable name of each label.
     """
 

@@ -13,7 +13,10 @@ from clipc.errors import UserError, unknown_name
 
 _MIN_PAIRS = 10
 _MAX_LOOKALIKES = 0.2
+_MISSED = 0.1
+"""The share of a split's pairs that may be missing before classes of one or two pairs are drawn as one."""
 
+Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
@@ -25,8 +28,10 @@ def with_splits(
     The split of a pair depends on its image's content hash and the seed, not on the order of the rows. Pairs with
     the same image (equal ``content``), a near duplicate (equal ``dhash``) or the same group stay together, and a pair
     in one group with a pair of an existing split stays in ``train``. Classes of the main label keep their shares as
-    far as the groups allow, with at least one pair of each class in ``train``. If more than a fifth of all images
-    share one ``dhash`` (a fixed camera), it is not used.
+    far as the groups allow, with at least one pair of each class in ``train``. Where classes are so small that a split
+    would get less than nine tenths of its share, those with too few groups for one in each split are drawn as one
+    stratum: a class with two groups or more still keeps one in ``train``, but one with a single group may be in
+    ``val`` or ``test`` alone. If more than a fifth of all images share one ``dhash`` (a fixed camera), it is not used.
 
     Args:
         catalog: Any catalog.
@@ -64,18 +69,32 @@ def with_splits(
     column = pa.array(names.tolist(), pa.string())
     table = catalog.table.set_column(catalog.table.schema.get_field_index("split"), "split", column)
     fingerprint = blake2b("\n".join(names).encode(), key=catalog.fingerprint.encode(), digest_size=8).hexdigest()
-    note = _note(shares, seed, group_column, used_lookalikes)
+    sizes = {name: len(split_rows) for name, split_rows in splits.items()}
+    note = _note(sizes, int(is_train.sum()), seed, group_column, used_lookalikes)
+    note += _unlearnt_classes(catalog, np.concatenate([*splits.values()]), names == "train")
     about = replace(catalog.about, notes=(*catalog.about.notes, note), splits_made=True)
     return replace(catalog, table=table, fingerprint=fingerprint, about=about)
 
 
-def _note(shares: dict[str, float], seed: int, group_column: str | None, used_lookalikes: bool) -> str:
-    splits = " and ".join(f"{name} ({share:.0%})" for name, share in shares.items())
+def _note(sizes: dict[str, int], pairs: int, seed: int, group_column: str | None, used_lookalikes: bool) -> str:
+    splits = " and ".join(f"{name} ({size:,} of {pairs:,} pairs)" for name, size in sizes.items())
     duplicates = "equal and nearly equal images" if used_lookalikes else "equal images"
     by = f" and pairs of one {group_column}" if group_column else ""
-    note = f"the source names no {' or '.join(shares)} split; clipc made {splits} with seed {seed}"
+    note = f"the source names no {' or '.join(sizes)} split; clipc made {splits} with seed {seed}"
     note += f", keeping {duplicates}{by} in one split"
     return note if used_lookalikes else note + " (so many images look alike that near duplicates cannot be detected)"
+
+
+def _unlearnt_classes(catalog: Catalog, made: Ints, is_train: Bools) -> str:
+    """How many classes left train with the rows of the splits that were made; empty if none did."""
+    if not catalog.about.label_columns:
+        return ""
+    labels = np.asarray([str(label or "") for label in catalog.column(catalog.about.label_columns[0])])
+    gone = {*labels[made].tolist()} - {*labels[is_train].tolist()} - {""}
+    if not gone:
+        return ""
+    classes = f"{len(gone):,} classes have" if len(gone) > 1 else "1 class has"
+    return f"; {classes} too few pairs for every split, and none in train"
 
 
 def _groups(catalog: Catalog, group_column: str | None) -> tuple[Ints, bool]:
@@ -124,36 +143,79 @@ def _choose(catalog: Catalog, rows: Ints, groups: Ints, shares: dict[str, float]
     sizes = np.bincount(group_of, minlength=count)
     ranks = np.full(count, np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(ranks, group_of, _mix(catalog.table["content"].to_numpy()[rows].astype(np.uint64), seed))
-    strata = _strata(catalog, rows, group_of, count)
     order = np.argsort(ranks, kind="stable")
-    left = np.ones(count, bool)
-    capacity = np.bincount(strata, weights=sizes).astype(np.int64) - 1  # one of each class stays in train
-    splits: dict[str, Ints] = {}
-    for name, share in shares.items():
-        target = max(1, round(share * len(rows)))
-        quotas = _quotas(np.bincount(strata, weights=sizes), target, capacity)
-        selection = np.zeros(count, bool)
-        for group in order:
-            if left[group] and sizes[group] <= quotas[strata[group]]:
-                selection[group] = True
-                quotas[strata[group]] -= sizes[group]
-        missing = target - int(sizes[selection].sum())
-        for group in order:  # fills up beyond the quotas of the classes
-            if missing <= 0:
-                break
-            if left[group] and not selection[group] and sizes[group] <= min(missing, capacity[strata[group]]):
-                selection[group] = True
-                missing -= int(sizes[group])
+    classes = _classes(catalog, rows, group_of, count)
+    targets = {name: max(1, round(share * len(rows))) for name, share in shares.items()}
+    # Where some groups are larger than any split, the first split would take all others.
+    usable, wanted = int(sizes[sizes <= max(targets.values())].sum()), sum(targets.values())
+    if usable < wanted:
+        targets = {name: max(1, target * usable // wanted) for name, target in targets.items()}
+
+    def missed(draw: dict[str, Bools] | None) -> float:
+        """The largest share of its target that a split lacks."""
+        if draw is None:
+            return np.inf
+        return max(1 - int(sizes[draw[name]].sum()) / target for name, target in targets.items())
+
+    draw = _draw(order, sizes, classes, classes, targets)
+    if missed(draw) > _MISSED:
+        few = np.bincount(classes)[classes] <= len(shares)  # too few groups for one in each split
+        pooled = _draw(order, sizes, classes, np.where(few, 0, classes + 1), targets, with_single=True)
+        draw = min(draw, pooled, key=missed)
+    return None if draw is None else {name: rows[selection[group_of]] for name, selection in draw.items()}
+
+
+def _draw(
+    order: Ints, sizes: Ints, classes: Ints, strata: Ints, targets: dict[str, int], *, with_single: bool = False
+) -> dict[str, Bools] | None:
+    """Which groups each split gets: a quota of each stratum, then whatever fills it up to its target.
+
+    The last group of a class stays in train, unless it is the only one and may leave.
+
+    Args:
+        order: The groups in the order in which they are tried, shape (count,).
+        sizes: The number of pairs in each group.
+        classes: The class of each group, from 0.
+        strata: The stratum of each group, from 0: its class, or one for several classes.
+        targets: The number of pairs of each split.
+        with_single: Whether the only group of a class may leave train.
+    """
+    totals = np.bincount(strata, weights=sizes)
+    # How many pairs each class can give: all but one, so that its last group stays.
+    capacity = np.bincount(classes, weights=sizes).astype(np.int64) - 1
+    if with_single:
+        capacity += np.bincount(classes) == 1
+    stratum_of_class = np.zeros(len(capacity), np.int64)
+    stratum_of_class[classes] = strata
+    left = np.ones(len(order), bool)
+    splits: dict[str, Bools] = {}
+    for name, target in targets.items():
+        room = np.bincount(stratum_of_class, weights=capacity, minlength=len(totals)).astype(np.int64)
+        quotas, selection, missing = _quotas(totals, target, room), np.zeros(len(order), bool), target
+        for by_quota in (True, False):  # the second round fills up beyond the quotas
+            for group in order:
+                if missing <= 0:
+                    break
+                limit = min(quotas[strata[group]] if by_quota else missing, capacity[classes[group]])
+                if left[group] and sizes[group] <= limit:
+                    selection[group], left[group] = True, False
+                    quotas[strata[group]] -= sizes[group]
+                    capacity[classes[group]] -= sizes[group]
+                    missing -= int(sizes[group])
         if not selection.any():
-            smallest = order[np.argmin(np.where(left[order], sizes[order], len(rows) + 1))]
-            selection[smallest] = True
-        left &= ~selection
-        capacity -= np.bincount(strata, weights=sizes * selection, minlength=len(capacity)).astype(np.int64)
-        splits[name] = rows[selection[group_of]]
+            allowed = left & (sizes <= capacity[classes]) & (2 * sizes <= sizes[left].sum())
+            # Groups are few: better a class less in train than no split, or than one that gets most pairs.
+            allowed = allowed if allowed.any() else left
+            if not allowed.any():
+                return None
+            smallest = order[np.argmin(np.where(allowed[order], sizes[order], sizes.sum() + 1))]
+            selection[smallest], left[smallest] = True, False
+            capacity[classes[smallest]] -= sizes[smallest]
+        splits[name] = selection
     return splits if left.any() else None
 
 
-def _strata(catalog: Catalog, rows: Ints, group_of: Ints, count: int) -> Ints:
+def _classes(catalog: Catalog, rows: Ints, group_of: Ints, count: int) -> Ints:
     """The class of each group (its first in alphabetical order), numbered from 0; all 0 without labels."""
     if not catalog.about.label_columns:
         return np.zeros(count, np.int64)

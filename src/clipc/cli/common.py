@@ -60,6 +60,15 @@ def print_catalog(catalog: Catalog) -> None:
     print("\n  ".join(lines), file=sys.stderr)
 
 
+def warn_of_small_split(catalog: Catalog, split: str) -> None:
+    """Prints a warning to standard error if few pairs are measured; call it once a command."""
+    from clipc.evaluate.small_split import small_split
+    from clipc.report.words import words
+
+    if (limit := small_split(catalog, split)) is not None:
+        print_note(f"warning: {words('en').limit(limit['code'], limit)}")
+
+
 def print_note(sentence: str) -> None:
     """Prints a message to standard error."""
     print(f"  {sentence}", file=sys.stderr)

@@ -19,6 +19,7 @@ from clipc.cli.common import (
     print_result,
     source_slug,
 )
+from clipc.errors import first_names
 from clipc.files import write_json, write_text
 from clipc.progress import terminal
 from clipc.report.readable import percent
@@ -95,17 +96,27 @@ def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
         counts = ", ".join(f"{n:,} ({reasons[reason]})" for reason, n in plain.items())
         lines.append(f"Of the examples drawn for composition, {sum(plain.values()):,} stayed plain: {counts}.")
     if rules is not None:
-        shares = [(rule["share"], rule["text"]) for rule in rules["constraints"]]
-        shares += [(rule["share"], f"never: {rule['text']}") for rule in rules["exclusions"]]
-        effects = [f"  {percent(share):>7s}  {_short(text)}" for share, text in shares if share]
+        never: list[dict[str, Any]] = [{**rule, "text": f"never: {rule['text']}"} for rule in rules["exclusions"]]
+        refusing = [*rules["constraints"], *never]
+        effects = [f"  {percent(rule['share']):>7s}  {_short(rule['text'])}" for rule in refusing if rule["share"]]
         end = "; each rule refuses:" if effects else "."
         lines.append(f"The rules allow {rules['share']:.1%} of random partners{end}")
-        shares += [(rule["share"], rule["text"]) for rule in rules["shapes"]]
-        without_effect = [f"  {_short(text)}" for share, text in shares if not share]
+        idle = [rule for rule in (*refusing, *rules["shapes"]) if not rule["share"]]
+        without_effect = [f"  {_short(rule['text'])} ({_reason(rule, rules['candidates'])})" for rule in idle]
         lines += [*effects, *(["Without effect on these data:", *without_effect] if without_effect else [])]
     if tables["advice"] and statistics["composed"]:
         lines.append(f"A hint: {tables['advice']}")
     return [*lines, f"The sheet: {sheet}"]
+
+
+def _reason(rule: dict[str, Any], candidates: int) -> str:
+    """Why a rule had no effect."""
+    reason = rule["no_effect"]
+    if reason is None:
+        return f"seen in none of {candidates:,} random pairs"
+    if reason["code"] == "empty-columns":
+        return f"no row has a value in {first_names(reason['columns'])}"
+    return "it applies to no pair"
 
 
 def _short(text: str) -> str:

@@ -5,10 +5,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipc.catalog import Catalog, SourceOptions
-from clipc.cli.common import DEFAULT_OPTIONS, Json, Out, SourceParameters, open_source, print_result
+from clipc.catalog.classes import with_class_names
+from clipc.cli.common import (
+    DEFAULT_OPTIONS,
+    Json,
+    Out,
+    SourceParameters,
+    data_section,
+    print_catalog,
+    print_result,
+    warn_of_small_split,
+)
 from clipc.errors import UserError
 from clipc.files import write_json
-from clipc.progress import terminal
+from clipc.progress import Progress, terminal
 
 if TYPE_CHECKING:
     from clipc.evaluate.evaluation import Evaluation
@@ -63,11 +73,12 @@ def evaluate(
     from clipc.evaluate.winoground import evaluate_winoground
 
     with terminal() as progress:
-        catalog = None if source is None else open_source(source, options, progress)
-        names = None if catalog is None else _class_names(class_names, catalog)
+        catalog = None if source is None else _open(source, options, class_names, progress)
+        if catalog is not None:
+            warn_of_small_split(catalog, split)
 
         def measure_all(clip: ClipModel, prompts: Prompts) -> Evaluation:
-            shared: Any = {"split": split, "class_names": names, "probe": probe, "lang": options.lang}
+            shared: Any = {"split": split, "probe": probe, "lang": options.lang}
             parts = [] if catalog is None else [measure(clip, catalog, templates=prompts, progress=progress, **shared)]
             if sugarcrepe is not None and options.images is not None:
                 parts.append(evaluate_sugarcrepe(clip, sugarcrepe, options.images, progress=progress))
@@ -150,13 +161,17 @@ def _swap_lines(table: dict[str, Any]) -> list[str]:
     return [usable + (", such as" if examples else ""), *examples]
 
 
-def _class_names(file: Path | None, catalog: Catalog) -> dict[str, dict[str, str]] | None:
+def _open(source: str, options: SourceOptions, class_names: Path | None, progress: Progress) -> Catalog:
+    """The catalog of a source with the user's class names, with a summary on standard error."""
     from clipc.evaluate.prompts import read_class_names
 
-    if file is None:
-        return None
-    columns = catalog.about.label_columns
-    if not columns:
-        raise UserError(f"{catalog.about.name} has no labels for {file}; name their column with --label-columns.")
-    labels = sorted({str(label) for label in catalog.column(columns[0]) if label is not None})
-    return {columns[0]: read_class_names(file, labels)}
+    catalog = data_section(source, options).open(progress)
+    if class_names is not None:
+        columns = catalog.about.label_columns
+        if not columns:
+            name = catalog.about.name
+            raise UserError(f"{name} has no labels for {class_names}; name their column with --label-columns.")
+        labels = [str(label) for label in catalog.column(columns[0]) if label is not None]
+        catalog = with_class_names(catalog, columns[0], read_class_names(class_names, labels))
+    print_catalog(catalog)
+    return catalog

@@ -19,6 +19,7 @@ from clipc.cli.common import (
     open_source,
     print_result,
     source_slug,
+    warn_of_small_split,
     write_pages,
 )
 from clipc.cli.study_screen import live_board, pilot_lines
@@ -90,6 +91,7 @@ def pilot(
     render = partial(render_pilot, more=extra_sections)
     with live_board() as (progress, show_trials):
         catalog = open_source(source, options, progress)
+        warn_of_small_split(catalog, "test")
         tables = run_pilot(pilot_options, folder, catalog=catalog, progress=progress, watch=show_trials)
     write_json(folder / "report.json", tables)
     pages = write_pages(folder / "report.html", tables, render, options.lang)

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.common import Json, Out, Overrides, print_result, write_pages
+from clipc.cli.common import Json, Out, Overrides, print_catalog, print_result, warn_of_small_split, write_pages
 from clipc.cli.study_screen import live_board, study_lines
 from clipc.errors import UserError
 from clipc.files import write_json
@@ -47,19 +47,24 @@ def study(
     from clipc.report.study import render_study
     from clipc.report.study_figures import save_figures
     from clipc.study.design import read_study
-    from clipc.study.study import run_study
+    from clipc.study.study import check_study, run_study
 
     design = read_study(name, (*changes, *set_overrides))
     extra_sections = [load_section(section) for section in design.sections]
     render = partial(render_study, more=extra_sections)
-    folder = out or Path("runs") / f"study-{design.name}"
+    folder, part = out or Path("runs") / f"study-{design.name}", _shard(shard)
+    check_study(design, folder, records)  # Report mistakes before reading the data.
     with live_board() as (progress, show_trials):
+        catalog = design.data.open(progress)
+        print_catalog(catalog)
+        warn_of_small_split(catalog, "test")
         tables = run_study(
             design,
             folder,
+            catalog=catalog,
             records=records,
             jobs=jobs,
-            shard=_shard(shard),
+            shard=part,
             train=not report,
             command=shlex.join(["clipc", *sys.argv[1:]]),
             progress=progress,

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipc.cli.common import Json, Out, Overrides, print_catalog, print_note, print_result
+from clipc.cli.common import Json, Out, Overrides, print_catalog, print_note, print_result, warn_of_small_split
 from clipc.progress import silent, terminal
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def train(
             run_training(resolved, folder, catalog=catalog, world=world)
             return
         print_catalog(catalog)
+        if resolved.validations:
+            warn_of_small_split(catalog, "val")
         if (folder / "finished.json").is_file():
             print_note(f"{folder} has already finished.")
         run = run_training(resolved, folder, catalog=catalog, world=world, progress=progress)

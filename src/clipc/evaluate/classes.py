@@ -9,6 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from clipc.catalog.catalog import Catalog
+from clipc.catalog.classes import class_order
 
 
 class Labelled(NamedTuple):
@@ -29,7 +30,8 @@ class ClassTask:
 
     Attributes:
         column: The column's name.
-        names: The readable names of the C classes, in the sorted order of the labels.
+        names: The readable names of the C classes, in the order of the labels (see
+            :func:`~clipc.catalog.classes.class_order`).
         class_ids: For each split the class of each image, ``int64`` (N,), an index into ``names``; -1 without a label.
         image_features: Returns the features of a split's images, float32 (N, D) on the CPU; called only if they are
             needed.
@@ -53,7 +55,7 @@ class ClassTask:
             image_features: Returns the features of a split's images, as in the attributes.
         """
         values = {split: [_label(value) for value in catalog.split(split).column(column)] for split in catalog.splits}
-        labels = sorted({label for row_labels in values.values() for label in row_labels if label is not None})
+        labels = class_order(label for row_labels in values.values() for label in row_labels if label is not None)
         ids: dict[str | None, int] = {label: i for i, label in enumerate(labels)}
         return cls(
             column,

@@ -12,7 +12,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from clipc.errors import UserError, unknown_name
+from clipc.catalog.classes import class_order, numbers_of
+from clipc.errors import UserError, first_names, unknown_name
 
 TEMPLATE_SETS = ("general", "satellite", "x-ray", "factory")
 """The built-in template sets, the general one first."""
@@ -114,29 +115,56 @@ def read_class_names(path: Path, labels: Sequence[str]) -> dict[str, str]:
 
     Args:
         path: The file.
-        labels: The labels that need a name. A list or text file gives the names in the sorted order of the labels.
+        labels: The labels that need a name. A list or text file gives the names in the order of the labels: by number
+            if they are the whole numbers from 0 or from 1 on, otherwise alphabetically.
 
     Returns:
-        The name of each label, in the sorted order of the labels.
+        The name of each label, in the order of :func:`~clipc.catalog.classes.class_order`.
 
     Raises:
-        UserError: The file cannot be read, a label has no name, or a list is too short or too long.
+        UserError: The file cannot be read, a label has no name, or a list is too short, too long, or of names whose
+            labels are open.
     """
     content = _read(path)
-    ordered = sorted(labels)
+    ordered = class_order(labels)
     if isinstance(content, list):
-        if len(content) != len(ordered):
-            raise UserError(
-                f"{path} names {len(content)} classes, but there are {len(ordered)} labels: {', '.join(ordered[:20])}; "
-                "write one name for each, in this order, or 'label: name' in a .yaml file."
-            )
-        return {label: str(name) for label, name in zip(ordered, content, strict=True)}
+        return _names_in_order(path, [str(name) for name in content], ordered)
     if not isinstance(content, Mapping):
         raise UserError(f"{path} must contain class names: 'label: name' in YAML or JSON, or one name per line.")
     names = {str(label): str(name) for label, name in content.items()}
+    if (numbers := numbers_of(ordered)) is not None and len(set(numbers)) == len(numbers):
+        by_number = {int(label): name for label, name in names.items() if numbers_of([label])}  # 007 is 7 in YAML
+        names = {label: by_number[n] for label, n in zip(ordered, numbers, strict=True) if n in by_number} | names
     if missing := [label for label in ordered if label not in names]:
         raise UserError(f"{path} has no name for the label(s) {', '.join(missing[:20])}; add 'label: name' for each.")
     return {label: names[label] for label in ordered}
+
+
+def _names_in_order(path: Path, names: Sequence[str], ordered: Sequence[str]) -> dict[str, str]:
+    """The names of a list by label, where it is certain which belongs to which."""
+    count, numbers = len(ordered), numbers_of(ordered)
+    if len(names) != count:
+        raise UserError(
+            f"{path} names {len(names)} classes, but there are {count} labels: {', '.join(ordered[:20])}; "
+            "write one name for each, in this order, or 'label: name' in a .yaml file."
+        )
+    if numbers is not None and numbers not in (list(range(count)), list(range(1, count + 1))):
+        raise UserError(
+            f"{path} lists names without labels, but the labels ({first_names(ordered)}) do not run from 0 to "
+            f"{count - 1} or from 1 to {count}; write 'label: name' in a .yaml file."
+        )
+    if numbers is None and ordered != sorted(ordered, key=_natural):
+        raise UserError(
+            f"{path} lists names without labels, but the labels have two orders: alphabetically "
+            f"({first_names(ordered)}) and by the numbers in them ({first_names(sorted(ordered, key=_natural))}); "
+            "write 'label: name' in a .yaml file."
+        )
+    return dict(zip(ordered, names, strict=True))
+
+
+def _natural(label: str) -> str:
+    """Sorts ``c2`` before ``c10``."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(20), label)
 
 
 def _read(path: Path) -> Any:

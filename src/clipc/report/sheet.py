@@ -64,13 +64,13 @@ def _limitations(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None,
         yield say("sheet.caution.shortened", share=f"{statistics['shortened_share']:.0%}")
     if rules is None:
         return
-    idle = [
-        _rule_name(rule, say)
-        for rule in (*rules["constraints"], *rules["exclusions"], *rules["shapes"])
-        if rule["share"] == 0
-    ]
-    if idle and rules["candidates"]:
-        yield say("sheet.caution.idle", rules=say("page.list").join(idle))
+    idle = [rule for rule in (*rules["constraints"], *rules["exclusions"], *rules["shapes"]) if rule["share"] == 0]
+    by_reason: dict[str, list[str]] = {}
+    for rule in idle:
+        by_reason.setdefault((rule.get("no_effect") or {}).get("code", "idle"), []).append(_rule_name(rule, say))
+    for code in ("empty-columns", "no-match", "idle"):
+        if code in by_reason and (code != "idle" or rules["candidates"]):
+            yield say(f"sheet.caution.{code}", rules=say("page.list").join(by_reason[code]))
     # With groups, partners are drawn within groups, so a rule may remove nearly all random pairs without harm.
     limit = _NEARLY_ALL if rules["groups"] is None else 1.0
     for rule in rules["constraints"]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clipc.catalog import Catalog
+from clipc.evaluate.small_split import PRECISE_PAIRS, small_split
 from clipc.study.checks import trains_from_scratch
 from clipc.study.design import Study
 from clipc.study.results import Outcome, baseline_near_chance
@@ -43,8 +44,7 @@ def limitations(
     codes += [*search_limits(search_results), *subset_limits(sizes, catalog)]
     codes += ["generated"] if catalog.about.generated else []
     codes += [] if catalog.about.label_columns else ["no-labels"]
-    if catalog.splits["test"] < 1000:
-        codes.append({"code": "small-test-set", "n": catalog.splits["test"]})
+    codes += filter(None, [small_split(catalog, "test", PRECISE_PAIRS)])
     names = {metric["key"] for metric in metrics}
     if incomplete := {name for o in outcomes for name in o.metrics} - names:
         codes.append({"code": "not-in-all", "metrics": sorted(incomplete)})

@@ -65,11 +65,8 @@ def run_study(
         UserError: The study has an error, a trial failed, or no trial is finished yet.
         Interrupted: On Ctrl-C or SIGTERM; running trials have saved a checkpoint.
     """
+    check_study(study, folder, records)
     records = records or folder / "records"
-    for path in (folder, records):
-        if path.exists() and not path.is_dir():
-            raise UserError(f"{path} is a file; name a folder for the study's records.")
-    check_recipes(study)  # Errors in the study are reported before the data are read.
     catalog = catalog or study.data.open(progress)
     search_results = list[SearchResult]()
     if study.has_ranges:
@@ -102,6 +99,23 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     write_parquet(finished, folder / "study.parquet")
     return study_tables(study, catalog, finished, len(planned), command, diverged, search_results)
+
+
+def check_study(study: Study, folder: Path, records: Path | None = None) -> None:
+    """Checks a study before its data are read.
+
+    Args:
+        study: The study.
+        folder: As for :func:`run_study`.
+        records: As for :func:`run_study`.
+
+    Raises:
+        UserError: The study has an error, or one of the folders is a file.
+    """
+    for path in (folder, records or folder / "records"):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file; name a folder for the study's records.")
+    check_recipes(study)
 
 
 def _summary_lines(

@@ -11,7 +11,7 @@ from typing import Final
 
 import torch
 
-from clipc.errors import UserError
+from clipc.errors import UserError, first_names
 from clipc.files import restore_folder
 from clipc.models.lora import merged_state_dict
 from clipc.models.model import ClipModel
@@ -143,6 +143,11 @@ class Trainer:
         """
         plans = self.renderer.plans
         statistics = {**plans.rows(0, len(plans.catalog)).statistics(), "inputs": plans.inputs.fingerprints}
+        if (compiled_rules := plans.inputs.compiled_rules) is not None:
+            statistics["rules_without_effect"] = idle = compiled_rules.without_effect()
+            if idle:
+                texts = first_names([f"`{rule['text']}`" for rule in idle])
+                logger.info("rules that can have no effect on these data: %s; clipc compose shows why.", texts)
         self.run.write_json("plan-statistics.json", statistics)
         with closing(self._metrics_logger()) as metrics_logger:
             self._train(metrics_logger, progress, stop)

@@ -212,6 +212,11 @@ def test_bare_numbers_and_folders_of_single_images_are_doubted(tmp_path: Path, p
     assert open_catalog(tmp_path / "numbers").about.warnings == ()
     write(tmp_path / "parts", picture, " ".join(f"part{n}/1.jpg" for n in range(12)))
     assert "12 classes for 12 images" in open_catalog(tmp_path / "parts").about.warnings[0]
+    write(tmp_path / "dates", picture, " ".join(f"day{n}/1.jpg" for n in range(24)))
+    catalog = open_catalog(tmp_path / "dates")
+    assert catalog.about.label_columns == ()
+    assert any("--label-columns label" in warning for warning in catalog.about.warnings)
+    assert open_catalog(tmp_path / "dates", label_columns=("label",)).about.label_columns == ("label",)
 
 
 def test_links_are_followed_where_allowed_and_named_where_not(tmp_path: Path, picture) -> None:

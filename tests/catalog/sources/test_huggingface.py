@@ -1,4 +1,5 @@
 import io
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +36,30 @@ def test_captions_that_are_objects_beside_images_in_parquet(tmp_path: Path, pict
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "u.parquet")
     with pytest.raises(UserError, match="2 times: the caption is an object with the keys x, y"):
         open_catalog(tmp_path / "u.parquet")
+
+
+def test_class_numbers_in_parquet_are_named(tmp_path: Path, picture) -> None:
+    numbers = {"_type": "ClassLabel", "names": ["cat", "dog"]}
+    features = {"image": {"_type": "Image"}, "label": numbers, "kinds": {"_type": "Sequence", "feature": numbers}}
+    rows = [{"image": {"bytes": picture(n)}, "text": f"no {n}", "label": n - 1, "kinds": [1, 0]} for n in range(3)]
+    about = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    table = pa.Table.from_pylist(rows)
+    pq.write_table(table.replace_schema_metadata(about), tmp_path / "t.parquet")
+    assert open_catalog(tmp_path / "t.parquet").column("label") == [None, "cat", "dog"]
+    kinds = open_catalog(tmp_path / "t.parquet", label_columns=("kinds",))
+    assert kinds.column("all_labels")[0] == "dog|cat"
+    pq.write_table(table.replace_schema_metadata({b"huggingface": b"[1]"}), tmp_path / "u.parquet")
+    assert open_catalog(tmp_path / "u.parquet").column("label") == ["-1", "0", "1"]
+
+
+def test_nearly_unique_labels_in_several_parquet_files_are_no_classes(tmp_path: Path, picture) -> None:
+    for split, start in (("train", 0), ("test", 30)):
+        rows = [{"image": picture(n), "text": f"no {n}", "label": f"S{n}"} for n in range(start, start + 30)]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{split}.parquet")
+    assert open_catalog(tmp_path / "train.parquet").about.label_columns == ()
+    about = open_catalog(tmp_path).about
+    assert about.label_columns == ()
+    assert "60 of 60 rows" in about.warnings[0]
 
 
 @pytest.mark.peer

@@ -135,6 +135,26 @@ def test_clip_benchmark_layout(tmp_path: Path, write_tar, picture) -> None:
     assert any("made from class names" in note for note in catalog.about.notes)
 
 
+def test_class_numbers_with_zeros_and_beyond_the_names(tmp_path: Path, write_tar, picture) -> None:
+    (tmp_path / "classnames.txt").write_text("cat\naeroplane\n", encoding="utf-8")
+    members = [(f"{n}.jpg", picture(n)) for n in range(3)] + [(f"{n}.cls", f"00{n}".encode()) for n in range(3)]
+    about = open_catalog(write_tar(tmp_path / "a.tar", members)).about
+    assert about.class_names["label"] == {"0": "cat", "1": "aeroplane", "000": "cat", "001": "aeroplane"}
+    assert "classnames.txt has 2 names, so the last is that of class 1" in about.warnings[0]
+    assert "(002)" in about.warnings[0]
+
+
+def test_nearly_unique_labels_in_tars_are_no_classes(tmp_path: Path, write_tar, samples) -> None:
+    members = [member for n in range(30) for member in samples(1, start=n, label=f"S{n // 2}")]
+    path = write_tar(tmp_path / "a.tar", members)
+    assert open_catalog(path).about.label_columns == ("label",)  # fewer than 20 rare ones
+    members = [member for n in range(30) for member in samples(1, start=n, label=f"S{n}")]
+    catalog = open_catalog(write_tar(tmp_path / "b.tar", members))
+    assert catalog.about.label_columns == ()
+    assert "--label-columns label" in catalog.about.warnings[0]
+    assert open_catalog(tmp_path / "b.tar", label_columns=("label",)).about.label_columns == ("label",)
+
+
 def test_clip_benchmark_captions_are_lines(tmp_path: Path, write_tar, picture) -> None:
     (tmp_path / "nshards.txt").write_text("1")
     catalog = open_catalog(write_tar(tmp_path / "0.tar", [("a.jpg", picture(0)), ("a.txt", b"one\ntwo\n")]))

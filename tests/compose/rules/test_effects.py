@@ -1,9 +1,12 @@
 """What rules remove: counted as a slow reference counts, with examples that are what they are said to be."""
 
+import json
 from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clipc.catalog import Catalog
 from clipc.compose.captions.joint import Wording
@@ -12,7 +15,8 @@ from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.compile import compile_rules
 from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.rules.effects import effects, group_sizes
-from clipc.compose.rules.schema import CaptionRule, NeverRule, PairRule, Rules
+from clipc.compose.rules.read import parse_rules
+from clipc.compose.rules.schema import CaptionRule, ImageRule, NeverRule, PairRule, Rules
 from compose.pairs import catalog_of
 
 VIEWS = ["PA", "PA", "AP", "AP", "AP", "", "L"]
@@ -83,6 +87,84 @@ def test_rules_are_told_as_written_with_examples(compiled_rules: CompiledRules, 
     assert (collage["pairs"], collage["captions"], collage["share"]) == (1, 1, 1 / 14)
     assert collage["examples"] == [{"key": "4", "caption": "film 4 collage", "values": {}}]
     assert (top["pairs"], top["examples"]) == (0, [])
+
+
+def test_rules_that_can_have_no_effect_say_why() -> None:
+    captions = [[f"film {i}"] for i in range(6)]
+    catalog = catalog_of(captions, view=["PA"] * 6, side=["left", "right"] * 3, box=["", ""] * 3, lot=[None] * 6)
+    rules = parse_rules(
+        """
+columns: {gone: [nowhere], region_box: [box, other_box]}
+fields:
+  gone_or: coalesce(gone, 'none')
+  room: regexp_extract(caption, 'room ([0-9])', 1)
+pairs:
+  - require: a.gone_or = b.gone_or
+  - forbid: a.lot <> b.lot and a.side = b.side
+  - require: a.view = b.view
+  - forbid: a.room <> b.room
+  - forbid: a.side <> b.side
+  - forbid: a.side = 'top' and b.side = 'left'
+images:
+  - region: region_box
+  - when: side = 'top'
+    whole: true
+  - when: side = 'left'
+    mirror: false
+captions:
+  - {when: a.gone = b.gone, joiner: ' + '}
+  - {when: a.side = 'left', joiner: ' / '}
+  - forbid: zebra
+never:
+  - when: view = 'L'
+  - when: side = 'left'
+""",
+        "rules.yaml",
+    )
+    compiled_rules = compile_rules(rules, CatalogColumns(catalog), Wording())
+    result = json.loads(json.dumps(effects(compiled_rules, catalog, max_candidates=200)))
+    empty, no_match = {"code": "empty-columns"}, {"code": "no-match"}
+    reasons = [rule["no_effect"] for part in ("constraints", "exclusions", "shapes") for rule in result[part]]
+    assert reasons == [
+        {**empty, "columns": ["gone"]}, {**empty, "columns": ["lot"]}, no_match, {**empty, "columns": ["room"]}, None,
+        no_match, None,  # a pattern in joint captions is only sampled
+        no_match, None,
+        {**empty, "columns": ["region_box"]}, no_match, None, {**empty, "columns": ["gone"]}, None,
+    ]  # fmt: skip
+    region = result["shapes"][0]
+    assert (region["pairs"], region["share"]) == (0, 0.0)
+    assert compiled_rules.constraints[-1].test.may_break()
+    idle = compiled_rules.without_effect()
+    assert [rule["no_effect"] for rule in idle] == [reason for reason in reasons if reason]
+    assert idle[0]["text"] == "require: a.gone_or = b.gone_or"
+
+
+def test_a_region_holds_for_the_pairs_that_have_a_box() -> None:
+    catalog = catalog_of(
+        [1] * 4, box=["0.1,0.1,0.5,0.5", "", "", "0.2,0.2,0.5,0.5"], side=["left", "left", "right", ""]
+    )
+    rules = Rules(images=(ImageRule(when="side = 'left'", region="box"), ImageRule(region="box")))
+    shapes = effects(compile_rules(rules, CatalogColumns(catalog), Wording()), catalog, max_candidates=10)["shapes"]
+    assert [(rule["pairs"], rule["share"]) for rule in shapes] == [(1, 0.25), (1, 0.25)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([None, "x", "y"]), st.sampled_from([None, 1, 2])), min_size=2, max_size=6))
+def test_what_can_have_no_effect_has_none(values: list[tuple[str | None, int | None]]) -> None:
+    catalog = catalog_of([1] * len(values), one=[one for one, _ in values], other=[other for _, other in values])
+    texts = (
+        "a.one = b.one",
+        "a.one <> b.one",
+        "a.one = b.one and a.other <> b.other",
+        "a.other < b.other",
+        "a.one = 'x'",
+    )
+    rules = Rules(pairs=tuple(PairRule(**{key: text}) for text in texts for key in ("require", "forbid")))
+    result = effects(compile_rules(rules, CatalogColumns(catalog), Wording()), catalog, max_candidates=400)
+    for rule in result["constraints"]:
+        assert rule["no_effect"] is None or rule["removed"] == 0
+        if rule["removed"] == 0 and rule["no_effect"] is None:
+            assert "and" in rule["text"]  # the parts may never be true together
 
 
 def test_the_same_seed_tells_the_same(compiled_rules: CompiledRules, catalog: Catalog) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
+from clipc.catalog.classes import beside_data, class_caption, class_order, read_class_names, readable
 from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions
 from clipc.catalog.sources.class_folders import is_mask_folder, meanings, other_folders
 from clipc.catalog.sources.listing import Listing, list_files
@@ -77,6 +77,7 @@ def folder(path: Path, name: str, options: SourceOptions, listing: Listing | Non
         if text_of:
             rows = _with_texts(shown, text_of, contents, info)
         else:
+            info.guessed_label = None if options.label_columns else "label"
             rows = _with_classes(path, shown, options.lang, info, [*numbers, *_hints(by_suffix)])
         for row in rows:
             if prefix and isinstance(row, Row):
@@ -136,7 +137,7 @@ def _with_classes(
     path: Path, images: Sequence[str], lang: str, info: SourceInfo, hints: Sequence[str]
 ) -> Iterator[Row | Reject]:
     folders = meanings({_folder_of(image) for image in images})
-    labels = sorted({folder.label for folder in folders.values() if folder.label is not None})
+    labels = class_order(folder.label for folder in folders.values() if folder.label is not None)
     if len(labels) < 2:
         where = f" (but in {first_names(sorted(folder for folder in folders if folder))})" if any(folders) else ""
         raise UserError(
@@ -157,13 +158,7 @@ def _with_classes(
     info.notes.append(f"{count:,} captions were made from the class names that the folders give: {first_names(labels)}")
     if has_inner:
         info.notes.append("the column folder holds the folders within the class folders")
-    unnamed = [label for label in labels if not any(map(str.isalpha, names.get(label, label)))]
-    if 2 * len(unnamed) > len(labels):
-        info.warnings.append(
-            f"the class folders are named by numbers ({first_names(unnamed)}), which teach a model no words: give each "
-            'a name in classes.json beside them ({"0": "scratch", ...})'
-        )
-    elif count >= _FEW_PAIRS and 2 * len(labels) > count:
+    if count >= _FEW_PAIRS and 2 * len(labels) > count:
         info.warnings.append(
             f"the folders give {len(labels):,} classes for {count:,} images: if they are parts or dates rather than "
             "classes, put a .txt with its caption beside each image"

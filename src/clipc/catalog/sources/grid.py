@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from clipc.catalog.classes import name_numbers
 from clipc.catalog.sources.documents import document_records, record_form
 from clipc.catalog.sources.encoding import Encoding, detect_encoding, named_encoding
 from clipc.catalog.sources.layout import clean_cells, separated_rows, text_layout
@@ -194,6 +196,8 @@ def _object(line: str) -> dict[str, Any] | str:
 def read_parquet(path: Path, batch_size: int = 4096) -> Grid:
     """Opens a Parquet file; ``batch_size`` rows at a time are held in memory.
 
+    Class numbers become class names where a Hugging Face dataset wrote the file.
+
     Raises:
         UserError: It is no Parquet file that can be read.
     """
@@ -205,6 +209,8 @@ def read_parquet(path: Path, batch_size: int = 4096) -> Grid:
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is no Parquet file that can be read: {error}.") from None
 
+    classes = _class_labels(file.schema_arrow.metadata)
+
     def records() -> Iterator[Record]:
         number = 0
         rows = (
@@ -214,11 +220,26 @@ def read_parquet(path: Path, batch_size: int = 4096) -> Grid:
         )
         try:
             for number, values in enumerate(rows, 1):
+                for column, names in classes.items():
+                    if column in values:
+                        values[column] = name_numbers(values[column], names)
                 yield Record(number, values)
         except (pa.ArrowException, OSError) as error:
             yield Record(number + 1, f"the file is damaged from here on: {error}")
 
     return Grid(file.schema_arrow.names, records(), "read as Parquet", texts=False)
+
+
+def _class_labels(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
+    """The class names of each column of class numbers, from what Hugging Face's ``datasets`` writes into Parquet."""
+    classes: dict[str, list[str]] = {}
+    with suppress(ValueError, LookupError, TypeError, AttributeError):
+        features: dict[str, Any] = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        for column, kind in features.items():
+            inner: Any = kind[0] if isinstance(kind, list) else kind.get("feature", kind)
+            if inner.get("_type") == "ClassLabel" and isinstance(inner.get("names"), list):
+                classes[column] = [str(name) for name in inner["names"]]
+    return classes
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from clipc.catalog.classes import name_numbers
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions
 from clipc.catalog.sources.grid import read_parquet
 from clipc.catalog.sources.headings import find_headings
@@ -189,8 +190,5 @@ def _with_class_names(rows: Any, features: Any) -> Iterator[dict[str, Any]]:
     classes = {column: kind.names for column, kind in kinds.items() if isinstance(kind, ClassLabel)}
     for record in rows:
         for column, names in classes.items():
-            value = record[column]
-            numbers = value if isinstance(value, list) else [value]
-            texts = [names[n] if isinstance(n, int) and 0 <= n < len(names) else None for n in numbers]
-            record[column] = texts if isinstance(value, list) else texts[0]
+            record[column] = name_numbers(record[column], names)
         yield record

@@ -70,6 +70,7 @@ def _merge(infos: Sequence[SourceInfo], names: Sequence[str], into: SourceInfo) 
             having = [name for name, sentences in zip(names, own, strict=True) if sentence in sentences]
             where = "" if len(having) == len(names) else f"{first_names(having)}: "
             getattr(into, kind).append(where + sentence)
+    into.guessed_label = next((info.guessed_label for info in infos if info.guessed_label is not None), None)
     for info in infos:
         into.label_columns += [column for column in info.label_columns if column not in into.label_columns]
         for column, classes in info.class_names.items():

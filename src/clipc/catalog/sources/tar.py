@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from clipc.catalog.catalog import inside
-from clipc.catalog.classes import beside_data, class_caption, read_class_names, readable
+from clipc.catalog.classes import beside_data, class_caption, class_order, read_class_names, readable
 from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions
 from clipc.catalog.sources.members import Damage, Member, members
 from clipc.catalog.values import captions, is_missing, labels, main_label, plain_values
-from clipc.errors import UserError
+from clipc.errors import UserError, first_names
 
 _MAX_TEXT = 4 << 20
 _IMAGES = tuple(suffix[1:] for suffix in IMAGE_SUFFIXES)
@@ -42,6 +42,7 @@ def tars(paths: Sequence[Path], name: str, options: SourceOptions) -> Source:
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
         read_class_names(root, info)
+        info.guessed_label = None if options.label_columns else "label"
         many_folders = len({path.parent for path in paths}) > 1
         reader = _Reader(paths, root, options, info)
         for path in sorted(paths):
@@ -49,7 +50,13 @@ def tars(paths: Sequence[Path], name: str, options: SourceOptions) -> Source:
             prefix = path.parent.relative_to(root).as_posix() + "/" if many_folders else ""
             yield from reader.rows(path, prefix.removeprefix("./"))
         if reader.index_names and reader.has_classes:
-            info.class_names.setdefault("label", {str(i): text for i, text in enumerate(reader.index_names)})
+            info.class_names.setdefault("label", reader.index_class_names())
+        if reader.beyond_names:
+            info.warnings.append(
+                f"{root / 'classnames.txt'} has {len(reader.index_names):,} names, so the last is that of class "
+                f"{len(reader.index_names) - 1:,}, but there are labels beyond it "
+                f"({first_names(class_order(reader.beyond_names))}): class numbers count from 0; add the missing names"
+            )
         if reader.made_captions:
             info.notes.append(f"{reader.made_captions:,} captions were made from class names")
         if reader.unread_labels:
@@ -73,6 +80,8 @@ class _Reader:
         self.made_captions = 0
         self.unread_labels = 0
         self.has_classes = False
+        self.indexed: dict[str, str] = {}
+        self.beyond_names: set[str] = set()
 
     def rows(self, path: Path, prefix: str) -> Iterator[Row | Reject]:
         file = path.relative_to(self.root).as_posix()
@@ -125,6 +134,11 @@ class _Reader:
         if index is not None:
             self.has_classes = True
             label = label or index.strip() or None
+            if self.index_names and label and label.isascii() and label.isdigit():
+                if int(label) < len(self.index_names):
+                    self.indexed[label] = self.index_names[int(label)]
+                else:
+                    self.beyond_names.add(label)
             if label and not texts:
                 texts = [class_caption(self._class_name(label), self.lang)]
                 self.made_captions += 1
@@ -141,9 +155,13 @@ class _Reader:
             self.unread_labels += 1
             return []
 
+    def index_class_names(self) -> dict[str, str]:
+        """The names in ``classnames.txt`` by label: by number, and as samples write the number (``007``)."""
+        return {str(i): name for i, name in enumerate(self.index_names)} | self.indexed
+
     def _class_name(self, label: str) -> str:
-        if label.isascii() and label.isdigit() and int(label) < len(self.index_names):
-            return self.index_names[int(label)]
+        if label in self.indexed:
+            return self.indexed[label]
         return self.info.class_names.get("label", {}).get(label) or readable(label)
 
     def _text(self, sample: Sample, kind: str) -> str | None:

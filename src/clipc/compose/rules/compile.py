@@ -30,7 +30,7 @@ from clipc.compose.rules.conditions import (
 from clipc.compose.rules.expression import Expression, equal_terms, hoist_words
 from clipc.compose.rules.joint import JointCaptionPattern
 from clipc.compose.rules.sandbox import Sandbox
-from clipc.compose.rules.schema import CaptionRule, PairRule, Rules, Section
+from clipc.compose.rules.schema import BUILT_IN_COLUMNS, CaptionRule, PairRule, Rules, Section
 from clipc.errors import UserError, unknown_name
 
 
@@ -59,7 +59,8 @@ class _Binding:
     """One compilation: rules bound to columns, with the columns that are computed on the way.
 
     ``aliases`` maps each name under ``columns`` to a column of the data, or None; ``field_columns`` holds the rules'
-    fields; ``token_columns`` holds tokenized texts; ``query_columns`` collects the columns that queries need.
+    fields; ``token_columns`` holds tokenized texts; ``query_columns`` collects the columns that queries need;
+    ``named_columns`` holds the names of the columns that each text uses.
     """
 
     def __init__(self, rules: Rules, columns: Columns, sandbox: Sandbox) -> None:
@@ -68,6 +69,8 @@ class _Binding:
         self.aliases = rules.data_columns(columns.names)
         self.field_columns: dict[str, pa.ChunkedArray] = {}
         self.token_columns: dict[str, pa.ChunkedArray] = {}
+        self.named_columns: dict[str, list[str]] = {}
+        self._empty: dict[str, bool] = {}
         for name, text in rules.fields.items():
             with self._locate_errors("fields", name):
                 self.field_columns[name] = self._single_pair_column(text)
@@ -86,7 +89,9 @@ class _Binding:
         exclusions: list[Exclusion] = []
         for n, rule in enumerate(rules.never):
             with self._locate_errors("never", n, "when"):
-                exclusions.append(Exclusion(rule.when, rule.why or "", rule.line, self._entries_where(rule.when)))
+                entries = self._entries_where(rule.when)
+                empty = self._empty_columns(rule.when)
+                exclusions.append(Exclusion(rule.when, rule.why or "", rule.line, empty, entries))
         return CompiledRules(
             constraints=tuple(constraints),
             groups=_combine_codes(list(shared.values())),
@@ -108,7 +113,8 @@ class _Binding:
                     shared[rule.expression if name.startswith("__") else name] = extended[name]
             breaking = (TRUE if rule.require is None else FALSE, *((UNKNOWN,) if rule.refuses_unknown else ()))
             test = EitherOrder(condition(expression, table, self.sandbox, self.query_columns), breaking)
-        return PairConstraint(f"{key}: {rule.expression}", rule.why or "", rule.line, test)
+        empty = self._empty_columns(rule.expression)
+        return PairConstraint(f"{key}: {rule.expression}", rule.why or "", rule.line, empty, test)
 
     def _caption_constraint(
         self, number: int, pattern: str, rule: CaptionRule, wording: Wording, wording_rules: tuple[WordingRule, ...]
@@ -121,7 +127,7 @@ class _Binding:
         wordings = (wording, *(rule.wording for rule in wording_rules))
         conditions = tuple(rule.when for rule in wording_rules)
         joint = JointCaptionPattern(expression, self.columns.column("caption"), wordings, conditions, self.sandbox)
-        return PairConstraint(f"forbid: {pattern}", rule.why or "", rule.line, joint)
+        return PairConstraint(f"forbid: {pattern}", rule.why or "", rule.line, (), joint)
 
     def _wording_rule(self, number: int, rule: CaptionRule, wording: Wording) -> WordingRule:
         when = None
@@ -131,7 +137,8 @@ class _Binding:
                 when = condition(expression, table, self.sandbox, self.query_columns)
         text = f"template: {rule.template}" if rule.template is not None else f"joiner: {rule.joiner}"
         wording = replace(wording, joiner=rule.joiner, template=rule.template)
-        return WordingRule(text + _when_suffix(rule.when), rule.why or "", rule.line, wording, when)
+        empty = self._empty_columns(rule.when)
+        return WordingRule(text + _when_suffix(rule.when), rule.why or "", rule.line, empty, wording, when)
 
     def _images(self) -> dict[str, Any]:
         """The rules on images as arguments of :class:`CompiledRules`; for each key the first rule that applies wins."""
@@ -151,16 +158,18 @@ class _Binding:
                     continue
                 constraints = [replace(s, entries=s.entries & ~holds) if s.key == key else s for s in constraints]
                 text = f"{key}: {CUTS.get(value, str(value).lower() if isinstance(value, bool) else value)}"
-                constraints.append(
-                    ImageConstraint(text + _when_suffix(rule.when), rule.why or "", rule.line, key, holds)
-                )
+                applies, empty = holds, self._empty_columns(rule.when)
                 if key == "region":
                     with self._locate_errors("images", number, key):
                         boxes = self._boxes(str(value))
                     if result["regions"] is None:
                         result["regions"] = np.full((n, 4), np.nan, dtype=np.float32)
                     result["regions"][holds] = boxes[holds]
-                else:
+                    has_box = ~np.isnan(boxes[:, 0])
+                    applies, empty = holds & has_box, (*empty, *(() if has_box.any() else (str(value),)))
+                text += _when_suffix(rule.when)
+                constraints.append(ImageConstraint(text, rule.why or "", rule.line, empty, key, applies))
+                if key != "region":
                     result[key][holds] = value if isinstance(value, bool) else AXES[value]
         return {**result, "image_constraints": tuple(reversed(constraints))}
 
@@ -185,13 +194,33 @@ class _Binding:
         expression = self._parse(text, sides=True)
         return expression, self._table(column_names(expression, "a", "b"))
 
+    def _empty_columns(self, text: str | None) -> tuple[str, ...]:
+        """The columns without a value in any row that the text of a condition uses.
+
+        For a field that is made of such columns alone these are named instead.
+        """
+        names = () if text is None else self.named_columns[text]
+        return tuple(dict.fromkeys(column for name in names for column in self._empty_sources(name)))
+
+    def _empty_sources(self, name: str) -> list[str]:
+        if name in self.field_columns:
+            sources = [self._empty_sources(source) for source in self.named_columns[self.rules.fields[name]]]
+            if sources and all(sources):
+                return [column for source in sources for column in source]
+        if name not in self._empty:
+            column = None if name in BUILT_IN_COLUMNS else self._column(name)
+            self._empty[name] = column is not None and column.null_count == len(column)
+        return [name] if self._empty[name] else []
+
     def _parse(self, text: str, sides: bool) -> Expression:
         """The checked expression, in which columns of tokens take the place of the tokenization of captions.
 
         Tokens of a column are computed once, since many rules search the same captions.
         """
         known_names = [*self.columns.names, *self.aliases, *self.field_columns]
-        expression, tokenizations = hoist_words(self.sandbox.parse(text).resolve_columns(known_names, sides))
+        resolved = self.sandbox.parse(text).resolve_columns(known_names, sides)
+        self.named_columns[text] = sorted({column.name for column in resolved.columns})
+        expression, tokenizations = hoist_words(resolved)
         for name, tokenization in tokenizations.items():
             if name not in self.token_columns:
                 table = self._table(column_names(tokenization, ""))

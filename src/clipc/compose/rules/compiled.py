@@ -12,7 +12,7 @@ from clipc.compose.arrays import Bools, Bytes, Float32s, Int32s, Int64s
 from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Candidates
 from clipc.compose.layouts.tiles import PLAIN
-from clipc.compose.rules.conditions import Condition, ConstraintTest
+from clipc.compose.rules.conditions import TRUE, Condition, ConstraintTest
 from clipc.compose.rules.joint import first_applying
 
 
@@ -24,15 +24,33 @@ class BoundRule:
         text: The rule as the expert wrote it, such as ``require: a.view = b.view``.
         why: The expert's reason, or empty text.
         line: The rule's line in its file; None if it comes from elsewhere.
+        empty_columns: The columns without a value in any row that the rule uses.
     """
 
     text: str
     why: str
     line: int | None
+    empty_columns: tuple[str, ...]
 
     def description(self) -> dict[str, Any]:
-        """The three attributes, for reports."""
+        """Text, reason and line, for reports."""
         return {"text": self.text, "why": self.why, "line": self.line}
+
+    def may_have_effect(self) -> bool:
+        """Whether the rule may change a composite; False only if it is certain that it changes none."""
+        raise NotImplementedError
+
+    def no_effect(self) -> dict[str, Any] | None:
+        """Why the rule can have no effect; None if it may have one.
+
+        Returns:
+            The ``code``: ``empty-columns``, with the names of the ``columns`` that have no value in any row, or
+            ``no-match``, if the data have the values but none to which the rule applies.
+        """
+        if self.may_have_effect():
+            return None
+        columns = list(self.empty_columns)
+        return {"code": "empty-columns", "columns": columns} if columns else {"code": "no-match"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +63,10 @@ class PairConstraint(BoundRule):
 
     test: ConstraintTest
 
+    def may_have_effect(self) -> bool:
+        """See :class:`BoundRule`."""
+        return self.test.may_break()
+
 
 @dataclass(frozen=True, eq=False)
 class Exclusion(BoundRule):
@@ -56,6 +78,10 @@ class Exclusion(BoundRule):
 
     entries: Bools
 
+    def may_have_effect(self) -> bool:
+        """See :class:`BoundRule`."""
+        return bool(self.entries.any())
+
 
 @dataclass(frozen=True, eq=False)
 class ImageConstraint(BoundRule):
@@ -63,11 +89,16 @@ class ImageConstraint(BoundRule):
 
     Attributes:
         key: ``axis``, ``whole``, ``mirror`` or ``region``.
-        entries: Whether the rule applies to each entry, ``bool``, shape (entries,).
+        entries: Whether the rule applies to each entry, ``bool``, shape (entries,). A region applies where there is a
+            box.
     """
 
     key: str
     entries: Bools
+
+    def may_have_effect(self) -> bool:
+        """See :class:`BoundRule`."""
+        return bool(self.entries.any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +112,10 @@ class WordingRule(BoundRule):
 
     wording: Wording
     when: Condition | None
+
+    def may_have_effect(self) -> bool:
+        """See :class:`BoundRule`."""
+        return self.when is None or TRUE in self.when.possible()
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +154,12 @@ class CompiledRules:
     def wordings(self) -> tuple[Wording, ...]:
         """The wordings of the wording rules."""
         return tuple(rule.wording for rule in self.wording_rules)
+
+    def without_effect(self) -> list[dict[str, Any]]:
+        """The rules that can have no effect, each with its description and its reason as ``no_effect``."""
+        rules: tuple[BoundRule, ...]
+        rules = (*self.constraints, *self.exclusions, *self.image_constraints, *self.wording_rules)
+        return [{**rule.description(), "no_effect": reason} for rule in rules if (reason := rule.no_effect())]
 
     @cached_property
     def never(self) -> Bools:

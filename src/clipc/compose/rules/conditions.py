@@ -36,6 +36,10 @@ class Condition(Protocol):
         """The truth of the condition for the entries ``a[i]`` and ``b[i]``; all arrays have shape (m,)."""
         ...
 
+    def possible(self) -> frozenset[int]:
+        """The truth values that the condition may have for two entries; those missing it never has."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Equal:
@@ -53,6 +57,14 @@ class Equal:
         """See :class:`Condition`."""
         one, other = self.codes[a], self.codes[b]
         return np.where((one < 0) | (other < 0), UNKNOWN, (one == other) != self.negated).astype(np.int8)
+
+    def possible(self) -> frozenset[int]:
+        """See :class:`Condition`."""
+        values, counts = np.unique(self.codes, return_counts=True)
+        known = counts[values >= 0]
+        equal = [int(not self.negated)] if (known > 1).any() else []
+        different = [int(self.negated)] if len(known) > 1 else []
+        return frozenset([*equal, *different, *([UNKNOWN] if (values < 0).any() else [])])
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +85,10 @@ class TruthTable:
         """See :class:`Condition`."""
         return self.table[self.first[a], self.second[b]]
 
+    def possible(self) -> frozenset[int]:
+        """See :class:`Condition`."""
+        return frozenset(np.unique(self.table).tolist())
+
 
 @dataclass(frozen=True, eq=False)
 class Query:
@@ -92,6 +108,10 @@ class Query:
         """See :class:`Condition`."""
         truth = self.sandbox.evaluate_pairs(self.columns.table, a, b, {"": self.expression})[""]
         return truth_of(truth, self.expression.text)
+
+    def possible(self) -> frozenset[int]:
+        """See :class:`Condition`."""
+        return frozenset({FALSE, TRUE, UNKNOWN})
 
 
 @dataclass(eq=False)
@@ -129,12 +149,22 @@ class Conjunction:
             whole[undecided] = np.where(truth == TRUE, whole[undecided], truth)
         return whole
 
+    def possible(self) -> frozenset[int]:
+        """See :class:`Condition`."""
+        parts = [part.possible() for part in self.parts]
+        some = {value for values in parts for value in values if value != TRUE}
+        return frozenset(some | ({TRUE} if all(TRUE in values for values in parts) else set()))
+
 
 class ConstraintTest(Protocol):
     """A test that finds the composites that break a rule."""
 
     def broken(self, candidates: Candidates) -> Bools:
         """Whether each composite breaks the rule, ``bool``, shape (m,)."""
+        ...
+
+    def may_break(self) -> bool:
+        """Whether a composite may break the rule; False only if it is certain that none does."""
         ...
 
 
@@ -156,6 +186,10 @@ class EitherOrder:
         rest = np.flatnonzero(~broken)
         broken[rest] = np.isin(self.condition.truth(candidates.second[rest], candidates.first[rest]), self.breaking)
         return broken
+
+    def may_break(self) -> bool:
+        """See :class:`ConstraintTest`."""
+        return not self.condition.possible().isdisjoint(self.breaking)
 
 
 def condition(expression: Expression, table: pa.Table, sandbox: Sandbox, query_columns: QueryColumns) -> Condition:

@@ -50,6 +50,7 @@ def effects(
         and ``captions`` that it excludes, their ``share`` of all captions, and up to three ``examples``.
         ``shapes``: for each rule on how images are shown the number of ``pairs`` and the ``share`` of captions to which
         it applies; for each rule on how captions are joined the ``share`` of candidates to which it applies.
+        Each rule has ``no_effect`` (see :meth:`~clipc.compose.rules.compiled.BoundRule.no_effect`).
         ``groups``: the result of :func:`group_sizes`, None if no rule makes groups.
     """
     entries = Entries.of(catalog)
@@ -80,6 +81,7 @@ def effects(
         best = np.concatenate([np.flatnonzero(only), np.flatnonzero(hit & ~only)])[:MAX_EXAMPLES]
         return {
             **rule.description(),
+            "no_effect": rule.no_effect(),
             "removed": int(hit.sum()),
             "share": int(hit.sum()) / max(1, len(hit)),
             "only": int(only.sum()),
@@ -94,6 +96,7 @@ def effects(
         pairs, first = np.unique(rows[hits], return_index=True)
         return {
             **rule.description(),
+            "no_effect": rule.no_effect(),
             "pairs": len(pairs),
             "captions": len(hits),
             "share": len(hits) / max(1, len(rows)),
@@ -103,11 +106,16 @@ def effects(
     def image_constraint(rule: ImageConstraint) -> dict[str, Any]:
         hits = np.flatnonzero(rule.entries)
         pairs, share = len(np.unique(rows[hits])), len(hits) / max(1, len(rows))
-        return {**rule.description(), "pairs": pairs, "share": share}
+        return {**rule.description(), "no_effect": rule.no_effect(), "pairs": pairs, "share": share}
 
     uses = np.bincount(compiled_rules.wording(sample), minlength=len(compiled_rules.wording_rules) + 1)
     wording_rules = [
-        {**rule.description(), "pairs": None, "share": float(count / max(1, len(sample)))}
+        {
+            **rule.description(),
+            "no_effect": rule.no_effect(),
+            "pairs": None,
+            "share": float(count / max(1, len(sample))),
+        }
         for rule, count in zip(compiled_rules.wording_rules, uses[1:], strict=True)
     ]
     broken_by = zip(compiled_rules.constraints, broken[1:], strict=True)

@@ -50,6 +50,10 @@ class JointCaptionPattern:
             matches[block] = truth_of(self.sandbox.evaluate(table, {"": self.pattern})[""], self.pattern.text) == TRUE
         return matches
 
+    def may_break(self) -> bool:
+        """Whether a composite may match the pattern: there are too many joint captions to be certain that none does."""
+        return True
+
     def _texts(self, candidates: Candidates) -> pa.Array:
         """The joint captions, shape (m,).
 

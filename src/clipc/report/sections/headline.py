@@ -130,6 +130,9 @@ def _controls(data: Mapping[str, Any], say: Words) -> Iterator[str]:
 def _limitations(data: Mapping[str, Any], say: Words) -> Iterator[str]:
     if data["source"]["generated"]:
         yield say("caution.generated")
+    for entry in data.get("not_shown", ()):
+        if isinstance(entry, Mapping) and entry["code"] == "small-test-set" and entry.get("few"):
+            yield say.limit("small-test-set", entry)
     yield from _resolution(data, say)
     if data["finished"] < data["planned"]:
         counts = {name: readable.count(data[key]) for name, key in (("n", "finished"), ("planned", "planned"))}
