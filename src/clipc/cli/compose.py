@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.common import DEFAULT_OPTIONS, Json, Options, Out, Overrides, open_source, print_result, source_slug
+from clipc.cli.common import (
+    DEFAULT_OPTIONS,
+    Json,
+    Options,
+    OutFolder,
+    Overrides,
+    open_source,
+    print_result,
+    source_slug,
+)
 from clipc.files import write_json, write_text
 from clipc.progress import terminal
 from clipc.report.readable import percent
@@ -29,7 +38,7 @@ def compose(
     count: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
     options: Options = DEFAULT_OPTIONS,
     set_overrides: Overrides = (),
-    out: Out = None,
+    out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
     """Makes a contact sheet of composites and shows the effect of rules, before any training.

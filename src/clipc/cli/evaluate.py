@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipc.catalog import Catalog, SourceOptions
-from clipc.cli.common import DEFAULT_OPTIONS, Json, Options, Out, open_source, print_result
+from clipc.cli.common import DEFAULT_OPTIONS, Json, Options, OutFile, open_source, print_result
 from clipc.errors import UserError
 from clipc.files import write_json
 from clipc.progress import terminal
@@ -29,7 +29,7 @@ def evaluate(
     sugarcrepe: Path | None = None,
     winoground: Path | None = None,
     options: Options = DEFAULT_OPTIONS,
-    out: Out = None,
+    out: OutFile = None,
     as_json: Json = False,
 ) -> None:
     """Evaluates a model: retrieval, swapped attributes, zero-shot classification, linear probe, other benchmarks.

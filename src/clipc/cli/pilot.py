@@ -13,7 +13,7 @@ from clipc.cli.common import (
     DEFAULT_OPTIONS,
     Json,
     Options,
-    Out,
+    OutFolder,
     Overrides,
     make_data,
     open_source,
@@ -39,7 +39,7 @@ def pilot(
     pictures: bool = True,
     options: Options = DEFAULT_OPTIONS,
     set_overrides: Overrides = (),
-    out: Out = None,
+    out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
     """Trains CLIP, CLIP-C and CLIP-C's controls on the same pairs and seeds within a time budget, then writes a report.
