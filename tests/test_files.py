@@ -154,6 +154,15 @@ def test_a_folder_never_replaces_a_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
 
 
+def test_the_place_is_the_whole_that_was_to_be_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught, whole_folder(tmp_path / "export") as new, whole_folder(new / "onnx"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value).startswith(f"{tmp_path / 'export'} could not be written (No space left on device);")
+    with pytest.raises(UserError, match=r"^mine$"), whole_folder(tmp_path / "export"):
+        raise UserError("mine")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [(errno.ENOSPC, "make room"), (errno.EACCES, "allow reading and writing"), (errno.ENOTDIR, "a file is where")],

@@ -35,7 +35,16 @@ _PHRASES: Final = ("os error", "Os {", "PytorchStreamWriter", "inline_container"
 """Parts of the messages of errors that safetensors, tokenizers, torch and tempfile raise on a full disk."""
 
 
-def disk_error(error: Exception, place: Path | None = None, advice: str | None = None) -> UserError | None:
+class DiskError(UserError):
+    """An error of the disk; a writer whose block failed names its own file or folder in place of a part of it."""
+
+    def __init__(self, place: object, reason: str, remedy: str) -> None:
+        """Makes the sentence of the place, the reason, and what the user can do."""
+        super().__init__(f"{place} ({reason}); {remedy}.")
+        self.reason, self.remedy = reason, remedy
+
+
+def disk_error(error: Exception, place: Path | None = None, advice: str | None = None) -> DiskError | None:
     """The sentence for an error of the disk; None for any other error.
 
     Args:
@@ -43,17 +52,23 @@ def disk_error(error: Exception, place: Path | None = None, advice: str | None =
         place: The file or folder that is written; by default the one that the error names.
         advice: What the user can do; by default it follows from the error.
     """
-    if isinstance(error, UserError):
-        return error
-    number = error.errno if isinstance(error, OSError) else None
-    by_library = any(phrase in str(error) for phrase in _PHRASES)
-    if number not in _REMEDIES and not by_library and (place is None or not isinstance(error, OSError)):
+    if isinstance(error, DiskError):
+        return error if place is None else DiskError(_written(place), error.reason, advice or error.remedy)
+    if isinstance(error, OSError):
+        if error.errno not in _REMEDIES and place is None and not any(phrase in str(error) for phrase in _PHRASES):
+            return None
+        reason, remedy, name = error.strerror or str(error), _REMEDIES.get(error.errno or 0, _ROOM), error.filename
+    elif not isinstance(error, UserError) and any(phrase in str(error) for phrase in _PHRASES):
+        reason, remedy, name = " ".join(str(error).split()), _ROOM, None
+    else:
         return None
-    name = place or (error.filename if isinstance(error, OSError) else None) or "a file or standard output"
-    verb = "could not be written" if place is not None else "could not be read or written"
-    reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split()) or type(error).__name__
-    remedy = advice or _REMEDIES.get(number or 0, _ROOM) + (f"; {_UNCHANGED}" if place is not None else "")
-    return UserError(f"{name} {verb} ({reason}); {remedy}.")
+    if place is None:
+        return DiskError(f"{name or 'a file or standard output'} could not be read or written", reason, remedy)
+    return DiskError(_written(place), reason, advice or f"{remedy}; {_UNCHANGED}")
+
+
+def _written(place: Path) -> str:
+    return f"{place} could not be written"
 
 
 @contextmanager
@@ -69,8 +84,6 @@ def report_disk_errors(place: Path, advice: str | None = None) -> Generator[None
     """
     try:
         yield
-    except UserError:
-        raise
     except Exception as error:
         if (sentence := disk_error(error, place, advice)) is None:
             raise

@@ -86,9 +86,9 @@ def evaluate(
         changes = differences(evaluation, reference)
         tables["against"] = {"model": against, "metrics": reference.metrics, "differences": changes}
         lines += _difference_lines(tables["against"])
+    print_result(tables, as_json, lines)  # First, so that nothing is lost where the file cannot be written.
     if out is not None:
         write_json(out, tables)
-    print_result(tables, as_json, lines)
 
 
 def _check_options(
