@@ -55,6 +55,74 @@ def test_the_users_mistakes_are_one_sentence_and_code_2(
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["compose"], ["train", "nano"], ["pilot"], ["study", "rates"], ["export", "nowhere"], ["eval", "nowhere", "demo"]],
+)
+def test_an_out_that_cannot_be_written_is_refused_at_once(
+    capsys: pytest.CaptureFixture[str], words: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    is_file = words[0] == "eval"
+    for out in (tmp_path if is_file else file, file / "below"):
+        code, printed, err = run(capsys, *words, "--out", out)
+        assert code == 2
+        assert printed == ""
+        assert f"{out} is a {'folder' if is_file else 'file'}; name a" in err or f"because {file} is a file" in err
+    assert file.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_errors_of_the_disk_are_one_sentence_and_other_errors_are_ours(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(error: Exception) -> None:
+        def raise_error(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("clipc.recipe.recipe.read_recipe", raise_error)
+
+    fail(OSError(28, "No space left on device"))
+    code, _, err = run(capsys, "compose")
+    assert code == 2
+    assert err == (
+        "clipc: a file or standard output could not be read or written (No space left on device); "
+        "make room, or name another folder.\n"
+    )
+    fail(ValueError("ours"))
+    with pytest.raises(ValueError, match="ours"):
+        main(["compose"])
+
+
+def test_output_that_cannot_be_written_is_one_sentence() -> None:
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-m", "clipc", "compose", "--print-rules", "factory"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("clipc: a file or standard output could not be read or written (No space")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("cache", ["file", "file/below", "/proc/none"])
+def test_a_cache_that_cannot_be_used_is_done_without(
+    capsys: pytest.CaptureFixture[str], tiny_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setenv("CLIPC_CACHE", str(tmp_path / cache))
+    broken = tiny_source.with_name("broken-too.jsonl")
+    broken.write_text(tiny_source.read_text() + '{"image": "gone.png", "captions": ["a gone plate"]}\n')
+    words = ["compose", broken, "policy.partner=nearest", "--count", 2, "--out", tmp_path / "sheet"]
+    code, _, err = run(capsys, *words)
+    assert code == 0
+    assert "None" not in err
+    assert "the cache cannot be written" in err
+    code, _, err = run(capsys, "compose", "demo", "--out", tmp_path / "demo")  # The demo set lies in the cache.
+    assert code == 2
+    assert "could not be written" in err
+    assert "for the cache" in err
+
+
 def test_compose_says_what_was_read_and_writes_a_sheet(
     capsys: pytest.CaptureFixture[str], tiny_source: Path, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Files and folders are there whole or as they were, whenever the process that writes them is killed."""
 
+import errno
 import os
 import random
 import resource
@@ -15,7 +16,10 @@ from clipc.errors import UserError
 from clipc.files import (
     arrays_digest,
     cached_array,
+    check_writable,
     complete_folder,
+    disk_error,
+    expand_home,
     restore_folder,
     whole_file,
     whole_folder,
@@ -140,6 +144,70 @@ def test_a_link_to_a_file_and_a_device_stay_what_they_are(tmp_path: Path) -> Non
     assert (tmp_path / "real").read_text() == "text"
     write_text(Path("/dev/null"), "text")
     assert Path("/dev/null").is_char_device()
+
+
+def test_a_folder_never_replaces_a_file(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(UserError, match=r"notes could not be written \(Not a directory\)"):
+        write(tmp_path / "notes", "one")
+    assert (tmp_path / "notes").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+def test_the_place_is_the_whole_that_was_to_be_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught, whole_folder(tmp_path / "export") as new, whole_folder(new / "onnx"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value).startswith(f"{tmp_path / 'export'} could not be written (No space left on device);")
+    with pytest.raises(UserError, match=r"^mine$"), whole_folder(tmp_path / "export"):
+        raise UserError("mine")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "make room"), (errno.EACCES, "allow reading and writing"), (errno.ENOTDIR, "a file is where")],
+)
+def test_errors_of_the_disk_are_told_from_others(number: int, remedy: str) -> None:
+    said = str(disk_error(OSError(number, os.strerror(number), "/a/b")))
+    assert said.startswith("/a/b could not be read or written")
+    assert remedy in said
+    assert "Errno" not in said
+    assert disk_error(ValueError("x")) is None
+    assert disk_error(ConnectionResetError(errno.ECONNRESET, "reset")) is None
+
+
+def test_what_cannot_be_written_is_found_beforehand(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(UserError, match=r"file is a file; name a folder\."):
+        check_writable(file, "folder")
+    with pytest.raises(UserError, match=r"is a folder; name a file in it\."):
+        check_writable(tmp_path, "file")
+    for what in ("file", "folder"):
+        with pytest.raises(UserError, match=rf"because .*file is a file; name another {what}\."):
+            check_writable(file / "a" / "b", what)
+        check_writable(tmp_path / "new" / "a", what)
+    check_writable(file, "file")
+    check_writable(Path("/dev/stdout"), "file")
+    check_writable(Path("new"), "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_found_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(UserError, match="closed is read-only, or not yours"):
+        check_writable(tmp_path / "closed" / "a", "folder")
+
+
+def test_a_tilde_is_home_unless_it_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.chdir(tmp_path)
+    assert expand_home("~/a") == "/home/me/a"
+    assert expand_home("a~") == "a~"
+    (tmp_path / "~data").mkdir()
+    assert expand_home("~data") == "~data"
+    assert expand_home("~nobody-of-this-name/a") == "~nobody-of-this-name/a"
 
 
 # Arrays are made once; a cache that fails costs time only.

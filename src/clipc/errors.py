@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date
 from difflib import get_close_matches
 from itertools import islice
 from types import UnionType
@@ -100,6 +101,8 @@ def invalid_value(error: Mapping[str, Any], name: str, advice: str | None = None
 def _describe(value: Any) -> str:
     if isinstance(value, dict):
         return "keys with values"
+    if isinstance(value, date):
+        return str(value)
     return "a list" if isinstance(value, list | tuple) and value else repr(value)
 
 

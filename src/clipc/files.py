@@ -1,5 +1,6 @@
-"""Atomic writes of files and folders, checksums, cached arrays, and the number of cores."""
+"""Atomic writes of files and folders, errors of the disk, checksums, cached arrays, and the number of cores."""
 
+import errno
 import json
 import os
 import shutil
@@ -7,41 +8,110 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b, file_digest
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from clipc.errors import UserError
 
-_ADVICE: Final = "make room, or name another folder; what was there before is unchanged"
+_UNCHANGED: Final = "what was there before is unchanged"
+_ROOM: Final = "make room, or name another folder"
+_REMEDIES: Final = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EIO: "check the disk, or name another folder",
+    errno.EROFS: "name a folder that can be written",
+    errno.EACCES: "allow reading and writing there, or name another folder",
+    errno.EPERM: "allow reading and writing there, or name another folder",
+    errno.ENOTDIR: "a file is where a folder should be; name another folder",
+    errno.EEXIST: "a file is where a folder should be; name another folder",
+    errno.EISDIR: "a folder is where a file should be; name another file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What the user can do about an error of the disk."""
+_PHRASES: Final = ("os error", "Os {", "PytorchStreamWriter", "inline_container", "iostream", "usable temporary")
+"""Parts of the messages of errors that safetensors, tokenizers, torch and tempfile raise on a full disk."""
+
+
+class DiskError(UserError):
+    """An error of the disk; a writer whose block failed names its own file or folder in place of a part of it."""
+
+    def __init__(self, place: object, reason: str, remedy: str) -> None:
+        """Makes the sentence of the place, the reason, and what the user can do."""
+        super().__init__(f"{place} ({reason}); {remedy}.")
+        self.reason, self.remedy = reason, remedy
+
+
+def disk_error(error: Exception, place: Path | None = None, advice: str | None = None) -> DiskError | None:
+    """The sentence for an error of the disk; None for any other error.
+
+    Args:
+        error: The error.
+        place: The file or folder that is written; by default the one that the error names.
+        advice: What the user can do; by default it follows from the error.
+    """
+    if isinstance(error, DiskError):
+        return error if place is None else DiskError(_written(place), error.reason, advice or error.remedy)
+    if isinstance(error, OSError):
+        if error.errno not in _REMEDIES and place is None and not any(phrase in str(error) for phrase in _PHRASES):
+            return None
+        reason, remedy, name = error.strerror or str(error), _REMEDIES.get(error.errno or 0, _ROOM), error.filename
+    elif not isinstance(error, UserError) and any(phrase in str(error) for phrase in _PHRASES):
+        reason, remedy, name = " ".join(str(error).split()), _ROOM, None
+    else:
+        return None
+    if place is None:
+        return DiskError(f"{name or 'a file or standard output'} could not be read or written", reason, remedy)
+    return DiskError(_written(place), reason, advice or f"{remedy}; {_UNCHANGED}")
+
+
+def _written(place: Path) -> str:
+    return f"{place} could not be written"
 
 
 @contextmanager
-def report_disk_errors(place: Path, advice: str = _ADVICE) -> Generator[None]:
+def report_disk_errors(place: Path, advice: str | None = None) -> Generator[None]:
     """Turns the errors that libraries raise on a full or read-only disk into a :class:`UserError`.
 
     Args:
         place: The file or folder that the block writes.
-        advice: What the user can do.
+        advice: What the user can do; by default it follows from the error.
 
     Raises:
         UserError: The block failed because of the disk; other errors are raised as they are.
     """
     try:
         yield
-    except UserError:
-        raise
     except Exception as error:
-        # safetensors, tokenizers and torch raise errors of their own on a full disk.
-        phrases = ("os error", "Os {", "PytorchStreamWriter", "inline_container", "iostream")
-        if not isinstance(error, OSError) and not any(phrase in str(error) for phrase in phrases):
+        if (sentence := disk_error(error, place, advice)) is None:
             raise
-        raise UserError(f"{place} could not be written ({error}); {advice}.") from error
+        raise sentence from error
+
+
+def check_writable(path: Path, what: Literal["file", "folder"]) -> None:
+    """Checks before long work that its result can be written; nothing is created.
+
+    Args:
+        path: The file or folder to write.
+        what: Which of both it is.
+
+    Raises:
+        UserError: There is a file in the place of a folder or a folder in the place of a file, or no right to write.
+    """
+    if os.path.exists(path) and os.path.isdir(path) != (what == "folder"):
+        there = "file" if what == "folder" else "folder"
+        raise UserError(f"{path} is a {there}; name a {what}{'' if what == 'folder' else ' in it'}.")
+    place = next((part for part in (path, *path.absolute().parents) if os.path.exists(part)), Path())
+    if place != path and not os.path.isdir(place):
+        raise UserError(f"{path} cannot be written, because {place} is a file; name another {what}.")
+    if not os.access(place, os.W_OK | (os.X_OK if os.path.isdir(place) else 0)):
+        raise UserError(f"{path} cannot be written: {place} is read-only, or not yours; name another {what}.")
 
 
 @contextmanager
-def whole_file(file: Path, advice: str = _ADVICE) -> Generator[Path]:
+def whole_file(file: Path, advice: str | None = None) -> Generator[Path]:
     """Writes a file atomically: the block writes a temporary file, which is synced and then renamed to ``file``.
 
     Args:
@@ -90,7 +160,7 @@ def write_json(file: Path, value: Any) -> None:
 
 
 @contextmanager
-def whole_folder(folder: Path, advice: str = _ADVICE) -> Generator[Path]:
+def whole_folder(folder: Path, advice: str | None = None) -> Generator[Path]:
     """Writes a folder atomically: the block fills a temporary folder, which then replaces ``folder``.
 
     If the process is killed between the two renames, :func:`complete_folder` finds the old folder. A symbolic link
@@ -111,6 +181,8 @@ def whole_folder(folder: Path, advice: str = _ADVICE) -> Generator[Path]:
     with report_disk_errors(folder, advice):
         try:
             restore_folder(folder)
+            if folder.exists() and not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
             yield new
@@ -148,12 +220,17 @@ def checksum(file: Path) -> str:
         return file_digest(stream, lambda: blake2b(digest_size=16)).hexdigest()
 
 
+def expand_home(path: str) -> str:
+    """A path with ``~`` or ``~user`` at its beginning replaced as by a shell, unless it exists as it is written."""
+    return os.path.expanduser(path) if path.startswith("~") and not os.path.lexists(path) else path
+
+
 def cache_folder(folder: Path | None = None) -> Path:
     """The cache folder: the argument, else ``$CLIPC_CACHE``, else ``clipc`` in the user's cache folder."""
     if folder is not None:
-        return folder
+        return Path(expand_home(str(folder)))
     if variable := os.environ.get("CLIPC_CACHE"):
-        return Path(variable)
+        return Path(expand_home(variable))
     user_cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(user_cache) if user_cache and os.path.isabs(user_cache) else Path.home() / ".cache") / "clipc"
 

@@ -225,8 +225,12 @@ def test_weights_that_are_none_are_told_in_a_sentence(content: str, tiny_model: 
     else:
         torch.save([1, 2] if content == "list" else {}, file)
     hint = (
-        "damaged, or holds more than tensors"
-        if content in ("evil", "noise", "nothing", "tensors")
+        "holds more than tensors, eval, which could run code"
+        if content == "evil"
+        else "damaged, or holds more than tensors"
+        if content in ("noise", "nothing", "tensors")
+        else "holds no weights"
+        if content in ("list", "empty")
         else "do not fit the model"
     )
     with pytest.raises(UserError, match=hint) as told:

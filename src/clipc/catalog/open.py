@@ -23,7 +23,7 @@ from clipc.catalog.sources.tar import tars
 from clipc.catalog.split import with_splits
 from clipc.errors import UserError, first_names
 from clipc.extension import is_object_reference, load, source_file
-from clipc.files import cache_folder
+from clipc.files import cache_folder, expand_home
 from clipc.progress import Progress, silent
 
 KINDS = (
@@ -57,6 +57,8 @@ def open_catalog(
         UserError: The source is of no known kind, or not one pair in it can be read.
     """
     options = replace(options or SourceOptions(), **fields)
+    if options.images is not None:
+        options = replace(options, images=Path(expand_home(str(options.images))))
     store = cache_folder(options.cache)
     read_as = {k: v for k, v in asdict(options).items() if k not in ("images", "group_column", "cache")}
     is_code = is_object_reference(str(source)) and not str(source).startswith("hf:")
@@ -86,7 +88,7 @@ def _find(source: str, store: Path, options: SourceOptions, progress: Progress) 
     if source.startswith("hf:"):
         hub_name = source.removeprefix("hf:")
         return huggingface(hub_name, hub_name, options, _blob(store, source))
-    path = Path(source).expanduser().absolute()
+    path = Path(expand_home(source)).absolute()
     try:
         if path.is_dir():
             return _in_folder(path, store, options)

@@ -15,6 +15,7 @@ from clipc.cli.pilot import pilot
 from clipc.cli.study import study
 from clipc.cli.train import train
 from clipc.errors import UserError
+from clipc.files import disk_error
 
 
 def _shown_default(value: Any) -> Any:
@@ -48,9 +49,26 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with print_logs():
             app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
+        sys.stdout.flush()
     except (UserError, CycloptsError, Interrupted) as error:
         print(f"clipc: {error}", file=sys.stderr)
         sys.exit(130 if isinstance(error, Interrupted) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # The reader of the output, such as head, has all that it wants.
+        _discard_output()
+    except Exception as error:
+        if (sentence := disk_error(error)) is None:
+            raise
+        print(f"clipc: {sentence}", file=sys.stderr)
+        _discard_output()
+        sys.exit(2)
     sys.exit(0)
+
+
+def _discard_output() -> None:
+    """Drops what cannot be printed; otherwise Python tries once more at its end, and exits with a code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

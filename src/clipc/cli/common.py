@@ -14,14 +14,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, default_name_transform
 
 from clipc.catalog import Catalog, SourceOptions
-from clipc.files import write_text
+from clipc.files import check_writable, write_text
 from clipc.progress import Progress
 
 if TYPE_CHECKING:
     from clipc.recipe.recipe import Data
 
+
+def check_folder(_: Any, path: Path | None) -> None:
+    """Refuses, before any work, a folder that cannot be written."""
+    if path is not None:
+        check_writable(path, "folder")
+
+
+def check_file(_: Any, path: Path | None) -> None:
+    """Refuses, before any work, a file that cannot be written."""
+    if path is not None:
+        check_writable(path, "file")
+
+
 Json = Annotated[bool, Parameter(name="--json", negative="")]
-Out = Annotated[Path | None, Parameter(name="--out")]
+OutFolder = Annotated[Path | None, Parameter(name="--out", validator=check_folder)]
+OutFile = Annotated[Path | None, Parameter(name="--out", validator=check_file)]
 SourceParameters = Annotated[
     SourceOptions,
     # Each use of --caption-template gives one template, so the option is in the singular.
@@ -56,7 +70,9 @@ def print_catalog(catalog: Catalog) -> None:
     if rejects := len(catalog.rejects):
         counts = Counter(catalog.rejects["reason"].to_pylist()).most_common(3)
         reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts)
-        lines.append(f"{rejects:,} were rejected: {reasons}; all are listed in {catalog.rejects_file}")
+        listed = f"all are listed in {catalog.rejects_file}"
+        unlisted = "the cache cannot be written, so there is no list of them"
+        lines.append(f"{rejects:,} were rejected: {reasons}; {listed if catalog.rejects_file else unlisted}")
     print("\n  ".join(lines), file=sys.stderr)
 
 

@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 from clipc.cli.common import (
     DEFAULT_OPTIONS,
     Json,
-    Out,
+    OutFolder,
     Overrides,
     SourceParameters,
     open_source,
@@ -39,7 +39,7 @@ def compose(
     count: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
     options: SourceParameters = DEFAULT_OPTIONS,
     set_overrides: Overrides = (),
-    out: Out = None,
+    out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
     """Makes a contact sheet of composites and shows the effect of rules, before any training.

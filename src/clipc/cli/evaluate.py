@@ -9,7 +9,7 @@ from clipc.catalog.classes import with_class_names
 from clipc.cli.common import (
     DEFAULT_OPTIONS,
     Json,
-    Out,
+    OutFile,
     SourceParameters,
     data_section,
     print_catalog,
@@ -39,7 +39,7 @@ def evaluate(
     sugarcrepe: Path | None = None,
     winoground: Path | None = None,
     options: SourceParameters = DEFAULT_OPTIONS,
-    out: Out = None,
+    out: OutFile = None,
     as_json: Json = False,
 ) -> None:
     """Evaluates a model: retrieval, swapped attributes, zero-shot classification, linear probe, other benchmarks.
@@ -97,9 +97,9 @@ def evaluate(
         changes = differences(evaluation, reference)
         tables["against"] = {"model": against, "metrics": reference.metrics, "differences": changes}
         lines += _difference_lines(tables["against"])
+    print_result(tables, as_json, lines)  # First, so that nothing is lost where the file cannot be written.
     if out is not None:
         write_json(out, tables)
-    print_result(tables, as_json, lines)
 
 
 def _check_options(

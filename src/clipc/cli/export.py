@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from clipc.cli.common import Json, Out, print_note, print_result
+from clipc.cli.common import Json, OutFolder, print_note, print_result
 
 
 def export(
     run: Path,
     /,
     *,
-    out: Out = None,
+    out: OutFolder = None,
     onnx: bool = False,
     hub_id: str | None = None,
     license: str = "unknown",

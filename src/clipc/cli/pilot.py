@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 from clipc.cli.common import (
     DEFAULT_OPTIONS,
     Json,
-    Out,
+    OutFolder,
     Overrides,
     SourceParameters,
     data_section,
@@ -40,7 +40,7 @@ def pilot(
     pictures: bool = True,
     options: SourceParameters = DEFAULT_OPTIONS,
     set_overrides: Overrides = (),
-    out: Out = None,
+    out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
     """Trains CLIP, CLIP-C and CLIP-C's controls on the same pairs and seeds within a time budget, then writes a report.

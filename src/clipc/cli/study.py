@@ -9,7 +9,16 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from clipc.cli.common import Json, Out, Overrides, print_catalog, print_result, warn_of_small_split, write_pages
+from clipc.cli.common import (
+    Json,
+    OutFolder,
+    Overrides,
+    check_folder,
+    print_catalog,
+    print_result,
+    warn_of_small_split,
+    write_pages,
+)
 from clipc.cli.study_screen import live_board, study_lines
 from clipc.errors import UserError
 from clipc.files import write_json
@@ -21,10 +30,10 @@ def study(
     *changes: str,
     jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     shard: str = "1/1",
-    records: Path | None = None,
+    records: Annotated[Path | None, Parameter(validator=check_folder)] = None,
     report: bool = False,
     set_overrides: Overrides = (),
-    out: Out = None,
+    out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
     """Runs arms x sizes x seeds on the same pairs, then writes a page of paired differences and their intervals.

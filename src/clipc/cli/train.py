@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipc.cli.common import Json, Out, Overrides, print_catalog, print_note, print_result, warn_of_small_split
+from clipc.cli.common import Json, OutFolder, Overrides, print_catalog, print_note, print_result, warn_of_small_split
 from clipc.progress import silent, terminal
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: str, /, *overrides: str, set_overrides: Overrides = (), out: Out = None, as_json: Json = False
+    recipe: str, /, *overrides: str, set_overrides: Overrides = (), out: OutFolder = None, as_json: Json = False
 ) -> None:
     """Trains one model; the same command resumes an interrupted run.
 

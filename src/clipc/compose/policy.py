@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -24,6 +25,7 @@ from clipc.compose.rules.read import read_rules
 from clipc.compose.rules.schema import Rules
 from clipc.errors import unknown_name
 from clipc.extension import UntrustedName, fingerprint, is_object_reference
+from clipc.files import expand_home
 from clipc.identity import ALWAYS, Neutral
 
 COLUMN: Final = "column:"
@@ -42,13 +44,20 @@ Name = Annotated[str, WrapValidator(_keep_untrusted)]
 """The type of a recipe's or study's key that may name user code; an untrusted name stays marked."""
 
 
+PathOrName = Annotated[str, AfterValidator(expand_home)]
+"""The type of a recipe's key that may name a file or a folder, which ``~`` may begin."""
+
+
 def names_file(value: str | None) -> bool:
     """Whether a value of ``weights`` or ``region`` names a file, by its suffix: a table of keys and values."""
     return value is not None and Path(value).suffix.lower() in TABLE_SUFFIXES
 
 
 def _read_if_named(value: Any) -> Any:
-    return read_rules(value) if isinstance(value, str) else value
+    return read_rules(expand_home(value)) if isinstance(value, str) else value
+
+
+_RulesOrName = Annotated[Rules | None, BeforeValidator(_read_if_named, json_schema_input_type=str | Rules | None)]
 
 
 class Policy(BaseModel):
@@ -71,7 +80,7 @@ class Policy(BaseModel):
     axis: Annotated[Literal["random", Axis], BeforeValidator(axis_of), ALWAYS] = "random"
     """Where the two halves stand; random draws one of the two for each composite. The direction of the cut,
     vertical or horizontal, is accepted too."""
-    region: Annotated[str | None, Neutral(None)] = None
+    region: Annotated[PathOrName | None, Neutral(None)] = None
     """For the layout 'region': the column with the box to keep, a table (CSV, Parquet) of keys and boxes, or
     'auto': the region most relevant to the caption, according to the reference model."""
     caption: Annotated[Name, ALWAYS] = "join"
@@ -88,7 +97,7 @@ class Policy(BaseModel):
     group: Annotated[str | None, Neutral(None)] = None
     """A column whose value partners must share; auto: the main column of labels, if there is one and its classes
     are not too small."""
-    weights: Annotated[str | None, Neutral(None)] = None
+    weights: Annotated[PathOrName | None, Neutral(None)] = None
     """How often each pair becomes a partner, in proportion: 'column:NAME', or a table (CSV, Parquet) of keys and
     weights. A pair of weight 0 is never a partner; a pair without a weight has weight 1. Null: all pairs equally."""
     neighbours: Annotated[int, ALWAYS] = Field(default=10, ge=1)
@@ -97,13 +106,13 @@ class Policy(BaseModel):
     """The number of random pairs among which a diverse partner is the least similar."""
     pairing: Annotated[Literal["dynamic", "fixed"], Neutral("dynamic")] = "dynamic"
     """New partners in every epoch, or the same ones throughout."""
-    embedding: Annotated[str, ALWAYS] = "captions"
+    embedding: Annotated[PathOrName, ALWAYS] = "captions"
     """The vectors that similarity compares: the captions' TF-IDF, 'column:NAME', or embeddings by a model (folder)."""
     embedding_of: Annotated[Literal["image", "text", "mean"], ALWAYS] = "mean"
     """The model's embeddings that similarity compares: of images, of captions (text), or the mean of both."""
-    reference: Annotated[str | None, Neutral(None)] = None
+    reference: Annotated[PathOrName | None, Neutral(None)] = None
     """The folder of the model that finds the regions for region=auto."""
-    rules: Annotated[Rules | None, BeforeValidator(_read_if_named), Neutral(None)] = None
+    rules: Annotated[_RulesOrName, Neutral(None)] = None
     """An expert's rules on what may be composed: a rules file, or the name of a built-in preset."""
 
     @field_validator("layout", "caption", "partner")

@@ -50,9 +50,9 @@ def make_demo(folder: Path, lang: str = "en", progress: Progress = silent) -> Pa
     if lang not in LANGUAGES:
         raise unknown_name("caption language", lang, LANGUAGES)
     readme = _readme(lang)
-    if _holds(folder, readme):
-        return folder
     with report_disk_errors(folder, "make room, or name another folder for the cache"):
+        if _holds(folder, readme):
+            return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             new = Path(temporary) / "set"

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import pickle
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import Any, Final
 
 import open_clip
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
 from clipc.errors import UserError
-from clipc.files import whole_folder
+from clipc.files import expand_home, whole_folder
 from clipc.models.model_config import (
     CONFIG_FILE,
     HUB_PREFIX,
@@ -30,6 +28,7 @@ from clipc.models.model_config import (
 )
 from clipc.models.text_tower import text_features
 from clipc.models.tokenizer import Tokenizer, load_tokenizer
+from clipc.models.weights import load_weights
 from clipc.render.evaluation_view import Resizing
 
 _PREPROCESS_KEYS: Final = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -112,7 +111,7 @@ class ClipModel(nn.Module):
             torch.manual_seed(seed)
             clip = _build(name, config, start.preprocess, fresh=start.weights is None)
         if start.weights is not None:
-            _load_weights(clip, start.weights, name)
+            load_weights(clip, start.weights, name)
             if new_bias:
                 with torch.no_grad():
                     clip.logit_scale.fill_(config["init_logit_scale"])  # pyright: ignore
@@ -132,7 +131,7 @@ class ClipModel(nn.Module):
         """
         name, _, weights = str(named).partition(":")
         if weights and not str(named).startswith((LOCAL_DIR_PREFIX, HUB_PREFIX)) and not Path(named).exists():
-            return cls.create(name, pretrained=weights).eval()
+            return cls.create(name, pretrained=expand_home(weights)).eval()
         in_hub = str(named).startswith(HUB_PREFIX)
         return cls.create(str(named) if in_hub else f"{LOCAL_DIR_PREFIX}{model_folder(named)}").eval()
 
@@ -245,23 +244,6 @@ def _build(name: str, config: Config, preprocess: Config, *, fresh: bool) -> nn.
             "name a model for the other size."
         )
     return clip
-
-
-def _load_weights(clip: nn.Module, file: Path, name: str) -> None:
-    try:
-        open_clip.load_checkpoint(clip, str(file), weights_only=True)  # pyright: ignore
-    except (pickle.UnpicklingError, SafetensorError, EOFError) as error:
-        raise UserError(
-            f"the weights file {file} is damaged, or holds more than tensors, which could run code; "
-            "fetch it again, or save its state_dict anew, as .safetensors."
-        ) from error
-    except Exception as error:
-        # Readers raise errors of many types for a file of another format.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = (lines[1] if len(lines) > 1 else lines[0] if lines else type(error).__name__)[:160].rstrip(".")
-        raise UserError(
-            f"the weights {file} do not fit the model {name}: {reason}; name the model that they were made for."
-        ) from error
 
 
 def _refuse_other_files(folder: Path, new: Path) -> None:

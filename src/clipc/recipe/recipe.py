@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from clipc.catalog import Catalog, SourceOptions, open_catalog, subsample, with_splits
 from clipc.compose.batches import BatchSampling
-from clipc.compose.policy import Name, Policy
+from clipc.compose.policy import Name, PathOrName, Policy
 from clipc.errors import UserError, invalid_fields
 from clipc.extension import mark_untrusted
 from clipc.files import whole_file
@@ -19,7 +19,8 @@ from clipc.identity import ALWAYS, NEVER, Neutral, hash_keys, identity_keys
 from clipc.models.fingerprints import file_fingerprint, reference_fingerprint, table_fingerprint, weights_fingerprint
 from clipc.models.tuning import Tuning
 from clipc.progress import Progress, silent
-from clipc.recipe.yaml_table import built_in, override, read_named, read_yaml
+from clipc.recipe.key_types import KeyType
+from clipc.recipe.yaml_table import built_in, override, read_named, read_value, read_yaml, set_key
 from clipc.render.crop import Augmentation
 
 logger = logging.getLogger(__name__)
@@ -63,11 +64,11 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     data: Annotated[Data, NEVER] = Data()
-    model: Annotated[str, ALWAYS] = "small"
+    model: Annotated[PathOrName, ALWAYS] = "small"
     """A model of clipc's or open_clip's, a JSON configuration, or a model to fine-tune: the folder of a run or a model,
     or hf-hub:OWNER/NAME.
     """
-    pretrained: Annotated[str | None, Neutral(None)] = None
+    pretrained: Annotated[PathOrName | None, Neutral(None)] = None
     """Pretrained weights for the model: a tag of open_clip's (laion2b_s34b_b79k) or a file; random ones if null."""
     tune: Tuning = Tuning()
     """Trainable layers, adapters and layer-wise learning rates."""
@@ -215,12 +216,13 @@ _RUN_FILES: Final = ("environment.json", "metrics.jsonl", "finished.json")
 """Files that mark the folder of a run; the recipe in such a folder may come from a stranger."""
 
 
-def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Reads a recipe from a YAML file, or a built-in one, and applies ``key=value`` overrides.
+def read_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
+    """Reads a recipe from a YAML file, or a built-in one, and applies overrides.
 
     Args:
         name: A file, or a name from ``built_in("recipe")``.
-        overrides: ``key=value``, such as ``policy.rho=0.15``; values are parsed as YAML.
+        overrides: ``key=value``, such as ``policy.rho=0.15``, read as :func:`~clipc.recipe.yaml_table.read_value` does;
+            or values by dotted key.
 
     Returns:
         The recipe. Where the file lies in the folder of a run, it may come from a stranger: user code that it names is
@@ -232,11 +234,16 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     if os.path.isdir(name) and str(name) not in built_in("recipe"):
         raise UserError(f"{name} is a folder, not a recipe; to train on it, write clipc train nano data.source={name}.")
-    fields = read_named(name, "recipe")
+    types = KeyType(Recipe)
+    fields = read_named(name, "recipe", types)
     if any((Path(name).parent / file).is_file() for file in _RUN_FILES):
         fields = mark_untrusted(fields)
-    for setting in overrides:
-        override(fields, setting)
+    if isinstance(overrides, Mapping):
+        for key, value in overrides.items():
+            set_key(fields, key, value)
+    else:
+        for setting in overrides:
+            override(fields, setting, lambda key, text: read_value(key, text, types))
     return make_recipe(fields, str(name))
 
 
@@ -247,7 +254,7 @@ def recipe_of_run(folder: Path) -> Recipe:
         UserError: ``recipe.yaml`` is missing, not YAML, or not a recipe.
     """
     file = folder / "recipe.yaml"
-    return make_recipe(mark_untrusted(read_yaml(file, "recipe")), str(file))
+    return make_recipe(mark_untrusted(read_yaml(file, "recipe", KeyType(Recipe))), str(file))
 
 
 def make_recipe(fields: dict[str, Any], where: str = "the recipe") -> Recipe:

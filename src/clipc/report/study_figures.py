@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from clipc.files import whole_file
 from clipc.report import curve_plot, effect_plot, readable
 from clipc.report.drawing import INK, MUTED, RULE
 from clipc.report.lettering import displayable, figure_language, font_families
@@ -52,7 +53,6 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
     """
     say = words(figure_language(words(lang).lang))
     target = folder / "figures"
-    target.mkdir(parents=True, exist_ok=True)
     style: dict[Any, Any] = {
         "font.family": list(font_families()),
         "font.size": 9,
@@ -69,7 +69,9 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
             stem = _unused_name(name, files)
             for path in (target / f"{stem}.svg", target / f"{stem}.png"):
                 dated = {"Date": None} if path.suffix == ".svg" else None
-                figure.savefig(path, dpi=_DPI, metadata=dated, facecolor="white", bbox_inches="tight", pad_inches=0.12)
+                look: dict[str, Any] = {"dpi": _DPI, "facecolor": "white", "bbox_inches": "tight", "pad_inches": 0.12}
+                with whole_file(path) as new:
+                    figure.savefig(new, format=path.suffix[1:], metadata=dated, **look)
                 files.append(path)
     return files
 

@@ -1,8 +1,7 @@
 """The definition of a study: arms, sizes and seeds, read from one YAML file and expanded into recipes."""
 
-import json
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -13,9 +12,10 @@ from clipc.compose.policy import Name
 from clipc.errors import UserError, invalid_fields, unknown_name
 from clipc.evaluate.subject import own_evaluator
 from clipc.extension import is_object_reference
+from clipc.recipe.key_types import KeyType
 from clipc.recipe.recipe import Data, Recipe, read_recipe
-from clipc.recipe.yaml_table import override, read_named, read_yaml
-from clipc.study.arms import Arm, Range, expand_arm, flatten, is_arm_list
+from clipc.recipe.yaml_table import override, parse_yaml, read_named, read_value, read_yaml
+from clipc.study.arms import Arm, Range, expand_arm, flatten, is_arm_list, is_range
 
 SHARED_KEYS: Final = ("data", "seed")
 """Recipe keys that no arm may change: arms are compared on the same pairs with the same seeds."""
@@ -182,19 +182,37 @@ def read_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
 
     Args:
         name: A file, or a name from ``built_in("study")``.
-        overrides: Changes such as ``data.source=pairs.csv`` or ``set.samples=50000``; values are read as YAML.
+        overrides: Changes such as ``data.source=pairs.csv`` or ``set.samples=50000``, read as those of a recipe are; a
+            recipe's key may have a range, such as ``set.model={one_of: [nano, small]}``.
 
     Raises:
         UserError: There is no such study, the file is not YAML, a key is unknown, or keys contradict each other.
     """
-    fields = read_named(name, "study")
+    fields = read_named(name, "study", _types())
     for change in overrides:
-        override(fields, change)
+        override(fields, change, _read_value)
     try:
         return Study.model_validate(fields)
     except ValidationError as error:
         advice = read_yaml(Path(__file__).with_name("advice.yaml"), "table of remedies")
         raise invalid_fields(error, f"the study {name}", Study, advice) from error
+
+
+def _types() -> KeyType:
+    """The types of a study's keys, with those of the recipe below ``set`` and ``arms``."""
+    types = {name: field.annotation for name, field in Study.model_fields.items()}
+    return KeyType({**types, "set": Recipe, "arms": dict[str, Recipe]})
+
+
+def _read_value(key: str, text: str) -> Any:
+    """The value of an override; unlike a recipe's, it may be a range or a list of arms."""
+    types = _types()
+    if key.startswith(("set.", "arms.")) and text.lstrip().startswith("{"):
+        with suppress(UserError):
+            value = parse_yaml(text, key, types.at(key))
+            if is_range(value) or is_arm_list(value):
+                return value
+    return read_value(key, text, types)
 
 
 @contextmanager
@@ -228,9 +246,8 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
                 f"set data and seeds at the top of the file."
             )
     fixed = {key: value for key, value in changes.items() if not isinstance(value, Range)}
-    overrides = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in fixed.items()]
     with error_prefix(f"the study {study.name}, arm {arm.name!r}"):
-        recipe = read_recipe(study.recipe, overrides)
+        recipe = read_recipe(study.recipe, fixed)
     data = study.data.model_copy(update={"pairs": None if size == "all" else size})
     return recipe.model_copy(update={"seed": seed, "data": data})
 

@@ -267,7 +267,6 @@ def _shared_settings(trials: _PilotTrials, run: Run, timer: Timer, progress: Pro
             "fewer than ten batches; give more --minutes or fewer pairs."
         )
     settings = {"samples": samples, "batch_size": baseline.batch_size, "renderer": renderer}
-    run.folder.mkdir(parents=True, exist_ok=True)
     run.write_json("pilot.json", {"asked": inputs, "settled": settings})
     run.write_json("spent.json", {"minutes": 0.0})
     return settings

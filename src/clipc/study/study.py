@@ -96,7 +96,6 @@ def run_study(
     if not finished:
         reason = "no trial has metrics" if diverged else f"no trial of {study.name} is finished yet"
         raise UserError(f"{reason}, so there is nothing to report{'' if diverged else '; run it first'}.")
-    folder.mkdir(parents=True, exist_ok=True)
     write_parquet(finished, folder / "study.parquet")
     return study_tables(study, catalog, finished, len(planned), command, diverged, search_results)
 

@@ -12,6 +12,7 @@ from clipc.evaluate.evaluation import EVALUATORS, Evaluation, evaluate
 from clipc.evaluate.measurement import dump_measurements
 from clipc.evaluate.probe import SHOTS
 from clipc.evaluate.subject import own_evaluator
+from clipc.files import whole_file
 from clipc.models.model import ClipModel
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
@@ -109,7 +110,7 @@ def run_trial(
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
         best = evaluation.evaluate(ClipModel.load(run.model), catalog)
         descriptions, arrays = dump_measurements(best.measurements)
-        with (run.folder / "eval" / "test-items.npz").open("wb") as file:
+        with whole_file(run.folder / "eval" / "test-items.npz") as new, new.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
         facts = {"measuring": evaluation.as_json(), "metrics": best.metrics, "descriptions": descriptions}
         run.write_json("eval/test.json", {**facts, "context": best.context, "core_seconds": timer.core_seconds})
