@@ -55,7 +55,16 @@ def build(source: Source, progress: Progress = silent, intensity: Literal["auto"
     table = _without_unique_labels(table, info)
     _tell_of_images(valid.values(), scale, info)
     notes, warnings, labels = tuple(info.notes), tuple(info.warnings), _label_columns(table, info)
-    about = About(source.name, _is_generated(table), notes, warnings, labels, info.class_names, intensity=scale)
+    about = About(
+        source.name,
+        _is_generated(table),
+        notes,
+        warnings,
+        labels,
+        info.class_names,
+        class_captions=info.class_captions >= len(origins),
+        intensity=scale,
+    )
     rejected = pa.Table.from_pylist([reject._asdict() for reject in rejects], schema=REJECTS)
     return Catalog(table, source.root, fingerprint(table, scale), about, rejected)
 

@@ -71,6 +71,7 @@ def _merge(infos: Sequence[SourceInfo], names: Sequence[str], into: SourceInfo) 
             where = "" if len(having) == len(names) else f"{first_names(having)}: "
             getattr(into, kind).append(where + sentence)
     for info in infos:
+        into.class_captions += info.class_captions
         into.label_columns += [column for column in info.label_columns if column not in into.label_columns]
         for column, classes in info.class_names.items():
             into.class_names.setdefault(column, {}).update(classes)

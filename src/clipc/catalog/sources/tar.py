@@ -50,6 +50,7 @@ def tars(paths: Sequence[Path], name: str, options: SourceOptions) -> Source:
             yield from reader.rows(path, prefix.removeprefix("./"))
         if reader.index_names and reader.has_classes:
             info.class_names.setdefault("label", {str(i): text for i, text in enumerate(reader.index_names)})
+        info.class_captions = reader.made_captions
         if reader.made_captions:
             info.notes.append(f"{reader.made_captions:,} captions were made from class names")
         if reader.unread_labels:
