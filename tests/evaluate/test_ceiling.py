@@ -93,7 +93,7 @@ def test_without_equal_captions_there_is_no_ceiling() -> None:
 def test_few_is_said_of_repeated_captions_and_of_class_names() -> None:
     classes = catalog_of([[f"a photo of a {name}"] for name in ("shirt", "shoe") for _ in range(50)])
     assert few_captions(classes) == {
-        "ceiling": pytest.approx((1 + 5 + 10) / 150), "distinct": 2, "images": 100, "class_names": False,
+        "ceiling": pytest.approx((1 + 5 + 10) / 150), "distinct": 2, "captions": 100, "class_names": False,
     }  # fmt: skip
     assert few_captions(catalog_of([1] * 100)) is None
     assert few_captions(catalog_of([[f"{i // 2}"] for i in range(90)])) is None  # (1/2 + 1 + 1) / 3 is 83%

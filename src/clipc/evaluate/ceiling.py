@@ -65,15 +65,15 @@ def few_captions(catalog: Catalog, split: str = "test") -> dict[str, Any] | None
         split: The split that is measured; all pairs if the catalog has no such split.
 
     Returns:
-        None if captions are not few. Otherwise the ``ceiling`` of mean recall, the numbers of ``distinct`` captions
-        and of ``images``, and ``class_names``: whether the captions were made from class names.
+        None if captions are not few. Otherwise the ``ceiling`` of mean recall, the numbers of ``distinct`` and of all
+        ``captions``, and ``class_names``: whether the captions were made from class names.
     """
     pairs = catalog.split(split) if split in catalog.splits else catalog
     ids = pairs.caption_ids
     ceiling = recall_ceilings(np.repeat(np.arange(len(pairs)), pairs.caption_counts), ids)["mean_recall"]
     if ceiling >= FEW and not catalog.about.class_captions:
         return None
-    counts = {"distinct": len(np.unique(ids)), "images": len(pairs)}
+    counts = {"distinct": len(np.unique(ids)), "captions": len(ids)}
     return {"ceiling": ceiling, **counts, "class_names": catalog.about.class_captions}
 
 
