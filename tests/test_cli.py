@@ -248,7 +248,7 @@ def test_a_study_s_lines_say_of_a_gain_what_the_page_says() -> None:
             for against in ("clip", *controls)
         ]
         tables = {
-            "metrics": [{"key": "m", "main": True, "higher_is_better": True, "unit": "share"}],
+            "metrics": [{"key": "m", "main": True, "ceiling": 0.3, "higher_is_better": True, "unit": "share"}],
             "arms": [{"name": "clip"}, {"name": "new"}],
             "baseline": "clip",
             "controls": controls,
@@ -258,6 +258,7 @@ def test_a_study_s_lines_say_of_a_gain_what_the_page_says() -> None:
             "comparisons": rows,
         }
         credit(rows, "clip", controls)
+        assert study_lines(tables)[0].startswith("m (ceiling 30.0%), in points")
         return study_lines(tables)[1].rpartition("]")[2].strip()
 
     assert said(["augment", "mix"], "augment", "mix") == "gain"

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.catalog.catalog import fingerprint, first_rows
+from clipc.catalog.catalog import About, Catalog, fingerprint, first_rows
 
 
 def table(**more: Any) -> pa.Table:
@@ -48,3 +49,14 @@ def test_each_value_is_told_by_where_it_stands_first(values: list[int]) -> None:
     found = first_rows(np.array(values, dtype=np.uint64))
     assert found.dtype == np.int64
     assert found.tolist() == [values.index(value) for value in values]
+
+
+def test_equal_captions_have_equal_numbers_whatever_the_chunks() -> None:
+    first, second = table(captions=[["a", "b"], ["c"], ["a"], ["b"], ["b", "b"]]), table(captions=[["c", "d"]] * 5)
+    catalog = Catalog(pa.concat_tables([first, second]), Path(), "f", About("x"))
+    texts = [text for row in range(10) for text in catalog.captions(row)]
+    ids = catalog.caption_ids.tolist()
+    assert len(set(ids)) == len({*zip(ids, texts, strict=True)}) == len({*texts}) == 4
+    part = catalog.take([3, 6])
+    assert part.caption_ids.tolist() == [0, 1, 2]
+    assert catalog.take([]).caption_ids.tolist() == []

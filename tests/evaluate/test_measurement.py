@@ -11,7 +11,13 @@ from clipc.errors import UserError
 from clipc.evaluate.measurement import Measurement, by_name, dump_measurements, load_measurements
 
 HITS = Measurement(
-    "a/hits", np.array([0, 1, 1, 0.5]), np.array([0, 0, 1, 2]), chance=0.5, default_main=True, interval=(0.2, 0.9)
+    "a/hits",
+    np.array([0, 1, 1, 0.5]),
+    np.array([0, 0, 1, 2]),
+    chance=0.5,
+    ceiling=0.9,
+    default_main=True,
+    interval=(0.2, 0.9),
 )
 DEPTH = Measurement("b/depth", value=-3.5, n=7, higher_is_better=False, unit="ells")
 
@@ -34,6 +40,12 @@ def test_apart_and_together_again() -> None:
             np.testing.assert_array_equal(mine, theirs)  # type: ignore[arg-type]
 
 
+def test_descriptions_that_were_stored_without_a_ceiling_are_read() -> None:
+    table, arrays = dump_measurements({"b/depth": DEPTH})
+    del table["b/depth"]["ceiling"]
+    assert load_measurements({"b/depth": -3.5}, table, arrays)["b/depth"].ceiling is None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -41,6 +53,7 @@ def test_apart_and_together_again() -> None:
         ({"value": np.float32(0.5)}, "not a finite float"),
         ({"value": "0.5"}, "not a finite float"),
         ({"chance": float("inf")}, "has chance = inf"),
+        ({"ceiling": "0.9"}, "has ceiling = '0.9', which is not a finite float"),
         ({"n": 3.0}, "has n = 3.0"),
         ({"n": 5}, "needs an array of 5 finite floats as values"),
         ({"values": np.array([0, 1, 1, np.nan])}, "needs an array of 4 finite floats as values"),

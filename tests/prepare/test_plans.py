@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from clipc.catalog import Catalog
@@ -24,6 +27,25 @@ def test_without_labels_or_with_classes_too_small_any_pair_is_a_partner(tiny_cat
     assert group_of(Policy(group="auto"), few) is None
     assert group_of(Policy(group="label"), few) == "label"
     assert group_of(Policy(), pairs) is None
+
+
+def test_classes_of_one_caption_do_not_keep_partners_together(tiny_catalog: Catalog) -> None:
+    """Captions made from class names: within a class a composite would say the same twice."""
+    pairs = tiny_catalog.split("train")
+    labels = pairs.column("label")
+
+    def captioned(texts: list[list[str]]) -> Catalog:
+        return replace(pairs, table=pairs.table.set_column(1, "captions", pa.array(texts)))
+
+    classes = captioned([[f"a photo of a {label} plate"] for label in labels])
+    assert group_of(Policy(group="auto"), classes) is None
+    assert group_of(Policy(group="label"), classes) == "label"
+    plan = make_plans(Policy(rho=1, group="auto"), classes, 0).rows(0, 80)
+    assert all(labels[a] != labels[b] for a, b in zip(plan.left, plan.right, strict=True))
+    several = captioned([["an unknown plate"] if i < 8 else [f"a {label} plate"] * 2 for i, label in enumerate(labels)])
+    assert group_of(Policy(group="auto"), several) == "label"
+    one = captioned([["red"] if label == "red" else [f"{i}"] for i, label in enumerate(labels)])
+    assert group_of(Policy(group="auto"), one) is None
 
 
 @pytest.mark.parametrize("name", built_in("recipe"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
@@ -238,6 +239,15 @@ def test_statistics_are_what_a_slow_reference_counts(tiny_catalog: Catalog) -> N
     assert found["shortened_share"] == found["shortened"] / 30
     assert found["kept"] == {"first": 0.5, "second": 0.5}
     assert 0.5 * 24 / 32 < found["seen"]["first"] < 0.5
+
+
+def test_equal_captions_that_are_joined_are_counted(tiny_catalog: Catalog) -> None:
+    pairs = tiny_catalog.split("train")
+    classes = pa.array([[f"a {label} plate"] for label in pairs.column("label")])
+    catalog = replace(pairs, table=pairs.table.set_column(1, "captions", classes))
+    assert statistics(renderer(catalog))["equal_captions"] == 0
+    assert statistics(renderer(catalog, group="label"), rows=5)["equal_captions"] == 40
+    assert statistics(renderer(catalog, group="label", caption="wrong"))["equal_captions"] < 20
 
 
 def test_statistics_without_composites(tiny_catalog: Catalog) -> None:

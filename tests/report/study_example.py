@@ -61,7 +61,7 @@ def study_example(
         last["trials"].pop()
     metrics = [
         {
-            "key": key, "main": key in main, "chance": None if "rank" in key else 0.05, "n": 1050,
+            "key": key, "main": key in main, "chance": None if "rank" in key else 0.05, "ceiling": None, "n": 1050,
             "higher_is_better": "median_rank" not in key, "unit": "ranks" if "rank" in key else "share",
         }
         for key in keys
@@ -76,6 +76,7 @@ def study_example(
         "name": "screen",
         "note": "Does composing help beyond what plain augmentation gives, and at which rate?",
         "source": source(generated=generated),
+        "few_captions": None,
         "machine": MACHINE,
         "settings": {k: shared[k] for k in ("model", "parameters", "image_size", "samples", "policy")},
         "baseline": "clip",

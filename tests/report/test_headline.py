@@ -6,7 +6,7 @@ import pytest
 
 from clipc.report.sections.headline import glances, headline_words
 from clipc.report.words import words
-from report.example import concluded, pilot_example
+from report.example import concluded, pilot_example, with_few_captions
 
 SAY = words("en")
 N, G, L = "no evidence", "gain", "loss"
@@ -24,7 +24,7 @@ def tables(effect: list[str], control: list[str] | None = None, over: list[str] 
         "planned": 9,
         "finished": 9,
         "arms": [{"name": name} for name in ("clip", "augment", "clip-c") if name != "augment" or control],
-        "metrics": [{"key": key, "main": True, "unit": "share"} for key in keys],
+        "metrics": [{"key": key, "main": True, "ceiling": None, "unit": "share"} for key in keys],
         "comparisons": [
             {
                 "metric": f"m{i}", "arm": arm, "against": against, "size": 100, "verdict": said,
@@ -95,3 +95,17 @@ def test_very_few_test_pairs_are_named_in_the_headline() -> None:
     assert any("The test split has only 24 pairs" in sentence for sentence in headline_words(data, SAY).limitations)
     data["not_shown"] = [code | {"n": 240, "few": False}]
     assert not any("test split" in sentence for sentence in headline_words(data, SAY).limitations)
+
+
+def test_few_captions_are_said_beside_the_metric_that_comes_first() -> None:
+    assert not any("distinct" in text for text in headline_words(pilot_example(), SAY).more)
+    data = with_few_captions(pilot_example())
+    assert [g["ceiling"] for g in glances(data, SAY)] == [None, None, "26.9%", "26.9%"]
+    said = headline_words(data, SAY).more[-1]
+    assert said.startswith("“Zero-shot label, top-1” comes first, because few captions are distinct (21 of 1,210 in ")
+    assert said.endswith("a ceiling of 26.9%.")
+    assert headline_words(data, SAY).sentence == headline_words(pilot_example(), SAY).sentence
+    data["few_captions"] |= {"ceiling": 1.0, "class_names": True}
+    assert "made from class names" in headline_words(data, SAY).more[-1]
+    unlabelled = headline_words(with_few_captions(pilot_example(labels=False)), SAY).more[-1]
+    assert "read the metrics that count equal captions as right" in unlabelled

@@ -13,7 +13,7 @@ from clipc.report.pilot import render_pilot
 from clipc.report.policy import policy_facts
 from clipc.report.sheet import render_sheet
 from clipc.report.words import words
-from report.example import concluded, pilot_example, sheet_example
+from report.example import concluded, pilot_example, sheet_example, with_few_captions
 
 HOSTILE = '<script>alert("x")</script>\'"><img src=https://evil.example/x onerror=alert(1)> {{ 7*7 }} {0} {lang}'
 VOID = {"meta", "img", "col", "br", "link", "path", "use", "rect"}
@@ -369,3 +369,27 @@ def test_a_metric_without_a_chance_level_names_none() -> None:
     for metric in data["metrics"]:
         metric["chance"] = None
     assert not re.search(r"chance \d", Page(render_pilot(data)).text)
+
+
+@pytest.mark.parametrize(("lang", "ceiling"), [("en", "ceiling 26.9%"), ("ja", "上限 26.9%")])
+def test_a_ceiling_stands_beside_the_chance_level(lang: str, ceiling: str) -> None:
+    assert ceiling not in Page(render_pilot(pilot_example(), lang=lang)).text
+    data = with_few_captions(pilot_example())
+    limited = [m for m in data["metrics"] if m["ceiling"] is not None]
+    main = sum(m["main"] for m in limited)
+    # In the table of each metric; of the main ones also at a glance and in the plot of effects.
+    assert Page(render_pilot(data, lang=lang)).text.count(ceiling) == len(limited) + 2 * main
+    for metric in limited:
+        metric["ceiling"] = 1.0
+    assert "100.0%" not in Page(render_pilot(data, lang=lang)).text
+
+
+def test_the_sheet_says_how_to_judge_models_where_captions_are_few() -> None:
+    data = sheet_example()
+    text = Page(render_sheet(data)).text
+    assert "zero-shot" not in text
+    assert "4 of 2,620 composites" in text
+    data["few_captions"] = {"ceiling": 0.269, "distinct": 21, "captions": 1210, "class_names": False}
+    assert "a ceiling of 26.9%, so judge models by zero-shot" in Page(render_sheet(data)).text
+    data["source"]["label_columns"] = []
+    assert "count equal captions as right" in Page(render_sheet(data)).text

@@ -163,3 +163,13 @@ def test_seeds_that_a_difference_needs_follow_the_noise() -> None:
     needed = [[row["seeds"] for row in rows[0]["rows"]] for rows in (quiet, loud)]
     assert all(a <= b for a, b in zip(*needed, strict=True))
     assert needed[1] == sorted(needed[1], reverse=True)
+
+
+def test_metrics_that_equal_captions_limit_come_last_where_captions_are_few() -> None:
+    one = outcome("clip", 0, 0.5)
+    recall = Measurement("a/recall", np.zeros(400), chance=0.01, ceiling=0.27, default_main=True)
+    equal = replace(recall, name="b/equal", ceiling=None)
+    both = replace(one, measurements={"a/recall": recall, **one.measurements, "b/equal": equal})
+    assert [m["key"] for m in metrics_table([both])] == ["a/recall", METRIC, "b/equal"]
+    rows = metrics_table([both], few_captions=True)
+    assert [(m["key"], m["ceiling"]) for m in rows] == [(METRIC, None), ("b/equal", None), ("a/recall", 0.27)]

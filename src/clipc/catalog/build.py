@@ -61,7 +61,14 @@ def build(source: Source, progress: Progress = silent, intensity: Literal["auto"
         info.warnings += filter(None, [number_warning(name, labels, info.class_names.get(name, {}))])
     notes, warnings = tuple(info.notes), tuple(info.warnings)
     about = About(
-        source.name, _is_generated(table), notes, warnings, columns_of_labels, info.class_names, intensity=scale
+        source.name,
+        _is_generated(table),
+        notes,
+        warnings,
+        columns_of_labels,
+        info.class_names,
+        class_captions=info.class_captions >= len(origins),
+        intensity=scale,
     )
     rejected = pa.Table.from_pylist([reject._asdict() for reject in rejects], schema=REJECTS)
     return Catalog(table, source.root, fingerprint(table, scale), about, rejected)

@@ -57,6 +57,7 @@ class About:
         label_columns: The columns that hold class labels, the main one first.
         class_names: For a label column, the readable name of each label.
         splits_made: Whether clipc made a split that the source does not name.
+        class_captions: Whether all captions were made from class names.
         intensity: For a type of samples the values shown as black and as white, where the set is scaled as one.
     """
 
@@ -67,6 +68,7 @@ class About:
     label_columns: tuple[str, ...] = ()
     class_names: dict[str, dict[str, str]] = field(default_factory=dict)
     splits_made: bool = False
+    class_captions: bool = False
     intensity: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -126,6 +128,13 @@ class Catalog:
     def image_ids(self) -> npt.NDArray[np.int64]:
         """For each pair the first row that has its image, byte for byte: equal images have equal numbers; (n,)."""
         return first_rows(self.table["content"].to_numpy())
+
+    @cached_property
+    def caption_ids(self) -> npt.NDArray[np.int32]:
+        """A number from 0 for each caption, pair by pair: equal captions have equal numbers; shape (captions,)."""
+        kernels: Any = pc  # its functions are generated at run time, which type checkers cannot see
+        encoded = kernels.list_flatten(self.table["captions"]).dictionary_encode()
+        return np.concatenate([np.zeros(0, dtype=np.int32), *(chunk.indices.to_numpy() for chunk in encoded.chunks)])
 
     def captions(self, row: int) -> list[str]:
         """All captions of one pair."""

@@ -76,6 +76,7 @@ class SourceInfo:
         guessed_label: The column that was taken for the class label by its name or place alone (``label`` for the
             names of folders and the labels in tars), if the user named none.
         class_names: For a label column, the readable name of each label.
+        class_captions: The number of rows whose caption was made from the class name.
     """
 
     notes: list[str] = field(default_factory=list)
@@ -83,6 +84,7 @@ class SourceInfo:
     label_columns: list[str] = field(default_factory=list)
     guessed_label: str | None = None
     class_names: dict[str, dict[str, str]] = field(default_factory=dict)
+    class_captions: int = 0
 
 
 @dataclass(frozen=True)

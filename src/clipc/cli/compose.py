@@ -86,6 +86,9 @@ def compose(
 
 def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
     """The lines for the terminal."""
+    from clipc.report.sheet import few_captions_sentence
+    from clipc.report.words import words
+
     statistics, rules = tables["statistics"], tables["rules"]
     lines = [f"{statistics['composed']:,} of {statistics['rows']:,} examples are composites."]
     if len(tables["samples"]) < count and statistics["composed"] < count:
@@ -95,6 +98,11 @@ def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
         reasons = {"never": "by rule", "unknown": "a value is unknown", "alone": "no allowed partner"}
         counts = ", ".join(f"{n:,} ({reasons[reason]})" for reason, n in plain.items())
         lines.append(f"Of the examples drawn for composition, {sum(plain.values()):,} stayed plain: {counts}.")
+    if statistics["equal_captions"]:
+        lines.append(
+            f"{statistics['equal_captions']:,} composites join two equal captions, since no other was allowed."
+        )
+    lines += few_captions_sentence(tables, words("en"))
     if rules is not None:
         never: list[dict[str, Any]] = [{**rule, "text": f"never: {rule['text']}"} for rule in rules["exclusions"]]
         refusing = [*rules["constraints"], *never]

@@ -124,15 +124,17 @@ def _merge(evaluations: "Sequence[Evaluation]") -> "Evaluation":
 
 
 def _lines(evaluation: "Evaluation") -> list[str]:
-    """The lines for the terminal: every metric with its chance level, interval and number of items."""
+    """The lines for the terminal: every metric with its chance level, ceiling, interval and number of items."""
     context = evaluation.context
     width = max(48, *map(len, evaluation.measurements))
     lines: list[str] = []
     for name, metric in evaluation.measurements.items():
-        chance = "" if metric.chance is None else f"   (chance {metric.chance:.4f})"
+        levels = [] if metric.chance is None else [f"chance {metric.chance:.4f}"]
+        levels += [] if metric.ceiling in (None, 1) else [f"ceiling {metric.ceiling:.4f}"]
+        bounds = f"   ({', '.join(levels)})" if levels else ""
         low, high = metric.interval or (None, None)
         interval = "" if low is None else f"   95% {low:.4f} to {high:.4f}, n = {metric.n:,}"
-        lines.append(f"{name:{width}s} {metric.value:8.4f}{chance}{interval}")
+        lines.append(f"{name:{width}s} {metric.value:8.4f}{bounds}{interval}")
     if "swaps" in context:
         lines += _swap_lines(context["swaps"])
     for benchmark in ("sugarcrepe", "winoground"):

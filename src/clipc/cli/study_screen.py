@@ -90,18 +90,21 @@ def _table(board: "StatusBoard", height: int) -> "Table":
 def study_lines(tables: dict[str, Any]) -> list[str]:
     """One line for each comparison of an arm with the baseline in a main metric, then the power of the tests."""
     from clipc.evaluate.measurement import SHARE
+    from clipc.report import readable
     from clipc.study.noise import power_lines
     from clipc.study.verdict import WAITING
 
-    main = {m["key"]: m["unit"] for m in tables["metrics"] if m["main"]}
+    main = {m["key"]: m for m in tables["metrics"] if m["main"]}
     width = max((len(arm["name"]) for arm in tables["arms"]), default=0) + 2
     comparisons = [r for r in tables["comparisons"] if r["against"] == tables["baseline"] and r["metric"] in main]
     lines: list[str] = []
-    for key, unit in main.items():
+    for key, metric in main.items():
+        unit, ceiling = metric["unit"], readable.ceiling(metric["unit"], metric["ceiling"])
         factor, spec = (100, "+5.1f") if unit == SHARE else (1, "+.3g")
         rows = [r for r in comparisons if r["metric"] == key]
         if rows:
-            lines.append(f"{key}, in {'points' if unit == SHARE else unit} against {tables['baseline']}:")
+            bound = f" (ceiling {ceiling})" if ceiling else ""
+            lines.append(f"{key}{bound}, in {'points' if unit == SHARE else unit} against {tables['baseline']}:")
         for row in rows:
             low, high = row["interval"]
             interval = "[no interval]"

@@ -44,8 +44,7 @@ class Batches:
         if self.sampling == "random":
             return generator.permutation(np.arange(len(catalog), dtype=np.int32))
         if self.sampling == "distinct":
-            captions = catalog.table["captions"].combine_chunks().flatten()  # pyright: ignore
-            return deal(_codes(captions)[Entries.of(catalog).first + caption], self.size, start, generator)
+            return deal(catalog.caption_ids[Entries.of(catalog).first + caption], self.size, start, generator)
         labels = catalog.table["label"].combine_chunks()
         if labels.null_count == len(catalog):
             raise UserError(

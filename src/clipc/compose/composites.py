@@ -1,6 +1,7 @@
 """Composites: partners, captions and layouts of the treated rows of a plan."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from clipc.compose.entries import Candidates, Entries
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import find_layout
 from clipc.compose.partners.draw import choose_one, draw, least_similar
-from clipc.compose.partners.pools import single_pool
+from clipc.compose.partners.pools import Pools, only_value, single_pool
 from clipc.compose.policy import Policy
 from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.similarity.lookalike import lookalikes
@@ -37,6 +38,7 @@ class _FirstPairs:
         layout: Random layout codes, shape (n,).
         swapped: Whether the captions' drawn order is the reverse of the images', shape (n,).
         entries: The entries of the catalog.
+        caption_ids: The catalog's :attr:`~clipc.catalog.catalog.Catalog.caption_ids`, shape (entries,).
         compiled_rules: The compiled rules, or None.
         has_axes: Whether the layout is one of halves, so that rules may set its axis.
     """
@@ -46,11 +48,42 @@ class _FirstPairs:
     layout: Bytes
     swapped: Bools
     entries: Entries
+    caption_ids: Int32s
     compiled_rules: CompiledRules | None
     has_axes: bool
 
+    @cached_property
+    def _only_caption(self) -> Int32s:
+        """The caption of each pair whose captions are all equal; -1 for other pairs; shape (pairs,)."""
+        return only_value(self.caption_ids, self.entries.first)
+
+    def with_another_caption(self, which: Positions, pool: Int32s, pools: Pools) -> Bools:
+        """Whether the pools of first pairs have any caption but the one that the pair shows, rules apart.
+
+        Args:
+            which: Positions among the first pairs, shape (m,).
+            pool: Their pools, never -1, shape (m,).
+            pools: All pools.
+
+        Returns:
+            ``bool``, shape (m,).
+        """
+        filled = np.flatnonzero(pools.sizes)
+        only = np.full(len(pools.sizes), -1, dtype=np.int32)
+        only[filled] = only_value(self._only_caption[pools.members], pools.start[filled])
+        return only[pool] != self.caption_ids[self.own[which]]
+
+    def equal_captions(self, which: Positions, partner: Int32s) -> Bools:
+        """Whether a partner has no other caption than the one that the first pair shows.
+
+        Args:
+            which: Positions among the first pairs, shape (m,).
+            partner: Their partners' catalog rows, shape (m,).
+        """
+        return self._only_caption[partner] == self.caption_ids[self.own[which]]
+
     def partner_entries(self, which: Positions, partner: Int32s) -> Int64s:
-        """One allowed caption of each partner, drawn uniformly.
+        """One allowed caption of each partner, drawn uniformly from those that differ from the first pair's, if any.
 
         Args:
             which: Positions among the first pairs, shape (m,).
@@ -59,15 +92,17 @@ class _FirstPairs:
         Returns:
             The entries of the captions, shape (m,); -1 if no caption is allowed.
         """
-        first, counts = self.entries.first[partner], self.entries.counts[partner]
-        if self.compiled_rules is None:
-            return first + self.entries.choice(partner, self.chance[which])
+        first, counts, chance = self.entries.first[partner], self.entries.counts[partner], self.chance[which]
         begins = np.cumsum(counts) - counts
         candidate = np.arange(int(counts.sum())) + np.repeat(first - begins, counts)
-        candidates, fits = self.candidates(np.repeat(which, counts), candidate)
-        good = np.flatnonzero(fits)
-        good = good[self.compiled_rules.allowed(candidates.take(good))]
-        chosen = choose_one(good, begins, counts, self.chance[which])
+        good = np.arange(len(candidate))
+        if self.compiled_rules is not None:
+            candidates, fits = self.candidates(np.repeat(which, counts), candidate)
+            good = np.flatnonzero(fits)
+            good = good[self.compiled_rules.allowed(candidates.take(good))]
+        own = self.caption_ids[self.own[np.repeat(which, counts)[good]]]
+        chosen = choose_one(good[self.caption_ids[candidate[good]] != own], begins, counts, chance)
+        chosen = np.where(chosen >= 0, chosen, choose_one(good, begins, counts, chance))
         return np.where(chosen >= 0, candidate[chosen], -1)
 
     def candidates(self, which: Positions, second: Int64s) -> tuple[Candidates, Bools]:
@@ -91,7 +126,8 @@ def compose_rows(
 
     Random numbers are drawn for every pair of the catalog and then indexed, so the result for a pair does not
     depend on which other pairs are composed. Look-alikes of an image never become its partner. A partner is allowed
-    if the rules allow any of its captions beside the first pair's caption; one allowed caption is then used.
+    if the rules allow any of its captions beside the first pair's caption; one allowed caption is then used. It equals
+    the first pair's caption only if no partner with another caption is allowed.
 
     Args:
         rows: The catalog rows of the first pairs, shape (n,).
@@ -114,7 +150,9 @@ def compose_rows(
     codes = np.array(layout_type.codes_for(policy.axis), dtype=np.uint8)
     layout = epoch_generator(seed, "layout", drawn_epoch).choice(codes, pairs)[rows]
     own = entries.first[rows] + caption
-    first_pairs = _FirstPairs(own, chance, layout, order < 0.5, entries, compiled_rules, layout_type.has_axes)
+    ids = catalog.caption_ids if inputs.caption_ids is None else inputs.caption_ids
+    swapped, has_axes = order < 0.5, layout_type.has_axes
+    first_pairs = _FirstPairs(own, chance, layout, swapped, entries, ids, compiled_rules, has_axes)
     pools = inputs.pools or single_pool(entries.counts)
     pool = pools.pool_of_entry[own]
     fallback = np.where(pool < 0, _ALONE, 0).astype(np.uint8)
@@ -125,17 +163,35 @@ def compose_rows(
     seeking = np.flatnonzero(fallback == 0)
     alike = inputs.alike or lookalikes(catalog)
 
-    def allowed(which: Positions, partner: Int32s) -> Bools:
-        which = seeking[which]
-        good = (rows[which] != partner) & ~alike(rows[which], partner)
-        if compiled_rules is not None:
-            some = np.flatnonzero(good)
-            good[some] = first_pairs.partner_entries(which[some], partner[some]) >= 0
-        return good
+    def draw_for(which: Positions, part: int, equal_captions: bool) -> Int32s:
+        """Partners of first pairs; with captions that equal theirs only if ``equal_captions``."""
+
+        def allowed(index: Positions, partner: Int32s) -> Bools:
+            asking = which[index]
+            good = (rows[asking] != partner) & ~alike(rows[asking], partner)
+            if not equal_captions:
+                good &= ~first_pairs.equal_captions(asking, partner)
+            if compiled_rules is not None:
+                some = np.flatnonzero(good)
+                entry = first_pairs.partner_entries(asking[some], partner[some])
+                good[some] = entry >= 0
+                if not equal_captions:
+                    good[some] &= ids[entry] != ids[own[asking[some]]]
+            return good
+
+        generator = epoch_generator(seed, "partner", drawn_epoch, part)
+        return draw(rows[which], pool[which], pools, allowed, generator, pairs)
+
+    other = first_pairs.with_another_caption(seeking, pool[seeking], pools)
 
     def draw_partner(part: int) -> Int32s:
-        generator = epoch_generator(seed, "partner", drawn_epoch, part)
-        return draw(rows[seeking], pool[seeking], pools, allowed, generator, pairs)
+        # Both draws use the same random numbers, so a partner whose caption differs anyway is the same in both.
+        partner = np.full(len(seeking), -1, dtype=np.int32)
+        partner[other] = draw_for(seeking[other], part, equal_captions=False)
+        rest = np.flatnonzero(partner < 0)
+        if len(rest):
+            partner[rest] = draw_for(seeking[rest], part, equal_captions=True)
+        return partner
 
     if policy.partner == "diverse":
         assert inputs.vectors is not None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.sources.grid import read_grid
-from clipc.compose.arrays import Float32s, Float64s
+from clipc.compose.arrays import Float32s, Float64s, Int32s
 from clipc.compose.partners.pools import Pools, group_pools, neighbour_pools, single_pool
 from clipc.compose.policy import COLUMN
 from clipc.compose.similarity.lookalike import Lookalikes, lookalikes
@@ -36,12 +36,14 @@ class Inputs:
         pools: The pools from which partners are drawn; None for one pool of all pairs.
         alike: The test for look-alikes of an image, which never become its partners; None to make it from the catalog.
         compiled_rules: The expert's rules, compiled for these pairs; None without rules.
+        caption_ids: The pairs' :attr:`~clipc.catalog.catalog.Catalog.caption_ids`; None to make them from the catalog.
     """
 
     tables: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict[str, npt.NDArray[Any]])
     pools: Pools | None = None
     alike: Lookalikes | None = None
     compiled_rules: "CompiledRules | None" = None
+    caption_ids: Int32s | None = None
 
     @classmethod
     def of(
@@ -61,7 +63,7 @@ class Inputs:
             pools = group_pools(compiled_rules.groups, counts)
         if weights is not None:
             pools = (pools or single_pool(counts)).weighted(weights)
-        return cls(tables, pools, lookalikes(pairs), compiled_rules)
+        return cls(tables, pools, lookalikes(pairs), compiled_rules, pairs.caption_ids)
 
     @property
     def vectors(self) -> Float32s | None:

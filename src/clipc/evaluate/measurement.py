@@ -16,7 +16,7 @@ SHARE: Final = "share"
 RANKS: Final = "ranks"
 """The unit of ranks, counted from 1."""
 
-_DESCRIPTION: Final = ("n", "chance", "default_main", "higher_is_better", "unit", "interval")
+_DESCRIPTION: Final = ("n", "chance", "ceiling", "default_main", "higher_is_better", "unit", "interval")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,8 @@ class Measurement:
         value: The metric; by default the mean of ``values``.
         n: The number of images, captions or examples measured; by default the number of ``values``.
         chance: The value that guessing would reach; None if unknown.
+        ceiling: The best expected value of a model that cannot order equal captions; None if equal captions do not
+            limit the metric.
         default_main: Whether the metric is a main metric in studies that do not name their main metrics.
         higher_is_better: Whether a higher value is better.
         unit: :data:`SHARE`, :data:`RANKS`, or any other unit as written after a number.
@@ -47,6 +49,7 @@ class Measurement:
     value: float = math.nan
     n: int = 0
     chance: float | None = None
+    ceiling: float | None = None
     default_main: bool = False
     higher_is_better: bool = True
     unit: str = SHARE
@@ -116,9 +119,11 @@ def load_measurements(
     """
     result: dict[str, Measurement] = {}
     for name, value in metrics.items():
-        fields = {field: table[name][field] for field in _DESCRIPTION}
+        # Descriptions that were stored before metrics had ceilings have none.
+        described = {"ceiling": None, **table[name]}
+        fields = {field: described[field] for field in _DESCRIPTION}
         fields["interval"] = tuple(fields["interval"]) if fields["interval"] is not None else None
-        key = table[name]["owner"]
+        key = described["owner"]
         owner = None if key is None else arrays[key]
         result[name] = Measurement(name, arrays.get(f"values/{name}"), owner, value, **fields)
     return result
@@ -128,8 +133,8 @@ def _problem(one: Any) -> str | None:
     """Describes what is wrong with a measurement, or None; fields may come from a file or a user's evaluator."""
     n, ends = one.n, one.interval
     texts, flags = (one.name, one.unit), (one.default_main, one.higher_is_better)
-    for field, number in (("value", one.value), ("chance", 0.0 if one.chance is None else one.chance)):
-        if not _finite(number):
+    for field, number in (("value", one.value), ("chance", one.chance), ("ceiling", one.ceiling)):
+        if not _finite(number) and (number is not None or field == "value"):
             return f"has {field} = {number!r}, which is not a finite float"
     if ends is not None and not (isinstance(ends, tuple) and len(ends) == 2 and all(map(_finite, ends))):
         return f"has interval = {ends!r}, which is not two finite floats"

@@ -1,6 +1,6 @@
 """Image-to-text and text-to-image retrieval for images with one or more captions."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from clipc.errors import UserError
+from clipc.evaluate.ceiling import RECALL_KS, recall_ceilings
 from clipc.evaluate.measurement import RANKS, Measurement
 from clipc.evaluate.ranks import TIE, Ranks, hit_by_chance
 from clipc.evaluate.subject import Subject
-
-RECALL_KS = (1, 5, 10)
-"""The k of recall@k."""
 
 MAIN_K = 10
 """The k of the recalls that a study tests."""
@@ -53,18 +51,23 @@ class Retrieval:
         values["mean_recall"] = joint / (2 * len(RECALL_KS))
         return values
 
-    def measurements(self, prefix: str, *, default_main: bool) -> Iterator[Measurement]:
+    def measurements(
+        self, prefix: str, *, default_main: bool, ceilings: Mapping[str, float] | None = None
+    ) -> Iterator[Measurement]:
         """The recalls of :meth:`items`, and the median rank in both directions, as measurements.
 
         Args:
             prefix: The first part of the metrics' names.
             default_main: Whether the recalls at :data:`MAIN_K` are main metrics in studies that do not name their main
                 metrics.
+            ceilings: The recalls' ceilings, as :func:`~clipc.evaluate.ceiling.recall_ceilings` returns them; None
+                where equal captions count as right.
         """
         for name, values in self.items().items():
             owner = self.owner if name.startswith("text_to_image") else None
             main = default_main and name.endswith(f"@{MAIN_K}")
-            yield Measurement(f"{prefix}/{name}", values, owner, chance=self.chance[name], default_main=main)
+            chance, ceiling = self.chance[name], None if ceilings is None else ceilings[name]
+            yield Measurement(f"{prefix}/{name}", values, owner, chance=chance, ceiling=ceiling, default_main=main)
         for direction, ranks in (("image_to_text", self.image_to_text), ("text_to_image", self.text_to_image)):
             value, n = float(np.median(ranks.position)), len(ranks.before)
             yield Measurement(f"{prefix}/{direction}/median_rank", value=value, n=n, higher_is_better=False, unit=RANKS)
@@ -79,7 +82,8 @@ def measure_retrieval(subject: Subject) -> Iterator[Measurement]:
     distinct = len(np.unique(features.caption_ids))
     context.update(images=len(features.image), captions=len(features.owner), distinct_captions=distinct)
     strict = retrieval(features.image, features.text, features.owner)
-    yield from strict.measurements("retrieval", default_main=True)
+    ceilings = recall_ceilings(features.owner, features.caption_ids)
+    yield from strict.measurements("retrieval", default_main=True, ceilings=ceilings)
     # As many (image, caption) combinations as distinct captions: no caption belongs to two images.
     if len(np.unique(features.owner * distinct + features.caption_ids)) == distinct:
         context["not_measured"]["retrieval/text_equal"] = "no two images share a caption"

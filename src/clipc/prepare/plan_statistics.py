@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clipc.compose.plan import Plan, Plans
 from clipc.prepare.preview import visible_share
 from clipc.render.geometry import geometry
 from clipc.render.texts import texts
@@ -23,6 +24,7 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
         The values of :meth:`~clipc.compose.plan.Plan.statistics`, and these:
 
         - ``inputs``: the fingerprints of the tables from which the plan was made.
+        - ``equal_captions``: the number of composites, of all rows, that join two equal captions.
         - ``counted``: the number of measured rows.
         - ``shortened``, ``shortened_share``: the number and share of them with shortened captions.
         - ``context_length``, ``room``: the context length, with and without special tokens.
@@ -50,6 +52,7 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
     return {
         **plan.statistics(),
         "inputs": plans.inputs.fingerprints,
+        "equal_captions": _equal_captions(plans, plan),
         "counted": len(sample),
         "shortened": read.shortened,
         "shortened_share": read.shortened / max(1, len(sample)),
@@ -63,6 +66,14 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
         "kept": _means(views.tiles.visible()[composites]),
         "seen": _means(visible_share(views, catalog.sizes[sources])[composites]),
     }
+
+
+def _equal_captions(plans: Plans, plan: Plan) -> int:
+    """The number of composites whose two captions are equal."""
+    composites, (row, choice) = np.flatnonzero(plan.right >= 0), plan.second_caption
+    ids, first = plans.catalog.caption_ids, plans.entries.first
+    left = ids[first[plan.left[composites]] + plan.left_caption[composites]]
+    return int((left == ids[first[row[composites]] + choice[composites]]).sum())
 
 
 def _lengths(tokens: Sequence[int]) -> dict[str, int] | None:

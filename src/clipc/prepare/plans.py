@@ -14,11 +14,13 @@ from clipc.compose.entries import Candidates, Entries
 from clipc.compose.inputs import Inputs, keyed_values, partner_weights
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.boxes import read_boxes
+from clipc.compose.partners.pools import only_value
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy, names_file
 from clipc.compose.rules.columns import CatalogColumns, boxes_of
 from clipc.compose.rules.compile import compile_rules
 from clipc.compose.rules.compiled import CompiledRules
+from clipc.compose.rules.conditions import value_codes
 from clipc.compose.rules.schema import PairRule, Rules
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.neighbours import Excluded, neighbours
@@ -134,15 +136,25 @@ def _exclusion(policy: Policy, pairs: Catalog, compiled_rules: CompiledRules) ->
 def group_of(policy: Policy, pairs: Catalog) -> str | None:
     """The column whose value the two pairs of a composite share; None for no such column.
 
-    ``auto`` is the main label column, if there is one and its classes hold at least :data:`MIN_CLASS_SIZE`
-    pairs each on average.
+    ``auto`` is the main label column, if there is one, its classes hold at least :data:`MIN_CLASS_SIZE` pairs each on
+    average, and no class of several pairs has a single caption, which both pairs of a composite would share.
     """
     if policy.group != "auto":
         return policy.group
     column = next(iter(pairs.about.label_columns), None)
     if column is None or MIN_CLASS_SIZE * len(pairs.table[column].drop_null().unique()) > len(pairs):
         return None
-    return column
+    return None if _single_captions(pairs, column) else column
+
+
+def _single_captions(pairs: Catalog, column: str) -> bool:
+    """Whether any class of two pairs or more has captions that are all equal."""
+    classes = value_codes(pairs.table[column])
+    labelled = np.flatnonzero(classes >= 0)
+    by_class = labelled[np.argsort(classes[labelled], kind="stable")]
+    _, start, sizes = np.unique(classes[by_class], return_index=True, return_counts=True)
+    own = only_value(pairs.caption_ids, Entries.of(pairs).first)
+    return bool(((only_value(own[by_class], start) >= 0) & (sizes > 1)).any())
 
 
 def _compiled_rules(policy: Policy, pairs: Catalog) -> CompiledRules | None:

@@ -26,6 +26,17 @@ def level(unit: str, value: float | None) -> str:
     return f"{value * 100:.1f}%" if unit == SHARE else _minus(_number(unit, value))
 
 
+def ceiling(unit: str, value: float | None) -> str | None:
+    """A metric's ceiling as :func:`level` writes it; None without one, and for 100%."""
+    text = None if value is None else level(unit, value)
+    return None if text == level(SHARE, 1.0) else text
+
+
+def few_captions(few: Mapping[str, Any]) -> dict[str, str]:
+    """The numbers of :func:`clipc.evaluate.ceiling.few_captions` as text, the parameters of a sentence."""
+    return {name: count(few[name]) for name in ("distinct", "captions")} | {"ceiling": percent(few["ceiling"])}
+
+
 def signed(unit: str, value: float | None) -> str:
     """A difference of a metric with its sign, in percentage points or its own unit: ``+2.0``."""
     return NONE if value is None else _minus(_number(unit, value, "+"))

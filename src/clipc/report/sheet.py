@@ -18,7 +18,8 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
     """A contact sheet of composites as one self-contained HTML page.
 
     Args:
-        data: ``source``, ``policy`` (its fields), ``statistics`` (see
+        data: ``source``, ``few_captions`` (see :func:`clipc.evaluate.ceiling.few_captions`), ``policy`` (its fields),
+            ``statistics`` (see
             :func:`clipc.prepare.plan_statistics.statistics`), ``rules`` (see
             :func:`clipc.compose.rules.effects.effects`; None without rules) and ``samples`` (see
             :func:`clipc.prepare.preview.preview`).
@@ -38,13 +39,29 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
         "rules": rules,
         "rules_name": (data["policy"].get("rules") or {}).get("name"),
         "policy": policy_facts(data["policy"], say),
-        "limitations": list(_limitations(statistics, rules, say)),
+        "limitations": [*few_captions_sentence(data, say), *_limitations(statistics, rules, say)],
         "fallbacks": fallbacks,
         "planned": planned,
         "reasons": [say(f"sheet.fallback.{code}", n=readable.count(n)) for code, n in counts if n],
         "samples": [{**sample_content(row), "why": _why(row["why"], say)} for row in data["samples"]],
     }
     return page("sheet.html", say, content)
+
+
+def few_captions_sentence(data: Mapping[str, Any], say: Words) -> Iterator[str]:
+    """A sentence on how to judge models, where few captions are distinct.
+
+    Args:
+        data: The contents of a contact sheet.
+        say: The words of the language.
+    """
+    few = data.get("few_captions")
+    if few is None:
+        return
+    code = "sheet" if data["source"]["label_columns"] else "recall_only"
+    if readable.ceiling(readable.SHARE, few["ceiling"]) is None:
+        code = "sheet_class_names"  # Each class is named once, so recall has no ceiling.
+    yield say(f"few_captions.{code}", **readable.few_captions(few))
 
 
 def _fallback_counts(statistics: Mapping[str, Any]) -> tuple[int, int]:

@@ -88,15 +88,19 @@ def composes(policy: Policy) -> bool:
     return policy.treatment == "compose" and policy.rho > 0
 
 
-def metrics_table(outcomes: Sequence[Outcome], main: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """One row for each metric that all trials have.
+def metrics_table(
+    outcomes: Sequence[Outcome], main: Sequence[str] = (), few_captions: bool = False
+) -> list[dict[str, Any]]:
+    """One row for each metric that all trials have, in the order in which they are shown.
 
     Args:
         outcomes: The finished trials, one at least.
         main: The names of the main metrics; if empty, the default main metrics.
+        few_captions: Whether few captions are distinct: metrics that equal captions limit then come last.
 
     Returns:
-        Rows of ``key`` (the name), ``main``, ``chance``, ``n`` (of items), ``higher_is_better`` and ``unit``.
+        Rows of ``key`` (the name), ``main``, ``chance``, ``ceiling``, ``n`` (of items), ``higher_is_better`` and
+        ``unit``.
 
     Raises:
         UserError: A main metric is missing in a trial.
@@ -105,11 +109,14 @@ def metrics_table(outcomes: Sequence[Outcome], main: Sequence[str] = ()) -> list
     for name in main:
         if all(name != one.name for one in shared):
             raise unknown_name("main metric", name, [one.name for one in shared])
+    if few_captions:
+        shared.sort(key=lambda one: one.ceiling is not None)
     return [
         {
             "key": one.name,
             "main": one.name in main if main else one.default_main,
             "chance": one.chance,
+            "ceiling": one.ceiling,
             "n": one.n,
             "higher_is_better": one.higher_is_better,
             "unit": one.unit,
@@ -122,12 +129,13 @@ def baseline_near_chance(metric: Mapping[str, Any], baseline: Sequence[Outcome])
     """Whether the baseline's mean is near chance; False for metrics that are not shares, or where lower is better."""
     if not (baseline and metric["chance"] and metric["unit"] == SHARE and metric["higher_is_better"]):
         return False
-    return near_chance(mean(o.metrics[metric["key"]] for o in baseline), metric["chance"])
+    ceiling = 1.0 if metric["ceiling"] is None else metric["ceiling"]
+    return near_chance(mean(o.metrics[metric["key"]] for o in baseline), metric["chance"], ceiling)
 
 
-def near_chance(value: float, chance: float) -> bool:
-    """Whether a share is below twice the chance level, or less than a tenth of the way from it to 1."""
-    return value < min(2 * chance, chance + (1 - chance) / 10)
+def near_chance(value: float, chance: float, ceiling: float = 1.0) -> bool:
+    """Whether a share is below twice the chance level, or less than a tenth of the way from it to the ceiling."""
+    return value < min(2 * chance, chance + (ceiling - chance) / 10)
 
 
 def ends(interval: Interval) -> list[float | None]:

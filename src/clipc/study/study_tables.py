@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from clipc.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
+from clipc.evaluate.ceiling import few_captions
 from clipc.evaluate.statistics.interval import t_interval
 from clipc.files import whole_file
 from clipc.recipe.run import environment
@@ -57,7 +58,8 @@ def study_tables(
     arms_with_trials = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
     arms = [arm for arm in study.expanded_arms if arm.name in arms_with_trials]
     outcomes = [outcome for _, outcome in finished]
-    metrics = metrics_table(outcomes, study.main)
+    few = few_captions(catalog)
+    metrics = metrics_table(outcomes, study.main, few_captions=few is not None)
     first = outcomes[0]
     machine = environment("cpu", 1) | first.machine
     baseline = study.baseline_name
@@ -70,6 +72,7 @@ def study_tables(
         "name": study.name,
         "note": study.note,
         "source": source_summary(catalog),
+        "few_captions": few,
         "machine": machine,
         "settings": _shared_settings(outcomes),
         "baseline": baseline,

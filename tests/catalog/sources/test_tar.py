@@ -133,6 +133,7 @@ def test_clip_benchmark_layout(tmp_path: Path, write_tar, picture) -> None:
     assert catalog.about.class_names["label"] == {"0": "cat", "1": "aeroplane"}
     assert catalog.captions(1) == ["a photo of an aeroplane"]
     assert any("made from class names" in note for note in catalog.about.notes)
+    assert catalog.about.class_captions
 
 
 def test_class_numbers_with_zeros_and_beyond_the_names(tmp_path: Path, write_tar, picture) -> None:

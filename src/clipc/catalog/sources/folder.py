@@ -155,6 +155,7 @@ def _with_classes(
         count += 1
         caption = class_caption(names.get(label) or readable(label), lang)
         yield Row(keys[file], [caption], label, split, file, more={"folder": inner} if has_inner else {})
+    info.class_captions = count
     info.notes.append(f"{count:,} captions were made from the class names that the folders give: {first_names(labels)}")
     if has_inner:
         info.notes.append("the column folder holds the folders within the class folders")

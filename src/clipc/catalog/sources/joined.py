@@ -72,6 +72,7 @@ def _merge(infos: Sequence[SourceInfo], names: Sequence[str], into: SourceInfo) 
             getattr(into, kind).append(where + sentence)
     into.guessed_label = next((info.guessed_label for info in infos if info.guessed_label is not None), None)
     for info in infos:
+        into.class_captions += info.class_captions
         into.label_columns += [column for column in info.label_columns if column not in into.label_columns]
         for column, classes in info.class_names.items():
             into.class_names.setdefault(column, {}).update(classes)

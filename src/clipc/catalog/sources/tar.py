@@ -57,6 +57,7 @@ def tars(paths: Sequence[Path], name: str, options: SourceOptions) -> Source:
                 f"{len(reader.index_names) - 1:,}, but there are labels beyond it "
                 f"({first_names(class_order(reader.beyond_names))}): class numbers count from 0; add the missing names"
             )
+        info.class_captions = reader.made_captions
         if reader.made_captions:
             info.notes.append(f"{reader.made_captions:,} captions were made from class names")
         if reader.unread_labels:

@@ -62,6 +62,22 @@ class Pools:
         return replace(self, members=self.members[positive], start=start, weights=own[positive])
 
 
+def only_value(values: Int32s, start: Int64s) -> Int32s:
+    """The value that all members of a segment have; -1 for a segment with several values.
+
+    Args:
+        values: Values from 0, or -1 for members with several values; segment after segment, ``int32``, shape (m,).
+        start: The start of each segment, none of them empty, ascending; shape (n,).
+
+    Returns:
+        ``int32``, shape (n,).
+    """
+    if not len(start):
+        return np.zeros(0, dtype=np.int32)
+    low, high = np.minimum.reduceat(values, start), np.maximum.reduceat(values, start)
+    return np.where(low == high, low, -1).astype(np.int32)
+
+
 def cumulative_weights(weights: Float64s, sizes: Int64s) -> Float64s:
     """Cumulative sums of weights, from which :func:`weighted_choice` draws.
 

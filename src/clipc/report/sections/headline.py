@@ -21,7 +21,7 @@ class Headline:
 
     Attributes:
         sentence: The result of the arms under test against the baseline.
-        more: Further sentences: what a gain is attributed to, and what the controls show.
+        more: Further sentences: what a gain is attributed to, what the controls show, and why a metric comes first.
         badge: The class of the only arm under test, and its name in words; None with several arms.
         tally: For each class with arms its code, its name in words and the number of arms; empty with a single arm.
         limitations: Sentences on undetectable effects, missing trials and generated images.
@@ -46,7 +46,7 @@ def headline_words(data: Mapping[str, Any], say: Words) -> Headline:
     counts = [(code, say(f"study.class.{code}"), classes.count(code)) for code in CLASSES if code in classes]
     return Headline(
         _sentence(data, say),
-        (*_credit(data, say), *_controls(data, say)),
+        (*_credit(data, say), *_controls(data, say), *_few_captions(data, say)),
         None if single is None else (single, say(f"study.class.{single}")),
         tuple(counts) if single is None else (),
         tuple(_limitations(data, say)),
@@ -125,6 +125,19 @@ def _controls(data: Mapping[str, Any], say: Words) -> Iterator[str]:
     verdict, separator = data["verdict"]["controls"], say("page.list")
     names = {"names": separator.join(verdict["names"]), "gains": separator.join(verdict["gains"])}
     yield say(f"study.controls.{verdict['code']}", **names, baseline=data["baseline"])
+
+
+def _few_captions(data: Mapping[str, Any], say: Words) -> Iterator[str]:
+    """A sentence on why the first main metric comes first, where few captions are distinct."""
+    few = data.get("few_captions")
+    if few is None:
+        return
+    first = next((m for m in data["metrics"] if m["main"] and m["ceiling"] is None), None)
+    if first is None:
+        yield say("few_captions.recall_only", **readable.few_captions(few))
+    else:
+        code = "class_names" if readable.ceiling(readable.SHARE, few["ceiling"]) is None else "first"
+        yield say(f"few_captions.{code}", **readable.few_captions(few), metric=say.metric(first["key"]))
 
 
 def _limitations(data: Mapping[str, Any], say: Words) -> Iterator[str]:

@@ -59,7 +59,7 @@ def _scaled_ends(ends: Sequence[float | None] | None, factor: float) -> tuple[fl
 
 
 def heading(metric: Mapping[str, Any], say: Words) -> dict[str, Any]:
-    """A metric's readable name, sentence, unit, chance level and number of test items."""
+    """A metric's readable name, sentence, unit, chance level, ceiling and number of test items."""
     key, axis = metric["key"], say.unit(metric["unit"], "axis")
     return {
         "key": key,
@@ -70,6 +70,7 @@ def heading(metric: Mapping[str, Any], say: Words) -> dict[str, Any]:
         "gloss": say.gloss(key),
         "n": readable.count(metric["n"]),
         "chance": None if metric["chance"] is None else readable.level(metric["unit"], metric["chance"]),
+        "ceiling": readable.ceiling(metric["unit"], metric["ceiling"]),
     }
 
 
