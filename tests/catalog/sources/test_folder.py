@@ -298,7 +298,7 @@ def test_records_beside_images(tmp_path: Path, picture) -> None:
     assert catalog.column("line") == [3, None]
     assert catalog.splits == {"test": 1, "train": 1}
     assert {row["key"] for row in catalog.rejects.to_pylist()} == {"3", "4"}
-    assert any(".json files beside 3 images are read" in note for note in catalog.about.notes)
+    assert any(".json files of 3 images are read" in note for note in catalog.about.notes)
     (alone / "1.json").write_text('{"caption": "another"}', encoding="utf-8")
     assert open_catalog(alone).captions(0) == ["another"]
 
@@ -313,6 +313,8 @@ def test_records_beside_images(tmp_path: Path, picture) -> None:
     assert any("passed over: 1 .json" in note for note in catalog.about.notes)
     write(boxes, picture, "a/1.jpg b/1.jpg", a__1_json='{"shapes": []}', b__1_json='{"shapes": []}')
     assert open_catalog(boxes).column("label") == ["a", "b"]
+    write(tmp_path / "parallel", picture, "images/1.jpg", meta__1_json='{"caption": "a gear"}')
+    assert captions(open_catalog(tmp_path / "parallel")) == {"images/1": ["a gear"]}
     write(tmp_path / "none", picture, "1.jpg", **{"1_json": '{"shapes": []}'})
     with pytest.raises(UserError, match=r"the \.json files hold no caption"):
         open_catalog(tmp_path / "none")

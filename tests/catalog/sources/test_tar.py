@@ -245,6 +245,12 @@ def test_names_before_the_last_dot_and_words_for_captions(tmp_path: Path, write_
         open_catalog(write_tar(tmp_path / "two.tar", two))
 
 
+def test_texts_that_are_passed_over_are_named_where_nothing_is_left(tmp_path: Path, write_tar, picture) -> None:
+    members = [("0.jpg", picture(0)), ("0.en.txt", b"a gear"), ("0.ja.txt", "歯車".encode())]
+    with pytest.raises(UserError, match=r"there is no caption .*; members .* passed over: 1 \.en\.txt, 1 \.ja\.txt\.$"):
+        open_catalog(write_tar(tmp_path / "a.tar", members))
+
+
 def test_keys_that_each_tar_counts_anew(tmp_path: Path, write_tar, samples, picture) -> None:
     write_tar(tmp_path / "a.tar", [("0.jpg", picture(0)), ("0.txt", b"a gear"), ("1.jpg", picture(1)), ("1.txt", b"a")])
     write_tar(tmp_path / "b.tar", [("0.jpg", picture(2)), ("0.txt", b"a nut"), ("1.jpg", picture(1)), ("1.txt", b"a")])

@@ -127,17 +127,24 @@ def _captions(images: Sequence[str], texts: Sequence[str], contents: Texts) -> t
 def _records(
     images: Sequence[str], files: Sequence[str], has_texts: bool, contents: Texts, lang: str
 ) -> dict[str, str]:
-    """The ``.json`` beside each image that has one, if they are worth reading."""
+    """The ``.json`` of each image that has one beside it, or in a parallel folder, if they are worth reading."""
     if not files or not images:
         return {}
     known = set(images)
     stems = ((file, file[: -len(".json")]) for file in files)
     beside = (file for file, stem in stems if stem in known or any(stem + suffix in known for suffix in IMAGE_SUFFIXES))
+    first, record_of = list(islice(beside, _SAMPLE)), dict[str, str]()
+    if not first and not has_texts:
+        with suppress(UserError):  # two folders of records
+            record_of = texts_in_parallel(images, files, lambda texts: False)[0]
+        first = list(islice(record_of.values(), _SAMPLE))
     sample: list[dict[str, Any]] = []
-    for file in islice(beside, _SAMPLE):
+    for file in first:
         with suppress(ValueError):
             sample.append(read_record(contents.read(file)))
-    return texts_beside(images, files, (".json",)) if are_worth_reading(sample, lang, has_texts) else {}
+    if not are_worth_reading(sample, lang, has_texts):
+        return {}
+    return record_of or texts_beside(images, files, (".json",))
 
 
 def _with_texts(
@@ -161,7 +168,7 @@ def _with_texts(
     if text_of:
         contents.detect(list(dict.fromkeys(text_of.values())), info)
     if record_of:
-        info.notes.append(f"the .json files beside {len(record_of):,} images are read: captions, labels and metadata")
+        info.notes.append(f"the .json files of {len(record_of):,} images are read: captions, labels and metadata")
     uses = Counter(text_of.values()) + Counter(record_of.values())
     shared = {text: count for text, count in uses.items() if count > 1}
     folders = meanings({_folder_of(image) for image in images}, are_classes=False)

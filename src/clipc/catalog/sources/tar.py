@@ -150,7 +150,11 @@ class _Reader:
         if self._passed_over:
             counts = self._passed_over.most_common()
             kinds = first_names([f"{n:,} {f'.{ending}' if ending else 'without ending'}" for ending, n in counts if n])
-            self.info.notes.append(f"members that are neither an image nor its texts were passed over: {kinds}")
+            # Texts among them may be captions.
+            has_texts = any(ending.rpartition(".")[2] in TEXTS for ending in self._passed_over)
+            (self.info.warnings if has_texts else self.info.notes).append(
+                f"members that are neither an image nor its texts were passed over: {kinds}"
+            )
 
     def _row(self, file: str, key: str, sample: Sample, split: str | None) -> Row | Reject:
         image = next((part for ending, part in sample.items() if ending in IMAGES), None)
@@ -187,7 +191,7 @@ class _Reader:
             if (status := record.get("status")) not in (None, "success"):
                 return f"no image (its .json says {status}: {record.get('error_message') or 'no message'})"
         kinds = ", ".join(f".{kind}" for kind in sample)
-        return f"no image of a known kind has this name (there is {kinds})"
+        return f"no image of a known kind has this name (there is {kinds}); name it like its image"
 
     def _class_name(self, label: str) -> str:
         if label.isascii() and label.isdigit() and int(label) < len(self.index_names):
