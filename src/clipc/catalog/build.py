@@ -51,7 +51,7 @@ def build(source: Source, progress: Progress = silent, intensity: Literal["auto"
             rejects.append(Reject(*origin, key, reason))
     valid = {row: image for row, image in enumerate(facts) if not isinstance(image, str)}
     if not valid:
-        raise _nothing_valid(source, rejects)
+        raise _nothing_valid(source, rejects, info.warnings)
     table = _with_image_facts(table.take(pa.array(valid, pa.int64())), list(valid.values()))
     table = _without_unique_labels(table, info)
     _tell_of_images(valid.values(), scale, info)
@@ -172,8 +172,8 @@ def _label_columns(table: pa.Table, info: SourceInfo) -> tuple[str, ...]:
     return tuple(name for name in names if name in table.column_names and len(table[name].drop_null().unique()) >= 2)
 
 
-def _nothing_valid(source: Source, rejects: list[Reject]) -> UserError:
-    """The error for a source without one valid pair: the number of rejects and the commonest reasons."""
+def _nothing_valid(source: Source, rejects: list[Reject], warnings: list[str]) -> UserError:
+    """The error for a source without one valid pair: the number of rejects, the commonest reasons, and the warnings."""
     if not rejects:
         return UserError(f"{source.name} holds no pair of an image and a caption (looked in {source.root}).")
     by_reason: defaultdict[str, list[Reject]] = defaultdict(list)
@@ -185,4 +185,6 @@ def _nothing_valid(source: Source, rejects: list[Reject]) -> UserError:
         row = f", row {first.row}" if first.row is not None else ""
         key = f", key {first.key!r}" if first.key else ""
         reasons.append(f"{len(alike):,} times: {first.reason} (first in {first.file}{row}{key})")
-    return UserError(f"{source.name}: not one pair could be read; {len(rejects):,} were refused, {'; '.join(reasons)}.")
+    return UserError(
+        f"{source.name}: not one pair could be read; {len(rejects):,} were refused, {'; '.join([*reasons, *warnings])}."
+    )

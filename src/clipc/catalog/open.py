@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 from clipc.catalog.build import build
 from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import Catalog
-from clipc.catalog.rows import IMAGE_SUFFIXES, Source, SourceOptions
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions
+from clipc.catalog.sources.dataset_card import card_files
 from clipc.catalog.sources.folder import folder
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, WORKBOOK_SUFFIXES
 from clipc.catalog.sources.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
 from clipc.catalog.sources.joined import Part, joined, with_splits_of_folders
 from clipc.catalog.sources.listing import list_files
-from clipc.catalog.sources.set_tables import SetTable, as_one_set, image_root, set_tables
+from clipc.catalog.sources.set_tables import SetTable, as_one_set, image_root, set_tables, unrelated_tables
 from clipc.catalog.sources.table import table
 from clipc.catalog.sources.tar import tars
 from clipc.catalog.split import with_splits
@@ -32,7 +33,8 @@ KINDS = (
 )
 """The kinds of sources, for messages."""
 
-_COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z")
+_COMPRESSED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".zip", ".rar", ".7z")
+_UNPACK = "unpack it first, a .tar.gz to a .tar or a folder (images are read from the files in place)"
 
 
 def open_catalog(
@@ -117,10 +119,8 @@ def _in_file(path: Path, store: Path, options: SourceOptions) -> Source:
         return tars([path.resolve()], path.stem, options)
     if suffix in WORKBOOK_SUFFIXES:
         raise UserError(f"{path} is a workbook; save the sheet as CSV (UTF-8) and name that.")
-    if suffix in _COMPRESSED:
-        raise UserError(
-            f"{path} is compressed; unpack it first (images are read from the files in place). A source is {KINDS}."
-        )
+    if path.name.lower().endswith(_COMPRESSED):
+        raise UserError(f"{path} is compressed; {_UNPACK}. A source is {KINDS}.")
     if suffix == ".parquet" and (image := parquet_image_column(path, options)) is not None:
         return parquet_with_images(path, path.stem, options, _blob(store, path), image)
     if suffix in TABLE_SUFFIXES:
@@ -141,15 +141,42 @@ def _in_folder(path: Path, store: Path, options: SourceOptions) -> Source:
         return huggingface(path, name, options, _blob(store, path))
     listing = list_files(path, options.images)
     files = listing.files
-    if paths := [path / file for file in files if file.lower().endswith(".tar")]:
-        return tars(paths, name, options)
-    if tables := set_tables(path, files):
-        return _in_tables(path, tables, name, store, options, files)
+    compressed = [file for file in files if file.lower().endswith(_COMPRESSED)]
+    by_card = card_files(path, files)
+    chosen = list(by_card) or files
+    if paths := [path / file for file in chosen if file.lower().endswith(".tar")]:
+        splits = {path / file: split for file, split in by_card.items()}
+        return _with_warning(tars(paths, name, options, splits), path, compressed)
+    if by_card and all(file.lower().endswith(TABLE_SUFFIXES) for file in by_card):
+        tables = [SetTable(*each) for each in by_card.items()] if any(by_card.values()) else as_one_set(path, by_card)
+        return _with_warning(_in_tables(path, tables, name, store, options, files), path, compressed)
+    is_asked = options.image_column or options.caption_columns or options.caption_templates
+    unrelated = [] if is_asked else unrelated_tables(path, files)
+    if tables := set_tables(path, [file for file in files if file not in unrelated] if unrelated else files):
+        return _with_warning(_in_tables(path, tables, name, store, options, files), path, compressed)
     if any(file.lower().endswith(IMAGE_SUFFIXES) for file in files):
-        return folder(path, name, options, listing)
+        return folder(path, name, options, listing, unrelated)
+    if compressed:
+        raise UserError(
+            f"{path} holds compressed files ({first_names(compressed)}); {_UNPACK}, and name the folder again."
+        )
     entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     there = first_names([entry.name + "/" * entry.is_dir() for entry in entries]) or "nothing"
     raise UserError(f"{path} holds no pairs: there is {there} in it. A source is {KINDS}.")
+
+
+def _with_warning(source: Source, path: Path, compressed: Sequence[str]) -> Source:
+    """The source, with a warning of files in its folder ``path`` that would have to be unpacked to be read."""
+    if not compressed:
+        return source
+
+    def read(info: SourceInfo) -> Iterator[Row | Reject]:
+        info.warnings.append(
+            f"compressed files were not read ({first_names(compressed)}): unpack them if they hold pairs"
+        )
+        yield from source.read(info)
+
+    return replace(source, read=read, watched=[*source.watched, *(path / file for file in compressed)])
 
 
 def _in_tables(

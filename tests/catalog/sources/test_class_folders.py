@@ -1,4 +1,4 @@
-from clipc.catalog.sources.class_folders import Meaning, meanings, other_folders
+from clipc.catalog.sources.class_folders import Meaning, meanings, other_folders, splits_of_names
 
 
 def labels(*folders: str) -> dict[str, tuple[str | None, str | None]]:
@@ -51,3 +51,12 @@ def test_masks_and_what_lies_beside_a_folder_of_images() -> None:
     assert other_folders(["mask", "no_mask"]) == set()
     assert other_folders([""]) == set()
     assert meanings([]) == {}
+
+
+def test_splits_of_names_of_files() -> None:
+    assert splits_of_names(["train-00000-of-00002", "set_val_003", "test_images", "学習"]) == [
+        "train", "val", "test", "学習",
+    ]  # fmt: skip
+    assert splits_of_names(["test-bench", "train-station", "gears", "train-val", "validated"]) == [None] * 5
+    assert splits_of_names(["train-gears-0", "test-gears-0", "train-station-1"]) == ["train", "test", None]
+    assert splits_of_names(["train-gears-0", "training-gears-1"]) == [None, None]

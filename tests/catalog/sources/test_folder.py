@@ -1,3 +1,4 @@
+import json
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -290,3 +291,69 @@ def test_classes_and_splits_are_the_same_in_every_form(picture, rows: dict[int, 
         keys = [int(key.rpartition("/")[2]) for key in catalog.keys]
         found = dict(zip(keys, zip(catalog.column("split"), catalog.column("label"), strict=True), strict=True))
         assert found == rows
+
+
+def test_records_beside_images(tmp_path: Path, picture) -> None:
+    both, alone, log, boxes = (tmp_path / name for name in ("both", "alone", "log", "boxes"))
+    write(alone, picture, "1.jpg 2.jpg 3.jpg 4.jpg")
+    for name, record in (("1", {"caption": "a gear", "label": ["ok", "old"], "split": "test", "line": 3}),
+                         ("2.jpg", {"captions": ["a nut", "an M6 nut"]}), ("3", {"caption": None})):  # fmt: skip
+        (alone / f"{name}.json").write_text(json.dumps(record), encoding="utf-8-sig")
+    catalog = open_catalog(alone)
+    assert captions(catalog) == {"1": ["a gear"], "2": ["a nut", "an M6 nut"]}
+    assert catalog.column("label") == ["ok", None]
+    assert catalog.column("all_labels") == ["ok|old", None]
+    assert catalog.column("line") == [3, None]
+    assert catalog.splits == {"test": 1, "train": 1}
+    assert {row["key"] for row in catalog.rejects.to_pylist()} == {"3", "4"}
+    assert any(".json files of 3 images are read" in note for note in catalog.about.notes)
+    (alone / "1.json").write_text('{"caption": "another"}', encoding="utf-8")
+    assert open_catalog(alone).captions(0) == ["another"]
+
+    write(both, picture, "1.jpg", **{"1_txt": "a gear", "1_json": '{"label": "ok"}'})
+    catalog = open_catalog(both)
+    assert (captions(catalog), catalog.column("label")) == ({"1": ["a gear"]}, ["ok"])
+    write(
+        log, picture, "1.jpg", **{"1_txt": "a gear", "1_json": '{"caption": "a gear", "status": "success", "width": 9}'}
+    )
+    catalog = open_catalog(log)
+    assert "status" not in catalog.table.column_names
+    assert any("passed over: 1 .json" in note for note in catalog.about.notes)
+    write(boxes, picture, "a/1.jpg b/1.jpg", a__1_json='{"shapes": []}', b__1_json='{"shapes": []}')
+    assert open_catalog(boxes).column("label") == ["a", "b"]
+    write(tmp_path / "parallel", picture, "images/1.jpg", meta__1_json='{"caption": "a gear"}')
+    assert captions(open_catalog(tmp_path / "parallel")) == {"images/1": ["a gear"]}
+    write(tmp_path / "none", picture, "1.jpg", **{"1_json": '{"shapes": []}'})
+    with pytest.raises(UserError, match=r"the \.json files hold no caption"):
+        open_catalog(tmp_path / "none")
+
+
+def test_images_that_share_a_record_are_refused(tmp_path: Path, picture) -> None:
+    write(tmp_path, picture, "1.jpg 1.png 2.jpg", **{"1_json": '{"caption": "a"}', "2_json": '{"caption": "b"}'})
+    catalog = open_catalog(tmp_path)
+    assert catalog.keys == ["2"]
+    assert "2 images share its caption 1.json; name the caption 1.jpg.json" in catalog.rejects["reason"].to_pylist()
+
+
+def test_a_table_of_something_else_is_passed_over(tmp_path: Path, picture) -> None:
+    write(tmp_path, picture, "1.jpg 2.jpg", **{"1_txt": "a gear", "2_txt": "a nut"})
+    for name in ("log.csv", "results.tsv"):
+        (tmp_path / name).write_text("step,loss\n1,0.5\n2,0.4\n", encoding="utf-8")
+    catalog = open_catalog(tmp_path)
+    assert captions(catalog) == {"1": ["a gear"], "2": ["a nut"]}
+    assert "log.csv, results.tsv" in catalog.about.warnings[0]
+    with pytest.raises(UserError):
+        open_catalog(tmp_path, caption_columns=("loss",))
+
+
+def test_git_lfs_pointers_are_named(tmp_path: Path, picture) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    write(tmp_path, picture, "1.jpg 2.jpg 3.jpg", **{"1_txt": "a gear", "2_txt": "a nut", "3_txt": pointer})
+    (tmp_path / "2.jpg").write_text(pointer)
+    catalog = open_catalog(tmp_path)
+    assert catalog.keys == ["1"]
+    assert all("Git LFS pointer" in reason for reason in catalog.rejects["reason"].to_pylist())
+    for name in ("pairs.csv", "pairs.parquet"):
+        (tmp_path / name).write_text(pointer)
+        with pytest.raises(UserError, match=rf"{name} is a Git LFS pointer, .* run `git lfs pull`"):
+            open_catalog(tmp_path / name)

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from clipc.catalog.sources.set_tables import SetTable, image_root, names_images, set_tables
+from clipc.catalog.sources.set_tables import SetTable, image_root, names_images, set_tables, unrelated_tables
 from clipc.errors import UserError
 
 ROWS = "image,caption\n1.jpg,a gear\n2.jpg,a nut\n"
@@ -95,3 +97,41 @@ def test_paths_are_relative_to_the_folder_of_the_split(tmp_path: Path) -> None:
     assert root("labels/pairs.csv", None, "images") == "."
     assert root("labels/train.csv", "train", "train", "test") == "train"
     assert root("labels/train.csv", "train") is None
+
+
+def test_tables_that_name_no_image_are_unrelated_to_captioned_images(tmp_path: Path) -> None:
+    def unrelated(
+        log: str, name: str = "log.csv", caption: str = "a gear", stems: tuple[str, ...] = ("1", "07")
+    ) -> bool:
+        for stem in stems:
+            (tmp_path / f"{stem}.jpg").write_bytes(b"")
+            (tmp_path / f"{stem}.txt").write_text(caption, "utf-8")
+        (tmp_path / name).write_text(log, "utf-8")
+        files = [name, *(f"{stem}{ending}" for stem in stems for ending in (".jpg", ".txt"))]
+        return unrelated_tables(tmp_path, files) == [name]
+
+    assert unrelated("epoch,loss\n1,0.5\n2,0.4\n")
+    assert unrelated('{"epoch": 1}\n{"epoch": 2}\n', "log.jsonl")
+    assert unrelated("{}", "metadata.json")
+    assert not unrelated(ROWS)
+    assert not unrelated("id;words\n07;a gear\nB;a nut\n")
+    assert not unrelated("epoch,loss\n1,0.5\n", caption="0 0.5 0.5 0.1 0.1")
+    assert unrelated_tables(tmp_path, ["log.csv", "1.jpg", "07.jpg"]) == []
+    assert unrelated("")
+    table = tmp_path / "results.parquet"
+    for rows, expected in (({"loss": [0.1]}, [table.name]), ({"id": ["07"]}, []), ({"image": [b"x"]}, [])):
+        pq.write_table(pa.table(rows), table)
+        assert unrelated_tables(tmp_path, [table.name, "1.jpg", "1.txt", "07.jpg", "07.txt"]) == expected
+
+
+def test_json_of_one_image_is_no_table(tmp_path: Path) -> None:
+    rows = '{"image": "1.jpg", "file": "1.jpg", "caption": "a"}'
+    assert tables(tmp_path, "1.json", "1.jpg", rows=rows) == []
+    assert tables(tmp_path, "all.json", "1.jpg", rows=rows) == [("all.json", None)]
+
+
+def test_a_name_that_is_more_than_a_split_is_none(tmp_path: Path) -> None:
+    assert tables(tmp_path, "test-bench.csv") == [("test-bench.csv", None)]
+    assert tables(tmp_path / "two", "train-gears.csv", "test-gears.csv") == [
+        ("test-gears.csv", "test"), ("train-gears.csv", "train"),
+    ]  # fmt: skip

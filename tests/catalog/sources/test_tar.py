@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import tarfile
@@ -245,3 +246,93 @@ def test_captions_and_labels_of_other_forms(tmp_path: Path, picture, write_tar) 
     (reject,) = catalog.rejects.to_pylist()
     assert reject["reason"] == "the caption is an object with the keys box: none is raw, caption, text or en"
     assert "1 samples whose label is an object" in catalog.about.warnings[0]
+
+
+def test_names_before_the_last_dot_and_words_for_captions(tmp_path: Path, write_tar, picture) -> None:
+    members = []
+    for n in range(3):
+        members += [(f"v.1/{n:04d}.image.jpg", picture(n)), (f"v.1/{n:04d}.caption.txt", f"gear {n}".encode())]
+    catalog = open_catalog(write_tar(tmp_path / "words.tar", members))
+    assert catalog.keys == ["v.1/0000", "v.1/0001", "v.1/0002"]
+    assert catalog.captions(2) == ["gear 2"]
+    assert any("v.1/0000.caption.txt belongs to v.1/0000.image.jpg" in note for note in catalog.about.notes)
+    folders = [(f"images/{n}.jpg", picture(n)) for n in range(3)] + [(f"texts/{n}.txt", b"a gear") for n in range(3)]
+    catalog = open_catalog(write_tar(tmp_path / "folders.tar", folders))
+    assert catalog.keys == ["images/0", "images/1", "images/2"]
+    two = [("1.jpg", picture(1)), ("1.png", picture(2, format="PNG")), ("1.txt", b"a gear")]
+    with pytest.raises(
+        UserError, match=r"2 were refused, 2 times: # images share its text|2 images share its text 1.txt"
+    ):
+        open_catalog(write_tar(tmp_path / "two.tar", two))
+
+
+def test_texts_that_are_passed_over_are_named_where_nothing_is_left(tmp_path: Path, write_tar, picture) -> None:
+    members = [("0.jpg", picture(0)), ("0.en.txt", b"a gear"), ("0.ja.txt", "歯車".encode())]
+    with pytest.raises(UserError, match=r"there is no caption .*; members .* passed over: 1 \.en\.txt, 1 \.ja\.txt\.$"):
+        open_catalog(write_tar(tmp_path / "a.tar", members))
+
+
+def test_keys_that_each_tar_counts_anew(tmp_path: Path, write_tar, samples, picture) -> None:
+    write_tar(tmp_path / "a.tar", [("0.jpg", picture(0)), ("0.txt", b"a gear"), ("1.jpg", picture(1)), ("1.txt", b"a")])
+    write_tar(tmp_path / "b.tar", [("0.jpg", picture(2)), ("0.txt", b"a nut"), ("1.jpg", picture(1)), ("1.txt", b"a")])
+    catalog = open_catalog(tmp_path)
+    assert catalog.keys == ["0", "1", "b/0"]
+    assert catalog.rejects["reason"].to_pylist() == ["an earlier row has the same key"]  # the same image again
+    assert any("1 samples have the key of another image" in note for note in catalog.about.notes)
+
+
+def test_what_failed_to_download_is_refused_with_its_reason(tmp_path: Path, write_tar, picture) -> None:
+    failed = {"caption": "a gear", "status": "failed_to_download", "error_message": "HTTP Error 404"}
+    members = [
+        ("0.jpg", picture(0)), ("0.txt", b"a gear"), ("0.json", b'{"caption": null, "label": null}'),
+        ("1.json", json.dumps(failed).encode()), ("1.txt", b"a gear"),
+        ("2.jpg", picture(2)), ("2.txt", b""), ("2.json", b'{"caption": "  "}'),
+        ("3.jpg", picture(3)), ("3.json", b'{"caption": "a nut", "__key__": "3"}'),
+        ("4.jpg", picture(4)), ("4.txt", b"0 0.5 0.5 0.1 0.1"),
+        ("5.jpg", picture(5)), ("5.json", b'["a gear", "a red gear"]'),
+        ("6.jpg", picture(6)), ("6.json", b'{"text": "a bolt"}'),
+        ("7.jpg", picture(7)), ("7.json", b"[1, 2]"),
+        ("8.npy", b"x"), ("README", b"x"),
+    ]  # fmt: skip
+    catalog = open_catalog(write_tar(tmp_path / "a.tar", members))
+    assert {key: catalog.captions(row) for row, key in enumerate(catalog.keys)} == {
+        "0": ["a gear"], "3": ["a nut"], "5": ["a gear", "a red gear"], "6": ["a bolt"],
+    }  # fmt: skip
+    reasons = {row["key"]: row["reason"] for row in catalog.rejects.to_pylist()}
+    assert reasons["1"] == "no image (its .json says failed_to_download: HTTP Error 404)"
+    assert reasons["2"] == "the caption is empty"
+    assert "holds numbers" in reasons["4"]
+    assert reasons["7"] == "its .json holds no object"
+    assert any("passed over: 1 without ending, 1 .npy" in note for note in catalog.about.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("test-bench", "train"), ("train-station", "train"), ("validated", "train"), ("train-val", "train"),
+        ("train-00000", "train"), ("set_val_003", "val"), ("test_images", "test"), ("val2017-00", "val"),
+    ],
+)  # fmt: skip
+def test_splits_in_names(tmp_path: Path, write_tar, samples, name: str, split: str) -> None:
+    assert open_catalog(write_tar(tmp_path / f"{name}.tar", samples(2))).splits == {split: 2}
+
+
+def test_tars_that_are_none(tmp_path: Path, write_tar, samples) -> None:
+    (tmp_path / "a.tar").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(UserError, match=r"the tar is a Git LFS pointer.*git lfs pull.*a\.tar"):
+        open_catalog(tmp_path / "a.tar")
+    write_tar(tmp_path / "b.tar", samples(2))
+    catalog = open_catalog(tmp_path)
+    assert len(catalog) == 2
+    assert "Git LFS" in catalog.rejects["reason"][0].as_py()
+    (tmp_path / "c.tgz").write_bytes(gzip.compress((tmp_path / "b.tar").read_bytes()))
+    assert any("compressed files were not read (c.tgz)" in w for w in open_catalog(tmp_path).about.warnings)
+    with pytest.raises(UserError, match=r"c\.tgz is compressed; unpack it first"):
+        open_catalog(tmp_path / "c.tgz")
+    (tmp_path / "a.tar").write_bytes((tmp_path / "c.tgz").read_bytes())
+    with pytest.raises(UserError, match="the tar is compressed; decompress it"):
+        open_catalog(tmp_path / "a.tar")
+    (tmp_path / "b.tar").unlink()
+    (tmp_path / "a.tar").unlink()
+    with pytest.raises(UserError, match=r"holds compressed files \(c\.tgz\); unpack"):
+        open_catalog(tmp_path)

@@ -16,6 +16,7 @@ from clipc.catalog.catalog import inside
 from clipc.catalog.images.decode import DecodeError, header_suffices, image_size, read_samples
 from clipc.catalog.images.intensity import brightness, measure_intensity, sample_of, usable_values
 from clipc.catalog.images.samples import Intensity, show
+from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
 from clipc.errors import UserError
 from clipc.files import cores
 from clipc.progress import Progress
@@ -99,6 +100,8 @@ class Reader:
             if place.offset + size > status.st_size:
                 raise ValueError("the image is cut short")
             head = os.pread(handle, min(size, _PIECE) if ends_only else size, place.offset)
+            if is_lfs_pointer(head):
+                raise ValueError(LFS_POINTER)
             if len(head) == size:
                 return head, head[-_PIECE:], size
             return head, os.pread(handle, _PIECE, place.offset + max(0, size - _PIECE)), size

@@ -10,9 +10,14 @@ from clipc.catalog.rows import NAMES, SPLIT_NAMES
 
 _NUMBER = re.compile(r"\d+[_.]\s*(?=\D)")
 _WORDS = re.compile(r"[\W_]+")
+_WORDS_AND_NUMBERS = re.compile(r"[\W_\d]+")
 _YEAR = re.compile(r"(19|20)\d\d")
 _IMAGE_FOLDERS = set(NAMES["folders"]["images"])
 _VAGUE = {"set", "sets", "data", "dataset", "all"}
+_AFTER_SPLIT = {
+    *("of", "shard", "shards", "part", "parts", "chunk", "chunks", "pairs", "labels", "annotations", "list"),
+    *("metadata", "meta", "captions", "caption", "info", "table", "split"),
+}
 _MASK_FOLDERS = set(NAMES["folders"]["masks"])
 
 
@@ -88,6 +93,30 @@ def split_name(folder: str) -> str | None:
     words = {*_WORDS.split(_YEAR.sub("", folder.lower()))} - _IMAGE_FOLDERS - _VAGUE - {""}
     name = words.pop() if len(words) == 1 else ""
     return name if name in SPLIT_NAMES else None
+
+
+def splits_of_names(names: Sequence[str]) -> list[str | None]:
+    """The split that each name of a file of a set gives: ``train-00000``, ``set_val_003``, ``test_images``.
+
+    Apart from numbers and words such as ``images`` and ``part``, it is the name's last word, so that ``test-bench`` and
+    ``train-station`` give none; or it is all that differs from another name (``train-gears-0``, ``test-gears-0``).
+
+    Args:
+        names: The names, without endings.
+    """
+    plain = _IMAGE_FOLDERS | _VAGUE | _AFTER_SPLIT
+    words = [[word for word in _WORDS_AND_NUMBERS.split(name.lower()) if word and word not in plain] for name in names]
+    splits: list[str | None] = []
+    by_rest: dict[tuple[str, ...], set[str]] = {}
+    for each in words:
+        found = [word for word in each if word in SPLIT_NAMES]
+        splits.append(found[0] if len(found) == 1 else None)
+        for word in found:
+            by_rest.setdefault(tuple(other for other in each if other != word), set()).add(SPLIT_NAMES[word])
+    return [
+        split if split and (each[-1] == split or len(by_rest[tuple(o for o in each if o != split)]) > 1) else None
+        for split, each in zip(splits, words, strict=True)
+    ]
 
 
 def _is_image_folder(name: str) -> bool:

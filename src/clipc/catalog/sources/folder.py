@@ -4,12 +4,16 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from clipc.catalog.classes import beside_data, class_caption, class_order, read_class_names, readable
 from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions
 from clipc.catalog.sources.class_folders import is_mask_folder, meanings, other_folders
 from clipc.catalog.sources.listing import Listing, list_files
+from clipc.catalog.sources.records import are_worth_reading, image_record, read_record
 from clipc.catalog.sources.sidecars import TEXT_SUFFIXES, texts_beside, texts_in_parallel
 from clipc.catalog.sources.texts import Texts
 from clipc.errors import UserError, first_names
@@ -22,13 +26,17 @@ _UNREAD_IMAGES = {
 }
 # fmt: on
 _FEW_PAIRS = 10
+_SAMPLE = 20
 
 
-def folder(path: Path, name: str, options: SourceOptions, listing: Listing | None = None) -> Source:
+def folder(
+    path: Path, name: str, options: SourceOptions, listing: Listing | None = None, unused: Sequence[str] = ()
+) -> Source:
     """The pairs in a folder and the folders in it.
 
     An image's caption is the ``.txt`` or ``.caption`` of the same name beside it, or in a folder parallel to the
-    image's (``images/17.jpg``, ``text/17.txt``). If no image has one, the outermost folder of an image is its class,
+    image's (``images/17.jpg``, ``text/17.txt``), or in a ``.json`` beside it, which may have a label and a split too.
+    If no image has one, the outermost folder of an image is its class,
     and its caption is made from the class name (``a photo of a {class name}``, or the readable name in
     ``classes.json``). Folders named ``train``, ``val`` or ``test`` are splits.
 
@@ -39,6 +47,7 @@ def folder(path: Path, name: str, options: SourceOptions, listing: Listing | Non
             captions made from class names, and the folder (``images``) that links may not lead out of; by default
             ``path`` itself.
         listing: The files in the folder, if they are listed already.
+        unused: Tables in it that do not name its images.
 
     Raises:
         UserError: ``options.images`` does not hold the folder.
@@ -53,15 +62,22 @@ def folder(path: Path, name: str, options: SourceOptions, listing: Listing | Non
         by_suffix.setdefault(os.path.splitext(file)[1].lower(), []).append(file)
     images = sorted((file for suffix in IMAGE_SUFFIXES for file in by_suffix.get(suffix, ())), key=_natural)
     texts = sorted(file for suffix in TEXT_SUFFIXES for file in by_suffix.get(suffix, ()))
+    contents = Texts(root, prefix, options.encoding)
+    record_of = _records(images, by_suffix.get(".json", ()), bool(texts), contents, options.lang)
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
         read_class_names(path, info)
-        _describe(by_suffix, listing, info)
+        _describe(by_suffix, listing, len(set(record_of.values())), info)
+        if unused:
+            info.warnings.append(
+                f"{first_names(unused)} in {path} {'names' if len(unused) == 1 else 'name'} no image and "
+                f"{'is' if len(unused) == 1 else 'are'} not read, since the images have captions beside them; name the "
+                "table itself if it holds the captions"
+            )
         yield from (Reject(folder, None, None, reason) for folder, reason in listing.missing)
-        contents = Texts(root, prefix, options.encoding)
         text_of, numbers = _captions(images, texts, contents)
         others = other_folders({_folder_of(image) for image in images})
-        shown = [image for image in images if image in text_of or _folder_of(image) not in others]
+        shown = [i for i in images if i in text_of or i in record_of or _folder_of(i) not in others]
         if len(shown) < len(images):
             where = first_names(sorted(name or "." for name in others))
             passed = f"images were passed over in {where} ({len(images) - len(shown):,})"
@@ -69,13 +85,13 @@ def folder(path: Path, name: str, options: SourceOptions, listing: Listing | Non
                 info.notes.append(f"{passed}: masks")
             else:
                 info.warnings.append(f"{passed}, because a folder of images is beside: move them if they are no masks")
-        if unused := sorted({*texts} - {*text_of.values()}):
+        if unread := sorted({*texts} - {*text_of.values()}):
             info.notes.append(
-                f"texts that are no image's caption were passed over ({len(unused):,}): {first_names(unused)}"
+                f"texts that are no image's caption were passed over ({len(unread):,}): {first_names(unread)}"
             )
         info.notes.extend(numbers)
-        if text_of:
-            rows = _with_texts(shown, text_of, contents, info)
+        if text_of or record_of:
+            rows = _with_texts(shown, text_of, record_of, contents, options.lang, info)
         else:
             info.guessed_label = None if options.label_columns else "label"
             rows = _with_classes(path, shown, options.lang, info, [*numbers, *_hints(by_suffix)])
@@ -84,7 +100,7 @@ def folder(path: Path, name: str, options: SourceOptions, listing: Listing | Non
                 row.file = prefix + row.file
             yield row
 
-    watched = [path / part for part in (*listing.folders, *images, *texts)]
+    watched = [path / part for part in (*listing.folders, *images, *texts, *set(record_of.values()))]
     classes = beside_data(path, "classes.json")
     return Source(root, name, [*watched, *([classes] if classes else [])], read)
 
@@ -109,28 +125,78 @@ def _captions(images: Sequence[str], texts: Sequence[str], contents: Texts) -> t
     ] if numbers else []
 
 
+def _records(
+    images: Sequence[str], files: Sequence[str], has_texts: bool, contents: Texts, lang: str
+) -> dict[str, str]:
+    """The ``.json`` of each image that has one beside it, or in a parallel folder, if they are worth reading."""
+    if not files or not images:
+        return {}
+    known = set(images)
+    stems = ((file, file[: -len(".json")]) for file in files)
+    beside = (file for file, stem in stems if stem in known or any(stem + suffix in known for suffix in IMAGE_SUFFIXES))
+    first, record_of = list(islice(beside, _SAMPLE)), dict[str, str]()
+    if not first and not has_texts:
+        with suppress(UserError):  # two folders of records
+            record_of = texts_in_parallel(images, files, lambda texts: False)[0]
+        first = list(islice(record_of.values(), _SAMPLE))
+    sample: list[dict[str, Any]] = []
+    for file in first:
+        with suppress(ValueError):
+            sample.append(read_record(contents.read(file)))
+    if not are_worth_reading(sample, lang, has_texts):
+        return {}
+    return record_of or texts_beside(images, files, (".json",))
+
+
 def _with_texts(
-    images: Sequence[str], text_of: Mapping[str, str], contents: Texts, info: SourceInfo
+    images: Sequence[str],
+    text_of: Mapping[str, str],
+    record_of: Mapping[str, str],
+    contents: Texts,
+    lang: str,
+    info: SourceInfo,
 ) -> Iterator[Row | Reject]:
-    contents.detect(list(dict.fromkeys(text_of.values())), info)
-    shared = {text: count for text, count in Counter(text_of.values()).items() if count > 1}
+    """The pairs of images with their captions.
+
+    Args:
+        images: The images.
+        text_of: The texts of images, which hold captions.
+        record_of: The ``.json`` of images, whose captions are preferred to the texts.
+        contents: What the files hold.
+        lang: The language to take where captions are in several.
+        info: Receives the notes.
+    """
+    if text_of:
+        contents.detect(list(dict.fromkeys(text_of.values())), info)
+    if record_of:
+        info.notes.append(f"the .json files of {len(record_of):,} images are read: captions, labels and metadata")
+    uses = Counter(text_of.values()) + Counter(record_of.values())
+    shared = {text: count for text, count in uses.items() if count > 1}
     folders = meanings({_folder_of(image) for image in images}, are_classes=False)
     keys = _keys(images)
     for file in images:
-        text = text_of.get(file)
-        if text is None:
+        text, json = text_of.get(file), record_of.get(file)
+        if text is None and json is None:
             yield Reject(file, None, keys[file], "there is no .txt with its caption beside it")
             continue
-        if text in shared:
-            reason = f"{shared[text]} images share its caption {text}; name the caption {os.path.basename(file)}.txt"
+        if text in shared or json in shared:
+            two = str(text if text in shared else json)
+            ending = os.path.splitext(two)[1]
+            reason = f"{shared[two]} images share its caption {two}; name the caption {os.path.basename(file)}{ending}"
             yield Reject(file, None, keys[file], reason)
             continue
+        row = Row(keys[file], [], None, folders[_folder_of(file)].split, file)
         try:
-            captions = contents.captions(text)
+            if json is not None:
+                record = image_record(read_record(contents.read(json)), lang, text is not None)
+                row.captions, row.label, row.split = record.captions, record.label, record.split or row.split
+                row.more = record.more
+            if text is not None and not any(map(str.strip, row.captions)):
+                row.captions = contents.captions(text)
         except (ValueError, OSError) as error:
-            yield Reject(text, None, keys[file], f"its caption: {error}")
+            yield Reject(json or text or file, None, keys[file], f"its caption: {error}")
             continue
-        yield Row(keys[file], captions, None, folders[_folder_of(file)].split, file)
+        yield row
 
 
 def _with_classes(
@@ -166,18 +232,17 @@ def _with_classes(
         )
 
 
-def _describe(by_suffix: Mapping[str, Sequence[str]], listing: Listing, info: SourceInfo) -> None:
-    """Says what is passed over."""
+def _describe(by_suffix: Mapping[str, Sequence[str]], listing: Listing, records: int, info: SourceInfo) -> None:
+    """Says what is passed over; so many ``.json`` files are not."""
     known = {*IMAGE_SUFFIXES, *TEXT_SUFFIXES}
     counts = Counter({suffix: len(files) for suffix, files in by_suffix.items() if suffix not in known})
-    if by_suffix.get(".json") and "classes.json" in by_suffix[".json"]:
-        counts[".json"] -= 1
+    counts[".json"] -= records + ("classes.json" in by_suffix.get(".json", ()))
     listed = {
         unread: first_names(
             [
                 f"{n:,} {suffix or 'without ending'}"
                 for suffix, n in counts.most_common()
-                if n and (suffix in _UNREAD_IMAGES) == unread
+                if n > 0 and (suffix in _UNREAD_IMAGES) == unread
             ]
         )
         for unread in (True, False)
@@ -199,7 +264,7 @@ def _hints(by_suffix: Mapping[str, Sequence[str]]) -> list[str]:
     """What files beside the images are, if they are no captions."""
     hints = ["the .xml files hold boxes (as Pascal VOC's), not captions"] if ".xml" in by_suffix else []
     if 2 * len(by_suffix.get(".json", ())) > sum(len(by_suffix.get(suffix, ())) for suffix in IMAGE_SUFFIXES):
-        hints.append("captions in .json files are read from a table of all images only")
+        hints.append("the .json files hold no caption (text under caption or captions)")
     sheets = [file for suffix in (".xlsx", ".xls", ".ods") for file in by_suffix.get(suffix, ())]
     return [*hints, f"save {first_names(sheets)} as CSV"] if sheets else hints
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clipc.catalog.classes import name_numbers
+from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
 from clipc.catalog.sources.documents import document_records, record_form
 from clipc.catalog.sources.encoding import Encoding, detect_encoding, named_encoding
 from clipc.catalog.sources.layout import clean_cells, separated_rows, text_layout
@@ -57,14 +58,19 @@ def read_grid(path: Path, encoding: str | None = None) -> Grid:
         UserError: It cannot be read as a table.
     """
     try:
-        if path.suffix.lower() == ".parquet":
-            return read_parquet(path)
         with open(path, "rb") as file:
-            head = file.read(_SNIFFED + 1)
+            head = file.read(_BLANKS)
+            if is_lfs_pointer(head):
+                raise UserError(f"{path} {LFS_POINTER}.")
+            if path.suffix.lower() == ".parquet":
+                return read_parquet(path)
+            head += file.read(_SNIFFED + 1 - _BLANKS)
         if not head.strip(b"\0 \r\n\t"):
             raise UserError(f"{path} is empty.")
         if head[:4] == b"PAR1":
             return read_parquet(path)
+        if head[:2] == b"\x1f\x8b":
+            raise UserError(f"{path} is compressed by gzip; decompress it and name the result.")
         if head[:2] == b"PK" or head[:4] == b"\xd0\xcf\x11\xe0":
             raise UserError(f"{path} is a workbook or an archive; save the sheet as CSV (UTF-8) and name that.")
         try:

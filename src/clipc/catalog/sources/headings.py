@@ -144,7 +144,7 @@ def find_headings(
     assigned.add(image)
     templates = [read_template(text, lambda name: exact_name(name, names)) for text in options.caption_templates]
     captions = [exact[name] for name in options.caption_columns]
-    captions = captions or ([] if templates else _captions([n for n in names if n not in assigned], options.lang))
+    captions = captions or ([] if templates else caption_columns([n for n in names if n not in assigned], options.lang))
     if not (captions or templates):
         label = next((exact[name] for name in options.label_columns), next(iter(free("label")), None))
         proposal = propose_template([name for name in names if name not in assigned], label, sample)
@@ -225,8 +225,8 @@ def is_web_address(path: str) -> bool:
     return "://" in path[:12] and path[:5].lower() != "file:"
 
 
-def _captions(names: Sequence[str], lang: str) -> list[str]:
-    """All columns of the first word that any has, numbered or not: ``caption``, or ``caption_1 caption_2 ...``.
+def caption_columns(names: Sequence[str], lang: str) -> list[str]:
+    """The columns of captions by their names: all that any one word names, numbered or not (``caption_1 caption_2``).
 
     Columns that name the language (``caption_en``) are preferred; those of the language alone (``en``) come last.
     """

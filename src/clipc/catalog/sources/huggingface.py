@@ -4,14 +4,17 @@ The images' bytes are written once into one file, and the catalog's rows point i
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from clipc.catalog.classes import name_numbers
+from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions
 from clipc.catalog.sources.grid import read_parquet
 from clipc.catalog.sources.headings import find_headings
+from clipc.catalog.sources.pairs import split_labels
 from clipc.catalog.values import captions, main_label
 from clipc.errors import UserError
 from clipc.files import whole_file
@@ -118,7 +121,7 @@ def _rows(
     """
     headings = find_headings(parts[0].columns, [], replace(options, image_column=image), parts[0].name)
     headings.describe(info)
-    offset, captions_seen = 0, list[tuple[str, ...]]()
+    offset, captions_seen, rows = 0, list[tuple[str, ...]](), list[Row]()
     with whole_file(blob / _BLOB, "make room, or name another folder for the cache") as new, new.open("wb") as sink:
         for part in parts:
             for number, record in enumerate(part.records, 1):
@@ -142,9 +145,11 @@ def _rows(
                     captions_seen.append(tuple(texts))
                 more = headings.metadata(record)
                 label = main_label(labels, more)
-                yield Row(key, texts, label, split, _BLOB, offset, len(data), part.name, number, more)
+                rows.append(Row(key, texts, label, split, _BLOB, offset, len(data), part.name, number, more))
                 offset += len(data)
     headings.describe_captions(captions_seen, info)
+    split_labels(rows, info)
+    yield from rows
 
 
 def _bytes(value: Any, readable: Sequence[Path]) -> bytes | str:
@@ -178,6 +183,9 @@ def _load(source: str | Path) -> dict[str, Any]:
             dataset = datasets.load_dataset(name, configuration or None)
     except Exception as error:  # the package raises many kinds for a wrong name, no network or a damaged folder
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        for file in sorted(source.rglob("*.arrow")) if isinstance(source, Path) else ():
+            with suppress(OSError), file.open("rb") as opened:
+                reason = f"{file} {LFS_POINTER}" if is_lfs_pointer(opened.read(100)) else reason
         raise UserError(f"the dataset {source} cannot be opened: {reason}") from None
     return dict(dataset) if isinstance(dataset, dict) else {str(dataset.split or "train"): dataset}
 

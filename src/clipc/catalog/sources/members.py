@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
+
 _BLOCK = 512
 _MAX_HEADER = 1 << 20  # a longer name or pax header is damage
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
 
 
 class Member(NamedTuple):
@@ -54,6 +57,10 @@ def _walk(file: BinaryIO, end: int) -> Iterator[Member | Damage]:
         head = file.read(_BLOCK)
         if not head:
             raise _BrokenError(f"the tar ends at byte {at} without an end mark; it was probably cut short")
+        if at == 0 and is_lfs_pointer(head):
+            raise _BrokenError(f"the tar {LFS_POINTER}")
+        if at == 0 and head.startswith(_COMPRESSED):
+            raise _BrokenError("the tar is compressed; decompress it, since images are read from it in place")
         if len(head) < _BLOCK:
             raise _BrokenError(f"the tar is cut short in a header at byte {at}")
         if head.count(0) == _BLOCK:

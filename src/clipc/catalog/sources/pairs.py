@@ -1,5 +1,7 @@
 """Rows of a table joined by the image that they name, because many sets have one row for each caption or label."""
 
+from collections.abc import Sequence
+
 from clipc.catalog.rows import Reject, Row, SourceInfo
 from clipc.catalog.values import ALL_LABELS, main_label
 
@@ -41,6 +43,7 @@ class PairsByImage:
     def rows(self, info: SourceInfo) -> list[Row]:
         """The pairs in the order of their first rows; what was joined goes into the notes and warnings."""
         rows = list(self._rows.values())
+        split_labels(rows, info)
         for row in self._joined.values():
             row.captions = list(dict.fromkeys(row.captions))
         if self._repetitions:
@@ -56,6 +59,32 @@ class PairsByImage:
                 "image has one class only"
             )
         return rows
+
+
+def split_labels(rows: Sequence[Row], info: SourceInfo) -> None:
+    """Makes several labels of one such as ``scratch;dent``, where nearly all such consist of labels of other rows.
+
+    Args:
+        rows: The rows of the whole set, which are changed.
+        info: Receives a note.
+    """
+    for separator in ";,":
+        joined = [
+            row for row in rows if row.label is not None and separator in row.label and ALL_LABELS not in row.more
+        ]
+        if not joined:
+            continue
+        alone = {row.label for row in rows if row.label is not None and separator not in row.label}
+        parts = {row.label: [part.strip() for part in str(row.label).split(separator)] for row in joined}
+        fitting = {label for label, own in parts.items() if len(own) > 1 and alone.issuperset(own)}
+        if 10 * sum(row.label in fitting for row in joined) < 9 * len(joined):
+            continue
+        first = joined[0].label
+        for row in joined:
+            row.label = main_label(list(dict.fromkeys(filter(None, parts[row.label]))), row.more)
+        info.notes.append(
+            f"{len(joined):,} labels such as {first!r} are read as several, since their parts are labels of other rows"
+        )
 
 
 def _labels(row: Row) -> list[str]:

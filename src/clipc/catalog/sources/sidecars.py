@@ -15,15 +15,20 @@ _PEEKED = 5
 Folder = tuple[str, ...]
 
 
-def texts_beside(images: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
+def texts_beside(images: Sequence[str], texts: Sequence[str], endings: Sequence[str] = TEXT_SUFFIXES) -> dict[str, str]:
     """The text of each image that has one beside it: ``0001.jpg.txt``, else ``0001.txt``.
 
     The exact name is preferred to one that differs in case or Unicode form, which only one text may have.
+
+    Args:
+        images: The images.
+        texts: The texts.
+        endings: The endings of texts, in lower case, those that are preferred first.
     """
     if not texts:
         return {}
     exact = set(texts)
-    suffixes = [suffix for suffix in TEXT_SUFFIXES if any(text.endswith(suffix) for text in texts)]
+    suffixes = [suffix for suffix in endings if any(text.endswith(suffix) for text in texts)]
     loose: dict[str, str | None] = {}
     beside: dict[str, str] = {}
     missed: list[str] = []
@@ -40,7 +45,7 @@ def texts_beside(images: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
     if not loose:
         return beside
     for image in missed:
-        names = [name + suffix for name in (image, os.path.splitext(image)[0]) for suffix in TEXT_SUFFIXES]
+        names = [name + suffix for name in (image, os.path.splitext(image)[0]) for suffix in endings]
         if text := next((text for name in names if (text := loose.get(_loose(name)))), None):
             beside[image] = text
     return beside

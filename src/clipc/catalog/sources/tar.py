@@ -1,54 +1,61 @@
 """WebDataset tars, in the layouts of img2dataset and clip_benchmark, indexed in place."""
 
-import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from clipc.catalog.catalog import inside
 from clipc.catalog.classes import beside_data, class_caption, class_order, read_class_names, readable
-from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions
+from clipc.catalog.sources.class_folders import split_name, splits_of_names
 from clipc.catalog.sources.members import Damage, Member, members
-from clipc.catalog.values import captions, is_missing, labels, main_label, plain_values
+from clipc.catalog.sources.records import ImageRecord, image_record, read_record
+from clipc.catalog.sources.tar_samples import IMAGES, TEXTS, Sample, TarSamples
+from clipc.catalog.sources.texts import BEGIN_OF_NUMBER, is_annotation
+from clipc.catalog.values import is_missing
 from clipc.errors import UserError, first_names
 
 _MAX_TEXT = 4 << 20
-_IMAGES = tuple(suffix[1:] for suffix in IMAGE_SUFFIXES)
-_TEXTS = ("txt", "json", "cls")
-_SPLIT = re.compile(r"(train|val(?:id(?:ation)?)?|dev|test)(?![a-z])", re.IGNORECASE)
-
-Sample = dict[str, Member | bytes | Damage]
-"""One sample: its parts by extension; of texts the content, of images the place in the tar."""
+_NO_RECORD = ImageRecord([], None, None, {}, False)
 
 
-def tars(paths: Sequence[Path], name: str, options: SourceOptions) -> Source:
+def tars(
+    paths: Sequence[Path], name: str, options: SourceOptions, splits: Mapping[Path, str | None] | None = None
+) -> Source:
     """The pairs in one or many tars.
 
-    A sample is the members that share a path up to the first dot of its last component. It needs an image
-    (``.jpg .jpeg .png .webp .tif .tiff .bmp``) and captions: ``captions`` (a list) or ``caption`` in ``.json``, else
-    ``.txt``, else, for sets with ``.cls``, a sentence made from the class name. ``label`` and ``split`` come from
-    ``.json``, the other plain values in it become metadata. Without ``split`` there, the split is taken from the tar's
-    name (``train-00000.tar``) or its folder's. ``classes.json`` beside the tars gives readable class names.
+    :class:`~clipc.catalog.sources.tar_samples.TarSamples` says which members are a sample. It needs an image and
+    captions: ``captions`` (a list) or ``caption`` in ``.json``, else ``.caption`` or ``.txt``, else, for sets with
+    ``.cls``, a sentence made from the class name. ``label`` and ``split`` come from ``.json``, its other plain values
+    become metadata. Without ``split`` there, the split is taken from the tar's name (``train-00000.tar``) or its
+    folder's. ``classes.json`` beside the tars gives readable class names.
 
     Args:
         paths: The tars, at least one.
         name: The set's name.
         options: The encoding of the texts (UTF-8 by default) and the language of captions made from class names.
+        splits: The splits of tars, where something else than their names says them.
     """
     root = Path(os.path.commonpath([path.parent for path in paths]))
-    beside = [path for name in ("classes.json", "classnames.txt") if (path := beside_data(root, name)) is not None]
+    beside = [path for part in ("classes.json", "classnames.txt") if (path := beside_data(root, part)) is not None]
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
         read_class_names(root, info)
         info.guessed_label = None if options.label_columns else "label"
         many_folders = len({path.parent for path in paths}) > 1
         reader = _Reader(paths, root, options, info)
+        by_name = dict(zip(paths, splits_of_names([path.stem for path in paths]), strict=True))
         for path in sorted(paths):
+            split = (splits or {}).get(path) or by_name[path]
             # clip_benchmark counts its keys anew in each folder (train/0.tar, test/0.tar).
-            prefix = path.parent.relative_to(root).as_posix() + "/" if many_folders else ""
-            yield from reader.rows(path, prefix.removeprefix("./"))
+            folder = path.parent.relative_to(root)
+            prefix = folder.as_posix() + "/" if many_folders else ""
+            split = split or next((own for part in reversed(folder.parts) if (own := split_name(part))), None)
+            yield from reader.rows(path, prefix.removeprefix("./"), split)
+        reader.describe()
         if reader.index_names and reader.has_classes:
             info.class_names.setdefault("label", reader.index_class_names())
         if reader.beyond_names:
@@ -83,11 +90,21 @@ class _Reader:
         self.has_classes = False
         self.indexed: dict[str, str] = {}
         self.beyond_names: set[str] = set()
+        self._first: dict[str, tuple[str, int]] = {}
+        self._counted_anew = 0
+        self._joined: list[str] = []
+        self._passed_over: Counter[str] = Counter()
 
-    def rows(self, path: Path, prefix: str) -> Iterator[Row | Reject]:
+    def rows(self, path: Path, prefix: str, split: str | None) -> Iterator[Row | Reject]:
+        """The samples of one tar.
+
+        Args:
+            path: The tar.
+            prefix: What its keys begin with.
+            split: The split of samples that name none.
+        """
         file = path.relative_to(self.root).as_posix()
-        split = _split_from_name(path.relative_to(self.root))
-        samples: dict[str, list[Sample]] = {}
+        samples = TarSamples()
         rejects: list[Reject] = []
         try:
             if not inside(self.root, file).is_file():  # a named pipe would make us wait
@@ -97,41 +114,78 @@ class _Reader:
                     if member.name is None:
                         rejects.append(Reject(file, None, None, member.reason))  # pyright: ignore
                         continue
-                    key, extension = _key_and_extension(member.name)
-                    if not extension or _is_hidden(member.name):
+                    if _is_hidden(member.name):
                         continue
-                    same_key = samples.setdefault(key, [{}])
-                    # The same name twice becomes a second sample with that key, which is rejected with its reason.
-                    if extension in same_key[-1]:
-                        same_key.append({})
-                    is_text = extension.rpartition(".")[2] in _TEXTS
-                    same_key[-1][extension] = _text_content(tar, member) if is_text else member
+                    stem, _, ending = member.name.removeprefix("./").rpartition(".")
+                    if not stem or "/" in ending:
+                        samples.passed_over[""] += 1
+                        continue
+                    ending = ending.lower()
+                    samples.add(stem, ending, _text_content(tar, member) if ending in TEXTS else member)
         except OSError as error:
             rejects.append(Reject(file, None, None, f"cannot be read: {error.strerror or error}"))
         except UserError:
             rejects.append(Reject(file, None, None, "the path leads out of the source's folder"))
-        for key, same_key in samples.items():
-            for sample in same_key:
-                for image_key, image_sample in _separate_images(key, sample):
-                    yield self._row(file, prefix + image_key, image_sample, split)
+        try:
+            for key, sample in samples.samples():
+                if isinstance(sample, str):
+                    yield Reject(file, None, prefix + key, sample)
+                    continue
+                row = self._row(file, prefix + key, sample, split)
+                if isinstance(row, Row):
+                    first, size = self._first.setdefault(row.key, (file, row.size))
+                    if first != file and size != row.size:
+                        row.key = f"{path.stem}/{row.key}"
+                        self._counted_anew += 1
+                yield row
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from None
         yield from rejects
+        self._passed_over += samples.passed_over
+        if samples.joined:
+            self._joined.append(f"{file}: {samples.joined}")
+
+    def describe(self) -> None:
+        """Says how members were joined and named, and what was passed over."""
+        if self._counted_anew:
+            self.info.notes.append(
+                f"{self._counted_anew:,} samples have the key of another image in an earlier tar; theirs begins with "
+                "their tar's name"
+            )
+        if self._joined:
+            self.info.notes.append(
+                f"texts have another name than their image, or are in another folder, in {len(self._joined):,} tars "
+                f"({self._joined[0]})"
+            )
+        if self._passed_over:
+            counts = self._passed_over.most_common()
+            kinds = first_names([f"{n:,} {f'.{ending}' if ending else 'without ending'}" for ending, n in counts if n])
+            # Texts among them may be captions.
+            has_texts = any(ending.rpartition(".")[2] in TEXTS for ending in self._passed_over)
+            (self.info.warnings if has_texts else self.info.notes).append(
+                f"members that are neither an image nor its texts were passed over: {kinds}"
+            )
 
     def _row(self, file: str, key: str, sample: Sample, split: str | None) -> Row | Reject:
-        image = next((sample[kind] for kind in _IMAGES if kind in sample), None)
+        image = next((part for ending, part in sample.items() if ending in IMAGES), None)
         if image is None:
-            kinds = ", ".join(f".{kind}" for kind in sample)
-            return Reject(file, None, key, f"no image of a known kind (there is {kinds})")
+            return Reject(file, None, key, self._why_no_image(sample))
         if not isinstance(image, Member):
             return Reject(file, None, key, f"the image {image.reason}" if isinstance(image, Damage) else "no image")
+        kind = "caption" if "caption" in sample else "txt"
         try:
-            record = self._json(sample)
-            label = main_label(self._labels(record.pop("label", None)), more := {})
-            texts = [text for name in ("captions", "caption") for text in captions(record.pop(name, None), self.lang)]
-            if not any(text.strip() for text in texts) and (text := self._text(sample, "txt")) is not None:
+            text = self._text(sample, "json")
+            record = _NO_RECORD if text is None else image_record(read_record(text), self.lang, kind in sample)
+            texts = record.captions
+            if not any(map(str.strip, texts)) and (text := self._text(sample, kind)) is not None:
+                if text[:1] in BEGIN_OF_NUMBER and is_annotation(text):
+                    raise ValueError(f"its .{kind} holds numbers, as boxes are written, and no words")
                 texts = [] if text.strip() and is_missing(text) else text.splitlines() if self.by_lines else [text]
             index = self._text(sample, "cls")
         except ValueError as error:
             return Reject(file, None, key, str(error))
+        self.unread_labels += record.has_unread_label
+        label = record.label
         if index is not None:
             self.has_classes = True
             label = label or index.strip() or None
@@ -143,18 +197,16 @@ class _Reader:
             if label and not texts:
                 texts = [class_caption(self._class_name(label), self.lang)]
                 self.made_captions += 1
-        own_split = record.pop("split", None)
-        if isinstance(own_split, str) and own_split.strip():
-            split = own_split
-        return Row(key, texts, label, split, file, image.offset, image.size, more=plain_values(record) | more)
+        return Row(key, texts, label, record.split or split, file, image.offset, image.size, more=record.more)
 
-    def _labels(self, value: Any) -> list[str]:
-        """The labels in a sample's ``label``; none, and counted, where it holds something else."""
-        try:
-            return labels(value)
-        except ValueError:
-            self.unread_labels += 1
-            return []
+    def _why_no_image(self, sample: Sample) -> str:
+        """Why a sample has no image: what img2dataset says of the download, or the endings that there are."""
+        with suppress(ValueError):
+            record = read_record(self._text(sample, "json") or "{}")
+            if (status := record.get("status")) not in (None, "success"):
+                return f"no image (its .json says {status}: {record.get('error_message') or 'no message'})"
+        kinds = ", ".join(f".{kind}" for kind in sample)
+        return f"no image of a known kind has this name (there is {kinds}); name it like its image"
 
     def index_class_names(self) -> dict[str, str]:
         """The names in ``classnames.txt`` by label: by number, and as samples write the number (``007``)."""
@@ -176,18 +228,6 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise ValueError(f"its .{kind} is not {self.encoding.upper()}: bad byte at {error.start}") from None
 
-    def _json(self, sample: Sample) -> dict[str, Any]:
-        text = self._text(sample, "json")
-        if text is None:
-            return {}
-        try:
-            record = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"its .json is damaged: {error}") from None
-        if not isinstance(record, dict):
-            raise ValueError("its .json holds no object")
-        return record
-
 
 def _text_content(tar: BinaryIO, member: Member | Damage) -> bytes | Damage:
     if isinstance(member, Damage):
@@ -198,35 +238,10 @@ def _text_content(tar: BinaryIO, member: Member | Damage) -> bytes | Damage:
     return tar.read(member.size)
 
 
-def _key_and_extension(name: str) -> tuple[str, str]:
-    """A member's key and extension in lower case: cut at the first dot of the last path component."""
-    folder, slash, base = name.removeprefix("./").rpartition("/")
-    stem, _, extension = base.partition(".")
-    return folder + slash + stem, extension.lower()
-
-
-def _split_from_name(path: Path) -> str | None:
-    """The split that a tar's name begins with, such as ``train-00000.tar``, or its nearest folder's name."""
-    for part in (path.name, *reversed(path.parts[:-1])):
-        if match := _SPLIT.match(part):
-            return match[1].lower()
-    return None
-
-
 def _is_hidden(name: str) -> bool:
+    if name[:1] != "." and "/." not in name and "__MACOSX" not in name:
+        return False  # most names
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/") if part not in (".", ".."))
-
-
-def _separate_images(key: str, sample: Sample) -> Iterable[tuple[str, Sample]]:
-    """The sample itself; or, where file names with dots share a key (``a.1.jpg``, ``a.2.jpg``), one sample an image."""
-    members_by_image: dict[str, Sample] = {}
-    for extension, part in sample.items():
-        middle, _, last = extension.rpartition(".")
-        members_by_image.setdefault(f"{key}.{middle}" if middle else key, {})[last] = part
-    has_image = any(kind in sample for kind in _IMAGES)
-    if has_image or not any(kind in own for own in members_by_image.values() for kind in _IMAGES):
-        return [(key, sample)]
-    return members_by_image.items()
 
 
 def _classnames(root: Path) -> list[str]:

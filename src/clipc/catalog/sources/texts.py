@@ -14,9 +14,11 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _SEPARATORS = re.compile(r"[\s,;]+")
 _SAMPLE = 1000
 _MAX_TEXT = 1 << 20
-_BEGIN_OF_NUMBER = tuple("-+.0123456789")
 _NARROWEST = 16
 _END = (".", "!", "?", "。", "！", "？", "．")
+
+BEGIN_OF_NUMBER = tuple("-+.0123456789")
+"""The first characters of texts that may hold numbers, for a cheap test."""
 
 
 class Texts:
@@ -56,22 +58,27 @@ class Texts:
             ValueError: It cannot be read, or holds numbers.
         """
         coding = self._coding or Encoding("utf-8", "surrogateescape")
-        text = mark_undecodable(self._read(file).decode(coding.codec, coding.errors).lstrip("\ufeff"))
-        if text[:1] in _BEGIN_OF_NUMBER and is_annotation(text):
+        text = mark_undecodable(self.read(file).decode(coding.codec, coding.errors).lstrip("\ufeff"))
+        if text[:1] in BEGIN_OF_NUMBER and is_annotation(text):
             raise ValueError("the file holds numbers, as boxes are written, and no words")
         return [line for line in text.splitlines() if line.strip()] or [text] if self._by_lines else [text]
+
+    def read(self, file: str) -> bytes:
+        """The content of one text.
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        return self._reader.read(Place(self._prefix + file, 0, -1), max_bytes=_MAX_TEXT)[0]
 
     def _sample(self, files: Sequence[str]) -> tuple[Encoding, list[str]]:
         pieces: list[bytes] = []
         for file in files[:_SAMPLE]:
             with suppress(ValueError):
-                pieces.append(self._read(file))
+                pieces.append(self.read(file))
         marked = next((piece for piece in pieces if piece[:2] in (b"\xff\xfe", b"\xfe\xff")), None)
         coding = self._coding or detect_encoding(marked or b"\n".join(pieces))
         return coding, [piece.decode(coding.codec, coding.errors).lstrip("\ufeff") for piece in pieces]
-
-    def _read(self, file: str) -> bytes:
-        return self._reader.read(Place(self._prefix + file, 0, -1), max_bytes=_MAX_TEXT)[0]
 
 
 def is_annotation(text: str) -> bool:

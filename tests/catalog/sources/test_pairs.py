@@ -1,0 +1,23 @@
+import pytest
+
+from clipc.catalog.rows import Row, SourceInfo
+from clipc.catalog.sources.pairs import split_labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["scratch", "dent", "scratch;dent"], ["scratch", "dent", "scratch|dent"]),
+        (["scratch", "dent", "dent, scratch", None], ["scratch", "dent", "dent|scratch", None]),
+        (["tench, Tinca tinca", "goldfish"], ["tench, Tinca tinca", "goldfish"]),
+        (["gear, small", "gear, large", "nut, small"], ["gear, small", "gear, large", "nut, small"]),
+        (["scratch", "dent", "scratch;rust"], ["scratch", "dent", "scratch;rust"]),
+    ],
+)
+def test_labels_that_consist_of_others(labels: list[str | None], expected: list[str | None]) -> None:
+    rows = [Row(str(n), ["words"], label, None, "1.jpg") for n, label in enumerate(labels)]
+    info = SourceInfo()
+    split_labels(rows, info)
+    assert [row.more.get("all_labels", row.label) for row in rows] == expected
+    assert [row.label for row in rows] == [label and label.split("|")[0] for label in expected]
+    assert bool(info.notes) == (labels != expected)
