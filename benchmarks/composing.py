@@ -19,7 +19,7 @@ from statistics import median
 
 import torch
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.models.text_tower import computed_tokens
 from clipc.recipe.recipe import make_recipe
 from clipc.recipe.run import Run

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from clipc.catalog import Catalog, open_catalog
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.open import open_catalog
 
 # How long an example takes hangs on what else the machine does. Where a change is judged, the same examples are tried
 # each time; everywhere else new ones.

@@ -25,7 +25,7 @@ ORDER = (
 BELOW = {package: set[str]().union(*ORDER[row + 1 :]) for row, packages in enumerate(ORDER) for package in packages}
 BELOW |= {"report": set()}
 BELOW["cli"] |= {"report"}
-EVERYWHERE = {"errors", "extension", "files", "identity", "progress"}
+EVERYWHERE = {"array_cache", "errors", "extension", "files", "identity", "progress"}
 HEAVY = {"torch", "open_clip", "torchvision", "matplotlib", "sklearn", "scipy"}
 
 
@@ -66,10 +66,15 @@ def test_what_knows_the_users_errors_alone(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == {"clipc.errors"}
 
 
+def test_cached_arrays_know_files_alone() -> None:
+    assert imports(PACKAGE / "array_cache.py") == {"clipc.errors", "clipc.files"}
+
+
 def test_only_the_command_line_and_the_package_know_all_packages() -> None:
     assert {path.name for path in PACKAGE.glob("*.py")} == {
         "__init__.py",
         "__main__.py",
+        "array_cache.py",
         "errors.py",
         "extension.py",
         "files.py",

@@ -2,7 +2,8 @@
 
 from clipc.catalog.catalog import About, Catalog
 from clipc.catalog.open import open_catalog
-from clipc.catalog.rows import Reject, Row, Source, SourceOptions
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import Reject, Row, Source
 from clipc.catalog.split import with_splits
 from clipc.catalog.subsample import subsample
 from clipc.compose.layouts.layout import Layout, Shape

@@ -4,14 +4,11 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any, Final, Literal
-
-import numpy as np
-import numpy.typing as npt
 
 from clipc.errors import UserError
 
@@ -235,53 +232,12 @@ def cache_folder(folder: Path | None = None) -> Path:
     return (Path(user_cache) if user_cache and os.path.isabs(user_cache) else Path.home() / ".cache") / "clipc"
 
 
-def cached_array(
-    name: str, fingerprint: str, make: Callable[[], npt.NDArray[Any]], cache: Path | None
-) -> npt.NDArray[Any]:
-    """An array from the cache, computed and stored at first use.
-
-    A cache that cannot be written, or a damaged file in it, is ignored.
-
-    Args:
-        name: What the array is, for its file name, such as ``caption-vectors``.
-        fingerprint: Everything that the array depends on (fingerprints, settings, version), as text of any length.
-        make: Computes the array.
-        cache: The cache folder, or None for the default (:func:`cache_folder`).
-
-    Returns:
-        The array; if it could be stored, it is memory-mapped and read-only.
-    """
-    path = cache_folder(cache) / "arrays" / f"{name}-{blake2b(fingerprint.encode(), digest_size=12).hexdigest()}.npy"
-    if (cached := _memory_map(path)) is not None:
-        return cached
-    array = make()
-    with suppress(UserError), whole_file(path) as new, new.open("wb") as stream:
-        np.save(stream, array, allow_pickle=False)
-    return array if (cached := _memory_map(path)) is None else cached
-
-
-def arrays_digest(*arrays: npt.NDArray[Any]) -> str:
-    """A hash of arrays' contents, types and shapes, for a fingerprint."""
-    digest = blake2b(digest_size=16)
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
-
-
 def cores() -> int:
     """How many processor cores this process may use, 1 or more."""
     try:
         return max(1, len(os.sched_getaffinity(0)))
     except AttributeError:  # not Linux
         return os.cpu_count() or 1
-
-
-def _memory_map(path: Path) -> npt.NDArray[Any] | None:
-    try:
-        return np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError):
-        return None
 
 
 def _sibling(folder: Path, suffix: str) -> Path:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from clipc.catalog import Catalog, open_catalog
 from clipc.catalog import open as open_module
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.open import open_catalog
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.catalog import open_catalog
 from clipc.catalog.classes import class_order, name_numbers, number_warning, with_class_names
+from clipc.catalog.open import open_catalog
 
 
 @given(st.sets(st.integers(-20, 2000), min_size=1))

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clipc.catalog import columns, open_catalog
+from clipc.catalog import columns
+from clipc.catalog.open import open_catalog
 from clipc.catalog.rows import Row
 from clipc.catalog.values import plain_values
 

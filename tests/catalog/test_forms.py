@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.errors import UserError
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "data.md"

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from clipc.catalog import SourceOptions, open_catalog
 from clipc.catalog.catalog import SCHEMA
+from clipc.catalog.open import open_catalog
+from clipc.catalog.options import SourceOptions
 from clipc.errors import UserError
 
 

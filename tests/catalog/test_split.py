@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clipc.catalog import About, Catalog, with_splits
-from clipc.catalog.catalog import SCHEMA
+from clipc.catalog.catalog import SCHEMA, About, Catalog
+from clipc.catalog.split import with_splits
 from clipc.errors import UserError
 
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.catalog import Catalog, subsample
-from clipc.catalog.subsample import stratified_order
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.subsample import stratified_order, subsample
 from clipc.errors import UserError
 from clipc.recipe.recipe import Data
 

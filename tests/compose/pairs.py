@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from clipc.catalog import About, Catalog
-from clipc.catalog.catalog import fingerprint
+from clipc.catalog.catalog import About, Catalog, fingerprint
 
 
 def catalog_of(captions: Sequence[int] | Sequence[Sequence[str]], **more: Sequence[Any]) -> Catalog:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.batches import Batches, deal
 from clipc.compose.plan import plan_epoch
 from clipc.compose.policy import Policy

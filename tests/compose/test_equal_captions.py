@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.plan import Plan, plan_epoch
 from clipc.compose.policy import Policy
 from clipc.prepare.plans import make_plans

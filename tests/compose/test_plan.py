@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.composites import FALLBACKS
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import LAYOUTS

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.evaluate.against import differences, template_names
 from clipc.evaluate.evaluation import Evaluation, evaluate
 from clipc.render.evaluation_view import Resizing

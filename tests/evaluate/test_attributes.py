@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.evaluate.attributes.swap import bindings, swap
 
 SWAPPED = [

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer as Words
 from tokenizers import models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.models.tokenizer import Tokenizer, load_tokenizer

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.prepare.contact_sheet import check_rules, contact_sheet
 from clipc.recipe.recipe import make_recipe

@@ -4,7 +4,7 @@ import open_clip
 import pytest
 import torch
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.models.model import ClipModel
 from clipc.models.tokenizer import load_tokenizer

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.policy import Policy
 from clipc.prepare.plans import MIN_CLASS_SIZE, group_of, make_plans
 from clipc.recipe.recipe import read_recipe

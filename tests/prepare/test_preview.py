@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clipc.catalog import Catalog, open_catalog
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.open import open_catalog
 from clipc.compose.captions.joint import Wording
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import LAYOUTS

@@ -12,8 +12,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
-from clipc.catalog import Catalog
-from clipc.catalog.catalog import SCHEMA, About
+from clipc.catalog.catalog import SCHEMA, About, Catalog
 from clipc.errors import UserError
 from clipc.models.fingerprints import folder_fingerprint
 from clipc.models.model import ClipModel

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import clipc.render.choose as choosing
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.errors import UserError

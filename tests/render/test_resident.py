@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from clipc.catalog import Catalog, open_catalog
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.open import open_catalog
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.progress import silent

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional as F
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.compose.layouts import LAYOUTS
 from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN, TOP_BOTTOM, Tiles, Views
 from clipc.compose.plan import Plans

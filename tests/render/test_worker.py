@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from clipc.catalog import Catalog, open_catalog
+from clipc.catalog.catalog import Catalog
 from clipc.catalog.images.decode import decode
+from clipc.catalog.open import open_catalog
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy

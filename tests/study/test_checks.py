@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from clipc.catalog import Catalog, open_catalog
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.open import open_catalog
 from clipc.errors import UserError
 from clipc.study.checks import check_arms
 from clipc.study.design import Study

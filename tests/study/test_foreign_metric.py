@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.cli.study_screen import study_lines
 from clipc.errors import UserError
 from clipc.evaluate.evaluation import EVALUATORS

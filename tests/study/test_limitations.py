@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.evaluate.small_split import FEW_PAIRS, small_split
 from clipc.report.words import words
 from clipc.study.limitations import search_limits, subset_limits

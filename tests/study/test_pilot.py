@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
 from clipc.recipe.recipe import Data

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.recipe.recipe import make_recipe
 from clipc.study.record import _decode, _encode, read_record, write_record  # pyright: ignore[reportPrivateUsage]

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.cli import main
 from clipc.cli.study_screen import _table
 from clipc.errors import UserError

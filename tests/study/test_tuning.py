@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.recipe.recipe import Data, Recipe
 from clipc.recipe.run import Run

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.recipe.recipe import Recipe, make_recipe, write_recipe
 from clipc.recipe.run import Run
 from clipc.train.checkpoint import checkpoint_steps

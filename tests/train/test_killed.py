@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.recipe.recipe import Recipe, make_recipe
 from clipc.recipe.run import Run

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from clipc.catalog import open_catalog, with_splits
+from clipc.catalog.open import open_catalog
+from clipc.catalog.split import with_splits
 from clipc.errors import UserError
 from clipc.recipe.recipe import read_recipe
 from clipc.recipe.yaml_table import built_in

@@ -14,7 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from clipc.catalog import Catalog, open_catalog
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.open import open_catalog
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
 from clipc.models.device import choose_precision

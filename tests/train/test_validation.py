@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.models.model import ClipModel
 from clipc.recipe.recipe import make_recipe
 from clipc.render.evaluation_view import Resizing

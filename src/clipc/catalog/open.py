@@ -11,7 +11,8 @@ from typing import Any
 from clipc.catalog.build import build
 from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import Catalog
-from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo
 from clipc.catalog.sources.dataset_card import card_files
 from clipc.catalog.sources.folder import folder
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, WORKBOOK_SUFFIXES

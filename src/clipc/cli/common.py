@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, default_name_transform
 
-from clipc.catalog import Catalog, SourceOptions
+from clipc.catalog.options import SourceOptions
 from clipc.files import check_writable, write_text
 from clipc.progress import Progress
 
 if TYPE_CHECKING:
+    from clipc.catalog.catalog import Catalog
     from clipc.recipe.recipe import Data
 
 
@@ -55,14 +56,14 @@ def data_section(source: str, options: SourceOptions) -> "Data":
     return Data(source=source, **asdict(options))
 
 
-def open_source(source: str, options: SourceOptions, progress: Progress) -> Catalog:
+def open_source(source: str, options: SourceOptions, progress: Progress) -> "Catalog":
     """The catalog of a source, with a summary on standard error."""
     catalog = data_section(source, options).open(progress)
     print_catalog(catalog)
     return catalog
 
 
-def print_catalog(catalog: Catalog) -> None:
+def print_catalog(catalog: "Catalog") -> None:
     """Prints to standard error the number of pairs, the notes on reading and the most frequent reasons of rejects."""
     splits = ", ".join(f"{count:,} {name}" for name, count in catalog.splits.items())
     warnings = [f"warning: {sentence}" for sentence in catalog.about.warnings]
@@ -76,7 +77,7 @@ def print_catalog(catalog: Catalog) -> None:
     print("\n  ".join(lines), file=sys.stderr)
 
 
-def warn_of_small_split(catalog: Catalog, split: str) -> None:
+def warn_of_small_split(catalog: "Catalog", split: str) -> None:
     """Prints a warning to standard error if few pairs are measured; call it once a command."""
     from clipc.evaluate.small_split import small_split
     from clipc.report.words import words

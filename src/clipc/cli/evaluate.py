@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipc.catalog import Catalog, SourceOptions
-from clipc.catalog.classes import with_class_names
+from clipc.catalog.options import SourceOptions
 from clipc.cli.common import (
     DEFAULT_OPTIONS,
     Json,
@@ -21,6 +20,7 @@ from clipc.files import write_json
 from clipc.progress import Progress, terminal
 
 if TYPE_CHECKING:
+    from clipc.catalog.catalog import Catalog
     from clipc.evaluate.evaluation import Evaluation
 
 Prompts = str | Sequence[str] | Mapping[str, str]
@@ -163,8 +163,9 @@ def _swap_lines(table: dict[str, Any]) -> list[str]:
     return [usable + (", such as" if examples else ""), *examples]
 
 
-def _open(source: str, options: SourceOptions, class_names: Path | None, progress: Progress) -> Catalog:
+def _open(source: str, options: SourceOptions, class_names: Path | None, progress: Progress) -> "Catalog":
     """The catalog of a source with the user's class names, with a summary on standard error."""
+    from clipc.catalog.classes import with_class_names
     from clipc.evaluate.prompts import read_class_names
 
     catalog = data_section(source, options).open(progress)

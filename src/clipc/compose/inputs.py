@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from clipc.array_cache import arrays_digest
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.sources.grid import read_grid
 from clipc.compose.arrays import Float32s, Float64s, Int32s
@@ -16,7 +17,6 @@ from clipc.compose.partners.pools import Pools, group_pools, neighbour_pools, si
 from clipc.compose.policy import COLUMN
 from clipc.compose.similarity.lookalike import Lookalikes, lookalikes
 from clipc.errors import UserError
-from clipc.files import arrays_digest
 
 if TYPE_CHECKING:
     from clipc.compose.rules.compiled import CompiledRules

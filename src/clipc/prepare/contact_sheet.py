@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.catalog.summary import summary
 from clipc.compose.policy import Policy
 from clipc.compose.rules.check import ExampleResult, check

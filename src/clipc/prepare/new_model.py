@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.models.fingerprints import weights_fingerprint
 from clipc.models.model import ClipModel

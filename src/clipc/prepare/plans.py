@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.batches import Batches
 from clipc.compose.captions.strategies import find_strategy
 from clipc.compose.entries import Candidates, Entries

@@ -9,13 +9,13 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from clipc.array_cache import cached_array
 from clipc.catalog.catalog import Catalog
 from clipc.compose.similarity import caption_vectors as caption_vectors_module
 from clipc.compose.similarity.caption_vectors import caption_vectors, unit_rows
 from clipc.compose.similarity.column import column_vectors
 from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder, embed_images, embed_texts, read_image
-from clipc.files import cached_array
 from clipc.models.device import choose_device
 from clipc.models.fingerprints import folder_fingerprint
 from clipc.models.model import ClipModel

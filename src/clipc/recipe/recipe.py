@@ -9,7 +9,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from clipc.catalog import Catalog, SourceOptions, open_catalog, subsample, with_splits
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.open import open_catalog
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.split import with_splits
+from clipc.catalog.subsample import subsample
 from clipc.compose.batches import BatchSampling
 from clipc.compose.policy import Name, PathOrName, Policy
 from clipc.errors import UserError, invalid_fields

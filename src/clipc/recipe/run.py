@@ -13,7 +13,7 @@ try:
 except ImportError:  # Windows has no fcntl.
     fcntl = None
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.files import cores, report_disk_errors, write_json, write_text
 from clipc.recipe.recipe import Recipe, write_recipe

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import harmonic_mean, mean
 from typing import Final
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.evaluate.embed import embed_images
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.policy import COLUMN
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.prompts import built_in_templates

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.recipe.recipe import Recipe
 from clipc.study.arms import Arm, Range

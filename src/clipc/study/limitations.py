@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.evaluate.small_split import PRECISE_PAIRS, small_split
 from clipc.study.checks import trains_from_scratch
 from clipc.study.design import Study

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.policy import Policy
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.probe import SHOTS

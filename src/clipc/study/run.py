@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from clipc.catalog import Catalog, subsample
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.subsample import subsample
 from clipc.errors import UserError
 from clipc.extension import fingerprint
 from clipc.files import cores

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
 from clipc.evaluate.ceiling import few_captions
 from clipc.evaluate.statistics.interval import t_interval

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.evaluate.embed import Encoder
 from clipc.evaluate.evaluation import EVALUATORS, Evaluation, evaluate
 from clipc.evaluate.measurement import dump_measurements

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.batches import Batches
 from clipc.errors import UserError
 from clipc.models.device import choose_device, choose_precision

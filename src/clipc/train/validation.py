@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.evaluate.embed import embed, evaluation_views
 from clipc.evaluate.retrieval import retrieval
 from clipc.files import cores

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import clipc
-from clipc.catalog import Catalog, open_catalog
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.open import open_catalog
 from clipc.errors import UserError
 
 SECRET = b"SECRET-" * 40

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipc.catalog import open_catalog
 from clipc.catalog.images import dicom
 from clipc.catalog.images.decode import DecodeError, decode, image_size, read_samples
+from clipc.catalog.open import open_catalog
 
 pydicom = pytest.importorskip("pydicom")
 from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipc.catalog import open_catalog
 from clipc.catalog.images import inspect_images as inspection
 from clipc.catalog.images.decode import decode
 from clipc.catalog.images.inspect_images import (
@@ -16,6 +15,7 @@ from clipc.catalog.images.inspect_images import (
     inspect_header,
     inspect_image,
 )
+from clipc.catalog.open import open_catalog
 from clipc.progress import silent
 
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipc.catalog import open_catalog
 from clipc.catalog.images import inspect_images as inspection
 from clipc.catalog.images.decode import decode
 from clipc.catalog.images.intensity import brightness, dark_warnings, measure_intensity, sample_of, usable_values
 from clipc.catalog.images.samples import Samples
+from clipc.catalog.open import open_catalog
 
 RAMP = np.repeat(np.linspace(0, 1, 64)[None], 48, axis=0)
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.catalog.sources.dataset_card import card_files
 from clipc.errors import UserError
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clipc.catalog.rows import Reject, Row, SourceInfo, SourceOptions
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import Reject, Row, SourceInfo
 from clipc.catalog.sources.documents import document_records
 from clipc.catalog.sources.table import table
 from clipc.errors import UserError

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipc.catalog import Catalog, open_catalog
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.open import open_catalog
 from clipc.errors import UserError
 
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from clipc.catalog import open_catalog
-from clipc.catalog.rows import SourceOptions
+from clipc.catalog.open import open_catalog
+from clipc.catalog.options import SourceOptions
 from clipc.catalog.sources.headings import find_headings
 from clipc.errors import UserError
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.errors import UserError
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo
 from clipc.catalog.sources.joined import Part, joined, with_splits_of_folders
 from clipc.errors import UserError

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clipc.catalog import open_catalog
-from clipc.catalog.rows import Reject, Row, SourceInfo, SourceOptions
+from clipc.catalog.open import open_catalog
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import Reject, Row, SourceInfo
 from clipc.catalog.sources.table import table
 from clipc.errors import UserError
 

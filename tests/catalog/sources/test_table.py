@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.catalog.sources.encoding import detect_encoding
 from clipc.errors import UserError
 

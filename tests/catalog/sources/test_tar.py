@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.errors import UserError
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.catalog.sources.template import cell_text, read_template
 from clipc.errors import UserError
 

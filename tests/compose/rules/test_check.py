@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.captions.joint import Wording
 from clipc.compose.rules.check import ExampleResult, check
 from clipc.compose.rules.schema import Rules

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipc.catalog import Catalog
+from clipc.catalog.catalog import Catalog
 from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Entries
 from clipc.compose.rules.columns import CatalogColumns

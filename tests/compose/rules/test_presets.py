@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from clipc.catalog import Catalog, open_catalog
+from clipc.catalog.catalog import Catalog
+from clipc.catalog.open import open_catalog
 from clipc.compose.captions.joint import Wording
 from clipc.compose.entries import Candidates
 from clipc.compose.layouts.tiles import LEFT_RIGHT

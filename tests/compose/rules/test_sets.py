@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clipc.catalog import open_catalog
+from clipc.catalog.open import open_catalog
 from clipc.compose.layouts.tiles import TOP_BOTTOM
 from clipc.compose.policy import Policy
 from clipc.prepare.plans import make_plans

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from clipc.catalog import open_catalog
 from clipc.catalog.catalog import SCHEMA, About, Catalog
+from clipc.catalog.open import open_catalog
 from clipc.compose.similarity.lookalike import MAX_DISTANCE, Lookalikes, lookalikes
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from clipc.catalog.classes import beside_data, class_caption, class_order, read_class_names, readable
-from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo, SourceOptions
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo
 from clipc.catalog.sources.class_folders import is_mask_folder, meanings, other_folders
 from clipc.catalog.sources.listing import Listing, list_files
 from clipc.catalog.sources.records import are_worth_reading, image_record, read_record

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES, SourceInfo, SourceOptions, Value
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES, SourceInfo, Value
 from clipc.catalog.sources.template import (
     CaptionMaker,
     is_number,

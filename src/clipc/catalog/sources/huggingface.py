@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from clipc.catalog.classes import name_numbers
 from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo
 from clipc.catalog.sources.grid import read_parquet
 from clipc.catalog.sources.headings import find_headings
 from clipc.catalog.sources.pairs import split_labels

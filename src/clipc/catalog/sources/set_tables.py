@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES, SourceOptions
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES
 from clipc.catalog.sources.class_folders import split_name, splits_of_names
 from clipc.catalog.sources.encoding import detect_encoding
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, read_parquet

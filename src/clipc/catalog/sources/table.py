@@ -8,7 +8,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions, Value
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo, Value
 from clipc.catalog.sources.encoding import mark_undecodable
 from clipc.catalog.sources.finder import Finder
 from clipc.catalog.sources.grid import Record, read_grid

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 from clipc.catalog.catalog import inside
 from clipc.catalog.classes import beside_data, class_caption, class_order, read_class_names, readable
-from clipc.catalog.rows import Reject, Row, Source, SourceInfo, SourceOptions
+from clipc.catalog.options import SourceOptions
+from clipc.catalog.rows import Reject, Row, Source, SourceInfo
 from clipc.catalog.sources.class_folders import split_name, splits_of_names
 from clipc.catalog.sources.members import Damage, Member, members
 from clipc.catalog.sources.records import ImageRecord, image_record, read_record

@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
+from clipc.array_cache import arrays_digest, cached_array
 from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Bools, Float32s, Int32s, Int64s
 from clipc.compose.similarity.lookalike import lookalikes
 from clipc.compose.similarity.search import Search, search_among
-from clipc.files import arrays_digest, cached_array
 from clipc.progress import Progress, silent
 
 VERSION: Final = 1
