@@ -182,12 +182,15 @@ def compose_rows(
         generator = epoch_generator(seed, "partner", drawn_epoch, part)
         return draw(rows[which], pool[which], pools, allowed, generator, pairs)
 
-    other = first_pairs.with_another_caption(seeking, pool[seeking], pools)
+    other = np.zeros(0, dtype=np.intp)
+    if int(ids.max(initial=-1)) + 1 < len(ids):  # There are equal captions.
+        other = np.flatnonzero(first_pairs.with_another_caption(seeking, pool[seeking], pools))
 
     def draw_partner(part: int) -> Int32s:
         # Both draws use the same random numbers, so a partner whose caption differs anyway is the same in both.
         partner = np.full(len(seeking), -1, dtype=np.int32)
-        partner[other] = draw_for(seeking[other], part, equal_captions=False)
+        if len(other):
+            partner[other] = draw_for(seeking[other], part, equal_captions=False)
         rest = np.flatnonzero(partner < 0)
         if len(rest):
             partner[rest] = draw_for(seeking[rest], part, equal_captions=True)

@@ -120,7 +120,7 @@ def load_measurements(
     result: dict[str, Measurement] = {}
     for name, value in metrics.items():
         # Descriptions that were stored before metrics had ceilings have none.
-        described = {"ceiling": None, **table[name]}
+        described: dict[str, Any] = {"ceiling": None, **table[name]}
         fields = {field: described[field] for field in _DESCRIPTION}
         fields["interval"] = tuple(fields["interval"]) if fields["interval"] is not None else None
         key = described["owner"]
