@@ -1,6 +1,7 @@
 """One true table of pairs, written in every form that docs/data.md names, is read back to the pixel."""
 
 import csv
+import gzip
 import io
 import json
 import re
@@ -245,16 +246,75 @@ def img2dataset_files(folder: Path, pairs: list[Pair]) -> None:
     pq.write_table(pa.Table.from_pylist(log), folder / "00000.parquet")
 
 
-def tars(folder: Path, pairs: list[Pair]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def records_beside(folder: Path, pairs: list[Pair]) -> None:
+    for p in pairs:
+        write_images(folder, [p])
+        record = {"captions": p.captions, "label": p.label, "split": p.split}
+        write_json(folder / f"{p.number:04d}.json", record)
+
+
+def hub_card(folder: Path, pairs: list[Pair]) -> None:
+    write_images(folder / "data", pairs)
+    files = ""
     for split, part in by_split(pairs).items():
-        with tarfile.open(folder / f"{split}-00000.tar", "w") as tar:
-            for p in part:
-                record = json.dumps({"captions": p.captions, "label": p.label}).encode()
-                for ending, data in (("png", p.png), ("json", record)):
-                    member = tarfile.TarInfo(f"{p.number:04d}.{ending}")
-                    member.size = len(data)
-                    tar.addfile(member, io.BytesIO(data))
+        lines = [{"file_name": p.file, "text": p.captions, "label": p.label} for p in part]
+        write_lines(folder / "data" / f"part-{split[::-1]}.jsonl", lines)
+        files += f"  - split: {split}\n    path: data/part-{split[::-1]}.jsonl\n"
+    card = f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n# Gears\n"
+    (folder / "README.md").write_text(card, "utf-8")
+
+
+def table_of_something_else(folder: Path, pairs: list[Pair]) -> None:
+    beside(folder, pairs)
+    write_csv(folder / "log.csv", [["epoch", "loss"], ["1", "0.5"], ["2", "0.4"]])
+
+
+def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, data in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+
+def tars(folder: Path, pairs: list[Pair]) -> None:
+    for split, part in by_split(pairs).items():
+        members: list[tuple[str, bytes]] = []
+        for p in part:
+            record = json.dumps({"captions": p.captions, "label": p.label}).encode()
+            members += [(f"{p.number:04d}.png", p.png), (f"{p.number:04d}.json", record)]
+        write_tar(folder / f"{split}-00000.tar", members)
+
+
+def tar_of_kinds(folder: Path, pairs: list[Pair]) -> Path:
+    members: list[tuple[str, bytes]] = []
+    for p in pairs:
+        name = f"22.05/{p.number:04d}"
+        members += [(f"{name}.image.png", p.png), (f"{name}.caption.txt", p.captions[0].encode())]
+        members.append((f"{name}.cls.txt", p.label.encode()))
+    write_tar(folder / "test-bench.tar", members)
+    return folder / "test-bench.tar"
+
+
+def tar_of_folders(folder: Path, pairs: list[Pair]) -> None:
+    images = [(f"images/{p.number:04d}.v1.PNG", p.png) for p in pairs]
+    texts = [(f"captions/{p.number:04d}.v1.TXT", p.captions[0].encode()) for p in pairs]
+    write_tar(folder / "photos.tar", [*texts, *images])
+
+
+def compressed(folder: Path, pairs: list[Pair]) -> Path:
+    tars(folder, pairs)
+    (file,) = list(folder.glob("train-*.tar"))
+    file.with_name("set.tar.gz").write_bytes(gzip.compress(file.read_bytes()))
+    return folder / "set.tar.gz"
+
+
+def pointers(folder: Path, pairs: list[Pair]) -> None:
+    csv_table(folder, pairs)
+    for p in pairs:
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{p.number:064x}\nsize {len(p.png)}\n"
+        (folder / "images" / p.file).write_text(pointer)
 
 
 def with_masks(folder: Path, pairs: list[Pair]) -> None:
@@ -323,10 +383,17 @@ FORMS: list[tuple[str, Write, frozenset[str] | str]] = [
     ("`train.csv` and `test.csv`", split_tables, ALL),
     ("`train.csv` and `test.csv`", parquet_shards, ALL),
     ("img2dataset", img2dataset_files, frozenset({"first caption"})),
+    ("images with `.json`", records_beside, ALL),
+    ("a cloned repository", hub_card, ALL),
+    ("`log.csv`", table_of_something_else, frozenset({"first caption", "split"})),
     ("WebDataset tars", tars, ALL),
+    ("WebDataset tars", tar_of_kinds, frozenset({"first caption", "label"})),
+    ("WebDataset tars", tar_of_folders, frozenset({"first caption"})),
     ("a dataset of `datasets`", hugging_face, ALL),
     ("MVTec", with_masks, frozenset({"label", "split"})),
     ("YOLO", with_boxes, r"boxes"),
+    ("`.tar.gz`", compressed, r"unpack"),
+    ("Git LFS", pointers, r"git lfs pull"),
     ("`.xlsx`", spreadsheet, r"save .* as CSV"),
 ]
 
