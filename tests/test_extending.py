@@ -416,7 +416,7 @@ def test_an_evaluator_s_source_file_renames_records_and_no_trial(
     ("change", "match"),
     [
         ("evaluators=gap", "'gap' is no reference to code; write module:object"),
-        ("sections=[3]", "name functions of your own, such as sections"),
+        ("sections=[3]", "'3' is no reference to code; write module:object"),
         ("evaluators=stripes:NOTHING", "there is no NOTHING in the module stripes"),
         ("evaluators=stripes:STRIPES", "is a Layout; expected is a function of .subject. that gives measurements"),
         ("evaluators=stripes:gaps", "cannot be called with 1 values"),

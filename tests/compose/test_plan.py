@@ -278,3 +278,20 @@ def test_axes_keep_neighbours_apart_only_where_images_are_cut(layout: str, compo
     policy = Policy(rho=1, partner="nearest", layout=layout, rules=rules)
     plan = make_plans(policy, catalog, 0).rows(0, 2)
     assert (plan.right >= 0).all() == composed
+
+
+@settings(max_examples=30)
+@given(catalog=catalogs(), policy=policies, until=st.floats(0.01, 1), samples=st.integers(1, 60))
+def test_nothing_is_treated_after_a_share_of_the_run(
+    catalog: Catalog, policy: Policy, until: float, samples: int
+) -> None:
+    """Until then the plan is the one without this limit; after it, order and captions are those of plain CLIP."""
+    stopped = make_plans(policy.model_copy(update={"until": until}), catalog, 3, samples=samples).rows(0, samples)
+    whole = make_plans(policy, catalog, 3).rows(0, samples)
+    plain = make_plans(policy.model_copy(update={"rho": 0.0}), catalog, 3).rows(0, samples)
+    treated = samples if until == 1 else round(until * samples)
+    for name, values in stopped.table().select(["left", "left_caption", "right", "right_caption"]).to_pydict().items():
+        assert values[:treated] == whole.table()[name].to_pylist()[:treated]
+        assert values[treated:] == plain.table()[name].to_pylist()[treated:]
+    assert (stopped.layout[treated:] == PLAIN).all()
+    assert (stopped.layout[:treated] == whole.layout[:treated]).all()

@@ -284,6 +284,8 @@ def test_wrong_inputs_are_told(flat: Catalog, tiny_catalog: Catalog) -> None:
         CompositePairs(tiny_catalog, to_tensor)
     with pytest.raises(UserError, match="augment"):
         CompositePairs(flat, to_tensor, policy=Policy(treatment="augment"))
+    with pytest.raises(UserError, match=r"policy\.until is a share of a run"):
+        CompositePairs(flat, to_tensor, policy=Policy(until=0.7))
     with pytest.raises(UserError, match=r"square.*\(3, 30, 40\)"):
         CompositePairs(flat, lambda image: torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1))[0]
     with pytest.raises(UserError, match="not Image"):

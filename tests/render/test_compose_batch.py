@@ -214,5 +214,7 @@ def test_wrong_inputs_are_told() -> None:
         compose_batch(flat(2), captions(2), keys=[1, -2])
     with pytest.raises(UserError, match="'augment'"):
         compose_batch(flat(2), captions(2), policy=Policy(treatment="augment"))
+    with pytest.raises(UserError, match=r"policy\.until is a share of a run"):
+        compose_batch(flat(2), captions(2), policy=Policy(until=0.7))
     with pytest.raises(UserError, match="list is no tokenizer"):
         compose_batch(flat(2), captions(2), tokenizer=[])

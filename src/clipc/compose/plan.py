@@ -127,7 +127,13 @@ _COLUMNS: Final = tuple(column.name for column in fields(Plan) if column.name !=
 
 
 def plan_epoch(
-    catalog: Catalog, policy: Policy, seed: int, epoch: int, inputs: Inputs = _NO_INPUTS, batches: Batches = _SHUFFLED
+    catalog: Catalog,
+    policy: Policy,
+    seed: int,
+    epoch: int,
+    inputs: Inputs = _NO_INPUTS,
+    batches: Batches = _SHUFFLED,
+    treated_rows: int | None = None,
 ) -> Plan:
     """The plan of one epoch: a pure function of its arguments.
 
@@ -142,6 +148,7 @@ def plan_epoch(
         inputs: The policy's tables for these pairs, such as the ``inputs`` of what
             :func:`clipc.prepare.plans.make_plans` returns.
         batches: The batch sampling.
+        treated_rows: The number of rows, over all epochs, after which none is treated; None for no limit.
 
     Raises:
         UserError: The batch sampling is ``balanced``, and no pair has a label.
@@ -152,6 +159,8 @@ def plan_epoch(
     caption = entries.choice(np.arange(pairs), uniform)
     left = batches.order(catalog, caption, epoch * pairs, epoch_generator(seed, "order", epoch))
     treated = np.flatnonzero(epoch_generator(seed, "mask", epoch).random(pairs) < policy.rho)
+    if treated_rows is not None:
+        treated = treated[epoch * pairs + treated < treated_rows]
     plan = Plan.plain(left, caption[left], find_layout(policy.layout).all_shapes)
     if policy.treatment == "augment":
         plan.layout[treated] = STRONG
@@ -177,6 +186,7 @@ class Plans:
         seed: The run's seed.
         inputs: The policy's tables, pools and compiled rules for these pairs.
         batches: The batch sampling.
+        treated_rows: The number of rows after which none is treated (``policy.until``); None for no limit.
     """
 
     catalog: Catalog
@@ -184,15 +194,17 @@ class Plans:
     seed: int
     inputs: Inputs = field(default_factory=Inputs)
     batches: Batches = _SHUFFLED
+    treated_rows: int | None = None
 
     def __post_init__(self) -> None:
         # A batch needs at most two epochs, since a batch larger than the data is refused earlier. The cached function
         # does not refer to this object, so the plans and the rules' sandbox are freed together with it.
-        make_plan = partial(plan_epoch, self.catalog, self.policy, self.seed, inputs=self.inputs, batches=self.batches)
+        settings = {"inputs": self.inputs, "batches": self.batches, "treated_rows": self.treated_rows}
+        make_plan = partial(plan_epoch, self.catalog, self.policy, self.seed, **settings)
         object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(make_plan))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Plans, (self.catalog, self.policy, self.seed, self.inputs, self.batches)
+        return Plans, (self.catalog, self.policy, self.seed, self.inputs, self.batches, self.treated_rows)
 
     @cached_property
     def entries(self) -> Entries:

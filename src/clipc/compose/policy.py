@@ -72,6 +72,8 @@ class Policy(BaseModel):
 
     rho: Annotated[float, Neutral(0.0)] = Field(default=0.3, ge=0, le=1)
     """Share of examples that are treated (0: plain CLIP)."""
+    until: Annotated[float, Neutral(1.0)] = Field(default=1.0, gt=0, le=1)
+    """Share of the run after which no example is treated, so that training ends on plain pairs (1: to the end)."""
     treatment: Annotated[Literal["compose", "augment"], ALWAYS] = "compose"
     """What happens to a treated example: it becomes a composite, or (the control) it is shown alone under a
     stronger augmentation."""

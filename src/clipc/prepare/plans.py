@@ -40,6 +40,7 @@ def make_plans(
     cache: Path | None = None,
     progress: Progress = silent,
     batches: Batches | None = None,
+    samples: int | None = None,
 ) -> Plans:
     """The plans of a policy for a catalog.
 
@@ -50,6 +51,8 @@ def make_plans(
         cache: The folder in which neighbours and vectors are cached; the user's cache folder by default.
         progress: Called with the number of pairs whose vectors and neighbours are done.
         batches: How the pairs of an epoch are divided into batches; a plain shuffle by default.
+        samples: Samples of the whole run, of which ``policy.until`` is a share; without them it has no effect, as in
+            previews.
 
     Raises:
         UserError: A rule is invalid or names a missing column; a column holds no boxes or vectors; a model or the
@@ -57,8 +60,10 @@ def make_plans(
     """
     load_own_code(policy)
     compiled_rules, batches = _compiled_rules(policy, pairs), batches or Batches()
+    treated_rows = None if samples is None or policy.until == 1 else round(policy.until * samples)
     if policy.rho == 0 or policy.treatment == "augment":
-        return Plans(pairs, policy, seed, Inputs(alike=lookalikes(pairs), compiled_rules=compiled_rules), batches)
+        inputs = Inputs(alike=lookalikes(pairs), compiled_rules=compiled_rules)
+        return Plans(pairs, policy, seed, inputs, batches, treated_rows)
     tables = given_tables(policy, pairs)
     if is_object_reference(policy.partner):
         tables["neighbours"] = _own_partners(policy.partner, pairs)
@@ -76,7 +81,7 @@ def make_plans(
 
         assert policy.reference is not None
         tables["regions"] = relevant_bands(policy.reference, pairs, cache, progress)
-    return Plans(pairs, policy, seed, Inputs.of(pairs, tables, compiled_rules), batches)
+    return Plans(pairs, policy, seed, Inputs.of(pairs, tables, compiled_rules), batches, treated_rows)
 
 
 def load_own_code(policy: Policy) -> None:

@@ -116,6 +116,11 @@ def _check(
 ) -> None:
     if policy.treatment != "compose":
         raise UserError(f"the policy's treatment {policy.treatment!r} is not composition; set it to compose.")
+    if policy.until < 1:
+        raise UserError(
+            "policy.until is a share of a run whose length is not known here; leave it out, and compose the batches of "
+            "that part of the run only."
+        )
     unsupported = {
         "rules": policy.rules is not None,
         "group": policy.group is not None,

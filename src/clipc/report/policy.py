@@ -17,7 +17,9 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
         policy: Fields of :class:`clipc.compose.policy.Policy`.
         say: The words of the page's language.
     """
-    facts = [("share", say("policy.share_value", share=f"{policy['rho']:.0%}"))]
+    until = policy.get("until", 1)
+    share = {"share": f"{policy['rho']:.0%}", "until": f"{until:.0%}"}
+    facts = [("share", say("policy.share_value" if until == 1 else "policy.share_until", **share))]
     if policy.get("treatment") == "augment":
         facts.append(("treatment", say("policy.treatment.augment")))
         return [(say(f"policy.name.{name}"), text) for name, text in facts]

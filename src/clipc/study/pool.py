@@ -22,8 +22,8 @@ from clipc.train.interrupt import Interrupted, stop_signals
 
 Result = TypeVar("Result")
 
-TASK_MODULE: Final = "clipc.study.trials"
-"""The module that imports all libraries that tasks need."""
+TASK_MODULES: Final = ("clipc.study.trials", "sklearn.linear_model")
+"""Modules that import all libraries that tasks need; the linear probe imports the second one only when it is used."""
 
 
 class Pool:
@@ -40,7 +40,7 @@ class Pool:
         # safe, since it may have threads and use a GPU.
         if "forkserver" in get_all_start_methods():
             self._context: BaseContext = get_context("forkserver")
-            self._context.set_forkserver_preload([TASK_MODULE])
+            self._context.set_forkserver_preload(list(TASK_MODULES))
             from multiprocessing.forkserver import ensure_running  # Fails to import without fork servers.
 
             with _ignore_signal(signal.SIGTERM):
@@ -183,7 +183,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _import_tasks() -> None:
     """Imports the libraries that tasks need, so that no task's time includes it."""
-    import_module(TASK_MODULE)
+    for name in TASK_MODULES:
+        import_module(name)
 
 
 def _call(index: int, task: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:

@@ -120,9 +120,16 @@ def make_trainer(
         model = new_model(recipe, tokenizer).to(device)
         apply_tuning(model.clip, recipe.tune, recipe.seed)
         batches = Batches(recipe.batch_sampling, recipe.batch_size)
-        cache = recipe.data.cache
-        plans = make_plans(recipe.policy, pairs, recipe.seed, cache=cache, progress=progress, batches=batches)
-    steps = recipe.steps(len(pairs))
+        steps = recipe.steps(len(pairs))
+        plans = make_plans(
+            recipe.policy,
+            pairs,
+            recipe.seed,
+            cache=recipe.data.cache,
+            progress=progress,
+            batches=batches,
+            samples=steps * recipe.batch_size,
+        )
     dtype = choose_precision(precision or recipe.precision, device)
     if recipe.precision == "auto" and dtype != choose_precision("auto", device):
         logger.warning("the run continues in %s, as it started, though another precision is faster here.", precision)
