@@ -8,8 +8,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from clipc.compose.arrays import Float64s, Integers
 from clipc.identity import ALWAYS, Neutral
 
-DRAWS: Final = 8
-"""The number of random numbers per view: area, aspect, x, y, flip, brightness, contrast, saturation."""
+TRIES: Final = 10
+"""How often a box is drawn until it fits into the image, as in torchvision."""
+
+DRAWS: Final = 2 * TRIES + 6
+"""The number of random numbers per view: area and aspect of each try, x, y, flip, brightness, contrast, saturation."""
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -43,14 +46,18 @@ class Augmentation(BaseModel):
     """The same for a strongly augmented view."""
 
 
-def view_boxes(draws: Float64s, sizes: Integers, scale: Float64s, ratio: tuple[float, float]) -> Float64s:
-    """Random resized crops (as in Szegedy et al., 2015) for many images at once.
+def view_boxes(
+    shapes: Float64s, corners: Float64s, sizes: Integers, scale: Float64s, ratio: tuple[float, float]
+) -> Float64s:
+    """Random resized crops (Szegedy et al., 2015) for many images at once, distributed as torchvision's.
 
-    The share of the area is uniform in its range. The logarithm of the aspect ratio is uniform in that part of its
-    range in which the box fits into the image, so no draw is rejected.
+    A share of the area, uniform in its range, and an aspect ratio, whose logarithm is uniform in its range, are drawn
+    until such a box fits into the image. After :data:`TRIES` misses the view is the largest centred box whose aspect
+    ratio is in the range.
 
     Args:
-        draws: Random numbers in [0, 1) for area, aspect, x and y, shape (n, 4).
+        shapes: Random numbers in [0, 1) for the share and the aspect ratio of each try, shape (n, TRIES, 2).
+        corners: Random numbers in [0, 1) for the position, horizontal and vertical, shape (n, 2).
         sizes: Width and height of the images in pixels, shape (n, 2).
         scale: Smallest and largest share of the area, shape (n, 2).
         ratio: Smallest and largest width over height.
@@ -58,13 +65,27 @@ def view_boxes(draws: Float64s, sizes: Integers, scale: Float64s, ratio: tuple[f
     Returns:
         x0, y0, x1, y1 in pixels (not rounded), shape (n, 4).
     """
+    image = sizes.astype(np.float64)
+    image_ratio = np.log(image[:, 0] / image[:, 1])
+    share = scale[:, :1] + shapes[..., 0] * (scale[:, 1:] - scale[:, :1])
+    low, high = np.log(ratio)
+    log_ratio = low + shapes[..., 1] * (high - low)
+    fits = np.abs(log_ratio - image_ratio[:, None]) <= -np.log(share)
+    rows, first = np.arange(len(sizes)), fits.argmax(axis=1)
+    area, aspect = share[rows, first] * image.prod(axis=1), np.exp(log_ratio[rows, first])
+    box = np.minimum(np.sqrt(np.stack([area * aspect, area / aspect], axis=1)), image)
+    missed = ~fits[rows, first]
+    box[missed] = largest_boxes(image[missed], ratio)
+    corner = np.where(missed[:, None], 0.5, corners) * (image - box)
+    return np.concatenate([corner, corner + box], axis=1)
+
+
+def largest_boxes(sizes: Float64s | Integers, ratio: tuple[float, float]) -> Float64s:
+    """Width and height of the largest box in each image whose aspect ratio is in a range, shape (n, 2).
+
+    Args:
+        sizes: Width and height of the images in pixels, shape (n, 2).
+        ratio: Smallest and largest width over height.
+    """
     width, height = sizes[:, 0].astype(np.float64), sizes[:, 1].astype(np.float64)
-    share = scale[:, 0] + draws[:, 0] * (scale[:, 1] - scale[:, 0])
-    # A box of aspect ratio r fits into the image if share * width / height <= r <= width / (share * height).
-    low = np.maximum(np.log(ratio[0]), np.log(share * width / height))
-    high = np.minimum(np.log(ratio[1]), np.log(width / (share * height)))
-    aspect = np.exp(np.where(low < high, low + draws[:, 1] * (high - low), np.clip(0.0, high, low)))
-    box_width = np.minimum(width, np.sqrt(share * width * height * aspect))
-    box_height = np.minimum(height, np.sqrt(share * width * height / aspect))
-    x0, y0 = draws[:, 2] * (width - box_width), draws[:, 3] * (height - box_height)
-    return np.stack([x0, y0, x0 + box_width, y0 + box_height], axis=1)
+    return np.stack([np.minimum(width, height * ratio[1]), np.minimum(height, width / ratio[0])], axis=1)

@@ -12,7 +12,7 @@ from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import STRONG, Tiles, Views, uncut
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.streams import rows_uniform
-from clipc.render.crop import DRAWS, Augmentation, view_boxes
+from clipc.render.crop import DRAWS, TRIES, Augmentation, view_boxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,13 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
     rows = np.stack([plan.left, np.maximum(plan.right, 0)], axis=1)
     sizes = plans.catalog.sizes[rows]
     scale = np.where((plan.layout == STRONG)[:, None], augmentation.strong_scale, augmentation.crop_scale)
+    shapes, draws = draws[..., : 2 * TRIES].reshape(2 * n, TRIES, 2), draws[..., 2 * TRIES :]
     views = view_boxes(
-        draws[..., :4].reshape(-1, 4), sizes.reshape(-1, 2), np.repeat(scale, 2, axis=0), augmentation.crop_ratio
+        shapes,
+        draws[..., :2].reshape(-1, 2),
+        sizes.reshape(-1, 2),
+        np.repeat(scale, 2, axis=0),
+        augmentation.crop_ratio,
     ).reshape(n, 2, 4)
     entries = plans.entries.first[rows] + np.stack([plan.left_caption, plan.right_caption], axis=1)
     source_views = _source_views(plans, views, sizes, rows, entries)
@@ -56,10 +61,10 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
     name = "region" if layout_name == "centre-halves" and np.isfinite(source_views.region).any() else layout_name
     layout_draws = rows_uniform(seed, "layout", start, start + n, 4).astype(np.float32)
     tiles = find_layout(name).tiles(plan.layout, layout_draws, source_views)
-    mirrored = draws[..., 4] < augmentation.flip
+    mirrored = draws[..., 2] < augmentation.flip
     if plans.inputs.compiled_rules is not None:
         mirrored &= plans.inputs.compiled_rules.mirror[entries]
-    return Geometry(views, uncut(tiles, source_views, plan.layout), mirrored, draws[..., 5:8])
+    return Geometry(views, uncut(tiles, source_views, plan.layout), mirrored, draws[..., 3:])
 
 
 def _source_views(plans: Plans, views: Float64s, sizes: Int32s, rows: Int32s, entries: Int64s) -> Views:

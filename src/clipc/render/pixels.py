@@ -13,7 +13,7 @@ from clipc.compose.plan import Plans
 from clipc.files import cores
 from clipc.progress import Progress
 from clipc.render.batch import GREY
-from clipc.render.crop import Augmentation
+from clipc.render.crop import Augmentation, largest_boxes
 from clipc.render.resample import resample_whole
 
 NORMAL_VIEW = 0
@@ -123,7 +123,9 @@ def stored_sizes(sizes: Integers, scale: tuple[float, float], ratio: tuple[float
     # The smallest width and height of a view that the range of ratios and the image allow.
     view_width = np.sqrt(area * np.maximum(ratio[0], scale[0] * width / height))
     view_height = np.sqrt(area / np.minimum(ratio[1], width / (scale[0] * height)))
-    factor = image_size / np.minimum(np.minimum(view_width, width), np.minimum(view_height, height))
+    largest = largest_boxes(sizes, ratio)
+    view_width, view_height = np.minimum(view_width, largest[:, 0]), np.minimum(view_height, largest[:, 1])
+    factor = image_size / np.minimum(view_width, view_height)
     factor = np.where(factor < _MIN_SHRINK, factor, 1.0)
     return np.maximum(1, np.rint(sizes * factor[:, None])).astype(np.int64)
 
