@@ -4,6 +4,7 @@ import weakref
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -295,3 +296,20 @@ def test_nothing_is_treated_after_a_share_of_the_run(
         assert values[treated:] == plain.table()[name].to_pylist()[treated:]
     assert (stopped.layout[treated:] == PLAIN).all()
     assert (stopped.layout[:treated] == whole.layout[:treated]).all()
+
+
+@settings(max_examples=20)
+@given(catalog=catalogs(), rules=st.sampled_from([None, RULES]))
+def test_self_halves_show_each_treated_pair_twice(catalog: Catalog, rules: Any) -> None:
+    """As many rows as rules allow to be cut at all; the pair's own caption on both sides, the order as ever."""
+    policy = Policy.model_validate({"rho": 0.5, "partner": "self", "caption": "first", "rules": rules})
+    plan = make_plans(policy, catalog, 2).rows(0, len(catalog))
+    other = make_plans(policy.model_copy(update={"partner": "random"}), catalog, 2).rows(0, len(catalog))
+    assert (plan.left == other.left).all()
+    composed = plan.right >= 0
+    assert (composed | (other.right < 0)).all()
+    assert (plan.right[composed] == plan.left[composed]).all()
+    assert (plan.right_caption[composed] == plan.left_caption[composed]).all()
+    assert set(plan.fallback.tolist()) <= {0, FALLBACKS.index("never")}
+    with pytest.raises(ValueError, match="set caption to first"):
+        Policy(partner="self")

@@ -200,6 +200,8 @@ def compose_rows(
         assert inputs.vectors is not None
         drawn = np.stack([draw_partner(part) for part in range(policy.draws)], axis=1)
         partner = least_similar(rows[seeking], drawn, inputs.vectors)
+    elif policy.partner == "self":
+        partner = rows[seeking]
     else:
         partner = draw_partner(0)
 
@@ -209,7 +211,7 @@ def compose_rows(
     third = np.full(len(rows), -1, dtype=np.int32)
     if policy.caption == "wrong":
         third = third_pairs(rows, right, epoch_generator(seed, "third", drawn_epoch).random(pairs)[rows], pairs)
-    return _columns(right, caption, third, fallback, first_pairs)
+    return _columns(rows, right, caption, third, fallback, first_pairs)
 
 
 def third_pairs(left: Int32s, right: Int32s, chance: Float64s, pairs: int) -> Int32s:
@@ -232,14 +234,16 @@ def third_pairs(left: Int32s, right: Int32s, chance: Float64s, pairs: int) -> In
 
 
 def _columns(
-    right: Int32s, caption: Int32s, third: Int32s, fallback: Bytes, first_pairs: _FirstPairs
+    rows: Int32s, right: Int32s, caption: Int32s, third: Int32s, fallback: Bytes, first_pairs: _FirstPairs
 ) -> dict[str, npt.NDArray[Any]]:
-    """The columns of the plan, given the partners (``right``) and the first pairs' captions."""
+    """The columns of the plan, given the first pairs (``rows``), their captions and the partners (``right``)."""
     composed, wrong = np.flatnonzero(right >= 0), np.flatnonzero(third >= 0)
     entries, rules = first_pairs.entries, first_pairs.compiled_rules
     first = entries.first[right[composed]]
     # A chosen partner's only caption is known to be allowed; a choice among several captions is made again here.
-    entry, several = first.copy(), np.flatnonzero(entries.counts[right[composed]] > 1)
+    itself = right[composed] == rows[composed]
+    entry = np.where(itself, first_pairs.own[composed], first)
+    several = np.flatnonzero((entries.counts[right[composed]] > 1) & ~itself)
     entry[several] = first_pairs.partner_entries(composed[several], right[composed][several])
     candidates, _ = first_pairs.candidates(composed, entry)
 

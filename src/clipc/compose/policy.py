@@ -31,7 +31,7 @@ from clipc.identity import ALWAYS, Neutral
 COLUMN: Final = "column:"
 """The prefix of a value of ``embedding`` or ``weights`` that names a column."""
 
-PARTNERS: Final = ("random", "nearest", "diverse")
+PARTNERS: Final = ("random", "nearest", "diverse", "self")
 """The built-in partner strategies."""
 
 
@@ -95,7 +95,8 @@ class Policy(BaseModel):
     """The joint caption, as '{a} beside {b}'."""
     partner: Annotated[Name, Neutral("random")] = "random"
     """How the second pair is chosen: any pair (random), one of the nearest, or the least similar of a few random pairs
-    (diverse); module:function for your own table of partners."""
+    (diverse); module:function for your own table of partners. The control 'self' joins two views of one image under
+    its one caption: the scale and the seam of a composite without a second meaning."""
     group: Annotated[str | None, Neutral(None)] = None
     """A column whose value partners must share; auto: the main column of labels, if there is one and its classes
     are not too small."""
@@ -128,6 +129,8 @@ class Policy(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Policy":
+        if self.partner == "self" and self.caption != "first":
+            raise ValueError("partner self shows two views of one image under its one caption: set caption to first")
         if self.weights is not None and not self.weights.startswith(COLUMN) and not names_file(self.weights):
             raise ValueError(f"weights must be column:NAME or a CSV or Parquet file, not {self.weights!r}")
         if self.layout == "region" and self.region is None:

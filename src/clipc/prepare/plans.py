@@ -67,7 +67,7 @@ def make_plans(
     tables = given_tables(policy, pairs)
     if is_object_reference(policy.partner):
         tables["neighbours"] = _own_partners(policy.partner, pairs)
-    elif policy.partner != "random":
+    elif policy.by_similarity:
         from clipc.prepare.vectors import partner_vectors
 
         vectors = partner_vectors(pairs, policy.embedding, policy.embedding_of, cache, progress)
