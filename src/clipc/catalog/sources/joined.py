@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
-from clipc.catalog.sources.class_folders import split_name
+from clipc.catalog.sources.class_folders import split_word
 from clipc.errors import UserError, first_names
 
 
@@ -100,4 +100,4 @@ def with_splits_of_folders(source: Source) -> Source:
 
 
 def _folder_split(row: Row) -> str | None:
-    return next((split for part in row.file.split("/")[:-1] if (split := split_name(part))), None)
+    return next((split for part in row.file.split("/")[:-1] if (split := split_word(part))), None)
