@@ -7,7 +7,7 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clipc.catalog.classes import name_numbers
+from clipc.catalog.classes import class_names_of_numbers
 from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
 from clipc.catalog.sources.documents import document_records, record_form
 from clipc.catalog.sources.encoding import Encoding, detect_encoding, named_encoding
@@ -228,7 +228,7 @@ def read_parquet(path: Path, batch_size: int = 4096) -> Grid:
             for number, values in enumerate(rows, 1):
                 for column, names in classes.items():
                     if column in values:
-                        values[column] = name_numbers(values[column], names)
+                        values[column] = class_names_of_numbers(values[column], names)
                 yield Record(number, values)
         except (pa.ArrowException, OSError) as error:
             yield Record(number + 1, f"the file is damaged from here on: {error}")
