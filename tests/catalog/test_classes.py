@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.catalog.classes import class_order, name_numbers, number_warning, with_class_names
+from clipc.catalog.classes import class_names_of_numbers, class_order, numeric_class_warning, with_class_names
 from clipc.catalog.open import open_catalog
 
 
@@ -24,18 +24,18 @@ def test_other_labels_are_in_alphabetical_order() -> None:
 
 
 def test_class_numbers_by_name() -> None:
-    assert name_numbers([1, -1, 0, 2, None], ["cat", "dog"]) == ["dog", None, "cat", None, None]
-    assert name_numbers(1, ["cat", "dog"]) == "dog"
+    assert class_names_of_numbers([1, -1, 0, 2, None], ["cat", "dog"]) == ["dog", None, "cat", None, None]
+    assert class_names_of_numbers(1, ["cat", "dog"]) == "dog"
 
 
 def test_numbers_are_warned_of_where_they_are_most() -> None:
-    warning = number_warning("label", ["7", "10", "ok"], {})
+    warning = numeric_class_warning("label", ["7", "10", "ok"], {})
     assert warning is not None
     assert "named by numbers (10, 7)" in warning
     assert '"a photo of a 10"' in warning
-    assert number_warning("label", ["7", "ok"], {}) is None
-    assert number_warning("label", ["7", "10"], {"7": "gear", "10": "傷"}) is None
-    assert number_warning("label", [], {}) is None
+    assert numeric_class_warning("label", ["7", "ok"], {}) is None
+    assert numeric_class_warning("label", ["7", "10"], {"7": "gear", "10": "傷"}) is None
+    assert numeric_class_warning("label", [], {}) is None
 
 
 @pytest.mark.parametrize("form", ["table", "folders", "tar"])

@@ -118,7 +118,7 @@ def test_doubles_look_alikes_and_groups_stay_on_one_side(rows: list[tuple[int, i
     except UserError:
         return  # all may hang together
     splits = made.column("split")
-    lookalikes = "cannot be detected" not in made.about.notes[-1]
+    lookalikes = "nearly equal images" in made.about.notes[-1]
     for values in (contents, groups, dhashes if lookalikes else []):
         sides: dict[int, set[str]] = {}
         for value, split in zip(values, splits, strict=False):
@@ -154,6 +154,18 @@ def test_a_fixed_camera_does_not_make_one_group_of_all() -> None:
     made = with_splits(catalog_of(hashes(50), dhashes=[7] * 50))
     assert made.splits == {"test": 5, "train": 40, "val": 5}
     assert "look alike" in made.about.notes[-1]
+
+
+@pytest.mark.parametrize("has_column", [True, False])
+def test_without_perceptual_hashes_the_note_claims_no_near_duplicates(has_column: bool) -> None:
+    catalog = catalog_of(hashes(50))
+    if not has_column:
+        catalog = replace(catalog, table=catalog.table.drop_columns("dhash"))
+    note = with_splits(catalog).about.notes[-1]
+    assert "keeping equal images in one split" in note
+    assert note.endswith("(without perceptual hashes, near duplicates are not detected)")
+    near = with_splits(catalog_of(hashes(50), dhashes=[*range(1, 51)])).about.notes[-1]
+    assert near.endswith("keeping equal and nearly equal images in one split")
 
 
 def test_tiny_sets_and_wrong_columns_get_advice() -> None:

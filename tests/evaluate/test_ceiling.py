@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from clipc.evaluate.ceiling import few_captions, recall_ceilings
+from clipc.evaluate.ceiling import few_captions_facts, recall_ceilings
 from clipc.evaluate.retrieval import retrieval
 from compose.pairs import catalog_of
 
@@ -92,14 +92,14 @@ def test_without_equal_captions_there_is_no_ceiling() -> None:
 
 def test_few_is_said_of_repeated_captions_and_of_class_names() -> None:
     classes = catalog_of([[f"a photo of a {name}"] for name in ("shirt", "shoe") for _ in range(50)])
-    assert few_captions(classes) == {
+    assert few_captions_facts(classes) == {
         "ceiling": pytest.approx((1 + 5 + 10) / 150), "distinct": 2, "captions": 100, "class_names": False,
     }  # fmt: skip
-    assert few_captions(catalog_of([1] * 100)) is None
-    assert few_captions(catalog_of([[f"{i // 2}"] for i in range(90)])) is None  # (1/2 + 1 + 1) / 3 is 83%
-    assert few_captions(catalog_of([[f"{i // 3}"] for i in range(90)])) is not None  # (1/3 + 1 + 1) / 3 is 78%
+    assert few_captions_facts(catalog_of([1] * 100)) is None
+    assert few_captions_facts(catalog_of([[f"{i // 2}"] for i in range(90)])) is None  # (1/2 + 1 + 1) / 3 is 83%
+    assert few_captions_facts(catalog_of([[f"{i // 3}"] for i in range(90)])) is not None  # (1/3 + 1 + 1) / 3 is 78%
     names = catalog_of([1] * 9)
-    named = few_captions(replace(names, about=replace(names.about, class_captions=True)))
+    named = few_captions_facts(replace(names, about=replace(names.about, class_captions=True)))
     assert named is not None
     assert (named["ceiling"], named["class_names"]) == (1.0, True)
 
@@ -107,5 +107,5 @@ def test_few_is_said_of_repeated_captions_and_of_class_names() -> None:
 def test_the_split_that_is_measured_decides() -> None:
     captions = [["same"]] * 50 + [[f"{i}"] for i in range(50)]
     catalog = catalog_of(captions, split=["train"] * 50 + ["test"] * 50)
-    assert few_captions(catalog) is None
-    assert few_captions(catalog, "train") is not None
+    assert few_captions_facts(catalog) is None
+    assert few_captions_facts(catalog, "train") is not None

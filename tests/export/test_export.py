@@ -131,6 +131,16 @@ def test_only_an_export_that_nobody_changed_is_replaced(tiny_model: str, tmp_pat
         export_model(run.folder, tmp_path / "file")
 
 
+@pytest.mark.parametrize("text", ['{"files": {', "[]", '{"files": 3}'])
+def test_an_export_with_a_damaged_list_of_files_is_not_replaced(tiny_model: str, tmp_path: Path, text: str) -> None:
+    ClipModel.create(tiny_model).save(tmp_path / "model")
+    out = export_model(tmp_path / "model", tmp_path / "out")
+    (out / MANIFEST).write_text(text, "utf-8")
+    with pytest.raises(UserError, match=r"clipc-export\.json cannot be read .*; move the folder away"):
+        export_model(tmp_path / "model", out)
+    assert (out / MANIFEST).read_text("utf-8") == text
+
+
 @pytest.mark.parametrize("wrong", [{"hub_id": "name"}, {"hub_id": 'a/b"\n'}, {"license": "MIT license"}])
 def test_malformed_names(wrong: dict[str, str], tiny_model: str, tmp_path: Path) -> None:
     ClipModel.create(tiny_model).save(tmp_path / "model")

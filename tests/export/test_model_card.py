@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from clipc.errors import UserError
 from clipc.export.model_card import escape_markdown, model_card
 from clipc.models.model import ClipModel
 from clipc.recipe.recipe import make_recipe, write_recipe
@@ -39,8 +40,9 @@ def run_with(folder: Path, policy: dict[str, Any] | None = None, **fields: Any) 
 
 def test_everything_that_a_run_recorded_is_told(model: ClipModel, tmp_path: Path) -> None:
     run = run_with(tmp_path / "run", {"rules": RULES, "joiner": " beside "}, wise_ft=True, model="hf-hub:org/base")
-    run.write_json("data.json", {"name": "plates", "fingerprint": "abc123", "pairs": {"train": 1680, "val": 210}})
-    best = {"step": 40, "mean_recall": 0.3217}
+    run.write_json("data.json", {"name": "plates", "fingerprint": "abc123", "pairs": {"train": 1680, "val": 210},
+                                 "captions": {"train": 3360, "val": 421}})  # fmt: skip
+    best = {"step": 40, "image_to_text/recall@1": 0.2, "text_to_image/recall@1": 0.3, "mean_recall": 0.3217}
     facts = {"steps": 50, "samples": 6400, "composite_share": 0.283, "wise_ft": {"alpha": 0.6}}
     run.write_json("finished.json", {**facts, "best": best})
     metrics = {"retrieval/text_to_image/recall@1": 0.25, "retrieval/mean_recall": 0.4, "zero_shot/colour/top1": 0.875}
@@ -65,6 +67,8 @@ def test_everything_that_a_run_recorded_is_told(model: ClipModel, tmp_path: Path
         "never composed: (no reason given)",
         "plates \\| \\<b\\>ours\\</b\\>",
         "step 40 was chosen",
+        "| image\\_to\\_text/recall\\@1 | 0.200 |  |  | 210 |",
+        "| text\\_to\\_image/recall\\@1 | 0.300 |  |  | 421 |",
         "| mean\\_recall | 0.322 |  |  | 210 |",
         "| retrieval/text\\_to\\_image/recall\\@1 | 0.250 |  |  | 420 |",
         "| retrieval/mean\\_recall | 0.400 |  |  | 210 |",
@@ -75,6 +79,25 @@ def test_everything_that_a_run_recorded_is_told(model: ClipModel, tmp_path: Path
         assert sentence in card, sentence
     for secret in ("secret", "0.111", "/home", "someone", "No bias audit"):
         assert secret not in card, secret
+
+
+def test_runs_that_did_not_record_captions_have_no_number_of_captions(model: ClipModel, tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run")
+    run.write_json("data.json", {"name": "plates", "generated": False, "fingerprint": "a", "pairs": {"val": 210}})
+    run.write_json("finished.json", {"best": {"step": 4, "text_to_image/recall@1": 0.3, "mean_recall": 0.4}})
+    card = model_card(model, "plates", run)
+    assert "| text\\_to\\_image/recall\\@1 | 0.300 |  |  |  |" in card
+    assert "| mean\\_recall | 0.400 |  |  | 210 |" in card
+
+
+@pytest.mark.parametrize("folder", ["eval", "audit"])
+@pytest.mark.parametrize("text", ['{"metrics": {"retri', "", "[1, 2]", "\udcff"])
+def test_a_damaged_file_of_the_run_is_named(model: ClipModel, tmp_path: Path, folder: str, text: str) -> None:
+    run = run_with(tmp_path / "run")
+    (run.folder / folder).mkdir()
+    (run.folder / folder / "test.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError, match=rf"{folder}/test\.json cannot be read .*; restore the file"):
+        model_card(model, "plates", run)
 
 
 def test_what_is_not_there_is_said(model: ClipModel, tmp_path: Path) -> None:

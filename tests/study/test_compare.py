@@ -171,5 +171,5 @@ def test_metrics_that_equal_captions_limit_come_last_where_captions_are_few() ->
     equal = replace(recall, name="b/equal", ceiling=None)
     both = replace(one, measurements={"a/recall": recall, **one.measurements, "b/equal": equal})
     assert [m["key"] for m in metrics_table([both])] == ["a/recall", METRIC, "b/equal"]
-    rows = metrics_table([both], few_captions=True)
+    rows = metrics_table([both], limited_last=True)
     assert [(m["key"], m["ceiling"]) for m in rows] == [(METRIC, None), ("b/equal", None), ("a/recall", 0.27)]

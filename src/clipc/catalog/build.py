@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from clipc.catalog.catalog import REJECTS, SCHEMA, About, Catalog, fingerprint
-from clipc.catalog.classes import number_warning
+from clipc.catalog.classes import numeric_class_warning
 from clipc.catalog.columns import Columns
 from clipc.catalog.images.inspect_images import ImageFacts, Place, inspect_images, set_intensity
 from clipc.catalog.images.intensity import dark_warnings, intensity_note
@@ -58,7 +58,7 @@ def build(source: Source, progress: Progress = silent, intensity: Literal["auto"
     columns_of_labels = _label_columns(table, info)
     for name in columns_of_labels:
         labels = map(str, table[name].drop_null().unique().to_pylist())
-        info.warnings += filter(None, [number_warning(name, labels, info.class_names.get(name, {}))])
+        info.warnings += filter(None, [numeric_class_warning(name, labels, info.class_names.get(name, {}))])
     notes, warnings = tuple(info.notes), tuple(info.warnings)
     about = About(
         source.name,

@@ -51,20 +51,20 @@ def beside_data(folder: Path, name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def numbers_of(labels: Collection[str]) -> list[int] | None:
-    """The numbers that labels are, in the same order; None if not all of them are whole numbers."""
+def as_whole_numbers(labels: Collection[str]) -> list[int] | None:
+    """Labels as whole numbers, in the same order; None if one of them is none, or there are no labels."""
     return list(map(int, labels)) if labels and all(map(_WHOLE_NUMBER.fullmatch, labels)) else None
 
 
 def class_order(labels: Iterable[str]) -> list[str]:
     """The distinct labels in order: by number if all are whole numbers (2 before 10), otherwise alphabetically."""
     ordered = sorted(set(labels))
-    numbers = numbers_of(ordered)
+    numbers = as_whole_numbers(ordered)
     return ordered if numbers is None else [label for _, label in sorted(zip(numbers, ordered, strict=True))]
 
 
-def number_warning(column: str, labels: Iterable[str], names: Mapping[str, str]) -> str | None:
-    """A warning if more than half of the classes of a label column have no letter in their names; None otherwise.
+def numeric_class_warning(column: str, labels: Iterable[str], names: Mapping[str, str]) -> str | None:
+    """A warning if more than half of the classes of a label column have names without a letter; None otherwise.
 
     Args:
         column: The label column.
@@ -72,7 +72,11 @@ def number_warning(column: str, labels: Iterable[str], names: Mapping[str, str])
         names: Readable names by label; a label without one is its own name.
     """
     ordered = class_order(labels)
-    numbers = [name for label in ordered if not any(map(str.isalpha, name := names.get(label, label)))]
+    numbers: list[str] = []
+    for label in ordered:
+        name = names.get(label, label)
+        if not any(map(str.isalpha, name)):
+            numbers.append(name)
     if 2 * len(numbers) <= len(ordered):
         return None
     return (
@@ -84,26 +88,32 @@ def number_warning(column: str, labels: Iterable[str], names: Mapping[str, str])
 
 
 def with_class_names(catalog: Catalog, column: str, names: Mapping[str, str]) -> Catalog:
-    """The catalog with readable names for the classes of a label column, which replace its own.
+    """The catalog with readable names for the classes of a label column, which take precedence over its own.
 
     Args:
         catalog: Any catalog.
         column: One of its label columns.
         names: Readable names by label.
+
+    Raises:
+        UserError: The catalog has no such column.
     """
     about, labels = catalog.about, [str(label) for label in catalog.column(column) if label is not None]
     old = about.class_names.get(column, {})
     new = {**old, **names}
-    warnings = [warning for warning in about.warnings if warning != number_warning(column, labels, old)]
-    warnings += filter(None, [number_warning(column, labels, new)])
+    warnings = [warning for warning in about.warnings if warning != numeric_class_warning(column, labels, old)]
+    warnings += filter(None, [numeric_class_warning(column, labels, new)])
     class_names = {**about.class_names, column: new}
     return replace(catalog, about=replace(about, class_names=class_names, warnings=tuple(warnings)))
 
 
-def name_numbers(value: Any, names: Sequence[str]) -> Any:
-    """A class number, or a list of them, by name; None for what is no number of a class, such as -1."""
+def class_names_of_numbers(value: Any, names: Sequence[str]) -> Any:
+    """The name of the class with this number, or a list of names for a list of numbers.
+
+    None takes the place of a value that is no class number, such as -1.
+    """
     if isinstance(value, list):
-        return [name_numbers(number, names) for number in cast("list[Any]", value)]
+        return [class_names_of_numbers(number, names) for number in cast("list[Any]", value)]
     return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
 
 

@@ -14,7 +14,10 @@ from clipc.errors import UserError, unknown_name
 _MIN_PAIRS = 10
 _MAX_LOOKALIKES = 0.2
 _MISSED = 0.1
-"""The share of a split's pairs that may be missing before classes of one or two pairs are drawn as one."""
+"""The share of its target that a split may lack.
+
+Above it, classes with too few groups for one in each split are pooled into one stratum.
+"""
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -23,20 +26,23 @@ Ints = npt.NDArray[np.int64]
 def with_splits(
     catalog: Catalog, seed: int = 0, val: float = 0.1, test: float = 0.1, group_column: str | None = None
 ) -> Catalog:
-    """The catalog with a ``val`` and a ``test`` split; existing ones stay, missing ones are selection from ``train``.
+    """The catalog with a ``val`` and a ``test`` split; existing ones stay, missing ones are drawn from ``train``.
 
-    The split of a pair depends on its image's content hash and the seed, not on the order of the rows. Pairs with
-    the same image (equal ``content``), a near duplicate (equal ``dhash``) or the same group stay together, and a pair
-    in one group with a pair of an existing split stays in ``train``. Classes of the main label keep their shares as
-    far as the groups allow, with at least one pair of each class in ``train``. Where classes are so small that a split
-    would get less than nine tenths of its share, those with too few groups for one in each split are drawn as one
-    stratum: a class with two groups or more still keeps one in ``train``, but one with a single group may be in
-    ``val`` or ``test`` alone. If more than a fifth of all images share one ``dhash`` (a fixed camera), it is not used.
+    - The split of a pair depends on its image's content hash and the seed, not on the order of the rows.
+    - Pairs with the same image (equal ``content``), a near duplicate (equal ``dhash``) or the same group stay together.
+    - If more than a fifth of all images share one ``dhash`` (a fixed camera), it is not used.
+    - A pair in one group with a pair of an existing split stays in ``train``.
+    - Classes of the main label keep their shares as far as the groups allow, with at least one pair of each class in
+      ``train``.
+    - Where classes are so small that a split would get less than nine tenths of its share, those with too few groups
+      for one in each split are pooled into one stratum. A class with two groups or more still keeps one in ``train``,
+      but one with a single group may be in ``val`` or ``test`` alone.
 
     Args:
         catalog: Any catalog.
         seed: Seed of the random choice.
-        val: Share of the pairs in ``train`` that go to a missing ``val``, at least one pair; in (0, 1).
+        val: Share of a missing ``val``, at least one pair; in (0, 1). It is a share of the pairs that may move: those
+            in ``train`` that are in no group with a pair of an existing split.
         test: The same for ``test``.
         group_column: A column whose equal values (a patient, a strip of steel) stay in one split.
 
@@ -54,7 +60,7 @@ def with_splits(
         )
     if sum(shares.values()) >= 1 or min(shares.values()) <= 0:
         raise UserError(f"the shares of val ({val}) and test ({test}) must be above 0 and together below 1.")
-    groups, used_lookalikes = _groups(catalog, group_column)
+    groups, why_not_near = _groups(catalog, group_column)
     is_train = names == "train"
     rows = np.flatnonzero(is_train & ~np.isin(groups, groups[~is_train]))
     splits = _choose(catalog, rows, groups[rows], shares, seed)
@@ -70,23 +76,28 @@ def with_splits(
     table = catalog.table.set_column(catalog.table.schema.get_field_index("split"), "split", column)
     fingerprint = blake2b("\n".join(names).encode(), key=catalog.fingerprint.encode(), digest_size=8).hexdigest()
     sizes = {name: len(split_rows) for name, split_rows in splits.items()}
-    note = _note(sizes, int(is_train.sum()), seed, group_column, used_lookalikes)
-    note += _unlearnt_classes(catalog, np.concatenate([*splits.values()]), names == "train")
+    note = _note(sizes, int(is_train.sum()), seed, group_column, why_not_near)
+    note += _lost_classes_note(catalog, np.concatenate([*splits.values()]), names == "train")
     about = replace(catalog.about, notes=(*catalog.about.notes, note), splits_made=True)
     return replace(catalog, table=table, fingerprint=fingerprint, about=about)
 
 
-def _note(sizes: dict[str, int], pairs: int, seed: int, group_column: str | None, used_lookalikes: bool) -> str:
+def _note(sizes: dict[str, int], pairs: int, seed: int, group_column: str | None, why_not_near: str) -> str:
     splits = " and ".join(f"{name} ({size:,} of {pairs:,} pairs)" for name, size in sizes.items())
-    duplicates = "equal and nearly equal images" if used_lookalikes else "equal images"
+    duplicates = "equal images" if why_not_near else "equal and nearly equal images"
     by = f" and pairs of one {group_column}" if group_column else ""
     note = f"the source names no {' or '.join(sizes)} split; clipc made {splits} with seed {seed}"
-    note += f", keeping {duplicates}{by} in one split"
-    return note if used_lookalikes else note + " (so many images look alike that near duplicates cannot be detected)"
+    return note + f", keeping {duplicates}{by} in one split" + (f" ({why_not_near})" if why_not_near else "")
 
 
-def _unlearnt_classes(catalog: Catalog, made: Ints, is_train: Bools) -> str:
-    """How many classes left train with the rows of the splits that were made; empty if none did."""
+def _lost_classes_note(catalog: Catalog, made: Ints, is_train: Bools) -> str:
+    """The end of the note: how many classes have no pair in ``train`` any more; empty if all have one.
+
+    Args:
+        catalog: The catalog, whose main label column holds the classes.
+        made: The rows of the splits that were made.
+        is_train: Whether each row is in ``train`` after that.
+    """
     if not catalog.about.label_columns:
         return ""
     labels = np.asarray([str(label or "") for label in catalog.column(catalog.about.label_columns[0])])
@@ -97,8 +108,8 @@ def _unlearnt_classes(catalog: Catalog, made: Ints, is_train: Bools) -> str:
     return f"; {classes} too few pairs for every split, and none in train"
 
 
-def _groups(catalog: Catalog, group_column: str | None) -> tuple[Ints, bool]:
-    """The group of each row, shape (n,), and whether near duplicates share one."""
+def _groups(catalog: Catalog, group_column: str | None) -> tuple[Ints, str]:
+    """The group of each row, shape (n,), and why near duplicates do not share one; empty if they do."""
     table = catalog.table
     links = [table["content"]]
     if group_column is not None:
@@ -106,12 +117,12 @@ def _groups(catalog: Catalog, group_column: str | None) -> tuple[Ints, bool]:
             raise unknown_name("column", group_column, table.column_names)
         links.append(table[group_column])
     strict = _components(links)
-    if "dhash" not in table.column_names:
-        return strict, True
+    if "dhash" not in table.column_names or table["dhash"].null_count == len(table):
+        return strict, "without perceptual hashes, near duplicates are not detected"
     alike = _components([table["dhash"]])
     if np.bincount(alike).max() > max(2.0, _MAX_LOOKALIKES * len(catalog)):
-        return strict, False
-    return _components([*links, table["dhash"]]), True
+        return strict, "so many images look alike that near duplicates cannot be detected"
+    return _components([*links, table["dhash"]]), ""
 
 
 def _components(links: list[pa.ChunkedArray]) -> Ints:
@@ -146,7 +157,7 @@ def _choose(catalog: Catalog, rows: Ints, groups: Ints, shares: dict[str, float]
     order = np.argsort(ranks, kind="stable")
     classes = _classes(catalog, rows, group_of, count)
     targets = {name: max(1, round(share * len(rows))) for name, share in shares.items()}
-    # Where some groups are larger than any split, the first split would take all others.
+    # Groups larger than any split cannot be moved; without this, the first split would take all the small ones.
     usable, wanted = int(sizes[sizes <= max(targets.values())].sum()), sum(targets.values())
     if usable < wanted:
         targets = {name: max(1, target * usable // wanted) for name, target in targets.items()}

@@ -21,11 +21,14 @@ Int64s = npt.NDArray[np.int64]
 def recall_ceilings(owner: npt.ArrayLike, caption: npt.ArrayLike, ks: Sequence[int] = RECALL_KS) -> dict[str, float]:
     """The best expected strict recalls of a model that knows everything, but cannot order equal captions.
 
-    Image to text: the best that a model can do is to rank one of the image's captions first, together with all c equal
-    ones, of which r belong to the image. Of these c captions k are drawn at random (hypergeometric). Ranking several
-    different captions of the image as equal is never better, since the logarithm of a miss is concave in the number
-    of draws. Text to image: of the images with a caption only k are among the first k. Where each of g images has
-    the caption once, both are min(1, k / g).
+    For an image and one of its captions, c is the number of equal captions in the split, and r is the number of those
+    that belong to the image.
+
+    - Image to text: the mean over the images of the largest ``1 - C(c - r, k) / C(c, k)`` among their captions.
+    - Text to image: for each distinct caption the sum of its k largest r, added up and divided by the number of all
+      captions.
+
+    Where each image has one caption and g images share it, both are min(1, k / g) for these images.
 
     Each ceiling holds for its own recall. Where each image has one caption, one model reaches all of them.
 
@@ -37,6 +40,10 @@ def recall_ceilings(owner: npt.ArrayLike, caption: npt.ArrayLike, ks: Sequence[i
     Returns:
         The ceilings by the names of :meth:`clipc.evaluate.retrieval.Retrieval.items`.
     """
+    # Image to text: the best that a model can do is to rank one of the image's captions first, together with all equal
+    # ones. Of these c captions k are drawn at random (hypergeometric). Ranking several different captions of the image
+    # as equal is never better, since the logarithm of a miss is concave in the number of draws.
+    # Text to image: of the images with a caption only k are among the first k, at best those that have it most often.
     image_of, ids = np.asarray(owner, dtype=np.int64), np.asarray(caption, dtype=np.int64)
     _, group, size = np.unique(ids, return_inverse=True, return_counts=True)
     # For each combination of an image and one of its distinct captions: how often the image has it.
@@ -54,8 +61,8 @@ def recall_ceilings(owner: npt.ArrayLike, caption: npt.ArrayLike, ks: Sequence[i
     return ceilings
 
 
-def few_captions(catalog: Catalog, split: str = "test") -> dict[str, Any] | None:
-    """Whether recall says little on a catalog, because few captions are distinct or all are names of classes.
+def few_captions_facts(catalog: Catalog, split: str = "test") -> dict[str, Any] | None:
+    """Why recall says little on a catalog: few captions are distinct, or all are names of classes; None otherwise.
 
     This is the one definition: the ceiling of mean recall on the measured split is below :data:`FEW`, or all captions
     were made from class names.

@@ -12,7 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from clipc.catalog.classes import class_order, numbers_of
+from clipc.catalog.classes import as_whole_numbers, class_order
 from clipc.errors import UserError, first_names, unknown_name
 
 TEMPLATE_SETS = ("general", "satellite", "x-ray", "factory")
@@ -132,8 +132,8 @@ def read_class_names(path: Path, labels: Sequence[str]) -> dict[str, str]:
     if not isinstance(content, Mapping):
         raise UserError(f"{path} must contain class names: 'label: name' in YAML or JSON, or one name per line.")
     names = {str(label): str(name) for label, name in content.items()}
-    if (numbers := numbers_of(ordered)) is not None and len(set(numbers)) == len(numbers):
-        by_number = {int(label): name for label, name in names.items() if numbers_of([label])}  # 007 is 7 in YAML
+    if (numbers := as_whole_numbers(ordered)) is not None and len(set(numbers)) == len(numbers):
+        by_number = {int(label): name for label, name in names.items() if as_whole_numbers([label])}  # 007 is 7 in YAML
         names = {label: by_number[n] for label, n in zip(ordered, numbers, strict=True) if n in by_number} | names
     if missing := [label for label in ordered if label not in names]:
         raise UserError(f"{path} has no name for the label(s) {', '.join(missing[:20])}; add 'label: name' for each.")
@@ -142,7 +142,7 @@ def read_class_names(path: Path, labels: Sequence[str]) -> dict[str, str]:
 
 def _names_in_order(path: Path, names: Sequence[str], ordered: Sequence[str]) -> dict[str, str]:
     """The names of a list by label, where it is certain which belongs to which."""
-    count, numbers = len(ordered), numbers_of(ordered)
+    count, numbers = len(ordered), as_whole_numbers(ordered)
     if len(names) != count:
         raise UserError(
             f"{path} names {len(names)} classes, but there are {count} labels: {', '.join(ordered[:20])}; "

@@ -70,8 +70,18 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
     Returns:
         ``clipc`` (its version), ``onnx`` (for each tower the largest difference between ONNX Runtime and PyTorch) and
         ``files`` (the hash of each file).
+
+    Raises:
+        UserError: The manifest is damaged.
     """
-    return json.loads((folder / MANIFEST).read_text("utf-8"))
+    file = folder / MANIFEST
+    try:
+        manifest = json.loads(file.read_text("utf-8"))
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+            raise ValueError("it lists no files")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read ({error}); move the folder away, or name a new one.") from error
+    return manifest
 
 
 def _check_name(argument: str, value: str | None, pattern: str, form: str) -> None:

@@ -31,8 +31,9 @@ def model_card(
 ) -> str:
     """The model's ``README.md``, with the metadata header of the Hugging Face Hub.
 
-    It never contains captions, keys or paths of the data. Names chosen by users (data, rules, columns) are escaped. An
-    audit contributes only the sentences under its key ``summary``.
+    It never contains captions, keys of pairs or paths of the data. Names chosen by users (data, rules, columns) are
+    escaped. An audit is a report on the model's bias in a file ``audit/NAME.json`` of the run; of it the card takes the
+    sentences under the key ``summary`` alone.
 
     Args:
         model: The model.
@@ -40,14 +41,15 @@ def model_card(
         run: The run that trained the model, if any. Its ``recipe.yaml`` is read and, where they exist, ``data.json``,
             ``plan-statistics.json``, ``finished.json``, ``environment.json``, ``eval/*.json`` and ``audit/*.json``.
         hub_id: The target repository, ``org/name``.
-        license: A license identifier of the Hub, such as ``mit``.
-        onnx: The result of :func:`export_onnx`, if the model is exported to ONNX.
+        license: A license identifier of the Hub, such as ``mit``. It is not escaped: :func:`export_model` checks it.
+        onnx: The largest absolute difference between ONNX Runtime and PyTorch by tower, as :func:`export_onnx` returns
+            it, if the model is exported to ONNX.
 
     Returns:
         Markdown.
 
     Raises:
-        UserError: The run's recipe cannot be read.
+        UserError: The run's recipe, or another of its files, cannot be read.
     """
     recipe = recipe_of_run(run.folder) if run is not None else None
     base = recipe.model.removeprefix(HUB_PREFIX) if recipe and recipe.model.startswith(HUB_PREFIX) else None
@@ -56,7 +58,7 @@ def model_card(
         license=Markup(license),
         base=base and Markup(json.dumps(base)),
         hub=hub_id,
-        place=Markup(f"{HUB_PREFIX}{hub_id}" if hub_id else "local-dir:FOLDER"),
+        load_name=Markup(f"{HUB_PREFIX}{hub_id}" if hub_id else "local-dir:FOLDER"),
         side=model.image_size,
         context=model.tokenizer.context_length,
         parameters=f"{model.parameter_count:,}",
@@ -110,13 +112,17 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _tables(run: Run, folder: str) -> Iterable[tuple[str, Any]]:
+def _tables(run: Run, folder: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    """The JSON files in a folder of the run, by name without ending."""
     for file in sorted((run.folder / folder).glob("*.json")):
-        yield file.stem, json.loads(file.read_text("utf-8"))
+        yield file.stem, run.read_json(f"{folder}/{file.name}") or {}
 
 
 def _recipe(recipe: Recipe, finished: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """The main keys of the recipe with their values, and the length of the run; paths are cut to their last part."""
+    """The rows of the table of training, each a key and its value: the recipe's main keys, and the run's length.
+
+    Of a path only the last part is given.
+    """
     tune = recipe.tune.model_dump(mode="json", exclude_defaults=True)
     yield "model", _public_name(recipe.model)
     for key in ("pretrained", "image_size", "vocabulary"):
@@ -136,11 +142,13 @@ def _recipe(recipe: Recipe, finished: Mapping[str, Any]) -> Iterable[tuple[str, 
 
 
 def _results(run: Run, finished: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    pairs = (run.read_json("data.json") or {}).get("pairs", {})
+    data = run.read_json("data.json") or {}
+    # Queries are images or captions. Runs of earlier versions did not record the number of captions.
+    images, captions = (data.get(kind, {}).get("val", "") for kind in ("pairs", "captions"))
     if best := finished.get("best"):
         metrics = {name: value for name, value in best.items() if name not in ("step", "alpha")}
         choice = f"step {best['step']}" if "alpha" not in best else "this interpolation with the initial weights"
-        facts = {metric: {"n": pairs.get("val", "")} for metric in metrics}
+        facts = {name: {"n": captions if name.startswith("text_to_image") else images} for name in metrics}
         yield {"title": f"Validation, by which {choice} was chosen", "metrics": metrics, "facts": facts}
     for name, tables in _tables(run, "eval"):
         if not name.endswith("-last") and tables.get("metrics"):
@@ -148,8 +156,8 @@ def _results(run: Run, finished: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
             yield {"title": f"Measured ({name})", "metrics": tables["metrics"], "facts": facts}
 
 
-def _sentences(audit: Any) -> list[str]:
-    summary = audit.get("summary", []) if isinstance(audit, dict) else []
+def _sentences(audit: Mapping[str, Any]) -> list[str]:
+    summary = audit.get("summary", [])
     return [summary] if isinstance(summary, str) else [text for text in summary if isinstance(text, str)]
 
 

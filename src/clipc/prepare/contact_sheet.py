@@ -8,7 +8,7 @@ from clipc.compose.policy import Policy
 from clipc.compose.rules.check import ExampleResult, check
 from clipc.compose.rules.effects import effects
 from clipc.errors import UserError
-from clipc.evaluate.ceiling import few_captions
+from clipc.evaluate.ceiling import few_captions_facts
 from clipc.prepare.caption_advice import caption_advice
 from clipc.prepare.new_model import tokenizer_for
 from clipc.prepare.plan_statistics import statistics
@@ -43,7 +43,7 @@ def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress
     captions = [text for row in range(0, len(pairs), -(-len(pairs) // 2000)) for text in pairs.captions(row)]
     return {
         "source": summary(catalog),
-        "few_captions": few_captions(catalog),
+        "few_captions": few_captions_facts(catalog),
         "policy": recipe.policy.model_dump(mode="json", exclude_none=True),
         "statistics": statistics(renderer),
         "advice": caption_advice(captions, tokenizer),

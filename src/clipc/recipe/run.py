@@ -72,8 +72,10 @@ class Run:
         if self.rank:
             return
         write_recipe(recipe, self.folder / "recipe.yaml")
-        data = {"name": catalog.about.name, "generated": catalog.about.generated}
-        self.write_json("data.json", {**data, "fingerprint": catalog.fingerprint, "pairs": catalog.splits})
+        counts, split_names = catalog.caption_counts, catalog.split_names
+        captions = {name: int(counts[split_names == name].sum()) for name in catalog.splits}
+        data = {"name": catalog.about.name, "generated": catalog.about.generated, "fingerprint": catalog.fingerprint}
+        self.write_json("data.json", {**data, "pairs": catalog.splits, "captions": captions})
         if self.read_json("environment.json") is None:
             self.write_json("environment.json", {**environment, "run": recipe.same_run(catalog.fingerprint)})
 
@@ -107,12 +109,21 @@ class Run:
             write_json(self.folder / name, value)
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the run, or None if it does not exist."""
+        """A JSON file of the run, or None if it does not exist.
+
+        Raises:
+            UserError: The file is damaged.
+        """
         file = self.folder / name
+        if not file.is_file():
+            return None
         try:
-            return json.loads(file.read_text("utf-8")) if file.is_file() else None
+            value = json.loads(file.read_text("utf-8"))
+            if not isinstance(value, dict):
+                raise ValueError("it holds no JSON object")
         except (OSError, ValueError) as error:
             raise UserError(f"{file} cannot be read ({error}); restore the file, or name another folder.") from error
+        return value
 
     def log(self, record: dict[str, Any]) -> None:
         """Adds one line to ``metrics.jsonl``, or to ``metrics-R.jsonl`` on rank R > 0."""

@@ -32,8 +32,8 @@ def ceiling(unit: str, value: float | None) -> str | None:
     return None if text == level(SHARE, 1.0) else text
 
 
-def few_captions(few: Mapping[str, Any]) -> dict[str, str]:
-    """The numbers of :func:`clipc.evaluate.ceiling.few_captions` as text, the parameters of a sentence."""
+def few_captions_texts(few: Mapping[str, Any]) -> dict[str, str]:
+    """The numbers of :func:`clipc.evaluate.ceiling.few_captions_facts` as text, the parameters of a sentence."""
     return {name: count(few[name]) for name in ("distinct", "captions")} | {"ceiling": percent(few["ceiling"])}
 
 

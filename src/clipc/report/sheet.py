@@ -18,9 +18,8 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
     """A contact sheet of composites as one self-contained HTML page.
 
     Args:
-        data: ``source``, ``few_captions`` (see :func:`clipc.evaluate.ceiling.few_captions`), ``policy`` (its fields),
-            ``statistics`` (see
-            :func:`clipc.prepare.plan_statistics.statistics`), ``rules`` (see
+        data: ``source``, ``few_captions`` (see :func:`clipc.evaluate.ceiling.few_captions_facts`), ``policy`` (its
+            fields), ``statistics`` (see :func:`clipc.prepare.plan_statistics.statistics`), ``rules`` (see
             :func:`clipc.compose.rules.effects.effects`; None without rules) and ``samples`` (see
             :func:`clipc.prepare.preview.preview`).
         lang: The language of the page, one of :data:`clipc.report.words.LANGUAGES`.
@@ -61,7 +60,7 @@ def few_captions_sentence(data: Mapping[str, Any], say: Words) -> Iterator[str]:
     code = "sheet" if data["source"]["label_columns"] else "recall_only"
     if readable.ceiling(readable.SHARE, few["ceiling"]) is None:
         code = "sheet_class_names"  # Each class is named once, so recall has no ceiling.
-    yield say(f"few_captions.{code}", **readable.few_captions(few))
+    yield say(f"few_captions.{code}", **readable.few_captions_texts(few))
 
 
 def _fallback_counts(statistics: Mapping[str, Any]) -> tuple[int, int]:

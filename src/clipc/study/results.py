@@ -89,14 +89,14 @@ def composes(policy: Policy) -> bool:
 
 
 def metrics_table(
-    outcomes: Sequence[Outcome], main: Sequence[str] = (), few_captions: bool = False
+    outcomes: Sequence[Outcome], main: Sequence[str] = (), limited_last: bool = False
 ) -> list[dict[str, Any]]:
     """One row for each metric that all trials have, in the order in which they are shown.
 
     Args:
         outcomes: The finished trials, one at least.
         main: The names of the main metrics; if empty, the default main metrics.
-        few_captions: Whether few captions are distinct: metrics that equal captions limit then come last.
+        limited_last: Whether metrics that equal captions limit come last, because few captions are distinct.
 
     Returns:
         Rows of ``key`` (the name), ``main``, ``chance``, ``ceiling``, ``n`` (of items), ``higher_is_better`` and
@@ -109,7 +109,7 @@ def metrics_table(
     for name in main:
         if all(name != one.name for one in shared):
             raise unknown_name("main metric", name, [one.name for one in shared])
-    if few_captions:
+    if limited_last:
         shared.sort(key=lambda one: one.ceiling is not None)
     return [
         {

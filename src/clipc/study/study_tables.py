@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
-from clipc.evaluate.ceiling import few_captions
+from clipc.evaluate.ceiling import few_captions_facts
 from clipc.evaluate.statistics.interval import t_interval
 from clipc.files import whole_file
 from clipc.recipe.run import environment
@@ -58,8 +58,8 @@ def study_tables(
     arms_with_trials = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
     arms = [arm for arm in study.expanded_arms if arm.name in arms_with_trials]
     outcomes = [outcome for _, outcome in finished]
-    few = few_captions(catalog)
-    metrics = metrics_table(outcomes, study.main, few_captions=few is not None)
+    few = few_captions_facts(catalog)
+    metrics = metrics_table(outcomes, study.main, limited_last=few is not None)
     first = outcomes[0]
     machine = environment("cpu", 1) | first.machine
     baseline = study.baseline_name

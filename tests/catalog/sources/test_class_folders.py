@@ -1,4 +1,4 @@
-from clipc.catalog.sources.class_folders import Meaning, meanings, other_folders, splits_of_names
+from clipc.catalog.sources.class_folders import Meaning, meanings, other_folders, split_words
 
 
 def labels(*folders: str) -> dict[str, tuple[str | None, str | None]]:
@@ -37,6 +37,23 @@ def test_a_train_among_cars_is_a_class() -> None:
     assert meanings(["train", "car"], are_classes=False)["train"].split == "train"
 
 
+def test_folders_beside_those_of_splits_are_no_classes() -> None:
+    splits = {"train/car": ("train", "car"), "val/car": ("val", "car")}
+    assert labels("train/car", "val/car", "extra/car") == splits
+    assert labels("train/car", "val/car", "extra", "unlabeled/2024") == splits
+    assert labels("set/train/car", "set/val/car", "set/extra/bus") == {f"set/{k}": v for k, v in splits.items()}
+    one = {"train/car": ("train", "car"), "train/bus": ("train", "bus")}
+    assert labels("train/car", "train/bus", "extra/car") == one
+    assert labels("train/car", "train/bus", "a", "b") == one
+    assert "extra/car" in meanings(["train/car", "val/car", "extra/car"], are_classes=False)
+
+
+def test_a_train_with_folders_among_cars_and_buses_is_a_class() -> None:
+    found = meanings(["train/line_1", "car/line_1", "bus/line_2"])
+    assert found["train/line_1"] == Meaning(None, "train", "line_1")
+    assert {meaning.label for meaning in found.values()} == {"train", "car", "bus"}
+
+
 def test_numbers_before_class_names_are_left_out_if_the_names_stay_distinct() -> None:
     assert labels("10_gear", "5_nut") == {"10_gear": (None, "gear"), "5_nut": (None, "nut")}
     assert labels("001.Laysan_Albatross", "002.Crow")["002.Crow"] == (None, "Crow")
@@ -54,9 +71,9 @@ def test_masks_and_what_lies_beside_a_folder_of_images() -> None:
 
 
 def test_splits_of_names_of_files() -> None:
-    assert splits_of_names(["train-00000-of-00002", "set_val_003", "test_images", "学習"]) == [
+    assert split_words(["train-00000-of-00002", "set_val_003", "test_images", "学習"]) == [
         "train", "val", "test", "学習",
     ]  # fmt: skip
-    assert splits_of_names(["test-bench", "train-station", "gears", "train-val", "validated"]) == [None] * 5
-    assert splits_of_names(["train-gears-0", "test-gears-0", "train-station-1"]) == ["train", "test", None]
-    assert splits_of_names(["train-gears-0", "training-gears-1"]) == [None, None]
+    assert split_words(["test-bench", "train-station", "gears", "train-val", "validated"]) == [None] * 5
+    assert split_words(["train-gears-0", "test-gears-0", "train-station-1"]) == ["train", "test", None]
+    assert split_words(["train-gears-0", "training-gears-1"]) == [None, None]

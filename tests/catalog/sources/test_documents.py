@@ -185,6 +185,24 @@ def test_captions_that_are_objects_cost_their_row_only(folder: Path) -> None:
     assert "keys box" in reject.reason
 
 
+@pytest.mark.parametrize("end", ["\0\n", "\n\0", " \0"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_records_that_end_in_nul_are_read(folder: Path, end: str, count: int) -> None:
+    path = folder / "nul.jsonl"
+    path.write_text("".join(json.dumps({"image": f"{n:03d}.jpg", "caption": f"gear {n}"}) + end for n in range(count)))
+    assert [file for file, _, _ in truth_of(path)] == [f"{n:03d}.jpg" for n in range(count)]
+
+
+def test_a_damaged_line_among_lines_that_end_in_nul_costs_itself_only(folder: Path) -> None:
+    path = folder / "nul.jsonl"
+    lines = ['{"image": "000.jpg", "caption": "a"}', '{"image": ', '{"image": "001.jpg", "caption": "b"}', ""]
+    path.write_text("\0\n".join(lines))
+    kinds = {type(row).__name__: row for row in rows_of(path)}
+    assert len(rows_of(path)) == 3
+    assert isinstance(kinds["Reject"], Reject)
+    assert kinds["Reject"].row == 2
+
+
 @pytest.mark.parametrize("names", [("caption_en", "caption_ja"), ("en", "ja"), ("caption", "日本語キャプション")])
 def test_columns_of_captions_by_language(folder: Path, names: tuple[str, str]) -> None:
     path = folder / "languages.jsonl"

@@ -166,6 +166,22 @@ def test_masks_of_mvtec_are_passed_over(tmp_path: Path, picture) -> None:
     assert any("images were passed over in ground_truth/bent (1): masks" in note for note in catalog.about.notes)
 
 
+def test_a_folder_beside_those_of_splits_is_passed_over_and_named(tmp_path: Path, picture) -> None:
+    write(tmp_path, picture, "train/car/1.jpg train/bus/2.jpg val/car/3.jpg val/bus/4.jpg extra/car/5.jpg extra/6.jpg")
+    catalog = open_catalog(tmp_path)
+    assert catalog.splits == {"train": 2, "val": 2}
+    assert {*catalog.column("label")} == {"bus", "car"}
+    (warning,) = (warning for warning in catalog.about.warnings if "extra" in warning)
+    assert "2 images were passed over in extra, extra/car, beside the folders of splits" in warning
+    assert catalog.rejects.num_rows == 0
+
+
+def test_if_no_class_is_left_the_folder_that_was_passed_over_is_named(tmp_path: Path, picture) -> None:
+    write(tmp_path, picture, "train/car/1.jpg val/car/2.jpg extra/bus/3.jpg")
+    with pytest.raises(UserError, match="1 images were passed over in extra/bus"):
+        open_catalog(tmp_path)
+
+
 def test_folders_within_class_folders_are_a_column(tmp_path: Path, picture) -> None:
     write(tmp_path, picture, "scratch/line_1/1.jpg scratch/line_2/1.jpg intact/line_1/1.jpg")
     catalog = open_catalog(tmp_path)

@@ -49,6 +49,20 @@ def test_files_keys_and_splits_of_parts() -> None:
     assert whole.watched == [root / "a", root / "b", root]
 
 
+def test_rejects_name_the_table_by_its_path_in_the_set(tmp_path: Path, picture: Callable[..., bytes]) -> None:
+    for n, split in enumerate(("train", "val")):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "0.png").write_bytes(picture(n, format="PNG"))
+        (tmp_path / split / "damaged.png").write_bytes(b"no image")
+        lines = ["file_name,text", "0.png,a gear", "missing.png,a nut", "damaged.png,a bolt"]
+        (tmp_path / split / "metadata.csv").write_text("\n".join(lines), "utf-8")
+    rejects = open_catalog(tmp_path).rejects.to_pylist()
+    assert sorted((reject["file"], reject["row"]) for reject in rejects) == [
+        *(("train/metadata.csv", 3), ("train/metadata.csv", 4)),
+        *(("val/metadata.csv", 3), ("val/metadata.csv", 4)),
+    ]
+
+
 def test_notes_of_all_parts_are_said_once(tmp_path: Path) -> None:
     parts = [
         Part("a", None, source(tmp_path, [], ("read as UTF-8", "two"))),

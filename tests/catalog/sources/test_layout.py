@@ -72,6 +72,15 @@ def test_every_layout_reads_the_same_pairs_back(folder: Path, form: str, texts: 
     assert [(row.file, row.captions) for row in rows] == [(file, [text]) for file, text in pairs]
 
 
+def test_the_row_at_which_a_table_starts_counts_blank_lines_as_the_numbers_of_rows_do(folder: Path) -> None:
+    text = "Results of 2024\r\n\r\n\r\nimage,caption\r\n000.jpg,a gear\r\n\r\n001.jpg,\r\n"
+    rows, _, info = read(folder / "t.csv", text)
+    assert "from row 4 on" in info.notes[0]
+    assert [row.number for row in rows] == [5, 7]
+    _, _, info = read(folder / "t.csv", "\r\nimage,caption\r\n000.jpg,a gear\r\n")
+    assert "from row" not in info.notes[0]
+
+
 @pytest.mark.parametrize(
     "text", ['a "5 inch" gear', 'a "big" one, "red"', '"quoted" at both "ends"', "no marks, at all"]
 )

@@ -142,6 +142,14 @@ def test_shapes_of_ones_own_have_the_codes_that_follow() -> None:
     assert [shape.name for shape in layout.all_shapes[7:]] == ["a", "b"]
 
 
+@pytest.mark.parametrize("language", ["english", "japanese"])
+def test_templates_of_a_common_shape_cannot_be_replaced(language: str) -> None:
+    own = Shape("box", **{language: ("{a} around {b}", "{a}; {b}")})
+    with pytest.raises(UserError, match="box is a shape of clipc, whose templates cannot be changed"):
+        Layout((own,), LAYOUTS["blend"].arrange)
+    assert Layout((SHAPES[BOX],), LAYOUTS["blend"].arrange).codes == (BOX,)
+
+
 @pytest.mark.parametrize("names", [[], ["a", "a"], ["plain"], ["a", "strong"]])
 def test_shapes_that_cannot_be_told_apart_are_refused(names: list[str]) -> None:
     with pytest.raises(UserError, match="distinct names"):
@@ -155,6 +163,7 @@ def _tiles(window: object = None, place: object = None, opacity: object = None) 
 
 
 HALF = [[[0, 0, 0.5, 1], [0, 0, 0, 0]]] * 3
+REVERSED = [[[0, 0, 1, 1], [1, 1, 0, 0]]] * 3  # on both axes, so that its area is positive
 
 
 @pytest.mark.parametrize(
@@ -165,7 +174,12 @@ HALF = [[[0, 0, 0.5, 1], [0, 0, 0, 0]]] * 3
         (_tiles(opacity=np.full((3, 2), np.nan)), "opacity is finite"),
         (_tiles(place=np.full((3, 2, 4), 1.5)), "outside the image"),
         (_tiles(window=np.zeros((3, 2, 4))), "window without area"),
+        (_tiles(window=REVERSED), "window without area"),
+        (_tiles(place=REVERSED), "whose edges are not in order"),
+        (_tiles(place=[[[1, 1, 0, 0], [0, 0, 1, 1]]] * 3, opacity=[[1, 1]] * 3), "whose edges are not in order"),
         (_tiles(place=HALF), "do not fill the image"),
+        (_tiles(opacity=[[1, 5]] * 3), r"opacity outside \[0, 1\]"),
+        (_tiles(opacity=[[1, -0.5]] * 3), r"opacity outside \[0, 1\]"),
         (_tiles(opacity=np.full((3, 2), 0.5)), "do not fill the image, or whose first source is not opaque"),
     ],
 )

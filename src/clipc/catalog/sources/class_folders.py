@@ -22,7 +22,13 @@ _MASK_FOLDERS = set(NAMES["folders"]["masks"])
 
 
 class Meaning(NamedTuple):
-    """What a folder's name says of the images in it: their split, their class, and the folders within the class's."""
+    """What the path of a folder says of the images in it.
+
+    Attributes:
+        split: The word that names their split, such as ``valid``, or None.
+        label: Their class, or None.
+        inner: The path below the class folder; empty if there is none.
+    """
 
     split: str | None
     label: str | None
@@ -33,12 +39,16 @@ def meanings(folders: Collection[str], are_classes: bool = True) -> dict[str, Me
     """The meaning of each folder of images.
 
     The class is the outermost folder, apart from folders that hold all images and folders named as splits or
-    ``images``. Splits may also be folders within all class folders. Numbers before class names are left out (repeats in
-    training sets of image generators, ``10_gear``; ``001.Albatross``).
+    ``images``. Splits may also be folders within all class folders. Numbers before class names are left out:
+    kohya-style repeat counts (``10_gear``) and indices (``001.Albatross``).
 
     Args:
         folders: The folders with images, relative to the root, with ``/``; ``""`` is the root.
-        are_classes: Whether folders may name classes; otherwise any outermost folder with a split's name is one.
+        are_classes: Whether folders may name classes. Otherwise all outermost folders with a split's name are splits.
+
+    Returns:
+        The meanings by folder. Folders that lie beside those of splits, such as ``extra`` beside ``train`` and ``val``,
+        have none if folders may name classes.
     """
     paths = {folder: folder.split("/") if folder else [] for folder in folders}
     shared = 0 if "" in folders or not folders else len(PurePosixPath(os.path.commonpath(folders)).parts)
@@ -46,15 +56,18 @@ def meanings(folders: Collection[str], are_classes: bool = True) -> dict[str, Me
     rests: dict[str, list[str]] = {}
     has_splits = not are_classes or _are_splits([path[shared:] for path in paths.values()])
     for folder, path in paths.items():
-        split = next((split for part in path[:shared] if (split := split_name(part))), None)
+        split = next((split for part in path[:shared] if (split := split_word(part))), None)
         rest = path[shared:]
-        while rest and (_is_image_folder(rest[0]) or (has_splits and not split and split_name(rest[0]))):
-            split = split or split_name(rest[0])
+        if are_classes and has_splits and not split and rest and _is_beside_splits(rest[0]):
+            continue
+        while rest and (_is_image_folder(rest[0]) or (has_splits and not split and split_word(rest[0]))):
+            split = split or split_word(rest[0])
             rest = rest[1:]
         split_of[folder], rests[folder] = split, rest
-    if all(len(rest) > 1 and split_name(rest[1]) for rest in rests.values()):
+    # Splits within all class folders.
+    if all(len(rest) > 1 and split_word(rest[1]) for rest in rests.values()):
         for folder, rest in rests.items():
-            split_of[folder] = split_of[folder] or split_name(rest.pop(1))
+            split_of[folder] = split_of[folder] or split_word(rest.pop(1))
     names = _without_numbers({rest[0] for rest in rests.values() if rest})
     return {
         folder: Meaning(split_of[folder], names[rest[0]] if rest else None, "/".join(rest[1:]))
@@ -63,7 +76,10 @@ def meanings(folders: Collection[str], are_classes: bool = True) -> dict[str, Me
 
 
 def _without_numbers(labels: Collection[str]) -> dict[str, str]:
-    """Each class's name without the number before it, if all have one and stay distinct (not ``4_cylinder``)."""
+    """The class of each folder's name: without the number before it, if all have one and no two become equal.
+
+    ``4_cylinder`` and ``6_cylinder`` keep their numbers.
+    """
     names = {label: _NUMBER.sub("", label, count=1) for label in labels if _NUMBER.match(label)}
     return names if len(set(names.values())) == len(labels) else {label: label for label in labels}
 
@@ -82,21 +98,24 @@ def other_folders(folders: Iterable[str]) -> set[str]:
         for folder, path in paths.items()
         if is_mask_folder(folder)
         or any(
-            tuple(path[:at]) in parents and not _is_image_folder(part) and not split_name(part)
+            tuple(path[:at]) in parents and not _is_image_folder(part) and not split_word(part)
             for at, part in enumerate(path)
         )
     }
 
 
-def split_name(folder: str) -> str | None:
-    """The name of a split that a folder's name is, apart from vague words and years: ``train2017``, ``test_images``."""
+def split_word(folder: str) -> str | None:
+    """The word in a folder's name that names a split, in lower case: ``train`` for ``Train2017``.
+
+    None if the name has other words too, apart from years and vague words (``test_images``).
+    """
     words = {*_WORDS.split(_YEAR.sub("", folder.lower()))} - _IMAGE_FOLDERS - _VAGUE - {""}
     name = words.pop() if len(words) == 1 else ""
     return name if name in SPLIT_NAMES else None
 
 
-def splits_of_names(names: Sequence[str]) -> list[str | None]:
-    """The split that each name of a file of a set gives: ``train-00000``, ``set_val_003``, ``test_images``.
+def split_words(names: Sequence[str]) -> list[str | None]:
+    """The word in each name of a file of a set that names a split: ``train-00000``, ``set_val_003``, ``test_images``.
 
     Apart from numbers and words such as ``images`` and ``part``, it is the name's last word, so that ``test-bench`` and
     ``train-station`` give none; or it is all that differs from another name (``train-gears-0``, ``test-gears-0``).
@@ -126,10 +145,26 @@ def _is_image_folder(name: str) -> bool:
 
 
 def _are_splits(rests: Sequence[Sequence[str]]) -> bool:
-    """Whether outermost folders with names of splits are splits: not beside other folders, if all are equally deep.
+    """Whether outermost folders with names of splits are splits. ``train``, ``car`` and ``bus`` are classes.
 
-    ``train``, ``car`` and ``bus`` with images in each are classes.
+    They are splits if there are no other outermost folders. Beside others, they are if one of them holds folders, and
+    they are of two splits, or all but one are named as splits, or the folders are not equally deep.
+
+    Args:
+        rests: The paths of the folders with images, below the folders that hold all of them.
     """
-    first = [rest[0] for rest in rests if rest]
-    deeper = any(len(rest) > 1 and split_name(rest[0]) for rest in rests)
-    return deeper or all(map(split_name, first))
+    rests = [rest for rest in rests if rest]
+    names = {rest[0] for rest in rests}
+    words = {name: split_word(name) for name in names}
+    others = [name for name in names if not words[name]]
+    if not others:
+        return True
+    has_folders = any(len(rest) > 1 and words[rest[0]] for rest in rests)
+    splits = {SPLIT_NAMES[word] for word in words.values() if word}
+    depths = {len(rest) for rest in rests}
+    return has_folders and (len(splits) > 1 or len(others) == 1 or len(depths) > 1)
+
+
+def _is_beside_splits(name: str) -> bool:
+    """Whether an outermost folder is passed over where others are splits."""
+    return not split_word(name) and not _is_image_folder(name)

@@ -8,8 +8,8 @@ from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES
 from clipc.catalog.sources.template import plain_name
 from clipc.errors import UserError, first_names
 
-Record = dict[str, Any] | str
-"""The values of a record, or what is wrong with it."""
+FieldsOrFault = dict[str, Any] | str
+"""The fields of a record, or what is wrong with it."""
 
 _FORMS = (
     "a list of records, JSON lines, COCO captions, Karpathy's splits, {file: captions}, Label Studio's and pandas' "
@@ -19,7 +19,7 @@ _IMAGE_WORDS, _CAPTION_WORDS = set(NAMES["columns"]["image"]), set(NAMES["column
 _SAMPLE = 100
 
 
-def document_records(document: Any, name: str) -> tuple[str, Iterator[Record]]:
+def document_records(document: Any, name: str) -> tuple[str, Iterator[FieldsOrFault]]:
     """The form of a JSON document, for notes, and its records.
 
     Args:
@@ -35,7 +35,7 @@ def document_records(document: Any, name: str) -> tuple[str, Iterator[Record]]:
         raise UserError(f"{name} holds no records; clipc reads {_FORMS}.")
     own_form, convert = record_form(dict.fromkeys(key for record in first for key in record), first)
 
-    def flat(record: Any) -> Record:
+    def flat(record: Any) -> FieldsOrFault:
         if isinstance(record, dict):
             return convert(record)
         return record if form and isinstance(record, str) else "is no object"
@@ -45,7 +45,7 @@ def document_records(document: Any, name: str) -> tuple[str, Iterator[Record]]:
 
 def record_form(
     names: Mapping[str, Any], sample: Sequence[Mapping[str, Any]]
-) -> tuple[str, Callable[[dict[str, Any]], Record]]:
+) -> tuple[str, Callable[[dict[str, Any]], FieldsOrFault]]:
     """The form of records, and what makes flat ones of those of Label Studio, LLaVA and Karpathy.
 
     Args:
@@ -145,13 +145,13 @@ def _coco(images: list[Any], annotations: list[Any], name: str) -> list[Any]:
     return records + [f"annotations name the image {image}, which is not among the images" for image in captions]
 
 
-def _karpathy(record: dict[str, Any]) -> Record:
+def _karpathy(record: dict[str, Any]) -> FieldsOrFault:
     folder, file = str(record.get("filepath") or ""), str(record.get("filename") or "")
     path = f"{folder}/{file}" if folder and not folder.endswith(file) else folder or file
     return {**{key: value for key, value in record.items() if key != "filepath"}, "filename": path}
 
 
-def _conversation(record: dict[str, Any], turns: str) -> Record:
+def _conversation(record: dict[str, Any], turns: str) -> FieldsOrFault:
     """A record with the one answer of its conversation as its caption."""
     answers = [
         turn.get("value", turn.get("content"))
@@ -166,7 +166,7 @@ def _conversation(record: dict[str, Any], turns: str) -> Record:
     return {**image, **{key: value for key, value in record.items() if key not in left_out}, "caption": answers}
 
 
-def _label_studio(sample: Sequence[Mapping[str, Any]]) -> Callable[[dict[str, Any]], Record]:
+def _label_studio(sample: Sequence[Mapping[str, Any]]) -> Callable[[dict[str, Any]], FieldsOrFault]:
     """A task's data with what was typed and chosen: the only text field is the caption, the only choice the label."""
     fields = [field for record in sample for field in _results(record)]
     names = {kind: {name for name, of_kind, _ in fields if of_kind == kind} for kind in ("text", "choices")}
@@ -176,7 +176,7 @@ def _label_studio(sample: Sequence[Mapping[str, Any]]) -> Callable[[dict[str, An
         if len(of_kind) == 1
     }
 
-    def flat(record: dict[str, Any]) -> Record:
+    def flat(record: dict[str, Any]) -> FieldsOrFault:
         data = record.get("data")
         if not isinstance(data, dict):
             return "the task has no data"

@@ -204,6 +204,11 @@ def _with_classes(
     path: Path, images: Sequence[str], lang: str, info: SourceInfo, hints: Sequence[str]
 ) -> Iterator[Row | Reject]:
     folders = meanings({_folder_of(image) for image in images})
+    if len(counted := [image for image in images if _folder_of(image) in folders]) < len(images):
+        beside = first_names(sorted({_folder_of(image) for image in images} - {*folders}))
+        passed = f"{len(images) - len(counted):,} images were passed over in {beside}, beside the folders of splits"
+        info.warnings.append(f"{passed}: move them into one of these if they belong to the set")
+        images, hints = counted, [passed, *hints]
     labels = class_order(folder.label for folder in folders.values() if folder.label is not None)
     if len(labels) < 2:
         where = f" (but in {first_names(sorted(folder for folder in folders if folder))})" if any(folders) else ""

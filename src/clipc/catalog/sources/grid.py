@@ -7,7 +7,7 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clipc.catalog.classes import name_numbers
+from clipc.catalog.classes import class_names_of_numbers
 from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
 from clipc.catalog.sources.documents import document_records, record_form
 from clipc.catalog.sources.encoding import Encoding, detect_encoding, named_encoding
@@ -21,28 +21,46 @@ WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 """File name endings, in lower case, of spreadsheets that must be saved as CSV first."""
 
 _SNIFFED = 64 << 20
+"""The number of bytes from which the encoding is detected."""
+_FIRST_BYTES = 1 << 10
+"""The number of bytes that tell whether a file is a pointer of Git LFS."""
 _LONGEST_LINE = 16 << 20
-_BLANKS = 1 << 10
+"""The number of characters of a line of JSON beyond which it is read in parts."""
+_PADDING = "\ufeff\0 \r\n\t"
+"""The characters that may stand before and after JSON text."""
+_BETWEEN_VALUES = "\0 \t\n,\x1e"
+"""The characters that may stand between JSON values in one file."""
 _SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 
 class Record(NamedTuple):
-    """One row: its number as a spreadsheet counts (from 1, the heading included), and its values or what is wrong."""
+    """One row of a table.
+
+    Attributes:
+        number: Its number as a spreadsheet counts: from 1, heading and blank rows included.
+        values: Its values by column, or what is wrong with it.
+    """
 
     number: int
     values: Mapping[str, Any] | str
 
 
 class Grid(NamedTuple):
-    """A table: its columns, its records one after the other, how it was read; whether values are text only.
+    """A table.
 
-    ``headless`` if the columns have no names but ``column 1``, ``column 2``.
+    Attributes:
+        names: Its columns.
+        records: Its records, to be read once.
+        note: How it was read.
+        text_only: Whether all values are text.
+        headless: Whether the table has no heading. Its columns are then ``image`` and ``caption``, or ``column 1``,
+            ``column 2``.
     """
 
     names: list[str]
     records: Iterator[Record]
     note: str
-    texts: bool
+    text_only: bool
     headless: bool = False
 
 
@@ -59,12 +77,12 @@ def read_grid(path: Path, encoding: str | None = None) -> Grid:
     """
     try:
         with open(path, "rb") as file:
-            head = file.read(_BLANKS)
+            head = file.read(_FIRST_BYTES)
             if is_lfs_pointer(head):
                 raise UserError(f"{path} {LFS_POINTER}.")
             if path.suffix.lower() == ".parquet":
                 return read_parquet(path)
-            head += file.read(_SNIFFED + 1 - _BLANKS)
+            head += file.read(_SNIFFED + 1 - _FIRST_BYTES)
         if not head.strip(b"\0 \r\n\t"):
             raise UserError(f"{path} is empty.")
         if head[:4] == b"PAR1":
@@ -80,7 +98,7 @@ def read_grid(path: Path, encoding: str | None = None) -> Grid:
         text = head[: 1 << 20].decode(coding.codec, coding.errors)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
-    if text.lstrip("\ufeff \r\n\t")[:1] in ("{", "["):
+    if text.lstrip(_PADDING)[:1] in ("{", "["):
         return _json(path, coding, text)
     return _separated(path, coding, text)
 
@@ -92,17 +110,17 @@ def _separated(path: Path, coding: Encoding, text: str) -> Grid:
         with open(path, encoding=coding.codec, errors=coding.errors, newline="") as file:
             yield from islice(separated_rows(file, layout.dialect), layout.above, None)
 
-    # After a.jpg#0 there is nothing but a caption, however short.
+    # Two columns, the first ``a.jpg#0``: the second is the caption, however short.
     is_captions_file = layout.numbered_names and layout.heading is None and layout.width == 2
     names = ["image", "caption"] if is_captions_file else _distinct(layout.heading or [""] * layout.width)
     note = f"read as {coding.readable}, separated by {_SEPARATORS[layout.dialect.separator]}"
     note += ", quotation marks after backslashes" if layout.dialect.backslashes else ""
     note += "" if layout.heading else ", without a heading"
-    note += f", from row {layout.above + 1} on" if layout.above else ""
+    note += f", from row {layout.start} on" if layout.above else ""
     records = _records(rows(), names, layout.heading)
     if layout.numbered_names:
         records = (_without_number(record, names[0]) for record in records)
-    return Grid(names, records, note, texts=True, headless=layout.heading is None)
+    return Grid(names, records, note, text_only=True, headless=layout.heading is None)
 
 
 def _records(
@@ -131,13 +149,13 @@ def _json(path: Path, coding: Encoding, text: str) -> Grid:
     if document is not None:
         form, values = document_records(document[0], path.name)
         whole = [Record(number, value) for number, value in enumerate(values, 1)]
-        return Grid(_names(whole), iter(whole), _json_note(coding, form), texts=False)
+        return Grid(_names(whole), iter(whole), _json_note(coding, form), text_only=False)
 
     def records() -> Iterator[Record]:
         with open(path, encoding=coding.codec, errors=coding.errors) as file:
             for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), 1):
-                if line.strip("\ufeff\0 \n\t"):
-                    yield Record(number, _object(line.lstrip("\ufeff")))
+                if text := line.strip(_PADDING):
+                    yield Record(number, _object(text))
 
     first = list(islice(records(), 1000))
     names = _names(first)
@@ -147,10 +165,10 @@ def _json(path: Path, coding: Encoding, text: str) -> Grid:
         dict.fromkeys(names), [record.values for record in first if isinstance(record.values, dict)]
     )
     if not form:
-        return Grid(names, records(), _json_note(coding, form), texts=False)
+        return Grid(names, records(), _json_note(coding, form), text_only=False)
     flat = (Record(n, convert(values) if isinstance(values, dict) else values) for n, values in records())
     first = list(islice(flat, 1000))
-    return Grid(_names(first), chain(first, flat), _json_note(coding, form), texts=False)
+    return Grid(_names(first), chain(first, flat), _json_note(coding, form), text_only=False)
 
 
 def _json_note(coding: Encoding, form: str) -> str:
@@ -165,25 +183,30 @@ def _names(records: Iterable[Record]) -> list[str]:
 
 def _is_lines(text: str) -> bool:
     """Whether JSON text is objects one a line: the first line is one, and another follows."""
-    first, _, rest = text.strip("\ufeff \r\n\t").replace("\r", "\n").partition("\n")
-    return bool(rest.strip()) and not isinstance(_object(first), str)
+    first, _, rest = text.strip(_PADDING).replace("\r", "\n").partition("\n")
+    return bool(rest.strip()) and not isinstance(_object(first.strip(_PADDING)), str)
 
 
 def _document(path: Path, coding: Encoding) -> tuple[Any] | None:
-    """The value that a JSON file holds, a list of them if it holds several; None for objects one a line with damage.
+    """The value that a JSON file holds, in a tuple of one; a list of the values if it holds several.
+
+    Returns:
+        None if the text is damaged but does not begin as a list. It is then read as objects one a line, of which only
+        the damaged ones are lost.
 
     Raises:
         UserError: It begins as a list but is damaged.
     """
     with open(path, encoding=coding.codec, errors=coding.errors) as file:
-        text = file.read().strip("\ufeff\0 \n\t")
+        text = file.read().strip(_PADDING)
     values: list[Any] = []
     at, decoder = 0, json.JSONDecoder()
     try:
         while at < len(text):
             value, at = decoder.raw_decode(text, at)
             values.append(value)
-            at += len(text[at : at + _BLANKS]) - len(text[at : at + _BLANKS].lstrip(" \t\n,\x1e"))
+            while at < len(text) and text[at] in _BETWEEN_VALUES:
+                at += 1
     except (ValueError, RecursionError) as error:
         if text.startswith("["):
             raise UserError(f"{path} is damaged: {error}.") from None
@@ -228,12 +251,12 @@ def read_parquet(path: Path, batch_size: int = 4096) -> Grid:
             for number, values in enumerate(rows, 1):
                 for column, names in classes.items():
                     if column in values:
-                        values[column] = name_numbers(values[column], names)
+                        values[column] = class_names_of_numbers(values[column], names)
                 yield Record(number, values)
         except (pa.ArrowException, OSError) as error:
             yield Record(number + 1, f"the file is damaged from here on: {error}")
 
-    return Grid(file.schema_arrow.names, records(), "read as Parquet", texts=False)
+    return Grid(file.schema_arrow.names, records(), "read as Parquet", text_only=False)
 
 
 def _class_labels(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:

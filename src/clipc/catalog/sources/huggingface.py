@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clipc.catalog.classes import name_numbers
+from clipc.catalog.classes import class_names_of_numbers
 from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo
@@ -199,5 +199,5 @@ def _with_class_names(rows: Any, features: Any) -> Iterator[dict[str, Any]]:
     classes = {column: kind.names for column, kind in kinds.items() if isinstance(kind, ClassLabel)}
     for record in rows:
         for column, names in classes.items():
-            record[column] = name_numbers(record[column], names)
+            record[column] = class_names_of_numbers(record[column], names)
         yield record

@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
 from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
-from clipc.catalog.sources.class_folders import split_name
+from clipc.catalog.sources.class_folders import split_word
 from clipc.errors import UserError, first_names
 
 
 class Part(NamedTuple):
-    """A source that is a part of another: its name, its split where it is one, and the source."""
+    """A table that is a part of a set.
+
+    Attributes:
+        name: Its path in the set.
+        split: The split that the whole part is, or None.
+        source: Its pairs.
+    """
 
     name: str
     split: str | None
@@ -21,7 +27,9 @@ class Part(NamedTuple):
 def joined(parts: Sequence[Part], root: Path, name: str) -> Source:
     """Sources as one, whose rows are those of the parts, one part after the other.
 
-    A row without a split has its part's. A key that a row of an earlier part has is preceded by the part's name.
+    A row without a split has its part's. Image paths become relative to ``root``, and so do keys that are the image's
+    path. Any other key stays, unless a row of an earlier part has it: then the part's name and a slash precede it.
+    The names of tables in rejects become paths in the set, as the parts' names are.
 
     Args:
         parts: The sources, at least one.
@@ -35,14 +43,22 @@ def joined(parts: Sequence[Part], root: Path, name: str) -> Source:
         for part in parts:
             infos.append(SourceInfo())
             own: set[str] = set()
-            prefix = part.source.root.relative_to(root).as_posix() + "/"
+            image_prefix = _prefix(part.source.root.relative_to(root))
+            table_prefix = _prefix(PurePosixPath(part.name).parent)
             for row in _rows(part, infos[-1], many=len(parts) > 1):
-                if isinstance(row, Row):
-                    at_path = row.key == row.file
-                    row.file = prefix.removeprefix("./") + row.file
-                    row.key = row.file if at_path else f"{part.name}/{row.key}" if row.key in keys else row.key
-                    row.split = row.split or part.split
-                    own.add(row.key)
+                if isinstance(row, Reject):
+                    yield row._replace(file=table_prefix + row.file)
+                    continue
+                has_path_as_key = row.key == row.file
+                row.file = image_prefix + row.file
+                if has_path_as_key:
+                    row.key = row.file
+                elif row.key in keys:
+                    row.key = f"{part.name}/{row.key}"
+                if row.place:
+                    row.place = table_prefix + row.place
+                row.split = row.split or part.split
+                own.add(row.key)
                 yield row
             keys |= own
         _merge(infos, [part.name for part in parts], info)
@@ -51,6 +67,11 @@ def joined(parts: Sequence[Part], root: Path, name: str) -> Source:
     watched = list(dict.fromkeys(path for source in sources for path in source.watched))
     loose, tabular = any(source.loose for source in sources), all(source.tabular for source in sources)
     return Source(root, name, watched, read, loose, tabular)
+
+
+def _prefix(folder: PurePath) -> str:
+    """What makes paths relative to a folder relative to the folder above: its path and a slash, nothing for ``.``."""
+    return "" if folder == PurePath() else f"{folder.as_posix()}/"
 
 
 def _rows(part: Part, info: SourceInfo, many: bool) -> Iterator[Row | Reject]:
@@ -81,8 +102,8 @@ def _merge(infos: Sequence[SourceInfo], names: Sequence[str], into: SourceInfo) 
 def with_splits_of_folders(source: Source) -> Source:
     """The source; where no row has a split, those that the folders of the images name.
 
-    Nothing is changed unless each image is in a folder that is named as a split, and some are in one for training and
-    others are not.
+    Only if every image lies in a split-named folder and both train and another split occur; otherwise the source is
+    unchanged.
     """
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
@@ -100,4 +121,4 @@ def with_splits_of_folders(source: Source) -> Source:
 
 
 def _folder_split(row: Row) -> str | None:
-    return next((split for part in row.file.split("/")[:-1] if (split := split_name(part))), None)
+    return next((split for part in row.file.split("/")[:-1] if (split := split_word(part))), None)

@@ -40,10 +40,12 @@ class Layout(NamedTuple):
 
     Attributes:
         dialect: How a line is split.
-        above: The number of lines above the heading, or above the first row.
+        above: The number of rows above the heading, or above the first row if there is no heading; blank rows do not
+            count.
         heading: The names of the columns; None where there are none.
         width: The number of columns.
         numbered_names: Whether the first cells are names of image files with numbers after them, ``a.jpg#0``.
+        start: The number of the row with the heading, or of the first row, from 1; blank rows count.
     """
 
     dialect: Dialect
@@ -51,6 +53,7 @@ class Layout(NamedTuple):
     heading: list[str] | None
     width: int
     numbered_names: bool = False
+    start: int = 1
 
 
 def text_layout(text: str) -> Layout:
@@ -64,10 +67,12 @@ def text_layout(text: str) -> Layout:
     for separator in told[1] if told else _SEPARATORS:
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
             dialect = Dialect(separator, quoting, backslashes and quoting == csv.QUOTE_MINIMAL)
-            rows = [row for _, row in islice(separated_rows(io.StringIO(text, newline=""), dialect), _SAMPLE)]
+            numbered = list(islice(separated_rows(io.StringIO(text, newline=""), dialect), _SAMPLE))
+            rows = [row for _, row in numbered]
             layout = _layout([row if isinstance(row, list) else [] for row in rows], dialect, int(told is not None))
             if layout.width < 2:
                 continue
+            layout = layout._replace(start=numbered[layout.above][0])
             even = sum(len(row) == layout.width and isinstance(row, list) for row in rows) / len(rows)
             known = any(map(_is_word, layout.heading or ())) or (
                 layout.heading is None and any(map(_is_plain_image, rows[layout.above]))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES
-from clipc.catalog.sources.class_folders import split_name, splits_of_names
+from clipc.catalog.sources.class_folders import split_word, split_words
 from clipc.catalog.sources.encoding import detect_encoding
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, read_parquet
 from clipc.catalog.sources.huggingface import parquet_image_column
@@ -104,7 +104,7 @@ def as_one_set(root: Path, files: Iterable[str]) -> list[SetTable]:
     if len({SPLIT_NAMES.get(split or "") for split in splits}) == 1:  # test-bench.csv is no split of its own
         stems = [_stem(file) for file in tables]
         in_stem = [any(word in SPLIT_NAMES for word in _SEPARATORS.split(stem.lower())) for stem in stems]
-        sure = splits_of_names(stems)
+        sure = split_words(stems)
         splits = [own if named else split for split, named, own in zip(splits, in_stem, sure, strict=True)]
     return [SetTable(file, split) for file, split in zip(tables, splits, strict=True)]
 
@@ -178,7 +178,7 @@ def image_root(root: Path, table: SetTable, images: Collection[str]) -> str | No
 
 
 def _canonical(folder: str) -> str | None:
-    return SPLIT_NAMES.get(split_name(folder) or "")
+    return SPLIT_NAMES.get(split_word(folder) or "")
 
 
 def _logs(files: Sequence[str]) -> set[str]:

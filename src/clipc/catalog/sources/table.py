@@ -79,7 +79,7 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
     headings.describe_captions([tuple(row.captions) for row in rows], info)
     if not headings.key_is_sure:
         _set_keys(rows, headings, info)
-    if grid.texts:
+    if grid.text_only:
         _set_types(rows)
     yield from rows
 

@@ -11,7 +11,7 @@ from clipc.catalog.catalog import inside
 from clipc.catalog.classes import beside_data, class_caption, class_order, read_class_names, readable
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo
-from clipc.catalog.sources.class_folders import split_name, splits_of_names
+from clipc.catalog.sources.class_folders import split_word, split_words
 from clipc.catalog.sources.members import Damage, Member, members
 from clipc.catalog.sources.records import ImageRecord, image_record, read_record
 from clipc.catalog.sources.tar_samples import IMAGES, TEXTS, Sample, TarSamples
@@ -48,13 +48,13 @@ def tars(
         info.guessed_label = None if options.label_columns else "label"
         many_folders = len({path.parent for path in paths}) > 1
         reader = _Reader(paths, root, options, info)
-        by_name = dict(zip(paths, splits_of_names([path.stem for path in paths]), strict=True))
+        by_name = dict(zip(paths, split_words([path.stem for path in paths]), strict=True))
         for path in sorted(paths):
             split = (splits or {}).get(path) or by_name[path]
             # clip_benchmark counts its keys anew in each folder (train/0.tar, test/0.tar).
             folder = path.parent.relative_to(root)
             prefix = folder.as_posix() + "/" if many_folders else ""
-            split = split or next((own for part in reversed(folder.parts) if (own := split_name(part))), None)
+            split = split or next((own for part in reversed(folder.parts) if (own := split_word(part))), None)
             yield from reader.rows(path, prefix.removeprefix("./"), split)
         reader.describe()
         if reader.index_names and reader.has_classes:

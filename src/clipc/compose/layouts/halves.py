@@ -14,40 +14,40 @@ _PLACES: Final = np.array(
 """Places of the first and second half, by shape (side by side, one above the other); array of shape (2, 2, 4)."""
 
 
-def centre_halves(shape: Positions, draws: Float32s, views: Views) -> Tiles:
+def centre_halves(shape_index: Positions, draws: Float32s, views: Views) -> Tiles:
     """The centre half of each view, joined along the cut axis (CLIP-C, arXiv 2407.01408).
 
     Args:
-        shape: Index into the layout's ``shapes``, one per example; array of length n.
+        shape_index: Index into the layout's ``shapes``, one per example; array of length n.
         draws: Not used.
         views: Not used.
     """
-    return Tiles(_CENTRES[shape], _PLACES[shape], opaque(len(shape)))
+    return Tiles(_CENTRES[shape_index], _PLACES[shape_index], opaque(len(shape_index)))
 
 
-def squeezed_halves(shape: Positions, draws: Float32s, views: Views) -> Tiles:
+def squeezed_halves(shape_index: Positions, draws: Float32s, views: Views) -> Tiles:
     """Each view squeezed to half its width or height: nothing is cut away, but the aspect ratio changes.
 
     Args:
-        shape: Index into the layout's ``shapes``, one per example; array of length n.
+        shape_index: Index into the layout's ``shapes``, one per example; array of length n.
         draws: Not used.
         views: Not used.
     """
-    return Tiles(boxes(FULL, FULL, len(shape)), _PLACES[shape], opaque(len(shape)))
+    return Tiles(boxes(FULL, FULL, len(shape_index)), _PLACES[shape_index], opaque(len(shape_index)))
 
 
-def region(shape: Positions, draws: Float32s, views: Views) -> Tiles:
+def region(shape_index: Positions, draws: Float32s, views: Views) -> Tiles:
     """Halves of the size of centre halves, moved so that each shows its region, or as much of it as fits.
 
     The window may move along both axes. It may leave the view to reach the region, but never the image. A source
     without a region shows its centre half.
 
     Args:
-        shape: Index into the layout's ``shapes``, one per example; array of length n.
+        shape_index: Index into the layout's ``shapes``, one per example; array of length n.
         draws: Not used.
         views: The views, whose ``bounds`` and ``region`` are used.
     """
-    tiles = centre_halves(shape, draws, views)
+    tiles = centre_halves(shape_index, draws, views)
     low = tiles.window[..., :2]
     size = tiles.window[..., 2:] - low
     first, last = views.region[..., :2], views.region[..., 2:]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from clipc.compose.arrays import Bytes, Float32s, Positions
-from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN, STRONG, TOP_BOTTOM, Tiles, Views, area
+from clipc.compose.layouts.tiles import LEFT_RIGHT, PLAIN, STRONG, TOP_BOTTOM, Tiles, Views
 from clipc.errors import UserError
 
 
@@ -23,7 +23,8 @@ class Shape:
 
     Attributes:
         name: The shape's name in plans, statistics and pages.
-        english: The template for ordinary captions, and one with labels for captions that do not fit the first.
+        english: The template for ordinary captions, and one with labels, for captions that name a place or have several
+            sentences.
         japanese: The two templates for Japanese captions.
     """
 
@@ -33,9 +34,8 @@ class Shape:
 
 
 _TEMPLATES: Final[dict[str, Any]] = json.loads((resources.files("clipc.compose.layouts") / "shapes.json").read_bytes())
-SHAPES: Final = tuple(
-    Shape(name, *((template, labels) for template, labels in languages)) for name, languages in _TEMPLATES.items()
-)
+# The order in shapes.json is that of the codes in tiles.py, from PLAIN to FIRST_IMAGE.
+SHAPES: Final = tuple(Shape(name, *map(tuple, languages)) for name, languages in _TEMPLATES.items())
 """The common shapes. Their code in a plan's ``layout`` column is their index here, whatever the policy's layout.
 
 ``plain`` shows one image. ``left-right`` and ``top-bottom`` name the places of the first and second half. ``strong``
@@ -53,10 +53,14 @@ class Layout:
     """A way to join two views.
 
     Attributes:
-        shapes: The shapes of its composites, drawn uniformly.
+        shapes: The shapes of its composites, drawn uniformly. One with the name of a common shape is that shape, with
+            its code and its templates.
         arrange: A pure function that returns the tiles of n composites. It takes an index into ``shapes`` for each
             composite, shape (n,); four random numbers in [0, 1) for each, shape (n, 4); and the views. The places in
             the tiles must fill the image.
+
+    Raises:
+        UserError: There is no shape, two have the same name, or one has the name of a common shape that it cannot be.
     """
 
     shapes: tuple[Shape, ...]
@@ -66,6 +70,12 @@ class Layout:
         names = [shape.name for shape in self.shapes]
         if not names or len(set(names)) < len(names) or {SHAPES[PLAIN].name, SHAPES[STRONG].name} & set(names):
             raise UserError(f"a layout needs shapes with distinct names, none of them plain or strong: {names}.")
+        common = {shape.name: shape for shape in SHAPES}
+        for shape in self.shapes:
+            if (shape.english or shape.japanese) and common.get(shape.name, shape) != shape:
+                raise UserError(
+                    f"{shape.name} is a shape of clipc, whose templates cannot be changed; choose another name."
+                )
 
     @cached_property
     def all_shapes(self) -> tuple[Shape, ...]:
@@ -85,7 +95,10 @@ class Layout:
         return self.codes == (LEFT_RIGHT, TOP_BOTTOM)
 
     def codes_for(self, axis: str) -> tuple[int, ...]:
-        """The codes among which to draw: the one with the name ``axis``, or all if no shape has that name."""
+        """The codes among which to draw: the one with the name ``axis``, or all if no shape has that name.
+
+        So a study can compare layouts under one policy: its axis applies to those that have halves.
+        """
         return tuple(code for code in self.codes if self.all_shapes[code].name == axis) or self.codes
 
     def tiles(self, codes: Bytes, draws: Float32s, views: Views) -> Tiles:
@@ -122,8 +135,17 @@ def _check(result: Tiles, n: int) -> None:
             raise UserError(
                 f"a layout must return tiles whose {name} is finite numbers of shape {shape}: {values.shape}."
             )
-    shown = area(result.place) > 0
-    if (result.place.min() < 0) | (result.place.max() > 1) | (area(result.window) <= 0)[shown].any():
+    shown, has_window = (_sides(boxes).min(axis=-1) > 0 for boxes in (result.place, result.window))
+    if (result.place.min() < 0) | (result.place.max() > 1) | (shown & ~has_window).any():
         raise UserError("a layout returned tiles with a place outside the image, or a place for a window without area.")
+    if (_sides(result.place) < 0).any():
+        raise UserError("a layout returned tiles with a place whose edges are not in order: x0 <= x1 and y0 <= y1.")
+    if (result.opacity.min() < 0) | (result.opacity.max() > 1):
+        raise UserError("a layout returned tiles with an opacity outside [0, 1].")
     if (result.opacity[:, 0] != 1).any() or abs(result.share().sum(axis=1) - 1).max() > 1e-4:
         raise UserError("a layout returned tiles that do not fill the image, or whose first source is not opaque.")
+
+
+def _sides(boxes: Float32s) -> Float32s:
+    """Width and height of boxes x0, y0, x1, y1 of shape (..., 4); negative where the edges are in reverse order."""
+    return boxes[..., 2:] - boxes[..., :2]

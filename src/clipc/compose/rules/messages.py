@@ -4,6 +4,7 @@ A message consists of the lengths of its two parts as little-endian 64-bit integ
 an Arrow IPC stream, which is empty if there is no table.
 """
 
+import errno
 import json
 import struct
 from typing import IO, Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 Message = tuple[dict[str, Any], pa.Table | None]
 
-OUT_OF_MEMORY = 12
+OUT_OF_MEMORY = errno.ENOMEM
 """The exit code of a child process that needs more memory than it may take."""
 
 
@@ -36,9 +37,9 @@ def receive(stream: IO[bytes]) -> Message:
     Raises:
         EOFError: The other process has closed the stream.
     """
-    head, body = struct.unpack("<QQ", _read_exactly(stream, 16))
-    header: dict[str, Any] = json.loads(_read_exactly(stream, head))
-    return header, pa.ipc.open_stream(_read_exactly(stream, body)).read_all() if body else None
+    head_size, body_size = struct.unpack("<QQ", _read_exactly(stream, 16))
+    header: dict[str, Any] = json.loads(_read_exactly(stream, head_size))
+    return header, pa.ipc.open_stream(_read_exactly(stream, body_size)).read_all() if body_size else None
 
 
 def _read_exactly(stream: IO[bytes], count: int) -> bytes:

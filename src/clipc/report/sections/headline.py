@@ -134,10 +134,10 @@ def _few_captions(data: Mapping[str, Any], say: Words) -> Iterator[str]:
         return
     first = next((m for m in data["metrics"] if m["main"] and m["ceiling"] is None), None)
     if first is None:
-        yield say("few_captions.recall_only", **readable.few_captions(few))
+        yield say("few_captions.recall_only", **readable.few_captions_texts(few))
     else:
         code = "class_names" if readable.ceiling(readable.SHARE, few["ceiling"]) is None else "first"
-        yield say(f"few_captions.{code}", **readable.few_captions(few), metric=say.metric(first["key"]))
+        yield say(f"few_captions.{code}", **readable.few_captions_texts(few), metric=say.metric(first["key"]))
 
 
 def _limitations(data: Mapping[str, Any], say: Words) -> Iterator[str]:
