@@ -16,7 +16,8 @@ from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo
 from clipc.catalog.sources.dataset_card import card_files
 from clipc.catalog.sources.folder import folder
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, WORKBOOK_SUFFIXES
-from clipc.catalog.sources.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
+from clipc.catalog.sources.huggingface import DATASET_FILES, huggingface, parquet_with_images
+from clipc.catalog.sources.image_columns import parquet_image_column
 from clipc.catalog.sources.joined import Part, joined, with_splits_of_folders
 from clipc.catalog.sources.listing import list_files
 from clipc.catalog.sources.set_tables import SetTable, as_one_set, image_root, set_tables, unrelated_tables

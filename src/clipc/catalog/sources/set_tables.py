@@ -13,7 +13,7 @@ from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES
 from clipc.catalog.sources.class_folders import split_name, splits_of_names
 from clipc.catalog.sources.encoding import detect_encoding
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, read_parquet
-from clipc.catalog.sources.huggingface import parquet_image_column
+from clipc.catalog.sources.image_columns import parquet_image_column
 from clipc.catalog.sources.sidecars import TEXT_SUFFIXES
 from clipc.catalog.sources.texts import Texts
 from clipc.errors import UserError, first_names
