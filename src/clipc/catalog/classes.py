@@ -12,6 +12,7 @@ from clipc.catalog.rows import SourceInfo
 from clipc.errors import UserError, first_names
 
 _WHOLE_NUMBER = re.compile(r"-?\d+")
+_WORDNET = re.compile(r"n\d{8}")
 _CLASS_SENTENCE = {"en": "a photo of {article} {name}", "ja": "{name}の写真"}
 
 
@@ -64,7 +65,9 @@ def class_order(labels: Iterable[str]) -> list[str]:
 
 
 def number_warning(column: str, labels: Iterable[str], names: Mapping[str, str]) -> str | None:
-    """A warning if more than half of the classes of a label column have no letter in their names; None otherwise.
+    """A warning if more than half of the classes of a label column are named by numbers; None otherwise.
+
+    Names of numbers have no letter, or are WordNet's as ImageNet's folders have them (``n01440764``).
 
     Args:
         column: The label column.
@@ -72,7 +75,8 @@ def number_warning(column: str, labels: Iterable[str], names: Mapping[str, str])
         names: Readable names by label; a label without one is its own name.
     """
     ordered = class_order(labels)
-    numbers = [name for label in ordered if not any(map(str.isalpha, name := names.get(label, label)))]
+    shown = [names.get(label, label) for label in ordered]
+    numbers = [name for name in shown if _WORDNET.fullmatch(name) or not any(map(str.isalpha, name))]
     if 2 * len(numbers) <= len(ordered):
         return None
     return (
