@@ -13,6 +13,7 @@ from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo
+from clipc.catalog.sources.class_folders import splits_of_names
 from clipc.catalog.sources.dataset_card import card_files
 from clipc.catalog.sources.folder import folder
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, WORKBOOK_SUFFIXES
@@ -21,6 +22,7 @@ from clipc.catalog.sources.image_columns import parquet_image_column
 from clipc.catalog.sources.joined import Part, joined, with_splits_of_folders
 from clipc.catalog.sources.listing import list_files
 from clipc.catalog.sources.set_tables import SetTable, as_one_set, image_root, set_tables, unrelated_tables
+from clipc.catalog.sources.split_lists import split_lists, with_split_lists
 from clipc.catalog.sources.table import table
 from clipc.catalog.sources.tar import tars
 from clipc.catalog.split import with_splits
@@ -126,7 +128,9 @@ def _in_file(path: Path, store: Path, options: SourceOptions) -> Source:
     if suffix == ".parquet" and (image := parquet_image_column(path, options)) is not None:
         return parquet_with_images(path, path.stem, options, _blob(store, path), image)
     if suffix in TABLE_SUFFIXES:
-        return with_splits_of_folders(table(path, path.stem, options))
+        source = with_splits_of_folders(table(path, path.stem, options))
+        beside = [] if splits_of_names([path.stem]) != [None] else [each.name for each in os.scandir(path.parent)]
+        return with_split_lists(source, path.parent, split_lists([name for name in beside if name != path.name]))
     raise UserError(f"{path} is a file of no known kind. A source is {KINDS}.")
 
 
@@ -155,9 +159,14 @@ def _in_folder(path: Path, store: Path, options: SourceOptions) -> Source:
     is_asked = options.image_column or options.caption_columns or options.caption_templates
     unrelated = [] if is_asked else unrelated_tables(path, files)
     if tables := set_tables(path, [file for file in files if file not in unrelated] if unrelated else files):
-        return _with_warning(_in_tables(path, tables, name, store, options, files), path, compressed)
+        named = {each.file for each in tables}
+        lists = split_lists([file for file in files if file not in named])
+        source = with_split_lists(_in_tables(path, tables, name, store, options, files), path, lists)
+        return _with_warning(source, path, compressed)
     if any(file.lower().endswith(IMAGE_SUFFIXES) for file in files):
-        return folder(path, name, options, listing, unrelated)
+        if lists := split_lists(files):
+            listing = listing._replace(files=[file for file in files if file not in lists])
+        return with_split_lists(folder(path, name, options, listing, unrelated), path, lists)
     if compressed:
         raise UserError(
             f"{path} holds compressed files ({first_names(compressed)}); {_UNPACK}, and name the folder again."

@@ -26,6 +26,7 @@ _UNREAD_IMAGES = {
     ".pcx", ".ico", ".dds", ".npy",
 }
 # fmt: on
+_UNREAD_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".gz", ".xlsx", ".xls", ".ods")
 _FEW_PAIRS = 10
 _SAMPLE = 20
 
@@ -95,7 +96,8 @@ def folder(
             rows = _with_texts(shown, text_of, record_of, contents, options.lang, info)
         else:
             info.guessed_label = None if options.label_columns else "label"
-            rows = _with_classes(path, shown, options.lang, info, [*numbers, *_hints(by_suffix)])
+            tables = sorted(file for suffix in _UNREAD_TABLES for file in by_suffix.get(suffix, ()))
+            rows = _with_classes(path, shown, options.lang, info, [*numbers, *_hints(by_suffix)], tables)
         for row in rows:
             if prefix and isinstance(row, Row):
                 row.file = prefix + row.file
@@ -201,7 +203,7 @@ def _with_texts(
 
 
 def _with_classes(
-    path: Path, images: Sequence[str], lang: str, info: SourceInfo, hints: Sequence[str]
+    path: Path, images: Sequence[str], lang: str, info: SourceInfo, hints: Sequence[str], tables: Sequence[str]
 ) -> Iterator[Row | Reject]:
     folders = meanings({_folder_of(image) for image in images})
     labels = class_order(folder.label for folder in folders.values() if folder.label is not None)
@@ -224,6 +226,11 @@ def _with_classes(
         yield Row(keys[file], [caption], label, split, file, more={"folder": inner} if has_inner else {})
     info.class_captions = count
     info.notes.append(f"{count:,} captions were made from the class names that the folders give: {first_names(labels)}")
+    if tables:
+        info.warnings.append(
+            f"captions were made from the names of folders, and {_are_not_read(tables)}: if captions are there, write "
+            f"them into one table in {path}, with the images' paths"
+        )
     if has_inner:
         info.notes.append("the column folder holds the folders within the class folders")
     if count >= _FEW_PAIRS and 2 * len(labels) > count:
@@ -264,10 +271,20 @@ def _describe(by_suffix: Mapping[str, Sequence[str]], listing: Listing, records:
 def _hints(by_suffix: Mapping[str, Sequence[str]]) -> list[str]:
     """What files beside the images are, if they are no captions."""
     hints = ["the .xml files hold boxes (as Pascal VOC's), not captions"] if ".xml" in by_suffix else []
-    if 2 * len(by_suffix.get(".json", ())) > sum(len(by_suffix.get(suffix, ())) for suffix in IMAGE_SUFFIXES):
+    tables = [file for suffix in _UNREAD_TABLES[:-4] for file in by_suffix.get(suffix, ())]
+    records = by_suffix.get(".json", ())
+    if 2 * len(records) > sum(len(by_suffix.get(suffix, ())) for suffix in IMAGE_SUFFIXES):
         hints.append("the .json files hold no caption (text under caption or captions)")
+    elif tables := [*tables, *records]:
+        hints.append(_are_not_read(sorted(tables)))
     sheets = [file for suffix in (".xlsx", ".xls", ".ods") for file in by_suffix.get(suffix, ())]
-    return [*hints, f"save {first_names(sheets)} as CSV"] if sheets else hints
+    hints += [f"save {first_names(sheets)} as CSV"] if sheets else []
+    packed = by_suffix.get(".gz", ())
+    return [*hints, f"unpack {first_names(packed)}"] if packed else hints
+
+
+def _are_not_read(files: Sequence[str]) -> str:
+    return f"{first_names(files)} {'are' if len(files) > 1 else 'is'} not read"
 
 
 def _folder_of(file: str) -> str:

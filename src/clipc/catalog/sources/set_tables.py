@@ -60,7 +60,21 @@ def set_tables(root: Path, files: Sequence[str]) -> list[SetTable]:
     deep = [file for file in tables if "/" in file]
     metadata = [file for file in top if _stem(file).lower() == "metadata"]
     metadata = metadata or [file for file in deep if _stem(file).lower() == "metadata"]
-    return as_one_set(root, metadata or top or [file for file in deep if _lies_apart(root, file, images)])
+    apart = [file for file in deep if _lies_apart(root, file, images)]
+    return as_one_set(root, metadata or top or apart or _of_splits(root, deep, files))
+
+
+def _of_splits(root: Path, tables: Sequence[str], files: Sequence[str]) -> list[str]:
+    """The tables beside the images of splits, ``train/captions.csv`` and ``test/captions.csv``, if they name images.
+
+    Images with texts beside them need none, and in folders of classes tables are no set of their own.
+    """
+    splits = {_split(file) for file in tables}
+    if not tables or None in splits or len(tables) > _EXAMINED or len({_family(file) for file in tables}) > 1:
+        return []
+    texts = sum(file.lower().endswith(TEXT_SUFFIXES) for file in files)
+    images = sum(file.lower().endswith(IMAGE_SUFFIXES) for file in files)
+    return [*tables] if 2 * texts < images and all(names_images(root / file) for file in tables) else []
 
 
 def unrelated_tables(root: Path, files: Sequence[str]) -> list[str]:
