@@ -1,6 +1,7 @@
 """Tables of any format as records: CSV and other separated text, JSON lines, Parquet."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain, count, islice
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 from clipc.catalog.classes import name_numbers
 from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
+from clipc.catalog.rows import IMAGE_SUFFIXES
 from clipc.catalog.sources.documents import document_records, record_form
 from clipc.catalog.sources.encoding import Encoding, detect_encoding, named_encoding
 from clipc.catalog.sources.layout import clean_cells, separated_rows, text_layout
@@ -23,6 +25,7 @@ WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 _SNIFFED = 64 << 20
 _LONGEST_LINE = 16 << 20
 _BLANKS = 1 << 10
+_NAME_AND_WORDS = re.compile(rf"^\S+(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}) +\S", re.MULTILINE | re.IGNORECASE)
 _SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 
@@ -92,6 +95,8 @@ def _separated(path: Path, coding: Encoding, text: str) -> Grid:
         with open(path, encoding=coding.codec, errors=coding.errors, newline="") as file:
             yield from islice(separated_rows(file, layout.dialect), layout.above, None)
 
+    if layout.width < 2 and 2 * len(_NAME_AND_WORDS.findall(text)) > len(text.splitlines()):
+        raise UserError(f"{path}: only a space is between image files and captions; write a tab there.")
     # After a.jpg#0 there is nothing but a caption, however short.
     is_captions_file = layout.numbered_names and layout.heading is None and layout.width == 2
     names = ["image", "caption"] if is_captions_file else _distinct(layout.heading or [""] * layout.width)
