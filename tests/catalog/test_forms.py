@@ -143,6 +143,28 @@ def tables_beside(folder: Path, pairs: list[Pair]) -> None:
         write_csv(folder / split / "captions.csv", [HEADING[:4], *rows])
 
 
+def fiftyone(folder: Path, pairs: list[Pair]) -> None:
+    write_images(folder / "data", pairs)
+    write_json(folder / "metadata.json", {"name": "set", "media_type": "image", "sample_fields": [{"name": "id"}]})
+    samples = [
+        {
+            "_id": {"$oid": f"{p.number:024x}"},
+            "filepath": f"data/{p.file}",
+            "tags": ["checked", p.split],
+            "_media_type": "image",
+            "caption": p.captions[0],
+            "ground_truth": {"_cls": "Classification", "tags": [], "label": p.label},
+        }
+        for p in pairs
+    ]
+    write_json(folder / "samples.json", {"samples": samples})
+
+
+def kohya(folder: Path, pairs: list[Pair]) -> None:
+    write_images(folder / "img", pairs)
+    write_json(folder / "meta_cap.json", {f"D:\\img\\{p.number:04d}": {"caption": p.captions[0]} for p in pairs})
+
+
 def image_folder(folder: Path, pairs: list[Pair]) -> None:
     for split, part in by_split(pairs).items():
         write_images(folder / split, part)
@@ -395,6 +417,8 @@ FORMS: list[tuple[str, Write, frozenset[str] | str]] = [
     ("Karpathy", karpathy, frozenset({"captions", "split"})),
     ("Label Studio", label_studio, frozenset({"captions", "label"})),
     ("LLaVA", llava, frozenset({"first caption"})),
+    ("FiftyOne", fiftyone, frozenset({"first caption", "label", "split"})),
+    ('`{"a.jpg"', kohya, frozenset({"first caption"})),
     ('`{"a.jpg"', captions_by_file, frozenset({"captions", "split"})),
     ("Flickr's `.token`", token, frozenset({"captions"})),
     ("images with `.txt`", beside, frozenset({"first caption", "split"})),

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -22,6 +22,7 @@ from clipc.catalog.sources.image_columns import parquet_image_column
 from clipc.catalog.sources.joined import Part, joined, with_splits_of_folders
 from clipc.catalog.sources.listing import list_files
 from clipc.catalog.sources.set_tables import SetTable, as_one_set, image_root, set_tables, unrelated_tables
+from clipc.catalog.sources.sidecars import TEXT_SUFFIXES
 from clipc.catalog.sources.split_lists import split_lists, with_split_lists
 from clipc.catalog.sources.table import table
 from clipc.catalog.sources.tar import tars
@@ -152,7 +153,8 @@ def _in_folder(path: Path, store: Path, options: SourceOptions) -> Source:
     chosen = list(by_card) or files
     if paths := [path / file for file in chosen if file.lower().endswith(".tar")]:
         splits = {path / file: split for file, split in by_card.items()}
-        return _with_warning(tars(paths, name, options, splits), path, compressed)
+        tables = [file for file in files if file.lower().endswith((".csv", ".tsv", ".jsonl"))]
+        return _with_warning(tars(paths, name, options, splits), path, compressed, tables)
     if by_card and all(file.lower().endswith(TABLE_SUFFIXES) for file in by_card):
         tables = [SetTable(*each) for each in by_card.items()] if any(by_card.values()) else as_one_set(path, by_card)
         return _with_warning(_in_tables(path, tables, name, store, options, files), path, compressed)
@@ -162,6 +164,9 @@ def _in_folder(path: Path, store: Path, options: SourceOptions) -> Source:
         named = {each.file for each in tables}
         lists = split_lists([file for file in files if file not in named])
         source = with_split_lists(_in_tables(path, tables, name, store, options, files), path, lists)
+        texts, images = (sum(map(_ends(each), files)) for each in (TEXT_SUFFIXES, IMAGE_SUFFIXES))
+        if 2 * texts > images > 0:
+            source = _with_advice(source, "Texts beside images are not read where a table is: take one of them away.")
         return _with_warning(source, path, compressed)
     if any(file.lower().endswith(IMAGE_SUFFIXES) for file in files):
         if lists := split_lists(files):
@@ -176,15 +181,44 @@ def _in_folder(path: Path, store: Path, options: SourceOptions) -> Source:
     raise UserError(f"{path} holds no pairs: there is {there} in it. A source is {KINDS}.")
 
 
-def _with_warning(source: Source, path: Path, compressed: Sequence[str]) -> Source:
-    """The source, with a warning of files in its folder ``path`` that would have to be unpacked to be read."""
-    if not compressed:
+def _ends(suffixes: tuple[str, ...]) -> Callable[[str], bool]:
+    return lambda file: file.lower().endswith(suffixes)
+
+
+def _with_advice(source: Source, advice: str) -> Source:
+    """The source, with a sentence after what makes it unreadable."""
+
+    def read(info: SourceInfo) -> Iterator[Row | Reject]:
+        try:
+            yield from source.read(info)
+        except UserError as error:
+            raise UserError(f"{error} {advice}") from None
+
+    return replace(source, read=read)
+
+
+def _with_warning(source: Source, path: Path, compressed: Sequence[str], tables: Sequence[str] = ()) -> Source:
+    """The source, with a warning of files that are not read.
+
+    Args:
+        source: The source.
+        path: Its folder.
+        compressed: Files in it that would have to be unpacked.
+        tables: Tables beside tars.
+    """
+    if not (compressed or tables):
         return source
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
-        info.warnings.append(
-            f"compressed files were not read ({first_names(compressed)}): unpack them if they hold pairs"
-        )
+        if compressed:
+            info.warnings.append(
+                f"compressed files were not read ({first_names(compressed)}): unpack them if they hold pairs"
+            )
+        if tables:
+            info.warnings.append(
+                f"tables beside tars were not read ({first_names(tables)}): if they hold the captions, unpack the tars "
+                "and name the table"
+            )
         yield from source.read(info)
 
     return replace(source, read=read, watched=[*source.watched, *(path / file for file in compressed)])

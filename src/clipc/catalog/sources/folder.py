@@ -28,6 +28,7 @@ _UNREAD_IMAGES = {
 # fmt: on
 _UNREAD_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".gz", ".xlsx", ".xls", ".ods")
 _FEW_PAIRS = 10
+_FEW_TEXTS = 5
 _SAMPLE = 20
 
 
@@ -97,7 +98,8 @@ def folder(
         else:
             info.guessed_label = None if options.label_columns else "label"
             tables = sorted(file for suffix in _UNREAD_TABLES for file in by_suffix.get(suffix, ()))
-            rows = _with_classes(path, shown, options.lang, info, [*numbers, *_hints(by_suffix)], tables)
+            hints = [*numbers, *_hints(by_suffix)] + ([_are_not_read(unread)] if 0 < len(unread) <= _FEW_TEXTS else [])
+            rows = _with_classes(path, shown, options.lang, info, hints, tables)
         for row in rows:
             if prefix and isinstance(row, Row):
                 row.file = prefix + row.file
