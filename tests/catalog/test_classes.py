@@ -63,3 +63,9 @@ def test_every_source_warns_once_and_names_end_it(
     assert named.about.warnings == ()
     assert named.about.class_names["label"] == {"0": "nought", "1": "one", "11": "eleven"}
     assert named.fingerprint == catalog.fingerprint
+
+
+def test_wordnets_numbers_are_no_names() -> None:
+    assert "n01440764" in str(numeric_class_warning("label", ["n01440764", "n01443537"], {}))
+    assert numeric_class_warning("label", ["n01440764"], {"n01440764": "tench"}) is None
+    assert numeric_class_warning("label", ["n0144076", "n95"], {}) is None

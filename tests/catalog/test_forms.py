@@ -136,6 +136,35 @@ def split_tables(folder: Path, pairs: list[Pair]) -> None:
         write_csv(folder / f"{split}.csv", [row[:4] for row in wide_rows(part, HEADING)])
 
 
+def tables_beside(folder: Path, pairs: list[Pair]) -> None:
+    for split, part in by_split(pairs).items():
+        write_images(folder / split, part)
+        rows = [[p.file, *p.captions, *[""] * (2 - len(p.captions)), p.label] for p in part]
+        write_csv(folder / split / "captions.csv", [HEADING[:4], *rows])
+
+
+def fiftyone(folder: Path, pairs: list[Pair]) -> None:
+    write_images(folder / "data", pairs)
+    write_json(folder / "metadata.json", {"name": "set", "media_type": "image", "sample_fields": [{"name": "id"}]})
+    samples = [
+        {
+            "_id": {"$oid": f"{p.number:024x}"},
+            "filepath": f"data/{p.file}",
+            "tags": ["checked", p.split],
+            "_media_type": "image",
+            "caption": p.captions[0],
+            "ground_truth": {"_cls": "Classification", "tags": [], "label": p.label},
+        }
+        for p in pairs
+    ]
+    write_json(folder / "samples.json", {"samples": samples})
+
+
+def kohya(folder: Path, pairs: list[Pair]) -> None:
+    write_images(folder / "img", pairs)
+    write_json(folder / "meta_cap.json", {f"D:\\img\\{p.number:04d}": {"caption": p.captions[0]} for p in pairs})
+
+
 def image_folder(folder: Path, pairs: list[Pair]) -> None:
     for split, part in by_split(pairs).items():
         write_images(folder / split, part)
@@ -317,6 +346,22 @@ def pointers(folder: Path, pairs: list[Pair]) -> None:
         (folder / "images" / p.file).write_text(pointer)
 
 
+def lists_of_splits(folder: Path, pairs: list[Pair]) -> None:
+    write_csv(folder / "captions.txt", [["image", "caption"], *([p.file, c] for p in pairs for c in p.captions)])
+    write_images(folder / "Images", pairs)
+    for split, part in by_split(pairs).items():
+        (folder / f"{split}Images.txt").write_text("".join(f"{p.file}\n" for p in part), "utf-8")
+
+
+def lists_beside_classes(folder: Path, pairs: list[Pair]) -> None:
+    for p in pairs:
+        write_images(folder / "images" / p.label, [p])
+    for split, part in by_split(pairs).items():
+        (folder / "meta").mkdir(exist_ok=True)
+        names = "".join(f"{p.label}/{p.number:04d}\n" for p in part)
+        (folder / "meta" / f"{split}.txt").write_text(names, "utf-8")
+
+
 def with_masks(folder: Path, pairs: list[Pair]) -> None:
     classes(folder, pairs)
     for p in pairs:
@@ -372,6 +417,8 @@ FORMS: list[tuple[str, Write, frozenset[str] | str]] = [
     ("Karpathy", karpathy, frozenset({"captions", "split"})),
     ("Label Studio", label_studio, frozenset({"captions", "label"})),
     ("LLaVA", llava, frozenset({"first caption"})),
+    ("FiftyOne", fiftyone, frozenset({"first caption", "label", "split"})),
+    ('`{"a.jpg"', kohya, frozenset({"first caption"})),
     ('`{"a.jpg"', captions_by_file, frozenset({"captions", "split"})),
     ("Flickr's `.token`", token, frozenset({"captions"})),
     ("images with `.txt`", beside, frozenset({"first caption", "split"})),
@@ -382,6 +429,9 @@ FORMS: list[tuple[str, Write, frozenset[str] | str]] = [
     ("Hugging Face ImageFolder", image_folder, ALL),
     ("`train.csv` and `test.csv`", split_tables, ALL),
     ("`train.csv` and `test.csv`", parquet_shards, ALL),
+    ("`train.csv` and `test.csv`", tables_beside, ALL),
+    ("`train.txt` and `test.txt`", lists_of_splits, frozenset({"captions", "split"})),
+    ("`train.txt` and `test.txt`", lists_beside_classes, frozenset({"label", "split"})),
     ("img2dataset", img2dataset_files, frozenset({"first caption"})),
     ("images with `.json`", records_beside, ALL),
     ("a cloned repository", hub_card, ALL),

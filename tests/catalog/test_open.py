@@ -101,3 +101,18 @@ def test_globs_in_folders_with_brackets(tmp_path: Path, write_tar, samples) -> N
     assert len(open_catalog(str(tmp_path / "[2024] set" / "[a].tar"))) == 1
     write_tar(tmp_path / "2" / "c.tar", samples(1))
     assert len(open_catalog(str(tmp_path / "[0-9]" / "*.tar"))) == 1
+
+
+def test_tables_that_are_not_read_with_their_neighbours_are_named(tmp_path: Path, picture, write_tar) -> None:
+    table = "image,label\n" + "".join(f"{n}.jpg,a\n" for n in range(3))
+    write_tar(tmp_path / "tars" / "images.tar", [(f"{n}.jpg", picture(n)) for n in range(3)])
+    (tmp_path / "tars" / "captions.csv").write_text(table)
+    with pytest.raises(UserError, match=r"tables beside tars were not read \(captions.csv\)"):
+        open_catalog(tmp_path / "tars")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "labels.csv").write_text(table)
+    for n in range(3):
+        (tmp_path / "texts" / f"{n}.jpg").write_bytes(picture(n))
+        (tmp_path / "texts" / f"{n}.txt").write_text("a gear")
+    with pytest.raises(UserError, match="Texts beside images are not read where a table is"):
+        open_catalog(tmp_path / "texts")

@@ -140,3 +140,17 @@ def test_any_text_is_itself_or_refused(text: str) -> None:
     except ValueError:
         return
     assert value is text or isinstance(value, (list, dict))
+
+
+def test_objects_that_name_files_and_images_that_are_written_as_text() -> None:
+    named = [
+        {"file_name": "a.jpg", "width": 3},
+        {"path": None, "url": "https://x/a.jpg"},
+        {"bytes": "", "src": "c.png"},
+    ]
+    assert [image_name(value) for value in named] == ["a.jpg", "https://x/a.jpg", "c.png"]
+    folder = "folder/" * 50
+    assert image_name(folder + "a.jpg") == folder + "a.jpg"
+    for encoded in ("data:image/png;base64,iVBORw0KGgo", "iVBORw0KGgo" * 40):
+        with pytest.raises(ValueError, match="the image itself, written as text"):
+            image_name(encoded)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from clipc.catalog.catalog import REJECTS, SCHEMA, About, Catalog, fingerprint
 from clipc.catalog.classes import numeric_class_warning
 from clipc.catalog.columns import Columns
+from clipc.catalog.doubts import clean_label, tell_of_splits, variant_warning
 from clipc.catalog.images.inspect_images import ImageFacts, Place, inspect_images, set_intensity
 from clipc.catalog.images.intensity import dark_warnings, intensity_note
 from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
@@ -17,6 +18,7 @@ from clipc.errors import UserError
 from clipc.progress import Progress, silent
 
 _MANY_LABELS = 20
+_LONGEST_KEY = 200
 
 
 def build(source: Source, progress: Progress = silent, intensity: Literal["auto"] | None = None) -> Catalog:
@@ -54,11 +56,14 @@ def build(source: Source, progress: Progress = silent, intensity: Literal["auto"
         raise _nothing_valid(source, rejects, info.warnings)
     table = _with_image_facts(table.take(pa.array(valid, pa.int64())), list(valid.values()))
     table = _without_unique_labels(table, info)
+    info.class_names = {c: {clean_label(k): v for k, v in names.items()} for c, names in info.class_names.items()}
     _tell_of_images(valid.values(), scale, info)
+    tell_of_splits(table, info)
     columns_of_labels = _label_columns(table, info)
     for name in columns_of_labels:
-        labels = map(str, table[name].drop_null().unique().to_pylist())
-        info.warnings += filter(None, [numeric_class_warning(name, labels, info.class_names.get(name, {}))])
+        labels = list(map(str, table[name].drop_null().unique().to_pylist()))
+        names = info.class_names.get(name, {})
+        info.warnings += filter(None, [numeric_class_warning(name, labels, names), variant_warning(name, labels)])
     notes, warnings = tuple(info.notes), tuple(info.warnings)
     about = About(
         source.name,
@@ -91,6 +96,7 @@ def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable
         row.captions = [caption for caption in row.captions if _has_word(caption)]
         name = (row.split or "").strip().lower()
         row.split = SPLIT_NAMES.get(name, name) or None
+        row.label = None if row.label is None else clean_label(row.label) or None
         yield row
 
 
@@ -183,7 +189,7 @@ def _nothing_valid(source: Source, rejects: list[Reject], warnings: list[str]) -
     for alike in sorted(by_reason.values(), key=len, reverse=True)[:3]:
         first = alike[0]
         row = f", row {first.row}" if first.row is not None else ""
-        key = f", key {first.key!r}" if first.key else ""
+        key = f", key {first.key[:_LONGEST_KEY]!r}" if first.key else ""
         reasons.append(f"{len(alike):,} times: {first.reason} (first in {first.file}{row}{key})")
     return UserError(
         f"{source.name}: not one pair could be read; {len(rejects):,} were refused, {'; '.join([*reasons, *warnings])}."

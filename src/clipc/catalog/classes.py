@@ -12,6 +12,7 @@ from clipc.catalog.rows import SourceInfo
 from clipc.errors import UserError, first_names
 
 _WHOLE_NUMBER = re.compile(r"-?\d+")
+_WORDNET = re.compile(r"n\d{8}")
 _CLASS_SENTENCE = {"en": "a photo of {article} {name}", "ja": "{name}の写真"}
 
 
@@ -64,7 +65,9 @@ def class_order(labels: Iterable[str]) -> list[str]:
 
 
 def numeric_class_warning(column: str, labels: Iterable[str], names: Mapping[str, str]) -> str | None:
-    """A warning if more than half of the classes of a label column have names without a letter; None otherwise.
+    """A warning if more than half of the classes of a label column are named by numbers; None otherwise.
+
+    Names of numbers have no letter, or are WordNet's as ImageNet's folders have them (``n01440764``).
 
     Args:
         column: The label column.
@@ -75,7 +78,7 @@ def numeric_class_warning(column: str, labels: Iterable[str], names: Mapping[str
     numbers: list[str] = []
     for label in ordered:
         name = names.get(label, label)
-        if not any(map(str.isalpha, name)):
+        if _WORDNET.fullmatch(name) or not any(map(str.isalpha, name)):
             numbers.append(name)
     if 2 * len(numbers) <= len(ordered):
         return None

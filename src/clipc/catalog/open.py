@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -13,13 +13,17 @@ from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo
+from clipc.catalog.sources.class_folders import split_words
 from clipc.catalog.sources.dataset_card import card_files
 from clipc.catalog.sources.folder import folder
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, WORKBOOK_SUFFIXES
-from clipc.catalog.sources.huggingface import DATASET_FILES, huggingface, parquet_image_column, parquet_with_images
+from clipc.catalog.sources.huggingface import DATASET_FILES, huggingface, parquet_with_images
+from clipc.catalog.sources.image_columns import parquet_image_column
 from clipc.catalog.sources.joined import Part, joined, with_splits_of_folders
 from clipc.catalog.sources.listing import list_files
 from clipc.catalog.sources.set_tables import SetTable, as_one_set, image_root, set_tables, unrelated_tables
+from clipc.catalog.sources.sidecars import TEXT_SUFFIXES
+from clipc.catalog.sources.split_lists import split_lists, with_split_lists
 from clipc.catalog.sources.table import table
 from clipc.catalog.sources.tar import tars
 from clipc.catalog.split import with_splits
@@ -125,7 +129,9 @@ def _in_file(path: Path, store: Path, options: SourceOptions) -> Source:
     if suffix == ".parquet" and (image := parquet_image_column(path, options)) is not None:
         return parquet_with_images(path, path.stem, options, _blob(store, path), image)
     if suffix in TABLE_SUFFIXES:
-        return with_splits_of_folders(table(path, path.stem, options))
+        source = with_splits_of_folders(table(path, path.stem, options))
+        beside = [] if split_words([path.stem]) != [None] else [each.name for each in os.scandir(path.parent)]
+        return with_split_lists(source, path.parent, split_lists([name for name in beside if name != path.name]))
     raise UserError(f"{path} is a file of no known kind. A source is {KINDS}.")
 
 
@@ -147,16 +153,25 @@ def _in_folder(path: Path, store: Path, options: SourceOptions) -> Source:
     chosen = list(by_card) or files
     if paths := [path / file for file in chosen if file.lower().endswith(".tar")]:
         splits = {path / file: split for file, split in by_card.items()}
-        return _with_warning(tars(paths, name, options, splits), path, compressed)
+        tables = [file for file in files if file.lower().endswith((".csv", ".tsv", ".jsonl"))]
+        return _with_warning(tars(paths, name, options, splits), path, compressed, tables)
     if by_card and all(file.lower().endswith(TABLE_SUFFIXES) for file in by_card):
         tables = [SetTable(*each) for each in by_card.items()] if any(by_card.values()) else as_one_set(path, by_card)
         return _with_warning(_in_tables(path, tables, name, store, options, files), path, compressed)
     is_asked = options.image_column or options.caption_columns or options.caption_templates
     unrelated = [] if is_asked else unrelated_tables(path, files)
     if tables := set_tables(path, [file for file in files if file not in unrelated] if unrelated else files):
-        return _with_warning(_in_tables(path, tables, name, store, options, files), path, compressed)
+        named = {each.file for each in tables}
+        lists = split_lists([file for file in files if file not in named])
+        source = with_split_lists(_in_tables(path, tables, name, store, options, files), path, lists)
+        texts, images = (sum(map(_ends(each), files)) for each in (TEXT_SUFFIXES, IMAGE_SUFFIXES))
+        if 2 * texts > images > 0:
+            source = _with_advice(source, "Texts beside images are not read where a table is: take one of them away.")
+        return _with_warning(source, path, compressed)
     if any(file.lower().endswith(IMAGE_SUFFIXES) for file in files):
-        return folder(path, name, options, listing, unrelated)
+        if lists := split_lists(files):
+            listing = listing._replace(files=[file for file in files if file not in lists])
+        return with_split_lists(folder(path, name, options, listing, unrelated), path, lists)
     if compressed:
         raise UserError(
             f"{path} holds compressed files ({first_names(compressed)}); {_UNPACK}, and name the folder again."
@@ -166,15 +181,44 @@ def _in_folder(path: Path, store: Path, options: SourceOptions) -> Source:
     raise UserError(f"{path} holds no pairs: there is {there} in it. A source is {KINDS}.")
 
 
-def _with_warning(source: Source, path: Path, compressed: Sequence[str]) -> Source:
-    """The source, with a warning of files in its folder ``path`` that would have to be unpacked to be read."""
-    if not compressed:
+def _ends(suffixes: tuple[str, ...]) -> Callable[[str], bool]:
+    return lambda file: file.lower().endswith(suffixes)
+
+
+def _with_advice(source: Source, advice: str) -> Source:
+    """The source, with a sentence after what makes it unreadable."""
+
+    def read(info: SourceInfo) -> Iterator[Row | Reject]:
+        try:
+            yield from source.read(info)
+        except UserError as error:
+            raise UserError(f"{error} {advice}") from None
+
+    return replace(source, read=read)
+
+
+def _with_warning(source: Source, path: Path, compressed: Sequence[str], tables: Sequence[str] = ()) -> Source:
+    """The source, with a warning of files that are not read.
+
+    Args:
+        source: The source.
+        path: Its folder.
+        compressed: Files in it that would have to be unpacked.
+        tables: Tables beside tars.
+    """
+    if not (compressed or tables):
         return source
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
-        info.warnings.append(
-            f"compressed files were not read ({first_names(compressed)}): unpack them if they hold pairs"
-        )
+        if compressed:
+            info.warnings.append(
+                f"compressed files were not read ({first_names(compressed)}): unpack them if they hold pairs"
+            )
+        if tables:
+            info.warnings.append(
+                f"tables beside tars were not read ({first_names(tables)}): if they hold the captions, unpack the tars "
+                "and name the table"
+            )
         yield from source.read(info)
 
     return replace(source, read=read, watched=[*source.watched, *(path / file for file in compressed)])

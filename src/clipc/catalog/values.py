@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clipc.catalog.rows import Value
+from clipc.catalog.rows import IMAGE_SUFFIXES, Value
 from clipc.errors import first_names
 
 ALL_LABELS = "all_labels"
@@ -26,10 +26,13 @@ _MISSING = (
     | {"#N/A", "#NA", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
 )  # fmt: skip
 _SAYS_NOTHING = {word.lower() for word in _MISSING} | {"nil", "-", "--", "ー", "―", "—", "–"}
+_LONGEST_NAME = 255
 _LONGEST_WORD = max(map(len, _SAYS_NOTHING))
 _CAPTION_KEYS = ("raw", "caption", "captions", "text", "texts", "sentence", "sentences")
 _LABEL_KEYS = ("choices", "label", "labels", "name", "class_name", "class", "category")
 _QUOTED = re.compile(r"""[\s,]*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", re.DOTALL)
+_FILE_KEYS = ("path", "file_name", "filename", "filepath", "file", "url", "src")
+_ENCODED = re.compile(r"[A-Za-z0-9+/_\-]{200}")
 _MAX_DEPTH = 8
 
 
@@ -152,19 +155,25 @@ def image_name(value: Any) -> str | None:
     """The name of an image file in a value: a text, a number, ``{"path": ...}``, or a list of one of these.
 
     Raises:
-        ValueError: There are several.
+        ValueError: There are several, or the value is the image itself.
     """
     if isinstance(value, str):
+        if value.startswith("data:image/") or (len(value) > _LONGEST_NAME and _is_encoded(value)):
+            raise ValueError("it is the image itself, written as text (base64); write each image to a file and name it")
         return None if is_missing(value) else value.strip()
     if isinstance(value, list) and len(value) > 1:
         raise ValueError(f"it names {len(value)} images; a pair has one")
     if isinstance(value, list):
         return image_name(next(iter(value), None))
     if isinstance(value, Mapping):
-        return image_name(value.get("path"))
+        return image_name(next((value[key] for key in _FILE_KEYS if value.get(key)), None))
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value) if type(value) is int else None
+
+
+def _is_encoded(text: str) -> bool:
+    return _ENCODED.match(text) is not None and not text.lower().endswith(IMAGE_SUFFIXES)
 
 
 def main_label(names: Sequence[str], more: dict[str, Value]) -> str | None:

@@ -374,3 +374,25 @@ def test_git_lfs_pointers_are_named(tmp_path: Path, picture) -> None:
         (tmp_path / name).write_text(pointer)
         with pytest.raises(UserError, match=rf"{name} is a Git LFS pointer, .* run `git lfs pull`"):
             open_catalog(tmp_path / name)
+
+
+def test_tables_in_class_folders_are_named_where_captions_are_made(tmp_path: Path, picture) -> None:
+    for folder in ("gear", "washer"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").write_bytes(picture(len(folder)))
+        (tmp_path / folder / "captions.csv").write_text(f"image,caption\na.jpg,a red {folder}\n")
+    warnings = open_catalog(tmp_path).about.warnings
+    assert "gear/captions.csv, washer/captions.csv are not read: if captions are there" in str(warnings)
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [("t.csv.gz", "unpack t.csv.gz"), ("in/_annotations.coco.json", "in/_annotations.coco.json is not read")],
+)
+def test_what_is_beside_images_without_captions_is_named(tmp_path: Path, picture, file: str, said: str) -> None:
+    (tmp_path / "in").mkdir()
+    for n in range(3):
+        (tmp_path / "in" / f"{n}.jpg").write_bytes(picture(n))
+    (tmp_path / file).write_bytes(b"{}")
+    with pytest.raises(UserError, match=f"{said}; put a .txt"):
+        open_catalog(tmp_path)

@@ -6,7 +6,15 @@ from clipc.catalog.sources.listing import list_files
 
 
 def test_hidden_files_are_left_out_and_paths_are_relative(tmp_path: Path) -> None:
-    for name in ("a/b/1.jpg", "a/2.jpg", ".git/3.jpg", "__MACOSX/4.jpg", "a/.5.jpg"):
+    hidden = (
+        ".git/3.jpg",
+        "__MACOSX/4.jpg",
+        "a/.5.jpg",
+        "a/@eaDir/2.jpg/THUMB.jpg",
+        "$RECYCLE.BIN/6.jpg",
+        "#recycle/7.jpg",
+    )
+    for name in ("a/b/1.jpg", "a/2.jpg", *hidden):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     listing = list_files(tmp_path)

@@ -135,3 +135,23 @@ def test_a_name_that_is_more_than_a_split_is_none(tmp_path: Path) -> None:
     assert tables(tmp_path / "two", "train-gears.csv", "test-gears.csv") == [
         ("test-gears.csv", "test"), ("train-gears.csv", "train"),
     ]  # fmt: skip
+
+
+def test_tables_beside_the_images_of_splits(tmp_path: Path) -> None:
+    table = "image,caption\n0.jpg,a gear\n1.jpg,a washer\n"
+
+    def found(*folders: str, texts: int = 0) -> list[SetTable]:
+        files: list[str] = []
+        for folder in folders:
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / "captions.csv").write_text(table)
+            files += [f"{folder}/captions.csv", f"{folder}/0.jpg", f"{folder}/1.jpg"]
+            files += [f"{folder}/{n}.txt" for n in range(texts)]
+        return set_tables(tmp_path, files)
+
+    both = [SetTable("test/captions.csv", "test"), SetTable("train/captions.csv", "train")]
+    assert found("train", "test") == both
+    assert found("train", "test", texts=2) == []  # the texts are the captions
+    assert found("gear", "washer") == []  # classes
+    (tmp_path / "train" / "captions.csv").write_text("epoch,loss\n1,0.5\n2,0.4\n")
+    assert set_tables(tmp_path, ["train/captions.csv", "train/0.jpg"]) == []

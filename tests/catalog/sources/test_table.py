@@ -269,3 +269,20 @@ def test_any_caption_survives_a_well_written_csv(tmp_path: Path, picture, captio
     found = [catalog.captions(n) for n in range(len(catalog))]
     kept = [c for c in expected if "\ufffd" not in c[0] and not c[0].startswith("w[")]
     assert all(c in found for c in kept)
+
+
+def test_labels_of_whole_numbers_lose_what_missing_values_gave_them(tmp_path: Path, picture) -> None:
+    for labels, read in ((["1.0", "2", ""], ["1", "2", None]), (["1.0", "2.5", "x"], ["1.0", "2.5", "x"])):
+        for n in range(3):
+            (tmp_path / f"{n}.jpg").write_bytes(picture(n))
+        rows = [f"{n}.jpg,gear {n},{labels[n]}\n" for n in range(3)]
+        (tmp_path / "t.csv").write_text("image,caption,label\n" + "".join(rows))
+        assert open_catalog(tmp_path / "t.csv").column("label") == read
+
+
+def test_a_space_between_images_and_captions_is_named(tmp_path: Path, picture) -> None:
+    (tmp_path / "a.jpg").write_bytes(picture(1))
+    (tmp_path / "captions.txt").write_text("a.jpg a red gear\nb.jpg a washer\n")
+    for source in (tmp_path, tmp_path / "captions.txt"):
+        with pytest.raises(UserError, match="only a space is between image files and captions; write a tab"):
+            open_catalog(source)

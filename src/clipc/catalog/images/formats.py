@@ -37,6 +37,11 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
 _TEXTS = ((b"<svg", f"an SVG drawing; {_EXPORT}"), (b"<html", "a web page, not the image; download it again"))
 
 
+def is_known(data: bytes) -> bool:
+    """Whether bytes are of a kind that :func:`what_it_is` has a name for."""
+    return not what_it_is(data).startswith("not ")
+
+
 def what_it_is(data: bytes) -> str:
     """What bytes are that no decoder knows, for a message that says what to do."""
     for at, mark, name in _MARKS:

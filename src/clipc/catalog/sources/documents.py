@@ -1,4 +1,4 @@
-"""JSON documents of known forms as records: COCO, Karpathy's splits, Label Studio, LLaVA, ``{file: captions}``."""
+"""JSON documents of known forms as records: COCO, Karpathy, Label Studio, LLaVA, FiftyOne, ``{file: captions}``."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -46,7 +46,7 @@ def document_records(document: Any, name: str) -> tuple[str, Iterator[FieldsOrFa
 def record_form(
     names: Mapping[str, Any], sample: Sequence[Mapping[str, Any]]
 ) -> tuple[str, Callable[[dict[str, Any]], FieldsOrFault]]:
-    """The form of records, and what makes flat ones of those of Label Studio, LLaVA and Karpathy.
+    """The form of records, and what makes flat ones of those of Label Studio, LLaVA, FiftyOne and Karpathy.
 
     Args:
         names: The keys that the records have.
@@ -57,6 +57,8 @@ def record_form(
     for turns in ("conversations", "messages"):
         if turns in names:
             return "conversations whose only answer is the caption", partial(_conversation, turns=turns)
+    if "filepath" in names and "_media_type" in names:
+        return "FiftyOne's samples", _fiftyone(sample)
     if "filename" in names and "sentences" in names:
         return "Karpathy's splits", _karpathy
     return "", lambda record: record
@@ -149,6 +151,26 @@ def _karpathy(record: dict[str, Any]) -> FieldsOrFault:
     folder, file = str(record.get("filepath") or ""), str(record.get("filename") or "")
     path = f"{folder}/{file}" if folder and not folder.endswith(file) else folder or file
     return {**{key: value for key, value in record.items() if key != "filepath"}, "filename": path}
+
+
+def _fiftyone(sample: Sequence[Mapping[str, Any]]) -> Callable[[dict[str, Any]], FieldsOrFault]:
+    """A sample with the labels of its classifications: the only one beside captions is the label, a tag the split."""
+    fields = {name for record in sample for name, value in record.items() if _is_classification(value)}
+    labels = [name for name in fields if plain_name(name) not in _CAPTION_WORDS]
+
+    def flat(record: dict[str, Any]) -> FieldsOrFault:
+        values = {name: value["label"] if _is_classification(value) else value for name, value in record.items()}
+        if len(labels) == 1:
+            values["label"] = values.pop(labels[0], None)
+        tags = record.get("tags")
+        splits = [tag for tag in tags if str(tag).lower() in SPLIT_NAMES] if isinstance(tags, list) else []
+        return values | ({"split": splits[0]} if len(splits) == 1 else {})
+
+    return flat
+
+
+def _is_classification(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("_cls") == "Classification" and "label" in value
 
 
 def _conversation(record: dict[str, Any], turns: str) -> FieldsOrFault:

@@ -12,7 +12,16 @@ _BYTE_ORDER_MARKS = {
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),  # first: the mark of UTF-32-LE starts with that of UTF-16-LE
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
 }
-_READABLE = {"utf-8-sig": "UTF-8 (with a byte order mark)", "cp932": "CP932 (Windows Japanese)"}
+_READABLE = {
+    "utf-8-sig": "UTF-8 (with a byte order mark)",
+    "cp932": "CP932 (Windows Japanese)",
+    "gb18030": "GB18030 (Chinese)",
+    "big5": "BIG5 (Chinese)",
+    "cp949": "CP949 (Korean)",
+}
+_EAST_ASIAN = ("gb18030", "gbk", "big5", "big5hkscs", "cp949", "johab", "euc_jis_2004", "shift_jis_2004")
+_FEW_CHARACTERS = 16
+"""With fewer distinct characters beyond ASCII the East Asian encodings cannot be told apart."""
 # These encodings are read as their supersets, since Windows writes the supersets under the standards' names.
 _SUPERSETS = {"shift_jis": "cp932", "iso8859-1": "cp1252", "ascii": "utf-8"}
 _MAX_DAMAGE = 0.1
@@ -58,6 +67,8 @@ def mark_undecodable(text: str) -> str:
 def detect_encoding(data: bytes, whole: bool = True) -> Encoding:
     """Detects UTF-8, UTF-16 (with or without a byte order mark), CP932, EUC-JP and, as the last resort, others.
 
+    Chinese and Korean encodings are among the others.
+
     A few damaged bytes in UTF-8, CP932 or EUC-JP do not change the result, so that only the damaged rows are rejected
     and not the whole file.
 
@@ -94,6 +105,10 @@ def detect_encoding(data: bytes, whole: bool = True) -> Encoding:
         best = common
     if best is None:
         raise UserError("the encoding cannot be detected; name it with --encoding (utf-8, cp932, euc_jp, cp1252, ...).")
+    if best.encoding in _EAST_ASIAN and len({c for c in str(best) if c > "\x7f"}) < _FEW_CHARACTERS:
+        raise UserError(
+            "the encoding cannot be told from so few characters; name it with --encoding: euc_jp, gb18030, big5, cp949."
+        )
     return named_encoding(best.encoding)
 
 
@@ -123,7 +138,11 @@ def _damage(data: bytes, codec: str) -> float:
 
 
 def _is_japanese(data: bytes, codec: str) -> bool:
-    """Whether the bytes decode to Japanese text, and not to accented letters that are misread as kanji."""
+    """Whether the bytes decode to Japanese text, and not to what is misread as kanji.
+
+    Accented letters become isolated kanji. Chinese in GB2312 and Korean are valid EUC-JP, of kanji alone: there, kana
+    must be among them.
+    """
     if _damage(data, codec) >= _MAX_DAMAGE:
         return False
     text = data.decode(codec, "surrogateescape")
@@ -134,4 +153,6 @@ def _is_japanese(data: bytes, codec: str) -> bool:
     # An accented letter and the letter after it are misread as one isolated kanji; real kanji come in runs.
     runs = sum(1 for before, c in zip(" " + text, text, strict=False) if c > "\x7f" >= before)
     wide = len(non_ascii) - half_width
+    if codec == "euc_jp" and 10 * kana < wide:
+        return False
     return wide > half_width and (kana > 0 or (kanji > 0 and len(non_ascii) / max(runs, 1) >= 1.5))

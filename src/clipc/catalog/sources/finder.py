@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from clipc.catalog.catalog import inside
 from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES, SourceInfo
+from clipc.catalog.sources.listing import is_hidden
 from clipc.errors import UserError
 
 # Pairs of similar characters, of which Windows and other systems write different ones.
@@ -126,7 +127,7 @@ class Finder:
         self.prefix = ""
         if (found := hits("")) or not names:
             return sum(name in found for name in names)
-        folders = [e.name for e in os.scandir(self.root) if e.is_dir(follow_symlinks=False) and e.name[0] != "."]
+        folders = [e.name for e in os.scandir(self.root) if e.is_dir(follow_symlinks=False) and not is_hidden(e.name)]
         by_folder = {name: found for name in sorted(folders)[:_MAX_FOLDERS] if (found := hits(name))}
         most = max(map(len, by_folder.values()), default=0)
         best = [name for name, found in by_folder.items() if 10 * len(found) >= 9 * most]
@@ -268,7 +269,7 @@ class _Tree:
         self.by_end: defaultdict[str, set[str]] = defaultdict(set)
         sizes: dict[str, int] = {}
         for at, inner, names in os.walk(root):
-            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            inner[:] = sorted(name for name in inner if not is_hidden(name))
             folder = "" if at == str(root) else Path(at).relative_to(root).as_posix()
             ends = [fold(part).casefold() for part in Path(at).parts[1:]]
             for start in range(len(ends)):

@@ -26,7 +26,9 @@ _UNREAD_IMAGES = {
     ".pcx", ".ico", ".dds", ".npy",
 }
 # fmt: on
+_UNREAD_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".gz", ".xlsx", ".xls", ".ods")
 _FEW_PAIRS = 10
+_FEW_TEXTS = 5
 _SAMPLE = 20
 
 
@@ -95,7 +97,9 @@ def folder(
             rows = _with_texts(shown, text_of, record_of, contents, options.lang, info)
         else:
             info.guessed_label = None if options.label_columns else "label"
-            rows = _with_classes(path, shown, options.lang, info, [*numbers, *_hints(by_suffix)])
+            tables = sorted(file for suffix in _UNREAD_TABLES for file in by_suffix.get(suffix, ()))
+            hints = [*numbers, *_hints(by_suffix)] + ([_are_not_read(unread)] if 0 < len(unread) <= _FEW_TEXTS else [])
+            rows = _with_classes(path, shown, options.lang, info, hints, tables)
         for row in rows:
             if prefix and isinstance(row, Row):
                 row.file = prefix + row.file
@@ -201,7 +205,7 @@ def _with_texts(
 
 
 def _with_classes(
-    path: Path, images: Sequence[str], lang: str, info: SourceInfo, hints: Sequence[str]
+    path: Path, images: Sequence[str], lang: str, info: SourceInfo, hints: Sequence[str], tables: Sequence[str]
 ) -> Iterator[Row | Reject]:
     folders = meanings({_folder_of(image) for image in images})
     if len(counted := [image for image in images if _folder_of(image) in folders]) < len(images):
@@ -229,6 +233,11 @@ def _with_classes(
         yield Row(keys[file], [caption], label, split, file, more={"folder": inner} if has_inner else {})
     info.class_captions = count
     info.notes.append(f"{count:,} captions were made from the class names that the folders give: {first_names(labels)}")
+    if tables:
+        info.warnings.append(
+            f"captions were made from the names of folders, and {_are_not_read(tables)}: if captions are there, write "
+            f"them into one table in {path}, with the images' paths"
+        )
     if has_inner:
         info.notes.append("the column folder holds the folders within the class folders")
     if count >= _FEW_PAIRS and 2 * len(labels) > count:
@@ -269,10 +278,20 @@ def _describe(by_suffix: Mapping[str, Sequence[str]], listing: Listing, records:
 def _hints(by_suffix: Mapping[str, Sequence[str]]) -> list[str]:
     """What files beside the images are, if they are no captions."""
     hints = ["the .xml files hold boxes (as Pascal VOC's), not captions"] if ".xml" in by_suffix else []
-    if 2 * len(by_suffix.get(".json", ())) > sum(len(by_suffix.get(suffix, ())) for suffix in IMAGE_SUFFIXES):
+    tables = [file for suffix in _UNREAD_TABLES[:-4] for file in by_suffix.get(suffix, ())]
+    records = by_suffix.get(".json", ())
+    if 2 * len(records) > sum(len(by_suffix.get(suffix, ())) for suffix in IMAGE_SUFFIXES):
         hints.append("the .json files hold no caption (text under caption or captions)")
+    elif tables := [*tables, *records]:
+        hints.append(_are_not_read(sorted(tables)))
     sheets = [file for suffix in (".xlsx", ".xls", ".ods") for file in by_suffix.get(suffix, ())]
-    return [*hints, f"save {first_names(sheets)} as CSV"] if sheets else hints
+    hints += [f"save {first_names(sheets)} as CSV"] if sheets else []
+    packed = by_suffix.get(".gz", ())
+    return [*hints, f"unpack {first_names(packed)}"] if packed else hints
+
+
+def _are_not_read(files: Sequence[str]) -> str:
+    return f"{first_names(files)} {'are' if len(files) > 1 else 'is'} not read"
 
 
 def _folder_of(file: str) -> str:

@@ -1,6 +1,7 @@
 """Tables of any format as records: CSV and other separated text, JSON lines, Parquet."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain, count, islice
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 from clipc.catalog.classes import class_names_of_numbers
 from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
+from clipc.catalog.rows import IMAGE_SUFFIXES
 from clipc.catalog.sources.documents import document_records, record_form
 from clipc.catalog.sources.encoding import Encoding, detect_encoding, named_encoding
 from clipc.catalog.sources.layout import clean_cells, separated_rows, text_layout
@@ -30,6 +32,7 @@ _PADDING = "\ufeff\0 \r\n\t"
 """The characters that may stand before and after JSON text."""
 _BETWEEN_VALUES = "\0 \t\n,\x1e"
 """The characters that may stand between JSON values in one file."""
+_NAME_AND_WORDS = re.compile(rf"^\S+(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}) +\S", re.MULTILINE | re.IGNORECASE)
 _SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 
@@ -110,6 +113,8 @@ def _separated(path: Path, coding: Encoding, text: str) -> Grid:
         with open(path, encoding=coding.codec, errors=coding.errors, newline="") as file:
             yield from islice(separated_rows(file, layout.dialect), layout.above, None)
 
+    if layout.width < 2 and 2 * len(_NAME_AND_WORDS.findall(text)) > len(text.splitlines()):
+        raise UserError(f"{path}: only a space is between image files and captions; write a tab there.")
     # Two columns, the first ``a.jpg#0``: the second is the caption, however short.
     is_captions_file = layout.numbered_names and layout.heading is None and layout.width == 2
     names = ["image", "caption"] if is_captions_file else _distinct(layout.heading or [""] * layout.width)

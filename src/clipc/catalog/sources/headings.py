@@ -17,7 +17,7 @@ from clipc.catalog.sources.template import (
     propose_template,
     read_template,
 )
-from clipc.catalog.values import LANGUAGES, image_name, labels, plain_values
+from clipc.catalog.values import LANGUAGES, image_name, is_missing, labels, plain_values
 from clipc.errors import UserError, first_names, unknown_name
 
 _LISTED = 8
@@ -38,6 +38,7 @@ class Headings:
         key_is_sure: Whether the user named the key column.
         label_is_sure: Whether the user named the label columns.
         others: The columns that are only metadata.
+        odd_split: What is wrong with a column that is named as one of splits, if it is not used.
         maker: Makes captions by the user's templates; they need no columns of captions.
     """
 
@@ -50,6 +51,7 @@ class Headings:
     label_is_sure: bool
     others: tuple[str, ...]
     maker: CaptionMaker | None
+    odd_split: str | None = None
 
     def describe(self, info: SourceInfo) -> None:
         """Notes the choice of columns and, where there are several label columns, their names."""
@@ -60,6 +62,8 @@ class Headings:
         info.notes.append("columns: " + "; ".join(parts))
         if self.others:
             info.notes.append(f"columns used only as metadata: {first_names(self.others, _LISTED)}")
+        if self.odd_split:
+            info.warnings.append(self.odd_split)
         if len(self.labels) > 1:
             info.label_columns += ["label", *self.labels[1:]]
         if self.labels and not self.label_is_sure:
@@ -163,7 +167,8 @@ def find_headings(
     others = tuple(name for name in names if name not in used)
     maker = CaptionMaker(templates) if templates else None
     sure_key, sure_label = bool(options.key_column), bool(options.label_columns)
-    return Headings(image, tuple(captions), tuple(label_columns), split, key, sure_key, sure_label, others, maker)
+    odd = next((text for name in free("split")[:1] if split is None and (text := _odd_split(name, sample))), None)
+    return Headings(image, tuple(captions), tuple(label_columns), split, key, sure_key, sure_label, others, maker, odd)
 
 
 def exact_name(name: str, names: Sequence[str]) -> str:
@@ -244,8 +249,26 @@ def caption_columns(names: Sequence[str], lang: str) -> list[str]:
 
 
 def _holds_splits(name: str, sample: Sequence[Mapping[str, Any]]) -> bool:
-    values = {str(row[name]).strip().lower() for row in sample if row.get(name)}
-    return bool(values) and values <= SPLIT_NAMES.keys()
+    """Whether a column holds names of splits; in one named ``split`` others may stand beside those of two."""
+    values = {str(row[name]).strip().lower() for row in sample if not is_missing(row.get(name))}
+    known = {SPLIT_NAMES[value] for value in values if value in SPLIT_NAMES}
+    return bool(values) and (values <= SPLIT_NAMES.keys() or (_is_for_splits(name) and len(known) > 1))
+
+
+def _is_for_splits(name: str) -> bool:
+    """Whether a column's name means splits alone; ``set`` and ``subset`` may mean others."""
+    return plain_name(name) in ("split", "partition", "分割", "データ分割")
+
+
+def _odd_split(name: str, sample: Sequence[Mapping[str, Any]]) -> str | None:
+    """The warning of a column that should hold splits and does not."""
+    values = dict.fromkeys(str(row[name]).strip() for row in sample if not is_missing(row.get(name)))
+    if not values or not _is_for_splits(name):
+        return None
+    return (
+        f"the column {name} is not used, since its values ({first_names(values)}) are no names of splits: "
+        "write train, val or test there, or the splits are drawn at random"
+    )
 
 
 def _missing(what: str, option: str, names: Sequence[str], where: str) -> UserError:

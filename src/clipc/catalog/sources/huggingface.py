@@ -15,6 +15,7 @@ from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo
 from clipc.catalog.sources.grid import read_parquet
 from clipc.catalog.sources.headings import find_headings
+from clipc.catalog.sources.image_columns import by_preference, describe_choice, image_bytes, parquet_image_columns
 from clipc.catalog.sources.pairs import split_labels
 from clipc.catalog.values import captions, main_label
 from clipc.errors import UserError
@@ -53,11 +54,13 @@ def huggingface(source: str | Path, name: str, options: SourceOptions, blob: Pat
         features = splits[next(iter(splits))].features
         from datasets import Image, config
 
-        image = options.image_column or next((c for c, kind in features.items() if isinstance(kind, Image)), None)
+        images = by_preference(column for column, kind in features.items() if isinstance(kind, Image))
+        image = options.image_column or next(iter(images), None)
         if image is None:
             raise UserError(f"{name} has no image column; its columns are: {', '.join(features)}.")
         if image not in features:
             raise UserError(f"{name} has no column {image!r}; it has {', '.join(features)}.")
+        describe_choice(image, images, info)
         parts: list[_Part] = []
         for split, rows in splits.items():
             records = _with_class_names(rows.cast_column(image, Image(decode=False)), features)
@@ -67,25 +70,6 @@ def huggingface(source: str | Path, name: str, options: SourceOptions, blob: Pat
 
     watched = sorted(p for p in source.rglob("*") if p.is_file()) if isinstance(source, Path) else []
     return Source(blob, name, watched, read, loose=True, tabular=True)
-
-
-def parquet_image_column(path: Path, options: SourceOptions) -> str | None:
-    """The column of a Parquet file that holds images themselves rather than their paths, if there is one."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError):
-        return None
-    for field in schema:
-        kind = field.type
-        holds = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-        if pa.types.is_struct(kind):
-            holds = any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-        if holds and options.image_column in (None, field.name):
-            return field.name
-    return None
 
 
 def parquet_with_images(path: Path, name: str, options: SourceOptions, blob: Path, image: str) -> Source:
@@ -100,6 +84,7 @@ def parquet_with_images(path: Path, name: str, options: SourceOptions, blob: Pat
     """
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
+        describe_choice(image, parquet_image_columns(path), info)
         grid = read_parquet(path, batch_size=64)
         part = _Part(path.name, None, grid.names, (record.values for record in grid.records))
         return _rows([part], blob, image, options, [], info)
@@ -155,12 +140,16 @@ def _rows(
 
 def _bytes(value: Any, readable: Sequence[Path]) -> bytes | str:
     """The encoded image, or why there is none."""
-    if isinstance(value, bytes):
-        return value or "the image is empty"
-    if not isinstance(value, Mapping) or not (value.get("bytes") or value.get("path")):
+    try:
+        data = image_bytes(value)
+    except ValueError as error:
+        return str(error)
+    if data is not None:
+        return data
+    if value == b"":
+        return "the image is empty"
+    if not isinstance(value, Mapping) or not value.get("path"):
         return "there is no image"
-    if value.get("bytes"):
-        return bytes(value["bytes"])
     path = Path(str(value["path"])).resolve()
     if not any(path.is_relative_to(folder.resolve()) for folder in readable):
         return "the image is stored in a file outside the set"

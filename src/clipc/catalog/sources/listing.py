@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-_HIDDEN = (".", "__MACOSX")
+_OF_SYSTEMS = {
+    *("__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin"),
+    *("@recently-snapshot", "system volume information", "lost+found"),
+}
 
 
 class Listing(NamedTuple):
@@ -21,6 +24,11 @@ class Listing(NamedTuple):
     folders: list[str]
     missing: list[tuple[str, str]]
     repeated: list[str]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is none of the user's: hidden, or thumbnails and waste of macOS, Windows or a NAS."""
+    return name[:1] == "." or name.lower() in _OF_SYSTEMS
 
 
 def list_files(root: Path, allowed: Path | None = None) -> Listing:
@@ -53,7 +61,7 @@ def list_files(root: Path, allowed: Path | None = None) -> Listing:
         with entries:
             for entry in entries:
                 name = entry.name
-                if name.startswith(_HIDDEN):
+                if is_hidden(name):
                     continue
                 if not entry.is_dir():
                     # What has no ending and leads nowhere was a folder.
@@ -85,4 +93,4 @@ def _is_listed(folder: Path, root: Path) -> bool:
     """Whether a folder is listed by its own name, or holds the root."""
     if not folder.is_relative_to(root):
         return root.is_relative_to(folder)
-    return not any(part.startswith(_HIDDEN) for part in folder.relative_to(root).parts)
+    return not any(map(is_hidden, folder.relative_to(root).parts))

@@ -13,7 +13,7 @@ from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES
 from clipc.catalog.sources.class_folders import split_word, split_words
 from clipc.catalog.sources.encoding import detect_encoding
 from clipc.catalog.sources.grid import TABLE_SUFFIXES, read_parquet
-from clipc.catalog.sources.huggingface import parquet_image_column
+from clipc.catalog.sources.image_columns import parquet_image_column
 from clipc.catalog.sources.sidecars import TEXT_SUFFIXES
 from clipc.catalog.sources.texts import Texts
 from clipc.errors import UserError, first_names
@@ -23,6 +23,7 @@ _HEAD = 1 << 16
 _SEPARATORS = re.compile(r"[\W_\d]+")
 _TEXTS = (".txt", ".json")
 _CELLS = re.compile(r"[,;\t|\"':{}\[\]]")
+_KEY_OF_OBJECT = re.compile(r'"([^"]+)"\s*:\s*\{')
 _COUNT = re.compile(r"0|[1-9]\d*")
 _IMAGE_NAME = re.compile("|".join(re.escape(suffix) + r"\b" for suffix in IMAGE_SUFFIXES), re.IGNORECASE)
 
@@ -54,13 +55,31 @@ def set_tables(root: Path, files: Sequence[str]) -> list[SetTable]:
     if len(texts) <= _EXAMINED:
         known = set(files)
         top = [file for file in texts if file not in named and "/" not in file and not _is_beside(file, known)]
-        named += [file for file in top if names_images(root / file)]
+        stems = {_stem(file) for file in files if file.lower().endswith(IMAGE_SUFFIXES)}
+        found = [file for file in top if names_images(root / file) or _has_image_keys(root / file, stems)]
+        # FiftyOne's metadata.json describes the set, its samples.json is the table.
+        about = [file for file in named if found and file.lower() == "metadata.json" and not names_images(root / file)]
+        named = [file for file in named if file not in about] + found
     tables = [file for file in tables if not file.lower().endswith(_TEXTS)] + named
     top = [file for file in tables if "/" not in file]
     deep = [file for file in tables if "/" in file]
     metadata = [file for file in top if _stem(file).lower() == "metadata"]
     metadata = metadata or [file for file in deep if _stem(file).lower() == "metadata"]
-    return as_one_set(root, metadata or top or [file for file in deep if _lies_apart(root, file, images)])
+    apart = [file for file in deep if _lies_apart(root, file, images)]
+    return as_one_set(root, metadata or top or apart or _of_splits(root, deep, files))
+
+
+def _of_splits(root: Path, tables: Sequence[str], files: Sequence[str]) -> list[str]:
+    """The tables beside the images of splits, ``train/captions.csv`` and ``test/captions.csv``, if they name images.
+
+    Images with texts beside them need none, and in folders of classes tables are no set of their own.
+    """
+    splits = {_split(file) for file in tables}
+    if not tables or None in splits or len(tables) > _EXAMINED or len({_family(file) for file in tables}) > 1:
+        return []
+    texts = sum(file.lower().endswith(TEXT_SUFFIXES) for file in files)
+    images = sum(file.lower().endswith(IMAGE_SUFFIXES) for file in files)
+    return [*tables] if 2 * texts < images and all(names_images(root / file) for file in tables) else []
 
 
 def unrelated_tables(root: Path, files: Sequence[str]) -> list[str]:
@@ -123,6 +142,18 @@ def names_images(path: Path) -> bool:
     needed = ",;|#\t" if path.suffix.lower() == ".txt" else ""
     fitting = [line for line in rows if _IMAGE_NAME.search(line) and (not needed or any(c in line for c in needed))]
     return bool(rows) and 2 * len(fitting) >= len(rows)
+
+
+def _has_image_keys(path: Path, stems: Collection[str]) -> bool:
+    """Whether a JSON file begins with objects by the names of images without endings, as kohya's ``meta_cap.json``."""
+    if path.suffix.lower() != ".json" or not stems:
+        return False
+    try:
+        with open(path, "rb") as file:
+            keys = _KEY_OF_OBJECT.findall(file.read(_HEAD).decode("utf-8", "replace"))
+    except OSError:
+        return False
+    return sum(re.split(r"[\\/]+", key)[-1] in stems for key in keys) * 2 > len(keys)
 
 
 def _names_any(path: Path, names: Collection[str]) -> bool:

@@ -21,6 +21,7 @@ from clipc.errors import UserError
 
 _SAMPLE = 200
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+_WHOLE = re.compile(r"-?\d+(\.0)?")
 _DECIMAL = re.compile(r"-?(0|[1-9]\d*)?\.\d+([eE][+-]?\d+)?|-?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?")
 
 
@@ -81,6 +82,7 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
         _set_keys(rows, headings, info)
     if grid.text_only:
         _set_types(rows)
+        _set_whole_labels(rows)
     yield from rows
 
 
@@ -136,6 +138,14 @@ def _set_types(rows: list[Row]) -> None:
             value: Value = row.more.get(name)
             text = "" if value is None else str(value).strip()
             row.more[name] = kind(text) if text else None
+
+
+def _set_whole_labels(rows: list[Row]) -> None:
+    """``1`` for the label ``1.0`` where all are whole numbers: pandas writes them so beside missing ones."""
+    labels = {row.label for row in rows if row.label is not None}
+    if labels and all(map(_WHOLE.fullmatch, labels)):
+        for row in rows:
+            row.label = None if row.label is None else row.label.removesuffix(".0")
 
 
 def _is_true(text: str) -> bool:

@@ -1,6 +1,7 @@
 """WebDataset tars, in the layouts of img2dataset and clip_benchmark, indexed in place."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from clipc.catalog.classes import beside_data, class_caption, class_order, read_
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo
 from clipc.catalog.sources.class_folders import split_word, split_words
+from clipc.catalog.sources.listing import is_hidden
 from clipc.catalog.sources.members import Damage, Member, members
 from clipc.catalog.sources.records import ImageRecord, image_record, read_record
 from clipc.catalog.sources.tar_samples import IMAGES, TEXTS, Sample, TarSamples
@@ -20,6 +22,7 @@ from clipc.catalog.values import is_missing
 from clipc.errors import UserError, first_names
 
 _MAX_TEXT = 4 << 20
+_MARK = re.compile(r"(^|/)[.@#$_]")
 _NO_RECORD = ImageRecord([], None, None, {}, False)
 
 
@@ -240,9 +243,9 @@ def _text_content(tar: BinaryIO, member: Member | Damage) -> bytes | Damage:
 
 
 def _is_hidden(name: str) -> bool:
-    if name[:1] != "." and "/." not in name and "__MACOSX" not in name:
+    if _MARK.search(name) is None:
         return False  # most names
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/") if part not in (".", ".."))
+    return any(is_hidden(part) for part in name.split("/") if part not in (".", ".."))
 
 
 def _classnames(root: Path) -> list[str]:

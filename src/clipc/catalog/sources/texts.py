@@ -9,6 +9,7 @@ from pathlib import Path
 from clipc.catalog.images.inspect_images import Place, Reader
 from clipc.catalog.rows import SourceInfo
 from clipc.catalog.sources.encoding import Encoding, detect_encoding, mark_undecodable, named_encoding
+from clipc.errors import UserError, first_names
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _SEPARATORS = re.compile(r"[\s,;]+")
@@ -32,6 +33,7 @@ class Texts:
 
     def __init__(self, root: Path, prefix: str, encoding: str | None) -> None:
         self._reader = Reader(root)
+        self._root = root / prefix
         self._prefix = prefix
         self._coding = named_encoding(encoding) if encoding else None
         self._by_lines = False
@@ -77,7 +79,10 @@ class Texts:
             with suppress(ValueError):
                 pieces.append(self.read(file))
         marked = next((piece for piece in pieces if piece[:2] in (b"\xff\xfe", b"\xfe\xff")), None)
-        coding = self._coding or detect_encoding(marked or b"\n".join(pieces))
+        try:
+            coding = self._coding or detect_encoding(marked or b"\n".join(pieces))
+        except UserError as error:
+            raise UserError(f"{first_names(files, 1)} in {self._root}: {error}") from None
         return coding, [piece.decode(coding.codec, coding.errors).lstrip("\ufeff") for piece in pieces]
 
 
