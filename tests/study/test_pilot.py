@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -155,14 +156,19 @@ def test_a_quick_pilot_leaves_out_the_controls_by_their_role(options: PilotOptio
 
 
 def test_an_arm_more_is_a_line_of_the_study(
-    options: PilotOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: PilotOptions, done: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Only its own trials are run, since the others are there."""
+
     def with_another(name: str, words: Sequence[str]) -> Study:
         return read_study(name, [*words, "arms.often={policy.rho: 0.9, what: Nearly all are composites.}"])
 
     monkeypatch.setattr(module, "read_study", with_another)
     monkeypatch.setattr(module, "_shared_settings", lambda *_: SETTLED)
-    tables = run_pilot(replace(options, budget="quick", pictures=False), tmp_path)
+    folder = tmp_path / "pilot"
+    shutil.copytree(done[0], folder)
+    tables = run_pilot(replace(options, pictures=False), folder)
+    assert len(list((folder / "records").glob("*.json"))) == 9 + 3
     assert list(tables["verdict"]["arms"]) == ["clip-c", "often"]
     assert [arm["arm"] for arm in tables["composing_cost"]["arms"]] == ["clip-c", "often"]
     assert [arm["policy"]["rho"] for arm in tables["composites"]] == [0.3, 0.9]
