@@ -160,6 +160,8 @@ def _fiftyone(sample: Sequence[Mapping[str, Any]]) -> Callable[[dict[str, Any]],
 
     def flat(record: dict[str, Any]) -> Record:
         values = {name: value["label"] if _is_classification(value) else value for name, value in record.items()}
+        if isinstance(number := values.pop("_id", None), dict):
+            values["id"] = number.get("$oid")
         if len(labels) == 1:
             values["label"] = values.pop(labels[0], None)
         tags = record.get("tags")
