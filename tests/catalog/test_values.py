@@ -151,6 +151,14 @@ def test_objects_that_name_files_and_images_that_are_written_as_text() -> None:
     assert [image_name(value) for value in named] == ["a.jpg", "https://x/a.jpg", "c.png"]
     folder = "folder/" * 50
     assert image_name(folder + "a.jpg") == folder + "a.jpg"
+    assert image_name("{'path': 'a.jpg'}") == image_name('{"path": "a.jpg", "bytes": null}') == "a.jpg"
+    assert image_name("{a}.jpg") == "{a}.jpg"
+    for printed in (
+        "<PIL.PngImagePlugin.PngImageFile image mode=RGB size=2x2 at 0x7F>",
+        "{'bytes': b'x', 'path': 'a'}",
+    ):
+        with pytest.raises(ValueError, match="what Python prints"):
+            image_name(printed)
     for encoded in ("data:image/png;base64,iVBORw0KGgo", "iVBORw0KGgo" * 40):
         with pytest.raises(ValueError, match="the image itself, written as text"):
             image_name(encoded)

@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -130,8 +131,11 @@ def _in_file(path: Path, store: Path, options: SourceOptions) -> Source:
         return parquet_with_images(path, path.stem, options, _blob(store, path), image)
     if suffix in TABLE_SUFFIXES:
         source = with_splits_of_folders(table(path, path.stem, options))
-        beside = [] if split_words([path.stem]) != [None] else [each.name for each in os.scandir(path.parent)]
-        return with_split_lists(source, path.parent, split_lists([name for name in beside if name != path.name]))
+        beside: list[str] = []
+        if split_words([path.stem]) == [None]:
+            with suppress(OSError):  # a folder may be closed to all who do not know the file's name
+                beside = [each.name for each in os.scandir(path.parent) if each.name != path.name]
+        return with_split_lists(source, path.parent, split_lists(beside))
     raise UserError(f"{path} is a file of no known kind. A source is {KINDS}.")
 
 

@@ -160,6 +160,10 @@ def image_name(value: Any) -> str | None:
     if isinstance(value, str):
         if value.startswith("data:image/") or (len(value) > _LONGEST_NAME and _is_encoded(value)):
             raise ValueError("it is the image itself, written as text (base64); write each image to a file and name it")
+        if value.startswith(("<PIL.", "{'bytes':", '{"bytes":')):
+            raise ValueError("it is what Python prints of an image; write each image to a file and name it")
+        if value.startswith("{") and isinstance(named := written_value(value), Mapping):
+            return image_name(named)
         return None if is_missing(value) else value.strip()
     if isinstance(value, list) and len(value) > 1:
         raise ValueError(f"it names {len(value)} images; a pair has one")

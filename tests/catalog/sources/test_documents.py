@@ -237,3 +237,8 @@ def test_maps_and_missing_numbers_in_parquet(folder: Path) -> None:
     columns = {"image": ["000.jpg", "001.jpg"], "caption": captions, "label": pa.array([1.0, float("nan")])}
     pq.write_table(pa.table(columns), folder / "t.parquet")
     assert truth_of(folder / "t.parquet") == [("000.jpg", ["gear"], "1"), ("001.jpg", ["gear"], None)]
+
+
+def test_lists_of_splits_are_no_captions() -> None:
+    with pytest.raises(UserError, match="lists the images of splits and no captions; write each list as a text"):
+        document_records({"train": ["a.jpg", "b.jpg"], "test": ["c.jpg"]}, "splits.json")

@@ -72,6 +72,7 @@ def test_other_columns_are_listed_shortly(images: Path) -> None:
     [
         ("{n}", "holds numbers"),
         ("{n:04d}.JPG", "holds file names"),
+        ("captions/{n}.txt", "holds file names"),
         ("a picture", "'a picture' in 60 of 60"),
         ("gear {n}", None),
         ("gear {half}", None),

@@ -79,6 +79,8 @@ def test_notes_of_all_parts_are_said_once(tmp_path: Path) -> None:
         ([("train/1.jpg", None), ("test/1.jpg", None)], ["train", "test"]),
         ([("images/train/1.jpg", None), ("images/Val/1.jpg", None)], ["train", "val"]),
         ([("train/1.jpg", None), ("other/1.jpg", None)], [None, None]),
+        ([("train/1.jpg", None), ("test/1.jpg", None), ("extra/1.jpg", None)], ["train", "test", None]),
+        ([("train/1.jpg", None), ("test/1.jpg", None), ("a/1.jpg", None), ("b/1.jpg", None)], [None] * 4),
         ([("test/1.jpg", None), ("test/2.jpg", None)], [None, None]),
         ([("train/1.jpg", "test"), ("test/1.jpg", None)], ["test", None]),
         ([], []),

@@ -78,6 +78,11 @@ def _object_records(document: Any, name: str) -> tuple[str, list[Any]]:
         every = [{"split": key, **row} for key, files in document.items() for row in _by_file(files)]
         if every:
             return "captions by file name for each split", every
+    if all(plain_name(key) in SPLIT_NAMES and _is_names(value) for key, value in document.items()):
+        raise UserError(
+            f"{name} lists the images of splits and no captions; write each list as a text beside the data, one image "
+            "a line (train.txt, test.txt), and take the file away."
+        )
     lists = [key for key, value in document.items() if _is_records(value)]
     has_image = any(plain_name(key).removesuffix("s") in _IMAGE_WORDS for key in document if key not in lists) or any(
         isinstance(value, str) and value.lower().endswith(IMAGE_SUFFIXES) for value in document.values()
@@ -97,6 +102,10 @@ def _object_records(document: Any, name: str) -> tuple[str, list[Any]]:
 
 def _is_records(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _columns(document: dict[str, Any]) -> list[Any]:
@@ -160,6 +169,8 @@ def _fiftyone(sample: Sequence[Mapping[str, Any]]) -> Callable[[dict[str, Any]],
 
     def flat(record: dict[str, Any]) -> FieldsOrFault:
         values = {name: value["label"] if _is_classification(value) else value for name, value in record.items()}
+        if isinstance(number := values.pop("_id", None), dict):
+            values["id"] = number.get("$oid")
         if len(labels) == 1:
             values["label"] = values.pop(labels[0], None)
         tags = record.get("tags")

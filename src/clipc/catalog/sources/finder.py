@@ -288,7 +288,7 @@ class _Tree:
 
 def fold(name: str) -> str:
     """A file name in canonical form: composed (NFC), similar characters unified."""
-    return unicodedata.normalize("NFC", name).translate(_LOOKALIKES)
+    return name if name.isascii() else unicodedata.normalize("NFC", name).translate(_LOOKALIKES)
 
 
 def _parts(path: str) -> list[str]:

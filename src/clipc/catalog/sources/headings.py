@@ -20,6 +20,7 @@ from clipc.catalog.sources.template import (
 from clipc.catalog.values import LANGUAGES, image_name, is_missing, labels, plain_values
 from clipc.errors import UserError, first_names, unknown_name
 
+_FILES = (*IMAGE_SUFFIXES, ".txt", ".caption", ".json")
 _LISTED = 8
 _TRIED = 50
 _FEW_CAPTIONS = 10
@@ -88,7 +89,7 @@ class Headings:
         commonest, count = Counter(captions).most_common(1)[0]
         if 10 * sum(map(is_number, sample)) > 9 * len(sample):
             doubt = "holds numbers"
-        elif 10 * sum(text.strip().lower().endswith(IMAGE_SUFFIXES) for text in sample) > 9 * len(sample):
+        elif 10 * sum(text.strip().lower().endswith(_FILES) for text in sample) > 9 * len(sample):
             doubt = "holds file names"
         elif 10 * count > 9 * len(captions):
             doubt = f"says {', '.join(commonest)[:80]!r} in {count:,} of {len(captions):,} rows"

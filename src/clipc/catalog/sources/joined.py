@@ -102,8 +102,7 @@ def _merge(infos: Sequence[SourceInfo], names: Sequence[str], into: SourceInfo) 
 def with_splits_of_folders(source: Source) -> Source:
     """The source; where no row has a split, those that the folders of the images name.
 
-    Only if every image lies in a split-named folder and both train and another split occur; otherwise the source is
-    unchanged.
+    Nothing is changed unless most images are in folders that are named as splits, some for training and others not.
     """
 
     def read(info: SourceInfo) -> Iterator[Row | Reject]:
@@ -111,8 +110,10 @@ def with_splits_of_folders(source: Source) -> Source:
         pairs = [row for row in rows if isinstance(row, Row)]
         names = [] if any(row.split for row in pairs) else [_folder_split(row) for row in pairs]
         splits = {SPLIT_NAMES.get(name or "") for name in names}
-        if "train" in splits and len(splits) > 1 and None not in splits:
-            info.notes.append("splits are those that the images' folders name")
+        outside = sum(name is None for name in names)
+        if "train" in splits and len(splits - {None}) > 1 and 2 * outside < len(names):
+            rest = f"; {outside:,} images in other folders count as train" if outside else ""
+            info.notes.append(f"splits are those that the images' folders name{rest}")
             for row, name in zip(pairs, names, strict=True):
                 row.split = name
         yield from rows

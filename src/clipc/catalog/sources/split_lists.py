@@ -15,6 +15,7 @@ from clipc.errors import first_names
 _MOST_LISTS = 50
 _MAX_BYTES = 1 << 28
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_MAY_NAME = re.compile("|".join(sorted({name[:3] for name in SPLIT_NAMES} | {"images"})))
 _AFTER_NAME = re.compile(r"[\s,;]")
 _ORDER = {"test": 0, "val": 1, "train": 2}
 _CUB = ("images.txt", "train_test_split.txt")
@@ -29,7 +30,7 @@ def split_lists(files: Sequence[str]) -> dict[str, str | None]:
     Args:
         files: The files of a set, with ``/``.
     """
-    texts = [file for file in files if file.lower().endswith(".txt")]
+    texts = [file for file in files if file[-4:].lower() == ".txt" and _may_be_list(file[file.rfind("/") + 1 : -4])]
     stems = [_CAMEL.sub("_", _stem(file)) for file in texts]
     named: dict[str, str | None] = {
         file: SPLIT_NAMES[split] for file, split in zip(texts, split_words(stems), strict=True) if split is not None
@@ -43,6 +44,11 @@ def split_lists(files: Sequence[str]) -> dict[str, str | None]:
     images = {_stem(file).lower() for file in files if file.lower().endswith(IMAGE_SUFFIXES)}
     lists = {file: split for file, split in named.items() if _stem(file).lower() not in images}
     return lists if len(lists) <= _MOST_LISTS else {}
+
+
+def _may_be_list(stem: str) -> bool:
+    """Whether a name may be that of a list: a cheap test, since most texts of a set are captions."""
+    return not stem.isdecimal() and _MAY_NAME.search(stem.lower()) is not None
 
 
 def with_split_lists(source: Source, folder: Path, lists: Mapping[str, str | None]) -> Source:
