@@ -269,3 +269,31 @@ def test_any_caption_survives_a_well_written_csv(tmp_path: Path, picture, captio
     found = [catalog.captions(n) for n in range(len(catalog))]
     kept = [c for c in expected if "\ufffd" not in c[0] and not c[0].startswith("w[")]
     assert all(c in found for c in kept)
+
+
+def test_half_of_the_training_images_are_not_completed_by_those_for_the_test(tmp_path: Path, picture) -> None:
+    for folder, count in (("train_images", 5), ("test_images", 12)):
+        (tmp_path / folder).mkdir()
+        for n in range(count):
+            (tmp_path / folder / f"{n}.png").write_bytes(picture(100 * len(folder) + n))
+    rows = [["id", "caption"], *([f"{n}.png", f"leaf {n}"] for n in range(12))]
+    (tmp_path / "train.csv").write_text(as_csv(rows))
+    catalog = open_catalog(tmp_path / "train.csv")
+    assert list(catalog.keys) == [f"train_images/{n}.png" for n in range(5)]
+    (tmp_path / "leaves.csv").write_text(as_csv(rows))
+    with pytest.raises(UserError, match=r"several folders .*test_images 12, train_images 5.*--images"):
+        open_catalog(tmp_path / "leaves.csv")
+
+
+@pytest.mark.parametrize("start", ["/mnt/nas/", "D:\\nas\\", ""])
+def test_a_lot_that_was_not_copied_gives_no_captions_to_another(tmp_path: Path, picture, start: str) -> None:
+    (tmp_path / "lot_A").mkdir()
+    for n in range(6):
+        (tmp_path / "lot_A" / f"{n}.png").write_bytes(picture(n))
+    rows = [[f"{start}{lot}/{n}.png", f"{lot} ring {n}", lot] for lot in ("lot_B", "lot_A") for n in range(6)]
+    (tmp_path / "rings.csv").write_text(as_csv([["filepath", "caption", "label"], *rows]))
+    catalog = open_catalog(tmp_path / "rings.csv")
+    assert [catalog.captions(n) for n in range(6)] == [[f"lot_A ring {n}"] for n in range(6)]
+    assert [reject["row"] for reject in catalog.rejects.to_pylist()] == [2, 3, 4, 5, 6, 7]
+    assert "there is no such image file" in catalog.rejects["reason"][0].as_py()
+    assert not any("another label" in warning for warning in catalog.about.warnings)

@@ -11,6 +11,7 @@ from typing import Any
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo, Value
 from clipc.catalog.sources.encoding import mark_undecodable
+from clipc.catalog.sources.file_names import split_in_name
 from clipc.catalog.sources.finder import Finder
 from clipc.catalog.sources.grid import Record, read_grid
 from clipc.catalog.sources.headings import Headings, find_headings, image_path, is_web_address
@@ -55,7 +56,13 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
         image, caption = unnamed_columns(grid.names, sample)
         captions = options.caption_columns or (() if caption is None else (caption,))
         options = replace(options, image_column=options.image_column or image, caption_columns=captions)
-    finder = Finder(root, rerooted=options.images is not None)
+
+    def every_path() -> Iterator[str]:
+        rows = (record.values for record in read_grid(path, options.encoding).records)
+        return (image_path(row.get(headings.image)) for row in rows if not isinstance(row, str))
+
+    split = split_in_name(path.stem)
+    finder = Finder(root, rerooted=options.images is not None, split=split, every_path=every_path)
     headings = find_headings(grid.names, sample, options, path.name, finder.choose_prefix)
     info.notes.append(grid.note)
     headings.describe(info)
