@@ -219,3 +219,15 @@ def test_maps_and_missing_numbers_in_parquet(folder: Path) -> None:
     columns = {"image": ["000.jpg", "001.jpg"], "caption": captions, "label": pa.array([1.0, float("nan")])}
     pq.write_table(pa.table(columns), folder / "t.parquet")
     assert truth_of(folder / "t.parquet") == [("000.jpg", ["gear"], "1"), ("001.jpg", ["gear"], None)]
+
+
+def test_coco_images_of_different_ids_with_one_file_name_are_refused(folder: Path) -> None:
+    names = ["000.jpg", "000.jpg", "001.jpg", "001.jpg", "002.jpg"]
+    images = [{"id": n if n < 4 else 9, "file_name": name} for n, name in zip((1, 2, 3, 3, 4), names, strict=True)]
+    notes = [{"image_id": n, "caption": f"a gear {n}"} for n in (1, 2, 3, 9)]
+    path = folder / "captions.json"
+    path.write_text(json.dumps({"images": images, "annotations": notes}))
+    found = list(rows_of(path))
+    refused = [row.reason for row in found if isinstance(row, Reject)]
+    assert [row.captions for row in found if isinstance(row, Row)] == [["a gear 3"], ["a gear 9"]]
+    assert [reason for reason in refused if "different ids (1, 2) have the file_name 000.jpg" in reason] == refused[:2]

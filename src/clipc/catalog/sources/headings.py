@@ -23,6 +23,7 @@ from clipc.errors import UserError, first_names, unknown_name
 _LISTED = 8
 _TRIED = 50
 _FEW_CAPTIONS = 10
+_OF_IMAGES = re.compile("image|画像")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Headings:
     label_is_sure: bool
     others: tuple[str, ...]
     maker: CaptionMaker | None
+
+    @property
+    def image_ids(self) -> str | None:
+        """The column of keys, if its name says that they are those of images."""
+        return self.key if self.key is not None and _OF_IMAGES.search(plain_name(self.key)) else None
 
     def describe(self, info: SourceInfo) -> None:
         """Notes the choice of columns and, where there are several label columns, their names."""
@@ -201,7 +207,7 @@ def _image_column(
     if by_value:
         return next((name for name in by_name if name in by_value), by_value[0])
     # Numbers of rows are not numbers of images, although files may have the same ones.
-    keys = [name for name in keys if re.search("image|画像", plain_name(name)) or not _is_counted(texts[name])]
+    keys = [name for name in keys if _OF_IMAGES.search(plain_name(name)) or not _is_counted(texts[name])]
     for name in (*by_name, *keys):
         some = [text for text in texts[name] if text and not is_web_address(text)][:_TRIED]
         if 2 * hits(some) > len(some):

@@ -69,7 +69,7 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
     finder.choose_prefix([image_path(row.get(headings.image)) for row in sample])
     if finder.prefix:
         info.notes.append(f"images were found in the folder {finder.prefix}")
-    pairs = PairsByImage(path.name, headings.key_is_sure)
+    pairs = PairsByImage(path.name, headings.key_is_sure, headings.image_ids)
     for record in chain(first, grid.records):
         row = _row(record, headings, finder, path.name, options.lang)
         fault = row if isinstance(row, Reject) else pairs.add(row)
