@@ -6,6 +6,7 @@ from typing import Any
 
 from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES
 from clipc.catalog.sources.template import plain_name
+from clipc.catalog.values import plain_id
 from clipc.errors import UserError, first_names
 
 Record = dict[str, Any] | str
@@ -57,6 +58,8 @@ def record_form(
     for turns in ("conversations", "messages"):
         if turns in names:
             return "conversations whose only answer is the caption", partial(_conversation, turns=turns)
+    if "filepath" in names and "_media_type" in names:
+        return "FiftyOne's export", _fiftyone
     if "filename" in names and "sentences" in names:
         return "Karpathy's splits", _karpathy
     return "", lambda record: record
@@ -155,8 +158,8 @@ def _coco(images: list[Any], annotations: list[Any], name: str) -> list[Any]:
 
 def _several_images(name: Any, ids: list[str]) -> str:
     return (
-        f"images of different ids ({first_names(ids)}) have the file_name {name}: only one of them can be that file, so "
-        "write their folders into the file_name"
+        f"images of different ids ({first_names(ids)}) have the file_name {name}: only one of them can be that file, "
+        "so write their folders into the file_name"
     )
 
 
@@ -164,6 +167,18 @@ def _karpathy(record: dict[str, Any]) -> Record:
     folder, file = str(record.get("filepath") or ""), str(record.get("filename") or "")
     path = f"{folder}/{file}" if folder and not folder.endswith(file) else folder or file
     return {**{key: value for key, value in record.items() if key != "filepath"}, "filename": path}
+
+
+def _fiftyone(record: dict[str, Any]) -> Record:
+    """A sample with its id as text, the only tag that names a split, and the label of its only classification."""
+    own = {key: value for key, value in record.items() if key not in ("_id", "metadata", "tags")}
+    tags = [tag for tag in record.get("tags") or [] if plain_name(str(tag)) in SPLIT_NAMES]
+    classes = [
+        value for value in record.values() if isinstance(value, dict) and str(value.get("_cls")) == "Classification"
+    ]
+    label = {"label": classes[0].get("label")} if len(classes) == 1 and "label" not in own else {}
+    split = {"split": tags[0]} if len(tags) == 1 and "split" not in own else {}
+    return {"id": plain_id(record.get("_id")), **own, **label, **split, "tags": record.get("tags")}
 
 
 def _conversation(record: dict[str, Any], turns: str) -> Record:

@@ -55,9 +55,9 @@ class PairsByImage:
             info.notes.append(note)
         if self._of_other_ids:
             info.warnings.append(
-                f"{self._place} names {len(self._of_other_ids):,} files under different {self._image_ids} (the first is "
-                f"{next(iter(self._of_other_ids))}), so captions of different images may be joined: if they are different "
-                f"images, write their folders into the paths, otherwise --key-column {self._image_ids} keeps them apart"
+                f"{self._place} names {len(self._of_other_ids):,} files under different {self._image_ids} (the first "
+                f"is {next(iter(self._of_other_ids))}), and their captions were joined: write the folders into the "
+                "paths if these are different images"
             )
         several = sum(ALL_LABELS in row.more for row in rows)
         if several:

@@ -55,6 +55,8 @@ def set_tables(root: Path, files: Sequence[str]) -> list[SetTable]:
         known = set(files)
         top = [file for file in texts if file not in named and "/" not in file and not _is_beside(file, known)]
         named += [file for file in top if names_images(root / file)]
+        if any(names_images(root / file) for file in named):  # metadata.json may describe the set, not its images
+            named = [file for file in named if names_images(root / file)]
     tables = [file for file in tables if not file.lower().endswith(_TEXTS)] + named
     top = [file for file in tables if "/" not in file]
     deep = [file for file in tables if "/" in file]

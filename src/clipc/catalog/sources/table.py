@@ -17,7 +17,7 @@ from clipc.catalog.sources.grid import Record, read_grid
 from clipc.catalog.sources.headings import Headings, find_headings, image_path, is_web_address
 from clipc.catalog.sources.layout import unnamed_columns
 from clipc.catalog.sources.pairs import PairsByImage
-from clipc.catalog.values import captions, image_name, is_missing, main_label
+from clipc.catalog.values import captions, image_name, main_label, plain_id, split_text
 from clipc.errors import UserError
 
 _SAMPLE = 200
@@ -100,6 +100,7 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str, lang: s
         image = image_name(values.get(headings.image))
         texts = [caption for name in headings.captions for caption in captions(values.get(name), lang)]
         labels = headings.class_labels(values)
+        split = split_text(values.get(headings.split)) if headings.split else None
     except ValueError as error:
         return Reject(place, number, None, str(error))
     if image is None:
@@ -107,8 +108,7 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str, lang: s
     if is_web_address(image):
         return Reject(place, number, image, "the image is a web address; clipc reads files, so fetch them first")
     texts += headings.made_captions(values)
-    split, key = (None if name is None else values.get(name) for name in (headings.split, headings.key))
-    split, key = None if is_missing(split) else str(split), "" if is_missing(key) else str(key).strip()
+    key = plain_id(values.get(headings.key)) if headings.key else ""
     file, more = finder.find(image), headings.metadata(values)
     if file is None:
         return Reject(place, number, image, f"{finder.reason(image)} (column {headings.image})")
