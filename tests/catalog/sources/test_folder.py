@@ -358,3 +358,14 @@ def test_git_lfs_pointers_are_named(tmp_path: Path, picture) -> None:
         (tmp_path / name).write_text(pointer)
         with pytest.raises(UserError, match=rf"{name} is a Git LFS pointer, .* run `git lfs pull`"):
             open_catalog(tmp_path / name)
+
+
+def test_the_refusal_of_a_folder_names_tables_that_lie_there(tmp_path: Path, picture) -> None:
+    for split in ("train", "valid"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "a.rf.jpg").write_bytes(picture(len(split)))
+        (tmp_path / split / "_classes.csv").write_text("filename, crack, dent\na.rf.jpg, 1, 0\n")
+    with pytest.raises(UserError, match=r"name a table .*\(train/_classes.csv, valid/_classes.csv\)"):
+        open_catalog(tmp_path)
+    with pytest.raises(UserError, match=r"no column for the captions.*crack, dent"):
+        open_catalog(tmp_path / "train" / "_classes.csv")

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from urllib.parse import unquote
 
 from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES
 
@@ -12,6 +13,8 @@ from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES
 _LOOKALIKES = str.maketrans(
     {"\u301c": "\uff5e", "\u2212": "\uff0d", "\u2016": "\u2225", "\u00a5": "\\", "\u2014": "\u2015"}
 )
+_UPLOAD = re.compile(r"/data/upload/\d+/(?P<name>(?:[0-9a-f]{8}-)?(?P<original>[^/]+))")
+_LOCAL_FILES = "/data/local-files/?d="
 _WORDS = re.compile(r"[\W_\d]+")
 _IMAGE_FOLDERS = ("image", "img", "photo", "picture", "画像", "写真")
 _OTHER_FOLDERS = set(NAMES["folders"]["masks"]) | {"gt", "ground truth"}
@@ -29,6 +32,19 @@ def fold(name: str) -> str:
 def parts_of(path: str) -> list[str]:
     """The parts of a path with slashes or backslashes."""
     return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+
+
+def written_parts(path: str) -> list[list[str]]:
+    """The parts of a path below the folders that it leaves; those of Label Studio's in each form that it may mean."""
+    paths = [path]
+    if path[:5].lower() == "file:":
+        paths = [unquote(path[5:])]
+    elif path.startswith(_LOCAL_FILES):
+        paths = [unquote(path.removeprefix(_LOCAL_FILES))]
+    elif upload := _UPLOAD.fullmatch(path):
+        paths = [upload["name"], upload["original"]]
+    every = list(map(parts_of, paths))
+    return [parts[len(parts) - parts[::-1].index("..") :] if ".." in parts else parts for parts in every]
 
 
 def is_image(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 from clipc.catalog.sources.file_names import fold, is_image, keys_of, may_hold
@@ -50,3 +51,22 @@ class FileTree:
                 shared[folder] += 1
         mixed = {folder for folder, count in shared.items() if 10 * count > sizes[folder]}
         return mixed.union(*(folders for folders in sharing if not mixed.isdisjoint(folders)))
+
+
+def damage_warning(tree: FileTree, missing: Collection[str], used: Collection[str]) -> str | None:
+    """A warning if as many image files are unused as names are missing, so that one may be a damaged form of the other.
+
+    Args:
+        tree: The files.
+        missing: Names that no file has, with other letters than those of ASCII, which alone are damaged.
+        used: The files that other names mean.
+    """
+    names = {file for files in tree.files.values() for file in files if not file.isascii() and is_image(file)}
+    unused = len(names.difference(used))
+    if unused < len(missing):
+        return None
+    return (
+        f"{len(missing):,} image files that are named are not there, and {unused:,} that are there are named in no "
+        "row: if their names were damaged by unpacking, unpack them again with the right encoding (unzip -O cp932 for "
+        "archives of a Japanese Windows)"
+    )

@@ -6,18 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from clipc.catalog.rows import SPLIT_NAMES, SourceInfo
 from clipc.catalog.sources.entries import Entries
-from clipc.catalog.sources.file_names import fold, may_hold, other_keys, parts_of, split_of_folders
-from clipc.catalog.sources.file_tree import FileTree
+from clipc.catalog.sources.file_names import fold, may_hold, other_keys, parts_of, split_of_folders, written_parts
+from clipc.catalog.sources.file_tree import FileTree, damage_warning
 from clipc.catalog.sources.image_folder import choose_folder, reason_for, refusal
 from clipc.errors import first_names
 
 _FOREIGN = re.compile(r"[A-Za-z]:[\\/]|[\\/]|file:", re.IGNORECASE)
-_UPLOAD = re.compile(r"/data/upload/\d+/(?P<name>(?:[0-9a-f]{8}-)?(?P<original>[^/]+))")
-_LOCAL_FILES = "/data/local-files/?d="
 _ROUNDED = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 _MAX_FOLDERS = 100
 _SHOWN = 3
@@ -67,6 +64,7 @@ class Finder:
         self._direct: set[str] = set()
         self._matches: dict[str, _Match] = {}
         self._shared: set[str] = set()
+        self._missing: set[str] = set()
         self._counts = [0, 0]
         self._example = ""
 
@@ -97,7 +95,10 @@ class Finder:
         return file in self._shared or (file in self._matches and file in self._direct)
 
     def describe(self, info: SourceInfo) -> None:
-        """Notes how many paths were found in another place than they name."""
+        """Notes how many paths were found in another place than they name, and warns of names that were damaged."""
+        if self._missing:
+            used = self._direct | self._matches.keys()
+            info.warnings += filter(None, [damage_warning(self._tree, self._missing, used)])
         by_end, by_name = self._counts
         if by_end or by_name:
             alone = f", {by_name:,} of them by the file name alone" if by_name else ""
@@ -109,6 +110,8 @@ class Finder:
     def reason(self, name: str) -> str:
         """Why :meth:`find` found no file."""
         name = name.strip()
+        if not name.isascii():
+            self._missing.add(name)
         path = os.path.join(self.root, self.prefix, name)
         if self._is_outside(path):
             return "the path leads out of the source's folder; --images names the folder of the images"
@@ -214,7 +217,7 @@ class Finder:
         claims: dict[str, int] = {}
         heads = {path.strip().replace("\\", "/").rpartition("/")[0] for path in self._every_path()}
         for head in heads:
-            for written in self._written(f"{head}/x"):
+            for written in written_parts(f"{head}/x"):
                 folders = [fold(part).casefold() for part in written[:-1]]
                 for start in range(len(folders)):
                     if places := self._tree.by_end.get("/".join(folders[start:])):
@@ -234,26 +237,13 @@ class Finder:
         foreign = bool(_FOREIGN.match(name)) or ".." in parts_of(name)
         if foreign and not self._rerooted and self._is_outside(os.path.join(self.root, name)):
             return []  # another file of its name would be another image
-        for written in self._written(name):
+        for written in written_parts(name):
             if not written or not (foreign or self._is_for_elsewhere(written)):
                 continue
             files, agreeing = self._files_like(written, from_elsewhere=foreign or self._rerooted)
             if files:
                 return [_Match(file, tuple(written), agreeing) for file in files]
         return []
-
-    @staticmethod
-    def _written(name: str) -> list[list[str]]:
-        """The parts of a path, below folders that it leaves; those of a web path in each form that it may mean."""
-        names = [name]
-        if name[:5].lower() == "file:":
-            names = [unquote(name[5:])]
-        elif name.startswith(_LOCAL_FILES):
-            names = [unquote(name.removeprefix(_LOCAL_FILES))]
-        elif upload := _UPLOAD.fullmatch(name):
-            names = [upload["name"], upload["original"]]
-        every = list(map(parts_of, names))
-        return [parts[len(parts) - parts[::-1].index("..") :] if ".." in parts else parts for parts in every]
 
     def _is_for_elsewhere(self, parts: list[str]) -> bool:
         """Whether a relative path is not for this root: a file missing in a folder that exists is a missing file."""

@@ -267,7 +267,9 @@ def _hints(by_suffix: Mapping[str, Sequence[str]]) -> list[str]:
     if 2 * len(by_suffix.get(".json", ())) > sum(len(by_suffix.get(suffix, ())) for suffix in IMAGE_SUFFIXES):
         hints.append("the .json files hold no caption (text under caption or captions)")
     sheets = [file for suffix in (".xlsx", ".xls", ".ods") for file in by_suffix.get(suffix, ())]
-    return [*hints, f"save {first_names(sheets)} as CSV"] if sheets else hints
+    hints += [f"save {first_names(sheets)} as CSV"] if sheets else []
+    tables = [file for suffix in (".csv", ".tsv", ".jsonl", ".parquet") for file in by_suffix.get(suffix, ())]
+    return [*hints, f"name a table to see what is missing in it ({first_names(tables)})"] if tables else hints
 
 
 def _folder_of(file: str) -> str:

@@ -14,9 +14,10 @@ from clipc.catalog.sources.encoding import mark_undecodable
 from clipc.catalog.sources.file_names import split_in_name
 from clipc.catalog.sources.finder import Finder
 from clipc.catalog.sources.grid import Record, read_grid
-from clipc.catalog.sources.headings import Headings, find_headings, image_path, is_web_address
+from clipc.catalog.sources.headings import Headings, find_headings
 from clipc.catalog.sources.layout import unnamed_columns
 from clipc.catalog.sources.pairs import PairsByImage
+from clipc.catalog.sources.path_columns import image_path, is_encoded_image, is_web_address
 from clipc.catalog.values import captions, image_name, main_label, plain_id, split_text
 from clipc.errors import UserError
 
@@ -83,6 +84,7 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
             yield Reject(path.name, row.number, row.file, reason)
         else:
             rows.append(row)
+    headings.describe_labels([row.label for row in rows], info)
     headings.describe_captions([tuple(row.captions) for row in rows], info)
     if not headings.key_is_sure:
         _set_keys(rows, headings, info)
@@ -103,6 +105,8 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str, lang: s
         split = split_text(values.get(headings.split)) if headings.split else None
     except ValueError as error:
         return Reject(place, number, None, str(error))
+    if image is not None and is_encoded_image(image):
+        return Reject(place, number, None, f"the image is written as text (base64) in the column {headings.image}")
     if image is None:
         return Reject(place, number, None, f"there is no image path in the column {headings.image}")
     if is_web_address(image):
