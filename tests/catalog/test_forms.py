@@ -1,5 +1,6 @@
 """One true table of pairs, written in every form that docs/data.md names, is read back to the pixel."""
 
+import base64
 import csv
 import gzip
 import io
@@ -183,6 +184,23 @@ def coco(folder: Path, pairs: list[Pair]) -> Path:
     return folder / "captions_all.json"
 
 
+def fiftyone(folder: Path, pairs: list[Pair]) -> None:
+    write_images(folder / "data", pairs)
+    samples = [
+        {
+            "_id": {"$oid": f"{p.number:024x}"},
+            "filepath": f"data/{p.file}",
+            "tags": [p.split],
+            "_media_type": "image",
+            "ground_truth": {"_cls": "Classification", "label": p.label},
+            "caption": p.captions,
+        }
+        for p in pairs
+    ]
+    write_json(folder / "samples.json", {"samples": samples})
+    write_json(folder / "metadata.json", {"name": "own", "media_type": "image"})
+
+
 def karpathy(folder: Path, pairs: list[Pair]) -> Path:
     write_images(folder / "images", pairs)
     images = [
@@ -339,6 +357,12 @@ def compressed(folder: Path, pairs: list[Pair]) -> Path:
     return folder / "set.tar.gz"
 
 
+def images_as_text(folder: Path, pairs: list[Pair]) -> Path:
+    rows = [[base64.b64encode(p.png).decode(), p.captions[0]] for p in pairs]
+    write_csv(folder / "pairs.csv", [["image", "caption"], *rows])
+    return folder / "pairs.csv"
+
+
 def pointers(folder: Path, pairs: list[Pair]) -> None:
     csv_table(folder, pairs)
     for p in pairs:
@@ -414,6 +438,7 @@ FORMS: list[tuple[str, Write, frozenset[str] | str]] = [
     ("a CSV with `sep=;`", excel_table, ALL),
     ("a table without captions", no_captions, r'--caption-template "a \{part\} with \{defect\}"'),
     ("COCO", coco, frozenset({"captions"})),
+    ("FiftyOne", fiftyone, ALL),
     ("Karpathy", karpathy, frozenset({"captions", "split"})),
     ("Label Studio", label_studio, frozenset({"captions", "label"})),
     ("LLaVA", llava, frozenset({"first caption"})),
@@ -442,6 +467,7 @@ FORMS: list[tuple[str, Write, frozenset[str] | str]] = [
     ("a dataset of `datasets`", hugging_face, ALL),
     ("MVTec", with_masks, frozenset({"label", "split"})),
     ("YOLO", with_boxes, r"boxes"),
+    ("images as text", images_as_text, r"base64"),
     ("`.tar.gz`", compressed, r"unpack"),
     ("Git LFS", pointers, r"git lfs pull"),
     ("`.xlsx`", spreadsheet, r"save .* as CSV"),

@@ -16,7 +16,7 @@ from clipc.catalog.rows import Source
 from clipc.errors import UserError
 from clipc.files import whole_file
 
-FORMAT = 9
+FORMAT = 10
 """Increased whenever catalogs cached by an older clipc must be made anew."""
 
 _FILES_WATCHED = 20_000

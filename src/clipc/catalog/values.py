@@ -180,6 +180,26 @@ def _is_encoded(text: str) -> bool:
     return _ENCODED.match(text) is not None and not text.lower().endswith(IMAGE_SUFFIXES)
 
 
+def plain_id(value: Any) -> str:
+    """A key as text, empty if missing; of an object with one value, as MongoDB's ``{"$oid": ...}``, that value."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        return plain_id(next(iter(value.values())))
+    return "" if is_missing(value) else str(value).strip()
+
+
+def split_text(value: Any) -> str | None:
+    """The name of a split in a value: a text, or a list of one.
+
+    Raises:
+        ValueError: There are several.
+    """
+    if isinstance(value, (list, tuple)):
+        if len(value) > 1:
+            raise ValueError(f"the split is a list of {len(value)} values ({first_names(value)}); a pair has one split")
+        value = next(iter(value), None)
+    return None if is_missing(value) else str(value)
+
+
 def main_label(names: Sequence[str], more: dict[str, Value]) -> str | None:
     """The first of a pair's labels; where there are several, all of them go into the metadata as ``all_labels``."""
     if len(names) > 1:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clipc.catalog.open import open_catalog
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, SourceInfo
 from clipc.catalog.sources.documents import document_records
@@ -242,3 +243,40 @@ def test_maps_and_missing_numbers_in_parquet(folder: Path) -> None:
 def test_lists_of_splits_are_no_captions() -> None:
     with pytest.raises(UserError, match="lists the images of splits and no captions; write each list as a text"):
         document_records({"train": ["a.jpg", "b.jpg"], "test": ["c.jpg"]}, "splits.json")
+
+
+def test_coco_images_of_different_ids_with_one_file_name_are_refused(folder: Path) -> None:
+    names = ["000.jpg", "000.jpg", "001.jpg", "001.jpg", "002.jpg"]
+    images = [{"id": n if n < 4 else 9, "file_name": name} for n, name in zip((1, 2, 3, 3, 4), names, strict=True)]
+    notes = [{"image_id": n, "caption": f"a gear {n}"} for n in (1, 2, 3, 9)]
+    path = folder / "captions.json"
+    path.write_text(json.dumps({"images": images, "annotations": notes}))
+    found = list(rows_of(path))
+    refused = [row.reason for row in found if isinstance(row, Reject)]
+    assert [row.captions for row in found if isinstance(row, Row)] == [["a gear 3"], ["a gear 9"]]
+    assert [reason for reason in refused if "different ids (1, 2) have the file_name 000.jpg" in reason] == refused[:2]
+
+
+def test_fiftyone_samples_are_read_with_tags_as_splits_and_classifications_as_labels(tmp_path: Path, picture) -> None:
+    (tmp_path / "data").mkdir()
+    samples: list[Any] = []
+    for n, tags in enumerate((["train"], ["odd", "validation"], ["train", "test"], [])):
+        (tmp_path / "data" / f"{n}.png").write_bytes(picture(n))
+        more = {"_id": {"$oid": f"{n:024x}"}, "_media_type": "image", "metadata": {"width": 5}, "tags": tags}
+        truth = {"_cls": "Classification", "label": "ok"}
+        samples.append({"filepath": f"data/{n}.png", "caption": f"plate {n}", "ground_truth": truth, **more})
+    (tmp_path / "samples.json").write_text(json.dumps({"samples": samples}))
+    (tmp_path / "metadata.json").write_text(json.dumps({"name": "plates", "default_classes": ["ok", "ng"]}))
+    catalog = open_catalog(tmp_path)
+    assert list(catalog.keys) == [f"{n:024x}" for n in range(4)]
+    assert catalog.table["split"].to_pylist() == ["train", "val", None, None]
+    assert catalog.table["label"].to_pylist() == ["ok"] * 4
+    # The same by columns that the user names, as in an export without the form's marks.
+    for sample in samples:
+        del sample["_media_type"]
+    path = tmp_path / "samples.json"
+    path.write_text(json.dumps({"samples": samples}))
+    catalog = open_catalog(path, label_columns=["ground_truth"], split_column="tags", key_column="_id")
+    assert list(catalog.keys) == [f"{n:024x}" for n in (0, 3)]
+    assert catalog.table["split"].to_pylist() == ["train", None]
+    assert "a list of 2 values (odd, validation)" in catalog.rejects["reason"][0].as_py()

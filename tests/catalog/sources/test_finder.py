@@ -66,7 +66,8 @@ def test_a_missing_file_is_never_replaced_by_one_of_its_name(tmp_path: Path, wri
     files = [f"{folder}/{n}.png" for folder in ("images", "masks") for n in range(7)]
     root = make(tmp_path / "set", *files, "images/7.png", "test/1.jpg", "train/2.jpg", "train/3.jpg")
     assert Finder(root).find(written) is None
-    assert "there is no such image file" in Finder(root).reason(written) or written in ("", "..")
+    reason = "shares names" if written == "7.png" else "there is no such image file"
+    assert reason in Finder(root).reason(written) or written in ("", "..")
 
 
 def test_an_existing_file_elsewhere_is_taken_only_where_images_are_named(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_images_in_several_folders_need_a_name(tmp_path: Path) -> None:
     assert finder.choose_prefix(["1.png"]) == 1
     assert finder.prefix == "images"
     make(tmp_path, "aux/2.png")
-    with pytest.raises(UserError, match=r"several folders.*aux, other"):
+    with pytest.raises(UserError, match=r"several folders.*aux 1, other 1"):
         finder.choose_prefix(["2.png"])
 
 
@@ -161,6 +162,90 @@ def test_a_path_leads_to_its_own_file_or_to_none(
 def test_names_that_folders_of_splits_share_need_the_folder(tmp_path: Path) -> None:
     train, test = ([f"{split}/{n}.png" for n in range(count)] for split, count in (("train", 60), ("test", 5)))
     finder = Finder(make(tmp_path, *train, *test))
-    with pytest.raises(UserError, match=r"several folders.*test, train.*write the folders into the paths"):
+    with pytest.raises(UserError, match=r"several folders.*test 5, train 50.*write the folders into the paths"):
         finder.choose_prefix([f"{n}.png" for n in range(60)])
     assert finder.choose_prefix(train) == 50
+
+
+@pytest.mark.parametrize(("split", "chosen"), [("train", "train_images"), ("test", "test_images"), (None, None)])
+def test_of_folders_of_splits_that_of_the_table_is_meant_however_few_files_it_holds(
+    tmp_path: Path, split: str | None, chosen: str | None
+) -> None:
+    names = [f"{n}.png" for n in range(20)]
+    files = [f"train_images/{name}" for name in names[:10]] + [f"test_images/{name}" for name in names]
+    finder = Finder(make(tmp_path, *files), split=split)
+    if chosen is None:
+        with pytest.raises(UserError, match=r"of the first 20 names test_images 20, train_images 10"):
+            finder.choose_prefix(names)
+        return
+    finder.choose_prefix(names)
+    assert finder.prefix == chosen
+    assert finder.find("19.png") == ("test_images/19.png" if split == "test" else None)
+
+
+@pytest.mark.parametrize("folder", ["test_images", "data/test_images", "masks", "heatmaps", "gt", "depth_maps"])
+def test_files_of_another_split_or_of_masks_are_no_images_even_where_nothing_else_is_there(
+    tmp_path: Path, folder: str
+) -> None:
+    finder = Finder(make(tmp_path, *(f"{folder}/{n}.png" for n in range(9))), split="train")
+    assert finder.choose_prefix([f"{n}.png" for n in range(9)]) == 0
+    assert finder.find("1.png") is None
+    assert f"there is only {folder}/1.png" in finder.reason("1.png")
+    assert finder.find("/old/train_images/1.png") is None
+
+
+@pytest.mark.parametrize("more", [1, 3, 10, 14, 18, 20])
+def test_equal_names_in_two_folders_are_never_a_matter_of_counts(tmp_path: Path, more: int) -> None:
+    names = [f"{n}.png" for n in range(20)]
+    files = [f"left/{name}" for name in names] + [f"right/{name}" for name in names[:more]]
+    with pytest.raises(UserError, match=rf"left 20, right {more}"):
+        Finder(make(tmp_path, *files)).choose_prefix(names)
+
+
+def test_equal_names_that_come_later_are_refused_by_row(tmp_path: Path) -> None:
+    files = [f"left/{n}.png" for n in range(60)] + [f"right/{n}.png" for n in range(55, 70)]
+    finder = Finder(make(tmp_path, *files, *(f"masks/{n}.png" for n in range(60))))
+    finder.choose_prefix([f"{n}.png" for n in range(60)])
+    assert finder.find("54.png") == "left/54.png"
+    assert finder.find("55.png") is None
+    assert "several files have this name: left/55.png, right/55.png" in finder.reason("55.png")
+
+
+def test_equal_names_in_deeper_folders(tmp_path: Path) -> None:
+    finder = Finder(
+        make(tmp_path, *(f"data/train/{n}.png" for n in range(19)), *(f"data/x/{n}.png" for n in range(200)))
+    )
+    finder.choose_prefix(["1.png", "150.png"])
+    assert finder.find("1.png") is None
+    assert "several files have this name: data/train/1.png, data/x/1.png" in finder.reason("1.png")
+    assert finder.find("150.png") is None
+    assert "its folder shares names" in finder.reason("150.png")
+
+
+@pytest.mark.parametrize("start", ["/mnt/nas/", "D:\\nas\\", "file:///mnt/"])
+def test_the_folder_of_some_paths_is_not_that_of_others(tmp_path: Path, start: str) -> None:
+    paths = [f"{start}{lot}/{n}.png" for lot in "ba" for n in range(3)]
+    root = make(tmp_path, *(f"a/{n}.png" for n in range(5)))
+    finder = Finder(root, every_path=lambda: paths)
+    assert [finder.find(path) for path in paths] == [None] * 3 + [f"a/{n}.png" for n in range(3)]
+    assert not any(finder.is_doubtful(f"a/{n}.png") for n in range(3))
+    # A folder that no path names may be theirs.
+    assert Finder(root, every_path=lambda: paths[:3]).find(paths[0]) == "a/0.png"
+
+
+def test_the_same_inner_folder_of_another_is_not_meant(tmp_path: Path) -> None:
+    paths = [f"/mnt/{lot}/images/{n}.png" for lot in "ab" for n in range(3)]
+    finder = Finder(make(tmp_path, *(f"a/images/{n}.png" for n in range(3))), every_path=lambda: paths)
+    assert [finder.find(path) for path in paths] == [f"a/images/{n}.png" for n in range(3)] + [None] * 3
+
+
+def test_whole_numbers_with_a_decimal_point(tmp_path: Path) -> None:
+    finder = Finder(make(tmp_path, "000007.png", "12.png", "3.0.png", "3.png"))
+    assert [finder.find(name) for name in ("7.0", "12.0", "3.0", "12.5", "07.0")] == [
+        "000007.png",
+        "12.png",
+        "3.0.png",
+        None,
+        None,
+    ]
+    assert "a spreadsheet has rounded" in finder.reason("1E+05")

@@ -396,3 +396,14 @@ def test_what_is_beside_images_without_captions_is_named(tmp_path: Path, picture
     (tmp_path / file).write_bytes(b"{}")
     with pytest.raises(UserError, match=f"{said}; put a .txt"):
         open_catalog(tmp_path)
+
+
+def test_the_refusal_of_a_folder_names_tables_that_lie_there(tmp_path: Path, picture) -> None:
+    for split in ("train", "valid"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "a.rf.jpg").write_bytes(picture(len(split)))
+        (tmp_path / split / "_classes.csv").write_text("filename, crack, dent\na.rf.jpg, 1, 0\n")
+    with pytest.raises(UserError, match=r"name a table .*\(train/_classes.csv, valid/_classes.csv\)"):
+        open_catalog(tmp_path)
+    with pytest.raises(UserError, match=r"no column for the captions.*crack, dent"):
+        open_catalog(tmp_path / "train" / "_classes.csv")

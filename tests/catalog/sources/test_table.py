@@ -1,3 +1,4 @@
+import base64
 import csv
 import io
 import json
@@ -286,3 +287,96 @@ def test_a_space_between_images_and_captions_is_named(tmp_path: Path, picture) -
     for source in (tmp_path, tmp_path / "captions.txt"):
         with pytest.raises(UserError, match="only a space is between image files and captions; write a tab"):
             open_catalog(source)
+
+
+def test_half_of_the_training_images_are_not_completed_by_those_for_the_test(tmp_path: Path, picture) -> None:
+    for folder, count in (("train_images", 5), ("test_images", 12)):
+        (tmp_path / folder).mkdir()
+        for n in range(count):
+            (tmp_path / folder / f"{n}.png").write_bytes(picture(100 * len(folder) + n))
+    rows = [["id", "caption"], *([f"{n}.png", f"leaf {n}"] for n in range(12))]
+    (tmp_path / "train.csv").write_text(as_csv(rows))
+    catalog = open_catalog(tmp_path / "train.csv")
+    assert list(catalog.keys) == [f"train_images/{n}.png" for n in range(5)]
+    (tmp_path / "leaves.csv").write_text(as_csv(rows))
+    with pytest.raises(UserError, match=r"several folders .*test_images 12, train_images 5.*--images"):
+        open_catalog(tmp_path / "leaves.csv")
+
+
+@pytest.mark.parametrize("start", ["/mnt/nas/", "D:\\nas\\", ""])
+def test_a_lot_that_was_not_copied_gives_no_captions_to_another(tmp_path: Path, picture, start: str) -> None:
+    (tmp_path / "lot_A").mkdir()
+    for n in range(6):
+        (tmp_path / "lot_A" / f"{n}.png").write_bytes(picture(n))
+    rows = [[f"{start}{lot}/{n}.png", f"{lot} ring {n}", lot] for lot in ("lot_B", "lot_A") for n in range(6)]
+    (tmp_path / "rings.csv").write_text(as_csv([["filepath", "caption", "label"], *rows]))
+    catalog = open_catalog(tmp_path / "rings.csv")
+    assert [catalog.captions(n) for n in range(6)] == [[f"lot_A ring {n}"] for n in range(6)]
+    assert [reject["row"] for reject in catalog.rejects.to_pylist()] == [2, 3, 4, 5, 6, 7]
+    assert "there is no such image file" in catalog.rejects["reason"][0].as_py()
+    assert not any("another label" in warning for warning in catalog.about.warnings)
+
+
+def test_of_two_columns_of_image_files_the_user_names_one(parts: Path) -> None:
+    rows = [["clinic", "derm", "mask", "caption"]]
+    rows += [[ROWS[n][0], ROWS[m][0], ROWS[m][0], f"view {n}"] for n, m in ((0, 1), (1, 0))]
+    path = parts / "meta.csv"
+    path.write_text(as_csv(rows))
+    with pytest.raises(UserError, match=r"columns clinic, derm name different image files.*--image-column"):
+        open_catalog(path)
+    assert len(open_catalog(path, image_column="derm")) == 2
+    # Equal columns, masks, and files that are not there leave no choice; a name of images is one.
+    path.write_text(as_csv([rows[0], *([a, a, b, c] for a, _, b, c in rows[1:])]))
+    assert len(open_catalog(path)) == 2
+    path.write_text(as_csv([rows[0], *([a, f"gone/{b}", c, d] for a, b, c, d in rows[1:])]))
+    assert len(open_catalog(path)) == 2
+    path.write_text(as_csv([["clinic", "image", "mask", "caption"], *rows[1:]]))
+    assert list(open_catalog(path).keys) == [unicodedata.normalize("NFD", ROWS[n][0]) for n in (1, 0)]
+
+
+@pytest.mark.parametrize(("size", "column"), [(5, "image"), (40, "picture_b64"), (300, "image")])
+def test_images_as_text_are_refused_without_their_text(tmp_path: Path, size: int, column: str) -> None:
+    texts = [base64.b64encode(b"\x89PNG\r\n\x1a\n" + os.urandom(size * size * 3)).decode() for _ in range(4)]
+    path = tmp_path / "trays.tsv"
+    path.write_text(
+        as_csv([["index", column, "caption"], *([str(n), t, f"tray {n}"] for n, t in enumerate(texts))], "\t")
+    )
+    with pytest.raises(UserError, match=r"as text \(base64\)") as caught:
+        open_catalog(path)
+    assert len(str(caught.value)) < 300
+    assert "iVBOR" not in str(caught.value)
+    assert "no such image" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("missing", "is_told"), [(0, False), (1, False), (2, True), (9, True), (10, False)])
+def test_labels_that_are_missing_in_more_than_a_tenth_of_the_rows(
+    tmp_path: Path, picture, missing: int, is_told: bool
+) -> None:
+    rows = [["image", "caption", "label"]]
+    for n in range(10):
+        (tmp_path / f"{n}.png").write_bytes(picture(n))
+        rows.append([f"{n}.png", f"number {n}", "" if n < missing else "ab"[n % 2]])
+    (tmp_path / "t.csv").write_text(as_csv(rows))
+    warnings = open_catalog(tmp_path / "t.csv").about.warnings
+    told = f"{missing} of 10 pairs have no label in the column label"
+    assert any(told in warning for warning in warnings) == is_told
+
+
+@pytest.mark.parametrize(("damaged", "is_told"), [(4, True), (2, False)])
+def test_names_that_unzipping_damaged_are_a_guess_only_where_as_many_are_left(
+    tmp_path: Path, picture, damaged: int, is_told: bool
+) -> None:
+    rows = [["画像", "キャプション"]]
+    for n in range(6):
+        name = f"部品表_{n}.png"
+        broken = name.encode("cp932").decode("cp437")
+        if n < 2 or n >= 6 - damaged:
+            (tmp_path / (name if n < 2 else broken)).write_bytes(picture(n))
+        rows.append([name, f"部品 {n} の写真"])
+    (tmp_path / "list.csv").write_text(as_csv(rows))
+    catalog = open_catalog(tmp_path / "list.csv")
+    assert len(catalog) == 2
+    told = [
+        w for w in catalog.about.warnings if "4 image files that are named are not there, and 4 that are there" in w
+    ]
+    assert len(told) == is_told

@@ -58,7 +58,7 @@ def test_what_is_wrong_is_rejected_with_its_reason_and_the_rest_is_kept(tmp_path
         ("zero.jpg", b""), ("zero.txt", b"nothing"),
         ("textonly.txt", b"no picture"),
         ("json.jpg", picture(6)), ("json.json", b'{"captions": ["x"'),
-        ("good.jpg", picture(7)), ("good.txt", b"the key again"),
+        ("good.JPG", picture(7)), ("good.Txt", b"the key again"),
     ]  # fmt: skip
     catalog = open_catalog(write_tar(tmp_path / "a.tar", members))
     assert catalog.keys == ["good"]
@@ -336,3 +336,25 @@ def test_tars_that_are_none(tmp_path: Path, write_tar, samples) -> None:
     (tmp_path / "a.tar").unlink()
     with pytest.raises(UserError, match=r"holds compressed files \(c\.tgz\); unpack"):
         open_catalog(tmp_path)
+
+
+def test_of_members_with_one_name_the_last_counts_as_when_the_tar_is_unpacked(
+    tmp_path: Path, write_tar, picture
+) -> None:
+    members = [(f"{n}.{kind}", data) for n in range(20) for kind, data in (("JPG", picture(n)), ("txt", b"tile"))]
+    catalog = open_catalog(
+        write_tar(
+            tmp_path / "a.tar", [*members, ("3.txt", b"corrected"), ("./5.JPG", picture(99)), ("3.txt", b"again")]
+        )
+    )
+    assert len(catalog) == 20
+    assert not len(catalog.rejects)
+    assert catalog.captions(catalog.keys.index("3")) == ["again"]
+    write_tar(tmp_path / "b.tar", [("x.jpg", picture(99)), ("x.txt", b"tile")])
+    other = open_catalog(tmp_path / "b.tar")
+    assert np.array_equal(catalog.image(catalog.keys.index("5")), other.image(0))
+    assert any("3 members were replaced" in note for note in catalog.about.notes)
+    many = open_catalog(
+        write_tar(tmp_path / "c.tar", [*members, *((name, b"new " + data) for name, data in members[1::2])])
+    )
+    assert "20 members were replaced" in many.about.warnings[0]

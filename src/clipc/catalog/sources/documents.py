@@ -149,11 +149,26 @@ def _coco(images: list[Any], annotations: list[Any], name: str) -> list[Any]:
     for note in annotations:
         if isinstance(note, dict):
             captions.setdefault(str(note.get("image_id")), []).append(note.get("caption"))
-    records: list[Any] = [
-        {**image, "captions": captions.pop(str(image.get("id")), None)} if isinstance(image, dict) else "is no object"
-        for image in images
-    ]
+    ids: dict[str, dict[str, None]] = {}
+    for image in images:
+        if isinstance(image, dict):
+            ids.setdefault(str(image.get("file_name")), {})[str(image.get("id"))] = None
+    records: list[Any] = []
+    for image in images:
+        if not isinstance(image, dict):
+            records.append("is no object")
+            continue
+        own = {**image, "captions": captions.pop(str(image.get("id")), None)}
+        same = ids[str(image.get("file_name"))]
+        records.append(own if len(same) == 1 else _several_images(image.get("file_name"), list(same)))
     return records + [f"annotations name the image {image}, which is not among the images" for image in captions]
+
+
+def _several_images(name: Any, ids: list[str]) -> str:
+    return (
+        f"images of different ids ({first_names(ids)}) have the file_name {name}: only one of them can be that file, "
+        "so write their folders into the file_name"
+    )
 
 
 def _karpathy(record: dict[str, Any]) -> FieldsOrFault:

@@ -4,12 +4,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SPLIT_NAMES, SourceInfo, Value
+from clipc.catalog.sources.path_columns import OF_IMAGES, image_column, refuse_encoded
 from clipc.catalog.sources.template import (
     CaptionMaker,
     is_number,
@@ -17,12 +17,11 @@ from clipc.catalog.sources.template import (
     propose_template,
     read_template,
 )
-from clipc.catalog.values import LANGUAGES, image_name, is_missing, labels, plain_values
+from clipc.catalog.values import LANGUAGES, is_missing, labels, plain_values
 from clipc.errors import UserError, first_names, unknown_name
 
 _FILES = (*IMAGE_SUFFIXES, ".txt", ".caption", ".json")
 _LISTED = 8
-_TRIED = 50
 _FEW_CAPTIONS = 10
 
 
@@ -53,6 +52,11 @@ class Headings:
     others: tuple[str, ...]
     maker: CaptionMaker | None
     odd_split: str | None = None
+
+    @property
+    def image_ids(self) -> str | None:
+        """The column of keys, if its name says that they are those of images."""
+        return self.key if self.key is not None and OF_IMAGES.search(plain_name(self.key)) else None
 
     def describe(self, info: SourceInfo) -> None:
         """Notes the choice of columns and, where there are several label columns, their names."""
@@ -100,6 +104,20 @@ class Headings:
             "captions with --caption-columns, or make captions from other columns with --caption-template"
         )
 
+    def describe_labels(self, labels: Sequence[str | None], info: SourceInfo) -> None:
+        """Warns if more than a tenth of the pairs have no label, but not all.
+
+        Args:
+            labels: The label of each pair.
+            info: Receives the warning.
+        """
+        missing = labels.count(None)
+        if self.labels and len(labels) < 10 * missing < 10 * len(labels):
+            info.warnings.append(
+                f"{missing:,} of {len(labels):,} pairs have no label in the column {self.labels[0]}: fill the cells if "
+                "they were merged or left out, since pairs without a label are of no class"
+            )
+
     def class_labels(self, record: Mapping[str, Any]) -> list[str]:
         """The labels in the main label column of a record.
 
@@ -144,7 +162,8 @@ def find_headings(
     if options.image_column:
         image = exact[options.image_column]
     else:
-        image = _image_column(free("image"), free("key"), names, sample, hits)
+        image = image_column(free("image"), free("key"), names, sample, hits, where)
+    refuse_encoded(names if image is None else [image], sample, where)
     if image is None:
         raise _missing("the image files", "--image-column", names, where)
     assigned.add(image)
@@ -184,52 +203,6 @@ def exact_name(name: str, names: Sequence[str]) -> str:
         if unicodedata.normalize("NFKC", column).strip() == unicodedata.normalize("NFKC", name).strip():
             return column
     raise unknown_name("column", name, names)
-
-
-def _image_column(
-    by_name: Sequence[str],
-    keys: Sequence[str],
-    names: Sequence[str],
-    sample: Sequence[Mapping[str, Any]],
-    hits: Callable[[Sequence[str]], int],
-) -> str | None:
-    """A column with the name and the values of image paths; else with the values; else with names of files or the name.
-
-    Web addresses are taken only where nothing else is there.
-    """
-    texts = {name: [image_path(row.get(name)) for row in sample] for name in names}
-
-    def holds(name: str, remote: bool) -> bool:
-        paths = [t for t in texts[name] if t.lower().endswith(IMAGE_SUFFIXES) and is_web_address(t) == remote]
-        return 2 * len(paths) > len(texts[name])
-
-    by_value = [name for name in names if holds(name, remote=False)]
-    if by_value:
-        return next((name for name in by_name if name in by_value), by_value[0])
-    # Numbers of rows are not numbers of images, although files may have the same ones.
-    keys = [name for name in keys if re.search("image|画像", plain_name(name)) or not _is_counted(texts[name])]
-    for name in (*by_name, *keys):
-        some = [text for text in texts[name] if text and not is_web_address(text)][:_TRIED]
-        if 2 * hits(some) > len(some):
-            return name
-    return next(iter(by_name), next((name for name in names if holds(name, remote=True)), None))
-
-
-def _is_counted(texts: Sequence[str]) -> bool:
-    """Whether all texts are numbers without leading zeros."""
-    return all(text.isdecimal() and (text == "0" or text[0] != "0") for text in texts if text)
-
-
-def image_path(value: Any) -> str:
-    """The path in a cell of image paths; empty if there is none, or several."""
-    with suppress(ValueError):
-        return image_name(value) or ""
-    return ""
-
-
-def is_web_address(path: str) -> bool:
-    """Whether a path is an address of another computer."""
-    return "://" in path[:12] and path[:5].lower() != "file:"
 
 
 def caption_columns(names: Sequence[str], lang: str) -> list[str]:

@@ -106,6 +106,8 @@ def separated_rows(file: Iterable[str], dialect: Dialect) -> Iterator[tuple[int,
             row, fault = next(reader, None), None
         except csv.Error as error:
             row, fault = [], f"the row cannot be read: {error}"
+            if "field limit" in fault:
+                fault = "a cell is longer than 128 KiB: save images that are written as text (base64) as files"
         if row is None:
             return
         unclosed = len(used) > 1 and sum(line.count('"') for line in used) % 2 == 1

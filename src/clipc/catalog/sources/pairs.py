@@ -12,10 +12,12 @@ class PairsByImage:
     Args:
         place: The table's name.
         with_keys: Whether rows with different keys are different pairs even if they name the same image.
+        image_ids: The column of keys, if by its name they are those of images, not of rows.
     """
 
-    def __init__(self, place: str, with_keys: bool) -> None:
-        self._place, self._with_keys = place, with_keys
+    def __init__(self, place: str, with_keys: bool, image_ids: str | None = None) -> None:
+        self._place, self._with_keys, self._image_ids = place, with_keys, image_ids
+        self._of_other_ids: dict[str, None] = {}
         self._rows: dict[tuple[str, str | None], Row] = {}
         self._joined: dict[int, Row] = {}
         self._repetitions = 0
@@ -38,6 +40,8 @@ class PairsByImage:
         earlier.captions += row.captions
         self._joined[id(earlier)] = earlier
         self._repetitions += 1
+        if earlier.key != row.key and self._image_ids:
+            self._of_other_ids[earlier.file] = None
         return None
 
     def rows(self, info: SourceInfo) -> list[Row]:
@@ -49,6 +53,12 @@ class PairsByImage:
         if self._repetitions:
             note = f"{self._repetitions:,} rows named an image of an earlier row; their captions were joined to it"
             info.notes.append(note)
+        if self._of_other_ids:
+            info.warnings.append(
+                f"{self._place} names {len(self._of_other_ids):,} files under different {self._image_ids} (the first "
+                f"is {next(iter(self._of_other_ids))}), and their captions were joined: write the folders into the "
+                "paths if these are different images"
+            )
         several = sum(ALL_LABELS in row.more for row in rows)
         if several:
             info.notes.append(f"{several:,} pairs have several labels: the first is the label, {ALL_LABELS} has all")

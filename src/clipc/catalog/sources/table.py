@@ -11,12 +11,14 @@ from typing import Any
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo, Value
 from clipc.catalog.sources.encoding import mark_undecodable
+from clipc.catalog.sources.file_names import split_in_name
 from clipc.catalog.sources.finder import Finder
 from clipc.catalog.sources.grid import Record, read_grid
-from clipc.catalog.sources.headings import Headings, find_headings, image_path, is_web_address
+from clipc.catalog.sources.headings import Headings, find_headings
 from clipc.catalog.sources.layout import unnamed_columns
 from clipc.catalog.sources.pairs import PairsByImage
-from clipc.catalog.values import captions, image_name, is_missing, main_label
+from clipc.catalog.sources.path_columns import image_path, is_encoded_image, is_web_address
+from clipc.catalog.values import captions, image_name, main_label, plain_id, split_text
 from clipc.errors import UserError
 
 _SAMPLE = 200
@@ -56,14 +58,20 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
         image, caption = unnamed_columns(grid.names, sample)
         captions = options.caption_columns or (() if caption is None else (caption,))
         options = replace(options, image_column=options.image_column or image, caption_columns=captions)
-    finder = Finder(root, rerooted=options.images is not None)
+
+    def every_path() -> Iterator[str]:
+        rows = (record.values for record in read_grid(path, options.encoding).records)
+        return (image_path(row.get(headings.image)) for row in rows if not isinstance(row, str))
+
+    split = split_in_name(path.stem)
+    finder = Finder(root, rerooted=options.images is not None, split=split, every_path=every_path)
     headings = find_headings(grid.names, sample, options, path.name, finder.choose_prefix)
     info.notes.append(grid.note)
     headings.describe(info)
     finder.choose_prefix([image_path(row.get(headings.image)) for row in sample])
     if finder.prefix:
         info.notes.append(f"images were found in the folder {finder.prefix}")
-    pairs = PairsByImage(path.name, headings.key_is_sure)
+    pairs = PairsByImage(path.name, headings.key_is_sure, headings.image_ids)
     for record in chain(first, grid.records):
         row = _row(record, headings, finder, path.name, options.lang)
         fault = row if isinstance(row, Reject) else pairs.add(row)
@@ -77,6 +85,7 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
             yield Reject(path.name, row.number, row.file, reason)
         else:
             rows.append(row)
+    headings.describe_labels([row.label for row in rows], info)
     headings.describe_captions([tuple(row.captions) for row in rows], info)
     if not headings.key_is_sure:
         _set_keys(rows, headings, info)
@@ -95,15 +104,17 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str, lang: s
         image = image_name(values.get(headings.image))
         texts = [caption for name in headings.captions for caption in captions(values.get(name), lang)]
         labels = headings.class_labels(values)
+        split = split_text(values.get(headings.split)) if headings.split else None
     except ValueError as error:
         return Reject(place, number, None, str(error))
+    if image is not None and is_encoded_image(image):
+        return Reject(place, number, None, f"the image is written as text (base64) in the column {headings.image}")
     if image is None:
         return Reject(place, number, None, f"there is no image path in the column {headings.image}")
     if is_web_address(image):
         return Reject(place, number, image, "the image is a web address; clipc reads files, so fetch them first")
     texts += headings.made_captions(values)
-    split, key = (None if name is None else values.get(name) for name in (headings.split, headings.key))
-    split, key = None if is_missing(split) else str(split), "" if is_missing(key) else str(key).strip()
+    key = plain_id(values.get(headings.key)) if headings.key else ""
     file, more = finder.find(image), headings.metadata(values)
     if file is None:
         return Reject(place, number, image, f"{finder.reason(image)} (column {headings.image})")

@@ -96,6 +96,7 @@ class _Reader:
         self.beyond_names: set[str] = set()
         self._first: dict[str, tuple[str, int]] = {}
         self._counted_anew = 0
+        self._members = self._replaced = 0
         self._joined: list[str] = []
         self._passed_over: Counter[str] = Counter()
 
@@ -124,8 +125,8 @@ class _Reader:
                     if not stem or "/" in ending:
                         samples.passed_over[""] += 1
                         continue
-                    ending = ending.lower()
-                    samples.add(stem, ending, _text_content(tar, member) if ending in TEXTS else member)
+                    part = _text_content(tar, member) if ending.lower() in TEXTS else member
+                    samples.add(stem, ending, part)
         except OSError as error:
             rejects.append(Reject(file, None, None, f"cannot be read: {error.strerror or error}"))
         except UserError:
@@ -145,6 +146,8 @@ class _Reader:
         except UserError as error:
             raise UserError(f"{file}: {error}") from None
         yield from rejects
+        self._replaced += samples.replaced
+        self._members += samples.members
         self._passed_over += samples.passed_over
         if samples.joined:
             self._joined.append(f"{file}: {samples.joined}")
@@ -156,6 +159,13 @@ class _Reader:
                 f"{self._counted_anew:,} samples have the key of another image in an earlier tar; theirs begins with "
                 "their tar's name"
             )
+        if self._replaced:
+            what = "were replaced by later ones of the same name, as when the tar is unpacked"
+            replaced = f"{self._replaced:,} members {what}"
+            if 10 * self._replaced > self._members:
+                self.info.warnings.append(f"{replaced}: give them different names if they are different images")
+            else:
+                self.info.notes.append(replaced)
         if self._joined:
             self.info.notes.append(
                 f"texts have another name than their image, or are in another folder, in {len(self._joined):,} tars "

@@ -41,12 +41,16 @@ class TarSamples:
 
     Attributes:
         passed_over: How many members are part of no sample, by ending.
+        members: How many members were added.
+        replaced: How many members have the name of a later one, which is taken, as when the tar is unpacked.
         joined: An example of a text that has another name than its image, or is in another folder; empty if none.
     """
 
     def __init__(self) -> None:
         self.passed_over: Counter[str] = Counter()
+        self.members = self.replaced = 0
         self.joined = ""
+        self._capitals: dict[str, str] = {}  # endings with capitals
         self._groups: dict[str, Sample] = {}
         self._again: dict[str, list[Sample]] = {}
         self._refused: dict[str, str] = {}
@@ -57,14 +61,21 @@ class TarSamples:
 
         Args:
             stem: Its name up to the last dot.
-            ending: Its ending, in lower case.
+            ending: Its ending.
             part: Its content or place.
         """
+        self.members += 1
+        written, ending = ending, ending.lower()
         group = self._again[stem][-1] if stem in self._again else self._groups.setdefault(stem, {})
-        if ending in group:  # the same name twice becomes a second sample with that key, which is refused
-            self._again.setdefault(stem, []).append({ending: part})
-        else:
+        if ending not in group:
             group[ending] = part
+            if written != ending:
+                self._capitals[f"{stem}.{ending}"] = written
+        elif self._capitals.get(f"{stem}.{ending}", ending) == written:
+            self.replaced += 1
+            group[ending] = part
+        else:  # 1.JPG and 1.jpg become two samples with one key, of which the second is refused
+            self._again.setdefault(stem, []).append({ending: part})
 
     def samples(self) -> Iterator[tuple[str, Sample | str]]:
         """The key of each sample, and its parts, or why it is refused."""
