@@ -184,23 +184,6 @@ def coco(folder: Path, pairs: list[Pair]) -> Path:
     return folder / "captions_all.json"
 
 
-def fiftyone(folder: Path, pairs: list[Pair]) -> None:
-    write_images(folder / "data", pairs)
-    samples = [
-        {
-            "_id": {"$oid": f"{p.number:024x}"},
-            "filepath": f"data/{p.file}",
-            "tags": [p.split],
-            "_media_type": "image",
-            "ground_truth": {"_cls": "Classification", "label": p.label},
-            "caption": p.captions,
-        }
-        for p in pairs
-    ]
-    write_json(folder / "samples.json", {"samples": samples})
-    write_json(folder / "metadata.json", {"name": "own", "media_type": "image"})
-
-
 def karpathy(folder: Path, pairs: list[Pair]) -> Path:
     write_images(folder / "images", pairs)
     images = [
@@ -438,7 +421,6 @@ FORMS: list[tuple[str, Write, frozenset[str] | str]] = [
     ("a CSV with `sep=;`", excel_table, ALL),
     ("a table without captions", no_captions, r'--caption-template "a \{part\} with \{defect\}"'),
     ("COCO", coco, frozenset({"captions"})),
-    ("FiftyOne", fiftyone, ALL),
     ("Karpathy", karpathy, frozenset({"captions", "split"})),
     ("Label Studio", label_studio, frozenset({"captions", "label"})),
     ("LLaVA", llava, frozenset({"first caption"})),

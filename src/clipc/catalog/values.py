@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clipc.catalog.rows import IMAGE_SUFFIXES, Value
+from clipc.catalog.rows import Value
 from clipc.errors import first_names
 
 ALL_LABELS = "all_labels"
@@ -26,13 +26,15 @@ _MISSING = (
     | {"#N/A", "#NA", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
 )  # fmt: skip
 _SAYS_NOTHING = {word.lower() for word in _MISSING} | {"nil", "-", "--", "ー", "―", "—", "–"}
-_LONGEST_NAME = 255
 _LONGEST_WORD = max(map(len, _SAYS_NOTHING))
 _CAPTION_KEYS = ("raw", "caption", "captions", "text", "texts", "sentence", "sentences")
 _LABEL_KEYS = ("choices", "label", "labels", "name", "class_name", "class", "category")
 _QUOTED = re.compile(r"""[\s,]*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", re.DOTALL)
 _FILE_KEYS = ("path", "file_name", "filename", "filepath", "file", "url", "src")
-_ENCODED = re.compile(r"[A-Za-z0-9+/_\-]{200}")
+_SHORT = 80
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\r\n]{256}")  # no file has so long a name
+# How images begin in base64: JPEG, PNG, GIF, WebP, TIFF, BMP.
+_ENCODED = ("/9j/", "iVBORw0KGg", "R0lGOD", "UklGR", "SUkqA", "TU0AK", "Qk")
 _MAX_DEPTH = 8
 
 
@@ -158,7 +160,7 @@ def image_name(value: Any) -> str | None:
         ValueError: There are several, or the value is the image itself.
     """
     if isinstance(value, str):
-        if value.startswith("data:image/") or (len(value) > _LONGEST_NAME and _is_encoded(value)):
+        if is_encoded_image(value):
             raise ValueError("it is the image itself, written as text (base64); write each image to a file and name it")
         if value.startswith(("<PIL.", "{'bytes':", '{"bytes":')):
             raise ValueError("it is what Python prints of an image; write each image to a file and name it")
@@ -176,8 +178,13 @@ def image_name(value: Any) -> str | None:
     return str(value) if type(value) is int else None
 
 
-def _is_encoded(text: str) -> bool:
-    return _ENCODED.match(text) is not None and not text.lower().endswith(IMAGE_SUFFIXES)
+def is_encoded_image(value: str) -> bool:
+    """Whether a text is an image itself, written as base64, and no path."""
+    if value.startswith("data:image/"):
+        return True
+    if len(value) <= _SHORT or "." in value:
+        return False
+    return _BASE64.match(value) is not None or (value.startswith(_ENCODED) and " " not in value[:_SHORT])
 
 
 def plain_id(value: Any) -> str:

@@ -6,19 +6,15 @@ from contextlib import suppress
 from typing import Any
 
 from clipc.catalog.rows import IMAGE_SUFFIXES
-from clipc.catalog.sources.file_names import is_named_otherwise
+from clipc.catalog.sources.paths.file_names import is_named_otherwise
 from clipc.catalog.sources.template import plain_name
-from clipc.catalog.values import image_name
+from clipc.catalog.values import image_name, is_encoded_image
 from clipc.errors import UserError, first_names
 
 OF_IMAGES = re.compile("image|画像")
 """What the names of columns of images' numbers have in them."""
 
 _TRIED = 50
-_SHORT = 80
-_BASE64 = re.compile(r"[A-Za-z0-9+/=\r\n]{256}")  # no file has so long a name
-# How images begin in base64: JPEG, PNG, GIF, WebP, TIFF, BMP; and as part of a web page.
-_ENCODED = ("/9j/", "iVBORw0KGg", "R0lGOD", "UklGR", "SUkqA", "TU0AK", "Qk", "data:image/")
 
 
 def image_column(
@@ -82,9 +78,8 @@ def refuse_encoded(columns: Sequence[str], sample: Sequence[Mapping[str, Any]], 
         UserError: At least half of the values of a column are such.
     """
     for name in columns:
-        if (values := [text for row in sample if (text := image_path(row.get(name)))]) and (
-            2 * sum(map(is_encoded_image, values)) >= len(values)
-        ):
+        values = [text for row in sample if isinstance(text := row.get(name), str) and text]
+        if values and 2 * sum(map(is_encoded_image, values)) >= len(values):
             raise UserError(
                 f"{where}: the column {name} holds images as text (base64); save them as files and write their names "
                 "there."
@@ -101,13 +96,6 @@ def image_path(value: Any) -> str:
     with suppress(ValueError):
         return image_name(value) or ""
     return ""
-
-
-def is_encoded_image(value: str) -> bool:
-    """Whether a text is an image itself, written as base64, and no path."""
-    if len(value) <= _SHORT or "." in value:
-        return False
-    return _BASE64.match(value) is not None or (value.startswith(_ENCODED) and " " not in value[:_SHORT])
 
 
 def is_web_address(path: str) -> bool:

@@ -4,7 +4,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from clipc.catalog.sources.file_names import fold
+from clipc.catalog.sources.paths.file_names import fold
 from clipc.errors import UserError
 
 TEXT_SUFFIXES = (".caption", ".txt")

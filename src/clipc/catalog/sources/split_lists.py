@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES, Reject, Row, Source, SourceInfo
 from clipc.catalog.sources.class_folders import split_words
-from clipc.catalog.sources.finder import fold
+from clipc.catalog.sources.paths.finder import fold
 from clipc.errors import first_names
 
 _MOST_LISTS = 50

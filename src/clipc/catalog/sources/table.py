@@ -1,7 +1,7 @@
 """Tables (CSV, TSV, JSON lines, Parquet) whose rows name an image file and its captions."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -11,14 +11,14 @@ from typing import Any
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, Source, SourceInfo, Value
 from clipc.catalog.sources.encoding import mark_undecodable
-from clipc.catalog.sources.file_names import split_in_name
-from clipc.catalog.sources.finder import Finder
 from clipc.catalog.sources.grid import Record, read_grid
 from clipc.catalog.sources.headings import Headings, find_headings
 from clipc.catalog.sources.layout import unnamed_columns
 from clipc.catalog.sources.pairs import PairsByImage
-from clipc.catalog.sources.path_columns import image_path, is_encoded_image, is_web_address
-from clipc.catalog.values import captions, image_name, main_label, plain_id, split_text
+from clipc.catalog.sources.path_columns import image_path, is_web_address
+from clipc.catalog.sources.paths.file_names import split_in_name
+from clipc.catalog.sources.paths.finder import Finder
+from clipc.catalog.values import captions, image_name, is_encoded_image, main_label, plain_id, split_text
 from clipc.errors import UserError
 
 _SAMPLE = 200
@@ -59,13 +59,18 @@ def _read(path: Path, root: Path, options: SourceOptions, info: SourceInfo) -> I
         captions = options.caption_columns or (() if caption is None else (caption,))
         options = replace(options, image_column=options.image_column or image, caption_columns=captions)
 
+    new_finder = partial(Finder, root, rerooted=options.images is not None, split=split_in_name(path.stem))
+
+    def hits(paths: Sequence[str]) -> int:
+        return new_finder().choose_prefix(paths)
+
+    headings = find_headings(grid.names, sample, options, path.name, hits)
+
     def every_path() -> Iterator[str]:
         rows = (record.values for record in read_grid(path, options.encoding).records)
         return (image_path(row.get(headings.image)) for row in rows if not isinstance(row, str))
 
-    split = split_in_name(path.stem)
-    finder = Finder(root, rerooted=options.images is not None, split=split, every_path=every_path)
-    headings = find_headings(grid.names, sample, options, path.name, finder.choose_prefix)
+    finder = new_finder(every_path=every_path)
     info.notes.append(grid.note)
     headings.describe(info)
     finder.choose_prefix([image_path(row.get(headings.image)) for row in sample])

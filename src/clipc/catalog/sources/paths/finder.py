@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clipc.catalog.rows import SPLIT_NAMES, SourceInfo
-from clipc.catalog.sources.entries import Entries
-from clipc.catalog.sources.file_names import fold, may_hold, other_keys, parts_of, split_of_folders, written_parts
-from clipc.catalog.sources.file_tree import FileTree, damage_warning
-from clipc.catalog.sources.image_folder import choose_folder, reason_for, refusal
 from clipc.catalog.sources.listing import is_hidden
+from clipc.catalog.sources.paths.entries import Entries
+from clipc.catalog.sources.paths.file_names import fold, may_hold, other_keys, parts_of, split_of_folders, written_parts
+from clipc.catalog.sources.paths.file_tree import FileTree, damage_warning
+from clipc.catalog.sources.paths.image_folder import choose_folder, reason_for, refusal
 from clipc.errors import first_names
 
 _FOREIGN = re.compile(r"[A-Za-z]:[\\/]|[\\/]|file:", re.IGNORECASE)

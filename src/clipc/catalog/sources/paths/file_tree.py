@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
-from clipc.catalog.sources.file_names import fold, is_image, keys_of, may_hold
 from clipc.catalog.sources.listing import is_hidden
+from clipc.catalog.sources.paths.file_names import fold, is_image, keys_of, may_hold
 
 
 class FileTree:

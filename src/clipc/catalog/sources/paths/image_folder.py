@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from clipc.catalog.sources.file_names import is_named_as_images, may_hold, split_in_name
+from clipc.catalog.sources.paths.file_names import is_named_as_images, may_hold, split_in_name
 from clipc.errors import UserError, first_names
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from clipc.catalog.catalog import inside
-from clipc.catalog.sources.file_names import fold, keys_of, other_keys, parts_of
+from clipc.catalog.sources.paths.file_names import fold, keys_of, other_keys, parts_of
 from clipc.errors import UserError
 
 

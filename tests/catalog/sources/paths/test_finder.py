@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipc.catalog.rows import SourceInfo
-from clipc.catalog.sources.finder import Finder
+from clipc.catalog.sources.paths.finder import Finder
 from clipc.errors import UserError
 
 

@@ -1,0 +1,1 @@
+"""Image paths as people and programs write them, matched to the files that exist."""
