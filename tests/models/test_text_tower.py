@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -11,10 +12,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from open_clip.hf_model import HFTextEncoder
 from torch import nn
 from torch.nn import functional as F
+from transformers import BertConfig
 
-from clipc.models.text_tower import computed_tokens, group_ends, ignores_padding, text_features, token_lengths
+from clipc.errors import UserError
+from clipc.models.text_tower import (
+    computed_tokens,
+    group_ends,
+    ignores_padding,
+    project_text,
+    text_features,
+    text_pooled,
+    token_lengths,
+)
 
 from .starts import fresh
 
@@ -126,3 +138,43 @@ def test_other_towers_keep_their_padding(tmp_path: Path) -> None:
     tokens = captions([5])[:, :16]
     with torch.no_grad():
         assert torch.equal(text_features(custom, tokens, CPU), custom.encode_text(tokens))
+
+
+class HuggingFaceModel(nn.Module):
+    """A model whose text tower is a small BERT, with id 1 as padding."""
+
+    def __init__(self, pooler: str = "mean_pooler") -> None:
+        super().__init__()
+        size: Any = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+        config: Any = BertConfig(**size, vocab_size=END + 1, max_position_embeddings=CONTEXT, pad_token_id=1)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.text: Any = HFTextEncoder("", 16, config, pooler_type=pooler, proj_type="mlp").eval()
+
+    def encode_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.text(tokens)
+
+
+@pytest.mark.parametrize("pooler", ["mean_pooler", "cls_pooler"])
+def test_masked_padding_of_hugging_face_towers_is_not_computed(pooler: str) -> None:
+    clip: Any = HuggingFaceModel(pooler)
+    tokens = captions([3, 9, 40, 30, 12] * 8)
+    tokens[tokens == 1] = 2
+    tokens[torch.arange(CONTEXT) >= torch.tensor([3, 9, 40, 30, 12] * 8)[:, None]] = 1
+    with torch.no_grad():
+        assert torch.allclose(text_features(clip, tokens, CPU), clip.encode_text(tokens), atol=1e-5)
+        assert torch.allclose(project_text(clip, text_pooled(clip, tokens, CPU)), clip.encode_text(tokens), atol=1e-5)
+    assert computed_tokens(clip, tokens) < 30
+
+
+def test_pooled_captions_and_projection_give_the_features(clip: Any) -> None:
+    tokens = captions([3, 9, 40, 30])
+    with torch.no_grad():
+        pooled = text_pooled(clip, tokens, CPU)
+        assert pooled.shape == (4, 32)
+        assert torch.allclose(project_text(clip, pooled), clip.encode_text(tokens), atol=1e-5)
+
+
+def test_a_tower_with_padding_has_no_pooled_captions(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be split"):
+        text_pooled(fresh(tmp_path, "coca"), captions([5])[:, :32], CPU)

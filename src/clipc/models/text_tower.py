@@ -1,13 +1,17 @@
 """The text tower without needless padding."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import open_clip
 import torch
+from open_clip.hf_model import ClsLastHiddenStatePooler, ClsPooler, HFTextEncoder, MeanPooler
 from open_clip.transformer import text_global_pool
 from torch import nn
+
+from clipc.errors import UserError
 
 GROUPS: Final = 4
 """The largest number of groups into which a batch's captions are split by length; more are hardly faster."""
@@ -20,10 +24,10 @@ _STEP: Final = 8
 def text_features(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Features of captions, before they are normalised.
 
-    If a tower's attention is causal and it pools at the end token, later tokens have no effect on the features. Then
-    the captions are sorted by length and encoded in up to :data:`GROUPS` groups. A group is as long as its longest
-    caption, rounded up to a multiple of 8, and groups are chosen so that the least padding is computed. So the long
-    captions of composites do not lengthen the others. Other towers (CoCa's, SigLIP's, Hugging Face's) get all padding.
+    Where padding has no effect on the features (:func:`ignores_padding`), the captions are sorted by length and encoded
+    in up to :data:`GROUPS` groups. A group is as long as its longest caption, rounded up to a multiple of 8, and groups
+    are chosen so that the least padding is computed. So the long captions of composites do not lengthen the others.
+    Other towers (CoCa's, SigLIP's) get all padding.
 
     Args:
         clip: An open_clip model.
@@ -35,16 +39,58 @@ def text_features(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -
     """
     if not ignores_padding(clip):
         return clip.encode_text(tokens.to(device))  # pyright: ignore
-    lengths = token_lengths(tokens)
+    return _in_groups(lambda group: project_text(clip, _pooled(clip, group)), tokens, device, padding_id(clip))
+
+
+def text_pooled(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The pooled output of the text tower's trunk, which its projection (:func:`project_text`) turns into features.
+
+    Args:
+        clip: An open_clip model.
+        tokens: As for :func:`text_features`.
+        device: The model's device.
+
+    Returns:
+        On ``device``, shape (B, width).
+
+    Raises:
+        UserError: The tower's projection cannot be told apart, or depends on padding (CoCa's, SigLIP's).
+    """
+    if not ignores_padding(clip):
+        raise UserError("this model's text tower cannot be split into a trunk and a projection; take one of CLIP's.")
+    return _in_groups(lambda group: _pooled(clip, group), tokens, device, padding_id(clip))
+
+
+def project_text(clip: Any, pooled: torch.Tensor) -> torch.Tensor:
+    """The features, before they are normalised, of :func:`text_pooled`'s output: the tower's projection, (B, D)."""
+    if isinstance(hf_tower := getattr(clip, "text", None), HFTextEncoder):
+        return hf_tower.proj(pooled)
+    projection = clip.text_projection
+    if isinstance(projection, nn.Linear):
+        return projection(pooled)
+    return pooled if projection is None else pooled @ projection
+
+
+def _in_groups(
+    encode: Callable[[torch.Tensor], torch.Tensor], tokens: torch.Tensor, device: torch.device, padding: int
+) -> torch.Tensor:
+    """Encodes captions in groups of about equal length; the rows of the result are in the captions' order."""
+    lengths = token_lengths(tokens, padding)
     order = lengths.argsort(stable=True)
     groups = _groups(tokens, lengths, order)
-    features = torch.cat([_encode_shorter(clip, group.to(device, non_blocking=True)) for group in groups])
+    features = torch.cat([encode(group.to(device, non_blocking=True)) for group in groups])
     return features[order.argsort().to(device, non_blocking=True)]
 
 
-def token_lengths(tokens: torch.Tensor) -> torch.Tensor:
-    """The number of tokens before the padding (0), shape (B,); an id 0 inside a caption counts."""
-    return tokens.shape[1] - tokens.ne(0).flip(1).int().argmax(dim=1)
+def token_lengths(tokens: torch.Tensor, padding: int = 0) -> torch.Tensor:
+    """The number of tokens before the padding, shape (B,); the padding's id inside a caption counts."""
+    return tokens.shape[1] - tokens.ne(padding).flip(1).int().argmax(dim=1)
+
+
+def padding_id(clip: nn.Module) -> int:
+    """The token id that fills captions up to the context length."""
+    text = getattr(clip, "text", None)
+    return int(text.config.pad_token_id or 0) if isinstance(text, HFTextEncoder) else 0
 
 
 def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> float:
@@ -59,7 +105,7 @@ def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> f
         return float(tokens.shape[1])
     total = 0
     for part in tokens.chunk(chunks):
-        lengths = token_lengths(part)
+        lengths = token_lengths(part, padding_id(clip))
         total += sum(group.numel() for group in _groups(part, lengths, lengths.argsort(stable=True)))
     return total / len(tokens)
 
@@ -99,19 +145,27 @@ def group_ends(widths: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], gro
 
 
 def ignores_padding(clip: nn.Module) -> bool:
-    """Whether tokens after the end token cannot change the text features."""
+    """Whether padding cannot change the text features.
+
+    So it is where attention is causal and the tower pools at the end token (CLIP's), and where padding is masked in
+    attention and in pooling, as Hugging Face's encoders do.
+    """
+    if isinstance(text := getattr(clip, "text", None), HFTextEncoder):
+        return not text.config.is_decoder and type(text.pooler) in (MeanPooler, ClsPooler, ClsLastHiddenStatePooler)
     causal = getattr(clip, "attn_mask", None) is not None
     return isinstance(clip, open_clip.CLIP) and causal and clip.text_pool_type in ("argmax", "eos")
 
 
-def _encode_shorter(clip: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Features of captions with fewer tokens than the context length, which open_clip's ``encode_text`` refuses."""
+def _pooled(clip: Any, tokens: torch.Tensor) -> torch.Tensor:
+    """The trunk's pooled output of captions that may have fewer tokens than the context length.
+
+    open_clip's own ``encode_text`` refuses fewer tokens.
+    """
+    if isinstance(text := getattr(clip, "text", None), HFTextEncoder):
+        mask = tokens.ne(padding_id(clip)).long()
+        return text.pooler(text.transformer(input_ids=tokens, attention_mask=mask), mask)
     length = tokens.shape[1]
     dtype = clip.transformer.get_cast_dtype()
     x = clip.token_embedding(tokens).to(dtype) + clip.positional_embedding[:length].to(dtype)
     x = clip.transformer(x, attn_mask=clip.attn_mask[:length, :length])
-    pooled = text_global_pool(clip.ln_final(x), tokens, clip.text_pool_type, eos_token_id=clip.text_eos_id)
-    projection = clip.text_projection
-    if isinstance(projection, nn.Linear):
-        return projection(pooled)
-    return pooled if projection is None else pooled @ projection
+    return text_global_pool(clip.ln_final(x), tokens, clip.text_pool_type, eos_token_id=clip.text_eos_id)

@@ -1,0 +1,98 @@
+"""The image tower in two parts: a trunk that gives a feature map and pooled features, and a projection."""
+
+from typing import Any
+
+import torch
+from open_clip.timm_model import TimmModel
+from open_clip.transformer import VisionTransformer
+from torch import nn
+
+from clipc.errors import UserError
+
+
+def image_pooled(clip: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+    """The pooled output of the image tower's trunk, which its projection (:func:`project_image`) turns into features.
+
+    Args:
+        clip: An open_clip model.
+        pixels: Normalised images, float, shape (B, 3, S, S).
+
+    Returns:
+        Shape (B, width).
+
+    Raises:
+        UserError: The tower is of another kind than timm's or CLIP's vision transformer.
+    """
+    visual = _visual(clip)
+    return visual.trunk(pixels) if isinstance(visual, TimmModel) else _transformer_output(visual, pixels)[0]
+
+
+def project_image(clip: nn.Module, pooled: torch.Tensor) -> torch.Tensor:
+    """The features, before they are normalised, of :func:`image_pooled`'s output: the tower's projection, (B, D)."""
+    visual = _visual(clip)
+    if isinstance(visual, TimmModel):
+        return visual.head(pooled)
+    return pooled if visual.proj is None else pooled @ visual.proj
+
+
+def image_pooled_and_map(clip: nn.Module, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pooled output of :func:`image_pooled`, and the feature map of the same pass for :func:`pool_map`.
+
+    Args:
+        clip: An open_clip model.
+        pixels: Normalised images, float, shape (B, 3, S, S).
+
+    Returns:
+        Pooled outputs, shape (B, width), and maps, shape (B, channels, height, width) in cells of the tower's stride.
+
+    Raises:
+        UserError: The tower has no map whose parts can be pooled alone: it pools by attention, or its kind is unknown.
+    """
+    visual = _visual(clip)
+    if isinstance(visual, VisionTransformer):
+        return _transformer_output(visual, pixels)
+    trunk: Any = visual.trunk
+    features = trunk.forward_features(pixels)
+    if features.ndim != 4 or getattr(trunk, "output_fmt", "NCHW") == "NHWC" or hasattr(visual.head, "pool"):
+        raise UserError(
+            "the parts of this model's feature map cannot be pooled alone; take a convolutional image tower of timm's "
+            "or one of CLIP's vision transformers."
+        )
+    return trunk.forward_head(features), features
+
+
+def pool_map(clip: nn.Module, feature_map: torch.Tensor) -> torch.Tensor:
+    """Pools a part of a feature map as the tower pools a whole one; the result is input of :func:`project_image`.
+
+    A vision transformer with a class token, which belongs to no part, gives the mean of its patch tokens instead.
+
+    Args:
+        clip: An open_clip model.
+        feature_map: Part of a map from :func:`image_pooled_and_map`, shape (B, channels, height, width).
+
+    Returns:
+        Shape (B, width).
+    """
+    visual = _visual(clip)
+    return visual.trunk.forward_head(feature_map) if isinstance(visual, TimmModel) else feature_map.mean(dim=(2, 3))
+
+
+def _visual(clip: nn.Module) -> Any:
+    visual = clip.visual
+    if not isinstance(visual, TimmModel | VisionTransformer):
+        raise UserError(f"image towers of the kind {type(visual).__name__} cannot be split into trunk and projection.")
+    return visual
+
+
+def _transformer_output(visual: Any, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A vision transformer's pooled output and its patch tokens as a map."""
+    if visual.attn_pool is not None:
+        raise UserError("this model's image tower pools by attention, so the parts of its map cannot be pooled alone.")
+    x = visual.transformer(visual._embeds(pixels))
+    if visual.final_ln_after_pool:
+        pooled = visual.ln_post(visual._global_pool(x)[0])
+    else:
+        pooled = visual._global_pool(visual.ln_post(x))[0]
+    height, width = visual.grid_size
+    tokens = visual.ln_post(x[:, 1:])
+    return pooled, tokens.transpose(1, 2).unflatten(2, (height, width))
