@@ -73,12 +73,12 @@ def pool_map(clip: nn.Module, feature_map: torch.Tensor) -> torch.Tensor:
     Returns:
         Shape (B, width).
     """
-    visual = _visual(clip)
+    visual: Any = _visual(clip)
     return visual.trunk.forward_head(feature_map) if isinstance(visual, TimmModel) else feature_map.mean(dim=(2, 3))
 
 
 def _visual(clip: nn.Module) -> Any:
-    visual = clip.visual
+    visual: Any = clip.visual
     if not isinstance(visual, TimmModel | VisionTransformer):
         raise UserError(f"image towers of the kind {type(visual).__name__} cannot be split into trunk and projection.")
     return visual

@@ -89,7 +89,7 @@ def token_lengths(tokens: torch.Tensor, padding: int = 0) -> torch.Tensor:
 
 def padding_id(clip: nn.Module) -> int:
     """The token id that fills captions up to the context length."""
-    text = getattr(clip, "text", None)
+    text: Any = getattr(clip, "text", None)
     return int(text.config.pad_token_id or 0) if isinstance(text, HFTextEncoder) else 0
 
 
@@ -150,8 +150,10 @@ def ignores_padding(clip: nn.Module) -> bool:
     So it is where attention is causal and the tower pools at the end token (CLIP's), and where padding is masked in
     attention and in pooling, as Hugging Face's encoders do.
     """
-    if isinstance(text := getattr(clip, "text", None), HFTextEncoder):
-        return not text.config.is_decoder and type(text.pooler) in (MeanPooler, ClsPooler, ClsLastHiddenStatePooler)
+    text: Any = getattr(clip, "text", None)
+    if isinstance(text, HFTextEncoder):
+        poolers = (MeanPooler, ClsPooler, ClsLastHiddenStatePooler)
+        return not getattr(text.config, "is_decoder", False) and type(text.pooler) in poolers
     causal = getattr(clip, "attn_mask", None) is not None
     return isinstance(clip, open_clip.CLIP) and causal and clip.text_pool_type in ("argmax", "eos")
 
