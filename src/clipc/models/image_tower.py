@@ -73,8 +73,8 @@ def pool_map(clip: nn.Module, feature_map: torch.Tensor) -> torch.Tensor:
     Returns:
         Shape (B, width).
     """
-    visual: Any = _visual(clip)
-    return visual.trunk.forward_head(feature_map) if isinstance(visual, TimmModel) else feature_map.mean(dim=(2, 3))
+    trunk: Any = getattr(_visual(clip), "trunk", None)
+    return feature_map.mean(dim=(2, 3)) if trunk is None else trunk.forward_head(feature_map)
 
 
 def _visual(clip: nn.Module) -> Any:

@@ -90,7 +90,7 @@ def token_lengths(tokens: torch.Tensor, padding: int = 0) -> torch.Tensor:
 def padding_id(clip: nn.Module) -> int:
     """The token id that fills captions up to the context length."""
     text: Any = getattr(clip, "text", None)
-    return int(text.config.pad_token_id or 0) if isinstance(text, HFTextEncoder) else 0
+    return int(getattr(text.config, "pad_token_id", 0) or 0) if isinstance(text, HFTextEncoder) else 0
 
 
 def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> float:
