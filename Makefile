@@ -14,7 +14,7 @@ $(UV):
 
 # Bytecode is compiled once here, so that no command has to.
 $(STAMP): $(UV) pyproject.toml uv.lock
-	$(UV) sync --frozen --no-dev --inexact --compile-bytecode
+	$(UV) sync --frozen --no-dev --extra starter --inexact --compile-bytecode
 	touch $@
 
 $(PEERS): $(STAMP)

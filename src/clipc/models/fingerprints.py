@@ -1,5 +1,6 @@
 """Fingerprints of models, weights and tables: they depend on the content, not on where it is stored."""
 
+import json
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Final
@@ -15,28 +16,37 @@ def weights_fingerprint(name: str, pretrained: str | None = None) -> str | None:
     """A fingerprint of a model's initial weights.
 
     For weights on this machine it is a hash of their content: a folder that was moved keeps its fingerprint, and a file
-    that was changed gets another.
+    that was changed gets another. For weights that a package brings it is computed from their pinned hash, so the
+    package need not be installed.
 
     Args:
         name: As for :func:`clipc.models.model_config.find_start`.
         pretrained: As there.
 
     Returns:
-        32 hexadecimal digits for a folder or a file; the repository (``hf-hub:org/name``) or the tag for weights from
-        the Hugging Face Hub; None for fresh weights.
+        32 hexadecimal digits for a folder, a file, or a configuration that asks for pretrained trunks, which is hashed
+        together with their weights; the repository (``hf-hub:org/name``) or the tag for weights from the Hugging Face
+        Hub; None for fresh weights.
 
     Raises:
         UserError: The folder holds no model, there is no such file or tag, or ``pretrained`` is given for a model that
             brings its own weights.
     """
     # Recipes are read without loading open_clip.
-    from clipc.models.model_config import HUB_PREFIX, is_folder, is_published, weights_file
+    from clipc.models.model_config import HUB_PREFIX, is_folder, is_published, model_config, weights_file
+    from clipc.models.starter import packaged_trunks, trunk_towers
 
     if pretrained is not None:
         return pretrained if is_published(name, pretrained) else file_fingerprint(weights_file(name, pretrained))
     if is_folder(name):
         return folder_fingerprint(name)
-    return name if name.startswith(HUB_PREFIX) else None
+    if name.startswith(HUB_PREFIX):
+        return name
+    config = model_config(name)
+    if not trunk_towers(config):
+        return None
+    hashes = [trunk.sha256 for trunk in packaged_trunks(config)]  # Trunks from a hub are named in the configuration.
+    return blake2b(json.dumps([config, hashes], sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def reference_fingerprint(name: str | None) -> str | None:

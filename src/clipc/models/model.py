@@ -5,11 +5,13 @@ import logging
 import math
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import open_clip
 import torch
+from open_clip.hf_model import HFTextEncoder
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
@@ -20,12 +22,15 @@ from clipc.models.model_config import (
     CONFIG_FILE,
     HUB_PREFIX,
     LOCAL_DIR_PREFIX,
+    TEXT_CONFIG_FILE,
     WEIGHTS_FILE,
     Config,
+    Start,
     find_start,
     model_folder,
     with_image_size,
 )
+from clipc.models.starter import load_trunk
 from clipc.models.text_tower import text_features
 from clipc.models.tokenizer import Tokenizer, load_tokenizer
 from clipc.models.weights import load_weights
@@ -109,7 +114,9 @@ class ClipModel(nn.Module):
             config = {**config, "init_logit_scale": math.log(10), "init_logit_bias": -10.0}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            clip = _build(name, config, start.preprocess, fresh=start.weights is None)
+            clip = _build(name, replace(start, config=config))
+        for trunk in start.trunks:
+            load_trunk(clip, trunk)
         if start.weights is not None:
             load_weights(clip, start.weights, name)
             if new_bias:
@@ -151,6 +158,10 @@ class ClipModel(nn.Module):
         with whole_folder(folder) as new:
             _write_config(new, self.config, self.preprocess)
             self.tokenizer.save(new)
+            if isinstance(text_tower := getattr(self.clip, "text", None), HFTextEncoder):
+                # Without this file the text tower could be built only where its own repository can be reached.
+                text = json.dumps(text_tower.config.to_diff_dict(), indent=2, sort_keys=True)
+                (new / TEXT_CONFIG_FILE).write_text(text + "\n", "utf-8")
             save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new / WEIGHTS_FILE)
             # safetensors writes files that only their owner can read, whatever the umask.
             (new / WEIGHTS_FILE).chmod((new / CONFIG_FILE).stat().st_mode)
@@ -217,15 +228,25 @@ class ClipModel(nn.Module):
         return F.normalize(text_features(self.clip, tokens, self.device).float(), dim=-1)
 
 
-def _build(name: str, config: Config, preprocess: Config, *, fresh: bool) -> nn.Module:
-    """Builds the open_clip module, with random weights from PyTorch's global generator."""
+def _build(name: str, start: Start) -> nn.Module:
+    """Builds the open_clip module, with random weights from PyTorch's global generator.
+
+    Weights of single trunks that no package brings are fetched by timm and transformers.
+    """
+    config = start.config
+    if start.text_folder:
+        config = {**config, "text_cfg": {**config["text_cfg"], "hf_model_name": str(start.text_folder)}}
+    # Weights that will be loaded from a file need not be fetched.
+    fetched = {"image", "text"} if start.weights is None else set[str]()
+    fetched -= {trunk.tower for trunk in start.trunks}
+    image = "image" in fetched and config["vision_cfg"].get("timm_model_pretrained") is True
+    text = "text" in fetched and config["text_cfg"].get("hf_model_pretrained", True)
     with tempfile.TemporaryDirectory() as folder:
-        _write_config(Path(folder), config, preprocess)
+        _write_config(Path(folder), config, start.preprocess)
         # open_clip warns that the model has no weights, but here that is intended.
         logging.disable(logging.WARNING)
         try:
-            # If all weights will be loaded from a file, the text tower's own need not be fetched.
-            clip = open_clip.create_model(f"{LOCAL_DIR_PREFIX}{folder}", pretrained_text=fresh)
+            clip = open_clip.create_model(f"{LOCAL_DIR_PREFIX}{folder}", pretrained_image=image, pretrained_text=text)
         except (TypeError, ValueError, RuntimeError, KeyError, AssertionError) as error:
             raise UserError(f"the model {name!r} cannot be built: {error}.") from error
         finally:

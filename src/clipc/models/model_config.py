@@ -6,7 +6,7 @@ by its repository on the Hugging Face Hub.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +16,12 @@ from open_clip.pretrained import download_pretrained_from_hf
 
 from clipc.errors import UserError, unknown_name
 from clipc.files import complete_folder
+from clipc.models.starter import TEXT_TRUNK, TrunkWeights, package_folder, packaged_trunks, trunk_towers
 
 CONFIG_FILE: Final = "open_clip_config.json"
 WEIGHTS_FILE: Final = "open_clip_model.safetensors"
+TEXT_CONFIG_FILE: Final = "config.json"
+"""The configuration of a Hugging Face text tower, as transformers calls it, beside that of the whole model."""
 HUB_PREFIX: Final = "hf-hub:"
 LOCAL_DIR_PREFIX: Final = "local-dir:"
 Config = dict[str, Any]
@@ -44,12 +47,17 @@ class Start:
         config: Its open_clip configuration.
         preprocess: How images are normalised and resized, with the keys of open_clip's ``preprocess_cfg``; missing
             keys have open_clip's defaults.
-        weights: The file with the weights; None for random ones.
+        weights: The file with the weights of the whole model; None for random ones.
+        trunks: Weights of single trunks, which take the place of random ones.
+        text_folder: The folder with the configuration of a Hugging Face text tower; None if there is no such tower, or
+            if transformers has to find the configuration by the tower's name.
     """
 
     config: Config
     preprocess: Config
     weights: Path | None
+    trunks: tuple[TrunkWeights, ...] = ()
+    text_folder: Path | None = None
 
 
 def built_in_models() -> list[str]:
@@ -73,10 +81,15 @@ def find_start(name: str, pretrained: str | None = None) -> Start:
     """
     config, preprocess = _read_config(name)
     if pretrained is not None:
-        return _with_weights(name, config, preprocess, pretrained)
+        return replace(_with_weights(name, config, preprocess, pretrained), text_folder=text_folder(name, config))
     if name.startswith(HUB_PREFIX):
         return Start(config, preprocess, _from_hub(name, None))
-    return Start(config, preprocess, _weights_in(model_folder(name)) if is_folder(name) else None)
+    if is_folder(name):
+        return Start(config, preprocess, _weights_in(model_folder(name)), text_folder=text_folder(name, config))
+    trunks = packaged_trunks(config)
+    for trunk in trunks:
+        package_folder(trunk)
+    return Start(config, _preprocess_of_trunk(config) | preprocess, None, trunks, text_folder(name, config))
 
 
 def model_config(name: str, image_size: int | None = None) -> Config:
@@ -90,6 +103,25 @@ def model_config(name: str, image_size: int | None = None) -> Config:
         UserError: There is no such model, or the file is no configuration.
     """
     return with_image_size(_read_config(name)[0], image_size)
+
+
+def text_folder(name: str, config: Config) -> Path | None:
+    """The folder with the configuration and the tokenizer of a Hugging Face text tower.
+
+    Args:
+        name: As for :func:`find_start`.
+        config: The model's configuration.
+
+    Returns:
+        The model's own folder, or that of an installed package; None if there is no such tower, or if transformers has
+        to find it by its name.
+    """
+    model = config["text_cfg"].get("hf_model_name")
+    if not model or name.startswith(HUB_PREFIX):
+        return None
+    if is_folder(name) and (folder := model_folder(name)).joinpath(TEXT_CONFIG_FILE).is_file():
+        return folder
+    return package_folder(TEXT_TRUNK) if model == TEXT_TRUNK.model else None
 
 
 def with_image_size(config: Config, image_size: int | None) -> Config:
@@ -183,6 +215,16 @@ def _read_json(path: Path) -> tuple[Config, Config]:
         if not isinstance(value, dict):
             raise UserError(f"{path} is no open_clip model configuration: {key} is {value!r}, not a table of keys.")
     return config, preprocess
+
+
+def _preprocess_of_trunk(config: Config) -> Config:
+    """How a pretrained image trunk of timm normalises images; empty for other trunks."""
+    if "image" not in trunk_towers(config):
+        return {}
+    from timm.models import get_pretrained_cfg
+
+    trunk = get_pretrained_cfg(config["vision_cfg"]["timm_model_name"], allow_unregistered=False)
+    return {"mean": list(trunk.mean), "std": list(trunk.std)} if trunk else {}
 
 
 def _with_weights(name: str, config: Config, preprocess: Config, pretrained: str) -> Start:

@@ -11,7 +11,15 @@ import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 from clipc.errors import UserError
-from clipc.models.model_config import HUB_PREFIX, LOCAL_DIR_PREFIX, Config, is_folder, model_config, model_folder
+from clipc.models.model_config import (
+    HUB_PREFIX,
+    LOCAL_DIR_PREFIX,
+    Config,
+    is_folder,
+    model_config,
+    model_folder,
+    text_folder,
+)
 from clipc.render.context import max_text_tokens
 
 LEARNT: Final = "learnt"
@@ -89,7 +97,12 @@ def load_tokenizer(name: str) -> Tokenizer:
     if is_folder(name):
         return _tokenizer(f"{LOCAL_DIR_PREFIX}{model_folder(name)}", model_config(name))
     # open_clip finds some tokenizers by the model's name. Other configurations name one or use CLIP's own.
-    return _tokenizer(name if name in open_clip.list_models() else "", model_config(name))
+    if name in open_clip.list_models():
+        return _tokenizer(name, model_config(name))
+    config = model_config(name)
+    if folder := text_folder(name, config):
+        config = config | {"text_cfg": config["text_cfg"] | {"hf_tokenizer_name": str(folder)}}
+    return _tokenizer("", config)
 
 
 def local_tokenizer(folder: Path, context_length: int) -> Tokenizer:

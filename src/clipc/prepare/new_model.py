@@ -1,16 +1,20 @@
 """The model and the tokenizer that a run starts with."""
 
+import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
-from clipc.models.fingerprints import weights_fingerprint
+from clipc.models.layers import TOWERS, Tower
 from clipc.models.model import ClipModel
-from clipc.models.model_config import model_config
+from clipc.models.model_config import HUB_PREFIX, is_folder, model_config
+from clipc.models.starter import trunk_towers
 from clipc.models.tokenizer import Tokenizer, load_tokenizer, local_tokenizer
 from clipc.models.vocabulary import learn_vocabulary, save_vocabulary
 from clipc.recipe.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
@@ -23,12 +27,8 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
     Raises:
         UserError: There is no such model, or a tower with fresh random weights is locked.
     """
-    locked_tower = next((tower for tower in ("image", "text") if getattr(recipe.tune, tower) == "locked"), None)
-    if locked_tower and weights_fingerprint(recipe.model, recipe.pretrained) is None:
-        raise UserError(
-            f"tune.{locked_tower}=locked would keep fresh random weights: the model {recipe.model} comes without any; "
-            "set pretrained, or model to a folder, a run, or hf-hub:OWNER/NAME."
-        )
+    if locked_tower := next((tower for tower in TOWERS if getattr(recipe.tune, tower) == "locked"), None):
+        _check_locked(recipe, locked_tower)
     return ClipModel.create(
         recipe.model,
         pretrained=recipe.pretrained,
@@ -36,6 +36,22 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
         seed=recipe.seed,
         tokenizer=tokenizer,
         sigmoid=recipe.loss == "siglip",
+    )
+
+
+def _check_locked(recipe: Recipe, tower: Tower) -> None:
+    """Raises an error if the locked tower has random weights, and warns if its projection has."""
+    whole = recipe.pretrained is not None or recipe.model.startswith(HUB_PREFIX) or is_folder(recipe.model)
+    if whole:
+        return
+    if tower not in trunk_towers(model_config(recipe.model)):
+        raise UserError(
+            f"tune.{tower}=locked would keep fresh random weights: the {tower} tower of {recipe.model} comes without "
+            "any; set pretrained, or model to starter, a folder, a run, or hf-hub:OWNER/NAME."
+        )
+    logger.warning(
+        "tune.%s=locked keeps the random projection of the %s tower; tune.%s=1 trains the projection alone.",
+        *(tower, tower, tower),
     )
 
 
