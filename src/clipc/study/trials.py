@@ -44,13 +44,14 @@ class EvaluationOptions:
     """The options with which trials are evaluated.
 
     Attributes:
-        templates: Prompts for zero-shot classification, as for :func:`clipc.evaluate.evaluate`.
+        templates: The name of the template set for zero-shot classification. It is never ``auto``, which would choose
+            a set for each model, so that arms would be compared under different prompts.
         lang: The language of the templates.
         shots: Numbers of labels per class for few-shot probes, besides the probe on all labels.
         evaluators: The study's own evaluators: pairs of a name ``module:object`` and the fingerprint of its file.
     """
 
-    templates: str = "auto"
+    templates: str = "general"
     lang: str = "en"
     shots: tuple[int, ...] = SHOTS
     evaluators: tuple[tuple[str, str], ...] = ()
