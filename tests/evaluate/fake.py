@@ -90,5 +90,4 @@ def with_label_columns(catalog: Catalog, *names: str) -> Catalog:
 
 def metrics_of(result: Retrieval | ZeroShot) -> dict[str, float]:
     """The values of a result's metrics by their names without a prefix."""
-    options = {"default_main": False} if isinstance(result, Retrieval) else {}
-    return {one.name.removeprefix("x/"): one.value for one in result.measurements("x", **options)}
+    return {one.name.removeprefix("x/"): one.value for one in result.measurements("x")}

@@ -1,9 +1,11 @@
 """The evaluator: what it measures, what it leaves out and says so, and what it never looks at."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from clipc.errors import UserError
@@ -45,7 +47,7 @@ def test_items_make_the_metrics_and_go_into_the_bootstrap(tmp_path: Path) -> Non
     found = evaluate(ColourModel(), colour_catalog(tmp_path, SPLITS))
     for name, one in found.measurements.items():
         if one.values is None:
-            assert name.endswith(("median_rank", "mean_per_class"))
+            assert name.endswith("median_rank")
             continue
         assert one.values.mean() == pytest.approx(one.value, abs=1e-9)
         error = sampling_error([one.values], [0 * one.values], one.owner)
@@ -55,12 +57,9 @@ def test_items_make_the_metrics_and_go_into_the_bootstrap(tmp_path: Path) -> Non
 
 def test_every_metric_says_what_it_is(tmp_path: Path) -> None:
     found = evaluate(ColourModel(), colour_catalog(tmp_path, SPLITS), shots=(1,)).measurements
-    assert [name for name, one in found.items() if one.default_main] == [
-        "retrieval/image_to_text/recall@10",
-        "retrieval/text_to_image/recall@10",
-        "zero_shot/label/top1",
-        "probe/label/all/top1",
-    ]
+    main = [name for name, one in found.items() if one.default_main]
+    assert main == ["retrieval/text_equal/mean_recall", "zero_shot/label/top1"]
+    assert [name for name, one in found.items() if one.secondary] == ["probe/label/all/top1"]
     for name, one in found.items():
         assert one.n == (24 if "text_to_image" in name else 12)
         assert one.higher_is_better != name.endswith("median_rank")
@@ -69,6 +68,31 @@ def test_every_metric_says_what_it_is(tmp_path: Path) -> None:
         assert (None if one.owner is None else one.owner.tolist()) == (
             [i // 2 for i in range(24)] if captions else None
         )
+
+
+def test_recall_that_counts_equal_captions_always_has_one_name(tmp_path: Path) -> None:
+    catalog = colour_catalog(tmp_path, SPLITS, labelled=False)
+    captions = pa.array([[f"{row} a", f"{row} b"] for row in range(len(catalog))], pa.list_(pa.string()))
+    index = catalog.table.column_names.index("captions")
+    distinct = replace(catalog, table=catalog.table.set_column(index, "captions", captions))
+    for one, repeats in ((catalog, True), (distinct, False)):
+        found = evaluate(ColourModel(), one).measurements
+        assert [name for name, m in found.items() if m.default_main] == ["retrieval/text_equal/mean_recall"]
+        equal, strict = found["retrieval/text_equal/mean_recall"], found["retrieval/mean_recall"]
+        assert (equal.value > strict.value) == repeats
+        assert ("retrieval/text_equal/text_to_image/recall@1" in found) == repeats
+        assert equal.ceiling is None
+        assert not any(m.secondary for m in found.values())
+
+
+def test_only_the_first_label_column_is_tested(tmp_path: Path) -> None:
+    catalog = colour_catalog(tmp_path, SPLITS, second=["x", "y"] * 26)
+    found = evaluate(ColourModel(), with_label_columns(catalog, "second", "label"), shots=()).measurements
+    assert [n for n, m in found.items() if m.default_main] == [
+        "retrieval/text_equal/mean_recall",
+        "zero_shot/second/top1",
+    ]
+    assert [n for n, m in found.items() if m.secondary] == ["probe/second/all/top1"]
 
 
 def test_who_writes_an_evaluator_needs_a_function_and_no_more(tmp_path: Path) -> None:

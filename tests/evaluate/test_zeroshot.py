@@ -59,6 +59,19 @@ def test_classes_with_the_same_name_share_the_hit() -> None:
     assert {one.name: one.chance for one in found.measurements("x")} == {"x/top1": 1 / 3, "x/mean_per_class": 1 / 3}
 
 
+@pytest.mark.parametrize(("counts", "name"), [((4, 2), "top1"), ((5, 2), "mean_per_class"), ((3, 3), "top1")])
+def test_the_labels_alone_decide_which_accuracy_is_a_main_metric(counts: tuple[int, int], name: str) -> None:
+    """The third class has no image and does not count."""
+    labels = np.repeat([0, 1], counts)
+    for order in (labels, 1 - labels):  # all right, and all wrong
+        found = zero_shot(torch.eye(3)[order], torch.eye(3), labels)
+        assert [one.name for one in found.measurements("x", default_main=True) if one.default_main] == [f"x/{name}"]
+        assert not any(one.default_main for one in found.measurements("x"))
+        by_class = next(one for one in found.measurements("x") if one.name == "x/mean_per_class")
+        assert by_class.values is not None
+        assert by_class.values.mean() == pytest.approx(by_class.value)
+
+
 def test_nan_and_wrong_labels_are_refused() -> None:
     with pytest.raises(UserError, match="NaN"):
         zero_shot(torch.full((2, 3), torch.nan), torch.eye(3), [0, 1])

@@ -61,7 +61,8 @@ def study_example(
         last["trials"].pop()
     metrics = [
         {
-            "key": key, "main": key in main, "chance": None if "rank" in key else 0.05, "ceiling": None, "n": 1050,
+            "key": key, "main": key in main, "secondary": key == REST[1] and key not in main,
+            "chance": None if "rank" in key else 0.05, "ceiling": None, "n": 1050,
             "higher_is_better": "median_rank" not in key, "unit": "ranks" if "rank" in key else "share",
         }
         for key in keys

@@ -13,7 +13,7 @@ from clipc.report.pilot import render_pilot
 from clipc.report.policy import policy_facts
 from clipc.report.sheet import render_sheet
 from clipc.report.words import words
-from report.example import concluded, pilot_example, sheet_example, with_few_captions
+from report.example import compare, concluded, pilot_example, sheet_example, with_few_captions
 
 HOSTILE = '<script>alert("x")</script>\'"><img src=https://evil.example/x onerror=alert(1)> {{ 7*7 }} {0} {lang}'
 VOID = {"meta", "img", "col", "br", "link", "path", "use", "rect"}
@@ -205,9 +205,25 @@ def test_a_median_rank_that_falls_is_drawn_to_the_better_side() -> None:
     data = pilot_example()
     for metric in data["metrics"]:
         metric["main"] = metric["key"].endswith("median_rank")
+    arms, by_key = {arm["name"]: arm for arm in data["arms"]}, {m["key"]: m for m in data["metrics"]}
+    data["comparisons"] = [
+        compare(by_key[c["metric"]], arms[c["arm"]], arms[c["against"]]) for c in data["comparisons"]
+    ]
     text = Page(render_pilot(concluded(data))).text
     assert "the axis is inverted" in text
     assert "better than CLIP on all 2" in text
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_secondary_metrics_stand_apart_and_others_have_no_verdict(lang: str) -> None:
+    say, data = words(lang), pilot_example()
+    text = Page(render_pilot(data, lang=lang)).text
+    assert say("results.secondary_note") in text
+    shown = sum(not m["main"] and not m["secondary"] for m in data["metrics"])
+    assert text.count(say("verdict.not tested")) >= 2 * shown
+    for metric in data["metrics"]:
+        metric["secondary"] = False
+    assert say("results.secondary_note") not in Page(render_pilot(data, lang=lang)).text
 
 
 def test_generated_pictures_are_marked() -> None:
@@ -378,7 +394,11 @@ def test_a_ceiling_stands_beside_the_chance_level(lang: str, ceiling: str) -> No
     limited = [m for m in data["metrics"] if m["ceiling"] is not None]
     main = sum(m["main"] for m in limited)
     # In the table of each metric; of the main ones also at a glance and in the plot of effects.
-    assert Page(render_pilot(data, lang=lang)).text.count(ceiling) == len(limited) + 2 * main
+    assert main == 0
+    assert Page(render_pilot(data, lang=lang)).text.count(ceiling) == len(limited)
+    for metric in limited[:2]:
+        metric["main"] = True
+    assert Page(render_pilot(data, lang=lang)).text.count(ceiling) == len(limited) + 4
     for metric in limited:
         metric["ceiling"] = 1.0
     assert "100.0%" not in Page(render_pilot(data, lang=lang)).text

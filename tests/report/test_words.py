@@ -12,7 +12,6 @@ KEYS = [
     *(m["key"] for m in metrics()),
     *(f"zero_shot/{column}/top1" for column in ("品番", "a/b")),
     "probe/a/b/2-shot/top1",
-    "retrieval/text_equal/mean_recall",
     "retrieval/text_equal/image_to_text/recall@5",
     "swaps/top1",
     "sugarcrepe/swap_att/top1",

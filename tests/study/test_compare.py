@@ -9,7 +9,7 @@ from clipc.evaluate.measurement import Measurement
 from clipc.study.compare import Groups, comparisons
 from clipc.study.noise import power_table
 from clipc.study.results import Outcome, metrics_table
-from clipc.study.verdict import WAITING
+from clipc.study.verdict import NOT_TESTED, WAITING, conclude
 
 from .outcomes import METRIC, outcome
 
@@ -57,14 +57,39 @@ def test_there_is_no_verdict_while_planned_seeds_are_missing() -> None:
     assert compared(found)["better", "clip"]["verdict"] == "gain"
 
 
-def test_each_family_of_metrics_is_corrected_on_its_own() -> None:
+def test_only_main_metrics_are_corrected_and_the_rest_costs_them_nothing() -> None:
     found = groups(clip=0.5, better=0.52)
     metrics = metrics_table(found["clip", 100])
     (alone,) = comparisons(found, metrics, "clip", ())
-    minor = {**metrics[0], "main": False}
-    rows = comparisons(found, [*metrics, minor, minor, minor], "clip", ())
-    assert rows[0]["p_holm"] == rows[0]["p"] == alone["p"]
-    assert all(row["p_holm"] == pytest.approx(min(1, 3 * row["p"])) for row in rows[1:])
+    secondary = {**metrics[0], "main": False, "secondary": True}
+    shown = {**metrics[0], "main": False}
+    main, second, *rest = comparisons(found, [*metrics, secondary, shown, shown], "clip", ())
+    assert main == alone
+    assert main["p_holm"] == main["p"]
+    assert (second["p"], second["p_holm"], second["interval"]) == (alone["p"], None, alone["interval"])
+    for row in rest:
+        assert (row["p"], row["p_sign"], row["p_holm"], row["verdict"]) == (None, None, None, NOT_TESTED)
+        assert row["interval"] == alone["interval"]
+
+
+def test_two_main_metrics_are_corrected_together() -> None:
+    found = groups(clip=0.5, better=0.52)
+    metrics = metrics_table(found["clip", 100])
+    (alone,) = comparisons(found, metrics, "clip", ())
+    both = comparisons(found, metrics * 2, "clip", ())
+    assert [row["p_holm"] for row in both] == pytest.approx([min(1, 2 * alone["p"])] * 2)
+
+
+def test_a_secondary_metric_is_judged_by_its_own_intervals_and_decides_nothing() -> None:
+    found = groups(clip=0.5, better=0.62, augment=0.5)
+    (metric,) = metrics_table(found["clip", 100])
+    secondary = {**metric, "main": False, "secondary": True}
+    rows = comparisons(found, [{**metric, "key": METRIC}, secondary], "clip", ["augment"])
+    by_role = [[r for r in rows if r["arm"] == "better"][i::2] for i in (0, 1)]
+    assert [[r["verdict"] for r in group] for group in by_role] == [["gain", "gain"]] * 2
+    waiting = comparisons(found, [secondary], "clip", ["augment"], planned=len(SEEDS) + 1)
+    assert {r["verdict"] for r in waiting} == {WAITING}
+    assert conclude(["clip", "better"], "clip", ["augment"], [secondary], rows)["headline"]["code"] == "unknown"
 
 
 def test_what_a_control_shows_too_is_said() -> None:

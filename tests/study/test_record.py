@@ -42,8 +42,9 @@ def test_a_record_tells_what_the_run_told(trial: Trial, tmp_path: Path) -> None:
             np.testing.assert_allclose(again.values, first.values, atol=1e-3)
             np.testing.assert_array_equal(again.owner, first.owner)  # type: ignore[arg-type]
             assert again.values.mean() == pytest.approx(first.value, abs=1e-3)
+    assert other.measurements["retrieval/text_equal/mean_recall"].default_main
     recall = other.measurements["retrieval/text_to_image/recall@10"]
-    assert recall.default_main
+    assert not recall.default_main
     assert recall.values is not None
     assert recall.owner is not None
     assert [r["step"] for r in other.records if "validation" in r] == [10, 20]

@@ -16,7 +16,7 @@ SHARE: Final = "share"
 RANKS: Final = "ranks"
 """The unit of ranks, counted from 1."""
 
-_DESCRIPTION: Final = ("n", "chance", "ceiling", "default_main", "higher_is_better", "unit", "interval")
+_DESCRIPTION: Final = ("n", "chance", "ceiling", "default_main", "secondary", "higher_is_better", "unit", "interval")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,9 @@ class Measurement:
         chance: The value that guessing would reach; None if unknown.
         ceiling: The best expected value of a model that cannot order equal captions; None if equal captions do not
             limit the metric.
-        default_main: Whether the metric is a main metric in studies that do not name their main metrics.
+        default_main: Whether the metric is a main metric in studies that do not name their main metrics. Main metrics
+            are tested; each one costs the others power.
+        secondary: Whether studies show the metric with an uncorrected interval beside the main metrics.
         higher_is_better: Whether a higher value is better.
         unit: :data:`SHARE`, :data:`RANKS`, or any other unit as written after a number.
         interval: The ends of a 95% interval, if the evaluator computes one.
@@ -51,6 +53,7 @@ class Measurement:
     chance: float | None = None
     ceiling: float | None = None
     default_main: bool = False
+    secondary: bool = False
     higher_is_better: bool = True
     unit: str = SHARE
     interval: tuple[float, float] | None = None
@@ -119,8 +122,8 @@ def load_measurements(
     """
     result: dict[str, Measurement] = {}
     for name, value in metrics.items():
-        # Descriptions that were stored before metrics had ceilings have none.
-        described: dict[str, Any] = {"ceiling": None, **table[name]}
+        # Descriptions that were stored before metrics had ceilings, or could be secondary, lack these fields.
+        described: dict[str, Any] = {"ceiling": None, "secondary": False, **table[name]}
         fields = {field: described[field] for field in _DESCRIPTION}
         fields["interval"] = tuple(fields["interval"]) if fields["interval"] is not None else None
         key = described["owner"]
@@ -132,7 +135,7 @@ def load_measurements(
 def _problem(one: Any) -> str | None:
     """Describes what is wrong with a measurement, or None; fields may come from a file or a user's evaluator."""
     n, ends = one.n, one.interval
-    texts, flags = (one.name, one.unit), (one.default_main, one.higher_is_better)
+    texts, flags = (one.name, one.unit), (one.default_main, one.secondary, one.higher_is_better)
     for field, number in (("value", one.value), ("chance", one.chance), ("ceiling", one.ceiling)):
         if not _finite(number) and (number is not None or field == "value"):
             return f"has {field} = {number!r}, which is not a finite float"
@@ -141,7 +144,7 @@ def _problem(one: Any) -> str | None:
     if not isinstance(n, int) or isinstance(n, bool) or n < 0:
         return f"has n = {n!r}, which is not an int of at least 0"
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(flag, bool) for flag in flags):
-        return "needs a str as name and unit, and a bool as default_main and higher_is_better"
+        return "needs a str as name and unit, and a bool as default_main, secondary and higher_is_better"
     if one.values is not None and not (_is_vector(one.values, n, "f") and np.isfinite(one.values).all()):
         return f"needs an array of {n} finite floats as values, one for each item"
     if one.owner is not None and (one.values is None or not _is_vector(one.owner, n, "iu")):

@@ -97,7 +97,10 @@ def probe(
 
 
 def measure_probe(subject: Subject) -> Iterator[Measurement]:
-    """Measures linear probes on each label column, fitted on the training split."""
+    """Measures linear probes on each label column, fitted on the training split.
+
+    The probe of the first column on all labels is a secondary metric of studies.
+    """
     context, split = subject.context, subject.split
     for task in subject.classifications("probe"):
         train, name = task.labelled("train", measured=split), f"probe/{task.column}"
@@ -109,8 +112,8 @@ def measure_probe(subject: Subject) -> Iterator[Measurement]:
         context["columns"].setdefault(task.column, {})["probe_strengths"] = result.strengths
         context["notes"] += [f"{name}/{note}" for note in result.notes]
         for labels, hits in result.hits.items():
-            chance, main = 1 / len(task.names), labels == "all"
-            yield Measurement(f"{name}/{labels}/top1", hits, chance=chance, default_main=main)
+            secondary = labels == "all" and task is subject.tasks[0]
+            yield Measurement(f"{name}/{labels}/top1", hits, chance=1 / len(task.names), secondary=secondary)
 
 
 def _draw(

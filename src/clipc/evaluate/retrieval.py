@@ -15,9 +15,6 @@ from clipc.evaluate.measurement import RANKS, Measurement
 from clipc.evaluate.ranks import TIE, Ranks, hit_by_chance
 from clipc.evaluate.subject import Subject
 
-MAIN_K = 10
-"""The k of the recalls that a study tests."""
-
 
 @dataclass(frozen=True, eq=False)
 class Retrieval:
@@ -52,20 +49,19 @@ class Retrieval:
         return values
 
     def measurements(
-        self, prefix: str, *, default_main: bool, ceilings: Mapping[str, float] | None = None
+        self, prefix: str, *, default_main: bool = False, ceilings: Mapping[str, float] | None = None
     ) -> Iterator[Measurement]:
         """The recalls of :meth:`items`, and the median rank in both directions, as measurements.
 
         Args:
             prefix: The first part of the metrics' names.
-            default_main: Whether the recalls at :data:`MAIN_K` are main metrics in studies that do not name their main
-                metrics.
+            default_main: Whether ``mean_recall`` is a main metric in studies that do not name their main metrics.
             ceilings: The recalls' ceilings, as :func:`~clipc.evaluate.ceiling.recall_ceilings` returns them; None
                 where equal captions count as right.
         """
         for name, values in self.items().items():
             owner = self.owner if name.startswith("text_to_image") else None
-            main = default_main and name.endswith(f"@{MAIN_K}")
+            main = default_main and name == "mean_recall"
             chance, ceiling = self.chance[name], None if ceilings is None else ceilings[name]
             yield Measurement(f"{prefix}/{name}", values, owner, chance=chance, ceiling=ceiling, default_main=main)
         for direction, ranks in (("image_to_text", self.image_to_text), ("text_to_image", self.text_to_image)):
@@ -74,22 +70,24 @@ class Retrieval:
 
 
 def measure_retrieval(subject: Subject) -> Iterator[Measurement]:
-    """Measures retrieval for the images and captions of the split.
+    """Measures retrieval for the images and captions of the split, strictly and counting equal captions as right.
 
-    If images share captions, it is measured again, counting any caption equal to one of the image's captions as right.
+    The second kind has the prefix ``retrieval/text_equal``. Its ``mean_recall`` is always measured. Where no two images
+    share a caption both kinds are equal, and its other metrics are left out.
     """
     features, context = subject.embeddings, subject.context
     distinct = len(np.unique(features.caption_ids))
     context.update(images=len(features.image), captions=len(features.owner), distinct_captions=distinct)
     strict = retrieval(features.image, features.text, features.owner)
     ceilings = recall_ceilings(features.owner, features.caption_ids)
-    yield from strict.measurements("retrieval", default_main=True, ceilings=ceilings)
+    yield from strict.measurements("retrieval", ceilings=ceilings)
     # As many (image, caption) combinations as distinct captions: no caption belongs to two images.
     if len(np.unique(features.owner * distinct + features.caption_ids)) == distinct:
-        context["not_measured"]["retrieval/text_equal"] = "no two images share a caption"
+        both = strict.measurements("retrieval/text_equal", default_main=True)
+        yield from (one for one in both if one.name.endswith("/mean_recall"))
         return
     lenient = retrieval(features.image, features.text, features.owner, equal=features.caption_ids)
-    yield from lenient.measurements("retrieval/text_equal", default_main=False)
+    yield from lenient.measurements("retrieval/text_equal", default_main=True)
 
 
 def retrieval(

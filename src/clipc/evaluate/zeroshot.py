@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,10 @@ EncodeText = Callable[[list[str]], Tensor]
 """Encodes texts as L2-normalised features, float (len(texts), D)."""
 
 
+UNBALANCED: Final = 2
+"""Classes are unbalanced where the largest one is more than this many times as large as the smallest one."""
+
+
 @dataclass(frozen=True, eq=False)
 class ZeroShot:
     """The ranks of the right classes of N images among C classes.
@@ -33,21 +38,35 @@ class ZeroShot:
     labels: npt.NDArray[np.int64]
     classes: int
 
-    def measurements(self, prefix: str) -> Iterator[Measurement]:
+    @property
+    def unbalanced(self) -> bool:
+        """Whether the largest measured class has more than :data:`UNBALANCED` times the images of the smallest one.
+
+        It depends on the labels of the measured split alone, not on any result.
+        """
+        counts = np.bincount(self.labels)
+        return int(counts.max()) > UNBALANCED * int(counts[counts > 0].min())
+
+    def measurements(self, prefix: str, *, default_main: bool = False) -> Iterator[Measurement]:
         """``top1``, ``top5`` (for more than five classes) and ``mean_per_class``, which is top-1 averaged over classes.
 
-        The chance level is that of guessing each class equally often.
+        The chance level is that of guessing each class equally often. The values of ``mean_per_class`` are the hits,
+        weighted by the number of images divided by the number of classes and by the size of the image's class.
 
         Args:
             prefix: The first part of the metrics' names.
+            default_main: Whether top-1 is a main metric in studies that do not name their main metrics. Where the
+                classes are :attr:`unbalanced`, ``mean_per_class`` is it instead.
         """
         top1, chance = self.ranks.hit(1), 1 / self.classes
-        yield Measurement(f"{prefix}/top1", top1, chance=chance, default_main=True)
+        by_class = self.unbalanced
+        yield Measurement(f"{prefix}/top1", top1, chance=chance, default_main=default_main and not by_class)
         if self.classes > 5:
             yield Measurement(f"{prefix}/top5", self.ranks.hit(5), chance=5 / self.classes)
         counts, n = np.bincount(self.labels, minlength=self.classes), len(self.labels)
         weight = n / (np.count_nonzero(counts) * counts[self.labels])
-        yield Measurement(f"{prefix}/mean_per_class", value=float((top1 * weight).mean()), n=n, chance=chance)
+        main = default_main and by_class
+        yield Measurement(f"{prefix}/mean_per_class", top1 * weight, chance=chance, default_main=main)
 
 
 def classifier(encode_text: EncodeText, class_names: Sequence[str], templates: Sequence[str]) -> Tensor:
@@ -123,7 +142,10 @@ def choose_templates(
 
 
 def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
-    """Measures zero-shot classification for each label column; ``"auto"`` templates are chosen on validation images."""
+    """Measures zero-shot classification for each label column; ``"auto"`` templates are chosen on validation images.
+
+    Only the metric of the first column, the main one, may be a main metric of studies.
+    """
     context, lang = subject.context, subject.lang
     for task in subject.classifications("zero_shot"):
         test = task.labelled(subject.split)
@@ -149,4 +171,4 @@ def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
             majority=float(np.bincount(test.labels).max() / len(test.labels)),
             templates=name,
         )
-        yield from result.measurements(f"zero_shot/{task.column}")
+        yield from result.measurements(f"zero_shot/{task.column}", default_main=task is subject.tasks[0])

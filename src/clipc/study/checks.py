@@ -33,7 +33,7 @@ def check_arms(study: Study, catalog: Catalog, arms: Collection[str] | None = No
     if not recipes_by_arm:
         return recipes_by_arm
     with error_prefix(f"the study {study.name}"):
-        built_in_templates("general" if study.templates == "auto" else study.templates, study.lang)
+        built_in_templates(study.template_set, study.lang)
     pairs = catalog.splits.get("train", 0)
     size = sizes_of(study, pairs)[0]
     smallest = pairs if size == "all" else int(size)

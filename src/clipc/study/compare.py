@@ -7,7 +7,7 @@ from clipc.evaluate.statistics.interval import Interval, paired_difference
 from clipc.evaluate.statistics.p_values import sign_flip_p, t_p
 from clipc.evaluate.statistics.two_way import two_way
 from clipc.study.results import Outcome, ends, paired_items
-from clipc.study.verdict import WAITING, credit, decide
+from clipc.study.verdict import NOT_TESTED, WAITING, credit, decide
 
 Groups = Mapping[tuple[str, int], Sequence[Outcome]]
 """The finished trials of each arm at each size, by seed."""
@@ -50,8 +50,9 @@ def comparisons(
                 continue
             pair = paired(outcomes, groups[against, size])
             if len(pair[0]) > 1:
-                # With controls only main metrics are compared: only gains on these are attributed.
-                tested = metrics if against == baseline else [m for m in metrics if m["main"]]
+                # With controls only metrics with verdicts are compared: only gains on these are attributed.
+                judged = [m for m in metrics if m["main"] or m["secondary"]]
+                tested = metrics if against == baseline else judged
                 final = is_complete(arm, size) and is_complete(against, size)
                 names = {"arm": arm, "against": against, "size": size}
                 rows += [names | row for row in _comparison_rows(pair, tested, final)]
@@ -80,9 +81,13 @@ def _comparison_rows(
         per_seed = [a - b for a, b in zip(values, others, strict=True)]
         intervals.append((over_seeds, over_both))
         effect = {"metric": key, "difference": over_seeds.mean, "interval": ends(over_seeds), "per_seed": per_seed}
-        p_values = {"p": t_p(per_seed) if final else None, "p_sign": sign_flip_p(per_seed) if final else None}
+        judged = metric["main"] or metric["secondary"]
+        testing = final and judged
+        p_values = {"p": t_p(per_seed) if testing else None, "p_sign": sign_flip_p(per_seed) if testing else None}
         both_ends = None if over_both is None else ends(over_both)
-        rows.append({**effect, "both": both_ends, **p_values, "p_holm": None, "verdict": WAITING})
+        rows.append(
+            {**effect, "both": both_ends, **p_values, "p_holm": None, "verdict": WAITING if judged else NOT_TESTED}
+        )
     if final:
         decide(rows, intervals, metrics)
     return rows

@@ -51,7 +51,8 @@ class Study(BaseModel):
         sizes: Numbers of training pairs; ``all`` stands for all of them. Smaller sets are subsets of larger ones, and
             keep the shares of the labels.
         seeds: The seeds; a single number n stands for 0 to n - 1.
-        templates: The prompt templates for zero-shot classification.
+        templates: The prompt templates for zero-shot classification, the same for all trials: the name of a built-in
+            set. ``auto`` is the general set: a choice made on results could favour the arm that it was made on.
         lang: The language of the templates.
         shots: Numbers of labels per class for few-shot probes, besides the probe on all labels.
         main: The names of the main metrics, in place of the default ones.
@@ -158,6 +159,11 @@ class Study(BaseModel):
     def baseline_name(self) -> str:
         """The baseline's name."""
         return self.baseline or self.expanded_arms[0].name
+
+    @property
+    def template_set(self) -> str:
+        """The name of the template set that all trials are evaluated with; it depends on no result."""
+        return "general" if self.templates == "auto" else self.templates
 
     @property
     def treatments(self) -> list[str]:

@@ -52,7 +52,7 @@ class PilotOptions:
         study: The study's name or file. The options given here replace its data, recipe, seeds, templates and language.
         overrides: ``key=value`` changes to the recipe of all arms.
         recipe: The recipe's name or file.
-        templates: The prompt templates for zero-shot classification (see :func:`clipc.evaluate.evaluate`).
+        templates: The prompt templates for zero-shot classification (see :class:`clipc.study.design.Study`).
         pictures: Whether the report shows images.
         command: The command line, for the report.
     """

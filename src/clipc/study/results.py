@@ -95,12 +95,14 @@ def metrics_table(
 
     Args:
         outcomes: The finished trials, one at least.
-        main: The names of the main metrics; if empty, the default main metrics.
+        main: The names of the main metrics; if empty, the default main metrics: mean recall that counts equal captions
+            as right and, with labels, zero-shot top-1 of the main label column (averaged over classes where these are
+            unbalanced).
         limited_last: Whether metrics that equal captions limit come last, because few captions are distinct.
 
     Returns:
-        Rows of ``key`` (the name), ``main``, ``chance``, ``ceiling``, ``n`` (of items), ``higher_is_better`` and
-        ``unit``.
+        Rows of ``key`` (the name), ``main``, ``secondary``, ``chance``, ``ceiling``, ``n`` (of items),
+        ``higher_is_better`` and ``unit``. Main metrics come first, then secondary ones.
 
     Raises:
         UserError: A main metric is missing in a trial.
@@ -111,10 +113,11 @@ def metrics_table(
             raise unknown_name("main metric", name, [one.name for one in shared])
     if limited_last:
         shared.sort(key=lambda one: one.ceiling is not None)
-    return [
+    rows = [
         {
             "key": one.name,
-            "main": one.name in main if main else one.default_main,
+            "main": (is_main := one.name in main if main else one.default_main),
+            "secondary": one.secondary and not is_main,
             "chance": one.chance,
             "ceiling": one.ceiling,
             "n": one.n,
@@ -123,6 +126,7 @@ def metrics_table(
         }
         for one in shared
     ]
+    return sorted(rows, key=lambda row: (not row["main"], not row["secondary"]))
 
 
 def baseline_near_chance(metric: Mapping[str, Any], baseline: Sequence[Outcome]) -> bool:

@@ -129,8 +129,7 @@ def _summary_lines(
     if power:
         return [*lines, *power_lines(power, len(study.seeds))]
     data = planned[0].catalog
-    # Two directions of retrieval, and for each column of labels zero-shot classification and the linear probe.
-    metrics = len(study.main) or 2 + 2 * len(data.about.label_columns)
+    metrics = len(study.main) or (2 if data.about.label_columns else 1)  # Retrieval, and zero-shot classification.
     return [*lines, *prior_power_lines(data.splits["test"], metrics, len(study.seeds))]
 
 

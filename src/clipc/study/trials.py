@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.train.timing import Timer, threads
 from clipc.train.train import train
+
+MEASURING: Final = 2
+"""The version of what is measured: increased whenever equal options give other metrics, or other roles to them."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,14 @@ class EvaluationOptions:
     """The options with which trials are evaluated.
 
     Attributes:
-        templates: Prompts for zero-shot classification, as for :func:`clipc.evaluate.evaluate`.
+        templates: The name of the template set for zero-shot classification. It is never ``auto``, which would choose
+            a set for each model, so that arms would be compared under different prompts.
         lang: The language of the templates.
         shots: Numbers of labels per class for few-shot probes, besides the probe on all labels.
         evaluators: The study's own evaluators: pairs of a name ``module:object`` and the fingerprint of its file.
     """
 
-    templates: str = "auto"
+    templates: str = "general"
     lang: str = "en"
     shots: tuple[int, ...] = SHOTS
     evaluators: tuple[tuple[str, str], ...] = ()
@@ -58,7 +62,8 @@ class EvaluationOptions:
     def as_json(self) -> dict[str, Any]:
         """The fields with JSON's types, to be compared with those that a record holds."""
         own = {"evaluators": dict(self.evaluators)} if self.evaluators else {}
-        return {"templates": self.templates, "lang": self.lang, "shots": list(self.shots), **own}
+        options = {"templates": self.templates, "lang": self.lang, "shots": list(self.shots), **own}
+        return {"version": MEASURING, **options}
 
     def evaluate(self, model: Encoder, catalog: Catalog, *, probe: bool = True) -> Evaluation:
         """Measures a model on the test split."""

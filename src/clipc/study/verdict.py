@@ -13,6 +13,9 @@ LEVEL: Final = 0.05
 WAITING: Final = "when finished"
 """The verdict while seeds are missing: tests that are repeated as seeds come in give too many false positives."""
 
+NOT_TESTED: Final = "not tested"
+"""The verdict on metrics that are neither main nor secondary: they are shown, and decide nothing."""
+
 FINAL: Final = ("gain", "loss", "no evidence")
 """The verdicts of complete comparisons."""
 
@@ -31,22 +34,26 @@ def decide(
 ) -> None:
     """Sets ``p_holm`` and ``verdict`` of one arm's comparisons with another at one size, in place.
 
-    A difference is a gain or a loss only where its intervals exclude zero and Holm's p value is below :data:`LEVEL`.
-    Holm's correction is made over the main metrics, and separately over all others. Where lower is better, a negative
-    difference is a gain.
+    A difference in a main metric is a gain or a loss only where its intervals exclude zero and its p value, corrected
+    by Holm over the main metrics, is below :data:`LEVEL`. A secondary metric is judged by its intervals alone, and stands
+    outside of that correction; so its verdict counts for nothing else. All other metrics are :data:`NOT_TESTED`. Where
+    lower is better, a negative difference is a gain.
 
     Args:
         rows: The comparisons, with ``p``.
         intervals: For each comparison its t interval over seeds, and its two-way interval or None.
         metrics: For each comparison its metric, as :func:`clipc.study.results.metrics_table` gives it.
     """
-    for main in (True, False):
-        family = [row for row, metric in zip(rows, metrics, strict=True) if metric["main"] == main]
-        for row, p in zip(family, holm([row["p"] for row in family]), strict=True):
-            row["p_holm"] = p
+    family = [row for row, metric in zip(rows, metrics, strict=True) if metric["main"]]
+    for row, p in zip(family, holm([row["p"] for row in family]), strict=True):
+        row["p_holm"] = p
     for row, pair, metric in zip(rows, intervals, metrics, strict=True):
+        if not metric["main"] and not metric["secondary"]:
+            row["verdict"] = NOT_TESTED
+            continue
         row["verdict"] = "no evidence"
-        if row["p_holm"] is not None and row["p_holm"] < LEVEL:
+        p = row["p_holm"] if metric["main"] else row["p"]
+        if p is not None and p < LEVEL:
             outcome = verdict(*(interval for interval in pair if interval is not None))
             opposite = {"gain": "loss", "loss": "gain"}
             row["verdict"] = outcome if metric["higher_is_better"] else opposite.get(outcome, outcome)

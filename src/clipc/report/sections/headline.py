@@ -21,7 +21,7 @@ class Headline:
 
     Attributes:
         sentence: The result of the arms under test against the baseline.
-        more: Further sentences: what a gain is attributed to, what the controls show, and why a metric comes first.
+        more: Further sentences: what a gain is attributed to, what the controls show, and what recall cannot show.
         badge: The class of the only arm under test, and its name in words; None with several arms.
         tally: For each class with arms its code, its name in words and the number of arms; empty with a single arm.
         limitations: Sentences on undetectable effects, missing trials and generated images.
@@ -128,7 +128,7 @@ def _controls(data: Mapping[str, Any], say: Words) -> Iterator[str]:
 
 
 def _few_captions(data: Mapping[str, Any], say: Words) -> Iterator[str]:
-    """A sentence on why the first main metric comes first, where few captions are distinct."""
+    """A sentence on what recall cannot show, where few captions are distinct."""
     few = data.get("few_captions")
     if few is None:
         return

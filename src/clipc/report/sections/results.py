@@ -20,12 +20,13 @@ from clipc.report.words import Words
 
 
 def results(data: Mapping[str, Any], say: Words) -> Markup:
-    """Means over seeds, and differences from the baseline; main metrics come first, the others are folded."""
+    """Means over seeds, and differences from the baseline: main metrics, then secondary ones; the others are folded."""
     blocks = [_block(metric, data, say) for metric in data["metrics"]]
     main = [block for block in blocks if block["main"]]
     many = sum(len(rows) for block in main for _, rows in block["sizes"]) > SHOWN_AT_ONCE
-    rest = [block for block in blocks if not block["main"]]
-    return fragment("results.html", say, main=main, rest=rest, many=many, data=data)
+    secondary = [block for block in blocks if block["metric"]["secondary"]]
+    rest = [block for block in blocks if not block["main"] and not block["metric"]["secondary"]]
+    return fragment("results.html", say, main=main, secondary=secondary, rest=rest, many=many, data=data)
 
 
 def limits(data: Mapping[str, Any], say: Words) -> Markup:
@@ -49,7 +50,7 @@ def _block(metric: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> di
         "metric": metric,
         "sizes": [(size, _rows(metric, size, against[size], data, say)) for size in reversed(data["sizes"])],
         "signs": any(c["p_sign"] is not None for rows in against.values() for c in rows.values()),
-        "against_controls": [{**c, "kind": kind(c["arm"], data)} for c in controls] if metric["main"] else [],
+        "against_controls": [{**c, "kind": kind(c["arm"], data)} for c in controls],
     }
 
 
