@@ -15,6 +15,7 @@ from clipc.study.design import Study
 from clipc.study.run import diverged_trials, finished_trials, pending_trials, plan_study
 from clipc.study.study import run_study
 
+from .in_process import in_process
 from .logged import logged
 
 
@@ -30,7 +31,7 @@ def ran(
     tiny_source: Path, tiny_model: str, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Study, Path, dict[str, Any], list[str]]:
     study, folder = hot_study(tiny_source, tiny_model), tmp_path_factory.mktemp("hot")
-    with logged() as told:
+    with logged() as told, in_process():
         tables = run_study(study, folder, jobs=1)
     return study, folder, json.loads(json.dumps(tables, allow_nan=False)), told
 
@@ -101,7 +102,7 @@ def test_a_board_counts_what_diverged_apart(tmp_path: Path) -> None:
 
 def test_a_trial_that_fails_otherwise_is_named(tiny_source: Path, tiny_model: str, tmp_path: Path) -> None:
     study = hot_study(tiny_source, tiny_model, arms={"locked": {"tune.image": "locked"}}, seeds=[3])
-    with pytest.raises(UserError, match=r"^arm 'locked', 40 pairs, seed 3: tune.image=locked would keep"):
+    with pytest.raises(UserError, match=r"^arm 'locked', 40 pairs, seed 3: tune.image=locked would keep"), in_process():
         run_study(study, tmp_path, jobs=1)
 
 

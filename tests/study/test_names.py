@@ -12,6 +12,8 @@ from clipc.study.design import Study, arm_recipe
 from clipc.study.run import plan_study
 from clipc.study.study import run_study
 
+from .in_process import in_process
+
 
 @pytest.fixture(scope="module")
 def cloned(
@@ -20,7 +22,7 @@ def cloned(
     """A study that was run from a start that is gone since, its records, and the names of its trials."""
     folder = tmp_path_factory.mktemp("cloned")
     ClipModel.create(tiny_model, seed=5).save(folder / "start")
-    settings = {"precision": "fp32", "batch_size": 8, "samples": 48, "validations": 1}
+    settings = {"precision": "fp32", "batch_size": 8, "samples": 48, "validations": 1, "threads": 1}
     study = Study.model_validate(
         {
             "name": "tiny",
@@ -32,7 +34,8 @@ def cloned(
             "arms": {"clip": {}, "clip-c": {"policy.rho": 0.5}, "fresh": {"model": tiny_model}},
         }
     )
-    run_study(study, folder, jobs=1)
+    with in_process():
+        run_study(study, folder, jobs=1)
     names = [p.trial.folder.name for p in plan_study(study, study.data.open(), folder, folder / "records")]
     shutil.rmtree(folder / "start")
     return study, folder / "records", names
@@ -60,7 +63,8 @@ def test_going_on_says_what_is_missing_and_how_it_is_made(
         run_study(more, tmp_path, records=records)
     assert run_study(more, tmp_path, records=records, train=False)["finished"] == 6
     alone = more.model_copy(update={"arms": {"fresh": study.arms["fresh"]}})
-    assert run_study(alone, tmp_path, records=records, jobs=1)["finished"] == 3  # what lacks nothing goes on
+    with in_process():
+        assert run_study(alone, tmp_path, records=records, jobs=1)["finished"] == 3  # what lacks nothing goes on
 
 
 def test_records_that_cannot_be_told_apart_are_not_taken(cloned: tuple[Study, Path, list[str]], tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from clipc.study import pilot as module
 from clipc.study.design import Study, arm_recipe, read_study
 from clipc.study.pilot import PilotOptions, partners_limit, pilot_study, run_pilot
 
+from .in_process import in_process
+
 SETTLED = {"samples": 96, "batch_size": 8, "renderer": "worker"}
 
 
@@ -31,7 +33,7 @@ def options(tiny_source: Path, tiny_model: str) -> PilotOptions:
 def done(options: PilotOptions, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A whole pilot on the tiny set; its length is set, so that no time goes into measuring the pace."""
     folder = tmp_path_factory.mktemp("pilot")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, in_process():
         patch.setattr(module, "_shared_settings", lambda *_: SETTLED)
         return folder, run_pilot(options, folder)
 
@@ -107,7 +109,7 @@ def test_the_budget_is_settled_once(options: PilotOptions, tmp_path: Path, monke
     monkeypatch.setattr(module, "measure_pace", _pace)
     quick = replace(options, budget="quick", minutes=2.0)
     for pilot_options in (quick, quick, replace(quick, minutes=4.0)):
-        with pytest.raises(InterruptedError):
+        with pytest.raises(InterruptedError), in_process():
             run_pilot(pilot_options, tmp_path)
     assert asked[0] == asked[1]
     assert asked[0]["batch_size"] == 8
@@ -167,7 +169,8 @@ def test_an_arm_more_is_a_line_of_the_study(
     monkeypatch.setattr(module, "_shared_settings", lambda *_: SETTLED)
     folder = tmp_path / "pilot"
     shutil.copytree(done[0], folder)
-    tables = run_pilot(replace(options, pictures=False), folder)
+    with in_process():
+        tables = run_pilot(replace(options, pictures=False), folder)
     assert len(list((folder / "records").glob("*.json"))) == 9 + 3
     assert list(tables["verdict"]["arms"]) == ["clip-c", "often"]
     assert [arm["arm"] for arm in tables["composing_cost"]["arms"]] == ["clip-c", "often"]

@@ -19,6 +19,7 @@ from clipc.study.tuning import _try, search  # pyright: ignore[reportPrivateUsag
 from clipc.train.interrupt import Interrupted
 from clipc.train.loop import Diverged
 
+from .in_process import in_process
 from .logged import logged
 
 optuna = pytest.importorskip("optuna")
@@ -40,7 +41,7 @@ class Trained(list[Recipe]):
 
 @pytest.fixture(scope="module")
 def study(tiny_source: Path, tiny_model: str) -> Study:
-    shared = {"model": tiny_model, "precision": "fp32", "batch_size": 8, "samples": 160, "validations": 4}
+    shared = {"model": tiny_model, "precision": "fp32", "batch_size": 8, "samples": 80, "validations": 4, "threads": 1}
     return Study.model_validate(
         {
             "name": "tiny",
@@ -159,7 +160,8 @@ def test_what_dies_elsewhere_is_taken_over(
     for number in range(3):
         asked.tell(number, 0.001)
     optuna.trial.Trial(asked, ours[3]._trial_id).set_user_attr("seen", time.time() - DEAD_AFTER - 1)
-    (found,) = search(one, tiny_catalog, tmp_path, tmp_path / "search.journal", jobs=1)
+    with in_process():
+        (found,) = search(one, tiny_catalog, tmp_path, tmp_path / "search.journal", jobs=1)
     assert found.tried == 4
     assert found.settings == ours[3].params
 

@@ -30,6 +30,8 @@ from clipc.report.sections.rows import arm_names, effects
 from clipc.report.words import Words, words
 
 _DPI = 200
+_MARGIN = 0.12
+"""Empty space around a figure, in inches."""
 
 
 def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[Path]:
@@ -67,11 +69,14 @@ def save_figures(data: dict[str, Any], folder: Path, lang: str = "en") -> list[P
             if figure is None:
                 continue
             stem = _unused_name(name, files)
+            # "tight" would draw the figure once more for each file, only to measure it.
+            box = figure.get_tightbbox().padded(_MARGIN)
             for path in (target / f"{stem}.svg", target / f"{stem}.png"):
                 dated = {"Date": None} if path.suffix == ".svg" else None
-                look: dict[str, Any] = {"dpi": _DPI, "facecolor": "white", "bbox_inches": "tight", "pad_inches": 0.12}
                 with whole_file(path) as new:
-                    figure.savefig(new, format=path.suffix[1:], metadata=dated, **look)
+                    figure.savefig(
+                        new, format=path.suffix[1:], metadata=dated, dpi=_DPI, facecolor="white", bbox_inches=box
+                    )
                 files.append(path)
     return files
 
