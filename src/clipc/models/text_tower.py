@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import open_clip
 import torch
+from open_clip.hf_model import ClsLastHiddenStatePooler, ClsPooler, HFTextEncoder, MeanPooler
 from open_clip.transformer import text_global_pool
 from torch import nn
 
@@ -15,15 +16,16 @@ _GROUP_SIZE: Final = 8
 """The smallest average number of captions in a group."""
 _STEP: Final = 8
 """Lengths are rounded up to a multiple of this."""
+_MASKING_POOLERS: Final = (MeanPooler, ClsPooler, ClsLastHiddenStatePooler)
 
 
 def text_features(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Features of captions, before they are normalised.
 
-    If a tower's attention is causal and it pools at the end token, later tokens have no effect on the features. Then
-    the captions are sorted by length and encoded in up to :data:`GROUPS` groups. A group is as long as its longest
-    caption, rounded up to a multiple of 8, and groups are chosen so that the least padding is computed. So the long
-    captions of composites do not lengthen the others. Other towers (CoCa's, SigLIP's, Hugging Face's) get all padding.
+    Where padding has no effect on the features (:func:`padding_id`), the captions are sorted by length and encoded in
+    up to :data:`GROUPS` groups. A group is as long as its longest caption, rounded up to a multiple of 8, and groups
+    are chosen so that the least padding is computed. So the long captions of composites do not lengthen the others.
+    Other towers (CoCa's, SigLIP's) get all padding.
 
     Args:
         clip: An open_clip model.
@@ -33,18 +35,19 @@ def text_features(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -
     Returns:
         Features on ``device``, shape (B, D).
     """
-    if not ignores_padding(clip):
+    padding = padding_id(clip)
+    if padding is None:
         return clip.encode_text(tokens.to(device))  # pyright: ignore
-    lengths = token_lengths(tokens)
+    lengths = token_lengths(tokens, padding)
     order = lengths.argsort(stable=True)
     groups = _groups(tokens, lengths, order)
     features = torch.cat([_encode_shorter(clip, group.to(device, non_blocking=True)) for group in groups])
     return features[order.argsort().to(device, non_blocking=True)]
 
 
-def token_lengths(tokens: torch.Tensor) -> torch.Tensor:
-    """The number of tokens before the padding (0), shape (B,); an id 0 inside a caption counts."""
-    return tokens.shape[1] - tokens.ne(0).flip(1).int().argmax(dim=1)
+def token_lengths(tokens: torch.Tensor, padding: int = 0) -> torch.Tensor:
+    """The number of tokens before the padding, shape (B,); the id of padding inside a caption counts."""
+    return tokens.shape[1] - tokens.ne(padding).flip(1).int().argmax(dim=1)
 
 
 def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> float:
@@ -55,11 +58,12 @@ def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> f
         tokens: ``int64``, shape (B, context length); on the CPU.
         chunks: The number of parts in which the batch is encoded, one after the other.
     """
-    if not ignores_padding(clip):
+    padding = padding_id(clip)
+    if padding is None:
         return float(tokens.shape[1])
     total = 0
     for part in tokens.chunk(chunks):
-        lengths = token_lengths(part)
+        lengths = token_lengths(part, padding)
         total += sum(group.numel() for group in _groups(part, lengths, lengths.argsort(stable=True)))
     return total / len(tokens)
 
@@ -98,14 +102,25 @@ def group_ends(widths: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], gro
     return [end - 1 for end in reversed(ends)]
 
 
-def ignores_padding(clip: nn.Module) -> bool:
-    """Whether tokens after the end token cannot change the text features."""
-    causal = getattr(clip, "attn_mask", None) is not None
-    return isinstance(clip, open_clip.CLIP) and causal and clip.text_pool_type in ("argmax", "eos")
+def padding_id(clip: nn.Module) -> int | None:
+    """The id of the padding after captions, if it cannot change the text features; None if it can.
+
+    It cannot where attention is causal and the features are those of the end token (CLIP's towers), nor where padding
+    is masked in attention and left out of the mean (Hugging Face's towers).
+    """
+    if isinstance(clip, open_clip.CLIP):
+        causal = getattr(clip, "attn_mask", None) is not None
+        return 0 if causal and clip.text_pool_type in ("argmax", "eos") else None
+    tower = getattr(clip, "text", None)
+    if isinstance(clip, open_clip.CustomTextCLIP) and isinstance(tower, HFTextEncoder):
+        return tower.config.pad_token_id if isinstance(tower.pooler, _MASKING_POOLERS) else None
+    return None
 
 
 def _encode_shorter(clip: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Features of captions with fewer tokens than the context length, which open_clip's ``encode_text`` refuses."""
+    """Features of captions with fewer tokens than the context length, which open_clip's ``encode_text`` may refuse."""
+    if not isinstance(clip, open_clip.CLIP):
+        return clip.encode_text(tokens)
     length = tokens.shape[1]
     dtype = clip.transformer.get_cast_dtype()
     x = clip.token_embedding(tokens).to(dtype) + clip.positional_embedding[:length].to(dtype)
