@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from clipc.models.model import ClipModel
+from clipc.models.vocabulary import learn_vocabulary, save_vocabulary
 
 VISION: Final = {"image_size": 16, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
 TEXT: Final = {"context_length": 32, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
@@ -88,6 +89,20 @@ def model_of(folder: Path, kind: str, preprocess: dict[str, Any] | None = None) 
     write_config(folder, kind, preprocess)
     save_weights(model, folder / "open_clip_model", "safetensors")
     return folder
+
+
+def hugging_face_model(folder: Path, kind: str = "bert", **text: Any) -> Path:
+    """A configuration whose text tower is a small one of transformers, which lies with its tokenizer in a folder."""
+    tower = folder / "tower"
+    tower.mkdir(parents=True)
+    save_vocabulary(learn_vocabulary(TEXTS * 2, 128), tower)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    rest = {"model_type": kind, "vocab_size": 128, "max_position_embeddings": 64, "pad_token_id": 0}
+    (tower / "config.json").write_text(json.dumps({**sizes, **rest}), "utf-8")
+    names = {"hf_model_name": str(tower), "hf_tokenizer_name": str(tower), "hf_model_pretrained": False}
+    config = {"embed_dim": 16, "vision_cfg": VISION, "text_cfg": {"context_length": 32, **names, **text}}
+    (folder / "model.json").write_text(json.dumps(config), "utf-8")
+    return folder / "model.json"
 
 
 def in_hub_cache(cache: Path, repository: str, folder: Path) -> None:

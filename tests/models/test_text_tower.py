@@ -21,7 +21,7 @@ from clipc.errors import UserError
 from clipc.models.text_tower import (
     computed_tokens,
     group_ends,
-    ignores_padding,
+    padding_id,
     project_text,
     text_features,
     text_pooled,
@@ -123,9 +123,9 @@ def test_groups_are_cut_where_least_is_padded(found: list[tuple[int, int]], grou
 
 
 def test_other_towers_keep_their_padding(tmp_path: Path) -> None:
-    assert ignores_padding(tower())
-    assert not ignores_padding(tower(no_causal_mask=True))
-    assert not ignores_padding(tower(pool_type="last"))
+    assert padding_id(tower()) == 0
+    assert padding_id(tower(no_causal_mask=True)) is None
+    assert padding_id(tower(pool_type="last")) is None
     config = {
         "embed_dim": 16,
         "text_cfg": {"context_length": 16, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1},
@@ -134,7 +134,7 @@ def test_other_towers_keep_their_padding(tmp_path: Path) -> None:
     (tmp_path / "own.json").write_text(json.dumps({**config, "custom_text": True}))
     open_clip.add_model_config(tmp_path)
     custom = open_clip.create_model("own", load_weights=False)
-    assert not ignores_padding(custom)
+    assert padding_id(custom) is None
     tokens = captions([5])[:, :16]
     with torch.no_grad():
         assert torch.equal(text_features(custom, tokens, CPU), custom.encode_text(tokens))

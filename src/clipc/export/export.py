@@ -17,6 +17,8 @@ from clipc.recipe.run import Run
 
 MANIFEST: Final = ".clipc-export.json"
 """The file that lists an export's files with their hashes, so that the next export replaces no other files."""
+_IN_REPOSITORY: Final = ("hf_model_name", "hf_tokenizer_name")
+"""The keys of ``text_cfg`` that name a repository whose files an export has too."""
 
 
 def export_model(
@@ -26,15 +28,16 @@ def export_model(
 
     open_clip loads the folder as ``local-dir:FOLDER`` and, after a push to the Hub, as ``hf-hub:org/name``. Weights are
     equal to the last bit; tokens and preprocessing are the same. The folder contains ``open_clip_config.json``,
-    ``open_clip_model.safetensors``, the tokenizer's files if it is not CLIP's own, ``README.md`` and, optionally,
-    ``onnx/``.
+    ``open_clip_model.safetensors``, the tokenizer's files if it is not CLIP's own, ``config.json`` for a Hugging Face
+    text tower, ``README.md`` and, optionally, ``onnx/``.
 
     Args:
         run: The folder of a run, whose best model is exported, or of a model.
         folder: The folder to write: new, empty, or an unchanged earlier export, which is replaced.
         onnx: Whether to write both towers as ONNX too (:func:`export_onnx`).
-        hub_id: The target repository, ``org/name``. A model with a learnt vocabulary needs it on the Hub, because
-            open_clip loads the tokenizer from that repository; a local folder loads without it.
+        hub_id: The target repository, ``org/name``. A model whose tokenizer is not CLIP's own needs it on the Hub,
+            because open_clip loads the tokenizer, and the configuration of a Hugging Face text tower, from that
+            repository; a local folder loads without it.
         license: A license identifier of the Hub for the model card, such as ``mit``.
 
     Returns:
@@ -51,8 +54,9 @@ def export_model(
     model = ClipModel.load(source)
     is_best_of_run = source.name == "model" and (source.parent / "recipe.yaml").is_file()
     training = Run(source.parent) if is_best_of_run else None
-    if hub_id is not None and model.config["text_cfg"].get("hf_tokenizer_name"):
-        model.config = {**model.config, "text_cfg": {**model.config["text_cfg"], "hf_tokenizer_name": hub_id}}
+    if hub_id is not None:
+        text = model.config["text_cfg"]
+        model.config = {**model.config, "text_cfg": text | {key: hub_id for key in _IN_REPOSITORY if text.get(key)}}
     with whole_folder(folder) as new:
         model.save(new)
         differences = export_onnx(model, new / "onnx") if onnx else {}

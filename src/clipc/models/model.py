@@ -26,13 +26,14 @@ from clipc.models.model_config import (
     WEIGHTS_FILE,
     Config,
     Start,
+    fetch_error,
     find_start,
     model_folder,
     with_image_size,
 )
 from clipc.models.starter import load_trunk
 from clipc.models.text_tower import text_features
-from clipc.models.tokenizer import Tokenizer, load_tokenizer
+from clipc.models.tokenizer import LEARNT, Tokenizer, load_tokenizer
 from clipc.models.weights import load_weights
 from clipc.render.evaluation_view import Resizing
 
@@ -156,7 +157,7 @@ class ClipModel(nn.Module):
         """
         tensors = weights if weights is not None else self.clip.state_dict()
         with whole_folder(folder) as new:
-            _write_config(new, self.config, self.preprocess)
+            _write_config(new, _portable(self.config), self.preprocess)
             self.tokenizer.save(new)
             if isinstance(text_tower := getattr(self.clip, "text", None), HFTextEncoder):
                 # Without this file the text tower could be built only where its own repository can be reached.
@@ -249,6 +250,8 @@ def _build(name: str, start: Start) -> nn.Module:
             clip = open_clip.create_model(f"{LOCAL_DIR_PREFIX}{folder}", pretrained_image=image, pretrained_text=text)
         except (TypeError, ValueError, RuntimeError, KeyError, AssertionError) as error:
             raise UserError(f"the model {name!r} cannot be built: {error}.") from error
+        except OSError as error:
+            raise fetch_error(f"what the towers of {name!r} start from", error) from error
         finally:
             logging.disable(logging.NOTSET)
     projection = getattr(getattr(clip, "text_decoder", None), "text_projection", None)
@@ -265,6 +268,13 @@ def _build(name: str, start: Start) -> nn.Module:
             "name a model for the other size."
         )
     return clip
+
+
+def _portable(config: Config) -> Config:
+    """The configuration without names of folders on this machine: text towers and tokenizers lie beside it."""
+    names = {key: config["text_cfg"].get(key) for key in ("hf_model_name", "hf_tokenizer_name")}
+    local = {key: "." for key, name in names.items() if name and name != LEARNT and Path(name).is_dir()}
+    return {**config, "text_cfg": {**config["text_cfg"], **local}}
 
 
 def _refuse_other_files(folder: Path, new: Path) -> None:

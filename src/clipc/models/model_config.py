@@ -235,7 +235,7 @@ def _with_weights(name: str, config: Config, preprocess: Config, pretrained: str
         try:
             weights = Path(open_clip.download_pretrained(tag))
         except Exception as error:
-            raise _fetch_error(f"the weights {pretrained!r} of {name} ({tag.get('hf_hub')})", error) from error
+            raise fetch_error(f"the weights {pretrained!r} of {name} ({tag.get('hf_hub')})", error) from error
         return Start({**config, **gelu}, tag, weights)
     return Start(config, preprocess, weights_file(name, pretrained))
 
@@ -256,10 +256,10 @@ def _from_hub(name: str, file: str | None) -> Path:
     try:
         return Path(download_pretrained_from_hf(name.removeprefix(HUB_PREFIX), filename=file))
     except Exception as error:
-        raise _fetch_error(f"the {file or 'weights'} of {name}", error) from error
+        raise fetch_error(f"the {file or 'weights'} of {name}", error) from error
 
 
-def _fetch_error(what: str, error: Exception) -> UserError:
+def fetch_error(what: str, error: Exception) -> UserError:
     """The error for a file that cannot be fetched from the Hugging Face Hub, with the reason and a remedy."""
     from huggingface_hub import errors
 

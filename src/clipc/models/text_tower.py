@@ -19,12 +19,13 @@ _GROUP_SIZE: Final = 8
 """The smallest average number of captions in a group."""
 _STEP: Final = 8
 """Lengths are rounded up to a multiple of this."""
+_MASKING_POOLERS: Final = (MeanPooler, ClsPooler, ClsLastHiddenStatePooler)
 
 
 def text_features(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Features of captions, before they are normalised.
 
-    Where padding has no effect on the features (:func:`ignores_padding`), the captions are sorted by length and encoded
+    Where padding has no effect on the features (:func:`padding_id`), the captions are sorted by length and encoded
     in up to :data:`GROUPS` groups. A group is as long as its longest caption, rounded up to a multiple of 8, and groups
     are chosen so that the least padding is computed. So the long captions of composites do not lengthen the others.
     Other towers (CoCa's, SigLIP's) get all padding.
@@ -37,9 +38,10 @@ def text_features(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -
     Returns:
         Features on ``device``, shape (B, D).
     """
-    if not ignores_padding(clip):
+    padding = padding_id(clip)
+    if padding is None:
         return clip.encode_text(tokens.to(device))  # pyright: ignore
-    return _in_groups(lambda group: project_text(clip, _pooled(clip, group)), tokens, device, padding_id(clip))
+    return _in_groups(lambda group: project_text(clip, _pooled(clip, group)), tokens, device, padding)
 
 
 def text_pooled(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -56,9 +58,10 @@ def text_pooled(clip: nn.Module, tokens: torch.Tensor, device: torch.device) -> 
     Raises:
         UserError: The tower's projection cannot be told apart, or depends on padding (CoCa's, SigLIP's).
     """
-    if not ignores_padding(clip):
+    padding = padding_id(clip)
+    if padding is None:
         raise UserError("this model's text tower cannot be split into a trunk and a projection; take one of CLIP's.")
-    return _in_groups(lambda group: _pooled(clip, group), tokens, device, padding_id(clip))
+    return _in_groups(lambda group: _pooled(clip, group), tokens, device, padding)
 
 
 def project_text(clip: Any, pooled: torch.Tensor) -> torch.Tensor:
@@ -87,12 +90,6 @@ def token_lengths(tokens: torch.Tensor, padding: int = 0) -> torch.Tensor:
     return tokens.shape[1] - tokens.ne(padding).flip(1).int().argmax(dim=1)
 
 
-def padding_id(clip: nn.Module) -> int:
-    """The token id that fills captions up to the context length."""
-    text: Any = getattr(clip, "text", None)
-    return int(getattr(text.config, "pad_token_id", 0) or 0) if isinstance(text, HFTextEncoder) else 0
-
-
 def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> float:
     """The average number of tokens per caption that :func:`text_features` computes, padding included.
 
@@ -101,11 +98,12 @@ def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> f
         tokens: ``int64``, shape (B, context length); on the CPU.
         chunks: The number of parts in which the batch is encoded, one after the other.
     """
-    if not ignores_padding(clip):
+    padding = padding_id(clip)
+    if padding is None:
         return float(tokens.shape[1])
     total = 0
     for part in tokens.chunk(chunks):
-        lengths = token_lengths(part, padding_id(clip))
+        lengths = token_lengths(part, padding)
         total += sum(group.numel() for group in _groups(part, lengths, lengths.argsort(stable=True)))
     return total / len(tokens)
 
@@ -144,18 +142,21 @@ def group_ends(widths: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], gro
     return [end - 1 for end in reversed(ends)]
 
 
-def ignores_padding(clip: nn.Module) -> bool:
-    """Whether padding cannot change the text features.
+def padding_id(clip: nn.Module) -> int | None:
+    """The id of the padding after captions, if it cannot change the text features; None if it can.
 
-    So it is where attention is causal and the tower pools at the end token (CLIP's), and where padding is masked in
-    attention and in pooling, as Hugging Face's encoders do.
+    It cannot where attention is causal and the features are those of the end token (CLIP's towers), nor where padding
+    is masked in attention and left out of the mean (Hugging Face's towers).
     """
-    text: Any = getattr(clip, "text", None)
-    if isinstance(text, HFTextEncoder):
-        poolers = (MeanPooler, ClsPooler, ClsLastHiddenStatePooler)
-        return not getattr(text.config, "is_decoder", False) and type(text.pooler) in poolers
-    causal = getattr(clip, "attn_mask", None) is not None
-    return isinstance(clip, open_clip.CLIP) and causal and clip.text_pool_type in ("argmax", "eos")
+    if isinstance(clip, open_clip.CLIP):
+        causal = getattr(clip, "attn_mask", None) is not None
+        return 0 if causal and clip.text_pool_type in ("argmax", "eos") else None
+    tower: Any = getattr(clip, "text", None)
+    return tower.config.pad_token_id if isinstance(tower, HFTextEncoder) and _masks_padding(tower) else None
+
+
+def _masks_padding(tower: Any) -> bool:
+    return isinstance(tower.pooler, _MASKING_POOLERS) and not getattr(tower.config, "is_decoder", False)
 
 
 def _pooled(clip: Any, tokens: torch.Tensor) -> torch.Tensor:
@@ -164,7 +165,7 @@ def _pooled(clip: Any, tokens: torch.Tensor) -> torch.Tensor:
     open_clip's own ``encode_text`` refuses fewer tokens.
     """
     if isinstance(text := getattr(clip, "text", None), HFTextEncoder):
-        mask = tokens.ne(padding_id(clip)).long()
+        mask = tokens.ne(text.config.pad_token_id).long()
         return text.pooler(text.transformer(input_ids=tokens, attention_mask=mask), mask)
     length = tokens.shape[1]
     dtype = clip.transformer.get_cast_dtype()

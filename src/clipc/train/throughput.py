@@ -3,13 +3,13 @@
 import re
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from math import isqrt
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from clipc.models.model import ClipModel
+from clipc.models.text_tower import padding_id
 from clipc.recipe.yaml_table import parse_yaml
 
 _SHORT_TOKENS: Final = 8
@@ -43,26 +44,26 @@ class StepFlops:
 
     @classmethod
     def count(cls, model: ClipModel) -> "StepFlops | None":
-        """Counts a model's operations on meta tensors, which have shapes but no values.
+        """Counts a model's operations on meta tensors, which have shapes but no values, if the model supports them.
 
         Weights, gradients, running statistics and random generators are unchanged. Frozen towers have no backward
-        pass. The time taken does not depend on the model's width or image size; models of one structure are counted
-        once in a process, since the trials of a study share it.
+        pass. On meta tensors the time taken does not depend on the model's width or image size; models of one structure
+        are counted once in a process, since the trials of a study share it.
 
         Returns:
-            The counts; None if an operation of the model is not supported on meta tensors.
+            The counts; None if the model cannot encode two images or captions of zeros.
         """
         size, context = model.image_size, model.tokenizer.context_length
         weights = [(name, weight.shape, weight.requires_grad) for name, weight in model.named_parameters()]
         structure = repr((size, context, weights, model))
         if structure in _COUNTED:
             return _COUNTED[structure]
-        short = min(_SHORT_TOKENS, context)
+        short, padding = min(_SHORT_TOKENS, context), padding_id(model.clip) or 0
         try:
             flops = cls(
                 _count(model, "encode_image", torch.zeros(_ROWS, size, size, 3, dtype=torch.uint8)),
-                (short, _count(model, "encode_tokens", _captions(short, context))),
-                (context, _count(model, "encode_tokens", _captions(context, context))),
+                (short, _count(model, "encode_tokens", _captions(short, context, padding))),
+                (context, _count(model, "encode_tokens", _captions(context, context, padding))),
             )
         except (RuntimeError, TypeError, ValueError):
             flops = None
@@ -245,10 +246,24 @@ class _MethodCall(nn.Module):
 
 def _count(model: ClipModel, method: str, batch: torch.Tensor) -> float:
     call = _MethodCall(model)
-    state = {
-        name: torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
-        for name, tensor in (*call.named_parameters(), *call.named_buffers())
-    }
+    try:
+        state = {name: torch.empty_like(tensor, device="meta") for name, tensor in _tensors(call)}
+        return _count_with(call, state, method, batch)
+    except (RuntimeError, TypeError, ValueError):  # transformers' text towers read the values of their masks.
+        state = {name: tensor.detach() for name, tensor in _tensors(call)}
+        return _count_with(call, state | {k: b.clone() for k, b in call.named_buffers()}, method, batch)
+
+
+def _tensors(call: _MethodCall) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from call.named_parameters()
+    yield from call.named_buffers()
+
+
+def _count_with(call: _MethodCall, state: dict[str, torch.Tensor], method: str, batch: torch.Tensor) -> float:
+    """Counts with these tensors in place of the model's, whose gradients they do not get."""
+    model = call.model
+    for name, parameter in call.named_parameters():
+        state[name].requires_grad_(parameter.requires_grad)
     eager, counter = torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False)
     with eager, _no_checkpointing(model), torch.random.fork_rng(devices=[]), torch.enable_grad(), counter:
         features = functional_call(call, state, (method, batch))
@@ -260,19 +275,24 @@ def _count(model: ClipModel, method: str, batch: torch.Tensor) -> float:
 @contextmanager
 def _no_checkpointing(model: nn.Module) -> Generator[None]:
     """Disables gradient checkpointing during the block."""
-    modules: list[Any] = [module for module in model.modules() if getattr(module, "grad_checkpointing", False) is True]
-    for module in modules:
-        module.grad_checkpointing = False
+    switches = [
+        (module, name)
+        for module in model.modules()
+        for name in ("grad_checkpointing", "gradient_checkpointing")  # open_clip's and timm's; transformers'
+        if getattr(module, name, False) is True
+    ]
+    for module, name in switches:
+        setattr(module, name, False)
     try:
         yield
     finally:
-        for module in modules:
-            module.grad_checkpointing = True
+        for module, name in switches:
+            setattr(module, name, True)
 
 
-def _captions(tokens: int, context: int) -> torch.Tensor:
+def _captions(tokens: int, context: int, padding: int = 0) -> torch.Tensor:
     """Token ids of captions with a number of tokens, ``int64`` (rows, context); the largest id is the end token."""
-    ids = torch.zeros(_ROWS, context, dtype=torch.int64)
-    ids[:, :tokens] = 1
-    ids[:, tokens - 1] = 2
+    ids = torch.full((_ROWS, context), padding, dtype=torch.int64)
+    ids[:, :tokens] = padding + 1
+    ids[:, tokens - 1] = padding + 2
     return ids
