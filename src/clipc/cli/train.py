@@ -19,7 +19,7 @@ from clipc.cli.common import (
     print_result,
     warn_of_small_split,
 )
-from clipc.errors import UserError
+from clipc.errors import UserError, unknown_name
 from clipc.progress import silent, terminal
 
 if TYPE_CHECKING:
@@ -113,7 +113,11 @@ def _split_words(words: tuple[str, ...]) -> tuple[str | None, str | None, tuple[
             "name a source, or a recipe and a source: clipc train pairs.csv, or clipc train small pairs.csv; "
             "changes are written key=value."
         )
-    return recipe, names[0] if names else None, changes
+    source = names[0] if names else None
+    is_word = source is not None and source != "demo" and re.fullmatch(r"\w[\w-]*", source) is not None
+    if recipe is None and source is not None and is_word and not Path(source).exists():
+        raise unknown_name("recipe or source", source, [*built_in("recipe"), "demo"])
+    return recipe, source, changes
 
 
 def _show_run(run: "Run", catalog: "Catalog", as_json: bool) -> None:
