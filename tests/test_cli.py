@@ -30,6 +30,10 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
         (["pilot", "--budget", "quik"], "quick"),
         (["pilot", "--seeds", "2"], "must be >= 3"),
         (["train", "smal"], "did you mean 'small'"),
+        (["train"], "name a source, or a recipe and a source"),
+        (["train", "small", "demo", "more"], "name a source, or a recipe and a source"),
+        (["train", "smal", "demo"], "did you mean 'small'"),
+        (["train", "nowhere.csv"], "there is no nowhere.csv"),
         (["train", "small", "modle=x"], "did you mean 'model'"),
         (["train", "small", "model=smal"], "did you mean 'small'"),
         (["eval", "nowhere", "pairs.csv"], "holds no model"),
@@ -264,6 +268,18 @@ def test_a_study_s_lines_say_of_a_gain_what_the_page_says() -> None:
     assert said(["augment", "mix"], "augment", "mix") == "gain"
     assert said(["augment", "mix"], "augment") == "gain, cause open"
     assert said([]) == "gain, cause open"
+
+
+def test_a_recipe_and_a_source_are_two_words(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_source: Path, tiny_model: str
+) -> None:
+    words = ["train", "nano", tiny_source, "--label-columns", "label", f"model={tiny_model}", "samples=32"]
+    code, out, err = run(capsys, *words, "batch_size=16", "--out", tmp_path / "run", "--json")
+    assert code == 0, err
+    assert json.loads(out)["samples"] == 32
+    recipe = (tmp_path / "run" / "recipe.yaml").read_text()
+    assert f"source: {tiny_source}" in recipe
+    assert "- label" in recipe
 
 
 def test_a_pilot_s_lines_say_where_training_was_short() -> None:

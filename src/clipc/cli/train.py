@@ -1,44 +1,84 @@
 """``clipc train``."""
 
 import logging
+import re
 from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipc.cli.common import Json, OutFolder, Overrides, print_catalog, print_note, print_result, warn_of_small_split
+from clipc.catalog.options import SourceOptions
+from clipc.cli.common import (
+    DEFAULT_OPTIONS,
+    Json,
+    OutFolder,
+    Overrides,
+    SourceParameters,
+    print_catalog,
+    print_note,
+    print_result,
+    warn_of_small_split,
+)
+from clipc.errors import UserError, unknown_name
 from clipc.progress import silent, terminal
 
 if TYPE_CHECKING:
     from clipc.catalog.catalog import Catalog
+    from clipc.recipe.recipe import Recipe
     from clipc.recipe.run import Run
+
+_CHANGE = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
 
 
 def train(
-    recipe: str, /, *overrides: str, set_overrides: Overrides = (), out: OutFolder = None, as_json: Json = False
+    *words: str,
+    options: SourceParameters = DEFAULT_OPTIONS,
+    set_overrides: Overrides = (),
+    out: OutFolder = None,
+    as_json: Json = False,
 ) -> None:
     """Trains one model; the same command resumes an interrupted run.
 
-    Built-in recipes are nano (a minute on one core), small, and others for millions of pairs. docs/training.md lists
-    the recipes and all keys.
-    On many GPUs or machines: torchrun --standalone --nproc-per-node 4 -m clipc train RECIPE.
+    clipc train SOURCE takes the built-in recipe that suits the number of pairs; clipc train RECIPE SOURCE takes yours.
+    docs/training.md lists the recipes and all keys.
+    On many GPUs or machines: torchrun --standalone --nproc-per-node 4 -m clipc train RECIPE SOURCE.
 
     Args:
-        recipe: A YAML file, or the name of a built-in recipe.
-        overrides: Changes as key=value, such as data.source=pairs.csv policy.rho=0.15 seed=1.
-        set_overrides: More overrides.
+        words: [RECIPE] [SOURCE] and changes as key=value, such as policy.rho=0.15 seed=1. The recipe is a YAML file or
+            the name of a built-in one; the source is given as for pilot, or by the recipe.
+        options: How the source is read.
+        set_overrides: More changes.
         out: The run folder; by default runs/NAME-HASH, from the name of the data and a hash of recipe and data.
         as_json: Print the run's summary as one JSON object.
     """
     from clipc.prepare.check_start import check_start
     from clipc.recipe.recipe import read_recipe
+    from clipc.recipe.suited import suited_recipe
     from clipc.train.distributed import process_group
     from clipc.train.train import train as run_training
 
-    resolved = read_recipe(recipe, (*overrides, *set_overrides))
-    check_start(resolved)  # Opening the data can take minutes: report mistakes before.
+    recipe, source, changes = _split_words(words)
+    changes += set_overrides
+    given = {f.name: getattr(options, f.name) for f in fields(SourceOptions)}
+    given = {name: value for name, value in given.items() if value != getattr(DEFAULT_OPTIONS, name)}
+    data = {**given, **({} if source is None else {"source": source})}
+
+    def with_data(resolved: "Recipe") -> "Recipe":
+        return resolved.model_copy(update={"data": resolved.data.model_copy(update=data)})
+
+    # Opening the data can take minutes: mistakes are reported before.
+    resolved = with_data(read_recipe(recipe or "nano", changes))
+    if recipe is not None:
+        check_start(resolved)
     with process_group(resolved.device) as world, terminal() if world.main else nullcontext(silent) as progress:
         with world.main_first():
             catalog = resolved.data.open(progress)
+        if recipe is None:
+            suited = suited_recipe(catalog)
+            resolved = with_data(read_recipe(suited.name, changes, suited.changes))
+            check_start(resolved)
+            if world.main:
+                print_note(suited.reason)
         folder = out or Path("runs") / f"{catalog.about.name}-{resolved.identity(catalog.fingerprint)}"
         if not world.main:
             logging.getLogger("clipc").setLevel(logging.ERROR)  # Rank 0 prints the same messages.
@@ -51,6 +91,33 @@ def train(
             print_note(f"{folder} has already finished.")
         run = run_training(resolved, folder, catalog=catalog, world=world, progress=progress)
     _show_run(run, catalog, as_json)
+
+
+def _split_words(words: tuple[str, ...]) -> tuple[str | None, str | None, tuple[str, ...]]:
+    """The recipe and the source, where they are named, and the changes.
+
+    Raises:
+        UserError: There is neither a recipe nor a source, or there are more words than these two.
+    """
+    from clipc.recipe.yaml_table import built_in
+
+    changes = tuple(word for word in words if _CHANGE.match(word))
+    names = [word for word in words if not _CHANGE.match(word)]
+    # Of two words the first is the recipe: if it is none, reading it says so.
+    is_recipe = names[:1] and (
+        len(names) == 2 or names[0] in built_in("recipe") or names[0].endswith((".yaml", ".yml"))
+    )
+    recipe = names.pop(0) if is_recipe else None
+    if len(names) > 1 or not (recipe or names or any(change.startswith("data.source=") for change in changes)):
+        raise UserError(
+            "name a source, or a recipe and a source: clipc train pairs.csv, or clipc train small pairs.csv; "
+            "changes are written key=value."
+        )
+    source = names[0] if names else None
+    is_word = source is not None and source != "demo" and re.fullmatch(r"\w[\w-]*", source) is not None
+    if recipe is None and source is not None and is_word and not Path(source).exists():
+        raise unknown_name("recipe or source", source, [*built_in("recipe"), "demo"])
+    return recipe, source, changes
 
 
 def _show_run(run: "Run", catalog: "Catalog", as_json: bool) -> None:

@@ -220,13 +220,16 @@ _RUN_FILES: Final = ("environment.json", "metrics.jsonl", "finished.json")
 """Files that mark the folder of a run; the recipe in such a folder may come from a stranger."""
 
 
-def read_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
+def read_recipe(
+    name: str | Path, overrides: Sequence[str] | Mapping[str, Any] = (), changes: Mapping[str, Any] | None = None
+) -> Recipe:
     """Reads a recipe from a YAML file, or a built-in one, and applies overrides.
 
     Args:
         name: A file, or a name from ``built_in("recipe")``.
         overrides: ``key=value``, such as ``policy.rho=0.15``, read as :func:`~clipc.recipe.yaml_table.read_value` does;
             or values by dotted key.
+        changes: Values by dotted key that the overrides may replace.
 
     Returns:
         The recipe. Where the file lies in the folder of a run, it may come from a stranger: user code that it names is
@@ -242,6 +245,8 @@ def read_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
     fields = read_named(name, "recipe", types)
     if any((Path(name).parent / file).is_file() for file in _RUN_FILES):
         fields = mark_untrusted(fields)
+    for key, value in (changes or {}).items():
+        set_key(fields, key, value)
     if isinstance(overrides, Mapping):
         for key, value in overrides.items():
             set_key(fields, key, value)

@@ -111,9 +111,11 @@ class Trainer:
         until = f" until {policy.until:.0%} of the run" if policy.until < 1 else ""
         composites = f"{policy.rho:.0%} of them composed{until}" if policy.rho else "none composed"
         start = f"resumes after {self.step:,} of " if self.step else ""
+        times = self.steps * recipe.batch_size / len(self.renderer.catalog)
         return (
             f"{recipe.model}: training {count} parameters on {model.device.type} in {self.precision}; "
-            f"{start}{self.steps:,} steps of {recipe.batch_size} pairs, {composites}; the folder is {self.run.folder}."
+            f"{start}{self.steps:,} steps of {recipe.batch_size} pairs, so each pair is seen {times:,.3g} times; "
+            f"{composites}; the folder is {self.run.folder}."
         )
 
     def batches(self) -> Iterator[Batch]:
