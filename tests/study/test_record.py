@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
+from clipc.models.model import ClipModel
 from clipc.recipe.recipe import make_recipe
 from clipc.study.record import _decode, _encode, read_record, write_record  # pyright: ignore[reportPrivateUsage]
 from clipc.study.results import Outcome
@@ -112,3 +113,10 @@ def test_items_survive(shares: list[float], owners: list[int]) -> None:
     np.testing.assert_array_equal(_decode(_encode(np.array(owners, dtype=np.int64))), owners)
     for large in (np.array([-3.5e5, 1e9]), np.array([2**40, -1])):
         np.testing.assert_array_equal(_decode(_encode(large)), large)
+
+
+def test_a_study_measures_on_the_split_that_it_names(tiny_catalog: Catalog, tiny_model: str) -> None:
+    model = ClipModel.create(tiny_model).eval()
+    options = EvaluationOptions(shots=(), split="val")
+    assert options.evaluate(model, tiny_catalog, probe=False).context["split"] == "val"
+    assert options.as_json() != EvaluationOptions(shots=()).as_json()

@@ -66,7 +66,7 @@ def study(
     with live_board() as (progress, show_trials):
         catalog = design.data.open(progress)
         print_catalog(catalog)
-        warn_of_small_split(catalog, "test")
+        warn_of_small_split(catalog, design.split)
         tables = run_study(
             design,
             folder,

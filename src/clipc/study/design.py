@@ -54,6 +54,7 @@ class Study(BaseModel):
         templates: The prompt templates for zero-shot classification, the same for all trials: the name of a built-in
             set. ``auto`` is the general set: a choice made on results could favour the arm that it was made on.
         lang: The language of the templates.
+        split: The split to measure on: ``val`` for choices that a study on ``test`` is to confirm.
         shots: Numbers of labels per class for few-shot probes, besides the probe on all labels.
         main: The names of the main metrics, in place of the default ones.
         evaluators: Your own evaluators, as ``module:object``; they run besides the built-in ones.
@@ -76,6 +77,7 @@ class Study(BaseModel):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     templates: str = "auto"
     lang: Literal["en", "ja"] = "en"
+    split: Literal["test", "val"] = "test"
     shots: tuple[Annotated[int, Field(ge=1)], ...] = ()
     main: tuple[str, ...] = ()
     evaluators: tuple[Name, ...] = ()

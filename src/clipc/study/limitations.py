@@ -44,7 +44,8 @@ def limitations(
     codes += [*search_limits(search_results), *subset_limits(sizes, catalog)]
     codes += ["generated"] if catalog.about.generated else []
     codes += [] if catalog.about.label_columns else ["no-labels"]
-    codes += filter(None, [small_split(catalog, "test", PRECISE_PAIRS)])
+    codes += [] if study.split == "test" else ["on-validation"]
+    codes += filter(None, [small_split(catalog, study.split, PRECISE_PAIRS)])
     names = {metric["key"] for metric in metrics}
     if incomplete := {name for o in outcomes for name in o.metrics} - names:
         codes.append({"code": "not-in-all", "metrics": sorted(incomplete)})

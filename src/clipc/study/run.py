@@ -89,7 +89,7 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
 def evaluation_options(study: Study) -> EvaluationOptions:
     """The options with which a study's trials are evaluated."""
     own = tuple((name, fingerprint(name)) for name in study.evaluators)
-    return EvaluationOptions(study.template_set, study.lang, study.shots, own)
+    return EvaluationOptions(study.template_set, study.lang, study.shots, own, study.split)
 
 
 def diverged_trials(study: Study, planned: Sequence[PlannedTrial]) -> list[tuple[PlannedTrial, int]]:

@@ -130,7 +130,7 @@ def _summary_lines(
         return [*lines, *power_lines(power, len(study.seeds))]
     data = planned[0].catalog
     metrics = len(study.main) or (2 if data.about.label_columns else 1)  # Retrieval, and zero-shot classification.
-    return [*lines, *prior_power_lines(data.splits["test"], metrics, len(study.seeds))]
+    return [*lines, *prior_power_lines(data.splits[study.split], metrics, len(study.seeds))]
 
 
 def _diverged_lines(diverged: Sequence[tuple[PlannedTrial, int]], seeds: int) -> list[str]:

@@ -52,25 +52,29 @@ class EvaluationOptions:
         lang: The language of the templates.
         shots: Numbers of labels per class for few-shot probes, besides the probe on all labels.
         evaluators: The study's own evaluators: pairs of a name ``module:object`` and the fingerprint of its file.
+        split: The split to measure on.
     """
 
     templates: str = "general"
     lang: str = "en"
     shots: tuple[int, ...] = SHOTS
     evaluators: tuple[tuple[str, str], ...] = ()
+    split: str = "test"
 
     def as_json(self) -> dict[str, Any]:
         """The fields with JSON's types, to be compared with those that a record holds."""
-        own = {"evaluators": dict(self.evaluators)} if self.evaluators else {}
+        own: dict[str, Any] = {"evaluators": dict(self.evaluators)} if self.evaluators else {}
+        own |= {} if self.split == "test" else {"split": self.split}
         options = {"templates": self.templates, "lang": self.lang, "shots": list(self.shots), **own}
         return {"version": MEASURING, **options}
 
     def evaluate(self, model: Encoder, catalog: Catalog, *, probe: bool = True) -> Evaluation:
-        """Measures a model on the test split."""
+        """Measures a model on :attr:`split`."""
         evaluators = (*EVALUATORS, *(own_evaluator(name) for name, _ in self.evaluators))
         return evaluate(
             model,
             catalog,
+            split=self.split,
             templates=self.templates,
             lang=self.lang,
             shots=self.shots,
