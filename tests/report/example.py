@@ -30,6 +30,7 @@ SCENES_JA = [
     ("良品のワッシャー、明るい照明で撮影。", "washer", (190, 190, 186)),
 ]
 SEEDS = (0, 1, 2)
+LEAKAGE = {"captions": 1050, "captions_in_train": 578, "images": 210, "images_in_train": 4, "near": True}
 
 
 def data_uri(rng: np.random.Generator, left: Any, right: Any, axis: str, size: int = 160) -> str:
@@ -289,6 +290,7 @@ def pilot_example(
     pairs = (("augment", "clip"), ("clip-c", "clip"), ("clip-c", "augment"))
     not_shown: list[Any] = [
         "same-source",
+        "leakage",
         {"code": "few-seeds", "n": 3},
         {"code": "small-test-set", "split": "test", "n": 210, "few": False},
         "one-recipe",
@@ -310,6 +312,7 @@ def pilot_example(
             "note": "",
             "source": source(labels=labels, generated=generated, japanese=japanese),
             "few_captions": None,
+            "leakage": LEAKAGE,
             "machine": MACHINE,
             "settings": settings(japanese=japanese),
             "baseline": "clip",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from report.example import MACHINE, compare, concluded, settings, source
+from report.example import LEAKAGE, MACHINE, compare, concluded, settings, source
 
 MAIN = (
     "retrieval/text_to_image/recall@10",
@@ -78,6 +78,7 @@ def study_example(
         "note": "Does composing help beyond what plain augmentation gives, and at which rate?",
         "source": source(generated=generated),
         "few_captions": None,
+        "leakage": LEAKAGE,
         "machine": MACHINE,
         "settings": {k: shared[k] for k in ("model", "parameters", "image_size", "samples", "policy")},
         "baseline": "clip",

@@ -226,6 +226,17 @@ def test_secondary_metrics_stand_apart_and_others_have_no_verdict(lang: str) -> 
     assert say("results.secondary_note") not in Page(render_pilot(data, lang=lang)).text
 
 
+@pytest.mark.parametrize(
+    ("lang", "seen"), [("en", ("55.0% of the 1,050", "4 of 210")), ("ja", ("1,050件のうち55.0%", "210枚のうち4枚"))]
+)
+def test_the_page_says_what_of_the_test_data_training_shows_too(lang: str, seen: tuple[str, str]) -> None:
+    text = Page(render_pilot(pilot_example(), lang=lang)).text
+    assert all(part in text for part in seen)
+    data = pilot_example()
+    data["leakage"] = {**data["leakage"], "near": False}
+    assert words(lang)("done.leakage_equal", k="4", n="210") in Page(render_pilot(data, lang=lang)).text
+
+
 def test_generated_pictures_are_marked() -> None:
     assert "Generated pictures" in Page(render_pilot(pilot_example(generated=True))).text
     assert "Generated pictures" not in Page(render_pilot(pilot_example())).text

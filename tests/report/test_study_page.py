@@ -278,7 +278,6 @@ def test_codes_of_searches_subsets_and_lost_trials_have_sentences() -> None:
         for code in (
             {"code": "unequal-tries", "fewest": 1, "most": 4, "arms": "clip"},
             {"code": "search-left-out", "arms": "hot"},
-            {"code": "one-subset", "sizes": "250, 500"},
             {"code": "diverged", "arm": "hot", "n": 2},
         ):
             sentence = words(lang).limit(str(code["code"]), code)

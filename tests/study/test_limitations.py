@@ -7,7 +7,7 @@ import pyarrow as pa
 from clipc.catalog.catalog import Catalog
 from clipc.evaluate.small_split import FEW_PAIRS, small_split
 from clipc.report.words import words
-from clipc.study.limitations import search_limits, subset_limits
+from clipc.study.limitations import search_limits
 from clipc.study.search_results import SearchResult
 
 
@@ -32,9 +32,3 @@ def test_few_test_pairs_are_a_limitation_and_very_few_a_warning(tiny_catalog: Ca
     assert small_split(more, "test", 10**6) == {**code, "n": more.splits["test"], "few": False}
     for lang in ("en", "ja"):
         assert str(code["n"]) in words(lang).limit("small-test-set", code)
-
-
-def test_parts_of_the_pairs_were_drawn_once(tiny_catalog: Catalog) -> None:
-    assert subset_limits([40], tiny_catalog) == []
-    assert subset_limits([16, 40], tiny_catalog) == [{"code": "one-subset", "sizes": "16"}]
-    assert subset_limits([8, 16], tiny_catalog) == [{"code": "one-subset", "sizes": "8, 16"}]

@@ -100,7 +100,6 @@ def test_tables_hold_what_the_page_needs(done: tuple[Study, Catalog, Path]) -> N
     assert rate["through"] == "clip"
     same = [r for r in tables["comparisons"] if r["arm"] == "same" and r["metric"] == main_metrics[0]]
     assert {(r["against"], r["size"]) for r in same} == {(a, n) for a in ("clip", "augment") for n in (16, 40)}
-    assert {"code": "one-subset", "sizes": "16"} in tables["not_shown"]
     assert tables["search"] == tables["diverged"] == []
     assert {"from-scratch", "equal-budget-only", "one-recipe"} <= {c for c in tables["not_shown"] if isinstance(c, str)}
     assert not any("unfinished" in str(code) for code in tables["not_shown"])
@@ -212,6 +211,23 @@ def test_a_study_that_mixes_versions_of_clipc_says_so(done: tuple[Study, Catalog
     older = replace(last, machine=last.machine | {"clipc": "0.0.1"})
     tables = study_tables(study, catalog, [*finished[:-1], (plan, older)], 20, "clipc study x")
     assert "unlike-machines" in tables["not_shown"]
+
+
+def test_each_seed_draws_its_own_nested_pairs_and_arms_share_them(study_file: Path, tiny_catalog: Catalog) -> None:
+    study = read_study(study_file, ["sizes=[8, 16, 24, all]", "seeds=3"])
+    planned = plan_study(study, tiny_catalog, Path("x"), Path("y"))
+    keys: dict[tuple[int, int], set[frozenset[str]]] = {}
+    for p in planned:
+        train = frozenset(p.catalog.split("train").keys)
+        keys.setdefault((p.trial.recipe.seed, p.size), set()).add(train)
+        assert p.trial.recipe.data.open().fingerprint == p.catalog.fingerprint  # the recipe alone gives the same pairs
+    assert all(len(sets) == 1 for sets in keys.values())
+    drawn = {key: next(iter(sets)) for key, sets in keys.items()}
+    for seed in range(3):
+        assert drawn[seed, 8] < drawn[seed, 16] < drawn[seed, 24] < drawn[seed, 40]
+    for size, count in ((8, 3), (16, 3), (24, 3), (40, 1)):
+        assert len({drawn[seed, size] for seed in range(3)}) == count
+    assert len({p.trial.folder.name for p in planned if p.trial.arm == "clip"}) == 12
 
 
 def test_a_trial_that_another_process_has_recorded_is_left_alone(

@@ -58,8 +58,8 @@ def pilot(
             built-in study.
         recipe: The recipe that all arms share: a YAML file, or the name of a built-in recipe (default: nano for quick,
             otherwise small).
-        templates: Prompts for zero-shot classification, the same for all arms: general (which auto stands for), satellite,
-            x-ray or factory.
+        templates: Prompts for zero-shot classification, the same for all arms: general (also auto), satellite, x-ray or
+            factory.
         pictures: Show pictures in the report; --no-pictures for private ones.
         options: How the source is read.
         set_overrides: More overrides.

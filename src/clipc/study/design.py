@@ -48,8 +48,8 @@ class Study(BaseModel):
             ``what`` holds a sentence about the arm.
         baseline: The arm that all others are compared with; the first if null.
         controls: Arms that show other possible causes of a gain over the baseline.
-        sizes: Numbers of training pairs; ``all`` stands for all of them. Smaller sets are subsets of larger ones, and
-            keep the shares of the labels.
+        sizes: Numbers of training pairs; ``all`` stands for all of them. Every seed draws its own sets; a smaller one
+            is a subset of the larger ones of its seed, and keeps the shares of the labels.
         seeds: The seeds; a single number n stands for 0 to n - 1.
         templates: The prompt templates for zero-shot classification, the same for all trials: the name of a built-in
             set. ``auto`` is the general set: a choice made on results could favour the arm that it was made on.
@@ -105,8 +105,8 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "Study":
-        if self.data.pairs is not None:
-            raise ValueError("the number of training pairs is set by sizes; leave data.pairs out")
+        if self.data.pairs is not None or self.data.subset:
+            raise ValueError("the training pairs are set by sizes and seeds; leave data.pairs out, and data.subset")
         for name in (*self.evaluators, *self.sections):
             if not is_object_reference(name):
                 raise ValueError(f"{name!r} is no reference to code; write module:object, such as mine:alignment")
@@ -256,7 +256,7 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
     fixed = {key: value for key, value in changes.items() if not isinstance(value, Range)}
     with error_prefix(f"the study {study.name}, arm {arm.name!r}"):
         recipe = read_recipe(study.recipe, fixed)
-    data = study.data.model_copy(update={"pairs": None if size == "all" else size})
+    data = study.data.model_copy(update={} if size == "all" else {"pairs": size, "subset": seed})
     return recipe.model_copy(update={"seed": seed, "data": data})
 
 

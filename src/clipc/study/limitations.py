@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clipc.catalog.catalog import Catalog
+from clipc.evaluate.leakage import Leakage
 from clipc.evaluate.small_split import PRECISE_PAIRS, small_split
 from clipc.study.checks import trains_from_scratch
 from clipc.study.design import Study
@@ -20,7 +21,7 @@ def limitations(
     catalog: Catalog,
     outcomes: Sequence[Outcome],
     metrics: Sequence[Mapping[str, Any]],
-    sizes: Sequence[int],
+    leaked: Leakage,
     planned: int,
     diverged: Sequence[tuple[PlannedTrial, int]],
     search_results: Sequence[SearchResult],
@@ -32,7 +33,7 @@ def limitations(
         catalog: The data.
         outcomes: The finished trials, one at least.
         metrics: As :func:`clipc.study.results.metrics_table` gives them.
-        sizes: The numbers of training pairs of the study.
+        leaked: What of the test split is in the training pairs too.
         planned: How many trials there are in all.
         diverged: The trials whose loss or weights became non-finite, with the step at which they did.
         search_results: The result of the search for each arm; empty without a search.
@@ -41,11 +42,13 @@ def limitations(
     codes: Codes = [{"code": "unfinished", "n": num_finished, "planned": planned}] if num_finished < planned else []
     arms = [p.trial.arm for p, _ in diverged]
     codes += [{"code": "diverged", "arm": arm, "n": arms.count(arm)} for arm in dict.fromkeys(arms)]
-    codes += [*search_limits(search_results), *subset_limits(sizes, catalog)]
+    codes += search_limits(search_results)
     codes += ["generated"] if catalog.about.generated else []
     codes += [] if catalog.about.label_columns else ["no-labels"]
     codes += [] if study.split == "test" else ["on-validation"]
     codes += filter(None, [small_split(catalog, study.split, PRECISE_PAIRS)])
+    if leaked["captions_in_train"] or leaked["images_in_train"]:
+        codes.append("leakage")
     names = {metric["key"] for metric in metrics}
     if incomplete := {name for o in outcomes for name in o.metrics} - names:
         codes.append({"code": "not-in-all", "metrics": sorted(incomplete)})
@@ -79,12 +82,6 @@ def search_limits(search_results: Sequence[SearchResult]) -> Codes:
     if excluded := [result.arm for result in search_results if result.settings is None]:
         codes.append({"code": "search-left-out", "arms": ", ".join(excluded)})
     return codes
-
-
-def subset_limits(sizes: Sequence[int], catalog: Catalog) -> Codes:
-    """A code where a size is smaller than the training split: such a subset is drawn once, for all seeds."""
-    parts = [size for size in sizes if size < catalog.splits["train"]]
-    return [{"code": "one-subset", "sizes": ", ".join(f"{size:,}" for size in parts)}] if parts else []
 
 
 def _hardware(outcome: Outcome) -> tuple[Any, ...]:

@@ -57,6 +57,9 @@ class PlannedTrial:
 def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> list[PlannedTrial]:
     """All trials of a study, ordered by seed, then size, then arm, so that every arm has results early.
 
+    Each seed draws its own subsets of the training pairs, which all arms share: that of a size is part of every larger
+    one of the same seed. So differences between seeds include the choice of the pairs.
+
     Two arms with equal recipes share folders and records. Trials that are evaluated with other than the default options
     have their own records. If the initial weights of a trial are missing, its name cannot be computed; it is looked up
     among the records.
@@ -73,10 +76,10 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
     suffix = _suffix(evaluation_options(study))
     pairs = catalog.splits.get("train", 0)
     sizes = sizes_of(study, pairs)
-    catalogs = {size: catalog if size == "all" else subsample(catalog, int(size)) for size in sizes}
     planned: list[PlannedTrial] = []
     for seed in study.seeds:
-        for size, data in catalogs.items():
+        for size in sizes:
+            data = catalog if size == "all" else subsample(catalog, int(size), seed)
             for arm in study.expanded_arms:
                 recipe = arm_recipe(study, arm, seed, size)
                 name, missing_weights_message = trial_name(recipe, data, records, suffix)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
 from clipc.evaluate.ceiling import few_captions_facts
+from clipc.evaluate.leakage import leakage
 from clipc.evaluate.statistics.interval import t_interval
 from clipc.files import whole_file
 from clipc.recipe.run import environment
@@ -58,7 +59,7 @@ def study_tables(
     arms_with_trials = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
     arms = [arm for arm in study.expanded_arms if arm.name in arms_with_trials]
     outcomes = [outcome for _, outcome in finished]
-    few = few_captions_facts(catalog)
+    few, leaked = few_captions_facts(catalog), leakage(catalog)
     metrics = metrics_table(outcomes, study.main, limited_last=few is not None)
     first = outcomes[0]
     machine = environment("cpu", 1) | first.machine
@@ -73,6 +74,7 @@ def study_tables(
         "note": study.note,
         "source": source_summary(catalog),
         "few_captions": few,
+        "leakage": dict(leaked),
         "machine": machine,
         "settings": _shared_settings(outcomes),
         "baseline": baseline,
@@ -91,7 +93,7 @@ def study_tables(
         "verdict": conclude([arm.name for arm in arms], baseline, study.controls, metrics, rows),
         "curves": [curve for m in metrics if m["main"] for curve in _curves(m["key"], arms, groups, study)],
         "power": power_table(groups, metrics, baseline),
-        "not_shown": limitations(study, catalog, outcomes, metrics, sizes, planned, diverged, search_results),
+        "not_shown": limitations(study, catalog, outcomes, metrics, leaked, planned, diverged, search_results),
     }
 
 

@@ -35,9 +35,9 @@ def decide(
     """Sets ``p_holm`` and ``verdict`` of one arm's comparisons with another at one size, in place.
 
     A difference in a main metric is a gain or a loss only where its intervals exclude zero and its p value, corrected
-    by Holm over the main metrics, is below :data:`LEVEL`. A secondary metric is judged by its intervals alone, and stands
-    outside of that correction; so its verdict counts for nothing else. All other metrics are :data:`NOT_TESTED`. Where
-    lower is better, a negative difference is a gain.
+    by Holm over the main metrics, is below :data:`LEVEL`. A secondary metric is judged by its intervals alone, outside
+    of that correction, and its verdict counts for nothing else. All other metrics are :data:`NOT_TESTED`. Where lower
+    is better, a negative difference is a gain.
 
     Args:
         rows: The comparisons, with ``p``.
