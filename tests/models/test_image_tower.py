@@ -5,10 +5,12 @@ from typing import Any
 import open_clip
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from clipc.errors import UserError
-from clipc.models.image_tower import image_pooled, image_pooled_and_map, pool_map, project_image
+from clipc.models.image_tower import cells, image_pooled, image_pooled_and_map, pool_map, pool_places, project_image
 
 TEXT = {"context_length": 16, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1}
 VIT = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
@@ -76,3 +78,44 @@ def test_a_pooling_head_of_timm_is_refused() -> None:
     clip = model(**{**TIMM, "timm_model_name": "resnet10t", "timm_pool": "rot_attn", "timm_proj": ""})
     with pytest.raises(UserError, match="pooled alone"):
         image_pooled_and_map(clip, pixels(clip))
+
+
+PLACES = torch.tensor([(0, 0, 0.5, 1), (0.5, 0, 1, 1), (0, 0, 1, 0.5), (0, 0.5, 1, 1), (0, 0, 1, 1)])
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [
+        (2, [[0, 0, 1, 2], [1, 0, 2, 2], [0, 0, 2, 1], [0, 1, 2, 2], [0, 0, 2, 2]]),
+        (7, [[0, 0, 3, 7], [4, 0, 7, 7], [0, 0, 7, 3], [0, 4, 7, 7], [0, 0, 7, 7]]),  # the middle lies on the seam
+        (1, [[0, 0, 1, 1]] * 5),
+    ],
+)
+def test_the_cells_of_halves(side: int, expected: list[list[int]]) -> None:
+    assert cells(PLACES, side, side).tolist() == expected
+
+
+@given(st.integers(1, 30), st.floats(0, 1), st.floats(0.001, 1))
+def test_cells_are_those_whose_centre_lies_inside(count: int, low: float, extent: float) -> None:
+    high = min(1.0, low + extent)
+    found = cells(torch.tensor([[low, 0, high, 1]], dtype=torch.float64), 3, count)[0].tolist()
+    inside = [i for i in range(count) if low * count < i + 0.5 - 1e-4 and i + 0.5 + 1e-4 < high * count]
+    assert found[1::2] == [0, 3]
+    if inside:
+        assert [found[0], found[2]] == [inside[0], inside[-1] + 1]
+    else:
+        assert found[2] == found[0] + 1
+        assert 0 <= found[0] < count
+
+
+@pytest.mark.parametrize("vision", [TIMM, VIT])
+def test_pooled_places_are_the_pooled_parts_of_each_image(vision: dict[str, Any]) -> None:
+    clip: Any = model(**vision)
+    rows = torch.tensor([0, 0, 1, 1, 2])
+    with torch.no_grad():
+        feature_map = image_pooled_and_map(clip, pixels(clip))[1]
+        found = pool_places(clip, feature_map, rows, PLACES)
+        side = feature_map.shape[-1]
+        for row, (x0, y0, x1, y1), pooled in zip(rows, cells(PLACES, side, side).tolist(), found, strict=True):
+            alone = pool_map(clip, feature_map[row : row + 1, :, y0:y1, x0:x1])[0]
+            assert torch.allclose(pooled, alone, atol=1e-6)

@@ -102,7 +102,7 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:
     finished = run.finished or {}
     return {
         "clipc": (run.read_json("environment.json") or {}).get("clipc", "of an unknown version"),
-        "composes": recipe.policy.rho > 0 and recipe.policy.treatment == "compose",
+        "composes": recipe.policy.composes,
         "unfinished": run.finished is None,
         "recipe": list(_recipe(recipe, finished)),
         "policy": recipe.policy,

@@ -77,6 +77,52 @@ def pool_map(clip: nn.Module, feature_map: torch.Tensor) -> torch.Tensor:
     return feature_map.mean(dim=(2, 3)) if trunk is None else trunk.forward_head(feature_map)
 
 
+def pool_places(clip: nn.Module, feature_map: torch.Tensor, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Pools the parts of feature maps that show rectangles of the images, as :func:`pool_map` does.
+
+    The cells whose centre lies inside the rectangle belong to it; a centre on the edge between two halves belongs to
+    neither. A rectangle without such a cell gets the cell in which its own centre lies.
+
+    Args:
+        clip: An open_clip model.
+        feature_map: From :func:`image_pooled_and_map`, shape (B, channels, height, width).
+        rows: The image of each rectangle, ``int64``, shape (n,); on the CPU.
+        places: x0, y0, x1, y1 of the rectangles as fractions of the image's side, shape (n, 4); on the CPU.
+
+    Returns:
+        Shape (n, width).
+    """
+    device, (height, width) = feature_map.device, feature_map.shape[2:]
+    distinct, kind = cells(places, height, width).unique(dim=0, return_inverse=True)
+    order, pooled = list[torch.Tensor](), list[torch.Tensor]()
+    for number, (x0, y0, x1, y1) in enumerate(distinct.tolist()):
+        chosen = (kind == number).nonzero()[:, 0]
+        order.append(chosen)
+        part = feature_map[..., y0:y1, x0:x1]
+        pooled.append(pool_map(clip, part[rows[chosen].to(device, non_blocking=True)]))
+    return torch.cat(pooled)[torch.cat(order).argsort().to(device, non_blocking=True)]
+
+
+def cells(places: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """The cells of a feature map that belong to rectangles of its image, see :func:`pool_places`.
+
+    Args:
+        places: x0, y0, x1, y1 as fractions of the image's side, shape (n, 4).
+        height: The number of rows of cells.
+        width: The number of columns of cells.
+
+    Returns:
+        First column, first row, and one after the last of each; ``int64``, shape (n, 4).
+    """
+    sides = torch.tensor([width, height])
+    low, high = (edges * sides for edges in places.double().split(2, dim=1))
+    # Cell i has its centre at i + 0.5; fractions such as 1/3 are rounded.
+    first, last = torch.floor(low + 0.5 + 1e-4), torch.ceil(high - 0.5 - 1e-4)
+    none, middle = first >= last, torch.floor((low + high) / 2).minimum(sides - 1)
+    first, last = torch.where(none, middle, first), torch.where(none, middle + 1, last)
+    return torch.cat([first, last], dim=1).long()
+
+
 def _visual(clip: nn.Module) -> Any:
     visual: Any = clip.visual
     if not isinstance(visual, TimmModel | VisionTransformer):

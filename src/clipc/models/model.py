@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from clipc.errors import UserError
 from clipc.files import expand_home, whole_folder
+from clipc.models.image_tower import image_pooled_and_map, pool_places, project_image
 from clipc.models.model_config import (
     CONFIG_FILE,
     HUB_PREFIX,
@@ -35,6 +36,7 @@ from clipc.models.starter import load_trunk
 from clipc.models.text_tower import text_features
 from clipc.models.tokenizer import LEARNT, Tokenizer, load_tokenizer
 from clipc.models.weights import load_weights
+from clipc.render.batch import Halves
 from clipc.render.evaluation_view import Resizing
 
 _PREPROCESS_KEYS: Final = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -168,18 +170,29 @@ class ClipModel(nn.Module):
             (new / WEIGHTS_FILE).chmod((new / CONFIG_FILE).stat().st_mode)
             _refuse_other_files(folder, new)
 
-    def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(
+        self, images: torch.Tensor, tokens: torch.Tensor, halves: Halves | None = None
+    ) -> tuple[torch.Tensor, ...]:
         """Runs both encoders; all trained parameters take part in one call, as ``DistributedDataParallel`` requires.
 
         Args:
             images: As for :meth:`encode_image`.
             tokens: As for :meth:`encode_tokens`.
+            halves: Halves of the images, whose n features and captions are encoded in the same passes; None for none.
 
         Returns:
-            Image features and text features, both ``float32``, shape (B, D), and the inverse temperature, a scalar;
-            then the bias, a scalar, if the model has one.
+            Image features and text features, both ``float32``, shape (B + n, D), those of the halves last, and the
+            inverse temperature, a scalar; then the bias, a scalar, if the model has one.
+
+        Raises:
+            UserError: There are halves, and the parts of the image tower's feature map cannot be pooled alone.
         """
-        outputs = self.encode_image(images), self.encode_tokens(tokens), self.logit_scale.exp()
+        if halves is None:
+            image = self.encode_image(images)
+        else:
+            image = self._encode_with_halves(images, halves)
+            tokens = torch.cat([tokens, halves.tokens])
+        outputs = image, self.encode_tokens(tokens), self.logit_scale.exp()
         bias = getattr(self.clip, "logit_bias", None)
         return outputs if bias is None else (*outputs, bias.reshape(()))
 
@@ -209,9 +222,19 @@ class ClipModel(nn.Module):
         Returns:
             ``float32``, shape (B, D), each of length 1.
         """
-        pixels = (images.to(self.device).float() - self._mean) / self._std
-        features = self.clip.encode_image(pixels.permute(0, 3, 1, 2))  # pyright: ignore
+        features = self.clip.encode_image(self._pixels(images))  # pyright: ignore
         return F.normalize(features.float(), dim=-1)
+
+    def _encode_with_halves(self, images: torch.Tensor, halves: Halves) -> torch.Tensor:
+        """Unit vectors of images, then of halves of them, from one pass of the trunk; shape (B + n, D)."""
+        pooled, feature_map = image_pooled_and_map(self.clip, self._pixels(images))
+        if len(halves):
+            pooled = torch.cat([pooled, pool_places(self.clip, feature_map, halves.rows, halves.places)])
+        return F.normalize(project_image(self.clip, pooled).float(), dim=-1)
+
+    def _pixels(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images on the model's device, shape (B, 3, S, S)."""
+        return ((images.to(self.device).float() - self._mean) / self._std).permute(0, 3, 1, 2)
 
     def encode_text(self, texts: list[str]) -> torch.Tensor:
         """Captions to unit vectors, ``float32``, shape (B, D)."""

@@ -81,6 +81,11 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
                 f"the policy's treatment {policy.treatment!r} is a control that needs clipc's own crops instead of a "
                 "transform; use clipc.train_model for it."
             )
+        if policy.halves:
+            raise UserError(
+                "policy.halves is a second loss, which only clipc.train_model computes; leave it out, and add the loss "
+                "to your own training loop."
+            )
         if policy.until < 1:
             raise UserError(
                 "policy.until is a share of a run whose length is not known here; leave it out, and go on with plain "

@@ -85,7 +85,7 @@ def composite_share(outcome: Outcome) -> float | None:
 
 def composes(policy: Policy) -> bool:
     """Whether a policy makes any composites."""
-    return policy.treatment == "compose" and policy.rho > 0
+    return policy.composes
 
 
 def metrics_table(

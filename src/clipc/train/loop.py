@@ -181,7 +181,9 @@ class Trainer:
                 raise self._diverged()
             for row in batch.unreadable:
                 metrics_logger.write(self.step, {"unreadable": self.renderer.plans.catalog.keys[row]})
-            tokens = computed_tokens(self.model.clip, batch.tokens, self.recipe.grad_cache_chunks)
+            captions = batch.all_tokens
+            tokens = computed_tokens(self.model.clip, captions, self.recipe.grad_cache_chunks)
+            tokens *= len(captions) / len(batch)
             metrics_logger.meter.tick(len(batch), loading_seconds, tokens)
             last = self.step == self.steps
             validating = self.validation is not None and (self.step % validation_interval == 0 or last)
