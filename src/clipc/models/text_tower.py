@@ -151,12 +151,11 @@ def padding_id(clip: nn.Module) -> int | None:
     if isinstance(clip, open_clip.CLIP):
         causal = getattr(clip, "attn_mask", None) is not None
         return 0 if causal and clip.text_pool_type in ("argmax", "eos") else None
-    tower: Any = getattr(clip, "text", None)
-    return tower.config.pad_token_id if isinstance(tower, HFTextEncoder) and _masks_padding(tower) else None
-
-
-def _masks_padding(tower: Any) -> bool:
-    return isinstance(tower.pooler, _MASKING_POOLERS) and not getattr(tower.config, "is_decoder", False)
+    if not isinstance(tower := getattr(clip, "text", None), HFTextEncoder):
+        return None
+    config: Any = tower.config
+    masked = isinstance(tower.pooler, _MASKING_POOLERS) and not getattr(config, "is_decoder", False)
+    return config.pad_token_id if masked else None
 
 
 def _pooled(clip: Any, tokens: torch.Tensor) -> torch.Tensor:
@@ -165,7 +164,7 @@ def _pooled(clip: Any, tokens: torch.Tensor) -> torch.Tensor:
     open_clip's own ``encode_text`` refuses fewer tokens.
     """
     if isinstance(text := getattr(clip, "text", None), HFTextEncoder):
-        mask = tokens.ne(text.config.pad_token_id).long()
+        mask = tokens.ne(padding_id(clip) or 0).long()
         return text.pooler(text.transformer(input_ids=tokens, attention_mask=mask), mask)
     length = tokens.shape[1]
     dtype = clip.transformer.get_cast_dtype()
