@@ -41,7 +41,7 @@ def study(tiny_source: Path, tiny_model: str) -> Study:
         {
             "name": "foreign",
             "data": {"source": str(tiny_source)},
-            "set": {"model": tiny_model, "batch_size": 8, "samples": 80, "validations": 1, "threads": 1},
+            "set": {"model": tiny_model, "batch_size": 8, "samples": 48, "validations": 1, "threads": 1},
             "sizes": [20, "all"],
             "seeds": 3,
             "arms": {"clip": {"policy.rho": 0}, "half": {"policy.rho": 0.5}},

@@ -11,6 +11,7 @@ import pytest
 from clipc.catalog.catalog import Catalog
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
+from clipc.evaluate import probe
 from clipc.recipe.recipe import Data
 from clipc.report.pilot import render_pilot
 from clipc.report.words import words
@@ -35,6 +36,7 @@ def done(options: PilotOptions, tmp_path_factory: pytest.TempPathFactory) -> tup
     folder = tmp_path_factory.mktemp("pilot")
     with pytest.MonkeyPatch.context() as patch, in_process():
         patch.setattr(module, "_shared_settings", lambda *_: SETTLED)
+        patch.setattr(probe, "STRENGTHS", (0.1,))
         return folder, run_pilot(options, folder)
 
 
@@ -114,7 +116,7 @@ def test_the_budget_is_settled_once(options: PilotOptions, tmp_path: Path, monke
     assert asked[0] == asked[1]
     assert asked[0]["batch_size"] == 8
     assert 80 < asked[0]["samples"] < asked[2]["samples"]
-    with pytest.raises(UserError, match="fewer than ten batches"):
+    with pytest.raises(UserError, match="fewer than ten batches"), in_process():
         run_pilot(replace(quick, minutes=0.2), tmp_path)
 
 
@@ -166,6 +168,7 @@ def test_an_arm_more_is_a_line_of_the_study(
         return read_study(name, [*words, "arms.often={policy.rho: 0.9, what: Nearly all are composites.}"])
 
     monkeypatch.setattr(module, "read_study", with_another)
+    monkeypatch.setattr(probe, "STRENGTHS", (0.1,))
     monkeypatch.setattr(module, "_shared_settings", lambda *_: SETTLED)
     folder = tmp_path / "pilot"
     shutil.copytree(done[0], folder)

@@ -27,7 +27,7 @@ from clipc.train.checkpoint import checkpoint_steps
 def study_file(tiny_source: Path, tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three arms, two of them one recipe, at two sizes with two seeds."""
     file = tmp_path_factory.mktemp("study") / "tiny.yaml"
-    settings: dict[str, Any] = {"model": tiny_model, "precision": "fp32", "batch_size": 8, "samples": 120, "threads": 1}
+    settings: dict[str, Any] = {"model": tiny_model, "precision": "fp32", "batch_size": 8, "samples": 64, "threads": 1}
     fields = {
         "name": "tiny",
         "data": {"source": str(tiny_source)},
