@@ -22,7 +22,8 @@ from clipc.models.model import ClipModel
 from clipc.prepare.composite_pairs import CompositePairs
 from clipc.prepare.contact_sheet import check_rules, contact_sheet
 from clipc.prepare.plans import make_plans
-from clipc.recipe.recipe import Data, Recipe, make_recipe, read_recipe
+from clipc.recipe.data import Data
+from clipc.recipe.recipe import Recipe, make_recipe, read_recipe
 from clipc.recipe.run import Run
 from clipc.render.compose_batch import ComposedBatch, compose_batch
 from clipc.render.crop import Augmentation

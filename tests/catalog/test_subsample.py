@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.subsample import stratified_order, subsample
 from clipc.errors import UserError
-from clipc.recipe.recipe import Data
+from clipc.recipe.data import Data
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=200), st.integers(0, 99))

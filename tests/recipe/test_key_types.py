@@ -7,7 +7,8 @@ import pytest
 from clipc.errors import UserError
 from clipc.recipe.recipe import Recipe, read_recipe, write_recipe
 from clipc.study.arms import Range
-from clipc.study.design import arm_recipe, read_study
+from clipc.study.design import read_study
+from clipc.study.recipes import arm_recipe
 
 NAMES = [
     *("2024-11-01", "001", "set #1", "[2024] set", "{a}", "1e5", "12:30", "0x1F", "1_000", "123", "true", "yes", "off"),

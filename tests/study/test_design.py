@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from clipc.errors import UserError
 from clipc.recipe.yaml_table import built_in
 from clipc.study.arms import Range, flatten
-from clipc.study.design import Study, arm_recipe, check_recipes, read_study, sizes_of
+from clipc.study.design import Study, read_study
+from clipc.study.recipes import arm_recipe, check_recipes, sizes_of
 
 MINIMAL = """
 name: rates

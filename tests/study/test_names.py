@@ -8,7 +8,8 @@ import pytest
 from clipc.errors import UserError
 from clipc.models.model import ClipModel
 from clipc.study.checks import trains_from_scratch
-from clipc.study.design import Study, arm_recipe
+from clipc.study.design import Study
+from clipc.study.recipes import arm_recipe
 from clipc.study.run import plan_study
 from clipc.study.study import run_study
 

@@ -12,12 +12,14 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
 from clipc.evaluate import probe
-from clipc.recipe.recipe import Data
+from clipc.recipe.data import Data
 from clipc.report.pilot import render_pilot
 from clipc.report.words import words
 from clipc.study import pilot as module
-from clipc.study.design import Study, arm_recipe, read_study
-from clipc.study.pilot import PilotOptions, partners_limit, pilot_study, run_pilot
+from clipc.study.design import Study, read_study
+from clipc.study.pilot import PilotOptions, pilot_study, run_pilot
+from clipc.study.pilot_tables import partners_limit
+from clipc.study.recipes import arm_recipe
 
 from .in_process import in_process
 

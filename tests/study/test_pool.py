@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from clipc.study import pilot as module
 from clipc.train.interrupt import Interrupted
-from clipc.recipe.recipe import Data
+from clipc.recipe.data import Data
 
 if __name__ == "__main__":
     source, model, folder = sys.argv[1:]

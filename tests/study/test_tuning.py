@@ -10,14 +10,16 @@ import pytest
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
-from clipc.recipe.recipe import Data, Recipe
+from clipc.recipe.data import Data
+from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
 from clipc.study.arms import Range
-from clipc.study.design import Study, check_recipes
+from clipc.study.design import Study
 from clipc.study.journal import DEAD_AFTER, SEARCH_SEED, ArmSearch, Heartbeat, count_tries, is_dead, search_seed
+from clipc.study.recipes import check_recipes
 from clipc.study.tuning import _try, search  # pyright: ignore[reportPrivateUsage]
+from clipc.train.diverged import Diverged
 from clipc.train.interrupt import Interrupted
-from clipc.train.loop import Diverged
 
 from .in_process import in_process
 from .logged import logged

@@ -36,6 +36,7 @@ def recipe(start: Path, tiny_source: Path) -> Recipe:
             "threads": 1,
             "precision": "fp32",
             "validations": 2,
+            "selection": "best",
             "learning_rate": 0.01,
         }
     )

@@ -37,6 +37,7 @@ def recipe(tiny_model: str, tiny_source: Path) -> Recipe:
             "precision": "fp32",
             "device": "cpu",
             "validations": 25,
+            "selection": "best",
             "checkpoint_seconds": 0.05,
             "policy": {"rho": 0.4},
         }

@@ -24,6 +24,7 @@ from clipc.recipe.recipe import Recipe, make_recipe, write_recipe
 from clipc.recipe.run import Run
 from clipc.render.batch import Batch
 from clipc.train import loop
+from clipc.train.diverged import Diverged
 from clipc.train.interrupt import Interrupted
 from clipc.train.train import train
 
@@ -39,6 +40,7 @@ def recipe(tiny_model: str, tiny_source: Path) -> Recipe:
             "threads": 1,
             "precision": "fp32",
             "validations": 3,
+            "selection": "best",
             "policy": {"rho": 0.4},
         }
     )
@@ -348,5 +350,5 @@ def test_random_weights_are_not_locked(recipe: Recipe, tiny_catalog: Catalog, tm
 
 
 def test_a_loss_that_is_no_number_comes_whole_from_another_process() -> None:
-    error = pickle.loads(pickle.dumps(loop.Diverged("the loss is not a number.", 7)))
+    error = pickle.loads(pickle.dumps(Diverged("the loss is not a number.", 7)))
     assert (str(error), error.step) == ("the loss is not a number.", 7)

@@ -19,7 +19,7 @@ from clipc.progress import Progress
 
 if TYPE_CHECKING:
     from clipc.catalog.catalog import Catalog
-    from clipc.recipe.recipe import Data
+    from clipc.recipe.data import Data
 
 
 def check_folder(_: Any, path: Path | None) -> None:
@@ -51,7 +51,7 @@ Overrides = Annotated[
 
 def data_section(source: str, options: SourceOptions) -> "Data":
     """The ``data`` section of a recipe for a source and its options."""
-    from clipc.recipe.recipe import Data
+    from clipc.recipe.data import Data
 
     return Data(source=source, **asdict(options))
 

@@ -18,7 +18,7 @@ def export(
     """Writes a trained model in the layout of open_clip and the Hugging Face Hub, with a model card.
 
     Args:
-        run: A run folder, whose best model is exported, or a model folder.
+        run: A run folder, whose result is exported, or a model folder.
         out: The folder to write. Default: RUN/export, or `export` next to a model folder. It must be new, empty or an
             earlier export, which is replaced.
         onnx: Also write both towers as ONNX, verified against PyTorch.
@@ -34,7 +34,7 @@ def export(
     parent = run.parent if (run / "open_clip_config.json").is_file() else run
     folder = export_model(run, out or parent / "export", onnx=onnx, hub_id=hub_id, license=license)
     if (run / "recipe.yaml").is_file() and Run(run).finished is None:
-        print_note(f"the run {run} has not ended: its best model so far is exported, and the model card says so.")
+        print_note(f"the run {run} has not ended: its latest saved model is exported, and the model card says so.")
     differences = read_manifest(folder)["onnx"]
     lines = [f"{folder}: open_clip.create_model_and_transforms('local-dir:{folder}') loads it."]
     lines += [f"onnx/{tower}.onnx differs from PyTorch by at most {worst:.1e}." for tower, worst in differences.items()]

@@ -68,8 +68,8 @@ def pilot(
     """
     from clipc.report.page import load_section
     from clipc.report.pilot import render_pilot
-    from clipc.study.design import check_recipes
     from clipc.study.pilot import PilotOptions, pilot_study, run_pilot
+    from clipc.study.recipes import check_recipes
 
     folder = out or Path("runs") / f"pilot-{source_slug(source)}{'' if options.lang == 'en' else f'-{options.lang}'}"
     budget = budget or ("quick" if source == "demo" and minutes is None else "standard")

@@ -127,7 +127,7 @@ def _show_run(run: "Run", catalog: "Catalog", as_json: bool) -> None:
     if best:
         chance, n = 1 / max(1, catalog.splits.get("val", 1)), catalog.splits.get("val", 0)
         lines.append(
-            f"Best on validation at step {best['step']}: mean recall {best['mean_recall']:.1%} "
+            f"On validation, of step {best['step']}: mean recall {best['mean_recall']:.1%} "
             f"(recall@1 {best['text_to_image/recall@1']:.1%}, chance {chance:.1%}, n = {n})."
         )
     if wise_ft and wise_ft.get("taken", True):

@@ -32,7 +32,7 @@ def export_model(
     text tower, ``README.md`` and, optionally, ``onnx/``.
 
     Args:
-        run: The folder of a run, whose best model is exported, or of a model.
+        run: The folder of a run, whose result is exported, or of a model.
         folder: The folder to write: new, empty, or an unchanged earlier export, which is replaced.
         onnx: Whether to write both towers as ONNX too (:func:`export_onnx`).
         hub_id: The target repository, ``org/name``. A model whose tokenizer is not CLIP's own needs it on the Hub,

@@ -147,9 +147,13 @@ def _results(run: Run, finished: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     images, captions = (data.get(kind, {}).get("val", "") for kind in ("pairs", "captions"))
     if best := finished.get("best"):
         metrics = {name: value for name, value in best.items() if name not in ("step", "alpha")}
-        choice = f"step {best['step']}" if "alpha" not in best else "this interpolation with the initial weights"
+        title = f"Validation at step {best['step']}"
+        if "alpha" in best:
+            title = "Validation, by which this interpolation with the initial weights was chosen"
+        elif finished.get("selection", "best") == "best":  # Runs of earlier versions did not record it.
+            title = f"Validation, by which step {best['step']} was chosen"
         facts = {name: {"n": captions if name.startswith("text_to_image") else images} for name in metrics}
-        yield {"title": f"Validation, by which {choice} was chosen", "metrics": metrics, "facts": facts}
+        yield {"title": title, "metrics": metrics, "facts": facts}
     for name, tables in _tables(run, "eval"):
         if not name.endswith("-last") and tables.get("metrics"):
             facts = tables.get("descriptions", {})

@@ -9,42 +9,20 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from clipc.catalog.catalog import Catalog
-from clipc.catalog.open import open_catalog
-from clipc.catalog.options import SourceOptions
-from clipc.catalog.split import with_splits
-from clipc.catalog.subsample import subsample
 from clipc.compose.batches import BatchSampling
-from clipc.compose.policy import Name, PathOrName, Policy
+from clipc.compose.policy import PathOrName, Policy
 from clipc.errors import UserError, invalid_fields
 from clipc.extension import mark_untrusted
 from clipc.files import whole_file
 from clipc.identity import ALWAYS, NEVER, Neutral, hash_keys, identity_keys
 from clipc.models.fingerprints import file_fingerprint, reference_fingerprint, table_fingerprint, weights_fingerprint
 from clipc.models.tuning import Tuning
-from clipc.progress import Progress, silent
+from clipc.recipe.data import Data
 from clipc.recipe.key_types import KeyType
 from clipc.recipe.yaml_table import built_in, override, read_named, read_value, read_yaml, set_key
 from clipc.render.crop import Augmentation
 
 logger = logging.getLogger(__name__)
-
-
-class Data(BaseModel, SourceOptions, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """The source of the pairs, and how it is read (:class:`~clipc.catalog.SourceOptions`)."""
-
-    source: Name = "demo"
-    """A tar, a table, a folder, a Hugging Face dataset, or 'demo'; module:object for your own."""
-    pairs: int | None = Field(default=None, ge=1)
-    """Train on a subset of this size, stratified by label; a smaller subset is part of a larger one."""
-    subset: int = Field(default=0, ge=0)
-    """Seed of the draw of the subset."""
-
-    def open(self, progress: Progress = silent) -> Catalog:
-        """The catalog, split if the source has no splits."""
-        options = self.model_dump(exclude={"source", "pairs", "subset"})
-        catalog = with_splits(open_catalog(self.source, **options, progress=progress))
-        return catalog if self.pairs is None else subsample(catalog, self.pairs, self.subset)
 
 
 _Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -135,6 +113,14 @@ class Recipe(BaseModel):
     """
     validations: Annotated[int, Neutral(0)] = Field(default=10, ge=0)
     """The number of validations during the run."""
+    selection: Annotated[Literal["last", "ema", "best"], Neutral("best")] = "last"
+    """The weights that are the result: last: of the last step; ema: averaged over the last part of the run; best: of
+    the step with the best validation.
+    """
+    ema_share: Annotated[float, Neutral(0.1)] = Field(default=0.1, gt=0, le=1)
+    """With selection ema: the share of the run that the average reaches back."""
+    patience: Annotated[int | None, Neutral(None)] = Field(default=None, ge=1)
+    """With selection best: end the run after so many validations without an improvement; never if null."""
     track: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], NEVER] = ("tensorboard",)
     """Experiment trackers beside metrics.jsonl."""
     checkpoint_seconds: Annotated[float, NEVER] = Field(default=120.0, gt=0)
@@ -165,6 +151,8 @@ class Recipe(BaseModel):
             raise ValueError("give either samples or epochs, such as epochs: 20")
         if self.wise_ft and not self.validations:
             raise ValueError("wise_ft chooses its weights on validation; set validations to 1 or more")
+        if self.patience is not None and (self.selection != "best" or not self.validations):
+            raise ValueError("patience counts validations; set selection to best, and validations to 1 or more")
         return self
 
     def steps(self, pairs: int) -> int:

@@ -41,7 +41,7 @@ class Run:
 
     @property
     def model(self) -> Path:
-        """The folder of the best model on validation, in the format of open_clip's ``local-dir:``."""
+        """The folder of the run's result, the weights of the recipe's ``selection``, as open_clip's ``local-dir:``."""
         return self.folder / "model"
 
     @property

@@ -82,7 +82,8 @@ def measure_pace(
         validation_end = time.perf_counter()
         evaluation.evaluate(trainer.model.eval(), catalog, probe=False)
         test_end = time.perf_counter()
-        evaluation_seconds = 2 * (test_end - validation_end)  # the best and the last model
+        models = 1 if recipe.selection == "last" and not recipe.wise_ft else 2  # the selected and the last model
+        evaluation_seconds = models * (test_end - validation_end)
         if catalog.about.label_columns:
             embed_images(trainer.model, catalog.split("test"))
             evaluation_seconds += 2 * (time.perf_counter() - test_end) * len(catalog) / catalog.splits["test"]

@@ -10,7 +10,8 @@ from clipc.models.fingerprints import weights_fingerprint
 from clipc.prepare.check_start import check_start, vector_source
 from clipc.prepare.plans import given_tables, make_plans
 from clipc.recipe.recipe import Recipe
-from clipc.study.design import Study, check_recipes, error_prefix, sizes_of
+from clipc.study.design import Study
+from clipc.study.recipes import check_recipes, error_prefix, sizes_of
 from clipc.train.train import check_batch
 
 

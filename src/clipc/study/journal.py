@@ -15,7 +15,8 @@ from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.recipe.recipe import Recipe
 from clipc.study.arms import Arm, Range
-from clipc.study.design import Study, arm_recipe, first_values, ranges_of
+from clipc.study.design import Study
+from clipc.study.recipes import arm_recipe, first_values, ranges_of
 
 if TYPE_CHECKING:
     import optuna

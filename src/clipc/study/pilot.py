@@ -5,25 +5,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.policy import Policy
 from clipc.errors import UserError, unknown_name
-from clipc.evaluate.probe import SHOTS
-from clipc.prepare.new_model import tokenizer_for
-from clipc.prepare.plans import group_of, make_plans
-from clipc.prepare.preview import preview
 from clipc.progress import Progress, silent
-from clipc.recipe.recipe import Data, Recipe
+from clipc.recipe.data import Data
+from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
-from clipc.render.worker import WorkerRenderer
 from clipc.study.budget import BUDGETS, Pace, measure_pace, samples_within
-from clipc.study.design import Study, arm_recipe, check_recipes, read_study
-from clipc.study.limitations import Codes
+from clipc.study.design import Study, read_study
+from clipc.study.pilot_tables import composing_cost, composites, pilot_limits, training_curves
 from clipc.study.pool import Pool
-from clipc.study.results import Outcome, composes
+from clipc.study.recipes import arm_recipe, check_recipes
+from clipc.study.results import composes
 from clipc.study.run import BoardCallback, evaluation_options, finished_trials, jobs_for, plan_study, renderer_for
 from clipc.study.study import run_study
 from clipc.train.timing import Timer
@@ -33,9 +28,6 @@ FIXED_KEYS: Final = ("data", "samples", "epochs", "seed", "threads")
 
 REPORT_SECONDS: Final = 10.0
 """Seconds reserved for reading the records and writing the report."""
-
-IMAGES: Final = 8
-"""The number of composites of each arm in the report."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +118,10 @@ def run_pilot(
     policies = [recipe.policy for recipe in treatments.values() if composes(recipe.policy)]
     return tables | {
         "budget": {"name": options.budget, "minutes": allowed, "minutes_taken": minutes, "jobs": jobs},
-        "composites": [_composites(name, recipe, catalog, options.pictures) for name, recipe in treatments.items()],
+        "composites": [composites(name, recipe, catalog, options.pictures) for name, recipe in treatments.items()],
         "composing_cost": composing_cost(tables),
-        "training": [_training_curves(outcome) for _, outcome in finished],
-        "not_shown": [*tables["not_shown"], *_limits(policies, catalog, tables, minutes)],
+        "training": [training_curves(outcome) for _, outcome in finished],
+        "not_shown": [*tables["not_shown"], *pilot_limits(policies, catalog, tables, minutes)],
     }
 
 
@@ -152,25 +144,6 @@ def pilot_study(options: PilotOptions) -> Study:
     shared = {"data": data, "recipe": options.recipe, "templates": options.templates, "lang": options.data.lang}
     study = study.model_copy(update={**shared, "seeds": seeds})
     return study.without_controls().model_copy(update={"shots": ()}) if options.budget == "quick" else study
-
-
-def composing_cost(tables: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The median training speed of the baseline and of each treatment, over their trials.
-
-    Returns:
-        ``baseline`` (pairs per second) and ``arms`` (``arm``, ``pairs_per_second``, ``ratio``); None where the
-        baseline has no trial.
-    """
-    rates = {
-        arm["name"]: median(trial["pairs_per_second"] for result in arm["results"] for trial in result["trials"])
-        for arm in tables["arms"]
-        if any(result["trials"] for result in arm["results"])
-    }
-    if (baseline := rates.get(tables["baseline"])) is None:
-        return None
-    tested = {name: rate for name, rate in rates.items() if name in tables["verdict"]["arms"]}
-    arms = [{"arm": name, "pairs_per_second": rate, "ratio": rate / baseline} for name, rate in tested.items()]
-    return {"baseline": baseline, "arms": arms}
 
 
 def _arm_recipes(study: Study, catalog: Catalog) -> dict[str, Recipe]:
@@ -278,43 +251,3 @@ def _add_minutes(folder: Path, minutes: float) -> float:
     total = (run.read_json("spent.json") or {"minutes": 0.0})["minutes"] + minutes
     run.write_json("spent.json", {"minutes": total})
     return total
-
-
-def _composites(arm: str, recipe: Recipe, catalog: Catalog, pictures: bool) -> dict[str, Any]:
-    """An arm's policy, and sample composites with captions; no samples where it makes none or ``pictures`` is False."""
-    samples: list[dict[str, Any]] = []
-    if pictures and composes(recipe.policy):
-        plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
-        samples = preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), IMAGES)
-    return {"arm": arm, "policy": recipe.policy.model_dump(mode="json"), "samples": samples}
-
-
-def _training_curves(outcome: Outcome) -> dict[str, Any]:
-    """The curves of a trial: points (step, loss), and points (step, mean recall on the validation split)."""
-    return {
-        "arm": outcome.trial.arm,
-        "seed": outcome.trial.recipe.seed,
-        "loss": [[r["step"], r["loss"]] for r in outcome.records if "loss" in r],
-        "validation": [[r["step"], r["validation"]["mean_recall"]] for r in outcome.records if "validation" in r],
-    }
-
-
-def _limits(policies: Sequence[Policy], catalog: Catalog, tables: Mapping[str, Any], minutes: float) -> Codes:
-    """Codes of the limitations that a pilot has besides those of a study."""
-    codes: Codes = []
-    names, columns = {metric["key"] for metric in tables["metrics"]}, catalog.about.label_columns
-    missing = [k for k in SHOTS if names.isdisjoint(f"probe/{column}/{k}-shot/top1" for column in columns)]
-    if columns and missing:
-        codes.append({"code": "few-shot-missing", "shots": ", ".join(map(str, missing))})
-    shares = {policy.rho for policy in policies}
-    if len(shares) == 1:
-        codes.append({"code": "one-share", "share": f"{shares.pop():.0%}"})
-    if policies:
-        codes.append(partners_limit(policies, catalog))
-    return [*codes, {"code": "short-training", "minutes": f"{minutes:.0f}"}, "figures-elsewhere"]
-
-
-def partners_limit(policies: Sequence[Policy], catalog: Catalog) -> str:
-    """The code of the limitation that concerns partners: whether they were random or chosen in one way."""
-    random_partners = all(p.partner == "random" and p.rules is None and group_of(p, catalog) is None for p in policies)
-    return "random-partners" if random_partners else "one-way-of-partners"

@@ -16,7 +16,7 @@ from clipc.files import write_text
 from clipc.recipe.run import Run
 from clipc.study.results import Outcome
 from clipc.study.trials import EvaluationOptions, Trial
-from clipc.train.loop import Diverged
+from clipc.train.diverged import Diverged
 
 POINTS: Final = 40
 """The largest number of points of a loss curve that a record stores."""

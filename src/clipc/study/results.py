@@ -27,7 +27,7 @@ class Outcome:
     Attributes:
         trial: The trial.
         summary: The run's ``finished.json``.
-        measurements: The measurements on the test split of the best model on validation, by the metrics' names.
+        measurements: The measurements on the test split of the model that the recipe's ``selection`` names.
         last_metrics: The metrics on the test split of the last step's model, by name.
         context: The data that the measurements were made on, as the evaluation describes it.
         records: The lines of the run's ``metrics.jsonl``.

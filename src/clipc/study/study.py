@@ -10,8 +10,9 @@ from clipc.errors import UserError
 from clipc.progress import Progress, silent
 from clipc.study.board import StatusBoard
 from clipc.study.checks import check_arms
-from clipc.study.design import Study, check_recipes
+from clipc.study.design import Study
 from clipc.study.noise import log_power_once, power_lines, prior_power_lines, study_power
+from clipc.study.recipes import check_recipes
 from clipc.study.run import (
     PlannedTrial,
     check_weights,

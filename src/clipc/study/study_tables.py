@@ -100,8 +100,8 @@ def study_tables(
 def write_parquet(finished: Finished, file: Path) -> None:
     """Writes one row for each trial and metric.
 
-    ``value`` belongs to the best model on validation, ``last`` to the last step's. ``treated_share`` counts composites
-    and strongly augmented examples; ``composite_share`` is null in an arm that makes no composites.
+    ``value`` belongs to the model that the recipe's ``selection`` names, ``last`` to the last step's. ``treated_share``
+    counts composites and strongly augmented examples; ``composite_share`` is null in an arm that makes no composites.
     """
     rows = [
         {

@@ -90,11 +90,11 @@ def run_trial(
     renderer: str | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Trains one trial and evaluates its best and its last model on the test split.
+    """Trains one trial, and evaluates the model that its ``selection`` names and the last one on the test split.
 
     A finished training or evaluation is not repeated.
 
-    The function writes ``eval/test.json`` and ``eval/test-items.npz`` for the best model on validation, and
+    The function writes ``eval/test.json`` and ``eval/test-items.npz`` for the selected model, and
     ``eval/test-last.json`` for the last one, into the run folder.
 
     Args:
@@ -115,11 +115,12 @@ def run_trial(
         return
     with threads(trial.recipe.threads or 1):
         timer = Timer()
-        last = evaluation.evaluate(ClipModel.load(run.last_model), catalog, probe=False)
+        judged = evaluation.evaluate(ClipModel.load(run.model), catalog)
+        same = trial.recipe.selection == "last" and not trial.recipe.wise_ft
+        last = judged if same else evaluation.evaluate(ClipModel.load(run.last_model), catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
-        best = evaluation.evaluate(ClipModel.load(run.model), catalog)
-        descriptions, arrays = dump_measurements(best.measurements)
+        descriptions, arrays = dump_measurements(judged.measurements)
         with whole_file(run.folder / "eval" / "test-items.npz") as new, new.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
-        facts = {"measuring": evaluation.as_json(), "metrics": best.metrics, "descriptions": descriptions}
-        run.write_json("eval/test.json", {**facts, "context": best.context, "core_seconds": timer.core_seconds})
+        facts = {"measuring": evaluation.as_json(), "metrics": judged.metrics, "descriptions": descriptions}
+        run.write_json("eval/test.json", {**facts, "context": judged.context, "core_seconds": timer.core_seconds})

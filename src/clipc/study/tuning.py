@@ -21,13 +21,14 @@ from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
 from clipc.study.arms import Range
 from clipc.study.checks import check_arms
-from clipc.study.design import Study, arm_recipe
+from clipc.study.design import Study
 from clipc.study.journal import ArmSearch, Heartbeat, count_tries, is_dead, load_optuna, make_sampler, search_seed
 from clipc.study.pool import Pool
+from clipc.study.recipes import arm_recipe
 from clipc.study.run import jobs_for
 from clipc.study.search_results import SearchResult, read_search_results
+from clipc.train.diverged import Diverged
 from clipc.train.interrupt import Interrupted, stop_signals
-from clipc.train.loop import Diverged
 from clipc.train.train import train
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import logging
 import pickle
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,12 +38,14 @@ class State:
         model: The model's ``state_dict``.
         optimizer: The optimizer's ``state_dict``.
         loop_state: Further state of the loop, as JSON values.
+        average: The averaged weights by name; empty without an average.
     """
 
     step: int
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
     loop_state: dict[str, Any]
+    average: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def save_checkpoint(folder: Path, state: State) -> None:
@@ -55,6 +57,8 @@ def save_checkpoint(folder: Path, state: State) -> None:
     advice = "free some space and start the same command again: it resumes from the last complete checkpoint"
     with whole_folder(folder / f"step-{state.step}", advice) as new:
         save_file({k: v.detach().cpu().contiguous() for k, v in state.model.items()}, new / "model.safetensors")
+        if state.average:
+            save_file({k: v.cpu().contiguous() for k, v in state.average.items()}, new / "average.safetensors")
         torch.save(state.optimizer, new / "optimizer.pt")
         (new / "progress.json").write_text(json.dumps({"step": state.step, **state.loop_state}), "utf-8")
     for step in checkpoint_steps(folder)[:-MAX_CHECKPOINTS]:
@@ -129,7 +133,9 @@ def _load(checkpoint: Path) -> State:
     loop_state = json.loads((checkpoint / "progress.json").read_text("utf-8"))
     if not isinstance(loop_state, dict):
         raise ValueError("progress.json is not a JSON object")
+    average = checkpoint / "average.safetensors"
     return State(
+        average=load_file(average) if average.is_file() else {},
         step=loop_state.pop("step"),
         model=load_file(checkpoint / "model.safetensors"),
         optimizer=torch.load(checkpoint / "optimizer.pt", weights_only=True, map_location="cpu"),

@@ -4,14 +4,14 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Final
 
 import torch
 
-from clipc.errors import UserError, first_names
+from clipc.errors import UserError
 from clipc.files import restore_folder
 from clipc.models.lora import merged_state_dict
 from clipc.models.model import ClipModel
@@ -23,8 +23,10 @@ from clipc.render.batch import Batch
 from clipc.render.loader import choose_num_workers, load
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
+from clipc.train.average import WeightAverage
 from clipc.train.checkpoint import State, checkpoint_steps, clean_checkpoints, load_checkpoint, save_checkpoint
 from clipc.train.distributed import World
+from clipc.train.diverged import diverged
 from clipc.train.interrupt import Interrupted, StopFlag
 from clipc.train.learner import Learner
 from clipc.train.metrics_logger import MetricsLogger, RunCounters
@@ -41,23 +43,6 @@ LOG_EVERY: Final = 10
 counts and to agree whether to stop."""
 
 
-class Diverged(UserError):
-    """The loss or a weight is not finite.
-
-    Attributes:
-        step: The number of steps done.
-    """
-
-    def __init__(self, message: str, step: int) -> None:
-        """Stores the message and the step."""
-        super().__init__(message, step)  # Unpickling passes these arguments to __init__ again.
-        self.step = step
-
-    def __str__(self) -> str:
-        """The message."""
-        return str(self.args[0])
-
-
 @dataclass
 class Trainer:
     """A run in progress: its batches, its model and optimizer, and the state of the loop.
@@ -71,8 +56,9 @@ class Trainer:
         learner: The model and its optimizer.
         steps: The number of steps of the whole run.
         step: The number of steps done.
-        best: The metrics of the best step on validation so far, with its number as ``step``. None before the
-            first validation.
+        best: With selection ``best`` the metrics of the best step on validation so far, otherwise those of the last
+            validation; with the number of the step as ``step``. None before the first validation.
+        average: The averaged weights with selection ``ema``, in the main process; otherwise None.
         counters: The counts of the run so far.
     """
 
@@ -85,6 +71,7 @@ class Trainer:
     steps: int
     step: int = 0
     best: dict[str, float] | None = None
+    average: WeightAverage | None = None
     counters: RunCounters = field(default_factory=RunCounters)
 
     @property
@@ -101,22 +88,6 @@ class Trainer:
     def precision(self) -> str:
         """The precision of the towers, such as ``bfloat16``."""
         return str(self.learner.precision).removeprefix("torch.")
-
-    def summary(self) -> str:
-        """Model, device, steps and folder, in one sentence."""
-        recipe, model = self.recipe, self.model
-        trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        count = f"{trainable / 1e6:.1f} million" if trainable >= 1e5 else f"{trainable / 1e3:.1f} thousand"
-        policy = recipe.policy
-        until = f" until {policy.until:.0%} of the run" if policy.until < 1 else ""
-        composites = f"{policy.rho:.0%} of them composed{until}" if policy.rho else "none composed"
-        start = f"resumes after {self.step:,} of " if self.step else ""
-        times = self.steps * recipe.batch_size / len(self.renderer.catalog)
-        return (
-            f"{recipe.model}: training {count} parameters on {model.device.type} in {self.precision}; "
-            f"{start}{self.steps:,} steps of {recipe.batch_size} pairs, so each pair is seen {times:,.3g} times; "
-            f"{composites}; the folder is {self.run.folder}."
-        )
 
     def batches(self) -> Iterator[Batch]:
         """This process's share of each batch, from the current step on."""
@@ -135,24 +106,16 @@ class Trainer:
         )
 
     def fit(self, progress: Progress, stop: StopFlag) -> None:
-        """Trains to the last step, validates at regular steps, and writes the best and the last model.
+        """Trains to the last step, validates at regular steps, and writes the selected and the last model.
 
         Args:
             progress: Called with the number of training examples seen.
             stop: The flag that requests an early stop, read between steps.
 
         Raises:
-            Diverged: The loss or a weight is not finite.
+            clipc.train.diverged.Diverged: The loss or a weight is not finite.
             Interrupted: A stop was requested; a checkpoint has been written.
         """
-        plans = self.renderer.plans
-        statistics = {**plans.rows(0, len(plans.catalog)).statistics(), "inputs": plans.inputs.fingerprints}
-        if (compiled_rules := plans.inputs.compiled_rules) is not None:
-            statistics["rules_without_effect"] = idle = compiled_rules.without_effect()
-            if idle:
-                texts = first_names([f"`{rule['text']}`" for rule in idle])
-                logger.info("rules that can have no effect on these data: %s; clipc compose shows why.", texts)
-        self.run.write_json("plan-statistics.json", statistics)
         with closing(self._metrics_logger()) as metrics_logger:
             self._train(metrics_logger, progress, stop)
         message = None
@@ -166,19 +129,21 @@ class Trainer:
 
     def _train(self, metrics_logger: MetricsLogger, progress: Progress, stop: StopFlag) -> None:
         size, world = self.recipe.batch_size, self.world
-        validation_interval = -(-self.steps // max(1, self.recipe.validations))
         batches = self.batches()
         last_save, recent = time.monotonic(), RunCounters()
         progress("training", self.step * size, self.steps * size)
-        while self.step < self.steps:
+        exhausted = world.any(self._out_of_patience())
+        while self.step < self.steps and not exhausted:
             timer = Timer()
             batch = next(batches)
             loading_seconds = timer.seconds
             loss = self.learner.learn(batch, self.step)
             self.step += 1
+            if self.average is not None:
+                self.average.update(self.model.clip)
             # On a GPU this test would wait for the step to end, so there only `_log` tests the loss.
             if loss.device.type == "cpu" and not torch.isfinite(loss):
-                raise self._diverged()
+                raise diverged(self.recipe, self.run, self.step)
             for row in batch.unreadable:
                 metrics_logger.write(self.step, {"unreadable": self.renderer.plans.catalog.keys[row]})
             captions = batch.all_tokens
@@ -186,13 +151,14 @@ class Trainer:
             tokens *= len(captions) / len(batch)
             metrics_logger.meter.tick(len(batch), loading_seconds, tokens)
             last = self.step == self.steps
-            validating = self.validation is not None and (self.step % validation_interval == 0 or last)
+            validating = self.validation is not None and (self.step % self._validation_interval == 0 or last)
             synchronising = validating or self.step % LOG_EVERY == 0 or last
             if synchronising:
                 self._log(float(loss), metrics_logger)
                 progress("training", self.step * size, self.steps * size)
             recent.count(batch, timer)  # After `_log`, which waits for the GPU to finish these steps.
             improved = validating and world.main and self._validate(float(loss), metrics_logger)
+            exhausted = validating and self.recipe.patience is not None and world.any(self._out_of_patience())
             if synchronising or world.size == 1:
                 self.counters.add(recent, world)
                 recent = RunCounters()
@@ -207,6 +173,17 @@ class Trainer:
                 if overdue or (improved and not self._deterministic):
                     self._save()
                     last_save = time.monotonic()
+
+    @property
+    def _validation_interval(self) -> int:
+        """The number of steps between two validations."""
+        return -(-self.steps // max(1, self.recipe.validations))
+
+    def _out_of_patience(self) -> bool:
+        """Whether so many validations have passed since the best one that the run ends; known to the main process."""
+        if self.recipe.patience is None or self.best is None:
+            return False
+        return (self.step - self.best["step"]) // self._validation_interval >= self.recipe.patience
 
     @property
     def _deterministic(self) -> bool:
@@ -227,28 +204,28 @@ class Trainer:
     def _log(self, loss: float, metrics_logger: MetricsLogger) -> None:
         loss = self.world.sum([loss])[0] / self.world.size
         if not isfinite(loss):
-            raise self._diverged()
+            raise diverged(self.recipe, self.run, self.step)
         if self.world.main:
-            scale = float(self.model.logit_scale.detach().exp())
             rate = max(group["lr"] for group in self.learner.optimizer.param_groups)
-            metrics = {"loss": loss, "learning_rate": rate, "logit_scale": scale, **metrics_logger.meter.metrics()}
-            metrics_logger.write(self.step, metrics)
+            metrics = {"learning_rate": rate, "logit_scale": float(self.model.logit_scale.detach().exp())}
+            metrics_logger.write(self.step, {"loss": loss, **metrics, **metrics_logger.meter.metrics()})
 
     def _validate(self, loss: float, metrics_logger: MetricsLogger) -> bool:
-        """Validates the model, saves it if it is the best so far, and returns whether it is."""
+        """Validates the weights that the run is judged by so far; whether they were saved as the best ones."""
         assert self.validation is not None
         timer = Timer()
-        metrics = validate(self.model, self.validation, self.learner.precision)
+        selecting = self.recipe.selection == "best"
+        with self.average.applied(self.model.clip) if self.average is not None else nullcontext():
+            metrics = validate(self.model, self.validation, self.learner.precision)
+            improved = self.best is None or metrics[SELECTION_METRIC] > self.best[SELECTION_METRIC]
+            if improved or not selecting:
+                self.best = {"step": self.step, **metrics}
+                self.model.save(self.run.model, merged_state_dict(self.model.clip))
         metrics_logger.write(self.step, {"validation": metrics})
-        improved = self.best is None or metrics[SELECTION_METRIC] > self.best[SELECTION_METRIC]
-        if improved:
-            self.best = {"step": self.step, **metrics}
-            self.model.save(self.run.model, merged_state_dict(self.model.clip))
         self.counters.validation_core_seconds += timer.core_seconds
         metrics_logger.meter.restart()
-        recall = f"{metrics[SELECTION_METRIC]:.1%}"
-        logger.info("step %s: loss %.3f, mean recall %s on validation.", f"{self.step:,}", loss, recall)
-        return improved
+        logger.info(f"step {self.step:,}: loss {loss:.3f}, mean recall {metrics[SELECTION_METRIC]:.1%} on validation.")
+        return improved and selecting
 
     def _check_unreadable(self) -> None:
         examples, unreadable = self.step * self.recipe.batch_size, self.counters.unreadable
@@ -258,15 +235,6 @@ class Trainer:
                 f"in {examples} training examples; "
                 f"{self.run.folder / 'metrics.jsonl'} lists them; check whether the data were moved or changed."
             )
-
-    def _diverged(self) -> Diverged:
-        steps = checkpoint_steps(self.run.checkpoints)
-        last = f"the last good checkpoint is step {steps[-1]}" if steps else "there is no checkpoint yet"
-        return Diverged(
-            f"the loss or a weight is not finite at step {self.step} (run folder {self.run.folder}; {last}); "
-            f"start a new run with a learning_rate below {self.recipe.learning_rate:g}, or with precision=fp32.",
-            self.step,
-        )
 
     def resume(self) -> None:
         """Loads the newest checkpoint that can be read, if there is one, and removes the traces of later steps.
@@ -284,6 +252,8 @@ class Trainer:
         if state is not None:
             self.model.clip.load_state_dict(state.model)
             self.learner.optimizer.load_state_dict(state.optimizer)
+            if self.average is not None:
+                self.average.load(state.average)
             self.step = state.step
             self.best = state.loop_state["best"]
             self.counters = RunCounters(**state.loop_state["tally"])
@@ -297,29 +267,31 @@ class Trainer:
         if self.world.main:
             # A finite loss does not prove finite weights, and on a GPU the loss is checked only when it is logged.
             if not all(bool(tensor.isfinite().all()) for tensor in self.model.parameters()):
-                raise self._diverged()
+                raise diverged(self.recipe, self.run, self.step)
             # "tally" is the counters' key in checkpoints that exist.
             loop_state = {"best": self.best, "tally": asdict(self.counters)}
-            state = State(self.step, self.model.clip.state_dict(), self.learner.optimizer.state_dict(), loop_state)
-            save_checkpoint(self.run.checkpoints, state)
+            weights, optimizer = self.model.clip.state_dict(), self.learner.optimizer.state_dict()
+            average = {} if self.average is None else self.average.tensors
+            save_checkpoint(self.run.checkpoints, State(self.step, weights, optimizer, loop_state, average))
 
     def _finish(self, stop: StopFlag) -> None:
         if self.recipe.wise_ft and checkpoint_steps(self.run.checkpoints)[-1:] != [self.step]:
             self._save()  # If the interpolation is interrupted, no step is lost.
         best, facts = write_models(
-            self.recipe, self.run, self.model, self.validation, self.learner.precision, self.best, stop
+            self.recipe, self.run, self.model, self.validation, self.learner.precision, self.best, stop, self.average
         )
-        examples = self.steps * self.recipe.batch_size
+        examples = self.step * self.recipe.batch_size
         self.run.write_json(
             "finished.json",
             {
-                "steps": self.steps,
+                "selection": self.recipe.selection,
+                "steps": self.step,
                 "samples": examples,
                 "epochs": examples / len(self.renderer.plans.catalog),
                 "parameters": self.model.parameter_count,
                 "image_size": self.model.image_size,
                 # An interpolated model has no step; use the last.
-                "best": best and {"step": self.steps, **best},
+                "best": best and {"step": self.step, **best},
                 "composite_share": self.counters.treated / examples,
                 "pairs_per_second": examples / self.counters.seconds,
                 **facts,

@@ -8,7 +8,7 @@ import torch
 
 from clipc.catalog.catalog import Catalog
 from clipc.compose.batches import Batches
-from clipc.errors import UserError
+from clipc.errors import UserError, first_names
 from clipc.models.device import choose_device, choose_precision
 from clipc.models.tuning import apply_tuning
 from clipc.prepare.new_model import new_model, tokenizer_for
@@ -17,6 +17,7 @@ from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run, environment
 from clipc.render.choose import choose_renderer, make_renderer
+from clipc.train.average import WeightAverage
 from clipc.train.distributed import World, local_batch_size, process_group
 from clipc.train.interrupt import stop_signals
 from clipc.train.learner import Learner
@@ -81,8 +82,11 @@ def train(
         run.begin(recipe, {**machine, "renderer": trainer.renderer_name, "precision": trainer.precision}, catalog)
         with stop_signals() as stop:  # An earlier interrupt loses nothing, and nothing would read the flag.
             trainer.resume()
-            logger.info(trainer.summary())
+            logger.info(_summary(trainer))
+            _write_plan_statistics(trainer)
             trainer.fit(progress, stop)
+            if trainer.step < trainer.steps:
+                logger.info(f"{recipe.patience} validations brought no improvement: the run ended at {trainer.step:,}.")
     return run
 
 
@@ -148,6 +152,8 @@ def make_trainer(
     if (name := world.broadcast(choice.renderer)) != choice.renderer:
         choice = choose(name, epochs=1)
     logger.info(choice.reason)
+    averaging = recipe.selection == "ema" and world.main
+    average = WeightAverage(model.clip, recipe.ema_share * steps) if averaging else None
     return Trainer(
         recipe=recipe,
         run=run,
@@ -156,6 +162,7 @@ def make_trainer(
         validation=Validation(catalog.split("val")) if recipe.validations and "val" in catalog.splits else None,
         learner=learner,
         steps=steps,
+        average=average,
     )
 
 
@@ -175,3 +182,31 @@ def check_batch(recipe: Recipe, name: str, pairs: int) -> None:
             f"{name} has {pairs} training pairs, fewer than one batch of {recipe.batch_size}; "
             f"set batch_size={max(2, pairs // 4)} (a batch needs 2 pairs at least), or give more pairs."
         )
+
+
+def _summary(trainer: Trainer) -> str:
+    """Model, device, steps and folder, in one sentence."""
+    recipe, model = trainer.recipe, trainer.model
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    count = f"{trainable / 1e6:.1f} million" if trainable >= 1e5 else f"{trainable / 1e3:.1f} thousand"
+    policy = recipe.policy
+    until = f" until {policy.until:.0%} of the run" if policy.until < 1 else ""
+    composites = f"{policy.rho:.0%} of them composed{until}" if policy.rho else "none composed"
+    start = f"resumes after {trainer.step:,} of " if trainer.step else ""
+    return (
+        f"{recipe.model}: training {count} parameters on {model.device.type} in {trainer.precision}; "
+        f"{start}{trainer.steps:,} steps of {recipe.batch_size} pairs, {composites}; "
+        f"the folder is {trainer.run.folder}."
+    )
+
+
+def _write_plan_statistics(trainer: Trainer) -> None:
+    """Writes what the plan of the first epoch holds, and names rules that can have no effect."""
+    plans = trainer.renderer.plans
+    statistics = {**plans.rows(0, len(plans.catalog)).statistics(), "inputs": plans.inputs.fingerprints}
+    if (compiled_rules := plans.inputs.compiled_rules) is not None:
+        statistics["rules_without_effect"] = idle = compiled_rules.without_effect()
+        if idle:
+            texts = first_names([f"`{rule['text']}`" for rule in idle])
+            logger.info("rules that can have no effect on these data: %s; clipc compose shows why.", texts)
+    trainer.run.write_json("plan-statistics.json", statistics)

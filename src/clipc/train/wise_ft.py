@@ -13,6 +13,7 @@ from clipc.models.model import ClipModel
 from clipc.prepare.new_model import new_model
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
+from clipc.train.average import WeightAverage
 from clipc.train.interrupt import Interrupted, StopFlag
 from clipc.train.validation import SELECTION_METRIC, Validation, validate
 
@@ -30,11 +31,13 @@ def write_models(
     precision: torch.dtype,
     best: dict[str, float] | None,
     stop: StopFlag,
+    average: WeightAverage | None = None,
 ) -> tuple[dict[str, float] | None, dict[str, Any]]:
     """Writes ``model-last/`` and, where needed, ``model/``; applies WiSE-FT if the recipe says so.
 
-    Without WiSE-FT the last model is written to ``model/`` if validation has stored none there. With WiSE-FT the
-    interpolated model is written to ``model/`` unless an earlier step had a better validation metric.
+    Without WiSE-FT, ``model/`` holds the weights of the recipe's ``selection``: averaged ones, those of the best step,
+    which validation has stored there, or the last ones. With WiSE-FT the averaged or last weights are interpolated with
+    the initial ones, and written to ``model/`` unless an earlier step had a better validation metric.
 
     Args:
         recipe: The recipe, with ``wise_ft``.
@@ -42,8 +45,9 @@ def write_models(
         model: The model after the last step.
         validation: The pairs on which the interpolation is chosen.
         precision: The precision of validation.
-        best: The step and validation metrics of ``model/``; None if validation has stored no model.
+        best: The step and metrics of a validation; None if there was none.
         stop: The flag that requests a stop, read before each validation.
+        average: The averaged weights with selection ``ema``.
 
     Returns:
         Two dictionaries: the validation metrics of ``model/`` with its ``step`` or, if it is interpolated, its
@@ -55,8 +59,11 @@ def write_models(
     """
     weights = merged_state_dict(model.clip)
     model.save(run.last_model, weights)
+    if average is not None:
+        with average.applied(model.clip):
+            weights = {name: tensor.clone() for name, tensor in merged_state_dict(model.clip).items()}
     if not recipe.wise_ft:
-        if best is None:
+        if best is None or recipe.selection != "best":
             model.save(run.model, weights)
         return best, {}
     if validation is None:
@@ -76,7 +83,7 @@ def write_models(
     metrics_of_best = metrics[list(curve).index(alpha)]
     facts: dict[str, Any] = {"alpha": alpha, "curve": [list(point) for point in curve.items()]}
     result = f"interpolated with the initial weights ({alpha:.0%} tuned), mean recall {curve[alpha]:.1%}"
-    if best is not None and best[SELECTION_METRIC] > curve[alpha]:
+    if recipe.selection == "best" and best is not None and best[SELECTION_METRIC] > curve[alpha]:
         logger.info("%s on validation; step %s did better and stays the model.", result, f"{best['step']:,}")
         return best, {"wise_ft": {**facts, "taken": False}}
     logger.info("%s on validation: this is the model.", result)

@@ -1,0 +1,78 @@
+"""The tables of a pilot besides those of a study: composites, the cost of composing, curves and limitations."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any, Final
+
+from clipc.catalog.catalog import Catalog
+from clipc.compose.policy import Policy
+from clipc.evaluate.probe import SHOTS
+from clipc.prepare.new_model import tokenizer_for
+from clipc.prepare.plans import group_of, make_plans
+from clipc.prepare.preview import preview
+from clipc.recipe.recipe import Recipe
+from clipc.render.worker import WorkerRenderer
+from clipc.study.limitations import Codes
+from clipc.study.results import Outcome, composes
+
+IMAGES: Final = 8
+"""The number of composites of each arm in the report."""
+
+
+def composing_cost(tables: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The median training speed of the baseline and of each treatment, over their trials.
+
+    Returns:
+        ``baseline`` (pairs per second) and ``arms`` (``arm``, ``pairs_per_second``, ``ratio``); None where the
+        baseline has no trial.
+    """
+    rates = {
+        arm["name"]: median(trial["pairs_per_second"] for result in arm["results"] for trial in result["trials"])
+        for arm in tables["arms"]
+        if any(result["trials"] for result in arm["results"])
+    }
+    if (baseline := rates.get(tables["baseline"])) is None:
+        return None
+    tested = {name: rate for name, rate in rates.items() if name in tables["verdict"]["arms"]}
+    arms = [{"arm": name, "pairs_per_second": rate, "ratio": rate / baseline} for name, rate in tested.items()]
+    return {"baseline": baseline, "arms": arms}
+
+
+def composites(arm: str, recipe: Recipe, catalog: Catalog, pictures: bool) -> dict[str, Any]:
+    """An arm's policy, and sample composites with captions; no samples where it makes none or ``pictures`` is False."""
+    samples: list[dict[str, Any]] = []
+    if pictures and composes(recipe.policy):
+        plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
+        samples = preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), IMAGES)
+    return {"arm": arm, "policy": recipe.policy.model_dump(mode="json"), "samples": samples}
+
+
+def training_curves(outcome: Outcome) -> dict[str, Any]:
+    """The curves of a trial: points (step, loss), and points (step, mean recall on the validation split)."""
+    return {
+        "arm": outcome.trial.arm,
+        "seed": outcome.trial.recipe.seed,
+        "loss": [[r["step"], r["loss"]] for r in outcome.records if "loss" in r],
+        "validation": [[r["step"], r["validation"]["mean_recall"]] for r in outcome.records if "validation" in r],
+    }
+
+
+def pilot_limits(policies: Sequence[Policy], catalog: Catalog, tables: Mapping[str, Any], minutes: float) -> Codes:
+    """Codes of the limitations that a pilot has besides those of a study."""
+    codes: Codes = []
+    names, columns = {metric["key"] for metric in tables["metrics"]}, catalog.about.label_columns
+    missing = [k for k in SHOTS if names.isdisjoint(f"probe/{column}/{k}-shot/top1" for column in columns)]
+    if columns and missing:
+        codes.append({"code": "few-shot-missing", "shots": ", ".join(map(str, missing))})
+    shares = {policy.rho for policy in policies}
+    if len(shares) == 1:
+        codes.append({"code": "one-share", "share": f"{shares.pop():.0%}"})
+    if policies:
+        codes.append(partners_limit(policies, catalog))
+    return [*codes, {"code": "short-training", "minutes": f"{minutes:.0f}"}, "figures-elsewhere"]
+
+
+def partners_limit(policies: Sequence[Policy], catalog: Catalog) -> str:
+    """The code of the limitation that concerns partners: whether they were random or chosen in one way."""
+    random_partners = all(p.partner == "random" and p.rules is None and group_of(p, catalog) is None for p in policies)
+    return "random-partners" if random_partners else "one-way-of-partners"
