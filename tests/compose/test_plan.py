@@ -60,6 +60,7 @@ policies = st.builds(
     group=st.sampled_from([None, "view"]),
     weights=st.sampled_from([None, "column:liking"]),
     pairing=st.sampled_from(["dynamic", "fixed"]),
+    mixing=st.sampled_from(["rows", "rows", "batches"]),
     neighbours=st.integers(1, 5),
 )
 ruled = st.sampled_from([None, RULES])

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools, Bytes, Int32s
+from clipc.compose.arrays import Bools, Bytes, Int32s, Positions
 from clipc.compose.batches import Batches
 from clipc.compose.captions.joint import Wording
 from clipc.compose.composites import FALLBACKS, compose_rows
@@ -18,7 +18,7 @@ from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.layout import SHAPES, Shape
 from clipc.compose.layouts.tiles import STRONG
 from clipc.compose.policy import Policy
-from clipc.compose.streams import epoch_generator
+from clipc.compose.streams import epoch_generator, rows_uniform
 
 _NO_INPUTS: Final = Inputs()
 _SHUFFLED: Final = Batches()
@@ -142,7 +142,7 @@ def plan_epoch(
 
     Args:
         catalog: The pairs to train on: the training split alone.
-        policy: The policy.
+        policy: The policy. With ``mixing: batches`` the rows of a whole batch are treated or not.
         seed: The run's seed.
         epoch: The number of the epoch, from 0.
         inputs: The policy's tables for these pairs, such as the ``inputs`` of what
@@ -158,9 +158,7 @@ def plan_epoch(
     uniform = epoch_generator(seed, "caption", epoch).random(pairs)
     caption = entries.choice(np.arange(pairs), uniform)
     left = batches.order(catalog, caption, epoch * pairs, epoch_generator(seed, "order", epoch))
-    treated = np.flatnonzero(epoch_generator(seed, "mask", epoch).random(pairs) < policy.rho)
-    if treated_rows is not None:
-        treated = treated[epoch * pairs + treated < treated_rows]
+    treated = _treated(policy, seed, epoch, pairs, batches.size, treated_rows)
     plan = Plan.plain(left, caption[left], find_layout(policy.layout).all_shapes)
     if policy.treatment == "augment":
         plan.layout[treated] = STRONG
@@ -171,6 +169,19 @@ def plan_epoch(
         for name, values in composites.items():
             getattr(plan, name)[treated] = values
     return plan
+
+
+def _treated(policy: Policy, seed: int, epoch: int, pairs: int, batch_size: int, treated_rows: int | None) -> Positions:
+    """The rows of an epoch that are treated: single rows, or (``policy.mixing=batches``) those of whole batches."""
+    last = epoch * pairs + np.arange(pairs)
+    if policy.mixing == "rows":
+        drawn = epoch_generator(seed, "mask", epoch).random(pairs) < policy.rho
+    else:
+        # A batch that straddles two epochs has the same number, and so the same chance, in both.
+        batch = last // batch_size
+        chance = rows_uniform(seed, "mask", int(batch[0]), int(batch[-1]) + 1, 1)[:, 0]
+        drawn, last = chance[batch - batch[0]] < policy.rho, batch * batch_size + batch_size - 1
+    return np.flatnonzero(drawn if treated_rows is None else drawn & (last < treated_rows))
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,6 +74,9 @@ class Policy(BaseModel):
     """Share of examples that are treated (0: plain CLIP)."""
     until: Annotated[float, Neutral(1.0)] = Field(default=1.0, gt=0, le=1)
     """Share of the run after which no example is treated, so that training ends on plain pairs (1: to the end)."""
+    mixing: Annotated[Literal["rows", "batches"], Neutral("rows")] = "rows"
+    """What rho is a share of: examples, so that batches are mixed (rows), or whole batches, so that a batch has
+    composites alone or plain pairs alone."""
     treatment: Annotated[Literal["compose", "augment"], ALWAYS] = "compose"
     """What happens to a treated example: it becomes a composite, or (the control) it is shown alone under a
     stronger augmentation."""

@@ -86,6 +86,10 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
                 "policy.halves is a second loss, which only clipc.train_model computes; leave it out, and add the loss "
                 "to your own training loop."
             )
+        if policy.mixing != "rows":
+            raise UserError(
+                "policy.mixing=batches needs to know where batches begin, which this dataset does not; leave it out."
+            )
         if policy.until < 1:
             raise UserError(
                 "policy.until is a share of a run whose length is not known here; leave it out, and go on with plain "

@@ -127,6 +127,7 @@ def _check(
             "your own training loop."
         )
     unsupported = {
+        f"mixing: {policy.mixing}": policy.mixing != "rows",
         "rules": policy.rules is not None,
         "group": policy.group is not None,
         f"partner: {policy.partner}": policy.partner != "random",

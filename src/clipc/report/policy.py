@@ -20,6 +20,8 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
     until = policy.get("until", 1)
     share = {"share": f"{policy['rho']:.0%}", "until": f"{until:.0%}"}
     facts = [("share", say("policy.share_value" if until == 1 else "policy.share_until", **share))]
+    if policy.get("mixing", "rows") != "rows":
+        facts.append(("mixing", _value("mixing", policy, say)))
     if policy.get("treatment") == "augment":
         facts.append(("treatment", say("policy.treatment.augment")))
         return [(say(f"policy.name.{name}"), text) for name, text in facts]
