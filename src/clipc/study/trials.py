@@ -13,7 +13,7 @@ from clipc.evaluate.measurement import dump_measurements
 from clipc.evaluate.probe import SHOTS
 from clipc.evaluate.subject import own_evaluator
 from clipc.files import whole_file
-from clipc.models.model import ClipModel
+from clipc.prepare.feature_renderer import evaluation_encoder
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.train.timing import Timer, threads
@@ -115,9 +115,10 @@ def run_trial(
         return
     with threads(trial.recipe.threads or 1):
         timer = Timer()
-        last = evaluation.evaluate(ClipModel.load(run.last_model), catalog, probe=False)
+        cache = trial.recipe.data.cache
+        last = evaluation.evaluate(evaluation_encoder(run, run.last_model, cache), catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
-        best = evaluation.evaluate(ClipModel.load(run.model), catalog)
+        best = evaluation.evaluate(evaluation_encoder(run, run.model, cache), catalog)
         descriptions, arrays = dump_measurements(best.measurements)
         with whole_file(run.folder / "eval" / "test-items.npz") as new, new.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)

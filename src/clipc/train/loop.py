@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import Final
+from typing import Any, Final
 
 import torch
 
 from clipc.errors import UserError, first_names
 from clipc.files import restore_folder
-from clipc.models.lora import merged_state_dict
 from clipc.models.model import ClipModel
+from clipc.models.projection import plain_state_dict
 from clipc.models.text_tower import computed_tokens
 from clipc.progress import Progress
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
 from clipc.render.batch import Batch
+from clipc.render.features import FeatureRenderer
 from clipc.render.loader import choose_num_workers, load
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
@@ -74,18 +75,20 @@ class Trainer:
         best: The metrics of the best step on validation so far, with its number as ``step``. None before the
             first validation.
         counters: The counts of the run so far.
+        feature_facts: What is known of kept features, for ``plan-statistics.json``; None without them.
     """
 
     recipe: Recipe
     run: Run
     world: World
-    renderer: WorkerRenderer | ResidentRenderer
+    renderer: WorkerRenderer | ResidentRenderer | FeatureRenderer
     validation: Validation | None
     learner: Learner
     steps: int
     step: int = 0
     best: dict[str, float] | None = None
     counters: RunCounters = field(default_factory=RunCounters)
+    feature_facts: dict[str, Any] | None = None
 
     @property
     def model(self) -> ClipModel:
@@ -95,7 +98,8 @@ class Trainer:
     @property
     def renderer_name(self) -> str:
         """The renderer's name in a recipe."""
-        return "worker" if isinstance(self.renderer, WorkerRenderer) else "resident"
+        names = {WorkerRenderer: "worker", ResidentRenderer: "resident", FeatureRenderer: "features"}
+        return names[type(self.renderer)]
 
     @property
     def precision(self) -> str:
@@ -120,8 +124,10 @@ class Trainer:
 
     def batches(self) -> Iterator[Batch]:
         """This process's share of each batch, from the current step on."""
-        pixels_device = self.renderer.pixels.values.device if isinstance(self.renderer, ResidentRenderer) else None
         device, recipe = self.model.device, self.recipe
+        pixels_device = self.renderer.pixels.values.device if isinstance(self.renderer, ResidentRenderer) else None
+        if isinstance(self.renderer, FeatureRenderer):
+            pixels_device = device  # A batch is made faster than a worker process could hand it over.
         return load(
             self.renderer,
             recipe.batch_size,
@@ -147,6 +153,8 @@ class Trainer:
         """
         plans = self.renderer.plans
         statistics = {**plans.rows(0, len(plans.catalog)).statistics(), "inputs": plans.inputs.fingerprints}
+        if self.feature_facts is not None:
+            statistics["kept"] = self.feature_facts
         if (compiled_rules := plans.inputs.compiled_rules) is not None:
             statistics["rules_without_effect"] = idle = compiled_rules.without_effect()
             if idle:
@@ -219,7 +227,8 @@ class Trainer:
 
     def _metrics_logger(self) -> MetricsLogger:
         folder, config = self.run.folder, self.recipe.model_dump(mode="json")
-        flops = StepFlops.count(self.model)
+        # Trunks, which take most operations, are not run on kept features.
+        flops = None if isinstance(self.renderer, FeatureRenderer) else StepFlops.count(self.model)
         meter = Meter(self.model.device, self.learner.precision, flops, ranks=self.world.size)
         names = self.recipe.track if self.world.main else ()
         return MetricsLogger(self.run, meter, make_trackers(names, folder, folder.name, config, self.step))
@@ -243,7 +252,7 @@ class Trainer:
         improved = self.best is None or metrics[SELECTION_METRIC] > self.best[SELECTION_METRIC]
         if improved:
             self.best = {"step": self.step, **metrics}
-            self.model.save(self.run.model, merged_state_dict(self.model.clip))
+            self.model.save(self.run.model, plain_state_dict(self.model.clip))
         self.counters.validation_core_seconds += timer.core_seconds
         metrics_logger.meter.restart()
         recall = f"{metrics[SELECTION_METRIC]:.1%}"
