@@ -16,12 +16,15 @@ from clipc.compose.plan import Plans
 from clipc.errors import UserError
 from clipc.evaluate.embed import read_image
 from clipc.files import whole_file
+from clipc.models.device import choose_device
 from clipc.models.model import ClipModel
 from clipc.models.model_config import HUB_PREFIX, is_folder
 from clipc.models.projection import RescaledNorm, standardise_inputs, trunk_is_locked
 from clipc.models.text_tower import ignores_padding
+from clipc.models.tuning import apply_tuning
 from clipc.prepare.kept_encoder import KeptEncoder
 from clipc.prepare.kept_features import KeptFeatures
+from clipc.prepare.new_model import new_model, tokenizer_for
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
@@ -74,6 +77,11 @@ def check_features(recipe: Recipe, model: ClipModel) -> None:
             f"renderer=features needs an image tower that is locked up to its projection, but tune.image is "
             f"{recipe.tune.image}; set tune.image=1 (or locked), or renderer=auto."
         )
+    if recipe.wise_ft and not _has_projections(recipe):
+        raise UserError(
+            "wise_ft interpolates with the projections that the run started from, but those of "
+            f"{recipe.model} are new; leave wise_ft out."
+        )
 
 
 def keep_captions(model: ClipModel) -> bool:
@@ -81,8 +89,39 @@ def keep_captions(model: ClipModel) -> bool:
     return trunk_is_locked(model.clip, "text") and ignores_padding(model.clip)
 
 
+def keep_features(recipe: Recipe, catalog: Catalog, progress: Progress = silent) -> None:
+    """Computes all features that runs of a recipe and their evaluation read, so that several runs only read them.
+
+    Args:
+        recipe: The recipe.
+        catalog: All data; runs may train on subsets.
+        progress: Called with the number of features computed.
+
+    Raises:
+        UserError: The model or the policy is not made for it.
+    """
+    model = new_model(recipe, tokenizer_for(recipe, catalog)).to(choose_device(recipe.device))
+    apply_tuning(model.clip, recipe.tune, recipe.seed)
+    check_features(recipe, model)
+    kept = KeptFeatures(model.eval(), recipe.data.cache, progress)
+    kept.keep(catalog, captions=keep_captions(model))
+    halves = needs_halves(recipe.policy)
+    kept.training_images(catalog.split("train"), recipe.augmentation, recipe.kept_views, halves=halves)
+
+
+def kept_key(recipe: Recipe) -> str:
+    """What the features of a recipe's runs depend on, data apart, as text: recipes with equal texts share them."""
+    names = {"model", "pretrained", "image_size", "vocabulary", "tune", "augmentation", "kept_views", "wise_ft"}
+    return f"{recipe.model_dump_json(include=names)} {needs_halves(recipe.policy)} {recipe.data.cache}"
+
+
 def make_feature_run(
-    recipe: Recipe, model: ClipModel, plans: Plans, run: Run | None = None, progress: Progress = silent
+    recipe: Recipe,
+    model: ClipModel,
+    plans: Plans,
+    catalog: Catalog,
+    run: Run | None = None,
+    progress: Progress = silent,
 ) -> FeatureRun:
     """Prepares a run on kept features.
 
@@ -90,6 +129,7 @@ def make_feature_run(
         recipe: The recipe.
         model: The model at step 0; the inputs of its projections are standardised here if these are new.
         plans: The plans.
+        catalog: All data.
         run: The run's folder, where evaluation finds what it needs; None for no folder.
         progress: Called with the number of features computed.
 
@@ -99,6 +139,8 @@ def make_feature_run(
     captions_kept = keep_captions(model)
     check_policy(plans, captions_kept)
     kept, pairs, halves = KeptFeatures(model, recipe.data.cache, progress), plans.catalog, needs_halves(plans.policy)
+    if recipe.validations and "val" in catalog.splits:
+        kept.keep(catalog.split("val"), captions=captions_kept)
     images = kept.training_images(pairs, recipe.augmentation, recipe.kept_views, halves=halves)
     captions = kept.training_captions(pairs) if captions_kept else None
     facts: dict[str, Any] = {"views": recipe.kept_views, "captions": captions_kept}
@@ -120,12 +162,13 @@ def make_feature_run(
     return FeatureRun(FeatureRenderer(plans, model.tokenizer, images, captions), kept, facts)
 
 
-def evaluation_encoder(run: Run, folder: Path, cache: Path | None) -> ClipModel | KeptEncoder:
+def evaluation_encoder(run: Run, folder: Path, catalog: Catalog, cache: Path | None) -> ClipModel | KeptEncoder:
     """The encoder with which a model of a run is evaluated: on kept features if it was trained on them.
 
     Args:
         run: The run.
         folder: The folder of the model, one of the run's.
+        catalog: The data.
         cache: The cache folder; None for the default one.
     """
     model = ClipModel.load(folder)
@@ -134,7 +177,9 @@ def evaluation_encoder(run: Run, folder: Path, cache: Path | None) -> ClipModel 
         return model
     file = run.folder / NORM_FILE
     norm = RescaledNorm(**load_file(file)) if file.is_file() else None
-    return KeptEncoder(model, KeptFeatures(model, cache, norm=norm), facts["captions"])
+    kept = KeptFeatures(model, cache, norm=norm)
+    kept.keep(catalog, captions=facts["captions"])
+    return KeptEncoder(model, kept, facts["captions"])
 
 
 def _save_norm(norm: RescaledNorm, file: Path) -> None:

@@ -138,6 +138,17 @@ class KeptFeatures:
             features = (features - self.norm.mean.cpu()) / self.norm.std.cpu()
         return features.numpy()
 
+    def keep(self, catalog: Catalog, *, captions: bool) -> None:
+        """Computes what evaluation reads and what is missing: features of whole images, and perhaps of captions.
+
+        Args:
+            catalog: Pairs of any splits.
+            captions: Whether captions are kept too.
+        """
+        self.whole_images(catalog)
+        if captions:
+            self.texts(list(dict.fromkeys(text for texts in catalog.column("captions") for text in texts)))
+
     def training_captions(self, catalog: Catalog) -> KeptCaptions:
         """Features of all captions of the training pairs."""
         captions = [caption for row in range(len(catalog)) for caption in catalog.captions(row)]
@@ -208,8 +219,9 @@ class KeptFeatures:
     ) -> tuple[npt.NDArray[np.floating], Int64s]:
         """The rows of keys in a store, computed where they are missing."""
         if missing := len(store.missing(keys)):
-            size = missing * store.row_bytes / 1e6
-            logger.info("%s are computed once: %s, %.1f MB, kept in %s.", what, f"{missing:,}", size, store.folder)
+            if missing > at_once:
+                size = missing * store.row_bytes / 1e6
+                logger.info("%s %s are computed once: %.1f MB in %s.", f"{missing:,}", what, size, store.folder)
             training = self.model.training
             self.model.eval()
             try:

@@ -80,11 +80,12 @@ def measure_pace(
         if trainer.validation is not None:
             validate(trainer.model, trainer.validation, trainer.learner.precision)
         validation_end = time.perf_counter()
-        evaluation.evaluate(trainer.model.eval(), catalog, probe=False)
+        trainer.model.eval()
+        evaluation.evaluate(trainer.encoder, catalog, probe=False)
         test_end = time.perf_counter()
         evaluation_seconds = 2 * (test_end - validation_end)  # the best and the last model
         if catalog.about.label_columns:
-            embed_images(trainer.model, catalog.split("test"))
+            embed_images(trainer.encoder, catalog.split("test"))
             evaluation_seconds += 2 * (time.perf_counter() - test_end) * len(catalog) / catalog.splits["test"]
         return Pace(rate, validation_end - start, setup_seconds + evaluation_seconds)
 

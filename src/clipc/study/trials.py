@@ -116,9 +116,9 @@ def run_trial(
     with threads(trial.recipe.threads or 1):
         timer = Timer()
         cache = trial.recipe.data.cache
-        last = evaluation.evaluate(evaluation_encoder(run, run.last_model, cache), catalog, probe=False)
+        last = evaluation.evaluate(evaluation_encoder(run, run.last_model, catalog, cache), catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
-        best = evaluation.evaluate(evaluation_encoder(run, run.model, cache), catalog)
+        best = evaluation.evaluate(evaluation_encoder(run, run.model, catalog, cache), catalog)
         descriptions, arrays = dump_measurements(best.measurements)
         with whole_file(run.folder / "eval" / "test-items.npz") as new, new.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)

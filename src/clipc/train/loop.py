@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import Any, Final
+from typing import Final
 
 import torch
 
 from clipc.errors import UserError, first_names
+from clipc.evaluate.embed import Encoder
 from clipc.files import restore_folder
 from clipc.models.model import ClipModel
 from clipc.models.projection import plain_state_dict
 from clipc.models.text_tower import computed_tokens
+from clipc.prepare.feature_renderer import FeatureRun
 from clipc.progress import Progress
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
@@ -75,7 +77,7 @@ class Trainer:
         best: The metrics of the best step on validation so far, with its number as ``step``. None before the
             first validation.
         counters: The counts of the run so far.
-        feature_facts: What is known of kept features, for ``plan-statistics.json``; None without them.
+        feature_run: What a run on kept features needs; None for other runs.
     """
 
     recipe: Recipe
@@ -88,7 +90,7 @@ class Trainer:
     step: int = 0
     best: dict[str, float] | None = None
     counters: RunCounters = field(default_factory=RunCounters)
-    feature_facts: dict[str, Any] | None = None
+    feature_run: FeatureRun | None = None
 
     @property
     def model(self) -> ClipModel:
@@ -100,6 +102,11 @@ class Trainer:
         """The renderer's name in a recipe."""
         names = {WorkerRenderer: "worker", ResidentRenderer: "resident", FeatureRenderer: "features"}
         return names[type(self.renderer)]
+
+    @property
+    def encoder(self) -> Encoder:
+        """What evaluation measures: the model, on kept features if it is trained on them."""
+        return self.model if self.feature_run is None else self.feature_run.encoder(self.model)
 
     @property
     def precision(self) -> str:
@@ -153,8 +160,8 @@ class Trainer:
         """
         plans = self.renderer.plans
         statistics = {**plans.rows(0, len(plans.catalog)).statistics(), "inputs": plans.inputs.fingerprints}
-        if self.feature_facts is not None:
-            statistics["kept"] = self.feature_facts
+        if self.feature_run is not None:
+            statistics["kept"] = self.feature_run.facts
         if (compiled_rules := plans.inputs.compiled_rules) is not None:
             statistics["rules_without_effect"] = idle = compiled_rules.without_effect()
             if idle:

@@ -158,7 +158,7 @@ def make_trainer(
     feature_run = None
     if choice.renderer == "features":
         with world.main_first():
-            feature_run = make_feature_run(recipe, model, plans, run, progress)
+            feature_run = make_feature_run(recipe, model, plans, catalog, run, progress)
         batches_renderer: Any = feature_run.renderer
     else:
         size, words = model.image_size, model.tokenizer
@@ -173,7 +173,7 @@ def make_trainer(
         validation=Validation(catalog.split("val"), encoder) if validating else None,
         learner=learner,
         steps=steps,
-        feature_facts=None if feature_run is None else feature_run.facts,
+        feature_run=feature_run,
     )
 
 
