@@ -233,6 +233,8 @@ class ClipModel(nn.Module):
 
     def _encode_with_halves(self, images: torch.Tensor, halves: Halves) -> torch.Tensor:
         """Unit vectors of images, then of halves of them, from one pass of the trunk; shape (B + n, D)."""
+        if halves.features is not None:
+            return self.encode_image(torch.cat([images, halves.features.to(images.device)]))
         pooled, feature_map = image_pooled_and_map(self.clip, self._pixels(images))
         if len(halves):
             pooled = torch.cat([pooled, pool_places(self.clip, feature_map, halves.rows, halves.places)])

@@ -69,8 +69,12 @@ def add_head_dropout(clip: Any, rate: float) -> None:
         return
     for tower in TOWERS:
         module = projection_module(clip, tower)
-        trained = [name for name in tower_parameters(clip, tower) if clip.get_parameter(name).requires_grad]
-        if not any(name.removeprefix(tower_prefix(clip, tower)).startswith(_NAMES[tower]) for name in trained):
+        learns = {
+            name.removeprefix(tower_prefix(clip, tower)): clip.get_parameter(name).requires_grad
+            for name in tower_parameters(clip, tower)
+        }
+        projection = [trained for name, trained in learns.items() if name.startswith(_NAMES[tower])]
+        if not any(projection or learns.values()):
             continue
         if module is not None and (layers := _linear_layers(module)):
             layers[-1][1].register_forward_pre_hook(partial(_drop, rate=rate))

@@ -20,7 +20,7 @@ from clipc.models.device import choose_device
 from clipc.models.model import ClipModel
 from clipc.models.model_config import HUB_PREFIX, is_folder
 from clipc.models.projection import RescaledNorm, standardise_inputs, trunk_is_locked
-from clipc.models.text_tower import ignores_padding
+from clipc.models.text_tower import padding_id
 from clipc.models.tuning import apply_tuning
 from clipc.prepare.kept_encoder import KeptEncoder
 from clipc.prepare.kept_features import KeptFeatures
@@ -86,7 +86,7 @@ def check_features(recipe: Recipe, model: ClipModel) -> None:
 
 def keep_captions(model: ClipModel) -> bool:
     """Whether the features of captions can be kept: the text trunk is locked and has a projection of its own."""
-    return trunk_is_locked(model.clip, "text") and ignores_padding(model.clip)
+    return trunk_is_locked(model.clip, "text") and padding_id(model.clip) is not None
 
 
 def keep_features(recipe: Recipe, catalog: Catalog, progress: Progress = silent) -> None:
