@@ -99,14 +99,17 @@ class _LogHandler(logging.Handler):
 @contextmanager
 def print_logs() -> Generator[None]:
     """Prints log messages of clipc to standard error during the block."""
-    logger, handler, level = logging.getLogger("clipc"), _LogHandler(), logging.getLogger("clipc").level
+    logger, handler = logging.getLogger("clipc"), _LogHandler()
+    level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # open_clip logs to the root logger, which gives it a handler that would print them again.
     try:
         yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+        logger.propagate = propagate
 
 
 def source_slug(source: str) -> str:
