@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from clipc.cli import app
 from clipc.errors import UserError
 from clipc.models.model import ClipModel
+from clipc.study.pool import TASK_MODULES
 from clipc.train import distributed, parallel
 from clipc.train.distributed import World, local_batch_size, process_group
 from clipc.train.launcher import LaunchInfo, first_host, read_launch_info
@@ -44,9 +45,10 @@ LAUNCHERS = (
     "MASTER_PORT",
     "SLURM_STEP_NUM_TASKS",
 )
-# The server imports torch once; each process of a test is a quick copy of it.
+# The server imports torch once; each process of a test is a quick copy of it. A process has one server: the pools of
+# other tests' studies use it too.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["clipc.train.distributed", "clipc.models.model", "hypothesis"])
+CONTEXT.set_forkserver_preload([*TASK_MODULES, "clipc.train.distributed", "clipc.models.model", "hypothesis"])
 
 
 def free_port() -> int:
