@@ -76,7 +76,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(prepared: Path, tiny_model: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The prepared folder as the working folder, with a small demo set and a cache of its own; nano is smaller still."""
+    """The prepared folder as the working folder, with a small demo set, a smaller nano, and its own cache."""
     config = json.loads(Path(tiny_model).read_text("utf-8"))
     config["vision_cfg"] |= {"image_size": 64, "patch_size": 16}
     config["text_cfg"] |= {"context_length": 128}

@@ -392,16 +392,16 @@ def test_batch_norm_that_learns_is_refused_on_cpus(group: list[Any]) -> None:
 
 def one_fails(how: str) -> str:
     if how in ("silent", "alone"):
-        distributed.TIMEOUT = timedelta(seconds=4)  # type: ignore[misc]
+        distributed.TIMEOUT = timedelta(seconds=3)  # type: ignore[misc]
     if how == "silent":
-        distributed.CONTROL_TIMEOUT = timedelta(seconds=4)  # type: ignore[misc]
+        distributed.CONTROL_TIMEOUT = timedelta(seconds=3)  # type: ignore[misc]
     try:
         with process_group("cpu") as world:
             world.barrier()
             if world.rank == 1 and how == "wrong":
                 raise UserError("the disk is full.")
             if world.rank == 1:
-                time.sleep(6)
+                time.sleep(4.5)
             world.broadcast("x")
     except UserError as error:
         return f"{type(error).__name__}: {error}"
