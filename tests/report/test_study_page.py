@@ -162,7 +162,7 @@ def test_no_evidence_is_said_in_those_words() -> None:
 def test_the_number_of_comparisons_is_stated() -> None:
     note = multiple_testing_note(study_example(arms=40), words("en"))
     assert note.startswith("Comparisons on main metrics: 126 with clip, 240 with controls.")
-    assert "up to 2.1 of them on average" in note
+    assert f"up to {1 - 0.975**40:.1%} of cases" in note
     assert note in text(render_study(study_example(arms=40)))
 
 
@@ -282,3 +282,14 @@ def test_codes_of_searches_subsets_and_lost_trials_have_sentences() -> None:
         ):
             sentence = words(lang).limit(str(code["code"]), code)
             assert all(str(value) in sentence for key, value in code.items() if key != "code")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_gains_are_compared_as_differences_and_false_gains_counted(lang: str) -> None:
+    say, data = words(lang), study_example(**CASES["sizes"])
+    text = Page(render_study(data, lang=lang)).text
+    assert say("study.gains.lead") in text
+    assert f"{100 * (1 - 0.975**28):.1f}%" in text  # seven arms at four sizes
+    single = study_example(arms=1, controls=())
+    assert single["gain_differences"] == []
+    assert say("study.gains.title") not in Page(render_study(single, lang=lang)).text

@@ -31,6 +31,20 @@ class Search(BaseModel):
     trials: int = Field(default=20, ge=2)
 
 
+class Contrast(BaseModel):
+    """Two gains to compare, each as the names of an arm and of the arm that it gains over.
+
+    Attributes:
+        gain: The gain of interest.
+        than: The gain that it is compared with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gain: tuple[str, str]
+    than: tuple[str, str]
+
+
 class Study(BaseModel):
     """A study; the attributes are the keys of its file.
 
@@ -45,6 +59,8 @@ class Study(BaseModel):
             ``what`` holds a sentence about the arm.
         baseline: The arm that all others are compared with; the first if null.
         controls: Arms that show other possible causes of a gain over the baseline.
+        contrasts: Gains to compare with each other, besides those with controls and over sizes:
+            ``{gain: [A, B], than: [C, D]}`` stands for (A - B) - (C - D).
         sizes: Numbers of training pairs; ``all`` stands for all of them. Every seed draws its own sets; a smaller one
             is a subset of the larger ones of its seed, and keeps the shares of the labels.
         seeds: The seeds; a single number n stands for 0 to n - 1.
@@ -70,6 +86,7 @@ class Study(BaseModel):
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
     baseline: str | None = None
     controls: tuple[str, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
     sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = Field(default=("all",), min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     templates: str = "auto"
@@ -119,7 +136,8 @@ class Study(BaseModel):
             raise ValueError(f"the arm {twice[0]!r} is defined twice")
         if self.baseline in self.controls or (self.baseline is None and names and names[0] in self.controls):
             raise ValueError("the baseline cannot be a control; leave it out of controls")
-        for name in [self.baseline, *self.controls]:
+        in_contrasts = [name for gains in self.named_contrasts for gain in gains for name in gain]
+        for name in [self.baseline, *self.controls, *in_contrasts]:
             if name is not None and name not in names:
                 raise ValueError(str(unknown_name("arm", name, names)))
         if self.has_ranges and self.search is None:
@@ -158,6 +176,11 @@ class Study(BaseModel):
     def baseline_name(self) -> str:
         """The baseline's name."""
         return self.baseline or self.expanded_arms[0].name
+
+    @property
+    def named_contrasts(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+        """The contrasts as pairs of gains."""
+        return [(contrast.gain, contrast.than) for contrast in self.contrasts]
 
     @property
     def template_set(self) -> str:

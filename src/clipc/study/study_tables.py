@@ -20,6 +20,7 @@ from clipc.files import whole_file
 from clipc.recipe.run import environment
 from clipc.study.arms import Arm, Range
 from clipc.study.compare import comparisons
+from clipc.study.contrasts import gain_differences
 from clipc.study.design import Study
 from clipc.study.limitations import limitations
 from clipc.study.noise import power_table
@@ -90,6 +91,7 @@ def study_tables(
         "arms": [_arm(arm, groups) for arm in arms],
         "metrics": metrics,
         "comparisons": rows,
+        "gain_differences": gain_differences(groups, metrics, baseline, study.controls, study.named_contrasts),
         "verdict": conclude([arm.name for arm in arms], baseline, study.controls, metrics, rows),
         "curves": [curve for m in metrics if m["main"] for curve in _curves(m["key"], arms, groups, study)],
         "power": power_table(groups, metrics, baseline),
