@@ -197,7 +197,7 @@ def trial(arm: str, seed: int, lift: float, keys: list[str], rng: np.random.Gene
             values[key] = float(base + lift * (0.5 + base) + start.normal(0, 0.012) + rng.normal(0, 0.002))
     return {
         "seed": seed,
-        "run": f"n1680-s{seed}-{sum(map(ord, arm)):010x}",
+        "runs": [f"n1680-s{seed}-{sum(map(ord, arm)):010x}"],
         "core_seconds": float(412 + rng.normal(0, 6)),
         "pairs_per_second": float(240 + rng.normal(0, 3)),
         "best_step": 695,
@@ -341,6 +341,7 @@ def pilot_example(
             "controls": ["augment"] if control_lift is not None else [],
             "sizes": [1680],
             "seeds": list(SEEDS),
+            "folds": None,
             "planned": 3 * len(arms),
             "finished": 3 * len(arms),
             "diverged": [],

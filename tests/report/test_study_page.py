@@ -62,7 +62,7 @@ def test_every_arm_metric_trial_change_and_limit_is_on_the_page(case: tuple[dict
         for key, value in arm["changes"].items():
             assert f"{key}: {value}" in shown
         for result in arm["results"]:
-            assert all(trial["run"].replace("  ", " ") in shown for trial in result["trials"])
+            assert all(run.replace("  ", " ") in shown for trial in result["trials"] for run in trial["runs"])
     for name in (data["command"], data["name"], data["note"], data["source"]["fingerprint"], data["machine"]["cpu"]):
         assert name in shown
 
@@ -73,7 +73,7 @@ def test_hostile_text_is_shown_and_never_run(lang: str) -> None:
     clean = render_study(study_example(arms=3, controls=("augment",), sizes=(250, 500), missing=1), lang=lang)
     data["name"] = data["note"] = data["command"] = data["source"]["name"] = HOSTILE
     data["arms"][1] |= {"what": HOSTILE, "changes": {HOSTILE: HOSTILE}}
-    data["arms"][1]["results"][0]["trials"][0]["run"] = HOSTILE
+    data["arms"][1]["results"][0]["trials"][0]["runs"] = [HOSTILE]
     data["settings"][HOSTILE] = {HOSTILE: HOSTILE}
     data["metrics"][-1]["key"] = f"zero_shot/{HOSTILE}/top1"
     data["curves"] = [data["curves"][0] | {"axis": HOSTILE}]

@@ -59,6 +59,8 @@ class Study(BaseModel):
             ``what`` holds a sentence about the arm.
         baseline: The arm that all others are compared with; the first if null.
         controls: Arms that show other possible causes of a gain over the baseline.
+        folds: The number of folds of a cross-validation: every seed trains once for each fold and is tested on it, so
+            that every pair is a test pair once. None for one split.
         contrasts: Gains to compare with each other, besides those with controls and over sizes:
             ``{gain: [A, B], than: [C, D]}`` stands for (A - B) - (C - D).
         sizes: Numbers of training pairs; ``all`` stands for all of them. Every seed draws its own sets; a smaller one
@@ -87,6 +89,7 @@ class Study(BaseModel):
     baseline: str | None = None
     controls: tuple[str, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
+    folds: int | None = Field(default=None, ge=2, le=20)
     sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = Field(default=("all",), min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     templates: str = "auto"
@@ -119,6 +122,12 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "Study":
+        if self.data.folds is not None:
+            raise ValueError("folds stand at the top of a study; leave data.folds and data.fold out")
+        if self.folds is not None and self.split != "test":
+            raise ValueError("folds are tested on all pairs; leave split out")
+        if self.folds is not None and self.search is not None:
+            raise ValueError("a search would choose settings on pairs that folds test on; leave folds or search out")
         if self.data.pairs is not None or self.data.subset:
             raise ValueError("the training pairs are set by sizes and seeds; leave data.pairs out, and data.subset")
         for name in (*self.evaluators, *self.sections):
