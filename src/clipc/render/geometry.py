@@ -41,8 +41,13 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
         start: The index of the first row in the concatenated plans.
         augmentation: How views are cropped.
     """
-    n, seed = len(plan), plans.seed
-    draws = rows_uniform(seed, "crop", start, start + n, 2 * DRAWS).reshape(n, 2, DRAWS)
+    n, seed, numbers = len(plan), plans.seed, plans.epoch_rows(start, start + len(plan))
+
+    def uniform(stream: str, width: int) -> Float64s:
+        first = int(numbers[0])
+        return rows_uniform(seed, stream, first, int(numbers[-1]) + 1, width)[numbers - first]
+
+    draws = uniform("crop", 2 * DRAWS).reshape(n, 2, DRAWS)
     rows = np.stack([plan.left, np.maximum(plan.right, 0)], axis=1)
     sizes = plans.catalog.sizes[rows]
     scale = np.where((plan.layout == STRONG)[:, None], augmentation.strong_scale, augmentation.crop_scale)
@@ -59,7 +64,7 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
     layout_name = plans.policy.layout
     # With regions marked by an expert, the halves move to keep them. Without regions both layouts are equal.
     name = "region" if layout_name == "centre-halves" and np.isfinite(source_views.region).any() else layout_name
-    layout_draws = rows_uniform(seed, "layout", start, start + n, 4).astype(np.float32)
+    layout_draws = uniform("layout", 4).astype(np.float32)
     tiles = find_layout(name).tiles(plan.layout, layout_draws, source_views)
     mirrored = draws[..., 2] < augmentation.flip
     if plans.inputs.compiled_rules is not None:

@@ -112,14 +112,18 @@ def make_trainer(
     """
     world = world or World()
     device = choose_device(recipe.device)
-    local_batch_size(recipe.batch_size, world)
+    if local_batch_size(recipe.batch_size, world) % 2 and recipe.policy.adds:
+        raise UserError(
+            f"policy.added shows each pair twice in a batch, and {recipe.batch_size} rows are an odd number for each "
+            f"of {world.size} processes; set batch_size={recipe.batch_size + world.size}."
+        )
     with world.main_first():
         pairs = catalog.split("train")
         check_batch(recipe, catalog.about.name, len(pairs))
         tokenizer = tokenizer_for(recipe, catalog)
         model = new_model(recipe, tokenizer).to(device)
         apply_tuning(model.clip, recipe.tune, recipe.seed)
-        batches = Batches(recipe.batch_sampling, recipe.batch_size)
+        batches = Batches(recipe.batch_sampling, recipe.batch_size // (2 if recipe.policy.adds else 1))
         steps = recipe.steps(len(pairs))
         plans = make_plans(
             recipe.policy,
