@@ -11,12 +11,12 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Bools, Bytes, Int32s, Int64s, Integers, Positions
 from clipc.compose.batches import Batches
 from clipc.compose.captions.joint import Wording
-from clipc.compose.composites import FALLBACKS, compose_rows
+from clipc.compose.composites import FALLBACKS, compose_rows, drawn_layouts
 from clipc.compose.entries import Entries
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.layout import SHAPES, Shape
-from clipc.compose.layouts.tiles import STRONG
+from clipc.compose.layouts.tiles import PLAIN, STRONG
 from clipc.compose.policy import Policy
 from clipc.compose.streams import epoch_generator, rows_uniform
 
@@ -63,6 +63,11 @@ class Plan:
         return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     @property
+    def half_alone(self) -> Bools:
+        """Which rows show one half of a composite alone (a control), ``bool``, shape (n,)."""
+        return (self.right < 0) & (self.layout != PLAIN) & (self.layout != STRONG)
+
+    @property
     def second_caption(self) -> tuple[Int32s, Int32s]:
         """The second caption: the catalog row of its pair (-1 for none), and its index among that pair's captions."""
         replaced = self.third >= 0
@@ -101,21 +106,24 @@ class Plan:
         """Counts of the plan's rows.
 
         Returns:
-            By name: the number of ``rows``; how many are ``composed``; how many are strongly augmented (``strong``);
-            the ``share`` of rows that are either; the number of rows of each shape (``layouts``); the number of treated
-            rows that stayed plain, by reason (``fallbacks``); the number of distinct second pairs (``partners``), and
-            how often the most frequent one is used (``partners_most``).
+            By name: the number of ``rows``; how many are ``composed``; how many are strongly augmented (``strong``), or
+            show one half of a composite alone (``half``); the ``share`` of rows that are any of these; the number of
+            rows of each shape (``layouts``); the number of treated rows that stayed plain, by reason (``fallbacks``);
+            the number of distinct second pairs (``partners``), and how often the most frequent one is used
+            (``partners_most``).
         """
         counts = np.bincount(self.layout, minlength=len(self.shapes))
         second = self.right[self.right >= 0]
         strong = int(counts[STRONG])
+        treated = len(self) - int(counts[PLAIN])
         uses = np.bincount(second) if len(second) else np.zeros(1, dtype=np.int64)
         fallbacks = np.bincount(self.fallback, minlength=len(FALLBACKS))
         return {
             "rows": len(self),
             "composed": len(second),
             "strong": strong,
-            "share": (len(second) + strong) / max(1, len(self)),
+            "half": treated - strong - len(second),
+            "share": treated / max(1, len(self)),
             "layouts": {shape.name: int(count) for shape, count in zip(self.shapes, counts, strict=True)},
             "fallbacks": {name: int(n) for name, n in zip(FALLBACKS, fallbacks, strict=True) if name != "none"},
             "partners": int((uses > 0).sum()),
@@ -162,6 +170,8 @@ def plan_epoch(
     plan = Plan.plain(left, caption[left], find_layout(policy.layout).all_shapes)
     if policy.treatment == "augment":
         plan.layout[treated] = STRONG
+    elif policy.treatment == "half":
+        plan.layout[treated] = drawn_layouts(policy, pairs, seed, epoch)[left[treated]]
     elif len(treated):
         composites = compose_rows(left[treated], catalog, entries, policy, inputs, seed, epoch)
         caption, composed = composites["left_caption"], composites["right"] >= 0

@@ -80,9 +80,9 @@ class Policy(BaseModel):
     added: Annotated[bool, Neutral(False)] = False
     """Each pair of a batch stands in it twice, plain and treated, and the loss is the sum of the loss among the plain
     rows and the loss among the treated ones. A batch then holds half as many pairs; rho is 0.5."""
-    treatment: Annotated[Literal["compose", "augment"], ALWAYS] = "compose"
-    """What happens to a treated example: it becomes a composite, or (the control) it is shown alone under a
-    stronger augmentation."""
+    treatment: Annotated[Literal["compose", "augment", "half"], ALWAYS] = "compose"
+    """What happens to a treated example: it becomes a composite, or (controls) it is shown alone, under a stronger
+    augmentation (augment) or as one half of a composite, the other half grey (half)."""
     layout: Annotated[Name, ALWAYS] = "centre-halves"
     """How two views are joined into one image; module:object for your own."""
     axis: Annotated[Literal["random", Axis], BeforeValidator(axis_of), ALWAYS] = "random"
@@ -149,6 +149,11 @@ class Policy(BaseModel):
             raise ValueError(
                 f"layout {self.layout} has no halves that stand apart and could be matched with their captions: set "
                 "halves to 0, or layout to centre-halves, squeezed-halves or region"
+            )
+        if self.treatment == "half" and self.layout in LAYOUTS and not LAYOUTS[self.layout].has_axes:
+            raise ValueError(
+                f"treatment half shows one half of a composite, and layout {self.layout} has no halves: set layout to "
+                "centre-halves, squeezed-halves or region"
             )
         if self.weights is not None and not self.weights.startswith(COLUMN) and not names_file(self.weights):
             raise ValueError(f"weights must be column:NAME or a CSV or Parquet file, not {self.weights!r}")

@@ -67,7 +67,9 @@ def make_plans(
         inputs = Inputs(alike=lookalikes(pairs), compiled_rules=compiled_rules)
         return Plans(pairs, policy, seed, inputs, batches, treated_rows)
     tables = given_tables(policy, pairs)
-    if is_object_reference(policy.partner):
+    if not policy.composes:
+        pass  # No partners are drawn.
+    elif is_object_reference(policy.partner):
         tables["neighbours"] = _own_partners(policy.partner, pairs)
     elif policy.by_similarity:
         from clipc.prepare.vectors import partner_vectors

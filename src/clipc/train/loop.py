@@ -109,7 +109,8 @@ class Trainer:
         count = f"{trainable / 1e6:.1f} million" if trainable >= 1e5 else f"{trainable / 1e3:.1f} thousand"
         policy = recipe.policy
         until = f" until {policy.until:.0%} of the run" if policy.until < 1 else ""
-        composites = f"{policy.rho:.0%} of them composed{until}" if policy.rho else "none composed"
+        treated = "composed" if policy.composes else "treated as a control"
+        composites = f"{policy.rho:.0%} of them {treated}{until}" if policy.rho else "none composed"
         start = f"resumes after {self.step:,} of " if self.step else ""
         return (
             f"{recipe.model}: training {count} parameters on {model.device.type} in {self.precision}; "
