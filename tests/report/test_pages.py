@@ -364,12 +364,14 @@ def test_every_value_of_a_policy_has_words(lang: str) -> None:
         *({"pairing": name} for name in get_args_of("pairing")),
         *({"partner": "nearest", "embedding": "folder", "embedding_of": of} for of in get_args_of("embedding_of")),
         {"treatment": "augment"},
+        {"treatment": "half"},
         {"region": "auto", "layout": "region"},
         {"joiner": None},
         {"template": "{a} beside {b}"},
         {"group": "patient"},
         {"halves": 0.5},
         {"mixing": "batches"},
+        {"added": True},
     ]:
         facts = policy_facts(plain | change, say)
         assert all(name and text for name, text in facts)
