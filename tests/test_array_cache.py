@@ -1,11 +1,16 @@
 """Arrays are made once; a cache that fails costs time only."""
 
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from clipc.array_cache import arrays_digest, cached_array
+from clipc.array_cache import KeyedRows, arrays_digest, cached_array
+from clipc.errors import UserError
 
 
 class Maker:
@@ -74,3 +79,76 @@ def test_digests_tell_contents_types_and_shapes_apart() -> None:
     assert len({arrays_digest(a), *(arrays_digest(other) for other in others)}) == 5
     assert arrays_digest(a) == arrays_digest(a.copy())
     assert arrays_digest(a, a) != arrays_digest(a)
+
+
+def squares(keys: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Computes rows that follow from their keys alone."""
+    return lambda positions: np.stack([keys[positions] % 97, keys[positions] % 89], axis=1).astype(np.float32)
+
+
+def rows_of(store: KeyedRows, keys: np.ndarray) -> np.ndarray:
+    values, row = store.read(keys)
+    return values[row]
+
+
+@given(st.lists(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=12), min_size=1, max_size=4))
+def test_rows_that_exist_are_never_computed_again(asked: list[list[int]]) -> None:
+    with TemporaryDirectory() as folder:
+        store, computed = KeyedRows.of("rows", "a", (2,), Path(folder)), list[int]()
+        for group in asked:
+            keys = np.array(group, dtype=np.uint64)
+
+            def make(positions: np.ndarray, keys: np.ndarray = keys) -> np.ndarray:
+                computed.extend(keys[positions].tolist())
+                return squares(keys)(positions)
+
+            store.add(keys, make, at_once=3)
+            assert np.array_equal(rows_of(store, keys), squares(keys)(np.arange(len(keys))).astype(np.float16))
+            assert not len(store.missing(keys))
+        assert sorted(computed) == sorted({key for group in asked for key in group})
+
+
+def test_an_interrupted_call_goes_on_after_its_last_key(tmp_path: Path) -> None:
+    store, keys = KeyedRows.of("rows", "a", (2,), tmp_path), np.arange(10, dtype=np.uint64)
+    calls = list[int]()
+
+    def fail(positions: np.ndarray) -> np.ndarray:
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(len(positions))
+        return squares(keys)(positions)
+
+    with pytest.raises(KeyboardInterrupt):
+        store.add(keys, fail, at_once=3)
+    assert store.missing(keys).tolist() == [6, 7, 8, 9]
+    with (store.folder / "values.bin").open("ab") as stream:  # a row that was cut off
+        stream.write(b"abc")
+    with (store.folder / "keys.bin").open("ab") as stream:  # and a key without one
+        stream.write(np.uint64(6).tobytes())
+    assert 6 in store.missing(keys)
+    progress = list[tuple[int, int]]()
+    store.add(keys, squares(keys), at_once=3, progress=lambda done, total: progress.append((done, total)))
+    assert progress == [(3, 4), (4, 4)]
+    assert np.array_equal(rows_of(store, keys), squares(keys)(np.arange(10)).astype(np.float16))
+
+
+def test_rows_are_memory_mapped_and_a_missing_key_is_an_error(tmp_path: Path) -> None:
+    store, keys = KeyedRows.of("rows", "a", (2,), tmp_path), np.array([7, 5, 7], dtype=np.uint64)
+    with pytest.raises(KeyError):
+        store.read(keys)
+    store.add(keys, squares(keys))
+    values, row = store.read(keys)
+    assert isinstance(values, np.memmap)
+    assert not values.flags.writeable
+    assert row[0] == row[2] != row[1]
+    with pytest.raises(KeyError):
+        store.read(np.array([8], dtype=np.uint64))
+    other = KeyedRows.of("rows", "b", (2,), tmp_path)
+    assert other.folder != store.folder
+
+
+def test_rows_that_cannot_be_written_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "arrays").write_text("in the way")
+    keys = np.arange(2, dtype=np.uint64)
+    with pytest.raises(UserError, match="could not be written"):
+        KeyedRows.of("rows", "a", (2,), tmp_path).add(keys, squares(keys))

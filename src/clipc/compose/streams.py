@@ -9,13 +9,14 @@ numbers: as easy as 1, 2, 3", SC 2011).
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from clipc.compose.arrays import Float64s
 
 # Changing a number would change every result: add streams, never renumber.
-STREAMS: Final = {"order": 0, "mask": 1, "partner": 2, "caption": 3, "layout": 4, "crop": 5, "third": 6}
+STREAMS: Final = {"order": 0, "mask": 1, "partner": 2, "caption": 3, "layout": 4, "crop": 5, "third": 6, "kept": 7}
 """The number of each stream. ``mask``: which rows the policy composes or augments strongly; ``third``: the pair of a
-wrong caption."""
+wrong caption; ``kept``: the views whose features are kept (:func:`content_uniform`)."""
 
 
 def epoch_generator(seed: int, stream: str, epoch: int, part: int = 0) -> np.random.Generator:
@@ -41,3 +42,21 @@ def rows_uniform(seed: int, stream: str, start: int, stop: int, width: int) -> F
     bits = np.random.Philox(key=[seed, STREAMS[stream]], counter=[start * blocks, 1, 0, 0])
     numbers = np.random.Generator(bits).random((stop - start) * blocks * 4)
     return numbers.reshape(stop - start, blocks * 4)[:, :width]
+
+
+def content_uniform(contents: npt.NDArray[np.uint64], stream: str, width: int) -> Float64s:
+    """Random numbers in [0, 1) that depend on a content alone, whatever the seed, the row and the other rows.
+
+    Args:
+        contents: Hashes of contents, shape (n,).
+        stream: The stream's name.
+        width: The number of columns; the first columns are the same for every width.
+
+    Returns:
+        ``float64``, shape (n, width).
+    """
+    numbers = np.empty((len(contents), width))
+    for row, content in enumerate(contents.tolist()):
+        bits = np.random.Philox(key=[content, STREAMS[stream]], counter=[0, 2, 0, 0])
+        numbers[row] = np.random.Generator(bits).random(width)
+    return numbers

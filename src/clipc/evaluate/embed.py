@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,15 @@ class Encoder(Protocol):
 
     def encode_text(self, texts: list[str], /) -> Tensor:
         """Encodes B texts as L2-normalised features, float (B, D), on any device."""
+        ...
+
+
+@runtime_checkable
+class CatalogEncoder(Encoder, Protocol):
+    """An encoder that need not see the pixels of a catalog's images."""
+
+    def encode_catalog(self, catalog: Catalog, progress: Progress, /) -> Tensor:
+        """Encodes every image as L2-normalised features, float32 (N, D) on the CPU."""
         ...
 
 
@@ -80,8 +89,10 @@ def embed(
     ids: dict[str, int] = {}
     captions = [text for row in range(len(catalog)) for text in catalog.captions(row)]
     caption_ids = np.asarray([ids.setdefault(text, len(ids)) for text in captions], dtype=np.int64)
-    views = evaluation_views(catalog, model.image_size, model.resizing) if views is None else views
-    image = embed_pixels(model, views, len(catalog), batch_size=batch_size, progress=progress)
+    if views is None:
+        image = embed_images(model, catalog, batch_size=batch_size, progress=progress)
+    else:
+        image = embed_pixels(model, views, len(catalog), batch_size=batch_size, progress=progress)
     text = embed_texts(model, captions, batch_size=batch_size, progress=progress)
     owner = np.repeat(np.arange(len(catalog)), catalog.caption_counts)
     return Embeddings(image, text, owner, caption_ids)
@@ -99,6 +110,8 @@ def embed_images(model: Encoder, catalog: Catalog, *, batch_size: int = 256, pro
     Raises:
         UserError: An image cannot be read, though it could when the catalog was made.
     """
+    if isinstance(model, CatalogEncoder):
+        return model.encode_catalog(catalog, progress)
     views = evaluation_views(catalog, model.image_size, model.resizing)
     return embed_pixels(model, views, len(catalog), batch_size=batch_size, progress=progress)
 

@@ -1,13 +1,17 @@
 """The image tower in two parts: a trunk that gives a feature map and pooled features, and a projection."""
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import nn
+from torch.nn import functional as F
 
 from clipc.errors import UserError
+
+MIN_CELLS: Final = 4
+"""The smallest map of a convolutional tower, along one axis, whose halves are encoded alone: two cells a half."""
 
 
 def image_pooled(clip: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
@@ -32,7 +36,9 @@ def project_image(clip: nn.Module, pooled: torch.Tensor) -> torch.Tensor:
     visual = _visual(clip)
     if isinstance(visual, TimmModel):
         return visual.head(pooled)
-    return pooled if visual.proj is None else pooled @ visual.proj
+    if visual.proj is None:
+        return pooled
+    return F.dropout(pooled, getattr(visual, "head_dropout", 0.0), visual.training) @ visual.proj
 
 
 def image_pooled_and_map(clip: nn.Module, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,6 +129,57 @@ def cells(places: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return torch.cat([first, last], dim=1).long()
 
 
+def half_pooled(clip: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+    """The pooled output of half an image: of the part that one source of a composite of halves shows.
+
+    A convolutional tower takes the half as an image of its own. A vision transformer takes its patches at the positions
+    of the left or upper half.
+
+    Args:
+        clip: An open_clip model that :func:`check_halves` accepts.
+        pixels: Normalised halves, float, shape (B, 3, S, S / 2) or (B, 3, S / 2, S).
+
+    Returns:
+        Shape (B, width).
+    """
+    visual = _visual(clip)
+    return visual.trunk(pixels) if isinstance(visual, TimmModel) else _transformer_output(visual, pixels)[0]
+
+
+def check_halves(clip: nn.Module, image_size: int) -> None:
+    """Checks that half an image can be encoded alone (:func:`half_pooled`).
+
+    A half of a convolutional tower's map must have two cells or more; at fewer nearly all of what it sees is padding.
+    A vision transformer's halves must be whole numbers of patches.
+
+    Args:
+        clip: An open_clip model.
+        image_size: The side S of its images, in pixels.
+
+    Raises:
+        UserError: They cannot.
+    """
+    visual = _visual(clip)
+    device = next(clip.parameters()).device
+    with torch.inference_mode():
+        _, feature_map = image_pooled_and_map(clip, torch.zeros(1, 3, image_size, image_size, device=device))
+    cells = int(feature_map.shape[-1])
+    if isinstance(visual, VisionTransformer):
+        if cells % 2:
+            raise UserError(
+                f"images of {image_size} px have {cells} x {cells} patches, which have no halves; for composites of "
+                f"kept features set image_size={image_size // cells * (cells + 1)}, or renderer=auto."
+            )
+        return
+    stride = image_size / cells
+    if cells < MIN_CELLS or image_size % 2:
+        raise UserError(
+            f"images of {image_size} px have a feature map of {cells} x {cells} cells, whose halves are too small to "
+            f"be encoded alone; for composites of kept features set image_size={round(stride) * MIN_CELLS} or more, or "
+            "renderer=auto."
+        )
+
+
 def _visual(clip: nn.Module) -> Any:
     visual: Any = clip.visual
     if not isinstance(visual, TimmModel | VisionTransformer):
@@ -134,11 +191,23 @@ def _transformer_output(visual: Any, pixels: torch.Tensor) -> tuple[torch.Tensor
     """A vision transformer's pooled output and its patch tokens as a map."""
     if visual.attn_pool is not None:
         raise UserError("this model's image tower pools by attention, so the parts of its map cannot be pooled alone.")
-    x = visual.transformer(visual._embeds(pixels))
+    height, width = (side // patch for side, patch in zip(pixels.shape[2:], visual.patch_size, strict=True))
+    x = visual.transformer(_patch_tokens(visual, pixels, height, width))
     if visual.final_ln_after_pool:
         pooled = visual.ln_post(visual._global_pool(x)[0])
     else:
         pooled = visual._global_pool(visual.ln_post(x))[0]
-    height, width = visual.grid_size
     tokens = visual.ln_post(x[:, 1:])
     return pooled, tokens.transpose(1, 2).unflatten(2, (height, width))
+
+
+def _patch_tokens(visual: Any, pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """The transformer's input: the class token and the patches, at the positions of the upper left part of the grid."""
+    if (height, width) == tuple(visual.grid_size):
+        return visual._embeds(pixels)
+    positions = visual.positional_embedding
+    grid = positions[1:].unflatten(0, tuple(visual.grid_size))[:height, :width].flatten(0, 1)
+    patches = visual.conv1(pixels).flatten(2).transpose(1, 2)
+    token = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+    embedded = torch.cat([token, patches], dim=1) + torch.cat([positions[:1], grid]).to(patches.dtype)
+    return visual.ln_pre(embedded)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from clipc.errors import UserError
 from clipc.files import expand_home, whole_folder
-from clipc.models.image_tower import image_pooled_and_map, pool_places, project_image
+from clipc.models.image_tower import half_pooled, image_pooled, image_pooled_and_map, pool_places, project_image
 from clipc.models.model_config import (
     CONFIG_FILE,
     HUB_PREFIX,
@@ -33,7 +33,7 @@ from clipc.models.model_config import (
     with_image_size,
 )
 from clipc.models.starter import load_trunk
-from clipc.models.text_tower import text_features
+from clipc.models.text_tower import project_text, text_features, text_pooled
 from clipc.models.tokenizer import LEARNT, Tokenizer, load_tokenizer
 from clipc.models.weights import load_weights
 from clipc.render.batch import Halves
@@ -217,23 +217,48 @@ class ClipModel(nn.Module):
         """Images to unit vectors.
 
         Args:
-            images: RGB ``uint8``, shape (B, S, S, 3); normalised here, on the model's device.
+            images: RGB ``uint8``, shape (B, S, S, 3); normalised here, on the model's device. Or the pooled output of
+                the image tower's trunk (:meth:`pooled_images`), floating point, shape (B, width).
 
         Returns:
             ``float32``, shape (B, D), each of length 1.
         """
-        features = self.clip.encode_image(self._pixels(images))  # pyright: ignore
+        if images.is_floating_point():
+            features = project_image(self.clip, images.to(self.device).float())
+        elif getattr(self.clip.visual, "head_dropout", 0.0):  # open_clip's own encoder has no dropout there
+            features = project_image(self.clip, image_pooled(self.clip, self._pixels(images)))
+        else:
+            features = self.clip.encode_image(self._pixels(images))  # pyright: ignore
         return F.normalize(features.float(), dim=-1)
 
     def _encode_with_halves(self, images: torch.Tensor, halves: Halves) -> torch.Tensor:
         """Unit vectors of images, then of halves of them, from one pass of the trunk; shape (B + n, D)."""
+        if halves.features is not None:
+            return self.encode_image(torch.cat([images, halves.features.to(images.device)]))
         pooled, feature_map = image_pooled_and_map(self.clip, self._pixels(images))
         if len(halves):
             pooled = torch.cat([pooled, pool_places(self.clip, feature_map, halves.rows, halves.places)])
         return F.normalize(project_image(self.clip, pooled).float(), dim=-1)
 
+    def pooled_images(self, images: torch.Tensor) -> torch.Tensor:
+        """The pooled output of the image tower's trunk.
+
+        Args:
+            images: RGB ``uint8``, shape (B, S, S, 3), or halves of images, shape (B, S, S / 2, 3) or (B, S / 2, S, 3)
+                (:func:`~clipc.models.image_tower.half_pooled`).
+
+        Returns:
+            ``float32``, shape (B, width).
+        """
+        encode = image_pooled if images.shape[1] == images.shape[2] else half_pooled
+        return encode(self.clip, self._pixels(images)).float()
+
+    def pooled_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The pooled output of the text tower's trunk, ``float32``, shape (B, width), for ``int64`` token ids."""
+        return text_pooled(self.clip, tokens, self.device).float()
+
     def _pixels(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images on the model's device, shape (B, 3, S, S)."""
+        """Normalised ``uint8`` images, shape (B, H, W, 3), on the model's device, shape (B, 3, H, W)."""
         return ((images.to(self.device).float() - self._mean) / self._std).permute(0, 3, 1, 2)
 
     def encode_text(self, texts: list[str]) -> torch.Tensor:
@@ -244,11 +269,14 @@ class ClipModel(nn.Module):
         """Token ids to unit vectors; needless padding is not computed (see :func:`text_features`).
 
         Args:
-            tokens: ``int64``, shape (B, context length).
+            tokens: ``int64``, shape (B, context length). Or the pooled output of the text tower's trunk
+                (:meth:`pooled_tokens`), floating point, shape (B, width).
 
         Returns:
             ``float32``, shape (B, D), each of length 1.
         """
+        if tokens.is_floating_point():
+            return F.normalize(project_text(self.clip, tokens.to(self.device).float()).float(), dim=-1)
         return F.normalize(text_features(self.clip, tokens, self.device).float(), dim=-1)
 
 

@@ -10,6 +10,7 @@ import torch
 from open_clip.hf_model import ClsLastHiddenStatePooler, ClsPooler, HFTextEncoder, MeanPooler
 from open_clip.transformer import text_global_pool
 from torch import nn
+from torch.nn import functional as F
 
 from clipc.errors import UserError
 
@@ -71,7 +72,9 @@ def project_text(clip: Any, pooled: torch.Tensor) -> torch.Tensor:
     projection = clip.text_projection
     if isinstance(projection, nn.Linear):
         return projection(pooled)
-    return pooled if projection is None else pooled @ projection
+    if projection is None:
+        return pooled
+    return F.dropout(pooled, getattr(clip, "head_dropout", 0.0), clip.training) @ projection
 
 
 def _in_groups(
@@ -95,9 +98,11 @@ def computed_tokens(clip: nn.Module, tokens: torch.Tensor, chunks: int = 1) -> f
 
     Args:
         clip: An open_clip model.
-        tokens: ``int64``, shape (B, context length); on the CPU.
+        tokens: ``int64``, shape (B, context length); on the CPU. Or the trunk's pooled output, floating point.
         chunks: The number of parts in which the batch is encoded, one after the other.
     """
+    if tokens.is_floating_point():  # pooled output of the trunk
+        return 0.0
     padding = padding_id(clip)
     if padding is None:
         return float(tokens.shape[1])

@@ -29,7 +29,8 @@ _Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 _EXECUTION: Final = ("device", "threads", "renderer", "grad_cache_chunks", "grad_checkpointing", "compile")
-"""Keys that say how the result is computed, not which result: they may change when a run resumes."""
+"""Keys that say how the result is computed, not which result: they may change when a run resumes. The renderer of
+features is an exception: its inputs are others."""
 
 
 ALIASES: Final = {
@@ -103,10 +104,14 @@ class Recipe(BaseModel):
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Neutral("auto")] = "auto"
     threads: Annotated[int | None, Neutral(None)] = Field(default=None, ge=1)
     """CPU threads; PyTorch's own choice if null."""
-    renderer: Annotated[Literal["auto", "worker", "resident"], Neutral("auto")] = "auto"
+    renderer: Annotated[Literal["auto", "worker", "resident", "features"], Neutral("auto")] = "auto"
     """resident caches all decoded images in memory, worker decodes them in each epoch; auto chooses resident if they
-    fit.
+    fit. features computes what the locked trunks give once and trains the projections on it.
     """
+    kept_views: Annotated[int, Neutral(3)] = Field(default=3, ge=1)
+    """With renderer features: random views of each image whose features are kept, besides the whole image."""
+    head_dropout: Annotated[float, Neutral(0.0)] = Field(default=0.0, ge=0, lt=1)
+    """Dropout before the last linear layer of both projections; with a few hundred pairs 0.5 to 0.8 helps."""
     num_workers: Annotated[int | None, NEVER] = Field(default=None, ge=0)
     """Loader workers; 0 renders in the training process; null takes one a free core (at most 8, fewer than threads) if
     the model is on a GPU and the images are not, else none.
@@ -176,7 +181,8 @@ class Recipe(BaseModel):
         Args:
             how: Whether to include the keys that say how the result is computed, such as ``device`` and ``renderer``.
         """
-        return identity_keys(self, () if how else _EXECUTION)
+        execution = [key for key in _EXECUTION if key != "renderer" or self.renderer != "features"]
+        return identity_keys(self, () if how else execution)
 
     def same_run(self, data_fingerprint: str) -> str:
         """The :meth:`identity` without the keys that may change when a run resumes."""

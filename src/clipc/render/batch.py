@@ -57,9 +57,12 @@ class Halves:
         rows: The composite of each half, as a row of the batch; ``int64``, shape (n,), ascending.
         places: The part of the image that each half fills: x0, y0, x1, y1 as fractions of its side; ``float32``,
             shape (n, 4).
-        tokens: Token ids of each half's own caption, ``int64``, shape (n, context length).
+        tokens: Token ids of each half's own caption, ``int64``, shape (n, context length); or kept features, as in
+            :attr:`Batch.tokens`.
         sources: The image id of each half, as in :attr:`Batch.sources`; ``int64``, shape (n, 1).
         texts: The id of each half's caption, as in :attr:`Batch.texts`; ``int64``, shape (n, 1).
+        features: The pooled output of the image tower's trunk for each half, shape (n, width), where ``images`` of the
+            batch are such outputs; None where the model pools its feature map.
     """
 
     rows: torch.Tensor
@@ -67,6 +70,7 @@ class Halves:
     tokens: torch.Tensor
     sources: torch.Tensor
     texts: torch.Tensor
+    features: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -74,7 +78,8 @@ class Halves:
     def between(self, start: int, stop: int) -> "Halves":
         """The halves of the composites in rows [start, stop), as halves of a batch of these rows alone."""
         first, last = torch.searchsorted(self.rows, torch.tensor([start, stop])).tolist()
-        part = Halves(*(getattr(self, field.name)[first:last] for field in fields(self)))
+        columns = [getattr(self, field.name) for field in fields(self)]
+        part = Halves(*(None if column is None else column[first:last] for column in columns))
         return replace(part, rows=part.rows - start)
 
 
@@ -83,8 +88,10 @@ class Batch:
     """The training examples of one step; B is their number.
 
     Attributes:
-        images: RGB ``uint8``, shape (B, S, S, 3), not normalised.
-        tokens: Token ids, ``int64``, shape (B, context length).
+        images: RGB ``uint8``, shape (B, S, S, 3), not normalised. Or kept features: the pooled output of the image
+            tower's trunk, ``float32``, shape (B, width).
+        tokens: Token ids, ``int64``, shape (B, context length). Or kept features: the pooled output of the text tower's
+            trunk, ``float32``, shape (B, width).
         sources: The image ids of the left and the right pair, -1 for none; ``int64``, shape (B, 2). The id is the
             first catalog row with that image (:attr:`~clipc.catalog.catalog.Catalog.image_ids`), so equal images have
             equal ids.

@@ -14,7 +14,7 @@ from clipc.render.pixels import Pixels, resident_bytes
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
 
-RENDERERS: Final = ("auto", "worker", "resident")
+RENDERERS: Final = ("auto", "worker", "resident", "features")
 """The values of the recipe's key ``renderer``."""
 
 # The shares of free memory that decoded images may take. The model, its gradients and the batches need the rest.
@@ -31,7 +31,7 @@ class Choice(NamedTuple):
         reason: One sentence for the log.
     """
 
-    renderer: Literal["worker", "resident"]
+    renderer: Literal["worker", "resident", "features"]
     device: torch.device
     reason: str
 
@@ -70,6 +70,8 @@ def choose_renderer(
     if name not in RENDERERS:
         raise unknown_name("renderer", name, RENDERERS)
     ram = torch.device("cpu")
+    if name == "features":
+        return Choice("features", ram, "no image is rendered: batches are made of kept features, as asked.")
     if name == "worker":
         return Choice("worker", ram, "images are decoded anew whenever they are shown, as asked.")
     if name == "auto" and epochs <= 1:
@@ -99,10 +101,10 @@ def choose_renderer(
 def make_renderer(
     choice: Choice, plans: Plans, augmentation: Augmentation, image_size: int, tokenizer: Tokenizer, progress: Progress
 ) -> WorkerRenderer | ResidentRenderer:
-    """Makes the renderer that was chosen; a resident one decodes its images at once.
+    """Makes the renderer of images that was chosen; a resident one decodes its images at once.
 
     Args:
-        choice: The choice.
+        choice: The choice, ``worker`` or ``resident``.
         plans: The plans to render.
         augmentation: How views are cropped.
         image_size: The side S of the images, in pixels.

@@ -80,12 +80,13 @@ def measure_pace(
         if trainer.validation is not None:
             validate(trainer.model, trainer.validation, trainer.learner.precision)
         validation_end = time.perf_counter()
-        evaluation.evaluate(trainer.model.eval(), catalog, probe=False)
+        trainer.model.eval()
+        evaluation.evaluate(trainer.encoder, catalog, probe=False)
         test_end = time.perf_counter()
         models = 1 if recipe.selection == "last" and not recipe.wise_ft else 2  # the selected and the last model
         evaluation_seconds = models * (test_end - validation_end)
         if catalog.about.label_columns:
-            embed_images(trainer.model, catalog.split("test"))
+            embed_images(trainer.encoder, catalog.split("test"))
             evaluation_seconds += 2 * (time.perf_counter() - test_end) * len(catalog) / catalog.splits["test"]
         return Pace(rate, validation_end - start, setup_seconds + evaluation_seconds)
 

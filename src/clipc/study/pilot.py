@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError, unknown_name
+from clipc.prepare.feature_renderer import keep_features, kept_key
 from clipc.progress import Progress, silent
 from clipc.recipe.data import Data
 from clipc.recipe.recipe import Recipe
@@ -227,7 +228,12 @@ def _shared_settings(trials: _PilotTrials, run: Run, timer: Timer, progress: Pro
         return saved["settled"]
     # Tables of neighbours are made here once; an error in the rules is reported before any training.
     renderers = {renderer_for(recipe, trials.catalog, trials.jobs, progress) for recipe in trials.recipes.values()}
-    renderer = "resident" if renderers == {"resident"} else "worker"
+    renderer = renderers.pop() if len(renderers) == 1 else "worker"
+    if "features" in renderers:
+        raise UserError("some of the pilot's arms train on kept features and others do not; set renderer for all arms.")
+    if renderer == "features":
+        for recipe in {kept_key(recipe): recipe for recipe in trials.recipes.values()}.values():
+            keep_features(recipe, trials.catalog, progress)
     progress("measuring the pace", 0, 1)
     pace = trials.mean_pace(renderer)
     progress("measuring the pace", 1, 1)

@@ -16,6 +16,7 @@ from clipc.extension import fingerprint
 from clipc.files import cores
 from clipc.models.device import choose_device
 from clipc.models.model_config import model_config
+from clipc.prepare.feature_renderer import keep_features, kept_key
 from clipc.prepare.plans import make_plans
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
@@ -163,6 +164,9 @@ def run_pending(
     jobs, threads = jobs_for(pending[0].trial.recipe, len(pending), jobs)
     largest = max(pending, key=lambda p: p.size)
     renderer = renderer_for(largest.trial.recipe, largest.catalog, jobs, progress)  # One for all trials.
+    on_features = [p for p in pending if p.trial.recipe.renderer == "features"]
+    for p in {kept_key(p.trial.recipe): p for p in sorted(on_features, key=lambda p: p.size)}.values():
+        keep_features(p.trial.recipe, p.catalog, progress)  # Computed here once, with all cores.
     board = StatusBoard([(p.trial.arm, p.size, p.record) for p in planned])
 
     def report(index: str, done: int, total: int) -> None:  # Pool passes the task's number as text.
@@ -261,6 +265,8 @@ def _suffix(evaluation: EvaluationOptions) -> str:
 
 def renderer_for(recipe: Recipe, catalog: Catalog, jobs: int, progress: Progress = silent) -> str:
     """The renderer for trials: ``resident`` where the images of ``jobs`` trials fit into memory at once."""
+    if recipe.renderer == "features":
+        return recipe.renderer
     plans = make_plans(recipe.policy, catalog.split("train"), 0, cache=recipe.data.cache, progress=progress)
     size = model_config(recipe.model, recipe.image_size)["vision_cfg"].get("image_size", 224)
     device = choose_device(recipe.device)

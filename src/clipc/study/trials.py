@@ -13,7 +13,7 @@ from clipc.evaluate.measurement import dump_measurements
 from clipc.evaluate.probe import SHOTS
 from clipc.evaluate.subject import own_evaluator
 from clipc.files import whole_file
-from clipc.models.model import ClipModel
+from clipc.prepare.feature_renderer import evaluation_encoder
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.train.timing import Timer, threads
@@ -115,9 +115,13 @@ def run_trial(
         return
     with threads(trial.recipe.threads or 1):
         timer = Timer()
-        judged = evaluation.evaluate(ClipModel.load(run.model), catalog)
+        cache = trial.recipe.data.cache
+        judged = evaluation.evaluate(evaluation_encoder(run, run.model, catalog, cache), catalog)
         same = trial.recipe.selection == "last" and not trial.recipe.wise_ft
-        last = judged if same else evaluation.evaluate(ClipModel.load(run.last_model), catalog, probe=False)
+        last = judged
+        if not same:
+            last_encoder = evaluation_encoder(run, run.last_model, catalog, cache)
+            last = evaluation.evaluate(last_encoder, catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
         descriptions, arrays = dump_measurements(judged.measurements)
         with whole_file(run.folder / "eval" / "test-items.npz") as new, new.open("wb") as file:

@@ -12,14 +12,17 @@ from typing import Final
 import torch
 
 from clipc.errors import UserError
+from clipc.evaluate.embed import Encoder
 from clipc.files import restore_folder
-from clipc.models.lora import merged_state_dict
 from clipc.models.model import ClipModel
+from clipc.models.projection import plain_state_dict
 from clipc.models.text_tower import computed_tokens
+from clipc.prepare.feature_renderer import FeatureRun
 from clipc.progress import Progress
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
 from clipc.render.batch import Batch
+from clipc.render.features import FeatureRenderer
 from clipc.render.loader import choose_num_workers, load
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
@@ -60,12 +63,13 @@ class Trainer:
             validation; with the number of the step as ``step``. None before the first validation.
         average: The averaged weights with selection ``ema``, in the main process; otherwise None.
         counters: The counts of the run so far.
+        feature_run: What a run on kept features needs; None for other runs.
     """
 
     recipe: Recipe
     run: Run
     world: World
-    renderer: WorkerRenderer | ResidentRenderer
+    renderer: WorkerRenderer | ResidentRenderer | FeatureRenderer
     validation: Validation | None
     learner: Learner
     steps: int
@@ -73,6 +77,7 @@ class Trainer:
     best: dict[str, float] | None = None
     average: WeightAverage | None = None
     counters: RunCounters = field(default_factory=RunCounters)
+    feature_run: FeatureRun | None = None
 
     @property
     def model(self) -> ClipModel:
@@ -82,7 +87,13 @@ class Trainer:
     @property
     def renderer_name(self) -> str:
         """The renderer's name in a recipe."""
-        return "worker" if isinstance(self.renderer, WorkerRenderer) else "resident"
+        names = {WorkerRenderer: "worker", ResidentRenderer: "resident", FeatureRenderer: "features"}
+        return names[type(self.renderer)]
+
+    @property
+    def encoder(self) -> Encoder:
+        """What evaluation measures: the model, on kept features if it is trained on them."""
+        return self.model if self.feature_run is None else self.feature_run.encoder(self.model)
 
     @property
     def precision(self) -> str:
@@ -91,8 +102,10 @@ class Trainer:
 
     def batches(self) -> Iterator[Batch]:
         """This process's share of each batch, from the current step on."""
-        pixels_device = self.renderer.pixels.values.device if isinstance(self.renderer, ResidentRenderer) else None
         device, recipe = self.model.device, self.recipe
+        pixels_device = self.renderer.pixels.values.device if isinstance(self.renderer, ResidentRenderer) else None
+        if isinstance(self.renderer, FeatureRenderer):
+            pixels_device = device  # A batch is made faster than a worker process could hand it over.
         return load(
             self.renderer,
             recipe.batch_size,
@@ -196,7 +209,8 @@ class Trainer:
 
     def _metrics_logger(self) -> MetricsLogger:
         folder, config = self.run.folder, self.recipe.model_dump(mode="json")
-        flops = StepFlops.count(self.model)
+        # Trunks, which take most operations, are not run on kept features.
+        flops = None if isinstance(self.renderer, FeatureRenderer) else StepFlops.count(self.model)
         meter = Meter(self.model.device, self.learner.precision, flops, ranks=self.world.size)
         names = self.recipe.track if self.world.main else ()
         return MetricsLogger(self.run, meter, make_trackers(names, folder, folder.name, config, self.step))
@@ -220,7 +234,7 @@ class Trainer:
             improved = self.best is None or metrics[SELECTION_METRIC] > self.best[SELECTION_METRIC]
             if improved or not selecting:
                 self.best = {"step": self.step, **metrics}
-                self.model.save(self.run.model, merged_state_dict(self.model.clip))
+                self.model.save(self.run.model, plain_state_dict(self.model.clip))
         metrics_logger.write(self.step, {"validation": metrics})
         self.counters.validation_core_seconds += timer.core_seconds
         metrics_logger.meter.restart()

@@ -3,6 +3,7 @@
 import logging
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -10,7 +11,9 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.batches import Batches
 from clipc.errors import UserError, first_names
 from clipc.models.device import choose_device, choose_precision
+from clipc.models.projection import add_head_dropout
 from clipc.models.tuning import apply_tuning
+from clipc.prepare.feature_renderer import check_features, make_feature_run
 from clipc.prepare.new_model import new_model, tokenizer_for
 from clipc.prepare.plans import make_plans
 from clipc.progress import Progress, silent
@@ -47,7 +50,8 @@ def train(
         folder: The run folder, the same for all processes. A finished run in it is returned without training.
         catalog: The data, if they are open already; by default the recipe's source is opened.
         world: The processes that train together; by default those that torchrun or srun started.
-        renderer: ``worker`` or ``resident``, as a choice made for several runs together; by default it is made here.
+        renderer: ``worker``, ``resident`` or ``features``, as a choice made for several runs together; by default it is
+            made here.
         progress: Called with the number of training examples seen.
 
     Raises:
@@ -107,7 +111,7 @@ def make_trainer(
         run: The run folder.
         catalog: The data.
         world: The processes that train together; None for a single process.
-        renderer: ``worker`` or ``resident``; None for the recipe's.
+        renderer: ``worker``, ``resident`` or ``features``; None for the recipe's.
         precision: As for :func:`~clipc.models.device.choose_precision`; None for the recipe's.
         progress: Called during slow preparation.
 
@@ -123,6 +127,9 @@ def make_trainer(
         tokenizer = tokenizer_for(recipe, catalog)
         model = new_model(recipe, tokenizer).to(device)
         apply_tuning(model.clip, recipe.tune, recipe.seed)
+        add_head_dropout(model.clip, recipe.head_dropout)
+        if (renderer or recipe.renderer) == "features":
+            check_features(recipe, model)
         batches = Batches(recipe.batch_sampling, recipe.batch_size)
         steps = recipe.steps(len(pairs))
         plans = make_plans(
@@ -154,15 +161,26 @@ def make_trainer(
     logger.info(choice.reason)
     averaging = recipe.selection == "ema" and world.main
     average = WeightAverage(model.clip, recipe.ema_share * steps) if averaging else None
+    feature_run = None
+    if choice.renderer == "features":
+        with world.main_first():
+            feature_run = make_feature_run(recipe, model, plans, catalog, run, progress)
+        batches_renderer: Any = feature_run.renderer
+    else:
+        size, words = model.image_size, model.tokenizer
+        batches_renderer = make_renderer(choice, plans, recipe.augmentation, size, words, progress)
+    encoder = None if feature_run is None else feature_run.encoder
+    validating = recipe.validations and "val" in catalog.splits
     return Trainer(
         recipe=recipe,
         run=run,
         world=world,
-        renderer=make_renderer(choice, plans, recipe.augmentation, model.image_size, model.tokenizer, progress),
-        validation=Validation(catalog.split("val")) if recipe.validations and "val" in catalog.splits else None,
+        renderer=batches_renderer,
+        validation=Validation(catalog.split("val"), encoder) if validating else None,
         learner=learner,
         steps=steps,
         average=average,
+        feature_run=feature_run,
     )
 
 
@@ -204,6 +222,8 @@ def _write_plan_statistics(trainer: Trainer) -> None:
     """Writes what the plan of the first epoch holds, and names rules that can have no effect."""
     plans = trainer.renderer.plans
     statistics = {**plans.rows(0, len(plans.catalog)).statistics(), "inputs": plans.inputs.fingerprints}
+    if trainer.feature_run is not None:
+        statistics["kept"] = trainer.feature_run.facts
     if (compiled_rules := plans.inputs.compiled_rules) is not None:
         statistics["rules_without_effect"] = idle = compiled_rules.without_effect()
         if idle:

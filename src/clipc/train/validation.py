@@ -1,6 +1,6 @@
 """Validation metrics, by which checkpoints and interpolated weights are selected."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 from clipc.catalog.catalog import Catalog
-from clipc.evaluate.embed import embed, evaluation_views
+from clipc.evaluate.embed import CatalogEncoder, embed, evaluation_views
 from clipc.evaluate.retrieval import retrieval
 from clipc.files import cores
 from clipc.models.model import ClipModel
@@ -29,15 +29,17 @@ class Validation:
 
     Attributes:
         catalog: The pairs.
+        encoder: Makes the encoder of a model, if that is not the model itself: on kept features images are not decoded.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, encoder: Callable[[ClipModel], CatalogEncoder] | None = None) -> None:
         """Stores the pairs; images are decoded at the first validation.
 
         Args:
             catalog: The pairs, one or more.
+            encoder: As the attribute.
         """
-        self.catalog = catalog
+        self.catalog, self.encoder = catalog, encoder
         self._cache: dict[tuple[int, Resizing], Views] = {}
 
     def views(self, size: int, resizing: Resizing) -> Iterable[Views]:
@@ -59,8 +61,11 @@ class Validation:
 def validate(model: ClipModel, validation: Validation, precision: torch.dtype) -> dict[str, float]:
     """The six recalls of :meth:`Retrieval.items` on validation pairs, in [0, 1], and their mean as ``mean_recall``."""
     model.eval()
-    views = validation.views(model.image_size, model.resizing)
+    if validation.encoder is None:
+        encoder, views = model, validation.views(model.image_size, model.resizing)
+    else:
+        encoder, views = validation.encoder(model), None
     with torch.autocast(model.device.type, precision, enabled=precision != torch.float32):
-        embeddings = embed(model, validation.catalog, views=views)
+        embeddings = embed(encoder, validation.catalog, views=views)
     recalls = retrieval(embeddings.image, embeddings.text, embeddings.owner).items()
     return {name: float(values.mean()) for name, values in recalls.items()}

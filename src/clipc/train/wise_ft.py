@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from clipc.errors import UserError
-from clipc.models.lora import merged_state_dict
 from clipc.models.model import ClipModel
+from clipc.models.projection import plain_state_dict
 from clipc.prepare.new_model import new_model
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
@@ -57,11 +57,11 @@ def write_models(
         UserError: There is no validation split to choose the interpolation on.
         Interrupted: A stop was requested before all validations were done.
     """
-    weights = merged_state_dict(model.clip)
+    weights = plain_state_dict(model.clip)
     model.save(run.last_model, weights)
     if average is not None:
         with average.applied(model.clip):
-            weights = {name: tensor.clone() for name, tensor in merged_state_dict(model.clip).items()}
+            weights = {name: tensor.clone() for name, tensor in plain_state_dict(model.clip).items()}
     if not recipe.wise_ft:
         if best is None or recipe.selection != "best":
             model.save(run.model, weights)
@@ -101,7 +101,7 @@ def interpolate(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], alpha:
     Args:
         start: A model's ``state_dict``.
         tuned: The ``state_dict`` of the same model after fine-tuning, without adapters
-            (:func:`clipc.models.lora.merged_state_dict`).
+            (:func:`clipc.models.projection.plain_state_dict`).
         alpha: In [0, 1].
 
     Returns:
