@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,9 @@ from clipc.render.halves import halves
 from clipc.render.kept_views import HALVES
 from clipc.render.texts import names_a_side, text_id, texts
 
-LAYOUTS = ("centre-halves", "first-image", "blend")
+LAYOUTS: Final = ("centre-halves", "first-image", "blend")
 """The layouts whose composites have features."""
-CAPTIONS = ("join", "first", "second", "one", "both-orders", "wrong")
+CAPTIONS: Final = ("join", "first", "second", "one", "both-orders", "wrong")
 """The caption strategies whose captions have features."""
 
 
