@@ -78,9 +78,9 @@ class Halves:
     def between(self, start: int, stop: int) -> "Halves":
         """The halves of the composites in rows [start, stop), as halves of a batch of these rows alone."""
         first, last = torch.searchsorted(self.rows, torch.tensor([start, stop])).tolist()
-        columns: list[Any] = [getattr(self, field.name) for field in fields(self)]
-        parts: list[Any] = [None if column is None else column[first:last] for column in columns]
-        part = Halves(*parts)
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        cut: dict[str, Any] = {name: None if c is None else c[first:last] for name, c in columns.items()}
+        part = Halves(**cut)
         return replace(part, rows=part.rows - start)
 
 

@@ -235,7 +235,7 @@ def _shared_settings(trials: _PilotTrials, run: Run, timer: Timer, progress: Pro
         raise UserError("some of the pilot's arms train on kept features and others do not; set renderer for all arms.")
     if renderer == "features":
         for recipe in {kept_key(recipe): recipe for recipe in trials.recipes.values()}.values():
-            keep_features(recipe, trials.catalog, progress)
+            keep_features(recipe, [trials.catalog], progress)
     progress("measuring the pace", 0, 1)
     pace = trials.mean_pace(renderer)
     progress("measuring the pace", 1, 1)

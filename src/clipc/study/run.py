@@ -181,9 +181,7 @@ def run_pending(
     jobs, threads = jobs_for(pending[0].trial.recipe, len(pending), jobs)
     largest = max(pending, key=lambda p: p.size)
     renderer = renderer_for(largest.trial.recipe, largest.catalog, jobs, progress)  # One for all trials.
-    on_features = [p for p in pending if p.trial.recipe.renderer == "features"]
-    for p in {kept_key(p.trial.recipe): p for p in sorted(on_features, key=lambda p: p.size)}.values():
-        keep_features(p.trial.recipe, p.catalog, progress)  # Computed here once, with all cores.
+    _keep_features(pending, progress)
     board = StatusBoard([(p.trial.arm, p.size, p.record) for p in planned])
 
     def report(index: str, done: int, total: int) -> None:  # Pool passes the task's number as text.
@@ -195,6 +193,17 @@ def run_pending(
         pool.map(run_and_record, [(p, study, evaluation, renderer, threads) for p in pending], report)
     board.read_records()
     on_update(board)
+
+
+def _keep_features(planned: Sequence[PlannedTrial], progress: Progress) -> None:
+    """Computes the features that trials on kept features read, once and with all cores."""
+    groups: dict[str, dict[str, PlannedTrial]] = {}
+    for p in planned:
+        if p.trial.recipe.renderer == "features":
+            groups.setdefault(kept_key(p.trial.recipe), {})[p.catalog.fingerprint] = p
+    for trials in groups.values():
+        catalogs = [p.catalog for p in sorted(trials.values(), key=lambda p: -p.size)]
+        keep_features(next(iter(trials.values())).trial.recipe, catalogs, progress)
 
 
 def shard_of(planned: Sequence[PlannedTrial], shard: tuple[int, int]) -> list[PlannedTrial]:
