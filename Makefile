@@ -24,8 +24,9 @@ $(PEERS): $(STAMP)
 pilot: setup
 	$(RUN)clipc pilot
 
+# Processes that tests start import our modules too; where bytecode may not be written, each would compile all of them.
 test: $(PEERS)
-	OMP_NUM_THREADS=1 $(RUN)pytest -n 2 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN)pytest -n 2 --dist worksteal
 
 soak: $(PEERS)
 	OMP_NUM_THREADS=1 $(RUN)pytest -m soak -n 2 --timeout 3600

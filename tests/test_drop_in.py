@@ -13,11 +13,17 @@ from clipc.demo import demo
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "drop-in.md"
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache, in which the small demo set is drawn once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, and a small demo set."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CLIPC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CLIPC_CACHE", str(cache))
     monkeypatch.setattr(demo, "COUNTS", {"train": 140, "val": 70, "test": 70})
     return tmp_path
 

@@ -5,6 +5,8 @@ that the documents use. Of the other commands the options are checked. A documen
 in one folder.
 """
 
+import copy
+import json
 import re
 import shlex
 import shutil
@@ -17,6 +19,8 @@ from PIL import Image
 
 from clipc.cli import app, main
 from clipc.demo import demo
+from clipc.models import model_config
+from clipc.models.model_config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
@@ -71,8 +75,17 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The prepared folder as the working folder, with a small demo set and a cache of its own."""
+def here(prepared: Path, tiny_model: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The prepared folder as the working folder, with a small demo set, a smaller nano, and its own cache."""
+    config = json.loads(Path(tiny_model).read_text("utf-8"))
+    config["vision_cfg"] |= {"image_size": 64, "patch_size": 16}
+    config["text_cfg"] |= {"context_length": 128}
+
+    def smaller(name: str) -> tuple[Config, Config]:
+        return (copy.deepcopy(config), {}) if name == "nano" else read_config(name)
+
+    read_config = model_config._read_config  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(model_config, "_read_config", smaller)
     monkeypatch.chdir(prepared)
     monkeypatch.setenv("CLIPC_CACHE", str(prepared / "cache"))
     monkeypatch.setattr(demo, "COUNTS", {"train": 140, "val": 70, "test": 70})

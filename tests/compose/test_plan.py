@@ -135,9 +135,9 @@ def test_arms_see_the_same_pairs_in_the_same_order(changes: dict[str, object]) -
     catalog = catalog_of(
         [[WORDS[random.integers(5)] for _ in range(3)] for _ in range(200)], view=random.choice(["PA", "AP"], 200)
     )
-    asked = ({"rho": 0}, {"rho": 0.15}, {"rho": 0.5}, {"rho": 0.5, "treatment": "augment"})
-    plain, low, high, control = arms(catalog, [Policy.model_validate({**a, **changes}) for a in asked])
-    for other in (low, high, control):
+    asked = ({"rho": 0}, {"rho": 0.15}, *({"rho": 0.5, "treatment": t} for t in ("compose", "augment", "half")))
+    plain, low, high, control, half = arms(catalog, [Policy.model_validate({**a, **changes}) for a in asked])
+    for other in (low, high, control, half):
         np.testing.assert_array_equal(plain.left, other.left)
         np.testing.assert_array_equal(plain.left_caption, other.left_caption)
     assert ((low.right >= 0) <= (high.right >= 0)).all()
@@ -146,6 +146,10 @@ def test_arms_see_the_same_pairs_in_the_same_order(changes: dict[str, object]) -
     for column in ("right", "right_caption", "layout", "swapped", "wording"):
         np.testing.assert_array_equal(getattr(low, column)[both], getattr(high, column)[both])
     np.testing.assert_array_equal((high.right >= 0) | (high.fallback > 0), control.layout == STRONG)
+    np.testing.assert_array_equal(half.half_alone, control.layout == STRONG)
+    if "rules" not in changes:  # which may set the axis
+        np.testing.assert_array_equal(half.layout[high.right >= 0], high.layout[high.right >= 0])
+    assert half.statistics()["half"] == half.half_alone.sum()
 
 
 def test_partners_are_uniform_and_new_in_every_epoch() -> None:

@@ -129,7 +129,9 @@ def test_the_hub_reads_the_header(model: ClipModel, tmp_path: Path) -> None:
 
 def test_a_control_says_so(model: ClipModel, tmp_path: Path) -> None:
     card = model_card(model, "plates", run_with(tmp_path / "run", {"treatment": "augment"}))
-    assert "(a control)" in card
+    assert "under a stronger augmentation (a control)" in card
+    half = model_card(model, "plates", run_with(tmp_path / "half", {"treatment": "half"}))
+    assert "shown alone, as one half of a composite, the other half grey (a control)" in half
     assert "semantic composition" not in card
 
 

@@ -197,7 +197,7 @@ def trial(arm: str, seed: int, lift: float, keys: list[str], rng: np.random.Gene
             values[key] = float(base + lift * (0.5 + base) + start.normal(0, 0.012) + rng.normal(0, 0.002))
     return {
         "seed": seed,
-        "run": f"n1680-s{seed}-{sum(map(ord, arm)):010x}",
+        "runs": [f"n1680-s{seed}-{sum(map(ord, arm)):010x}"],
         "core_seconds": float(412 + rng.normal(0, 6)),
         "pairs_per_second": float(240 + rng.normal(0, 3)),
         "best_step": 695,
@@ -239,10 +239,32 @@ def compare(metric: dict[str, Any], arm: dict[str, Any], against: dict[str, Any]
     }  # fmt: skip
 
 
+def gain_differences(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Differences of the gains of all arms from those of the controls, and over sizes, with made-up intervals."""
+    base, rows = data["baseline"], list[dict[str, Any]]()
+    gains = {(c["metric"], c["arm"], c["size"]): c for c in data["comparisons"] if c["against"] == base}
+    last = data["sizes"][-1]
+    for (metric, arm, size), gain in gains.items():
+        others = [(control, size) for control in data["controls"]]
+        others += [(arm, other) for other in data["sizes"][:-1]] if size == last else []
+        if arm in data["controls"] or not any(m["key"] == metric and m["main"] for m in data["metrics"]):
+            continue
+        for other, other_size in others:
+            than = gains.get((metric, other, other_size))
+            if than is not None and gain["per_seed"] and len(than["per_seed"]) == len(gain["per_seed"]):
+                each = [a - b for a, b in zip(gain["per_seed"], than["per_seed"], strict=True)]
+                mean = float(np.mean(each))
+                row = {"metric": metric, "gain": {"arm": arm, "over": base, "size": size}}
+                row |= {"than": {"arm": other, "over": base, "size": other_size}, "difference": mean, "per_seed": each}
+                rows.append(row | {"interval": [mean - 0.01, mean + 0.01], "both": [mean - 0.014, mean + 0.014]})
+    return rows
+
+
 def concluded(data: dict[str, Any]) -> dict[str, Any]:
     """The tables with what follows from the verdicts of their comparisons."""
     credit(data["comparisons"], data["baseline"], data["controls"])
     names = [arm["name"] for arm in data["arms"]]
+    data["gain_differences"] = gain_differences(data)
     parts = (data["baseline"], data["controls"], data["metrics"], data["comparisons"])
     data["verdict"] = conclude(names, *parts)
     return data
@@ -319,6 +341,7 @@ def pilot_example(
             "controls": ["augment"] if control_lift is not None else [],
             "sizes": [1680],
             "seeds": list(SEEDS),
+            "folds": None,
             "planned": 3 * len(arms),
             "finished": 3 * len(arms),
             "diverged": [],

@@ -85,6 +85,7 @@ def study_example(
         "controls": list(controls),
         "sizes": list(sizes),
         "seeds": list(range(seeds)),
+        "folds": None,
         "planned": total,
         "finished": total - missing,
         "arms": listed,
@@ -128,7 +129,7 @@ def _arm(
                 values[key] = float(rank if "median_rank" in key else base + lift + noise + own)
             trials.append(
                 {
-                    "seed": seed, "run": f"{name}-n{size}-s{seed}-{rng.integers(16**10):010x}",
+                    "seed": seed, "runs": [f"{name}-n{size}-s{seed}-{rng.integers(16**10):010x}"],
                     "core_seconds": float(93 + rng.normal(0, 3)), "pairs_per_second": float(480 + rng.normal(0, 9)),
                     "best_step": 300, "metrics": values,
                 }

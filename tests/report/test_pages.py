@@ -63,17 +63,14 @@ def poisoned(value: Any, path: str = "") -> Any:
     return HOSTILE if (isinstance(value, str) and path not in kept) or path == "name" else value
 
 
-def pages() -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for lang in ("en", "ja"):
-        found.append((f"pilot-{lang}", render_pilot(pilot_example(japanese=lang == "ja"), lang=lang)))
-        found.append((f"sheet-{lang}", render_sheet(sheet_example(japanese=lang == "ja"), lang=lang)))
-    return found
+PAGES = {"pilot": (render_pilot, pilot_example), "sheet": (render_sheet, sheet_example)}
 
 
-@pytest.fixture(scope="module", params=pages(), ids=lambda case: case[0])
+@pytest.fixture(scope="module", params=[(kind, lang) for lang in ("en", "ja") for kind in PAGES], ids="-".join)
 def page(request: pytest.FixtureRequest) -> str:
-    return request.param[1]
+    kind, lang = request.param
+    render, example = PAGES[kind]
+    return render(example(japanese=lang == "ja"), lang=lang)
 
 
 def test_a_page_asks_for_nothing(page: str) -> None:
@@ -367,12 +364,14 @@ def test_every_value_of_a_policy_has_words(lang: str) -> None:
         *({"pairing": name} for name in get_args_of("pairing")),
         *({"partner": "nearest", "embedding": "folder", "embedding_of": of} for of in get_args_of("embedding_of")),
         {"treatment": "augment"},
+        {"treatment": "half"},
         {"region": "auto", "layout": "region"},
         {"joiner": None},
         {"template": "{a} beside {b}"},
         {"group": "patient"},
         {"halves": 0.5},
         {"mixing": "batches"},
+        {"added": True},
     ]:
         facts = policy_facts(plain | change, say)
         assert all(name and text for name, text in facts)

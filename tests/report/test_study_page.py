@@ -62,7 +62,7 @@ def test_every_arm_metric_trial_change_and_limit_is_on_the_page(case: tuple[dict
         for key, value in arm["changes"].items():
             assert f"{key}: {value}" in shown
         for result in arm["results"]:
-            assert all(trial["run"].replace("  ", " ") in shown for trial in result["trials"])
+            assert all(run.replace("  ", " ") in shown for trial in result["trials"] for run in trial["runs"])
     for name in (data["command"], data["name"], data["note"], data["source"]["fingerprint"], data["machine"]["cpu"]):
         assert name in shown
 
@@ -73,7 +73,7 @@ def test_hostile_text_is_shown_and_never_run(lang: str) -> None:
     clean = render_study(study_example(arms=3, controls=("augment",), sizes=(250, 500), missing=1), lang=lang)
     data["name"] = data["note"] = data["command"] = data["source"]["name"] = HOSTILE
     data["arms"][1] |= {"what": HOSTILE, "changes": {HOSTILE: HOSTILE}}
-    data["arms"][1]["results"][0]["trials"][0]["run"] = HOSTILE
+    data["arms"][1]["results"][0]["trials"][0]["runs"] = [HOSTILE]
     data["settings"][HOSTILE] = {HOSTILE: HOSTILE}
     data["metrics"][-1]["key"] = f"zero_shot/{HOSTILE}/top1"
     data["curves"] = [data["curves"][0] | {"axis": HOSTILE}]
@@ -162,7 +162,7 @@ def test_no_evidence_is_said_in_those_words() -> None:
 def test_the_number_of_comparisons_is_stated() -> None:
     note = multiple_testing_note(study_example(arms=40), words("en"))
     assert note.startswith("Comparisons on main metrics: 126 with clip, 240 with controls.")
-    assert "up to 2.1 of them on average" in note
+    assert f"up to {1 - 0.975**40:.1%} of cases" in note
     assert note in text(render_study(study_example(arms=40)))
 
 
@@ -282,3 +282,14 @@ def test_codes_of_searches_subsets_and_lost_trials_have_sentences() -> None:
         ):
             sentence = words(lang).limit(str(code["code"]), code)
             assert all(str(value) in sentence for key, value in code.items() if key != "code")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_gains_are_compared_as_differences_and_false_gains_counted(lang: str) -> None:
+    say, data = words(lang), study_example(**CASES["sizes"])
+    text = Page(render_study(data, lang=lang)).text
+    assert say("study.gains.lead") in text
+    assert f"{100 * (1 - 0.975**28):.1f}%" in text  # seven arms at four sizes
+    single = study_example(arms=1, controls=())
+    assert single["gain_differences"] == []
+    assert say("study.gains.title") not in Page(render_study(single, lang=lang)).text

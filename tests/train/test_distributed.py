@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from clipc.cli import app
 from clipc.errors import UserError
 from clipc.models.model import ClipModel
+from clipc.study.pool import TASK_MODULES
 from clipc.train import distributed, parallel
 from clipc.train.distributed import World, local_batch_size, process_group
 from clipc.train.launcher import LaunchInfo, first_host, read_launch_info
@@ -44,9 +45,10 @@ LAUNCHERS = (
     "MASTER_PORT",
     "SLURM_STEP_NUM_TASKS",
 )
-# The server imports torch once; each process of a test is a quick copy of it.
+# The server imports torch once; each process of a test is a quick copy of it. A process has one server: the pools of
+# other tests' studies use it too.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["clipc.train.distributed", "clipc.models.model", "hypothesis"])
+CONTEXT.set_forkserver_preload([*TASK_MODULES, "clipc.train.distributed", "clipc.models.model", "hypothesis"])
 
 
 def free_port() -> int:
@@ -390,16 +392,16 @@ def test_batch_norm_that_learns_is_refused_on_cpus(group: list[Any]) -> None:
 
 def one_fails(how: str) -> str:
     if how in ("silent", "alone"):
-        distributed.TIMEOUT = timedelta(seconds=4)  # type: ignore[misc]
+        distributed.TIMEOUT = timedelta(seconds=3)  # type: ignore[misc]
     if how == "silent":
-        distributed.CONTROL_TIMEOUT = timedelta(seconds=4)  # type: ignore[misc]
+        distributed.CONTROL_TIMEOUT = timedelta(seconds=3)  # type: ignore[misc]
     try:
         with process_group("cpu") as world:
             world.barrier()
             if world.rank == 1 and how == "wrong":
                 raise UserError("the disk is full.")
             if world.rank == 1:
-                time.sleep(6)
+                time.sleep(4.5)
             world.broadcast("x")
     except UserError as error:
         return f"{type(error).__name__}: {error}"

@@ -9,18 +9,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
-from clipc.errors import UserError, unknown_name
+from clipc.catalog.groups import Bools, Ints, class_of_groups, image_groups, mix
+from clipc.errors import UserError
 
 _MIN_PAIRS = 10
-_MAX_LOOKALIKES = 0.2
 _MISSED = 0.1
 """The share of its target that a split may lack.
 
 Above it, classes with too few groups for one in each split are pooled into one stratum.
 """
-
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 
 def with_splits(
@@ -60,7 +57,7 @@ def with_splits(
         )
     if sum(shares.values()) >= 1 or min(shares.values()) <= 0:
         raise UserError(f"the shares of val ({val}) and test ({test}) must be above 0 and together below 1.")
-    groups, why_not_near = _groups(catalog, group_column)
+    groups, why_not_near = image_groups(catalog, group_column)
     is_train = names == "train"
     rows = np.flatnonzero(is_train & ~np.isin(groups, groups[~is_train]))
     splits = _choose(catalog, rows, groups[rows], shares, seed)
@@ -108,43 +105,6 @@ def _lost_classes_note(catalog: Catalog, made: Ints, is_train: Bools) -> str:
     return f"; {classes} too few pairs for every split, and none in train"
 
 
-def _groups(catalog: Catalog, group_column: str | None) -> tuple[Ints, str]:
-    """The group of each row, shape (n,), and why near duplicates do not share one; empty if they do."""
-    table = catalog.table
-    links = [table["content"]]
-    if group_column is not None:
-        if group_column not in table.column_names:
-            raise unknown_name("column", group_column, table.column_names)
-        links.append(table[group_column])
-    strict = _components(links)
-    if "dhash" not in table.column_names or table["dhash"].null_count == len(table):
-        return strict, "without perceptual hashes, near duplicates are not detected"
-    alike = _components([table["dhash"]])
-    if np.bincount(alike).max() > max(2.0, _MAX_LOOKALIKES * len(catalog)):
-        return strict, "so many images look alike that near duplicates cannot be detected"
-    return _components([*links, table["dhash"]]), ""
-
-
-def _components(links: list[pa.ChunkedArray]) -> Ints:
-    """Connected components of the rows that share a value in any of the columns; nulls share nothing."""
-    from scipy.sparse import coo_array  # pyright: ignore[reportMissingTypeStubs]
-    from scipy.sparse.csgraph import connected_components  # pyright: ignore[reportMissingTypeStubs]
-
-    n = len(links[0])
-    ends: list[Ints] = []
-    firsts: list[Ints] = []
-    for column in links:
-        codes = column.combine_chunks().dictionary_encode().indices
-        rows = np.flatnonzero(codes.is_valid().to_numpy(zero_copy_only=False))
-        values = codes.drop_null().to_numpy().astype(np.int64)
-        _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
-        ends.append(rows)
-        firsts.append(rows[first][inverse])
-    row, first_row = np.concatenate(ends), np.concatenate(firsts)
-    graph = coo_array((np.ones(len(row), np.int8), (row, first_row)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
-
-
 def _choose(catalog: Catalog, rows: Ints, groups: Ints, shares: dict[str, float], seed: int) -> dict[str, Ints] | None:
     """The rows of each new split; None where the groups are too few or too large."""
     _, group_of = np.unique(groups, return_inverse=True)
@@ -153,9 +113,9 @@ def _choose(catalog: Catalog, rows: Ints, groups: Ints, shares: dict[str, float]
         return None
     sizes = np.bincount(group_of, minlength=count)
     ranks = np.full(count, np.iinfo(np.uint64).max, np.uint64)
-    np.minimum.at(ranks, group_of, _mix(catalog.table["content"].to_numpy()[rows].astype(np.uint64), seed))
+    np.minimum.at(ranks, group_of, mix(catalog.table["content"].to_numpy()[rows].astype(np.uint64), seed))
     order = np.argsort(ranks, kind="stable")
-    classes = _classes(catalog, rows, group_of, count)
+    classes = class_of_groups(catalog, rows, group_of, count)
     targets = {name: max(1, round(share * len(rows))) for name, share in shares.items()}
     # Groups larger than any split cannot be moved; without this, the first split would take all the small ones.
     usable, wanted = int(sizes[sizes <= max(targets.values())].sum()), sum(targets.values())
@@ -226,17 +186,6 @@ def _draw(
     return splits if left.any() else None
 
 
-def _classes(catalog: Catalog, rows: Ints, group_of: Ints, count: int) -> Ints:
-    """The class of each group (its first in alphabetical order), numbered from 0; all 0 without labels."""
-    if not catalog.about.label_columns:
-        return np.zeros(count, np.int64)
-    labels = catalog.column(catalog.about.label_columns[0])
-    codes = np.unique(["" if labels[row] is None else str(labels[row]) for row in rows], return_inverse=True)[1]
-    least = np.full(count, len(rows), np.int64)
-    np.minimum.at(least, group_of, codes)
-    return np.unique(least, return_inverse=True)[1].astype(np.int64)
-
-
 def _quotas(totals: npt.NDArray[Any], target: int, capacity: Ints) -> Ints:
     """``target`` apportioned to ``totals`` by largest remainders, at most ``capacity`` each."""
     exact = totals / totals.sum() * target
@@ -244,12 +193,3 @@ def _quotas(totals: npt.NDArray[Any], target: int, capacity: Ints) -> Ints:
     rest = target - int(quotas.sum())
     quotas[np.argsort(quotas - exact, kind="stable")[:rest]] += 1
     return np.clip(quotas, 0, np.maximum(capacity, 0))
-
-
-def _mix(values: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
-    """A hash of each value with the seed (the finaliser of splitmix64), by which the values are shuffled."""
-    salt = int.from_bytes(blake2b(str(seed).encode(), digest_size=8).digest(), "little")
-    mixed = values ^ np.uint64(salt)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))

@@ -147,8 +147,7 @@ def compose_rows(
     caption = entries.choice(rows, captions.random(pairs)[rows])
     chance, order = captions.random(pairs)[rows], captions.random(pairs)[rows]
     layout_type = find_layout(policy.layout)
-    codes = np.array(layout_type.codes_for(policy.axis), dtype=np.uint8)
-    layout = epoch_generator(seed, "layout", drawn_epoch).choice(codes, pairs)[rows]
+    layout = drawn_layouts(policy, pairs, seed, epoch)[rows]
     own = entries.first[rows] + caption
     ids = catalog.caption_ids if inputs.caption_ids is None else inputs.caption_ids
     swapped, has_axes = order < 0.5, layout_type.has_axes
@@ -212,6 +211,19 @@ def compose_rows(
     if policy.caption == "wrong":
         third = third_pairs(rows, right, epoch_generator(seed, "third", drawn_epoch).random(pairs)[rows], pairs)
     return _columns(rows, right, caption, third, fallback, first_pairs)
+
+
+def drawn_layouts(policy: Policy, pairs: int, seed: int, epoch: int) -> Bytes:
+    """The layout code of each pair's composite in an epoch, unless a rule sets its axis; ``uint8``, shape (pairs,).
+
+    Args:
+        policy: How to compose.
+        pairs: The number of pairs in the catalog.
+        seed: The run's seed.
+        epoch: The epoch, from 0; a policy with fixed pairing always draws as in epoch 0.
+    """
+    codes = np.array(find_layout(policy.layout).codes_for(policy.axis), dtype=np.uint8)
+    return epoch_generator(seed, "layout", 0 if policy.pairing == "fixed" else epoch).choice(codes, pairs)
 
 
 def third_pairs(left: Int32s, right: Int32s, chance: Float64s, pairs: int) -> Int32s:

@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools, Bytes, Int32s, Positions
+from clipc.compose.arrays import Bools, Bytes, Int32s, Int64s, Integers, Positions
 from clipc.compose.batches import Batches
 from clipc.compose.captions.joint import Wording
-from clipc.compose.composites import FALLBACKS, compose_rows
+from clipc.compose.composites import FALLBACKS, compose_rows, drawn_layouts
 from clipc.compose.entries import Entries
 from clipc.compose.inputs import Inputs
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.layout import SHAPES, Shape
-from clipc.compose.layouts.tiles import STRONG
+from clipc.compose.layouts.tiles import PLAIN, STRONG
 from clipc.compose.policy import Policy
 from clipc.compose.streams import epoch_generator, rows_uniform
 
@@ -59,8 +59,13 @@ class Plan:
     def __len__(self) -> int:
         return len(self.left)
 
-    def __getitem__(self, rows: slice) -> "Plan":
+    def __getitem__(self, rows: slice | Integers) -> "Plan":
         return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
+
+    @property
+    def half_alone(self) -> Bools:
+        """Which rows show one half of a composite alone (a control), ``bool``, shape (n,)."""
+        return (self.right < 0) & (self.layout != PLAIN) & (self.layout != STRONG)
 
     @property
     def second_caption(self) -> tuple[Int32s, Int32s]:
@@ -101,21 +106,24 @@ class Plan:
         """Counts of the plan's rows.
 
         Returns:
-            By name: the number of ``rows``; how many are ``composed``; how many are strongly augmented (``strong``);
-            the ``share`` of rows that are either; the number of rows of each shape (``layouts``); the number of treated
-            rows that stayed plain, by reason (``fallbacks``); the number of distinct second pairs (``partners``), and
-            how often the most frequent one is used (``partners_most``).
+            By name: the number of ``rows``; how many are ``composed``; how many are strongly augmented (``strong``), or
+            show one half of a composite alone (``half``); the ``share`` of rows that are any of these; the number of
+            rows of each shape (``layouts``); the number of treated rows that stayed plain, by reason (``fallbacks``);
+            the number of distinct second pairs (``partners``), and how often the most frequent one is used
+            (``partners_most``).
         """
         counts = np.bincount(self.layout, minlength=len(self.shapes))
         second = self.right[self.right >= 0]
         strong = int(counts[STRONG])
+        treated = len(self) - int(counts[PLAIN])
         uses = np.bincount(second) if len(second) else np.zeros(1, dtype=np.int64)
         fallbacks = np.bincount(self.fallback, minlength=len(FALLBACKS))
         return {
             "rows": len(self),
             "composed": len(second),
             "strong": strong,
-            "share": (len(second) + strong) / max(1, len(self)),
+            "half": treated - strong - len(second),
+            "share": treated / max(1, len(self)),
             "layouts": {shape.name: int(count) for shape, count in zip(self.shapes, counts, strict=True)},
             "fallbacks": {name: int(n) for name, n in zip(FALLBACKS, fallbacks, strict=True) if name != "none"},
             "partners": int((uses > 0).sum()),
@@ -162,6 +170,8 @@ def plan_epoch(
     plan = Plan.plain(left, caption[left], find_layout(policy.layout).all_shapes)
     if policy.treatment == "augment":
         plan.layout[treated] = STRONG
+    elif policy.treatment == "half":
+        plan.layout[treated] = drawn_layouts(policy, pairs, seed, epoch)[left[treated]]
     elif len(treated):
         composites = compose_rows(left[treated], catalog, entries, policy, inputs, seed, epoch)
         caption, composed = composites["left_caption"], composites["right"] >= 0
@@ -174,7 +184,9 @@ def plan_epoch(
 def _treated(policy: Policy, seed: int, epoch: int, pairs: int, batch_size: int, treated_rows: int | None) -> Positions:
     """The rows of an epoch that are treated: single rows, or (``policy.mixing=batches``) those of whole batches."""
     last = epoch * pairs + np.arange(pairs)
-    if policy.mixing == "rows":
+    if policy.adds:
+        drawn = np.ones(pairs, dtype=np.bool_)
+    elif policy.mixing == "rows":
         drawn = epoch_generator(seed, "mask", epoch).random(pairs) < policy.rho
     else:
         # A batch that straddles two epochs has the same number, and so the same chance, in both.
@@ -189,7 +201,8 @@ class Plans:
     """The plans of all epochs, one after the other, as one endless table.
 
     Row r belongs to epoch ``r // len(catalog)``. A batch is a range of rows. It may straddle two epochs, so no row is
-    ever dropped.
+    ever dropped. With ``policy.added`` each row of the epochs' plans becomes two rows, a plain one and a treated one,
+    up to ``treated_rows``.
 
     Attributes:
         catalog: The training pairs.
@@ -212,6 +225,8 @@ class Plans:
         # does not refer to this object, so the plans and the rules' sandbox are freed together with it.
         settings = {"inputs": self.inputs, "batches": self.batches, "treated_rows": self.treated_rows}
         make_plan = partial(plan_epoch, self.catalog, self.policy, self.seed, **settings)
+        if self.policy.adds:
+            make_plan = partial(_both_plans, self.catalog, self.policy, self.seed, **settings)
         object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(make_plan))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -228,13 +243,44 @@ class Plans:
         compiled_rules = self.inputs.compiled_rules
         return (self.policy.wording, *(compiled_rules.wordings if compiled_rules is not None else ()))
 
+    def epoch_rows(self, start: int, stop: int) -> Int64s:
+        """The rows of the epochs' plans, one plan after the other, that the rows ``[start, stop)`` show."""
+        rows = np.arange(start, stop)
+        if not self.policy.adds:
+            return rows
+        doubled = np.minimum(rows, rows if self.treated_rows is None else self.treated_rows)
+        return doubled // 2 + rows - doubled
+
+    def groups(self, start: int) -> int:
+        """The number of groups among which the batch that begins with a row is contrasted: row r is in r % groups."""
+        return 2 if self.policy.adds and (self.treated_rows is None or start < self.treated_rows) else 1
+
     def rows(self, start: int, stop: int) -> Plan:
         """The rows ``[start, stop)`` of the concatenated plans."""
+        numbers = self.epoch_rows(start, stop)
         pieces: list[Plan] = []
         pairs = len(self.catalog)
-        while start < stop:
-            epoch, first = divmod(start, pairs)
-            last = min(pairs, first + stop - start)
-            pieces.append(self._epoch(epoch)[first:last])  # pyright: ignore
-            start += last - first
-        return Plan.concatenate(pieces)
+        first, last = (int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else (0, 0)
+        position = first
+        while position < last:
+            epoch, begin = divmod(position, pairs)
+            end = min(pairs, begin + last - position)
+            width = 2 if self.policy.adds else 1
+            pieces.append(self._epoch(epoch)[width * begin : width * end])  # pyright: ignore
+            position += end - begin
+        plan = Plan.concatenate(pieces)
+        if not self.policy.adds:
+            return plan
+        rows = np.arange(start, stop)
+        treated = (rows % 2 == 1) & (rows < (stop if self.treated_rows is None else self.treated_rows))
+        return plan[2 * (numbers - first) + treated]
+
+
+def _both_plans(
+    catalog: Catalog, policy: Policy, seed: int, epoch: int, *, treated_rows: int | None, **settings: Any
+) -> Plan:
+    """The plain plan of an epoch and the treated one, row by row in turn."""
+    limit = None if treated_rows is None else treated_rows // 2
+    plain = plan_epoch(catalog, policy.model_copy(update={"rho": 0.0}), seed, epoch, **settings)
+    treated = plan_epoch(catalog, policy, seed, epoch, treated_rows=limit, **settings)
+    return Plan.concatenate([plain, treated])[np.arange(2 * len(plain)).reshape(2, -1).T.reshape(-1)]

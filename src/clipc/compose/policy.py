@@ -77,9 +77,12 @@ class Policy(BaseModel):
     mixing: Annotated[Literal["rows", "batches"], Neutral("rows")] = "rows"
     """What rho is a share of: examples, so that batches are mixed (rows), or whole batches, so that a batch has
     composites alone or plain pairs alone."""
-    treatment: Annotated[Literal["compose", "augment"], ALWAYS] = "compose"
-    """What happens to a treated example: it becomes a composite, or (the control) it is shown alone under a
-    stronger augmentation."""
+    added: Annotated[bool, Neutral(False)] = False
+    """Each pair of a batch stands in it twice, plain and treated, and the loss is the sum of the loss among the plain
+    rows and the loss among the treated ones. A batch then holds half as many pairs; rho is 0.5."""
+    treatment: Annotated[Literal["compose", "augment", "half"], ALWAYS] = "compose"
+    """What happens to a treated example: it becomes a composite, or (controls) it is shown alone, under a stronger
+    augmentation (augment) or as one half of a composite, the other half grey (half)."""
     layout: Annotated[Name, ALWAYS] = "centre-halves"
     """How two views are joined into one image; module:object for your own."""
     axis: Annotated[Literal["random", Axis], BeforeValidator(axis_of), ALWAYS] = "random"
@@ -136,12 +139,21 @@ class Policy(BaseModel):
     def _consistent(self) -> "Policy":
         if self.partner == "self" and self.caption != "first":
             raise ValueError("partner self shows two views of one image under its one caption: set caption to first")
+        if self.added and self.rho not in (0, 0.5):
+            raise ValueError("added shows every pair once plain and once treated: set rho to 0.5 (or 0 for plain CLIP)")
+        if self.added and self.mixing != "rows":
+            raise ValueError("added puts plain and treated rows into every batch: set mixing to rows")
         if self.halves and self.partner == "self":
             raise ValueError("partner self shows one image in both halves under one caption: set halves to 0")
         if self.halves and self.layout in LAYOUTS and not LAYOUTS[self.layout].has_axes:
             raise ValueError(
                 f"layout {self.layout} has no halves that stand apart and could be matched with their captions: set "
                 "halves to 0, or layout to centre-halves, squeezed-halves or region"
+            )
+        if self.treatment == "half" and self.layout in LAYOUTS and not LAYOUTS[self.layout].has_axes:
+            raise ValueError(
+                f"treatment half shows one half of a composite, and layout {self.layout} has no halves: set layout to "
+                "centre-halves, squeezed-halves or region"
             )
         if self.weights is not None and not self.weights.startswith(COLUMN) and not names_file(self.weights):
             raise ValueError(f"weights must be column:NAME or a CSV or Parquet file, not {self.weights!r}")
@@ -162,6 +174,11 @@ class Policy(BaseModel):
     def composes(self) -> bool:
         """Whether any example becomes a composite."""
         return self.treatment == "compose" and self.rho > 0
+
+    @property
+    def adds(self) -> bool:
+        """Whether each pair stands in a batch twice, plain and treated."""
+        return self.added and self.rho > 0
 
     @property
     def supervises_halves(self) -> bool:

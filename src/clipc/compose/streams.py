@@ -14,9 +14,20 @@ import numpy.typing as npt
 from clipc.compose.arrays import Float64s
 
 # Changing a number would change every result: add streams, never renumber.
-STREAMS: Final = {"order": 0, "mask": 1, "partner": 2, "caption": 3, "layout": 4, "crop": 5, "third": 6, "kept": 7}
+STREAMS: Final = {
+    "order": 0,
+    "mask": 1,
+    "partner": 2,
+    "caption": 3,
+    "layout": 4,
+    "crop": 5,
+    "third": 6,
+    "kept": 7,
+    "half": 8,
+}
 """The number of each stream. ``mask``: which rows the policy composes or augments strongly; ``third``: the pair of a
-wrong caption; ``kept``: the views whose features are kept (:func:`content_uniform`)."""
+wrong caption; ``kept``: the views whose features are kept (:func:`content_uniform`); ``half``: which half is shown
+alone."""
 
 
 def epoch_generator(seed: int, stream: str, epoch: int, part: int = 0) -> np.random.Generator:

@@ -22,5 +22,9 @@ def small_split(catalog: Catalog, split: str, below: int = FEW_PAIRS) -> dict[st
     Returns:
         The ``code``, the ``split``, its number ``n`` of pairs, and whether these are so ``few`` that it is a warning.
     """
-    n = catalog.splits.get(split, below)
+    return few_pairs(catalog.splits.get(split, below), split, below)
+
+
+def few_pairs(n: int, split: str, below: int = FEW_PAIRS) -> dict[str, Any] | None:
+    """The limitation of :func:`small_split` for ``n`` measured pairs."""
     return None if n >= below else {"code": "small-test-set", "split": split, "n": n, "few": n < FEW_PAIRS}

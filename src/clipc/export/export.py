@@ -54,11 +54,12 @@ def export_model(
     model = ClipModel.load(source)
     is_best_of_run = source.name == "model" and (source.parent / "recipe.yaml").is_file()
     training = Run(source.parent) if is_best_of_run else None
-    if hub_id is not None:
-        text = model.config["text_cfg"]
-        model.config = {**model.config, "text_cfg": text | {key: hub_id for key in _IN_REPOSITORY if text.get(key)}}
+    config, text = model.config, model.config["text_cfg"]
     with whole_folder(folder) as new:
+        if hub_id is not None:
+            model.config = {**config, "text_cfg": text | {key: hub_id for key in _IN_REPOSITORY if text.get(key)}}
         model.save(new)
+        model.config = config
         differences = export_onnx(model, new / "onnx") if onnx else {}
         name = hub_id or (training.folder if training else source).resolve().name
         card = model_card(model, name, training, hub_id=hub_id, license=license, onnx=differences)

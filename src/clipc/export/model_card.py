@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from clipc.models.model import ClipModel
 from clipc.models.model_config import HUB_PREFIX
+from clipc.models.starter import packaged_trunks
 from clipc.models.tokenizer import LEARNT
 from clipc.recipe.recipe import Recipe, recipe_of_run
 from clipc.recipe.run import Run
@@ -62,6 +63,8 @@ def model_card(
         side=model.image_size,
         context=model.tokenizer.context_length,
         parameters=f"{model.parameter_count:,}",
+        trunks=packaged_trunks(model.config),
+        offline="hf_model_name" in model.config["text_cfg"],
         learnt=model.config["text_cfg"].get("hf_tokenizer_name") == LEARNT,
         onnx={tower: f"{difference:.0e}" for tower, difference in (onnx or {}).items()},
         data=_data(run, recipe) if run and recipe else None,

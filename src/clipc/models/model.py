@@ -337,7 +337,8 @@ def _refuse_other_files(folder: Path, new: Path) -> None:
 def _with_tokenizer(config: Config, tokenizer: Tokenizer, name: str) -> Config:
     if "multimodal_cfg" in config or config["text_cfg"].get("hf_model_name"):
         raise UserError(
-            f"the text tower of {name!r} is bound to its own tokenizer; leave vocabulary out, or name another model."
+            f"the text tower of {name!r} is bound to its own tokenizer; leave vocabulary out, or name a model "
+            "with a fresh text tower, such as starter-image."
         )
     text_config = {k: v for k, v in config["text_cfg"].items() if k not in ("tokenizer_mode", "tokenizer_kwargs")}
     return {**config, "text_cfg": {**text_config, **tokenizer.text_config}}

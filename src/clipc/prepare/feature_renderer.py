@@ -1,6 +1,7 @@
 """Prepares a run on kept features: checks it, keeps what is missing, standardises the inputs of new projections."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +30,7 @@ from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
 from clipc.render.features import FeatureRenderer, KeptCaptions, KeptImages, check_policy, needs_halves
-from clipc.render.kept_views import HALVES, KeptViews, stacked
+from clipc.render.kept_views import HALVES, KeptViews
 
 logger = logging.getLogger(__name__)
 
@@ -89,24 +90,25 @@ def keep_captions(model: ClipModel) -> bool:
     return trunk_is_locked(model.clip, "text") and padding_id(model.clip) is not None
 
 
-def keep_features(recipe: Recipe, catalog: Catalog, progress: Progress = silent) -> None:
+def keep_features(recipe: Recipe, catalogs: Sequence[Catalog], progress: Progress = silent) -> None:
     """Computes all features that runs of a recipe and their evaluation read, so that several runs only read them.
 
     Args:
         recipe: The recipe.
-        catalog: All data; runs may train on subsets.
+        catalogs: The data of each run, one or more; equal pairs are computed once.
         progress: Called with the number of features computed.
 
     Raises:
         UserError: The model or the policy is not made for it.
     """
-    model = new_model(recipe, tokenizer_for(recipe, catalog)).to(choose_device(recipe.device))
+    model = new_model(recipe, tokenizer_for(recipe, catalogs[0])).to(choose_device(recipe.device))
     apply_tuning(model.clip, recipe.tune, recipe.seed)
     check_features(recipe, model)
     kept = KeptFeatures(model.eval(), recipe.data.cache, progress)
-    kept.keep(catalog, captions=keep_captions(model))
     halves = needs_halves(recipe.policy)
-    kept.training_images(catalog.split("train"), recipe.augmentation, recipe.kept_views, halves=halves)
+    for catalog in catalogs:
+        kept.keep(catalog, captions=keep_captions(model))
+        kept.training_images(catalog.split("train"), recipe.augmentation, recipe.kept_views, halves=halves)
 
 
 def kept_key(recipe: Recipe) -> str:
@@ -223,7 +225,7 @@ def _image_agreement(kept: KeptFeatures, pairs: Catalog, recipe: Recipe, images:
                 views.render_halves(read_image(pairs, int(rows[j])), j, size)[axis[i]][0] for j in (2 * i, 2 * i + 1)
             )
             composites.append(np.concatenate([first, second], axis=1 - axis[i]))
-        return kept.encode(stacked(composites))
+        return kept.encode(np.stack(composites))
 
     key = (
         f"{kept.image_fingerprint} {arrays_digest(views.box, views.mirrored)} {arrays_digest(images.halves_row[rows])}"

@@ -1,6 +1,7 @@
 """Evaluation of a model on kept features: only its projections are computed."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 
@@ -10,7 +11,7 @@ from clipc.prepare.kept_features import KeptFeatures
 from clipc.progress import Progress, silent
 from clipc.render.evaluation_view import Resizing
 
-_AT_ONCE = 4096
+_AT_ONCE: Final = 4096
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from clipc.progress import Progress, silent
 from clipc.render.crop import Augmentation
 from clipc.render.evaluation_view import evaluation_view
 from clipc.render.features import KeptCaptions, KeptImages
-from clipc.render.kept_views import KeptViews, stacked
+from clipc.render.kept_views import KeptViews
 from clipc.render.parallel_map import parallel_map
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class KeptFeatures:
     model: ClipModel
     cache: Path | None = None
     progress: Progress = silent
-    norm: RescaledNorm | None = field(default=None)
+    norm: RescaledNorm | None = None
 
     def whole_images(self, catalog: Catalog) -> tuple[npt.NDArray[np.floating], Int64s]:
         """Features of whole images, as evaluation shows them.
@@ -69,7 +70,7 @@ class KeptFeatures:
             return evaluation_view(read_image(catalog, row), model.image_size, model.resizing)
 
         def make(rows: Int64s) -> Float32s:
-            return self.encode(stacked(list(parallel_map(view, rows.tolist()))))
+            return self.encode(np.stack(list(parallel_map(view, rows.tolist()))))
 
         store = self._image_store("whole", (), " ".join(map(str, model.resizing)), catalog)
         return self._rows(store, _contents(catalog), make, "features of images", _IMAGES_AT_ONCE)
@@ -95,14 +96,14 @@ class KeptFeatures:
 
         def view_features(rows: Int64s) -> Float32s:
             tiles = parallel_map(lambda row: kept.render(read_image(catalog, row), row, size), rows.tolist())
-            features = self.encode(stacked([tile for group in tiles for tile in group]))
+            features = self.encode(np.stack([tile for group in tiles for tile in group]))
             return features.reshape(len(rows), views, -1)
 
         def half_features(rows: Int64s) -> Float32s:
             groups = list(
                 parallel_map(lambda row: kept.render_halves(read_image(catalog, row), row, size), rows.tolist())
             )
-            both = [self.encode(stacked([tile for group in groups for tile in group[axis]])) for axis in (0, 1)]
+            both = [self.encode(np.stack([tile for group in groups for tile in group[axis]])) for axis in (0, 1)]
             return np.stack(both, axis=1).reshape(len(rows), views, 2, -1)
 
         contents = _contents(catalog)
@@ -166,10 +167,8 @@ class KeptFeatures:
             width = self.model.pooled_tokens(self.model.tokenizer(["a"])).shape[1]
         return KeyedRows.of("kept-captions", fingerprint, (width,), self.cache)
 
-    def _own_text_trunk(self) -> Any:
-        """The text trunk before its norm was rescaled."""
-        from contextlib import nullcontext
-
+    def _own_text_trunk(self) -> AbstractContextManager[None]:
+        """A block in which the text trunk is the one before its norm was rescaled."""
         return nullcontext() if self.norm is None else self.norm.undone(self.model.clip)
 
     def _image_store(self, kind: str, shape: tuple[int, ...], settings: str, catalog: Catalog) -> KeyedRows:

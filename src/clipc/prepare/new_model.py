@@ -1,20 +1,24 @@
 """The model and the tokenizer that a run starts with."""
 
 import logging
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.models.layers import TOWERS, Tower
 from clipc.models.model import ClipModel
 from clipc.models.model_config import HUB_PREFIX, is_folder, model_config
-from clipc.models.starter import trunk_towers
+from clipc.models.starter import TEXT_TRUNK, packaged_trunks, trunk_towers
 from clipc.models.tokenizer import Tokenizer, load_tokenizer, local_tokenizer
 from clipc.models.vocabulary import learn_vocabulary, save_vocabulary
 from clipc.recipe.recipe import Recipe
 
 logger = logging.getLogger(__name__)
+
+_SAMPLE: Final = 200
 
 
 def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
@@ -62,11 +66,23 @@ def tokenizer_for(recipe: Recipe, catalog: Catalog) -> Tokenizer:
         recipe: The recipe; with ``vocabulary`` a tokenizer is learnt, otherwise it is the model's own.
         catalog: The data; only the training split's captions are read.
     """
-    if recipe.vocabulary is None:
-        return load_tokenizer(recipe.model)
-    pairs = catalog.split("train")
+    pairs, config = catalog.split("train"), model_config(recipe.model)
     captions = (caption for row in range(len(pairs)) for caption in pairs.captions(row))
-    length = model_config(recipe.model)["text_cfg"].get("context_length", 77)
+    if recipe.vocabulary is None:
+        if TEXT_TRUNK in packaged_trunks(config) and not _latin("".join(islice(captions, _SAMPLE))):
+            logger.warning(
+                "the text tower of %s reads English, but these captions are in another script; "
+                "use model=starter-image with vocabulary=8000.",
+                recipe.model,
+            )
+        return load_tokenizer(recipe.model)
+    length = config["text_cfg"].get("context_length", 77)
     with TemporaryDirectory() as folder:
         save_vocabulary(learn_vocabulary(captions, recipe.vocabulary), Path(folder))
         return local_tokenizer(Path(folder), length)
+
+
+def _latin(text: str) -> bool:
+    """Whether most letters of a text are Latin ones, accents included."""
+    letters = [character for character in text if character.isalpha()]
+    return sum(character < "\u0250" for character in letters) >= len(letters) / 2

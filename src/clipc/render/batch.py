@@ -78,9 +78,9 @@ class Halves:
     def between(self, start: int, stop: int) -> "Halves":
         """The halves of the composites in rows [start, stop), as halves of a batch of these rows alone."""
         first, last = torch.searchsorted(self.rows, torch.tensor([start, stop])).tolist()
-        columns: list[Any] = [getattr(self, field.name) for field in fields(self)]
-        parts: list[Any] = [None if column is None else column[first:last] for column in columns]
-        part = Halves(*parts)
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        cut: dict[str, Any] = {name: None if c is None else c[first:last] for name, c in columns.items()}
+        part = Halves(**cut)
         return replace(part, rows=part.rows - start)
 
 
@@ -101,6 +101,7 @@ class Batch:
         shortened: The number of captions that were cut to fit the context.
         unreadable: The catalog rows whose image could not be read and is shown as grey.
         halves: The halves of the composites; None unless the policy supervises them.
+        groups: The number of groups within which the rows are contrasted: row r is in group r % groups.
     """
 
     images: torch.Tensor
@@ -111,6 +112,7 @@ class Batch:
     shortened: int
     unreadable: tuple[int, ...] = ()
     halves: Halves | None = None
+    groups: int = 1
 
     def __len__(self) -> int:
         return len(self.images)

@@ -73,6 +73,8 @@ def plan_cuts(
     strong = plan.layout == STRONG
     strength = np.where(strong, augmentation.strong_colour, augmentation.colour)[:, None, None]
     colour = (1 + strength * (2 * geometry.colour - 1)).astype(np.float32)
+    # The other half of a half that is shown alone is the mean of its brightness: contrast and colour are taken away.
+    colour[plan.half_alone, 1] = colour[plan.half_alone, 0] * np.array([1, 0, 0], dtype=np.float32)
     mirrored = geometry.mirrored
     if mirrored.any():
         mirrored = mirrored & texts.may_mirror[:, None]
@@ -92,7 +94,7 @@ def plan_cuts(
             colour=colour[rows, side],
         )
 
-    sides = side_cuts(0, plan.left), side_cuts(1, plan.right)
+    sides = side_cuts(0, plan.left), side_cuts(1, np.where(plan.right < 0, plan.left, plan.right))
     return [cuts for cuts in sides if len(cuts)]
 
 

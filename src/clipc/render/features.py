@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Bools, Float32s, Float64s, Int64s
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import OVERLAY, PLAIN, Views
@@ -20,9 +22,9 @@ from clipc.render.halves import halves
 from clipc.render.kept_views import HALVES
 from clipc.render.texts import names_a_side, text_id, texts
 
-LAYOUTS = ("centre-halves", "first-image", "blend")
+LAYOUTS: Final = ("centre-halves", "first-image", "blend")
 """The layouts whose composites have features."""
-CAPTIONS = ("join", "first", "second", "one", "both-orders", "wrong")
+CAPTIONS: Final = ("join", "first", "second", "one", "both-orders", "wrong")
 """The caption strategies whose captions have features."""
 
 
@@ -99,6 +101,11 @@ class FeatureRenderer:
     images: KeptImages
     captions: KeptCaptions | None
 
+    @property
+    def catalog(self) -> Catalog:
+        """The training pairs."""
+        return self.plans.catalog
+
     def render(self, start: int, stop: int) -> Batch:
         """The batch of the plan's rows ``[start, stop)``; ``images``, and perhaps ``tokens``, are features."""
         plan = self.plans.rows(start, stop)
@@ -113,7 +120,7 @@ class FeatureRenderer:
             ids = torch.from_numpy(np.stack([self._text_ids[first], second_ids], axis=1))
         draws = rows_uniform(self.plans.seed, "crop", start, stop, 2 * DRAWS).reshape(len(plan), 2, DRAWS)
         images, parts = self._image_features(plan, draws[..., 2 * TRIES], first, second)
-        source_ids, supervised = sources(self.plans.catalog, plan), None
+        source_ids, supervised = sources(self.catalog, plan), None
         if self.plans.policy.supervises_halves:
             entries = np.stack([first, second], axis=1)
             supervised = self._supervised(plan, entries, parts, source_ids, ids)
@@ -191,7 +198,7 @@ class FeatureRenderer:
 
     @cached_property
     def _captions(self) -> list[str]:
-        catalog = self.plans.catalog
+        catalog = self.catalog
         return [caption for row in range(len(catalog)) for caption in catalog.captions(row)]
 
     @cached_property

@@ -24,6 +24,8 @@ class Geometry:
         tiles: The windows of the views, and their places in the composite.
         mirrored: Which views are drawn to be mirrored; ``bool``, shape (n, 2). A caption may still forbid it.
         colour: Random numbers in [0, 1) for brightness, contrast and saturation, shape (n, 2, 3).
+
+    Of a row that shows one half alone, the second source is the first again.
     """
 
     views: Float64s
@@ -41,9 +43,14 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
         start: The index of the first row in the concatenated plans.
         augmentation: How views are cropped.
     """
-    n, seed = len(plan), plans.seed
-    draws = rows_uniform(seed, "crop", start, start + n, 2 * DRAWS).reshape(n, 2, DRAWS)
-    rows = np.stack([plan.left, np.maximum(plan.right, 0)], axis=1)
+    n, seed, numbers = len(plan), plans.seed, plans.epoch_rows(start, start + len(plan))
+
+    def uniform(stream: str, width: int) -> Float64s:
+        first = int(numbers[0])
+        return rows_uniform(seed, stream, first, int(numbers[-1]) + 1, width)[numbers - first]
+
+    draws = uniform("crop", 2 * DRAWS).reshape(n, 2, DRAWS)
+    rows = np.stack([plan.left, np.where(plan.right < 0, plan.left, plan.right)], axis=1)
     sizes = plans.catalog.sizes[rows]
     scale = np.where((plan.layout == STRONG)[:, None], augmentation.strong_scale, augmentation.crop_scale)
     shapes, draws = draws[..., : 2 * TRIES].reshape(2 * n, TRIES, 2), draws[..., 2 * TRIES :]
@@ -59,12 +66,20 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
     layout_name = plans.policy.layout
     # With regions marked by an expert, the halves move to keep them. Without regions both layouts are equal.
     name = "region" if layout_name == "centre-halves" and np.isfinite(source_views.region).any() else layout_name
-    layout_draws = rows_uniform(seed, "layout", start, start + n, 4).astype(np.float32)
+    layout_draws = uniform("layout", 4).astype(np.float32)
     tiles = find_layout(name).tiles(plan.layout, layout_draws, source_views)
     mirrored = draws[..., 2] < augmentation.flip
     if plans.inputs.compiled_rules is not None:
         mirrored &= plans.inputs.compiled_rules.mirror[entries]
-    return Geometry(views, uncut(tiles, source_views, plan.layout), mirrored, draws[..., 3:])
+    tiles = uncut(tiles, source_views, plan.layout)
+    if (alone := np.flatnonzero(plan.half_alone)).size:
+        # Both halves show the same window, and the second is made grey. In composites an image stands in either half.
+        swapped = alone[uniform("half", 1)[alone, 0] < 0.5]
+        tiles.place[swapped] = tiles.place[swapped, ::-1]
+        tiles.window[alone, 1], views[alone, 1], mirrored[alone, 1] = (
+            values[alone, 0] for values in (tiles.window, views, mirrored)
+        )
+    return Geometry(views, tiles, mirrored, draws[..., 3:])
 
 
 def _source_views(plans: Plans, views: Float64s, sizes: Int32s, rows: Int32s, entries: Int64s) -> Views:

@@ -1,11 +1,12 @@
 """The views of an image whose features are kept: a few random crops, the same for all arms, seeds and subsets."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools, Bytes, Float64s, Int64s
+from clipc.compose.arrays import Bools, Float64s, Int64s
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import LEFT_RIGHT, TOP_BOTTOM
 from clipc.compose.layouts.tiles import Views as SourceViews
@@ -14,7 +15,7 @@ from clipc.render.crop import DRAWS, TRIES, Augmentation, view_boxes
 from clipc.render.cuts import window_boxes
 from clipc.render.resample import Image8, resample, resample_specs
 
-HALVES = (LEFT_RIGHT, TOP_BOTTOM)
+HALVES: Final = (LEFT_RIGHT, TOP_BOTTOM)
 """The shapes whose halves are kept of each view, by their codes in a plan's ``layout`` column."""
 
 
@@ -92,8 +93,3 @@ class KeptViews:
         specs = resample_specs(boxes, places, sizes)
         tiles = [resample(image, spec, mirrored=flip) for spec, flip in zip(specs, mirrored.tolist(), strict=True)]
         return [np.ascontiguousarray(tile) for tile in tiles]
-
-
-def stacked(tiles: list[Image8]) -> Bytes:
-    """Images of one shape as one array, shape (n, height, width, 3)."""
-    return np.stack(tiles)

@@ -85,4 +85,5 @@ class PlanRenderer(ABC):
             shortened=batch_texts.shortened,
             unreadable=tuple(unreadable),
             halves=supervised,
+            groups=self.plans.groups(start),
         )

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from clipc.report.page import Section, experiment_page
 from clipc.report.sections.effects import effect_strips
+from clipc.report.sections.gains import gain_table
 from clipc.report.sections.headline import headline
 from clipc.report.sections.procedure import procedure, reproduction
 from clipc.report.sections.results import limits, power, results
@@ -12,7 +13,7 @@ from clipc.report.sections.training import composites, cost, training
 from clipc.report.words import Words, words
 
 SECTIONS: Final[tuple[Section, ...]] = (
-    *(headline, composites, effect_strips, results, limits, power),
+    *(headline, composites, effect_strips, gain_table, results, limits, power),
     *(procedure, training, cost, reproduction),
 )
 
@@ -45,12 +46,19 @@ def with_readable_arms(data: Mapping[str, Any], say: Words) -> dict[str, Any]:
         """Renames the arms in a list, which holds names or rows."""
         return [_with_names(row, say) if isinstance(row, Mapping) else say.arm(row) for row in rows]
 
+    def named_gain(gain: Mapping[str, Any]) -> dict[str, Any]:
+        return {**gain, "arm": say.arm(gain["arm"]), "over": say.arm(gain["over"])}
+
     verdict = data["verdict"]
     lists = ("controls", "comparisons", "diverged", "search", "composites", "training")
     cost = data["composing_cost"]
     return {
         **data,
         **{name: renamed(data[name]) for name in lists if name in data},
+        "gain_differences": [
+            {**row, "gain": named_gain(row["gain"]), "than": named_gain(row["than"])}
+            for row in data.get("gain_differences", ())
+        ],
         "baseline": say.arm(data["baseline"]),
         "arms": [
             {**arm, "name": say.arm(arm["name"]), "what": say.get(f"arm_what.{arm['name']}", arm["what"])}

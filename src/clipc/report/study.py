@@ -8,13 +8,14 @@ from clipc.report.sections.curves import curves
 from clipc.report.sections.differences import size_differences
 from clipc.report.sections.effects import effect_strips
 from clipc.report.sections.findings import findings
+from clipc.report.sections.gains import gain_table
 from clipc.report.sections.headline import headline
 from clipc.report.sections.procedure import procedure, question, reproduction, search
 from clipc.report.sections.results import limits, power, results
 from clipc.report.words import words
 
 SECTIONS: Final[tuple[Section, ...]] = (
-    *(question, headline, findings, effect_strips, size_differences, curves),
+    *(question, headline, findings, effect_strips, size_differences, gain_table, curves),
     *(results, search, power, limits, procedure, reproduction),
 )
 

@@ -31,6 +31,20 @@ class Search(BaseModel):
     trials: int = Field(default=20, ge=2)
 
 
+class Contrast(BaseModel):
+    """Two gains to compare, each as the names of an arm and of the arm that it gains over.
+
+    Attributes:
+        gain: The gain of interest.
+        than: The gain that it is compared with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gain: tuple[str, str]
+    than: tuple[str, str]
+
+
 class Study(BaseModel):
     """A study; the attributes are the keys of its file.
 
@@ -45,6 +59,10 @@ class Study(BaseModel):
             ``what`` holds a sentence about the arm.
         baseline: The arm that all others are compared with; the first if null.
         controls: Arms that show other possible causes of a gain over the baseline.
+        folds: The number of folds of a cross-validation: every seed trains once for each fold and is tested on it, so
+            that every pair is a test pair once. None for one split.
+        contrasts: Gains to compare with each other, besides those with controls and over sizes:
+            ``{gain: [A, B], than: [C, D]}`` stands for (A - B) - (C - D).
         sizes: Numbers of training pairs; ``all`` stands for all of them. Every seed draws its own sets; a smaller one
             is a subset of the larger ones of its seed, and keeps the shares of the labels.
         seeds: The seeds; a single number n stands for 0 to n - 1.
@@ -70,6 +88,8 @@ class Study(BaseModel):
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
     baseline: str | None = None
     controls: tuple[str, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
+    folds: int | None = Field(default=None, ge=2, le=20)
     sizes: tuple[Annotated[int, Field(ge=1)] | Literal["all"], ...] = Field(default=("all",), min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     templates: str = "auto"
@@ -102,6 +122,12 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "Study":
+        if self.data.folds is not None:
+            raise ValueError("folds stand at the top of a study; leave data.folds and data.fold out")
+        if self.folds is not None and self.split != "test":
+            raise ValueError("folds are tested on all pairs; leave split out")
+        if self.folds is not None and self.search is not None:
+            raise ValueError("a search would choose settings on pairs that folds test on; leave folds or search out")
         if self.data.pairs is not None or self.data.subset:
             raise ValueError("the training pairs are set by sizes and seeds; leave data.pairs out, and data.subset")
         for name in (*self.evaluators, *self.sections):
@@ -119,7 +145,8 @@ class Study(BaseModel):
             raise ValueError(f"the arm {twice[0]!r} is defined twice")
         if self.baseline in self.controls or (self.baseline is None and names and names[0] in self.controls):
             raise ValueError("the baseline cannot be a control; leave it out of controls")
-        for name in [self.baseline, *self.controls]:
+        in_contrasts = [name for gains in self.named_contrasts for gain in gains for name in gain]
+        for name in [self.baseline, *self.controls, *in_contrasts]:
             if name is not None and name not in names:
                 raise ValueError(str(unknown_name("arm", name, names)))
         if self.has_ranges and self.search is None:
@@ -158,6 +185,11 @@ class Study(BaseModel):
     def baseline_name(self) -> str:
         """The baseline's name."""
         return self.baseline or self.expanded_arms[0].name
+
+    @property
+    def named_contrasts(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+        """The contrasts as pairs of gains."""
+        return [(contrast.gain, contrast.than) for contrast in self.contrasts]
 
     @property
     def template_set(self) -> str:

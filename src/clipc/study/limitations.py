@@ -5,7 +5,7 @@ from typing import Any
 
 from clipc.catalog.catalog import Catalog
 from clipc.evaluate.leakage import Leakage
-from clipc.evaluate.small_split import PRECISE_PAIRS, small_split
+from clipc.evaluate.small_split import PRECISE_PAIRS, few_pairs
 from clipc.study.checks import trains_from_scratch
 from clipc.study.design import Study
 from clipc.study.results import Outcome, baseline_near_chance
@@ -22,6 +22,7 @@ def limitations(
     outcomes: Sequence[Outcome],
     metrics: Sequence[Mapping[str, Any]],
     leaked: Leakage,
+    num_finished: int,
     planned: int,
     diverged: Sequence[tuple[PlannedTrial, int]],
     search_results: Sequence[SearchResult],
@@ -31,14 +32,14 @@ def limitations(
     Args:
         study: The study.
         catalog: The data.
-        outcomes: The finished trials, one at least.
+        outcomes: The finished trials, one at least; with folds their pooled results.
         metrics: As :func:`clipc.study.results.metrics_table` gives them.
         leaked: What of the test split is in the training pairs too.
+        num_finished: How many trials are finished; those that diverged count.
         planned: How many trials there are in all.
         diverged: The trials whose loss or weights became non-finite, with the step at which they did.
         search_results: The result of the search for each arm; empty without a search.
     """
-    num_finished = len(outcomes) + len(diverged)
     codes: Codes = [{"code": "unfinished", "n": num_finished, "planned": planned}] if num_finished < planned else []
     arms = [p.trial.arm for p, _ in diverged]
     codes += [{"code": "diverged", "arm": arm, "n": arms.count(arm)} for arm in dict.fromkeys(arms)]
@@ -46,7 +47,8 @@ def limitations(
     codes += ["generated"] if catalog.about.generated else []
     codes += [] if catalog.about.label_columns else ["no-labels"]
     codes += [] if study.split == "test" else ["on-validation"]
-    codes += filter(None, [small_split(catalog, study.split, PRECISE_PAIRS)])
+    measured = len(catalog) if study.folds else catalog.splits[study.split]
+    codes += filter(None, [few_pairs(measured, study.split, PRECISE_PAIRS)])
     if leaked["captions_in_train"] or leaked["images_in_train"]:
         codes.append("leakage")
     names = {metric["key"] for metric in metrics}
@@ -69,7 +71,8 @@ def limitations(
         codes.append("from-scratch")
     parameters, size = outcomes[0].summary["parameters"], outcomes[0].summary["image_size"]
     codes.append({"code": "small-model", "parameters": f"{parameters:,}", "size": size})
-    return [*codes, "one-split", "same-source", "no-audit"]
+    split = {"code": "one-partition", "folds": study.folds} if study.folds else "one-split"
+    return [*codes, split, "same-source", "no-audit"]
 
 
 def search_limits(search_results: Sequence[SearchResult]) -> Codes:

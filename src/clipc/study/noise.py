@@ -14,6 +14,7 @@ from clipc.evaluate.statistics.item_variance import item_variance
 from clipc.evaluate.statistics.power import seeds_needed
 from clipc.study.board import StatusBoard
 from clipc.study.compare import Groups, paired
+from clipc.study.cross_validation import pool_folds
 from clipc.study.design import Study
 from clipc.study.results import Outcome, metrics_table, paired_items
 from clipc.study.run import PlannedTrial, finished_trials
@@ -150,9 +151,10 @@ def power_lines(rows: Sequence[Mapping[str, Any]], seeds: int) -> list[str]:
 def study_power(study: Study, finished: Sequence[tuple[PlannedTrial, Outcome]]) -> list[dict[str, Any]]:
     """:func:`power_table` of the finished trials of a study; empty where it cannot be measured yet."""
     groups: dict[tuple[str, int], list[Outcome]] = {}
-    for plan, outcome in finished:
+    pooled = pool_folds(study, finished)
+    for plan, outcome in pooled:
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
-    metrics = metrics_table([outcome for _, outcome in finished], study.main) if finished else []
+    metrics = metrics_table([outcome for _, outcome in pooled], study.main) if pooled else []
     return power_table(groups, metrics, study.baseline_name)
 
 

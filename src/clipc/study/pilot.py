@@ -139,8 +139,10 @@ def pilot_study(options: PilotOptions) -> Study:
     if fixed:
         raise UserError(f"{fixed[0]!r} cannot be set for a pilot: it sets {', '.join(FIXED_KEYS)} itself.")
     study = read_study(options.study, ["set.samples=1", *(f"set.{change}" for change in options.overrides)])
-    if study.has_ranges or study.sizes != ("all",):
-        raise UserError(f"the study {options.study} has sizes or ranges, which a pilot does not run; use clipc study.")
+    if study.has_ranges or study.sizes != ("all",) or study.folds:
+        raise UserError(
+            f"the study {options.study} has sizes, folds or ranges, which a pilot does not run; use clipc study."
+        )
     data, seeds = options.data.model_copy(update={"pairs": None}), tuple(range(options.seeds))
     shared = {"data": data, "recipe": options.recipe, "templates": options.templates, "lang": options.data.lang}
     study = study.model_copy(update={**shared, "seeds": seeds})
@@ -233,7 +235,7 @@ def _shared_settings(trials: _PilotTrials, run: Run, timer: Timer, progress: Pro
         raise UserError("some of the pilot's arms train on kept features and others do not; set renderer for all arms.")
     if renderer == "features":
         for recipe in {kept_key(recipe): recipe for recipe in trials.recipes.values()}.values():
-            keep_features(recipe, trials.catalog, progress)
+            keep_features(recipe, [trials.catalog], progress)
     progress("measuring the pace", 0, 1)
     pace = trials.mean_pace(renderer)
     progress("measuring the pace", 1, 1)

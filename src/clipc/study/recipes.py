@@ -23,7 +23,9 @@ def error_prefix(where: str) -> Generator[None]:
         raise UserError(f"{where}: {error}") from error
 
 
-def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Mapping[str, Any] | None = None) -> Recipe:
+def arm_recipe(
+    study: Study, arm: Arm, seed: int, size: int | str, settings: Mapping[str, Any] | None = None, fold: int = 0
+) -> Recipe:
     """The recipe of one trial.
 
     A trial validates only where something is chosen by it, or where the study sets ``validations`` itself.
@@ -34,6 +36,7 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
         seed: The seed.
         size: The number of training pairs, or ``all``.
         settings: Values for the ranges, by dotted key; ranges without a value are left out.
+        fold: The fold that the trial is tested on, where the study has folds.
 
     Raises:
         UserError: A key or value is wrong, or an arm changes one of :data:`SHARED_KEYS`.
@@ -49,7 +52,9 @@ def arm_recipe(study: Study, arm: Arm, seed: int, size: int | str, settings: Map
     fixed = {key: value for key, value in changes.items() if not isinstance(value, Range)}
     with error_prefix(f"the study {study.name}, arm {arm.name!r}"):
         recipe = read_recipe(study.recipe, fixed)
-    data = study.data.model_copy(update={} if size == "all" else {"pairs": size, "subset": seed})
+    subset = {} if size == "all" else {"pairs": size, "subset": seed}
+    folds = {} if study.folds is None else {"folds": study.folds, "fold": fold}
+    data = study.data.model_copy(update=subset | folds)
     validates = "validations" in changes or study.search or recipe.selection == "best" or recipe.wise_ft
     return recipe.model_copy(update={"seed": seed, "data": data} | ({} if validates else {"validations": 0}))
 

@@ -16,8 +16,8 @@ from clipc.evaluate.statistics.interval import Interval
 from clipc.recipe.run import Run
 from clipc.study.trials import Trial
 
-Items = tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float64]], npt.NDArray[np.int64] | None]
-"""For two arms the values of a metric's items, one array of n per seed; then the owner of each of the n items."""
+Items = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64] | None]
+"""For two arms the values of a metric's items, (seeds, n) each; then the owner of each of the n items."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +149,29 @@ def ends(interval: Interval) -> list[float | None]:
 
 def paired_items(metric: str, first: Sequence[Outcome], second: Sequence[Outcome]) -> Items | None:
     """A metric's items in two arms; None where it is not a mean of items, or their number differs between trials."""
-    values = [outcome.measurements[metric].values for outcome in (*first, *second)]
-    arrays = [array for array in values if array is not None]
-    if len(arrays) < len(values) or len({len(array) for array in arrays}) != 1:
+    items = items_of(metric, (first, second))
+    if items is None:
         return None
-    return arrays[: len(first)], arrays[len(first) :], first[0].measurements[metric].owner
+    (treated, control), owner = items
+    return treated, control, owner
+
+
+def items_of(
+    metric: str, groups: Sequence[Sequence[Outcome]]
+) -> tuple[list[npt.NDArray[np.float64]], npt.NDArray[np.int64] | None] | None:
+    """A metric's items in several groups of trials.
+
+    Args:
+        metric: The metric's name.
+        groups: Trials of equally many seeds in each group.
+
+    Returns:
+        For each group the items of its trials, (seeds, n), and the owner of each of the n items. None where the metric
+        is not a mean of items, or their number differs between trials.
+    """
+    values = [[outcome.measurements[metric].values for outcome in group] for group in groups]
+    arrays = [[array for array in group if array is not None] for group in values]
+    lengths = {len(array) for group in arrays for array in group}
+    if len(lengths) != 1 or any(len(a) < len(v) for a, v in zip(arrays, values, strict=True)):
+        return None
+    return [np.stack(group) for group in arrays], groups[0][0].measurements[metric].owner

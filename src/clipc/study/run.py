@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from clipc.catalog.catalog import Catalog
+from clipc.catalog.folds import with_fold
 from clipc.catalog.subsample import subsample
 from clipc.errors import UserError
 from clipc.extension import fingerprint
@@ -44,6 +45,7 @@ class PlannedTrial:
         trial: The trial.
         size: The number of training pairs.
         catalog: The data with this number of training pairs.
+        fold: The fold that the trial is tested on, from 0; always 0 without folds.
         record: The file of the trial's record.
         missing_weights_message: A sentence about weights that the trial starts from and that are missing on this
             machine; empty if none are missing.
@@ -53,11 +55,12 @@ class PlannedTrial:
     size: int
     catalog: Catalog
     record: Path
+    fold: int = 0
     missing_weights_message: str = ""
 
 
 def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> list[PlannedTrial]:
-    """All trials of a study, ordered by seed, then size, then arm, so that every arm has results early.
+    """All trials of a study, ordered by seed, size, fold and arm, so that every arm has results early.
 
     Each seed draws its own subsets of the training pairs, which all arms share: that of a size is part of every larger
     one of the same seed. So differences between seeds include the choice of the pairs.
@@ -76,19 +79,33 @@ def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> l
         UserError: A key or value of an arm is wrong, or there are too few pairs.
     """
     suffix = _suffix(evaluation_options(study))
-    pairs = catalog.splits.get("train", 0)
-    sizes = sizes_of(study, pairs)
+    folds = fold_catalogs(study, catalog)
+    pairs = min(fold.splits.get("train", 0) for fold in folds)
     planned: list[PlannedTrial] = []
     for seed in study.seeds:
-        for size in sizes:
-            data = catalog if size == "all" else subsample(catalog, int(size), seed)
-            for arm in study.expanded_arms:
-                recipe = arm_recipe(study, arm, seed, size)
-                name, missing_weights_message = trial_name(recipe, data, records, suffix)
-                trial = Trial(arm.name, recipe, folder / "trials" / name)
-                record = records / f"{name}{suffix}.json"
-                planned.append(PlannedTrial(trial, data.splits["train"], data, record, missing_weights_message))
+        for size in sizes_of(study, pairs):
+            for fold, whole in enumerate(folds):
+                # With folds all of them train on as many pairs: as many as the smallest training split has.
+                number = pairs if size == "all" else int(size)
+                data = whole if number == whole.splits["train"] else subsample(whole, number, seed)
+                for arm in study.expanded_arms:
+                    recipe = arm_recipe(study, arm, seed, size if data is whole else number, fold=fold)
+                    name, missing_weights_message = trial_name(recipe, data, records, suffix)
+                    trial = Trial(arm.name, recipe, folder / "trials" / name)
+                    record = records / f"{name}{suffix}.json"
+                    planned.append(PlannedTrial(trial, number, data, record, fold, missing_weights_message))
     return planned
+
+
+def fold_catalogs(study: Study, catalog: Catalog) -> list[Catalog]:
+    """The catalog of each fold; without folds the catalog itself.
+
+    Raises:
+        UserError: There are too few groups of pairs for the folds.
+    """
+    if study.folds is None:
+        return [catalog]
+    return [with_fold(catalog, study.folds, fold, study.data.group_column) for fold in range(study.folds)]
 
 
 def evaluation_options(study: Study) -> EvaluationOptions:
@@ -164,9 +181,7 @@ def run_pending(
     jobs, threads = jobs_for(pending[0].trial.recipe, len(pending), jobs)
     largest = max(pending, key=lambda p: p.size)
     renderer = renderer_for(largest.trial.recipe, largest.catalog, jobs, progress)  # One for all trials.
-    on_features = [p for p in pending if p.trial.recipe.renderer == "features"]
-    for p in {kept_key(p.trial.recipe): p for p in sorted(on_features, key=lambda p: p.size)}.values():
-        keep_features(p.trial.recipe, p.catalog, progress)  # Computed here once, with all cores.
+    _keep_features(pending, progress)
     board = StatusBoard([(p.trial.arm, p.size, p.record) for p in planned])
 
     def report(index: str, done: int, total: int) -> None:  # Pool passes the task's number as text.
@@ -178,6 +193,17 @@ def run_pending(
         pool.map(run_and_record, [(p, study, evaluation, renderer, threads) for p in pending], report)
     board.read_records()
     on_update(board)
+
+
+def _keep_features(planned: Sequence[PlannedTrial], progress: Progress) -> None:
+    """Computes the features that trials on kept features read, once and with all cores."""
+    groups: dict[str, dict[str, PlannedTrial]] = {}
+    for p in planned:
+        if p.trial.recipe.renderer == "features":
+            groups.setdefault(kept_key(p.trial.recipe), {})[p.catalog.fingerprint] = p
+    for trials in groups.values():
+        catalogs = [p.catalog for p in sorted(trials.values(), key=lambda p: -p.size)]
+        keep_features(next(iter(trials.values())).trial.recipe, catalogs, progress)
 
 
 def shard_of(planned: Sequence[PlannedTrial], shard: tuple[int, int]) -> list[PlannedTrial]:

@@ -18,6 +18,7 @@ from clipc.study.run import (
     check_weights,
     diverged_trials,
     finished_trials,
+    fold_catalogs,
     pending_trials,
     plan_study,
     run_pending,
@@ -78,7 +79,7 @@ def run_study(
     if train:
         pending = pending_trials(study, planned)
         check_weights(study, pending)
-        check_arms(study, catalog, {p.trial.arm for p in pending})
+        check_arms(study, fold_catalogs(study, catalog)[0], {p.trial.arm for p in pending})
     finished = finished_trials(study, planned)
     power = study_power(study, finished)
     for line in _summary_lines(study, planned, len(finished), len(diverged_trials(study, planned)), power):
@@ -123,15 +124,17 @@ def _summary_lines(
 ) -> list[str]:
     """Says how many trials there are, and how many seeds are needed to find a difference."""
     arms, sizes = len(study.expanded_arms), len({p.size for p in planned})
+    folds = f" x {study.folds} folds" if study.folds else ""
     lines = [
-        f"{study.name}: {arms} arms x {sizes} {'size' if sizes == 1 else 'sizes'} x {len(study.seeds)} seeds = "
+        f"{study.name}: {arms} arms x {sizes} {'size' if sizes == 1 else 'sizes'} x {len(study.seeds)} seeds{folds} = "
         f"{len(planned)} trials; {finished} finished already{f', {diverged} diverged' if diverged else ''}."
     ]
     if power:
         return [*lines, *power_lines(power, len(study.seeds))]
     data = planned[0].catalog
     metrics = len(study.main) or (2 if data.about.label_columns else 1)  # Retrieval, and zero-shot classification.
-    return [*lines, *prior_power_lines(data.splits[study.split], metrics, len(study.seeds))]
+    tested = sum({p.fold: p.catalog.splits[study.split] for p in planned}.values())
+    return [*lines, *prior_power_lines(tested, metrics, len(study.seeds))]
 
 
 def _diverged_lines(diverged: Sequence[tuple[PlannedTrial, int]], seeds: int) -> list[str]:

@@ -13,18 +13,21 @@ import pyarrow.parquet as pq
 
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.summary import summary as source_summary
+from clipc.errors import UserError
 from clipc.evaluate.ceiling import few_captions_facts
-from clipc.evaluate.leakage import leakage
+from clipc.evaluate.leakage import leakage, total_leakage
 from clipc.evaluate.statistics.interval import t_interval
 from clipc.files import whole_file
 from clipc.recipe.run import environment
 from clipc.study.arms import Arm, Range
 from clipc.study.compare import comparisons
+from clipc.study.contrasts import gain_differences
+from clipc.study.cross_validation import pool_folds
 from clipc.study.design import Study
 from clipc.study.limitations import limitations
 from clipc.study.noise import power_table
 from clipc.study.results import Outcome, composite_share, ends, metrics_table
-from clipc.study.run import PlannedTrial, evaluation_options
+from clipc.study.run import PlannedTrial, evaluation_options, fold_catalogs
 from clipc.study.search_results import SearchResult
 from clipc.study.verdict import conclude
 
@@ -52,19 +55,31 @@ def study_tables(
             count as finished.
         search_results: The result of the search for each arm; empty without a search.
     """
+    pooled = pool_folds(study, finished)
     groups: dict[tuple[str, int], list[Outcome]] = {}
-    for plan, outcome in sorted(finished, key=lambda pair: pair[1].trial.recipe.seed):
+    for plan, outcome in sorted(pooled, key=lambda pair: pair[1].trial.recipe.seed):
         groups.setdefault((plan.trial.arm, plan.size), []).append(outcome)
     sizes = sorted({size for _, size in groups} | {p.size for p, _ in diverged})
     arms_with_trials = {name for name, _ in groups} | {p.trial.arm for p, _ in diverged}
     arms = [arm for arm in study.expanded_arms if arm.name in arms_with_trials]
-    outcomes = [outcome for _, outcome in finished]
-    few, leaked = few_captions_facts(catalog), leakage(catalog)
+    outcomes = [outcome for _, outcome in pooled]
+    if not outcomes:
+        raise UserError(
+            f"no seed of {study.name} is finished in all {study.folds} folds, so there is nothing to report."
+        )
+    folds = fold_catalogs(study, catalog)
+    few, leaked = (
+        few_captions_facts(folds[0], study.split),
+        total_leakage([leakage(fold, study.split) for fold in folds]),
+    )
     metrics = metrics_table(outcomes, study.main, limited_last=few is not None)
     first = outcomes[0]
     machine = environment("cpu", 1) | first.machine
     baseline = study.baseline_name
-    counts = Counter((p.trial.arm, p.size) for p, _ in diverged)
+    runs: dict[tuple[str, int, int], list[str]] = {}
+    for plan, _ in finished:
+        runs.setdefault((plan.trial.arm, plan.size, plan.trial.recipe.seed), []).append(plan.trial.folder.name)
+    counts = Counter((arm, size) for arm, size, _ in {(p.trial.arm, p.size, p.trial.recipe.seed) for p, _ in diverged})
     rows = comparisons(groups, metrics, baseline, study.controls, len(study.seeds), counts)
     return {
         "clipc": machine["clipc"],
@@ -72,7 +87,7 @@ def study_tables(
         "command": command,
         "name": study.name,
         "note": study.note,
-        "source": source_summary(catalog),
+        "source": source_summary(folds[0]),
         "few_captions": few,
         "leakage": dict(leaked),
         "machine": machine,
@@ -81,19 +96,23 @@ def study_tables(
         "controls": list(study.controls),
         "sizes": sizes,
         "seeds": list(study.seeds),
+        "folds": study.folds,
         "evaluators": dict(evaluation_options(study).evaluators),
         "sections": list(study.sections),
         "planned": planned,
         "finished": len(finished) + len(diverged),
         "diverged": [{**_trial_fields(p), "run": p.trial.folder.name, "step": step} for p, step in diverged],
         "search": [asdict(result) for result in search_results],
-        "arms": [_arm(arm, groups) for arm in arms],
+        "arms": [_arm(arm, groups, runs) for arm in arms],
         "metrics": metrics,
         "comparisons": rows,
+        "gain_differences": gain_differences(groups, metrics, baseline, study.controls, study.named_contrasts),
         "verdict": conclude([arm.name for arm in arms], baseline, study.controls, metrics, rows),
         "curves": [curve for m in metrics if m["main"] for curve in _curves(m["key"], arms, groups, study)],
         "power": power_table(groups, metrics, baseline),
-        "not_shown": limitations(study, catalog, outcomes, metrics, leaked, planned, diverged, search_results),
+        "not_shown": limitations(
+            study, catalog, outcomes, metrics, leaked, len(finished) + len(diverged), planned, diverged, search_results
+        ),
     }
 
 
@@ -122,25 +141,27 @@ def write_parquet(finished: Finished, file: Path) -> None:
 
 
 def _trial_fields(plan: PlannedTrial) -> dict[str, Any]:
-    return {"arm": plan.trial.arm, "size": plan.size, "seed": plan.trial.recipe.seed}
+    return {"arm": plan.trial.arm, "size": plan.size, "seed": plan.trial.recipe.seed, "fold": plan.fold}
 
 
-def _arm(arm: Arm, groups: Mapping[tuple[str, int], Sequence[Outcome]]) -> dict[str, Any]:
+def _arm(
+    arm: Arm, groups: Mapping[tuple[str, int], Sequence[Outcome]], runs: Mapping[tuple[str, int, int], list[str]]
+) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
     for size, outcomes in sorted((size, outcomes) for (name, size), outcomes in groups.items() if name == arm.name):
         shares = [share for o in outcomes if (share := composite_share(o)) is not None]
         composed, treated = mean(shares) if shares else None, mean(o.summary["composite_share"] for o in outcomes)
-        trials = [_trial(o) for o in outcomes]
+        trials = [_trial(o, runs[arm.name, size, o.trial.recipe.seed]) for o in outcomes]
         results.append({"size": size, "composite_share": composed, "treated_share": treated, "trials": trials})
     changes = {key: value for key, value in arm.changes.items() if not isinstance(value, Range)}
     return {"name": arm.name, "changes": changes, "what": arm.what, "results": results}
 
 
-def _trial(outcome: Outcome) -> dict[str, Any]:
+def _trial(outcome: Outcome, runs: Sequence[str]) -> dict[str, Any]:
     best = outcome.summary["best"]
     return {
         "seed": outcome.trial.recipe.seed,
-        "run": outcome.trial.folder.name,
+        "runs": list(runs),
         "core_seconds": outcome.core_seconds,
         "pairs_per_second": outcome.summary["pairs_per_second"],
         "best_step": best["step"] if best else outcome.summary["steps"],

@@ -120,8 +120,8 @@ def run_trial(
         same = trial.recipe.selection == "last" and not trial.recipe.wise_ft
         last = judged
         if not same:
-            encoder = evaluation_encoder(run, run.last_model, catalog, cache)
-            last = evaluation.evaluate(encoder, catalog, probe=False)
+            last_encoder = evaluation_encoder(run, run.last_model, catalog, cache)
+            last = evaluation.evaluate(last_encoder, catalog, probe=False)
         run.write_json("eval/test-last.json", {"metrics": last.metrics})
         descriptions, arrays = dump_measurements(judged.measurements)
         with whole_file(run.folder / "eval" / "test-items.npz") as new, new.open("wb") as file:

@@ -56,8 +56,9 @@ def search(
 ) -> list[SearchResult]:
     """Tries the study's number of settings for each arm, and returns the best ones.
 
-    Every try trains on all training pairs, with a seed that is not one of the study's. It is judged by its best mean
-    recall on the validation split. An arm without ranges is tried once. Models are removed unless the study keeps them.
+    Every try trains on all training pairs, with a seed that is not one of the study's. It is judged by the mean
+    recall of its result on the validation split. An arm without ranges is tried once. Models are removed unless the
+    study keeps them.
 
     Args:
         study: A study with ranges.

@@ -96,7 +96,7 @@ def conclude(arms: Sequence[str], baseline: str, controls: Sequence[str], metric
     Returns:
         ``headline`` (its code, and the counts that its sentence needs), ``arms`` (for every arm under test one of
         :data:`CLASSES`), ``controls`` (the code of what they show, and their names), and ``looks`` (the numbers of
-        verdicts and families of tests; None without verdicts).
+        verdicts, of families of tests, and :func:`false_gain_rate`; None without verdicts).
     """
     main = {m["key"] for m in metrics if m["main"]}
     main_rows = [r for r in rows if r["metric"] in main]
@@ -107,7 +107,7 @@ def conclude(arms: Sequence[str], baseline: str, controls: Sequence[str], metric
         "headline": _headline(classes, treatments),
         "arms": classes,
         "controls": _controls({name: against.get(name, []) for name in controls}),
-        "looks": _verdict_counts(main_rows, baseline, len(main)),
+        "looks": _verdict_counts(main_rows, baseline, controls, len(main)),
     }
 
 
@@ -157,10 +157,27 @@ def _controls(rows: Mapping[str, Rows]) -> dict[str, Any]:
     return {"code": code, "names": list(rows), "gains": gains}
 
 
-def _verdict_counts(rows: Rows, baseline: str, main: int) -> dict[str, Any] | None:
-    """The numbers of verdicts and families, and the number of families in which chance alone may show a difference."""
+def false_gain_rate(families: int) -> float:
+    """How often a study without any true difference says "gain" of at least one arm over the baseline, in [0, 1].
+
+    A family is one arm under test at one size. Within it Holm's correction keeps the rate of any false verdict at
+    :data:`LEVEL`, and half of these are gains, as differences are as often positive as negative. Families are not
+    corrected for each other; were they independent, the rate would be ``1 - (1 - LEVEL / 2) ** families``. That is an
+    upper limit: all arms are compared with the same baseline, so false gains come together, and the interval over test
+    items has to exclude zero too. The soak tests simulate it.
+
+    Args:
+        families: The number of arms under test times the number of sizes.
+    """
+    return 1 - (1 - LEVEL / 2) ** families
+
+
+def _verdict_counts(rows: Rows, baseline: str, controls: Sequence[str], main: int) -> dict[str, Any] | None:
+    """The numbers of verdicts, of families, and the rate of false gains; None without verdicts."""
     finished = [r for r in rows if r["verdict"] in FINAL]
     with_baseline = [r for r in finished if r["against"] == baseline]
-    families = len({(r["arm"], r["size"]) for r in with_baseline})
+    families = len({(r["arm"], r["size"]) for r in with_baseline if r["arm"] not in controls})
     counts = {"with_baseline": len(with_baseline), "with_controls": len(finished) - len(with_baseline)}
-    return {**counts, "families": families, "metrics": main, "by_chance": LEVEL * families} if finished else None
+    return (
+        {**counts, "families": families, "metrics": main, "false_gain": false_gain_rate(families)} if finished else None
+    )

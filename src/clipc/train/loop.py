@@ -32,10 +32,9 @@ from clipc.train.distributed import World
 from clipc.train.diverged import diverged
 from clipc.train.interrupt import Interrupted, StopFlag
 from clipc.train.learner import Learner
-from clipc.train.metrics_logger import MetricsLogger, RunCounters
+from clipc.train.metrics_logger import MetricsLogger, RunCounters, open_log
 from clipc.train.throughput import Meter, StepFlops
 from clipc.train.timing import Timer
-from clipc.train.trackers import make_trackers
 from clipc.train.validation import SELECTION_METRIC, Validation, validate
 from clipc.train.wise_ft import write_models
 
@@ -129,7 +128,10 @@ class Trainer:
             clipc.train.diverged.Diverged: The loss or a weight is not finite.
             Interrupted: A stop was requested; a checkpoint has been written.
         """
-        with closing(self._metrics_logger()) as metrics_logger:
+        # Trunks, which take most operations, are not run on kept features.
+        flops = None if isinstance(self.renderer, FeatureRenderer) else StepFlops.count(self.model)
+        meter = Meter(self.model.device, self.learner.precision, flops, ranks=self.world.size)
+        with closing(open_log(self.run, self.recipe, meter, self.step)) as metrics_logger:
             self._train(metrics_logger, progress, stop)
         message = None
         if self.world.main:
@@ -175,7 +177,7 @@ class Trainer:
             if synchronising or world.size == 1:
                 self.counters.add(recent, world)
                 recent = RunCounters()
-                self._check_unreadable()
+                self.counters.check_unreadable(self.step * size, self.renderer.plans.catalog.root, self.run)
                 if world.any(stop.requested):
                     self._save()
                     world.barrier()  # If another process ended during the write, the launcher would kill rank 0.
@@ -207,14 +209,6 @@ class Trainer:
         """
         return self.model.device.type == "cpu" and self.world.size == 1
 
-    def _metrics_logger(self) -> MetricsLogger:
-        folder, config = self.run.folder, self.recipe.model_dump(mode="json")
-        # Trunks, which take most operations, are not run on kept features.
-        flops = None if isinstance(self.renderer, FeatureRenderer) else StepFlops.count(self.model)
-        meter = Meter(self.model.device, self.learner.precision, flops, ranks=self.world.size)
-        names = self.recipe.track if self.world.main else ()
-        return MetricsLogger(self.run, meter, make_trackers(names, folder, folder.name, config, self.step))
-
     def _log(self, loss: float, metrics_logger: MetricsLogger) -> None:
         loss = self.world.sum([loss])[0] / self.world.size
         if not isfinite(loss):
@@ -240,15 +234,6 @@ class Trainer:
         metrics_logger.meter.restart()
         logger.info(f"step {self.step:,}: loss {loss:.3f}, mean recall {metrics[SELECTION_METRIC]:.1%} on validation.")
         return improved and selecting
-
-    def _check_unreadable(self) -> None:
-        examples, unreadable = self.step * self.recipe.batch_size, self.counters.unreadable
-        if unreadable > max(100, examples // 100):
-            raise UserError(
-                f"{unreadable} images under {self.renderer.plans.catalog.root} could not be read "
-                f"in {examples} training examples; "
-                f"{self.run.folder / 'metrics.jsonl'} lists them; check whether the data were moved or changed."
-            )
 
     def resume(self) -> None:
         """Loads the newest checkpoint that can be read, if there is one, and removes the traces of later steps.
@@ -306,10 +291,8 @@ class Trainer:
                 "image_size": self.model.image_size,
                 # An interpolated model has no step; use the last.
                 "best": best and {"step": self.step, **best},
-                "composite_share": self.counters.treated / examples,
-                "pairs_per_second": examples / self.counters.seconds,
                 **facts,
-                **asdict(self.counters),
+                **self.counters.summary(examples),
             },
         )
         shutil.rmtree(self.run.checkpoints, ignore_errors=True)  # A finished run needs only its models.

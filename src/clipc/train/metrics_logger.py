@@ -1,15 +1,18 @@
 """The log of a run, in ``metrics.jsonl`` and in trackers, and the counts of the whole run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from clipc.errors import UserError
+from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
 from clipc.render.batch import Batch
 from clipc.train.distributed import World
 from clipc.train.throughput import Meter
 from clipc.train.timing import Timer
-from clipc.train.trackers import Tracker
+from clipc.train.trackers import Tracker, make_trackers
 
 
 class MetricsLogger:
@@ -40,6 +43,13 @@ class MetricsLogger:
         """Closes the trackers."""
         for tracker in self._trackers:
             tracker.close()
+
+
+def open_log(run: Run, recipe: Recipe, meter: Meter, step: int) -> MetricsLogger:
+    """The log of a run from a step on, with the recipe's trackers in the main process."""
+    names = () if run.rank else recipe.track
+    config = recipe.model_dump(mode="json")
+    return MetricsLogger(run, meter, make_trackers(names, run.folder, run.folder.name, config, step))
 
 
 @dataclass
@@ -78,3 +88,25 @@ class RunCounters:
         self.treated += round(treated)
         self.shortened += round(shortened)
         self.unreadable += round(unreadable)
+
+    def check_unreadable(self, examples: int, root: Path, run: Run) -> None:
+        """Ends a run in which too many images could not be read: more than one in a hundred, and more than 100.
+
+        Args:
+            examples: The number of training examples so far.
+            root: The folder of the images, for the message.
+            run: The run, whose log names the images.
+
+        Raises:
+            UserError: There are too many.
+        """
+        if self.unreadable > max(100, examples // 100):
+            raise UserError(
+                f"{self.unreadable} images under {root} could not be read in {examples} training examples; "
+                f"{run.folder / 'metrics.jsonl'} lists them; check whether the data were moved or changed."
+            )
+
+    def summary(self, examples: int) -> dict[str, float]:
+        """The counts, the share of treated examples and the training speed, for the summary of a finished run."""
+        rates = {"composite_share": self.treated / examples, "pairs_per_second": examples / self.seconds}
+        return rates | asdict(self)

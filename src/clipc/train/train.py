@@ -120,7 +120,11 @@ def make_trainer(
     """
     world = world or World()
     device = choose_device(recipe.device)
-    local_batch_size(recipe.batch_size, world)
+    if local_batch_size(recipe.batch_size, world) % 2 and recipe.policy.adds:
+        raise UserError(
+            f"policy.added shows each pair twice in a batch, and {recipe.batch_size} rows are an odd number for each "
+            f"of {world.size} processes; set batch_size={recipe.batch_size + world.size}."
+        )
     with world.main_first():
         pairs = catalog.split("train")
         check_batch(recipe, catalog.about.name, len(pairs))
@@ -130,7 +134,7 @@ def make_trainer(
         add_head_dropout(model.clip, recipe.head_dropout)
         if (renderer or recipe.renderer) == "features":
             check_features(recipe, model)
-        batches = Batches(recipe.batch_sampling, recipe.batch_size)
+        batches = Batches(recipe.batch_sampling, recipe.batch_size // (2 if recipe.policy.adds else 1))
         steps = recipe.steps(len(pairs))
         plans = make_plans(
             recipe.policy,
@@ -209,7 +213,8 @@ def _summary(trainer: Trainer) -> str:
     count = f"{trainable / 1e6:.1f} million" if trainable >= 1e5 else f"{trainable / 1e3:.1f} thousand"
     policy = recipe.policy
     until = f" until {policy.until:.0%} of the run" if policy.until < 1 else ""
-    composites = f"{policy.rho:.0%} of them composed{until}" if policy.rho else "none composed"
+    treated = "composed" if policy.composes else "treated as a control"
+    composites = f"{policy.rho:.0%} of them {treated}{until}" if policy.rho else "none composed"
     times = trainer.steps * recipe.batch_size / len(trainer.renderer.plans.catalog)
     start = f"resumes after {trainer.step:,} of " if trainer.step else ""
     return (

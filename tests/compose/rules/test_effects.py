@@ -148,7 +148,7 @@ def test_a_region_holds_for_the_pairs_that_have_a_box() -> None:
     assert [(rule["pairs"], rule["share"]) for rule in shapes] == [(1, 0.25), (1, 0.25)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([None, "x", "y"]), st.sampled_from([None, 1, 2])), min_size=2, max_size=6))
 def test_what_can_have_no_effect_has_none(values: list[tuple[str | None, int | None]]) -> None:
     catalog = catalog_of([1] * len(values), one=[one for one, _ in values], other=[other for _, other in values])

@@ -77,7 +77,7 @@ def glances(data: Mapping[str, Any], say: Words, limit: int = 4) -> list[dict[st
 
 
 def multiple_testing_note(data: Mapping[str, Any], say: Words) -> str:
-    """A sentence on the number of verdicts, Holm's correction, and differences by chance; empty without verdicts."""
+    """A sentence on the number of verdicts, Holm's correction, and the rate of false gains; empty without verdicts."""
     counts = data["verdict"]["looks"]
     if counts is None:
         return ""
@@ -86,7 +86,7 @@ def multiple_testing_note(data: Mapping[str, Any], say: Words) -> str:
         "study.looks",
         **{name: readable.count(count) for name, count in numbers.items()},
         measures=counts["metrics"],
-        expected=f"{counts['by_chance']:.2g}",
+        rate=readable.percent(counts["false_gain"]),
         baseline=data["baseline"],
     )
 

@@ -35,7 +35,7 @@ def search(data: Mapping[str, Any], say: Words) -> Markup:
 def reproduction(data: Mapping[str, Any], say: Words) -> Markup:
     """The command, fingerprint, versions, rejected files, settings, and names of all trials."""
     trials = [(arm["name"], trial) for arm in data["arms"] for result in arm["results"] for trial in result["trials"]]
-    runs = [(name, kind(name, data), trial["run"]) for name, trial in trials]
+    runs = [(name, kind(name, data), run) for name, trial in trials for run in trial["runs"]]
     created, settings = format_date(data["created"], say), _all_settings(data["settings"])
     return fragment("reproduction.html", say, data=data, created=created, settings=settings, runs=runs)
 
@@ -45,7 +45,7 @@ def _arm(arm: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
         **arm,
         "kind": kind(arm["name"], data),
         "shares": sorted({readable.percent(result["treated_share"] or 0.0) for result in arm["results"]}),
-        "finished": sum(len(result["trials"]) for result in arm["results"]),
+        "finished": sum(len(trial["runs"]) for result in arm["results"] for trial in result["trials"]),
         "diverged": diverged_count(data, arm["name"]),
         "core_seconds": readable.mean(_trial_values(arm, "core_seconds")),
         "rate": readable.mean(_trial_values(arm, "pairs_per_second")),
