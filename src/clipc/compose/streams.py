@@ -24,10 +24,11 @@ STREAMS: Final = {
     "third": 6,
     "kept": 7,
     "half": 8,
+    "turn": 9,
 }
 """The number of each stream. ``mask``: which rows the policy composes or augments strongly; ``third``: the pair of a
 wrong caption; ``kept``: the views whose features are kept (:func:`content_uniform`); ``half``: which half is shown
-alone."""
+alone; ``turn``: how views are turned."""
 
 
 def epoch_generator(seed: int, stream: str, epoch: int, part: int = 0) -> np.random.Generator:
