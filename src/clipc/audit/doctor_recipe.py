@@ -31,9 +31,9 @@ def suggested_recipe(catalog: Catalog, device: str = "auto") -> dict[str, Any]:
     changes: dict[str, Any] = {"samples": None, "epochs": epochs, "batch_size": batch}
     changes |= {"policy.rho": 0.3, "policy.until": 0.8}
     reasons: list[dict[str, Any]] = [
-        {"code": "start", "gpu": gpu},
+        {"code": "start"},
         {"code": "epochs", "pairs": pairs, "epochs": epochs},
-        {"code": "batch", "batch": batch, "gpu": gpu},
+        {"code": "batch", "batch": batch},
         {"code": "composition", "rho": 0.3, "until": 0.8},
     ]
     rows = range(0, len(catalog), max(1, len(catalog) // 1000))
