@@ -54,8 +54,11 @@ def caption_kind(text: str) -> str | None:
 
 
 def caption_language(text: str) -> str:
-    """The language of a caption as far as its letters show it: ``ja``, ``latin``, ``mixed`` (Japanese with a sentence
-    in English), or ``other``."""
+    """The language of a caption as far as its letters show it.
+
+    Returns:
+        ``ja``, ``latin``, ``mixed`` (Japanese with a sentence in English), or ``other``.
+    """
     if text.isascii():
         return "latin"
     if japanese(text):

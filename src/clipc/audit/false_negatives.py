@@ -1,9 +1,9 @@
 """How many false negatives a random batch holds."""
 
+import numpy as np
+
 from clipc.audit.doctor_data import DistinctCaptions
 from clipc.compose.arrays import Bools
-
-import numpy as np
 
 
 def false_negative_rate(captions: DistinctCaptions, pairs: Bools) -> float:

@@ -1,7 +1,7 @@
 """Pairs of 64-bit hashes that differ in few bits, without comparing all pairs."""
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Final
 
 import numpy as np
@@ -33,7 +33,7 @@ def near_pairs(
         pairs first; and their distances, shape (m,).
     """
     edges = np.linspace(0, _BITS, distance + 3).astype(np.uint64)
-    masks = [_mask(int(low), int(high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    masks = [_mask(int(low), int(high)) for low, high in pairwise(edges)]
     found: list[npt.NDArray[np.uint64]] = []
     count = 0
     for one, other in combinations(masks, 2):

@@ -72,6 +72,6 @@ def caption_advice(captions: Sequence[str], tokenizer: Tokenizer) -> str | None:
     learn = "" if lengths.fits_language else "learn a compact vocabulary with vocabulary=8000, or "
     return (
         f"captions cost {lengths.single} tokens (median) and two joined ones {lengths.joint}, the model reads "
-        f"{tokenizer.max_text_tokens}, and {lengths.overflow:.0%} of the composites would have their captions shortened; "
-        f"{learn}use shorter captions or a model configuration with a longer context_length."
+        f"{tokenizer.max_text_tokens}, and {lengths.overflow:.0%} of the composites would have their captions "
+        f"shortened; {learn}use shorter captions or a model configuration with a longer context_length."
     )

@@ -73,7 +73,7 @@ def languages(data: DoctorData) -> Iterator[Finding]:
 
 
 def alike_captions(data: DoctorData) -> Iterator[Finding]:
-    """Captions that say the same of all images (``constant``), or differ in a word or two of one pattern (``template``).
+    """Captions that are the same for all images (``constant``), or differ in a few words of one pattern (``template``).
 
     - ``constant``: one caption is that of more than half of the pairs. Where all captions were made from class names
       this is a matter of the classes' balance, and no finding here.

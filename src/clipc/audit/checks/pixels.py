@@ -100,8 +100,11 @@ def _tones(data: DoctorData, row: int) -> Tones | None:
 
 
 def small_regions(data: DoctorData) -> Iterator[Finding]:
-    """Regions of a box column that cover less than :data:`~clipc.audit.detail.FEW_PIXELS` of the model's pixels along a
-    side (``small-regions``), as the geometric mean of width and height, after the evaluation's resizing."""
+    """Regions that are too small for the model (``small-regions``).
+
+    Their side, the geometric mean of width and height, has less than :data:`~clipc.audit.detail.FEW_PIXELS` pixels after
+    the evaluation's resizing. The column is that of the recipe's ``policy.region``, or one with a usual name.
+    """
     catalog = data.catalog
     names = {data.recipe.policy.region, *_BOX_NAMES}
     column = next((name for name in catalog.table.column_names if name in names or name.lower() in _BOX_NAMES), None)
