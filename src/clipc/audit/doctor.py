@@ -80,8 +80,8 @@ def doctor(
           ``batch`` and whether the recipe was ``suggested``; ``examined``: what was (``pixels``, ``speed``).
         - ``findings``: the worst first, see :class:`~clipc.audit.doctor_finding.Finding`; of ``examples`` the first
           have ``images`` (``data:`` URIs).
-        - ``loss``: the ``batch`` and the expected loss of an untrained model, ``untrained``: ln B for a batch of B, since
-          softmax over B equal similarities gives each the probability 1 / B.
+        - ``loss``: the ``batch`` and the expected loss of an untrained model, ``untrained``: ln B for a batch of B,
+          since softmax over B equal similarities gives each the probability 1 / B.
         - ``views``: see :func:`~clipc.audit.doctor_views.model_views`; ``speed``: see
           :func:`~clipc.audit.doctor_speed.loader_speed`; ``recipe``: see
           :func:`~clipc.audit.doctor_recipe.suggested_recipe`.

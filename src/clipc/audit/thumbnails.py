@@ -14,7 +14,7 @@ from clipc.compose.arrays import Bytes, Float32s
 from clipc.progress import Progress
 from clipc.render.parallel_map import parallel_map
 
-_SIDE: Final = 32
+_SIDE: Final = 16
 _MIN_CONTRAST: Final = 1.0
 
 _T = TypeVar("_T")
@@ -62,7 +62,7 @@ def signature(image: Bytes) -> Float32s:
         image: RGB ``uint8``, shape (height, width, 3).
 
     Returns:
-        ``float32``, shape (3072,): 32 x 32 pixels in colour, with mean 0 and standard deviation 1.
+        ``float32``, shape (768,): 16 x 16 pixels in colour, with mean 0 and standard deviation 1.
     """
     small = Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BOX)
     values = np.asarray(small).astype(np.float32).ravel()

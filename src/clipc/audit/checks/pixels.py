@@ -102,8 +102,8 @@ def _tones(data: DoctorData, row: int) -> Tones | None:
 def small_regions(data: DoctorData) -> Iterator[Finding]:
     """Regions that are too small for the model (``small-regions``).
 
-    Their side, the geometric mean of width and height, has less than :data:`~clipc.audit.detail.FEW_PIXELS` pixels after
-    the evaluation's resizing. The column is that of the recipe's ``policy.region``, or one with a usual name.
+    Their side, the geometric mean of width and height, has less than :data:`~clipc.audit.detail.FEW_PIXELS` pixels
+    after the evaluation's resizing. The column is that of the recipe's ``policy.region``, or one with a usual name.
     """
     catalog = data.catalog
     names = {data.recipe.policy.region, *_BOX_NAMES}
