@@ -24,7 +24,7 @@ def render_doctor(data: Mapping[str, Any], *, lang: str = "en") -> str:
         ValueError: An image is not a ``data:`` URI.
     """
     say = words(lang)
-    findings = [{**finding, **finding_texts(finding, say)} for finding in data["findings"]]
+    findings: list[dict[str, Any]] = [{**finding, **finding_texts(finding, say)} for finding in data["findings"]]
     for finding in findings:
         for example in finding["examples"]:
             for uri in example["images"]:
