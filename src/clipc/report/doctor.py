@@ -128,7 +128,7 @@ def _view(view: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[
         checked_image(view[name])
     texts = [say("doctor.views.enlarged")]
     if view["scale"] > 1:
-        texts = [say("doctor.views.scale", scale=readable.tidy(view["scale"]), lost=readable.percent(view["lost"]))]
+        texts = [say("doctor.views.scale", scale=f"{view['scale']:.1f}", lost=readable.percent(view["lost"]))]
     if view["structure"] is not None:
         texts.append(say("doctor.views.structure", pixels=readable.tidy(view["structure"])))
     return {**view, "texts": texts, "size": data["model"]["image_size"]}

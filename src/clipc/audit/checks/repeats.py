@@ -14,6 +14,7 @@ from clipc.compose.similarity.caption_vectors import terms
 
 _FEW_REPEATS: Final = 0.02
 _OFTEN: Final = 100
+_MOSTLY: Final = 0.5
 _FALSE_NEGATIVES: Final = 0.5
 _LEAKED: Final = 0.2
 _QUERIES: Final = 500
@@ -53,7 +54,7 @@ def repeated_captions(data: DoctorData) -> Iterator[Finding]:
         for i in order
         if counts[i] > 1
     ]
-    severity: Severity = "warning" if each >= _FALSE_NEGATIVES else "note"
+    severity: Severity = "warning" if each >= _FALSE_NEGATIVES or repeats >= _MOSTLY * len(ids) else "note"
     yield Finding("repeated-captions", severity, repeats, len(ids), values, examples)
 
 
