@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -156,9 +155,8 @@ def _thumbnails(data: DoctorData, findings: Sequence[Finding]) -> dict[int, str]
     if not data.pixels:
         return {}
     rows = row_list(row for finding in findings for example in finding.examples[:_IMAGES_SHOWN] for row in example.rows)
-    make = partial(_thumbnail)
     what = "showing examples"
-    return of_rows(data.catalog, rows, make, at_least=_THUMBNAIL, what=what, progress=data.progress)
+    return of_rows(data.catalog, rows, _thumbnail, at_least=_THUMBNAIL, what=what, progress=data.progress)
 
 
 def _thumbnail(image: Any) -> str:

@@ -11,11 +11,11 @@ from clipc.audit.caption_kinds import KINDS, caption_kind, caption_language
 from clipc.audit.doctor_data import DistinctCaptions, DoctorData
 from clipc.audit.doctor_finding import MAX_EXAMPLES, Example, Finding, Severity
 from clipc.compose.arrays import Bools
+from clipc.compose.captions.language import japanese
 
 _CONSTANT: Final = 0.5
 _TEMPLATE: Final = 0.8
 _MIN_CAPTIONS: Final = 20
-_MINORITY: Final = (0.0, 0.5)
 _MANY: Final = 0.5
 _SOME: Final = 0.01
 _SHORT_NOTE: Final = 0.05
@@ -66,7 +66,7 @@ def languages(data: DoctorData) -> Iterator[Finding]:
     most, _ = counts.most_common(1)[0]
     total = len(captions.ids)
     minority = total - counts[most]
-    if minority and _MINORITY[0] < minority / total:
+    if minority:
         severity: Severity = "warning" if minority >= _SOME * total else "note"
         values = {"most": most, **{name: counts[name] for name in ("latin", "ja", "mixed", "other")}}
         yield Finding("languages", severity, minority, total, values, _commonest(captions, names != most))
@@ -77,7 +77,8 @@ def alike_captions(data: DoctorData) -> Iterator[Finding]:
 
     - ``constant``: one caption is that of more than half of the pairs. Where all captions were made from class names
       this is a matter of the classes' balance, and no finding here.
-    - ``template``: four of five captions begin with the same three words (six characters in Japanese).
+    - ``template``: four of five captions have the same three words (four characters in Japanese) at their beginning or
+      end.
     """
     captions = data.captions
     total = len(captions.ids)
@@ -91,16 +92,22 @@ def alike_captions(data: DoctorData) -> Iterator[Finding]:
         values = {"caption": captions.texts[commonest], "distinct": len(captions.texts)}
         yield Finding("constant", "stop", count, total, values, examples)
         return
-    beginnings = Counter[str]()
-    for text, count in zip(captions.texts, captions.counts.tolist(), strict=True):
-        beginnings[_beginning(text)] += count
-    beginning, count = beginnings.most_common(1)[0]
+    patterns = [_patterns(text) for text in captions.texts]
+    counts = Counter[str]()
+    for own, count in zip(patterns, captions.counts.tolist(), strict=True):
+        for pattern in own:
+            counts[pattern] += count
+    pattern, count = counts.most_common(1)[0]
     if count >= _TEMPLATE * total and len(captions.texts) > 1:
         words = {word for text in captions.texts[:10_000] for word in re.findall(r"\w+", text.lower())}
-        values = {"beginning": beginning, "words": len(words), "distinct": len(captions.texts)}
-        has = np.asarray([_beginning(text) == beginning for text in captions.texts], dtype=np.bool_)
+        values = {"pattern": pattern, "words": len(words), "distinct": len(captions.texts)}
+        has = np.asarray([pattern in own for own in patterns], dtype=np.bool_)
         yield Finding("template", "note", count, total, values, _commonest(captions, has)[:5])
 
 
-def _beginning(text: str) -> str:
-    return text[:6] if caption_language(text) in ("ja", "mixed") else " ".join(text.lower().split()[:3])
+def _patterns(text: str) -> tuple[str, str]:
+    """The beginning and the end of a caption: three words, or four characters of a Japanese one."""
+    if japanese(text):
+        return f"{text[:4]}...", f"...{text[-4:]}"
+    words = text.lower().split()
+    return f"{' '.join(words[:3])} ...", f"... {' '.join(words[-3:])}"
