@@ -1,5 +1,6 @@
 """Types of the public API; see ``__init__.py``."""
 
+from clipc.audit.doctor import doctor, kept_keys, stops
 from clipc.catalog.catalog import About, Catalog
 from clipc.catalog.open import open_catalog
 from clipc.catalog.options import SourceOptions
@@ -27,6 +28,7 @@ from clipc.recipe.recipe import Recipe, make_recipe, read_recipe
 from clipc.recipe.run import Run
 from clipc.render.compose_batch import ComposedBatch, compose_batch
 from clipc.render.crop import Augmentation
+from clipc.report.doctor import render_doctor
 from clipc.report.pilot import render_pilot
 from clipc.report.sheet import render_sheet
 from clipc.report.study import render_study
@@ -72,8 +74,10 @@ __all__ = [
     "compose_batch",
     "contact_sheet",
     "contrastive_loss",
+    "doctor",
     "evaluate_model",
     "export_model",
+    "kept_keys",
     "make_plans",
     "make_recipe",
     "open_catalog",
@@ -81,6 +85,7 @@ __all__ = [
     "read_recipe",
     "read_rules",
     "read_study",
+    "render_doctor",
     "render_pilot",
     "render_sheet",
     "render_study",
@@ -88,6 +93,7 @@ __all__ = [
     "run_study",
     "save_figures",
     "shared_sources",
+    "stops",
     "subsample",
     "train_model",
     "with_splits",
