@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
+from clipc.cli.audit import audit
 from clipc.cli.common import print_logs
 from clipc.cli.compose import compose
 from clipc.cli.evaluate import evaluate
@@ -35,6 +36,7 @@ app.command(pilot)
 app.command(train)
 app.command(evaluate, name="eval")
 app.command(compose)
+app.command(audit)
 app.command(study)
 app.command(export)
 

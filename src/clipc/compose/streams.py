@@ -13,9 +13,9 @@ import numpy as np
 from clipc.compose.arrays import Float64s
 
 # Changing a number would change every result: add streams, never renumber.
-STREAMS: Final = {"order": 0, "mask": 1, "partner": 2, "caption": 3, "layout": 4, "crop": 5, "third": 6}
+STREAMS: Final = {"order": 0, "mask": 1, "partner": 2, "caption": 3, "layout": 4, "crop": 5, "third": 6, "weight": 7}
 """The number of each stream. ``mask``: which rows the policy composes or augments strongly; ``third``: the pair of a
-wrong caption."""
+wrong caption; ``weight``: whether a partner that is drawn is kept, by its group weight."""
 
 
 def epoch_generator(seed: int, stream: str, epoch: int, part: int = 0) -> np.random.Generator:

@@ -1,0 +1,149 @@
+"""The sections of a bias audit: what was found, associations by attribute, the correction, and the model's groups."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from clipc.report import readable
+from clipc.report.page import fragment
+from clipc.report.words import Words
+
+_SHOWN: Final = 12
+"""The number of associations that are shown at once; further ones are folded."""
+
+
+def bias_findings(data: Mapping[str, Any], say: Words) -> Markup:
+    """What the audit found, in sentences; empty without an audit."""
+    if (tables := data.get("bias")) is None:
+        return Markup()
+    return fragment("bias_findings.html", say, sentences=bias_sentences(tables, say), bias=tables)
+
+
+def bias_associations(data: Mapping[str, Any], say: Words) -> Markup:
+    """For each attribute its representation and its associations with the concepts; empty without an audit."""
+    if (tables := data.get("bias")) is None or not tables["attributes"]:
+        return Markup()
+    blocks = [_attribute(attribute, tables, say) for attribute in tables["attributes"]]
+    return fragment("bias_associations.html", say, blocks=blocks, bias=tables)
+
+
+def bias_correction(data: Mapping[str, Any], say: Words) -> Markup:
+    """The correction: shares before and after beside their targets, and its cost; empty without a correction."""
+    tables = data.get("bias")
+    if tables is None or tables["correction"] is None:
+        return Markup()
+    correction = tables["correction"]
+    rows = sorted(correction["rows"], key=lambda row: -abs(row["before"] - row["target"]) / row["target"])
+    plans = {name: tables["plans"][name] for name in (correction["plan"], "corrected")}
+    cut = rows[:_SHOWN], rows[_SHOWN:]
+    return fragment("bias_correction.html", say, correction=correction, cut=cut, plans=plans, group=_group(say))
+
+
+def bias_sentences(tables: Mapping[str, Any], say: Words) -> list[str]:
+    """The sentences of an audit's summary."""
+    return [_sentence(dict(finding), say) for finding in tables["summary"]]
+
+
+def _sentence(finding: dict[str, Any], say: Words) -> str:
+    code = finding.pop("code")
+    values = {name: _text(name, value, say) for name, value in finding.items()}
+    return say(f"bias.summary.{code}", **values)
+
+
+def _text(name: str, value: Any, say: Words) -> str:
+    """A parameter of a sentence as text."""
+    if name == "attribute":
+        return say.get(f"bias.attribute.{value}", value)
+    if name == "plan":
+        return say(f"bias.plan.{value}")
+    if name in ("group", "concept"):
+        return say.get(f"bias.group.{value}", value)
+    if name == "ratio":
+        return ratio(value)
+    if name in ("efficiency", "acceptance", "share"):
+        return readable.percent(value)
+    if name == "measure":
+        return say.metric(value)
+    return readable.count(value) if isinstance(value, int) else readable.tidy(value) if _is_number(value) else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float)
+
+
+def _group(say: Words) -> Any:
+    """The function from a group's or concept's name to its readable name."""
+    return lambda name: say.get(f"bias.group.{name}", name)
+
+
+def ratio(value: float) -> str:
+    """How many times as often as by chance: ``2.3``, ``0.40``, ``0.002``."""
+    return f"{value:.1f}" if value >= 1 else f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
+
+
+def _attribute(attribute: Mapping[str, Any], tables: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    """The content of one attribute's block: its tables as columns, and one row for each group and concept."""
+    columns = [
+        {
+            "name": say("bias.column.pairs") if t["plan"] == "pairs" else say(f"bias.plan.{t['plan']}"),
+            "place": t["place"],
+            "key": (t["plan"], t["place"]),
+        }
+        for t in attribute["tables"]
+        if t["plan"] == "pairs" or t["place"] == "across"
+    ]
+    by_key = {(t["plan"], t["place"]): t["rows"] for t in attribute["tables"]}
+    rows = [
+        _row([by_key[column["key"]][number] for column in columns], say)
+        for number in range(len(attribute["tables"][0]["rows"]))
+    ]
+    rows.sort(key=lambda row: (not row["found"], row["few"], -row["strength"]))
+    shown = max(3, min(_SHOWN, sum(row["found"] for row in rows)))
+    within = [
+        {
+            "plan": say(f"bias.plan.{t['plan']}"),
+            "place": say(f"bias.place.{t['place']}"),
+            "found": t["found"],
+            "tested": t["tested"],
+            "observations": t["observations"],
+            **t["amplification"],
+        }
+        for t in attribute["tables"]
+        if "amplification" in t
+    ]
+    return {
+        "name": say.get(f"bias.attribute.{attribute['name']}", attribute["name"]),
+        "kind": say(f"bias.kind.{attribute['kind']}"),
+        "groups": [{**g, "name": _group(say)(g["name"])} for g in attribute["groups"]],
+        "plans": [(name, say(f"bias.plan.{name}")) for name in tables["plans"]],
+        "columns": columns,
+        "rows": rows[:shown],
+        "more": rows[shown:],
+        "plan_rows": within,
+        "left_out": attribute["left_out"],
+    }
+
+
+def _row(cells: Sequence[Mapping[str, Any]], say: Words) -> dict[str, Any]:
+    """One combination: its names, and for each column the ratio with its interval."""
+    name = _group(say)
+    return {
+        "group": name(cells[0]["group"]),
+        "concept": name(cells[0]["concept"]),
+        "observed": cells[0]["observed"],
+        "expected": cells[0]["expected"],
+        "found": any(cell["found"] for cell in cells),
+        "few": cells[0]["few"],
+        "strength": max(abs(cell["pmi"]) for cell in cells if cell["found"] == any(c["found"] for c in cells)),
+        "cells": [
+            {
+                "ratio": ratio(2 ** cell["pmi"]),
+                "low": ratio(2 ** cell["low"]),
+                "high": ratio(2 ** cell["high"]),
+                "found": cell["found"],
+                "few": cell["few"],
+            }
+            for cell in cells
+        ],
+    }
