@@ -176,8 +176,9 @@ def _compiled_rules(policy: Policy, pairs: Catalog) -> CompiledRules | None:
 
 
 def given_tables(policy: Policy, pairs: Catalog) -> dict[str, npt.NDArray[Any]]:
-    """The tables that a user names in a policy, by name: ``weights`` (or ``partner_groups`` and
-    ``group_weights``) and ``regions``, in the form of :class:`Inputs`.
+    """The tables that a user names in a policy, by name, in the form of :class:`Inputs`.
+
+    They are ``weights``, or ``partner_groups`` and ``group_weights``, and ``regions``.
 
     Args:
         policy: What is composed, and how.

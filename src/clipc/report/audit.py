@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from clipc.report.page import Section, experiment_page
-from clipc.report.sections.bias import bias_associations, bias_correction, bias_findings
+from clipc.report.sections.bias import bias_associations, bias_correction, bias_findings, bias_model
 from clipc.report.words import words
 
-SECTIONS: Final[tuple[Section, ...]] = (bias_findings, bias_correction, bias_associations)
+SECTIONS: Final[tuple[Section, ...]] = (bias_findings, bias_correction, bias_model, bias_associations)
 
 
 def render_audit(tables: Mapping[str, Any], *, lang: str = "en", more: Sequence[Section] = ()) -> str:

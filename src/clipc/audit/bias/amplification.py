@@ -28,8 +28,9 @@ def amplification(biased: Bools, after: tuple[Float64s, Float64s], before: tuple
     """Directional bias amplification of one table over another.
 
     ``mean over (a, t) of y_at * d_at - (1 - y_at) * d_at``, where ``y_at`` says whether a and t occur together more
-    often in the pairs than if they were independent. In the direction A -> T, ``d_at`` is the difference of P(t | a), in
-    the direction T -> A that of P(a | t). Combinations whose condition never occurs in one of the tables do not count.
+    often in the pairs than if they were independent. From group to concept (A -> T), ``d_at`` is the difference of
+    P(t | a); from concept to group (T -> A) that of P(a | t). Combinations whose condition never occurs in one of the
+    tables do not count.
 
     Args:
         biased: ``y``, shape (G, K).

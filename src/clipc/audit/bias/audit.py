@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ import numpy as np
 
 from clipc.audit.bias.association import associate
 from clipc.audit.bias.correction import correct, read_shares, write_weights
-from clipc.audit.bias.lists import WordLists, read_lists
+from clipc.audit.bias.lists import read_lists
 from clipc.audit.bias.mentions import CaptionWords, Mentions, column_mentions
 from clipc.audit.bias.plan_variants import Composites, composites, composites_of, image_numbers, variants
 from clipc.audit.bias.summary import summary_of
@@ -32,11 +33,11 @@ class BiasOptions:
     """What a bias audit looks for.
 
     Attributes:
-        attributes: Names of word lists (``gender``, ``age``, ``skin tone``, or the user's own) or ``column:NAME``; empty
-            for all lists that the captions name.
+        attributes: Names of word lists (``gender``, ``age``, ``skin tone``, or the user's own) or ``column:NAME``;
+            empty for all lists that the captions name.
         concepts: ``label`` (the main label column), ``words`` (the commonest content words), the name of a list
-            (``occupations``, ``activities``), ``column:NAME``, a text file with one concept a line, or words separated
-            by commas. ``auto`` is the label column if there is one, else ``words``.
+            (``occupations``, ``activities``), ``column:NAME``, a text file with one concept a line, or words
+            separated by commas. ``auto`` is the label column if there is one, else ``words``.
         words: A YAML file with further lists, as :func:`~clipc.audit.bias.lists.read_lists` takes it.
         most: The largest number of concepts.
         correct: Whether partner weights are computed, and their composites audited.
@@ -85,10 +86,9 @@ def audit_bias(
     if options.shares is not None and not options.correct:
         raise UserError("--shares states the target of a correction; add --correct.")
     pairs = catalog.split("train")
-    lists = read_lists(options.words)
-    words = _Words(pairs)
-    attributes, skipped = attribute_mentions(pairs, words, lists, options)
-    concepts = concept_mentions(pairs, words, lists, options)
+    lists = Lists(pairs, options.words)
+    attributes, skipped = attribute_mentions(pairs, lists, options)
+    concepts = concept_mentions(pairs, lists, options)
     image = image_numbers(pairs)
     made = composites_of(variants(policy, pairs), pairs, seed, progress)
     shown = {name: one for name, (_, one) in made.items()}
@@ -124,41 +124,55 @@ def audit_bias(
     return {**tables, "summary": summary_of(tables)}
 
 
-class _Words:
-    """The words of captions, read when they are first needed: columns need none, nor SudachiPy."""
+class Lists:
+    """The word lists, and the words of some pairs' captions, read when first needed: columns need no SudachiPy.
 
-    def __init__(self, pairs: Catalog) -> None:
+    Args:
+        pairs: The pairs.
+        file: A user's file with further lists, or None.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+
+    def __init__(self, pairs: Catalog, file: Path | None) -> None:
+        self.lists = read_lists(file)
         self._pairs = pairs
-        self._words: CaptionWords | None = None
 
-    def __call__(self) -> CaptionWords:
-        if self._words is None:
-            self._words = CaptionWords(self._pairs)
-        return self._words
+    @cached_property
+    def words(self) -> CaptionWords:
+        """The words of the captions."""
+        return CaptionWords(self._pairs)
 
 
 def attribute_mentions(
-    pairs: Catalog, words: _Words, lists: WordLists, options: BiasOptions
+    pairs: Catalog, lists: Lists, options: BiasOptions, *, strict: bool = True
 ) -> tuple[list[Mentions], list[str]]:
-    """The attributes to audit, without groups that no pair shows, and the lists that too few captions name.
+    """The attributes to audit, without groups that no pair shows, and the names of those that too few pairs show.
+
+    Args:
+        pairs: The pairs.
+        lists: The word lists and the pairs' words.
+        options: What to look for.
+        strict: Whether an attribute that the options name must have two groups.
 
     Raises:
         UserError: There is no such list or column, or a named one has fewer than two groups in the data.
     """
     kept: list[Mentions] = []
     skipped: list[str] = []
-    for name in options.attributes or tuple(lists.attributes):
+    for name in options.attributes or tuple(lists.lists.attributes):
         if name.startswith(COLUMN):
             mentions = column_mentions(pairs, name.removeprefix(COLUMN))
-        elif name in lists.attributes:
-            mentions = words().mentions(name, lists.attributes[name])
+        elif name in lists.lists.attributes:
+            mentions = lists.words.mentions(name, lists.lists.attributes[name])
         else:
             columns = [f"{COLUMN}{column}" for column in pairs.table.column_names]
-            raise unknown_name("attribute", name, [*lists.attributes, *columns])
+            raise unknown_name("attribute", name, [*lists.lists.attributes, *columns])
         counts = mentions.present.sum(axis=0)
         if (counts >= MIN_IMAGES).sum() >= 2:
             kept.append(mentions.take(np.flatnonzero(counts).tolist()))
-        elif options.attributes:
+        elif options.attributes and strict:
             raise UserError(
                 f"the attribute {name!r} has fewer than two groups that {MIN_IMAGES} of the {len(pairs):,} training "
                 "pairs show, so nothing can be compared; choose another, or add words with --words FILE."
@@ -168,7 +182,7 @@ def attribute_mentions(
     return kept, skipped
 
 
-def concept_mentions(pairs: Catalog, words: _Words, lists: WordLists, options: BiasOptions) -> Mentions:
+def concept_mentions(pairs: Catalog, lists: Lists, options: BiasOptions) -> Mentions:
     """The concepts to audit: those that most pairs show.
 
     Raises:
@@ -184,18 +198,18 @@ def concept_mentions(pairs: Catalog, words: _Words, lists: WordLists, options: B
     elif name.startswith(COLUMN):
         mentions = column_mentions(pairs, name.removeprefix(COLUMN), options.most)
     elif name == "words":
-        terms = [term for groups in lists.attributes.values() for group in groups.values() for term in group]
-        mentions = words().frequent(options.most, lists, {word for term in terms for word in term.split()})
-    elif name in lists.concepts:
-        mentions = words().mentions(name, lists.concepts[name])
+        terms = [term for groups in lists.lists.attributes.values() for group in groups.values() for term in group]
+        mentions = lists.words.frequent(options.most, lists.lists, {word for term in terms for word in term.split()})
+    elif name in lists.lists.concepts:
+        mentions = lists.words.mentions(name, lists.lists.concepts[name])
     elif Path(name).is_file():
         lines = [line.strip() for line in Path(name).read_text("utf-8").splitlines()]
-        mentions = words().mentions(Path(name).stem, {line: (line,) for line in lines if line})
+        mentions = lists.words.mentions(Path(name).stem, {line: (line,) for line in lines if line})
     elif "," in name:
         given = [part.strip() for part in name.split(",") if part.strip()]
-        mentions = words().mentions("given", {part: (part,) for part in given})
+        mentions = lists.words.mentions("given", {part: (part,) for part in given})
     else:
-        raise unknown_name("list of concepts", name, ["label", "words", *lists.concepts])
+        raise unknown_name("list of concepts", name, ["label", "words", *lists.lists.concepts])
     counts = mentions.present.sum(axis=0)
     kept = [int(k) for k in np.argsort(-counts, kind="stable")[: options.most] if counts[k]]
     if not kept:

@@ -62,8 +62,9 @@ def correct(
     Returns:
         The weights, and a table ready for JSON: ``target`` (``independence`` or ``shares``), ``rows`` (for each
         combination ``attribute``, ``group``, ``concept``, and the share of composites with both across halves:
-        ``target``, ``before``, ``after``, whether it is ``reached``, and ``fixed``: no choice of the allowed partners changes it), ``unreached``, ``fixed``, ``efficiency``,
-        ``acceptance`` and ``left_out`` (names of features for which there were too many groups).
+        ``target``, ``before``, ``after``, whether it is ``reached``, and ``fixed``: no choice of the allowed partners
+        changes it), the number ``unreached`` and ``fixed``, ``efficiency``, ``acceptance`` and ``left_out`` (names of
+        features for which there were too many groups).
 
     Raises:
         UserError: A stated share names an unknown group or concept, or partners cannot be weighted.
@@ -88,7 +89,9 @@ def correct(
             for k, concept in enumerate(concepts.names):
                 a, b = int(begin) + g, k0 + k
                 if linked[a, b] and np.isfinite(balance.wanted[a, b]):
-                    table.append({"attribute": attribute.name, "group": group, "concept": concept, **_row(balance, a, b)})
+                    table.append(
+                        {"attribute": attribute.name, "group": group, "concept": concept, **_row(balance, a, b)}
+                    )
     return balance, {
         "target": "independence" if shares is None else "shares",
         "rows": table,
@@ -119,9 +122,7 @@ def _row(balance: Balance, a: int, b: int) -> dict[str, Any]:
     return {"target": target, "before": before, "after": after, "reached": reached, "fixed": fixed}
 
 
-def _state(
-    shares: Shares, wanted: Float64s, linked: Bools, names: list[str], k0: int, features: Float64s
-) -> None:
+def _state(shares: Shares, wanted: Float64s, linked: Bools, names: list[str], k0: int, features: Float64s) -> None:
     """Writes the stated shares into the matrix, for both orders of the halves."""
     means = features.mean(axis=0)
     for (group, concept), share in shares.items():

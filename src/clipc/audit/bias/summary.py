@@ -41,6 +41,54 @@ def _findings(tables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if correction["unreached"]:
             yield {"code": "unreached", "n": correction["unreached"], "of": len(correction["rows"])}
         yield {"code": "own_captions"}
+    if tables["model"] is not None:
+        yield from _model_findings(tables["model"])
+
+
+def _model_findings(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for attribute in model["attributes"]:
+        for name, results in attribute["models"].items():
+            facts = {"attribute": attribute["name"], "model": name}
+            rows = [row for gap in results["gaps"] for row in gap["groups"]]
+            tested = sum(row["q"] is not None for row in rows)
+            found = [(gap, row) for gap in results["gaps"] for row in gap["groups"] if row["found"]]
+            if not found:
+                yield {"code": "gaps_none" if tested else "gaps_few", **facts, "tested": tested}
+            else:
+                gap, row = max(found, key=lambda pair: abs(pair[1]["difference"]))
+                strongest = {"group": row["name"], "measure": gap["metric"], "points": 100 * row["difference"]}
+                yield {"code": "gaps", **facts, "found": len(found), "tested": tested, **strongest}
+            if (skew := results["skew"]) is not None:
+                code = "skew" if skew["max_skew"] > skew["threshold"] else "skew_none"
+                yield {"code": code, **facts, **{key: skew[key] for key in ("k", "queries", "max_skew", "chance")}}
+
+
+def card_sentences(tables: Mapping[str, Any]) -> list[str]:
+    """What was audited and found, for the model card: without words of captions, labels or values of columns."""
+    names = ", ".join(attribute["name"] for attribute in tables["attributes"]) or "no attribute"
+    settings = tables["settings"]
+    count = len(settings["concepts"]["names"])
+    sentences = [f"Audited: {names} against {count} concepts in {settings['pairs']:,} training pairs."]
+    if settings["skipped"]:
+        sentences.append(f"Too rare in the captions to be audited: {', '.join(settings['skipped'])}.")
+    for attribute in tables["attributes"]:
+        own = table_of(attribute, "pairs", "within")
+        sentences.append(f"{attribute['name']}: {own['found']} of {own['tested']} associations found in the pairs.")
+        for plan in tables["plans"]:
+            across = table_of(attribute, plan, "across")
+            sentences.append(
+                f"{attribute['name']}, composites ({plan}): {across['found']} of {across['tested']} across the halves."
+            )
+    for attribute in (tables["model"] or {"attributes": ()})["attributes"]:
+        for name, results in attribute["models"].items():
+            gaps = [gap["gap"] for gap in results["gaps"]]
+            if name == "model" and gaps:
+                sentences.append(
+                    f"{attribute['name']}: the largest gap between groups is {100 * max(gaps):.1f} points."
+                )
+    if tables["model"] is not None and (missing := tables["model"]["missing"]):
+        sentences.append(f"Of the model's results, not audited for lack of images: {', '.join(missing)}.")
+    return sentences
 
 
 def table_of(attribute: Mapping[str, Any], plan: str, place: str) -> Mapping[str, Any]:

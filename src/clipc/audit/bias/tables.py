@@ -70,18 +70,17 @@ def attribute_table(
     return {"name": groups.name, "kind": groups.kind, "left_out": groups.left_out, "groups": rows, "tables": named}
 
 
-def _table(
-    plan: str, place: str, association: Association, difference: tuple[Any, Any] | None
-) -> dict[str, Any]:
+def _table(plan: str, place: str, association: Association, difference: tuple[Any, Any] | None) -> dict[str, Any]:
     """One table of associations; ``rows`` are arrays of shape (G, K) until :func:`_named` makes rows of them.
 
     Returns:
         ``plan`` (``pairs`` or a plan's name), ``place`` (``within`` one pair, or ``across`` the halves),
         ``observations``, the number of combinations that were ``tested`` and of those ``found``, and ``rows``: for each
         group and concept ``observed`` and ``expected`` counts, ``pmi`` with its interval (``low``, ``high``), ``p``,
-        ``q`` (p after Benjamini and Hochberg, over the table), ``few`` (counts so small that the interval is rough; ``p`` is None where they are too small for a test), ``found`` (q at most
-        :data:`FALSE_DISCOVERY_RATE`), and the ``change`` of pmi from the pairs (within) or from random partners
-        (across) with its interval, where there is one.
+        ``q`` (p after Benjamini and Hochberg, over the table), ``few`` (counts so small that the interval is rough;
+        ``p`` is None where they are too small for a test), ``found`` (q at most :data:`FALSE_DISCOVERY_RATE`), and the
+        ``change`` of pmi from the pairs (within) or from random partners (across) with its interval, where there is
+        one.
     """
     low, high = association.interval(LEVEL)
     columns: dict[str, Any] = {

@@ -40,6 +40,26 @@ def bias_correction(data: Mapping[str, Any], say: Words) -> Markup:
     return fragment("bias_correction.html", say, correction=correction, cut=cut, plans=plans, group=_group(say))
 
 
+def bias_model(data: Mapping[str, Any], say: Words) -> Markup:
+    """What trained models can do group by group; empty where no model was audited."""
+    tables = data.get("bias")
+    if tables is None or tables["model"] is None:
+        return Markup()
+    model = tables["model"]
+    blocks = [
+        {
+            "name": say.get(f"bias.attribute.{attribute['name']}", attribute["name"]),
+            "images": attribute["images"],
+            "models": [
+                {**results, "name": say(f"bias.model.name.{name}") if model["against"] else ""}
+                for name, results in attribute["models"].items()
+            ],
+        }
+        for attribute in model["attributes"]
+    ]
+    return fragment("bias_model.html", say, model=model, blocks=blocks, group=_group(say))
+
+
 def bias_sentences(tables: Mapping[str, Any], say: Words) -> list[str]:
     """The sentences of an audit's summary."""
     return [_sentence(dict(finding), say) for finding in tables["summary"]]
@@ -55,8 +75,10 @@ def _text(name: str, value: Any, say: Words) -> str:
     """A parameter of a sentence as text."""
     if name == "attribute":
         return say.get(f"bias.attribute.{value}", value)
-    if name == "plan":
-        return say(f"bias.plan.{value}")
+    if name in ("plan", "model"):
+        return say(f"bias.plan.{value}" if name == "plan" else f"bias.model.name.{value}")
+    if name == "points":
+        return readable.signed(readable.SHARE, value / 100)
     if name in ("group", "concept"):
         return say.get(f"bias.group.{value}", value)
     if name == "ratio":

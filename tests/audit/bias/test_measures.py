@@ -1,0 +1,93 @@
+"""Amplification, MaxSkew and group gaps on data with known answers, beside slow references and fairlearn."""
+
+import numpy as np
+import pytest
+
+from clipc.audit.bias.amplification import amplification, conditionals
+from clipc.audit.bias.groups import exclusive_groups, group_gaps
+from clipc.audit.bias.max_skew import chance_max_skew, max_skew
+from clipc.audit.bias.mentions import Mentions
+from clipc.evaluate.measurement import Measurement
+
+
+def test_amplification_of_a_doubled_association_is_the_difference_of_its_probabilities() -> None:
+    before = conditionals(np.array([[30.0, 70], [10, 90]]), np.array([100.0, 100]), np.array([40.0, 160]))
+    after = conditionals(np.array([[40.0, 60], [0, 100]]), np.array([100.0, 100]), np.array([40.0, 160]))
+    one = amplification(np.array([[True, False], [False, True]]), after, before)
+    assert one.to_concept == pytest.approx(0.1)
+    assert one.to_group == pytest.approx((0.25 + 0.0625 + 0.25 + 0.0625) / 4)
+    same = amplification(np.array([[True, False], [False, True]]), before, before)
+    assert (same.to_concept, same.to_group) == (0, 0)
+    back = amplification(np.array([[True, False], [False, True]]), before, after)
+    assert back.to_concept == pytest.approx(-0.1)
+
+
+def test_max_skew_is_zero_at_the_shares_and_ln_2_where_a_group_is_doubled() -> None:
+    groups = np.array([0, 1] * 10)
+    fair = -np.arange(20.0)[None]
+    unfair = np.where(groups == 0, 1.0, 0.0)[None]
+    assert max_skew(fair, groups, 10).tolist() == [0.0]
+    assert max_skew(unfair, groups, 10)[0] == pytest.approx(np.log(2))
+
+
+def test_max_skew_equals_the_definition() -> None:
+    rng = np.random.default_rng(0)
+    scores, groups = rng.normal(size=(5, 40)), rng.integers(0, 3, 40)
+    for query, value in zip(scores, max_skew(scores, groups, 7), strict=True):
+        first = sorted(range(40), key=lambda i: -query[i])[:7]
+        ratios = [np.mean(groups[first] == g) / np.mean(groups == g) for g in range(3)]
+        assert value == pytest.approx(np.log(max(ratios)))
+
+
+def test_a_blind_model_is_at_the_chance_level_of_max_skew() -> None:
+    rng = np.random.default_rng(1)
+    groups = rng.integers(0, 2, 300)
+    above = 0
+    for _ in range(40):
+        scores = rng.normal(size=(10, 300)) + rng.normal(size=300)  # queries with similar results
+        above += max_skew(scores, groups, 20).mean() > chance_max_skew(scores, groups, 20, draws=60)[1]
+    assert above <= 7
+    scores = rng.normal(size=(10, 300)) + groups
+    assert max_skew(scores, groups, 20).mean() > chance_max_skew(scores, groups, 20)[1]
+
+
+def test_an_image_counts_for_the_only_group_that_it_shows() -> None:
+    shown = Mentions("gender", "words", ("female", "male"), np.array([[1, 0], [0, 1], [1, 1], [0, 0]], dtype=bool))
+    assert exclusive_groups(shown).tolist() == [0, 1, -1, -1]
+
+
+def test_a_planted_gap_has_its_size_and_equals_fairlearns() -> None:
+    metrics = pytest.importorskip("fairlearn.metrics")
+    rng = np.random.default_rng(2)
+    groups = rng.integers(-1, 3, 1200)
+    hits = (rng.random(1200) < np.where(groups == 2, 0.4, 0.7)).astype(float)
+    owner = np.repeat(np.arange(1200), 2)
+    measurements = {
+        "a/top1": Measurement("a/top1", hits),
+        "b/recall": Measurement("b/recall", np.repeat(hits, 2), owner),
+        "rank": Measurement("rank", value=3.0, n=5),
+    }
+    one, other = group_gaps(measurements, groups, ("x", "y", "z"), 0.05)
+    kept = groups >= 0
+    frame = metrics.MetricFrame(
+        metrics=lambda _, y: float(np.mean(y)), y_true=hits[kept], y_pred=hits[kept], sensitive_features=groups[kept]
+    )
+    assert one["gap"] == pytest.approx(frame.difference()) == pytest.approx(other["gap"])
+    for row, group in zip(one["groups"], range(3), strict=True):
+        assert row["value"] == pytest.approx(hits[groups == group].mean())
+        assert row["images"] == (groups == group).sum()
+    assert [row["found"] for row in one["groups"]][2]
+    assert one["groups"][2]["low"] <= -0.3 <= one["groups"][2]["high"]
+    # Two captions of one image are no more evidence than one.
+    assert other["groups"][2]["low"] == pytest.approx(one["groups"][2]["low"])
+
+
+def test_without_fairlearn_the_message_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from clipc.errors import UserError
+
+    monkeypatch.setitem(sys.modules, "fairlearn", None)
+    monkeypatch.setitem(sys.modules, "fairlearn.metrics", None)
+    with pytest.raises(UserError, match=r'pip install "clipc\[fairlearn\]"'):
+        group_gaps({}, np.zeros(3, dtype=np.int64), ("x",), 0.05)
