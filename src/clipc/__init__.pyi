@@ -1,5 +1,7 @@
 """Types of the public API; see ``__init__.py``."""
 
+from clipc.audit.bias.audit import BiasOptions, audit_bias
+from clipc.audit.bias.run_audit import audit_run
 from clipc.catalog.catalog import About, Catalog
 from clipc.catalog.open import open_catalog
 from clipc.catalog.options import SourceOptions
@@ -26,6 +28,7 @@ from clipc.recipe.recipe import Data, Recipe, make_recipe, read_recipe
 from clipc.recipe.run import Run
 from clipc.render.compose_batch import ComposedBatch, compose_batch
 from clipc.render.crop import Augmentation
+from clipc.report.audit import render_audit
 from clipc.report.pilot import render_pilot
 from clipc.report.sheet import render_sheet
 from clipc.report.study import render_study
@@ -41,6 +44,7 @@ __version__: str
 __all__ = [
     "About",
     "Augmentation",
+    "BiasOptions",
     "Catalog",
     "ClipModel",
     "ComposedBatch",
@@ -67,6 +71,8 @@ __all__ = [
     "UserError",
     "Views",
     "__version__",
+    "audit_bias",
+    "audit_run",
     "check_rules",
     "compose_batch",
     "contact_sheet",
@@ -80,6 +86,7 @@ __all__ = [
     "read_recipe",
     "read_rules",
     "read_study",
+    "render_audit",
     "render_pilot",
     "render_sheet",
     "render_study",

@@ -1,4 +1,4 @@
-"""Raking reaches the stated shares, agrees with iterative proportional fitting, and gives the nearest where it cannot."""
+"""Raking reaches the stated shares as iterative proportional fitting does, and gives the nearest where it cannot."""
 
 from typing import Any
 

@@ -34,14 +34,11 @@ def gender_set(n: int, lift: float, seed: int = 0, japanese: bool = False) -> Ca
     rng = np.random.default_rng(seed)
     woman = rng.random(n) < 0.5
     tennis = rng.random(n) < np.where(woman, 0.2 * lift, 0.2 * (2 - lift))
-    if japanese:
-        captions = [
-            [f"{'女性' if w else '男性'}が{'テニス' if t else 'サッカー'}をしている。"]
-            for w, t in zip(woman, tennis, strict=True)
-        ]
-    else:
-        captions = [
-            [f"A {'woman' if w else 'man'} plays {'tennis' if t else 'soccer'}.", "people at play"]
-            for w, t in zip(woman, tennis, strict=True)
-        ]
+    captions: list[list[str]] = []
+    for is_woman, is_tennis in zip(woman, tennis, strict=True):
+        if japanese:
+            captions.append([f"{'女性' if is_woman else '男性'}が{'テニス' if is_tennis else 'サッカー'}をしている。"])
+        else:
+            game = "tennis" if is_tennis else "soccer"
+            captions.append([f"A {'woman' if is_woman else 'man'} plays {game}.", "people at play"])
     return catalog_of(captions)

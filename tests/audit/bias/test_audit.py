@@ -151,7 +151,7 @@ def test_nothing_to_audit_is_said_and_tables_are_plain_json() -> None:
 
 
 def with_camera(catalog: Catalog, lift: float) -> Catalog:
-    """A set with a column ``camera`` that depends on the label: camera A sees the first class ``lift`` times as often."""
+    """A set with a column ``camera``: camera A sees the first class about ``lift`` times as often as by chance."""
     from dataclasses import replace
 
     import pyarrow as pa

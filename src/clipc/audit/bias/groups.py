@@ -42,7 +42,7 @@ def group_gaps(
     Raises:
         UserError: fairlearn is not installed.
     """
-    frame_type = _metric_frame()
+    frame_type = metric_frame()
     tables: list[dict[str, Any]] = []
     for metric, measured in measurements.items():
         if measured.values is None:
@@ -70,7 +70,12 @@ def group_gaps(
     return tables
 
 
-def _metric_frame() -> Any:
+def metric_frame() -> Any:
+    """Fairlearn's class ``MetricFrame``.
+
+    Raises:
+        UserError: fairlearn is not installed.
+    """
     try:
         from fairlearn.metrics import MetricFrame
     except ImportError:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clipc.audit.bias.audit import BiasOptions, Lists, attribute_mentions, audit_bias, concept_mentions
+from clipc.audit.bias.groups import metric_frame
 from clipc.audit.bias.model_audit import audit_model
 from clipc.audit.bias.summary import card_sentences, summary_of
 from clipc.catalog.catalog import Catalog
@@ -47,6 +48,7 @@ def audit_run(
     """
     run = Run(folder)
     try:
+        metric_frame()  # A missing package is reported before the long work.
         recipe = recipe_of_run(folder)
         catalog = recipe.data.open(progress)
         models: dict[str, Encoder] = {"model": ClipModel.load(folder)}
