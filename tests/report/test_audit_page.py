@@ -20,7 +20,7 @@ def tables() -> dict[str, Any]:
     n = 120
     camera = [ATTACK if i % 2 else "B & B" for i in range(n)]
     kind = [("dent", ATTACK)[i % 3 == 0 or i % 2] for i in range(n)]
-    pairs = catalog_of([[f"a {k} {ATTACK}"] for k in kind], camera=camera, kind=kind)
+    pairs = catalog_of([[f"a {k} {ATTACK} {i}"] for i, k in enumerate(kind)], camera=camera, kind=kind)
     options = BiasOptions(attributes=("column:camera",), concepts="column:kind", correct=True)
     made = audit_bias(pairs, Policy(group="kind"), options)
     row = {"name": ATTACK, "images": 40, "value": 0.5, "difference": -0.1, "low": -0.2, "high": 0.1, "few": False}

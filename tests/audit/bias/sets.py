@@ -1,4 +1,7 @@
-"""Constructed pairs with known associations, without images."""
+"""Constructed pairs with known associations, without images.
+
+Captions are numbered: partners with equal captions are avoided, which would itself be an association across halves.
+"""
 
 import numpy as np
 
@@ -20,7 +23,7 @@ def camera_set(n: int, lift: float, seed: int = 0) -> Catalog:
     scratch = rng.random(n) < np.where(camera == 0, 0.25 * lift, 0.25 * (2 - lift))
     other = rng.integers(1, 4, n)
     kind = np.where(scratch, 0, other)
-    captions = [[f"a steel plate with a {CLASSES[k]}"] for k in kind]
+    captions = [[f"a steel plate with a {CLASSES[k]}, number {i}"] for i, k in enumerate(kind)]
     return catalog_of(
         captions,
         camera=[CAMERAS[c] for c in camera],
@@ -30,15 +33,17 @@ def camera_set(n: int, lift: float, seed: int = 0) -> Catalog:
 
 
 def gender_set(n: int, lift: float, seed: int = 0, japanese: bool = False) -> Catalog:
-    """Pairs whose captions name a woman or a man and a sport; women play tennis ``lift`` times as often as by chance."""
+    """Pairs whose captions name a woman or a man, and a sport; women play tennis ``lift`` times as often as chance."""
     rng = np.random.default_rng(seed)
     woman = rng.random(n) < 0.5
     tennis = rng.random(n) < np.where(woman, 0.2 * lift, 0.2 * (2 - lift))
     captions: list[list[str]] = []
-    for is_woman, is_tennis in zip(woman, tennis, strict=True):
+    for i, (is_woman, is_tennis) in enumerate(zip(woman, tennis, strict=True)):
         if japanese:
-            captions.append([f"{'女性' if is_woman else '男性'}が{'テニス' if is_tennis else 'サッカー'}をしている。"])
+            captions.append(
+                [f"{'女性' if is_woman else '男性'}が{'テニス' if is_tennis else 'サッカー'}をしている。番号{i}"]
+            )
         else:
             game = "tennis" if is_tennis else "soccer"
-            captions.append([f"A {'woman' if is_woman else 'man'} plays {game}.", "people at play"])
+            captions.append([f"A {'woman' if is_woman else 'man'} plays {game}, number {i}.", "people at play"])
     return catalog_of(captions)

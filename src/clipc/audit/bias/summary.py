@@ -34,6 +34,8 @@ def _findings(tables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for attribute in tables["attributes"]:
             before = table_of(attribute, correction["plan"], "across")
             after = table_of(attribute, "corrected", "across")
+            if not after["tested"]:
+                continue
             counts = {"before": before["found"], "after": after["found"], "tested": after["tested"]}
             yield {"code": "corrected", "attribute": attribute["name"], **counts}
         cost = {"efficiency": correction["efficiency"], "acceptance": correction["acceptance"]}

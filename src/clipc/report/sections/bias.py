@@ -17,7 +17,8 @@ def bias_findings(data: Mapping[str, Any], say: Words) -> Markup:
     """What the audit found, in sentences; empty without an audit."""
     if (tables := data.get("bias")) is None:
         return Markup()
-    return fragment("bias_findings.html", say, sentences=bias_sentences(tables, say), bias=tables)
+    concepts = [_concept(tables, name, say) for name in tables["settings"]["concepts"]["names"]]
+    return fragment("bias_findings.html", say, sentences=bias_sentences(tables, say), concepts=concepts, bias=tables)
 
 
 def bias_associations(data: Mapping[str, Any], say: Words) -> Markup:
@@ -34,10 +35,14 @@ def bias_correction(data: Mapping[str, Any], say: Words) -> Markup:
     if tables is None or tables["correction"] is None:
         return Markup()
     correction = tables["correction"]
-    rows = sorted(correction["rows"], key=lambda row: -abs(row["before"] - row["target"]) / row["target"])
+    named = [
+        {**r, "group": _group(r["attribute"], r["group"], say), "concept": _concept(tables, r["concept"], say)}
+        for r in correction["rows"]
+    ]
+    rows = sorted(named, key=lambda row: -abs(row["before"] - row["target"]) / row["target"])
     plans = {name: tables["plans"][name] for name in (correction["plan"], "corrected")}
     cut = rows[:_SHOWN], rows[_SHOWN:]
-    return fragment("bias_correction.html", say, correction=correction, cut=cut, plans=plans, group=_group(say))
+    return fragment("bias_correction.html", say, correction=correction, cut=cut, plans=plans)
 
 
 def bias_model(data: Mapping[str, Any], say: Words) -> Markup:
@@ -51,24 +56,39 @@ def bias_model(data: Mapping[str, Any], say: Words) -> Markup:
             "name": say.get(f"bias.attribute.{attribute['name']}", attribute["name"]),
             "images": attribute["images"],
             "models": [
-                {**results, "name": say(f"bias.model.name.{name}") if model["against"] else ""}
+                _results(results, attribute["name"], tables, say)
+                | {"name": say(f"bias.model.name.{name}") if model["against"] else ""}
                 for name, results in attribute["models"].items()
             ],
         }
         for attribute in model["attributes"]
     ]
-    return fragment("bias_model.html", say, model=model, blocks=blocks, group=_group(say))
+    return fragment("bias_model.html", say, model=model, blocks=blocks)
+
+
+def _results(results: Mapping[str, Any], attribute: str, tables: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    """One model's gaps and skew with readable names."""
+    gaps = [
+        {**gap, "groups": [{**row, "name": _group(attribute, row["name"], say)} for row in gap["groups"]]}
+        for gap in results["gaps"]
+    ]
+    skew = results["skew"]
+    worst = None if skew is None else {**skew["worst"], "concept": _concept(tables, skew["worst"]["concept"], say)}
+    return {"gaps": gaps, "skew": None if skew is None else {**skew, "worst": worst}}
 
 
 def bias_sentences(tables: Mapping[str, Any], say: Words) -> list[str]:
     """The sentences of an audit's summary."""
-    return [_sentence(dict(finding), say) for finding in tables["summary"]]
+    return [_sentence(finding, tables, say) for finding in tables["summary"]]
 
 
-def _sentence(finding: dict[str, Any], say: Words) -> str:
-    code = finding.pop("code")
-    values = {name: _text(name, value, say) for name, value in finding.items()}
-    return say(f"bias.summary.{code}", **values)
+def _sentence(finding: Mapping[str, Any], tables: Mapping[str, Any], say: Words) -> str:
+    values = {name: _text(name, value, say) for name, value in finding.items() if name != "code"}
+    if "group" in finding:
+        values["group"] = _group(finding["attribute"], finding["group"], say)
+    if "concept" in finding:
+        values["concept"] = _concept(tables, finding["concept"], say)
+    return say(f"bias.summary.{finding['code']}", **values)
 
 
 def _text(name: str, value: Any, say: Words) -> str:
@@ -79,8 +99,6 @@ def _text(name: str, value: Any, say: Words) -> str:
         return say(f"bias.plan.{value}" if name == "plan" else f"bias.model.name.{value}")
     if name == "points":
         return readable.signed(readable.SHARE, value / 100)
-    if name in ("group", "concept"):
-        return say.get(f"bias.group.{value}", value)
     if name == "ratio":
         return ratio(value)
     if name in ("efficiency", "acceptance", "share"):
@@ -94,9 +112,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, float)
 
 
-def _group(say: Words) -> Any:
-    """The function from a group's or concept's name to its readable name."""
-    return lambda name: say.get(f"bias.group.{name}", name)
+def _group(attribute: str, name: str, say: Words) -> str:
+    """The readable name of a group of a built-in attribute; the name itself for others."""
+    return say.get(f"bias.group.{attribute}.{name}", name)
+
+
+def _concept(tables: Mapping[str, Any], name: str, say: Words) -> str:
+    """The readable name of a concept of a built-in list; the name itself for others."""
+    return say.get(f"bias.concept.{tables['settings']['concepts']['name']}.{name}", name)
 
 
 def ratio(value: float) -> str:
@@ -117,7 +140,7 @@ def _attribute(attribute: Mapping[str, Any], tables: Mapping[str, Any], say: Wor
     ]
     by_key = {(t["plan"], t["place"]): t["rows"] for t in attribute["tables"]}
     rows = [
-        _row([by_key[column["key"]][number] for column in columns], say)
+        _row([by_key[column["key"]][number] for column in columns], attribute["name"], tables, say)
         for number in range(len(attribute["tables"][0]["rows"]))
     ]
     rows.sort(key=lambda row: (not row["found"], row["few"], -row["strength"]))
@@ -137,7 +160,7 @@ def _attribute(attribute: Mapping[str, Any], tables: Mapping[str, Any], say: Wor
     return {
         "name": say.get(f"bias.attribute.{attribute['name']}", attribute["name"]),
         "kind": say(f"bias.kind.{attribute['kind']}"),
-        "groups": [{**g, "name": _group(say)(g["name"])} for g in attribute["groups"]],
+        "groups": [{**g, "name": _group(attribute["name"], g["name"], say)} for g in attribute["groups"]],
         "plans": [(name, say(f"bias.plan.{name}")) for name in tables["plans"]],
         "columns": columns,
         "rows": rows[:shown],
@@ -147,12 +170,11 @@ def _attribute(attribute: Mapping[str, Any], tables: Mapping[str, Any], say: Wor
     }
 
 
-def _row(cells: Sequence[Mapping[str, Any]], say: Words) -> dict[str, Any]:
+def _row(cells: Sequence[Mapping[str, Any]], attribute: str, tables: Mapping[str, Any], say: Words) -> dict[str, Any]:
     """One combination: its names, and for each column the ratio with its interval."""
-    name = _group(say)
     return {
-        "group": name(cells[0]["group"]),
-        "concept": name(cells[0]["concept"]),
+        "group": _group(attribute, cells[0]["group"], say),
+        "concept": _concept(tables, cells[0]["concept"], say),
         "observed": cells[0]["observed"],
         "expected": cells[0]["expected"],
         "found": any(cell["found"] for cell in cells),
