@@ -3,23 +3,52 @@
 import numpy as np
 import pytest
 
-from clipc.audit.bias.amplification import amplification, conditionals
+from clipc.audit.bias.amplification import amplification
+from clipc.audit.bias.association import Observations
 from clipc.audit.bias.groups import exclusive_groups, group_gaps
 from clipc.audit.bias.max_skew import chance_max_skew, max_skew
 from clipc.audit.bias.mentions import Mentions
 from clipc.evaluate.measurement import Measurement
 
 
-def test_amplification_of_a_doubled_association_is_the_difference_of_its_probabilities() -> None:
-    before = conditionals(np.array([[30.0, 70], [10, 90]]), np.array([100.0, 100]), np.array([40.0, 160]))
-    after = conditionals(np.array([[40.0, 60], [0, 100]]), np.array([100.0, 100]), np.array([40.0, 160]))
-    one = amplification(np.array([[True, False], [False, True]]), after, before)
-    assert one.to_concept == pytest.approx(0.1)
-    assert one.to_group == pytest.approx((0.25 + 0.0625 + 0.25 + 0.0625) / 4)
-    same = amplification(np.array([[True, False], [False, True]]), before, before)
-    assert (same.to_concept, same.to_group) == (0, 0)
-    back = amplification(np.array([[True, False], [False, True]]), before, after)
-    assert back.to_concept == pytest.approx(-0.1)
+def observed(table: list[list[int]], repeat: int = 1) -> Observations:
+    """Pairs of two exclusive groups with the given counts of two exclusive concepts, each on an image of its own."""
+    cells = [(g, k) for g in range(2) for k in range(2) for _ in range(repeat * table[g][k])]
+    groups, concepts = (np.eye(2, dtype=bool)[[cell[i] for cell in cells]] for i in range(2))
+    return Observations.of_pairs(groups, concepts, np.arange(len(cells)), len(cells))
+
+
+BIASED = np.array([[True, False], [False, True]])
+
+
+def test_amplification_is_the_mean_difference_of_conditional_probabilities() -> None:
+    before, after = observed([[30, 70], [10, 90]]), observed([[40, 60], [0, 100]])
+    to_concept, to_group = amplification(BIASED, after, before)
+    assert to_concept.value == pytest.approx(0.1)  # each P(t | a) moves by 0.1 in its direction
+    assert to_group.value == pytest.approx((0.25 + 0.0625 + 0.25 + 0.0625) / 4)
+    assert amplification(BIASED, before, after)[0].value == pytest.approx(-0.1)
+    same = amplification(BIASED, before, before)
+    assert [(one.value, round(one.error, 12)) for one in same] == [(0, 0), (0, 0)]
+
+
+def test_amplification_over_independence_is_zero_for_independent_halves() -> None:
+    to_concept, to_group = amplification(BIASED, observed([[20, 80], [20, 80]]), None)
+    assert to_concept.value == pytest.approx(0)
+    assert to_group.value == pytest.approx(0)
+    assert amplification(BIASED, observed([[40, 60], [0, 100]]), None)[0].value == pytest.approx(0.2)
+
+
+def test_intervals_of_amplification_cover_what_the_population_has() -> None:
+    rng = np.random.default_rng(3)
+    inside = 0
+    for _ in range(200):
+        groups = rng.random(300) < 0.5
+        concepts = rng.random(300) < np.where(groups, 0.6, 0.3)
+        shown = (np.stack([x, ~x], axis=1) for x in (groups, concepts))
+        to_concept, _ = amplification(BIASED, Observations.of_pairs(*shown, np.arange(300), 300), None)
+        limits = to_concept.as_dict(0.95)
+        inside += limits["low"] <= 0.15 <= limits["high"]  # P(t) is 0.45; each P(t | a) is 0.15 from it
+    assert inside >= 182
 
 
 def test_max_skew_is_zero_at_the_shares_and_ln_2_where_a_group_is_doubled() -> None:

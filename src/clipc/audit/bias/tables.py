@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from clipc.audit.bias.amplification import amplification, conditionals
+from clipc.audit.bias.amplification import amplification
 from clipc.audit.bias.association import Association, Observations, associate, change, half_width
 from clipc.audit.bias.mentions import Mentions
 from clipc.audit.bias.plan_variants import Composites
@@ -49,12 +49,9 @@ def attribute_table(
             association = associate(observations)
             difference = None if before is None else change(observations, before)
             table = _table(name, place, association, difference)
-            after = conditionals(association.observed, association.group_counts, association.concept_counts)
-            base = conditionals(own.observed, own.group_counts, own.concept_counts)
-            if place == "across":
-                base = conditionals(association.expected, association.group_counts, association.concept_counts)
-            one = amplification(biased, after, base)
-            table["amplification"] = {"to_concept": one.to_concept, "to_group": one.to_group}
+            base = pairs if place == "within" else None
+            to_concept, to_group = amplification(biased, observations, base)
+            table["amplification"] = {"to_concept": to_concept.as_dict(LEVEL), "to_group": to_group.as_dict(LEVEL)}
             tables.append(table)
         reference = across if reference is None else reference
     rows = [

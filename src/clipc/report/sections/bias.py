@@ -152,7 +152,7 @@ def _attribute(attribute: Mapping[str, Any], tables: Mapping[str, Any], say: Wor
             "found": t["found"],
             "tested": t["tested"],
             "observations": t["observations"],
-            **t["amplification"],
+            **{way: _points(value, say) for way, value in t["amplification"].items()},
         }
         for t in attribute["tables"]
         if "amplification" in t
@@ -168,6 +168,12 @@ def _attribute(attribute: Mapping[str, Any], tables: Mapping[str, Any], say: Wor
         "plan_rows": within,
         "left_out": attribute["left_out"],
     }
+
+
+def _points(value: Mapping[str, float], say: Words) -> dict[str, str]:
+    """An amplification in points, and its interval."""
+    interval = say.interval(readable.SHARE, (value["low"], value["high"]))
+    return {"value": readable.signed(readable.SHARE, value["value"]), "interval": interval}
 
 
 def _row(cells: Sequence[Mapping[str, Any]], attribute: str, tables: Mapping[str, Any], say: Words) -> dict[str, Any]:
