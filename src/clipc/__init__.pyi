@@ -1,5 +1,7 @@
 """Types of the public API; see ``__init__.py``."""
 
+from clipc.audit.bias.audit import BiasOptions, audit_bias
+from clipc.audit.bias.run_audit import audit_run
 from clipc.audit.doctor import doctor, kept_keys, stops
 from clipc.catalog.catalog import About, Catalog
 from clipc.catalog.open import open_catalog
@@ -28,6 +30,7 @@ from clipc.recipe.recipe import Recipe, make_recipe, read_recipe
 from clipc.recipe.run import Run
 from clipc.render.compose_batch import ComposedBatch, compose_batch
 from clipc.render.crop import Augmentation
+from clipc.report.audit import render_audit
 from clipc.report.doctor import render_doctor
 from clipc.report.pilot import render_pilot
 from clipc.report.sheet import render_sheet
@@ -44,6 +47,7 @@ __version__: str
 __all__ = [
     "About",
     "Augmentation",
+    "BiasOptions",
     "Catalog",
     "ClipModel",
     "ComposedBatch",
@@ -70,6 +74,8 @@ __all__ = [
     "UserError",
     "Views",
     "__version__",
+    "audit_bias",
+    "audit_run",
     "check_rules",
     "compose_batch",
     "contact_sheet",
@@ -85,6 +91,7 @@ __all__ = [
     "read_recipe",
     "read_rules",
     "read_study",
+    "render_audit",
     "render_doctor",
     "render_pilot",
     "render_sheet",

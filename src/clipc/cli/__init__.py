@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
+from clipc.cli.audit import audit
 from clipc.cli.common import print_logs
 from clipc.cli.compose import compose
 from clipc.cli.doctor import doctor
@@ -37,6 +38,7 @@ app.command(train)
 app.command(evaluate, name="eval")
 app.command(compose)
 app.command(doctor)
+app.command(audit)
 app.command(study)
 app.command(export)
 
