@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "clipc"
 ORDER = (
     ("cli",),
     ("study",),
-    ("train", "export"),
+    ("train", "audit", "export"),
     ("prepare",),
     ("recipe",),
     ("models", "evaluate"),

@@ -1,5 +1,8 @@
 """Types of the public API; see ``__init__.py``."""
 
+from clipc.audit.bias.audit import BiasOptions, audit_bias
+from clipc.audit.bias.run_audit import audit_run
+from clipc.audit.doctor import doctor, kept_keys, stops
 from clipc.catalog.catalog import About, Catalog
 from clipc.catalog.open import open_catalog
 from clipc.catalog.options import SourceOptions
@@ -27,6 +30,8 @@ from clipc.recipe.recipe import Recipe, make_recipe, read_recipe
 from clipc.recipe.run import Run
 from clipc.render.compose_batch import ComposedBatch, compose_batch
 from clipc.render.crop import Augmentation
+from clipc.report.audit import render_audit
+from clipc.report.doctor import render_doctor
 from clipc.report.pilot import render_pilot
 from clipc.report.sheet import render_sheet
 from clipc.report.study import render_study
@@ -42,6 +47,7 @@ __version__: str
 __all__ = [
     "About",
     "Augmentation",
+    "BiasOptions",
     "Catalog",
     "ClipModel",
     "ComposedBatch",
@@ -68,12 +74,16 @@ __all__ = [
     "UserError",
     "Views",
     "__version__",
+    "audit_bias",
+    "audit_run",
     "check_rules",
     "compose_batch",
     "contact_sheet",
     "contrastive_loss",
+    "doctor",
     "evaluate_model",
     "export_model",
+    "kept_keys",
     "make_plans",
     "make_recipe",
     "open_catalog",
@@ -81,6 +91,8 @@ __all__ = [
     "read_recipe",
     "read_rules",
     "read_study",
+    "render_audit",
+    "render_doctor",
     "render_pilot",
     "render_sheet",
     "render_study",
@@ -88,6 +100,7 @@ __all__ = [
     "run_study",
     "save_figures",
     "shared_sources",
+    "stops",
     "subsample",
     "train_model",
     "with_splits",

@@ -100,6 +100,15 @@ def test_a_damaged_file_of_the_run_is_named(model: ClipModel, tmp_path: Path, fo
         model_card(model, "plates", run)
 
 
+def test_an_audit_that_failed_is_said_without_its_message(model: ClipModel, tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run")
+    run.write_json("audit/bias.json", {"kind": "bias", "failed": "/home/someone/x is missing", "summary": []})
+    card = model_card(model, "plates", run)
+    assert "bias: **the audit failed**, so nothing is known." in card
+    assert "/home" not in card
+    assert "No bias audit" not in card
+
+
 def test_what_is_not_there_is_said(model: ClipModel, tmp_path: Path) -> None:
     card = model_card(model, "plates", run_with(tmp_path / "run", {"rho": 0}))
     for sentence in (

@@ -49,6 +49,7 @@ def cuts(boxes: list[tuple[float, ...]], places: list[tuple[int, ...]]) -> Cuts:
         place=np.array(places, dtype=np.int64),
         strong=np.zeros(n, dtype=np.bool_),
         mirrored=np.zeros(n, dtype=np.bool_),
+        turns=np.zeros(n, dtype=np.int64),
         opacity=np.ones(n, dtype=np.float32),
         colour=np.ones((n, 3), dtype=np.float32),
     )

@@ -46,7 +46,7 @@ def test_it_shows_the_half_that_the_composite_shows(tiny_catalog: Catalog) -> No
         assert torch.equal(ours[place], theirs[0])
         grey = ours[1 - place]
         assert (grey == grey[0, 0, 0]).all()
-        assert abs(float(grey[0, 0, 0]) - float(ours[place].mean())) < 12  # contrast and clipping move the mean
+        assert abs(float(grey[0, 0, 0]) - float(ours[place].mean())) < 30  # saturation and clipping move the mean
         places[place] += 1
     assert min(places.values()) > 5
 

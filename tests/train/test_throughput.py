@@ -79,6 +79,18 @@ def test_running_statistics_of_convolutional_towers_stay(tiny_model: str, tmp_pa
     assert all(torch.equal(before[name], tensor) for name, tensor in model.named_buffers())
 
 
+def test_convolutions_in_groups_cost_twice_as_much_backward(tiny_model: str, tmp_path: Path) -> None:
+    config = json.loads(Path(tiny_model).read_text())
+    names = {"timm_model_name": "test_efficientnet", "timm_pool": "avg", "timm_proj": "linear", "image_size": 64}
+    (tmp_path / "groups.json").write_text(json.dumps({**config, "vision_cfg": names}))
+    model = ClipModel.create(str(tmp_path / "groups.json"))
+    flops = StepFlops.count(model)
+    assert flops is not None
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.encode_image(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+    assert 2.5 < flops.image / counter.get_total_flops() <= 3  # The first layer needs no gradient of the images.
+
+
 def test_a_locked_tower_costs_no_backward(tiny_model: str) -> None:
     model = ClipModel.create(tiny_model)
     whole = StepFlops.count(model)

@@ -14,6 +14,7 @@ from clipc.catalog.cache import through_cache
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import IMAGE_SUFFIXES, Reject, Row, Source, SourceInfo
+from clipc.catalog.selection import with_keys_of
 from clipc.catalog.sources.class_folders import split_words
 from clipc.catalog.sources.dataset_card import card_files
 from clipc.catalog.sources.folder import folder
@@ -68,7 +69,7 @@ def open_catalog(
     if options.images is not None:
         options = replace(options, images=Path(expand_home(str(options.images))))
     store = cache_folder(options.cache)
-    read_as = {k: v for k, v in asdict(options).items() if k not in ("images", "group_column", "cache")}
+    read_as = {k: v for k, v in asdict(options).items() if k not in ("images", "keys", "group_column", "cache")}
     is_code = is_object_reference(str(source)) and not str(source).startswith("hf:")
     if is_code and isinstance(source, str) and not os.path.exists(source):
         # The catalog is made anew when the code of the user's own source has changed.
@@ -83,6 +84,8 @@ def open_catalog(
             "write a CSV file with the image paths and the columns, and name that."
         )
     catalog = through_cache(pairs, read_as, store, lambda: build(pairs, progress, options.intensity))
+    if options.keys is not None:
+        catalog = with_keys_of(catalog, options.keys)
     return catalog if options.group_column is None else with_splits(catalog, group_column=options.group_column)
 
 

@@ -22,6 +22,7 @@ class SourceOptions:
         label_columns: A column of class labels, the main one first; may be repeated.
         split_column: The column that names train, val and test.
         key_column: The column of unique keys.
+        keys: A table with a column key: only these pairs are used, such as those that clipc doctor --fix keeps.
         group_column: Pairs of one group (a patient, a part) stay in one split, where the source names no splits.
         encoding: The encoding of tables and caption files; detected by default.
         intensity: auto scales all images alike, from the values that a sample of them uses: for sets of 12 bits in 16,
@@ -38,6 +39,7 @@ class SourceOptions:
     label_columns: tuple[str, ...] = ()
     split_column: str | None = None
     key_column: str | None = None
+    keys: Path | None = None
     group_column: str | None = None
     encoding: str | None = None
     intensity: Literal["auto"] | None = None

@@ -7,8 +7,10 @@ from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
+from clipc.cli.audit import audit
 from clipc.cli.common import print_logs
 from clipc.cli.compose import compose
+from clipc.cli.doctor import doctor
 from clipc.cli.evaluate import evaluate
 from clipc.cli.export import export
 from clipc.cli.pilot import pilot
@@ -35,6 +37,8 @@ app.command(pilot)
 app.command(train)
 app.command(evaluate, name="eval")
 app.command(compose)
+app.command(doctor)
+app.command(audit)
 app.command(study)
 app.command(export)
 

@@ -178,8 +178,15 @@ def compose_rows(
                     good[some] &= ids[entry] != ids[own[asking[some]]]
             return good
 
+        weight_of = None
+        if (weights := inputs.group_weights) is not None:
+
+            def weigh(index: Positions, partner: Int32s) -> Float64s:
+                return weights(rows[which[index]], partner)
+
+            weight_of = weigh, epoch_generator(seed, "weight", drawn_epoch, part)
         generator = epoch_generator(seed, "partner", drawn_epoch, part)
-        return draw(rows[which], pool[which], pools, allowed, generator, pairs)
+        return draw(rows[which], pool[which], pools, allowed, generator, pairs, weight_of)
 
     other = np.zeros(0, dtype=np.intp)
     if int(ids.max(initial=-1)) + 1 < len(ids):  # There are equal captions.

@@ -13,6 +13,7 @@ from clipc.array_cache import arrays_digest
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.sources.grid import read_grid
 from clipc.compose.arrays import Float32s, Float64s, Int32s
+from clipc.compose.partners.group_weights import GroupWeights
 from clipc.compose.partners.pools import Pools, group_pools, neighbour_pools, single_pool
 from clipc.compose.policy import COLUMN
 from clipc.compose.similarity.lookalike import Lookalikes, lookalikes
@@ -33,6 +34,8 @@ class Inputs:
             ``regions``: the box of each image that must stay visible, x0, y0, x1, y1 as fractions of the image's sides,
             NaN for none, ``float32``, shape (n, 4).
             ``weights``: the relative probability that a pair becomes a partner, ``float64``, shape (n,).
+            ``partner_groups`` and ``group_weights``: the arrays of
+            :class:`~clipc.compose.partners.group_weights.GroupWeights`, for weights that depend on both pairs.
         pools: The pools from which partners are drawn; None for one pool of all pairs.
         alike: The test for look-alikes of an image, which never become its partners; None to make it from the catalog.
         compiled_rules: The expert's rules, compiled for these pairs; None without rules.
@@ -74,6 +77,12 @@ class Inputs:
     def regions(self) -> Float32s | None:
         """The table ``regions``, or None."""
         return self.tables.get("regions")
+
+    @property
+    def group_weights(self) -> GroupWeights | None:
+        """The weights that depend on the groups of both pairs, or None."""
+        groups, weights = self.tables.get("partner_groups"), self.tables.get("group_weights")
+        return None if groups is None or weights is None else GroupWeights(groups, weights)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

@@ -110,7 +110,8 @@ class Policy(BaseModel):
     are not too small."""
     weights: Annotated[PathOrName | None, Neutral(None)] = None
     """How often each pair becomes a partner, in proportion: 'column:NAME', or a table (CSV, Parquet) of keys and
-    weights. A pair of weight 0 is never a partner; a pair without a weight has weight 1. Null: all pairs equally."""
+    weights. A pair of weight 0 is never a partner; a pair without a weight has weight 1. A file that clipc audit writes
+    has weights that depend on the groups of both pairs. Null: all pairs equally."""
     neighbours: Annotated[int, ALWAYS] = Field(default=10, ge=1)
     """How many of the nearest pairs may become partners."""
     draws: Annotated[int, ALWAYS] = Field(default=4, ge=2)

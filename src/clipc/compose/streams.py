@@ -24,10 +24,12 @@ STREAMS: Final = {
     "third": 6,
     "kept": 7,
     "half": 8,
+    "turn": 9,
+    "weight": 10,
 }
 """The number of each stream. ``mask``: which rows the policy composes or augments strongly; ``third``: the pair of a
 wrong caption; ``kept``: the views whose features are kept (:func:`content_uniform`); ``half``: which half is shown
-alone."""
+alone; ``turn``: how views are turned; ``weight``: whether a partner that is drawn is kept, by its group weight."""
 
 
 def epoch_generator(seed: int, stream: str, epoch: int, part: int = 0) -> np.random.Generator:

@@ -34,7 +34,7 @@ def model_card(
 
     It never contains captions, keys of pairs or paths of the data. Names chosen by users (data, rules, columns) are
     escaped. An audit is a report on the model's bias in a file ``audit/NAME.json`` of the run; of it the card takes the
-    sentences under the key ``summary`` alone.
+    sentences under the key ``summary`` alone, and whether it ``failed``.
 
     Args:
         model: The model.
@@ -111,7 +111,10 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:
         "policy": recipe.policy,
         "share": finished.get("composite_share"),
         "results": list(_results(run, finished)),
-        "audits": [{"name": name, "summary": _sentences(audit)} for name, audit in _tables(run, "audit")],
+        "audits": [
+            {"name": name, "summary": _sentences(audit), "failed": "failed" in audit}
+            for name, audit in _tables(run, "audit")
+        ],
     }
 
 

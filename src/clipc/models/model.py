@@ -163,7 +163,8 @@ class ClipModel(nn.Module):
             self.tokenizer.save(new)
             if isinstance(text_tower := getattr(self.clip, "text", None), HFTextEncoder):
                 # Without this file the text tower could be built only where its own repository can be reached.
-                text = json.dumps(text_tower.config.to_diff_dict(), indent=2, sort_keys=True)
+                text_config: Any = text_tower.config
+                text = json.dumps(text_config.to_diff_dict(), indent=2, sort_keys=True)
                 (new / TEXT_CONFIG_FILE).write_text(text + "\n", "utf-8")
             save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new / WEIGHTS_FILE)
             # safetensors writes files that only their owner can read, whatever the umask.
@@ -292,7 +293,7 @@ def _build(name: str, start: Start) -> nn.Module:
     fetched = {"image", "text"} if start.weights is None else set[str]()
     fetched -= {trunk.tower for trunk in start.trunks}
     image = "image" in fetched and config["vision_cfg"].get("timm_model_pretrained") is True
-    text = "text" in fetched and config["text_cfg"].get("hf_model_pretrained", True)
+    text = "text" in fetched and config["text_cfg"].get("hf_model_pretrained", True) is True
     with tempfile.TemporaryDirectory() as folder:
         _write_config(Path(folder), config, start.preprocess)
         # open_clip warns that the model has no weights, but here that is intended.

@@ -1,7 +1,7 @@
 """Advice where joint captions exceed the context length."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -11,17 +11,36 @@ from clipc.prepare.plan_statistics import quantiles
 from clipc.render.batch import Tokenizer
 
 _SAMPLE: Final = 2000
-_MAX_SHORTENED: Final = 0.05
+MAX_SHORTENED: Final = 0.05
+"""Advice is given where more of the joint captions would be shortened."""
+
 _MIN_CHARACTERS: Final = 2.0
 """With fewer characters per token a vocabulary does not fit a language (CLIP's has 4.5 in English, 0.5 in Japanese)."""
 
 
-def caption_advice(captions: Sequence[str], tokenizer: Tokenizer) -> str | None:
-    """Advice, as one sentence, if more than 5% of the joint captions would be shortened; otherwise None.
+class CaptionLengths(NamedTuple):
+    """The lengths of captions in tokens, without start and end.
 
-    Tokens are counted without start and end, in up to 2,000 of the captions, each joined with another. A learnt
-    vocabulary is suggested only if the present one has less than two characters per token: in English it would need
-    about as many tokens as CLIP's.
+    Attributes:
+        single: The median of single captions.
+        joint: The median of two joined captions.
+        overflow: The share of joint captions that exceed the context and would be shortened, in [0, 1].
+        characters: Characters per token.
+    """
+
+    single: int
+    joint: int
+    overflow: float
+    characters: float
+
+    @property
+    def fits_language(self) -> bool:
+        """Whether the vocabulary suits the captions' language."""
+        return self.characters >= _MIN_CHARACTERS
+
+
+def caption_lengths(captions: Sequence[str], tokenizer: Tokenizer) -> CaptionLengths:
+    """The lengths of up to 2,000 of some captions, each alone and joined with another.
 
     Args:
         captions: One or more captions.
@@ -33,13 +52,26 @@ def caption_advice(captions: Sequence[str], tokenizer: Tokenizer) -> str | None:
     single_counts = [tokenizer.count(text) for text in singles]
     joint_counts = [tokenizer.count(Wording().text(one, other, LEFT_RIGHT, False)) for one, other in pairs]
     overflow = sum(count > tokenizer.max_text_tokens for count in joint_counts) / len(joint_counts)
-    if overflow <= _MAX_SHORTENED:
-        return None
-    single, joint = quantiles(single_counts)[0], quantiles(joint_counts)[0]
     characters = sum(map(len, singles)) / max(1, sum(single_counts))
-    learn = "learn a compact vocabulary with vocabulary=8000, or " if characters < _MIN_CHARACTERS else ""
+    return CaptionLengths(quantiles(single_counts)[0], quantiles(joint_counts)[0], overflow, characters)
+
+
+def caption_advice(captions: Sequence[str], tokenizer: Tokenizer) -> str | None:
+    """Advice, as one sentence, if more than 5% of the joint captions would be shortened; otherwise None.
+
+    A learnt vocabulary is suggested only if the present one has less than two characters per token: in English it would
+    need about as many tokens as CLIP's.
+
+    Args:
+        captions: One or more captions, of which :func:`caption_lengths` counts the tokens.
+        tokenizer: The model's tokenizer.
+    """
+    lengths = caption_lengths(captions, tokenizer)
+    if lengths.overflow <= MAX_SHORTENED:
+        return None
+    learn = "" if lengths.fits_language else "learn a compact vocabulary with vocabulary=8000, or "
     return (
-        f"captions cost {single} tokens (median) and two joined ones {joint}, the model reads "
-        f"{tokenizer.max_text_tokens}, and {overflow:.0%} of the composites would have their captions shortened; "
-        f"{learn}use shorter captions or a model configuration with a longer context_length."
+        f"captions cost {lengths.single} tokens (median) and two joined ones {lengths.joint}, the model reads "
+        f"{tokenizer.max_text_tokens}, and {lengths.overflow:.0%} of the composites would have their captions "
+        f"shortened; {learn}use shorter captions or a model configuration with a longer context_length."
     )

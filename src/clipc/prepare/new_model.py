@@ -31,8 +31,9 @@ def new_model(recipe: Recipe, tokenizer: Tokenizer | None = None) -> ClipModel:
     Raises:
         UserError: There is no such model, or a tower with fresh random weights is locked.
     """
-    if locked_tower := next((tower for tower in TOWERS if getattr(recipe.tune, tower) == "locked"), None):
-        _check_locked(recipe, locked_tower)
+    for tower in TOWERS:
+        if getattr(recipe.tune, tower) == "locked":
+            _check_locked(recipe, tower)
     return ClipModel.create(
         recipe.model,
         pretrained=recipe.pretrained,

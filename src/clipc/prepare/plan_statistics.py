@@ -47,7 +47,7 @@ def statistics(renderer: WorkerRenderer, rows: int = 2000) -> dict[str, Any]:
         for i, other in zip(composites, second, strict=True)
     ]
     read = texts(plans, sample, renderer.tokenizer)
-    views = geometry(plans, sample, 0, renderer.augmentation)
+    views = geometry(plans, sample, 0, renderer.augmentation, read.may_turn)
     sources = np.stack([sample.left, np.maximum(sample.right, 0)], axis=1)
     return {
         **plan.statistics(),

@@ -14,6 +14,7 @@ from clipc.compose.entries import Candidates, Entries
 from clipc.compose.inputs import Inputs, keyed_values, partner_weights
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.boxes import read_boxes
+from clipc.compose.partners.group_weights import is_group_weights, read_group_weights
 from clipc.compose.partners.pools import only_value
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy, names_file
@@ -179,7 +180,9 @@ def _compiled_rules(policy: Policy, pairs: Catalog) -> CompiledRules | None:
 
 
 def given_tables(policy: Policy, pairs: Catalog) -> dict[str, npt.NDArray[Any]]:
-    """The tables that a user names in a policy, by name: ``weights`` and ``regions``, in the form of :class:`Inputs`.
+    """The tables that a user names in a policy, by name, in the form of :class:`Inputs`.
+
+    They are ``weights``, or ``partner_groups`` and ``group_weights``, and ``regions``.
 
     Args:
         policy: What is composed, and how.
@@ -189,7 +192,10 @@ def given_tables(policy: Policy, pairs: Catalog) -> dict[str, npt.NDArray[Any]]:
         UserError: There is no such column or file, or its values have the wrong type.
     """
     tables: dict[str, npt.NDArray[Any]] = {}
-    if policy.weights is not None:
+    if policy.weights is not None and is_group_weights(policy.weights):
+        given = read_group_weights(policy.weights, pairs.keys)
+        tables |= {"partner_groups": given.groups, "group_weights": given.weights}
+    elif policy.weights is not None:
         tables["weights"] = partner_weights(policy.weights, pairs)
     if policy.region is not None and names_file(policy.region):
         boxes = keyed_values(policy.region, pairs, "region")

@@ -13,6 +13,7 @@ from PIL import Image
 from clipc.catalog.images.decode import DecodeError
 from clipc.compose.arrays import Float64s
 from clipc.compose.captions.language import without_stop
+from clipc.compose.layouts.tiles import turn_boxes
 from clipc.prepare.evidence import Entry, applied_rules, partner_reason
 from clipc.render.batch import GREY
 from clipc.render.cuts import window_boxes
@@ -49,6 +50,7 @@ def preview(renderer: WorkerRenderer, count: int, *, size: int = 192) -> list[di
         - ``layout``: the name of the composite's :class:`~clipc.compose.layouts.layout.Shape`.
         - ``kept``: the visible share of each whole source image, in [0, 1].
         - ``mirrored``: whether each source is mirrored.
+        - ``turns``: the quarter turns of each source, counterclockwise, before it is mirrored.
         - ``why``: see :func:`~clipc.prepare.evidence.partner_reason`.
         - ``hits``: see :func:`~clipc.prepare.evidence.applied_rules`.
         - ``passed``: the number of rules that the composite was checked against.
@@ -63,8 +65,8 @@ def preview(renderer: WorkerRenderer, count: int, *, size: int = 192) -> list[di
 def _sample(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
     catalog, plans = renderer.catalog, renderer.plans
     plan, batch = plans.rows(row, row + 1), renderer.render(row, row + 1)
-    views = geometry(plans, plan, row, renderer.augmentation)
     batch_texts = texts(plans, plan, renderer.tokenizer)
+    views = geometry(plans, plan, row, renderer.augmentation, batch_texts.may_turn)
     caption = batch_texts.captions[0]
     first = Entry(int(plan.left[0]), int(plan.left_caption[0]))
     second = Entry(int(plan.right[0]), int(plan.right_caption[0]))
@@ -87,6 +89,7 @@ def _sample(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
         "layout": plan.shapes[plan.layout[0]].name,
         "kept": tuple(visible_share(views, catalog.sizes[[[first.row, second.row]]])[0].tolist()),
         "mirrored": tuple(mirrored.tolist()),
+        "turns": tuple(views.turns[0].tolist()),
         "why": partner_reason(plans, first, second),
         "hits": tuple(applied_rules(plans, first, second, int(plan.wording[0]))),
         "passed": 0 if compiled_rules is None else len(compiled_rules.constraints) + len(compiled_rules.exclusions),
@@ -108,9 +111,10 @@ def _source_uri(renderer: WorkerRenderer, row: int, views: Geometry, side: int) 
         # The part of the first window that the second image covers; empty where they are side by side.
         corner, extent = np.tile(place[0, :2], 2), np.tile(place[0, 2:] - place[0, :2], 2)
         covered = np.clip((place[1] - corner) / extent, 0, 1)
-        hidden = np.tile(box[:2], 2) + covered * np.tile(box[2:] - box[:2], 2)
         if views.mirrored[0, side]:
-            hidden[[0, 2]] = box[0] + box[2] - hidden[[2, 0]]
+            covered[[0, 2]] = 1 - covered[[2, 0]]
+        covered = turn_boxes(covered, -views.turns[0, side])
+        hidden = np.tile(box[:2], 2) + covered * np.tile(box[2:] - box[:2], 2)
     return _uri(faded_thumbnail(pixels, box, _SOURCE_SIDE, hidden))
 
 

@@ -38,12 +38,22 @@ class Augmentation(BaseModel):
     """Range of the view's width over height."""
     flip: Annotated[float, Neutral(0.0)] = Field(default=0.0, ge=0, le=1)
     """Chance of a mirrored view; never where the caption names a side."""
+    flip_vertical: Annotated[float, Neutral(0.0)] = Field(default=0.0, ge=0, le=1)
+    """Chance of a view upside down, as in a mirror; never where the caption names a side or a direction."""
+    quarter_turns: Annotated[float, Neutral(0.0)] = Field(default=0.0, ge=0, le=1)
+    """Chance of a view turned by 0, 90, 180 or 270 degrees, each as likely: for images from above; never where the
+    caption names a side or a direction."""
     colour: Annotated[float, Neutral(0.0)] = Field(default=0.0, ge=0, le=1)
     """Largest change of a view's brightness, contrast and saturation."""
     strong_scale: Annotated[_Shares, ALWAYS] = (0.25, 0.5)
     """Area of a strongly augmented view: about what a composite shows of an image."""
     strong_colour: Annotated[float, Neutral(0.0)] = Field(default=0.4, ge=0, le=1)
     """The same for a strongly augmented view."""
+
+    @property
+    def turns(self) -> bool:
+        """Whether any view is turned or shown upside down."""
+        return self.flip_vertical > 0 or self.quarter_turns > 0
 
 
 def view_boxes(

@@ -30,7 +30,8 @@ class Cuts:
         place: The destination box: x0, y0, x1, y1 in pixels of the batch's image, of positive area; ``int64``,
             shape (n, 4).
         strong: Whether the view is strongly augmented; ``bool``, shape (n,).
-        mirrored: Whether the tile is mirrored; ``bool``, shape (n,).
+        mirrored: Whether the tile is mirrored, after it is turned; ``bool``, shape (n,).
+        turns: The quarter turns of the tile, counterclockwise, in [0, 4); ``int64``, shape (n,).
         opacity: In [0, 1]; below 1 the tile is blended with the image under it; ``float32``, shape (n,).
         colour: Factors of brightness, contrast and saturation, 1 for no change; ``float32``, shape (n, 3).
     """
@@ -41,13 +42,20 @@ class Cuts:
     place: Int64s
     strong: Bools
     mirrored: Bools
+    turns: Int64s
     opacity: Float32s
     colour: Float32s
 
     @property
     def size(self) -> Int64s:
-        """Width and height of the places, shape (n, 2)."""
-        return self.place[:, 2:] - self.place[:, :2]
+        """Width and height of the tiles before they are turned, shape (n, 2)."""
+        size = self.place[:, 2:] - self.place[:, :2]
+        return np.where(self.turns[:, None] % 2 == 1, size[:, ::-1], size)
+
+    @property
+    def turns_after_mirroring(self) -> Int64s:
+        """The quarter turns of the tile, in [0, 4), if it is mirrored before it is turned instead of after."""
+        return np.where(self.mirrored, -self.turns % 4, self.turns)
 
     def __len__(self) -> int:
         return len(self.image)
@@ -90,6 +98,7 @@ def plan_cuts(
             place=places[rows, side],
             strong=strong[rows],
             mirrored=mirrored[rows, side],
+            turns=geometry.turns[rows, side],
             opacity=geometry.tiles.opacity[rows, side],
             colour=colour[rows, side],
         )
@@ -115,7 +124,7 @@ def window_boxes(views: Float64s, windows: Float32s, sizes: Integers) -> Float64
 
 @torch.inference_mode()  # Each tile takes a few torch calls, which are faster in this mode.
 def paste_cuts(images: torch.Tensor, cuts: Cuts, read: Callable[[int], tuple[Image8, ResampleSpec]]) -> None:
-    """Resamples, mirrors and recolours tiles, and pastes them into a batch's images.
+    """Resamples, mirrors, turns and recolours tiles, and pastes them into a batch's images.
 
     Args:
         images: RGB ``uint8``, shape (B, S, S, 3), on the CPU; only the destination boxes are written.
@@ -124,11 +133,13 @@ def paste_cuts(images: torch.Tensor, cuts: Cuts, read: Callable[[int], tuple[Ima
     """
     batch = images.numpy()
     recoloured = (cuts.colour != 1).any(axis=1)
-    columns = (cuts.row, cuts.place, cuts.mirrored, cuts.opacity, recoloured)
-    for i, (row, (x0, y0, x1, y1), mirrored, opacity, recolour) in enumerate(
+    columns = (cuts.row, cuts.place, cuts.mirrored, cuts.turns_after_mirroring, cuts.opacity, recoloured)
+    for i, (row, (x0, y0, x1, y1), mirrored, turns, opacity, recolour) in enumerate(
         zip(*(column.tolist() for column in columns), strict=True)
     ):
         tile = resample(*read(i), mirrored=mirrored)
+        if turns:
+            tile = np.rot90(tile, turns)
         if recolour:
             tile = adjust_colour(tile, cuts.colour[i])
         place = batch[row, y0:y1, x0:x1]

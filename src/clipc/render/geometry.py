@@ -9,7 +9,7 @@ import numpy as np
 
 from clipc.compose.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 from clipc.compose.layouts import find_layout
-from clipc.compose.layouts.tiles import STRONG, Tiles, Views, uncut
+from clipc.compose.layouts.tiles import STRONG, Tiles, Views, turn_boxes, uncut
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.streams import rows_uniform
 from clipc.render.crop import DRAWS, TRIES, Augmentation, view_boxes
@@ -22,7 +22,10 @@ class Geometry:
     Attributes:
         views: x0, y0, x1, y1 of each source's view in its image, in pixels; ``float64``, shape (n, 2, 4).
         tiles: The windows of the views, and their places in the composite.
-        mirrored: Which views are drawn to be mirrored; ``bool``, shape (n, 2). A caption may still forbid it.
+        mirrored: Which views are drawn to be mirrored, after they are turned; ``bool``, shape (n, 2). A caption may
+            still forbid it.
+        turns: The quarter turns of each view, counterclockwise, in [0, 4); ``int64``, shape (n, 2). Windows are those
+            of views that are not turned, places those of turned ones.
         colour: Random numbers in [0, 1) for brightness, contrast and saturation, shape (n, 2, 3).
 
     Of a row that shows one half alone, the second source is the first again.
@@ -31,10 +34,13 @@ class Geometry:
     views: Float64s
     tiles: Tiles
     mirrored: Bools
+    turns: Int64s
     colour: Float64s
 
 
-def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -> Geometry:
+def geometry(
+    plans: Plans, plan: Plan, start: int, augmentation: Augmentation, may_turn: Bools | None = None
+) -> Geometry:
     """The geometry of rows of a plan; it depends on their indices, not on the batch.
 
     Args:
@@ -42,6 +48,8 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
         plan: The rows.
         start: The index of the first row in the concatenated plans.
         augmentation: How views are cropped.
+        may_turn: Which rows' views may be turned (:attr:`~clipc.render.texts.Texts.may_turn`), shape (n,); None for
+            none.
     """
     n, seed, numbers = len(plan), plans.seed, plans.epoch_rows(start, start + len(plan))
 
@@ -62,24 +70,37 @@ def geometry(plans: Plans, plan: Plan, start: int, augmentation: Augmentation) -
         augmentation.crop_ratio,
     ).reshape(n, 2, 4)
     entries = plans.entries.first[rows] + np.stack([plan.left_caption, plan.right_caption], axis=1)
+    mirrored = draws[..., 2] < augmentation.flip
+    may_mirror = np.ones((n, 2), dtype=np.bool_)
+    if plans.inputs.compiled_rules is not None:
+        may_mirror = plans.inputs.compiled_rules.mirror[entries]
+    mirrored &= may_mirror
+    turns = np.zeros((n, 2), dtype=np.int64)
+    if may_turn is not None and augmentation.turns:
+        chance, may = uniform("turn", 6).reshape(n, 2, 3), may_mirror & may_turn[:, None]
+        turns += np.where(may & (chance[..., 1] < augmentation.quarter_turns), (4 * chance[..., 2]).astype(np.int64), 0)
+        upside_down = may & (chance[..., 0] < augmentation.flip_vertical)
+        # An image upside down as in a mirror is a mirrored one, turned by 180 degrees.
+        turns, mirrored = (turns + 2 * upside_down) % 4, mirrored ^ upside_down
     source_views = _source_views(plans, views, sizes, rows, entries)
+    if turns.any():
+        bounds, region = (turn_boxes(boxes, turns) for boxes in (source_views.bounds, source_views.region))
+        source_views = Views(bounds, region, source_views.whole)
     layout_name = plans.policy.layout
     # With regions marked by an expert, the halves move to keep them. Without regions both layouts are equal.
     name = "region" if layout_name == "centre-halves" and np.isfinite(source_views.region).any() else layout_name
     layout_draws = uniform("layout", 4).astype(np.float32)
     tiles = find_layout(name).tiles(plan.layout, layout_draws, source_views)
-    mirrored = draws[..., 2] < augmentation.flip
-    if plans.inputs.compiled_rules is not None:
-        mirrored &= plans.inputs.compiled_rules.mirror[entries]
     tiles = uncut(tiles, source_views, plan.layout)
+    if turns.any():
+        tiles = Tiles(turn_boxes(tiles.window, -turns), tiles.place, tiles.opacity)
     if (alone := np.flatnonzero(plan.half_alone)).size:
         # Both halves show the same window, and the second is made grey. In composites an image stands in either half.
         swapped = alone[uniform("half", 1)[alone, 0] < 0.5]
         tiles.place[swapped] = tiles.place[swapped, ::-1]
-        tiles.window[alone, 1], views[alone, 1], mirrored[alone, 1] = (
-            values[alone, 0] for values in (tiles.window, views, mirrored)
-        )
-    return Geometry(views, tiles, mirrored, draws[..., 3:])
+        for values in (tiles.window, views, mirrored, turns):
+            values[alone, 1] = values[alone, 0]
+    return Geometry(views, tiles, mirrored, turns, draws[..., 3:])
 
 
 def _source_views(plans: Plans, views: Float64s, sizes: Int32s, rows: Int32s, entries: Int64s) -> Views:

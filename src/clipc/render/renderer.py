@@ -62,8 +62,9 @@ class PlanRenderer(ABC):
         neither end a long run nor go unnoticed.
         """
         plan = self.plans.rows(start, stop)
-        batch_geometry = geometry(self.plans, plan, start, self.augmentation)
         batch_texts = texts(self.plans, plan, self.tokenizer)
+        may_turn = batch_texts.may_turn if self.augmentation.turns else None
+        batch_geometry = geometry(self.plans, plan, start, self.augmentation, may_turn)
         shape, device = (len(plan), self.image_size, self.image_size, 3), self.device
         if device.type == "cpu":  # NumPy allocates in huge pages, which takes a quarter of the time.
             images = torch.from_numpy(np.empty(shape, dtype=np.uint8))

@@ -32,8 +32,9 @@ def paste_cuts_batched(images: torch.Tensor, pixels: Pixels, cuts: Cuts) -> None
         pixels: The stored images, on the same device.
         cuts: The cuts; their destination boxes must not overlap.
     """
-    for group, (width, height) in _by_size(cuts, pixels):
-        tiles = _tiles(pixels, group, width, height)
+    for group, (width, height, turns) in _by_size(cuts, pixels):
+        tiles = torch.rot90(_tiles(pixels, group, width, height), turns, (1, 2))
+        height, width = tiles.shape[1:3]
         if (group.colour != 1).any():
             tiles = _adjust_colour(tiles, group.colour)
         whole = _to_device(np.column_stack([group.row, group.place[:, :2]]), images.device)
@@ -47,15 +48,16 @@ def paste_cuts_batched(images: torch.Tensor, pixels: Pixels, cuts: Cuts) -> None
         images[where] = tiles.to(torch.uint8)
 
 
-def _by_size(cuts: Cuts, pixels: Pixels) -> Iterator[tuple[Cuts, tuple[int, int]]]:
-    """Yields cuts whose places have the same width and height, with that size, in chunks that fit into memory."""
-    sizes, kind = np.unique(cuts.place[:, 2:] - cuts.place[:, :2], axis=0, return_inverse=True)
-    for number, (width, height) in enumerate(sizes.tolist()):
+def _by_size(cuts: Cuts, pixels: Pixels) -> Iterator[tuple[Cuts, tuple[int, int, int]]]:
+    """Yields cuts of the same width, height and turn, with these, in chunks that fit into memory."""
+    kinds = np.column_stack([cuts.size, cuts.turns_after_mirroring])
+    sizes, kind = np.unique(kinds, axis=0, return_inverse=True)
+    for number, (width, height, turns) in enumerate(sizes.tolist()):
         rows = np.flatnonzero(kind.reshape(-1) == number)
         extent = np.minimum(np.ceil(cuts.box[rows, 2:] - cuts.box[rows, :2]) + 6, pixels.size[cuts.image[rows]])
         step = max(1, int(_MAX_GATHERED / extent.max(axis=0).prod()))
         for first in range(0, len(rows), step):
-            yield cuts[rows[first : first + step]], (width, height)
+            yield cuts[rows[first : first + step]], (width, height, turns)
 
 
 def _tiles(pixels: Pixels, cuts: Cuts, width: int, height: int) -> torch.Tensor:

@@ -13,9 +13,22 @@ from clipc.compose.captions.fit import fit
 from clipc.compose.plan import Plan, Plans
 from clipc.render.batch import Tokenizer
 
-SIDE_PATTERN = re.compile(r"\b(left|right|west|east|clockwise)(most|wards?|ern|hand|side)?\b|[左右東西]", re.I)
+SIDE_PATTERN = re.compile(
+    r"\b(left|right|(north|south)?-?(west|east)|(counter|anti)?-?clockwise)(most|wards?|ern|hand|side)?\b"
+    r"|[左右東西]|時計回り",
+    re.I,
+)
 """Words that a mirrored image would make false."""
 _SIDE_WORDS = ("left", "right", "west", "east", "clockwise")
+DIRECTION_PATTERN = re.compile(
+    rf"{SIDE_PATTERN.pattern}|\b(north|south|top|bottom|upper|lower)(most|wards?|ern|hand|side)?\b"
+    r"|\b(above|below|beneath|underneath|upwards?|downwards?|upside|vertical(ly)?|horizontal(ly)?|upright)\b"
+    r"|\b(facing|pointing|looking|heading|leading) (up|down)\b|o'clock|[上下南北縦横]",
+    re.I,
+)
+"""Words that an image turned by a quarter, or upside down, would make false.
+
+"Over" and "under" are not among them: in images from above they say what covers what."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +49,11 @@ class Texts:
     def may_mirror(self) -> Bools:
         """Which rows' images may be mirrored: those whose caption names no side; ``bool``, shape (n,)."""
         return np.array([not names_a_side(caption) for caption in self.captions], dtype=np.bool_)
+
+    @cached_property
+    def may_turn(self) -> Bools:
+        """Which rows' images may be turned: those whose caption names no side or direction; ``bool``, shape (n,)."""
+        return np.array([DIRECTION_PATTERN.search(caption) is None for caption in self.captions], dtype=np.bool_)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -38,7 +38,9 @@ def page(template: str, say: Words, content: Mapping[str, Any]) -> str:
         say: The words of the page's language.
         content: The variables of the template.
     """
-    styles = Markup(_read("style.css") + _read("experiment.css"))  # our own files, not the user's text
+    styles = Markup(
+        _read("style.css") + _read("experiment.css") + _read("doctor.css")
+    )  # our own files, not the user's text
     return _engine().get_template(template).render(say=say, style=styles, num=readable, icons=_ICONS, **content)
 
 
@@ -91,9 +93,19 @@ def sample_content(row: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: An image is not a ``data:`` URI, but for example an address that a browser would load.
     """
     for uri in (row["picture"], row["left_image"], row["right_image"]):
-        if not _IMAGE_URI.fullmatch(uri):
-            raise ValueError(f"a sample's image must be a base64 data URI of a PNG, JPEG or WebP, not {uri[:40]!r}")
+        checked_image(uri)
     return {**row, "sides": _SIDES.get(row["layout"], ("first", "second"))}
+
+
+def checked_image(uri: str) -> str:
+    """The same address of an image, for templates.
+
+    Raises:
+        ValueError: It is not a ``data:`` URI, but for example an address that a browser would load.
+    """
+    if not _IMAGE_URI.fullmatch(uri):
+        raise ValueError(f"an image must be a base64 data URI of a PNG, JPEG or WebP, not {uri[:40]!r}")
+    return uri
 
 
 def format_date(iso: str, say: Words) -> str:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from math import isqrt
-from typing import Final
+from math import isqrt, prod
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -264,12 +264,24 @@ def _count_with(call: _MethodCall, state: dict[str, torch.Tensor], method: str, 
     model = call.model
     for name, parameter in call.named_parameters():
         state[name].requires_grad_(parameter.requires_grad)
-    eager, counter = torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False)
+    eager, counter = torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False, custom_mapping=_MAPPING)
     with eager, _no_checkpointing(model), torch.random.fork_rng(devices=[]), torch.enable_grad(), counter:
         features = functional_call(call, state, (method, batch))
         if features.requires_grad:
             features.sum().backward()
     return counter.get_total_flops() / _ROWS
+
+
+def _convolution_backward(
+    grad_out: list[int], images: list[int], weight: list[int], *args: Any, out_shape: Any, **kwargs: Any
+) -> int:
+    """Each gradient of a convolution costs as much as the convolution; PyTorch's own count ignores groups."""
+    _bias, _stride, _padding, _dilation, transposed, _output_padding, _groups, wanted = args
+    places = prod((images if transposed else grad_out)[2:])
+    return 2 * images[0] * places * prod(weight) * sum(wanted[:2])
+
+
+_MAPPING: Final = {torch.ops.aten.convolution_backward: _convolution_backward}
 
 
 @contextmanager

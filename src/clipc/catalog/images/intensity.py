@@ -13,6 +13,7 @@ SAMPLE = 500
 """The number of images by which a set's brightness is judged."""
 
 _DARK = 64
+_BRIGHTEST = "even the brightest of"
 _VALUES = 4096
 _LOW, _HIGH = 0.1, 99.9
 
@@ -38,11 +39,16 @@ def dark_warnings(measured: Iterable[tuple[str, int]]) -> list[str]:
     for kind, bright in measured:
         by_kind[kind].append(bright)
     return [
-        f"even the brightest of {len(found):,} images of type {kind} reaches only {max(found)} of 255: their values "
+        f"{_BRIGHTEST} {len(found):,} images of type {kind} reaches only {max(found)} of 255: their values "
         "may use fewer bits than they are stored in (12 of 16); look at some, or scale the set by --intensity auto"
         for kind, found in by_kind.items()
         if max(found) < _DARK
     ]
+
+
+def is_dark_warning(sentence: str) -> bool:
+    """Whether a warning is one of :func:`dark_warnings`."""
+    return sentence.startswith(_BRIGHTEST)
 
 
 def usable_values(image: Samples) -> tuple[str, npt.NDArray[np.float64]]:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from clipc.compose.arrays import Bools, Bytes, Float32s, Positions
+from clipc.compose.arrays import Bools, Bytes, Float32s, Int64s, Positions
 
 PLAIN, LEFT_RIGHT, TOP_BOTTOM, STRONG, BOX, OVERLAY, FIRST_IMAGE = range(7)
 """Codes of a plan's ``layout`` column that are the same for every layout."""
@@ -28,7 +28,7 @@ NOWHERE: Final = (0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Views:
-    """The views of the two sources of n examples, as layouts take them.
+    """The views of the two sources of n examples, as layouts take them: turned already, mirrored later.
 
     Attributes:
         bounds: Shape (n, 2, 4), ``float32``: the edges x0, y0, x1, y1 of the whole image, as fractions of the
@@ -59,7 +59,7 @@ class Tiles:
 
     Attributes:
         window: Shape (n, 2, 4), ``float32``: x0, y0, x1, y1 of each source's window, as fractions of its view
-            before mirroring. A window may leave the view, never the image.
+            before mirroring (in layouts: after turning). A window may leave the view, never the image.
         place: Shape (n, 2, 4), ``float32``: x0, y0, x1, y1 in the composed image, as fractions of its side.
             A source that is not shown has a place without area.
         opacity: Shape (n, 2), ``float32`` in [0, 1]; the first source's is 1.
@@ -107,6 +107,24 @@ def area(boxes: Float32s) -> Float32s:
     """The areas of boxes x0, y0, x1, y1 of shape (..., 4); the result is ``float32`` of shape (...)."""
     sides = boxes[..., 2:] - boxes[..., :2]
     return np.asarray(sides[..., 0] * sides[..., 1], dtype=np.float32)
+
+
+def turn_boxes(boxes: Float32s, turns: Int64s) -> Float32s:
+    """Boxes of views, as boxes of the views turned by quarters, counterclockwise.
+
+    Args:
+        boxes: x0, y0, x1, y1 as fractions of the view, shape (..., 4).
+        turns: The number of quarter turns, any whole number, shape (...).
+
+    Returns:
+        ``float32``, shape (..., 4).
+    """
+    x0, y0, x1, y1 = np.moveaxis(boxes, -1, 0)
+    turned = np.stack(
+        [(x0, y0, x1, y1), (y0, 1 - x1, y1, 1 - x0), (1 - x1, 1 - y1, 1 - x0, 1 - y0), (1 - y1, x0, 1 - y0, x1)]
+    )
+    chosen = np.take_along_axis(np.moveaxis(turned, 1, -1), (turns % 4)[None, ..., None], axis=0)[0]
+    return chosen.astype(np.float32)
 
 
 def boxes(first: tuple[float, ...], second: tuple[float, ...], n: int) -> Float32s:

@@ -19,6 +19,10 @@ AllowedTest = Callable[[Positions, Int32s], Bools]
 """Takes indices into ``rows`` of :func:`draw`, shape (m,), and a candidate partner for each, shape (m,); says which
 candidates are allowed, ``bool``, shape (m,)."""
 
+WeightOf = Callable[[Positions, Int32s], Float64s]
+"""Takes the same arguments as :data:`AllowedTest`; gives the relative probability of each candidate, in [0, 1],
+``float64``, shape (m,)."""
+
 
 def draw(
     rows: Int32s,
@@ -27,6 +31,7 @@ def draw(
     allowed: AllowedTest,
     generator: np.random.Generator,
     pair_count: int,
+    weight_of: tuple[WeightOf, np.random.Generator] | None = None,
 ) -> Int32s:
     """A partner for each row, drawn uniformly or by weight from the allowed members of its pool.
 
@@ -43,6 +48,9 @@ def draw(
         allowed: The test of candidates; it must refuse the first pair itself.
         generator: The random generator; each round draws one number for every pair of the catalog.
         pair_count: The number of pairs in the catalog.
+        weight_of: Weights that depend on the row too, and the generator that decides whether a candidate is kept: with
+            a probability of its weight. They multiply the members' own. So the candidates are those of a draw without
+            these weights, and only refused ones are replaced.
 
     Returns:
         The catalog rows of the partners, ``int32``, shape (n,); -1 if none was found (in a pool above
@@ -60,6 +68,9 @@ def draw(
         uniform = generator.random(pair_count)[rows[seeking]]
         candidate = pools.member(pool_of_row[seeking], uniform)
         accepted = allowed(seeking, candidate)
+        if weight_of is not None:
+            weigh, chance = weight_of
+            accepted &= chance.random(pair_count)[rows[seeking]] < weigh(seeking, candidate)
         partner[seeking[accepted]] = candidate[accepted]
         seeking = seeking[~accepted]
     unmatched = np.flatnonzero((partner < 0) & small & (pools.sizes[pool_of_row] > 0))
@@ -68,20 +79,32 @@ def draw(
     for positions in np.split(unmatched, np.flatnonzero(np.diff((np.cumsum(sizes) - sizes) // _MEMBERS_AT_ONCE)) + 1):
         if len(positions):
             uniform = fallback_uniform[rows[positions]]
-            partner[positions] = _draw_from_all(positions, pool_of_row[positions], pools, allowed, uniform)
+            partner[positions] = _draw_from_all(
+                positions, pool_of_row[positions], pools, allowed, uniform, None if weight_of is None else weight_of[0]
+            )
     return partner
 
 
 def _draw_from_all(
-    positions: Positions, pool_of_row: Int32s, pools: Pools, allowed: AllowedTest, uniform: Float64s
+    positions: Positions,
+    pool_of_row: Int32s,
+    pools: Pools,
+    allowed: AllowedTest,
+    uniform: Float64s,
+    weigh: WeightOf | None,
 ) -> Int32s:
     """One allowed member of each row's pool, drawn from all of them; -1 if there is none."""
     sizes = pools.sizes[pool_of_row]
     begins = np.cumsum(sizes) - sizes
     member_index = np.arange(int(sizes.sum())) - np.repeat(begins - pools.start[pool_of_row], sizes)
     candidate = pools.members[member_index]
-    good = np.flatnonzero(allowed(np.repeat(positions, sizes), candidate))
+    asking = np.repeat(positions, sizes)
+    good = np.flatnonzero(allowed(asking, candidate))
     weights = None if pools.weights is None else pools.weights[member_index[good]]
+    if weigh is not None:
+        own = weigh(asking[good], candidate[good])
+        good, own = good[own > 0], own[own > 0]
+        weights = own if pools.weights is None else own * pools.weights[member_index[good]]
     chosen = choose_one(good, begins, sizes, uniform, weights)
     return np.where(chosen >= 0, candidate[chosen], -1).astype(np.int32)
 

@@ -146,7 +146,7 @@ class ImageRule(Entry):
             Files may give the direction of the cut instead: ``vertical`` or ``horizontal``.
         whole: Whether the image is never cut, but shown whole in its half.
         region: The column with the box that must stay visible.
-        mirror: Whether mirrored views of the image may be shown.
+        mirror: Whether mirrored or turned views of the image may be shown.
     """
 
     when: Annotated[NonEmptyText | None, Neutral(None)] = None

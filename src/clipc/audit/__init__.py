@@ -1,0 +1,1 @@
+"""What should be known before and after training: the data doctor and the bias audit. Tables in, tables out."""

@@ -1,0 +1,1 @@
+"""The bias audit: attributes (words or columns) against concepts, in pairs, composites and models."""

@@ -1,0 +1,114 @@
+"""The audit's findings as codes with parameters, of which pages and the model card make sentences."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+
+def summary_of(tables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The findings of :func:`~clipc.audit.bias.audit.audit_bias`, the most important first.
+
+    Returns:
+        For each finding its ``code`` and parameters: counts, names and ratios, not rounded.
+    """
+    return list(_findings(tables))
+
+
+def _findings(tables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if not tables["attributes"]:
+        yield {"code": "nothing"}
+        return
+    for attribute in tables["attributes"]:
+        name = attribute["name"]
+        own = table_of(attribute, "pairs", "within")
+        code = "pairs" if own["found"] else "pairs_none" if own["tested"] else "pairs_few"
+        yield {"code": code, "attribute": name, "all": len(own["rows"]), **_counts(own)}
+        for plan in tables["plans"]:
+            if plan == "corrected":
+                continue
+            across = table_of(attribute, plan, "across")
+            code = "across" if across["found"] else "across_none"
+            if not across["tested"]:
+                continue
+            yield {"code": code, "attribute": name, "plan": plan, **_counts(across)}
+    if (correction := tables["correction"]) is not None:
+        for attribute in tables["attributes"]:
+            before = table_of(attribute, correction["plan"], "across")
+            after = table_of(attribute, "corrected", "across")
+            if not after["tested"]:
+                continue
+            counts = {"before": before["found"], "after": after["found"], "tested": after["tested"]}
+            yield {"code": "corrected", "attribute": attribute["name"], **counts}
+        cost = {"efficiency": correction["efficiency"], "acceptance": correction["acceptance"]}
+        yield {"code": "cost", **cost}
+        if correction["unreached"]:
+            yield {"code": "unreached", "n": correction["unreached"], "of": len(correction["rows"])}
+        yield {"code": "own_captions"}
+    if tables["model"] is not None:
+        yield from _model_findings(tables["model"])
+
+
+def _model_findings(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for attribute in model["attributes"]:
+        for name, results in attribute["models"].items():
+            facts = {"attribute": attribute["name"], "model": name}
+            rows = [row for gap in results["gaps"] for row in gap["groups"]]
+            tested = sum(row["q"] is not None for row in rows)
+            found = [(gap, row) for gap in results["gaps"] for row in gap["groups"] if row["found"]]
+            if not found:
+                yield {"code": "gaps_none" if tested else "gaps_few", **facts, "tested": tested}
+            else:
+                gap, row = max(found, key=lambda pair: abs(pair[1]["difference"]))
+                strongest = {"group": row["name"], "measure": gap["metric"], "points": 100 * row["difference"]}
+                yield {"code": "gaps", **facts, "found": len(found), "tested": tested, **strongest}
+            if (skew := results["skew"]) is not None:
+                code = "skew" if skew["max_skew"] > skew["threshold"] else "skew_none"
+                yield {"code": code, **facts, **{key: skew[key] for key in ("k", "queries", "max_skew", "chance")}}
+
+
+def card_sentences(tables: Mapping[str, Any]) -> list[str]:
+    """What was audited and found, for the model card: without words of captions, labels or values of columns."""
+    names = ", ".join(attribute["name"] for attribute in tables["attributes"]) or "no attribute"
+    settings = tables["settings"]
+    count = len(settings["concepts"]["names"])
+    sentences = [f"Audited: {names} against {count} concepts in {settings['pairs']:,} training pairs."]
+    if settings["skipped"]:
+        sentences.append(f"Too rare in the captions to be audited: {', '.join(settings['skipped'])}.")
+    for attribute in tables["attributes"]:
+        own = table_of(attribute, "pairs", "within")
+        sentences.append(f"{attribute['name']}: {own['found']} of {own['tested']} associations found in the pairs.")
+        for plan in tables["plans"]:
+            across = table_of(attribute, plan, "across")
+            sentences.append(
+                f"{attribute['name']}, composites ({plan}): {across['found']} of {across['tested']} across the halves."
+            )
+    for attribute in (tables["model"] or {"attributes": ()})["attributes"]:
+        for name, results in attribute["models"].items():
+            gaps = [gap["gap"] for gap in results["gaps"]]
+            if name == "model" and gaps:
+                sentences.append(
+                    f"{attribute['name']}: the largest gap between groups is {100 * max(gaps):.1f} points."
+                )
+    if tables["model"] is not None and (missing := tables["model"]["missing"]):
+        sentences.append(f"Of the model's results, not audited for lack of images: {', '.join(missing)}.")
+    return sentences
+
+
+def table_of(attribute: Mapping[str, Any], plan: str, place: str) -> Mapping[str, Any]:
+    """One of an attribute's tables.
+
+    Args:
+        attribute: The attribute.
+        plan: ``pairs``, or the name of a plan.
+        place: ``within`` or ``across``.
+    """
+    return next(t for t in attribute["tables"] if (t["plan"], t["place"]) == (plan, place))
+
+
+def _counts(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The number of associations, and the strongest one."""
+    found: Sequence[Mapping[str, Any]] = [row for row in table["rows"] if row["found"]]
+    counts = {"found": table["found"], "tested": table["tested"]}
+    if not found:
+        return counts
+    top = max(found, key=lambda row: abs(row["pmi"]))
+    return {**counts, "group": top["group"], "concept": top["concept"], "ratio": 2 ** top["pmi"]}

@@ -1,0 +1,1 @@
+"""The checks of the data doctor: functions from :class:`~clipc.audit.doctor_data.DoctorData` to findings."""

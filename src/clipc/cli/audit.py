@@ -1,0 +1,136 @@
+"""``clipc audit``."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from clipc.catalog.options import SourceOptions
+from clipc.cli.common import (
+    DEFAULT_OPTIONS,
+    Json,
+    OutFolder,
+    Overrides,
+    SourceParameters,
+    open_source,
+    print_result,
+    source_slug,
+    write_pages,
+)
+from clipc.errors import UserError
+from clipc.files import write_json
+from clipc.progress import Progress, terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clipc.audit.bias.audit import BiasOptions
+
+
+def audit(
+    source: str = "demo",
+    /,
+    *overrides: str,
+    recipe: str = "small",
+    rules: str | None = None,
+    attributes: str | None = None,
+    concepts: str = "auto",
+    words: Path | None = None,
+    most: Annotated[int, Parameter(validator=Number(gte=1, lte=100))] = 30,
+    correct: bool = False,
+    shares: Path | None = None,
+    against: Path | None = None,
+    split: str = "test",
+    options: SourceParameters = DEFAULT_OPTIONS,
+    set_overrides: Overrides = (),
+    out: OutFolder = None,
+    as_json: Json = False,
+) -> None:
+    """Audits the pairs, and the composites planned from them, for bias: which groups go with which concepts.
+
+    Args:
+        source: The pairs, as for pilot; or the folder of a run, whose model is audited too: group gaps, and the groups
+            among search results.
+        overrides: Changes to the recipe as key=value, such as policy.partner=nearest policy.group=auto.
+        recipe: The recipe whose policy is audited.
+        rules: Rules for what may be composed: a YAML file, or radiology, satellite or factory.
+        attributes: The attributes, separated by commas: gender, age, skin tone, a list of --words, or column:NAME; all
+            lists that the captions name by default.
+        concepts: label, words (the commonest ones), occupations, activities, a list of --words, column:NAME, a text
+            file with one concept a line, or words separated by commas; auto is label if there is one, else words.
+        words: A YAML file with more lists of words.
+        most: The largest number of concepts.
+        correct: Compute partner weights that remove associations across the halves of composites, and audit again.
+        shares: A table (group, concept, share) of the shares to reach instead of independence.
+        against: Another run on the same data, such as plain CLIP, whose model is audited beside the run's.
+        split: The split on which models are measured.
+        options: How the source is read.
+        set_overrides: More overrides.
+        out: The folder for audit.html and audit.json; runs/audit-NAME, or the run's folder audit, by default.
+        as_json: Print the tables as one JSON object.
+    """
+    names = tuple(name.strip() for name in (attributes or "").split(",") if name.strip())
+    is_run = (Path(source) / "recipe.yaml").is_file()
+    if not is_run and against is not None:
+        raise UserError("--against compares the models of two runs; name a run's folder first, not a source.")
+    if is_run and (overrides or set_overrides or rules is not None):
+        raise UserError("a run is audited under its own recipe; leave out overrides and --rules, or name its source.")
+
+    from clipc.audit.bias.audit import BiasOptions
+    from clipc.report.audit import render_audit
+
+    looked_for = BiasOptions(names, concepts, words, most, correct, shares)
+    default = Path(source) / "audit" if is_run else Path("runs") / f"audit-{source_slug(source)}"
+    folder = out or default
+    with terminal() as progress:
+        if is_run:
+            tables = _of_run(source, looked_for, against, split, options.lang, progress)
+        else:
+            rules_override = () if rules is None else (f"policy.rules={json.dumps(rules)}",)
+            changes = (*overrides, *set_overrides, *rules_override)
+            tables = _of_source(source, recipe, changes, looked_for, options, folder, progress)
+    if not is_run:  # A run's tables are in its audit/bias.json.
+        write_json(folder / "audit.json", tables)
+    page = write_pages(folder / "audit.html", tables, render_audit, options.lang)
+    print_result({**tables, "page": str(folder / "audit.html")}, as_json, [*_lines(tables), f"The audit: {page}"])
+
+
+def _of_source(
+    source: str,
+    recipe: str,
+    changes: tuple[str, ...],
+    looked_for: "BiasOptions",
+    options: SourceOptions,
+    folder: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    from clipc.audit.bias.audit import audit_bias
+    from clipc.recipe.recipe import read_recipe
+
+    resolved = read_recipe(recipe, changes)
+    catalog = open_source(source, options, progress)
+    weights_file = folder / "partner-weights.json"
+    return audit_bias(
+        catalog, resolved.policy, looked_for, seed=resolved.seed, weights_file=weights_file, progress=progress
+    )
+
+
+def _of_run(
+    source: str, looked_for: "BiasOptions", against: Path | None, split: str, lang: str, progress: Progress
+) -> dict[str, Any]:
+    from clipc.audit.bias.run_audit import audit_run
+
+    return audit_run(Path(source), looked_for, against=against, split=split, lang=lang, progress=progress)
+
+
+def _lines(tables: dict[str, Any]) -> "Sequence[str]":
+    """The lines for the terminal: the findings, and how to train with the correction."""
+    from clipc.report.sections.bias import bias_sentences
+    from clipc.report.words import words
+
+    lines = bias_sentences(tables, words("en"))
+    if (correction := tables["correction"]) and correction["file"]:
+        lines.append(f"To train with the partner weights: policy.weights={correction['file']}")
+    return lines

@@ -1,0 +1,93 @@
+"""The page of the data doctor: words for every finding, texts escaped, images checked."""
+
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clipc.audit.doctor import doctor
+from clipc.catalog.catalog import Catalog
+from clipc.recipe.recipe import read_recipe
+from clipc.report.doctor import finding_texts, headline, recipe_command, render_doctor
+from clipc.report.words import LANGUAGES, words
+
+AUDIT = Path(__file__).resolve().parents[2] / "src" / "clipc" / "audit"
+ATTACK = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def tables(tiny_catalog: Catalog, tiny_model: str) -> dict[str, Any]:
+    return doctor(tiny_catalog, read_recipe("nano", {"model": tiny_model, "batch_size": 16}))
+
+
+def codes() -> set[str]:
+    """The codes of all findings that the checks can yield."""
+    found: set[str] = set()
+    for file in AUDIT.rglob("*.py"):
+        found |= set(re.findall(r'Finding\(\s*"([\w-]+)"', file.read_text("utf-8")))
+        found |= set(re.findall(r'\("((?:numeric|class|unseen|rare)-\w+)",', file.read_text("utf-8")))
+    return found | {f"caption-{kind}" for kind in ("missing", "numbers", "file-name", "markup", "damaged", "short")}
+
+
+def test_every_finding_has_words_and_no_words_are_left_over() -> None:
+    named = {key.split(".")[2] for key in words("en").table if key.startswith("doctor.finding.")}
+    assert named == codes()
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_page_holds_the_findings_and_loads_nothing(tables: dict[str, Any], lang: str) -> None:
+    html = render_doctor(tables, lang=lang)
+    assert f'<html lang="{lang}">' in html
+    for finding in tables["findings"]:
+        texts = finding_texts(finding, words(lang))
+        assert texts["title"].split("“")[0] in html
+    assert not re.search(r'(?:src|href)="(?!data:image/)', html)
+    assert html.count('class="view"') == len(tables["views"]) == 6
+    assert "clipc train small data.source=SOURCE" in html
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_texts_of_the_data_are_escaped(tables: dict[str, Any], lang: str) -> None:
+    bad = deepcopy(tables)
+    bad["source"]["name"] = ATTACK
+    example = {"keys": [ATTACK], "splits": [ATTACK], "name": ATTACK, "text": ATTACK, "count": 1, "images": []}
+    values = {"caption": ATTACK, "distinct": 1}
+    finding = {"code": "constant", "severity": "stop", "count": 1, "total": 1, "share": 1.0, "values": values}
+    bad["findings"] = [{**finding, "removes": 0, "examples": [example]}]
+    bad["views"][0] |= {"caption": ATTACK, "key": ATTACK}
+    html = render_doctor(bad, lang=lang)
+    assert ATTACK not in html
+    assert html.count("&lt;script&gt;") >= 7
+
+
+def test_an_address_is_no_image(tables: dict[str, Any]) -> None:
+    bad = deepcopy(tables)
+    bad["views"][0]["seen"] = "https://example.com/a.png"
+    with pytest.raises(ValueError, match="data URI"):
+        render_doctor(bad)
+
+
+def test_a_finding_without_words_shows_its_code() -> None:
+    finding = {"code": "own-check", "count": 1, "total": 2, "share": 0.5, "values": {}}
+    assert finding_texts(finding, words("en"))["title"] == "own-check"
+
+
+def test_the_headline_is_that_of_the_worst(tables: dict[str, Any]) -> None:
+    say = words("en")
+    for severities, start in (
+        (["note", "warning", "stop"], "Do not train on this yet: one thing"),
+        (["stop", "stop"], "Do not train on this yet: 2 things"),
+        (["warning", "note"], "You can train on this, but one thing"),
+        (["note"], "Nothing was found"),
+    ):
+        data = {**tables, "findings": [{"severity": severity} for severity in severities]}
+        assert headline(data, say).startswith(start)
+
+
+def test_the_command_of_the_recipe_can_be_read_as_a_recipe(tables: dict[str, Any]) -> None:
+    _, _, name, *changes = recipe_command(tables).split()
+    recipe = read_recipe(name, changes)
+    assert recipe.epochs == tables["recipe"]["changes"]["epochs"]
+    assert recipe.policy.until == 0.8
