@@ -170,9 +170,10 @@ def test_a_model_of_ones_own_is_named_by_what_it_says(tmp_path: Path) -> None:
         (tmp_path / file).write_text(text, "utf-8")
         return make_recipe({"model": str(tmp_path / file), "samples": 1}).identity("data")
 
-    before = name("one.json", '{"embed_dim": 16}')
-    assert name("moved.json", '{"embed_dim": 16}') == before
-    assert name("one.json", '{"embed_dim": 32}') != before
+    towers = '"vision_cfg": {}, "text_cfg": {}}'
+    before = name("one.json", '{"embed_dim": 16, ' + towers)
+    assert name("moved.json", '{"embed_dim": 16, ' + towers) == before
+    assert name("one.json", '{"embed_dim": 32, ' + towers) != before
 
 
 def test_old_names_of_keys_are_read_with_a_notice(caplog: pytest.LogCaptureFixture) -> None:

@@ -169,7 +169,8 @@ def test_supervised_halves_have_the_features_of_their_own_caption(tiny_catalog: 
     ("policy", "words"),
     [
         ({"layout": "cutmix"}, "policy.layout=cutmix has none"),
-        ({"treatment": "augment"}, "needs stronger views"),
+        ({"treatment": "augment"}, "treatment=augment needs other views"),
+        ({"treatment": "half"}, "treatment=half needs other views"),
         ({"caption": "spatial"}, "policy.caption=spatial has none"),
         ({"template": "{a} beside {b}"}, "a template"),
         ({"rules": Rules.model_validate({"images": [{"whole": True}]})}, "keep images whole"),

@@ -179,7 +179,8 @@ def policy(*, japanese: bool = False) -> dict[str, Any]:
 def settings(*, japanese: bool = False) -> dict[str, Any]:
     """What all arms share."""
     return {
-        "model": "small", "image_size": 64, "parameters": 2400000, "batch_size": 128, "samples": 100000, "steps": 781,
+        "model": "small", "selection": "last", "image_size": 64, "parameters": 2400000, "batch_size": 128,
+        "samples": 100000, "steps": 781,
         "epochs": 59.5, "prompts": "satellite", "learning_rate": 0.001, "weight_decay": 0.1,
         "policy": policy(japanese=japanese),
     }  # fmt: skip

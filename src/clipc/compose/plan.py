@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools, Bytes, Int32s, Int64s, Integers, Positions
+from clipc.compose.arrays import Bools, Bytes, Float64s, Int32s, Int64s, Integers, Positions
 from clipc.compose.batches import Batches
 from clipc.compose.captions.joint import Wording
 from clipc.compose.composites import FALLBACKS, compose_rows, drawn_layouts
@@ -250,6 +250,15 @@ class Plans:
             return rows
         doubled = np.minimum(rows, rows if self.treated_rows is None else self.treated_rows)
         return doubled // 2 + rows - doubled
+
+    def uniform(self, stream: str, start: int, stop: int, width: int) -> Float64s:
+        """Random numbers in [0, 1) for the rows ``[start, stop)``, shape (stop - start, width).
+
+        They depend on the row of the epochs' plans: the plain and the treated row of a pair have the same.
+        """
+        numbers = self.epoch_rows(start, stop)
+        first, last = (int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else (0, 0)
+        return rows_uniform(self.seed, stream, first, last, width)[numbers - first]
 
     def groups(self, start: int) -> int:
         """The number of groups among which the batch that begins with a row is contrasted: row r is in r % groups."""

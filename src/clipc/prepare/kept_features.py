@@ -80,7 +80,7 @@ class KeptFeatures:
 
         Args:
             catalog: The training pairs.
-            augmentation: How views are cropped; colour is ignored.
+            augmentation: How views are cropped; colour and turns are ignored.
             views: The number V of views of each image.
             halves: Whether halves are needed.
 
@@ -91,6 +91,10 @@ class KeptFeatures:
             check_halves(self.model.clip, self.model.image_size)
         if augmentation.colour:
             logger.info("views of kept features keep their colours: augmentation.colour is ignored.")
+        if augmentation.turns:
+            logger.info(
+                "views of kept features are not turned: augmentation.flip_vertical and quarter_turns are ignored."
+            )
         kept, size = KeptViews.of(catalog, augmentation, views), self.model.image_size
         settings = f"{augmentation.crop_scale} {augmentation.crop_ratio} {augmentation.flip} {views}"
 

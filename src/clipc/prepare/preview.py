@@ -113,7 +113,7 @@ def _source_uri(renderer: WorkerRenderer, row: int, views: Geometry, side: int) 
         covered = np.clip((place[1] - corner) / extent, 0, 1)
         if views.mirrored[0, side]:
             covered[[0, 2]] = 1 - covered[[2, 0]]
-        covered = turn_boxes(covered, -views.turns[0, side])
+        covered = turn_boxes(covered[None], -views.turns[:, side])[0]
         hidden = np.tile(box[:2], 2) + covered * np.tile(box[2:] - box[:2], 2)
     return _uri(faded_thumbnail(pixels, box, _SOURCE_SIDE, hidden))
 

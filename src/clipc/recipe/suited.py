@@ -11,6 +11,9 @@ SIZES: Final = (250, 1000, 5000, 50000)
 """The numbers of training pairs for which there are recipes, ``starter-N`` and ``scratch-N``; the settings of the
 largest are extrapolated."""
 
+_LARGEST_BATCH: Final = 128
+"""The batch size of these recipes, at most; fewer pairs than two batches get smaller ones."""
+
 _NOT_ENGLISH: Final = {"model": "starter-image", "vocabulary": 8000, "tune.text": "all"}
 """Changes to a starter's recipe for captions that its English text tower cannot read."""
 
@@ -39,15 +42,16 @@ def suited_recipe(catalog: Catalog) -> SuitedRecipe:
         catalog: The data, with a training split.
     """
     pairs = catalog.splits.get("train", 0)
+    changes: dict[str, Any] = {"batch_size": max(2, pairs // 4)} if pairs < 2 * _LARGEST_BATCH else {}
     size = min(SIZES, key=lambda n: abs(math.log(max(1, pairs) / n)))
     try:
         package_folder(TEXT_TRUNK)
     except UserError as error:
-        name, changes, start = f"scratch-{size}", {}, f"random weights; {error}"
+        name, start = f"scratch-{size}", f"random weights; {error}"
     else:
-        name, changes, start = f"starter-{size}", {}, "the starter's pretrained towers."
+        name, start = f"starter-{size}", "the starter's pretrained towers."
         if not reads_english(catalog):
-            changes = dict(_NOT_ENGLISH)
+            changes |= _NOT_ENGLISH
             start = "its pretrained image tower and, as captions are not English, a text tower from scratch."
     return SuitedRecipe(name, changes, f"{pairs:,} training pairs: the recipe {name}, which starts from {start}")
 

@@ -14,7 +14,6 @@ from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import OVERLAY, PLAIN, Views
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.policy import Policy
-from clipc.compose.streams import rows_uniform
 from clipc.errors import UserError
 from clipc.render.batch import Batch, Halves, Tokenizer, sources
 from clipc.render.crop import DRAWS, TRIES
@@ -118,7 +117,7 @@ class FeatureRenderer:
             tokens, shortened = torch.from_numpy(self.captions.joint(*parts)), 0
             second_ids = np.where(second < 0, -1, self._text_ids[np.maximum(second, 0)])
             ids = torch.from_numpy(np.stack([self._text_ids[first], second_ids], axis=1))
-        draws = rows_uniform(self.plans.seed, "crop", start, stop, 2 * DRAWS).reshape(len(plan), 2, DRAWS)
+        draws = self.plans.uniform("crop", start, stop, 2 * DRAWS).reshape(len(plan), 2, DRAWS)
         images, parts = self._image_features(plan, draws[..., 2 * TRIES], first, second)
         source_ids, supervised = sources(self.catalog, plan), None
         if self.plans.policy.supervises_halves:
@@ -132,6 +131,7 @@ class FeatureRenderer:
             treated=int((plan.layout != PLAIN).sum()),
             shortened=shortened,
             halves=supervised,
+            groups=self.plans.groups(start),
         )
 
     def _supervised(
@@ -224,8 +224,8 @@ def check_policy(plans: Plans, captions_kept: bool) -> None:
     if policy.rho == 0:
         return
     problem = ""
-    if policy.treatment == "augment":
-        problem = "policy.treatment=augment needs stronger views than the kept ones"
+    if policy.treatment != "compose":
+        problem = f"policy.treatment={policy.treatment} needs other views than the kept ones"
     elif policy.layout not in LAYOUTS:
         problem = f"policy.layout={policy.layout} has none (there are {', '.join(LAYOUTS)})"
     elif rules is not None and (rules.whole.any() or rules.regions is not None):

@@ -11,7 +11,6 @@ from clipc.compose.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import STRONG, Tiles, Views, turn_boxes, uncut
 from clipc.compose.plan import Plan, Plans
-from clipc.compose.streams import rows_uniform
 from clipc.render.crop import DRAWS, TRIES, Augmentation, view_boxes
 
 
@@ -51,11 +50,10 @@ def geometry(
         may_turn: Which rows' views may be turned (:attr:`~clipc.render.texts.Texts.may_turn`), shape (n,); None for
             none.
     """
-    n, seed, numbers = len(plan), plans.seed, plans.epoch_rows(start, start + len(plan))
+    n = len(plan)
 
     def uniform(stream: str, width: int) -> Float64s:
-        first = int(numbers[0])
-        return rows_uniform(seed, stream, first, int(numbers[-1]) + 1, width)[numbers - first]
+        return plans.uniform(stream, start, start + n, width)
 
     draws = uniform("crop", 2 * DRAWS).reshape(n, 2, DRAWS)
     rows = np.stack([plan.left, np.where(plan.right < 0, plan.left, plan.right)], axis=1)

@@ -62,12 +62,9 @@ class PlannedTrial:
 def plan_study(study: Study, catalog: Catalog, folder: Path, records: Path) -> list[PlannedTrial]:
     """All trials of a study, ordered by seed, size, fold and arm, so that every arm has results early.
 
-    Each seed draws its own subsets of the training pairs, which all arms share: that of a size is part of every larger
-    one of the same seed. So differences between seeds include the choice of the pairs.
-
-    Two arms with equal recipes share folders and records. Trials that are evaluated with other than the default options
-    have their own records. If the initial weights of a trial are missing, its name cannot be computed; it is looked up
-    among the records.
+    Each seed draws its own nested subsets of the training pairs, which all arms share. Two arms with equal recipes
+    share folders and records. Trials that are evaluated with other than the default options have their own records. If
+    the initial weights of a trial are missing, its name cannot be computed; it is looked up among the records.
 
     Args:
         study: The study.

@@ -1,7 +1,5 @@
 """The variance of a difference that comes from the test set and that more seeds do not reduce."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -9,8 +7,8 @@ from clipc.evaluate.statistics.clusters import bootstrap_deviations, cluster_sum
 
 
 def item_variance(
-    treated: Sequence[npt.ArrayLike],
-    control: Sequence[npt.ArrayLike],
+    treated: npt.ArrayLike,
+    control: npt.ArrayLike,
     clusters: npt.ArrayLike | None = None,
     *,
     draws: int = 2000,
