@@ -11,11 +11,13 @@ from torch import nn
 
 from clipc.errors import UserError
 from clipc.models.image_tower import (
+    cells,
     check_halves,
     half_pooled,
     image_pooled,
     image_pooled_and_map,
     pool_map,
+    pool_places,
     project_image,
 )
 
