@@ -64,7 +64,7 @@ def test_texts_of_the_data_are_escaped(tables: dict[str, Any], lang: str) -> Non
 
 def test_an_address_is_no_image(tables: dict[str, Any]) -> None:
     bad = deepcopy(tables)
-    bad["views"][0]["seen"] = "https://example.com/a.png"
+    bad["views"][0]["model"] = "https://example.com/a.png"
     with pytest.raises(ValueError, match="data URI"):
         render_doctor(bad)
 

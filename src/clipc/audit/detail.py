@@ -24,14 +24,14 @@ class Detail(NamedTuple):
 
     Attributes:
         scale: Pixels of the image to one of the model's, along a side; at most 1 where nothing is reduced.
-        lost: The share of the image's variance that the reduction removes, in [0, 1]: by Parseval's theorem that of its
+        loss: The share of the image's variance that the reduction removes, in [0, 1]: by Parseval's theorem that of its
             spectral energy.
         structure: The side of the smallest isolated structure in pixels of the model's; None if there is none.
         place: Its centre as fractions of the image's width and height; the centre of the image if there is none.
     """
 
     scale: float
-    lost: float
+    loss: float
     structure: float | None
     place: tuple[float, float]
 
@@ -56,14 +56,14 @@ def detail(image: Bytes, size: int) -> Detail:
         return Detail(scale, 0.0, None, (0.5, 0.5))
     grey = np.asarray(Image.fromarray(image[top : top + side, left : left + side]).convert("L")).astype(np.float32)
     variance = float(grey.var())
-    lost = float(np.square(grey - _reduced(grey, size)).mean()) / variance if variance > 1e-6 else 0.0
+    loss = float(np.square(grey - _reduced(grey, size)).mean()) / variance if variance > 1e-6 else 0.0
     working = min(side, _WORKING * size)
-    found = _isolated(_resized(grey, working), max(2, round(size / FEW_PIXELS)))
-    if found is None:
-        return Detail(scale, min(1.0, lost), None, (0.5, 0.5))
-    extent, x, y = found
+    structure = _isolated(_resized(grey, working), max(2, round(size / FEW_PIXELS)))
+    if structure is None:
+        return Detail(scale, min(1.0, loss), None, (0.5, 0.5))
+    extent, x, y = structure
     place = ((left + x * side) / width, (top + y * side) / height)
-    return Detail(scale, min(1.0, lost), extent * size / working, place)
+    return Detail(scale, min(1.0, loss), extent * size / working, place)
 
 
 def _resized(grey: Float32s, side: int) -> Float32s:

@@ -136,7 +136,7 @@ def kept_keys(catalog: Catalog, tables: Mapping[str, Any]) -> list[str]:
 
 def without_images(tables: Mapping[str, Any]) -> dict[str, Any]:
     """The tables without their images, for JSON files."""
-    uris = ("whole", "window", "seen")
+    uris = ("whole", "window", "model")
     findings = [
         {**finding, "examples": [{k: v for k, v in row.items() if k != "images"} for row in finding["examples"]]}
         for finding in tables["findings"]

@@ -124,11 +124,11 @@ def _loss(data: Mapping[str, Any], say: Words) -> str:
 
 
 def _view(view: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
-    for name in ("whole", "window", "seen"):
+    for name in ("whole", "window", "model"):
         checked_image(view[name])
     texts = [say("doctor.views.enlarged")]
     if view["scale"] > 1:
-        texts = [say("doctor.views.scale", scale=f"{view['scale']:.1f}", lost=readable.percent(view["lost"]))]
+        texts = [say("doctor.views.scale", scale=f"{view['scale']:.1f}", loss=readable.percent(view["loss"]))]
     if view["structure"] is not None:
         texts.append(say("doctor.views.structure", pixels=readable.tidy(view["structure"])))
     return {**view, "texts": texts, "size": data["model"]["image_size"]}
