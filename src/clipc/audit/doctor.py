@@ -89,7 +89,7 @@ def doctor(
     Raises:
         UserError: The recipe's model or tokenizer is not there.
     """
-    suggestion = suggested_recipe(catalog, "auto" if recipe is None else recipe.device)
+    suggestion = suggested_recipe(catalog)
     resolved = recipe or read_recipe(suggestion["name"], suggestion["changes"])
     size = resolved.image_size or _image_size(resolved.model)
     data = DoctorData(catalog, resolved, tokenizer_for(resolved, catalog), size, pixels, progress)

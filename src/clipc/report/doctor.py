@@ -78,7 +78,7 @@ def headline(data: Mapping[str, Any], say: Words) -> str:
 def recipe_command(data: Mapping[str, Any]) -> str:
     """The command that trains the suggested recipe on the source, which is named as ``SOURCE``."""
     changes = [f"{key}={_yaml(value)}" for key, value in data["recipe"]["changes"].items()]
-    return " ".join(["clipc train", data["recipe"]["name"], "data.source=SOURCE", *changes])
+    return " ".join(["clipc train", data["recipe"]["name"], "SOURCE", *changes])
 
 
 def recipe_reasons(recipe: Mapping[str, Any], say: Words) -> Iterator[str]:
