@@ -83,7 +83,7 @@ def _conditional(o: Observations, weights: Float64s) -> tuple[float, Float64s]:
 
 
 def _image_sums(o: Observations, influence: Float64s) -> Float64s:
-    sums = np.bincount(o.image, influence, o.images)
+    sums = np.bincount(o.image, influence, o.images).astype(np.float64)
     if o.other is not None:
         both = o.other != o.image
         sums += np.bincount(o.other[both], influence[both], o.images)
