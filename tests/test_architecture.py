@@ -91,7 +91,7 @@ def test_one_door_to_open_clip() -> None:
         if (isinstance(node, ast.Import) and any(name.name.split(".")[0] == "open_clip" for name in node.names))
         or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "open_clip")
     }
-    files = ("image_tower", "model", "model_config", "text_tower", "tokenizer", "weights")
+    files = ("image_tower", "model", "model_config", "projection", "text_tower", "tokenizer", "weights")
     assert with_door == {f"models/{name}.py" for name in files}
 
 

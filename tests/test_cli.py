@@ -64,7 +64,15 @@ def test_the_users_mistakes_are_one_sentence_and_code_2(
 
 @pytest.mark.parametrize(
     "words",
-    [["compose"], ["train", "nano"], ["pilot"], ["study", "rates"], ["export", "nowhere"], ["eval", "nowhere", "demo"]],
+    [
+        ["compose"],
+        ["doctor"],
+        ["train", "nano"],
+        ["pilot"],
+        ["study", "rates"],
+        ["export", "nowhere"],
+        ["eval", "nowhere", "demo"],
+    ],
 )
 def test_an_out_that_cannot_be_written_is_refused_at_once(
     capsys: pytest.CaptureFixture[str], words: list[str], tmp_path: Path

@@ -57,7 +57,7 @@ def test_findings_pages_and_cleaned_keys(
 def test_what_must_be_put_right_first_is_exit_code_1(
     capsys: pytest.CaptureFixture[str], tiny_source: Path, tiny_model: str, tmp_path: Path
 ) -> None:
-    words = [tiny_source, f"model={tiny_model}", "--out", tmp_path, "--no-pixels"]
+    words = [tiny_source, f"model={tiny_model}", "batch_size=128", "--out", tmp_path, "--no-pixels"]
     code, out, _ = run(capsys, "doctor", *words)
     assert code == 1
     assert "stop: There are only 40 pairs to train on, fewer than a batch of 128." in out

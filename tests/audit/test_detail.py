@@ -39,15 +39,15 @@ def test_the_energy_of_fine_stripes_is_lost_and_that_of_coarse_ones_stays() -> N
     for period, low, high in ((4, 0.9, 1.0), (128, 0.0, 0.1)):
         wave = (127 + 100 * np.sin(2 * np.pi * y / period)).astype(np.uint8)
         image = np.repeat(np.repeat(wave[:, None, None], 512, axis=1), 3, axis=2)
-        assert low <= detail(image, 64).lost <= high
+        assert low <= detail(image, 64).loss <= high
 
 
 def test_an_image_that_is_enlarged_loses_nothing() -> None:
     found = detail(surface(48), 64)
-    assert found.lost == 0
+    assert found.loss == 0
     assert found.scale < 1
     assert found.structure is None
 
 
 def test_a_flat_image_is_no_error() -> None:
-    assert detail(np.full((200, 300, 3), 7, np.uint8), 64).lost == 0
+    assert detail(np.full((200, 300, 3), 7, np.uint8), 64).loss == 0

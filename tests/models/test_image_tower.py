@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from torch import nn
 
 from clipc.errors import UserError
-from clipc.models.image_tower import cells, image_pooled, image_pooled_and_map, pool_map, pool_places, project_image
+from clipc.models.image_tower import (
+    cells,
+    check_halves,
+    half_pooled,
+    image_pooled,
+    image_pooled_and_map,
+    pool_map,
+    pool_places,
+    project_image,
+)
 
 TEXT = {"context_length": 16, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1}
 VIT = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
@@ -119,3 +128,36 @@ def test_pooled_places_are_the_pooled_parts_of_each_image(vision: dict[str, Any]
         for row, (x0, y0, x1, y1), pooled in zip(rows, cells(PLACES, side, side).tolist(), found, strict=True):
             alone = pool_map(clip, feature_map[row : row + 1, :, y0:y1, x0:x1])[0]
             assert torch.allclose(pooled, alone, atol=1e-6)
+
+
+def test_half_an_image_is_its_patches_at_their_own_places() -> None:
+    clip: Any = model(**VIT)
+    check_halves(clip, 32)
+    images, visual = pixels(clip), clip.visual
+    with torch.no_grad():
+        tokens = visual._embeds(images)
+        grid = torch.arange(16).view(4, 4)
+        for half, places in ((images[..., :16], grid[:, :2]), (images[:, :, :16], grid[:2])):
+            shown = torch.cat([tokens[:, :1], tokens[:, 1 + places.flatten()]], dim=1)
+            expected = visual.ln_post(visual.transformer(shown))[:, 0]
+            assert torch.allclose(half_pooled(clip, half), expected, atol=1e-5)
+
+
+def test_half_an_image_is_an_image_of_its_own_for_a_convolutional_tower() -> None:
+    clip: Any = model(**{**TIMM, "image_size": 128})
+    check_halves(clip, 128)
+    images = pixels(clip)[..., :64]
+    with torch.no_grad():
+        assert torch.equal(half_pooled(clip, images), clip.visual.trunk(images))
+
+
+@pytest.mark.parametrize(
+    ("vision", "size", "words"),
+    [
+        ({**VIT, "image_size": 24}, 24, r"3 x 3 patches, .* set image_size=32, or renderer=auto"),
+        ({**TIMM, "image_size": 96}, 96, r"3 x 3 cells, .* set image_size=128 or more"),
+    ],
+)
+def test_images_without_halves_are_refused_in_one_sentence(vision: dict[str, Any], size: int, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        check_halves(model(**vision), size)

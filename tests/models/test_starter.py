@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from open_clip.hf_model import HFTextEncoder
@@ -19,6 +20,7 @@ from clipc.models.layers import Tower, tower_layers, tower_parameters
 from clipc.models.model import ClipModel
 from clipc.models.model_config import find_start, model_config
 from clipc.models.starter import IMAGE_TRUNK, TEXT_TRUNK, load_trunk, package_folder, packaged_trunks, trunk_towers
+from clipc.models.tokenizer import load_tokenizer
 from clipc.render.evaluation_view import evaluation_view
 
 TEXTS = ["a dog runs on the beach", "two dogs play in the sand, and a child watches them.", "x"]
@@ -154,3 +156,10 @@ def test_a_vocabulary_needs_the_fresh_text_tower(tiny_catalog: Catalog) -> None:
         new_model(recipe, tokenizer_for(recipe, tiny_catalog))
     image = recipe.model_copy(update={"model": "starter-image"})
     assert new_model(image, tokenizer_for(image, tiny_catalog)).tokenizer.count("a red plate") == 3
+
+
+def test_its_tokenizer_is_read_where_a_program_has_shown_our_configurations_to_open_clip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_clip, "list_models", lambda: ["starter"])
+    assert load_tokenizer("starter").count("a dog") == 2

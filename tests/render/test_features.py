@@ -49,7 +49,10 @@ def renderer(catalog: Catalog, *, captions: bool = True, mirrored: Any = None, *
     views = np.stack([np.stack([row, np.full(n, v), np.full(n, -1)], axis=1) for v in range(VIEWS)], axis=1)
     halves = np.stack([np.concatenate([views[..., :2], np.full((n, VIEWS, 1), h)], axis=2) for h in (0, 1)], axis=2)
     shown = np.zeros((n, VIEWS), dtype=np.bool_) if mirrored is None else mirrored
-    images = KeptImages(whole, row, views.astype(np.float16), row, halves.astype(np.float16), row, shown)
+    strong, grey = views.astype(np.float16) + np.float16(100), np.full((2, 3), 500, dtype=np.float16)
+    images = KeptImages(
+        whole, row, views.astype(np.float16), row, halves.astype(np.float16), row, shown, strong, row, grey
+    )
     entries = len(Entries.of(pairs))
     features = np.arange(entries, dtype=np.float32)[:, None]
     kept = KeptCaptions(features, np.arange(entries), np.arange(entries) % 5 + 1)
@@ -88,6 +91,25 @@ def test_composites_are_the_means_of_their_halves(tiny_catalog: Catalog) -> None
     assert torch.equal(batch.images[:, 0], torch.from_numpy((plan.left + plan.right) / 2).float())
     assert batch.images[:, 1].max() <= VIEWS - 1  # the whole image has no halves
     assert torch.equal(batch.images[:, 2].int(), torch.from_numpy(np.searchsorted(HALVES, plan.layout)).int())
+
+
+def test_controls_show_strong_views_or_one_half_beside_grey(tiny_catalog: Catalog) -> None:
+    strong = renderer(tiny_catalog, rho=1, treatment="augment")
+    images, left = strong.render(0, 40).images, torch.from_numpy(strong.plans.rows(0, 40).left)
+    assert torch.equal(images[:, 0].int(), left + 100)
+    assert set(images[:, 1].tolist()) == {100.0, 101.0, 102.0}
+    alone = renderer(tiny_catalog, rho=1, treatment="half")
+    images, left = alone.render(0, 40).images, torch.from_numpy(alone.plans.rows(0, 40).left)
+    assert torch.equal(images[:, 0], (left + 500) / 2)
+
+
+def test_added_composites_stand_beside_their_plain_rows(tiny_catalog: Catalog) -> None:
+    added = renderer(tiny_catalog, rho=0.5, added=True)
+    batch, plan = added.render(0, 40), added.plans.rows(0, 40)
+    assert batch.groups == 2
+    assert torch.equal(batch.images[::2, 0].int(), torch.from_numpy(plan.left[::2]))
+    assert (plan.left[::2] == plan.left[1::2]).all()
+    assert torch.equal(added.render(8, 20).images, batch.images[8:20])
 
 
 def test_layouts_without_halves(tiny_catalog: Catalog) -> None:
@@ -169,8 +191,6 @@ def test_supervised_halves_have_the_features_of_their_own_caption(tiny_catalog: 
     ("policy", "words"),
     [
         ({"layout": "cutmix"}, "policy.layout=cutmix has none"),
-        ({"treatment": "augment"}, "treatment=augment needs other views"),
-        ({"treatment": "half"}, "treatment=half needs other views"),
         ({"caption": "spatial"}, "policy.caption=spatial has none"),
         ({"template": "{a} beside {b}"}, "a template"),
         ({"rules": Rules.model_validate({"images": [{"whole": True}]})}, "keep images whole"),

@@ -335,7 +335,7 @@ def test_people_are_told_what_happens(
 ) -> None:
     caplog.set_level(logging.INFO, "clipc")
     train(recipe, tmp_path / "run", catalog=tiny_catalog)
-    assert "15 steps of 8 pairs, 40% of them composed" in caplog.messages[1]
+    assert "15 steps of 8 pairs, so each pair is seen" in caplog.messages[1]
     assert sum("mean recall" in sentence for sentence in caplog.messages) == 3
 
 

@@ -10,8 +10,9 @@ from clipc.compose.arrays import Bytes, Float32s
 FEW_PIXELS: Final = 4.0
 """A structure of fewer model pixels than this along a side is hardly recognised: a patch of a ViT has 14 to 32."""
 
-_WORKING: Final = 8
-"""Structures are looked for in copies of at most so many pixels to each of the model's."""
+_WORKING: Final = (8, 4, 2)
+"""Structures are looked for in copies of so many pixels to each of the model's: noise averages out in the smaller ones,
+tiny structures are there in the larger ones."""
 _PEAK, _RARE = 10.0, 6.0
 _MAX_AREA: Final = 0.005
 _MIN_SIGMA: Final = 1.0
@@ -24,14 +25,14 @@ class Detail(NamedTuple):
 
     Attributes:
         scale: Pixels of the image to one of the model's, along a side; at most 1 where nothing is reduced.
-        lost: The share of the image's variance that the reduction removes, in [0, 1]: by Parseval's theorem that of its
+        loss: The share of the image's variance that the reduction removes, in [0, 1]: by Parseval's theorem that of its
             spectral energy.
         structure: The side of the smallest isolated structure in pixels of the model's; None if there is none.
         place: Its centre as fractions of the image's width and height; the centre of the image if there is none.
     """
 
     scale: float
-    lost: float
+    loss: float
     structure: float | None
     place: tuple[float, float]
 
@@ -56,14 +57,15 @@ def detail(image: Bytes, size: int) -> Detail:
         return Detail(scale, 0.0, None, (0.5, 0.5))
     grey = np.asarray(Image.fromarray(image[top : top + side, left : left + side]).convert("L")).astype(np.float32)
     variance = float(grey.var())
-    lost = float(np.square(grey - _reduced(grey, size)).mean()) / variance if variance > 1e-6 else 0.0
-    working = min(side, _WORKING * size)
-    found = _isolated(_resized(grey, working), max(2, round(size / FEW_PIXELS)))
-    if found is None:
-        return Detail(scale, min(1.0, lost), None, (0.5, 0.5))
-    extent, x, y = found
-    place = ((left + x * side) / width, (top + y * side) / height)
-    return Detail(scale, min(1.0, lost), extent * size / working, place)
+    loss = float(np.square(grey - _reduced(grey, size)).mean()) / variance if variance > 1e-6 else 0.0
+    sides = sorted({min(side, pixels * size) for pixels in _WORKING}, reverse=True)
+    coarse = max(2, round(size / FEW_PIXELS))
+    structures = [each for working in sides if (each := _isolated(_resized(grey, working), coarse)) is not None]
+    if not structures:
+        return Detail(scale, min(1.0, loss), None, (0.5, 0.5))
+    strongest = max(structures, key=lambda each: each.strength)
+    place = ((left + strongest.x * side) / width, (top + strongest.y * side) / height)
+    return Detail(scale, min(1.0, loss), strongest.extent * size, place)
 
 
 def _resized(grey: Float32s, side: int) -> Float32s:
@@ -77,8 +79,17 @@ def _reduced(grey: Float32s, size: int) -> Float32s:
     return _resized(_resized(grey, size), grey.shape[0])
 
 
-def _isolated(grey: Float32s, coarse: int) -> tuple[float, float, float] | None:
-    """The side in pixels of the strongest isolated structure, and its centre as fractions of the image; or None."""
+class _Structure(NamedTuple):
+    """An isolated structure: its strength in standard deviations; its side and centre as fractions of the image."""
+
+    strength: float
+    extent: float
+    x: float
+    y: float
+
+
+def _isolated(grey: Float32s, coarse: int) -> _Structure | None:
+    """The strongest isolated structure among those that ``coarse`` pixels cannot hold; None if there is none."""
     from scipy.ndimage import label
 
     residual = np.abs(grey - _reduced(grey, coarse))
@@ -92,4 +103,5 @@ def _isolated(grey: Float32s, coarse: int) -> tuple[float, float, float] | None:
     extent = float(np.sqrt((np.ptp(rows) + 1) * (np.ptp(columns) + 1)))
     if extent < _MIN_EXTENT:
         return None
-    return extent, (float(x) + 0.5) / grey.shape[1], (float(y) + 0.5) / grey.shape[0]
+    side = grey.shape[0]
+    return _Structure(peak / sigma, extent / side, (float(x) + 0.5) / side, (float(y) + 0.5) / side)

@@ -89,7 +89,7 @@ def doctor(
     Raises:
         UserError: The recipe's model or tokenizer is not there.
     """
-    suggestion = suggested_recipe(catalog, "auto" if recipe is None else recipe.device)
+    suggestion = suggested_recipe(catalog)
     resolved = recipe or read_recipe(suggestion["name"], suggestion["changes"])
     size = resolved.image_size or _image_size(resolved.model)
     data = DoctorData(catalog, resolved, tokenizer_for(resolved, catalog), size, pixels, progress)
@@ -136,7 +136,7 @@ def kept_keys(catalog: Catalog, tables: Mapping[str, Any]) -> list[str]:
 
 def without_images(tables: Mapping[str, Any]) -> dict[str, Any]:
     """The tables without their images, for JSON files."""
-    uris = ("whole", "window", "seen")
+    uris = ("whole", "window", "model")
     findings = [
         {**finding, "examples": [{k: v for k, v in row.items() if k != "images"} for row in finding["examples"]]}
         for finding in tables["findings"]

@@ -90,8 +90,8 @@ def _resident_bytes(data: DoctorData) -> int:
     augmentation, sizes = data.recipe.augmentation, data.catalog.sizes[data.train]
     if not len(sizes):
         return 0
-    kept = stored_sizes(sizes, augmentation.crop_scale, augmentation.crop_ratio, data.image_size)
-    return 3 * int(kept.prod(axis=1).sum())
+    stored = stored_sizes(sizes, augmentation.crop_scale, augmentation.crop_ratio, data.image_size)
+    return 3 * int(stored.prod(axis=1).sum())
 
 
 def _advice(data: DoctorData, per_image: dict[str, float], fits: bool) -> list[str]:

@@ -23,14 +23,14 @@ def model_views(data: DoctorData) -> list[dict[str, Any]]:
 
     Returns:
         For each its ``key``, ``caption``, ``width``, ``height``, ``scale`` (pixels of the image to one of the model's),
-        ``lost`` (the share of variance that is removed), ``structure`` (the side of its smallest isolated structure in
+        ``loss`` (the share of variance that is removed), ``structure`` (the side of its smallest isolated structure in
         the model's pixels, or None), and three ``data:`` URIs: ``whole``, reduced to 360 pixels; ``window``, its finest
-        place at full size; and ``seen``, the same place as the model sees it. Empty where images may not be decoded.
+        place at full size; and ``model``, the same place as the model sees it. Empty where images may not be decoded.
     """
     details = data.details
     if not details:
         return []
-    order = sorted(details, key=lambda row: (details[row].structure or np.inf, -details[row].lost))
+    order = sorted(details, key=lambda row: (details[row].structure or np.inf, -details[row].loss))
     middle = [row for row in details if row not in order[: _SHOWN // 2]]
     spaced = [middle[i] for i in np.linspace(0, len(middle) - 1, _SHOWN // 2).astype(int)] if middle else []
     rows = list(dict.fromkeys([*order[: _SHOWN // 2], *spaced]))
@@ -51,18 +51,18 @@ def _view(data: DoctorData, row: int) -> dict[str, Any] | None:
     left, top = (width - side) // 2, (height - side) // 2
     x = int(np.clip(each.place[0] * width - extent / 2, left, left + side - extent))
     y = int(np.clip(each.place[1] * height - extent / 2, top, top + side - extent))
-    seen = _enlarged(evaluation_view(image, size, Resizing()), (x - left, y - top), extent, size / side)
+    model_window = _enlarged(evaluation_view(image, size, Resizing()), (x - left, y - top), extent, size / side)
     return {
         "key": data.catalog.keys[row],
         "caption": data.catalog.caption(row, 0),
         "width": width,
         "height": height,
         "scale": round(each.scale, 2),
-        "lost": round(each.lost, 4),
+        "loss": round(each.loss, 4),
         "structure": None if each.structure is None else round(each.structure, 1),
         "whole": data_uri(fitted(image, _WHOLE)),
         "window": data_uri(fitted(image[y : y + extent, x : x + extent], _WHOLE)),
-        "seen": data_uri(seen, lossless=True),
+        "model": data_uri(model_window, lossless=True),
     }
 
 

@@ -34,20 +34,20 @@ def near_pairs(
     """
     edges = np.linspace(0, _BITS, distance + 3).astype(np.uint64)
     masks = [_mask(int(low), int(high)) for low, high in pairwise(edges)]
-    found: list[npt.NDArray[np.uint64]] = []
+    codes: list[npt.NDArray[np.uint64]] = []
     count = 0
     for one, other in combinations(masks, 2):
         for left, right in _equal(hashes & (one | other)):
             near = np.bitwise_count(hashes[left] ^ hashes[right]) <= distance
             low, high = np.minimum(left[near], right[near]), np.maximum(left[near], right[near])
-            found.append(low.astype(np.uint64) << np.uint64(32) | high.astype(np.uint64))
+            codes.append(low.astype(np.uint64) << np.uint64(32) | high.astype(np.uint64))
             count += len(low)
             if count > 2 * most:
-                found = [np.unique(np.concatenate(found))]
-                count = len(found[0])
+                codes = [np.unique(np.concatenate(codes))]
+                count = len(codes[0])
                 if count > most:
-                    return _sorted(hashes, found[0], most)
-    return _sorted(hashes, np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint64), most)
+                    return _sorted(hashes, codes[0], most)
+    return _sorted(hashes, np.unique(np.concatenate(codes)) if codes else np.zeros(0, np.uint64), most)
 
 
 def _mask(low: int, high: int) -> np.uint64:

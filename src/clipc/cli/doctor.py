@@ -53,10 +53,11 @@ def doctor(
         as_json: Print the tables as one JSON object.
     """
     from clipc.recipe.recipe import read_recipe
+    from clipc.recipe.suited import suited_recipe
 
     changes = (*overrides, *set_overrides)
-    # The recipe is read before the slow imports, so that its errors are reported at once.
-    resolved = read_recipe(recipe or "small", changes) if recipe or changes else None
+    # The recipe is read before the data are opened, so that its errors are reported at once.
+    resolved = read_recipe(recipe or "nano", changes) if recipe or changes else None
 
     from clipc.audit.doctor import doctor as examine
     from clipc.audit.doctor import kept_keys, stops, without_images
@@ -65,6 +66,9 @@ def doctor(
     folder = out or Path("runs") / f"doctor-{source_slug(source)}"
     with terminal() as progress:
         catalog = open_source(source, options, progress)
+        if changes and recipe is None:
+            suited = suited_recipe(catalog)
+            resolved = read_recipe(suited.name, changes, suited.changes)
         tables = examine(catalog, resolved, pixels=pixels, speed=speed, progress=progress)
     pages = write_pages(folder / "doctor.html", tables, render_doctor, options.lang)
     small_tables = without_images(tables)

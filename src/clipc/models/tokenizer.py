@@ -15,6 +15,7 @@ from clipc.models.model_config import (
     HUB_PREFIX,
     LOCAL_DIR_PREFIX,
     Config,
+    built_in_models,
     is_folder,
     model_config,
     model_folder,
@@ -96,8 +97,9 @@ def load_tokenizer(name: str) -> Tokenizer:
         return _tokenizer(name, model_config(name))
     if is_folder(name):
         return _tokenizer(f"{LOCAL_DIR_PREFIX}{model_folder(name)}", model_config(name))
-    # open_clip finds some tokenizers by the model's name. Other configurations name one or use CLIP's own.
-    if name in open_clip.list_models():
+    # open_clip finds some tokenizers by the model's name. Other configurations name one or use CLIP's own. A model of
+    # ours is open_clip's too where a program has added our folder of configurations to it.
+    if name in open_clip.list_models() and name not in built_in_models():
         return _tokenizer(name, model_config(name))
     config = model_config(name)
     if folder := text_folder(name, config):

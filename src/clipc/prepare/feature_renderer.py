@@ -29,7 +29,7 @@ from clipc.prepare.new_model import new_model, tokenizer_for
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
-from clipc.render.features import FeatureRenderer, KeptCaptions, KeptImages, check_policy, needs_halves
+from clipc.render.features import FeatureRenderer, KeptCaptions, KeptImages, check_policy, needs_halves, needs_strong
 from clipc.render.kept_views import HALVES, KeptViews
 
 logger = logging.getLogger(__name__)
@@ -105,16 +105,17 @@ def keep_features(recipe: Recipe, catalogs: Sequence[Catalog], progress: Progres
     apply_tuning(model.clip, recipe.tune, recipe.seed)
     check_features(recipe, model)
     kept = KeptFeatures(model.eval(), recipe.data.cache, progress)
-    halves = needs_halves(recipe.policy)
+    needs = {"halves": needs_halves(recipe.policy), "strong": needs_strong(recipe.policy)}
     for catalog in catalogs:
         kept.keep(catalog, captions=keep_captions(model))
-        kept.training_images(catalog.split("train"), recipe.augmentation, recipe.kept_views, halves=halves)
+        kept.training_images(catalog.split("train"), recipe.augmentation, recipe.kept_views, **needs)
 
 
 def kept_key(recipe: Recipe) -> str:
     """What the features of a recipe's runs depend on, data apart, as text: recipes with equal texts share them."""
     names = {"model", "pretrained", "image_size", "vocabulary", "tune", "augmentation", "kept_views", "wise_ft"}
-    return f"{recipe.model_dump_json(include=names)} {needs_halves(recipe.policy)} {recipe.data.cache}"
+    needs = f"{needs_halves(recipe.policy)} {needs_strong(recipe.policy)}"
+    return f"{recipe.model_dump_json(include=names)} {needs} {recipe.data.cache}"
 
 
 def make_feature_run(
@@ -143,12 +144,13 @@ def make_feature_run(
     kept, pairs, halves = KeptFeatures(model, recipe.data.cache, progress), plans.catalog, needs_halves(plans.policy)
     if recipe.validations and "val" in catalog.splits:
         kept.keep(catalog.split("val"), captions=captions_kept)
-    images = kept.training_images(pairs, recipe.augmentation, recipe.kept_views, halves=halves)
+    strong = needs_strong(plans.policy)
+    images = kept.training_images(pairs, recipe.augmentation, recipe.kept_views, halves=halves, strong=strong)
     captions = kept.training_captions(pairs) if captions_kept else None
     facts: dict[str, Any] = {"views": recipe.kept_views, "captions": captions_kept}
     if halves:
         facts["images"] = _image_agreement(kept, pairs, recipe, images)
-    if captions is not None and plans.policy.rho > 0 and plans.policy.caption in ("join", "both-orders", "wrong"):
+    if captions is not None and plans.policy.composes and plans.policy.caption in ("join", "both-orders", "wrong"):
         facts["texts"] = _caption_agreement(kept, plans, captions)
     _log(facts, pairs)
     if not _has_projections(recipe):

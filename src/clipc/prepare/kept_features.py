@@ -24,6 +24,7 @@ from clipc.models.layers import Tower
 from clipc.models.model import ClipModel
 from clipc.models.projection import RescaledNorm, trunk_state
 from clipc.progress import Progress, silent
+from clipc.render.batch import GREY
 from clipc.render.crop import Augmentation
 from clipc.render.evaluation_view import evaluation_view
 from clipc.render.features import KeptCaptions, KeptImages
@@ -75,7 +76,9 @@ class KeptFeatures:
         store = self._image_store("whole", (), " ".join(map(str, model.resizing)), catalog)
         return self._rows(store, _contents(catalog), make, "features of images", _IMAGES_AT_ONCE)
 
-    def training_images(self, catalog: Catalog, augmentation: Augmentation, views: int, *, halves: bool) -> KeptImages:
+    def training_images(
+        self, catalog: Catalog, augmentation: Augmentation, views: int, *, halves: bool = False, strong: bool = False
+    ) -> KeptImages:
         """Features of the training images: of whole images, of their views, and of the halves of these.
 
         Args:
@@ -83,25 +86,34 @@ class KeptFeatures:
             augmentation: How views are cropped; colour and turns are ignored.
             views: The number V of views of each image.
             halves: Whether halves are needed.
+            strong: Whether strongly augmented views are needed.
 
         Raises:
             UserError: Halves are needed, and the image tower cannot encode them alone; or an image cannot be read.
         """
         if halves:
             check_halves(self.model.clip, self.model.image_size)
-        if augmentation.colour:
-            logger.info("views of kept features keep their colours: augmentation.colour is ignored.")
+        if augmentation.colour or (strong and augmentation.strong_colour):
+            logger.info("views of kept features keep their colours: augmentation.colour and strong_colour are ignored.")
         if augmentation.turns:
             logger.info(
                 "views of kept features are not turned: augmentation.flip_vertical and quarter_turns are ignored."
             )
         kept, size = KeptViews.of(catalog, augmentation, views), self.model.image_size
-        settings = f"{augmentation.crop_scale} {augmentation.crop_ratio} {augmentation.flip} {views}"
 
-        def view_features(rows: Int64s) -> Float32s:
-            tiles = parallel_map(lambda row: kept.render(read_image(catalog, row), row, size), rows.tolist())
-            features = self.encode(np.stack([tile for group in tiles for tile in group]))
-            return features.reshape(len(rows), views, -1)
+        def settings(scale: tuple[float, float]) -> str:
+            return f"{scale} {augmentation.crop_ratio} {augmentation.flip} {views}"
+
+        def features_of(scale: tuple[float, float]) -> tuple[npt.NDArray[np.floating], Int64s]:
+            shown = KeptViews.of(catalog, augmentation.model_copy(update={"crop_scale": scale}), views)
+
+            def make(rows: Int64s) -> Float32s:
+                tiles = parallel_map(lambda row: shown.render(read_image(catalog, row), row, size), rows.tolist())
+                features = self.encode(np.stack([tile for group in tiles for tile in group]))
+                return features.reshape(len(rows), views, -1)
+
+            store = self._image_store("views", (views,), settings(scale), catalog)
+            return self._rows(store, contents, make, "features of views", _IMAGES_AT_ONCE)
 
         def half_features(rows: Int64s) -> Float32s:
             groups = list(
@@ -112,13 +124,18 @@ class KeptFeatures:
 
         contents = _contents(catalog)
         whole, whole_row = self.whole_images(catalog)
-        store = self._image_store("views", (views,), settings, catalog)
-        all_views, views_row = self._rows(store, contents, view_features, "features of views", _IMAGES_AT_ONCE)
-        all_halves, halves_row = None, None
+        all_views, views_row = features_of(augmentation.crop_scale)
+        all_halves, halves_row, grey = None, None, None
         if halves:
-            store = self._image_store("halves", (views, 2), settings, catalog)
+            store = self._image_store("halves", (views, 2), settings(augmentation.crop_scale), catalog)
             all_halves, halves_row = self._rows(store, contents, half_features, "features of halves", _IMAGES_AT_ONCE)
-        return KeptImages(whole, whole_row, all_views, views_row, all_halves, halves_row, kept.mirrored)
+            shapes = ((1, size, size // 2, 3), (1, size // 2, size, 3))
+            grey = np.concatenate([self.encode(np.full(shape, GREY, dtype=np.uint8)) for shape in shapes])
+        strong_views, strong_row = features_of(augmentation.strong_scale) if strong else (None, None)
+        return KeptImages(
+            *(whole, whole_row, all_views, views_row, all_halves, halves_row, kept.mirrored),
+            *(strong_views, strong_row, grey),
+        )
 
     def texts(self, texts: Sequence[str]) -> Float32s:
         """Features of texts, as the model's text trunk gives them; ``float32``, shape (len(texts), D)."""

@@ -228,7 +228,7 @@ def rake(candidates: CandidateCounts, centres: Float64s, linked: Bools, wanted: 
 
 def _groups(features: Float64s, linked: Bools) -> tuple[Int32s, Float64s, Bools]:
     """Groups of pairs with about equal features: the group of each pair, the groups' features, the features in use."""
-    used = linked.any(axis=0) | linked.any(axis=1)
+    used = np.logical_or(linked.any(axis=0), linked.any(axis=1))
     levels = [4, 2, 1]
     while True:
         coarse = np.ceil(features * levels[0]) / levels[0]
@@ -241,7 +241,7 @@ def _groups(features: Float64s, linked: Bools) -> tuple[Int32s, Float64s, Bools]
             levels.pop(0)
         else:
             rare = np.where(used, features.mean(axis=0), np.inf)
-            used = used & (np.arange(len(used)) != int(rare.argmin()))
+            used = np.logical_and(used, np.arange(len(used)) != int(rare.argmin()))
     sizes = np.bincount(groups, minlength=count)
     centres = np.stack([np.bincount(groups, column, count) for column in features.T], axis=1) / sizes[:, None]
     return groups, centres, used

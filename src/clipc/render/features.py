@@ -11,7 +11,7 @@ import torch
 from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Bools, Float32s, Float64s, Int64s
 from clipc.compose.layouts import find_layout
-from clipc.compose.layouts.tiles import OVERLAY, PLAIN, Views
+from clipc.compose.layouts.tiles import OVERLAY, PLAIN, STRONG, Views
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.policy import Policy
 from clipc.errors import UserError
@@ -40,6 +40,9 @@ class KeptImages:
             where no composite needs them.
         halves_row: As ``whole_row``; None with ``halves``.
         mirrored: Which views are mirrored; ``bool``, shape (n, V).
+        strong: Of V strongly augmented views of each image, as ``views``, mirrored as these; None where none is shown.
+        strong_row: As ``whole_row``; None with ``strong``.
+        grey: Of grey halves, which stand beside a half that is shown alone, shape (2, D); None with ``halves``.
     """
 
     whole: npt.NDArray[np.floating]
@@ -49,6 +52,9 @@ class KeptImages:
     halves: npt.NDArray[np.floating] | None
     halves_row: Int64s | None
     mirrored: Bools
+    strong: npt.NDArray[np.floating] | None = None
+    strong_row: Int64s | None = None
+    grey: npt.NDArray[np.floating] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +92,8 @@ class FeatureRenderer:
     """Makes batches of features from plan rows; it reads no image.
 
     Order, partners, captions and ids are those of the other renderers. A plain example shows one of the image's views,
-    or the whole image. A composite's features are the mean of those of its two halves.
+    or the whole image. A composite's features are the mean of those of its two halves; of a half that is shown alone
+    the other one is grey.
 
     Attributes:
         plans: The plans to render.
@@ -159,8 +166,8 @@ class FeatureRenderer:
         ``chance`` holds random numbers in [0, 1), shape (n, 2).
         """
         images, rows = self.images, np.stack([plan.left, np.maximum(plan.right, 0)], axis=1)
-        halved = np.isin(plan.layout, HALVES)
-        whole = np.broadcast_to(~halved[:, None, None], (*rows.shape, 1))
+        halved, strong = np.isin(plan.layout, HALVES), plan.layout == STRONG
+        whole = np.broadcast_to(~(halved | strong)[:, None, None], (*rows.shape, 1))
         allowed = np.concatenate([self._allowed(rows, first, second), whole], axis=2)
         # Of the allowed views the one at this share of their number.
         number = (chance * allowed.sum(axis=2)).astype(np.int64)
@@ -175,6 +182,10 @@ class FeatureRenderer:
 
         features = np.empty((len(plan), images.whole.shape[1]), dtype=np.float32)
         features[~halved] = whole_or_view(~halved, 0)
+        if strong.any():
+            assert images.strong is not None
+            assert images.strong_row is not None
+            features[strong] = images.strong[images.strong_row[rows[strong, 0]], view[strong, 0]]
         blended = plan.layout == OVERLAY
         features[blended] = (features[blended] + whole_or_view(blended, 1)) / 2
         parts = np.zeros((0, 2, features.shape[1]), dtype=np.float32)
@@ -183,6 +194,9 @@ class FeatureRenderer:
             assert images.halves_row is not None
             half = np.searchsorted(HALVES, plan.layout[halved])[:, None]
             parts = images.halves[images.halves_row[rows[halved]], view[halved], half].astype(np.float32)
+            if (alone := plan.half_alone[halved]).any():
+                assert images.grey is not None
+                parts[alone, 1] = images.grey[half[alone, 0]]
             features[halved] = parts.mean(axis=1)
         return features, parts
 
@@ -224,13 +238,11 @@ def check_policy(plans: Plans, captions_kept: bool) -> None:
     if policy.rho == 0:
         return
     problem = ""
-    if policy.treatment != "compose":
-        problem = f"policy.treatment={policy.treatment} needs other views than the kept ones"
-    elif policy.layout not in LAYOUTS:
+    if policy.treatment != "augment" and policy.layout not in LAYOUTS:
         problem = f"policy.layout={policy.layout} has none (there are {', '.join(LAYOUTS)})"
     elif rules is not None and (rules.whole.any() or rules.regions is not None):
         problem = "the rules keep images whole or move their halves"
-    elif captions_kept and policy.caption not in CAPTIONS:
+    elif captions_kept and policy.composes and policy.caption not in CAPTIONS:
         problem = (
             f"policy.caption={policy.caption} has none where the text tower is locked ({', '.join(CAPTIONS)} have)"
         )
@@ -244,7 +256,12 @@ def check_policy(plans: Plans, captions_kept: bool) -> None:
 
 def needs_halves(policy: Policy) -> bool:
     """Whether a policy's composites are made of kept halves."""
-    return policy.composes and policy.layout == "centre-halves"
+    return policy.rho > 0 and policy.treatment != "augment" and policy.layout == "centre-halves"
+
+
+def needs_strong(policy: Policy) -> bool:
+    """Whether a policy shows strongly augmented views."""
+    return policy.rho > 0 and policy.treatment == "augment"
 
 
 def _caption_parts(strategy: str, plan: Plan, first: Int64s, second: Int64s) -> tuple[Int64s, Int64s]:

@@ -78,7 +78,7 @@ def headline(data: Mapping[str, Any], say: Words) -> str:
 def recipe_command(data: Mapping[str, Any]) -> str:
     """The command that trains the suggested recipe on the source, which is named as ``SOURCE``."""
     changes = [f"{key}={_yaml(value)}" for key, value in data["recipe"]["changes"].items()]
-    return " ".join(["clipc train", data["recipe"]["name"], "data.source=SOURCE", *changes])
+    return " ".join(["clipc train", data["recipe"]["name"], "SOURCE", *changes])
 
 
 def recipe_reasons(recipe: Mapping[str, Any], say: Words) -> Iterator[str]:
@@ -124,11 +124,11 @@ def _loss(data: Mapping[str, Any], say: Words) -> str:
 
 
 def _view(view: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[str, Any]:
-    for name in ("whole", "window", "seen"):
+    for name in ("whole", "window", "model"):
         checked_image(view[name])
     texts = [say("doctor.views.enlarged")]
     if view["scale"] > 1:
-        texts = [say("doctor.views.scale", scale=f"{view['scale']:.1f}", lost=readable.percent(view["lost"]))]
+        texts = [say("doctor.views.scale", scale=f"{view['scale']:.1f}", loss=readable.percent(view["loss"]))]
     if view["structure"] is not None:
         texts.append(say("doctor.views.structure", pixels=readable.tidy(view["structure"])))
     return {**view, "texts": texts, "size": data["model"]["image_size"]}

@@ -98,6 +98,8 @@ class Learner:
     def __post_init__(self) -> None:
         # :meth:`create` replaces it with the model wrapped for data parallelism.
         self._parallel: nn.Module = self.model
+        # Walking through all parameters and modules takes as long as a small step.
+        self._trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def learn(self, batch: Batch, step: int) -> torch.Tensor:
         """One step: computes the gradient of the global batch, clips it and updates the weights.
@@ -110,13 +112,14 @@ class Learner:
             The loss of this process's share, a scalar; its mean over the processes is the loss of the batch.
         """
         recipe, model = self.recipe, self.model
-        model.train()
+        if not model.training:
+            model.train()
         rate = learning_rate_at(step, self.steps, recipe.learning_rate, round(recipe.warmup * self.steps))
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._backward(batch, step) if recipe.grad_cache_chunks == 1 else self._backward_in_chunks(batch, step)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+        torch.nn.utils.clip_grad_norm_(self._trained, recipe.clip_norm)
         self.optimizer.step()
         if recipe.loss == "clip":
             with torch.no_grad():

@@ -57,12 +57,18 @@ def test_the_variance_of_composites_counts_every_two_composites_with_a_common_im
     got = associate(o)
     g, k, total = o.groups[:, 0], o.concepts[:, 0], len(o)
     observed, expected = float((g * k).sum()), float(g.sum() * k.sum() / total)
-    influence = g * k / (observed + 0.5) - (k * g.mean() + g * k.mean() - g.mean() * k.mean()) / (expected + 0.5)
-    influence -= influence.mean()
+    expectation = k * g.mean() + g * k.mean() - g.mean() * k.mean()
     assert o.other is not None
     images = [{int(a), int(b)} for a, b in zip(o.image, o.other, strict=True)]
-    slow = sum(influence[i] * influence[j] for i in range(total) for j in range(total) if images[i] & images[j])
-    assert got.error[0, 0] == pytest.approx(np.sqrt(slow) / np.log(2))
+
+    def variance(influence: Any) -> float:
+        one = influence - influence.mean()
+        return sum(one[i] * one[j] for i in range(total) for j in range(total) if images[i] & images[j])
+
+    independent = expected * (1 - g.mean()) * (1 - k.mean())
+    floor = max(variance(g * k - expectation), independent) / ((max(observed, expected) + 0.5) * (expected + 0.5))
+    logarithm = variance(g * k / (observed + 0.5) - expectation / (expected + 0.5))
+    assert got.error[0, 0] == pytest.approx(np.sqrt(max(logarithm, floor)) / np.log(2))
 
 
 def test_several_captions_of_one_image_are_not_more_evidence() -> None:

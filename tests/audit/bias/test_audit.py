@@ -122,7 +122,7 @@ def test_stated_shares_are_a_target_too(tmp_path: Path) -> None:
     assert stated["before"] < 0.15
     for text, message in (
         ("group,concept\nA,b\n", "needs group, concept and share"),
-        ("group,concept,share\nA,scratch,2\n", "row 1: share must be"),
+        ("group,concept,share\nA,scratch,2\n", "row 2: share must be"),
         ("group,concept,share\nC,scratch,.2\n", "unknown group 'C'"),
     ):
         file.write_text(text)

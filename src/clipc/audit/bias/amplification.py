@@ -64,13 +64,13 @@ def _direction(biased: Bools, after: Observations, before: Observations | None) 
     if before is None:
         share = after.concepts.mean(axis=0)
         influence = influence - (after.concepts - share) @ weights.sum(axis=0) / len(after)
-        by_image = _image_sums(after, influence)
+        image_sums = _image_sums(after, influence)
         value -= float(weights.sum(axis=0) @ share)
     else:
         base, base_influence = _conditional(before, weights)
-        by_image = _image_sums(after, influence) - _image_sums(before, base_influence)
+        image_sums = _image_sums(after, influence) - _image_sums(before, base_influence)
         value -= base
-    variance = float((by_image**2).sum() - _dyad_squares(after, influence))
+    variance = float((image_sums**2).sum() - _dyad_squares(after, influence))
     return Amplification(value, max(0.0, variance) ** 0.5)
 
 
@@ -83,7 +83,7 @@ def _conditional(o: Observations, weights: Float64s) -> tuple[float, Float64s]:
 
 
 def _image_sums(o: Observations, influence: Float64s) -> Float64s:
-    sums = np.bincount(o.image, influence, o.images)
+    sums = np.bincount(o.image, influence, o.images).astype(np.float64)
     if o.other is not None:
         both = o.other != o.image
         sums += np.bincount(o.other[both], influence[both], o.images)

@@ -23,6 +23,10 @@ MIN_COUNT: Final = 5
 Dependent observations count as fewer: the expected count is divided by the design effect."""
 
 
+_NEARLY_DISTINCT: Final = 1.05
+"""Observations of single images count as independent if there are at most this many for each image."""
+
+
 @dataclass(frozen=True, eq=False)
 class Observations:
     """Observations of groups and concepts.
@@ -148,7 +152,7 @@ def associate(observations: Observations) -> Association:
     z = np.divide(observed - expected, spread, out=np.zeros_like(spread), where=spread > 0)
     tails: Any = norm.sf(np.abs(z))
     p = np.where(few, np.nan, 2 * tails)
-    if o.other is None and len(np.unique(o.image)) == total:
+    if o.other is None and total <= _NEARLY_DISTINCT * len(np.unique(o.image)):
         absent = images < MIN_COUNT
         exact = few & ~absent
         p[exact] = _exact_p(total, group_counts, concept_counts, observed)[exact]

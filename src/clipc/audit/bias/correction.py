@@ -50,14 +50,14 @@ def read_shares(file: Path) -> dict[tuple[str, str], float]:
 def correct(
     plans: Plans, attributes: list[Mentions], concepts: Mentions, tested: list[Bools], shares: Shares | None = None
 ) -> tuple[Balance, dict[str, Any]]:
-    """Partner weights for all tested combinations of groups and concepts, in both orders of the halves.
+    """Partner weights for combinations of groups and concepts, in both orders of the halves.
 
     Args:
         plans: The plans of the policy to correct.
         attributes: The attributes.
         concepts: The concepts.
         tested: For each attribute which combinations have enough counts, shape (G, K).
-        shares: Stated shares; None for independence.
+        shares: Stated shares, which alone are constrained then; None for independence of all combinations.
 
     Returns:
         The weights, and a table ready for JSON: ``target`` (``independence`` or ``shares``), ``rows`` (for each
@@ -80,6 +80,7 @@ def correct(
         linked[rows, k0:], linked[k0:, rows] = some, some.T
     names = [*(group for a in attributes for group in a.names), *concepts.names]
     if shares is not None and wanted is not None:
+        linked[:] = False
         _state(shares, wanted, linked, names, k0, features)
     inputs, policy = plans.inputs, plans.policy
     balance = balance_partners(policy, plans.catalog, inputs, plans.seed, features, linked, wanted)

@@ -1,6 +1,7 @@
 """Differences between groups in what a model can do: retrieval and zero-shot classification, group by group."""
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
@@ -77,10 +78,9 @@ def metric_frame() -> Any:
         UserError: fairlearn is not installed.
     """
     try:
-        from fairlearn.metrics import MetricFrame
+        return import_module("fairlearn.metrics").MetricFrame
     except ImportError:
         raise UserError('group gaps of models need fairlearn: pip install "clipc[fairlearn]"') from None
-    return MetricFrame
 
 
 def _mean(_: Any, values: Any) -> float:

@@ -86,7 +86,7 @@ def variants(policy: Policy, pairs: Catalog) -> dict[str, Policy]:
     ``random``: partners drawn from all pairs, without rules. ``rules``: the same with the policy's rules. ``group``:
     partners of the same class (``policy.group``). ``policy``: the policy as it is, where it differs from these.
     """
-    plain = {"rules": None, "group": None, "partner": "random", "weights": None}
+    plain: dict[str, object] = {"rules": None, "group": None, "partner": "random", "weights": None}
     changes: dict[str, dict[str, object]] = {"random": plain}
     if policy.rules is not None:
         changes["rules"] = {**plain, "rules": policy.rules}

@@ -99,7 +99,7 @@ def _table(plan: str, place: str, association: Association, difference: tuple[An
 def _named(table: dict[str, Any], groups: Mentions, concepts: Mentions) -> dict[str, Any]:
     columns = table.pop("columns")
     cells = [(g, k) for g in range(len(groups.names)) for k in range(len(concepts.names))]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"group": groups.names[g], "concept": concepts.names[k]}
         | {name: bool(v[g, k]) if name == "few" else _number(v[g, k]) for name, v in columns.items()}
         for g, k in cells

@@ -87,7 +87,8 @@ def near_images(data: DoctorData) -> Iterator[Finding]:
 
     Candidates have difference hashes within the distance of :func:`~clipc.compose.similarity.lookalike.lookalikes`. Of
     images that may be decoded, small copies are compared as well, since hashes of different images are near in sets of
-    similar ones. Without that, sets in which near hashes are frequent are not judged.
+    similar ones. Without that, sets in which near hashes are frequent are not judged, and no
+    pair is left out of a cleaned list.
     """
     pairs = _candidates(data)
     if data.pixels and len(pairs):
@@ -103,7 +104,8 @@ def near_images(data: DoctorData) -> Iterator[Finding]:
         examples = [Example((int(a), int(b))) for a, b in sides[np.sort(first)][:MAX_EXAMPLES]]
         total = int(data.held_out.sum())
         values = {**_by_split(data, leaked), "compared": data.pixels}
-        yield Finding("near-leaks", "warning", len(leaked), total, values, examples, np.unique(sides[:, 0]))
+        remove = np.unique(sides[:, 0]) if data.pixels else sides[:0, 0]
+        yield Finding("near-leaks", "warning", len(leaked), total, values, examples, remove)
     within = pairs[train.all(axis=1)]
     if len(within):
         images, total = np.unique(within), int(data.train.sum())

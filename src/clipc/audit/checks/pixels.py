@@ -147,7 +147,7 @@ def small_structures(data: DoctorData) -> Iterator[Finding]:
         values = {"scale": round(scale, 1), **_remedy(float(np.median([*small.values()])), data.image_size)}
         texts = [f"{small[row]:.1f} px" for row in order[:MAX_EXAMPLES].tolist()]
         yield Finding("small-structures", "warning", len(small), len(details), values, row_examples(order, texts))
-    losing = {row: each.lost for row, each in details.items() if each.lost >= _MANY_LOST}
+    losing = {row: each.loss for row, each in details.items() if each.loss >= _MANY_LOST}
     if 2 * len(losing) >= len(details):
         order = np.asarray(sorted(losing, key=lambda row: -losing[row]), dtype=np.int64)
         values = {"scale": round(scale, 1), "median": round(_median_lost(details), 3), "size": data.image_size}
@@ -156,7 +156,7 @@ def small_structures(data: DoctorData) -> Iterator[Finding]:
 
 
 def _median_lost(details: dict[int, Detail]) -> float:
-    return float(np.median([each.lost for each in details.values()]))
+    return float(np.median([each.loss for each in details.values()]))
 
 
 def _remedy(extent: float, size: int) -> dict[str, Any]:

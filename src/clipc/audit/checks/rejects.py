@@ -32,11 +32,11 @@ def rejects(data: DoctorData) -> Iterator[Finding]:
     if others:
         reasons = Counter(row["reason"] for row in others).most_common(1)[0]
         # The commonest reasons first, but one example of each before a second of any.
-        seen: Counter[str] = Counter()
+        earlier: Counter[str] = Counter()
         order: list[tuple[int, int]] = []
         for number, row in enumerate(others):
-            order.append((seen[row["reason"]], number))
-            seen[row["reason"]] += 1
+            order.append((earlier[row["reason"]], number))
+            earlier[row["reason"]] += 1
         examples = [
             Example(
                 (), others[number]["reason"], " ".join(filter(None, (_place(others[number]), others[number]["key"])))

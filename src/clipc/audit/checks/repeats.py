@@ -72,9 +72,9 @@ def leaked_captions(data: DoctorData) -> Iterator[Finding]:
         return
     texts = [bare(text) or text for text in captions.texts]
     train_ids, test_ids = np.unique(captions.ids[in_train]), np.unique(captions.ids[in_test])
-    known: dict[str, int] = {texts[i]: int(i) for i in train_ids[::-1].tolist()}
+    training_texts: dict[str, int] = {texts[i]: int(i) for i in train_ids[::-1].tolist()}
     verbatim = np.zeros(len(texts), dtype=np.bool_)
-    verbatim[test_ids] = [texts[i] in known for i in test_ids.tolist()]
+    verbatim[test_ids] = [texts[i] in training_texts for i in test_ids.tolist()]
     count, total = int(verbatim[captions.ids[in_test]].sum()), int(in_test.sum())
     near = _near_texts(texts, train_ids, test_ids[~verbatim[test_ids]])
     rest = int((~verbatim[test_ids]).sum())
@@ -84,7 +84,7 @@ def leaked_captions(data: DoctorData) -> Iterator[Finding]:
     often = np.bincount(captions.ids[in_test], minlength=len(texts))
     order = np.argsort(-np.where(verbatim, often, 0), kind="stable")[:MAX_EXAMPLES]
     examples = [
-        Example(_two(data, known[texts[i]], i, split), captions.texts[i], count=int(often[i]))
+        Example(_two(data, training_texts[texts[i]], i, split), captions.texts[i], count=int(often[i]))
         for i in order.tolist()
         if verbatim[i]
     ]

@@ -35,7 +35,7 @@ def bias_correction(data: Mapping[str, Any], say: Words) -> Markup:
     if tables is None or tables["correction"] is None:
         return Markup()
     correction = tables["correction"]
-    named = [
+    named: list[dict[str, Any]] = [
         {**r, "group": _group(r["attribute"], r["group"], say), "concept": _concept(tables, r["concept"], say)}
         for r in correction["rows"]
     ]
@@ -129,7 +129,7 @@ def ratio(value: float) -> str:
 
 def _attribute(attribute: Mapping[str, Any], tables: Mapping[str, Any], say: Words) -> dict[str, Any]:
     """The content of one attribute's block: its tables as columns, and one row for each group and concept."""
-    columns = [
+    columns: list[dict[str, Any]] = [
         {
             "name": say("bias.column.pairs") if t["plan"] == "pairs" else say(f"bias.plan.{t['plan']}"),
             "place": t["place"],
