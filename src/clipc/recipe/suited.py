@@ -49,7 +49,8 @@ def suited_recipe(catalog: Catalog) -> SuitedRecipe:
     except UserError as error:
         name, start = f"scratch-{size}", f"random weights; {error}"
     else:
-        name, start = f"starter-{size}", "the starter's pretrained towers."
+        name = f"starter-{size}"
+        start = "the starter's pretrained towers (docs/results.md tells how its settings were chosen)."
         if not reads_english(catalog):
             changes |= _NOT_ENGLISH
             start = "its pretrained image tower and, as captions are not English, a text tower from scratch."
