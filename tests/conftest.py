@@ -76,3 +76,16 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     }
     file.write_text(json.dumps(config), "utf-8")
     return str(file)
+
+
+@pytest.fixture(scope="session")
+def cnn_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model with weights: a small residual network whose map has 4 x 4 cells, and a small text tower."""
+    from clipc.models.model import ClipModel
+
+    path = tmp_path_factory.mktemp("cnn")
+    vision = {"timm_model_name": "test_resnet", "timm_pool": "avg", "timm_proj": "mlp", "image_size": 128}
+    text = {"context_length": 24, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
+    (path / "small.json").write_text(json.dumps({"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}))
+    ClipModel.create(str(path / "small.json")).save(path / "model")
+    return str(path / "model")

@@ -1,6 +1,5 @@
 """Kept features are what the trunks give, are computed once for each content, and evaluate a model as pixels do."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +24,9 @@ from clipc.render.kept_views import KeptViews
 CROPS = Augmentation(crop_scale=(0.5, 1), flip=0.5)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model with weights: a small residual network whose map has 4 x 4 cells, and a small text tower."""
-    path = tmp_path_factory.mktemp("kept")
-    vision = {"timm_model_name": "test_resnet", "timm_pool": "avg", "timm_proj": "mlp", "image_size": 128}
-    text = {"context_length": 24, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
-    (path / "small.json").write_text(json.dumps({"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}))
-    ClipModel.create(str(path / "small.json")).save(path / "model")
-    return str(path / "model")
-
-
 @pytest.fixture
-def model(folder: str) -> ClipModel:
-    made = ClipModel.load(folder)
+def model(cnn_folder: str) -> ClipModel:
+    made = ClipModel.load(cnn_folder)
     apply_tuning(made.clip, Tuning(image=1, text=1))
     return made
 
@@ -56,8 +44,8 @@ def encodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def recipe(folder: str, cache: Path, **keys: Any) -> Recipe:
-    base = {"model": folder, "renderer": "features", "samples": 64, "batch_size": 8, "device": "cpu"}
+def recipe(cnn_folder: str, cache: Path, **keys: Any) -> Recipe:
+    base = {"model": cnn_folder, "renderer": "features", "samples": 64, "batch_size": 8, "device": "cpu"}
     return make_recipe({**base, "tune": {"image": 1, "text": 1}, "data": {"cache": str(cache)}, **keys})
 
 
@@ -131,11 +119,11 @@ def test_evaluation_on_kept_features_equals_that_on_pixels(
 
 
 def test_new_projections_take_standardised_inputs(
-    folder: str, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cnn_folder: str, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clipc.prepare.feature_renderer._has_projections", lambda recipe: False)
-    made = recipe(folder, tmp_path)
-    model = ClipModel.load(folder)
+    made = recipe(cnn_folder, tmp_path)
+    model = ClipModel.load(cnn_folder)
     apply_tuning(model.clip, made.tune)
     plans = make_plans(made.policy, tiny_catalog.split("train"), 0)
     run = make_feature_run(made, model, plans, tiny_catalog)
@@ -149,12 +137,12 @@ def test_new_projections_take_standardised_inputs(
 
 
 def test_agreement_is_told_once_and_kept(
-    folder: str, tiny_catalog: Catalog, tmp_path: Path, encodings: list[int]
+    cnn_folder: str, tiny_catalog: Catalog, tmp_path: Path, encodings: list[int]
 ) -> None:
-    made = recipe(folder, tmp_path, policy={"rho": 0.5})
+    made = recipe(cnn_folder, tmp_path, policy={"rho": 0.5})
     facts, counts = list[dict[str, Any]](), list[int]()
     for _ in range(2):
-        model = ClipModel.load(folder)
+        model = ClipModel.load(cnn_folder)
         apply_tuning(model.clip, made.tune)
         plans = make_plans(made.policy, tiny_catalog.split("train"), 0)
         facts.append(make_feature_run(made, model, plans, tiny_catalog).facts)
@@ -166,20 +154,20 @@ def test_agreement_is_told_once_and_kept(
 
 
 def test_a_trained_trunk_or_a_small_map_is_refused_in_one_sentence(
-    folder: str, tiny_catalog: Catalog, tmp_path: Path
+    cnn_folder: str, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
-    model = ClipModel.load(folder)
+    model = ClipModel.load(cnn_folder)
     for tune in ({"image": 2, "text": 1}, {}):
-        made = recipe(folder, tmp_path, tune=tune)
-        free = ClipModel.load(folder)
+        made = recipe(cnn_folder, tmp_path, tune=tune)
+        free = ClipModel.load(cnn_folder)
         apply_tuning(free.clip, made.tune)
         with pytest.raises(UserError, match=r"set tune.image=1 \(or locked\)"):
             check_features(made, free)
     apply_tuning(model.clip, Tuning(image=1, text="all"))
     assert not keep_captions(model)
-    small = ClipModel.create(f"local-dir:{folder}", image_size=96)
+    small = ClipModel.create(f"local-dir:{cnn_folder}", image_size=96)
     apply_tuning(small.clip, Tuning(image=1))
-    made = recipe(folder, tmp_path, image_size=96, policy={"rho": 0.5}, tune={"image": 1})
+    made = recipe(cnn_folder, tmp_path, image_size=96, policy={"rho": 0.5}, tune={"image": 1})
     plans = make_plans(made.policy, tiny_catalog.split("train"), 0)
     with pytest.raises(UserError, match=r"3 x 3 cells, .* set image_size=128 or more"):
         make_feature_run(made, small, plans, tiny_catalog)

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.prepare.test_kept_features import folder  # noqa: F401
-from tests.study.in_process import in_process
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
@@ -13,11 +11,13 @@ from clipc.models.model import ClipModel
 from clipc.study.design import Study
 from clipc.study.run import finished_trials, plan_study, run_and_record, run_pending
 
+from .in_process import in_process
+
 
 @pytest.fixture
-def study(folder: str, tmp_path: Path) -> Study:  # noqa: F811
+def study(cnn_folder: str, tmp_path: Path) -> Study:
     settings: dict[str, Any] = {
-        "model": folder,
+        "model": cnn_folder,
         "renderer": "features",
         "tune": {"image": 1, "text": 1},
         "precision": "fp32",

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.prepare.test_kept_features import folder  # noqa: F401
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
@@ -22,9 +21,9 @@ from clipc.train.train import make_trainer, train
 
 
 @pytest.fixture
-def recipe(folder: str, tmp_path: Path) -> Recipe:  # noqa: F811
+def recipe(cnn_folder: str, tmp_path: Path) -> Recipe:
     keys: dict[str, Any] = {
-        "model": folder,
+        "model": cnn_folder,
         "renderer": "features",
         "data": {"cache": str(tmp_path / "cache")},
         "tune": {"image": 1, "text": 1},
