@@ -45,8 +45,8 @@ from clipc.recipe.recipe import recipe_of_run
 from clipc.render.loader import load as batches
 from clipc.render.worker import WorkerRenderer
 from clipc.report.page import load_section
-from clipc.study.names import trial_name
 from clipc.study.run import plan_study
+from clipc.study.trials import trial_name
 
 STRIPE = '''
 """A layout, a caption strategy, a partner table, a source, an evaluator and a section of the user's own."""

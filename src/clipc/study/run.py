@@ -25,12 +25,11 @@ from clipc.recipe.run import Run
 from clipc.render.choose import choose_renderer
 from clipc.study.board import StatusBoard
 from clipc.study.design import Study
-from clipc.study.names import trial_name
 from clipc.study.pool import Pool
 from clipc.study.recipes import arm_recipe, sizes_of
 from clipc.study.record import read_diverged, read_record, write_diverged, write_record
 from clipc.study.results import Outcome, metrics_table
-from clipc.study.trials import EvaluationOptions, Trial, run_trial
+from clipc.study.trials import EvaluationOptions, Trial, run_trial, trial_name
 from clipc.train.diverged import Diverged
 
 BoardCallback = Callable[[StatusBoard], None]
