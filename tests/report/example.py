@@ -357,7 +357,24 @@ def pilot_example(
             ],
             "curves": [],
             "power": [],
-            "budget": {"name": "standard", "minutes": 20.0, "minutes_taken": 17.2, "jobs": 2},
+            "budget": {"minutes": 20.0, "minutes_taken": 17.2, "jobs": 2},
+            "plan": {
+                "recipe": "starter-1000",
+                "recipe_reason": "1,680 training pairs: the recipe starter-1000.",
+                "epochs": 50.0,
+                "pairs": 1680,
+                "all_pairs": 1680,
+                "arms": list(by_name),
+                "left_out": ["self-halves"],
+                "seeds": len(SEEDS),
+                "seeds_asked": False,
+                "trials": 3 * len(arms),
+                "minutes": 14.0,
+                "feature_minutes": 3.0,
+                "allowed_minutes": 20.0,
+                "jobs": 2,
+            },
+            "untrained": untrained(list(by_name)) if labels else [],
             "composites": [
                 {"arm": "clip-c", "policy": policy(japanese=japanese), "samples": samples(japanese=japanese)}
             ],
@@ -371,6 +388,13 @@ def pilot_example(
             "not_shown": not_shown,
         }
     )
+
+
+def untrained(arms: list[str]) -> list[dict[str, Any]]:
+    """The probe on the start's features, beside the arms'."""
+    rows = [{"arm": name, "mean": 0.91 + 0.01 * i, "low": 0.89, "high": 0.95, "n": 3} for i, name in enumerate(arms)]
+    probe = {"metric": "probe/label/all/top1", "column": "label", "model": "starter", "chance": 1 / 21}
+    return [{**probe, "mean": 0.924, "low": 0.888, "high": 0.96, "n": 210, "arms": rows}]
 
 
 def with_few_captions(data: dict[str, Any]) -> dict[str, Any]:

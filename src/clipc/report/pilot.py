@@ -7,13 +7,14 @@ from clipc.report.page import Section, experiment_page
 from clipc.report.sections.effects import effect_strips
 from clipc.report.sections.gains import gain_table
 from clipc.report.sections.headline import headline
+from clipc.report.sections.plan import plan, untrained
 from clipc.report.sections.procedure import procedure, reproduction
 from clipc.report.sections.results import limits, power, results
 from clipc.report.sections.training import composites, cost, training
 from clipc.report.words import Words, words
 
 SECTIONS: Final[tuple[Section, ...]] = (
-    *(headline, composites, effect_strips, gain_table, results, limits, power),
+    *(headline, plan, composites, effect_strips, untrained, gain_table, results, limits, power),
     *(procedure, training, cost, reproduction),
 )
 
@@ -59,6 +60,7 @@ def with_readable_arms(data: Mapping[str, Any], say: Words) -> dict[str, Any]:
             {**row, "gain": named_gain(row["gain"]), "than": named_gain(row["than"])}
             for row in data.get("gain_differences", ())
         ],
+        "untrained": [{**probe, "arms": renamed(probe["arms"])} for probe in data.get("untrained", ())],
         "baseline": say.arm(data["baseline"]),
         "arms": [
             {**arm, "name": say.arm(arm["name"]), "what": say.get(f"arm_what.{arm['name']}", arm["what"])}
