@@ -29,6 +29,7 @@ def codes() -> set[str]:
     found: set[str] = set()
     for file in AUDIT.rglob("*.py"):
         found |= set(re.findall(r'Finding\(\s*"([\w-]+)"', file.read_text("utf-8")))
+        found |= set(re.findall(r'"((?:near|mirrored)-(?:leaks|images))"', file.read_text("utf-8")))
         found |= set(re.findall(r'\("((?:numeric|class|unseen|rare)-\w+)",', file.read_text("utf-8")))
     return found | {f"caption-{kind}" for kind in ("missing", "numbers", "file-name", "markup", "damaged", "short")}
 
