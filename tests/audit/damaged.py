@@ -49,6 +49,11 @@ def damaged_copy(sound: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
         name = f"images/near-{number}.jpg"
         _reencoded(folder / line[0], folder / name)
         lines.append([name, f"a near copy with number {number} of its own", line[2], "train"])
+    # As augmentation on disk leaves them: three test images and five training images mirrored.
+    for number, line in enumerate([*test[20:23], *train[70:75]]):
+        name = f"images/mirrored-{number}.jpg"
+        _mirrored(folder / line[0], folder / name)
+        lines.append([name, f"a turned view with number {number} of its own", line[2], "train"])
     for line in train[10:16]:
         data = (folder / line[0]).read_bytes()
         (folder / line[0]).write_bytes(data[: len(data) // 2])
@@ -67,6 +72,8 @@ def damaged_copy(sound: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
         "leaked-images": 5,
         "near-leaks": 5,
         "near-images": 16,  # both images of each
+        "mirrored-leaks": 3,
+        "mirrored-images": 10,
         "unreadable": 6,
         "separators": 7,
         "caption-numbers": 4,
@@ -111,3 +118,8 @@ def _rows_of(table: Path) -> Path:
 def _reencoded(source: Path, target: Path) -> None:
     image = Image.open(source)
     image.resize((image.width * 3 // 2, image.height * 3 // 2)).save(target, quality=70)
+
+
+def _mirrored(source: Path, target: Path) -> None:
+    image = Image.open(source)
+    image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((image.width, image.height)).save(target, quality=80)

@@ -44,10 +44,11 @@ def test_all_that_was_planted_is_found_and_nothing_else(sound: Path, tmp_path: P
     assert len(cleaned) + len(removed) == len(catalog)
     assert sum(code == "leaked-images" for code in removed.values()) == 5
     assert sum(code == "near-leaks" for code in removed.values()) == 5
+    assert sum(code == "mirrored-leaks" for code in removed.values()) == 3
     keys = tmp_path / "keys.csv"
     keys.write_text("key\n" + "\n".join(cleaned), "utf-8")
     again = by_code(doctor(Data(source=str(damaged), keys=keys).open(), speed=False))
-    gone = {"leaked-images", "near-leaks", "caption-numbers", "caption-missing", "caption-file-name"}
+    gone = {"leaked-images", "near-leaks", "mirrored-leaks", "caption-numbers", "caption-missing", "caption-file-name"}
     assert not again.keys() & gone
 
 

@@ -3,11 +3,20 @@
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from clipc.audit.bias.audit import BiasOptions, audit_bias
 from clipc.compose.policy import Policy
 from clipc.report.audit import render_audit
-from clipc.report.sections.bias import bias_associations, bias_correction, bias_findings, bias_model, ratio
+from clipc.report.sections.bias import (
+    bias_associations,
+    bias_correction,
+    bias_findings,
+    bias_model,
+    bias_sentences,
+    bias_summary,
+    ratio,
+)
 from clipc.report.words import LANGUAGES, words
 from compose.pairs import catalog_of
 
@@ -31,7 +40,15 @@ def tables() -> dict[str, Any]:
     gap = {"metric": "retrieval/image_to_text/recall@10", "gap": 0.1, "groups": rows}
     skew = {"k": 10, "queries": 3, "max_skew": 0.5, "chance": 0.2, "worst": {"concept": ATTACK, "max_skew": 0.9}}
     results = {"gaps": [gap], "skew": skew}
-    attribute = {"name": "camera", "images": 80, "models": {"model": results, "against": {**results, "skew": None}}}
+    value = {"value": 0.1, "low": 0.05, "high": 0.15}
+    ways = {"to_concept": value, "to_group": None}
+    amplified = {"images": 60, "models": {"model": ways, "against": ways}, "difference": ways}
+    attribute = {
+        "name": "camera",
+        "images": 80,
+        "models": {"model": results, "against": {**results, "skew": None}},
+        "amplification": amplified,
+    }
     return {**made, "model": {"split": "test", "against": True, "missing": [], "attributes": [attribute]}}
 
 
@@ -59,6 +76,7 @@ def test_every_section_is_there_and_empty_without_its_tables(lang: str, tables: 
 
 STRONGEST = {"group": "female", "concept": "x", "ratio": 2.3}
 LARGEST = {"group": "male", "measure": "retrieval/mean_recall", "points": -12.0}
+AMPLIFIED = {"attribute": "gender", "way": "to_group", "points": 3.2}
 CODES: list[dict[str, Any]] = [
     {"code": "nothing"},
     {"code": "pairs", "attribute": "gender", "all": 9, "found": 2, "tested": 9, **STRONGEST},
@@ -74,6 +92,8 @@ CODES: list[dict[str, Any]] = [
     {"code": "gaps_none", "attribute": "a", "model": "model", "tested": 4},
     {"code": "gaps_few", "attribute": "a", "model": "against", "tested": 0},
     {"code": "skew", "attribute": "a", "model": "model", "k": 10, "queries": 4, "max_skew": 0.5, "chance": 0.2},
+    *({"code": code, **AMPLIFIED, "model": "model", "images": 90} for code in ("amplified", "damped", "as_in_data")),
+    *({"code": f"{code}_amplified", **AMPLIFIED} for code in ("more", "less", "equally")),
     {"code": "skew_none", "attribute": "a", "model": "model", "k": 10, "queries": 4, "max_skew": 0.5, "chance": 0.2},
 ]
 
@@ -81,8 +101,6 @@ CODES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("finding", CODES, ids=lambda finding: finding["code"])
 def test_every_finding_has_a_sentence(lang: str, finding: dict[str, Any], tables: dict[str, Any]) -> None:
-    from clipc.report.sections.bias import bias_sentences
-
     (sentence,) = bias_sentences({**tables, "summary": [finding]}, words(lang))
     assert len(sentence) > 20
     assert "{" not in sentence
@@ -90,3 +108,19 @@ def test_every_finding_has_a_sentence(lang: str, finding: dict[str, Any], tables
 
 def test_ratios_are_short() -> None:
     assert [ratio(v) for v in (12.34, 1.0, 0.42, 0.0041)] == ["12.3", "1.0", "0.42", "0.004"]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_short_section_says_what_was_audited_and_what_failed_or_is_missing(
+    lang: str, tables: dict[str, Any]
+) -> None:
+    say = words(lang)
+    html = bias_summary({"bias": tables}, say)
+    assert ATTACK not in html
+    for sentence in bias_sentences(tables, say):
+        assert escape(sentence) in html
+    assert say("bias.short.no_model") not in html
+    assert say("bias.short.no_model") in bias_summary({"bias": {**tables, "model": None}}, say)
+    assert escape(f"<b>{ATTACK}") in bias_summary({"bias": {"failed": f"<b>{ATTACK}"}}, say)
+    assert say("bias.short.missing") in bias_summary({"bias": None}, say)
+    assert bias_summary({}, say) == ""

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
-from clipc.audit.doctor import doctor
+from clipc.audit.doctor import doctor, without_images
 from clipc.catalog.catalog import Catalog
 from clipc.recipe.recipe import read_recipe
 from clipc.report.doctor import finding_texts, headline, recipe_command, render_doctor
+from clipc.report.sections.doctor import doctor_summary
 from clipc.report.words import LANGUAGES, words
 
 AUDIT = Path(__file__).resolve().parents[2] / "src" / "clipc" / "audit"
@@ -27,6 +29,7 @@ def codes() -> set[str]:
     found: set[str] = set()
     for file in AUDIT.rglob("*.py"):
         found |= set(re.findall(r'Finding\(\s*"([\w-]+)"', file.read_text("utf-8")))
+        found |= set(re.findall(r'"((?:near|mirrored)-(?:leaks|images))"', file.read_text("utf-8")))
         found |= set(re.findall(r'\("((?:numeric|class|unseen|rare)-\w+)",', file.read_text("utf-8")))
     return found | {f"caption-{kind}" for kind in ("missing", "numbers", "file-name", "markup", "damaged", "short")}
 
@@ -90,3 +93,17 @@ def test_the_command_of_the_recipe_can_be_read_as_a_recipe(tables: dict[str, Any
     _, _, name, source, *changes = recipe_command(tables).split()
     assert source == "SOURCE"
     assert read_recipe(name, changes) == read_recipe(name, tables["recipe"]["changes"])
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_short_section_says_what_was_found_and_what_failed_or_is_missing(tables: dict[str, Any], lang: str) -> None:
+    say = words(lang)
+    light = without_images(tables)
+    html = doctor_summary({"doctor": light}, say)
+    assert html == doctor_summary({"doctor": tables}, say)
+    assert headline(light, say) in html
+    for finding in light["findings"]:
+        assert escape(finding_texts(finding, say)["title"]) in html
+    assert escape(ATTACK) in doctor_summary({"doctor": {"failed": ATTACK}}, say)
+    assert say("doctor.short.missing") in doctor_summary({"doctor": None}, say)
+    assert doctor_summary({}, say) == ""

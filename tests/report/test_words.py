@@ -31,9 +31,11 @@ def test_a_phrase_has_the_same_parameters_in_both_languages() -> None:
     differ = {
         key: (fields(phrase), fields(words("ja").table[key]))
         for key, phrase in words("en").table.items()
-        if fields(phrase) != fields(words("ja").table[key])
+        if fields(phrase) != fields(words("ja").table[key]) and not key.startswith("reading.")
     }
     assert not differ
+    for key, phrase in words("en").table.items():  # what the catalog says holds grammar too, such as is and are
+        assert fields(words("ja").table[key]) <= fields(phrase)
 
 
 def test_no_phrase_is_empty_or_has_stray_space() -> None:

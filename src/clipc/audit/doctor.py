@@ -11,7 +11,7 @@ import numpy as np
 from clipc.audit.checks.captions import alike_captions, bad_captions, languages
 from clipc.audit.checks.classes import classes, splits
 from clipc.audit.checks.context import long_captions
-from clipc.audit.checks.duplicates import equal_images, near_images
+from clipc.audit.checks.duplicates import equal_images, mirrored_images, near_images
 from clipc.audit.checks.pixels import small_regions, small_structures, tones
 from clipc.audit.checks.rejects import doubts, rejects
 from clipc.audit.checks.repeats import leaked_captions, repeated_captions
@@ -35,6 +35,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     splits,
     equal_images,
     near_images,
+    mirrored_images,
     leaked_captions,
     bad_captions,
     alike_captions,

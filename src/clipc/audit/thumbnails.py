@@ -70,6 +70,11 @@ def signature(image: Bytes) -> Float32s:
     return values / max(float(values.std()), _MIN_CONTRAST)
 
 
+def mirrored(signed: Float32s) -> Float32s:
+    """The :func:`signature` of the image mirrored left to right."""
+    return signed.reshape(_SIDE, _SIDE, 3)[:, ::-1].ravel()
+
+
 def data_uri(image: Bytes, *, quality: int = 80, lossless: bool = False) -> str:
     """An image as a ``data:`` URI: JPEG, or PNG where it must be exact."""
     buffer = io.BytesIO()

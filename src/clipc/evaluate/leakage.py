@@ -1,15 +1,11 @@
 """What of a split is in the training pairs already: captions word for word, and images that are equal or nearly so."""
 
-from typing import Final, TypedDict
+from typing import TypedDict
 
 import numpy as np
-import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.similarity.lookalike import Lookalikes, lookalikes
-
-_CELLS: Final = 4_000_000
-"""The largest number of pairs of images that are compared at once."""
+from clipc.compose.similarity.lookalike import lookalikes
 
 
 class Leakage(TypedDict):
@@ -51,7 +47,7 @@ def leakage(catalog: Catalog, split: str = "test") -> Leakage:
         "captions": len(measured),
         "captions_in_train": int(np.isin(measured, ids[of_captions == "train"]).sum()),
         "images": len(rows),
-        "images_in_train": int(_with_lookalike(alike, rows, train).sum()),
+        "images_in_train": int(alike.any_of(rows, train).sum()),
         "near": alike.distance >= 0,
     }
 
@@ -65,18 +61,3 @@ def total_leakage(parts: list[Leakage]) -> Leakage:
         "images_in_train": sum(part["images_in_train"] for part in parts),
         "near": all(part["near"] for part in parts),
     }
-
-
-def _with_lookalike(
-    alike: Lookalikes, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """For each of ``rows``, whether any of ``others`` looks like it; shape (len(rows),)."""
-    result = np.zeros(len(rows), np.bool_)
-    if len(others) == 0:
-        return result
-    step = max(1, _CELLS // len(others))
-    for start in range(0, len(rows), step):
-        block = rows[start : start + step]
-        pairs = alike(np.repeat(block, len(others)), np.tile(others, len(block)))
-        result[start : start + step] = pairs.reshape(len(block), len(others)).any(axis=1)
-    return result

@@ -9,6 +9,8 @@ from clipc.report.words import Words, words
 
 _SHARES: Final = ("near", "median", "worst")
 """Values of findings that are shares of a whole, where they are below one."""
+_READING: Final = ("sentence", "reason")
+"""Values of findings that are sentences of the catalog."""
 _LONGEST: Final = 120
 
 
@@ -26,6 +28,8 @@ def render_doctor(data: Mapping[str, Any], *, lang: str = "en") -> str:
     say = words(lang)
     findings: list[dict[str, Any]] = [{**finding, **finding_texts(finding, say)} for finding in data["findings"]]
     for finding in findings:
+        if finding["code"] == "unreadable":  # each with the catalog's reason
+            finding["examples"] = [{**row, "text": say.reading(row["text"])} for row in finding["examples"]]
         for example in finding["examples"]:
             for uri in example["images"]:
                 checked_image(uri)
@@ -58,7 +62,7 @@ def finding_texts(finding: Mapping[str, Any], say: Words) -> dict[str, str]:
         finding: One of the findings of :func:`clipc.audit.doctor.doctor`.
         say: The words of the language.
     """
-    values = {name: _value(name, value) for name, value in finding["values"].items()}
+    values = {name: _value(name, value, say) for name, value in finding["values"].items()}
     values |= {name: readable.count(finding[name]) for name in ("count", "total")}
     values["share"] = readable.percent(finding["share"])
     code = finding["code"]
@@ -102,13 +106,15 @@ def _yaml(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-def _value(name: str, value: Any) -> Any:
+def _value(name: str, value: Any, say: Words) -> Any:
+    if name in _READING:
+        return say.reading(value)
     if isinstance(value, float):
         return f"{value:.0%}" if name in _SHARES and value <= 1 else readable.tidy(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return readable.count(value)
     text = str(value)
-    return text if len(text) <= _LONGEST or name == "sentence" else f"{text[:_LONGEST]} ..."
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def _lead(data: Mapping[str, Any], say: Words) -> str:

@@ -90,6 +90,17 @@ class Words:
         except KeyError:
             return code
 
+    def reading(self, sentence: str) -> str:
+        """What reading a source said, in this language; a sentence that is not known stays as it is.
+
+        The catalog speaks English. Phrases under ``reading`` have the same names in every language; in the English ones
+        braces match any text, which is filled into the phrase of this language.
+        """
+        for name, pattern in _reading_patterns():
+            if match := pattern.fullmatch(sentence):
+                return self(f"reading.{name}", **match.groupdict())
+        return sentence
+
     def _metric_phrase(self, key: str, part: str) -> str:
         """A phrase of the first entry under ``metric`` whose name matches; braces in the name match any text."""
         for name, pattern in _metric_patterns():
@@ -120,8 +131,19 @@ def _tree(lang: str) -> Mapping[str, Any]:
 def _metric_patterns() -> list[tuple[str, re.Pattern[str]]]:
     """The names of the entries under ``metric``, the same in every language, with a pattern for the metrics' keys."""
     tree: Mapping[str, Any] = _tree("en")["metric"]
-    patterns = [(name, re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(name))) for name in tree]
-    return [(name, re.compile(pattern, re.DOTALL)) for name, pattern in patterns]
+    return [(name, _pattern(name)) for name in tree]
+
+
+@cache
+def _reading_patterns() -> list[tuple[str, re.Pattern[str]]]:
+    """The names of the phrases under ``reading``, with a pattern for the catalog's sentences."""
+    tree: Mapping[str, str] = _tree("en")["reading"]
+    return [(name, _pattern(phrase)) for name, phrase in tree.items()]
+
+
+def _pattern(phrase: str) -> re.Pattern[str]:
+    """A phrase as a pattern in which braces match any text."""
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(phrase)), re.DOTALL)
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from clipc.audit.bias.audit import BiasOptions
 from clipc.audit.bias.run_audit import audit_run
+from clipc.audit.bias.summary import card_sentences
 from clipc.errors import UserError
 from clipc.export.model_card import model_card
 from clipc.models.model import ClipModel
@@ -55,6 +56,12 @@ def test_a_run_is_audited_and_its_card_says_so(run_folder: Path) -> None:
     for gap in gaps:
         values = [row["value"] for row in gap["groups"]]
         assert gap["gap"] == pytest.approx(max(values) - min(values))
+    amplified = camera["amplification"]
+    assert amplified["images"] == 80
+    assert amplified["models"]["model"] == amplified["models"]["against"]
+    assert amplified["models"]["model"]["to_group"] is None  # a camera is no word
+    assert amplified["difference"]["to_concept"] == {"value": 0, "low": 0, "high": 0}
+    assert "amplify the associations of the pairs by" in " ".join(card_sentences(tables))
     stored: dict[str, Any] = json.loads((run_folder / "audit" / "bias.json").read_text())
     assert "failed" not in stored
     card = model_card(ClipModel.load(run_folder), "x", Run(run_folder))

@@ -14,6 +14,7 @@ from clipc.catalog.images.inspect_images import (
     difference_hash,
     inspect_header,
     inspect_image,
+    mirrored_hashes,
 )
 from clipc.catalog.open import open_catalog
 from clipc.progress import silent
@@ -83,3 +84,12 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
         file.truncate((1 << 29) + 1)
     with pytest.raises(ValueError, match="too large"):
         Reader(tmp_path).read(Place("a.bmp", 0, -1))
+
+
+def test_the_hash_of_a_mirrored_image_follows_from_its_own() -> None:
+    rng = np.random.default_rng(0)
+    for scale in (1, 4, 11):
+        pixels = rng.integers(0, 256, (8, 9, 3), dtype=np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
+        own, mirrored = (np.asarray([difference_hash(image)], np.uint64) for image in (pixels, pixels[:, ::-1]))
+        assert int(np.bitwise_count(mirrored_hashes(own) ^ mirrored)[0]) <= 2  # neighbours may be equal
+        assert mirrored_hashes(mirrored_hashes(own)) == own

@@ -68,6 +68,19 @@ def test_copies_byte_for_byte_do_not_make_hashes_useless() -> None:
     assert lookalikes(catalog_of(np.repeat(np.arange(4), 100), hashes.tolist())).distance == MAX_DISTANCE
 
 
+@pytest.mark.parametrize("distance", [-1, 0, 2, 4])
+def test_any_of_is_what_comparing_all_pairs_says(distance: int) -> None:
+    rng = np.random.Generator(np.random.Philox(3))
+    base = random_hashes(30)
+    dhash = base[rng.integers(0, 30, 300)]
+    for _ in range(3):
+        dhash ^= np.uint64(1) << rng.integers(0, 64, 300, dtype=np.uint64)
+    test = Lookalikes(rng.integers(0, 2000, 300, dtype=np.uint64), dhash, rng.random(300) < 0.9, distance)
+    for rows, others in ((np.arange(100), np.arange(100, 300)), (np.arange(40), np.arange(0))):
+        slow = [bool(test(np.full(len(others), row), others).any()) for row in rows]
+        assert test.any_of(rows, others).tolist() == slow
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_smallest_sets(n: int) -> None:
     alike = lookalikes(catalog_of(np.arange(n), random_hashes(n).tolist()))

@@ -13,7 +13,7 @@ import numpy as np
 from clipc.audit.bias.association import associate
 from clipc.audit.bias.correction import correct, read_shares, write_weights
 from clipc.audit.bias.lists import read_lists
-from clipc.audit.bias.mentions import CaptionWords, Mentions, column_mentions
+from clipc.audit.bias.mentions import CaptionWords, Mentions, column_mentions, values_again
 from clipc.audit.bias.plan_variants import Composites, composites, composites_of, image_numbers, variants
 from clipc.audit.bias.summary import summary_of
 from clipc.audit.bias.tables import FALSE_DISCOVERY_RATE, LEVEL, attribute_table
@@ -215,6 +215,21 @@ def concept_mentions(pairs: Catalog, lists: Lists, options: BiasOptions) -> Ment
     if not kept:
         raise UserError(f"no training pair shows any of the concepts of {name!r}; choose others with --concepts.")
     return replace(mentions.take(kept), left_out=mentions.left_out + len(mentions.names) - len(kept))
+
+
+def concepts_again(pairs: Catalog, lists: Lists, concepts: Mapping[str, Any]) -> Mentions:
+    """Concepts that were audited in other pairs, in the same order.
+
+    Args:
+        pairs: The pairs.
+        lists: The word lists and these pairs' words.
+        concepts: The ``concepts`` of an audit's settings.
+    """
+    names = tuple(concepts["names"])
+    if concepts["kind"] != "column":
+        known = lists.lists.concepts.get(concepts["name"], {})
+        return lists.words.mentions(concepts["name"], {name: known.get(name, (name,)) for name in names})
+    return values_again(pairs, concepts["name"], names)
 
 
 def _corrected(

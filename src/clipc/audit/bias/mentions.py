@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -137,13 +137,38 @@ def column_mentions(catalog: Catalog, column: str, largest: int = MAX_VALUES) ->
             "name a column with few values, or make one of ranges."
         )
     names = tuple(text for text, _ in counts.most_common(largest))
+    return Mentions(column, "column", names, _present(values, names), len(counts) - len(names))
+
+
+def values_again(catalog: Catalog, column: str, names: Sequence[str]) -> Mentions:
+    """Given values of a column as groups or concepts; other values belong to none."""
+    values = [_texts_of(value) for value in catalog.column(column)]
+    return Mentions(column, "column", tuple(names), _present(values, names))
+
+
+def _present(values: Sequence[Sequence[str]], names: Sequence[str]) -> Bools:
     place = {text: number for number, text in enumerate(names)}
-    present = np.zeros((len(catalog), len(names)), dtype=np.bool_)
+    present = np.zeros((len(values), len(names)), dtype=np.bool_)
     for row, texts in enumerate(values):
         for text in texts:
             if (number := place.get(text)) is not None:
                 present[row, number] = True
-    return Mentions(column, "column", names, present, len(counts) - len(names))
+    return present
+
+
+def spoken(mentions: Mentions, tables: Mapping[str, Terms], lang: str) -> list[str]:
+    """A word for each group or concept, as a text query needs it: the first term of a list in the language.
+
+    Args:
+        mentions: The groups or concepts.
+        tables: The attributes or lists of concepts; names that are in none of them stand for themselves.
+        lang: ``en`` or ``ja``.
+    """
+    terms = tables.get(mentions.name, {}) if mentions.kind == "words" else {}
+    return [
+        next((term for term in terms.get(name, ()) if japanese(term) == (lang == "ja")), name).replace("_", " ")
+        for name in mentions.names
+    ]
 
 
 def _texts_of(value: Any) -> list[str]:

@@ -3,19 +3,31 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from clipc.audit.bias.audit import BiasOptions, Lists, attribute_mentions, audit_bias, concept_mentions
+import numpy as np
+
+from clipc.audit.bias.audit import BiasOptions, Lists, attribute_mentions, audit_bias, concepts_again
 from clipc.audit.bias.groups import metric_frame
-from clipc.audit.bias.model_audit import audit_model
-from clipc.audit.bias.summary import card_sentences, summary_of
+from clipc.audit.bias.mentions import Mentions, spoken
+from clipc.audit.bias.model_audit import AskedAttribute, audit_model
+from clipc.audit.bias.summary import card_sentences, summary_of, table_of
 from clipc.catalog.catalog import Catalog
+from clipc.compose.arrays import Bools
+from clipc.compose.policy import COLUMN
 from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder
+from clipc.evaluate.prompts import fill
 from clipc.models.model import ClipModel
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import recipe_of_run
 from clipc.recipe.run import Run
+
+QUERIES: Final = {"en": "a photo of {}", "ja": "{}の写真"}
+"""The text query for a concept, by language."""
+
+GROUP_QUERIES: Final = {"en": "a photo of a {}", "ja": "{}の写真"}
+"""The text query for a group, by language."""
 
 
 def audit_run(
@@ -46,7 +58,6 @@ def audit_run(
     Raises:
         UserError: As for these functions; or the run's recipe, data or model cannot be read.
     """
-    run = Run(folder)
     try:
         metric_frame()  # A missing package is reported before the long work.
         recipe = recipe_of_run(folder)
@@ -58,31 +69,85 @@ def audit_run(
         tables = audit_bias(
             catalog, recipe.policy, options, seed=recipe.seed, weights_file=weights_file, progress=progress
         )
-        tables["model"] = _model_table(models, catalog, split, tables, options, lang, progress)
-        tables["summary"] = summary_of(tables)
+        tables = with_models(tables, models, catalog, split, options, lang=lang, progress=progress)
     except UserError as error:
-        run.write_json("audit/bias.json", {"kind": "bias", "failed": str(error), "summary": []})
+        keep_audit(folder, {"failed": str(error)})
         raise
-    run.write_json("audit/bias.json", {**tables, "findings": tables["summary"], "summary": card_sentences(tables)})
+    keep_audit(folder, tables)
     return tables
 
 
-def _model_table(
+def with_models(
+    tables: Mapping[str, Any],
     models: Mapping[str, Encoder],
     catalog: Catalog,
     split: str,
-    tables: Mapping[str, Any],
     options: BiasOptions,
-    lang: str,
-    progress: Progress,
+    *,
+    lang: str = "en",
+    progress: Progress = silent,
 ) -> dict[str, Any]:
-    """The models' table, with the attributes and concepts that were audited in the pairs."""
+    """An audit's tables, with trained models: the attributes and concepts that were audited in the pairs.
+
+    Args:
+        tables: The tables of :func:`~clipc.audit.bias.audit.audit_bias`.
+        models: The trained model as ``model`` and, optionally, the one compared with as ``against``.
+        catalog: The catalog with all splits.
+        split: The split on which the models are measured.
+        options: The options of the audit.
+        lang: The language of text queries.
+        progress: Called with the number of images and texts encoded.
+
+    Returns:
+        The tables with ``model``, see :func:`~clipc.audit.bias.model_audit.audit_model`, and a new ``summary``.
+
+    Raises:
+        UserError: fairlearn is not installed, or the split does not exist or cannot be measured.
+    """
+    metric_frame()
     measured = catalog.split(split)
     lists = Lists(measured, options.words)
-    names = [a["name"] if a["kind"] == "words" else f"column:{a['name']}" for a in tables["attributes"]]
-    attributes, missing = attribute_mentions(measured, lists, replace(options, attributes=tuple(names)), strict=False)
-    concepts = concept_mentions(catalog.split("train"), Lists(catalog.split("train"), options.words), options)
-    names = [name.replace("_", " ") for name in concepts.names]
+    names = tuple(a["name"] if a["kind"] == "words" else f"{COLUMN}{a['name']}" for a in tables["attributes"])
+    kept: list[Mentions] = []
+    missing: list[str] = []
+    if names:  # Without names all lists would be looked for.
+        kept, missing = attribute_mentions(measured, lists, replace(options, attributes=names), strict=False)
+    concepts = concepts_again(measured, lists, tables["settings"]["concepts"])
+    asked = [
+        AskedAttribute(groups, _group_texts(groups, lists, lang), _biased(tables, groups, concepts)) for groups in kept
+    ]
+    queries = [QUERIES[lang].format(name) for name in spoken(concepts, lists.lists.concepts, lang)]
     rate = tables["settings"]["false_discovery_rate"]
-    made = audit_model(models, catalog, split, attributes, names, rate=rate, lang=lang, progress=progress)
-    return {**made, "missing": missing, "against": "against" in models}
+    made = audit_model(models, catalog, split, asked, concepts, queries, rate=rate, lang=lang, progress=progress)
+    found = {**tables, "model": {**made, "missing": missing, "against": "against" in models}}
+    return {**found, "summary": summary_of(found)}
+
+
+def keep_audit(folder: Path, tables: Mapping[str, Any]) -> None:
+    """Writes an audit into a run's folder as ``audit/bias.json``, of which the model card takes the summary.
+
+    Args:
+        folder: The run's folder.
+        tables: The audit's tables, or ``{"failed": sentence}``: a failed audit is named as such on the card.
+    """
+    kept = {"kind": "bias", **tables}
+    if "failed" in tables:
+        kept |= {"summary": []}
+    else:
+        kept |= {"findings": tables["summary"], "summary": card_sentences(tables)}
+    Run(folder).write_json("audit/bias.json", kept)
+
+
+def _group_texts(groups: Mentions, lists: Lists, lang: str) -> list[str]:
+    """The texts that ask for the groups; empty for columns, whose values are no words that a model learns."""
+    if groups.kind != "words":
+        return []
+    return [fill(GROUP_QUERIES[lang], name) for name in spoken(groups, lists.lists.attributes, lang)]
+
+
+def _biased(tables: Mapping[str, Any], groups: Mentions, concepts: Mentions) -> Bools:
+    """Which groups and concepts go together in the training pairs more often than by chance, shape (G, K)."""
+    attribute = next(a for a in tables["attributes"] if a["name"] == groups.name)
+    rows = table_of(attribute, "pairs", "within")["rows"]
+    more = {(row["group"], row["concept"]): row["observed"] > row["expected"] for row in rows}
+    return np.asarray([[more.get((g, c), False) for c in concepts.names] for g in groups.names], dtype=np.bool_)

@@ -63,6 +63,24 @@ def _model_findings(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             if (skew := results["skew"]) is not None:
                 code = "skew" if skew["max_skew"] > skew["threshold"] else "skew_none"
                 yield {"code": code, **facts, **{key: skew[key] for key in ("k", "queries", "max_skew", "chance")}}
+        yield from _amplification_findings(attribute)
+
+
+def _amplification_findings(attribute: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Where a model's predictions, or the difference of two models', lean beyond their interval."""
+    if (amplified := attribute["amplification"]) is None:
+        return
+    for name, model in amplified["models"].items():
+        for way in ("to_concept", "to_group"):
+            if (one := model[way]) is None:
+                continue
+            code = "amplified" if one["low"] > 0 else "damped" if one["high"] < 0 else "as_in_data"
+            facts = {"attribute": attribute["name"], "model": name, "way": way}
+            yield {"code": code, **facts, "points": 100 * one["value"], "images": amplified["images"]}
+    for way, one in (amplified["difference"] or {}).items():
+        if one is not None:
+            code = "more_amplified" if one["low"] > 0 else "less_amplified" if one["high"] < 0 else "equally_amplified"
+            yield {"code": code, "attribute": attribute["name"], "way": way, "points": 100 * one["value"]}
 
 
 def card_sentences(tables: Mapping[str, Any]) -> list[str]:
@@ -82,6 +100,13 @@ def card_sentences(tables: Mapping[str, Any]) -> list[str]:
                 f"{attribute['name']}, composites ({plan}): {across['found']} of {across['tested']} across the halves."
             )
     for attribute in (tables["model"] or {"attributes": ()})["attributes"]:
+        if (amplified := attribute["amplification"]) is not None:
+            to_concept = amplified["models"]["model"]["to_concept"]
+            ends = ", ".join(f"{100 * to_concept[end]:+.1f}" for end in ("low", "high"))
+            sentences.append(
+                f"{attribute['name']}: predictions amplify the associations of the pairs by "
+                f"{100 * to_concept['value']:+.1f} points ({ends}) over {amplified['images']:,} images."
+            )
         for name, results in attribute["models"].items():
             gaps = [gap["gap"] for gap in results["gaps"]]
             if name == "model" and gaps:

@@ -7,10 +7,12 @@ import numpy as np
 
 from clipc.audit.doctor_data import DoctorData
 from clipc.audit.doctor_finding import MAX_EXAMPLES, Example, Finding
-from clipc.audit.near_pairs import near_pairs
-from clipc.audit.thumbnails import of_rows, row_list, signature
+from clipc.audit.thumbnails import mirrored, of_rows, row_list, signature
+from clipc.catalog.images.inspect_images import mirrored_hashes
 from clipc.compose.arrays import Bools, Float32s, Int64s
-from clipc.compose.similarity.lookalike import MAX_DISTANCE, lookalikes
+from clipc.compose.similarity.lookalike import MAX_DISTANCE, Lookalikes, lookalikes
+from clipc.compose.similarity.near_pairs import near_matches, near_pairs
+from clipc.render.texts import names_a_side
 
 _MAX_DIFFERENCE: Final = 0.09
 """Near-identical images differ by at most this in :func:`~clipc.audit.thumbnails.signature`, on average.
@@ -20,6 +22,10 @@ differ by less, and no two different images whose hashes are near do, such as ne
 """
 _MORE_BITS: Final = 4
 """So many more bits of the hashes may differ where images are compared as well: resizing changes up to eight."""
+_MORE_BITS_MIRRORED: Final = 6
+"""The same for mirrored images, whose hashes differ where neighbouring pixels are equal: 95% to 99% of
+photographs, satellite images and steel that were mirrored and compressed again are candidates, and half of the
+pictograms on a plain background."""
 _MOST_COMPARED: Final = 20_000
 _SERIOUS: Final = 0.05
 
@@ -90,9 +96,40 @@ def near_images(data: DoctorData) -> Iterator[Finding]:
     similar ones. Without that, sets in which near hashes are frequent are not judged, and no
     pair is left out of a cleaned list.
     """
-    pairs = _candidates(data)
-    if data.pixels and len(pairs):
-        pairs = _alike(data, pairs[:_MOST_COMPARED])
+    test = lookalikes(data.catalog)
+    pairs = _candidates(data, test)
+    if data.pixels:
+        pairs = _alike(data, pairs)
+    yield from _findings(data, pairs, "near-leaks", "near-images")
+
+
+def mirrored_images(data: DoctorData) -> Iterator[Finding]:
+    """Images that are another one mirrored left to right, as augmentation on disk leaves them.
+
+    The codes are ``mirrored-leaks`` and ``mirrored-images``. The hash of the mirrored image follows from that of the
+    image; the images themselves are compared, so there is no such finding where they may not be decoded. Pairs whose
+    captions name a side are no copies: a left arrow mirrored is a right one.
+    """
+    test = lookalikes(data.catalog)
+    if not data.pixels or test.distance < 0:
+        return
+    first, _ = _distinct(data, test)
+    if not len(first):
+        return
+    hashes = test.dhash[first]
+    near, _ = near_matches(hashes, mirrored_hashes(hashes), test.distance + _MORE_BITS_MIRRORED)
+    # Mirroring is its own inverse, so each pair is there twice; a symmetric image matches itself.
+    pairs = first[near[near[:, 0] < near[:, 1]]]
+    # Near-copies of a symmetric image match mirrored too, and are findings of their own.
+    direct = np.bitwise_count(test.dhash[pairs[:, 0]] ^ test.dhash[pairs[:, 1]])
+    pairs = pairs[direct > test.distance + _MORE_BITS]
+    sided = [any(names_a_side(text) for row in pair for text in data.catalog.captions(row)) for pair in pairs.tolist()]
+    pairs = _alike(data, pairs[~np.asarray(sided, dtype=np.bool_)], mirror=True)
+    yield from _findings(data, pairs, "mirrored-leaks", "mirrored-images")
+
+
+def _findings(data: DoctorData, pairs: Int64s, leaks: str, images: str) -> Iterator[Finding]:
+    """The findings of pairs of images: in training and a held-out split, and in training alone."""
     if not len(pairs):
         return
     held = data.held_out[pairs]
@@ -105,43 +142,50 @@ def near_images(data: DoctorData) -> Iterator[Finding]:
         total = int(data.held_out.sum())
         values = {**_by_split(data, leaked), "compared": data.pixels}
         remove = np.unique(sides[:, 0]) if data.pixels else sides[:0, 0]
-        yield Finding("near-leaks", "warning", len(leaked), total, values, examples, remove)
+        yield Finding(leaks, "warning", len(leaked), total, values, examples, remove)
     within = pairs[train.all(axis=1)]
     if len(within):
-        images, total = np.unique(within), int(data.train.sum())
+        members, total = np.unique(within), int(data.train.sum())
         examples = [Example((int(a), int(b))) for a, b in within[:MAX_EXAMPLES]]
-        severity = "warning" if len(images) >= _SERIOUS * total else "note"
-        yield Finding("near-images", severity, len(images), total, {"compared": data.pixels}, examples)
+        severity = "warning" if len(members) >= _SERIOUS * total else "note"
+        yield Finding(images, severity, len(members), total, {"compared": data.pixels}, examples)
 
 
-def _candidates(data: DoctorData) -> Int64s:
+def _candidates(data: DoctorData, test: Lookalikes) -> Int64s:
     """Pairs of rows with different bytes and near hashes, the nearest first; shape (m, 2)."""
-    test, nothing = lookalikes(data.catalog), np.zeros((0, 2), dtype=np.int64)
     if test.distance < 0 or not (data.pixels or test.distance == MAX_DISTANCE):
-        return nothing
-    # One row for each hash and side (training or not): further images with that hash are compared with this one.
+        return np.zeros((0, 2), dtype=np.int64)
+    first, repeated = _distinct(data, test)
+    if not len(first):
+        return repeated
+    near, _ = near_pairs(test.dhash[first], test.distance + _MORE_BITS * data.pixels)
+    return np.concatenate([repeated, first[near]]) if len(near) else repeated
+
+
+def _distinct(data: DoctorData, test: Lookalikes) -> tuple[Int64s, Int64s]:
+    """One row for each hash and side (training or not), and the pairs of such a row with others of that hash."""
     rows = np.flatnonzero(test.has_dhash & (data.catalog.image_ids == np.arange(len(data.catalog))))
     if not len(rows):
-        return nothing
+        return rows.astype(np.int64), np.zeros((0, 2), dtype=np.int64)
     order = rows[np.lexsort((rows, data.train[rows], test.dhash[rows]))]
     starts = np.concatenate(
         [[True], (np.diff(test.dhash[order]) != 0) | (np.diff(data.train[order].astype(np.int8)) != 0)]
     )
     first = order[starts]
     group = np.cumsum(starts) - 1
-    repeated = np.stack([first[group[~starts]], order[~starts]], axis=1)
-    near, _ = near_pairs(test.dhash[first], test.distance + _MORE_BITS * data.pixels)
-    return np.concatenate([repeated, first[near]]) if len(near) else repeated
+    return first, np.stack([first[group[~starts]], order[~starts]], axis=1)
 
 
-def _alike(data: DoctorData, pairs: Int64s) -> Int64s:
-    """Those pairs whose images look the same."""
+def _alike(data: DoctorData, pairs: Int64s, *, mirror: bool = False) -> Int64s:
+    """Those pairs, of the first 20,000, whose images look the same, or one mirrored like the other."""
+    pairs = pairs[:_MOST_COMPARED]
     rows = row_list(pairs.ravel())
     what = "comparing near-duplicates"
     made: dict[int, Float32s] = of_rows(data.catalog, rows, signature, at_least=32, what=what, progress=data.progress)
+    other = {row: mirrored(each) for row, each in made.items()} if mirror else made
     keep: Bools = np.asarray(
         [
-            a in made and b in made and float(np.abs(made[a] - made[b]).mean()) <= _MAX_DIFFERENCE
+            a in made and b in made and float(np.abs(made[a] - other[b]).mean()) <= _MAX_DIFFERENCE
             for a, b in pairs.tolist()
         ],
         dtype=np.bool_,

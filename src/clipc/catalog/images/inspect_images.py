@@ -261,3 +261,14 @@ def difference_hash(pixels: npt.NDArray[np.uint8]) -> int | None:
     if int(grey.max()) - int(grey.min()) < _FLAT:
         return None
     return int.from_bytes(np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes(), "big")
+
+
+def mirrored_hashes(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The difference hashes of the images mirrored left to right.
+
+    A row's comparisons come in reverse order and with the opposite result. Where neighbouring pixels are equal, as on
+    a plain background, the hash of the mirrored image itself has other bits.
+    """
+    rows = hashes.astype(np.uint64).reshape(-1, 1).view(np.uint8)
+    bits = np.unpackbits(rows, axis=1).reshape(len(hashes), 8, 8)
+    return ~np.packbits(bits[:, :, ::-1].reshape(len(hashes), 64), axis=1).view(np.uint64)[:, 0]

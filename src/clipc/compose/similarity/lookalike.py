@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Bools, Integers
+from clipc.compose.similarity.near_pairs import near_matches
 
 MAX_DISTANCE: Final = 4
 """Images whose 64-bit difference hashes differ in at most this many bits count as look-alikes."""
@@ -51,6 +52,24 @@ class Lookalikes:
                 near &= self.has_dhash[rows] & self.has_dhash[others]
             same |= near
         return same
+
+    def any_of(self, rows: Integers, others: Integers) -> Bools:
+        """Whether each of ``rows`` looks like any of ``others``, without comparing all pairs.
+
+        Args:
+            rows: Rows of the catalog, shape (m,).
+            others: Rows of the catalog, shape (k,).
+
+        Returns:
+            ``bool``, shape (m,).
+        """
+        found = np.isin(self.content[rows], self.content[others])
+        if self.distance < 0:
+            return found
+        hashed, known = rows[self.has_dhash[rows]], others[self.has_dhash[others]]
+        mine, theirs = np.unique(self.dhash[hashed]), np.unique(self.dhash[known])
+        pairs, _ = near_matches(mine, theirs, self.distance)
+        return found | (self.has_dhash[rows] & np.isin(self.dhash[rows], mine[pairs[:, 0]]))
 
 
 def lookalikes(catalog: Catalog) -> Lookalikes:

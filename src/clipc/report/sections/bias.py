@@ -21,6 +21,33 @@ def bias_findings(data: Mapping[str, Any], say: Words) -> Markup:
     return fragment("bias_findings.html", say, sentences=bias_sentences(tables, say), concepts=concepts, bias=tables)
 
 
+def bias_summary(data: Mapping[str, Any], say: Words) -> Markup:
+    """What the audit found in sentences alone, for pages of experiments.
+
+    Args:
+        data: The page's tables. ``bias`` holds those of :func:`clipc.audit.bias.audit.audit_bias`;
+            ``{"failed": sentence}`` where the audit failed, or None where none was made. Without the key the section
+            is empty.
+        say: The words of the language.
+    """
+    if "bias" not in data:
+        return Markup()
+    tables: Mapping[str, Any] | None = data["bias"]
+    if tables is None or "failed" in tables:
+        return fragment("bias_summary.html", say, tables=None, failed=tables and tables["failed"])
+    names = [say.get(f"bias.attribute.{attribute['name']}", attribute["name"]) for attribute in tables["attributes"]]
+    concepts = tables["settings"]["concepts"]
+    audited = say(
+        "bias.short.audited",
+        attributes=say("page.list").join(names) or say("bias.short.nothing"),
+        concepts=say.get(f"bias.concepts.{concepts['name']}", concepts["name"]),
+        n=len(concepts["names"]),
+        pairs=readable.count(tables["settings"]["pairs"]),
+    )
+    sentences = bias_sentences(tables, say)
+    return fragment("bias_summary.html", say, tables=tables, sentences=sentences, audited=audited)
+
+
 def bias_associations(data: Mapping[str, Any], say: Words) -> Markup:
     """For each attribute its representation and its associations with the concepts; empty without an audit."""
     if (tables := data.get("bias")) is None or not tables["attributes"]:
@@ -60,10 +87,25 @@ def bias_model(data: Mapping[str, Any], say: Words) -> Markup:
                 | {"name": say(f"bias.model.name.{name}") if model["against"] else ""}
                 for name, results in attribute["models"].items()
             ],
+            "amplification": _amplification(attribute["amplification"], model["against"], say),
         }
         for attribute in model["attributes"]
     ]
     return fragment("bias_model.html", say, model=model, blocks=blocks)
+
+
+def _amplification(amplified: Mapping[str, Any] | None, against: bool, say: Words) -> dict[str, Any] | None:
+    """The amplification of the models' predictions, and of two models the difference, in points."""
+    if amplified is None:
+        return None
+    rows = [(say(f"bias.model.name.{name}"), ways) for name, ways in amplified["models"].items()]
+    if against:
+        rows.append((say("bias.model.amplification.difference"), amplified["difference"]))
+    points = [
+        {"name": name, **{way: None if one is None else _points(one, say) for way, one in ways.items()}}
+        for name, ways in rows
+    ]
+    return {"images": amplified["images"], "rows": points}
 
 
 def _results(results: Mapping[str, Any], attribute: str, tables: Mapping[str, Any], say: Words) -> dict[str, Any]:
@@ -103,6 +145,8 @@ def _text(name: str, value: Any, say: Words) -> str:
         return ratio(value)
     if name in ("efficiency", "acceptance", "share"):
         return readable.percent(value)
+    if name == "way":
+        return say(f"bias.model.amplification.way.{value}")
     if name == "measure":
         return say.metric(value)
     return readable.count(value) if isinstance(value, int) else readable.tidy(value) if _is_number(value) else value

@@ -32,6 +32,32 @@ def near_pairs(
         Indices into ``hashes``, ``int64``, shape (m, 2), each pair once with the smaller index first, the nearest
         pairs first; and their distances, shape (m,).
     """
+    return _near(hashes, distance, most, len(hashes))
+
+
+def near_matches(
+    hashes: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64], distance: int, most: int = 1 << 24
+) -> tuple[Int64s, npt.NDArray[np.uint8]]:
+    """All pairs of a hash and another one whose Hamming distance is at most ``distance``.
+
+    Args:
+        hashes: Distinct hashes, ``uint64``, shape (n,).
+        others: Distinct hashes, ``uint64``, shape (m,); the same hash may be in both.
+        distance: As for :func:`near_pairs`; 0 is allowed.
+        most: As for :func:`near_pairs`.
+
+    Returns:
+        Indices into ``hashes`` and into ``others``, ``int64``, shape (k, 2), the nearest pairs first; and their
+        distances, shape (k,).
+    """
+    pairs, bits = _near(np.concatenate([hashes, others]), distance, most, len(hashes), between=True)
+    return pairs - np.asarray([0, len(hashes)]), bits
+
+
+def _near(
+    hashes: npt.NDArray[np.uint64], distance: int, most: int, first: int, *, between: bool = False
+) -> tuple[Int64s, npt.NDArray[np.uint8]]:
+    """All near pairs, or those between the ``first`` hashes and the others."""
     edges = np.linspace(0, _BITS, distance + 3).astype(np.uint64)
     masks = [_mask(int(low), int(high)) for low, high in pairwise(edges)]
     codes: list[npt.NDArray[np.uint64]] = []
@@ -39,7 +65,10 @@ def near_pairs(
     for one, other in combinations(masks, 2):
         for left, right in _equal(hashes & (one | other)):
             near = np.bitwise_count(hashes[left] ^ hashes[right]) <= distance
-            low, high = np.minimum(left[near], right[near]), np.maximum(left[near], right[near])
+            low, high = np.minimum(left, right)[near], np.maximum(left, right)[near]
+            if between:
+                across = (low < first) & (high >= first)
+                low, high = low[across], high[across]
             codes.append(low.astype(np.uint64) << np.uint64(32) | high.astype(np.uint64))
             count += len(low)
             if count > 2 * most:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.audit.near_pairs import near_pairs
+from clipc.compose.similarity.near_pairs import near_matches, near_pairs
 
 
 def slow(hashes: npt.NDArray[np.uint64], distance: int) -> set[tuple[int, int]]:
@@ -44,3 +44,21 @@ def test_no_pairs_of_fewer_than_two(n: int) -> None:
     pairs, bits = near_pairs(np.zeros(n, np.uint64), 4)
     assert pairs.shape == (0, 2)
     assert bits.shape == (0,)
+
+
+@given(
+    st.lists(st.integers(0, 2**64 - 1), max_size=10, unique=True),
+    st.lists(st.tuples(st.integers(0, 9), st.lists(st.integers(0, 63), max_size=5)), max_size=20),
+    st.lists(st.integers(0, 2**64 - 1), max_size=3),
+    st.integers(0, 6),
+)
+def test_matches_between_two_sets_are_all_near_ones(
+    base: list[int], changes: list[tuple[int, list[int]]], more: list[int], distance: int
+) -> None:
+    changed = [base[i] ^ sum(1 << bit for bit in set(bits)) for i, bits in changes if i < len(base)]
+    others = list(dict.fromkeys([*changed, *more]))
+    pairs, bits = near_matches(np.asarray(base, np.uint64), np.asarray(others, np.uint64), distance)
+    wanted = {(i, j) for i, a in enumerate(base) for j, b in enumerate(others) if (a ^ b).bit_count() <= distance}
+    assert {(int(i), int(j)) for i, j in pairs} == wanted
+    assert len(pairs) == len(wanted)
+    assert (np.diff(bits.astype(int)) >= 0).all()

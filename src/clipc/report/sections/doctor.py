@@ -1,0 +1,37 @@
+"""The section of the data check, for pages of experiments: what the doctor found, shortly."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from clipc.report.doctor import clean_sentence, finding_texts, headline
+from clipc.report.page import fragment
+from clipc.report.words import Words
+
+
+def doctor_summary(data: Mapping[str, Any], say: Words) -> Markup:
+    """The verdict on the data, each finding in a sentence, and what to do; notes are folded.
+
+    Args:
+        data: The page's tables. ``doctor`` holds those of :func:`clipc.audit.doctor.doctor`, with images or without;
+            ``{"failed": sentence}`` where the check failed, or None where it was not made. Without the key the section
+            is empty.
+        say: The words of the language.
+    """
+    if "doctor" not in data:
+        return Markup()
+    tables: Mapping[str, Any] | None = data["doctor"]
+    if tables is None or "failed" in tables:
+        return fragment("doctor_summary.html", say, tables=None, failed=tables and tables["failed"])
+    findings = [{**finding, **finding_texts(finding, say)} for finding in tables["findings"]]
+    return fragment(
+        "doctor_summary.html",
+        say,
+        tables=tables,
+        headline=headline(tables, say),
+        serious=[finding for finding in findings if finding["severity"] != "note"],
+        notes=[finding for finding in findings if finding["severity"] == "note"],
+        clean=clean_sentence(tables, say) if tables["removed"] else None,
+        loss=say("doctor.loss.short", batch=tables["loss"]["batch"], loss=f"{tables['loss']['untrained']:.2f}"),
+    )
