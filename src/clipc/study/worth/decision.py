@@ -1,4 +1,4 @@
-"""The verdicts for who decides: adopt, extend the pilot, or do not adopt; from intervals and thresholds, never means."""
+"""The verdicts: adopt, extend the pilot, or do not adopt; from intervals and stated thresholds, never from means."""
 
 import math
 from collections.abc import Mapping, Sequence

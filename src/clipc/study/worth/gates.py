@@ -19,8 +19,8 @@ def meaning_gate(table: Mapping[str, Any] | None, acceptance: float) -> dict[str
     Args:
         table: ``broken`` (composites that break a rule; None if not checked), ``failed_examples`` (of the rules' own
             tests, or None), ``composites`` (how many were checked), ``rules`` (name and fingerprint, or None),
-            ``acceptance`` (``accepted`` of ``decided``, or None) and ``score`` (``share`` with ``low``, ``high``, ``n``,
-            or None). None if nothing was checked.
+            ``acceptance`` (``accepted`` of ``decided``, or None) and ``score`` (``share`` with ``low``, ``high``,
+            ``n``, or None). None if nothing was checked.
         acceptance: The share that must be accepted, in (0, 1).
 
     Returns:
@@ -53,7 +53,7 @@ def meaning_gate(table: Mapping[str, Any] | None, acceptance: float) -> dict[str
 
 
 def bias_gate(table: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Whether composing amplifies no association significantly (false discovery rate), after correction if one was made.
+    """Whether composing amplifies no association significantly, after the correction if one was made.
 
     Args:
         table: ``tested`` (associations), ``amplified`` (significantly) and ``corrected``; None if no audit was run.

@@ -119,15 +119,15 @@ def points_roi(figures: RoiFigures, gain: Estimate, pairs: float, costs: Mapping
     return Roi(pairs, benefit, rows, cost, benefit.map(lambda b: b - cost), roi, None, needed)
 
 
-def sensitivity(figures: RoiFigures, ratio: Estimate, n: float, costs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """How the net changes with each assumption alone, the widest first: the rows of a tornado plot.
+def sensitivity(figures: RoiFigures, measured: Estimate, n: float, costs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How the net of saved captioning changes with each assumption alone: the rows of a tornado plot, the widest first.
 
     The equivalence's ratio takes the ends of its interval, every other assumption its value less and plus the share
     ``thresholds.sensitivity``.
 
     Args:
         figures: The user's figures.
-        ratio: The equivalence's ratio.
+        measured: The equivalence's ratio.
         n: The pairs that it was read at.
         costs: What the pilot measured.
 
@@ -135,34 +135,27 @@ def sensitivity(figures: RoiFigures, ratio: Estimate, n: float, costs: Mapping[s
         Rows of ``code``, the two values ``from`` and ``to`` of the assumption, and the net ``low`` and ``high`` there.
         Assumptions that change nothing are left out.
     """
-    planned = float(figures.pairs if figures.pairs is not None else n)
-    machine_hours = figures.machine.hours if figures.machine.hours is not None else float(costs.get("hours") or 0.0)
+    extra = {row["code"]: row for row in extra_costs(figures, costs)}
+    values = {
+        "ratio": measured.value,
+        "pairs": float(figures.pairs if figures.pairs is not None else n),
+        "pair": figures.pair,
+        "expert": figures.expert.hours,
+        "rate": figures.expert.hour,
+        "engineer": float(extra["engineer"]["cost"]),
+        "machine": float(extra["machine"]["cost"]),
+    }
 
-    def net(
-        r: float = ratio.value,
-        pairs: float = planned,
-        pair: float = figures.pair,
-        expert: float = figures.expert.hours,
-        rate: float = figures.expert.hour,
-        engineer: float = figures.engineer.composition * figures.engineer.hour,
-        machine: float = machine_hours * figures.machine.hour,
-    ) -> float:
-        return (r - 1) * pairs * pair - expert * rate - engineer - machine
+    def net(**changed: float) -> float:
+        x = {**values, **changed}
+        saved = (x["ratio"] - 1) * x["pairs"] * x["pair"]
+        return saved - x["expert"] * x["rate"] - x["engineer"] - x["machine"]
 
     share = figures.thresholds.sensitivity
-    rows = [{"code": "ratio", "from": ratio.low, "to": ratio.high, "ends": (net(ratio.low), net(ratio.high))}]
-    for code, value in (
-        ("pairs", planned),
-        ("pair", figures.pair),
-        ("expert", figures.expert.hours),
-        ("rate", figures.expert.hour),
-        ("engineer", figures.engineer.composition * figures.engineer.hour),
-        ("machine", machine_hours * figures.machine.hour),
-    ):
-        less, more = value * (1 - share), value * (1 + share)
-        rows.append({"code": code, "from": less, "to": more, "ends": (net(**{code: less}), net(**{code: more}))})
-    table = [
-        {"code": r["code"], "from": r["from"], "to": r["to"], "low": r["ends"][0], "high": r["ends"][1]} for r in rows
-    ]
-    changing = [row for row in table if row["low"] != row["high"]]
-    return sorted(changing, key=lambda row: -abs(row["high"] - row["low"]))
+    rows: list[dict[str, Any]] = []
+    for code, value in values.items():
+        ends = (measured.low, measured.high) if code == "ratio" else (value * (1 - share), value * (1 + share))
+        low, high = (net(**{code: end}) for end in ends)
+        if low != high:
+            rows.append({"code": code, "from": ends[0], "to": ends[1], "low": low, "high": high})
+    return sorted(rows, key=lambda row: -abs(row["high"] - row["low"]))

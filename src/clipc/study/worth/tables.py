@@ -7,13 +7,13 @@ from typing import Any
 
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.measurement import SHARE, Measurement
-from clipc.evaluate.statistics.two_way_contrasts import TwoWayContrasts
 from clipc.study.worth.curve import Reading, curve_table, decision_reading, readings
 from clipc.study.worth.decision import decide_composition, decide_model, false_adopt_rate, needed_to_decide
+from clipc.study.worth.difference import Difference, difference_of
 from clipc.study.worth.estimate import Estimate
 from clipc.study.worth.figures import RoiFigures, Thresholds
 from clipc.study.worth.gates import bias_gate, meaning_gate
-from clipc.study.worth.points import Point, difference_weights, joined, points_of, repeated
+from clipc.study.worth.points import Point, difference_weights, points_of, repeated
 from clipc.study.worth.roi import Roi, captions_roi, points_roi, sensitivity
 
 
@@ -146,47 +146,6 @@ def worth_tables(inputs: WorthInputs) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class _Difference:
-    """A difference between two points, oriented so that higher is better.
-
-    Attributes:
-        name: What is compared with.
-        metric: The metric's name.
-        size: The number of training pairs.
-        estimate: The difference.
-        levels: The two means.
-        contrasts: The two points.
-        sign: 1 where a higher metric is better, else -1.
-    """
-
-    name: str
-    metric: str
-    size: int
-    estimate: Estimate
-    levels: tuple[float, float]
-    contrasts: TwoWayContrasts
-    sign: float
-
-    def as_json(self) -> dict[str, Any]:
-        """The attributes for JSON."""
-        n = {"seeds": self.contrasts.seeds, "items": self.contrasts.clusters}
-        names = {"name": self.name, "metric": self.metric, "size": self.size}
-        return {**names, "value": self.levels[0], "against": self.levels[1], "difference": self.estimate.as_json(), **n}
-
-
-def _difference(name: str, metric: str, size: int, pair: tuple[Point, Point], better: bool, level: float) -> Any:
-    together = joined(pair)
-    if together is None:
-        return None
-    contrasts, sign = together[0], 1.0 if better else -1.0
-    value, low, high = (float(x[0]) for x in contrasts.intervals(sign * difference_weights(2, 0, 1), level))
-    open_low, open_high = not math.isfinite(low), not math.isfinite(high)
-    estimate = Estimate(value, value if open_low else low, value if open_high else high, "inside", open_low, open_high)
-    levels = (float(contrasts.means[0]), float(contrasts.means[1]))
-    return _Difference(name, metric, size, estimate, levels, contrasts, sign)
-
-
 def _metric(inputs: WorthInputs) -> Mapping[str, Any]:
     if inputs.metric is None:
         if not (main := [m for m in inputs.metrics if m["main"]]):
@@ -198,19 +157,21 @@ def _metric(inputs: WorthInputs) -> Mapping[str, Any]:
     return named
 
 
-def _gain(points: Mapping[tuple[str, int], Point], inputs: WorthInputs, better: bool, level: float) -> Any:
+def _gain(
+    points: Mapping[tuple[str, int], Point], inputs: WorthInputs, better: bool, level: float
+) -> Difference | None:
     """Composition's gain over plain CLIP at the largest size that both have."""
     sizes = {s for n, s in points if n == inputs.baseline} & {s for n, s in points if n == inputs.arm}
     if not sizes or inputs.arm == inputs.baseline:
         return None
     size = max(sizes)
     pair = points[inputs.arm, size], points[inputs.baseline, size]
-    return _difference(inputs.baseline, "", size, pair, better, level)
+    return difference_of(inputs.baseline, "", size, pair, better, level)
 
 
-def _alternatives(inputs: WorthInputs, metric: Mapping[str, Any], level: float) -> list[Any]:
+def _alternatives(inputs: WorthInputs, metric: Mapping[str, Any], level: float) -> list[Difference]:
     """The model's gain over each alternative, at the model's largest size."""
-    rows: list[Any] = []
+    rows: list[Difference] = []
     model = inputs.model or inputs.arm
     for name, given in inputs.alternatives.items():
         alternative = given if isinstance(given, Alternative) else Alternative(given)
@@ -222,13 +183,13 @@ def _alternatives(inputs: WorthInputs, metric: Mapping[str, Any], level: float) 
         seeds = sorted(points[size])
         given_rows = alternative.measurements
         other = repeated(given_rows, seeds) if isinstance(given_rows, Measurement) else dict(zip(seeds, given_rows))  # noqa: B905
-        row = _difference(name, key, size, (points[size], other), metric["higher_is_better"], level)
+        row = difference_of(name, key, size, (points[size], other), metric["higher_is_better"], level)
         if row is not None:
             rows.append(row)
     return rows
 
 
-def _roi(inputs: WorthInputs, reading: Reading | None, gain: Any, scale: float) -> Roi | None:
+def _roi(inputs: WorthInputs, reading: Reading | None, gain: Difference | None, scale: float) -> Roi | None:
     figures = inputs.figures
     if figures is None:
         return None
@@ -237,7 +198,9 @@ def _roi(inputs: WorthInputs, reading: Reading | None, gain: Any, scale: float) 
     return None if reading is None else captions_roi(figures, reading.ratio, reading.size, inputs.costs)
 
 
-def _model_net(figures: RoiFigures | None, rows: Sequence[Any], costs: Mapping[str, Any], scale: float) -> Any:
+def _model_net(
+    figures: RoiFigures | None, rows: Sequence[Difference], costs: Mapping[str, Any], scale: float
+) -> Estimate | None:
     """The value of the gain over the best alternative minus what the model costs; None without the value of a point."""
     if figures is None or figures.point_value is None or not rows:
         return None
@@ -249,7 +212,12 @@ def _model_net(figures: RoiFigures | None, rows: Sequence[Any], costs: Mapping[s
 
 
 def _to_decide(
-    reading: Reading | None, gain: Any, needed: float, basis: str, level: float, verdict: Mapping[str, Any]
+    reading: Reading | None,
+    gain: Difference | None,
+    needed: float,
+    basis: str,
+    level: float,
+    verdict: Mapping[str, Any],
 ) -> dict[str, Any]:
     """How many more pairs, seeds or test items would decide on composition; empty where it is decided."""
     nothing: dict[str, Any] = {"pairs": None, "seeds": None, "test_items": None}
