@@ -118,7 +118,7 @@ def invert(
     """
     sign = 1.0 if higher_is_better else -1.0
     means = sign * contrasts.means
-    value, side = _read(isotonic(means[:-1]), np.log(sizes), float(means[-1]))
+    value, side = _read(isotonic(means[:-1]), sizes, float(means[-1]))
     grid, weights = _curve_weights(sizes)
     difference = np.concatenate([-weights, np.ones((len(grid), 1))], axis=1)
     _, lows, highs = contrasts.intervals(sign * difference, level)
@@ -162,19 +162,19 @@ def isotonic(values: npt.ArrayLike) -> Floats:
     return np.asarray(result, dtype=np.float64)
 
 
-def _read(curve: Floats, log_sizes: Floats, level: float) -> tuple[float, Side]:
-    """Where a non-decreasing curve reaches a level: in the middle of a flat piece at that level."""
-    first, last = math.exp(log_sizes[0]), math.exp(log_sizes[-1])
-    if level > curve[-1]:
-        return last, "above"
-    if level < curve[0]:
-        return first, "below"
-    above = int(np.searchsorted(curve, level, side="left"))
-    below = int(np.searchsorted(curve, level, side="right")) - 1
-    if above <= below:  # The level is that of one measured size, or of a flat piece from ``above`` to ``below``.
-        return math.exp((log_sizes[above] + log_sizes[below]) / 2), "inside"
-    share = (level - curve[below]) / (curve[above] - curve[below])
-    return math.exp(log_sizes[below] + share * (log_sizes[above] - log_sizes[below])), "inside"
+def _read(curve: Floats, sizes: Floats, level: float) -> tuple[float, Side]:
+    """The size at which a non-decreasing curve reaches a level: in the middle of a flat piece at that level."""
+    rounding = 1e-12 * max(1.0, abs(level))
+    if level > curve[-1] + rounding:
+        return float(sizes[-1]), "above"
+    if level < curve[0] - rounding:
+        return float(sizes[0]), "below"
+    first = int(np.searchsorted(curve, level - rounding, side="left"))
+    last = int(np.searchsorted(curve, level + rounding, side="right")) - 1
+    if first <= last:  # The level is that of one measured size, or of a flat piece.
+        return math.sqrt(float(sizes[first]) * float(sizes[last])), "inside"
+    share = (level - curve[last]) / (curve[first] - curve[last])
+    return float(sizes[last] ** (1 - share) * sizes[first] ** share), "inside"
 
 
 def _curve_weights(sizes: Floats) -> tuple[Floats, Floats]:

@@ -36,18 +36,19 @@ class Estimate:
         e = equivalence
         return cls(e.value, e.low, e.high, e.side, e.open_low, e.open_high)
 
-    def map(self, function: Callable[[float], float]) -> "Estimate":
+    def map(self, function: Callable[[float], float], *, falling: bool = False) -> "Estimate":
         """What a monotone function makes of the value and its interval.
 
         The interval of the result covers with the same probability, since a monotone function keeps the order.
 
         Args:
             function: A function that rises, or falls, over the whole interval.
+            falling: Whether it falls.
         """
         value, low, high = (function(x) for x in (self.value, self.low, self.high))
-        if low <= high:
-            return Estimate(value, low, high, self.side, self.open_low, self.open_high)
-        return Estimate(value, high, low, _OPPOSITE[self.side], self.open_high, self.open_low)
+        if falling:
+            return Estimate(value, high, low, _OPPOSITE[self.side], self.open_high, self.open_low)
+        return Estimate(value, low, high, self.side, self.open_low, self.open_high)
 
     def surely_above(self, threshold: float) -> bool:
         """Whether the whole interval lies above a threshold."""

@@ -93,7 +93,7 @@ def captions_roi(figures: RoiFigures, ratio: Estimate, n: float, costs: Mapping[
         cost,
         benefit.map(lambda b: b - cost),
         None if cost == 0 else benefit.map(lambda b: (b - cost) / cost),
-        ratio.map(break_even),
+        ratio.map(break_even, falling=True),
         needed,
     )
 
