@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from clipc.report.page import Section, experiment_page
+from clipc.report.sections.decision import decision
 from clipc.report.sections.effects import effect_strips
 from clipc.report.sections.gains import gain_table
 from clipc.report.sections.headline import headline
 from clipc.report.sections.procedure import procedure, reproduction
 from clipc.report.sections.results import limits, power, results
 from clipc.report.sections.training import composites, cost, training
+from clipc.report.sections.worth import glossary, worth
 from clipc.report.words import Words, words
 
 SECTIONS: Final[tuple[Section, ...]] = (
-    *(headline, composites, effect_strips, gain_table, results, limits, power),
-    *(procedure, training, cost, reproduction),
+    *(decision, headline, worth, composites, effect_strips, gain_table, results, limits, power),
+    *(procedure, training, cost, reproduction, glossary),
 )
 
 

@@ -76,7 +76,7 @@ def test_other_planned_pairs_are_an_assumption_that_is_told() -> None:
 
 
 def test_a_wrong_arm_or_metric_is_named() -> None:
-    with pytest.raises(UserError, match="there are: clip, clip-c|did you mean"):
+    with pytest.raises(UserError, match="unknown arm"):
         worth_tables(constructed(1.0, arm="clip-x"))
     with pytest.raises(UserError, match="unknown metric"):
         worth_tables(constructed(1.0, metric="nothing"))
