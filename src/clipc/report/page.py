@@ -39,7 +39,7 @@ def page(template: str, say: Words, content: Mapping[str, Any]) -> str:
         content: The variables of the template.
     """
     styles = Markup(
-        _read("style.css") + _read("experiment.css") + _read("doctor.css")
+        "".join(_read(f"{name}.css") for name in ("style", "experiment", "doctor", "worth"))
     )  # our own files, not the user's text
     return _engine().get_template(template).render(say=say, style=styles, num=readable, icons=_ICONS, **content)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from clipc.report.page import Section, experiment_page
+from clipc.report.sections.decision import decision
 from clipc.report.sections.effects import effect_strips
 from clipc.report.sections.gains import gain_table
 from clipc.report.sections.headline import headline
@@ -11,11 +12,12 @@ from clipc.report.sections.plan import plan, untrained
 from clipc.report.sections.procedure import procedure, reproduction
 from clipc.report.sections.results import limits, power, results
 from clipc.report.sections.training import composites, cost, training
+from clipc.report.sections.worth import glossary, worth
 from clipc.report.words import Words, words
 
 SECTIONS: Final[tuple[Section, ...]] = (
-    *(headline, plan, composites, effect_strips, untrained, gain_table, results, limits, power),
-    *(procedure, training, cost, reproduction),
+    *(decision, headline, plan, worth, composites, effect_strips, untrained, gain_table, results, limits, power),
+    *(procedure, training, cost, reproduction, glossary),
 )
 
 

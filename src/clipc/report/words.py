@@ -1,4 +1,4 @@
-"""The words of the reports, one YAML file per language, and readable names for metrics, arms and units."""
+"""The words of the reports, YAML files for each language, and readable names for metrics, arms and units."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,10 @@ from clipc.errors import unknown_name
 from clipc.report import readable
 
 LANGUAGES = ("en", "ja")
-"""The codes of the languages that have a file of words."""
+"""The codes of the languages that have files of words."""
+
+_FILES = ("{lang}.yaml", "worth.{lang}.yaml")
+"""The files of words; no two have a first key in common."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,11 @@ def words(lang: str) -> Words:
 
 @cache
 def _tree(lang: str) -> Mapping[str, Any]:
-    text = files("clipc.report").joinpath("words", f"{lang}.yaml").read_text(encoding="utf-8")
-    return YAML(typ="safe").load(text)
+    tree: dict[str, Any] = {}
+    for name in _FILES:
+        text = files("clipc.report").joinpath("words", name.format(lang=lang)).read_text(encoding="utf-8")
+        tree |= YAML(typ="safe").load(text)
+    return tree
 
 
 @cache
