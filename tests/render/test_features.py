@@ -16,7 +16,7 @@ from clipc.compose.rules.schema import Rules
 from clipc.errors import UserError
 from clipc.prepare.plans import make_plans
 from clipc.render.crop import Augmentation
-from clipc.render.features import FeatureRenderer, KeptCaptions, KeptImages, check_policy
+from clipc.render.features import FeatureRenderer, KeptCaptions, KeptImages, check_plans, check_policy
 from clipc.render.kept_views import HALVES
 from clipc.render.texts import names_a_side
 from clipc.render.worker import WorkerRenderer
@@ -201,8 +201,11 @@ def test_what_has_no_features_is_refused_in_one_sentence(
 ) -> None:
     plans = make_plans(Policy(rho=0.5, **policy), tiny_catalog.split("train"), 0)
     with pytest.raises(UserError, match=words) as caught:
-        check_policy(plans, captions_kept=True)
+        check_plans(plans, captions_kept=True)
     assert "\n" not in str(caught.value)
-    check_policy(make_plans(Policy(rho=0), tiny_catalog.split("train"), 0), captions_kept=True)
+    check_plans(make_plans(Policy(rho=0), tiny_catalog.split("train"), 0), captions_kept=True)
+    if "rules" not in policy:  # which are read with the data
+        with pytest.raises(UserError, match=words):
+            check_policy(plans.policy, captions_kept=True)
     if policy.keys() <= {"caption", "template"}:
-        check_policy(plans, captions_kept=False)  # the text tower reads these captions itself
+        check_plans(plans, captions_kept=False)  # the text tower reads these captions itself

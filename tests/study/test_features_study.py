@@ -72,3 +72,14 @@ def test_a_trained_trunk_stops_the_study_before_its_trials(study: Study, tiny_ca
     planned = plan_study(free, tiny_catalog, tmp_path / "study", tmp_path / "records")
     with pytest.raises(UserError, match="needs an image tower that is locked"):
         run_pending(free, planned, jobs=1)
+
+
+def test_an_arm_that_has_no_features_stops_the_study_before_its_trials(
+    study: Study, tiny_catalog: Catalog, tmp_path: Path
+) -> None:
+    with_layout = study.model_copy(
+        update={"arms": {**study.arms, "cutmix": {"policy.rho": 0.5, "policy.layout": "cutmix"}}}
+    )
+    planned = plan_study(with_layout, tiny_catalog, tmp_path / "study", tmp_path / "records")
+    with pytest.raises(UserError, match="policy.layout=cutmix has none"):
+        run_pending(with_layout, planned, jobs=1)

@@ -29,7 +29,15 @@ from clipc.prepare.new_model import new_model, tokenizer_for
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run
-from clipc.render.features import FeatureRenderer, KeptCaptions, KeptImages, check_policy, needs_halves, needs_strong
+from clipc.render.features import (
+    FeatureRenderer,
+    KeptCaptions,
+    KeptImages,
+    check_plans,
+    check_policy,
+    needs_halves,
+    needs_strong,
+)
 from clipc.render.kept_views import HALVES, KeptViews
 
 logger = logging.getLogger(__name__)
@@ -90,21 +98,23 @@ def keep_captions(model: ClipModel) -> bool:
     return trunk_is_locked(model.clip, "text") and padding_id(model.clip) is not None
 
 
-def keep_features(recipe: Recipe, catalogs: Sequence[Catalog], progress: Progress = silent) -> None:
-    """Computes all features that runs of a recipe and their evaluation read, so that several runs only read them.
+def keep_features(recipes: Sequence[Recipe], catalogs: Sequence[Catalog], progress: Progress = silent) -> None:
+    """Computes all features that runs and their evaluation read, so that several runs only read them.
 
     Args:
-        recipe: The recipe.
+        recipes: The runs' recipes, one or more of equal :func:`kept_key`.
         catalogs: The data of each run, one or more; equal pairs are computed once.
         progress: Called with the number of features computed.
 
     Raises:
         UserError: The model or the policy is not made for it.
     """
-    kept, captions = kept_features(recipe, catalogs[0], progress)
+    kept, captions = kept_features(recipes[0], catalogs[0], progress)
+    for recipe in recipes:
+        check_policy(recipe.policy, captions)
     for catalog in catalogs:
         kept.keep(catalog, captions=captions)
-        keep_training_features(kept, recipe, catalog.split("train"))
+        keep_training_features(kept, recipes[0], catalog.split("train"))
 
 
 def kept_features(recipe: Recipe, catalog: Catalog, progress: Progress = silent) -> tuple[KeptFeatures, bool]:
@@ -159,7 +169,7 @@ def make_feature_run(
         UserError: The model or the policy is not made for it.
     """
     captions_kept = keep_captions(model)
-    check_policy(plans, captions_kept)
+    check_plans(plans, captions_kept)
     kept, pairs, halves = KeptFeatures(model, recipe.data.cache, progress), plans.catalog, needs_halves(plans.policy)
     if recipe.validations and "val" in catalog.splits:
         kept.keep(catalog.split("val"), captions=captions_kept)

@@ -224,8 +224,30 @@ class FeatureRenderer:
         return np.array([names_a_side(caption) for caption in self._captions], dtype=np.bool_)
 
 
-def check_policy(plans: Plans, captions_kept: bool) -> None:
-    """Checks that the examples of a policy have features.
+def check_policy(policy: Policy, captions_kept: bool) -> None:
+    """Checks that the examples of a policy have features, as far as the policy alone tells.
+
+    Args:
+        policy: The policy.
+        captions_kept: Whether captions too are features.
+
+    Raises:
+        UserError: They have none.
+    """
+    if policy.rho == 0:
+        return
+    if policy.treatment != "augment" and policy.layout not in LAYOUTS:
+        raise _no_features(f"policy.layout={policy.layout} has none (there are {', '.join(LAYOUTS)})")
+    if captions_kept and policy.composes and policy.caption not in CAPTIONS:
+        raise _no_features(
+            f"policy.caption={policy.caption} has none where the text tower is locked ({', '.join(CAPTIONS)} have)"
+        )
+    if captions_kept and policy.template is not None:
+        raise _no_features(_TEMPLATE)
+
+
+def check_plans(plans: Plans, captions_kept: bool) -> None:
+    """Checks that the examples of plans have features: those of the policy, and what its rules make of them.
 
     Args:
         plans: The plans.
@@ -234,24 +256,21 @@ def check_policy(plans: Plans, captions_kept: bool) -> None:
     Raises:
         UserError: They have none.
     """
-    policy, rules = plans.policy, plans.inputs.compiled_rules
-    if policy.rho == 0:
+    check_policy(plans.policy, captions_kept)
+    rules = plans.inputs.compiled_rules
+    if plans.policy.rho == 0 or rules is None:
         return
-    problem = ""
-    if policy.treatment != "augment" and policy.layout not in LAYOUTS:
-        problem = f"policy.layout={policy.layout} has none (there are {', '.join(LAYOUTS)})"
-    elif rules is not None and (rules.whole.any() or rules.regions is not None):
-        problem = "the rules keep images whole or move their halves"
-    elif captions_kept and policy.composes and policy.caption not in CAPTIONS:
-        problem = (
-            f"policy.caption={policy.caption} has none where the text tower is locked ({', '.join(CAPTIONS)} have)"
-        )
-    elif captions_kept and any(wording.template is not None for wording in plans.wordings):
-        problem = "a template of captions has none where the text tower is locked"
-    if problem:
-        raise UserError(
-            f"renderer=features knows no features of this policy's composites: {problem}; set renderer=auto."
-        )
+    if rules.whole.any() or rules.regions is not None:
+        raise _no_features("the rules keep images whole or move their halves")
+    if captions_kept and any(wording.template is not None for wording in plans.wordings):
+        raise _no_features(_TEMPLATE)
+
+
+_TEMPLATE: Final = "a template of captions has none where the text tower is locked"
+
+
+def _no_features(problem: str) -> UserError:
+    return UserError(f"renderer=features knows no features of this policy's composites: {problem}; set renderer=auto.")
 
 
 def needs_halves(policy: Policy) -> bool:

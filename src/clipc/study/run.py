@@ -193,13 +193,13 @@ def run_pending(
 
 def _keep_features(planned: Sequence[PlannedTrial], progress: Progress) -> None:
     """Computes the features that trials on kept features read, once and with all cores."""
-    groups: dict[str, dict[str, PlannedTrial]] = {}
-    for p in planned:
+    groups: dict[str, list[PlannedTrial]] = {}
+    for p in sorted(planned, key=lambda p: -p.size):
         if p.trial.recipe.renderer == "features":
-            groups.setdefault(kept_key(p.trial.recipe), {})[p.catalog.fingerprint] = p
+            groups.setdefault(kept_key(p.trial.recipe), []).append(p)
     for trials in groups.values():
-        catalogs = [p.catalog for p in sorted(trials.values(), key=lambda p: -p.size)]
-        keep_features(next(iter(trials.values())).trial.recipe, catalogs, progress)
+        catalogs = {p.catalog.fingerprint: p.catalog for p in trials}
+        keep_features([p.trial.recipe for p in trials], list(catalogs.values()), progress)
 
 
 def shard_of(planned: Sequence[PlannedTrial], shard: tuple[int, int]) -> list[PlannedTrial]:

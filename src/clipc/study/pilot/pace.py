@@ -134,7 +134,7 @@ def measure_trials(
     if renderer == "features":
         catalog = subsample(catalog, min(_PACE_PAIRS, catalog.splits["train"]))
         for recipe in {kept_key(recipe): recipe for recipe in recipes.values()}.values():
-            keep_features(recipe, [catalog], progress)
+            keep_features([recipe], [catalog], progress)
     last = next(name for name in reversed(list(recipes)) if name != baseline)
     tasks = [
         (recipes[name].model_copy(update={"samples": 10**9, "epochs": None}), catalog, evaluation, renderer)
