@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from clipc.report.page import Section, experiment_page
+from clipc.report.redact import redacted
 from clipc.report.sections.decision import decision
 from clipc.report.sections.effects import effect_strips
 from clipc.report.sections.gains import gain_table
@@ -20,25 +21,34 @@ SECTIONS: Final[tuple[Section, ...]] = (
 )
 
 
-def render_pilot(data: dict[str, Any], *, lang: str = "en", more: Sequence[Section] = ()) -> str:
+def render_pilot(
+    data: Mapping[str, Any], *, lang: str = "en", more: Sequence[Section] = (), redact: bool = False
+) -> str:
     """The report of one pilot as one self-contained HTML page.
 
     Images are ``data:`` URIs, figures are inline SVG, and there are no scripts; the page's content security policy
     forbids a browser to load anything. All text of the data is escaped.
 
     Args:
-        data: The tables of ``report.json``: those of a study, with the pilot's budget, composites, cost and training.
+        data: The tables of ``report.json``: those of a study, with the pilot's budget, composites, cost and training,
+            and ``worth`` for the manager's page.
         lang: The language of the page, one of :data:`clipc.report.words.LANGUAGES`.
-        more: Your own sections, shown last.
+        more: Your own sections, shown last; a redacted page leaves them out.
+        redact: Whether pictures, captions, names and paths are left out.
 
     Raises:
         UserError: There are no words in this language.
         ValueError: A sample's image is not a ``data:`` URI.
     """
     say = words(lang)
-    return experiment_page(
-        (*SECTIONS, *more), with_readable_arms(data, say), say, say("page.pilot", name=data["source"]["name"])
-    )
+    tables, title = readable_tables(data, say, redact=redact)
+    return experiment_page((*SECTIONS, *(() if redact else more)), tables, say, title)
+
+
+def readable_tables(data: Mapping[str, Any], say: Words, *, redact: bool) -> tuple[dict[str, Any], str]:
+    """The tables with readable names of arms, redacted if wanted, and the page's title."""
+    tables = with_readable_arms(redacted(data, say.lang) if redact else data, say)
+    return tables, say("worth.redacted.title") if redact else say("page.pilot", name=data["source"]["name"])
 
 
 def with_readable_arms(data: Mapping[str, Any], say: Words) -> dict[str, Any]:
@@ -73,7 +83,19 @@ def with_readable_arms(data: Mapping[str, Any], say: Words) -> dict[str, Any]:
             "controls": {**verdict["controls"], **{n: renamed(verdict["controls"][n]) for n in ("names", "gains")}},
         },
         "composing_cost": None if cost is None else {**cost, "arms": renamed(cost["arms"])},
+        **({"worth": _with_readable_arms_of_worth(data["worth"], say)} if data.get("worth") is not None else {}),
         "not_shown": [row if isinstance(row, str) else _with_names(row, say) for row in data["not_shown"]],
+    }
+
+
+def _with_readable_arms_of_worth(worth: Mapping[str, Any], say: Words) -> dict[str, Any]:
+    lines = [{**line, "name": say.arm(line["name"])} for line in worth["curve"]["lines"]]
+    gain = worth["gain"]
+    return {
+        **worth,
+        **{key: say.arm(worth[key]) for key in ("baseline", "arm", "model_arm")},
+        "curve": {**worth["curve"], "lines": lines},
+        "gain": None if gain is None else {**gain, "name": say.arm(gain["name"])},
     }
 
 
