@@ -378,8 +378,8 @@ def pilot_example(
             "stages": STAGES,
             "doctor": {
                 "findings": [
-                    {"code": "small-test", "severity": "note", "count": 12, "total": 1680, "share": 0.007}
-                    | {"values": {}, "examples": []}
+                    {"code": "unreadable", "severity": "note", "count": 12, "total": 1680, "share": 0.007}
+                    | {"values": {"times": 12, "reason": "no such image"}, "examples": []}
                 ]
             },
             "confirmation": [

@@ -44,8 +44,10 @@ def experiment_scope(context: Context) -> dict[str, Any]:
 
 def scoped(context: Context, scope: Mapping[str, Any]) -> tuple[PilotDesign, Catalog]:
     """The design with the pairs, arms, seeds and renderer of a scope, and its data."""
-    data = subsample(context.catalog, scope["pairs"])
-    return with_scope(bind(context.study, data), scope), data
+    data, study = subsample(context.catalog, scope["pairs"]), context.study
+    if data is not context.catalog:
+        study = study.model_copy(update={"data": study.data.model_copy(update={"pairs": scope["pairs"]})})
+    return with_scope(bind(study, data), scope), data
 
 
 def with_scope(design: PilotDesign, settled: Mapping[str, Any]) -> PilotDesign:

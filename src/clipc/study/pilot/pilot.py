@@ -75,7 +75,8 @@ def run_pilot(
         minutes = _add_minutes(folder, context.timer.seconds / 60)
     tables: dict[str, Any] = {}
     for result in results.values():
-        tables |= result.tables
+        curves = [*tables.get("curves", ()), *result.tables.get("curves", ())]
+        tables |= {**result.tables, "curves": curves}
     budget = {"minutes": options.minutes, "minutes_taken": minutes, "jobs": workers(context)[0]}
     return tables | {"budget": budget, "stages": stage_rows(results)}
 

@@ -95,20 +95,21 @@ def next_step(
 def judged(tables: Mapping[str, Any], winner: str) -> dict[str, Any]:
     """Whether a step passed, and the code of what it failed on.
 
-    It fails where composites break a rule, the planned composites amplify an association, or the winner loses against
-    plain CLIP on a main metric. No evidence of a difference is no failure.
+    It fails where composites break a rule, the planned composites amplify an association, the winner loses against
+    plain CLIP on a main metric, or the time was not enough for all pairs of the step. No evidence of a difference is no failure.
 
     Args:
         tables: The tables of the step's pilot.
         winner: The arm under test.
     """
-    meaning, bias = tables.get("meaning") or {}, tables.get("bias_gate") or {}
+    meaning, bias, plan = (tables.get(name) or {} for name in ("meaning", "bias_gate", "plan"))
     verdict = tables["verdict"]["arms"].get(winner, "unknown")
     codes = {
         "rules": bool(meaning.get("broken") or meaning.get("failed_examples")),
         "bias": bool(bias.get("amplified")),
         "loss": verdict in ("loss", "mixed"),
         "unfinished": verdict in ("waiting", "unknown"),
+        "fewer-pairs": plan.get("pairs") != plan.get("all_pairs"),
     }
     failed = [code for code, holds in codes.items() if holds]
     return {"passed": not failed, "code": failed[0] if failed else "passed", "verdict": verdict}

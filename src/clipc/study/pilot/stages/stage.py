@@ -121,7 +121,12 @@ def run_stages(context: Context, stages: Mapping[str, Stage], again: str | None 
         saved = _read(context, name)
         if is_after and saved is None:
             continue
-        if saved is None or name == again:
+        if saved is not None and name == again:
+            # What was settled for it from the time that was left goes too; once it is gone, what is stopped resumes.
+            for file in (f"{name}.json", f"stages/{name}.json"):
+                (context.folder / file).unlink(missing_ok=True)
+            saved = None
+        if saved is None:
             begin = context.timer.seconds
             result = stage(context, results)
             saved = replace(result, minutes=(context.timer.seconds - begin) / 60)
