@@ -96,7 +96,8 @@ def judged(tables: Mapping[str, Any], winner: str) -> dict[str, Any]:
     """Whether a step passed, and the code of what it failed on.
 
     It fails where composites break a rule, the planned composites amplify an association, the winner loses against
-    plain CLIP on a main metric, or the time was not enough for all pairs of the step. No evidence of a difference is no failure.
+    plain CLIP on a main metric, or the time was not enough for all pairs of the step. No evidence of a difference is no
+    failure.
 
     Args:
         tables: The tables of the step's pilot.
