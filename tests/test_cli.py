@@ -4,12 +4,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clipc.cli import main
-from clipc.cli.study_screen import pilot_lines, study_lines
+from clipc.cli.study_screen import study_lines
 from clipc.study.verdict import credit
 
 
@@ -27,7 +26,6 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
         (["pilt"], 'Did you mean "pilot"'),
         (["pilot", "nowhere.csv"], "there is no nowhere.csv"),
         (["pilot", "--minutes", "-1"], "must be > 0"),
-        (["pilot", "--budget", "quik"], "quick"),
         (["pilot", "--seeds", "2"], "must be >= 3"),
         (["train", "smal"], "did you mean 'small'"),
         (["train"], "name a source, or a recipe and a source"),
@@ -291,14 +289,6 @@ def test_a_recipe_and_a_source_are_two_words(
     recipe = (tmp_path / "run" / "recipe.yaml").read_text()
     assert f"source: {tiny_source}" in recipe
     assert "- label" in recipe
-
-
-def test_a_pilot_s_lines_say_where_training_was_short() -> None:
-    tables: dict[str, Any] = {"metrics": [], "arms": [], "comparisons": [], "seeds": [0], "power": []}
-    tables["settings"] = {"model": "small"}
-    for epochs, hint in ((9.5, False), (1.5, True)):
-        tables["settings"]["epochs"] = epochs
-        assert any("only 1.5 times; more --minutes, or --recipe nano" in line for line in pilot_lines(tables)) is hint
 
 
 RULES = """name: plates

@@ -37,7 +37,8 @@ from clipc.report.sheet import render_sheet
 from clipc.report.study import render_study
 from clipc.report.study_figures import save_figures
 from clipc.study.design import Study, read_study
-from clipc.study.pilot import PilotOptions, run_pilot
+from clipc.study.pilot.options import PilotOptions
+from clipc.study.pilot.pilot import run_pilot
 from clipc.study.study import run_study
 from clipc.train.loss import contrastive_loss, shared_sources
 from clipc.train.train import train as train_model

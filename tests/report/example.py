@@ -357,7 +357,34 @@ def pilot_example(
             ],
             "curves": [],
             "power": [],
-            "budget": {"name": "standard", "minutes": 20.0, "minutes_taken": 17.2, "jobs": 2},
+            "budget": {"minutes": 20.0, "minutes_taken": 17.2, "jobs": 2},
+            "plan": {
+                "recipe": "starter-1000",
+                "recipe_reason": "1,680 training pairs: the recipe starter-1000.",
+                "epochs": 50.0,
+                "pairs": 1680,
+                "all_pairs": 1680,
+                "arms": list(by_name),
+                "left_out": ["self-halves"],
+                "seeds": len(SEEDS),
+                "seeds_asked": False,
+                "trials": 3 * len(arms),
+                "minutes": 14.0,
+                "feature_minutes": 3.0,
+                "allowed_minutes": 20.0,
+                "jobs": 2,
+            },
+            "untrained": untrained(list(by_name)) if labels else [],
+            "stages": STAGES,
+            "doctor": {
+                "findings": [
+                    {"code": "unreadable", "severity": "note", "count": 12, "total": 1680, "share": 0.007}
+                    | {"values": {"times": 12, "reason": "no such image"}, "examples": []}
+                ]
+            },
+            "confirmation": [
+                {"metric": keys[0], "arm": name, "features": 0.41, "pixels": 0.43} for name in ("clip", "clip-c")
+            ],
             "composites": [
                 {"arm": "clip-c", "policy": policy(japanese=japanese), "samples": samples(japanese=japanese)}
             ],
@@ -371,6 +398,53 @@ def pilot_example(
             "not_shown": not_shown,
         }
     )
+
+
+STAGES = [
+    {"name": "doctor", "go_on": True, "code": "warning", "values": {"warning": 2}, "minutes": 0.4},
+    {
+        "name": "preview",
+        "go_on": True,
+        "code": "plain",
+        "values": {"arm": "clip-c", "composed": 820, "of": 840},
+        "minutes": 0.1,
+    },
+    {
+        "name": "bias",
+        "go_on": True,
+        "code": "none",
+        "values": {"arm": "clip-c", "tested": 40, "amplified": 0},
+        "minutes": 0.1,
+    },
+    {
+        "name": "experiment",
+        "go_on": True,
+        "code": "none",
+        "values": {"arms": 3, "seeds": 3, "winner": "clip-c"},
+        "minutes": 14.2,
+    },
+    {
+        "name": "curve",
+        "go_on": True,
+        "code": "measured",
+        "values": {"sizes": [210, 420, 840, 1680], "seeds": 3, "winner": "clip-c"},
+        "minutes": 2.0,
+    },
+    {
+        "name": "confirm",
+        "go_on": True,
+        "code": "measured",
+        "values": {"winner": "clip-c", "seed": 3},
+        "minutes": 1.0,
+    },
+]
+
+
+def untrained(arms: list[str]) -> list[dict[str, Any]]:
+    """The probe on the start's features, beside the arms'."""
+    rows = [{"arm": name, "mean": 0.91 + 0.01 * i, "low": 0.89, "high": 0.95, "n": 3} for i, name in enumerate(arms)]
+    probe = {"metric": "probe/label/all/top1", "column": "label", "model": "starter", "chance": 1 / 21}
+    return [{**probe, "mean": 0.924, "low": 0.888, "high": 0.96, "n": 210, "arms": rows}]
 
 
 def with_few_captions(data: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from clipc.progress import Progress
-from clipc.study import pilot, run, tuning
+from clipc.study import run, tuning
+from clipc.study.pilot import pace
 
 
 class InProcess:
@@ -29,6 +30,6 @@ class InProcess:
 def in_process() -> Generator[None]:
     """Inside, trials of studies, pilots and searches run in this process, which has imported the libraries."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (pilot, run, tuning):
+        for module in (pace, run, tuning):
             patch.setattr(module, "Pool", InProcess)
         yield

@@ -15,17 +15,22 @@ from clipc.train.checkpoint import checkpoint_steps
 PILOT = """
 import sys
 from pathlib import Path
-from clipc.study import pilot as module
+from clipc.study.pilot import experiment
+from clipc.study.pilot.options import PilotOptions
+from clipc.study.pilot.pilot import run_pilot
 from clipc.train.interrupt import Interrupted
 from clipc.recipe.data import Data
 
 if __name__ == "__main__":
     source, model, folder = sys.argv[1:]
-    module._shared_settings = lambda *_: {"samples": 960, "batch_size": 8, "renderer": "worker"}
-    overrides = (f"model={model}", "validations=2", "precision=fp32", "checkpoint_seconds=0.5")
-    options = module.PilotOptions(data=Data(source=source), jobs=2, overrides=overrides, budget="quick", pictures=False)
+    settled = {"pairs": 40, "arms": ["clip", "clip-c"], "seeds": 3, "renderer": "worker", "minutes": 1.0}
+    experiment._settle = lambda *_: {**settled, "feature_minutes": 0.0, "pace": {}}
+    overrides = (f"model={model}", "samples=960", "batch_size=8", "validations=2", "precision=fp32")
+    overrides = (*overrides, "checkpoint_seconds=0.5")
+    options = PilotOptions(data=Data(source=source), jobs=2, recipe="nano", overrides=overrides, pictures=False,
+                           stages=("experiment",))
     try:
-        tables = module.run_pilot(options, Path(folder))
+        tables = run_pilot(options, Path(folder))
     except Interrupted as stopped:
         print(stopped)
         sys.exit(130)

@@ -8,7 +8,8 @@ from clipc.catalog.catalog import Catalog
 from clipc.evaluate.prompts import TEMPLATE_SETS
 from clipc.study import trials
 from clipc.study.design import Study
-from clipc.study.pilot import PilotOptions, pilot_study
+from clipc.study.pilot.design import pilot_study
+from clipc.study.pilot.options import PilotOptions
 from clipc.study.run import evaluation_options
 
 

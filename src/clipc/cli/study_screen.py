@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 LINE_SECONDS = 30.0
 """Seconds between two progress lines if standard error is not a terminal."""
 
-MIN_EPOCHS = 5
-"""A model trained from scratch for fewer epochs is called undertrained."""
-
 
 @contextmanager
 def live_board() -> Generator[tuple[Progress, "BoardCallback"]]:
@@ -124,12 +121,3 @@ def study_lines(tables: dict[str, Any]) -> list[str]:
     count = len(comparisons) - waiting_count
     lines += power_lines(tables["power"], len(tables["seeds"]))
     return [*lines, f"{count} comparisons; Holm's correction of p values is over the {len(main)} main metrics of each."]
-
-
-def pilot_lines(tables: dict[str, Any]) -> list[str]:
-    """The lines of :func:`study_lines`, with advice if the pilot's models are undertrained."""
-    epochs, model = (tables["settings"].get(name) for name in ("epochs", "model"))
-    if epochs is None or epochs >= MIN_EPOCHS:
-        return study_lines(tables)
-    hint = "more --minutes" if model == "nano" else "more --minutes, or --recipe nano,"
-    return [*study_lines(tables), f"Each trial saw the pairs only {epochs:.1f} times; {hint} would show more."]

@@ -101,14 +101,33 @@ def keep_features(recipe: Recipe, catalogs: Sequence[Catalog], progress: Progres
     Raises:
         UserError: The model or the policy is not made for it.
     """
-    model = new_model(recipe, tokenizer_for(recipe, catalogs[0])).to(choose_device(recipe.device))
+    kept, captions = kept_features(recipe, catalogs[0], progress)
+    for catalog in catalogs:
+        kept.keep(catalog, captions=captions)
+        keep_training_features(kept, recipe, catalog.split("train"))
+
+
+def kept_features(recipe: Recipe, catalog: Catalog, progress: Progress = silent) -> tuple[KeptFeatures, bool]:
+    """The features that runs of a recipe read, and whether those of captions are kept too; computes none.
+
+    Args:
+        recipe: The recipe.
+        catalog: The data, from which a vocabulary may be learnt.
+        progress: Called with the number of features computed.
+
+    Raises:
+        UserError: The model or the policy is not made for it.
+    """
+    model = new_model(recipe, tokenizer_for(recipe, catalog)).to(choose_device(recipe.device))
     apply_tuning(model.clip, recipe.tune, recipe.seed)
     check_features(recipe, model)
-    kept = KeptFeatures(model.eval(), recipe.data.cache, progress)
-    needs = {"halves": needs_halves(recipe.policy), "strong": needs_strong(recipe.policy)}
-    for catalog in catalogs:
-        kept.keep(catalog, captions=keep_captions(model))
-        kept.training_images(catalog.split("train"), recipe.augmentation, recipe.kept_views, **needs)
+    return KeptFeatures(model.eval(), recipe.data.cache, progress), keep_captions(model)
+
+
+def keep_training_features(kept: KeptFeatures, recipe: Recipe, pairs: Catalog) -> None:
+    """Computes the features of training pairs that runs of a recipe read."""
+    halves, strong = needs_halves(recipe.policy), needs_strong(recipe.policy)
+    kept.training_images(pairs, recipe.augmentation, recipe.kept_views, halves=halves, strong=strong)
 
 
 def kept_key(recipe: Recipe) -> str:

@@ -5,19 +5,24 @@ from typing import Any, Final
 
 from clipc.report.page import Section, experiment_page
 from clipc.report.redact import redacted
+from clipc.report.sections.bias import bias_associations, bias_findings
+from clipc.report.sections.curves import curves
 from clipc.report.sections.decision import decision
 from clipc.report.sections.effects import effect_strips
 from clipc.report.sections.gains import gain_table
 from clipc.report.sections.headline import headline
+from clipc.report.sections.plan import plan, untrained
 from clipc.report.sections.procedure import procedure, reproduction
 from clipc.report.sections.results import limits, power, results
+from clipc.report.sections.stages import confirmation, doctor_findings, stages
 from clipc.report.sections.training import composites, cost, training
 from clipc.report.sections.worth import glossary, worth
 from clipc.report.words import Words, words
 
 SECTIONS: Final[tuple[Section, ...]] = (
-    *(decision, headline, worth, composites, effect_strips, gain_table, results, limits, power),
-    *(procedure, training, cost, reproduction, glossary),
+    *(decision, headline, worth, stages, plan, effect_strips, untrained, gain_table, curves, results, confirmation),
+    *(limits, power, composites, doctor_findings, bias_findings, bias_associations, procedure, training, cost),
+    *(reproduction, glossary),
 )
 
 
@@ -62,7 +67,7 @@ def with_readable_arms(data: Mapping[str, Any], say: Words) -> dict[str, Any]:
         return {**gain, "arm": say.arm(gain["arm"]), "over": say.arm(gain["over"])}
 
     verdict = data["verdict"]
-    lists = ("controls", "comparisons", "diverged", "search", "composites", "training")
+    lists = ("controls", "comparisons", "diverged", "search", "composites", "training", "confirmation")
     cost = data["composing_cost"]
     return {
         **data,
@@ -70,6 +75,11 @@ def with_readable_arms(data: Mapping[str, Any], say: Words) -> dict[str, Any]:
         "gain_differences": [
             {**row, "gain": named_gain(row["gain"]), "than": named_gain(row["than"])}
             for row in data.get("gain_differences", ())
+        ],
+        "untrained": [{**probe, "arms": renamed(probe["arms"])} for probe in data.get("untrained", ())],
+        "curves": [
+            {**curve, "lines": [{**line, "name": say.arm(line["name"])} for line in curve["lines"]]}
+            for curve in data.get("curves", ())
         ],
         "baseline": say.arm(data["baseline"]),
         "arms": [

@@ -1,12 +1,12 @@
 """The tables of a pilot besides those of a study: composites, the cost of composing, curves and limitations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, Final
 
 from clipc.catalog.catalog import Catalog
 from clipc.compose.policy import Policy
-from clipc.evaluate.probe import SHOTS
+from clipc.evaluate.statistics.interval import t_interval
 from clipc.prepare.new_model import tokenizer_for
 from clipc.prepare.plans import group_of, make_plans
 from clipc.prepare.preview import preview
@@ -14,6 +14,12 @@ from clipc.recipe.recipe import Recipe
 from clipc.render.worker import WorkerRenderer
 from clipc.study.limitations import Codes
 from clipc.study.results import Outcome, composes
+
+CONTROLS: Final = ("wrong-caption", "self-halves")
+"""The controls of the built-in study: there is a sentence on what cannot be said without each of them."""
+
+MIN_EPOCHS: Final = 5
+"""Training in which each pair is seen less often than this is called short."""
 
 IMAGES: Final = 8
 """The number of composites of each arm in the report."""
@@ -38,6 +44,21 @@ def composing_cost(tables: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"baseline": baseline, "arms": arms}
 
 
+def beside_arms(probes: Sequence[Mapping[str, Any]], tables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Adds to each row ``arms``: the same metric of each arm, its mean and 95% interval over ``n`` seeds."""
+
+    def row(arm: Mapping[str, Any], metric: str) -> Iterator[dict[str, Any]]:
+        trials = [trial for result in arm["results"] for trial in result["trials"]]
+        values = [trial["metrics"][metric] for trial in trials if metric in trial["metrics"]]
+        if values:
+            interval = t_interval(values).as_dict()
+            yield {"arm": arm["name"], **{name: interval[name] for name in ("mean", "low", "high", "n")}}
+
+    return [
+        {**probe, "arms": [entry for arm in tables["arms"] for entry in row(arm, probe["metric"])]} for probe in probes
+    ]
+
+
 def composites(arm: str, recipe: Recipe, catalog: Catalog, pictures: bool) -> dict[str, Any]:
     """An arm's policy, and sample composites with captions; no samples where it makes none or ``pictures`` is False."""
     samples: list[dict[str, Any]] = []
@@ -57,19 +78,27 @@ def training_curves(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def pilot_limits(policies: Sequence[Policy], catalog: Catalog, tables: Mapping[str, Any], minutes: float) -> Codes:
-    """Codes of the limitations that a pilot has besides those of a study."""
+def pilot_limits(policies: Sequence[Policy], catalog: Catalog, plan: Mapping[str, Any]) -> Codes:
+    """Codes of the limitations that a pilot has besides those of a study.
+
+    Args:
+        policies: The policies of the arms under test that compose.
+        catalog: The data that the trials trained on.
+        plan: What was settled before the trials.
+    """
     codes: Codes = []
-    names, columns = {metric["key"] for metric in tables["metrics"]}, catalog.about.label_columns
-    missing = [k for k in SHOTS if names.isdisjoint(f"probe/{column}/{k}-shot/top1" for column in columns)]
-    if columns and missing:
-        codes.append({"code": "few-shot-missing", "shots": ", ".join(map(str, missing))})
+    if plan["pairs"] < plan["all_pairs"]:
+        codes.append({"code": "fewer-pairs", "n": f"{plan['pairs']:,}", "all": f"{plan['all_pairs']:,}"})
+    if plan["epochs"] < MIN_EPOCHS:
+        codes.append({"code": "short-training", "epochs": f"{plan['epochs']:.1f}"})
+    for name in plan["left_out"]:
+        codes.append(f"untested-{name}" if name in CONTROLS else {"code": "untested", "arm": name})
     shares = {policy.rho for policy in policies}
     if len(shares) == 1:
         codes.append({"code": "one-share", "share": f"{shares.pop():.0%}"})
     if policies:
         codes.append(partners_limit(policies, catalog))
-    return [*codes, {"code": "short-training", "minutes": f"{minutes:.0f}"}, "figures-elsewhere"]
+    return [*codes, "figures-elsewhere"]
 
 
 def partners_limit(policies: Sequence[Policy], catalog: Catalog) -> str:

@@ -1,0 +1,58 @@
+"""The options of a pilot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from clipc.recipe.data import Data
+
+LEAST_SEEDS: Final = 3
+"""The smallest number of seeds: the variation between seeds cannot be estimated from fewer."""
+
+MOST_SEEDS: Final = 12
+"""The largest number of seeds that a pilot takes by itself."""
+
+
+@dataclass(frozen=True)
+class PilotOptions:
+    """The options of a pilot.
+
+    Attributes:
+        data: Where the pairs come from. ``data.pairs`` and ``data.subset`` say which of them the pilot is about.
+        minutes: The time for the whole pilot, in minutes.
+        seeds: The number of seeds, at least :data:`LEAST_SEEDS`; if None, as many as fit, at most :data:`MOST_SEEDS`.
+        jobs: Parallel trials; if None, one per core on a CPU, one at a time on a GPU.
+        study: The study's name or file. The options given here replace its data, recipe, seeds, templates and language.
+        overrides: ``key=value`` changes to the recipe of all arms.
+        recipe: The recipe's name or file; if None, the one that suits the pairs.
+        templates: The prompt templates for zero-shot classification (see :class:`clipc.study.design.Study`).
+        pictures: Whether the report shows images.
+        stages: The names of the stages to run.
+        arms: The names of the arms to run; all if empty.
+        go_on: Whether to go on where a stage says that this makes no sense.
+        command: The command line, for the report.
+    """
+
+    data: Data = field(default_factory=Data)
+    minutes: float = 20.0
+    seeds: int | None = None
+    jobs: int | None = None
+    study: str = "pilot"
+    overrides: Sequence[str] = ()
+    recipe: str | None = None
+    templates: str = "auto"
+    pictures: bool = True
+    command: str = "clipc pilot"
+    stages: tuple[str, ...] = ("doctor", "preview", "bias", "experiment", "curve", "confirm")
+    arms: tuple[str, ...] = ()
+    go_on: bool = False
+
+    @property
+    def seed_range(self) -> tuple[int, int]:
+        """The smallest and the largest number of seeds."""
+        return (LEAST_SEEDS, MOST_SEEDS) if self.seeds is None else (self.seeds, self.seeds)
+
+    @property
+    def continues(self) -> bool:
+        """Whether stages follow the experiment."""
+        return "curve" in self.stages or "confirm" in self.stages
