@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -57,6 +57,9 @@ def pilot(
     go_on: Annotated[bool, Parameter(negative="")] = False,
     next_: Annotated[bool, Parameter(name="--next", negative="")] = False,
     approved_by: str | None = None,
+    roi: Path | None = None,
+    format_: Annotated[Literal["html", "md"], Parameter(name="--format")] = "html",
+    redact: Annotated[bool, Parameter(negative="")] = False,
     out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
@@ -91,12 +94,18 @@ def pilot(
         next_: The roll-out after a pilot: the next larger share of the pairs (10, 30, 100%) under the same rules. The
             gates are asked again; it stops where one fails.
         approved_by: Who approved the rules of the next step; it is recorded with their hash and the time.
+        roi: Your figures (a YAML file; examples/roi.yaml is one): what a captioned pair and an hour of an expert cost.
+            With them the report says what composition saves. They may be given later; nothing is trained again.
+        format_: html, or md for Markdown.
+        redact: Write a report without pictures, captions, names and paths, beside the complete one.
         out: The folder of all results; by default runs/pilot-NAME, with -ja appended for --lang ja.
         as_json: Print the report's tables as one JSON object.
     """
     if next_ and approved_by is None:
         raise UserError("say who approved the rules of this step: --approved-by NAME.")
 
+    from clipc.report.decision import decision_lines
+    from clipc.report.markdown import pilot_markdown
     from clipc.report.page import load_section
     from clipc.report.pilot import render_pilot
     from clipc.report.sections.plan import plan_sentences
@@ -107,6 +116,7 @@ def pilot(
     from clipc.study.pilot.pilot import plan_pilot, run_pilot
     from clipc.study.pilot.rollout import next_step
     from clipc.study.recipes import check_recipes
+    from clipc.study.worth.figures import read_figures
 
     folder = out or Path("runs") / f"pilot-{source_slug(source)}{'' if options.lang == 'en' else f'-{options.lang}'}"
     is_demo = source == "demo"
@@ -122,6 +132,7 @@ def pilot(
         templates=templates,
         pictures=pictures,
         go_on=go_on,
+        figures=None if roi is None else read_figures(roi),
         command=shlex.join(["clipc", *sys.argv[1:]]),
     )
 
@@ -137,7 +148,8 @@ def pilot(
     design = pilot_study(pilot_options)
     check_recipes(design)  # Report mistakes in recipes before reading the data.
     extra_sections = [load_section(name) for name in design.sections]
-    render = partial(render_pilot, more=extra_sections)
+    html = format_ == "html"
+    render = partial(render_pilot, more=extra_sections) if html else pilot_markdown
     with live_board() as (progress, show_trials):
         catalog = pilot_options.data.open(progress)
         print_catalog(catalog)
@@ -171,8 +183,12 @@ def pilot(
         print_result(tables, as_json, [])
         return
     write_json(folder / "report.json", tables)
-    pages = write_pages(folder / "report.html", tables, render, options.lang)
-    print_result(tables, as_json, [*study_lines(tables), f"The report: {pages}"])
+    pages = [write_pages(folder / f"report.{format_}", tables, render, options.lang)]
+    if redact:
+        redacted = partial(render_pilot if html else pilot_markdown, redact=True)
+        pages.append(write_pages(folder / f"report-redacted.{format_}", tables, redacted, options.lang))
+    lines = [*study_lines(tables), *decision_lines(tables, words("en"))]
+    print_result(tables, as_json, [*lines, *(f"The report: {page}" for page in pages)])
 
 
 def _plan_lines(planned: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from clipc.recipe.data import Data
+from clipc.study.worth.figures import RoiFigures
 
 LEAST_SEEDS: Final = 3
 """The smallest number of seeds: the variation between seeds cannot be estimated from fewer."""
@@ -30,6 +31,7 @@ class PilotOptions:
         stages: The names of the stages to run.
         arms: The names of the arms to run; all if empty.
         go_on: Whether to go on where a stage says that this makes no sense.
+        figures: The user's figures, for the return on investment. They change no trial and no stage.
         command: The command line, for the report.
     """
 
@@ -42,6 +44,7 @@ class PilotOptions:
     recipe: str | None = None
     templates: str = "auto"
     pictures: bool = True
+    figures: RoiFigures | None = None
     command: str = "clipc pilot"
     stages: tuple[str, ...] = ("doctor", "preview", "bias", "experiment", "curve", "confirm")
     arms: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from clipc.study.pilot.stages.doctor import examine
 from clipc.study.pilot.stages.experiment import compare
 from clipc.study.pilot.stages.preview import preview_composites
 from clipc.study.pilot.stages.stage import Announce, Context, Stage, run_stages, stage_rows, unheard
+from clipc.study.pilot.worth import pilot_worth
 from clipc.study.recipes import check_recipes
 from clipc.study.run import BoardCallback, evaluation_options
 from clipc.train.timing import Timer
@@ -58,7 +59,7 @@ def run_pilot(
     Returns:
         The tables that :func:`clipc.report.render_pilot` shows, ready for JSON: those of the experiment's study, and
         ``stages``, ``budget``, ``plan``, ``untrained``, ``composites``, ``composing_cost``, ``training``, and where
-        their stages ran ``doctor``, ``preview``, ``meaning``, ``bias``, ``bias_gate``, ``curves``, ``confirmation``.
+        their stages ran ``worth``, ``doctor``, ``preview``, ``meaning``, ``bias``, ``bias_gate``, ``curves``, ``confirmation``.
 
     Raises:
         UserError: There are too few pairs or seeds, the time is too short, the study has an error, or a stage says
@@ -77,6 +78,8 @@ def run_pilot(
     for result in results.values():
         curves = [*tables.get("curves", ()), *result.tables.get("curves", ())]
         tables |= {**result.tables, "curves": curves}
+    if results.keys() >= {"experiment", "curve"}:
+        tables["worth"] = pilot_worth(context, results, tables, options.figures, minutes)
     budget = {"minutes": options.minutes, "minutes_taken": minutes, "jobs": workers(context)[0]}
     return tables | {"budget": budget, "stages": stage_rows(results)}
 
