@@ -59,7 +59,8 @@ def run_pilot(
     Returns:
         The tables that :func:`clipc.report.render_pilot` shows, ready for JSON: those of the experiment's study, and
         ``stages``, ``budget``, ``plan``, ``untrained``, ``composites``, ``composing_cost``, ``training``, and where
-        their stages ran ``worth``, ``doctor``, ``preview``, ``meaning``, ``bias``, ``bias_gate``, ``curves``, ``confirmation``.
+        their stages ran ``worth``, ``doctor``, ``preview``, ``meaning``, ``bias``, ``bias_gate``, ``curves`` and
+        ``confirmation``.
 
     Raises:
         UserError: There are too few pairs or seeds, the time is too short, the study has an error, or a stage says
