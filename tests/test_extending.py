@@ -345,11 +345,12 @@ def pilot(own: Path, tiny_model: str, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("pilot")
     (folder / "mine.yaml").write_text(PILOT, "utf-8")
     words = ["pilot", "stripes:PAIRS", f"model={tiny_model}", "validations=1", "precision=fp32"]
-    words += ["samples=48", "batch_size=8", "--recipe", "nano"]
+    words += ["samples=48", "batch_size=8", "--recipe", "nano", "--go-on"]
     with pytest.MonkeyPatch.context() as patch:
         settled = {"pairs": 40, "arms": ["clip", "striped"], "seeds": 3, "renderer": "worker"}
-        settled |= {"minutes": 1.0, "feature_minutes": 0.0}
-        patch.setattr("clipc.study.pilot.experiment._settled", lambda *_: settled)
+        pace = {"pairs_per_second": 100.0, "validation_seconds": 0.0, "fixed_seconds": 1.0}
+        settled |= {"minutes": 1.0, "feature_minutes": 0.0, "pace": pace}
+        patch.setattr("clipc.study.pilot.experiment._settle", lambda *_: settled)
         with pytest.raises(SystemExit) as ended:
             main([*words, "--study", str(folder / "mine.yaml"), "--jobs", "2", "--out", str(folder / "out")])
     assert ended.value.code == 0

@@ -32,6 +32,7 @@ from clipc.render.compose_batch import ComposedBatch, compose_batch
 from clipc.render.crop import Augmentation
 from clipc.report.audit import render_audit
 from clipc.report.doctor import render_doctor
+from clipc.report.markdown import pilot_markdown
 from clipc.report.pilot import render_pilot
 from clipc.report.sheet import render_sheet
 from clipc.report.study import render_study
@@ -40,6 +41,8 @@ from clipc.study.design import Study, read_study
 from clipc.study.pilot.options import PilotOptions
 from clipc.study.pilot.pilot import run_pilot
 from clipc.study.study import run_study
+from clipc.study.worth.figures import RoiFigures, read_figures
+from clipc.study.worth.tables import WorthInputs, worth_tables
 from clipc.train.loss import contrastive_loss, shared_sources
 from clipc.train.train import train as train_model
 
@@ -63,6 +66,7 @@ __all__ = [
     "Policy",
     "Recipe",
     "Reject",
+    "RoiFigures",
     "Row",
     "Rules",
     "Run",
@@ -74,6 +78,7 @@ __all__ = [
     "Tiles",
     "UserError",
     "Views",
+    "WorthInputs",
     "__version__",
     "audit_bias",
     "audit_run",
@@ -88,7 +93,9 @@ __all__ = [
     "make_plans",
     "make_recipe",
     "open_catalog",
+    "pilot_markdown",
     "plan_epoch",
+    "read_figures",
     "read_recipe",
     "read_rules",
     "read_study",
@@ -105,4 +112,5 @@ __all__ = [
     "subsample",
     "train_model",
     "with_splits",
+    "worth_tables",
 ]

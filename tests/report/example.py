@@ -375,6 +375,16 @@ def pilot_example(
                 "jobs": 2,
             },
             "untrained": untrained(list(by_name)) if labels else [],
+            "stages": STAGES,
+            "doctor": {
+                "findings": [
+                    {"code": "unreadable", "severity": "note", "count": 12, "total": 1680, "share": 0.007}
+                    | {"values": {"times": 12, "reason": "no such image"}, "examples": []}
+                ]
+            },
+            "confirmation": [
+                {"metric": keys[0], "arm": name, "features": 0.41, "pixels": 0.43} for name in ("clip", "clip-c")
+            ],
             "composites": [
                 {"arm": "clip-c", "policy": policy(japanese=japanese), "samples": samples(japanese=japanese)}
             ],
@@ -388,6 +398,46 @@ def pilot_example(
             "not_shown": not_shown,
         }
     )
+
+
+STAGES = [
+    {"name": "doctor", "go_on": True, "code": "warning", "values": {"warning": 2}, "minutes": 0.4},
+    {
+        "name": "preview",
+        "go_on": True,
+        "code": "plain",
+        "values": {"arm": "clip-c", "composed": 820, "of": 840},
+        "minutes": 0.1,
+    },
+    {
+        "name": "bias",
+        "go_on": True,
+        "code": "none",
+        "values": {"arm": "clip-c", "tested": 40, "amplified": 0},
+        "minutes": 0.1,
+    },
+    {
+        "name": "experiment",
+        "go_on": True,
+        "code": "none",
+        "values": {"arms": 3, "seeds": 3, "winner": "clip-c"},
+        "minutes": 14.2,
+    },
+    {
+        "name": "curve",
+        "go_on": True,
+        "code": "measured",
+        "values": {"sizes": [210, 420, 840, 1680], "seeds": 3, "winner": "clip-c"},
+        "minutes": 2.0,
+    },
+    {
+        "name": "confirm",
+        "go_on": True,
+        "code": "measured",
+        "values": {"winner": "clip-c", "seed": 3},
+        "minutes": 1.0,
+    },
+]
 
 
 def untrained(arms: list[str]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ PYTHONPATH=src:tests python tests/report/worth_example.py FOLDER
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,18 @@ CASES: dict[str, dict[str, Any]] = {
 
 def decided_example(case: str, *, japanese: bool = False) -> dict[str, Any]:
     """The tables of a pilot with ``worth``, as JSON gives them back."""
+    return {**json.loads(_pilot(japanese)), "worth": json.loads(_worth(case))}
+
+
+@cache
+def _pilot(japanese: bool) -> str:
+    return json.dumps(pilot_example(japanese=japanese))
+
+
+@cache
+def _worth(case: str) -> str:
     settings = dict(CASES[case])
-    table = worth_tables(constructed(settings.pop("multiple"), **settings))
-    return {**pilot_example(japanese=japanese), "worth": json.loads(json.dumps(table))}
+    return json.dumps(worth_tables(constructed(settings.pop("multiple"), **settings)), allow_nan=False)
 
 
 def write_pages(folder: Path) -> None:

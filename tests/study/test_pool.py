@@ -23,11 +23,12 @@ from clipc.recipe.data import Data
 
 if __name__ == "__main__":
     source, model, folder = sys.argv[1:]
-    settled = {"pairs": 40, "arms": ["clip", "clip-c"], "seeds": 3, "renderer": "worker"}
-    experiment._settled = lambda *_: {**settled, "minutes": 1.0, "feature_minutes": 0.0}
+    settled = {"pairs": 40, "arms": ["clip", "clip-c"], "seeds": 3, "renderer": "worker", "minutes": 1.0}
+    experiment._settle = lambda *_: {**settled, "feature_minutes": 0.0, "pace": {}}
     overrides = (f"model={model}", "samples=960", "batch_size=8", "validations=2", "precision=fp32")
     overrides = (*overrides, "checkpoint_seconds=0.5")
-    options = PilotOptions(data=Data(source=source), jobs=2, recipe="nano", overrides=overrides, pictures=False)
+    options = PilotOptions(data=Data(source=source), jobs=2, recipe="nano", overrides=overrides, pictures=False,
+                           stages=("experiment",))
     try:
         tables = run_pilot(options, Path(folder))
     except Interrupted as stopped:

@@ -126,7 +126,8 @@ def write_pages(file: Path, tables: dict[str, Any], render: Callable[..., str], 
     """Writes a page in English and in Japanese.
 
     Args:
-        file: The file of the page in ``lang``; the page in the other language is written to ``<stem>.<other>.html``.
+        file: The file of the page in ``lang``; the page in the other language is written to ``<stem>.<other>`` with the
+            same suffix.
         tables: The tables of the page.
         render: Makes the page from the tables and a language.
         lang: ``"en"`` or ``"ja"``.
@@ -136,5 +137,6 @@ def write_pages(file: Path, tables: dict[str, Any], render: Callable[..., str], 
     """
     other = "ja" if lang == "en" else "en"
     write_text(file, render(tables, lang=lang))
-    write_text(file.with_suffix(f".{other}.html"), render(tables, lang=other))
-    return f"{file} (and {file.stem}.{other}.html)"
+    second = file.with_suffix(f".{other}{file.suffix}")
+    write_text(second, render(tables, lang=other))
+    return f"{file} (and {second.name})"

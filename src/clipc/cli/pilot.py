@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -25,6 +25,7 @@ from clipc.cli.common import (
     write_pages,
 )
 from clipc.cli.study_screen import live_board, study_lines
+from clipc.errors import UserError
 from clipc.files import write_json
 
 DEFAULT_MINUTES: Final = 20.0
@@ -51,6 +52,14 @@ def pilot(
     pictures: bool = True,
     options: SourceParameters = DEFAULT_OPTIONS,
     set_overrides: Overrides = (),
+    stage: str | None = None,
+    plan: Annotated[bool, Parameter(negative="")] = False,
+    go_on: Annotated[bool, Parameter(negative="")] = False,
+    next_: Annotated[bool, Parameter(name="--next", negative="")] = False,
+    approved_by: str | None = None,
+    roi: Path | None = None,
+    format_: Annotated[Literal["html", "md"], Parameter(name="--format")] = "html",
+    redact: Annotated[bool, Parameter(negative="")] = False,
     out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
@@ -78,22 +87,42 @@ def pilot(
         pictures: Show pictures in the report; --no-pictures for private ones.
         options: How the source is read.
         set_overrides: More overrides.
+        stage: Run this stage again, with those before it as they are: doctor, preview, bias, experiment, curve or
+            confirm.
+        plan: Print the stages with their minutes and cost, and run none of them.
+        go_on: Go on where a stage says that this makes no sense.
+        next_: The roll-out after a pilot: the next larger share of the pairs (10, 30, 100%) under the same rules. The
+            gates are asked again; it stops where one fails.
+        approved_by: Who approved the rules of the next step; it is recorded with their hash and the time.
+        roi: Your figures (a YAML file; examples/roi.yaml is one): what a captioned pair and an hour of an expert cost.
+            With them the report says what composition saves. They may be given later; nothing is trained again.
+        format_: html, or md for Markdown.
+        redact: Write a report without pictures, captions, names and paths, beside the complete one.
         out: The folder of all results; by default runs/pilot-NAME, with -ja appended for --lang ja.
         as_json: Print the report's tables as one JSON object.
     """
+    if next_ and approved_by is None:
+        raise UserError("say who approved the rules of this step: --approved-by NAME.")
+
+    from clipc.report.decision import decision_lines
+    from clipc.report.markdown import pilot_markdown
     from clipc.report.page import load_section
     from clipc.report.pilot import render_pilot
     from clipc.report.sections.plan import plan_sentences
+    from clipc.report.sections.stages import stage_sentence
     from clipc.report.words import words
     from clipc.study.pilot.design import pilot_study
     from clipc.study.pilot.options import PilotOptions
-    from clipc.study.pilot.pilot import run_pilot
+    from clipc.study.pilot.pilot import plan_pilot, run_pilot
+    from clipc.study.pilot.rollout import next_step
     from clipc.study.recipes import check_recipes
+    from clipc.study.worth.figures import read_figures
 
     folder = out or Path("runs") / f"pilot-{source_slug(source)}{'' if options.lang == 'en' else f'-{options.lang}'}"
     is_demo = source == "demo"
+    pairs = pairs or (DEMO_PAIRS if is_demo and not next_ else None)
     pilot_options = PilotOptions(
-        data=data_section(source, options).model_copy(update={"pairs": pairs or (DEMO_PAIRS if is_demo else None)}),
+        data=data_section(source, options).model_copy(update={"pairs": None if next_ else pairs}),
         minutes=minutes or (DEMO_MINUTES if is_demo else DEFAULT_MINUTES),
         seeds=seeds,
         jobs=jobs,
@@ -102,25 +131,75 @@ def pilot(
         recipe=recipe,
         templates=templates,
         pictures=pictures,
+        go_on=go_on,
+        figures=None if roi is None else read_figures(roi),
         command=shlex.join(["clipc", *sys.argv[1:]]),
     )
 
-    def announce(plan: Mapping[str, Any]) -> None:
-        for sentence in (plan["recipe_reason"], *plan_sentences(plan, words("en"))):
-            if sentence:
-                print_note(sentence)
+    def announce(name: str, facts: Mapping[str, Any]) -> None:
+        say = words("en")
+        if name == "plan":
+            sentences = [facts["recipe_reason"], *plan_sentences(facts, say)]
+        else:
+            sentences = [f"{say(f'pilot.stage_name.{name}')}: {stage_sentence(name, facts, say)}"]
+        for sentence in filter(None, sentences):
+            print_note(sentence)
 
     design = pilot_study(pilot_options)
     check_recipes(design)  # Report mistakes in recipes before reading the data.
     extra_sections = [load_section(name) for name in design.sections]
-    render = partial(render_pilot, more=extra_sections)
+    html = format_ == "html"
+    render = partial(render_pilot, more=extra_sections) if html else pilot_markdown
     with live_board() as (progress, show_trials):
         catalog = pilot_options.data.open(progress)
         print_catalog(catalog)
         warn_of_small_split(catalog, "test")
-        tables = run_pilot(
-            pilot_options, folder, catalog=catalog, announce=announce, progress=progress, watch=show_trials
-        )
+        if plan:
+            planned = plan_pilot(pilot_options, folder, catalog=catalog, progress=progress)
+            print_result(planned, as_json, _plan_lines(planned))
+            return
+        if next_:
+            step = next_step(
+                pilot_options,
+                folder,
+                catalog=catalog,
+                approved_by=approved_by or "",
+                announce=announce,
+                progress=progress,
+                watch=show_trials,
+            )
+            tables, folder = step["tables"], folder / step["steps"][-1]["folder"]
+        else:
+            tables = run_pilot(
+                pilot_options,
+                folder,
+                catalog=catalog,
+                stage=stage,
+                announce=announce,
+                progress=progress,
+                watch=show_trials,
+            )
+    if "arms" not in tables:  # The experiment has not run yet, so there is no page.
+        print_result(tables, as_json, [])
+        return
     write_json(folder / "report.json", tables)
-    pages = write_pages(folder / "report.html", tables, render, options.lang)
-    print_result(tables, as_json, [*study_lines(tables), f"The report: {pages}"])
+    pages = [write_pages(folder / f"report.{format_}", tables, render, options.lang)]
+    if redact:
+        redacted = partial(render_pilot if html else pilot_markdown, redact=True)
+        pages.append(write_pages(folder / f"report-redacted.{format_}", tables, redacted, options.lang))
+    lines = [*study_lines(tables), *decision_lines(tables, words("en"))]
+    print_result(tables, as_json, [*lines, *(f"The report: {page}" for page in pages)])
+
+
+def _plan_lines(planned: Mapping[str, Any]) -> list[str]:
+    """The stages with minutes and cost, then what the experiment would run and why."""
+    from clipc.report.sections.plan import plan_sentences
+    from clipc.report.words import words
+
+    say = words("en")
+    lines = [
+        f"{say('pilot.stage_name.' + row['name']):26s} {row['minutes']:6.1f} min {row['core_hours']:6.2f} core-hours"
+        + ("" if row["fits"] else "  (not within these minutes)")
+        for row in planned["stages"]
+    ]
+    return [*lines, *filter(None, [planned["recipe_reason"]]), *plan_sentences(planned, say)]

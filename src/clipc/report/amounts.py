@@ -36,7 +36,8 @@ def money(value: float, currency: str, lang: str) -> str:
 
 def hours(value: float, say: Words) -> str:
     """Hours of people with the person-days that they are."""
-    return say("worth.hours", h=readable.tidy(value) if value % 1 else f"{value:,.0f}", days=_trim(value / _HOURS_A_DAY))
+    days = value / _HOURS_A_DAY
+    return say("worth.hours", h=_trim(value), days=_trim(days) if days >= 1 else f"{days:.2g}")
 
 
 def times(value: float, say: Words) -> str:
@@ -56,16 +57,25 @@ def estimate(e: Estimate, write: Format, say: Words) -> str:
     return _side(e["value"], e["side"], write, say)
 
 
-def interval(e: Estimate, write: Format, say: Words) -> str:
-    """The interval of an estimate; an end beyond the measured range says so."""
-    low = _side(e["low"], "below" if e["open_low"] else "inside", write, say)
-    high = _side(e["high"], "above" if e["open_high"] else "inside", write, say)
+def interval(e: Estimate, write: Format, say: Words, *, first: Format | None = None) -> str:
+    """The interval of an estimate; an end beyond the measured range says so.
+
+    Args:
+        e: The estimate.
+        write: Writes a number with its unit.
+        say: The words of a language.
+        first: Writes the lower end, where its unit need not be repeated.
+    """
+    if e["low"] is None:
+        return say("worth.never")
+    low = _side(e["low"], "below" if e["open_low"] else "inside", first or write, say, "no_limit")
+    high = _side(e["high"], "above" if e["open_high"] else "inside", write, say, "no_limit")
     return say("worth.range", low=low, high=high)
 
 
-def _side(value: float | None, side: str, write: Format, say: Words) -> str:
+def _side(value: float | None, side: str, write: Format, say: Words, without: str = "never") -> str:
     if value is None:
-        return say("worth.never")
+        return say(f"worth.{without}")
     text = write(value)
     return text if side == "inside" else say("worth.more_than" if side == "above" else "worth.less_than", x=text)
 

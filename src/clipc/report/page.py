@@ -122,12 +122,19 @@ def _engine() -> Environment:
         loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     engine.filters["whole"] = _no_break
+    engine.filters["css"] = _css_string
     return engine
 
 
 def _no_break(text: str) -> Markup:
     """Escapes a sentence, and keeps the name CLIP-C on one line."""
     return escape(text).replace("CLIP-C", Markup('<span class="whole">CLIP-C</span>'))
+
+
+def _css_string(text: str) -> Markup:
+    """Text inside the quotes of a CSS string: every character except ASCII letters and digits as its code point."""
+    letters = (c if c.isascii() and c.isalnum() else f"\\{ord(c):06x}" for c in text)
+    return Markup("".join(letters))  # neither quotes, brackets nor backslashes of the text are left
 
 
 def _read(name: str) -> str:

@@ -15,7 +15,9 @@ _HEIGHT = 20.0
 _BAND = "#0b4f8a"
 
 
-def equivalence_plot(worth: Mapping[str, Any], *, width: float = 620.0, height: float = 250.0) -> Markup:
+def equivalence_plot(
+    worth: Mapping[str, Any], *, width: float = 620.0, height: float = 250.0, name: str = "worth-curve"
+) -> Markup:
     """The low-data curve of plain CLIP and of composition as an ``<svg>`` element.
 
     An arrow runs from composition at the size that is decided at to as many plain pairs as give the same; a band shows
@@ -25,15 +27,19 @@ def equivalence_plot(worth: Mapping[str, Any], *, width: float = 620.0, height: 
         worth: The table ``worth``.
         width: The figure's width, in CSS pixels before the page scales it.
         height: Its height.
+        name: The prefix of its ids.
     """
     unit, metric = worth["metric"]["unit"], worth["metric"]
     factor = readable.scale(unit)
     marks = {worth["baseline"]: BASELINE, worth["arm"]: TREATMENT}
-    figure, axes = new_figure(height, width, bottom=0.1, left=0.07)
+    figure, axes = new_figure(height, width, bottom=0.1, left=44 / width)
     lines: list[Line] = []
     for line in worth["curve"]["lines"]:
         points = tuple(
-            (float(p["x"]), *(factor * p[key] if p[key] is not None else float("nan") for key in ("mean", "low", "high")))
+            (
+                float(p["x"]),
+                *(factor * p[key] if p[key] is not None else float("nan") for key in ("mean", "low", "high")),
+            )
             for p in line["points"]
         )
         lines.append(Line(line["name"], points, marks[line["name"]]))  # pyright: ignore[reportArgumentType]
@@ -47,7 +53,7 @@ def equivalence_plot(worth: Mapping[str, Any], *, width: float = 620.0, height: 
         level = _level(worth, row["size"])
         if level is not None:
             _arrow(axes, row, factor * level)
-    return Markup(inline_svg(figure, "worth-curve"))  # made of numbers alone
+    return Markup(inline_svg(figure, name))  # made of numbers alone
 
 
 def _level(worth: Mapping[str, Any], size: int) -> float | None:
@@ -58,7 +64,8 @@ def _level(worth: Mapping[str, Any], size: int) -> float | None:
 
 def _arrow(axes: Axes, row: Mapping[str, Any], y: float) -> None:
     pairs, n = row["pairs"], row["size"]
-    axes.plot([pairs["low"], pairs["high"]], [y, y], color=_BAND, linewidth=9, alpha=0.22, solid_capstyle="butt", zorder=1)
+    band = {"color": _BAND, "linewidth": 9, "alpha": 0.22, "solid_capstyle": "butt"}
+    axes.plot([pairs["low"], pairs["high"]], [y, y], zorder=1, **band)
     for end, marker, is_open in (("low", "<", pairs["open_low"]), ("high", ">", pairs["open_high"])):
         if is_open:
             axes.plot(pairs[end], y, marker, color=_BAND, markersize=7, clip_on=False, zorder=5)

@@ -50,7 +50,15 @@ def _plot(data: Mapping[str, Any], texts: DecisionWords, say: Words) -> dict[str
         notes.append(say("worth.plot.fit", rmse=f"{readable.plain(texts.unit, max(fits))} {unit}"))
     axis = {"x": say("worth.plot.x"), "y": say.unit(texts.unit, "level")}
     title = say("worth.plot.title", metric=texts.metric)
-    return {"title": title, "figure": equivalence_plot(worth), "legend": legend, "notes": notes, **axis}
+    narrow = equivalence_plot(worth, width=340.0, height=240.0, name="worth-narrow")
+    return {
+        "title": title,
+        "figure": equivalence_plot(worth),
+        "narrow": narrow,
+        "legend": legend,
+        "notes": notes,
+        **axis,
+    }
 
 
 def cost_rows(texts: DecisionWords, say: Words) -> list[tuple[str, str, str, str]]:

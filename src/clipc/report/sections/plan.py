@@ -29,7 +29,7 @@ def plan_sentences(plan: Mapping[str, Any], say: Words) -> Iterator[str]:
         say: The words of the language.
     """
     pairs, all_pairs = (readable.count(plan[name]) for name in ("pairs", "all_pairs"))
-    yield say("pilot.plan.recipe", recipe=plan["recipe"], n=pairs, epochs=readable.tidy(plan["epochs"]))
+    yield say("pilot.plan.recipe", recipe=plan["recipe"], n=pairs, epochs=f"{plan['epochs']:.3g}")
     if plan["epochs"] < LEAST_EPOCHS:
         yield say("pilot.plan.short", least=LEAST_EPOCHS)
     if plan["pairs"] < plan["all_pairs"]:

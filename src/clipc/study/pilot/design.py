@@ -1,10 +1,10 @@
 """The study that a pilot runs: read before the data are, then bound to the data's size, language and labels."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from clipc.catalog.catalog import Catalog
-from clipc.errors import UserError
+from clipc.errors import UserError, unknown_name
 from clipc.prepare.plans import group_of
 from clipc.recipe.recipe import Recipe, read_recipe
 from clipc.recipe.suited import suited_recipe
@@ -61,7 +61,23 @@ def pilot_study(options: PilotOptions) -> Study:
     recipe = {} if options.recipe is None else {"recipe": options.recipe}
     seeds = _first_seeds(study.seeds, options.seed_range[1])
     shared = {"data": options.data, "templates": options.templates, "lang": options.data.lang, "seeds": seeds}
-    return study.model_copy(update=shared | recipe)
+    study = study.model_copy(update=shared | recipe)
+    return with_arms(study, options.arms) if options.arms else study
+
+
+def with_arms(study: Study, names: Collection[str]) -> Study:
+    """The study with some of its arms alone.
+
+    Raises:
+        UserError: The study has no such arm.
+    """
+    for name in names:
+        if name not in study.arms:
+            raise unknown_name("arm", name, study.arms)
+    kept = {name: changes for name, changes in study.arms.items() if name in names}
+    contrasts = tuple(c for c in study.contrasts if {*c.gain, *c.than} <= kept.keys())
+    controls = tuple(name for name in study.controls if name in kept)
+    return study.model_copy(update={"arms": kept, "controls": controls, "contrasts": contrasts})
 
 
 def bind(study: Study, catalog: Catalog) -> PilotDesign:

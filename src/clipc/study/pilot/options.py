@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from clipc.recipe.data import Data
+from clipc.study.worth.figures import RoiFigures
 
 LEAST_SEEDS: Final = 3
 """The smallest number of seeds: the variation between seeds cannot be estimated from fewer."""
@@ -27,6 +28,10 @@ class PilotOptions:
         recipe: The recipe's name or file; if None, the one that suits the pairs.
         templates: The prompt templates for zero-shot classification (see :class:`clipc.study.design.Study`).
         pictures: Whether the report shows images.
+        stages: The names of the stages to run.
+        arms: The names of the arms to run; all if empty.
+        go_on: Whether to go on where a stage says that this makes no sense.
+        figures: The user's figures, for the return on investment. They change no trial and no stage.
         command: The command line, for the report.
     """
 
@@ -39,9 +44,18 @@ class PilotOptions:
     recipe: str | None = None
     templates: str = "auto"
     pictures: bool = True
+    figures: RoiFigures | None = None
     command: str = "clipc pilot"
+    stages: tuple[str, ...] = ("doctor", "preview", "bias", "experiment", "curve", "confirm")
+    arms: tuple[str, ...] = ()
+    go_on: bool = False
 
     @property
     def seed_range(self) -> tuple[int, int]:
         """The smallest and the largest number of seeds."""
         return (LEAST_SEEDS, MOST_SEEDS) if self.seeds is None else (self.seeds, self.seeds)
+
+    @property
+    def continues(self) -> bool:
+        """Whether stages follow the experiment."""
+        return "curve" in self.stages or "confirm" in self.stages

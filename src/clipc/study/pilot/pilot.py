@@ -1,20 +1,38 @@
-"""The pilot from beginning to end."""
+"""The pilot from beginning to end: its stages, and the tables of its page."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from clipc.catalog.catalog import Catalog
+from clipc.errors import unknown_name
 from clipc.progress import Progress, silent
-from clipc.recipe.run import Run
-from clipc.study.pilot.design import pilot_study
-from clipc.study.pilot.experiment import Announce, Experiment, run_experiment
+from clipc.recipe.run import Run, environment
+from clipc.study.pilot.costs import planned_stages
+from clipc.study.pilot.design import PilotDesign, bind, pilot_study
+from clipc.study.pilot.experiment import workers
 from clipc.study.pilot.options import PilotOptions
-from clipc.study.pilot.tables import beside_arms, composing_cost, composites, pilot_limits, training_curves
-from clipc.study.pilot.untrained import untrained_probes
+from clipc.study.pilot.stages.bias import audit_plan
+from clipc.study.pilot.stages.confirm import confirm
+from clipc.study.pilot.stages.curve import low_data_curve
+from clipc.study.pilot.stages.doctor import examine
+from clipc.study.pilot.stages.experiment import compare
+from clipc.study.pilot.stages.preview import preview_composites
+from clipc.study.pilot.stages.stage import Announce, Context, Stage, run_stages, stage_rows, unheard
+from clipc.study.pilot.worth import pilot_worth
 from clipc.study.recipes import check_recipes
-from clipc.study.results import composes
-from clipc.study.run import BoardCallback, finished_trials, plan_study
+from clipc.study.run import BoardCallback, evaluation_options
 from clipc.train.timing import Timer
+
+STAGES: Final[Mapping[str, Stage]] = {
+    "doctor": examine,
+    "preview": preview_composites,
+    "bias": audit_plan,
+    "experiment": compare,
+    "curve": low_data_curve,
+    "confirm": confirm,
+}
+"""The stages in their order."""
 
 
 def run_pilot(
@@ -22,63 +40,94 @@ def run_pilot(
     folder: Path,
     *,
     catalog: Catalog | None = None,
-    announce: Announce = lambda _: None,
+    stage: str | None = None,
+    announce: Announce = unheard,
     progress: Progress = silent,
     watch: BoardCallback = lambda _: None,
 ) -> dict[str, Any]:
-    """Runs the pilot's experiment with what fits the time, or resumes a pilot that was stopped.
+    """Runs the stages of a pilot within its time, or resumes a pilot that was stopped.
 
     Args:
         options: The pilot's options.
-        folder: The pilot's folder; trials that have a record there are not run again.
+        folder: The pilot's folder; stages that have a result there, and trials that have a record, are not run again.
         catalog: The opened data; otherwise the options' source is opened.
-        announce: Told what will run and why, before the trials begin.
-        progress: Receives the progress of long steps before the trials begin.
+        stage: A stage to run again; those after it keep what they have.
+        announce: Told each stage's result, and what the experiment will run and why.
+        progress: Receives the progress of long steps.
         watch: Called with the state of all trials while they run.
 
     Returns:
-        The tables that :func:`clipc.report.render_pilot` shows, ready for JSON: those of the study, and ``budget``,
-        ``plan``, ``untrained``, ``composites``, ``composing_cost`` and ``training``.
+        The tables that :func:`clipc.report.render_pilot` shows, ready for JSON: those of the experiment's study, and
+        ``stages``, ``budget``, ``plan``, ``untrained``, ``composites``, ``composing_cost``, ``training``, and where
+        their stages ran ``worth``, ``doctor``, ``preview``, ``meaning``, ``bias``, ``bias_gate``, ``curves`` and
+        ``confirmation``.
 
     Raises:
-        UserError: There are too few pairs or seeds, the time is too short, or the study has an error.
+        UserError: There are too few pairs or seeds, the time is too short, the study has an error, or a stage says
+            that going on makes no sense.
         Interrupted: On Ctrl-C or SIGTERM; the same call resumes the pilot.
     """
-    timer = Timer()
-    check_recipes(pilot_study(options))  # Errors are reported before the data are read.
-    catalog = catalog or options.data.open(progress)
+    stages = {name: STAGES[name] for name in STAGES if name in options.stages}
+    if stage is not None and stage not in stages:
+        raise unknown_name("stage", stage, stages)
+    context = make_context(options, folder, catalog, announce, progress, watch)
     try:
-        experiment = run_experiment(
-            options, folder, catalog, timer=timer, announce=announce, progress=progress, watch=watch
-        )
-        tables = _experiment_tables(experiment, folder, options, progress)
+        results = run_stages(context, stages, stage)
     finally:
-        minutes = _add_minutes(folder, timer.seconds / 60)
-    policies = [recipe.policy for recipe in _treatments(experiment).values() if composes(recipe.policy)]
-    budget = {"minutes": options.minutes, "minutes_taken": minutes, "jobs": experiment.plan["jobs"]}
-    limits = pilot_limits(policies, experiment.catalog, experiment.plan)
-    return tables | {"budget": budget, "not_shown": [*tables["not_shown"], *limits]}
+        minutes = _add_minutes(folder, context.timer.seconds / 60)
+    tables: dict[str, Any] = {}
+    for result in results.values():
+        curves = [*tables.get("curves", ()), *result.tables.get("curves", ())]
+        tables |= {**result.tables, "curves": curves}
+    if results.keys() >= {"experiment", "curve"}:
+        tables["worth"] = pilot_worth(context, results, tables, options.figures, minutes)
+    budget = {"minutes": options.minutes, "minutes_taken": minutes, "jobs": workers(context)[0]}
+    return tables | {"budget": budget, "stages": stage_rows(results)}
 
 
-def _experiment_tables(
-    experiment: Experiment, folder: Path, options: PilotOptions, progress: Progress
+def plan_pilot(
+    options: PilotOptions, folder: Path, *, catalog: Catalog | None = None, progress: Progress = silent
 ) -> dict[str, Any]:
-    """The study's tables, and those that a pilot has besides."""
-    study, catalog = experiment.design.study, experiment.catalog
-    finished = finished_trials(study, plan_study(study, catalog, folder, folder / "records"))
-    shown = _treatments(experiment).items()
-    return experiment.tables | {
-        "plan": experiment.plan,
-        "untrained": beside_arms(untrained_probes(experiment.design.baseline, catalog, progress), experiment.tables),
-        "composites": [composites(name, recipe, catalog, options.pictures) for name, recipe in shown],
-        "composing_cost": composing_cost(experiment.tables),
-        "training": [training_curves(outcome) for _, outcome in finished],
+    """What a pilot would run, why, and for how long; measures the pace, and runs no trial.
+
+    What is settled here holds for the pilot that follows with the same options. Returns the tables of
+    :func:`~clipc.study.pilot.costs.planned_stages`.
+    """
+    return planned_stages(make_context(options, folder, catalog, progress=progress))
+
+
+def make_context(
+    options: PilotOptions,
+    folder: Path,
+    catalog: Catalog | None = None,
+    announce: Announce = unheard,
+    progress: Progress = silent,
+    watch: BoardCallback = lambda _: None,
+) -> Context:
+    """What the stages of a pilot share; errors in recipes are reported before the data are read."""
+    timer, study = Timer(), pilot_study(options)
+    check_recipes(study)
+    catalog = catalog or options.data.open(progress)
+    design = bind(study, catalog)
+    asked = _asked(options, design, catalog)
+    return Context(options, folder, catalog, study, design, asked, timer, announce, progress, watch)
+
+
+def _asked(options: PilotOptions, design: PilotDesign, catalog: Catalog) -> dict[str, Any]:
+    """All that the stages' results follow from, to check whether saved ones still hold."""
+    recipes = {name: recipe.model_dump(mode="json", exclude={"data"}) for name, recipe in design.recipes.items()}
+    return {
+        "clipc": environment("cpu", 1)["clipc"],
+        "data_fingerprint": catalog.fingerprint,
+        "recipes": recipes,
+        "measuring": evaluation_options(design.study).as_json(),
+        "minutes": options.minutes,
+        "seeds": list(options.seed_range),
+        "jobs": options.jobs,
+        "stages": list(options.stages),
+        "arms": list(options.arms),
+        "pictures": options.pictures,
     }
-
-
-def _treatments(experiment: Experiment) -> dict[str, Any]:
-    """The recipes of the arms under test, by name."""
-    return {name: experiment.design.recipes[name] for name in experiment.design.study.treatments}
 
 
 def _add_minutes(folder: Path, minutes: float) -> float:

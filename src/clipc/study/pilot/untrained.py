@@ -1,9 +1,11 @@
 """What a user has without any of this: linear probes on the features of the towers that trials start from."""
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from clipc.catalog.catalog import Catalog
@@ -31,8 +33,33 @@ def untrained_probes(recipe: Recipe, catalog: Catalog, progress: Progress = sile
         ``high`` (the 95% interval over test images), ``n`` and ``chance``. Empty without labels, and where trials
         start from random weights.
     """
+    rows: list[dict[str, Any]] = []
+    for column, task in _tasks(recipe, catalog, progress):
+        accuracy = t_interval(_hits(task))
+        interval = {"low": max(0.0, accuracy.low), "high": min(1.0, accuracy.high), "n": accuracy.n}
+        name = {"metric": f"probe/{column}/all/top1", "column": column, "model": recipe.model, "mean": accuracy.mean}
+        rows.append({**name, **interval, "chance": 1 / len(task.names)})
+    return rows
+
+
+def untrained_hits(
+    recipe: Recipe, catalog: Catalog, column: str, progress: Progress = silent
+) -> dict[str, list[int]] | None:
+    """The same probe on one label column: ``hits`` (0 or 1) and ``labels`` of the labelled test images, in their order.
+
+    None where :func:`untrained_probes` has no row for the column.
+    """
+    for name, task in _tasks(recipe, catalog, progress):
+        if name == column:
+            labels = task.labelled("test").labels
+            return {"hits": [int(hit) for hit in _hits(task)], "labels": [int(label) for label in labels]}
+    return None
+
+
+def _tasks(recipe: Recipe, catalog: Catalog, progress: Progress) -> Iterator[tuple[str, ClassTask]]:
+    """The label columns that a probe can be fitted on, with the start's features."""
     if not catalog.about.label_columns or trains_from_scratch(recipe):
-        return []
+        return
     model = new_model(recipe, tokenizer_for(recipe, catalog)).to(choose_device(recipe.device))
     kept = KeptFeatures(model.eval(), recipe.data.cache, progress)
 
@@ -41,14 +68,12 @@ def untrained_probes(recipe: Recipe, catalog: Catalog, progress: Progress = sile
         values, rows = kept.whole_images(catalog.split(split))
         return torch.from_numpy(values[rows].astype(np.float32))
 
-    rows: list[dict[str, Any]] = []
     for column in catalog.about.label_columns:
         task = ClassTask.from_catalog(catalog, column, catalog.about.class_names.get(column, {}), features)
-        if task.problem("test") or len(np.unique((train := task.labelled("train", measured="test")).labels)) < 2:
-            continue
-        result = probe(train, task.labelled("val", measured="test"), task.labelled("test"), shots=())
-        accuracy = t_interval(result.hits["all"])
-        interval = {"low": max(0.0, accuracy.low), "high": min(1.0, accuracy.high), "n": accuracy.n}
-        name = {"metric": f"probe/{column}/all/top1", "column": column, "model": recipe.model, "mean": accuracy.mean}
-        rows.append({**name, **interval, "chance": 1 / len(task.names)})
-    return rows
+        if not task.problem("test") and len(np.unique(task.labelled("train", measured="test").labels)) > 1:
+            yield column, task
+
+
+def _hits(task: ClassTask) -> npt.NDArray[np.float64]:
+    train, val = task.labelled("train", measured="test"), task.labelled("val", measured="test")
+    return probe(train, val, task.labelled("test"), shots=()).hits["all"]
