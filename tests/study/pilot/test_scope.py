@@ -14,7 +14,7 @@ from .tiny_pilot import Measured, plan_of
 
 def test_the_scope_is_settled_once(pilot_options: PilotOptions, tmp_path: Path, measured: Measured) -> None:
     """Measured at the first call, kept for those after it, and measured anew where something else is asked."""
-    short = replace(pilot_options, minutes=1.5)
+    short = replace(pilot_options, minutes=0.8)
     first = plan_of(short, tmp_path)
     assert first == plan_of(short, tmp_path)
     assert measured.count == 1

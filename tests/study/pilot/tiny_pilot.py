@@ -32,7 +32,7 @@ class Measured:
 def plan_of(options: PilotOptions, folder: Path) -> dict[str, Any]:
     """What the experiment would run; its trials are stopped by :func:`measured`."""
     plans: list[Any] = []
+    only = replace(options, stages=("experiment",))
     with pytest.raises(InterruptedError), in_process():
-        only = replace(options, stages=("experiment",))
         run_pilot(only, folder, announce=lambda name, facts: plans.append(facts) if name == "plan" else None)
     return plans[0]
