@@ -35,6 +35,8 @@ def _reasons(recipe: Recipe, pairs: int) -> list[dict[str, Any]]:
     reasons.append({"code": "batch", "batch": recipe.batch_size})
     if recipe.policy.rho:
         reasons.append({"code": "composition", "rho": recipe.policy.rho, "until": recipe.policy.until})
+    else:
+        reasons.append({"code": "plain", "pairs": pairs})
     if recipe.vocabulary is not None:
         reasons.append({"code": "vocabulary", "size": recipe.vocabulary})
     return reasons

@@ -55,24 +55,28 @@ def of_rows(
     return values
 
 
-def signature(image: Bytes) -> Float32s:
-    """A small copy of an image without its brightness and contrast, in which near-identical images are nearly equal.
+def small_copy(image: Bytes) -> Float32s:
+    """16 x 16 pixels of an image in colour.
 
     Args:
         image: RGB ``uint8``, shape (height, width, 3).
 
     Returns:
-        ``float32``, shape (768,): 16 x 16 pixels in colour, with mean 0 and standard deviation 1.
+        ``float32``, shape (768,), values from 0 to 255.
     """
     small = Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    values = np.asarray(small).astype(np.float32).ravel()
-    values -= values.mean()
+    return np.asarray(small).astype(np.float32).ravel()
+
+
+def standardised(values: Float32s) -> Float32s:
+    """A small copy without its brightness and contrast, in which near-identical images are nearly equal."""
+    values = values - values.mean()
     return values / max(float(values.std()), _MIN_CONTRAST)
 
 
-def mirrored(signed: Float32s) -> Float32s:
-    """The :func:`signature` of the image mirrored left to right."""
-    return signed.reshape(_SIDE, _SIDE, 3)[:, ::-1].ravel()
+def mirrored(copy: Float32s) -> Float32s:
+    """The :func:`small_copy` of the image mirrored left to right."""
+    return copy.reshape(_SIDE, _SIDE, 3)[:, ::-1].ravel()
 
 
 def data_uri(image: Bytes, *, quality: int = 80, lossless: bool = False) -> str:

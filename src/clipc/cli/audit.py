@@ -1,6 +1,5 @@
 """``clipc audit``."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +15,7 @@ from clipc.cli.common import (
     SourceParameters,
     open_source,
     print_result,
+    recipe_changes,
     source_slug,
     write_pages,
 )
@@ -88,8 +88,7 @@ def audit(
         if is_run:
             tables = _of_run(source, looked_for, against, split, options.lang, progress)
         else:
-            rules_override = () if rules is None else (f"policy.rules={json.dumps(rules)}",)
-            changes = (*overrides, *set_overrides, *rules_override)
+            changes = recipe_changes(overrides, set_overrides, rules)
             tables = _of_source(source, recipe, changes, looked_for, options, folder, progress)
     if not is_run:  # A run's tables are in its audit/bias.json.
         write_json(folder / "audit.json", tables)

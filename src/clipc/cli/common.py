@@ -49,6 +49,12 @@ Overrides = Annotated[
 ]
 
 
+def recipe_changes(overrides: Sequence[str], set_overrides: Sequence[str], rules: str | None) -> tuple[str, ...]:
+    """The changes to a recipe that a command was given: positional ones, those of ``--set``, then ``--rules``."""
+    by_rules = () if rules is None else (f"policy.rules={json.dumps(rules)}",)
+    return (*overrides, *set_overrides, *by_rules)
+
+
 def data_section(source: str, options: SourceOptions) -> "Data":
     """The ``data`` section of a recipe for a source and its options."""
     from clipc.recipe.data import Data

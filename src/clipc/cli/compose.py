@@ -1,6 +1,5 @@
 """``clipc compose``."""
 
-import json
 import sys
 from pathlib import Path
 from textwrap import shorten
@@ -17,6 +16,7 @@ from clipc.cli.common import (
     SourceParameters,
     open_source,
     print_result,
+    recipe_changes,
     source_slug,
 )
 from clipc.errors import first_names
@@ -63,9 +63,8 @@ def compose(
     if print_rules is not None:
         print(preset_text(print_rules), end="")
         return
-    rules_override = () if rules is None else (f"policy.rules={json.dumps(rules)}",)
     # The recipe is read before the slow imports, so that its errors are reported at once.
-    resolved = read_recipe(recipe, (*overrides, *set_overrides, *rules_override))
+    resolved = read_recipe(recipe, recipe_changes(overrides, set_overrides, rules))
 
     from clipc.prepare.contact_sheet import check_rules, contact_sheet
     from clipc.report.sheet import render_sheet

@@ -148,6 +148,7 @@ def test_nothing_to_audit_is_said_and_tables_are_plain_json() -> None:
     sentences = " ".join(card_sentences(full))
     assert "camera" in sentences
     assert "scratch" not in sentences
+    assert "The trained model itself was not audited." in sentences
 
 
 def with_camera(catalog: Catalog, lift: float) -> Catalog:

@@ -113,6 +113,8 @@ def card_sentences(tables: Mapping[str, Any]) -> list[str]:
                 sentences.append(
                     f"{attribute['name']}: the largest gap between groups is {100 * max(gaps):.1f} points."
                 )
+    if tables["model"] is None:
+        sentences.append("The trained model itself was not audited.")
     if tables["model"] is not None and (missing := tables["model"]["missing"]):
         sentences.append(f"Of the model's results, not audited for lack of images: {', '.join(missing)}.")
     return sentences

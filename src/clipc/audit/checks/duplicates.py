@@ -7,19 +7,21 @@ import numpy as np
 
 from clipc.audit.doctor_data import DoctorData
 from clipc.audit.doctor_finding import MAX_EXAMPLES, Example, Finding
-from clipc.audit.thumbnails import mirrored, of_rows, row_list, signature
+from clipc.audit.thumbnails import mirrored, of_rows, row_list, small_copy, standardised
 from clipc.catalog.images.inspect_images import mirrored_hashes
-from clipc.compose.arrays import Bools, Float32s, Int64s
+from clipc.compose.arrays import Float32s, Int64s
 from clipc.compose.similarity.lookalike import MAX_DISTANCE, Lookalikes, lookalikes
 from clipc.compose.similarity.near_pairs import near_matches, near_pairs
 from clipc.render.texts import names_a_side
 
 _MAX_DIFFERENCE: Final = 0.09
-"""Near-identical images differ by at most this in :func:`~clipc.audit.thumbnails.signature`, on average.
+"""Standardised small copies of near-identical images differ by at most this on average.
 
 Of photographs, satellite images, steel and pictograms 85% to 100% of the copies that were resized and compressed again
 differ by less, and no two different images whose hashes are near do, such as neighbouring views of one beach.
 """
+_MAX_LEVELS: Final = 32.0
+"""Nor do their pixels differ by more than this on average, of 255: a copy may be retouched, but no other tone."""
 _MORE_BITS: Final = 4
 """So many more bits of the hashes may differ where images are compared as well: resizing changes up to eight."""
 _MORE_BITS_MIRRORED: Final = 6
@@ -181,16 +183,17 @@ def _alike(data: DoctorData, pairs: Int64s, *, mirror: bool = False) -> Int64s:
     pairs = pairs[:_MOST_COMPARED]
     rows = row_list(pairs.ravel())
     what = "comparing near-duplicates"
-    made: dict[int, Float32s] = of_rows(data.catalog, rows, signature, at_least=32, what=what, progress=data.progress)
+    made: dict[int, Float32s] = of_rows(data.catalog, rows, small_copy, at_least=32, what=what, progress=data.progress)
     other = {row: mirrored(each) for row, each in made.items()} if mirror else made
-    keep: Bools = np.asarray(
-        [
-            a in made and b in made and float(np.abs(made[a] - other[b]).mean()) <= _MAX_DIFFERENCE
-            for a, b in pairs.tolist()
-        ],
-        dtype=np.bool_,
-    )
-    return pairs[keep]
+    keep = [a in made and b in made and _same(made[a], other[b]) for a, b in pairs.tolist()]
+    return pairs[np.asarray(keep, dtype=np.bool_)]
+
+
+def _same(one: Float32s, other: Float32s) -> bool:
+    """Whether two small copies show the same, nearly as bright: a white square is no copy of a black one."""
+    if float(np.abs(one - other).mean()) > _MAX_LEVELS:
+        return False
+    return float(np.abs(standardised(one) - standardised(other)).mean()) <= _MAX_DIFFERENCE
 
 
 def _by_split(data: DoctorData, rows: Int64s) -> dict[str, Any]:
