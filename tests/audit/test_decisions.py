@@ -80,7 +80,7 @@ def test_errors_name_the_line(content: str, message: str, tmp_path: Path) -> Non
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="ends in .csv or .jsonl"):
+    with pytest.raises(UserError, match=r"ends in \.csv or \.jsonl"):
         read_decisions(tmp_path / "d.xlsx")
     with pytest.raises(UserError, match="cannot be read"):
         read_decisions(tmp_path / "d.csv")

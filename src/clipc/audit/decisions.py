@@ -198,7 +198,7 @@ def agreement(decisions: Iterable[Decision]) -> list[dict[str, Any]]:
 
 
 def consensus(decisions: Sequence[Decision]) -> dict[tuple[str, str, str], bool]:
-    """Whether each decided composite is accepted: by more experts than reject it; one without a majority is rejected."""
+    """Whether each decided composite is accepted: by more experts than reject it."""
     votes: dict[tuple[str, str, str], int] = {}
     for decision in decisions:
         votes[decision.composite] = votes.get(decision.composite, 0) + (1 if decision.decision == "accept" else -1)

@@ -1,4 +1,4 @@
-"""The quality of the composites that a policy would make: their scores, how far these can be trusted, the worst ones."""
+"""The quality of the composites that a policy would make: their scores, how far to trust these, the worst ones."""
 
 import time
 from collections.abc import Mapping, Sequence

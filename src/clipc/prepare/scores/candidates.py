@@ -1,4 +1,4 @@
-"""The candidate composites that are scored: a fixed number of partners for each pair, from which the plan then draws."""
+"""The candidate composites that are scored: a fixed number of partners for each pair."""
 
 from dataclasses import dataclass
 from functools import cached_property

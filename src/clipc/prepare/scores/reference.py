@@ -71,8 +71,8 @@ def make_scorer(
         return RandomScorer(seed)
     if by == BASELINE:
         raise UserError(
-            "policy.score.by=baseline trains plain CLIP on the same pairs first, which only clipc train and studies do; "
-            "name a trained model here, or checks."
+            "policy.score.by=baseline trains plain CLIP on the same pairs first, which only clipc train and studies "
+            "do; name a trained model here, or checks."
         )
     return ModelScorer((reference_encoder(by, kept, cache, progress),))
 
