@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools, Float32s, Int64s
+from clipc.compose.arrays import Bools, Float32s, Float64s, Int64s
 from clipc.compose.layouts import find_layout
 from clipc.compose.plan import Plans
 from clipc.compose.rules.conditions import value_codes
 from clipc.compose.streams import candidate_generator
-from clipc.evaluate.choices import share
 from clipc.evaluate.statistics.auc import auc
 from clipc.evaluate.statistics.interval import Interval
 from clipc.prepare.scores.composites import Composites
@@ -23,8 +22,9 @@ MIN_COMPOSITES: Final = 10
 """The fewest composites for which the area under the curve is computed."""
 
 MIN_ACCEPTED: Final = 10
-"""The fewest decisions above a threshold that it is judged by."""
+"""The fewest decisions from which a threshold is computed."""
 
+_THRESHOLDS: Final = 10
 _TRIES: Final = 64
 
 
@@ -76,8 +76,9 @@ def self_calibration(scorer: Scorer, plans: Plans) -> dict[str, Any]:
 def calibrate_threshold(scores: Sequence[float], accepted: Sequence[bool], wanted: float) -> Threshold:
     """The lowest threshold at and above which the wanted share of decided composites was accepted.
 
-    A threshold counts only if Wilson's 95% interval of the precision above it lies at or above the wanted precision: so
-    a lucky streak of a few does not set it.
+    Ten thresholds are tried, which keep a tenth, two tenths, ... of the decided composites. One passes if its
+    Clopper-Pearson interval lies at or above the wanted precision; the level of the intervals is 95% for all ten
+    together (Bonferroni), so that a lucky threshold among several is not taken for a good one.
 
     Args:
         scores: The scores of the decided composites, shape (m,).
@@ -89,16 +90,39 @@ def calibrate_threshold(scores: Sequence[float], accepted: Sequence[bool], wante
     """
     order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
     values, good = np.asarray(scores, dtype=np.float64)[order], np.asarray(accepted, dtype=np.bool_)[order]
-    if len(values) < MIN_ACCEPTED:
-        raise ValueError(f"{len(values)} decisions set no threshold; {MIN_ACCEPTED} are needed.")
+    m = len(values)
+    if m < MIN_ACCEPTED:
+        raise ValueError(f"{m} decisions set no threshold; {MIN_ACCEPTED} are needed.")
     # Equal scores stand or fall together.
-    ends = np.flatnonzero(np.append(np.diff(values) != 0, True)) + 1
-    ends = ends[ends >= MIN_ACCEPTED]
-    intervals = [share(good[:end].astype(np.float64)) for end in ends]
-    passing = [number for number, interval in enumerate(intervals) if interval.low >= wanted]
-    best = passing[-1] if passing else int(np.argmax([interval.low for interval in intervals]))
-    value = float(values[ends[best] - 1]) if passing else None
-    return Threshold(value, wanted, intervals[best], float(ends[best] / len(values)))
+    last = np.searchsorted(-values, -values[(m * np.arange(1, _THRESHOLDS + 1)) // _THRESHOLDS - 1], side="right")
+    ends, level = np.unique(last).astype(np.int64), 1 - 0.05 / _THRESHOLDS
+    hits = np.cumsum(good)[ends - 1].astype(np.int64)
+    low, high = clopper_pearson(hits, ends, level)
+    passing = np.flatnonzero(low >= wanted)
+    best = int(passing[-1]) if len(passing) else int(low.argmax())
+    n = int(ends[best])
+    precision = Interval(float(hits[best] / n), float(low[best]), float(high[best]), n, level)
+    return Threshold(float(values[n - 1]) if len(passing) else None, wanted, precision, n / m)
+
+
+def clopper_pearson(hits: Int64s, n: Int64s, level: float = 0.95) -> tuple[Float64s, Float64s]:
+    """Clopper and Pearson's exact intervals of shares (Biometrika 26, 1934).
+
+    Args:
+        hits: The numbers of successes, shape (m,).
+        n: The numbers of trials, shape (m,).
+        level: The confidence level.
+
+    Returns:
+        The lower and the upper ends, shape (m,) each.
+    """
+    from scipy.stats import beta
+
+    tail = (1 - level) / 2
+    with np.errstate(invalid="ignore"):
+        low = np.where(hits == 0, 0.0, beta.ppf(tail, hits, n - hits + 1))
+        high = np.where(hits == n, 1.0, beta.ppf(1 - tail, hits + 1, n - hits))
+    return low, high
 
 
 def _disjoint(plans: Plans) -> Composites:

@@ -82,6 +82,7 @@ def _judged(encoder: CompositeEncoder, plans: Plans, composites: Composites) -> 
     """The parts of the scores by one model."""
     m, scale, ids = len(composites), encoder.scale, plans.catalog.caption_ids
     bank = caption_bank(plans)
+    owner = plans.entries.rows()[bank]
     rows = np.concatenate([composites.left, composites.right])
     layouts = np.concatenate([composites.layout, composites.layout])
     entries = np.concatenate([composites.first, composites.second])
@@ -94,6 +95,7 @@ def _judged(encoder: CompositeEncoder, plans: Plans, composites: Composites) -> 
         image = halves[half[part]]
         own = np.einsum("md,md->m", image, captions[number[part]])
         other = ids[bank][None, :] != ids[entries[part]][:, None]
+        other &= owner[None, :] != rows[part][:, None]  # Further captions of the same pair are true as well.
         recognised[part] = preference(own, image @ others.T, other, scale)
     image, own_text = encoder.images(plans, composites), encoder.joint_captions(plans, composites)
     swapped = [encoder.joint_captions(plans, each) for each in _half_swapped(plans, composites, bank)]
