@@ -26,6 +26,7 @@ MIN_ACCEPTED: Final = 10
 
 _THRESHOLDS: Final = 10
 _TRIES: Final = 64
+_OWN_SWAPS: Final = {"left": (0,), "right": (1,)}
 
 
 @dataclass(frozen=True)
@@ -153,18 +154,24 @@ def _areas(
         entry, swappable = _other_captions(plans, rows, classes, generator)
         first, second = (entry, composites.second) if is_first else (composites.first, entry)
         swaps.append((composites.with_captions(first, second), swappable))
-    clusters = np.concatenate([np.flatnonzero(swappable) for _, swappable in swaps])
-    used = np.unique(clusters)
-    if len(used) < MIN_COMPOSITES:
+    which = [np.flatnonzero(swappable) for _, swappable in swaps]
+    if len(np.unique(np.concatenate(which))) < MIN_COMPOSITES:
         return None
-    wrong: list[dict[str, Float32s]] = [scorer(plans, made[np.flatnonzero(good)]) for made, good in swaps]
+    wrong = [scorer(plans, made[rows]) for (made, _), rows in zip(swaps, which, strict=True)]
 
-    def area(score: Callable[[dict[str, Float32s]], Float32s]) -> dict[str, Any]:
-        negative = np.concatenate([score(parts) for parts in wrong])
+    def area(score: Callable[[dict[str, Float32s]], Float32s], sides: Sequence[int]) -> dict[str, Any] | None:
+        clusters = np.concatenate([which[side] for side in sides])
+        if not len(clusters):
+            return None
+        negative = np.concatenate([score(wrong[side]) for side in sides])
+        used = np.unique(clusters)
         return auc(score(true)[used], negative, (used, clusters)).as_dict()
 
-    parts = {name: area(lambda each, name=name: each[name]) for name in true}
-    return {"score": area(least), "parts": parts, "swaps": len(clusters)}
+    def part(name: str) -> dict[str, Any] | None:
+        # A half is tried on swaps of its own caption.
+        return area(lambda parts: parts[name], _OWN_SWAPS.get(name, (0, 1)))
+
+    return {"score": area(least, (0, 1)), "parts": {name: part(name) for name in true}, "swaps": sum(map(len, which))}
 
 
 def _other_captions(

@@ -90,7 +90,8 @@ def _areas(tables: Mapping[str, Any], say: Words) -> list[dict[str, str]]:
         tried = (tables["calibration"] or {}).get(kind)
         if tried is None:
             continue
-        for name, area in {"score": tried["score"], **tried["parts"]}.items():
+        areas = {"score": tried["score"], **tried["parts"]}
+        for name, area in ((name, area) for name, area in areas.items() if area is not None):
             interval = say("page.range", low=f"{area['low']:.2f}", high=f"{area['high']:.2f}")
             what = say.get(f"quality.part.{name}", name)
             values = {"name": what, "auc": f"{area['mean']:.3f}", "interval": interval}
