@@ -2,7 +2,9 @@
 
 from clipc.audit.bias.audit import BiasOptions, audit_bias
 from clipc.audit.bias.run_audit import audit_run
+from clipc.audit.decisions import Decision, append_decision, read_decisions
 from clipc.audit.doctor import doctor, kept_keys, stops
+from clipc.audit.quality import QualityOptions, audit_quality
 from clipc.catalog.catalog import About, Catalog
 from clipc.catalog.open import open_catalog
 from clipc.catalog.options import SourceOptions
@@ -34,6 +36,7 @@ from clipc.report.audit import render_audit
 from clipc.report.doctor import render_doctor
 from clipc.report.markdown import pilot_markdown
 from clipc.report.pilot import render_pilot
+from clipc.report.quality import render_quality
 from clipc.report.sheet import render_sheet
 from clipc.report.study import render_study
 from clipc.report.study_figures import save_figures
@@ -57,6 +60,7 @@ __all__ = [
     "ComposedBatch",
     "CompositePairs",
     "Data",
+    "Decision",
     "Evaluation",
     "Layout",
     "Measurement",
@@ -64,6 +68,7 @@ __all__ = [
     "Plan",
     "Plans",
     "Policy",
+    "QualityOptions",
     "Recipe",
     "Reject",
     "RoiFigures",
@@ -80,7 +85,9 @@ __all__ = [
     "Views",
     "WorthInputs",
     "__version__",
+    "append_decision",
     "audit_bias",
+    "audit_quality",
     "audit_run",
     "check_rules",
     "compose_batch",
@@ -96,12 +103,14 @@ __all__ = [
     "pilot_markdown",
     "plan_epoch",
     "read_figures",
+    "read_decisions",
     "read_recipe",
     "read_rules",
     "read_study",
     "render_audit",
     "render_doctor",
     "render_pilot",
+    "render_quality",
     "render_sheet",
     "render_study",
     "run_pilot",

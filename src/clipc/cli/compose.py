@@ -95,6 +95,7 @@ def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
     plain = {reason: n for reason, n in statistics["fallbacks"].items() if n}
     if plain:
         reasons = {"never": "by rule", "unknown": "a value is unknown", "alone": "no allowed partner"}
+        reasons["score"] = "no candidate of sufficient score"
         counts = ", ".join(f"{n:,} ({reasons[reason]})" for reason, n in plain.items())
         lines.append(f"Of the examples drawn for composition, {sum(plain.values()):,} stayed plain: {counts}.")
     if statistics["equal_captions"]:

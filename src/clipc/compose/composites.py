@@ -1,7 +1,7 @@
 """Composites: partners, captions and layouts of the treated rows of a plan."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import numpy as np
@@ -17,15 +17,16 @@ from clipc.compose.partners.pools import Pools, only_value, single_pool
 from clipc.compose.policy import Policy
 from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.similarity.lookalike import lookalikes
-from clipc.compose.streams import epoch_generator
+from clipc.compose.streams import candidate_generator, epoch_generator
 
-FALLBACKS: Final = ("none", "never", "unknown", "alone")
+FALLBACKS: Final = ("none", "never", "unknown", "alone", "score")
 """Why a treated row stayed plain; ``none`` for composites and for rows that are not treated.
 
 ``never``: a rule excludes the pair. ``unknown``: a rule requires a value to be equal, and this pair's value is unknown.
-``alone``: no allowed partner exists, or none was drawn.
+``alone``: no allowed partner exists, or none was drawn. ``score``: no candidate composite has the score that the policy
+asks for.
 """
-_NEVER, _UNKNOWN, _ALONE = 1, 2, 3
+_NEVER, _UNKNOWN, _ALONE, _SCORE = 1, 2, 3, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,9 @@ class _FirstPairs:
         caption_ids: The catalog's :attr:`~clipc.catalog.catalog.Catalog.caption_ids`, shape (entries,).
         compiled_rules: The compiled rules, or None.
         has_axes: Whether the layout is one of halves, so that rules may set its axis.
+        rows: The catalog rows of the first pairs, shape (n,).
+        scored: The candidate partners of all pairs, shape (pairs, K), and the layout of each; None where partners do
+            not come from such a table.
     """
 
     own: Int64s
@@ -51,6 +55,12 @@ class _FirstPairs:
     caption_ids: Int32s
     compiled_rules: CompiledRules | None
     has_axes: bool
+    rows: Int32s
+    scored: tuple[Int32s, Bytes] | None = None
+
+    @cached_property
+    def _row_of_entry(self) -> Int64s:
+        return self.entries.rows()
 
     @cached_property
     def _only_caption(self) -> Int32s:
@@ -113,6 +123,11 @@ class _FirstPairs:
             second: Entries of the second pairs, shape (m,).
         """
         first, layout = self.own[which], self.layout[which]
+        if self.scored is not None:
+            # A scored candidate has the layout that it was scored in.
+            partners, layouts = self.scored
+            rows = self.rows[which]
+            layout = layouts[rows, (partners[rows] == self._row_of_entry[second][:, None]).argmax(axis=1)]
         fits = np.ones(len(which), dtype=np.bool_)
         if self.has_axes and self.compiled_rules is not None:
             layout, fits = self.compiled_rules.choose_layout(first, second, layout)
@@ -120,7 +135,15 @@ class _FirstPairs:
 
 
 def compose_rows(
-    rows: Int32s, catalog: Catalog, entries: Entries, policy: Policy, inputs: Inputs, seed: int, epoch: int
+    rows: Int32s,
+    catalog: Catalog,
+    entries: Entries,
+    policy: Policy,
+    inputs: Inputs,
+    seed: int,
+    epoch: int,
+    *,
+    candidate: bool = False,
 ) -> dict[str, npt.NDArray[Any]]:
     """Partners, captions and layouts for the first pairs of composites.
 
@@ -137,24 +160,32 @@ def compose_rows(
         inputs: The tables that the policy needs.
         seed: The run's seed.
         epoch: The epoch, from 0; a policy with fixed pairing always draws as in epoch 0.
+        candidate: Whether to draw candidates of a number (``epoch``) from their own stream, in place of composites of
+            an epoch.
 
     Returns:
         The columns of :class:`~clipc.compose.plan.Plan` that composition sets, by name, each of shape (n,).
     """
-    drawn_epoch = 0 if policy.pairing == "fixed" else epoch
+    drawn_epoch = 0 if policy.pairing == "fixed" and not candidate else epoch
+    generators = partial(_generator, seed, drawn_epoch, candidate)
     pairs, compiled_rules = len(catalog), inputs.compiled_rules
-    captions = epoch_generator(seed, "caption", drawn_epoch)
+    captions = generators("caption")
     caption = entries.choice(rows, captions.random(pairs)[rows])
     chance, order = captions.random(pairs)[rows], captions.random(pairs)[rows]
     layout_type = find_layout(policy.layout)
-    layout = drawn_layouts(policy, pairs, seed, epoch)[rows]
+    layout = _draw_layouts(policy, pairs, generators("layout"))[rows]
     own = entries.first[rows] + caption
     ids = catalog.caption_ids if inputs.caption_ids is None else inputs.caption_ids
     swapped, has_axes = order < 0.5, layout_type.has_axes
-    first_pairs = _FirstPairs(own, chance, layout, swapped, entries, ids, compiled_rules, has_axes)
+    scored = None
+    if inputs.candidates is not None:
+        scored = inputs.candidates, inputs.tables["candidate_layouts"]
+    first_pairs = _FirstPairs(own, chance, layout, swapped, entries, ids, compiled_rules, has_axes, rows, scored)
     pools = inputs.pools or single_pool(entries.counts)
     pool = pools.pool_of_entry[own]
     fallback = np.where(pool < 0, _ALONE, 0).astype(np.uint8)
+    if inputs.candidates is not None:
+        fallback[(pool < 0) & (inputs.candidates[rows] >= 0).any(axis=1)] = _SCORE
     if compiled_rules is not None:
         if compiled_rules.groups is not None:
             fallback[compiled_rules.groups[own] < 0] = _UNKNOWN
@@ -184,8 +215,8 @@ def compose_rows(
             def weigh(index: Positions, partner: Int32s) -> Float64s:
                 return weights(rows[which[index]], partner)
 
-            weight_of = weigh, epoch_generator(seed, "weight", drawn_epoch, part)
-        generator = epoch_generator(seed, "partner", drawn_epoch, part)
+            weight_of = weigh, generators("weight", part)
+        generator = generators("partner", part)
         return draw(rows[which], pool[which], pools, allowed, generator, pairs, weight_of)
 
     other = np.zeros(0, dtype=np.intp)
@@ -202,7 +233,7 @@ def compose_rows(
             partner[rest] = draw_for(seeking[rest], part, equal_captions=True)
         return partner
 
-    if policy.partner == "diverse":
+    if policy.partner == "diverse" and inputs.candidates is None:
         assert inputs.vectors is not None
         drawn = np.stack([draw_partner(part) for part in range(policy.draws)], axis=1)
         partner = least_similar(rows[seeking], drawn, inputs.vectors)
@@ -216,7 +247,7 @@ def compose_rows(
     fallback[seeking[partner < 0]] = _ALONE
     third = np.full(len(rows), -1, dtype=np.int32)
     if policy.caption == "wrong":
-        third = third_pairs(rows, right, epoch_generator(seed, "third", drawn_epoch).random(pairs)[rows], pairs)
+        third = third_pairs(rows, right, generators("third").random(pairs)[rows], pairs)
     return _columns(rows, right, caption, third, fallback, first_pairs)
 
 
@@ -229,8 +260,15 @@ def drawn_layouts(policy: Policy, pairs: int, seed: int, epoch: int) -> Bytes:
         seed: The run's seed.
         epoch: The epoch, from 0; a policy with fixed pairing always draws as in epoch 0.
     """
-    codes = np.array(find_layout(policy.layout).codes_for(policy.axis), dtype=np.uint8)
-    return epoch_generator(seed, "layout", 0 if policy.pairing == "fixed" else epoch).choice(codes, pairs)
+    return _draw_layouts(policy, pairs, epoch_generator(seed, "layout", 0 if policy.pairing == "fixed" else epoch))
+
+
+def _draw_layouts(policy: Policy, pairs: int, generator: np.random.Generator) -> Bytes:
+    return generator.choice(np.array(find_layout(policy.layout).codes_for(policy.axis), dtype=np.uint8), pairs)
+
+
+def _generator(seed: int, number: int, candidate: bool, stream: str, part: int = 0) -> np.random.Generator:
+    return (candidate_generator if candidate else epoch_generator)(seed, stream, number, part)
 
 
 def third_pairs(left: Int32s, right: Int32s, chance: Float64s, pairs: int) -> Int32s:

@@ -36,10 +36,15 @@ class Inputs:
             ``weights``: the relative probability that a pair becomes a partner, ``float64``, shape (n,).
             ``partner_groups`` and ``group_weights``: the arrays of
             :class:`~clipc.compose.partners.group_weights.GroupWeights`, for weights that depend on both pairs.
+            ``candidates``, ``candidate_layouts`` and ``candidate_weights``: candidate composites that were scored
+            (``policy.score``): the rows of each pair's candidate partners, -1 for none, ``int32``, the shape of each
+            one's composite, ``uint8``, and the relative probability that it is drawn, ``float64``, each of shape
+            (n, K). Partners then come from there alone.
         pools: The pools from which partners are drawn; None for one pool of all pairs.
         alike: The test for look-alikes of an image, which never become its partners; None to make it from the catalog.
         compiled_rules: The expert's rules, compiled for these pairs; None without rules.
         caption_ids: The pairs' :attr:`~clipc.catalog.catalog.Catalog.caption_ids`; None to make them from the catalog.
+        core_seconds: Processor seconds that tables took when they were computed, by name, where that is counted.
     """
 
     tables: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict[str, npt.NDArray[Any]])
@@ -47,12 +52,13 @@ class Inputs:
     alike: Lookalikes | None = None
     compiled_rules: "CompiledRules | None" = None
     caption_ids: Int32s | None = None
+    core_seconds: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @classmethod
     def of(
         cls, pairs: Catalog, tables: Mapping[str, npt.NDArray[Any]], compiled_rules: "CompiledRules | None" = None
     ) -> "Inputs":
-        """Inputs with pools of the pairs' neighbours, else of the rules' groups, else of all pairs.
+        """Inputs with pools of the candidates, else of neighbours, else of the rules' groups, else of all pairs.
 
         Args:
             pairs: The training pairs.
@@ -60,7 +66,10 @@ class Inputs:
             compiled_rules: The compiled rules, or None.
         """
         counts, weights, pools = pairs.caption_counts, tables.get("weights"), None
-        if (near := tables.get("neighbours")) is not None:
+        if (candidates := tables.get("candidates")) is not None:
+            # The other tables decided which candidates there are.
+            pools, weights = neighbour_pools(candidates, counts, tables["candidate_weights"]), None
+        elif (near := tables.get("neighbours")) is not None:
             pools = neighbour_pools(near, counts)
         elif compiled_rules is not None and compiled_rules.groups is not None:
             pools = group_pools(compiled_rules.groups, counts)
@@ -79,8 +88,15 @@ class Inputs:
         return self.tables.get("regions")
 
     @property
+    def candidates(self) -> Int32s | None:
+        """The table ``candidates``, or None."""
+        return self.tables.get("candidates")
+
+    @property
     def group_weights(self) -> GroupWeights | None:
-        """The weights that depend on the groups of both pairs, or None."""
+        """The weights that depend on the groups of both pairs, or None, as where candidates are drawn by them."""
+        if self.candidates is not None:
+            return None
         groups, weights = self.tables.get("partner_groups"), self.tables.get("group_weights")
         return None if groups is None or weights is None else GroupWeights(groups, weights)
 

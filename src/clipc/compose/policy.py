@@ -23,6 +23,7 @@ from clipc.compose.layouts import LAYOUTS, find_layout
 from clipc.compose.layouts.tiles import Axis, axis_of
 from clipc.compose.rules.read import read_rules
 from clipc.compose.rules.schema import Rules
+from clipc.compose.score import BASELINE, Score
 from clipc.errors import unknown_name
 from clipc.extension import UntrustedName, fingerprint, is_object_reference
 from clipc.files import expand_home
@@ -127,6 +128,9 @@ class Policy(BaseModel):
     rules: Annotated[_RulesOrName, Neutral(None)] = None
     """An expert's rules on what may be composed: a rules file, or the name of a built-in preset."""
 
+    score: Score = Score()
+    """The quality of candidate composites, by which the plan keeps or draws them."""
+
     @field_validator("layout", "caption", "partner")
     @classmethod
     def _valid_name(cls, name: str, info: ValidationInfo) -> str:
@@ -140,6 +144,8 @@ class Policy(BaseModel):
     def _consistent(self) -> "Policy":
         if self.partner == "self" and self.caption != "first":
             raise ValueError("partner self shows two views of one image under its one caption: set caption to first")
+        if self.score.by is not None and self.partner == "self":
+            raise ValueError("partner self leaves no partners to choose among: leave score out")
         if self.added and self.rho not in (0, 0.5):
             raise ValueError("added shows every pair once plain and once treated: set rho to 0.5 (or 0 for plain CLIP)")
         if self.added and self.mixing != "rows":
@@ -175,6 +181,16 @@ class Policy(BaseModel):
     def composes(self) -> bool:
         """Whether any example becomes a composite."""
         return self.treatment == "compose" and self.rho > 0
+
+    @property
+    def scores(self) -> bool:
+        """Whether partners are drawn from candidates with scores."""
+        return self.composes and self.score.by is not None
+
+    @property
+    def without_baseline(self) -> "Policy":
+        """The policy without scores if plain CLIP gives them, which has to be trained first; else the policy itself."""
+        return self.model_copy(update={"score": Score()}) if self.score.by == BASELINE else self
 
     @property
     def adds(self) -> bool:

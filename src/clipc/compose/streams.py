@@ -26,15 +26,30 @@ STREAMS: Final = {
     "half": 8,
     "turn": 9,
     "weight": 10,
+    "candidate": 11,
 }
 """The number of each stream. ``mask``: which rows the policy composes or augments strongly; ``third``: the pair of a
 wrong caption; ``kept``: the views whose features are kept (:func:`content_uniform`); ``half``: which half is shown
-alone; ``turn``: how views are turned; ``weight``: whether a partner that is drawn is kept, by its group weight."""
+alone; ``turn``: how views are turned; ``weight``: whether a partner that is drawn is kept, by its group weight;
+``candidate``: the candidate composites that are scored (:func:`candidate_generator`)."""
 
 
 def epoch_generator(seed: int, stream: str, epoch: int, part: int = 0) -> np.random.Generator:
     """The generator of one stream in one epoch; ``part`` numbers independent draws in one epoch."""
     return np.random.Generator(np.random.Philox(key=[seed, STREAMS[stream]], counter=[0, 0, epoch, part]))
+
+
+def candidate_generator(seed: int, stream: str, number: int, part: int = 0) -> np.random.Generator:
+    """The generator that takes the place of a stream's in the draw of candidate composites.
+
+    Args:
+        seed: The run's seed.
+        stream: The name of the stream whose place it takes.
+        number: The number of the draw, from 0.
+        part: Numbers independent parts of one draw.
+    """
+    counter = [0, STREAMS[stream], number, part]
+    return np.random.Generator(np.random.Philox(key=[seed, STREAMS["candidate"]], counter=counter))
 
 
 def rows_uniform(seed: int, stream: str, start: int, stop: int, width: int) -> Float64s:

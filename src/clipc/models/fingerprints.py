@@ -63,6 +63,21 @@ def reference_fingerprint(name: str | None) -> str | None:
     return folder_fingerprint(name) if Path(name.removeprefix("local-dir:")).is_dir() else name
 
 
+def scorer_fingerprint(name: str) -> str:
+    """A fingerprint of what scores composites: of a model's weights if it is on this machine, else its name.
+
+    Args:
+        name: ``policy.score.by``: ``checks``, ``baseline``, ``random``, a folder, ``NAME:FILE``, or a name of a hub's.
+
+    Raises:
+        UserError: The folder holds no model.
+    """
+    if Path(name.removeprefix("local-dir:")).is_dir():
+        return folder_fingerprint(name.removeprefix("local-dir:"))
+    model, _, weights = name.partition(":")
+    return f"{model}:{file_fingerprint(Path(weights))}" if weights and Path(weights).is_file() else name
+
+
 def table_fingerprint(name: str) -> str:
     """A fingerprint of a table that a policy reads: a hash of the file's content if it is one, else the name.
 

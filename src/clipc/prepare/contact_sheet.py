@@ -4,6 +4,7 @@ from typing import Any
 
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.summary import summary
+from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.compose.rules.check import ExampleResult, check
 from clipc.compose.rules.effects import effects
@@ -14,8 +15,10 @@ from clipc.prepare.new_model import tokenizer_for
 from clipc.prepare.plan_statistics import statistics
 from clipc.prepare.plans import make_plans
 from clipc.prepare.preview import preview
+from clipc.prepare.scores.reference import KeptViewsOf, make_scorer
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
+from clipc.render.batch import Tokenizer
 from clipc.render.worker import WorkerRenderer
 
 IMAGE_SIZE = 192
@@ -35,8 +38,8 @@ def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress
         UserError: A rule, a column or a model does not fit the policy.
     """
     pairs = catalog.split("train")
-    plans = make_plans(recipe.policy, pairs, recipe.seed, cache=recipe.data.cache, progress=progress)
     tokenizer = tokenizer_for(recipe, catalog)
+    plans = sheet_plans(recipe, pairs, tokenizer, progress)
     renderer = WorkerRenderer(plans, recipe.augmentation, IMAGE_SIZE, tokenizer)
     compiled_rules = plans.inputs.compiled_rules
     # The captions of up to 2,000 pairs, evenly spaced in the catalog.
@@ -50,6 +53,22 @@ def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress
         "rules": effects(compiled_rules, pairs) if compiled_rules is not None else None,
         "samples": preview(renderer, count),
     }
+
+
+def sheet_plans(recipe: Recipe, pairs: Catalog, tokenizer: Tokenizer, progress: Progress = silent) -> Plans:
+    """The plans of a recipe for a page; scores of a model that would have to be trained first are left out.
+
+    Args:
+        recipe: The recipe.
+        pairs: The training pairs.
+        tokenizer: The tokenizer of the recipe's model.
+        progress: Called while tables are computed.
+    """
+    policy, cache, scorer = recipe.policy.without_baseline, recipe.data.cache, None
+    if policy.score.by is not None and policy.scores:
+        options = {"tokenizer": tokenizer, "kept": KeptViewsOf.of(recipe), "cache": cache, "progress": progress}
+        scorer = make_scorer(policy.score.by, recipe.seed, **options)
+    return make_plans(policy, pairs, recipe.seed, cache=cache, progress=progress, scorer=scorer)
 
 
 def check_rules(policy: Policy, catalog: Catalog) -> list[ExampleResult]:

@@ -19,7 +19,7 @@ from clipc.evaluate.embed import read_image
 from clipc.files import whole_file
 from clipc.models.device import choose_device
 from clipc.models.model import ClipModel
-from clipc.models.model_config import HUB_PREFIX, is_folder
+from clipc.models.model_config import HUB_PREFIX, LOCAL_DIR_PREFIX, is_folder
 from clipc.models.projection import RescaledNorm, standardise_inputs, trunk_is_locked
 from clipc.models.text_tower import padding_id
 from clipc.models.tuning import apply_tuning
@@ -208,11 +208,25 @@ def evaluation_encoder(run: Run, folder: Path, catalog: Catalog, cache: Path | N
     facts = (run.read_json("plan-statistics.json") or {}).get("kept")
     if facts is None:
         return model
-    file = run.folder / NORM_FILE
-    norm = RescaledNorm(**load_file(file)) if file.is_file() else None
-    kept = KeptFeatures(model, cache, norm=norm)
+    kept = kept_features_of(str(run.folder), model, cache)
     kept.keep(catalog, captions=facts["captions"])
     return KeptEncoder(model, kept, facts["captions"])
+
+
+def kept_features_of(
+    name: str, model: ClipModel, cache: Path | None = None, progress: Progress = silent
+) -> KeptFeatures:
+    """The kept features of a model's trunks; for one that was trained on kept features, those of its run.
+
+    Args:
+        name: The model's name, perhaps a run's folder.
+        model: The model.
+        cache: The cache folder; None for the default one.
+        progress: Called with the number of features computed.
+    """
+    file = Path(name.removeprefix(LOCAL_DIR_PREFIX)) / NORM_FILE
+    norm = RescaledNorm(**load_file(file)) if file.is_file() else None
+    return KeptFeatures(model, cache, progress, norm)
 
 
 def _save_norm(norm: RescaledNorm, file: Path) -> None:

@@ -1,8 +1,9 @@
 """Makes plans from a policy: computes the tables that the policy needs, or reads them from the cache."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,9 @@ from clipc.errors import UserError, unknown_name
 from clipc.extension import is_object_reference, load_function
 from clipc.progress import Progress, silent
 
+if TYPE_CHECKING:
+    from clipc.prepare.scores.table import Scorer
+
 MIN_CLASS_SIZE: Final = 10
 """The smallest average number of pairs per class with which ``policy.group=auto`` keeps composites inside classes."""
 
@@ -42,6 +46,7 @@ def make_plans(
     progress: Progress = silent,
     batches: Batches | None = None,
     samples: int | None = None,
+    scorer: "Scorer | None" = None,
 ) -> Plans:
     """The plans of a policy for a catalog.
 
@@ -54,6 +59,7 @@ def make_plans(
         batches: How the pairs of an epoch are divided into batches; a plain shuffle by default.
         samples: Samples of the whole run, of which ``policy.until`` is a share; without them it has no effect, as in
             previews.
+        scorer: The scorer that ``policy.score`` names; made here by default, which is not possible for ``baseline``.
 
     Raises:
         UserError: A rule is invalid or names a missing column; a column holds no boxes or vectors; a model or the
@@ -86,7 +92,22 @@ def make_plans(
 
         assert policy.reference is not None
         tables["regions"] = relevant_bands(policy.reference, pairs, cache, progress)
-    return Plans(pairs, policy, seed, Inputs.of(pairs, tables, compiled_rules), batches, treated_rows)
+    plans = Plans(pairs, policy, seed, Inputs.of(pairs, tables, compiled_rules), batches, treated_rows)
+    return _scored(plans, scorer, cache, progress) if policy.scores else plans
+
+
+def _scored(plans: Plans, scorer: "Scorer | None", cache: Path | None, progress: Progress) -> Plans:
+    """The plans that draw partners from candidates with scores."""
+    from clipc.prepare.scores.reference import make_scorer
+    from clipc.prepare.scores.table import score_table
+
+    policy, inputs = plans.policy, plans.inputs
+    assert policy.score.by is not None
+    scorer = scorer or make_scorer(policy.score.by, plans.seed, cache=cache, progress=progress)
+    scored = score_table(plans, scorer, cache)
+    tables = {**inputs.tables, **scored.inputs(policy.score)}
+    made = Inputs.of(plans.catalog, tables, inputs.compiled_rules)
+    return replace(plans, inputs=replace(made, core_seconds={"scores": scored.core_seconds}))
 
 
 def load_own_code(policy: Policy) -> None:

@@ -15,7 +15,13 @@ from clipc.errors import UserError, invalid_fields
 from clipc.extension import mark_untrusted
 from clipc.files import whole_file
 from clipc.identity import ALWAYS, NEVER, Neutral, hash_keys, identity_keys
-from clipc.models.fingerprints import file_fingerprint, reference_fingerprint, table_fingerprint, weights_fingerprint
+from clipc.models.fingerprints import (
+    file_fingerprint,
+    reference_fingerprint,
+    scorer_fingerprint,
+    table_fingerprint,
+    weights_fingerprint,
+)
 from clipc.models.tuning import Tuning
 from clipc.recipe.data import Data
 from clipc.recipe.key_types import KeyType
@@ -207,6 +213,8 @@ class Recipe(BaseModel):
         policy = keys["policy"]
         policy |= {name: reference_fingerprint(policy[name]) for name in ("embedding", "reference") if name in policy}
         policy |= {name: table_fingerprint(policy[name]) for name in ("weights", "region") if name in policy}
+        if (by := self.policy.score.by) is not None:
+            policy["score"] |= {"by": scorer_fingerprint(by)}
         if own_code := self.policy.own_code:
             keys["own_code"] = own_code
         return hash_keys({**keys, "data_fingerprint": data_fingerprint})

@@ -44,6 +44,8 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
     if weights := policy.get("weights"):
         column = weights.startswith("column:")
         facts.append(("weights", _column(weights.removeprefix("column:"), say) if column else weights))
+    if score := _score(policy.get("score") or {}, say):
+        facts.append(("score", score))
     if policy.get("pairing"):
         facts.append(("pairing", _value("pairing", policy, say)))
     if policy["partner"] in ("nearest", "diverse") and policy.get("embedding"):
@@ -87,6 +89,20 @@ def _embedding(policy: Mapping[str, Any], say: Words) -> str:
         return _column(name, say)
     source = say.get(f"policy.embedding_of.{policy['embedding_of']}", str(policy["embedding_of"]))
     return say("policy.embedding.model", folder=policy["embedding"], of=source)
+
+
+def _score(score: Mapping[str, Any], say: Words) -> str:
+    """What scores composites and how the plan uses it; empty without scores."""
+    if score.get("by") is None:
+        return ""
+    uses = {
+        "keep": {} if score.get("keep", 1) == 1 else {"keep": f"{score['keep']:.0%}"},
+        "threshold": {} if score.get("threshold") is None else {"threshold": f"{score['threshold']:g}"},
+        "weight": {} if not score.get("weight") else {"weight": f"{score['weight']:g}"},
+    }
+    named = [say(f"policy.score_use.{name}", **values) for name, values in uses.items() if values]
+    by = say.get(f"quality.by.{score['by']}", score["by"])
+    return say("policy.score_value", by=by, use=say("page.list").join(named))
 
 
 def _rules(rules: Mapping[str, Any], say: Words) -> str:

@@ -58,6 +58,7 @@ def _pooled(folds: Sequence[Outcome]) -> Outcome:
         summary={
             **first.summary,
             **{key: sum(fold.summary[key] for fold in folds) for key in summed},
+            **({"scores_core_seconds": scoring} if (scoring := sum(f.score_core_seconds for f in folds)) else {}),
             **{key: mean(fold.summary[key] for fold in folds) for key in averaged},
             "best": None,
         },

@@ -23,7 +23,8 @@ POINTS: Final = 40
 
 _SUMMARY_KEYS: Final = (
     *("steps", "samples", "epochs", "parameters", "image_size", "best", "composite_share", "pairs_per_second"),
-    *("core_seconds", "validation_core_seconds", "treated", "shortened", "unreadable", "wise_ft", "forgetting"),
+    *("core_seconds", "validation_core_seconds", "scores_core_seconds", "treated", "shortened", "unreadable"),
+    *("wise_ft", "forgetting"),
 )
 _CONTEXT_KEYS: Final = ("split", "images", "captions", "distinct_captions", "not_measured")
 """The keys of the context that are stored besides ``columns`` and ``swaps``; other keys may hold captions."""

@@ -70,9 +70,14 @@ class Outcome:
 
     @property
     def core_seconds(self) -> float:
-        """Processor seconds of the whole trial: training, validation and evaluation."""
+        """Processor seconds of the whole trial: scores of composites, training, validation and evaluation."""
         run_core_seconds = self.summary["core_seconds"] + self.summary["validation_core_seconds"]
-        return run_core_seconds + self.evaluation_core_seconds
+        return run_core_seconds + self.score_core_seconds + self.evaluation_core_seconds
+
+    @property
+    def score_core_seconds(self) -> float:
+        """Processor seconds in which composites were scored, a reference model's training included; 0 without."""
+        return float(self.summary.get("scores_core_seconds", 0.0))
 
 
 def composite_share(outcome: Outcome) -> float | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.folds import with_fold
 from clipc.catalog.subsample import subsample
+from clipc.compose.score import Score
 from clipc.errors import UserError
 from clipc.extension import fingerprint
 from clipc.files import cores
@@ -289,7 +290,8 @@ def renderer_for(recipe: Recipe, catalog: Catalog, jobs: int, progress: Progress
     """The renderer for trials: ``resident`` where the images of ``jobs`` trials fit into memory at once."""
     if recipe.renderer == "features":
         return recipe.renderer
-    plans = make_plans(recipe.policy, catalog.split("train"), 0, cache=recipe.data.cache, progress=progress)
+    unscored = recipe.policy.model_copy(update={"score": Score()})  # Which partners are drawn does not matter here.
+    plans = make_plans(unscored, catalog.split("train"), 0, cache=recipe.data.cache, progress=progress)
     size = model_config(recipe.model, recipe.image_size)["vision_cfg"].get("image_size", 224)
     device = choose_device(recipe.device)
     return choose_renderer(

@@ -132,6 +132,7 @@ def write_parquet(finished: Finished, file: Path) -> None:
             "composite_share": composite_share(outcome),
             "treated_share": outcome.summary["composite_share"],
             "core_seconds": outcome.core_seconds,
+            "score_core_seconds": outcome.score_core_seconds,
         }
         for plan, outcome in finished
         for metric, value in outcome.metrics.items()

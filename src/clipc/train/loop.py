@@ -292,6 +292,9 @@ class Trainer:
                 # An interpolated model has no step; use the last.
                 "best": best and {"step": self.step, **best},
                 **facts,
+                **{
+                    f"{name}_core_seconds": seconds for name, seconds in self.renderer.plans.inputs.core_seconds.items()
+                },
                 **self.counters.summary(examples),
             },
         )

@@ -9,18 +9,23 @@ import torch
 
 from clipc.catalog.catalog import Catalog
 from clipc.compose.batches import Batches
+from clipc.compose.score import BASELINE
 from clipc.errors import UserError, first_names
 from clipc.models.device import choose_device, choose_precision
 from clipc.models.projection import add_head_dropout
+from clipc.models.tokenizer import Tokenizer
 from clipc.models.tuning import apply_tuning
 from clipc.prepare.feature_renderer import check_features, make_feature_run
 from clipc.prepare.new_model import new_model, tokenizer_for
 from clipc.prepare.plans import make_plans
+from clipc.prepare.scores.reference import KeptViewsOf, make_scorer
+from clipc.prepare.scores.table import Scorer
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run, environment
 from clipc.render.choose import choose_renderer, make_renderer
 from clipc.train.average import WeightAverage
+from clipc.train.baseline_scorer import BaselineScorer
 from clipc.train.distributed import World, local_batch_size, process_group
 from clipc.train.interrupt import stop_signals
 from clipc.train.learner import Learner
@@ -136,6 +141,7 @@ def make_trainer(
             check_features(recipe, model)
         batches = Batches(recipe.batch_sampling, recipe.batch_size // (2 if recipe.policy.adds else 1))
         steps = recipe.steps(len(pairs))
+        scorer = _scorer(recipe, run, catalog, tokenizer, renderer, progress)
         plans = make_plans(
             recipe.policy,
             pairs,
@@ -144,6 +150,7 @@ def make_trainer(
             progress=progress,
             batches=batches,
             samples=steps * recipe.batch_size,
+            scorer=scorer,
         )
     dtype = choose_precision(precision or recipe.precision, device)
     if recipe.precision == "auto" and dtype != choose_precision("auto", device):
@@ -188,6 +195,19 @@ def make_trainer(
     )
 
 
+def _scorer(
+    recipe: Recipe, run: Run, catalog: Catalog, tokenizer: Tokenizer, renderer: str | None, progress: Progress
+) -> Scorer | None:
+    """The scorer that the policy names; None where nothing is scored."""
+    score, cache = recipe.policy.score, recipe.data.cache
+    if score.by is None or not recipe.policy.scores:
+        return None
+    if score.by == BASELINE:
+        return BaselineScorer(recipe, catalog, run.folder / "reference", renderer, progress)
+    kept = KeptViewsOf.of(recipe)
+    return make_scorer(score.by, recipe.seed, tokenizer=tokenizer, kept=kept, cache=cache, progress=progress)
+
+
 def check_batch(recipe: Recipe, name: str, pairs: int) -> None:
     """Checks that a data set has enough training pairs for one batch.
 
@@ -228,6 +248,8 @@ def _write_plan_statistics(trainer: Trainer) -> None:
     """Writes what the plan of the first epoch holds, and names rules that can have no effect."""
     plans = trainer.renderer.plans
     statistics = {**plans.rows(0, len(plans.catalog)).statistics(), "inputs": plans.inputs.fingerprints}
+    if plans.inputs.core_seconds:
+        statistics["core_seconds"] = dict(plans.inputs.core_seconds)
     if trainer.feature_run is not None:
         statistics["kept"] = trainer.feature_run.facts
     if (compiled_rules := plans.inputs.compiled_rules) is not None:

@@ -12,6 +12,7 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Int32s, Int64s
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
+from clipc.compose.score import Score
 from clipc.prepare.plans import group_of, make_plans
 from clipc.progress import Progress, silent
 
@@ -86,13 +87,14 @@ def variants(policy: Policy, pairs: Catalog) -> dict[str, Policy]:
     ``random``: partners drawn from all pairs, without rules. ``rules``: the same with the policy's rules. ``group``:
     partners of the same class (``policy.group``). ``policy``: the policy as it is, where it differs from these.
     """
-    plain: dict[str, object] = {"rules": None, "group": None, "partner": "random", "weights": None}
+    plain: dict[str, object] = {"rules": None, "group": None, "partner": "random", "weights": None, "score": Score()}
     changes: dict[str, dict[str, object]] = {"random": plain}
     if policy.rules is not None:
         changes["rules"] = {**plain, "rules": policy.rules}
     if group_of(policy, pairs) is not None:
         changes["group"] = {**plain, "group": policy.group}
     named = {name: policy.model_copy(update=change) for name, change in changes.items()}
+    policy = policy.without_baseline
     if policy.partner == "self":  # Its composites show one pair, so there is nothing across halves.
         return named
     if all(_differ(policy, other, pairs) for other in named.values()):
@@ -101,7 +103,7 @@ def variants(policy: Policy, pairs: Catalog) -> dict[str, Policy]:
 
 
 def _differ(one: Policy, other: Policy, pairs: Catalog) -> bool:
-    keys = ("rules", "partner", "weights")
+    keys = ("rules", "partner", "weights", "score")
     same = all(getattr(one, key) == getattr(other, key) for key in keys)
     return not (same and group_of(one, pairs) == group_of(other, pairs))
 
@@ -120,7 +122,7 @@ def composites_of(
     made: dict[str, tuple[Plans, Composites]] = {}
     for name, policy in policies.items():
         rate = policy.rho if policy.rho and policy.treatment == "compose" else 0.3
-        composing = policy.model_copy(update={"rho": rate, "treatment": "compose"})
+        composing = policy.without_baseline.model_copy(update={"rho": rate, "treatment": "compose"})
         plans = make_plans(composing, pairs, seed, progress=progress)
         made[name] = plans, composites(plans)
     return made

@@ -125,17 +125,20 @@ def single_pool(counts: Int64s) -> Pools:
     return Pools(np.arange(pairs, dtype=np.int32), np.array([0, pairs]), np.zeros(int(counts.sum()), dtype=np.int32))
 
 
-def neighbour_pools(neighbours: Int32s, counts: Int64s) -> Pools:
+def neighbour_pools(neighbours: Int32s, counts: Int64s, weights: Float64s | None = None) -> Pools:
     """One pool for each pair: its neighbours.
 
     Args:
         neighbours: Catalog rows, shape (pairs, k); -1 where a pair has fewer than k.
         counts: The number of captions of each pair, shape (pairs,).
+        weights: The relative probability of each neighbour, from 0 up, shape (pairs, k); 0 for one that is no member.
+            None for equal ones.
     """
-    valid = neighbours >= 0
+    valid = neighbours >= 0 if weights is None else (neighbours >= 0) & (weights > 0)
     start = np.concatenate([[0], np.cumsum(valid.sum(axis=1))])
     own = np.where(valid.any(axis=1), np.arange(len(neighbours), dtype=np.int32), -1)
-    return Pools(neighbours[valid], start.astype(np.int64), np.repeat(own, counts).astype(np.int32))
+    drawn = None if weights is None else weights[valid]
+    return Pools(neighbours[valid], start.astype(np.int64), np.repeat(own, counts).astype(np.int32), drawn)
 
 
 def group_pools(codes: Int32s, counts: Int64s) -> Pools:

@@ -63,7 +63,7 @@ def composites(arm: str, recipe: Recipe, catalog: Catalog, pictures: bool) -> di
     """An arm's policy, and sample composites with captions; no samples where it makes none or ``pictures`` is False."""
     samples: list[dict[str, Any]] = []
     if pictures and composes(recipe.policy):
-        plans = make_plans(recipe.policy, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
+        plans = make_plans(recipe.policy.without_baseline, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
         samples = preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), IMAGES)
     return {"arm": arm, "policy": recipe.policy.model_dump(mode="json"), "samples": samples}
 
