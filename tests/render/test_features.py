@@ -103,15 +103,6 @@ def test_controls_show_strong_views_or_one_half_beside_grey(tiny_catalog: Catalo
     assert torch.equal(images[:, 0], (left + 500) / 2)
 
 
-def test_added_composites_stand_beside_their_plain_rows(tiny_catalog: Catalog) -> None:
-    added = renderer(tiny_catalog, rho=0.5, added=True)
-    batch, plan = added.render(0, 40), added.plans.rows(0, 40)
-    assert batch.groups == 2
-    assert torch.equal(batch.images[::2, 0].int(), torch.from_numpy(plan.left[::2]))
-    assert (plan.left[::2] == plan.left[1::2]).all()
-    assert torch.equal(added.render(8, 20).images, batch.images[8:20])
-
-
 def test_layouts_without_halves(tiny_catalog: Catalog) -> None:
     blend = renderer(tiny_catalog, rho=1, layout="blend")
     plan = blend.plans.rows(0, 40)

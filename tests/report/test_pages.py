@@ -371,7 +371,6 @@ def test_every_value_of_a_policy_has_words(lang: str) -> None:
         {"group": "patient"},
         {"halves": 0.5},
         {"mixing": "batches"},
-        {"added": True},
     ]:
         facts = policy_facts(plain | change, say)
         assert all(name and text for name, text in facts)

@@ -34,6 +34,9 @@ COLUMN: Final = "column:"
 PARTNERS: Final = ("random", "nearest", "diverse", "self")
 """The built-in partner strategies."""
 
+LEFT: Final = {"added": False}
+"""Keys of earlier versions that are gone, with the values under which they did nothing."""
+
 
 def _keep_untrusted(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     plain = validate(value)
@@ -77,9 +80,6 @@ class Policy(BaseModel):
     mixing: Annotated[Literal["rows", "batches"], Neutral("rows")] = "rows"
     """What rho is a share of: examples, so that batches are mixed (rows), or whole batches, so that a batch has
     composites alone or plain pairs alone."""
-    added: Annotated[bool, Neutral(False)] = False
-    """Each pair of a batch stands in it twice, plain and treated, and the loss is the sum of the loss among the plain
-    rows and the loss among the treated ones. A batch then holds half as many pairs; rho is 0.5."""
     treatment: Annotated[Literal["compose", "augment", "half"], ALWAYS] = "compose"
     """What happens to a treated example: it becomes a composite, or (controls) it is shown alone, under a stronger
     augmentation (augment) or as one half of a composite, the other half grey (half)."""
@@ -127,6 +127,17 @@ class Policy(BaseModel):
     rules: Annotated[_RulesOrName, Neutral(None)] = None
     """An expert's rules on what may be composed: a rules file, or the name of a built-in preset."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_keys_that_left(cls, value: Any) -> Any:
+        """Drops keys that are gone and did nothing, which the recipes of old runs and records hold."""
+        if not isinstance(value, dict):
+            return value
+        for key in LEFT.keys() & value.keys():
+            if value[key] != LEFT[key]:
+                raise ValueError(f"the key {key} is gone, as it improved no result; leave it out")
+        return {key: kept for key, kept in value.items() if key not in LEFT}
+
     @field_validator("layout", "caption", "partner")
     @classmethod
     def _valid_name(cls, name: str, info: ValidationInfo) -> str:
@@ -140,10 +151,6 @@ class Policy(BaseModel):
     def _consistent(self) -> "Policy":
         if self.partner == "self" and self.caption != "first":
             raise ValueError("partner self shows two views of one image under its one caption: set caption to first")
-        if self.added and self.rho not in (0, 0.5):
-            raise ValueError("added shows every pair once plain and once treated: set rho to 0.5 (or 0 for plain CLIP)")
-        if self.added and self.mixing != "rows":
-            raise ValueError("added puts plain and treated rows into every batch: set mixing to rows")
         if self.halves and self.partner == "self":
             raise ValueError("partner self shows one image in both halves under one caption: set halves to 0")
         if self.halves and self.layout in LAYOUTS and not LAYOUTS[self.layout].has_axes:
@@ -175,11 +182,6 @@ class Policy(BaseModel):
     def composes(self) -> bool:
         """Whether any example becomes a composite."""
         return self.treatment == "compose" and self.rho > 0
-
-    @property
-    def adds(self) -> bool:
-        """Whether each pair stands in a batch twice, plain and treated."""
-        return self.added and self.rho > 0
 
     @property
     def supervises_halves(self) -> bool:

@@ -90,10 +90,6 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
             raise UserError(
                 "policy.mixing=batches needs to know where batches begin, which this dataset does not; leave it out."
             )
-        if policy.added:
-            raise UserError(
-                "policy.added shows each pair twice and adds a loss, which only clipc.train_model does; leave it out."
-            )
         if policy.until < 1:
             raise UserError(
                 "policy.until is a share of a run whose length is not known here; leave it out, and go on with plain "

@@ -101,7 +101,6 @@ class Batch:
         shortened: The number of captions that were cut to fit the context.
         unreadable: The catalog rows whose image could not be read and is shown as grey.
         halves: The halves of the composites; None unless the policy supervises them.
-        groups: The number of groups within which the rows are contrasted: row r is in group r % groups.
     """
 
     images: torch.Tensor
@@ -112,7 +111,6 @@ class Batch:
     shortened: int
     unreadable: tuple[int, ...] = ()
     halves: Halves | None = None
-    groups: int = 1
 
     def __len__(self) -> int:
         return len(self.images)

@@ -128,7 +128,6 @@ def _check(
         )
     unsupported = {
         f"mixing: {policy.mixing}": policy.mixing != "rows",
-        "added: true": policy.added,
         "rules": policy.rules is not None,
         "group": policy.group is not None,
         f"partner: {policy.partner}": policy.partner != "random",

@@ -14,6 +14,7 @@ from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import OVERLAY, PLAIN, STRONG, Views
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.policy import Policy
+from clipc.compose.streams import rows_uniform
 from clipc.errors import UserError
 from clipc.render.batch import Batch, Halves, Tokenizer, sources
 from clipc.render.crop import DRAWS, TRIES
@@ -124,7 +125,7 @@ class FeatureRenderer:
             tokens, shortened = torch.from_numpy(self.captions.joint(*parts)), 0
             second_ids = np.where(second < 0, -1, self._text_ids[np.maximum(second, 0)])
             ids = torch.from_numpy(np.stack([self._text_ids[first], second_ids], axis=1))
-        draws = self.plans.uniform("crop", start, stop, 2 * DRAWS).reshape(len(plan), 2, DRAWS)
+        draws = rows_uniform(self.plans.seed, "crop", start, stop, 2 * DRAWS).reshape(len(plan), 2, DRAWS)
         images, parts = self._image_features(plan, draws[..., 2 * TRIES], first, second)
         source_ids, supervised = sources(self.catalog, plan), None
         if self.plans.policy.supervises_halves:
@@ -138,7 +139,6 @@ class FeatureRenderer:
             treated=int((plan.layout != PLAIN).sum()),
             shortened=shortened,
             halves=supervised,
-            groups=self.plans.groups(start),
         )
 
     def _supervised(

@@ -86,5 +86,4 @@ class PlanRenderer(ABC):
             shortened=batch_texts.shortened,
             unreadable=tuple(unreadable),
             halves=supervised,
-            groups=self.plans.groups(start),
         )

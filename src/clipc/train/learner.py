@@ -191,11 +191,8 @@ class Learner:
 
         If the recipe says so, false negatives are masked: examples that share a source image or have an equal caption.
         """
-        b, groups = len(batch), batch.groups
-        main = self._loss_of_rows(image[:b:groups], text[:b:groups], scale_and_bias, batch, 0)
-        for group in range(1, groups):
-            rows = slice(group, b, groups)
-            main = main + self._loss_of_rows(image[rows], text[rows], scale_and_bias, batch, group)
+        b = len(batch)
+        main = self._loss_of_rows(image[:b], text[:b], scale_and_bias, batch)
         if batch.halves is None:
             return main
         return main + self.recipe.policy.halves * self._loss_of_halves(
@@ -203,14 +200,11 @@ class Learner:
         )
 
     def _loss_of_rows(
-        self, image: torch.Tensor, text: torch.Tensor, scale_and_bias: torch.Tensor, batch: Batch, group: int
+        self, image: torch.Tensor, text: torch.Tensor, scale_and_bias: torch.Tensor, batch: Batch
     ) -> torch.Tensor:
-        """The loss of this process's rows of one group, against all rows of that group."""
         world, same_source, offset = self.world, None, self.world.rank * len(image)
         if self.recipe.mask_false_negatives:
-            sources, texts = (
-                ids[group :: batch.groups].to(image.device, non_blocking=True) for ids in (batch.sources, batch.texts)
-            )
+            sources, texts = (ids.to(image.device, non_blocking=True) for ids in (batch.sources, batch.texts))
             same_source = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
         if self.recipe.loss == "siglip":
             scale, bias = scale_and_bias
