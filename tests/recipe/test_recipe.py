@@ -166,7 +166,7 @@ def test_a_key_of_older_recipes_is_ignored_with_a_notice(tmp_path: Path, caplog:
     assert "--against START" in caplog.text
 
 
-@pytest.mark.parametrize(("key", "neutral", "other"), [("added", False, True)])
+@pytest.mark.parametrize(("key", "neutral", "other"), [("added", False, True), ("halves", 0.0, 0.5)])
 def test_a_key_that_is_gone_is_read_where_it_did_nothing(key: str, neutral: Any, other: Any) -> None:
     fields = read_recipe("nano").model_dump(mode="json")
     fields["policy"][key] = neutral

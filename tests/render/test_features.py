@@ -162,22 +162,6 @@ def test_captions_that_name_a_side_never_have_a_mirrored_view(tiny_catalog: Cata
     assert {1.0, 2.0} <= set(view[~sided & (plan.right < 0)])
 
 
-def test_supervised_halves_have_the_features_of_their_own_caption(tiny_catalog: Catalog) -> None:
-    features = renderer(tiny_catalog, rho=0.5, halves=1.0)
-    batch, plan = features.render(0, 40), features.plans.rows(0, 40)
-    assert batch.halves is not None
-    assert batch.halves.features is not None
-    composites = np.flatnonzero(plan.right >= 0)
-    pairs = np.stack([plan.left, plan.right], axis=1)[composites].reshape(-1)
-    assert torch.equal(batch.halves.features[:, 0].int(), torch.from_numpy(pairs))
-    assert torch.equal(batch.halves.features.unflatten(0, (-1, 2)).mean(1), batch.images[composites])
-    assert batch.halves.tokens.is_floating_point()
-    part = batch.chunk(2)[1].halves
-    assert part is not None
-    assert part.features is not None
-    assert torch.equal(part.features, batch.halves.features[-len(part) :])
-
-
 @pytest.mark.parametrize(
     ("policy", "words"),
     [

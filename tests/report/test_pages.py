@@ -369,7 +369,6 @@ def test_every_value_of_a_policy_has_words(lang: str) -> None:
         {"joiner": None},
         {"template": "{a} beside {b}"},
         {"group": "patient"},
-        {"halves": 0.5},
         {"mixing": "batches"},
     ]:
         facts = policy_facts(plain | change, say)

@@ -34,7 +34,7 @@ COLUMN: Final = "column:"
 PARTNERS: Final = ("random", "nearest", "diverse", "self")
 """The built-in partner strategies."""
 
-LEFT: Final = {"added": False}
+LEFT: Final = {"added": False, "halves": 0}
 """Keys of earlier versions that are gone, with the values under which they did nothing."""
 
 
@@ -91,8 +91,6 @@ class Policy(BaseModel):
     region: Annotated[PathOrName | None, Neutral(None)] = None
     """For the layout 'region': the column with the box to keep, a table (CSV, Parquet) of keys and boxes, or
     'auto': the region most relevant to the caption, according to the reference model."""
-    halves: Annotated[float, Neutral(0.0)] = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """Weight of a second loss, which matches each half of a composite with that half's own caption; 0: none."""
     caption: Annotated[Name, ALWAYS] = "join"
     """How two captions become one. 'join' joins them in the order of the images, 'spatial' says where each half stands,
     'both-orders' joins them in a random order. Controls: 'one', 'first' and 'second' use one caption, 'wrong' takes the
@@ -151,13 +149,6 @@ class Policy(BaseModel):
     def _consistent(self) -> "Policy":
         if self.partner == "self" and self.caption != "first":
             raise ValueError("partner self shows two views of one image under its one caption: set caption to first")
-        if self.halves and self.partner == "self":
-            raise ValueError("partner self shows one image in both halves under one caption: set halves to 0")
-        if self.halves and self.layout in LAYOUTS and not LAYOUTS[self.layout].has_axes:
-            raise ValueError(
-                f"layout {self.layout} has no halves that stand apart and could be matched with their captions: set "
-                "halves to 0, or layout to centre-halves, squeezed-halves or region"
-            )
         if self.treatment == "half" and self.layout in LAYOUTS and not LAYOUTS[self.layout].has_axes:
             raise ValueError(
                 f"treatment half shows one half of a composite, and layout {self.layout} has no halves: set layout to "
@@ -182,11 +173,6 @@ class Policy(BaseModel):
     def composes(self) -> bool:
         """Whether any example becomes a composite."""
         return self.treatment == "compose" and self.rho > 0
-
-    @property
-    def supervises_halves(self) -> bool:
-        """Whether halves of composites are matched with their own captions."""
-        return self.composes and self.halves > 0
 
     @property
     def by_similarity(self) -> bool:

@@ -30,8 +30,6 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
         facts.append(("axis", _value("axis", policy, say)))
     if policy.get("region"):
         facts.append(("region", say.get(f"policy.region.{policy['region']}", _column(policy["region"], say))))
-    if policy.get("halves"):
-        facts.append(("halves", say("policy.halves_value", weight=f"{policy['halves']:g}")))
     if policy.get("caption"):
         facts.append(("caption", _value("caption", policy, say)))
     facts += _joining(policy, say)
