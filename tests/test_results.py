@@ -32,7 +32,6 @@ SHARED: Final = {
     "policy.partner": "random",
     "policy.caption": "join",
     "policy.layout": "centre-halves",
-    "policy.halves": 0,
 }
 
 

@@ -144,12 +144,6 @@ def test_a_control_says_so(model: ClipModel, tmp_path: Path) -> None:
     assert "semantic composition" not in card
 
 
-def test_the_second_loss_is_told(model: ClipModel, tmp_path: Path) -> None:
-    told = "A second loss, with weight 0.5, matched each half of a composite with its own caption."
-    assert told in model_card(model, "plates", run_with(tmp_path / "with", {"halves": 0.5}))
-    assert "second loss" not in model_card(model, "plates", run_with(tmp_path / "without"))
-
-
 @given(st.text() | st.text(alphabet="*_[]()<>|`#!&~\\:/.w@-+ \n1$a"))
 def test_text_of_users_stays_text(text: str) -> None:
     plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -163,6 +164,16 @@ def test_a_key_of_older_recipes_is_ignored_with_a_notice(tmp_path: Path, caplog:
     assert not caplog.messages
     assert read_recipe("nano", ["forgetting.source=pairs.csv"]) == read_recipe("nano")
     assert "--against START" in caplog.text
+
+
+@pytest.mark.parametrize(("key", "neutral", "other"), [("added", False, True), ("halves", 0.0, 0.5)])
+def test_a_key_that_is_gone_is_read_where_it_did_nothing(key: str, neutral: Any, other: Any) -> None:
+    fields = read_recipe("nano").model_dump(mode="json")
+    fields["policy"][key] = neutral
+    assert make_recipe(fields) == read_recipe("nano")
+    fields["policy"][key] = other
+    with pytest.raises(UserError, match=f"policy: the key {key} is gone, .*; leave it out\\.$"):
+        make_recipe(fields)
 
 
 def test_a_model_of_ones_own_is_named_by_what_it_says(tmp_path: Path) -> None:

@@ -103,15 +103,6 @@ def test_controls_show_strong_views_or_one_half_beside_grey(tiny_catalog: Catalo
     assert torch.equal(images[:, 0], (left + 500) / 2)
 
 
-def test_added_composites_stand_beside_their_plain_rows(tiny_catalog: Catalog) -> None:
-    added = renderer(tiny_catalog, rho=0.5, added=True)
-    batch, plan = added.render(0, 40), added.plans.rows(0, 40)
-    assert batch.groups == 2
-    assert torch.equal(batch.images[::2, 0].int(), torch.from_numpy(plan.left[::2]))
-    assert (plan.left[::2] == plan.left[1::2]).all()
-    assert torch.equal(added.render(8, 20).images, batch.images[8:20])
-
-
 def test_layouts_without_halves(tiny_catalog: Catalog) -> None:
     blend = renderer(tiny_catalog, rho=1, layout="blend")
     plan = blend.plans.rows(0, 40)
@@ -169,22 +160,6 @@ def test_captions_that_name_a_side_never_have_a_mirrored_view(tiny_catalog: Cata
     )
     assert set(view[sided]) == {-1.0, 0.0}
     assert {1.0, 2.0} <= set(view[~sided & (plan.right < 0)])
-
-
-def test_supervised_halves_have_the_features_of_their_own_caption(tiny_catalog: Catalog) -> None:
-    features = renderer(tiny_catalog, rho=0.5, halves=1.0)
-    batch, plan = features.render(0, 40), features.plans.rows(0, 40)
-    assert batch.halves is not None
-    assert batch.halves.features is not None
-    composites = np.flatnonzero(plan.right >= 0)
-    pairs = np.stack([plan.left, plan.right], axis=1)[composites].reshape(-1)
-    assert torch.equal(batch.halves.features[:, 0].int(), torch.from_numpy(pairs))
-    assert torch.equal(batch.halves.features.unflatten(0, (-1, 2)).mean(1), batch.images[composites])
-    assert batch.halves.tokens.is_floating_point()
-    part = batch.chunk(2)[1].halves
-    assert part is not None
-    assert part.features is not None
-    assert torch.equal(part.features, batch.halves.features[-len(part) :])
 
 
 @pytest.mark.parametrize(

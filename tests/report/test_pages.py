@@ -369,9 +369,7 @@ def test_every_value_of_a_policy_has_words(lang: str) -> None:
         {"joiner": None},
         {"template": "{a} beside {b}"},
         {"group": "patient"},
-        {"halves": 0.5},
         {"mixing": "batches"},
-        {"added": True},
     ]:
         facts = policy_facts(plain | change, say)
         assert all(name and text for name, text in facts)

@@ -81,5 +81,5 @@ def test_an_arm_that_has_no_features_stops_the_study_before_its_trials(
         update={"arms": {**study.arms, "cutmix": {"policy.rho": 0.5, "policy.layout": "cutmix"}}}
     )
     planned = plan_study(with_layout, tiny_catalog, tmp_path / "study", tmp_path / "records")
-    with pytest.raises(UserError, match="policy.layout=cutmix has none"):
+    with pytest.raises(UserError, match=r"policy\.layout=cutmix has none"):
         run_pending(with_layout, planned, jobs=1)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools, Bytes, Float64s, Int32s, Int64s, Integers, Positions
+from clipc.compose.arrays import Bools, Bytes, Int32s, Positions
 from clipc.compose.batches import Batches
 from clipc.compose.captions.joint import Wording
 from clipc.compose.composites import FALLBACKS, compose_rows, drawn_layouts
@@ -59,7 +59,7 @@ class Plan:
     def __len__(self) -> int:
         return len(self.left)
 
-    def __getitem__(self, rows: slice | Integers) -> "Plan":
+    def __getitem__(self, rows: slice) -> "Plan":
         return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     @property
@@ -184,9 +184,7 @@ def plan_epoch(
 def _treated(policy: Policy, seed: int, epoch: int, pairs: int, batch_size: int, treated_rows: int | None) -> Positions:
     """The rows of an epoch that are treated: single rows, or (``policy.mixing=batches``) those of whole batches."""
     last = epoch * pairs + np.arange(pairs)
-    if policy.adds:
-        drawn = np.ones(pairs, dtype=np.bool_)
-    elif policy.mixing == "rows":
+    if policy.mixing == "rows":
         drawn = epoch_generator(seed, "mask", epoch).random(pairs) < policy.rho
     else:
         # A batch that straddles two epochs has the same number, and so the same chance, in both.
@@ -201,8 +199,7 @@ class Plans:
     """The plans of all epochs, one after the other, as one endless table.
 
     Row r belongs to epoch ``r // len(catalog)``. A batch is a range of rows. It may straddle two epochs, so no row is
-    ever dropped. With ``policy.added`` each row of the epochs' plans becomes two rows, a plain one and a treated one,
-    up to ``treated_rows``.
+    ever dropped.
 
     Attributes:
         catalog: The training pairs.
@@ -225,8 +222,6 @@ class Plans:
         # does not refer to this object, so the plans and the rules' sandbox are freed together with it.
         settings = {"inputs": self.inputs, "batches": self.batches, "treated_rows": self.treated_rows}
         make_plan = partial(plan_epoch, self.catalog, self.policy, self.seed, **settings)
-        if self.policy.adds:
-            make_plan = partial(_both_plans, self.catalog, self.policy, self.seed, **settings)
         object.__setattr__(self, "_epoch", lru_cache(maxsize=2)(make_plan))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -243,53 +238,13 @@ class Plans:
         compiled_rules = self.inputs.compiled_rules
         return (self.policy.wording, *(compiled_rules.wordings if compiled_rules is not None else ()))
 
-    def epoch_rows(self, start: int, stop: int) -> Int64s:
-        """The rows of the epochs' plans, one plan after the other, that the rows ``[start, stop)`` show."""
-        rows = np.arange(start, stop)
-        if not self.policy.adds:
-            return rows
-        doubled = np.minimum(rows, rows if self.treated_rows is None else self.treated_rows)
-        return doubled // 2 + rows - doubled
-
-    def uniform(self, stream: str, start: int, stop: int, width: int) -> Float64s:
-        """Random numbers in [0, 1) for the rows ``[start, stop)``, shape (stop - start, width).
-
-        They depend on the row of the epochs' plans: the plain and the treated row of a pair have the same.
-        """
-        numbers = self.epoch_rows(start, stop)
-        first, last = (int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else (0, 0)
-        return rows_uniform(self.seed, stream, first, last, width)[numbers - first]
-
-    def groups(self, start: int) -> int:
-        """The number of groups among which the batch that begins with a row is contrasted: row r is in r % groups."""
-        return 2 if self.policy.adds and (self.treated_rows is None or start < self.treated_rows) else 1
-
     def rows(self, start: int, stop: int) -> Plan:
         """The rows ``[start, stop)`` of the concatenated plans."""
-        numbers = self.epoch_rows(start, stop)
         pieces: list[Plan] = []
         pairs = len(self.catalog)
-        first, last = (int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else (0, 0)
-        position = first
-        while position < last:
-            epoch, begin = divmod(position, pairs)
-            end = min(pairs, begin + last - position)
-            width = 2 if self.policy.adds else 1
-            pieces.append(self._epoch(epoch)[width * begin : width * end])  # pyright: ignore
-            position += end - begin
-        plan = Plan.concatenate(pieces)
-        if not self.policy.adds:
-            return plan
-        rows = np.arange(start, stop)
-        treated = (rows % 2 == 1) & (rows < (stop if self.treated_rows is None else self.treated_rows))
-        return plan[2 * (numbers - first) + treated]
-
-
-def _both_plans(
-    catalog: Catalog, policy: Policy, seed: int, epoch: int, *, treated_rows: int | None, **settings: Any
-) -> Plan:
-    """The plain plan of an epoch and the treated one, row by row in turn."""
-    limit = None if treated_rows is None else treated_rows // 2
-    plain = plan_epoch(catalog, policy.model_copy(update={"rho": 0.0}), seed, epoch, **settings)
-    treated = plan_epoch(catalog, policy, seed, epoch, treated_rows=limit, **settings)
-    return Plan.concatenate([plain, treated])[np.arange(2 * len(plain)).reshape(2, -1).T.reshape(-1)]
+        while start < stop:
+            epoch, first = divmod(start, pairs)
+            last = min(pairs, first + stop - start)
+            pieces.append(self._epoch(epoch)[first:last])  # pyright: ignore
+            start += last - first
+        return Plan.concatenate(pieces)

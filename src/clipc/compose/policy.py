@@ -35,6 +35,9 @@ COLUMN: Final = "column:"
 PARTNERS: Final = ("random", "nearest", "diverse", "self")
 """The built-in partner strategies."""
 
+LEFT: Final = {"added": False, "halves": 0}
+"""Keys of earlier versions that are gone, with the values under which they did nothing."""
+
 
 def _keep_untrusted(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     plain = validate(value)
@@ -78,9 +81,6 @@ class Policy(BaseModel):
     mixing: Annotated[Literal["rows", "batches"], Neutral("rows")] = "rows"
     """What rho is a share of: examples, so that batches are mixed (rows), or whole batches, so that a batch has
     composites alone or plain pairs alone."""
-    added: Annotated[bool, Neutral(False)] = False
-    """Each pair of a batch stands in it twice, plain and treated, and the loss is the sum of the loss among the plain
-    rows and the loss among the treated ones. A batch then holds half as many pairs; rho is 0.5."""
     treatment: Annotated[Literal["compose", "augment", "half"], ALWAYS] = "compose"
     """What happens to a treated example: it becomes a composite, or (controls) it is shown alone, under a stronger
     augmentation (augment) or as one half of a composite, the other half grey (half)."""
@@ -92,8 +92,6 @@ class Policy(BaseModel):
     region: Annotated[PathOrName | None, Neutral(None)] = None
     """For the layout 'region': the column with the box to keep, a table (CSV, Parquet) of keys and boxes, or
     'auto': the region most relevant to the caption, according to the reference model."""
-    halves: Annotated[float, Neutral(0.0)] = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """Weight of a second loss, which matches each half of a composite with that half's own caption; 0: none."""
     caption: Annotated[Name, ALWAYS] = "join"
     """How two captions become one. 'join' joins them in the order of the images, 'spatial' says where each half stands,
     'both-orders' joins them in a random order. Controls: 'one', 'first' and 'second' use one caption, 'wrong' takes the
@@ -131,6 +129,17 @@ class Policy(BaseModel):
     score: Score = Score()
     """The quality of candidate composites, by which the plan keeps or draws them."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_keys_that_left(cls, value: Any) -> Any:
+        """Drops keys that are gone and did nothing, which the recipes of old runs and records hold."""
+        if not isinstance(value, dict):
+            return value
+        for key in LEFT.keys() & value.keys():
+            if value[key] != LEFT[key]:
+                raise ValueError(f"the key {key} is gone, as it improved no result; leave it out")
+        return {key: kept for key, kept in value.items() if key not in LEFT}
+
     @field_validator("layout", "caption", "partner")
     @classmethod
     def _valid_name(cls, name: str, info: ValidationInfo) -> str:
@@ -146,17 +155,6 @@ class Policy(BaseModel):
             raise ValueError("partner self shows two views of one image under its one caption: set caption to first")
         if self.score.by is not None and self.partner == "self":
             raise ValueError("partner self leaves no partners to choose among: leave score out")
-        if self.added and self.rho not in (0, 0.5):
-            raise ValueError("added shows every pair once plain and once treated: set rho to 0.5 (or 0 for plain CLIP)")
-        if self.added and self.mixing != "rows":
-            raise ValueError("added puts plain and treated rows into every batch: set mixing to rows")
-        if self.halves and self.partner == "self":
-            raise ValueError("partner self shows one image in both halves under one caption: set halves to 0")
-        if self.halves and self.layout in LAYOUTS and not LAYOUTS[self.layout].has_axes:
-            raise ValueError(
-                f"layout {self.layout} has no halves that stand apart and could be matched with their captions: set "
-                "halves to 0, or layout to centre-halves, squeezed-halves or region"
-            )
         if self.treatment == "half" and self.layout in LAYOUTS and not LAYOUTS[self.layout].has_axes:
             raise ValueError(
                 f"treatment half shows one half of a composite, and layout {self.layout} has no halves: set layout to "
@@ -191,16 +189,6 @@ class Policy(BaseModel):
     def without_baseline(self) -> "Policy":
         """The policy without scores if plain CLIP gives them, which has to be trained first; else the policy itself."""
         return self.model_copy(update={"score": Score()}) if self.score.by == BASELINE else self
-
-    @property
-    def adds(self) -> bool:
-        """Whether each pair stands in a batch twice, plain and treated."""
-        return self.added and self.rho > 0
-
-    @property
-    def supervises_halves(self) -> bool:
-        """Whether halves of composites are matched with their own captions."""
-        return self.composes and self.halves > 0
 
     @property
     def by_similarity(self) -> bool:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from clipc.errors import UserError
 from clipc.files import expand_home, whole_folder
-from clipc.models.image_tower import half_pooled, image_pooled, image_pooled_and_map, pool_places, project_image
+from clipc.models.image_tower import image_pooled, project_image
 from clipc.models.model_config import (
     CONFIG_FILE,
     HUB_PREFIX,
@@ -36,7 +36,6 @@ from clipc.models.starter import load_trunk
 from clipc.models.text_tower import project_text, text_features, text_pooled
 from clipc.models.tokenizer import LEARNT, Tokenizer, load_tokenizer
 from clipc.models.weights import load_weights
-from clipc.render.batch import Halves
 from clipc.render.evaluation_view import Resizing
 
 _PREPROCESS_KEYS: Final = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -171,29 +170,18 @@ class ClipModel(nn.Module):
             (new / WEIGHTS_FILE).chmod((new / CONFIG_FILE).stat().st_mode)
             _refuse_other_files(folder, new)
 
-    def forward(
-        self, images: torch.Tensor, tokens: torch.Tensor, halves: Halves | None = None
-    ) -> tuple[torch.Tensor, ...]:
+    def forward(self, images: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Runs both encoders; all trained parameters take part in one call, as ``DistributedDataParallel`` requires.
 
         Args:
             images: As for :meth:`encode_image`.
             tokens: As for :meth:`encode_tokens`.
-            halves: Halves of the images, whose n features and captions are encoded in the same passes; None for none.
 
         Returns:
-            Image features and text features, both ``float32``, shape (B + n, D), those of the halves last, and the
-            inverse temperature, a scalar; then the bias, a scalar, if the model has one.
-
-        Raises:
-            UserError: There are halves, and the parts of the image tower's feature map cannot be pooled alone.
+            Image features and text features, both ``float32``, shape (B, D), and the inverse temperature, a scalar;
+            then the bias, a scalar, if the model has one.
         """
-        if halves is None:
-            image = self.encode_image(images)
-        else:
-            image = self._encode_with_halves(images, halves)
-            tokens = torch.cat([tokens, halves.tokens])
-        outputs = image, self.encode_tokens(tokens), self.logit_scale.exp()
+        outputs = self.encode_image(images), self.encode_tokens(tokens), self.logit_scale.exp()
         bias = getattr(self.clip, "logit_bias", None)
         return outputs if bias is None else (*outputs, bias.reshape(()))
 
@@ -232,27 +220,17 @@ class ClipModel(nn.Module):
             features = self.clip.encode_image(self._pixels(images))  # pyright: ignore
         return F.normalize(features.float(), dim=-1)
 
-    def _encode_with_halves(self, images: torch.Tensor, halves: Halves) -> torch.Tensor:
-        """Unit vectors of images, then of halves of them, from one pass of the trunk; shape (B + n, D)."""
-        if halves.features is not None:
-            return self.encode_image(torch.cat([images, halves.features.to(images.device)]))
-        pooled, feature_map = image_pooled_and_map(self.clip, self._pixels(images))
-        if len(halves):
-            pooled = torch.cat([pooled, pool_places(self.clip, feature_map, halves.rows, halves.places)])
-        return F.normalize(project_image(self.clip, pooled).float(), dim=-1)
-
     def pooled_images(self, images: torch.Tensor) -> torch.Tensor:
         """The pooled output of the image tower's trunk.
 
         Args:
             images: RGB ``uint8``, shape (B, S, S, 3), or halves of images, shape (B, S, S / 2, 3) or (B, S / 2, S, 3)
-                (:func:`~clipc.models.image_tower.half_pooled`).
+                (:func:`~clipc.models.image_tower.check_halves`).
 
         Returns:
             ``float32``, shape (B, width).
         """
-        encode = image_pooled if images.shape[1] == images.shape[2] else half_pooled
-        return encode(self.clip, self._pixels(images)).float()
+        return image_pooled(self.clip, self._pixels(images)).float()
 
     def pooled_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """The pooled output of the text tower's trunk, ``float32``, shape (B, width), for ``int64`` token ids."""

@@ -81,18 +81,9 @@ class CompositePairs(Dataset[tuple[torch.Tensor, Any]]):
                 f"the policy's treatment {policy.treatment!r} is a control that needs clipc's own crops instead of a "
                 "transform; use clipc.train_model for it."
             )
-        if policy.halves:
-            raise UserError(
-                "policy.halves is a second loss, which only clipc.train_model computes; leave it out, and add the loss "
-                "to your own training loop."
-            )
         if policy.mixing != "rows":
             raise UserError(
                 "policy.mixing=batches needs to know where batches begin, which this dataset does not; leave it out."
-            )
-        if policy.added:
-            raise UserError(
-                "policy.added shows each pair twice and adds a loss, which only clipc.train_model does; leave it out."
             )
         if policy.until < 1:
             raise UserError(

@@ -68,8 +68,6 @@ def make_plans(
     load_own_code(policy)
     compiled_rules, batches = _compiled_rules(policy, pairs), batches or Batches()
     treated_rows = None if samples is None or policy.until == 1 else round(policy.until * samples)
-    if treated_rows is not None and policy.adds:
-        treated_rows -= treated_rows % (2 * batches.size)  # each pair of a batch stands in it twice, or none does
     if policy.rho == 0 or policy.treatment == "augment":
         inputs = Inputs(alike=lookalikes(pairs), compiled_rules=compiled_rules)
         return Plans(pairs, policy, seed, inputs, batches, treated_rows)

@@ -1,7 +1,7 @@
 """A batch: the images and captions of one training step."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 import numpy as np
 import torch
@@ -50,41 +50,6 @@ def sources(catalog: Catalog, plan: Plan) -> torch.Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Halves:
-    """The halves of a batch's composites, two for each composite, in the order of the batch; n is their number.
-
-    Attributes:
-        rows: The composite of each half, as a row of the batch; ``int64``, shape (n,), ascending.
-        places: The part of the image that each half fills: x0, y0, x1, y1 as fractions of its side; ``float32``,
-            shape (n, 4).
-        tokens: Token ids of each half's own caption, ``int64``, shape (n, context length); or kept features, as in
-            :attr:`Batch.tokens`.
-        sources: The image id of each half, as in :attr:`Batch.sources`; ``int64``, shape (n, 1).
-        texts: The id of each half's caption, as in :attr:`Batch.texts`; ``int64``, shape (n, 1).
-        features: The pooled output of the image tower's trunk for each half, shape (n, width), where ``images`` of the
-            batch are such outputs; None where the model pools its feature map.
-    """
-
-    rows: torch.Tensor
-    places: torch.Tensor
-    tokens: torch.Tensor
-    sources: torch.Tensor
-    texts: torch.Tensor
-    features: torch.Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def between(self, start: int, stop: int) -> "Halves":
-        """The halves of the composites in rows [start, stop), as halves of a batch of these rows alone."""
-        first, last = torch.searchsorted(self.rows, torch.tensor([start, stop])).tolist()
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        cut: dict[str, Any] = {name: None if c is None else c[first:last] for name, c in columns.items()}
-        part = Halves(**cut)
-        return replace(part, rows=part.rows - start)
-
-
-@dataclass(frozen=True, eq=False)
 class Batch:
     """The training examples of one step; B is their number.
 
@@ -100,8 +65,6 @@ class Batch:
         treated: The number of composites or, in the augmentation control, of strongly augmented examples.
         shortened: The number of captions that were cut to fit the context.
         unreadable: The catalog rows whose image could not be read and is shown as grey.
-        halves: The halves of the composites; None unless the policy supervises them.
-        groups: The number of groups within which the rows are contrasted: row r is in group r % groups.
     """
 
     images: torch.Tensor
@@ -111,27 +74,9 @@ class Batch:
     treated: int
     shortened: int
     unreadable: tuple[int, ...] = ()
-    halves: Halves | None = None
-    groups: int = 1
 
     def __len__(self) -> int:
         return len(self.images)
-
-    def chunk(self, count: int) -> list["Batch"]:
-        """The batch in at most ``count`` parts, as :func:`torch.chunk` divides it; counts are not divided."""
-        parts, start = list[Batch](), 0
-        columns = (tensor.chunk(count) for tensor in (self.images, self.tokens, self.sources, self.texts))
-        for images, tokens, sources, texts in zip(*columns, strict=True):
-            stop = start + len(images)
-            halves = None if self.halves is None else self.halves.between(start, stop)
-            parts.append(replace(self, images=images, tokens=tokens, sources=sources, texts=texts, halves=halves))
-            start = stop
-        return parts
-
-    @property
-    def all_tokens(self) -> torch.Tensor:
-        """The token ids that the text tower reads: those of the examples, then those of the halves."""
-        return self.tokens if self.halves is None else torch.cat([self.tokens, self.halves.tokens])
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory (called by PyTorch's DataLoader); tensors on a GPU stay there."""

@@ -121,14 +121,8 @@ def _check(
             "policy.until is a share of a run whose length is not known here; leave it out, and compose the batches of "
             "that part of the run only."
         )
-    if policy.halves:
-        raise UserError(
-            "policy.halves is a second loss, which only clipc.train_model computes; leave it out, and add the loss to "
-            "your own training loop."
-        )
     unsupported = {
         f"mixing: {policy.mixing}": policy.mixing != "rows",
-        "added: true": policy.added,
         "rules": policy.rules is not None,
         "group": policy.group is not None,
         f"partner: {policy.partner}": policy.partner != "random",

@@ -1,6 +1,6 @@
 """The feature renderer: batches of pooled features that locked trunks gave beforehand, under the plan of pixels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -10,14 +10,13 @@ import torch
 
 from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Bools, Float32s, Float64s, Int64s
-from clipc.compose.layouts import find_layout
-from clipc.compose.layouts.tiles import OVERLAY, PLAIN, STRONG, Views
+from clipc.compose.layouts.tiles import OVERLAY, PLAIN, STRONG
 from clipc.compose.plan import Plan, Plans
 from clipc.compose.policy import Policy
+from clipc.compose.streams import rows_uniform
 from clipc.errors import UserError
-from clipc.render.batch import Batch, Halves, Tokenizer, sources
+from clipc.render.batch import Batch, Tokenizer, sources
 from clipc.render.crop import DRAWS, TRIES
-from clipc.render.halves import halves
 from clipc.render.kept_views import HALVES
 from clipc.render.texts import names_a_side, text_id, texts
 
@@ -124,35 +123,15 @@ class FeatureRenderer:
             tokens, shortened = torch.from_numpy(self.captions.joint(*parts)), 0
             second_ids = np.where(second < 0, -1, self._text_ids[np.maximum(second, 0)])
             ids = torch.from_numpy(np.stack([self._text_ids[first], second_ids], axis=1))
-        draws = self.plans.uniform("crop", start, stop, 2 * DRAWS).reshape(len(plan), 2, DRAWS)
-        images, parts = self._image_features(plan, draws[..., 2 * TRIES], first, second)
-        source_ids, supervised = sources(self.catalog, plan), None
-        if self.plans.policy.supervises_halves:
-            entries = np.stack([first, second], axis=1)
-            supervised = self._supervised(plan, entries, parts, source_ids, ids)
+        draws = rows_uniform(self.plans.seed, "crop", start, stop, 2 * DRAWS).reshape(len(plan), 2, DRAWS)
         return Batch(
-            images=torch.from_numpy(images),
+            images=torch.from_numpy(self._image_features(plan, draws[..., 2 * TRIES], first, second)),
             tokens=tokens,
-            sources=source_ids,
+            sources=sources(self.catalog, plan),
             texts=ids,
             treated=int((plan.layout != PLAIN).sum()),
             shortened=shortened,
-            halves=supervised,
-            groups=self.plans.groups(start),
         )
-
-    def _supervised(
-        self, plan: Plan, entries: Int64s, parts: Float32s, source_ids: torch.Tensor, text_ids: torch.Tensor
-    ) -> Halves:
-        """The halves of the composites, with their features (``parts``) and the captions that they match."""
-        n = len(plan)
-        draws = np.zeros((n, 4), dtype=np.float32)
-        tiles = find_layout(self.plans.policy.layout).tiles(plan.layout, draws, Views.plain(n))
-        supervised = halves(self.plans, plan, tiles, source_ids, text_ids, self.tokenizer)
-        if self.captions is not None:
-            own = self.captions.features[self.captions.row[entries[plan.right >= 0].reshape(-1)]]
-            supervised = replace(supervised, tokens=torch.from_numpy(own))
-        return replace(supervised, features=torch.from_numpy(parts.reshape(-1, parts.shape[-1])))
 
     def _entries(self, plan: Plan) -> tuple[Int64s, Int64s]:
         """The entries of both captions of each row, the second -1 for none."""
@@ -160,11 +139,8 @@ class FeatureRenderer:
         row, choice = plan.second_caption
         return start[plan.left] + plan.left_caption, np.where(row < 0, -1, start[np.maximum(row, 0)] + choice)
 
-    def _image_features(self, plan: Plan, chance: Float64s, first: Int64s, second: Int64s) -> tuple[Float32s, Float32s]:
-        """The features of all rows, shape (n, D), and those of the two halves of each composite, shape (m, 2, D).
-
-        ``chance`` holds random numbers in [0, 1), shape (n, 2).
-        """
+    def _image_features(self, plan: Plan, chance: Float64s, first: Int64s, second: Int64s) -> Float32s:
+        """The features of all rows, shape (n, D); ``chance`` holds random numbers in [0, 1), shape (n, 2)."""
         images, rows = self.images, np.stack([plan.left, np.maximum(plan.right, 0)], axis=1)
         halved, strong = np.isin(plan.layout, HALVES), plan.layout == STRONG
         whole = np.broadcast_to(~(halved | strong)[:, None, None], (*rows.shape, 1))
@@ -188,7 +164,6 @@ class FeatureRenderer:
             features[strong] = images.strong[images.strong_row[rows[strong, 0]], view[strong, 0]]
         blended = plan.layout == OVERLAY
         features[blended] = (features[blended] + whole_or_view(blended, 1)) / 2
-        parts = np.zeros((0, 2, features.shape[1]), dtype=np.float32)
         if halved.any():
             assert images.halves is not None
             assert images.halves_row is not None
@@ -198,7 +173,7 @@ class FeatureRenderer:
                 assert images.grey is not None
                 parts[alone, 1] = images.grey[half[alone, 0]]
             features[halved] = parts.mean(axis=1)
-        return features, parts
+        return features
 
     def _allowed(self, rows: npt.NDArray[np.integer], first: Int64s, second: Int64s) -> Bools:
         """Which views may be shown: mirrored ones only where no caption names a side; shape (n, 2, V)."""

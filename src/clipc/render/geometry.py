@@ -11,6 +11,7 @@ from clipc.compose.arrays import Bools, Float32s, Float64s, Int32s, Int64s
 from clipc.compose.layouts import find_layout
 from clipc.compose.layouts.tiles import STRONG, Tiles, Views, turn_boxes, uncut
 from clipc.compose.plan import Plan, Plans
+from clipc.compose.streams import rows_uniform
 from clipc.render.crop import DRAWS, TRIES, Augmentation, view_boxes
 
 
@@ -53,7 +54,7 @@ def geometry(
     n = len(plan)
 
     def uniform(stream: str, width: int) -> Float64s:
-        return plans.uniform(stream, start, start + n, width)
+        return rows_uniform(plans.seed, stream, start, start + n, width)
 
     draws = uniform("crop", 2 * DRAWS).reshape(n, 2, DRAWS)
     rows = np.stack([plan.left, np.where(plan.right < 0, plan.left, plan.right)], axis=1)

@@ -13,7 +13,6 @@ from clipc.render.batch import Batch, Tokenizer, sources
 from clipc.render.crop import Augmentation
 from clipc.render.cuts import Cuts, plan_cuts
 from clipc.render.geometry import geometry
-from clipc.render.halves import halves
 from clipc.render.texts import texts
 
 
@@ -73,18 +72,12 @@ class PlanRenderer(ABC):
         unreadable: list[int] = []
         for cuts in plan_cuts(self.plans, plan, batch_geometry, batch_texts, self.augmentation, self.image_size):
             unreadable += self.paste(images, cuts)
-        ids = sources(self.catalog, plan)
-        supervised = None
-        if self.plans.policy.supervises_halves:
-            supervised = halves(self.plans, plan, batch_geometry.tiles, ids, batch_texts.ids, self.tokenizer)
         return Batch(
             images=images,
             tokens=self.tokenizer(batch_texts.captions),
-            sources=ids,
+            sources=sources(self.catalog, plan),
             texts=batch_texts.ids,
             treated=int((plan.layout != PLAIN).sum()),
             shortened=batch_texts.shortened,
             unreadable=tuple(unreadable),
-            halves=supervised,
-            groups=self.plans.groups(start),
         )

@@ -22,8 +22,6 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
     facts = [("share", say("policy.share_value" if until == 1 else "policy.share_until", **share))]
     if policy.get("mixing", "rows") != "rows":
         facts.append(("mixing", _value("mixing", policy, say)))
-    if policy.get("added"):
-        facts.append(("added", say("policy.added_value")))
     if policy.get("treatment", "compose") != "compose":
         facts.append(("treatment", _value("treatment", policy, say)))
         return [(say(f"policy.name.{name}"), text) for name, text in facts]
@@ -32,8 +30,6 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
         facts.append(("axis", _value("axis", policy, say)))
     if policy.get("region"):
         facts.append(("region", say.get(f"policy.region.{policy['region']}", _column(policy["region"], say))))
-    if policy.get("halves"):
-        facts.append(("halves", say("policy.halves_value", weight=f"{policy['halves']:g}")))
     if policy.get("caption"):
         facts.append(("caption", _value("caption", policy, say)))
     facts += _joining(policy, say)

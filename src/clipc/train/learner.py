@@ -8,17 +8,15 @@ from typing import Any, Final
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from clipc.errors import UserError
-from clipc.models.image_tower import image_pooled_and_map
 from clipc.models.model import ClipModel
 from clipc.recipe.recipe import Recipe
-from clipc.render.batch import Batch, Halves
+from clipc.render.batch import Batch
 from clipc.train.distributed import World
 from clipc.train.loss import local_contrastive_loss, shared_sources, siglip_loss
 from clipc.train.optimizer import adamw, learning_rate_at
-from clipc.train.parallel import data_parallel, gather, gather_padded, gather_with_gradient, has_trainable_batch_norm
+from clipc.train.parallel import data_parallel, gather, gather_with_gradient, has_trainable_batch_norm
 
 MAX_LOG_SCALE: Final = 4.6052
 """ln 100: CLIP limits its inverse temperature to 100. SigLIP has no limit, and its published weights exceed 100."""
@@ -57,8 +55,7 @@ class Learner:
             world: The processes that train together.
 
         Raises:
-            UserError: The model does not support gradient caching, gradient checkpointing, several processes or the
-                supervision of halves.
+            UserError: The model does not support gradient caching, gradient checkpointing or several processes.
         """
         if recipe.grad_cache_chunks > 1 and has_trainable_batch_norm(model):
             raise UserError(
@@ -72,8 +69,6 @@ class Learner:
                 "grad_checkpointing=true; "
                 "set grad_checkpointing=false, or model to one without batch norm, such as vit."
             )
-        if recipe.policy.supervises_halves:
-            _check_feature_map(model)
         for name, parameter in model.clip.named_parameters():
             # Data parallelism waits for the gradient of every trainable parameter, so unused ones are frozen.
             if (name == "logit_bias" and recipe.loss != "siglip") or name.startswith("text_decoder."):
@@ -127,7 +122,7 @@ class Learner:
         return loss
 
     def _backward(self, batch: Batch, step: int) -> torch.Tensor:
-        loss = self._loss(*self._features(self._parallel, batch, step, 0), batch)
+        loss = self._loss(*self._features(self._parallel, batch.images, batch.tokens, step, 0), batch)
         loss.backward()
         return loss.detach()
 
@@ -137,128 +132,54 @@ class Learner:
         First, the features of all chunks are computed without a graph, and the loss over them gives the gradient of
         each feature. Then each chunk is encoded again with a graph, and backpropagates the gradients of its features.
         """
-        chunks = batch.chunk(self.recipe.grad_cache_chunks)
+        count = self.recipe.grad_cache_chunks
+        chunks = list(zip(batch.images.chunk(count), batch.tokens.chunk(count), strict=True))
         with torch.no_grad():
-            features = [self._features(self.model, chunk, step, i) for i, chunk in enumerate(chunks)]
+            features = [self._features(self.model, *chunk, step, i) for i, chunk in enumerate(chunks)]
         images, texts, scales_and_biases = zip(*features, strict=True)
-        scale_and_bias = scales_and_biases[0]
-        for tensor in (*images, *texts, scale_and_bias):
-            tensor.requires_grad_()
-        # In each chunk the features of halves come last, as they do in the batch.
-        sizes = [len(chunk) for chunk in chunks]
-        image, text = (
-            torch.cat(
-                [f[:n] for f, n in zip(parts, sizes, strict=True)] + [f[n:] for f, n in zip(parts, sizes, strict=True)]
-            )
-            for parts in (images, texts)
-        )
+        image, text, scale_and_bias = torch.cat(images), torch.cat(texts), scales_and_biases[0]
+        leaves = [tensor.requires_grad_() for tensor in (image, text, scale_and_bias)]
         loss = self._loss(image, text, scale_and_bias, batch)
-        *grads, scale_grad = torch.autograd.grad(loss, [*images, *texts, scale_and_bias])
-        image_grads, text_grads = grads[: len(chunks)], grads[len(chunks) :]
+        image_grad, text_grad, scale_grad = torch.autograd.grad(loss, leaves)
+        grads = zip(image_grad.chunk(count), text_grad.chunk(count), strict=True)
         no_sync: Any = getattr(self._parallel, "no_sync", nullcontext)
-        for i, (chunk, image_grad, text_grad) in enumerate(zip(chunks, image_grads, text_grads, strict=True)):
+        for i, (chunk, (image_chunk_grad, text_chunk_grad)) in enumerate(zip(chunks, grads, strict=True)):
             last = i == len(chunks) - 1
             # Gradients are averaged over processes only once, with the last chunk.
             with nullcontext() if last else no_sync():
-                image, text, scale_and_bias = self._features(self._parallel, chunk, step, i)
+                image, text, scale_and_bias = self._features(self._parallel, *chunk, step, i)
                 # The gradient of this surrogate with respect to the features is the cached one.
-                surrogate = (image * image_grad).sum() + (text * text_grad).sum()
+                surrogate = (image * image_chunk_grad).sum() + (text * text_chunk_grad).sum()
                 if last:  # all chunks share the scale and the bias, whose gradient must be added only once
                     surrogate = surrogate + (scale_and_bias * scale_grad).sum()
                 surrogate.backward()
         return loss.detach()
 
     def _features(
-        self, model: nn.Module, batch: Batch, step: int, chunk: int
+        self, model: nn.Module, images: torch.Tensor, tokens: torch.Tensor, step: int, chunk: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Image and text features, and a vector (inverse temperature[, bias]), shape (1,) or (2,).
-
-        The features have shape (b + n, D): those of the b examples, then those of the n halves, if there are any.
-        """
+        """Image and text features, (b, D) each, and a vector (inverse temperature[, bias]), shape (1,) or (2,)."""
         # The seed depends on the chunk, not on the pass: both passes of gradient caching draw the same dropout.
         device, seed = self.model.device, f"{self.recipe.seed} {step} {self.world.rank} {chunk}"
         autocast = torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32)
         with autocast, torch.random.fork_rng(devices=[]):
             torch.manual_seed(int.from_bytes(blake2b(seed.encode(), digest_size=7).digest(), "big"))
-            images = batch.images.to(device, non_blocking=True)
-            image, text, *scale_and_bias = model(images, batch.tokens, batch.halves)
+            image, text, *scale_and_bias = model(images.to(device, non_blocking=True), tokens)
         return image, text, torch.stack(scale_and_bias)
 
     def _loss(
         self, image: torch.Tensor, text: torch.Tensor, scale_and_bias: torch.Tensor, batch: Batch
     ) -> torch.Tensor:
-        """The loss of this process's rows, and of its halves if the policy supervises them.
+        """The loss of this process's rows.
 
         If the recipe says so, false negatives are masked: examples that share a source image or have an equal caption.
         """
-        b, groups = len(batch), batch.groups
-        main = self._loss_of_rows(image[:b:groups], text[:b:groups], scale_and_bias, batch, 0)
-        for group in range(1, groups):
-            rows = slice(group, b, groups)
-            main = main + self._loss_of_rows(image[rows], text[rows], scale_and_bias, batch, group)
-        if batch.halves is None:
-            return main
-        return main + self.recipe.policy.halves * self._loss_of_halves(
-            image[b:], text[b:], scale_and_bias, batch.halves, 2 * b
-        )
-
-    def _loss_of_rows(
-        self, image: torch.Tensor, text: torch.Tensor, scale_and_bias: torch.Tensor, batch: Batch, group: int
-    ) -> torch.Tensor:
-        """The loss of this process's rows of one group, against all rows of that group."""
         world, same_source, offset = self.world, None, self.world.rank * len(image)
         if self.recipe.mask_false_negatives:
-            sources, texts = (
-                ids[group :: batch.groups].to(image.device, non_blocking=True) for ids in (batch.sources, batch.texts)
-            )
+            sources, texts = (ids.to(image.device, non_blocking=True) for ids in (batch.sources, batch.texts))
             same_source = shared_sources(sources, texts, gather(sources, world), gather(texts, world))
         if self.recipe.loss == "siglip":
             scale, bias = scale_and_bias
             return siglip_loss(image, gather_with_gradient(text, world), scale, bias, same_source, offset)
         all_image, all_text = gather_with_gradient(torch.stack([image, text], dim=1), world).unbind(dim=1)
         return local_contrastive_loss(image, text, all_image, all_text, scale_and_bias[0], offset, same_source)
-
-    def _loss_of_halves(
-        self, image: torch.Tensor, text: torch.Tensor, scale_and_bias: torch.Tensor, halves: Halves, room: int
-    ) -> torch.Tensor:
-        """The same loss among the halves of the whole batch, each against its own caption.
-
-        Processes have different numbers of halves, at most ``room``. So that the mean over processes is the loss of the
-        batch, the loss of this process's halves is weighted by their share of all.
-        """
-        world = self.world
-        ids = torch.cat([halves.sources, halves.texts], dim=1).to(image.device, non_blocking=True)
-        all_ids, both, offset = ids, torch.stack([image, text], dim=1), 0
-        if world.size > 1:
-            all_ids = gather(F.pad(ids, (0, 0, 0, room - len(ids)), value=-1), world)
-            present = all_ids[:, 0] >= 0
-            offset = int(present[: world.rank * room].sum())
-            all_ids, both = all_ids[present], gather_padded(both, room, world)[present]
-        all_image, all_text = both.unbind(dim=1)
-        if not len(ids):
-            # The backward pass exchanges gradients with the other processes, so it must reach the gathered features.
-            return 0 * (all_image.sum() + all_text.sum())
-        same_source = None
-        if self.recipe.mask_false_negatives:
-            same_source = shared_sources(ids[:, :1], ids[:, 1:], all_ids[:, :1], all_ids[:, 1:])
-        if self.recipe.loss == "siglip":
-            scale, bias = scale_and_bias
-            loss = siglip_loss(image, all_text, scale, bias, same_source, offset)
-        else:
-            loss = local_contrastive_loss(image, text, all_image, all_text, scale_and_bias[0], offset, same_source)
-        return loss * (len(ids) * world.size / len(all_ids))
-
-
-def _check_feature_map(model: ClipModel) -> None:
-    """Refuses image towers the parts of whose feature map cannot be pooled alone, before anything is trained."""
-    pixels = torch.zeros(1, 3, model.image_size, model.image_size, device=model.device)
-    training = model.training
-    try:
-        with torch.no_grad():
-            image_pooled_and_map(model.eval().clip, pixels)
-    except UserError as error:
-        raise UserError(
-            f"policy.halves needs the feature map of images: {str(error).rstrip('.')}; set policy.halves=0."
-        ) from error
-    finally:
-        model.train(training)

@@ -161,9 +161,7 @@ class Trainer:
                 raise diverged(self.recipe, self.run, self.step)
             for row in batch.unreadable:
                 metrics_logger.write(self.step, {"unreadable": self.renderer.plans.catalog.keys[row]})
-            captions = batch.all_tokens
-            tokens = computed_tokens(self.model.clip, captions, self.recipe.grad_cache_chunks)
-            tokens *= len(captions) / len(batch)
+            tokens = computed_tokens(self.model.clip, batch.tokens, self.recipe.grad_cache_chunks)
             metrics_logger.meter.tick(len(batch), loading_seconds, tokens)
             last = self.step == self.steps
             validating = self.validation is not None and (self.step % self._validation_interval == 0 or last)

@@ -119,12 +119,11 @@ def shared_sources(
     equal word for word, whichever images they belong to.
 
     Args:
-        sources: Ids of the source images of each example, -1 for none; ``int64``, shape (b, 2), or (b, 1) for halves.
-            Equal images have equal ids.
-        texts: Ids of the captions of each example, -1 for none; ``int64``, shape (b, 2) or (b, 1). Equal captions have
-            equal ids.
-        other_sources: Image ids of the examples to compare with, shape (B, 2) or (B, 1); by default ``sources``.
-        other_texts: Caption ids of the examples to compare with, shape (B, 2) or (B, 1); by default ``texts``.
+        sources: Ids of the source images of each example, -1 for none; ``int64``, shape (b, 2). Equal images have equal
+            ids.
+        texts: Ids of the captions of each example, -1 for none; ``int64``, shape (b, 2). Equal captions have equal ids.
+        other_sources: Image ids of the examples to compare with, shape (B, 2); by default ``sources``.
+        other_texts: Caption ids of the examples to compare with, shape (B, 2); by default ``texts``.
 
     Returns:
         ``bool``, shape (b, B); symmetric by default, with a true diagonal.

@@ -52,21 +52,6 @@ def gather_with_gradient(features: torch.Tensor, world: World) -> torch.Tensor:
     return gathered
 
 
-def gather_padded(features: torch.Tensor, room: int, world: World) -> torch.Tensor:
-    """:func:`gather_with_gradient` of a number of rows that differs between processes, filled up with zeros.
-
-    Args:
-        features: Floating point, shape (n, ...), with n from 0 to ``room``.
-        room: The number of rows that each process contributes, equal in all of them.
-        world: The processes.
-
-    Returns:
-        Shape (room * world.size, ...).
-    """
-    padding = features.new_zeros((room - len(features), *features.shape[1:]))
-    return gather_with_gradient(torch.cat([features, padding]), world)
-
-
 def data_parallel(model: nn.Module, world: World, device: torch.device) -> nn.Module:
     """Wraps a model so that a backward pass gives every process the gradient averaged over all processes.
 

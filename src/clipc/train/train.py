@@ -125,11 +125,7 @@ def make_trainer(
     """
     world = world or World()
     device = choose_device(recipe.device)
-    if local_batch_size(recipe.batch_size, world) % 2 and recipe.policy.adds:
-        raise UserError(
-            f"policy.added shows each pair twice in a batch, and {recipe.batch_size} rows are an odd number for each "
-            f"of {world.size} processes; set batch_size={recipe.batch_size + world.size}."
-        )
+    local_batch_size(recipe.batch_size, world)
     with world.main_first():
         pairs = catalog.split("train")
         check_batch(recipe, catalog.about.name, len(pairs))
@@ -139,7 +135,7 @@ def make_trainer(
         add_head_dropout(model.clip, recipe.head_dropout)
         if (renderer or recipe.renderer) == "features":
             check_features(recipe, model)
-        batches = Batches(recipe.batch_sampling, recipe.batch_size // (2 if recipe.policy.adds else 1))
+        batches = Batches(recipe.batch_sampling, recipe.batch_size)
         steps = recipe.steps(len(pairs))
         scorer = _scorer(recipe, run, catalog, tokenizer, renderer, progress)
         plans = make_plans(
