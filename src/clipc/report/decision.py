@@ -146,9 +146,7 @@ class DecisionWords(DecisionSteps):
         value, ends = self.with_interval(roi["roi"], self.roi)
         if roi["break_even"] is None:
             return self.say("worth.value.net_text_points", roi=value, interval=ends)
-        even, even_ends = self.with_interval(roi["break_even"], self.money)
-        names = {"break_even": even, "break_interval": even_ends}
-        return self.say("worth.value.net_text", roi=value, interval=ends, **names)
+        return self.say("worth.value.net_text", roi=value, interval=ends, pays=self.pays(roi["break_even"]))
 
 
 def decision_lines(data: Mapping[str, Any], say: Words) -> list[str]:
