@@ -1,5 +1,7 @@
 """Data equivalence: read inside the range, marked beyond it, and its interval covers a known multiple."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ def covers(found: Equivalence, truth: float) -> bool:
     return (found.open_low or found.low <= truth) and (found.open_high or truth <= found.high)
 
 
-def rates(multiple: float, n: float, repeats: int, **kw: int) -> tuple[float, float, float]:
+def rates(multiple: float, n: float, repeats: int, **kw: Any) -> tuple[float, float, float]:
     """How often the interval covers the truth, lies above n, and lies below n."""
     hits: list[tuple[bool, bool, bool]] = []
     for repeat in range(repeats):

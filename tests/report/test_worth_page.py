@@ -146,7 +146,9 @@ def private_example() -> tuple[dict[str, Any], list[str]]:
     )
     data["not_shown"].append(text["caption"])
     data["worth"]["gates"][0]["rules"] = {"name": secret[6]}
-    data["stages"] = [{"anything": text["path"]}]
+    data["another table"] = [{"anything": text["path"]}]
+    for row in data["untrained"]:
+        row |= {"column": text["column"], "metric": f"probe/{text['column']}/all/top1", "model": text["path"]}
     return data, secret
 
 

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from clipc.evaluate.measurement import Measurement
 from clipc.evaluate.prompts import TEMPLATE_SETS, built_in_templates, fill
 from clipc.evaluate.ranks import TIE, Ranks
+from clipc.evaluate.rare_classes import FALSE_ALARMS, rare_class_hits, rare_classes
 from clipc.evaluate.retrieval import check_features, exact_products
 from clipc.evaluate.subject import Subject
 
@@ -144,6 +145,7 @@ def choose_templates(
 def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
     """Measures zero-shot classification for each label column; ``"auto"`` templates are chosen on validation images.
 
+    Where classes are unbalanced the recall of the rare ones at a fixed rate of false alarms is a secondary metric.
     Only the metric of the first column, the main one, may be a main metric of studies.
     """
     context, lang = subject.context, subject.lang
@@ -164,7 +166,8 @@ def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
         if isinstance(templates, str):
             templates = built_in_templates(name, lang)
         weights = classifier(subject.model.encode_text, task.names, templates).cpu()
-        result = zero_shot(torch.from_numpy(test.features), weights, test.labels)
+        features = torch.from_numpy(test.features)
+        result = zero_shot(features, weights, test.labels)
         context["columns"].setdefault(task.column, {}).update(
             classes=task.names,
             images=len(test.labels),
@@ -172,3 +175,9 @@ def measure_zero_shot(subject: Subject) -> Iterator[Measurement]:
             templates=name,
         )
         yield from result.measurements(f"zero_shot/{task.column}", default_main=task is subject.tasks[0])
+        if rare := rare_classes(test.labels, UNBALANCED):
+            with exact_products(weights.device):
+                scores = (features.float() @ weights.float().T).numpy()
+            hits = rare_class_hits(scores, test.labels, rare)[0]
+            secondary = task is subject.tasks[0]
+            yield Measurement(f"zero_shot/{task.column}/rare_recall", hits, chance=FALSE_ALARMS, secondary=secondary)

@@ -138,7 +138,7 @@ class DecisionWords(DecisionSteps):
             missing = "worth.value.net_none" if self.worth["figures"] is None else "worth.value.equivalence_none"
             return self._absent(title, missing)
         net, ends = self.with_interval(roi["net"], self.money)
-        row = self.worth["gain"] if points else self.reading()
+        row: Mapping[str, Any] = (self.worth["gain"] if points else self.reading()) or {"seeds": 0, "items": 0}
         note = self.say("worth.value.net_free") if roi["roi"] is None else self._roi_sentence(roi)
         return Value(self.say(title), net, self.interval_line(ends), self.n(row), note)
 
@@ -146,9 +146,7 @@ class DecisionWords(DecisionSteps):
         value, ends = self.with_interval(roi["roi"], self.roi)
         if roi["break_even"] is None:
             return self.say("worth.value.net_text_points", roi=value, interval=ends)
-        even, even_ends = self.with_interval(roi["break_even"], self.money)
-        names = {"break_even": even, "break_interval": even_ends}
-        return self.say("worth.value.net_text", roi=value, interval=ends, **names)
+        return self.say("worth.value.net_text", roi=value, interval=ends, pays=self.pays(roi["break_even"]))
 
 
 def decision_lines(data: Mapping[str, Any], say: Words) -> list[str]:

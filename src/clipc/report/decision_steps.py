@@ -129,11 +129,14 @@ class DecisionSteps(DecisionNumbers):
         values = {"net": net, "cost": self.money(roi["cost"]), "interval": self.interval_line(ends)}
         if roi["break_even"] is None:
             return self.say("worth.meeting.money_points", value=self.money(figures["point_value"]), **values)
-        even = roi["break_even"]
+        pays = self.pays(roi["break_even"])
+        return self.say("worth.meeting.money", pair=self.money(figures["pair"]), pays=pays, **values)
+
+    def pays(self, even: Mapping[str, Any]) -> str:
+        """From which cost of a pair on composition pays, with its interval."""
         key = even["side"] if even["value"] is not None else "never" if even["low"] is not None else "never_sure"
         ends = self.with_interval(even, self.money)[1]
-        pays = self.say(f"worth.meeting.pays.{key}", x=self.money(even["value"] or 0.0), ends=ends)
-        return self.say("worth.meeting.money", pair=self.money(figures["pair"]), pays=pays, **values)
+        return self.say(f"worth.meeting.pays.{key}", x=self.money(even["value"] or 0.0), ends=ends)
 
     def _proposal(self) -> str:
         code = self.worth["composition"]["verdict"]

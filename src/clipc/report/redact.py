@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from clipc.report.readable import NONE
 from clipc.report.words import Words, words
 
 _FREE_TEXT: Final = ("note", "what", "why", "text", "reason")
@@ -58,6 +59,7 @@ def redacted(data: Mapping[str, Any], lang: str) -> dict[str, Any]:
     result["machine"] = {**data["machine"], "cpu": data["machine"].get("device", "cpu"), "gpu": None}
     result["arms"] = [_arm(arm) for arm in result["arms"]]
     result["search"] = []
+    result["untrained"] = [{**row, "model": NONE} for row in result.get("untrained", ())]
     result["diverged"] = [{**row, "run": ""} for row in result.get("diverged", ())]
     if (worth := result.get("worth")) is not None:
         result["worth"] = {**worth, "gates": [{**gate, "rules": None} for gate in worth["gates"]]}

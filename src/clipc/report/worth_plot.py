@@ -64,7 +64,7 @@ def _level(worth: Mapping[str, Any], size: int) -> float | None:
 
 def _arrow(axes: Axes, row: Mapping[str, Any], y: float) -> None:
     pairs, n = row["pairs"], row["size"]
-    band = {"color": _BAND, "linewidth": 9, "alpha": 0.22, "solid_capstyle": "butt"}
+    band: dict[str, Any] = {"color": _BAND, "linewidth": 9, "alpha": 0.22, "solid_capstyle": "butt"}
     axes.plot([pairs["low"], pairs["high"]], [y, y], zorder=1, **band)
     for end, marker, is_open in (("low", "<", pairs["open_low"]), ("high", ">", pairs["open_high"])):
         if is_open:
