@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipc.audit.bias.audit import BiasOptions
-from clipc.audit.bias.run_audit import audit_run
+from clipc.audit.bias.audit import BiasOptions, Lists
+from clipc.audit.bias.run_audit import _biased, audit_run  # pyright: ignore[reportPrivateUsage]
 from clipc.audit.bias.summary import card_sentences
 from clipc.errors import UserError
 from clipc.export.model_card import model_card
 from clipc.models.model import ClipModel
 from clipc.recipe.recipe import make_recipe, write_recipe
 from clipc.recipe.run import Run
+from compose.pairs import catalog_of
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +78,15 @@ def test_a_failed_audit_is_kept_as_such(run_folder: Path, monkeypatch: pytest.Mo
     with pytest.raises(UserError, match="fairlearn"):
         audit_run(run_folder, OPTIONS)
     assert "the audit failed" in model_card(ClipModel.load(run_folder), "x", Run(run_folder))
+
+
+def test_the_direction_is_that_among_pairs_of_one_group() -> None:
+    """Both genders play tennis oftener than pictures without people do; women more than men."""
+    captions = ["a dog in a park"] * 60 + ["a woman plays tennis"] * 20 + ["a woman reads a book"] * 10
+    captions += ["a man plays tennis"] * 12 + ["a man reads a book"] * 18 + ["a man and a woman play tennis"] * 9
+    pairs = catalog_of([[caption] for caption in captions])
+    lists = Lists(pairs, None)
+    groups = lists.words.mentions("gender", lists.lists.attributes["gender"])
+    concepts = lists.words.mentions("given", {"tennis": ("tennis",), "book": ("book",)})
+    assert groups.names == ("female", "male")
+    assert _biased(pairs, lists, groups, concepts).tolist() == [[True, False], [False, True]]

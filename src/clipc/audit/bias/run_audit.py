@@ -9,9 +9,9 @@ import numpy as np
 
 from clipc.audit.bias.audit import BiasOptions, Lists, attribute_mentions, audit_bias, concepts_again
 from clipc.audit.bias.groups import metric_frame
-from clipc.audit.bias.mentions import Mentions, spoken
+from clipc.audit.bias.mentions import Mentions, spoken, values_again
 from clipc.audit.bias.model_audit import AskedAttribute, audit_model
-from clipc.audit.bias.summary import card_sentences, summary_of, table_of
+from clipc.audit.bias.summary import card_sentences, summary_of
 from clipc.catalog.catalog import Catalog
 from clipc.compose.arrays import Bools
 from clipc.compose.policy import COLUMN
@@ -113,8 +113,12 @@ def with_models(
     if names:  # Without names all lists would be looked for.
         kept, missing = attribute_mentions(measured, lists, replace(options, attributes=names), strict=False)
     concepts = concepts_again(measured, lists, tables["settings"]["concepts"])
+    train = catalog.split("train")
+    train_lists = Lists(train, options.words)
+    train_concepts = concepts_again(train, train_lists, tables["settings"]["concepts"])
     asked = [
-        AskedAttribute(groups, _group_texts(groups, lists, lang), _biased(tables, groups, concepts)) for groups in kept
+        AskedAttribute(groups, _group_texts(groups, lists, lang), _biased(train, train_lists, groups, train_concepts))
+        for groups in kept
     ]
     queries = [QUERIES[lang].format(name) for name in spoken(concepts, lists.lists.concepts, lang)]
     rate = tables["settings"]["false_discovery_rate"]
@@ -145,9 +149,23 @@ def _group_texts(groups: Mentions, lists: Lists, lang: str) -> list[str]:
     return [fill(GROUP_QUERIES[lang], name) for name in spoken(groups, lists.lists.attributes, lang)]
 
 
-def _biased(tables: Mapping[str, Any], groups: Mentions, concepts: Mentions) -> Bools:
-    """Which groups and concepts go together in the training pairs more often than by chance, shape (G, K)."""
-    attribute = next(a for a in tables["attributes"] if a["name"] == groups.name)
-    rows = table_of(attribute, "pairs", "within")["rows"]
-    more = {(row["group"], row["concept"]): row["observed"] > row["expected"] for row in rows}
-    return np.asarray([[more.get((g, c), False) for c in concepts.names] for g in groups.names], dtype=np.bool_)
+def _biased(pairs: Catalog, lists: Lists, groups: Mentions, concepts: Mentions) -> Bools:
+    """Which groups and concepts go together in the training pairs more often than by chance, shape (G, K).
+
+    As where models are measured, of pairs of one group and at least one concept: otherwise every group of people would
+    seem tied to what people do, rather than one of them more than another.
+
+    Args:
+        pairs: The training pairs.
+        lists: The word lists and these pairs' words.
+        groups: The groups, of other pairs.
+        concepts: The concepts of the training pairs.
+    """
+    if groups.kind == "words":
+        every = lists.words.mentions(groups.name, lists.lists.attributes[groups.name])
+    else:
+        every = values_again(pairs, groups.name, groups.names)
+    own = every.take([every.names.index(name) for name in groups.names])
+    rows = np.flatnonzero((every.present.sum(axis=1) == 1) & own.present.any(axis=1) & concepts.present.any(axis=1))
+    shown, named = own.of(rows).astype(np.float64), concepts.of(rows).astype(np.float64)
+    return shown.T @ named > np.outer(shown.sum(axis=0), named.sum(axis=0)) / max(1, len(rows))
