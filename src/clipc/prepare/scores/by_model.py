@@ -130,12 +130,19 @@ def preference(own: Float32s, others: Float32s, valid: Bools, scale: float) -> F
 
 
 def _half_swapped(plans: Plans, composites: Composites, bank: Int64s) -> list[Composites]:
-    """The same composites, the caption of one half replaced by that of another pair, each half in turn."""
-    ids, position = plans.catalog.caption_ids, composites.left.astype(np.int64) * 7 + composites.right
+    """The same composites, the caption of one half replaced by that of another pair, each half in turn.
+
+    The replacement depends on the caption that stays alone, so that composites which share it share the swapped caption
+    too, and a model encodes that once.
+    """
+    ids = plans.catalog.caption_ids
     swapped: list[Composites] = []
     for number in range(SWAPS):
-        for own, is_first in ((composites.first, True), (composites.second, False)):
-            place = position * (2 * SWAPS) + 2 * number + is_first
+        for own, kept, is_first in (
+            (composites.first, composites.second, True),
+            (composites.second, composites.first, False),
+        ):
+            place = kept * SWAPS + number
             entry = bank[place % len(bank)]
             entry = np.where(ids[entry] == ids[own], bank[(place + 1) % len(bank)], entry)
             first, second = (entry, composites.second) if is_first else (composites.first, entry)
