@@ -35,7 +35,7 @@ COLUMN: Final = "column:"
 PARTNERS: Final = ("random", "nearest", "diverse", "self")
 """The built-in partner strategies."""
 
-LEFT: Final = {"added": False, "halves": 0}
+GONE: Final = {"added": False, "halves": 0}
 """Keys of earlier versions that are gone, with the values under which they did nothing."""
 
 
@@ -131,14 +131,14 @@ class Policy(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_keys_that_left(cls, value: Any) -> Any:
+    def _drop_gone_keys(cls, value: Any) -> Any:
         """Drops keys that are gone and did nothing, which the recipes of old runs and records hold."""
         if not isinstance(value, dict):
             return value
-        for key in LEFT.keys() & value.keys():
-            if value[key] != LEFT[key]:
+        for key in GONE.keys() & value.keys():
+            if value[key] != GONE[key]:
                 raise ValueError(f"the key {key} is gone, as it improved no result; leave it out")
-        return {key: kept for key, kept in value.items() if key not in LEFT}
+        return {key: kept for key, kept in value.items() if key not in GONE}
 
     @field_validator("layout", "caption", "partner")
     @classmethod
