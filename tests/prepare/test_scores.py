@@ -121,7 +121,7 @@ def test_checks_find_look_alikes_equal_captions_long_captions_and_lost_regions(t
     dhash = np.array([0] * 4 + [2**63 - 1] * (n - 4), dtype=np.uint64)
     boxes = np.tile(np.array([0.4, 0.4, 0.6, 0.6], np.float32), (n, 1))
     boxes[5] = (0.0, 0.0, 1.0, 1.0)
-    plans = make_plans(Policy(rho=1), catalog_of(captions, content=content, dhash=dhash), 0)
+    plans = make_plans(Policy(rho=1), catalog_of(captions, content=list(content), dhash=list(dhash)), 0)
     inputs = type(plans.inputs)({"regions": boxes}, plans.inputs.pools, plans.inputs.alike)
     plans = Plans(plans.catalog, plans.policy, 0, inputs)
     left, right = np.array([0, 2, 4, 4, 0], np.int32), np.array([1, 3, 5, 6, 6], np.int32)

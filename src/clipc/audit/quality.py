@@ -14,6 +14,7 @@ from clipc.audit.calibration import MIN_ACCEPTED, calibrate_threshold, self_cali
 from clipc.audit.decisions import Decision, agreement, consensus, read_decisions
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.summary import summary
+from clipc.compose.layouts import find_layout
 from clipc.compose.plan import Plans
 from clipc.compose.score import BASELINE, CHECKS, RANDOM, Score
 from clipc.errors import UserError, unknown_name
@@ -186,7 +187,9 @@ def decided_composites(plans: Plans, decisions: Sequence[Decision], file: Path |
     """
     row_of = {key: row for row, key in enumerate(plans.catalog.keys)}
     votes = consensus(decisions)
-    shapes = [shape.name for shape in plans.rows(0, 0).shapes] if len(plans.catalog) else []
+    layout_type = find_layout(plans.policy.layout)
+    shapes = [shape.name for shape in layout_type.all_shapes]
+    composed = [shapes[code] for code in layout_type.codes]
     for left, right, layout in votes:
         for key in (left, right):
             if key not in row_of:
@@ -194,8 +197,8 @@ def decided_composites(plans: Plans, decisions: Sequence[Decision], file: Path |
                     f"{file} decides on the pair {key!r}, which {plans.catalog.about.name} does not have; its pairs "
                     f"have keys such as {plans.catalog.keys[0]!r}."
                 )
-        if layout not in shapes:
-            raise UserError(f"{file}: {unknown_name('layout', layout, [name for name in shapes if name != 'plain'])}")
+        if layout not in composed:
+            raise UserError(f"{file}: {unknown_name('layout', layout, composed)}")
     left = np.array([row_of[left] for left, _, _ in votes], dtype=np.int32)
     right = np.array([row_of[right] for _, right, _ in votes], dtype=np.int32)
     codes = np.array([shapes.index(layout) for _, _, layout in votes], dtype=np.uint8)

@@ -117,13 +117,13 @@ def audit(
 
 
 class _QualityRequest(NamedTuple):
-    """What ``--score`` asks for; the fields are those of :class:`clipc.audit.quality.QualityOptions`."""
+    """What ``--score`` asks for, in the order of the fields of :class:`clipc.audit.quality.QualityOptions`."""
 
     by: str
     decisions: Path | None
     precision: float
     split: str
-    count: int
+    worst: int
 
 
 def _audit_quality(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from clipc.compose.policy import COLUMN, Policy, names_file
+from clipc.compose.score import BASELINE, CHECKS, RANDOM
 from clipc.errors import UserError
 from clipc.models.model_config import HUB_PREFIX, LOCAL_DIR_PREFIX, find_start, is_published, model_folder
 from clipc.prepare.plans import load_own_code
@@ -26,6 +27,9 @@ def check_start(recipe: Recipe) -> None:
         _check_folder("policy.embedding", vectors)
     if policy.region == "auto" and policy.reference is not None:
         _check_folder("policy.reference", policy.reference.removeprefix(LOCAL_DIR_PREFIX))
+    scorer = policy.score.by
+    if scorer is not None and scorer not in (BASELINE, CHECKS, RANDOM) and ":" not in scorer:
+        _check_folder("policy.score.by", scorer)
     for key, table in (("weights", policy.weights), ("region", policy.region)):
         if table is not None and names_file(table) and not Path(table).is_file():
             raise UserError(f"policy.{key}: there is no file {table}; name a table of keys and values, or a column.")

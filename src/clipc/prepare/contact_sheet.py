@@ -66,8 +66,8 @@ def sheet_plans(recipe: Recipe, pairs: Catalog, tokenizer: Tokenizer, progress: 
     """
     policy, cache, scorer = recipe.policy.without_baseline, recipe.data.cache, None
     if policy.score.by is not None and policy.scores:
-        options = {"tokenizer": tokenizer, "kept": KeptViewsOf.of(recipe), "cache": cache, "progress": progress}
-        scorer = make_scorer(policy.score.by, recipe.seed, **options)
+        by, kept = policy.score.by, KeptViewsOf.of(recipe)
+        scorer = make_scorer(by, recipe.seed, tokenizer=tokenizer, kept=kept, cache=cache, progress=progress)
     return make_plans(policy, pairs, recipe.seed, cache=cache, progress=progress, scorer=scorer)
 
 

@@ -164,6 +164,7 @@ def _trial(outcome: Outcome, runs: Sequence[str]) -> dict[str, Any]:
         "seed": outcome.trial.recipe.seed,
         "runs": list(runs),
         "core_seconds": outcome.core_seconds,
+        "score_core_seconds": outcome.score_core_seconds,
         "pairs_per_second": outcome.summary["pairs_per_second"],
         "best_step": best["step"] if best else outcome.summary["steps"],
         "metrics": outcome.metrics,

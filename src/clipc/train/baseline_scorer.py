@@ -53,7 +53,7 @@ class BaselineScorer:
     @property
     def fingerprint(self) -> str:
         """What the scores depend on, pairs and composites apart."""
-        runs = [recipe.same_run(data.fingerprint) for recipe, data in self._runs()]
+        runs = [recipe.same_run(data.fingerprint) for recipe, data in self.runs()]
         return f"baseline {FOLDS} {ModelScorer(()).fingerprint} {KeptViewsOf.of(self.recipe)} {runs}"
 
     def __call__(self, plans: Plans, composites: Composites) -> dict[str, Float32s]:
@@ -61,28 +61,32 @@ class BaselineScorer:
         from clipc.train.train import train
 
         logger.info("plain CLIP is trained %d times on parts of the pairs, to score composites.", FOLDS)
-        how: dict[str, Any] = {"world": World(), "renderer": self.renderer, "progress": self.progress}
+
+        def report(what: str, done: int, total: int) -> None:
+            self.progress(f"{what} of the model that scores", done, total)
+
+        how: dict[str, Any] = {"world": World(), "renderer": self.renderer, "progress": report}
         runs = [
             train(recipe, self.folder / str(fold), catalog=data, **how)
-            for fold, (recipe, data) in enumerate(self._runs())
+            for fold, (recipe, data) in enumerate(self.runs())
         ]
         kept, cache = KeptViewsOf.of(self.recipe), self.recipe.data.cache
         encoders = [reference_encoder(str(run.folder), kept, cache, self.progress) for run in runs]
-        parts = ModelScorer(encoders, self._fold)(plans, composites)
+        parts = ModelScorer(encoders, self.judge)(plans, composites)
         shutil.rmtree(self.folder, ignore_errors=True)
         return parts
 
     @property
-    def _fold(self) -> Int32s:
-        """The fold of each training pair, whose model is not trained on it; equal images are in one fold."""
+    def judge(self) -> Int32s:
+        """The number of the model that judges each training pair, which is not trained on it (nor on its copies)."""
         ids = self.catalog.split("train").image_ids
         return (np.unique(ids, return_inverse=True)[1] % FOLDS).astype(np.int32)
 
-    def _runs(self) -> Iterator[tuple[Recipe, Catalog]]:
-        """The recipe and the training pairs of each fold's model."""
-        train, fold = self.catalog.split("train"), self._fold
+    def runs(self) -> Iterator[tuple[Recipe, Catalog]]:
+        """The recipe and the training pairs of each model, in order."""
+        train, judge = self.catalog.split("train"), self.judge
         for number in range(FOLDS):
-            part = train.take(np.flatnonzero(fold != number))
+            part = train.take(np.flatnonzero(judge != number))
             yield self._plain(len(part)), part
 
     def _plain(self, pairs: int) -> Recipe:

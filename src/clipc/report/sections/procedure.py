@@ -48,6 +48,7 @@ def _arm(arm: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
         "finished": sum(len(trial["runs"]) for result in arm["results"] for trial in result["trials"]),
         "diverged": diverged_count(data, arm["name"]),
         "core_seconds": readable.mean(_trial_values(arm, "core_seconds")),
+        "score_seconds": readable.mean(_scoring_seconds(arm)),
         "rate": readable.mean(_trial_values(arm, "pairs_per_second")),
     }
 
@@ -55,6 +56,12 @@ def _arm(arm: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
 def _trial_values(arm: Mapping[str, Any], key: str) -> list[float]:
     """A value of each of an arm's trials, without missing values."""
     return [trial[key] for result in arm["results"] for trial in result["trials"] if trial[key] is not None]
+
+
+def _scoring_seconds(arm: Mapping[str, Any]) -> list[float]:
+    """The seconds in which composites were scored, of each trial that has scores."""
+    trials = [trial for result in arm["results"] for trial in result["trials"]]
+    return [seconds for trial in trials if (seconds := trial.get("score_core_seconds"))]
 
 
 def _all_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
