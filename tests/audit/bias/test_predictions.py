@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.audit.bias.mentions import Mentions, spoken
+from clipc.audit.bias.mentions import Mentions, query_words
 from clipc.audit.bias.predictions import MIN_IMAGES, Predictions, highest, prediction_amplification
 from clipc.compose.arrays import Bools
 
@@ -97,7 +97,7 @@ def test_too_few_images_give_no_table() -> None:
 def test_groups_are_asked_for_in_the_language() -> None:
     shown = Mentions("gender", "words", ("female", "own"), np.zeros((1, 2), dtype=bool))
     lists = {"gender": {"female": ("woman", "女性"), "own": ("an_own",)}}
-    assert spoken(shown, lists, "en") == ["woman", "an own"]
-    assert spoken(shown, lists, "ja") == ["女性", "own"]
+    assert query_words(shown, lists, "en") == ["woman", "an own"]
+    assert query_words(shown, lists, "ja") == ["女性", "own"]
     column = Mentions("gender", "column", ("A_1",), np.zeros((1, 1), dtype=bool))
-    assert spoken(column, lists, "en") == ["A 1"]
+    assert query_words(column, lists, "en") == ["A 1"]

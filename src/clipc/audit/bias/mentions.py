@@ -156,7 +156,7 @@ def _present(values: Sequence[Sequence[str]], names: Sequence[str]) -> Bools:
     return present
 
 
-def spoken(mentions: Mentions, tables: Mapping[str, Terms], lang: str) -> list[str]:
+def query_words(mentions: Mentions, tables: Mapping[str, Terms], lang: str) -> list[str]:
     """A word for each group or concept, as a text query needs it: the first term of a list in the language.
 
     Args:

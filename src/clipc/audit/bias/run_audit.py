@@ -9,7 +9,7 @@ import numpy as np
 
 from clipc.audit.bias.audit import BiasOptions, Lists, attribute_mentions, audit_bias, concepts_again
 from clipc.audit.bias.groups import metric_frame
-from clipc.audit.bias.mentions import Mentions, spoken, values_again
+from clipc.audit.bias.mentions import Mentions, query_words, values_again
 from clipc.audit.bias.model_audit import AskedAttribute, audit_model
 from clipc.audit.bias.summary import card_sentences, summary_of
 from clipc.catalog.catalog import Catalog
@@ -120,7 +120,7 @@ def with_models(
         AskedAttribute(groups, _group_texts(groups, lists, lang), _biased(train, train_lists, groups, train_concepts))
         for groups in kept
     ]
-    queries = [QUERIES[lang].format(name) for name in spoken(concepts, lists.lists.concepts, lang)]
+    queries = [QUERIES[lang].format(name) for name in query_words(concepts, lists.lists.concepts, lang)]
     rate = tables["settings"]["false_discovery_rate"]
     made = audit_model(models, catalog, split, asked, concepts, queries, rate=rate, lang=lang, progress=progress)
     found = {**tables, "model": {**made, "missing": missing, "against": "against" in models}}
@@ -146,7 +146,7 @@ def _group_texts(groups: Mentions, lists: Lists, lang: str) -> list[str]:
     """The texts that ask for the groups; empty for columns, whose values are no words that a model learns."""
     if groups.kind != "words":
         return []
-    return [fill(GROUP_QUERIES[lang], name) for name in spoken(groups, lists.lists.attributes, lang)]
+    return [fill(GROUP_QUERIES[lang], name) for name in query_words(groups, lists.lists.attributes, lang)]
 
 
 def _biased(pairs: Catalog, lists: Lists, groups: Mentions, concepts: Mentions) -> Bools:
