@@ -1,9 +1,12 @@
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +58,36 @@ def test_a_stopped_pilot_goes_on(tiny_source: Path, tiny_model: str, tmp_path: P
     assert done.returncode == 0, done.stderr
     assert "2 arms" in done.stdout
     assert len(list(trials.glob("*/eval/test.json"))) == 6
+
+
+@pytest.mark.soak
+def test_a_pilot_that_is_killed_again_and_again_ends_in_the_same_values(
+    tiny_source: Path, tiny_model: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(PILOT)
+
+    def words(folder: str) -> list[str]:
+        return [sys.executable, str(script), str(tiny_source), tiny_model, str(tmp_path / folder)]
+
+    subprocess.run(words("whole"), check=True, capture_output=True)
+    generator = random.Random(0)
+    for _ in range(20):
+        process = subprocess.Popen(words("killed"), stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            process.wait(generator.uniform(0.5, 20))
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    subprocess.run(words("killed"), check=True, capture_output=True)
+
+    def metrics(folder: str) -> dict[str, Any]:
+        files = (tmp_path / folder / "records").glob("*.json")
+        return {file.name: json.loads(file.read_text("utf-8"))["metrics"] for file in files}
+
+    assert len(metrics("whole")) == 6
+    assert metrics("killed") == metrics("whole")
 
 
 def double(number: int, progress: Progress) -> int:

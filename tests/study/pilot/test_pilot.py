@@ -18,41 +18,17 @@ from clipc.report.sections.plan import plan_sentences
 from clipc.report.sections.stages import stage_sentence
 from clipc.report.words import words
 from clipc.study.design import Study, read_study
-from clipc.study.pilot import design, experiment, rollout
+from clipc.study.pilot import design, experiment
 from clipc.study.pilot import pilot as module
 from clipc.study.pilot.options import PilotOptions
-from clipc.study.pilot.pace import FeaturePace, Pace
 from clipc.study.pilot.pilot import STAGES, run_pilot
 from clipc.study.pilot.stages import curve
-from clipc.study.pilot.stages import experiment as stage
 from clipc.study.pilot.stages.stage import StageResult
 from clipc.study.pilot.tables import partners_limit
 from clipc.study.worth.figures import RoiFigures
 
 from ..in_process import in_process
-
-ARMS = ["clip", "clip-c-guarded"]
-PACE = {"pairs_per_second": 96.0, "validation_seconds": 0.0, "fixed_seconds": 1.0}
-SETTLED = {"pairs": 40, "arms": ARMS, "seeds": 3, "renderer": "worker", "pace": PACE}
-SETTLED |= {"minutes": 1.0, "feature_minutes": 0.0}
-
-
-@pytest.fixture(scope="module")
-def options(tiny_source: Path, tiny_model: str) -> PilotOptions:
-    overrides = (f"model={tiny_model}", "samples=96", "batch_size=8", "validations=2", "precision=fp32")
-    data, stages = Data(source=str(tiny_source)), tuple(name for name in STAGES if name != "confirm")
-    return PilotOptions(data=data, jobs=2, recipe="nano", overrides=overrides, stages=stages, go_on=True)
-
-
-@pytest.fixture(scope="module")
-def done(options: PilotOptions, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A whole pilot on the tiny set, of two of its arms; its scope is set, so that no pace is measured."""
-    folder = tmp_path_factory.mktemp("pilot")
-    with pytest.MonkeyPatch.context() as patch, in_process():
-        patch.setattr(experiment, "_settle", lambda *_: SETTLED)
-        patch.setattr(curve, "LEAST_CURVE_PAIRS", 20)
-        patch.setattr(probe, "STRENGTHS", (0.1,))
-        return folder, run_pilot(options, folder)
+from .tiny_pilot import ARMS, SETTLED
 
 
 def test_all_arms_on_the_same_pairs_and_seeds(done: tuple[Path, dict[str, Any]]) -> None:
@@ -122,13 +98,13 @@ def test_differences_are_paired(done: tuple[Path, dict[str, Any]]) -> None:
 
 
 def test_asked_again_nothing_is_run_again(
-    options: PilotOptions, done: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    pilot_options: PilotOptions, done: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, tables = done
     assert len(list((folder / "records").glob("*.json"))) == 6 + 6
     stamps = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
     monkeypatch.setattr(experiment, "_settle", lambda *_: SETTLED)
-    again = run_pilot(options, folder)
+    again = run_pilot(pilot_options, folder)
     assert again["arms"] == tables["arms"]
     assert again["comparisons"] == tables["comparisons"]
     changed = {file.name for file, stamp in stamps.items() if file.stat().st_mtime_ns != stamp}
@@ -136,7 +112,7 @@ def test_asked_again_nothing_is_run_again(
 
 
 def test_an_arm_more_is_a_line_of_the_study(
-    options: PilotOptions, done: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pilot_options: PilotOptions, done: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only its own trials are run, since the others are there."""
 
@@ -150,7 +126,7 @@ def test_an_arm_more_is_a_line_of_the_study(
     shutil.copytree(done[0], folder)
     with in_process():
         stages = ("preview", "experiment")
-        tables = run_pilot(replace(options, pictures=False, stages=stages), folder)
+        tables = run_pilot(replace(pilot_options, pictures=False, stages=stages), folder)
     assert len(list((folder / "records").glob("*.json"))) == 6 + 6 + 3
     assert list(tables["verdict"]["arms"]) == ["clip-c-guarded", "often"]
     assert [arm["arm"] for arm in tables["composing_cost"]["arms"]] == ["clip-c-guarded", "often"]
@@ -203,7 +179,7 @@ def test_the_verdict_rests_on_the_trials_and_figures_come_later(
 
 
 def test_a_stage_alone_is_run_again_and_the_others_are_read(
-    options: PilotOptions, done: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pilot_options: PilotOptions, done: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "pilot"
     shutil.copytree(done[0], folder)
@@ -217,118 +193,52 @@ def test_a_stage_alone_is_run_again_and_the_others_are_read(
         return run
 
     monkeypatch.setattr(module, "STAGES", {name: counted(name) for name in STAGES})
-    tables = run_pilot(options, folder, stage="preview")
+    tables = run_pilot(pilot_options, folder, stage="preview")
     assert ran == ["preview"]
     assert tables["arms"] == done[1]["arms"]
     with pytest.raises(UserError, match="did you mean 'preview'"):
-        run_pilot(options, folder, stage="previw")
+        run_pilot(pilot_options, folder, stage="previw")
 
 
 def test_a_pilot_stops_where_going_on_makes_no_sense(
-    options: PilotOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pilot_options: PilotOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> StageResult:
         return StageResult(False, "stop", {"reason": "the doctor found leaks"})
 
     monkeypatch.setattr(module, "STAGES", {**STAGES, "doctor": refuse})
     with pytest.raises(UserError, match=r"stops after the stage doctor: the doctor found leaks.*--go-on"):
-        run_pilot(replace(options, go_on=False), tmp_path)
-    tables = run_pilot(replace(options, stages=("doctor", "preview")), tmp_path)
+        run_pilot(replace(pilot_options, go_on=False), tmp_path)
+    tables = run_pilot(replace(pilot_options, stages=("doctor", "preview")), tmp_path)
     assert [row["go_on"] for row in tables["stages"]] == [False, True]
 
 
-class TestRollout:
-    def test_a_step_takes_the_next_share_with_the_winner_and_the_rules(
-        self, options: PilotOptions, done: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        folder = tmp_path / "pilot"
-        shutil.copytree(done[0], folder)
-        asked: list[PilotOptions] = []
-        outcome = {"meaning": {}, "bias_gate": {}, "verdict": {"arms": {"clip-c-guarded": "none"}}}
-
-        def run(options: PilotOptions, *_: Any, **__: Any) -> dict[str, Any]:
-            asked.append(options)
-            return outcome
-
-        monkeypatch.setattr(rollout, "run_pilot", run)
-        monkeypatch.setattr(rollout, "LEAST_STEP_PAIRS", 10)
-        catalog = options.data.open()
-        step = rollout.next_step(options, folder, catalog=catalog, approved_by="expert")["steps"][-1]
-        assert (step["share"], step["pairs"], step["passed"], step["approved_by"]) == (0.3, 12, True, "expert")
-        assert (asked[0].arms, asked[0].data.pairs) == (("clip", "clip-c-guarded"), 12)
-        other = replace(options, overrides=(*options.overrides, "policy.rules=factory"))
-        with pytest.raises(UserError, match="the rules are not those that the pilot ran under"):
-            rollout.next_step(other, folder, catalog=catalog, approved_by="expert")
-        outcome["bias_gate"] = {"amplified": 2}
-        assert rollout.next_step(options, folder, catalog=catalog, approved_by="x")["steps"][-1]["code"] == "bias"
-        with pytest.raises(UserError, match="the step of 100% failed"):
-            rollout.next_step(options, folder, catalog=catalog, approved_by="x")
-        with pytest.raises(UserError, match="there is no finished pilot"):
-            rollout.next_step(options, tmp_path / "other", catalog=catalog, approved_by="x")
-
-    @pytest.mark.parametrize(
-        ("verdict", "passed"), [("gain", True), ("none", True), ("loss", False), ("mixed", False), ("waiting", False)]
-    )
-    def test_no_evidence_is_no_failure_and_a_loss_is(self, verdict: str, passed: bool) -> None:
-        assert rollout.judged({"verdict": {"arms": {"a": verdict}}}, "a")["passed"] is passed
-
-
-class Measured:
-    """Stands for the measurement of the pace: counts how often it is asked for."""
-
-    def __init__(self, pace: Pace) -> None:
-        self.pace, self.count = pace, 0
-
-    def __call__(self, *_: Any) -> Pace:
-        self.count += 1
-        return self.pace
-
-
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
-    """Trials of 96 samples take two seconds; no trial runs."""
-
-    def run_study(*_: Any, **__: Any) -> None:
-        raise InterruptedError
-
-    measured = Measured(Pace(pairs_per_second=96, validation_seconds=0, fixed_seconds=1))
-    monkeypatch.setattr(stage, "run_study", run_study)
-    monkeypatch.setattr(experiment, "measure_trials", measured)
-    monkeypatch.setattr(experiment, "measure_features", lambda *_: FeaturePace())
-    return measured
-
-
-def plan_of(options: PilotOptions, folder: Path) -> dict[str, Any]:
-    plans: list[Any] = []
-    with pytest.raises(InterruptedError), in_process():
-        run_pilot(options, folder, announce=lambda name, facts: plans.append(facts) if name == "plan" else None)
-    return plans[0]
-
-
-def test_the_scope_is_settled_once(options: PilotOptions, tmp_path: Path, measured: Measured) -> None:
-    """Measured at the first call, kept for those after it, and measured anew where something else is asked."""
-    short = replace(options, minutes=1.5)
-    first = plan_of(short, tmp_path)
-    assert first == plan_of(short, tmp_path)
-    assert measured.count == 1
-    longer = plan_of(replace(short, minutes=20), tmp_path)
-    assert measured.count == 2
-    assert first["epochs"] == longer["epochs"]  # Time never decides how often a pair is seen.
-    assert first["seeds"] < longer["seeds"] == 12
-    assert first["left_out"] == longer["left_out"] == []
-    assert plan_of(replace(short, minutes=20, seeds=4), tmp_path)["seeds"] == 4
-
-
-def test_too_little_time_leaves_out_controls_and_then_asks_for_more(
-    options: PilotOptions, tmp_path: Path, measured: Measured
+@pytest.mark.soak
+def test_a_pilot_on_kept_features_is_confirmed_with_pixels(
+    cnn_folder: str, tiny_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Less than the 16 seconds of five arms and 3 seeds, once 15 seconds for the page are set aside.
-    plan = plan_of(replace(options, minutes=32 / 60), tmp_path)
-    assert plan["left_out"]
-    assert set(plan["left_out"]) <= {"self-halves", "wrong-caption"}
-    assert plan["seeds"] >= 3
-    with pytest.raises(UserError, match=r"too short for a pilot: it needs --minutes 1 for 3 seeds of 3 arms on 40"):
-        run_pilot(replace(options, minutes=0.3), tmp_path)
+    """All stages, with the pace measured: few arms and seeds, and features that are computed once."""
+    monkeypatch.setattr(curve, "LEAST_CURVE_PAIRS", 20)
+    overrides = (f"model={cnn_folder}", "renderer=features", "tune.image=1", "tune.text=1", "precision=fp32")
+    options = PilotOptions(
+        data=Data(source=str(tiny_source), cache=tmp_path / "cache"),
+        recipe="nano",
+        overrides=(*overrides, "samples=64", "batch_size=8", "device=cpu"),
+        arms=("clip", "clip-c-guarded"),
+        seeds=3,
+        jobs=1,
+        minutes=30,
+        go_on=True,
+    )
+    with in_process():
+        tables = run_pilot(options, tmp_path / "pilot")
+    assert [row["name"] for row in tables["stages"]] == list(STAGES)
+    assert {row["arm"] for row in tables["confirmation"]} == {"clip", "clip-c-guarded"}
+    assert all(0 <= row[kind] <= 1 for row in tables["confirmation"] for kind in ("features", "pixels"))
+    (row,) = tables["untrained"]
+    assert [entry["arm"] for entry in row["arms"]] == ["clip", "clip-c-guarded"]
+    for lang in ("en", "ja"):
+        assert words(lang)("pilot.confirmation.title") in render_pilot(tables, lang=lang)
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,10 @@ def confirmation(data: Mapping[str, Any], say: Words) -> Markup:
     if not (rows := data.get("confirmation")):
         return Markup()
     units = {metric["key"]: metric["unit"] for metric in data["metrics"]}
-    seed = next(row["values"]["seed"] for row in data["stages"] if row["name"] == "confirm")
-    named = [{**row, "name": say.metric(row["metric"]), "unit": units[row["metric"]]} for row in rows]
+    seed = next((row["values"]["seed"] for row in data["stages"] if row["name"] == "confirm"), readable.NONE)
+    named = [
+        {**row, "name": say.metric(row["metric"]), "unit": units.get(row["metric"], readable.SHARE)} for row in rows
+    ]
     return fragment("confirmation.html", say, rows=named, seed=seed)
 
 

@@ -1,0 +1,53 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clipc.errors import UserError
+from clipc.study.pilot.options import PilotOptions
+from clipc.study.pilot.pilot import plan_pilot, run_pilot
+from clipc.study.pilot.stages import curve
+
+from ..in_process import in_process
+from .tiny_pilot import Measured, plan_of
+
+
+def test_the_scope_is_settled_once(pilot_options: PilotOptions, tmp_path: Path, measured: Measured) -> None:
+    """Measured at the first call, kept for those after it, and measured anew where something else is asked."""
+    short = replace(pilot_options, minutes=0.8)
+    first = plan_of(short, tmp_path)
+    assert first == plan_of(short, tmp_path)
+    assert measured.count == 1
+    longer = plan_of(replace(short, minutes=20), tmp_path)
+    assert measured.count == 2
+    assert first["epochs"] == longer["epochs"]  # Time never decides how often a pair is seen.
+    assert first["seeds"] < longer["seeds"] == 12
+    assert first["left_out"] == longer["left_out"] == []
+    assert plan_of(replace(short, minutes=20, seeds=4), tmp_path)["seeds"] == 4
+
+
+def test_too_little_time_leaves_out_controls_and_then_asks_for_more(
+    pilot_options: PilotOptions, tmp_path: Path, measured: Measured
+) -> None:
+    # Less than the 16 seconds of five arms and 3 seeds, once 15 seconds for the page are set aside.
+    plan = plan_of(replace(pilot_options, minutes=32 / 60), tmp_path)
+    assert plan["left_out"]
+    assert set(plan["left_out"]) <= {"self-halves", "wrong-caption"}
+    assert plan["seeds"] >= 3
+    with pytest.raises(UserError, match=r"too short for a pilot: it needs --minutes 1 for 3 seeds of 3 arms on 40"):
+        run_pilot(replace(pilot_options, minutes=0.3, stages=("experiment",)), tmp_path)
+
+
+def test_the_plan_has_minutes_and_cost_and_runs_nothing(
+    pilot_options: PilotOptions, tmp_path: Path, measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curve, "LEAST_CURVE_PAIRS", 20)
+    with in_process():
+        planned = plan_pilot(replace(pilot_options, minutes=20), tmp_path / "long")
+    assert [row["name"] for row in planned["stages"]] == ["doctor", "preview", "bias", "experiment", "curve"]
+    assert sum(row["minutes"] for row in planned["stages"]) < 20
+    assert all(row["fits"] and row["core_hours"] > 0 for row in planned["stages"])
+    with in_process():
+        short = plan_pilot(replace(pilot_options, minutes=0.6), tmp_path / "short")
+    assert {row["name"]: row["fits"] for row in short["stages"]}["curve"] is False
+    assert not (tmp_path / "short" / "records").exists()
