@@ -157,7 +157,7 @@ def test_the_curve_draws_subsets_of_its_own_for_each_seed(done: tuple[Path, dict
 
 
 def test_the_verdict_rests_on_the_trials_and_figures_come_later(
-    options: PilotOptions, done: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    pilot_options: PilotOptions, done: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, tables = done
     before = tables["worth"]
@@ -169,7 +169,7 @@ def test_the_verdict_rests_on_the_trials_and_figures_come_later(
     records = {file: file.stat().st_mtime_ns for file in (folder / "records").glob("*.json")}
     figures = RoiFigures.model_validate({"pair": 400, "expert": {"hour": 9000, "rules": 1}})
     monkeypatch.setattr(experiment, "_settle", lambda *_: SETTLED)
-    after = run_pilot(replace(options, figures=figures), folder)
+    after = run_pilot(replace(pilot_options, figures=figures), folder)
     assert after["worth"]["roi"]["cost"] == 9000
     assert after["worth"]["equivalence"] == before["equivalence"]
     assert {file: file.stat().st_mtime_ns for file in (folder / "records").glob("*.json")} == records
