@@ -347,7 +347,7 @@ def pilot(own: Path, tiny_model: str, tmp_path_factory: pytest.TempPathFactory) 
     words = ["pilot", "stripes:PAIRS", f"model={tiny_model}", "validations=1", "precision=fp32"]
     words += ["samples=48", "batch_size=8", "--recipe", "nano", "--go-on"]
     with pytest.MonkeyPatch.context() as patch:
-        settled = {"pairs": 40, "arms": ["clip", "striped"], "seeds": 3, "renderer": "worker"}
+        settled = {"pairs": 24, "arms": ["clip", "striped"], "seeds": 3, "renderer": "worker"}
         pace = {"pairs_per_second": 100.0, "validation_seconds": 0.0, "fixed_seconds": 1.0}
         settled |= {"minutes": 1.0, "feature_minutes": 0.0, "pace": pace}
         patch.setattr("clipc.study.pilot.experiment._settle", lambda *_: settled)

@@ -25,6 +25,7 @@ from clipc.study.pilot.pilot import STAGES, run_pilot
 from clipc.study.pilot.stages import curve
 from clipc.study.pilot.stages.stage import StageResult
 from clipc.study.pilot.tables import partners_limit
+from clipc.study.worth.figures import RoiFigures
 
 from ..in_process import in_process
 from .tiny_pilot import ARMS, SETTLED
@@ -153,6 +154,28 @@ def test_the_curve_draws_subsets_of_its_own_for_each_seed(done: tuple[Path, dict
     assert [point["x"] for point in line["points"]] == [20, 40]
     assert [(line["name"], other["name"]), [point["n"] for point in other["points"]]] == [tuple(ARMS), [3, 3]]
     assert {curve["metric"] for curve in tables["curves"]} == {m["key"] for m in tables["metrics"] if m["main"]}
+
+
+def test_the_verdict_rests_on_the_trials_and_figures_come_later(
+    pilot_options: PilotOptions, done: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, tables = done
+    before = tables["worth"]
+    assert before["metric"]["key"] == "zero_shot/label/top1"
+    assert (before["baseline"], before["arm"], before["candidates"]) == ("clip", "clip-c-guarded", 1)
+    assert before["equivalence"]["sizes"] == sorted({point["x"] for point in tables["curves"][0]["lines"][0]["points"]})
+    assert before["roi"] is None
+    assert "figures" in before["composition"]["missing"]
+    records = {file: file.stat().st_mtime_ns for file in (folder / "records").glob("*.json")}
+    figures = RoiFigures.model_validate({"pair": 400, "expert": {"hour": 9000, "rules": 1}})
+    monkeypatch.setattr(experiment, "_settle", lambda *_: SETTLED)
+    after = run_pilot(replace(pilot_options, figures=figures), folder)
+    assert after["worth"]["roi"]["cost"] == 9000
+    assert after["worth"]["equivalence"] == before["equivalence"]
+    assert {file: file.stat().st_mtime_ns for file in (folder / "records").glob("*.json")} == records
+    text = render_pilot(after, lang="ja", redact=True)
+    assert "採用" in text
+    assert "data:image" not in text
 
 
 def test_a_stage_alone_is_run_again_and_the_others_are_read(
