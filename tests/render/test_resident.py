@@ -8,6 +8,7 @@ from PIL import Image
 
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.open import open_catalog
+from clipc.compose.layouts.tiles import PLAIN
 from clipc.compose.plan import Plans
 from clipc.compose.policy import Policy
 from clipc.progress import silent
@@ -20,6 +21,9 @@ from clipc.render.resample import Image8, ResampleSpec, resample
 from clipc.render.resample_matrix import paste_cuts_batched
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
+from clipc.study.arms import Arm
+from clipc.study.design import read_study
+from clipc.study.recipes import arm_recipe
 from clipc.train.loss import shared_sources
 
 CPU = torch.device("cpu")
@@ -261,3 +265,24 @@ def test_the_smallest_view_of_a_kept_picture_has_as_many_pixels_as_are_shown() -
         assert shrunk.any()
         assert (share[shrunk & square] > 0.84 * 100).all()
         assert (kept.min(axis=1)[shrunk] < 200 / np.sqrt(scale[0])).all()
+
+
+CONTROLS = read_study("controls")
+
+
+@pytest.mark.parametrize("arm", CONTROLS.expanded_arms, ids=lambda arm: arm.name)
+@pytest.mark.parametrize("kind", [0, 1], ids=["worker", "resident"])
+def test_every_arm_of_the_controls_shows_the_plain_rows_of_the_baseline(
+    photographs: Catalog, arm: Arm, kind: int
+) -> None:
+    recipe = arm_recipe(CONTROLS, arm, 0, "all", {"policy.group": None, "policy.rho": 0.5 * (arm.name != "clip")})
+    plain = both(photographs, Policy(rho=0), recipe.augmentation, 16)[kind]
+    made = both(photographs, recipe.policy, recipe.augmentation, 16)[kind]
+    baseline, plan = (renderer.plans.rows(0, 50) for renderer in (plain, made))
+    assert plan.left.tolist() == baseline.left.tolist()
+    assert plan.left_caption.tolist() == baseline.left_caption.tolist()
+    expected, batch = plain.render(0, 50), made.render(0, 50)
+    untreated = np.flatnonzero(plan.layout == PLAIN)
+    assert len(untreated) == 50 if arm.name == "clip" else 10 < len(untreated) < 40
+    assert torch.equal(expected.images[untreated], batch.images[untreated])
+    assert torch.equal(expected.tokens[untreated], batch.tokens[untreated])
