@@ -23,7 +23,7 @@ def recipe_of(model: str, cache: Path, **score: Any) -> Recipe:
             "data": {"cache": str(cache)},
             "policy": {"rho": 0.6, "score": score},
             "batch_size": 8,
-            "samples": 160,
+            "samples": 80,
             "validations": 0,
             "threads": 1,
             "precision": "fp32",
