@@ -16,6 +16,7 @@ from clipc.prepare.plan_statistics import statistics
 from clipc.prepare.plans import make_plans
 from clipc.prepare.preview import preview
 from clipc.prepare.scores.reference import KeptViewsOf, make_scorer
+from clipc.prepare.scores.table import Scorer
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
 from clipc.render.batch import Tokenizer
@@ -64,7 +65,8 @@ def sheet_plans(recipe: Recipe, pairs: Catalog, tokenizer: Tokenizer, progress: 
         tokenizer: The tokenizer of the recipe's model.
         progress: Called while tables are computed.
     """
-    policy, cache, scorer = recipe.policy.without_baseline, recipe.data.cache, None
+    policy, cache = recipe.policy.without_baseline, recipe.data.cache
+    scorer: Scorer | None = None
     if policy.score.by is not None and policy.scores:
         by, kept = policy.score.by, KeptViewsOf.of(recipe)
         scorer = make_scorer(by, recipe.seed, tokenizer=tokenizer, kept=kept, cache=cache, progress=progress)

@@ -138,7 +138,8 @@ class DecisionWords(DecisionSteps):
             missing = "worth.value.net_none" if self.worth["figures"] is None else "worth.value.equivalence_none"
             return self._absent(title, missing)
         net, ends = self.with_interval(roi["net"], self.money)
-        row: Mapping[str, Any] = (self.worth["gain"] if points else self.reading()) or {"seeds": 0, "items": 0}
+        row: Mapping[str, Any] | None = self.worth["gain"] if points else self.reading()
+        row = row or {"seeds": 0, "items": 0}
         note = self.say("worth.value.net_free") if roi["roi"] is None else self._roi_sentence(roi)
         return Value(self.say(title), net, self.interval_line(ends), self.n(row), note)
 

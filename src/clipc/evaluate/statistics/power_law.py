@@ -56,18 +56,18 @@ def fit_power_law(sizes: npt.ArrayLike, errors: npt.ArrayLike) -> PowerLaw | Non
         return None
     middle = float(np.exp(np.log(x).mean()))
 
-    def law(size: Any, floor: float, scale: float, exponent: float) -> Any:
+    def curve(size: Any, floor: float, scale: float, exponent: float) -> Any:
         return floor + scale * (size / middle) ** -exponent
 
     start = (max(0.0, float(y.min()) / 2), max(float(y.mean()) / 2, 1e-3), 0.3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OptimizeWarning)
         try:
-            fitted: Any = curve_fit(law, x, y, p0=start, bounds=([0.0, 0.0, 0.0], [1.0, np.inf, 3.0]), maxfev=5000)
+            fitted: Any = curve_fit(curve, x, y, p0=start, bounds=([0.0, 0.0, 0.0], [1.0, np.inf, 3.0]), maxfev=5000)
         except (RuntimeError, ValueError):
             return None
     (floor, scale, exponent), covariance = (np.asarray(part, dtype=np.float64) for part in fitted)
-    residuals = y - law(x, floor, scale, exponent)
+    residuals = y - curve(x, floor, scale, exponent)
     rmse = float(np.sqrt((residuals**2).sum() / (len(x) - 3)))
     return PowerLaw(
         float(floor), float(scale * middle**exponent), float(exponent), rmse, float(covariance[2, 2] ** 0.5)

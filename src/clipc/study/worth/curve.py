@@ -126,15 +126,15 @@ def curve_table(points: Points, arms: Sequence[str], unit_is_share: bool, level:
 def _fit(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """A power law with a floor through the means, as points to draw, with its error."""
     sizes = [row["x"] for row in rows]
-    law = fit_power_law(sizes, [1 - row["mean"] for row in rows])
-    if law is None:
+    fitted = fit_power_law(sizes, [1 - row["mean"] for row in rows])
+    if fitted is None:
         return None
     xs = np.geomspace(sizes[0], sizes[-1], 40)
-    error = law.exponent_error if np.isfinite(law.exponent_error) else None
+    error = fitted.exponent_error if np.isfinite(fitted.exponent_error) else None
     return {
-        "points": [[float(x), float(1 - y)] for x, y in zip(xs, law(xs), strict=True)],
-        "floor": law.floor,
-        "exponent": law.exponent,
+        "points": [[float(x), float(1 - y)] for x, y in zip(xs, fitted(xs), strict=True)],
+        "floor": fitted.floor,
+        "exponent": fitted.exponent,
         "exponent_error": error,
-        "rmse": law.rmse,
+        "rmse": fitted.rmse,
     }
