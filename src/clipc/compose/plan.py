@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from clipc.catalog.catalog import Catalog
-from clipc.compose.arrays import Bools, Bytes, Int32s, Positions
+from clipc.compose.arrays import Bools, Bytes, Int32s, Int64s, Positions
 from clipc.compose.batches import Batches
 from clipc.compose.captions.joint import Wording
 from clipc.compose.composites import FALLBACKS, compose_rows, drawn_layouts
@@ -59,7 +59,7 @@ class Plan:
     def __len__(self) -> int:
         return len(self.left)
 
-    def __getitem__(self, rows: slice) -> "Plan":
+    def __getitem__(self, rows: slice | Int64s) -> "Plan":
         return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     @property
