@@ -58,6 +58,7 @@ def pilot(
     next_: Annotated[bool, Parameter(name="--next", negative="")] = False,
     approved_by: str | None = None,
     roi: Path | None = None,
+    decisions: Path | None = None,
     format_: Annotated[Literal["html", "md"], Parameter(name="--format")] = "html",
     redact: Annotated[bool, Parameter(negative="")] = False,
     out: OutFolder = None,
@@ -96,6 +97,8 @@ def pilot(
         approved_by: Who approved the rules of the next step; it is recorded with their hash and the time.
         roi: Your figures (a YAML file; examples/roi.yaml is one): what a captioned pair and an hour of an expert cost.
             With them the report says what composition saves. They may be given later; nothing is trained again.
+        decisions: A file (CSV, JSON Lines) of experts' decisions on composites with the columns left, right, layout,
+            decision (accept or reject), by, when. Without it no verdict is better than to extend the pilot.
         format_: html, or md for Markdown.
         redact: Write a report without pictures, captions, names and paths, beside the complete one.
         out: The folder of all results; by default runs/pilot-NAME, with -ja appended for --lang ja.
@@ -104,6 +107,7 @@ def pilot(
     if next_ and approved_by is None:
         raise UserError("say who approved the rules of this step: --approved-by NAME.")
 
+    from clipc.audit.decisions import read_decisions
     from clipc.report.decision import decision_lines
     from clipc.report.markdown import pilot_markdown
     from clipc.report.page import load_section
@@ -133,6 +137,7 @@ def pilot(
         pictures=pictures,
         go_on=go_on,
         figures=None if roi is None else read_figures(roi),
+        decisions=() if decisions is None else read_decisions(decisions),
         command=shlex.join(["clipc", *sys.argv[1:]]),
     )
 

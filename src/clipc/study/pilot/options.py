@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from clipc.audit.decisions import Decision
 from clipc.recipe.data import Data
 from clipc.study.worth.figures import RoiFigures
 
@@ -32,6 +33,7 @@ class PilotOptions:
         arms: The names of the arms to run; all if empty.
         go_on: Whether to go on where a stage says that this makes no sense.
         figures: The user's figures, for the return on investment. They change no trial and no stage.
+        decisions: Experts' decisions on composites, for the gate of meaning. They change no trial and no stage either.
         command: The command line, for the report.
     """
 
@@ -45,6 +47,7 @@ class PilotOptions:
     templates: str = "auto"
     pictures: bool = True
     figures: RoiFigures | None = None
+    decisions: Sequence[Decision] = ()
     command: str = "clipc pilot"
     stages: tuple[str, ...] = ("doctor", "preview", "bias", "experiment", "curve", "confirm")
     arms: tuple[str, ...] = ()

@@ -80,7 +80,8 @@ def run_pilot(
         curves = [*tables.get("curves", ()), *result.tables.get("curves", ())]
         tables |= {**result.tables, "curves": curves}
     if results.keys() >= {"experiment", "curve"}:
-        tables["worth"] = pilot_worth(context, results, tables, options.figures, minutes)
+        figures, decisions = options.figures, options.decisions
+        tables["worth"] = pilot_worth(context, results, tables, minutes, figures=figures, decisions=decisions)
     budget = {"minutes": options.minutes, "minutes_taken": minutes, "jobs": workers(context)[0]}
     return tables | {"budget": budget, "stages": stage_rows(results)}
 

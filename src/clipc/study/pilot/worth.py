@@ -1,11 +1,12 @@
 """The verdict of a pilot: what its trials, gates and costs are worth by the user's figures."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from clipc.audit.decisions import Decision, consensus
 from clipc.evaluate.measurement import Measurement
 from clipc.study.pilot.experiment import experiment_scope, scoped, workers
 from clipc.study.pilot.stages.curve import measured
@@ -16,7 +17,13 @@ from clipc.study.worth.tables import WorthInputs, worth_tables
 
 
 def pilot_worth(
-    context: Context, results: Results, tables: Mapping[str, Any], figures: RoiFigures | None, minutes: float
+    context: Context,
+    results: Results,
+    tables: Mapping[str, Any],
+    minutes: float,
+    *,
+    figures: RoiFigures | None = None,
+    decisions: Sequence[Decision] = (),
 ) -> dict[str, Any]:
     """The table ``worth`` of a pilot whose experiment and curve are done; nothing is trained.
 
@@ -27,8 +34,9 @@ def pilot_worth(
         context: What the stages share.
         results: The stages' results.
         tables: Their tables.
-        figures: The user's figures, if given.
         minutes: What the pilot took.
+        figures: The user's figures, if given.
+        decisions: Experts' decisions on composites, for the gate of meaning.
     """
     winner, baseline = results["experiment"].values["winner"], tables["baseline"]
     metric = decision_metric(tables)
@@ -47,7 +55,7 @@ def pilot_worth(
             baseline=baseline,
             arm=winner,
             alternatives=_alternatives(context, results, metric),
-            gates={"meaning": tables.get("meaning"), "bias": tables.get("bias_gate")},
+            gates={"meaning": with_acceptance(tables.get("meaning"), decisions), "bias": tables.get("bias_gate")},
             credit=credit,
             costs=_costs(context, tables, winner, minutes),
             figures=figures,
@@ -66,6 +74,14 @@ def decision_metric(tables: Mapping[str, Any]) -> str:
     columns = tables["source"]["label_columns"][:1]
     names = [f"zero_shot/{column}/{kind}" for column in columns for kind in ("mean_per_class", "top1")]
     return next((name for name in names if name in main), main[0])
+
+
+def with_acceptance(meaning: Mapping[str, Any] | None, decisions: Sequence[Decision]) -> Mapping[str, Any] | None:
+    """The gate's table with how many of the composites that experts decided on they accept."""
+    if meaning is None or not decisions:
+        return meaning
+    accepted = list(consensus(decisions).values())
+    return {**meaning, "acceptance": {"accepted": sum(accepted), "decided": len(accepted)}}
 
 
 def _alternatives(context: Context, results: Results, metric: str) -> dict[str, Measurement]:
