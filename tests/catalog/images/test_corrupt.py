@@ -198,10 +198,14 @@ def opened() -> Iterator[set[str]]:
 
 
 def strangers(opened: set[str], root: Path) -> list[str]:
-    """What was opened though it lies neither below the root nor in Python's own folders."""
+    """What was opened though it lies neither below the root nor in Python's own folders.
+
+    A late import lists the folders in which modules may lie, the current one among them.
+    """
     code = [Path(clipc.__file__).parent, Path(__file__).parent]
     own = (*map(str, [root, *code, Path(sys.prefix).resolve()]), sys.prefix, sys.base_prefix, "/usr", "/proc")
-    return [path for path in opened if not path.startswith(own)]
+    searched = {str(Path(folder).absolute()) for folder in sys.path}
+    return [path for path in opened if not path.startswith(own) and path not in searched]
 
 
 @pytest.fixture
