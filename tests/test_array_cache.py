@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -152,3 +153,20 @@ def test_rows_that_cannot_be_written_are_one_sentence(tmp_path: Path) -> None:
     keys = np.arange(2, dtype=np.uint64)
     with pytest.raises(UserError, match="could not be written"):
         KeyedRows.of("rows", "a", (2,), tmp_path).add(keys, squares(keys))
+
+
+def test_who_waits_for_another_process_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    keys = np.arange(4, dtype=np.uint64)
+    store = KeyedRows.of("rows", "a", (2,), tmp_path)
+    store.folder.mkdir(parents=True)
+    caplog.set_level("INFO", logger="clipc")
+    with (store.folder / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = Thread(target=store.add, args=(keys, squares(keys)))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+        assert "another process computes rows" in caplog.text
+    waiting.join(30)
+    np.testing.assert_array_equal(rows_of(store, keys), squares(keys)(np.arange(4)))

@@ -1,5 +1,6 @@
 """Arrays that are computed once: kept in the cache, read from there memory-mapped; whole, or row by row."""
 
+import logging
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ import numpy.typing as npt
 
 from clipc.errors import UserError
 from clipc.files import cache_folder, report_disk_errors, whole_file
+
+logger = logging.getLogger(__name__)
 
 
 def cached_array(
@@ -158,7 +161,11 @@ class KeyedRows:
         with (self.folder / ".lock").open("w") as file:
             if fcntl is not None:
                 with suppress(OSError):  # Some network file systems have no locks.
-                    fcntl.flock(file, fcntl.LOCK_EX)
+                    try:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        logger.info(f"another process computes rows of {self.folder}; this one waits until it is done.")
+                        fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
 
