@@ -83,8 +83,7 @@ def decisions_needed(share: float, threshold: float) -> int | None:
     """How many decisions in all would pass the gate if the share stayed; None if it never would."""
     if share <= threshold:
         return None
-    n = next((n for n in range(10, _MOST_DECISIONS + 1) if _passes(share, n, threshold)), None)
-    return n
+    return next((n for n in range(10, _MOST_DECISIONS + 1) if _passes(share, n, threshold)), None)
 
 
 def _passes(share: float, n: int, threshold: float) -> bool:
