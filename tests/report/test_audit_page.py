@@ -84,6 +84,8 @@ CODES: list[dict[str, Any]] = [
     {"code": "pairs_few", "attribute": "gender", "all": 9, "found": 0, "tested": 0},
     {"code": "across", "attribute": "a", "plan": "group", "found": 2, "tested": 9, **STRONGEST},
     {"code": "across_none", "attribute": "a", "plan": "random", "found": 0, "tested": 9},
+    {"code": "across_few", "attribute": "a", "plan": "policy", "found": 0, "tested": 0},
+    {"code": "carried", "attribute": "a", "plan": "corrected", "points": 2.2},
     {"code": "corrected", "attribute": "a", "before": 4, "after": 0, "tested": 9},
     {"code": "cost", "efficiency": 0.8, "acceptance": 0.5},
     {"code": "unreached", "n": 1, "of": 9},

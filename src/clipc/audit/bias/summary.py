@@ -23,13 +23,12 @@ def _findings(tables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         code = "pairs" if own["found"] else "pairs_none" if own["tested"] else "pairs_few"
         yield {"code": code, "attribute": name, "all": len(own["rows"]), **_counts(own)}
         for plan in tables["plans"]:
-            if plan == "corrected":
-                continue
             across = table_of(attribute, plan, "across")
-            code = "across" if across["found"] else "across_none"
-            if not across["tested"]:
-                continue
-            yield {"code": code, "attribute": name, "plan": plan, **_counts(across)}
+            if plan != "corrected":  # what became of single combinations is said with the correction
+                code = "across" if across["found"] else "across_none" if across["tested"] else "across_few"
+                yield {"code": code, "attribute": name, "plan": plan, **_counts(across)}
+            if (carried := across["amplification"]["to_concept"])["low"] > 0:
+                yield {"code": "carried", "attribute": name, "plan": plan, "points": 100 * carried["value"]}
     if (correction := tables["correction"]) is not None:
         for attribute in tables["attributes"]:
             before = table_of(attribute, correction["plan"], "across")
