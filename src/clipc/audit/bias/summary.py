@@ -23,20 +23,20 @@ def _findings(tables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         code = "pairs" if own["found"] else "pairs_none" if own["tested"] else "pairs_few"
         yield {"code": code, "attribute": name, "all": len(own["rows"]), **_counts(own)}
         for plan in tables["plans"]:
+            if plan == "corrected":
+                continue
             across = table_of(attribute, plan, "across")
-            if plan != "corrected":  # what became of single combinations is said with the correction
-                code = "across" if across["found"] else "across_none" if across["tested"] else "across_few"
-                yield {"code": code, "attribute": name, "plan": plan, **_counts(across)}
-            if (carried := across["amplification"]["to_concept"])["low"] > 0:
-                yield {"code": "carried", "attribute": name, "plan": plan, "points": 100 * carried["value"]}
+            code = "across" if across["found"] else "across_none" if across["tested"] else "across_few"
+            yield {"code": code, "attribute": name, "plan": plan, **_counts(across)}
+            yield from _carried(attribute, plan)
     if (correction := tables["correction"]) is not None:
         for attribute in tables["attributes"]:
             before = table_of(attribute, correction["plan"], "across")
             after = table_of(attribute, "corrected", "across")
-            if not after["tested"]:
-                continue
-            counts = {"before": before["found"], "after": after["found"], "tested": after["tested"]}
-            yield {"code": "corrected", "attribute": attribute["name"], **counts}
+            if after["tested"]:
+                counts = {"before": before["found"], "after": after["found"], "tested": after["tested"]}
+                yield {"code": "corrected", "attribute": attribute["name"], **counts}
+            yield from _carried(attribute, "corrected")
         cost = {"efficiency": correction["efficiency"], "acceptance": correction["acceptance"]}
         yield {"code": "cost", **cost}
         if correction["unreached"]:
@@ -44,6 +44,13 @@ def _findings(tables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"code": "own_captions"}
     if tables["model"] is not None:
         yield from _model_findings(tables["model"])
+
+
+def _carried(attribute: Mapping[str, Any], plan: str) -> Iterator[dict[str, Any]]:
+    """Where the associations of the pairs, all together, recur across the halves beyond their interval."""
+    one = table_of(attribute, plan, "across")["amplification"]["to_concept"]
+    if one["low"] > 0:
+        yield {"code": "carried", "attribute": attribute["name"], "plan": plan, "points": 100 * one["value"]}
 
 
 def _model_findings(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
