@@ -47,10 +47,12 @@ def _findings(tables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _carried(attribute: Mapping[str, Any], plan: str) -> Iterator[dict[str, Any]]:
-    """Where the associations of the pairs, all together, recur across the halves beyond their interval."""
-    one = table_of(attribute, plan, "across")["amplification"]["to_concept"]
-    if one["low"] > 0:
-        yield {"code": "carried", "attribute": attribute["name"], "plan": plan, "points": 100 * one["value"]}
+    """The direction in which the associations of the pairs, all together, recur most across halves, if beyond chance."""
+    ways: Mapping[str, Any] = table_of(attribute, plan, "across")["amplification"]
+    if beyond := {way: one["value"] for way, one in ways.items() if one["low"] > 0}:
+        way = max(beyond, key=lambda name: beyond[name])
+        facts = {"attribute": attribute["name"], "plan": plan, "way": way}
+        yield {"code": "carried", **facts, "points": 100 * beyond[way]}
 
 
 def _model_findings(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

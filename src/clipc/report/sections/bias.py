@@ -164,8 +164,8 @@ def _concept(tables: Mapping[str, Any], name: str, say: Words) -> str:
 
 
 def ratio(value: float) -> str:
-    """How many times as often as by chance: ``2.3``, ``0.40``, ``0.002``."""
-    return f"{value:.1f}" if value >= 1 else f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
+    """How many times as often as by chance: ``2.3``, ``1.14``, ``0.40``, ``0.002``."""
+    return f"{value:.1f}" if value >= 2 else f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
 
 
 def _attribute(attribute: Mapping[str, Any], tables: Mapping[str, Any], say: Words) -> dict[str, Any]:
