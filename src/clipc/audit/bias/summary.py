@@ -47,7 +47,7 @@ def _findings(tables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _carried(attribute: Mapping[str, Any], plan: str) -> Iterator[dict[str, Any]]:
-    """The direction in which the associations of the pairs, all together, recur most across halves, if beyond chance."""
+    """The direction in which the associations of the pairs, all together, recur most across halves, beyond chance."""
     ways: Mapping[str, Any] = table_of(attribute, plan, "across")["amplification"]
     if beyond := {way: one["value"] for way, one in ways.items() if one["low"] > 0}:
         way = max(beyond, key=lambda name: beyond[name])
