@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,19 @@ def cnn_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     (path / "small.json").write_text(json.dumps({"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}))
     ClipModel.create(str(path / "small.json")).save(path / "model")
     return str(path / "model")
+
+
+@pytest.fixture
+def run_command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """A function that runs clipc with some words: its exit code, what it printed, and what it told meanwhile."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        from clipc.cli import main
+
+        with pytest.raises(SystemExit) as end:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        assert isinstance(end.value.code, int)
+        return end.value.code, out, err
+
+    return run

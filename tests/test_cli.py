@@ -3,6 +3,7 @@ import logging
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,6 @@ import pytest
 from clipc.cli import main
 from clipc.cli.study_screen import study_lines
 from clipc.study.verdict import credit
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as end:
-        main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out, err
 
 
 @pytest.mark.parametrize(
@@ -50,9 +43,9 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
     ],
 )
 def test_the_users_mistakes_are_one_sentence_and_code_2(
-    capsys: pytest.CaptureFixture[str], words: list[str], hint: str
+    run_command: Callable[..., tuple[int, str, str]], words: list[str], hint: str
 ) -> None:
-    code, out, err = run(capsys, *words)
+    code, out, err = run_command(*words)
     assert code == 2
     assert out == ""
     assert err.startswith("clipc: ")
@@ -73,13 +66,13 @@ def test_the_users_mistakes_are_one_sentence_and_code_2(
     ],
 )
 def test_an_out_that_cannot_be_written_is_refused_at_once(
-    capsys: pytest.CaptureFixture[str], words: list[str], tmp_path: Path
+    run_command: Callable[..., tuple[int, str, str]], words: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
     is_file = words[0] == "eval"
     for out in (tmp_path if is_file else file, file / "below"):
-        code, printed, err = run(capsys, *words, "--out", out)
+        code, printed, err = run_command(*words, "--out", out)
         assert code == 2
         assert printed == ""
         assert f"{out} is a {'folder' if is_file else 'file'}; name a" in err or f"because {file} is a file" in err
@@ -88,7 +81,7 @@ def test_an_out_that_cannot_be_written_is_refused_at_once(
 
 
 def test_errors_of_the_disk_are_one_sentence_and_other_errors_are_ours(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run_command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(error: Exception) -> None:
         def raise_error(*_: object, **__: object) -> None:
@@ -97,7 +90,7 @@ def test_errors_of_the_disk_are_one_sentence_and_other_errors_are_ours(
         monkeypatch.setattr("clipc.recipe.recipe.read_recipe", raise_error)
 
     fail(OSError(28, "No space left on device"))
-    code, _, err = run(capsys, "compose")
+    code, _, err = run_command("compose")
     assert code == 2
     assert err == (
         "clipc: a file or standard output could not be read or written (No space left on device); "
@@ -119,29 +112,33 @@ def test_output_that_cannot_be_written_is_one_sentence() -> None:
 
 @pytest.mark.parametrize("cache", ["file", "file/below", "/proc/none"])
 def test_a_cache_that_cannot_be_used_is_done_without(
-    capsys: pytest.CaptureFixture[str], tiny_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
+    run_command: Callable[..., tuple[int, str, str]],
+    tiny_source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cache: str,
 ) -> None:
     (tmp_path / "file").write_text("mine")
     monkeypatch.setenv("CLIPC_CACHE", str(tmp_path / cache))
     broken = tiny_source.with_name("broken-too.jsonl")
     broken.write_text(tiny_source.read_text() + '{"image": "gone.png", "captions": ["a gone plate"]}\n')
     words = ["compose", broken, "policy.partner=nearest", "--count", 2, "--out", tmp_path / "sheet"]
-    code, _, err = run(capsys, *words)
+    code, _, err = run_command(*words)
     assert code == 0
     assert "None" not in err
     assert "the cache cannot be written" in err
-    code, _, err = run(capsys, "compose", "demo", "--out", tmp_path / "demo")  # The demo set lies in the cache.
+    code, _, err = run_command("compose", "demo", "--out", tmp_path / "demo")  # The demo set lies in the cache.
     assert code == 2
     assert "could not be written" in err
     assert "for the cache" in err
 
 
 def test_compose_says_what_was_read_and_writes_a_sheet(
-    capsys: pytest.CaptureFixture[str], tiny_source: Path, tmp_path: Path
+    run_command: Callable[..., tuple[int, str, str]], tiny_source: Path, tmp_path: Path
 ) -> None:
     broken = tiny_source.with_name("broken.jsonl")
     broken.write_text(tiny_source.read_text() + '{"image": "gone.png", "captions": ["a gone plate"]}\n')
-    code, out, err = run(capsys, "compose", broken, "policy.rho=0.5", "--count", 5, "--out", tmp_path, "--json")
+    code, out, err = run_command("compose", broken, "policy.rho=0.5", "--count", 5, "--out", tmp_path, "--json")
     assert code == 0
     tables = json.loads(out)
     assert tables["statistics"]["rows"] == 40
@@ -152,36 +149,36 @@ def test_compose_says_what_was_read_and_writes_a_sheet(
 
 
 def test_train_then_eval(
-    capsys: pytest.CaptureFixture[str], tiny_source: Path, tiny_model: str, tmp_path: Path
+    run_command: Callable[..., tuple[int, str, str]], tiny_source: Path, tiny_model: str, tmp_path: Path
 ) -> None:
     words = ["train", "nano", f"data.source={tiny_source}", f"model={tiny_model}", "samples=160", "batch_size=16"]
-    code, out, err = run(capsys, *words, "--out", tmp_path / "run", "--json")
+    code, out, err = run_command(*words, "--out", tmp_path / "run", "--json")
     assert code == 0
     assert "  step 10: loss " in err
     assert err.count("parameters on cpu") == 1
     assert err.count("warning: The val split has only 10 pairs") == 1
     assert json.loads(out)["samples"] == 160
-    code, out, err = run(capsys, "eval", tmp_path / "run", tiny_source, "--json", "--out", tmp_path / "figures.json")
+    code, out, err = run_command("eval", tmp_path / "run", tiny_source, "--json", "--out", tmp_path / "figures.json")
     assert code == 0
     assert err.count("warning: The test split has only 10 pairs") == 1
     figures = json.loads(out)
     assert {"retrieval/mean_recall", "zero_shot/label/top1", "probe/label/all/top1"} <= figures["metrics"].keys()
     assert json.loads((tmp_path / "figures.json").read_text()) == figures
-    code, out, _ = run(capsys, "eval", tmp_path / "run", tiny_source, "--no-probe", "--templates", "factory")
+    code, out, _ = run_command("eval", tmp_path / "run", tiny_source, "--no-probe", "--templates", "factory")
     assert code == 0
     assert "text_to_image/recall@10" in out
     assert "probe/" not in out
     assert "swaps: 0 usable captions" in out
 
     words = ["eval", tmp_path / "run", tiny_source, "--against"]
-    code, out, _ = run(capsys, *words, tmp_path / "run" / "model-last", "--json")
+    code, out, _ = run_command(*words, tmp_path / "run" / "model-last", "--json")
     assert code == 0
     against = json.loads(out)["against"]
     assert against["differences"].keys() == against["metrics"].keys() == figures["metrics"].keys()
     change = against["differences"]["retrieval/mean_recall"]
     assert change["low"] <= change["mean"] <= change["high"]
     weights = tmp_path / "run" / "model" / "open_clip_model.safetensors"
-    code, out, _ = run(capsys, *words, f"{tiny_model}:{weights}", "--no-probe")
+    code, out, _ = run_command(*words, f"{tiny_model}:{weights}", "--no-probe")
     assert code == 0
     assert re.search(r"retrieval/mean_recall +0\.\d{4} +\+0\.0000 +\+0\.0000 to \+0\.0000, n = 10", out)
 
@@ -195,12 +192,12 @@ def test_train_then_eval(
     choice = {"filename": "00.png", "caption": "a red plate", "negative_caption": "a blue plate"}
     (tmp_path / "swap_att.json").write_text(json.dumps({"0": choice, "1": {**choice, "filename": "gone.png"}}), "utf-8")
     benchmarks = ["--sugarcrepe", tmp_path, "--images", tiny_source.parent, "--winoground", data]
-    code, out, _ = run(capsys, "eval", tmp_path / "run", *benchmarks)
+    code, out, _ = run_command("eval", tmp_path / "run", *benchmarks)
     assert code == 0
     assert "n = 1" in out
     assert "1 images are missing" in out
     assert "winoground/collapsed_tag=Object/group" in out
-    code, out, _ = run(capsys, "eval", tmp_path / "run", *benchmarks, "--against", tmp_path / "run", "--json")
+    code, out, _ = run_command("eval", tmp_path / "run", *benchmarks, "--against", tmp_path / "run", "--json")
     tables = json.loads(out)
     assert {change["mean"] for change in tables["against"]["differences"].values()} == {0}
     assert (
@@ -210,9 +207,11 @@ def test_train_then_eval(
 
 
 def test_beside_the_command_line_clipc_logs_and_prints_nothing(
-    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    capsys: pytest.CaptureFixture[str],
+    run_command: Callable[..., tuple[int, str, str]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    run(capsys, "train", "smal")
+    run_command("train", "smal")
     logging.getLogger("clipc.train.loop").warning("the disk is slow.")
     assert caplog.messages == ["the disk is slow."]
     assert capsys.readouterr() == ("", "")
@@ -220,7 +219,7 @@ def test_beside_the_command_line_clipc_logs_and_prints_nothing(
 
 
 def test_names_for_classes_that_are_numbers(
-    capsys: pytest.CaptureFixture[str], tiny_source: Path, tiny_model: str, tmp_path: Path
+    run_command: Callable[..., tuple[int, str, str]], tiny_source: Path, tiny_model: str, tmp_path: Path
 ) -> None:
     rows = [json.loads(line) for line in tiny_source.read_text().splitlines()]
     colours = list(dict.fromkeys(row["label"] for row in rows))
@@ -229,18 +228,18 @@ def test_names_for_classes_that_are_numbers(
     table.write_text("".join(json.dumps(row) + "\n" for row in numbered))
     labels = sorted({int(row["label"]) for row in numbered})
     words = ["train", "nano", f"data.source={table}", f"model={tiny_model}", "samples=32", "batch_size=16"]
-    code, _, err = run(capsys, *words, "--out", tmp_path / "run")
+    code, _, err = run_command(*words, "--out", tmp_path / "run")
     assert code == 0
     assert err.count("are named by numbers (0, 1, 2, 3, 8 and 7 more)") == 1
     names = tmp_path / "names.yaml"
     names.write_text("".join(f"{label}: plate {label:03d}\n" for label in labels))
     evaluating = ["eval", tmp_path / "run", table, "--no-probe", "--json"]
-    code, out, err = run(capsys, *evaluating, "--class-names", names)
+    code, out, err = run_command(*evaluating, "--class-names", names)
     assert code == 0
     assert "named by numbers" not in err
     classes = json.loads(out)["context"]["columns"]["label"]["classes"]
     assert classes == [f"plate {label:03d}" for label in labels]
-    code, out, err = run(capsys, *evaluating)
+    code, out, err = run_command(*evaluating)
     assert json.loads(out)["context"]["columns"]["label"]["classes"] == [*map(str, labels)]
     assert err.count("named by numbers") == 1
 
@@ -280,10 +279,10 @@ def test_a_study_s_lines_say_of_a_gain_what_the_page_says() -> None:
 
 
 def test_a_recipe_and_a_source_are_two_words(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_source: Path, tiny_model: str
+    run_command: Callable[..., tuple[int, str, str]], tmp_path: Path, tiny_source: Path, tiny_model: str
 ) -> None:
     words = ["train", "nano", tiny_source, "--label-columns", "label", f"model={tiny_model}", "samples=32"]
-    code, out, err = run(capsys, *words, "batch_size=16", "--out", tmp_path / "run", "--json")
+    code, out, err = run_command(*words, "batch_size=16", "--out", tmp_path / "run", "--json")
     assert code == 0, err
     assert json.loads(out)["samples"] == 32
     recipe = (tmp_path / "run" / "recipe.yaml").read_text()
@@ -303,36 +302,36 @@ examples:
 
 @pytest.mark.parametrize(("expected", "code"), [("false", 0), ("true", 1)])
 def test_rules_are_checked_by_their_examples(
-    capsys: pytest.CaptureFixture[str], tiny_source: Path, tmp_path: Path, expected: str, code: int
+    run_command: Callable[..., tuple[int, str, str]], tiny_source: Path, tmp_path: Path, expected: str, code: int
 ) -> None:
     file = tmp_path / "plates.yaml"
     file.write_text(RULES.replace("EXPECTED", expected))
-    found, out, _ = run(capsys, "compose", tiny_source, "--rules", file, "--check")
+    found, out, _ = run_command("compose", tiny_source, "--rules", file, "--check")
     assert found == code
     assert f"{2 - code} of 2 examples come out as expected" in out
-    found, out, _ = run(capsys, "compose", tiny_source, "--rules", file, "--check", "--json")
+    found, out, _ = run_command("compose", tiny_source, "--rules", file, "--check", "--json")
     assert found == code
     assert json.loads(out)["wrong"] == code
 
 
 def test_rules_are_told_on_the_terminal_and_a_preset_can_be_copied(
-    capsys: pytest.CaptureFixture[str], tiny_source: Path, tmp_path: Path
+    run_command: Callable[..., tuple[int, str, str]], tiny_source: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "plates.yaml"
     file.write_text(RULES.replace("EXPECTED", "false"))
-    code, out, _ = run(capsys, "compose", tiny_source, "--rules", file, "--out", tmp_path, "--count", "2")
+    code, out, _ = run_command("compose", tiny_source, "--rules", file, "--out", tmp_path, "--count", "2")
     assert code == 0
     assert "forbid: a.label = b.label" in out
     assert json.loads((tmp_path / "plan-statistics.json").read_text())["rules"]["constraints"][0]["removed"] > 0
-    code, out, _ = run(capsys, "compose", tiny_source, "--rules", "factory", "--out", tmp_path, "--count", "2")
+    code, out, _ = run_command("compose", tiny_source, "--rules", "factory", "--out", tmp_path, "--count", "2")
     assert code == 0
     assert "\n  region: defect_box (no row has a value in defect_box)\n" in out
     assert "(it applies to no pair)" in out
     shapes = json.loads((tmp_path / "plan-statistics.json").read_text())["rules"]["shapes"]
     assert shapes[-1]["no_effect"] == {"code": "empty-columns", "columns": ["defect_box"]}
-    code, out, _ = run(capsys, "compose", "--print-rules", "satellite")
+    code, out, _ = run_command("compose", "--print-rules", "satellite")
     assert code == 0
     assert "name: satellite" in out
-    code, _, err = run(capsys, "compose", tiny_source, "--rules", "satelite")
+    code, _, err = run_command("compose", tiny_source, "--rules", "satelite")
     assert code == 2
     assert "did you mean 'satellite'" in err

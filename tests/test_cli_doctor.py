@@ -1,18 +1,7 @@
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
-
-from clipc.cli import main
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as end:
-        main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out, err
 
 
 def damaged(source: Path) -> Path:
@@ -28,11 +17,11 @@ def damaged(source: Path) -> Path:
 
 
 def test_findings_pages_and_cleaned_keys(
-    capsys: pytest.CaptureFixture[str], tiny_source: Path, tiny_model: str, tmp_path: Path
+    run_command: Callable[..., tuple[int, str, str]], tiny_source: Path, tiny_model: str, tmp_path: Path
 ) -> None:
     source = damaged(tiny_source)
     words = [source, f"model={tiny_model}", "batch_size=16", "--out", tmp_path]
-    code, out, _ = run(capsys, "doctor", *words, "--fix")
+    code, out, _ = run_command("doctor", *words, "--fix")
     assert code == 0
     assert "warning: Only numbers or signs: 1 of 118 captions." in out
     assert "ln 16 = 2.77" in out
@@ -45,7 +34,7 @@ def test_findings_pages_and_cleaned_keys(
     assert len(keys) == 59
     assert f"--keys {tmp_path / 'keys.csv'}" in out
 
-    code, out, err = run(capsys, "doctor", *words, "--keys", tmp_path / "keys.csv", "--json", "--no-pixels")
+    code, out, err = run_command("doctor", *words, "--keys", tmp_path / "keys.csv", "--json", "--no-pixels")
     assert code == 0
     tables = json.loads(out)
     assert "59 of 60 pairs are used" in err
@@ -55,16 +44,18 @@ def test_findings_pages_and_cleaned_keys(
 
 
 def test_what_must_be_put_right_first_is_exit_code_1(
-    capsys: pytest.CaptureFixture[str], tiny_source: Path, tiny_model: str, tmp_path: Path
+    run_command: Callable[..., tuple[int, str, str]], tiny_source: Path, tiny_model: str, tmp_path: Path
 ) -> None:
     words = [tiny_source, f"model={tiny_model}", "batch_size=128", "--out", tmp_path, "--no-pixels"]
-    code, out, _ = run(capsys, "doctor", *words)
+    code, out, _ = run_command("doctor", *words)
     assert code == 1
     assert "stop: There are only 40 pairs to train on, fewer than a batch of 128." in out
 
 
-def test_mistakes_in_the_recipe_are_told_before_the_data_are_read(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(capsys, "doctor", "nowhere.csv", "modle=x")
+def test_mistakes_in_the_recipe_are_told_before_the_data_are_read(
+    run_command: Callable[..., tuple[int, str, str]],
+) -> None:
+    code, out, err = run_command("doctor", "nowhere.csv", "modle=x")
     assert code == 2
     assert out == ""
     assert "did you mean 'model'" in err

@@ -1,6 +1,7 @@
 """A quality audit from the command line: pages, JSON, decisions, and the user's mistakes."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +9,21 @@ import pytest
 
 from clipc.audit.decisions import append_decision, decide
 from clipc.catalog.catalog import Catalog
-from clipc.cli import main
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as end:
-        main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out, err
 
 
 def test_a_score_with_decisions_makes_pages_and_a_threshold(
-    capsys: pytest.CaptureFixture[str], tiny_source: Path, cnn_folder: str, tiny_catalog: Catalog, tmp_path: Path
+    run_command: Callable[..., tuple[int, str, str]],
+    tiny_source: Path,
+    cnn_folder: str,
+    tiny_catalog: Catalog,
+    tmp_path: Path,
 ) -> None:
     file, keys = tmp_path / "decisions.csv", tiny_catalog.keys
     for i in range(12):
         append_decision(file, decide(keys[i], keys[i + 20], "left-right", accept=i % 3 > 0, by="Mori"))
         append_decision(file, decide(keys[i], keys[i + 20], "left-right", accept=i % 2 > 0, by="<b>Ito</b>"))
     words = ("audit", tiny_source, "--score", cnn_folder, "--decisions", file, "--count", 5, "--out", tmp_path / "out")
-    code, out, _ = run(capsys, *words, "--json")
+    code, out, _ = run_command(*words, "--json")
     assert code == 0
     tables: dict[str, Any] = json.loads(out)
     assert tables["scores"]["candidates"] <= 16 * 40
@@ -48,8 +44,10 @@ def test_a_score_with_decisions_makes_pages_and_a_threshold(
         assert "{" not in html.split("</style>")[1]
 
 
-def test_checks_need_no_model(capsys: pytest.CaptureFixture[str], tiny_source: Path, tmp_path: Path) -> None:
-    code, out, _ = run(capsys, "audit", tiny_source, "--score", "checks", "--count", 2, "--out", tmp_path)
+def test_checks_need_no_model(
+    run_command: Callable[..., tuple[int, str, str]], tiny_source: Path, tmp_path: Path
+) -> None:
+    code, out, _ = run_command("audit", tiny_source, "--score", "checks", "--count", 2, "--out", tmp_path)
     assert code == 0
     assert "scored by checks without a model" in out
     assert "not tried on swapped captions" in out
@@ -66,18 +64,18 @@ def test_checks_need_no_model(capsys: pytest.CaptureFixture[str], tiny_source: P
     ],
 )
 def test_mistakes_are_one_sentence(
-    capsys: pytest.CaptureFixture[str], tiny_source: Path, words: list[str], hint: str, tmp_path: Path
+    run_command: Callable[..., tuple[int, str, str]], tiny_source: Path, words: list[str], hint: str, tmp_path: Path
 ) -> None:
-    code, out, err = run(capsys, "audit", tiny_source, *words, "--out", tmp_path)
+    code, out, err = run_command("audit", tiny_source, *words, "--out", tmp_path)
     assert (code, out) == (2, "")
     assert hint in err
 
 
 def test_a_decision_on_an_unknown_pair_names_it(
-    capsys: pytest.CaptureFixture[str], tiny_source: Path, tmp_path: Path
+    run_command: Callable[..., tuple[int, str, str]], tiny_source: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "d.csv"
     append_decision(file, decide("no such key", "x", "left-right", accept=True, by="Mori"))
-    code, _, err = run(capsys, "audit", tiny_source, "--score", "checks", "--decisions", file, "--out", tmp_path)
+    code, _, err = run_command("audit", tiny_source, "--score", "checks", "--decisions", file, "--out", tmp_path)
     assert code == 2
     assert "'no such key'" in err

@@ -84,6 +84,8 @@ CODES: list[dict[str, Any]] = [
     {"code": "pairs_few", "attribute": "gender", "all": 9, "found": 0, "tested": 0},
     {"code": "across", "attribute": "a", "plan": "group", "found": 2, "tested": 9, **STRONGEST},
     {"code": "across_none", "attribute": "a", "plan": "random", "found": 0, "tested": 9},
+    {"code": "across_few", "attribute": "a", "plan": "policy", "found": 0, "tested": 0},
+    {"code": "carried", "attribute": "a", "plan": "corrected", "way": "to_group", "points": 2.2},
     {"code": "corrected", "attribute": "a", "before": 4, "after": 0, "tested": 9},
     {"code": "cost", "efficiency": 0.8, "acceptance": 0.5},
     {"code": "unreached", "n": 1, "of": 9},
@@ -107,7 +109,7 @@ def test_every_finding_has_a_sentence(lang: str, finding: dict[str, Any], tables
 
 
 def test_ratios_are_short() -> None:
-    assert [ratio(v) for v in (12.34, 1.0, 0.42, 0.0041)] == ["12.3", "1.0", "0.42", "0.004"]
+    assert [ratio(v) for v in (12.34, 2.0, 1.14, 0.42, 0.0041)] == ["12.3", "2.0", "1.14", "0.42", "0.004"]
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

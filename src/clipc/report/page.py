@@ -86,6 +86,29 @@ def fragment(template: str, say: Words, **content: Any) -> Markup:
     )  # escaped by the engine
 
 
+def missing_check(data: Mapping[str, Any], check: str, title: str, say: Words) -> Markup | None:
+    """What a page of an experiment says in place of a check of the data that failed or was not made.
+
+    Args:
+        data: The page's tables. Under the check's name they hold its own tables, ``{"failed": sentence}`` where it
+            failed, or None where it was not made; without the name the page says nothing of it.
+        check: The name of the check, ``doctor`` or ``bias``, also that of its words.
+        title: The heading of its section.
+        say: The words of the page's language.
+
+    Returns:
+        The section, empty without the name; None where the check was made.
+    """
+    if check not in data:
+        return Markup()
+    tables: Mapping[str, Any] | None = data[check]
+    if tables is not None and "failed" not in tables:
+        return None
+    words = f"{check}.short"
+    sentence = say(f"{words}.missing") if tables is None else say(f"{words}.failed", reason=tables["failed"])
+    return fragment("missing_check.html", say, title=title, sentence=sentence)
+
+
 def sample_content(row: Mapping[str, Any]) -> dict[str, Any]:
     """A sample composite for the templates: its images are checked, and ``sides`` names its two parts by keys of words.
 

@@ -65,6 +65,8 @@ def test_same_class_partners_carry_the_bias_across_and_rules_that_ask_for_the_ca
     assert covers(across, 1.5)
     assert across["change_low"] > 0
     assert table_of(camera, "group", "across")["amplification"]["to_concept"]["low"] > 0.02
+    carried = [(s["plan"], s["points"] > 2) for s in by_class["summary"] if s["code"] == "carried"]
+    assert carried == [("group", True)]
     by_camera = audit_bias(pairs, Policy(group="camera"), CAMERA)
     (camera,) = by_camera["attributes"]
     assert row(table_of(camera, "group", "across"), "A", "scratch")["found"]

@@ -26,18 +26,17 @@ def _findings(tables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             if plan == "corrected":
                 continue
             across = table_of(attribute, plan, "across")
-            code = "across" if across["found"] else "across_none"
-            if not across["tested"]:
-                continue
+            code = "across" if across["found"] else "across_none" if across["tested"] else "across_few"
             yield {"code": code, "attribute": name, "plan": plan, **_counts(across)}
+            yield from _carried(attribute, plan)
     if (correction := tables["correction"]) is not None:
         for attribute in tables["attributes"]:
             before = table_of(attribute, correction["plan"], "across")
             after = table_of(attribute, "corrected", "across")
-            if not after["tested"]:
-                continue
-            counts = {"before": before["found"], "after": after["found"], "tested": after["tested"]}
-            yield {"code": "corrected", "attribute": attribute["name"], **counts}
+            if after["tested"]:
+                counts = {"before": before["found"], "after": after["found"], "tested": after["tested"]}
+                yield {"code": "corrected", "attribute": attribute["name"], **counts}
+            yield from _carried(attribute, "corrected")
         cost = {"efficiency": correction["efficiency"], "acceptance": correction["acceptance"]}
         yield {"code": "cost", **cost}
         if correction["unreached"]:
@@ -45,6 +44,15 @@ def _findings(tables: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"code": "own_captions"}
     if tables["model"] is not None:
         yield from _model_findings(tables["model"])
+
+
+def _carried(attribute: Mapping[str, Any], plan: str) -> Iterator[dict[str, Any]]:
+    """The direction in which the associations of the pairs, all together, recur most across halves, beyond chance."""
+    ways: Mapping[str, Any] = table_of(attribute, plan, "across")["amplification"]
+    if beyond := {way: one["value"] for way, one in ways.items() if one["low"] > 0}:
+        way = max(beyond, key=lambda name: beyond[name])
+        facts = {"attribute": attribute["name"], "plan": plan, "way": way}
+        yield {"code": "carried", **facts, "points": 100 * beyond[way]}
 
 
 def _model_findings(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

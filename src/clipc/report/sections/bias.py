@@ -6,7 +6,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from clipc.report import readable
-from clipc.report.page import fragment
+from clipc.report.page import fragment, missing_check
 from clipc.report.words import Words
 
 _SHOWN: Final = 12
@@ -25,16 +25,13 @@ def bias_summary(data: Mapping[str, Any], say: Words) -> Markup:
     """What the audit found in sentences alone, for pages of experiments.
 
     Args:
-        data: The page's tables. ``bias`` holds those of :func:`clipc.audit.bias.audit.audit_bias`;
-            ``{"failed": sentence}`` where the audit failed, or None where none was made. Without the key the section
-            is empty.
+        data: The page's tables. ``bias`` holds those of :func:`clipc.audit.bias.audit.audit_bias`, or what
+            :func:`clipc.report.page.missing_check` tells.
         say: The words of the language.
     """
-    if "bias" not in data:
-        return Markup()
-    tables: Mapping[str, Any] | None = data["bias"]
-    if tables is None or "failed" in tables:
-        return fragment("bias_summary.html", say, tables=None, failed=tables and tables["failed"])
+    if (missing := missing_check(data, "bias", say("bias.title"), say)) is not None:
+        return missing
+    tables: Mapping[str, Any] = data["bias"]
     names = [say.get(f"bias.attribute.{attribute['name']}", attribute["name"]) for attribute in tables["attributes"]]
     concepts = tables["settings"]["concepts"]
     audited = say(
@@ -167,8 +164,8 @@ def _concept(tables: Mapping[str, Any], name: str, say: Words) -> str:
 
 
 def ratio(value: float) -> str:
-    """How many times as often as by chance: ``2.3``, ``0.40``, ``0.002``."""
-    return f"{value:.1f}" if value >= 1 else f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
+    """How many times as often as by chance: ``2.3``, ``1.14``, ``0.40``, ``0.002``."""
+    return f"{value:.1f}" if value >= 2 else f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
 
 
 def _attribute(attribute: Mapping[str, Any], tables: Mapping[str, Any], say: Words) -> dict[str, Any]:

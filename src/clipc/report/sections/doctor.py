@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from clipc.report.doctor import clean_sentence, finding_texts, headline
-from clipc.report.page import fragment
+from clipc.report.page import fragment, missing_check
 from clipc.report.words import Words
 
 
@@ -14,16 +14,13 @@ def doctor_summary(data: Mapping[str, Any], say: Words) -> Markup:
     """The verdict on the data, each finding in a sentence, and what to do; notes are folded.
 
     Args:
-        data: The page's tables. ``doctor`` holds those of :func:`clipc.audit.doctor.doctor`, with images or without;
-            ``{"failed": sentence}`` where the check failed, or None where it was not made. Without the key the section
-            is empty.
+        data: The page's tables. ``doctor`` holds those of :func:`clipc.audit.doctor.doctor`, with images or without, or
+            what :func:`clipc.report.page.missing_check` tells.
         say: The words of the language.
     """
-    if "doctor" not in data:
-        return Markup()
-    tables: Mapping[str, Any] | None = data["doctor"]
-    if tables is None or "failed" in tables:
-        return fragment("doctor_summary.html", say, tables=None, failed=tables and tables["failed"])
+    if (missing := missing_check(data, "doctor", say("doctor.short.title"), say)) is not None:
+        return missing
+    tables: Mapping[str, Any] = data["doctor"]
     findings = [{**finding, **finding_texts(finding, say)} for finding in tables["findings"]]
     return fragment(
         "doctor_summary.html",
