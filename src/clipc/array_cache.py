@@ -17,7 +17,8 @@ except ImportError:  # Windows has no fcntl.
 import numpy as np
 import numpy.typing as npt
 
-from clipc.errors import UserError
+from clipc.checksums import append_checksum, without_checksum
+from clipc.errors import UserError, first_line
 from clipc.files import cache_folder, report_disk_errors, whole_file
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def cached_array(
 ) -> npt.NDArray[Any]:
     """An array from the cache, computed and stored at first use.
 
-    A cache that cannot be written, or a damaged file in it, is ignored.
+    A cache that cannot be written is ignored; a damaged file in it too, with a word.
 
     Args:
         name: What the array is, for its file name, such as ``caption-vectors``.
@@ -39,12 +40,14 @@ def cached_array(
     Returns:
         The array; if it could be stored, it is memory-mapped and read-only.
     """
-    path = _path(name, fingerprint, cache).with_suffix(".npy")
+    path = _path(name, f"with checksum {fingerprint}", cache).with_suffix(".npy")
     if (cached := _memory_map(path)) is not None:
         return cached
     array = make()
     with suppress(UserError), whole_file(path) as new, new.open("wb") as stream:
         np.save(stream, array, allow_pickle=False)
+        stream.close()
+        append_checksum(new)
     return array if (cached := _memory_map(path)) is None else cached
 
 
@@ -183,7 +186,11 @@ def _path(name: str, fingerprint: str, cache: Path | None) -> Path:
 
 
 def _memory_map(path: Path) -> npt.NDArray[Any] | None:
+    if not path.is_file():
+        return None
     try:
+        without_checksum(np.memmap(path, np.uint8, mode="r").data)
         return np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError) as error:
+        logger.warning("the cached array %s is damaged (%s); it is computed anew.", path, first_line(error))
         return None

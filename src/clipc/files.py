@@ -211,6 +211,24 @@ def restore_folder(folder: Path) -> None:
         complete.rename(folder)
 
 
+def read_text(file: Path, most: int) -> str:
+    """The text of a file in UTF-8.
+
+    Args:
+        file: The file.
+        most: The largest number of bytes.
+
+    Raises:
+        ValueError: It is larger, or not in UTF-8.
+        OSError: It cannot be read.
+    """
+    with file.open("rb") as stream:
+        data = stream.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it is larger than {most:,} bytes")
+    return data.decode("utf-8-sig")
+
+
 def checksum(file: Path) -> str:
     """A hash of a file's content, 32 hexadecimal digits."""
     with file.open("rb") as stream:
