@@ -6,7 +6,6 @@ three to seven times as long.
 """
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,7 +101,7 @@ def _of_values(values: Mapping[str, Any]) -> str:
 
 def _of_file(file: Path) -> str:
     crc = 0
-    with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as stream:
+    with file.open("rb") as stream:
         while piece := stream.read(_PIECE):
             crc = zlib.crc32(piece, crc)
     return f"{crc:08x}"

@@ -25,12 +25,12 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError(f"bad byte at {error.start}") from None
 
 
-def read_object(file: Path, schema: "type[BaseModel]", advice: str) -> dict[str, Any]:
+def read_object(file: Path, schema: "type[BaseModel] | None", advice: str) -> dict[str, Any]:
     """The object in a JSON file.
 
     Args:
         file: The file.
-        schema: What it must hold; values of other types are not converted.
+        schema: What it must hold; values of other types are not converted. None for any keys and values.
         advice: What the user can do if the file cannot be read.
 
     Returns:
@@ -50,7 +50,7 @@ def read_object(file: Path, schema: "type[BaseModel]", advice: str) -> dict[str,
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise UserError(f"{file} cannot be read ({reason}); {advice}.") from error
-    return checked(value, schema, str(file), advice)
+    return value if schema is None else checked(value, schema, str(file), advice)
 
 
 def checked(value: dict[str, Any], schema: "type[BaseModel]", where: str, advice: str) -> dict[str, Any]:

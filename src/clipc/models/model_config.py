@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import open_clip
 from open_clip.pretrained import download_pretrained_from_hf
-from pydantic import BaseModel
 
 from clipc.errors import UserError, unknown_name
 from clipc.files import complete_folder
@@ -203,7 +202,7 @@ def _read_config(name: str) -> tuple[Config, Config]:
 
 def _read_json(path: Path) -> tuple[Config, Config]:
     """The configuration and the preprocessing in a JSON file; a file may also hold the bare configuration."""
-    content = read_object(path, BaseModel, "restore the file, or name another model")
+    content = read_object(path, None, "restore the file, or name another model")
     config, preprocess = content.get("model_cfg", content), content.get("preprocess_cfg", {})
     beside = path.parent.iterdir() if path.name == CONFIG_FILE else ()
     sizes = [file.stat().st_size for file in beside if file.suffix in _WEIGHTS_SUFFIXES and file.is_file()]
