@@ -30,7 +30,7 @@ def test_tuples_are_lists_and_final_commas_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["['a', f()]", "[1", "['a' 'b']", "{'a'}", "[" * 99_999 + "]" * 99_999, "['a]", "x", "[--1]"]
+    "text", ["['a', f()]", "[1", "['a' 'b']", "{'a'}", "[" * 9999 + "]" * 9999, "['a]", "x", "[--1]"]
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
