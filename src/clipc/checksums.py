@@ -1,8 +1,8 @@
 """Checksums of what clipc writes for itself, so that damage is found before anything is computed from it.
 
-They are CRC-32, of pieces that threads take in turn: every flipped bit and every damaged stretch of up to 32 bits is found, of any other damage all but one
-in four thousand million. That is for disks and copies that fail, not against forgery; a cryptographic hash would take
-three to seven times as long.
+They are CRC-32, of pieces that threads take in turn: every flipped bit and every damaged stretch of up to 32 bits is
+found, of any other damage all but one in four thousand million. That is for disks and copies that fail, not against
+forgery; a cryptographic hash would take three to seven times as long.
 """
 
 import json
