@@ -25,7 +25,19 @@ ORDER = (
 BELOW = {package: set[str]().union(*ORDER[row + 1 :]) for row, packages in enumerate(ORDER) for package in packages}
 BELOW |= {"report": set()}
 BELOW["cli"] |= {"report"}
-EVERYWHERE = {"array_cache", "errors", "extension", "files", "identity", "installation", "progress"}
+EVERYWHERE = {
+    "array_cache",
+    "checksums",
+    "errors",
+    "extension",
+    "files",
+    "identity",
+    "installation",
+    "json_files",
+    "limits",
+    "progress",
+    "yaml_text",
+}
 HEAVY = {"torch", "open_clip", "torchvision", "matplotlib", "sklearn", "scipy"}
 
 
@@ -56,7 +68,7 @@ def test_arrows_go_one_way(package: str) -> None:
             assert target in allowed, f"{file.relative_to(PACKAGE)} imports {module}"
 
 
-@pytest.mark.parametrize("module", ["errors", "identity", "installation", "progress"])
+@pytest.mark.parametrize("module", ["errors", "identity", "installation", "limits", "progress"])
 def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == set()
 
@@ -66,8 +78,12 @@ def test_what_knows_the_users_errors_alone(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == {"clipc.errors"}
 
 
+def test_checksums_know_files_alone() -> None:
+    assert imports(PACKAGE / "checksums.py") == {"clipc.files"}
+
+
 def test_cached_arrays_know_files_alone() -> None:
-    assert imports(PACKAGE / "array_cache.py") == {"clipc.errors", "clipc.files"}
+    assert imports(PACKAGE / "array_cache.py") == {"clipc.checksums", "clipc.errors", "clipc.files"}
 
 
 def test_only_the_command_line_and_the_package_know_all_packages() -> None:
@@ -75,12 +91,16 @@ def test_only_the_command_line_and_the_package_know_all_packages() -> None:
         "__init__.py",
         "__main__.py",
         "array_cache.py",
+        "checksums.py",
         "errors.py",
         "extension.py",
         "files.py",
         "identity.py",
         "installation.py",
+        "json_files.py",
+        "limits.py",
         "progress.py",
+        "yaml_text.py",
     }
 
 

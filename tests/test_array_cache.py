@@ -56,6 +56,16 @@ def test_a_damaged_array_is_made_again(maker: Maker, tmp_path: Path, damage: byt
     assert maker.calls == 2
 
 
+def test_a_flipped_bit_is_found(maker: Maker, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cached_array("thing", "a", maker, tmp_path)
+    (file,) = (tmp_path / "arrays").iterdir()
+    data = bytearray(file.read_bytes())
+    data[-20] ^= 1
+    file.write_bytes(bytes(data))
+    assert np.array_equal(cached_array("thing", "a", maker, tmp_path), maker.array)
+    assert "is damaged (its checksum differs)" in caplog.text
+
+
 def test_pickles_are_refused(maker: Maker, tmp_path: Path) -> None:
     cached_array("thing", "a", maker, tmp_path)
     (file,) = (tmp_path / "arrays").iterdir()
@@ -130,6 +140,33 @@ def test_an_interrupted_call_goes_on_after_its_last_key(tmp_path: Path) -> None:
     progress = list[tuple[int, int]]()
     store.add(keys, squares(keys), at_once=3, progress=lambda done, total: progress.append((done, total)))
     assert progress == [(3, 4), (4, 4)]
+    assert np.array_equal(rows_of(store, keys), squares(keys)(np.arange(10)).astype(np.float16))
+
+
+@pytest.mark.parametrize("part", ["values.bin", "keys.bin", "sums.bin"])
+def test_damaged_rows_are_set_aside_and_computed_anew(
+    tmp_path: Path, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, keys = KeyedRows.of("rows", "a", (2,), tmp_path), np.arange(10, dtype=np.uint64)
+    store.add(keys[:6], squares(keys[:6]), at_once=4)
+    store.add(keys, squares(keys), at_once=4)
+    assert not caplog.messages
+    file = store.folder / part
+    data = bytearray(file.read_bytes())
+    data[17] ^= 1
+    file.write_bytes(bytes(data))
+    store.add(keys, squares(keys))
+    assert "damaged" in caplog.text
+    assert np.array_equal(rows_of(store, keys), squares(keys)(np.arange(10)).astype(np.float16))
+
+
+def test_rows_without_checksums_are_kept_and_get_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store, keys = KeyedRows.of("rows", "a", (2,), tmp_path), np.arange(10, dtype=np.uint64)
+    store.add(keys[:5], squares(keys[:5]))
+    (store.folder / "sums.bin").unlink()  # as an earlier version leaves them
+    store.add(keys, squares(keys))
+    store.add(keys, squares(keys))
+    assert not caplog.messages
     assert np.array_equal(rows_of(store, keys), squares(keys)(np.arange(10)).astype(np.float16))
 
 

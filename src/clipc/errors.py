@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 _MAX_COMPARED = 10_000
 _MAX_LISTED = 60
 _LONGEST_NAME = 100
+_LONGEST_LINE = 200
+_LONGEST_SENTENCE = 1500
+_END_OF_SENTENCE = 400
+# Controls of terminals, of the direction of text, and lone surrogates; but no line feed and no tab.
+_CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class UserError(Exception):
@@ -21,6 +26,33 @@ class UserError(Exception):
 
     The command line prints the message alone and exits with code 2; any other exception is a bug (exit code 1).
     """
+
+
+def printable(text: object) -> str:
+    r"""Text that a terminal shows and does not obey: control characters of names and captions are written ``\u001b``.
+
+    Line feeds and tabs stay. In a JSON text the result is the same value.
+    """
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+
+
+def sentence(text: object) -> str:
+    """A message in one printable line, of which the middle is left out if it is very long."""
+    line = printable(" ".join(str(text).split()))
+    if len(line) <= _LONGEST_SENTENCE:
+        return line
+    return f"{line[: _LONGEST_SENTENCE - _END_OF_SENTENCE]} [...] {line[-_END_OF_SENTENCE:]}"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's error, without its full stop; the error's type if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return (lines[0][:_LONGEST_LINE] if lines else type(error).__name__).rstrip(".")
+
+
+def shortened(text: str) -> str:
+    """The beginning of a value for a message."""
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
 
 
 def first_names(names: Collection[object], most: int = 5) -> str:
@@ -44,9 +76,9 @@ def unknown_name(what: str, name: str, valid: Iterable[str]) -> UserError:
         valid: The names that exist.
     """
     names = sorted(valid)
-    near = get_close_matches(name, names[:_MAX_COMPARED], n=1, cutoff=0.6)
+    near = get_close_matches(name, names[:_MAX_COMPARED], n=1, cutoff=0.6) if len(name) <= _LONGEST_NAME else []
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {first_names(names, _MAX_LISTED) or 'none'}."
-    return UserError(f"unknown {what} {name!r}; {hint}")
+    return UserError(f"unknown {what} {shortened(name)!r}; {hint}")
 
 
 def invalid_fields(
@@ -88,6 +120,9 @@ def invalid_value(error: Mapping[str, Any], name: str, advice: str | None = None
             message = f"{name}{': ' if name else ''}{error['msg'].removeprefix('Value error, ')}"
         case _ if error["loc"][-1:] == ("[key]",):
             message = f"a key under {name} must be text, not {value!r}; write it in quotes"
+        case "too_short" | "too_long":
+            count = error["ctx"].get("min_length", error["ctx"].get("max_length"))
+            message = f"{name} needs {count} values, not {len(value)}{hint}"
         case _ if advice:
             message = f"{name} cannot be {_describe(value)}{hint}"
         case "literal_error" if isinstance(value, str):
@@ -103,7 +138,12 @@ def _describe(value: Any) -> str:
         return "keys with values"
     if isinstance(value, date):
         return str(value)
-    return "a list" if isinstance(value, list | tuple) and value else repr(value)
+    if isinstance(value, list | tuple) and value:
+        return "a list"
+    try:
+        return shortened(repr(value))
+    except ValueError:  # Python writes no number of thousands of digits.
+        return "a number of thousands of digits"
 
 
 def _keys(model: "type[BaseModel]", prefix: str = "") -> Iterator[str]:

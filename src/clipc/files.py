@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b, file_digest
@@ -209,6 +210,27 @@ def restore_folder(folder: Path) -> None:
     complete = complete_folder(folder)
     if complete != folder:
         complete.rename(folder)
+
+
+def read_text(file: Path, most: int, errors: str = "strict") -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Args:
+        file: The file.
+        most: The largest number of bytes.
+        errors: What is done with bytes that are no UTF-8, as for ``bytes.decode``.
+
+    Raises:
+        ValueError: It is larger, no UTF-8, or no regular file: reading a pipe or a device could wait forever.
+        OSError: It cannot be read.
+    """
+    with open(file, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise ValueError("it is no regular file")
+        data = stream.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it is larger than {most:,} bytes")
+    return data.decode("utf-8-sig", errors)
 
 
 def checksum(file: Path) -> str:

@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_the_older_model(tiny_model: str, tmp_path: Path, mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr(module, "save_weights", full)
     with pytest.raises(UserError, match=r"saved could not be written .*No space left.*make room"):
         other.save(tmp_path / "saved")
     assert_equal_weights(ClipModel.load(tmp_path / "saved").clip, one.clip)

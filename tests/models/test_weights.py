@@ -117,3 +117,13 @@ def test_weights_of_another_model_name_what_differs(weights: State, tiny_model: 
     torch.save({**weights, name: weights[name][:5]}, file)
     shape = tuple(weights[name].shape)
     assert f"{name} is {(5, *shape[1:])} instead of {shape}" in refusal(tiny_model, file)
+
+
+def test_a_flipped_bit_in_saved_weights_is_found(tiny_model: str, tmp_path: Path) -> None:
+    ClipModel.create(tiny_model).save(tmp_path / "m")
+    file = tmp_path / "m" / "open_clip_model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1000] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(UserError, match="is damaged"):
+        ClipModel.load(tmp_path / "m")

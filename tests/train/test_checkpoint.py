@@ -5,9 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from clipc.checksums import CHECKSUMS, DamageError, write_checksums
 from clipc.errors import UserError
 from clipc.train import checkpoint
-from clipc.train.checkpoint import State, checkpoint_steps, clean_checkpoints, load_checkpoint, save_checkpoint
+from clipc.train.checkpoint import (
+    State,
+    check_state,
+    checkpoint_steps,
+    clean_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 
 def state(step: int) -> State:
@@ -72,6 +80,7 @@ def test_nothing_in_a_checkpoint_is_run(tmp_path: Path) -> None:
 
     save_checkpoint(tmp_path, state(5))
     torch.save({"state": Evil()}, tmp_path / "step-5" / "optimizer.pt")
+    write_checksums(tmp_path / "step-5")
     with pytest.raises(UserError, match=r"weights_only|Weights only"):
         load_checkpoint(tmp_path)
 
@@ -135,3 +144,53 @@ def test_damaged_ones_no_longer_count_and_older_ones_stay(tmp_path: Path) -> Non
     assert checkpoint_steps(tmp_path) == [5]
     save_checkpoint(tmp_path, state(7))
     assert checkpoint_steps(tmp_path) == [5, 7]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "progress.json", CHECKSUMS])
+def test_a_flipped_bit_anywhere_gives_way_to_the_older_one(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for step in (5, 9):
+        save_checkpoint(tmp_path, state(step))
+    file = tmp_path / "step-9" / name
+    whole = file.read_bytes()
+    for at in range(0, len(whole), max(1, len(whole) // 40)):
+        caplog.clear()
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        found = load_checkpoint(tmp_path)
+        assert found is not None
+        assert found.step == 5
+        assert "step 9" in caplog.text
+
+
+def test_parts_of_another_moment_give_way_to_the_older_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for step in (5, 9):
+        save_checkpoint(tmp_path, state(step))
+    (tmp_path / "step-9").rename(tmp_path / "step-10")
+    found = load_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 5
+    assert "its progress.json is that of step 9" in caplog.text
+
+
+def test_one_of_another_run_or_model_counts_as_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    moment, weights = {"run": "a", "precision": "float32"}, state(9).model
+    check_state(state(9), weights, moment)  # of an earlier version
+    with pytest.raises(DamageError, match="its run is b, that of this run a"):
+        check_state(State(9, weights, {}, {"run": "b"}), weights, moment)
+    for other in ({"w": weights["w"].half()}, {"w": weights["w"][:1]}, {}):
+        with pytest.raises(DamageError, match="another model"):
+            check_state(State(9, other, {}, moment), weights, moment)
+    save_checkpoint(tmp_path, state(5))
+    save_checkpoint(tmp_path, State(9, {"w": weights["w"].half()}, {}, {"best": None}))
+    found = load_checkpoint(tmp_path, lambda each: check_state(each, weights, moment))
+    assert found is not None
+    assert found.step == 5
+    assert "another model" in caplog.text
+
+
+def test_those_of_earlier_versions_are_read_with_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_checkpoint(tmp_path, state(5))
+    (tmp_path / "step-5" / CHECKSUMS).unlink()
+    assert load_checkpoint(tmp_path) is not None
+    assert "cannot be checked" in caplog.text

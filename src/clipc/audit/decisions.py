@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from clipc.errors import UserError, first_names
-from clipc.files import report_disk_errors
+from clipc.files import read_text, report_disk_errors
+from clipc.limits import OWN_BYTES
 
 COLUMNS: Final = ("left", "right", "layout", "decision", "by", "when")
 """The columns of a decisions file."""
@@ -101,8 +102,8 @@ def read_decisions(file: Path) -> list[Decision]:
     """
     as_json = _is_json(file)
     try:
-        text = file.read_bytes().decode("utf-8-sig", "replace").replace("\r\n", "\n")
-    except OSError as error:
+        text = read_text(file, OWN_BYTES, "replace").replace("\r\n", "\n")
+    except (OSError, ValueError) as error:
         raise UserError(f"the decisions file {file} cannot be read: {error}.") from None
     lines = text.removesuffix("\n").split("\n") if text else []
     if not as_json and lines:

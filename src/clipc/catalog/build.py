@@ -15,6 +15,7 @@ from clipc.catalog.images.inspect_images import ImageFacts, Place, inspect_image
 from clipc.catalog.images.intensity import dark_warnings, intensity_note
 from clipc.catalog.rows import SPLIT_NAMES, Reject, Row, Source, SourceInfo
 from clipc.errors import UserError
+from clipc.limits import CAPTION, CAPTIONS, COLUMNS, NAME
 from clipc.progress import Progress, silent
 
 _MANY_LABELS = 20
@@ -64,6 +65,8 @@ def build(source: Source, progress: Progress = silent, intensity: Literal["auto"
         labels = list(map(str, table[name].drop_null().unique().to_pylist()))
         names = info.class_names.get(name, {})
         info.warnings += filter(None, [numeric_class_warning(name, labels, names), variant_warning(name, labels)])
+    if columns.left_out:
+        info.warnings.append(f"only the first {COLUMNS:,} metadata columns are kept: take those that you need not away")
     notes, warnings = tuple(info.notes), tuple(info.warnings)
     about = About(
         source.name,
@@ -87,7 +90,10 @@ def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable
             key = None if row.key is None else _printable(row.key)
             rejects.append(Reject(_printable(row.file), row.row, key, _printable(row.reason)))
             continue
-        row.captions = [" ".join(caption.replace("\0", " ").split()) for caption in row.captions]
+        row.captions = [
+            " ".join(caption.replace("\0", " ").split()) if len(caption) <= 2 * CAPTION else caption
+            for caption in row.captions
+        ]
         error = _error(row) or ("an earlier row has the same key" if row.key in keys else None)
         if error is not None:
             rejects.append(Reject(_printable(row.place or row.file), row.number, _printable(row.key), error))
@@ -104,10 +110,16 @@ def _error(row: Row) -> str | None:
     if not row.key.strip():
         return "it has no key"
     for what, text in (("key", row.key), ("file name", row.file), ("label", row.label or "")):
+        if len(text) > NAME:
+            return f"the {what} has {len(text):,} characters, more than {NAME:,}"
         if not _is_text(text):
             return f"bad characters in the {what}: it is not in the encoding that the source is read with"
     if "\0" in row.file:
         return "bad characters in the file name"
+    if len(row.captions) > CAPTIONS:
+        return f"there are {len(row.captions):,} captions, more than {CAPTIONS:,}"
+    if any(len(caption) > CAPTION for caption in row.captions):
+        return f"a caption has {max(map(len, row.captions)):,} characters, more than {CAPTION:,}"
     if not all(map(_is_text, row.captions)):
         return "bad characters in a caption: it is not in the encoding that the source is read with"
     if not any(map(_has_word, row.captions)):

@@ -2,21 +2,27 @@
 
 import csv
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hashlib import blake2b
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from clipc.catalog.catalog import About, Catalog
+from clipc.catalog.catalog import REJECTS, SCHEMA, About, Catalog
 from clipc.catalog.rows import Source
-from clipc.errors import UserError
+from clipc.checksums import DamageError, append_checksum, without_checksum
+from clipc.errors import UserError, first_line
 from clipc.files import whole_file
 
-FORMAT = 10
+logger = logging.getLogger(__name__)
+
+FORMAT = 11
 """Increased whenever catalogs cached by an older clipc must be made anew."""
 
 _FILES_WATCHED = 20_000
@@ -49,20 +55,57 @@ def through_cache(source: Source, options: Mapping[str, Any], folder: Path, make
     return _load(path, source.root, mark) or catalog
 
 
+class _About(BaseModel):
+    """The schema of :class:`~clipc.catalog.catalog.About` in a cached catalog."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    generated: bool
+    notes: list[str]
+    warnings: list[str]
+    label_columns: list[str]
+    class_names: dict[str, dict[str, str]]
+    splits_made: bool
+    class_captions: bool
+    intensity: dict[str, list[float]]
+
+
+class _Meta(BaseModel):
+    """The schema of what a cached catalog says of itself."""
+
+    mark: str
+    fingerprint: str
+    about: _About
+    images: dict[str, list[int] | None]
+
+
 def _load(path: Path, root: Path, mark: str) -> Catalog | None:
+    """The cached catalog; None where there is none, it is damaged, or the source has changed."""
+    if not path.is_file():
+        return None
     try:
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        table = pa.ipc.open_file(pa.py_buffer(without_checksum(memoryview(_map(path))))).read_all()
         metadata = table.schema.metadata or {}
-        meta = json.loads(metadata[_META])
-        if meta["mark"] != mark or any(_stamp(root / name) != stamp for name, stamp in meta["images"].items()):
+        meta = _Meta.model_validate_json(metadata[_META], strict=True)
+        if meta.mark != mark or any(_stamp(root / name) != stamp for name, stamp in meta.images.items()):
             return None
         rejects = pa.ipc.open_stream(metadata[_REJECTS]).read_all()
-        about: dict[str, Any] = json.loads(meta["about"])
-        about |= {name: tuple(about[name]) for name in ("notes", "warnings", "label_columns")}
-    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
+        if not set(SCHEMA) <= set(table.schema) or rejects.schema != REJECTS:
+            raise DamageError("its columns are not those of a catalog")
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        reason = "its head is damaged" if isinstance(error, ValidationError | KeyError) else first_line(error)
+        logger.warning("the cached catalog %s is damaged (%s); it is made anew.", path, reason)
         return None
     table, rejects_file = table.replace_schema_metadata(None), _rejects_file(path) if rejects.num_rows else None
-    return Catalog(table, root, meta["fingerprint"], About(**about), rejects, rejects_file)
+    about = meta.about.model_dump()
+    about |= {name: tuple(about[name]) for name in ("notes", "warnings", "label_columns")}
+    return Catalog(table, root, meta.fingerprint, About(**about), rejects, rejects_file)
+
+
+def _map(path: Path) -> mmap:
+    with path.open("rb") as file:
+        return mmap(file.fileno(), 0, access=ACCESS_READ)
 
 
 def _save(catalog: Catalog, path: Path, mark: str, source: Source) -> None:
@@ -70,12 +113,13 @@ def _save(catalog: Catalog, path: Path, mark: str, source: Source) -> None:
     with pa.ipc.new_stream(rejects, catalog.rejects.schema) as stream:
         stream.write_table(catalog.rejects)
     images = _image_stamps(catalog, source) if source.loose else {}
-    about = json.dumps(vars(catalog.about))
+    about = vars(catalog.about)
     meta = json.dumps({"mark": mark, "fingerprint": catalog.fingerprint, "about": about, "images": images})
     table = catalog.table.replace_schema_metadata({_META: meta, _REJECTS: rejects.getvalue().to_pybytes()})
     with whole_file(path) as new:
         with pa.OSFile(str(new), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
             file.write_table(table)
+        append_checksum(new)
         _write_rejects(catalog, _rejects_file(path))
 
 

@@ -1,6 +1,5 @@
 """Class labels: their order, their readable names (``classes.json``, or the labels), and captions made from these."""
 
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +8,10 @@ from typing import Any, cast
 
 from clipc.catalog.catalog import Catalog, inside
 from clipc.catalog.rows import SourceInfo
-from clipc.errors import UserError, first_names
+from clipc.errors import UserError, first_line, first_names
+from clipc.files import read_text
+from clipc.json_files import parse_json
+from clipc.limits import OWN_BYTES
 
 _WHOLE_NUMBER = re.compile(r"-?\d+")
 _WORDNET = re.compile(r"n\d{8}")
@@ -29,9 +31,9 @@ def read_class_names(folder: Path, info: SourceInfo) -> None:
     if path is None:
         return
     try:
-        raw: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {error}.") from None
+        raw: Any = parse_json(read_text(path, OWN_BYTES))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {first_line(error)}.") from None
     if _is_flat(raw):
         info.class_names["label"] = raw
     elif isinstance(raw, dict) and all(_is_flat(names) for names in raw.values()):

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from clipc.catalog.catalog import SCHEMA
 from clipc.catalog.rows import Row, Value
+from clipc.limits import COLUMNS
 
 _CHUNK = 1 << 16
 _CORE = ("key", "captions", "label", "split", "file", "offset", "size")
@@ -20,12 +21,17 @@ _METADATA = "more "
 
 
 class Columns:
-    """Collects rows one by one in chunks of Arrow arrays, so that millions fit in memory."""
+    """Collects rows one by one in chunks of Arrow arrays, so that millions fit in memory.
+
+    Attributes:
+        left_out: Whether there are more metadata columns than are kept (:data:`~clipc.limits.COLUMNS`).
+    """
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
         self._chunks: list[dict[str, pa.Array]] = []
         self._kinds: dict[str, set[str]] = {}
+        self.left_out = False
 
     def add(self, row: Row) -> None:
         """Adds one row."""
@@ -60,6 +66,9 @@ class Columns:
             name: pa.array([getattr(row, name) for row in self._rows], SCHEMA.field(name).type) for name in _CORE
         }
         for name in dict.fromkeys(name for row in self._rows for name in row.more):
+            if name not in self._kinds and len(self._kinds) >= COLUMNS:
+                self.left_out = True
+                continue
             values = [row.more.get(name) for row in self._rows]
             kinds = {kind for value in values if (kind := _kind(value))}
             self._kinds.setdefault(name, set()).update(kinds)

@@ -1,7 +1,5 @@
 """What a value of a record holds, wherever the record comes from: captions, labels, metadata, or nothing."""
 
-import ast
-import json
 import math
 import re
 import unicodedata
@@ -11,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from clipc.catalog.python_text import python_text, python_value
 from clipc.catalog.rows import Value
 from clipc.errors import first_names
+from clipc.json_files import parse_json
+from clipc.limits import CELL, COLUMNS, NAME
 
 ALL_LABELS = "all_labels"
 """The metadata column that holds all labels of a pair, joined by ``|``, where there are several."""
@@ -204,7 +205,11 @@ def split_text(value: Any) -> str | None:
         if len(value) > 1:
             raise ValueError(f"the split is a list of {len(value)} values ({first_names(value)}); a pair has one split")
         value = next(iter(value), None)
-    return None if is_missing(value) else str(value)
+    if is_missing(value):
+        return None
+    if len(text := str(value)) > NAME:
+        raise ValueError(f"the split has {len(text):,} characters, more than {NAME:,}")
+    return text
 
 
 def main_label(names: Sequence[str], more: dict[str, Value]) -> str | None:
@@ -218,9 +223,16 @@ def plain_values(record: Mapping[str, Any]) -> dict[str, Value]:
     """The metadata in a record: texts, numbers, booleans, and lists of numbers (a vector, a box).
 
     Other lists, objects, infinities and missing values are left out.
+
+    Raises:
+        ValueError: There are too many values, or one is too long.
     """
+    if len(record) > COLUMNS:
+        raise ValueError(f"it has {len(record):,} values, more than {COLUMNS:,}")
     plain: dict[str, Value] = {}
     for name, value in record.items():
+        if isinstance(value, (str, list, tuple)) and len(value) > CELL:
+            raise ValueError(f"the value of {str(name)[:80]} has a length of {len(value):,}, more than {CELL:,}")
         if isinstance(value, str):
             if value.strip() not in _MISSING:
                 plain[str(name)] = value
@@ -252,14 +264,16 @@ def written_value(text: str) -> Any:
     if inner[:1] + inner[-1:] not in ("[]", "{}"):
         return text
     value: Any = None
-    with suppress(ValueError, RecursionError):
-        value = json.loads(inner)
+    if len(inner) > CELL:
+        raise ValueError(f"a list or object is written in {len(inner):,} characters, more than {CELL:,}")
+    with suppress(ValueError):
+        value = parse_json(inner)
     if value is None and inner[0] == "[":
         # Python would join two texts without a comma between them into one.
         value = _quoted_texts(inner)
     if value is None:
-        with suppress(ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            value = ast.literal_eval(inner)
+        with suppress(ValueError):
+            value = python_value(inner)
     if isinstance(value, dict) or (
         isinstance(value, list) and all(item is None or isinstance(item, (str, dict)) for item in value)
     ):
@@ -277,6 +291,4 @@ def _quoted_texts(text: str) -> list[str] | None:
         at = match.end()
     if not quoted or text[at:-1].strip(" ,\r\n\t"):
         return None
-    with suppress(ValueError, SyntaxError):
-        return [ast.literal_eval(each) for each in quoted]
-    return None
+    return [python_text(each) for each in quoted]

@@ -1,8 +1,12 @@
 """The command line: one module for each command, which calls functions of the Python API."""
 
+import logging
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -16,7 +20,7 @@ from clipc.cli.export import export
 from clipc.cli.pilot import pilot
 from clipc.cli.study import study
 from clipc.cli.train import train
-from clipc.errors import UserError
+from clipc.errors import UserError, sentence
 from clipc.files import disk_error
 
 
@@ -44,27 +48,44 @@ app.command(export)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits: code 0 for success, 2 for a user's error, 1 for a bug, 130 for an interrupt."""
+    """Runs the command line and exits, with the codes of :func:`exit_after`."""
+    # User code may be in the working folder, as with python -m. The folder goes last, so that it shadows no module.
+    with suppress(OSError):  # the working folder may be gone
+        if (here := os.getcwd()) not in sys.path:
+            sys.path.append(here)
+    exit_after(lambda: app(arguments, exit_on_error=False, print_error=False, result_action="return_none"))
+
+
+def exit_after(command: Callable[[], object]) -> NoReturn:
+    """Does what a command does and exits: code 0 for success, 2 for a user's error, 1 for a bug, 130 for an interrupt.
+
+    A user's error is one sentence on standard error. Warnings of libraries, which speak to programmers, are not shown
+    unless Python is asked for warnings (``-W``, ``PYTHONWARNINGS``).
+    """
     from clipc.train.interrupt import Interrupted
 
-    # User code may be in the working folder, as with python -m. The folder goes last, so that it shadows no module.
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.append(here)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    if not logging.root.handlers:
+        logging.root.addHandler(logging.NullHandler())  # Else Python prints what other loggers warn of.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # Names of files need not be text.
     try:
         with print_logs():
-            app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
+            command()
         sys.stdout.flush()
     except (UserError, CycloptsError, Interrupted) as error:
-        print(f"clipc: {error}", file=sys.stderr)
+        print(f"clipc: {sentence(error)}", file=sys.stderr)
         sys.exit(130 if isinstance(error, Interrupted) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # The reader of the output, such as head, has all that it wants.
         _discard_output()
     except Exception as error:
-        if (sentence := disk_error(error)) is None:
+        if (told := disk_error(error)) is None:
             raise
-        print(f"clipc: {sentence}", file=sys.stderr)
+        print(f"clipc: {sentence(told)}", file=sys.stderr)
         _discard_output()
         sys.exit(2)
     sys.exit(0)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, default_name_transform
 
 from clipc.catalog.options import SourceOptions
+from clipc.errors import printable, sentence
 from clipc.files import check_writable, write_text
 from clipc.progress import Progress
 
@@ -72,7 +73,7 @@ def open_source(source: str, options: SourceOptions, progress: Progress) -> "Cat
 def print_catalog(catalog: "Catalog") -> None:
     """Prints to standard error the number of pairs, the notes on reading and the most frequent reasons of rejects."""
     splits = ", ".join(f"{count:,} {name}" for name, count in catalog.splits.items())
-    warnings = [f"warning: {sentence}" for sentence in catalog.about.warnings]
+    warnings = [f"warning: {text}" for text in catalog.about.warnings]
     lines = [f"{catalog.about.name}: {splits} pairs", *catalog.about.notes, *warnings]
     if rejects := len(catalog.rejects):
         counts = Counter(catalog.rejects["reason"].to_pylist()).most_common(3)
@@ -80,7 +81,7 @@ def print_catalog(catalog: "Catalog") -> None:
         listed = f"all are listed in {catalog.rejects_file}"
         unlisted = "the cache cannot be written, so there is no list of them"
         lines.append(f"{rejects:,} were rejected: {reasons}; {listed if catalog.rejects_file else unlisted}")
-    print("\n  ".join(lines), file=sys.stderr)
+    print("\n  ".join(map(sentence, lines)), file=sys.stderr)
 
 
 def warn_of_small_split(catalog: "Catalog", split: str) -> None:
@@ -92,9 +93,9 @@ def warn_of_small_split(catalog: "Catalog", split: str) -> None:
         print_note(f"warning: {words('en').limit(limit['code'], limit)}")
 
 
-def print_note(sentence: str) -> None:
+def print_note(message: str) -> None:
     """Prints a message to standard error."""
-    print(f"  {sentence}", file=sys.stderr)
+    print(f"  {sentence(message)}", file=sys.stderr)
 
 
 class _LogHandler(logging.Handler):
@@ -125,7 +126,7 @@ def source_slug(source: str) -> str:
 
 def print_result(result: Any, as_json: bool, lines: Sequence[str]) -> None:
     """Prints the result as JSON, or the readable lines, to standard output."""
-    print(json.dumps(result, ensure_ascii=False) if as_json else "\n".join(lines))
+    print(printable(json.dumps(result, ensure_ascii=False) if as_json else "\n".join(lines)))
 
 
 def write_pages(file: Path, tables: dict[str, Any], render: Callable[..., str], lang: str) -> str:

@@ -19,6 +19,7 @@ from clipc.cli.common import (
     source_slug,
     write_pages,
 )
+from clipc.errors import sentence
 from clipc.files import whole_file, write_json
 from clipc.progress import terminal
 
@@ -81,7 +82,7 @@ def doctor(
         print_result({**small_tables, **files}, True, [])
     else:
         _print_findings(tables)
-        print("\n".join(_closing_lines(tables, files, pages)))
+        print_result({}, False, list(_closing_lines(tables, files, pages)))
     if stops(tables):
         sys.exit(1)
 
@@ -103,7 +104,7 @@ def _print_findings(tables: Mapping[str, Any]) -> None:
     rows = [(finding["severity"], finding_texts(finding, say)) for finding in tables["findings"]]
     if not sys.stdout.isatty():
         for severity, texts in rows:
-            print(f"{severity}: {texts['title']}. {texts['advice']}")
+            print(sentence(f"{severity}: {texts['title']}. {texts['advice']}"))
         return
     from rich.console import Console
     from rich.table import Table
@@ -114,7 +115,8 @@ def _print_findings(tables: Mapping[str, Any]) -> None:
         table.add_column(name, ratio=None if name == "severity" else 1)
     styles = {"stop": "bold white on red", "warning": "bold yellow", "note": "dim"}
     for severity, texts in rows:
-        table.add_row(Text(f" {severity} ", styles[severity]), Text(texts["title"]), Text(texts["advice"]))
+        cells = (Text(sentence(texts[name])) for name in ("title", "advice"))
+        table.add_row(Text(f" {severity} ", styles[severity]), *cells)
     Console().print(table)
 
 

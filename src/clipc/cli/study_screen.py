@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from clipc.errors import sentence
 from clipc.progress import Progress, bar_progress, duration, line_progress
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def _summary(board: "StatusBoard") -> str:
 
 def _table(board: "StatusBoard", height: int) -> "Table":
     from rich.table import Table
+    from rich.text import Text
 
     rows = board.rows()
     has_sizes = len({row.size for row in rows}) > 1
@@ -78,7 +80,7 @@ def _table(board: "StatusBoard", height: int) -> "Table":
         if row.diverged:
             marks += f" diverged ({row.diverged} of {row.seeds} seeds)"
         recall = "" if row.mean_recall is None else f"{row.mean_recall:.1%}"
-        table.add_row(row.arm, *((f"{row.size:,}",) if has_sizes else ()), marks, recall)
+        table.add_row(Text(sentence(row.arm)), *((f"{row.size:,}",) if has_sizes else ()), marks, recall)
     if hidden:
         table.add_row(f"and {hidden} more", *("" for _ in range(len(table.columns) - 1)))
     return table

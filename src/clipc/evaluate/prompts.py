@@ -1,6 +1,5 @@
 """Prompts for class names: the built-in template sets, and files with the user's templates and class names."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from clipc.catalog.classes import as_whole_numbers, class_order
 from clipc.errors import UserError, first_names, unknown_name
+from clipc.json_files import parse_json
+from clipc.limits import YAML_BYTES
+from clipc.yaml_text import parse_yaml
 
 TEMPLATE_SETS = ("general", "satellite", "x-ray", "factory")
 """The built-in template sets, the general one first."""
@@ -170,16 +171,19 @@ def _natural(label: str) -> str:
 def _read(path: Path) -> Any:
     """The value of a YAML or JSON file, or the non-empty lines of any other file."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(YAML_BYTES + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
+    if len(data) > YAML_BYTES:
+        raise UserError(f"{path} is larger than {YAML_BYTES:,} bytes; name a list of templates or of class names.")
     text, suffix = _decode(data, path), path.suffix.lower()
     try:
         if suffix == ".json":
-            return json.loads(text)
+            return parse_json(text)
         if suffix in (".yaml", ".yml"):
-            return YAML(typ="safe", pure=True).load(text)
-    except (ValueError, YAMLError) as error:
+            return parse_yaml(text, str(path))
+    except ValueError as error:
         raise UserError(f"{path} is not valid {suffix[1:].upper()}: {' '.join(str(error).split())}.") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 

@@ -4,7 +4,6 @@ For each image the model chooses between its caption and a hard negative, a capt
 replaced or swapped. Guessing is right half of the time.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -19,6 +18,9 @@ from clipc.evaluate.embed import Encoder, embed_texts
 from clipc.evaluate.evaluation import Evaluation
 from clipc.evaluate.measurement import Measurement, by_name
 from clipc.evaluate.retrieval import check_features
+from clipc.files import read_text
+from clipc.json_files import parse_json
+from clipc.limits import OWN_BYTES
 from clipc.progress import Progress, silent
 
 CATEGORIES = ("add_att", "add_obj", "replace_att", "replace_obj", "replace_rel", "swap_att", "swap_obj")
@@ -54,7 +56,7 @@ def read_sugarcrepe(folder: Path) -> list[Choice]:
 
 def _read(category: str, file: Path) -> list[Choice]:
     try:
-        table: object = json.loads(file.read_text("utf-8-sig"))
+        table: object = parse_json(read_text(file, OWN_BYTES))
     except (ValueError, OSError) as error:
         raise UserError(f"{file} cannot be read as JSON ({error}); download it again.") from error
     if not isinstance(table, dict) or not table:

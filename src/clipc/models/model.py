@@ -12,7 +12,6 @@ from typing import Any, Final
 import open_clip
 import torch
 from open_clip.hf_model import HFTextEncoder
-from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -36,7 +35,7 @@ from clipc.models.model_config import (
 from clipc.models.starter import load_trunk
 from clipc.models.text_tower import project_text, text_features, text_pooled
 from clipc.models.tokenizer import LEARNT, Tokenizer, load_tokenizer
-from clipc.models.weights import load_weights
+from clipc.models.weights import load_weights, save_weights
 from clipc.render.evaluation_view import Resizing
 
 _PREPROCESS_KEYS: Final = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -166,7 +165,7 @@ class ClipModel(nn.Module):
                 text_config: Any = text_tower.config
                 text = json.dumps(text_config.to_diff_dict(), indent=2, sort_keys=True)
                 (new / TEXT_CONFIG_FILE).write_text(text + "\n", "utf-8")
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new / WEIGHTS_FILE)
+            save_weights(tensors, new / WEIGHTS_FILE)
             # safetensors writes files that only their owner can read, whatever the umask.
             (new / WEIGHTS_FILE).chmod((new / CONFIG_FILE).stat().st_mode)
             _refuse_other_files(folder, new)

@@ -16,6 +16,8 @@ from open_clip.pretrained import download_pretrained_from_hf
 
 from clipc.errors import UserError, unknown_name
 from clipc.files import complete_folder
+from clipc.json_files import read_object
+from clipc.models.config_schema import check_config
 from clipc.models.starter import TEXT_TRUNK, TrunkWeights, package_folder, packaged_trunks, trunk_towers
 
 CONFIG_FILE: Final = "open_clip_config.json"
@@ -37,6 +39,7 @@ _WEIGHTS_FILES: Final = (
     "pytorch_model.pth",
     "model.pth",
 )
+_WEIGHTS_SUFFIXES: Final = (".safetensors", ".bin", ".pth")
 
 
 @dataclass(frozen=True)
@@ -199,21 +202,11 @@ def _read_config(name: str) -> tuple[Config, Config]:
 
 def _read_json(path: Path) -> tuple[Config, Config]:
     """The configuration and the preprocessing in a JSON file; a file may also hold the bare configuration."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"the model configuration {path} cannot be read: {error}.") from error
-    content = content if isinstance(content, dict) else {}
+    content = read_object(path, None, "restore the file, or name another model")
     config, preprocess = content.get("model_cfg", content), content.get("preprocess_cfg", {})
-    tables = {"model_cfg": config, "preprocess_cfg": preprocess}
-    if isinstance(config, dict):
-        missing = [k for k in ("embed_dim", "vision_cfg", "text_cfg") if k not in config]
-        if missing:
-            raise UserError(f"{path} is no open_clip model configuration: {', '.join(missing)} is missing.")
-        tables |= {k: config[k] for k in ("vision_cfg", "text_cfg")}
-    for key, value in tables.items():
-        if not isinstance(value, dict):
-            raise UserError(f"{path} is no open_clip model configuration: {key} is {value!r}, not a table of keys.")
+    beside = path.parent.iterdir() if path.name == CONFIG_FILE else ()
+    sizes = [file.stat().st_size for file in beside if file.suffix in _WEIGHTS_SUFFIXES and file.is_file()]
+    check_config(config, preprocess, str(path), max(sizes, default=None))
     return config, preprocess
 
 
@@ -241,7 +234,7 @@ def _with_weights(name: str, config: Config, preprocess: Config, pretrained: str
 
 
 def _weights_in(folder: Path) -> Path:
-    kinds = (".safetensors", ".bin", ".pth")
+    kinds = _WEIGHTS_SUFFIXES
     ranks = {name: rank for rank, name in enumerate(_WEIGHTS_FILES)}
     files = [path for path in folder.iterdir() if path.suffix in kinds]
     if not files:

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,8 @@ import numpy as np
 import open_clip
 import torch
 from open_clip import convert, factory, model
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from clipc.errors import UserError, first_names
@@ -23,6 +25,7 @@ _PREFIXES: Final = ("module.", "_orig_mod.", "model.")
 """The prefixes of all names in the weights of DistributedDataParallel, of torch.compile, and of Lightning."""
 _JIT_CONSTANTS: Final = ("input_resolution", "context_length", "vocab_size")
 """Entries of OpenAI's files that are no weights."""
+_CHECKSUM: Final = "clipc_crc32"
 _SAVE_ANEW: Final = "where it was made, save its weights alone: torch.save(model.state_dict(), 'weights.pt')"
 
 
@@ -58,11 +61,34 @@ def load_weights(clip: nn.Module, file: Path, name: str) -> None:
     clip.load_state_dict(weights)
 
 
+def save_weights(weights: Mapping[str, torch.Tensor], file: Path) -> None:
+    """Writes a weights file (safetensors) with the checksum of all tensors in its header, where others ignore it."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    save_file(tensors, file, {_CHECKSUM: _checksum(tensors)})
+
+
+def _checksum(weights: Mapping[str, torch.Tensor]) -> str:
+    crc = 0
+    for name, tensor in sorted(weights.items()):
+        crc = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), crc)
+        crc = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, crc)
+    return f"{crc:08x}"
+
+
+def _read_safetensors(file: Path) -> Weights:
+    with safe_open(file, "pt") as opened:
+        expected = (opened.metadata() or {}).get(_CHECKSUM)
+    weights = load_file(file)
+    if expected is not None and _checksum(weights) != expected:
+        raise UserError(f"the weights file {file} is damaged (its checksum differs); fetch it again, or train anew.")
+    return weights
+
+
 def _read(file: Path) -> Any:
     """The content of a file, without running code in it."""
     try:
         if file.suffix == ".safetensors":
-            return load_file(file)
+            return _read_safetensors(file)
         if _is_torchscript(file):
             raise UserError(
                 f"the weights file {file} is a TorchScript archive, which holds a program; where it was made, save its "

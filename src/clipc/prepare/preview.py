@@ -106,7 +106,8 @@ def _source_uri(renderer: WorkerRenderer, row: int, views: Geometry, side: int) 
     box, hidden = np.zeros(4), np.zeros(4)
     place, window = views.tiles.place[0], views.tiles.window[0, side]
     if (place[side, 2:] > place[side, :2]).all():
-        box = window_boxes(views.views[0, side], window, np.array(pixels.shape[1::-1]))
+        whole = renderer.catalog.sizes[row]  # of which a very large image is decoded at a part
+        box = window_boxes(views.views[0, side], window, whole) * np.tile(np.array(pixels.shape[1::-1]) / whole, 2)
     if side == 0 and views.tiles.opacity[0, 1] == 1:
         # The part of the first window that the second image covers; empty where they are side by side.
         corner, extent = np.tile(place[0, :2], 2), np.tile(place[0, 2:] - place[0, :2], 2)

@@ -1,6 +1,7 @@
 """The run folder: recipe, environment, metrics, checkpoints and models of a training run."""
 
 import json
+import logging
 import platform
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -13,10 +14,16 @@ try:
 except ImportError:  # Windows has no fcntl.
     fcntl = None
 
+from pydantic import BaseModel, ValidationError
+
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
 from clipc.files import cores, report_disk_errors, write_json, write_text
+from clipc.json_files import parse_json, read_object
 from clipc.recipe.recipe import Recipe, write_recipe
+from clipc.recipe.run_files import SCHEMAS, Measured, MetricsLine, RunFile
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -108,22 +115,21 @@ class Run:
         if not self.rank:
             write_json(self.folder / name, value)
 
-    def read_json(self, name: str) -> dict[str, Any] | None:
+    def read_json(self, name: str, schema: type[BaseModel] | None = None) -> dict[str, Any] | None:
         """A JSON file of the run, or None if it does not exist.
 
+        Args:
+            name: Its path in the folder.
+            schema: What it must hold; by default what :mod:`clipc.recipe.run_files` says of a file of that name.
+
         Raises:
-            UserError: The file is damaged.
+            UserError: The file is damaged, or holds something else.
         """
         file = self.folder / name
         if not file.is_file():
             return None
-        try:
-            value = json.loads(file.read_text("utf-8"))
-            if not isinstance(value, dict):
-                raise ValueError("it holds no JSON object")
-        except (OSError, ValueError) as error:
-            raise UserError(f"{file} cannot be read ({error}); restore the file, or name another folder.") from error
-        return value
+        schema = schema or (Measured if name.startswith("eval/") else SCHEMAS.get(name, RunFile))
+        return read_object(file, schema, "restore the file, or name another folder")
 
     def log(self, record: dict[str, Any]) -> None:
         """Adds one line to ``metrics.jsonl``, or to ``metrics-R.jsonl`` on rank R > 0."""
@@ -131,14 +137,24 @@ class Run:
             stream.write(json.dumps(record) + "\n")
 
     def metrics(self) -> Iterator[dict[str, Any]]:
-        """The records in this rank's metrics file; a line truncated by a crash is ignored."""
+        """The records in this rank's metrics file; damaged lines are left out, and all but the last are told of."""
         if not self._metrics.is_file():
             return
-        for line in self._metrics.read_text("utf-8").splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
+        damaged: list[int] = []
+        with self._metrics.open(encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    record = parse_json(line)
+                    MetricsLine.model_validate(record, strict=True)
+                except (ValueError, ValidationError):
+                    damaged.append(number)
+                    continue
+                yield record
+        if damaged and damaged != [number]:  # A crash leaves the last one unfinished.
+            logger.warning(
+                "%s: %s of %s lines are damaged and left out, first line %s.",
+                *(self._metrics, len(damaged), number, damaged[0]),
+            )
 
     def drop_metrics_after(self, step: int) -> None:
         """Removes the metrics of steps after ``step``, because a resumed run repeats those steps."""

@@ -7,7 +7,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from clipc.errors import UserError, unknown_name
+from clipc import yaml_text
+from clipc.errors import UserError, first_line, unknown_name
+from clipc.files import read_text
+from clipc.limits import YAML_BYTES
 from clipc.recipe.key_types import KeyType, is_null, set_types
 
 _FOLDERS: Final = {"recipe": "recipes", "study": "studies"}
@@ -57,9 +60,9 @@ def read_yaml(file: Path, kind: str, types: KeyType | None = None) -> dict[str, 
         UserError: The file cannot be read, or is not a YAML mapping.
     """
     try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the {kind} {file} cannot be read ({error}); save it as text in UTF-8.") from error
+        text = read_text(file, YAML_BYTES)
+    except (OSError, ValueError) as error:
+        raise UserError(f"the {kind} {file} cannot be read ({first_line(error)}); save it as text in UTF-8.") from error
     fields = parse_yaml(text, str(file), types) or {}
     if not isinstance(fields, dict):
         raise UserError(f"the {kind} {file} is not a table of keys and values.")
@@ -78,20 +81,7 @@ def parse_yaml(text: str, where: str, types: KeyType | None = None) -> Any:
     Raises:
         UserError: The text is not YAML.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import SafeConstructor
-    from ruamel.yaml.error import YAMLError
-
-    class Typed(SafeConstructor):
-        def construct_document(self, node: Any) -> Any:
-            return super().construct_document(node if types is None else set_types(node, types))
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = Typed
-    try:
-        return yaml.load(text)
-    except (YAMLError, ValueError, OverflowError) as error:  # There are values that no date or number has: 2024-13-40.
-        raise UserError(f"{where} is not valid YAML: {' '.join(str(error).split())}.") from error
+    return yaml_text.parse_yaml(text, where, lambda node: node if types is None else set_types(node, types))
 
 
 def read_value(key: str, text: str, types: KeyType) -> Any:

@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from clipc.errors import UserError
+from clipc.limits import TRIALS
 
 _RANGE_KEYS = ({"one_of"}, {"from", "to"}, {"from", "to", "log"})
 
@@ -70,6 +72,8 @@ def expand_arm(name: str, changes: Mapping[str, Any]) -> Iterator[Arm]:
     if not lists:
         yield Arm(name, flattened, what)
         return
+    if (count := prod(map(len, lists.values()))) > TRIALS:
+        raise UserError(f"the lists of the arm {name} make {count:,} arms, more than {TRIALS:,}; shorten them.")
     numeric = len(lists) == 1 and all(_is_number(value) for values in lists.values() for value in values)
     for values in itertools.product(*lists.values()):
         chosen = dict(zip(lists, values, strict=True))

@@ -1,5 +1,6 @@
 """The definition of a study: arms, sizes and seeds, read from one YAML file."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -9,8 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from clipc.compose.policy import Name
-from clipc.errors import UserError, invalid_fields, unknown_name
+from clipc.errors import UserError, invalid_fields, shortened, unknown_name
 from clipc.extension import is_object_reference
+from clipc.limits import TRIALS
 from clipc.recipe.data import Data
 from clipc.recipe.key_types import KeyType
 from clipc.recipe.recipe import Recipe
@@ -28,7 +30,7 @@ class Search(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    trials: int = Field(default=20, ge=2)
+    trials: int = Field(default=20, ge=2, le=TRIALS)
 
 
 class Contrast(BaseModel):
@@ -112,7 +114,11 @@ class Study(BaseModel):
     @field_validator("seeds", mode="before")
     @classmethod
     def _expand_seed_count(cls, value: Any) -> Any:
-        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value > TRIALS:
+                raise ValueError(f"{shortened(format(value, ','))} seeds are more than {TRIALS:,}")
+            return tuple(range(value))
+        return value
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -141,7 +147,9 @@ class Study(BaseModel):
             if not list(expand_arm(arm, changes)):
                 raise ValueError(f"the arm {arm!r} has an empty list, so it has no trials")
         names = [arm.name for arm in self.expanded_arms]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        if (count := len(names) * len(self.sizes) * len(self.seeds) * (self.folds or 1)) > TRIALS:
+            raise ValueError(f"arms, sizes, seeds and folds make {count:,} trials, more than {TRIALS:,}")
+        if twice := sorted(name for name, times in Counter(names).items() if times > 1):
             raise ValueError(f"the arm {twice[0]!r} is defined twice")
         if self.baseline in self.controls or (self.baseline is None and names and names[0] in self.controls):
             raise ValueError("the baseline cannot be a control; leave it out of controls")

@@ -9,11 +9,16 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
 
+from clipc.checksums import DamageError, sealed, unsealed
 from clipc.errors import UserError
 from clipc.evaluate.measurement import dump_measurements, load_measurements
 from clipc.files import write_text
+from clipc.json_files import read_object
+from clipc.limits import OWN_BYTES
 from clipc.recipe.run import Run
+from clipc.recipe.run_files import DataFacts, Environment, Finished
 from clipc.study.results import Outcome
 from clipc.study.trials import EvaluationOptions, Trial
 from clipc.train.diverged import Diverged
@@ -28,6 +33,32 @@ _SUMMARY_KEYS: Final = (
 )
 _CONTEXT_KEYS: Final = ("split", "images", "captions", "distinct_captions", "not_measured")
 """The keys of the context that are stored besides ``columns`` and ``swaps``; other keys may hold captions."""
+
+_ADVICE: Final = "remove it to run the trial again"
+
+
+class _Diverged(BaseModel):
+    step: int
+
+
+class Record(BaseModel):
+    """The schema of a record: metrics, or the step at which the trial diverged; more keys are for readers."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    measuring: dict[str, Any]
+    diverged: _Diverged | None = None
+    summary: Finished = Finished()
+    metrics: dict[str, float] = {}
+    descriptions: dict[str, dict[str, Any]] = {}
+    last_metrics: dict[str, float] = {}
+    context: dict[str, Any] = {}
+    evaluation_core_seconds: float = Field(default=0.0, ge=0)
+    loss: list[list[float]] = []
+    validation: list[list[float]] = []
+    items: dict[str, dict[str, str]] = {}
+    machine: Environment = Environment()
+    data: DataFacts | None = None
 
 
 def write_record(trial: Trial, evaluation: EvaluationOptions, file: Path) -> None:
@@ -108,22 +139,23 @@ def _write(trial: Trial, evaluation: EvaluationOptions, file: Path, content: Map
         "machine": run.read_json("environment.json") or {},
         **content,
     }
-    write_text(file, json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+    write_text(file, json.dumps(sealed(value), ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 def _read(evaluation: EvaluationOptions, file: Path) -> dict[str, Any] | None:
     """The content of a record; None where there is no file, or the evaluation had other options."""
     if not file.is_file():
         return None
+    value = read_object(file, Record, _ADVICE)
     try:
-        value = json.loads(file.read_text("utf-8"))
-        return value if value["measuring"] == evaluation.as_json() else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        value = unsealed(value)
+    except DamageError as error:
         raise _invalid_record(file, error) from error
+    return value if value["measuring"] == evaluation.as_json() else None
 
 
 def _invalid_record(file: Path, error: Exception) -> UserError:
-    return UserError(f"{file} is not a valid record of a trial ({error}); remove it to run the trial again.")
+    return UserError(f"{file} is not a valid record of a trial ({error}); {_ADVICE}.")
 
 
 def _encode(values: npt.NDArray[Any]) -> dict[str, Any]:
@@ -139,4 +171,5 @@ def _encode(values: npt.NDArray[Any]) -> dict[str, Any]:
 
 def _decode(encoded: Mapping[str, str]) -> npt.NDArray[Any]:
     dtype = {"<i4": np.int64, "<i8": np.int64, "<f2": np.float64, "<f4": np.float64}[encoded["kind"]]
-    return np.frombuffer(zlib.decompress(base64.b64decode(encoded["zlib"])), dtype=encoded["kind"]).astype(dtype)
+    data = zlib.decompressobj().decompress(base64.b64decode(encoded["zlib"]), OWN_BYTES)
+    return np.frombuffer(data, dtype=encoded["kind"]).astype(dtype)

@@ -4,27 +4,42 @@ import json
 import logging
 import pickle
 import shutil
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from clipc.errors import UserError
+from clipc.checksums import DamageError, check_files, write_checksums
+from clipc.errors import UserError, first_line
 from clipc.files import whole_folder
+from clipc.json_files import read_object
 
 logger = logging.getLogger(__name__)
 
 MAX_CHECKPOINTS: Final = 2
 """The number of checkpoints kept on disk."""
 _DAMAGE_ERRORS: Final = (
-    *(ValueError, KeyError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError),
-    *(FileNotFoundError, NotADirectoryError, IsADirectoryError),
+    *(UserError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, SafetensorError),
+    *(pickle.UnpicklingError, FileNotFoundError, NotADirectoryError, IsADirectoryError),
 )
-"""Errors that json, safetensors and ``torch.load`` raise for a damaged or missing file."""
+"""Errors that readers raise for a damaged or missing file, and PyTorch for the state of another model."""
+
+
+class Progress(BaseModel):
+    """The schema of ``progress.json``: the step, and the further state of the loop."""
+
+    model_config = ConfigDict(extra="allow")
+
+    step: int = Field(ge=1)
+    run: str | None = None
+    precision: str | None = None
+    best: dict[str, int | float] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,7 @@ def save_checkpoint(folder: Path, state: State) -> None:
             save_file({k: v.cpu().contiguous() for k, v in state.average.items()}, new / "average.safetensors")
         torch.save(state.optimizer, new / "optimizer.pt")
         (new / "progress.json").write_text(json.dumps({"step": state.step, **state.loop_state}), "utf-8")
+        write_checksums(new)
     for step in checkpoint_steps(folder)[:-MAX_CHECKPOINTS]:
         partial = folder / f".step-{step}.partial"  # A partly removed checkpoint must not look complete.
         with suppress(OSError):
@@ -68,13 +84,15 @@ def save_checkpoint(folder: Path, state: State) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def load_checkpoint(folder: Path) -> State | None:
+def load_checkpoint(folder: Path, restore: Callable[[State], None] = lambda state: None) -> State | None:
     """Reads the newest checkpoint that is not damaged; None if there are no checkpoints.
 
+    A checkpoint is damaged if a part of it is not what was written, as its checksums say, or belongs to another step.
     Nothing in a checkpoint is executed: tensors are read by safetensors and by ``torch.load`` with ``weights_only``.
 
     Args:
         folder: The run's folder of checkpoints.
+        restore: Puts a state in place. Where it fails, the checkpoint is not one of this run, and counts as damaged.
 
     Raises:
         UserError: All checkpoints are damaged, or the disk fails.
@@ -82,9 +100,10 @@ def load_checkpoint(folder: Path) -> State | None:
     damaged: dict[int, str] = {}
     for step in reversed(checkpoint_steps(folder)):
         try:
-            state = _load(folder / f"step-{step}")
+            state = _load(folder / f"step-{step}", step)
+            restore(state)
         except _DAMAGE_ERRORS as error:
-            damaged[step] = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            damaged[step] = first_line(error)
             continue
         except OSError as error:
             raise UserError(
@@ -104,6 +123,29 @@ def load_checkpoint(folder: Path) -> State | None:
             "remove that folder and start the same command again: the run starts from the beginning."
         )
     return None
+
+
+def check_state(state: State, weights: Mapping[str, torch.Tensor], moment: Mapping[str, str]) -> None:
+    """Checks that a state belongs to a run.
+
+    Args:
+        state: The state of a checkpoint.
+        weights: The ``state_dict`` of the run's model, for its names, shapes and types.
+        moment: What the run's checkpoints hold under the same names in ``loop_state``, such as its identity; those of
+            earlier versions do not.
+
+    Raises:
+        DamageError: It belongs to another run or model.
+    """
+    for what, own in moment.items():
+        if state.loop_state.get(what, own) != own:
+            raise DamageError(f"its {what} is {state.loop_state[what]}, that of this run {own}")
+    if _form(state.model) != _form(weights):
+        raise DamageError("its weights are those of another model")
+
+
+def _form(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
 def clean_checkpoints(folder: Path, step: int) -> None:
@@ -129,15 +171,17 @@ def checkpoint_steps(folder: Path) -> list[int]:
     return sorted(int(step) for step in steps if step.isdigit())
 
 
-def _load(checkpoint: Path) -> State:
-    loop_state = json.loads((checkpoint / "progress.json").read_text("utf-8"))
-    if not isinstance(loop_state, dict):
-        raise ValueError("progress.json is not a JSON object")
+def _load(checkpoint: Path, step: int) -> State:
+    if not check_files(checkpoint):
+        logger.warning("%s has no checksums, as those of earlier versions; its weights cannot be checked.", checkpoint)
+    progress = read_object(checkpoint / "progress.json", Progress, "the older one is taken")
+    if (own := progress.pop("step")) != step:
+        raise DamageError(f"its progress.json is that of step {own:,}")
     average = checkpoint / "average.safetensors"
     return State(
         average=load_file(average) if average.is_file() else {},
-        step=loop_state.pop("step"),
+        step=step,
         model=load_file(checkpoint / "model.safetensors"),
         optimizer=torch.load(checkpoint / "optimizer.pt", weights_only=True, map_location="cpu"),
-        loop_state=loop_state,
+        loop_state=progress,
     )

@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Final
 
 import torch
+from pydantic import TypeAdapter
 
 from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder
@@ -27,7 +28,14 @@ from clipc.render.loader import choose_num_workers, load
 from clipc.render.resident import ResidentRenderer
 from clipc.render.worker import WorkerRenderer
 from clipc.train.average import WeightAverage
-from clipc.train.checkpoint import State, checkpoint_steps, clean_checkpoints, load_checkpoint, save_checkpoint
+from clipc.train.checkpoint import (
+    State,
+    check_state,
+    checkpoint_steps,
+    clean_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
 from clipc.train.distributed import World
 from clipc.train.diverged import diverged
 from clipc.train.interrupt import Interrupted, StopFlag
@@ -239,26 +247,32 @@ class Trainer:
         Raises:
             UserError: The processes see different checkpoints, or no checkpoint can be read.
         """
-        state = load_checkpoint(self.run.checkpoints)
+        state = load_checkpoint(self.run.checkpoints, self._restore)
         step = state.step if state else 0
         if self.world.any(step != self.world.broadcast(step)):
             raise UserError(
                 f"the processes of this job see different checkpoints in {self.run.checkpoints}; "
                 "put the run folder on a disk that all machines share."
             )
-        if state is not None:
-            self.model.clip.load_state_dict(state.model)
-            self.learner.optimizer.load_state_dict(state.optimizer)
-            if self.average is not None:
-                self.average.load(state.average)
-            self.step = state.step
-            self.best = state.loop_state["best"]
-            self.counters = RunCounters(**state.loop_state["tally"])
         self.run.drop_metrics_after(self.step)
         if self.world.main:
             clean_checkpoints(self.run.checkpoints, self.step)
             restore_folder(self.run.model)
             restore_folder(self.run.last_model)
+
+    @property
+    def _moment(self) -> dict[str, str]:
+        """What a checkpoint must have been written by: a run of this identity, in this precision."""
+        return {"run": (self.run.read_json("environment.json") or {}).get("run", ""), "precision": self.precision}
+
+    def _restore(self, state: State) -> None:
+        check_state(state, self.model.clip.state_dict(), self._moment)
+        counters = TypeAdapter(RunCounters).validate_python(state.loop_state["tally"])
+        self.model.clip.load_state_dict(state.model)
+        self.learner.optimizer.load_state_dict(state.optimizer)
+        if self.average is not None:
+            self.average.load(state.average)
+        self.step, self.best, self.counters = state.step, state.loop_state["best"], counters
 
     def _save(self) -> None:
         if self.world.main:
@@ -266,7 +280,7 @@ class Trainer:
             if not all(bool(tensor.isfinite().all()) for tensor in self.model.parameters()):
                 raise diverged(self.recipe, self.run, self.step)
             # "tally" is the counters' key in checkpoints that exist.
-            loop_state = {"best": self.best, "tally": asdict(self.counters)}
+            loop_state = {"best": self.best, "tally": asdict(self.counters), **self._moment}
             weights, optimizer = self.model.clip.state_dict(), self.learner.optimizer.state_dict()
             average = {} if self.average is None else self.average.tensors
             save_checkpoint(self.run.checkpoints, State(self.step, weights, optimizer, loop_state, average))

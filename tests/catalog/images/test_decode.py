@@ -1,5 +1,6 @@
 import io
 import struct
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from clipc.catalog.images import decode as decode_module
+from clipc.catalog.images import jpeg
 from clipc.catalog.images.decode import DecodeError, decode, image_size
 
 RAMP = np.stack(np.meshgrid(np.linspace(0, 255, 40), np.linspace(0, 255, 24)), axis=-1)
@@ -380,3 +382,37 @@ def test_flipped_bits_give_pixels_or_a_decode_error(format: str, flips: list[tup
     assert pixels.ndim == 3
     assert pixels.shape[2] == 3
     assert image_size(bytes(data)) == (pixels.shape[1], pixels.shape[0])
+
+
+def test_a_jpeg_beyond_the_limit_is_decoded_at_reduced_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(Image.fromarray(COLOURS).resize((400, 240)), "JPEG", quality=95)
+    whole = decode(data).astype(int)
+    monkeypatch.setattr(jpeg, "PIXELS", 400 * 240 // 3)
+    reduced = decode(data)
+    assert reduced.shape == (120, 200, 3)
+    assert image_size(data) == (400, 240)
+    means = whole.reshape(120, 2, 200, 2, 3).mean(axis=(1, 3))
+    assert np.abs(reduced - means).mean() < 2
+    assert decode(data, (50, 30)).shape == (30, 50, 3)  # smaller still, where that suffices
+    with pytest.raises(DecodeError, match="too large"):
+        decode(saved(Image.fromarray(COLOURS).resize((400, 240)), "JPEG", progressive=True))
+
+
+def test_too_many_scans_are_refused_before_decoding() -> None:
+    data = saved(Image.fromarray(COLOURS), "JPEG", progressive=True)
+    assert decode(data).shape == (24, 40, 3)
+    at, end = data.rfind(b"\xff\xda"), data.rfind(b"\xff\xd9")
+    with pytest.raises(DecodeError, match="more than 100 scans"):
+        decode(data[:end] + data[at:end] * 3000 + data[end:])
+
+
+def test_a_side_that_is_too_long_is_refused() -> None:
+    with pytest.raises(DecodeError, match="a side longer than 65,535"):
+        decode(saved(Image.new("L", (70_000, 1)), "PNG"))
+
+
+@pytest.mark.parametrize("stray", [b"\xff" * 4_000_000, b"\xff\xe0\0\2" * 1_000_000])
+def test_megabytes_before_the_frame_take_no_time(stray: bytes) -> None:
+    data = saved(Image.fromarray(COLOURS), "JPEG")
+    with suppress(DecodeError):  # no complete header
+        assert image_size(data[:2] + stray + data[2:]) == (40, 24)

@@ -253,7 +253,7 @@ def test_links_are_followed_where_allowed_and_named_where_not(tmp_path: Path, pi
     assert "leads out of" in reasons["c"]
     assert reasons["a/out.jpg"] == "is a link that leads out of the source's folder"
     assert reasons["a/gone.jpg"].startswith("there is no such image file: it is a link to")
-    assert "folders were not read (c)" in catalog.about.warnings[0]
+    assert "folders or files were not read (c)" in catalog.about.warnings[0]
     catalog = open_catalog(root, images=tmp_path)
     assert catalog.keys == ["a/1", "a/out", "b/1", "c/1", "c/2"]
     assert catalog.column("label") == ["a", "a", "b", "c", "c"]

@@ -21,7 +21,9 @@ from clipc.catalog.catalog import Catalog
 from clipc.catalog.summary import summary
 from clipc.compose.plan import Plans
 from clipc.compose.policy import COLUMN, Policy
-from clipc.errors import UserError, unknown_name
+from clipc.errors import UserError, first_line, unknown_name
+from clipc.files import read_text
+from clipc.limits import TEXT_BYTES
 from clipc.progress import Progress, silent
 
 MIN_IMAGES: Final = 5
@@ -203,7 +205,10 @@ def concept_mentions(pairs: Catalog, lists: Lists, options: BiasOptions) -> Ment
     elif name in lists.lists.concepts:
         mentions = lists.words.mentions(name, lists.lists.concepts[name])
     elif Path(name).is_file():
-        lines = [line.strip() for line in Path(name).read_text("utf-8").splitlines()]
+        try:
+            lines = [line.strip() for line in read_text(Path(name), TEXT_BYTES).splitlines()]
+        except (OSError, ValueError) as error:
+            raise UserError(f"{name} cannot be read as a list of words: {first_line(error)}.") from error
         mentions = lists.words.mentions(Path(name).stem, {line: (line,) for line in lines if line})
     elif "," in name:
         given = [part.strip() for part in name.split(",") if part.strip()]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from clipc.errors import UserError
+from clipc.errors import UserError, first_line
+from clipc.files import read_text
+from clipc.limits import YAML_BYTES
+from clipc.yaml_text import parse_yaml
 
 LANGUAGES = ("en", "ja")
 """The languages of the built-in lists; both are looked for in every caption."""
@@ -66,9 +68,9 @@ def read_lists(file: Path | None) -> WordLists:
     if file is None:
         return built_in_lists()
     try:
-        content: Any = YAML(typ="safe").load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise UserError(f"{file} cannot be read as YAML: {' '.join(str(error).split())[:200]}.") from error
+        content: Any = parse_yaml(read_text(file, YAML_BYTES), str(file))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read as YAML: {first_line(error)}.") from error
     return built_in_lists().with_more(_checked(content, str(file)))
 
 

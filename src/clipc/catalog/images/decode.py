@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.images.dicom import dicom_size, is_dicom, read_dicom
-from clipc.catalog.images.jpeg import jpeg_header, scale_options, with_simplejpeg
+from clipc.catalog.images.jpeg import check_scans, jpeg_header, jpeg_size, scale_options, with_simplejpeg
 from clipc.catalog.images.pillow import pillow_size, read_with_pillow
-from clipc.catalog.images.samples import DecodeError, Intensity, Samples, show, size_shown
+from clipc.catalog.images.samples import DecodeError, Intensity, Samples, show
 from clipc.catalog.images.tiff import has_fixed_range, is_tiff, read_tiff, tiff_size
 
 __all__ = ["DecodeError", "decode", "header_suffices", "image_size", "read_samples"]
@@ -25,7 +25,8 @@ def decode(
         data: The encoded image.
         at_least: A sufficient width and height in pixels, after EXIF rotation: a larger JPEG may be decoded at a half,
             a quarter or an eighth of its size (sides rounded up), never below these, and without interpolation of
-            the subsampled colours. By default the whole image is decoded.
+            the subsampled colours. By default the whole image is decoded; beyond :data:`~clipc.limits.PIXELS` pixels a
+            JPEG never is.
         intensity: The ranges of values that are shown from black to white, of a set that is scaled as one
             (:mod:`clipc.catalog.images.intensity`).
 
@@ -33,9 +34,9 @@ def decode(
         ``uint8`` of shape (height, width, 3), in 0..255.
 
     Raises:
-        DecodeError: The bytes are no such image, are truncated or damaged, the image has more than
-            :data:`~clipc.catalog.images.samples.MAX_PIXELS` pixels, or it is of a kind that clipc does not show:
-            the message says which, and what to export.
+        DecodeError: The bytes are no such image, are truncated or damaged, the image has more pixels than
+            :mod:`clipc.limits` allows, or it is of a kind that clipc does not show: the message says which, and what to
+            export.
     """
     return show(read_samples(data, at_least, deep=bool(intensity)), intensity)
 
@@ -56,7 +57,8 @@ def read_samples(data: bytes, at_least: tuple[int, int] | None = None, *, deep: 
             return read_tiff(data, deep=deep)
         return read_dicom(data) if is_dicom(data) else read_with_pillow(data, deep=deep)
     header = jpeg_header(data)
-    size_shown(header.width, header.height, header.orientation)
+    jpeg_size(header)
+    check_scans(data, header)
     if header.bits != 8:
         raise DecodeError(f"a JPEG of {header.bits} bits; export it as PNG, or as JPEG of 8 bits")
     # Three components and an Adobe segment without a transform: red, green, blue; but JFIF always means YCbCr.
@@ -78,8 +80,7 @@ def image_size(data: bytes) -> tuple[int, int]:
         DecodeError: There is no such header, the image has too many pixels, or it is of a kind that is not shown.
     """
     if data[:3] == b"\xff\xd8\xff":
-        header = jpeg_header(data)
-        return size_shown(header.width, header.height, header.orientation)
+        return jpeg_size(jpeg_header(data))
     if is_tiff(data):
         return tiff_size(data)
     return dicom_size(data) if is_dicom(data) else pillow_size(data)

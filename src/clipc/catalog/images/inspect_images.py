@@ -5,8 +5,10 @@ import stat
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,15 +21,18 @@ from clipc.catalog.images.samples import Intensity, show
 from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
 from clipc.errors import UserError
 from clipc.files import cores
+from clipc.limits import IMAGE_BYTES
 from clipc.progress import Progress
 
 DECODED_UP_TO = 100_000
 """In sets of at most so many images each is decoded once; in larger sets only headers and end marks are checked."""
 
-_MAX_FILE = 1 << 29
 _PIECE = 64 << 10
 _FLAT = 8
 _SMALL = 64
+_LARGE = 16_000_000
+_one_large_image = Lock()
+"""Held while an image of more than :data:`_LARGE` pixels is decoded, which may take a gigabyte."""
 
 _T = TypeVar("_T")
 
@@ -63,7 +68,7 @@ class Reader:
         self._root = root
         self._folders: dict[str, str] = {}
 
-    def read(self, place: Place, *, ends_only: bool = False, max_bytes: int = _MAX_FILE) -> tuple[bytes, bytes, int]:
+    def read(self, place: Place, *, ends_only: bool = False, max_bytes: int = IMAGE_BYTES) -> tuple[bytes, bytes, int]:
         """The encoded image.
 
         Args:
@@ -200,11 +205,14 @@ def inspect_image(
         ValueError: It is rejected.
     """
     data, tail, size = reader.read(place)
-    samples = read_samples(data, deep=bool(intensity))
-    pixels = show(samples, intensity)
-    height, width, _ = pixels.shape
-    bright = brightness(samples, pixels) if sampled else None
-    content, dhash = content_hash(data, tail, size), difference_hash(pixels)
+    width, height = image_size(data)
+    with _one_large_image if width * height > _LARGE else nullcontext():
+        samples = read_samples(data, deep=bool(intensity))
+        pixels = show(samples, intensity)
+        bright = brightness(samples, pixels) if sampled else None
+        content, dhash = content_hash(data, tail, size), difference_hash(pixels)
+    if data[:3] != b"\xff\xd8\xff":  # of JPEGs alone the header tells the size, which may be decoded reduced
+        height, width, _ = pixels.shape
     return ImageFacts(size, width, height, content, dhash, samples.notes, bright)
 
 

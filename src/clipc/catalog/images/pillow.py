@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.images.formats import what_it_is
-from clipc.catalog.images.jpeg import exif_orientation
-from clipc.catalog.images.samples import MAX_PIXELS, DecodeError, Samples, damage_refused, extra_package, size_shown
+from clipc.catalog.images.jpeg import exif_orientation, reduction
+from clipc.catalog.images.samples import DecodeError, Samples, damage_refused, extra_package, size_shown
+from clipc.errors import first_line
+from clipc.limits import PIXELS, REDUCED_PIXELS
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -36,11 +38,11 @@ def open_image(data: bytes) -> Any:
     except Image.UnidentifiedImageError:
         raise DecodeError(what_it_is(data)) from None
     except Image.DecompressionBombError:
-        raise DecodeError(f"the image is too large: more than {MAX_PIXELS // 1_000_000} megapixels") from None
+        raise DecodeError(f"the image is too large: more than {PIXELS // 1_000_000} megapixels") from None
     except Exception as error:  # damaged bytes make decoders raise all kinds of things
         if (short := _without_texts(data)) is not None:
             return open_image(short)
-        raise DecodeError(f"the image's header is damaged ({error})") from None
+        raise DecodeError(f"the image's header is damaged ({first_line(error)})") from None
 
 
 def pillow_size(data: bytes) -> tuple[int, int]:
@@ -65,7 +67,10 @@ def read_with_pillow(data: bytes, orientation: int | None = None, *, deep: bool 
         DecodeError: The bytes are damaged, are no such image, or it is too large.
     """
     image = open_image(data)
-    size_shown(image.width, image.height, 1)
+    is_jpeg = image.format in ("JPEG", "MPO")
+    size_shown(image.width, image.height, 1, REDUCED_PIXELS if is_jpeg else PIXELS)
+    if is_jpeg and (factor := reduction(image.width, image.height)) > 1:
+        image.draft(None, (image.width // factor, image.height // factor))
     if deep and data[:8] == _PNG and data[24] == 16 and data[25] in _PNG_DEEP_COLOURS:
         return _deep_png(data, exif_orientation(image))
     notes = ("several frames: the first is taken",) if getattr(image, "is_animated", False) else ()
@@ -97,8 +102,9 @@ def from_pillow(image: Any) -> Samples:
     if mode in ("I", "F"):
         return Samples(np.asarray(image))
     if mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        shown = Image.new("RGBA", image.size, "white")
+        shown.alpha_composite(image.convert("RGBA"))
+        image = shown
     return Samples(np.asarray(image.convert("RGB")), white=255.0)
 
 

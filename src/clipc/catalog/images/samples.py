@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.installation import install_command
-
-MAX_PIXELS = 100_000_000
-"""The largest image that is decoded, in pixels; larger ones are rejected by their header."""
+from clipc.limits import PIXELS, SIDE
 
 Intensity = Mapping[str, Sequence[float]]
 """For a type of samples (``"uint8"``, ``"uint16"``, ``"float32"``) the values that are shown as black and as white."""
@@ -21,6 +19,8 @@ ON_THE_SIDE = (5, 6, 7, 8)
 """EXIF's orientations that exchange width and height."""
 
 _LEAST_WHITE = 32.0
+_AT_ONCE = 1 << 20
+"""The number of pixels that are converted at once: what floating-point numbers need is many times the image's size."""
 
 
 class DecodeError(ValueError):
@@ -76,19 +76,30 @@ def show(samples: Samples, intensity: Intensity | None = None) -> npt.NDArray[np
         return rotate(values, samples.orientation)
     kind = values.dtype.name
     low, high = intensity[kind] if intensity and kind in intensity else (0.0, _white(samples))
-    if kind in ("uint8", "uint16"):
+    height, width = values.shape[:2]
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _AT_ONCE // width)
+    for at in range(0, height, rows):
+        pixels[at : at + rows] = _pixels(samples, slice(at, at + rows), low, high)
+    return rotate(pixels, samples.orientation)
+
+
+def _pixels(samples: Samples, rows: slice, low: float, high: float) -> npt.NDArray[np.uint8]:
+    """Some rows of an image as pixels, not yet rotated, with one or three channels."""
+    values = samples.values[rows]
+    if (kind := values.dtype.name) in ("uint8", "uint16"):
         table = _table(kind, low, high)
         pixels = values if table is None else table[values]
     else:
         pixels = _scaled(np.asarray(values, np.float64), low, high)
-    if samples.missing is not None and samples.missing.any():
-        pixels = np.where(samples.missing, np.uint8(0), pixels)
+    if samples.missing is not None:
+        pixels = np.where(samples.missing[rows], np.uint8(0), pixels)
     if pixels.ndim == 2:
-        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+        pixels = pixels[:, :, None]
     if samples.alpha is not None:
-        alpha = samples.alpha[:, :, None]
+        alpha = samples.alpha[rows, :, None]
         pixels = np.rint(pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    return rotate(pixels, samples.orientation)
+    return pixels
 
 
 def _white(samples: Samples) -> float:
@@ -135,16 +146,24 @@ def rotate(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.ui
     return np.ascontiguousarray(pixels)
 
 
-def size_shown(width: int, height: int, orientation: int) -> tuple[int, int]:
+def size_shown(width: int, height: int, orientation: int, most: int = PIXELS) -> tuple[int, int]:
     """Width and height of an image after EXIF rotation.
 
+    Args:
+        width: As stored.
+        height: As stored.
+        orientation: EXIF's.
+        most: The largest number of pixels.
+
     Raises:
-        DecodeError: The image is empty or has more than :data:`MAX_PIXELS` pixels.
+        DecodeError: The image is empty, has more pixels, or a side longer than :data:`~clipc.limits.SIDE`.
     """
     if width < 1 or height < 1:
         raise DecodeError(f"the image's size is {width}x{height}")
-    if width * height > MAX_PIXELS:
-        raise DecodeError(f"the image is too large: {width}x{height} is more than {MAX_PIXELS // 1_000_000} megapixels")
+    if max(width, height) > SIDE:
+        raise DecodeError(f"the image is too large: {width}x{height} has a side longer than {SIDE:,}")
+    if width * height > most:
+        raise DecodeError(f"the image is too large: {width}x{height} is more than {most // 1_000_000} megapixels")
     return (height, width) if orientation in ON_THE_SIDE else (width, height)
 
 

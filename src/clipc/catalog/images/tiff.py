@@ -201,7 +201,7 @@ def _with_tifffile(package: Any, data: bytes, form: TiffForm) -> Samples:
     alpha = values[..., form.colours] if form.alpha else None
     if form.bands > 1:
         values = values[..., 0] if form.colours == 1 else values[..., :3]
-    samples = _numbers(values.astype(values.dtype.newbyteorder("=")), form, form.orientation)
+    samples = _numbers(values.astype(values.dtype.newbyteorder("="), copy=False), form, form.orientation)
     if alpha is None:
         return samples
     if samples.white is None:

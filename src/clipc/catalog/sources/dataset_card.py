@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clipc.errors import UserError, first_names
+from clipc.yaml_text import parse_yaml
 
 _MAX_CARD = 1 << 20
 
@@ -46,12 +47,9 @@ def _configs(card: Path) -> list[dict[str, Any]]:
     front, end, _ = head.replace("\r\n", "\n").removeprefix("---\n").partition("\n---")
     if not head.startswith("---") or not end or "data_files" not in front:
         return []
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        meta: Any = YAML(typ="safe").load(front)  # pyright: ignore[reportUnknownMemberType]
-    except YAMLError:
+        meta: Any = parse_yaml(front, str(card))
+    except UserError:
         return []
     configs: Any = meta.get("configs") if isinstance(meta, dict) else None
     return [config for config in configs if isinstance(config, dict)] if isinstance(configs, list) else []

@@ -5,7 +5,7 @@ import unicodedata
 from contextlib import suppress
 from typing import NamedTuple
 
-from clipc.errors import UserError
+from clipc.errors import UserError, shortened
 
 _BYTE_ORDER_MARKS = {
     "utf-8-sig": (codecs.BOM_UTF8,),
@@ -53,10 +53,13 @@ def named_encoding(name: str) -> Encoding:
     """
     try:
         codec = codecs.lookup(name).name
+        encoding = _encoding(_SUPERSETS.get(codec, codec))
         "".encode(codec)
+        b"a,b\n".decode(encoding.codec, encoding.errors)  # Some can only be decoded whole and without errors: idna.
     except (LookupError, TypeError, ValueError, UnicodeError):
-        raise UserError(f"there is no encoding {name!r}; try utf-8, utf-16, cp932, euc_jp or cp1252.") from None
-    return _encoding(_SUPERSETS.get(codec, codec))
+        known = "try utf-8, utf-16, cp932, euc_jp or cp1252"
+        raise UserError(f"there is no encoding {shortened(name)!r} of text files; {known}.") from None
+    return encoding
 
 
 def mark_undecodable(text: str) -> str:

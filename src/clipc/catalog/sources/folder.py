@@ -272,7 +272,7 @@ def _describe(by_suffix: Mapping[str, Sequence[str]], listing: Listing, records:
         )
     if listing.missing:
         names = first_names([name for name, _ in listing.missing])
-        info.warnings.append(f"folders were not read ({names}): {first_names([' '.join(listing.missing[0])])}")
+        info.warnings.append(f"folders or files were not read ({names}): {first_names([' '.join(listing.missing[0])])}")
 
 
 def _hints(by_suffix: Mapping[str, Sequence[str]]) -> list[str]:

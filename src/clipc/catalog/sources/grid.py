@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 from clipc.catalog.classes import class_names_of_numbers
 from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
+from clipc.catalog.parquet_batches import rows_of, safe_batch
 from clipc.catalog.rows import IMAGE_SUFFIXES
 from clipc.catalog.sources.documents import document_records, record_form
 from clipc.catalog.sources.encoding import Encoding, detect_encoding, named_encoding
 from clipc.catalog.sources.layout import clean_cells, separated_rows, text_layout
-from clipc.errors import UserError
+from clipc.errors import UserError, first_line
+from clipc.json_files import parse_json
+from clipc.limits import COLUMNS, DOCUMENT_BYTES, DOCUMENT_PARTS
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".token", ".jsonl", ".ndjson", ".json", ".parquet")
 """File name endings, in lower case, of tables that can be read."""
@@ -101,13 +104,28 @@ def read_grid(path: Path, encoding: str | None = None) -> Grid:
         text = head[: 1 << 20].decode(coding.codec, coding.errors)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
-    if text.lstrip(_PADDING)[:1] in ("{", "["):
-        return _json(path, coding, text)
-    return _separated(path, coding, text)
+    grid = (_json if text.lstrip(_PADDING)[:1] in ("{", "[") else _separated)(path, coding, text)
+    return _checked(grid, path)
+
+
+def _checked(grid: Grid, path: Path) -> Grid:
+    """A table, after its columns were counted.
+
+    Raises:
+        UserError: There are too many for a table.
+    """
+    if len(grid.names) > COLUMNS:
+        raise UserError(
+            f"{path} has {len(grid.names):,} columns or keys, more than {COLUMNS:,}; keep those of images, captions "
+            "and labels."
+        )
+    return grid
 
 
 def _separated(path: Path, coding: Encoding, text: str) -> Grid:
     layout = text_layout(text)
+    if layout.width > COLUMNS:
+        raise UserError(f"{path} has {layout.width:,} columns, more than {COLUMNS:,}; keep those that are needed.")
 
     def rows() -> Iterator[tuple[int, list[str] | str]]:
         with open(path, encoding=coding.codec, errors=coding.errors, newline="") as file:
@@ -202,8 +220,18 @@ def _document(path: Path, coding: Encoding) -> tuple[Any] | None:
     Raises:
         UserError: It begins as a list but is damaged.
     """
+    if path.stat().st_size > DOCUMENT_BYTES:
+        raise UserError(
+            f"{path} is one JSON document of more than {DOCUMENT_BYTES >> 20} MiB; write it as JSON lines, one record "
+            "a line (.jsonl), which are read one by one."
+        )
     with open(path, encoding=coding.codec, errors=coding.errors) as file:
         text = file.read().strip(_PADDING)
+    if (parts := sum(map(text.count, "[{,"))) > DOCUMENT_PARTS:
+        raise UserError(
+            f"{path} is one JSON document of {parts:,} values, more than {DOCUMENT_PARTS:,}; write it as JSON lines, "
+            "one record a line (.jsonl), which are read one by one."
+        )
     values: list[Any] = []
     at, decoder = 0, json.JSONDecoder()
     try:
@@ -221,8 +249,8 @@ def _document(path: Path, coding: Encoding) -> tuple[Any] | None:
 
 def _object(line: str) -> dict[str, Any] | str:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(line)
+    except ValueError as error:
         return f"the line is no JSON: {error}"
     return value if isinstance(value, dict) else "the line is no JSON object"
 
@@ -241,27 +269,25 @@ def read_parquet(path: Path, batch_size: int = 4096) -> Grid:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is no Parquet file that can be read: {error}.") from None
-
+        raise UserError(f"{path} is no Parquet file that can be read: {first_line(error)}.") from None
+    batch_size = min(batch_size, safe_batch(path, file.metadata))
     classes = _class_labels(file.schema_arrow.metadata)
 
     def records() -> Iterator[Record]:
         number = 0
-        rows = (
-            values
-            for batch in file.iter_batches(batch_size=batch_size)
-            for values in batch.to_pylist(maps_as_pydicts="lossy")
-        )
         try:
-            for number, values in enumerate(rows, 1):
-                for column, names in classes.items():
-                    if column in values:
-                        values[column] = class_names_of_numbers(values[column], names)
-                yield Record(number, values)
+            for batch in file.iter_batches(batch_size=batch_size):
+                for values in rows_of(batch):
+                    number += 1
+                    if isinstance(values, dict):
+                        for column, names in classes.items():
+                            if column in values:
+                                values[column] = class_names_of_numbers(values[column], names)
+                    yield Record(number, values)
         except (pa.ArrowException, OSError) as error:
-            yield Record(number + 1, f"the file is damaged from here on: {error}")
+            yield Record(number + 1, f"the file is damaged from here on: {first_line(error)}")
 
-    return Grid(file.schema_arrow.names, records(), "read as Parquet", text_only=False)
+    return _checked(Grid(file.schema_arrow.names, records(), "read as Parquet", text_only=False), path)
 
 
 def _class_labels(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:

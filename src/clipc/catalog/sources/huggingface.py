@@ -17,10 +17,11 @@ from clipc.catalog.sources.grid import read_parquet
 from clipc.catalog.sources.headings import find_headings
 from clipc.catalog.sources.image_columns import by_preference, describe_choice, image_bytes, parquet_image_columns
 from clipc.catalog.sources.pairs import split_labels
-from clipc.catalog.values import captions, main_label
-from clipc.errors import UserError
+from clipc.catalog.values import captions, main_label, split_text
+from clipc.errors import UserError, first_line
 from clipc.files import whole_file
 from clipc.installation import install_command
+from clipc.limits import NAME
 
 DATASET_FILES = ("dataset_dict.json", "dataset_info.json", "state.json")
 """Files by which a dataset saved on disk is recognised."""
@@ -114,23 +115,22 @@ def _rows(
             for number, record in enumerate(part.records, 1):
                 key = f"{part.name}/{number - 1:08d}"
                 if options.key_column and not isinstance(record, str):
-                    key = str(record.get(options.key_column))
+                    key = str(record.get(options.key_column))[:NAME]
                 data = record if isinstance(record, str) else _bytes(record.get(image), readable)
                 if isinstance(record, str) or isinstance(data, str):
                     yield Reject(part.name, number, key, str(data))
                     continue
                 try:
                     texts = [text for name in headings.captions for text in captions(record.get(name), options.lang)]
-                    labels = headings.class_labels(record)
-                except ValueError as error:
-                    yield Reject(part.name, number, key, str(error))
+                    labels, more = headings.class_labels(record), headings.metadata(record)
+                    split = split_text(record.get(headings.split)) if headings.split else part.split
+                    texts += headings.made_captions(record)
+                except (ValueError, RecursionError) as error:
+                    yield Reject(part.name, number, key, first_line(error))
                     continue
                 sink.write(data)
-                split = record.get(headings.split) if headings.split else part.split
-                texts += headings.made_captions(record)
                 if len(captions_seen) < _CAPTIONS_SEEN:
                     captions_seen.append(tuple(texts))
-                more = headings.metadata(record)
                 label = main_label(labels, more)
                 rows.append(Row(key, texts, label, split, _BLOB, offset, len(data), part.name, number, more))
                 offset += len(data)
@@ -173,11 +173,11 @@ def _load(source: str | Path) -> dict[str, Any]:
             name, _, configuration = source.partition(":")
             dataset = datasets.load_dataset(name, configuration or None)
     except Exception as error:  # the package raises many kinds for a wrong name, no network or a damaged folder
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         for file in sorted(source.rglob("*.arrow")) if isinstance(source, Path) else ():
             with suppress(OSError), file.open("rb") as opened:
                 reason = f"{file} {LFS_POINTER}" if is_lfs_pointer(opened.read(100)) else reason
-        raise UserError(f"the dataset {source} cannot be opened: {reason}") from None
+        raise UserError(f"the dataset {source} cannot be opened: {reason}.") from None
     return dict(dataset) if isinstance(dataset, dict) else {str(dataset.split or "train"): dataset}
 
 

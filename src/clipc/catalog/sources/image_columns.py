@@ -7,6 +7,7 @@ from typing import Any
 from clipc.catalog.images.decode import DecodeError, image_size
 from clipc.catalog.images.formats import is_known
 from clipc.catalog.options import SourceOptions
+from clipc.catalog.parquet_batches import rows_of, safe_batch
 from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES, SourceInfo
 from clipc.catalog.sources.template import plain_name
 from clipc.errors import first_names
@@ -49,8 +50,8 @@ def parquet_image_columns(path: Path) -> list[str]:
         texts = [
             field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
         ]
-        batches = file.iter_batches(batch_size=_PEEKED, columns=columns + texts)
-        first = next((batch.to_pylist() for batch in batches), [])
+        batches = file.iter_batches(batch_size=min(_PEEKED, safe_batch(path, file.metadata)), columns=columns + texts)
+        first = next(([row for row in rows_of(batch) if isinstance(row, dict)] for batch in batches), [])
     except (pa.ArrowException, OSError):
         return []
     pieces = {name: [data for row in first if (data := _first_bytes(row[name]))] for name in columns}

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from clipc.catalog.rows import IMAGE_SUFFIXES
+
 _OF_SYSTEMS = {
     *("__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin"),
     *("@recently-snapshot", "system volume information", "lost+found"),
@@ -68,6 +70,12 @@ def list_files(root: Path, allowed: Path | None = None) -> Listing:
                     if "." not in name and entry.is_symlink() and not os.path.exists(entry.path):
                         gone = os.readlink(entry.path)
                         listing.missing.append((prefix + name, f"is a link to {gone}, which does not exist"))
+                    elif name.lower().endswith(IMAGE_SUFFIXES):  # which are looked at when they are read
+                        listing.files.append(prefix + name)
+                    elif not _is_file(entry):
+                        listing.missing.append((prefix + name, "is no file, or a link to none"))
+                    elif entry.is_symlink() and not _is_below(entry, real_root, real_allowed):
+                        listing.missing.append((prefix + name, f"is a link that leads out of {allowed or root}"))
                     else:
                         listing.files.append(prefix + name)
                     continue
@@ -87,6 +95,19 @@ def list_files(root: Path, allowed: Path | None = None) -> Listing:
         waiting += sorted(inner, reverse=True)
     listing.missing.sort()
     return listing
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a regular file or leads to one: reading a pipe or a device could wait forever."""
+    try:
+        return entry.is_file()
+    except OSError:  # links in a circle
+        return False
+
+
+def _is_below(entry: os.DirEntry[str], *folders: Path) -> bool:
+    target = Path(os.path.realpath(entry.path))
+    return any(target.is_relative_to(folder) for folder in folders)
 
 
 def _is_listed(folder: Path, root: Path) -> bool:

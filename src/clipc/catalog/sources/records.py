@@ -1,6 +1,5 @@
 """What a JSON file says of one image: captions, label, split and metadata."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -9,6 +8,8 @@ from typing import Any, NamedTuple
 from clipc.catalog.rows import Value
 from clipc.catalog.sources.headings import caption_columns
 from clipc.catalog.values import captions, labels, main_label, plain_values
+from clipc.json_files import parse_json
+from clipc.limits import NAME
 
 
 class ImageRecord(NamedTuple):
@@ -36,8 +37,8 @@ def read_record(text: str | bytes) -> dict[str, Any]:
         ValueError: It holds something else.
     """
     try:
-        record = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        record = parse_json(text)
+    except ValueError as error:
         raise ValueError(f"its .json is damaged: {error}") from None
     if isinstance(record, str) or (
         isinstance(record, list) and record and all(isinstance(item, str | dict) for item in record)
@@ -69,11 +70,11 @@ def image_record(record: Mapping[str, Any], lang: str, has_text: bool) -> ImageR
     texts = [text for name in names for text in captions(rest.pop(name), lang)]
     try:
         found, unread = labels(rest.pop("label", None) or rest.pop("labels", None)), False
-    except ValueError:
+    except (ValueError, RecursionError):
         found, unread = [], True
     label = main_label(found, more := {})
     split = rest.pop("split", None)
-    split = split if isinstance(split, str) and split.strip() else None
+    split = split if isinstance(split, str) and 0 < len(split.strip()) <= NAME else None
     return ImageRecord(texts, label, split, plain_values(rest) | more, unread)
 
 

@@ -11,6 +11,7 @@ from clipc.catalog.rows import IMAGE_SUFFIXES, SPLIT_NAMES, Reject, Row, Source,
 from clipc.catalog.sources.class_folders import split_words
 from clipc.catalog.sources.paths.finder import fold
 from clipc.errors import first_names
+from clipc.files import read_text
 
 _MOST_LISTS = 50
 _MAX_BYTES = 1 << 28
@@ -128,10 +129,8 @@ def _read_lists(folder: Path, lists: Mapping[str, str | None]) -> Iterator[tuple
 
 def _lines(path: Path) -> list[str]:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            return []
-        text = path.read_text("utf-8-sig", "replace")
-    except OSError:
+        text = read_text(path, _MAX_BYTES, "replace")
+    except (OSError, ValueError):
         return []
     return [line.strip() for line in text.splitlines() if line.strip()]
 

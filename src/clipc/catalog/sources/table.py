@@ -1,7 +1,7 @@
 """Tables (CSV, TSV, JSON lines, Parquet) whose rows name an image file and its captions."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -19,7 +19,8 @@ from clipc.catalog.sources.path_columns import image_path, is_web_address
 from clipc.catalog.sources.paths.file_names import split_in_name
 from clipc.catalog.sources.paths.finder import Finder
 from clipc.catalog.values import captions, image_name, is_encoded_image, main_label, plain_id, split_text
-from clipc.errors import UserError
+from clipc.errors import UserError, first_line
+from clipc.limits import NAME
 
 _SAMPLE = 200
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
@@ -110,21 +111,27 @@ def _row(record: Record, headings: Headings, finder: Finder, place: str, lang: s
         texts = [caption for name in headings.captions for caption in captions(values.get(name), lang)]
         labels = headings.class_labels(values)
         split = split_text(values.get(headings.split)) if headings.split else None
-    except ValueError as error:
-        return Reject(place, number, None, str(error))
+        made, key, more = headings.made_captions(values), _key(values, headings), headings.metadata(values)
+    except (ValueError, RecursionError) as error:
+        return Reject(place, number, None, first_line(error))
     if image is not None and is_encoded_image(image):
         return Reject(place, number, None, f"the image is written as text (base64) in the column {headings.image}")
     if image is None:
         return Reject(place, number, None, f"there is no image path in the column {headings.image}")
     if is_web_address(image):
         return Reject(place, number, image, "the image is a web address; clipc reads files, so fetch them first")
-    texts += headings.made_captions(values)
-    key = plain_id(values.get(headings.key)) if headings.key else ""
-    file, more = finder.find(image), headings.metadata(values)
+    texts += made
+    file = finder.find(image) if len(image) <= NAME else None
     if file is None:
+        if len(image) > NAME:
+            return Reject(place, number, None, f"the image path has {len(image):,} characters, more than {NAME:,}")
         return Reject(place, number, image, f"{finder.reason(image)} (column {headings.image})")
     label = main_label(labels, more)
     return Row(key, texts, label, split, file, place=place, number=number, more=more)
+
+
+def _key(values: Mapping[str, Any], headings: Headings) -> str:
+    return plain_id(values.get(headings.key)) if headings.key else ""
 
 
 def _set_keys(rows: list[Row], headings: Headings, info: SourceInfo) -> None:

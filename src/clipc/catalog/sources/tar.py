@@ -19,7 +19,9 @@ from clipc.catalog.sources.records import ImageRecord, image_record, read_record
 from clipc.catalog.sources.tar_samples import IMAGES, TEXTS, Sample, TarSamples
 from clipc.catalog.sources.texts import BEGIN_OF_NUMBER, is_annotation
 from clipc.catalog.values import is_missing
-from clipc.errors import UserError, first_names
+from clipc.errors import UserError, first_line, first_names
+from clipc.files import read_text
+from clipc.limits import OWN_BYTES
 
 _MAX_TEXT = 4 << 20
 _MARK = re.compile(r"(^|/)[.@#$_]")
@@ -264,6 +266,6 @@ def _classnames(root: Path) -> list[str]:
     if path is None:
         return []
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}.") from None
+        return read_text(path, OWN_BYTES).splitlines()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {first_line(error)}.") from None

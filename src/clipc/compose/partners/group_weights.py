@@ -1,6 +1,5 @@
 """Weights of partners that depend on the groups of both pairs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from clipc.compose.arrays import Float64s, Int32s, Integers
-from clipc.errors import UserError
+from clipc.errors import UserError, first_line
+from clipc.files import read_text
+from clipc.json_files import parse_json
+from clipc.limits import DOCUMENT_BYTES
 
 KIND: Final = "clipc group weights"
 """The value of ``kind`` in a file of group weights."""
@@ -74,11 +76,13 @@ def read_group_weights(file: str, keys: Sequence[str]) -> GroupWeights:
         UserError: The file is damaged, a weight is not a finite number from 0 up, or no key is one of these pairs.
     """
     try:
-        content = json.loads(Path(file).read_text("utf-8"))
+        content = parse_json(read_text(Path(file), DOCUMENT_BYTES))
         table = np.asarray(content["weights"], dtype=np.float64)
         named: dict[str, int] = {str(key): int(group) for key, group in content["groups"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"policy.weights: {file} holds no group weights ({error}); make it again.") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise UserError(
+            f"policy.weights: {file} holds no group weights ({first_line(error)}); make it again."
+        ) from error
     if table.ndim != 2 or table.shape[0] != table.shape[1] or not np.isfinite(table).all() or (table < 0).any():
         raise UserError(
             f"policy.weights: the weights in {file} must be a square table of finite numbers from 0 up, a row and a "

@@ -1,0 +1,56 @@
+"""Damaged, oversized and hostile inputs: each ends in a result or one sentence, in time, memory and silence.
+
+What is found becomes a generator, or a case of one. ``PYTHONPATH=src pytest tests/hostile -m soak`` tries a thousand
+cases and every kind in full; a failure names the kind and the two numbers by which :func:`judge` makes the case again.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from . import documents, images, names, own_files, tables
+from .oracle import Generator, judge
+
+FREE = [*images.KINDS, *tables.KINDS, *names.KINDS, *documents.KINDS]
+"""The kinds that need nothing but an empty folder."""
+
+
+@pytest.fixture(scope="session")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What clipc wrote itself, to be damaged."""
+    folder = tmp_path_factory.mktemp("bases")
+    own_files.make_bases(folder)
+    return folder
+
+
+def _faults(generator: Generator, seeds: range, folder: Path) -> list[str]:
+    faults: list[str] = []
+    for number in seeds:
+        verdict = judge(generator, [1, number], folder / "case")
+        if verdict.faults:
+            faults.append(f"{generator.__name__} [1, {number}]: {verdict.faults}\n{verdict.told[-1000:]}")
+    return faults
+
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that are forked")
+
+
+def test_a_hundred_cases(tmp_path: Path, bases: Path) -> None:
+    kinds = [*FREE, *own_files.own_kinds(bases)]
+    seeds = [(kinds[at % len(kinds)], at // len(kinds)) for at in range(100)]
+    assert [fault for kind, seed in seeds for fault in _faults(kind, range(seed, seed + 1), tmp_path)] == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", [*FREE, *images.SLOW], ids=lambda kind: kind.__name__)
+def test_every_kind(kind: Generator, tmp_path: Path) -> None:
+    assert _faults(kind, range(3, 28 if kind not in images.SLOW else 12), tmp_path) == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("place", range(11))
+def test_every_kind_of_own_files(place: int, tmp_path: Path, bases: Path) -> None:
+    assert _faults(own_files.own_kinds(bases)[place], range(3, 33), tmp_path) == []
