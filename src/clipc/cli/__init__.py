@@ -17,6 +17,7 @@ from clipc.cli.evaluate import evaluate
 from clipc.cli.export import export
 from clipc.cli.pilot import pilot
 from clipc.cli.search import search
+from clipc.cli.serve import serve
 from clipc.cli.study import study
 from clipc.cli.train import train
 from clipc.errors import UserError
@@ -46,6 +47,7 @@ app.command(study)
 app.command(export)
 app.command(search)
 app.command(classify)
+app.command(serve)
 app.command(compare)
 
 

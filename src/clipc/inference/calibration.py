@@ -85,9 +85,9 @@ class Calibration:
         return self.n < FEW_PAIRS
 
     def as_json(self) -> dict[str, Any]:
-        """The fields, ready for JSON."""
+        """The fields, ``few`` and ``least`` (:data:`LEAST`), ready for JSON."""
         values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
-        return {**values, "few": self.few}
+        return {**values, "few": self.few, "least": LEAST}
 
 
 class Confidence(NamedTuple):

@@ -23,6 +23,7 @@ from clipc.inference.image_index import ImageIndex
 from clipc.inference.tables import with_images
 from clipc.inference.used_model import UsedModel
 from clipc.progress import Progress, silent
+from clipc.recipe.ancestors import seen_images
 from clipc.render.evaluation_view import Resizing
 
 ALPHA: Final = 0.05
@@ -72,7 +73,8 @@ def compare_models(
         progress: Called with the number of images and captions encoded.
 
     Returns:
-        The tables, ready for JSON: ``source``, ``models`` (``old`` and ``new``), ``split``, ``n``, ``outcome``
+        The tables, ready for JSON: ``source``, ``models`` (``old`` and ``new``), ``split``, ``n`` (pairs compared),
+        ``seen`` (pairs of the split left out, because a model was trained on their images), ``outcome``
         (:data:`Outcome`), ``metrics`` (for each ``name``, ``main``, ``old``, ``new``, and the ``difference`` with its
         95% interval), ``classes`` (for each the recall of both, the paired difference with its interval, Holm's ``p``
         over classes, and ``change``), ``worse`` (the classes that got worse), ``lost`` and ``gained`` (numbers of test
@@ -89,7 +91,7 @@ def compare_models(
             f"{catalog.about.name} has no {options.split} split (it has {', '.join(catalog.splits)}); name one with "
             "--split."
         )
-    pairs = catalog.take(np.flatnonzero(np.isin(catalog.split_names, [options.split, "val"])))
+    pairs, seen = _unseen(old, new, catalog, options.split)
     evaluations: list[Evaluation] = []
     for model in (old, new):
         prompts: Any = options.templates
@@ -108,7 +110,8 @@ def compare_models(
         },
         "models": {"old": old.as_json(), "new": new.as_json()},
         "split": options.split,
-        "n": catalog.splits[options.split],
+        "n": pairs.splits[options.split],
+        "seen": seen,
         "outcome": outcome([row["difference"] for row in metrics if row["main"]]),
         "metrics": metrics,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -116,6 +119,24 @@ def compare_models(
     }
     empty = {"classes": [], "worse": [], "lost": 0, "gained": 0, "examples": [], "thresholds": None}
     return tables | empty | _by_class(old, new, pairs, options, template_names(evaluations[0]), progress)
+
+
+def _unseen(old: UsedModel, new: UsedModel, catalog: Catalog, split: str) -> tuple[Catalog, int]:
+    """The pairs to compare on and those of validation, without images that a model was trained on; and their number.
+
+    Raises:
+        UserError: A model was trained on all of them.
+    """
+    is_seen = np.zeros(len(catalog), bool)
+    for model in (old, new):
+        images = None if model.run is None else seen_images(model.run)
+        if images is not None:
+            is_seen |= np.isin(catalog.table["content"].to_numpy(), images)
+    measured = catalog.split_names == split
+    if not (measured & ~is_seen).any():
+        raise UserError(f"all images of the split {split} are among those that a model was trained on; name another.")
+    kept = (measured | (catalog.split_names == "val")) & ~is_seen
+    return catalog.take(np.flatnonzero(kept)), int((measured & is_seen).sum())
 
 
 def outcome(main: Sequence[Mapping[str, Any]]) -> Outcome:

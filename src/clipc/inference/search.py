@@ -93,6 +93,23 @@ class ImageSearch:
         """
         return self._hits(encode_one(self.index, image), count, among, np.empty(0, np.float32))
 
+    def by_row(self, row: int, count: int = 12) -> list[Hit]:
+        """The images that are most similar to one of the source's own, without that one.
+
+        Args:
+            row: A row of the catalog.
+            count: How many images are wanted.
+
+        Raises:
+            UserError: There is no such row.
+        """
+        if not 0 <= row < len(self.index):
+            raise UserError(f"there is no row {row}; rows count from 0 to {len(self.index) - 1}.")
+        query = self.index.features(np.array([row]))
+        hits = self._hits(query, count + 1, None, np.empty(0, np.float32))
+        same = self.index.catalog.table["content"]
+        return [hit for hit in hits if same[hit.row] != same[row]][:count]
+
     @cached_property
     def own_scores(self) -> Float32s:
         """The cosines of up to 1,000 images with their own first captions, ascending: what a right answer scores.

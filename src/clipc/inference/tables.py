@@ -13,7 +13,6 @@ from clipc.catalog.catalog import Catalog
 from clipc.catalog.images.decode import DecodeError, decode
 from clipc.compose.arrays import Bytes, Int64s
 from clipc.errors import UserError
-from clipc.inference.calibration import LEAST
 from clipc.inference.classify import Answers, ImageClassifier, measure_classifier
 from clipc.inference.image_index import ImageIndex
 from clipc.inference.search import Hit
@@ -66,10 +65,9 @@ def classify_tables(model: ImageClassifier, index: ImageIndex, rows: Int64s | No
 
     Returns:
         ``kind``, ``source``, ``model``, ``classes``, ``templates``, ``calibration``
-        (:class:`~clipc.inference.calibration.Calibration`), ``least`` (the fewest images that calibrate), ``measured``
-        (on the test split, if it has labels), ``counts`` (``n``, ``answered``, ``abstained``), ``rows`` (for each image
-        ``row``, ``key``, ``class``, ``probability``, ``answered``, and ``alarms``, the classes that raise theirs),
-        ``created`` and ``clipc``.
+        (:class:`~clipc.inference.calibration.Calibration`), ``measured`` (on the test split, if it has labels),
+        ``counts`` (``n``, ``answered``, ``abstained``), ``rows`` (for each image ``row``, ``key``, ``class``,
+        ``probability``, ``answered``, and ``alarms``, the classes that raise theirs), ``created`` and ``clipc``.
     """
     chosen = np.arange(len(index)) if rows is None else rows
     answers = model(index.features(chosen))
@@ -79,7 +77,6 @@ def classify_tables(model: ImageClassifier, index: ImageIndex, rows: Int64s | No
         "classes": list(model.names),
         "templates": model.templates,
         "calibration": model.calibration.as_json(),
-        "least": LEAST,
         "measured": measure_classifier(model, index),
         "counts": {"n": len(chosen), "answered": answered, "abstained": len(chosen) - answered},
         "rows": answer_rows(model, answers, [(int(row), index.catalog.keys[row]) for row in chosen]),

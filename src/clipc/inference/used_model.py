@@ -54,7 +54,7 @@ class UsedModel:
         folder = Path(expand_home(name.removeprefix(LOCAL_DIR_PREFIX)))
         if not folder.is_dir():
             return cls(name, ClipModel.load(name), scorer_fingerprint(name))
-        folder, arm = _trial_of_pilot(folder) if (folder / "stages").is_dir() else (folder, None)
+        folder, arm = best_trial(folder) if (folder / "stages").is_dir() else (folder, None)
         run = next((Run(f) for f in (folder, folder.resolve().parent) if (f / "recipe.yaml").is_file()), None)
         return cls(name, ClipModel.load(folder), scorer_fingerprint(str(folder)), run, arm)
 
@@ -84,8 +84,8 @@ class UsedModel:
         return {"name": Path(self.name).name or self.name, "arm": self.arm, "fingerprint": self.fingerprint}
 
 
-def _trial_of_pilot(folder: Path) -> tuple[Path, str]:
-    """The run folder of a pilot's best arm, and the arm.
+def best_trial(folder: Path) -> tuple[Path, str]:
+    """The run folder of a pilot's best arm, and the arm; see :meth:`UsedModel.open`.
 
     Raises:
         UserError: The pilot has not compared its arms yet, or its trials were removed.

@@ -98,24 +98,32 @@ def answer_text(row: Mapping[str, Any], say: Words) -> str:
 
 def classify_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
     """What is known of a classifier's accuracy, when it abstains, its alarms, and how it did where labels are known."""
-    facts, sentences = data["calibration"], [model_sentence(data["model"], say)]
-    n, least = readable.count(facts["n"]), readable.count(data["least"])
-    if facts["accuracy"] is None:
-        code = "too_few" if facts["n"] else "uncalibrated"
-        sentences.append(say(f"use.classify.{code}", **{"least": least} | ({"n": n} if facts["n"] else {})))
+    sentences = [model_sentence(data["model"], say), *calibration_sentences(data, say)]
+    if (measured := data["measured"]) is not None:
+        sentences += _measured(measured, say)
+    return [*sentences, say("use.classify.counts", **{k: readable.count(v) for k, v in data["counts"].items()})]
+
+
+def calibration_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
+    """What validation images say of a classifier.
+
+    Args:
+        data: ``calibration`` (:class:`clipc.inference.calibration.Calibration`) and ``templates``.
+        say: The words of the language.
+    """
+    facts, sentences = data["calibration"], list[str]()
+    n, least = readable.count(facts["n"]), readable.count(facts["least"])
+    if facts["accuracy"] is None and facts["n"]:
+        sentences.append(say("use.classify.too_few", n=n, least=least))
+    elif facts["accuracy"] is None:
+        sentences.append(say("use.classify.uncalibrated", least=least))
     else:
         sentences.append(say("use.classify.calibrated", n=n, source=facts["source"], templates=data["templates"]))
         sentences.append(say("use.classify.accuracy", share=_share(facts["accuracy"], say)))
         sentences.append(_abstention(facts["abstention"], say))
         if facts["few"]:
             sentences.append(say("use.classify.few", n=n))
-    for alarm in facts["alarms"]:
-        sentences += _alarm(alarm, say)
-    if (measured := data["measured"]) is not None:
-        sentences += _measured(measured, say)
-    if data["counts"]:
-        sentences.append(say("use.classify.counts", **{k: readable.count(v) for k, v in data["counts"].items()}))
-    return sentences
+    return [*sentences, *(sentence for alarm in facts["alarms"] for sentence in _alarm(alarm, say))]
 
 
 def _abstention(facts: Mapping[str, Any], say: Words) -> str:
@@ -186,6 +194,8 @@ def compare_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
         sentences.append(f"{say(f'use.compare.{name}')}: {model_sentence(data['models'][name], say)}")
     n = readable.count(data["n"])
     sentences.append(say("use.compare.basis", n=n, split=data["split"], source=data["source"]["name"]))
+    if data["seen"]:
+        sentences.append(say("use.compare.seen", n=readable.count(data["seen"])))
     if data["n"] < _FEW_PAIRS:
         sentences.append(say("use.compare.few", n=n))
     if not data["classes"]:
