@@ -61,8 +61,8 @@ def search(
         catalog = open_source(source, options, progress)
         index = ImageIndex.of(used, catalog, cache=options.cache, progress=progress)
         searching = ImageSearch(index, options.cache, progress)
-        hits = searching.by_text(query or "", count) if pixels is None else searching.by_image(pixels, count)
-        tables = search_tables(index, query or (image.name if image else ""), hits, by_image=pixels is not None)
+        hits = searching.for_text(query or "", count) if pixels is None else searching.for_image(pixels, count)
+        tables = search_tables(index, query or (image.name if image else ""), hits, image_query=pixels is not None)
         say = words("en")
         lines = [
             f"{hit['rank']:4d}  {hit['key']}  {'weak  ' if hit['weak'] else ''}{hit_basis(hit, say)}  "

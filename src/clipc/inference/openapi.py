@@ -69,7 +69,7 @@ _COUNT = {"name": "count", "in": "query", "schema": {"type": "integer", "default
 
 def openapi() -> dict[str, Any]:
     """The description, ready for JSON. Addresses are relative to the page's, which holds the token if one is needed."""
-    by_text: list[dict[str, Any]] = [
+    text_parameters: list[dict[str, Any]] = [
         {"name": "text", "in": "query", "schema": {"type": "string", "maxLength": 2000}},
         {
             "name": "row",
@@ -95,7 +95,7 @@ def openapi() -> dict[str, Any]:
         "paths": {
             "/api/about": {"get": _operation("What is served", _ABOUT)},
             "/api/search": {
-                "get": _operation("Search by a sentence", _HITS, parameters=by_text),
+                "get": _operation("Search by a sentence", _HITS, parameters=text_parameters),
                 "post": _operation("Search by an image", _HITS, parameters=[_COUNT], requestBody=_IMAGE_BODY),
             },
             "/api/classify": {"post": _operation("Classify an image", _ANSWER, requestBody=_IMAGE_BODY)},

@@ -66,7 +66,7 @@ class ImageSearch:
     cache: Path | None = None
     progress: Progress = silent
 
-    def by_text(self, text: str, count: int = 12, among: Bools | None = None) -> list[Hit]:
+    def for_text(self, text: str, count: int = 12, among: Bools | None = None) -> list[Hit]:
         """The images that match a sentence best, the best first.
 
         Args:
@@ -83,7 +83,7 @@ class ImageSearch:
         query = embed_texts(self.index.model.clip, [text]).numpy()
         return self._hits(query, count, among, self.own_scores)
 
-    def by_image(self, image: Bytes, count: int = 12, among: Bools | None = None) -> list[Hit]:
+    def for_image(self, image: Bytes, count: int = 12, among: Bools | None = None) -> list[Hit]:
         """The images that are most similar to an image, the most similar first.
 
         Args:
@@ -93,7 +93,7 @@ class ImageSearch:
         """
         return self._hits(encode_one(self.index, image), count, among, np.empty(0, np.float32))
 
-    def by_row(self, row: int, count: int = 12) -> list[Hit]:
+    def for_row(self, row: int, count: int = 12) -> list[Hit]:
         """The images that are most similar to one of the source's own, without that one.
 
         Args:

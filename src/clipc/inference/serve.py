@@ -130,10 +130,10 @@ class Service:
             raise HTTPException(400, "give text=SENTENCE, or row=NUMBER of an image")
         with self._model:
             if text is not None:
-                hits = self.search.by_text(text, count)
+                hits = self.search.for_text(text, count)
             else:
-                hits = self.search.by_row(_number(request, "row", 0), count)
-        tables = search_tables(self.search.index, text or f"#{row}", hits, by_image=text is None)
+                hits = self.search.for_row(_number(request, "row", 0), count)
+        tables = search_tables(self.search.index, text or f"#{row}", hits, image_query=text is None)
         return JSONResponse(_with_addresses(tables))
 
     async def search_image(self, request: Request) -> Response:
@@ -141,8 +141,8 @@ class Service:
         count = _count(request)
 
         def find(image: Bytes) -> dict[str, Any]:
-            hits = self.search.by_image(image, count)
-            return _with_addresses(search_tables(self.search.index, "", hits, by_image=True))
+            hits = self.search.for_image(image, count)
+            return _with_addresses(search_tables(self.search.index, "", hits, image_query=True))
 
         return await self._with_upload(request, find)
 

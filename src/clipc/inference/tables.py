@@ -25,18 +25,18 @@ MAX_FILE_BYTES: Final = 50_000_000
 """The largest image file that is searched for."""
 
 
-def search_tables(index: ImageIndex, query: str, hits: Sequence[Hit], *, by_image: bool = False) -> dict[str, Any]:
+def search_tables(index: ImageIndex, query: str, hits: Sequence[Hit], *, image_query: bool = False) -> dict[str, Any]:
     """The result of a search.
 
     Returns:
-        ``kind``, ``source``, ``model``, ``query``, ``by_image``, ``total`` (the number of images), ``hits`` (for each
+        ``kind``, ``source``, ``model``, ``query``, ``image_query``, ``total`` (the number of images), ``hits`` (for each
         ``rank``, ``row``, ``key``, ``score``, ``typical``, ``weak``, ``captions`` and ``label``; see :class:`Hit`),
         ``created`` and ``clipc``.
     """
     return {
         **_facts("search", index),
         "query": query,
-        "by_image": by_image,
+        "image_query": image_query,
         "total": len(np.unique(index.places)),
         "hits": [{"rank": rank, **hit_row(hit)} for rank, hit in enumerate(hits, 1)],
     }

@@ -42,13 +42,13 @@ def search_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
     sentences = [model_sentence(data["model"], say)]
     if not hits:
         return [*sentences, say("use.search.none")]
-    code = "use.search.lead_image" if data["by_image"] else "use.search.lead"
+    code = "use.search.lead_image" if data["image_query"] else "use.search.lead"
     sentences.append(say(code, n=readable.count(len(hits)), **numbers))
     if hits[0]["weak"]:
         sentences.append(say("use.search.all_weak"))
     elif any(hit["weak"] for hit in hits):
         sentences.append(say("use.search.weak_note"))
-    elif hits[0]["typical"] is None and not data["by_image"]:
+    elif hits[0]["typical"] is None and not data["image_query"]:
         sentences.append(say("use.search.unknown"))
     return sentences
 
