@@ -29,7 +29,7 @@ def search_tables(index: ImageIndex, query: str, hits: Sequence[Hit], *, image_q
     """The result of a search.
 
     Returns:
-        ``kind``, ``source``, ``model``, ``query``, ``image_query``, ``total`` (the number of images), ``hits`` (for each
+        ``kind``, ``source``, ``model``, ``query``, ``image_query``, ``total`` (number of images), ``hits`` (for each
         ``rank``, ``row``, ``key``, ``score``, ``typical``, ``weak``, ``captions`` and ``label``; see :class:`Hit`),
         ``created`` and ``clipc``.
     """
