@@ -48,7 +48,7 @@ def render_use(tables: Mapping[str, Any], *, lang: str = "en", more: Sequence[Se
 SERVE_ASSETS: Final[Mapping[str, str]] = {"page.css": "text/css", "page.js": "text/javascript"}
 """The files of the local page besides the page itself, with their media types."""
 
-_SERVE_WORDS: Final = ("use.search.score", "use.search.typical", "use.search.weak", "use.search.all_weak")
+_SERVE_WORDS: Final = ("page.list", "use.search.score", "use.search.typical", "use.search.weak", "use.search.all_weak")
 
 
 def render_serve(facts: Mapping[str, Any], *, lang: str = "en") -> str:

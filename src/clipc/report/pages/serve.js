@@ -38,7 +38,7 @@ async function run(work) {
 
 function showHits(result) {
   const hits = result.hits;
-  tell(hits.length && hits[0].weak ? say.all_weak : fill(say.found, { n: hits.length, total: result.total }));
+  tell(hits.length && hits[0].weak ? say.all_weak : fill(say.found, { n: hits.length, total: result.total.toLocaleString("en") }));
   at("hits").replaceChildren(...hits.map((hit) => {
     const item = element("li", "sample");
     const image = element("img");
@@ -50,7 +50,7 @@ function showHits(result) {
     caption.append(hit.captions[0] || "");
     const parts = [fill(say.score, { score: hit.score.toFixed(2) })];
     if (hit.typical !== null) parts.push(fill(say.typical, { share: percent(hit.typical) }));
-    const basis = element("p", "basis", parts.join(", "));
+    const basis = element("p", "basis", parts.join(say.list));
     const more = element("button", "more", say.more);
     more.type = "button";
     more.addEventListener("click", () => run(async (current) => {
@@ -97,15 +97,27 @@ function sendImage(file) {
   });
 }
 
-at("search").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const text = at("text").value.trim();
-  if (text) run(async (current) => {
+function searchText(text) {
+  run(async (current) => {
     const found = await ask(`api/search?${new URLSearchParams({ text, count: "24" })}`);
     if (!current()) return;
     showOwn(null);
     showHits(found);
   });
+}
+
+at("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = at("text").value.trim();
+  if (!text) return;
+  // The address then holds the query, so that it can be sent to a colleague and the language changed.
+  const address = new URL(location.href);
+  address.searchParams.set("text", text);
+  history.replaceState(null, "", address);
+  for (const link of document.querySelectorAll("[data-lang]")) {
+    link.href = `?${new URLSearchParams({ lang: link.lang, text })}`;
+  }
+  searchText(text);
 });
 at("file").addEventListener("change", () => at("file").files.length && sendImage(at("file").files[0]));
 for (const kind of ["dragover", "dragleave", "drop"]) {
@@ -114,4 +126,10 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     at("drop").classList.toggle("over", kind === "dragover");
     if (kind === "drop" && event.dataTransfer.files.length) sendImage(event.dataTransfer.files[0]);
   });
+}
+
+const asked = new URLSearchParams(location.search).get("text");
+if (asked) {
+  at("text").value = asked;
+  at("search").requestSubmit();
 }

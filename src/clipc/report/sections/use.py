@@ -54,8 +54,13 @@ def search_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
 
 
 def model_sentence(model: Mapping[str, Any], say: Words) -> str:
+    """Which model it is."""
+    return say("use.model", name=model_name(model, say))
+
+
+def model_name(model: Mapping[str, Any], say: Words) -> str:
     """The model's name, and of a pilot the arm."""
-    return say("use.model" if model["arm"] is None else "use.model_arm", name=model["name"], arm=model["arm"])
+    return model["name"] if model["arm"] is None else say("use.model_arm", name=model["name"], arm=model["arm"])
 
 
 def classifier_findings(data: Mapping[str, Any], say: Words) -> Markup:
@@ -65,6 +70,7 @@ def classifier_findings(data: Mapping[str, Any], say: Words) -> Markup:
             "name": row["name"],
             "cells": [readable.count(row["n"]), _share(row["recall"], say)],
             "change": "",
+            "note": "",
         }
         for row in data["calibration"]["classes"]
     ]
@@ -174,6 +180,7 @@ def comparison_findings(data: Mapping[str, Any], say: Words) -> Markup:
                 _points(row["unit"], row["difference"], say),
             ],
             "change": "strong" if row["main"] else "",
+            "note": "",
         }
         for row in data["metrics"]
     ]
@@ -190,8 +197,8 @@ def compare_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
     sentences = [say(f"use.compare.{code}")]
     if data["worse"]:
         sentences.append(say("use.compare.worse_classes", names=say("page.list").join(data["worse"])))
-    for name in ("old", "new"):
-        sentences.append(f"{say(f'use.compare.{name}')}: {model_sentence(data['models'][name], say)}")
+    names = {name: model_name(data["models"][name], say) for name in ("old", "new")}
+    sentences.append(say("use.compare.models", **names))
     n = readable.count(data["n"])
     sentences.append(say("use.compare.basis", n=n, split=data["split"], source=data["source"]["name"]))
     if data["seen"]:
@@ -208,7 +215,7 @@ def comparison_classes(data: Mapping[str, Any], say: Words) -> Markup:
     """The recall of each class under both models; empty without labels."""
     if not data["classes"]:
         return Markup()
-    changes = {"better": ("gain", "got_better"), "worse": ("loss", "got_worse"), "unclear": ("", "no_change")}
+    changes = {"better": "gain", "worse": "loss", "unclear": ""}
     rows = [
         {
             "name": row["name"],
@@ -217,13 +224,13 @@ def comparison_classes(data: Mapping[str, Any], say: Words) -> Markup:
                 readable.percent(row["old"]),
                 readable.percent(row["new"]),
                 _points("share", row["difference"], say),
-                say(f"use.compare.{changes[row['change']][1]}"),
             ],
-            "change": changes[row["change"]][0],
+            "change": changes[row["change"]],
+            "note": say(f"use.compare.got_{row['change']}") if changes[row["change"]] else "",
         }
         for row in data["classes"]
     ]
-    heads = [say(f"use.compare.{name}") for name in ("class", "images", "old", "new", "difference", "change")]
+    heads = [say(f"use.compare.{name}") for name in ("class", "images", "old", "new", "difference")]
     title, sentences = say("use.compare.per_class"), [say("use.compare.per_class_lead")]
     return fragment("use_table.html", say, title=title, sentences=sentences, heads=heads, rows=rows, verdict=None)
 
