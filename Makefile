@@ -43,6 +43,7 @@ bench: $(PEERS)
 	OMP_NUM_THREADS=1 $(RUN)python benchmarks/step.py
 	OMP_NUM_THREADS=1 $(RUN)python benchmarks/tuning.py
 	OMP_NUM_THREADS=1 $(RUN)python benchmarks/plan.py
+	OMP_NUM_THREADS=1 $(RUN)python benchmarks/search.py
 
 lint: $(PEERS)
 	$(RUN)ruff check .

@@ -51,3 +51,8 @@ def test_composing(tiny_source: Path) -> None:
 
 def test_tuning() -> None:
     assert "lora" in quick("tuning.py")
+
+
+@pytest.mark.peer
+def test_search_is_exact() -> None:
+    assert "equal to FAISS flat 1.0000" in quick("search.py")

@@ -23,6 +23,12 @@ from clipc.evaluate.evaluation import evaluate as evaluate_model
 from clipc.evaluate.measurement import Measurement
 from clipc.evaluate.subject import Subject
 from clipc.export.export import export_model
+from clipc.inference.calibration import Calibration
+from clipc.inference.classify import ClassifierOptions, ImageClassifier, make_classifier, measure_classifier
+from clipc.inference.compare import CompareOptions, compare_models
+from clipc.inference.image_index import ImageIndex
+from clipc.inference.search import Hit, ImageSearch
+from clipc.inference.used_model import UsedModel
 from clipc.models.model import ClipModel
 from clipc.prepare.composite_pairs import CompositePairs
 from clipc.prepare.contact_sheet import check_rules, contact_sheet
@@ -40,6 +46,7 @@ from clipc.report.quality import render_quality
 from clipc.report.sheet import render_sheet
 from clipc.report.study import render_study
 from clipc.report.study_figures import save_figures
+from clipc.report.use import render_use
 from clipc.study.design import Study, read_study
 from clipc.study.pilot.options import PilotOptions
 from clipc.study.pilot.pilot import run_pilot
@@ -55,13 +62,20 @@ __all__ = [
     "About",
     "Augmentation",
     "BiasOptions",
+    "Calibration",
     "Catalog",
+    "ClassifierOptions",
     "ClipModel",
+    "CompareOptions",
     "ComposedBatch",
     "CompositePairs",
     "Data",
     "Decision",
     "Evaluation",
+    "Hit",
+    "ImageClassifier",
+    "ImageIndex",
+    "ImageSearch",
     "Layout",
     "Measurement",
     "PilotOptions",
@@ -81,6 +95,7 @@ __all__ = [
     "Study",
     "Subject",
     "Tiles",
+    "UsedModel",
     "UserError",
     "Views",
     "WorthInputs",
@@ -90,6 +105,7 @@ __all__ = [
     "audit_quality",
     "audit_run",
     "check_rules",
+    "compare_models",
     "compose_batch",
     "contact_sheet",
     "contrastive_loss",
@@ -97,8 +113,10 @@ __all__ = [
     "evaluate_model",
     "export_model",
     "kept_keys",
+    "make_classifier",
     "make_plans",
     "make_recipe",
+    "measure_classifier",
     "open_catalog",
     "pilot_markdown",
     "plan_epoch",
@@ -113,6 +131,7 @@ __all__ = [
     "render_quality",
     "render_sheet",
     "render_study",
+    "render_use",
     "run_pilot",
     "run_study",
     "save_figures",

@@ -76,9 +76,16 @@ class KeyedRows:
     dtype: npt.DTypeLike = np.float16
 
     @classmethod
-    def of(cls, name: str, fingerprint: str, shape: tuple[int, ...], cache: Path | None) -> "KeyedRows":
-        """The array of a name and a fingerprint in the cache; the arguments are those of :func:`cached_array`."""
-        return cls(_path(name, fingerprint, cache), shape)
+    def of(
+        cls,
+        name: str,
+        fingerprint: str,
+        shape: tuple[int, ...],
+        cache: Path | None,
+        dtype: npt.DTypeLike = np.float16,
+    ) -> "KeyedRows":
+        """The array of a name and a fingerprint in the cache; the other arguments are those of :func:`cached_array`."""
+        return cls(_path(name, fingerprint, cache), shape, dtype)
 
     @property
     def row_bytes(self) -> int:

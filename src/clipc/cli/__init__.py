@@ -12,12 +12,16 @@ from typing import Any, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from clipc.cli.audit import audit
+from clipc.cli.classify import classify
 from clipc.cli.common import print_logs
+from clipc.cli.compare import compare
 from clipc.cli.compose import compose
 from clipc.cli.doctor import doctor
 from clipc.cli.evaluate import evaluate
 from clipc.cli.export import export
 from clipc.cli.pilot import pilot
+from clipc.cli.search import search
+from clipc.cli.serve import serve
 from clipc.cli.study import study
 from clipc.cli.train import train
 from clipc.errors import UserError, sentence
@@ -45,6 +49,10 @@ app.command(doctor)
 app.command(audit)
 app.command(study)
 app.command(export)
+app.command(search)
+app.command(classify)
+app.command(serve)
+app.command(compare)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -5,7 +5,9 @@ import re
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from clipc.catalog.options import SourceOptions
 from clipc.cli.common import (
@@ -32,6 +34,7 @@ _CHANGE = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
 
 def train(
     *words: str,
+    start: Annotated[Path | None, Parameter(name="--from")] = None,
     options: SourceParameters = DEFAULT_OPTIONS,
     set_overrides: Overrides = (),
     out: OutFolder = None,
@@ -43,9 +46,13 @@ def train(
     docs/training.md lists the recipes and all keys.
     On many GPUs or machines: torchrun --standalone --nproc-per-node 4 -m clipc train RECIPE SOURCE.
 
+    With --from RUN a run goes on from an earlier one, under its recipe, on a source that has grown.
+
     Args:
         words: [RECIPE] [SOURCE] and changes as key=value, such as policy.rho=0.15 seed=1. The recipe is a YAML file or
             the name of a built-in one; the source is given as for pilot, or by the recipe.
+        start: The run (or pilot: its best arm) whose model and recipe the new run starts from, at a tenth of its
+            learning rate. Without SOURCE its own source is read again.
         options: How the source is read.
         set_overrides: More changes.
         out: The run folder; by default runs/NAME-HASH, from the name of the data and a hash of recipe and data.
@@ -57,7 +64,7 @@ def train(
     from clipc.train.distributed import process_group
     from clipc.train.train import train as run_training
 
-    recipe, source, changes = _split_words(words)
+    recipe, source, changes = _split_words(words, needs_name=start is None)
     changes += set_overrides
     given = {f.name: getattr(options, f.name) for f in fields(SourceOptions)}
     given = {name: value for name, value in given.items() if value != getattr(DEFAULT_OPTIONS, name)}
@@ -67,7 +74,15 @@ def train(
         return resolved.model_copy(update={"data": resolved.data.model_copy(update=data)})
 
     # Opening the data can take minutes: mistakes are reported before.
-    resolved = with_data(read_recipe(recipe or "nano", changes))
+    if start is not None:
+        if recipe is not None:
+            raise UserError(
+                "--from takes the recipe of the earlier run; leave the recipe out, and change keys as key=value."
+            )
+        recipe, first_values = _of_run(start)
+        resolved = with_data(read_recipe(recipe, changes, first_values))
+    else:
+        resolved = with_data(read_recipe(recipe or "nano", changes))
     if recipe is not None:
         check_start(resolved)
     with process_group(resolved.device) as world, terminal() if world.main else nullcontext(silent) as progress:
@@ -93,8 +108,34 @@ def train(
     _show_run(run, catalog, as_json)
 
 
-def _split_words(words: tuple[str, ...]) -> tuple[str | None, str | None, tuple[str, ...]]:
+def _of_run(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The recipe file of an earlier run, and the keys that differ for a run that goes on from it.
+
+    Raises:
+        UserError: The folder holds neither a finished run nor a finished pilot.
+    """
+    from clipc.recipe.recipe import recipe_of_run
+    from clipc.recipe.run import Run
+
+    if (folder / "stages").is_dir():
+        from clipc.inference.used_model import best_trial
+
+        folder, arm = best_trial(folder)
+        print_note(f"of the pilot, the arm {arm}: {folder}")
+    if not (folder / "recipe.yaml").is_file() or Run(folder).finished is None:
+        raise UserError(f"{folder} holds no finished run; name the folder of one after --from.")
+    earlier = recipe_of_run(folder)
+    subset = {"data.pairs": None, "data.subset": 0, "data.folds": None, "data.fold": 0}
+    start = {"model": str(folder), "pretrained": None, "vocabulary": None, "learning_rate": earlier.learning_rate / 10}
+    return str(folder / "recipe.yaml"), subset | start
+
+
+def _split_words(words: tuple[str, ...], *, needs_name: bool = True) -> tuple[str | None, str | None, tuple[str, ...]]:
     """The recipe and the source, where they are named, and the changes.
+
+    Args:
+        words: The words of the command.
+        needs_name: Whether a recipe or a source must be named.
 
     Raises:
         UserError: There is neither a recipe nor a source, or there are more words than these two.
@@ -108,7 +149,8 @@ def _split_words(words: tuple[str, ...]) -> tuple[str | None, str | None, tuple[
         len(names) == 2 or names[0] in built_in("recipe") or names[0].endswith((".yaml", ".yml"))
     )
     recipe = names.pop(0) if is_recipe else None
-    if len(names) > 1 or not (recipe or names or any(change.startswith("data.source=") for change in changes)):
+    has_source = names or any(change.startswith("data.source=") for change in changes)
+    if len(names) > 1 or (needs_name and not (recipe or has_source)):
         raise UserError(
             "name a source, or a recipe and a source: clipc train pairs.csv, or clipc train small pairs.csv; "
             "changes are written key=value."

@@ -15,6 +15,7 @@ from clipc.models.model import ClipModel
 from clipc.models.model_config import HUB_PREFIX
 from clipc.models.starter import packaged_trunks
 from clipc.models.tokenizer import LEARNT
+from clipc.recipe.ancestors import ancestors
 from clipc.recipe.recipe import Recipe, recipe_of_run
 from clipc.recipe.run import Run
 
@@ -105,6 +106,7 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:
     finished = run.finished or {}
     return {
         "clipc": (run.read_json("environment.json") or {}).get("clipc", "of an unknown version"),
+        "ancestors": ancestors(run),
         "composes": recipe.policy.composes,
         "unfinished": run.finished is None,
         "recipe": list(_recipe(recipe, finished)),

@@ -21,6 +21,7 @@ from clipc.prepare.plans import make_plans
 from clipc.prepare.scores.reference import KeptViewsOf, make_scorer
 from clipc.prepare.scores.table import Scorer
 from clipc.progress import Progress, silent
+from clipc.recipe.ancestors import record_ancestors
 from clipc.recipe.recipe import Recipe
 from clipc.recipe.run import Run, environment
 from clipc.render.choose import choose_renderer, make_renderer
@@ -89,6 +90,7 @@ def train(
         )
         machine = environment(trainer.model.device.type, torch.get_num_threads(), world.size)
         run.begin(recipe, {**machine, "renderer": trainer.renderer_name, "precision": trainer.precision}, catalog)
+        record_ancestors(run, recipe, catalog)
         with stop_signals() as stop:  # An earlier interrupt loses nothing, and nothing would read the flag.
             trainer.resume()
             logger.info(_summary(trainer))

@@ -1,0 +1,81 @@
+"""The commands of a model in use, and training that goes on from an earlier run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clipc.cli import main
+from clipc.export.export import export_model
+from clipc.inference.used_model import UsedModel
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def test_search(capsys: pytest.CaptureFixture[str], tiny_run: Path, tiny_source: Path, tmp_path: Path) -> None:
+    code, out, _ = run(capsys, "search", tiny_run, tiny_source, "a red plate", "--count", 3, "--json")
+    assert code == 0
+    assert [hit["label"] for hit in json.loads(out)["hits"]] == ["red"] * 3
+    page = tmp_path / "red.html"
+    image = tiny_source.parent / "03.png"
+    code, out, _ = run(capsys, "search", tiny_run, tiny_source, "--image", image, "--out", page)
+    assert code == 0
+    assert "most similar to the image 03.png" in out
+    assert page.is_file()
+    assert page.with_suffix(".ja.html").is_file()
+
+
+@pytest.mark.parametrize("words", [(), ("a plate", "--image", "x.png")])
+def test_a_search_is_by_a_sentence_or_an_image(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tiny_source: Path, words: tuple[str, ...]
+) -> None:
+    code, _, err = run(capsys, "search", tiny_run, tiny_source, *words)
+    assert code == 2
+    assert "give a sentence" in err
+
+
+def test_an_image_file_that_is_none(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tiny_source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "x.png").write_text("no image", "utf-8")
+    for file in (tmp_path / "x.png", tmp_path / "missing.png", tmp_path):
+        code, _, err = run(capsys, "search", tiny_run, tiny_source, "--image", file)
+        assert code == 2
+        assert "cannot be read" in err
+
+
+def test_training_goes_on_and_the_card_keeps_the_line(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tmp_path: Path
+) -> None:
+    code, out, err = run(capsys, "train", "--from", tiny_run, "epochs=2", "--out", tmp_path / "next", "--json")
+    assert code == 0, err
+    assert json.loads(out)["run"] == str(tmp_path / "next")
+    recipe = (tmp_path / "next" / "recipe.yaml").read_text("utf-8")
+    assert f"model: {tiny_run}" in recipe
+    assert "learning_rate: 0.0001" in recipe
+    assert "epochs: 2" in recipe
+    card = (export_model(tmp_path / "next", tmp_path / "card") / "README.md").read_text("utf-8")
+    assert "It goes on from earlier runs" in card
+    assert f"- {tiny_run.name}, trained on" in card
+    assert str(tiny_run) not in card
+    assert UsedModel.open(str(tmp_path / "next")).fingerprint != UsedModel.open(str(tiny_run)).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--from", "nowhere"), "holds no finished run"),
+        (("nano", "pairs.csv", "--from", "RUN"), "leave the recipe out"),
+    ],
+)
+def test_what_training_cannot_go_on_from(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, words: tuple[str, ...], message: str
+) -> None:
+    code, _, err = run(capsys, "train", *(str(tiny_run) if word == "RUN" else word for word in words))
+    assert code == 2
+    assert message in err
