@@ -1,8 +1,12 @@
 """Fixtures that many tests share."""
 
+import asyncio
 import json
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -89,3 +93,54 @@ def cnn_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     (path / "small.json").write_text(json.dumps({"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}))
     ClipModel.create(str(path / "small.json")).save(path / "model")
     return str(path / "model")
+
+
+@pytest.fixture(scope="session")
+def ask() -> Callable[..., tuple[int, dict[str, str], bytes]]:
+    """A client of a local page without a network: asks an ASGI application, returns code, headers and body.
+
+    ``ask(app, "/search?text=a", method="GET", host="localhost:8000", headers={...}, body=b"")``; the path is taken as a
+    browser sends it, encoded.
+    """
+
+    def once(
+        app: Any,
+        path: str,
+        method: str = "GET",
+        host: str = "localhost:8000",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Sequence[bytes] = b"",
+    ) -> tuple[int, dict[str, str], bytes]:
+        parts = [body] if isinstance(body, bytes) else list(body)
+        sent = {"host": host, **(headers or {})}
+        if isinstance(body, bytes) and body:
+            sent.setdefault("content-length", str(len(body)))
+        raw, _, query = path.partition("?")
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": unquote(raw),
+            "raw_path": raw.encode(),
+            "root_path": "",
+            "query_string": query.encode(),
+            "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
+            "server": ("127.0.0.1", 8000),
+            "client": ("127.0.0.1", 40000),
+        }
+        answers: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            part = parts.pop(0) if parts else b""
+            return {"type": "http.request", "body": part, "more_body": bool(parts)}
+
+        async def send(message: dict[str, Any]) -> None:
+            answers.append(message)
+
+        asyncio.run(app(scope, receive, send))
+        got = {name.decode(): value.decode("latin-1") for name, value in answers[0]["headers"]}
+        return answers[0]["status"], got, b"".join(message.get("body", b"") for message in answers[1:])
+
+    return once

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "clipc"
 
 ORDER = (
     ("cli",),
+    ("inference", "review"),
     ("study",),
     ("train", "audit", "export"),
     ("prepare",),
@@ -24,7 +25,9 @@ ORDER = (
 """From the top down: a package imports those of lower rows; those of one row do not know each other."""
 BELOW = {package: set[str]().union(*ORDER[row + 1 :]) for row, packages in enumerate(ORDER) for package in packages}
 BELOW |= {"report": set()}
-BELOW["cli"] |= {"report"}
+BELOW["cli"] |= {"report", "web"}
+for pages in ("inference", "review"):
+    BELOW[pages] |= {"report", "web"}
 EVERYWHERE = {"array_cache", "errors", "extension", "files", "identity", "progress"}
 HEAVY = {"torch", "open_clip", "torchvision", "matplotlib", "sklearn", "scipy"}
 
@@ -61,7 +64,7 @@ def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == set()
 
 
-@pytest.mark.parametrize("module", ["extension", "files"])
+@pytest.mark.parametrize("module", ["extension", "files", "web"])
 def test_what_knows_the_users_errors_alone(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == {"clipc.errors"}
 
@@ -80,6 +83,7 @@ def test_only_the_command_line_and_the_package_know_all_packages() -> None:
         "files.py",
         "identity.py",
         "progress.py",
+        "web.py",
     }
 
 

@@ -1,0 +1,1 @@
+"""The local page on which experts decide on composites."""
