@@ -14,6 +14,7 @@ from clipc.cli.doctor import doctor
 from clipc.cli.evaluate import evaluate
 from clipc.cli.export import export
 from clipc.cli.pilot import pilot
+from clipc.cli.review import review
 from clipc.cli.study import study
 from clipc.cli.train import train
 from clipc.errors import UserError
@@ -39,6 +40,7 @@ app.command(evaluate, name="eval")
 app.command(compose)
 app.command(doctor)
 app.command(audit)
+app.command(review)
 app.command(study)
 app.command(export)
 
