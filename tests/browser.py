@@ -1,4 +1,4 @@
-"""A headless Chromium for tests of pages, spoken to over the DevTools protocol; a plugin that gives the fixture ``tab``."""
+"""A headless Chromium for tests of pages, over the DevTools protocol: the plugin that gives the fixture ``tab``."""
 
 import base64
 import itertools

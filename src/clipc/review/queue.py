@@ -29,7 +29,8 @@ from clipc.recipe.recipe import Recipe
 from clipc.render.batch import Tokenizer
 
 _IDLE_EPOCHS: Final = 3
-"""Epochs without a new composite after which there are hardly more."""
+_IDLE_ROWS: Final = 1000
+"""Epochs, and rows, without a new composite after which there are hardly more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +153,8 @@ def _drawn(plans: Plans, count: int, progress: Progress) -> Plan:
         drawn.append(composed[new])
         known = np.concatenate([known, codes[new]])
         progress("composites drawn", len(known), count)
-        idle = 0 if len(new) else idle + 1
-        if len(known) >= count or idle == _IDLE_EPOCHS:
+        idle = 0 if len(new) else idle + len(plan)
+        if len(known) >= count or idle >= max(_IDLE_ROWS, _IDLE_EPOCHS * len(plan)):
             break
     return Plan.concatenate(drawn)
 
