@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clipc.errors import UserError
+from clipc.installation import install_command
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,7 +134,7 @@ def _analyser() -> Any:
     try:
         from sudachipy import Dictionary, SplitMode
     except ImportError:
-        raise UserError('finding words in Japanese text needs SudachiPy: pip install "clipc[ja]"') from None
+        raise UserError(f"finding words in Japanese text needs SudachiPy: {install_command('ja')}") from None
     dictionary: Any = Dictionary()
     make = dictionary.tokenizer if hasattr(dictionary, "tokenizer") else dictionary.create
     return make(mode=SplitMode.A).tokenize
