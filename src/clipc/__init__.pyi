@@ -40,6 +40,9 @@ from clipc.report.quality import render_quality
 from clipc.report.sheet import render_sheet
 from clipc.report.study import render_study
 from clipc.report.study_figures import save_figures
+from clipc.review.book import DecisionBook
+from clipc.review.queue import review_queue
+from clipc.review.sitting import Sitting
 from clipc.study.design import Study, read_study
 from clipc.study.pilot.options import PilotOptions
 from clipc.study.pilot.pilot import run_pilot
@@ -61,6 +64,7 @@ __all__ = [
     "CompositePairs",
     "Data",
     "Decision",
+    "DecisionBook",
     "Evaluation",
     "Layout",
     "Measurement",
@@ -76,6 +80,7 @@ __all__ = [
     "Rules",
     "Run",
     "Shape",
+    "Sitting",
     "Source",
     "SourceOptions",
     "Study",
@@ -113,6 +118,7 @@ __all__ = [
     "render_quality",
     "render_sheet",
     "render_study",
+    "review_queue",
     "run_pilot",
     "run_study",
     "save_figures",

@@ -95,13 +95,13 @@ def test_a_rule_is_proposed_counted_and_accepted(page: Page, sitting: Sitting) -
     assert "of your decisions 1 rejected and 0 accepted" in chosen["effect"]
     answer = page.post("rules", {"id": chosen["id"], "why": "no plate has\nboth"})
     assert answer["progress"]["removed"] == count - 1  # what is decided is not removed any more
-    (rule,) = read_rules(sitting.rules_file).pairs
+    (rule,) = read_rules(sitting.rules.file).pairs
     assert rule.why == "no plate has both"
-    assert chosen["yaml"].splitlines()[1] in sitting.rules_file.read_text("utf-8")
+    assert chosen["yaml"].splitlines()[1] in sitting.rules.file.read_text("utf-8")
     assert len(page.get("composites?show=removed")["rows"]) == count
     assert page.get("state")["rules"][0]["removes"] == count
     assert "already" in page.post("rules", {"id": chosen["id"], "why": ""}, 400)["error"]
-    again = Sitting(sitting.queue, sitting.book, sitting.rules_file, None)
+    again = Sitting(sitting.queue, sitting.book, sitting.rules.file, None)
     assert len(again.rows("removed")) == count
 
 

@@ -107,7 +107,7 @@ def test_a_sitting_with_the_keyboard_alone(
     tab.press("Enter")
     tab.wait("!document.getElementById('dialog').open")
     tab.wait("document.getElementById('rules').children.length === 1")
-    (rule,) = read_rules(sitting.rules_file).pairs
+    (rule,) = read_rules(sitting.rules.file).pairs
     assert rule.why == "never seen <b>together</b>"
     one, other = labels(1)
     assert rule.forbid == f"a.label = '{one}' and b.label = '{other}'"

@@ -31,20 +31,22 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
 def test_a_new_sitting_knows_the_decisions_and_rules(sitting: Sitting, queue: ReviewQueue) -> None:
     for row in range(8):
         sitting.decide(row, row != 3)
-    sitting.accept_rule(sitting.proposals(3)[0].id, "because")
-    again = Sitting(queue, DecisionBook(sitting.book.file, "Mori"), sitting.rules_file, None)
+    sitting.rules.accept(sitting.proposals(3)[0].id, "because")
+    again = Sitting(queue, DecisionBook(sitting.book.file, "Mori"), sitting.rules.file, None)
     assert again.progress() == sitting.progress()
-    assert again.accepted_rules == sitting.accepted_rules
+    assert [(r.text, r.why, r.removes) for r in again.rules.accepted] == [
+        (r.text, r.why, r.removes) for r in sitting.rules.accepted
+    ]
     assert again.rows("undecided") == sitting.rows("undecided")
     assert again.undo() == (True, 7)
-    other = Sitting(queue, DecisionBook(sitting.book.file, "Sato"), sitting.rules_file, None)
+    other = Sitting(queue, DecisionBook(sitting.book.file, "Sato"), sitting.rules.file, None)
     assert other.progress()["accepted"] == other.progress()["rejected"] == 0
 
 
 def test_filters_divide_the_queue(sitting: Sitting) -> None:
     for row in range(0, 60, 2):
         sitting.decide(row, row % 3 == 0)
-    sitting.accept_rule(sitting.proposals(2)[0].id)
+    sitting.rules.accept(sitting.proposals(2)[0].id)
     undecided, accepted, rejected = (sitting.rows(show) for show in ("undecided", "accepted", "rejected"))
     hidden = [row for row in sitting.rows("removed") if row not in accepted + rejected]
     assert sorted(undecided + accepted + rejected + hidden) == sitting.rows("all") == list(range(300))
@@ -66,10 +68,10 @@ def test_rules_of_the_plan_stay_first_in_the_file(
     sitting.decide(0, False)
     offered = sitting.proposals(0)
     assert all(rule.removes < 60 for rule in offered)
-    sitting.accept_rule(offered[0].id, "so")
+    sitting.rules.accept(offered[0].id, "so")
     text = (tmp_path / "rules.yaml").read_text("utf-8")
     assert text.startswith(given.read_text("utf-8").rstrip())
-    assert len(sitting.accepted_rules) == 1
+    assert len(sitting.rules.accepted) == 1
     assert given.read_text("utf-8").count("\n") == 4  # the given file is not touched
 
 

@@ -101,7 +101,7 @@ def _serve(sitting: "Sitting", source: str, port: int, lang: str, as_json: bool)
     book, counts = sitting.book, sitting.progress()
     decided = counts["accepted"] + counts["rejected"]
     if as_json:
-        print(json.dumps({"address": place, "decisions": str(book.file), "rules": str(sitting.rules_file), **counts}))
+        print(json.dumps({"address": place, "decisions": str(book.file), "rules": str(sitting.rules.file), **counts}))
     else:
         print(f"{counts['total']:,} composites, {decided:,} of them decided by {book.by}. The page: {place}")
         print("It is for this machine alone. Ctrl-C ends it; every decision is saved when it is made.", flush=True)
@@ -111,8 +111,8 @@ def _serve(sitting: "Sitting", source: str, port: int, lang: str, as_json: bool)
     if book.file.is_file():
         print_note(f"to calibrate a score: clipc audit {source} --score MODEL --decisions {book.file}")
         print_note(f"to open a pilot's gate of meaning: clipc pilot {source} --decisions {book.file}")
-    if sitting.accepted_rules:
-        print_note(f"to train under the accepted rules: --rules {sitting.rules_file}")
+    if sitting.rules.accepted:
+        print_note(f"to train under the accepted rules: --rules {sitting.rules.file}")
 
 
 def _print_mined(sitting: "Sitting", file: Path, as_json: bool) -> None:

@@ -19,8 +19,9 @@ from clipc.report.page import layout_sides, page
 from clipc.report.sheet import partner_sentence
 from clipc.report.words import Words, words
 from clipc.review.images import WHICH
+from clipc.review.rule_book import OfferedRule
 from clipc.review.rules_file import rule_yaml
-from clipc.review.sitting import SHOWN, OfferedRule, Sitting
+from clipc.review.sitting import SHOWN, Sitting
 from clipc.web import Access, page_language, read_body, web_app
 
 _MOST_BYTES: Final = 10_000
@@ -111,14 +112,14 @@ class _Pages:
     def _state(self, _: Request, say: Words) -> Any:
         sitting = self.sitting
         experts = sorted({each.by for each in sitting.book.decisions()})
-        rules = [{"text": text, "why": why, "removes": n} for text, why, n in sitting.accepted_rules]
+        rules = [{"text": rule.text, "why": rule.why, "removes": rule.removes} for rule in sitting.rules.accepted]
         sentences = [_agreement(row, say) for row in sitting.book.agreement()]
         return {
             "progress": sitting.progress(),
             "experts": experts,
             "agreement": sentences,
             "rules": rules,
-            "rules_file": sitting.rules_file.name,
+            "rules_file": sitting.rules.file.name,
         }
 
     def _composites(self, request: Request, _: Words) -> Any:
@@ -160,7 +161,7 @@ class _Pages:
         number = asked.get("id")
         if not isinstance(number, int):
             raise HTTPException(400, "id is the number of a rule")
-        self.sitting.accept_rule(number, str(asked.get("why", "")))
+        self.sitting.rules.accept(number, str(asked.get("why", "")))
         return {"progress": self.sitting.progress()}
 
     def _row(self, row: Any) -> int:
@@ -176,8 +177,9 @@ class _Pages:
         )
         values = dict(zip(("first", "second"), proposal.values, strict=False))
         effect = say("review.rule.removes", **numbers)
-        own = {"accepted": readable.count(rule.accepted), "rejected": readable.count(rule.rejected)}
-        if rule.accepted or rule.rejected:
+        accepted, rejected = self.sitting.own_counts(rule)
+        if accepted or rejected:
+            own = {"accepted": readable.count(accepted), "rejected": readable.count(rejected)}
             effect += say("review.rule.own", **own)
         found = ""
         if rule.mined is not None:
@@ -193,7 +195,7 @@ class _Pages:
             "effect": effect,
             "found": found,
             "yaml": rule_yaml(proposal.rule),
-            "contradicted": rule.accepted > 0,
+            "contradicted": accepted > 0,
         }
 
 

@@ -112,6 +112,7 @@ function showColumns(table) {
 
 async function showRow(announcement = "", quiet = false) {
   const empty = rows.length === 0 || place >= rows.length;
+  const fromDone = at("done").contains(document.activeElement);
   at("work").hidden = empty;
   at("done").hidden = !empty;
   if (empty) {
@@ -150,6 +151,7 @@ async function showRow(announcement = "", quiet = false) {
   showColumns(table);
   at("reasons").replaceChildren(...table.reasons.map((reason) => element("li", reason)));
   if (at("position").getBoundingClientRect().top < 0 || at("accept").getBoundingClientRect().top > innerHeight) at("work").scrollIntoView();
+  if (fromDone) at("position").focus();
   announce(`${announcement} ${position}. ${decision ?? ""} ${table.caption}`);
   for (const next of rows.slice(place + 1, place + 3)) load(next).catch(() => {});
 }
