@@ -30,7 +30,7 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(pixels).save(folder / f"{i:02d}.png")
         caption = f"plate {i} with a {label}" if i % 8 else f"plate {i} with a {label} {SCRIPT}"
         row = {"image": f"{i:02d}.png", "caption": caption, "label": label, "camera": camera, "oven": 20.5 + i}
-        rows.append(row | {"split": "train" if i < 90 else "test"})
+        rows.append(row | {"split": "train" if i < 90 else "val" if i < 93 else "test"})
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return folder / "pairs.jsonl"
 

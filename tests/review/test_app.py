@@ -120,7 +120,7 @@ def test_mined_rules_are_offered(page: Page, labels: Callable[[int], tuple[str, 
         page.post("decisions", {"row": row, "accept": set(labels(row)) != {"dent", "scratch"}})
     answer = page.get("rules")
     assert answer["sentence"] == ""
-    assert "rejected, 100% (95% interval" in answer["rules"][0]["found"]
+    assert "rejected, 100% (95% interval" in answer["rules"][0]["evidence"]
     page.post("rules", {"id": answer["rules"][0]["id"], "why": "seen"})
     left = page.get("composites?show=undecided")["rows"]
     assert left

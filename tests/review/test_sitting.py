@@ -146,7 +146,7 @@ def test_mining_from_the_terminal(
     [
         (["review", "demo"], "say who decides"),
         (["review", "nowhere.csv", "--by", "Mori"], "there is no nowhere.csv"),
-        (["review", "demo", "--by", "Mori", "--count", "0"], "must be >= 1"),
+        (["review", "demo", "--by", "Mori", "--count", "0"], "Must be >= 1"),
         (["review", "demo", "--by", "Mori", "--decisions", "a.txt"], "no decisions file"),
         (["review", "demo", "--by", "Mori", "policy.rh=1"], "did you mean 'policy.rho'"),
     ],

@@ -127,11 +127,11 @@ def _print_mined(sitting: "Sitting", file: Path, as_json: bool) -> None:
         assert offered.mined is not None
         precision = offered.mined.precision
         shares = {"mean": f"{precision.mean:.0%}", "low": f"{precision.low:.0%}", "high": f"{precision.high:.0%}"}
-        found = say("review.rule.mined_on", n=offered.mined.support, rejected=offered.mined.rejected, **shares)
+        evidence = say("review.rule.mined_on", n=offered.mined.support, rejected=offered.mined.rejected, **shares)
         removes = say("review.rule.removes", n=offered.removes, of=len(sitting.queue))
-        rule = offered.proposal.rule.model_copy(update={"why": found})
+        rule = offered.proposal.rule.model_copy(update={"why": evidence})
         text = with_rule(text, rule, file.name)
-        lines += [offered.proposal.text, f"  {found}", f"  {removes}"]
+        lines += [offered.proposal.text, f"  {evidence}", f"  {removes}"]
         table = {"rule": offered.proposal.text, "removes": offered.removes, "support": offered.mined.support}
         tables.append({**table, "rejected": offered.mined.rejected, "precision": precision.as_dict()})
     if rules:

@@ -181,19 +181,19 @@ class _Pages:
         if accepted or rejected:
             own = {"accepted": readable.count(accepted), "rejected": readable.count(rejected)}
             effect += say("review.rule.own", **own)
-        found = ""
+        evidence = ""
         if rule.mined is not None:
             precision = rule.mined.precision
             shares = {
                 name: f"{value:.0%}"
                 for name, value in (("mean", precision.mean), ("low", precision.low), ("high", precision.high))
             }
-            found = say("review.rule.mined_on", n=rule.mined.support, rejected=rule.mined.rejected, **shares)
+            evidence = say("review.rule.mined_on", n=rule.mined.support, rejected=rule.mined.rejected, **shares)
         return {
             "id": rule.id,
             "title": say(f"review.rule.{proposal.code}", column=proposal.column, **values),
             "effect": effect,
-            "found": found,
+            "evidence": evidence,
             "yaml": rule_yaml(proposal.rule),
             "contradicted": accepted > 0,
         }

@@ -35,7 +35,7 @@ class DecisionBook:
         if file.suffix.lower() not in (".csv", ".jsonl"):
             raise UserError(f"{file} is no decisions file: name one that ends in .csv or .jsonl.")
         self._lock = threading.Lock()
-        self._made: list[tuple[Composite, bool | None]] = []
+        self._history: list[tuple[Composite, bool | None]] = []
         self._state: tuple[int, int] | None = None
         self._all: list[Decision] = []
         self.mine: dict[Composite, bool] = {
@@ -51,7 +51,7 @@ class DecisionBook:
         """
         with self._lock:
             append_decision(self.file, decide(*composite, accept=accept, by=self.by))
-            self._made.append((composite, self.mine.pop(composite, None)))
+            self._history.append((composite, self.mine.pop(composite, None)))
             self.mine[composite] = accept
 
     def undo(self) -> Composite | None:
@@ -66,12 +66,12 @@ class DecisionBook:
             UserError: The file cannot be written.
         """
         with self._lock:
-            composite, before = self._made[-1] if self._made else (next(reversed(self.mine), None), None)
+            composite, before = self._history[-1] if self._history else (next(reversed(self.mine), None), None)
             if composite is None:
                 return None
             append_decision(self.file, decide(*composite, accept=before, by=self.by))
-            if self._made:
-                self._made.pop()
+            if self._history:
+                self._history.pop()
             self.mine.pop(composite, None)
             if before is not None:
                 self.mine[composite] = before

@@ -81,7 +81,7 @@ def mine_rules(
     tests = [test for column in columns for test in _tests(column, composites, finding)]
     if not tests or not rejected[finding].any() or rejected[finding].all() or finding.all():
         return []
-    rules = [PairRule(forbid=text) for text in _found(tests, rejected, finding)]
+    rules = [PairRule(forbid=text) for text in _expressions(tests, rejected, finding)]
     if not rules:
         return []
     rest = np.flatnonzero(~finding)
@@ -156,7 +156,7 @@ def _number_tests(column: RuleColumn, composites: Composites, finding: Bools) ->
             yield _Test(distance > limit, f"{text} > {limit:g}", f"{text} <= {limit:g}")
 
 
-def _found(tests: Sequence[_Test], rejected: Bools, finding: Bools) -> list[str]:
+def _expressions(tests: Sequence[_Test], rejected: Bools, finding: Bools) -> list[str]:
     """The expressions of a tree's leaves in which most composites are rejected, without needless conditions."""
     from sklearn.tree import DecisionTreeClassifier
 

@@ -144,17 +144,17 @@ def review_queue(
 def _drawn(plans: Plans, count: int, progress: Progress) -> Plan:
     """The first distinct composites of the plan."""
     drawn: list[Plan] = []
-    known, idle = np.zeros(0, dtype=np.int64), 0
+    drawn_codes, idle = np.zeros(0, dtype=np.int64), 0
     for plan in _epochs(plans):
         composed = plan[np.flatnonzero(plan.right >= 0)]
         codes = _codes(composed, len(plans.catalog))
         _, first = np.unique(codes, return_index=True)
-        new = np.sort(first[~np.isin(codes[first], known)])[: count - len(known)]
+        new = np.sort(first[~np.isin(codes[first], drawn_codes)])[: count - len(drawn_codes)]
         drawn.append(composed[new])
-        known = np.concatenate([known, codes[new]])
-        progress("composites drawn", len(known), count)
+        drawn_codes = np.concatenate([drawn_codes, codes[new]])
+        progress("composites drawn", len(drawn_codes), count)
         idle = 0 if len(new) else idle + len(plan)
-        if len(known) >= count or idle >= max(_IDLE_ROWS, _IDLE_EPOCHS * len(plan)):
+        if len(drawn_codes) >= count or idle >= max(_IDLE_ROWS, _IDLE_EPOCHS * len(plan)):
             break
     return Plan.concatenate(drawn)
 

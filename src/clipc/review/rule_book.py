@@ -102,8 +102,8 @@ class RuleBook:
         hits = self._hits(pairs, never)
         counts_of = {rule.proposal.text: rule for rule in mined}
         for each in proposed:
-            known = self._offered.get(each.text)
-            number = len(self._offered) if known is None else known.id
+            earlier = self._offered.get(each.text)
+            number = len(self._offered) if earlier is None else earlier.id
             self._offered[each.text] = OfferedRule(number, each, hits[each.rule], counts_of.get(each.text))
         return [self._offered[each.text] for each in proposed]
 

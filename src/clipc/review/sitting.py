@@ -8,6 +8,7 @@ import numpy as np
 
 from clipc.audit.quality import decided_composites
 from clipc.compose.arrays import Bools
+from clipc.compose.layouts import find_layout
 from clipc.compose.rules.schema import PairRule, Rules
 from clipc.errors import UserError
 from clipc.prepare.preview import composite_details
@@ -143,16 +144,19 @@ class Sitting:
         Rules that would remove the whole queue are left out.
         """
         plan = self.queue.plans.plan
-        made = proposals(self.columns, int(plan.left[row]), int(plan.right[row]))
-        return [rule for rule in self.rules.offer(made) if 0 < rule.removes < len(self.queue)]
+        proposed = proposals(self.columns, int(plan.left[row]), int(plan.right[row]))
+        return [rule for rule in self.rules.offer(proposed) if 0 < rule.removes < len(self.queue)]
 
     def mined(self) -> tuple[list[OfferedRule], dict[str, int]]:
         """The rules that all experts' decisions suggest, and the counts that say whether these were enough.
 
-        Decisions on pairs that are not in training are left out.
+        Decisions on pairs that are not in training, or in a layout that the policy does not have, are left out.
         """
-        known = set(self.queue.pairs.keys)
-        decisions = [each for each in self.book.decisions() if each.left in known and each.right in known]
+        keys, layout = set(self.queue.pairs.keys), find_layout(self.queue.plans.policy.layout)
+        layouts = {layout.all_shapes[code].name for code in layout.codes}
+        decisions = [
+            each for each in self.book.decisions() if {each.left, each.right} <= keys and each.layout in layouts
+        ]
         composites, accepted = decided_composites(self.queue.plans, decisions, self.book.file)
         counts = {
             "decided": len(accepted),

@@ -232,7 +232,7 @@ function offer(rules, chosen = null) {
     choice.addEventListener("change", () => showYaml(rule, label));
     const text = element("span");
     text.append(element("b", rule.title), element("span", rule.effect, "note"));
-    if (rule.found) text.append(element("span", rule.found, "note"));
+    if (rule.evidence) text.append(element("span", rule.evidence, "note"));
     label.append(choice, text);
     choice.checked = rule.id === chosen;
     return label;
