@@ -16,6 +16,8 @@ from PIL import Image
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.open import open_catalog
 
+pytest_plugins = ["browser"]
+
 # How long an example takes hangs on what else the machine does. Where a change is judged, the same examples are tried
 # each time; everywhere else new ones.
 settings.register_profile("clipc", deadline=None, max_examples=50, derandomize="CI" in os.environ)

@@ -47,6 +47,9 @@ from clipc.report.sheet import render_sheet
 from clipc.report.study import render_study
 from clipc.report.study_figures import save_figures
 from clipc.report.use import render_use
+from clipc.review.book import DecisionBook
+from clipc.review.queue import review_queue
+from clipc.review.sitting import Sitting
 from clipc.study.design import Study, read_study
 from clipc.study.pilot.options import PilotOptions
 from clipc.study.pilot.pilot import run_pilot
@@ -71,6 +74,7 @@ __all__ = [
     "CompositePairs",
     "Data",
     "Decision",
+    "DecisionBook",
     "Evaluation",
     "Hit",
     "ImageClassifier",
@@ -90,6 +94,7 @@ __all__ = [
     "Rules",
     "Run",
     "Shape",
+    "Sitting",
     "Source",
     "SourceOptions",
     "Study",
@@ -132,6 +137,7 @@ __all__ = [
     "render_sheet",
     "render_study",
     "render_use",
+    "review_queue",
     "run_pilot",
     "run_study",
     "save_figures",

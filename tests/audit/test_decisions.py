@@ -66,7 +66,7 @@ def test_a_crash_loses_one_decision_at_most(name: str, tmp_path: Path) -> None:
         (HEADER + "a,b,left-right,accept,Mori\n", "line 2: there are 5 values"),
         (
             HEADER + ROW + "a,b,left-right,maybe,Mori,2026-05-01\n",
-            "line 3: the decision is 'maybe', not accept or reject",
+            "line 3: the decision is 'maybe', not accept, reject or withdraw",
         ),
         (HEADER + "a,,left-right,accept,Mori,2026-05-01\n", "line 2: right is empty"),
         (HEADER + "a,b,left-right,accept,Mori,yesterday\n", "line 2: when is 'yesterday'"),
@@ -119,3 +119,12 @@ def test_a_composite_is_accepted_by_a_majority() -> None:
         ("b", "x", "left-right"): False,
         ("c", "x", "left-right"): False,
     }
+
+
+def test_a_withdrawn_decision_no_longer_counts(tmp_path: Path) -> None:
+    file = tmp_path / "decisions.csv"
+    for accept, by in ((True, "Mori"), (False, "Sato"), (None, "Mori")):
+        append_decision(file, decide("a", "b", "left-right", accept=accept, by=by))
+    assert [(d.decision, d.by) for d in read_decisions(file)] == [("reject", "Sato")]
+    append_decision(file, decide("a", "b", "left-right", accept=False, by="Mori"))
+    assert consensus(read_decisions(file)) == {("a", "b", "left-right"): False}

@@ -17,7 +17,8 @@ from clipc.limits import OWN_BYTES
 COLUMNS: Final = ("left", "right", "layout", "decision", "by", "when")
 """The columns of a decisions file."""
 
-DECISIONS: Final = ("accept", "reject")
+DECISIONS: Final = ("accept", "reject", "withdraw")
+"""What a line can say of a composite; ``withdraw`` takes the same expert's earlier decision back."""
 
 _SUFFIXES: Final = (".csv", ".jsonl")
 
@@ -30,7 +31,7 @@ class Decision:
         left: The key of the first pair.
         right: The key of the second pair.
         layout: The name of the composite's shape, such as ``left-right``.
-        decision: ``accept`` or ``reject``.
+        decision: ``accept`` or ``reject``; in a file also ``withdraw``.
         by: Who decided.
         when: The time in ISO 8601.
     """
@@ -38,7 +39,7 @@ class Decision:
     left: str
     right: str
     layout: str
-    decision: Literal["accept", "reject"]
+    decision: Literal["accept", "reject", "withdraw"]
     by: str
     when: str
 
@@ -48,10 +49,11 @@ class Decision:
         return self.left, self.right, self.layout
 
 
-def decide(left: str, right: str, layout: str, *, accept: bool, by: str) -> Decision:
-    """A decision made now."""
+def decide(left: str, right: str, layout: str, *, accept: bool | None, by: str) -> Decision:
+    """A decision made now; ``accept`` None withdraws an earlier one."""
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    return Decision(left, right, layout, "accept" if accept else "reject", by, when)
+    decision = "withdraw" if accept is None else "accept" if accept else "reject"
+    return Decision(left, right, layout, decision, by, when)
 
 
 def append_decision(file: Path, decision: Decision) -> None:
@@ -94,8 +96,8 @@ def append_decision(file: Path, decision: Decision) -> None:
 def read_decisions(file: Path) -> list[Decision]:
     """The decisions in a CSV or JSON Lines file with the columns :data:`COLUMNS`, oldest first.
 
-    Of several decisions of one expert on one composite the last counts. An unfinished last line, as a crash leaves it,
-    is passed over.
+    Of several decisions of one expert on one composite the last counts, and none that was withdrawn. An unfinished last
+    line, as a crash leaves it, is passed over.
 
     Raises:
         UserError: There is no such file, a column is missing, or a row is none of a decision.
@@ -119,7 +121,8 @@ def read_decisions(file: Path) -> list[Decision]:
             raise UserError(f"{file}, line {number}: {_problem(line, as_json)}.")
         decision = Decision(**values)  # pyright: ignore[reportArgumentType]
         latest.pop((decision.composite, decision.by), None)
-        latest[decision.composite, decision.by] = decision
+        if decision.decision != "withdraw":
+            latest[decision.composite, decision.by] = decision
     return list(latest.values())
 
 
@@ -163,7 +166,7 @@ def _fault(values: dict[str, str]) -> str:
         if not values[name]:
             return f"{name} is empty"
     if values["decision"] not in DECISIONS:
-        return f"the decision is {values['decision']!r}, not accept or reject"
+        return f"the decision is {values['decision']!r}, not accept, reject or withdraw"
     try:
         datetime.fromisoformat(values["when"])
     except ValueError:

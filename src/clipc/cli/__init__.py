@@ -20,6 +20,7 @@ from clipc.cli.doctor import doctor
 from clipc.cli.evaluate import evaluate
 from clipc.cli.export import export
 from clipc.cli.pilot import pilot
+from clipc.cli.review import review
 from clipc.cli.search import search
 from clipc.cli.serve import serve
 from clipc.cli.study import study
@@ -47,6 +48,7 @@ app.command(evaluate, name="eval")
 app.command(compose)
 app.command(doctor)
 app.command(audit)
+app.command(review)
 app.command(study)
 app.command(export)
 app.command(search)

@@ -3,7 +3,7 @@
 import base64
 import io
 from bisect import bisect_left
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -63,10 +63,51 @@ def preview(renderer: WorkerRenderer, count: int, *, size: int = 192) -> list[di
 
 
 def _sample(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
+    images = composite_images(renderer, row)
+    uris = {name: _uri(getattr(images, name)) for name in ("picture", "left_image", "right_image")}
+    return {**uris, **composite_details(renderer, row), "unreadable": images.unreadable}
+
+
+@dataclass(frozen=True, eq=False)
+class CompositeImages:
+    """The images of one composite, RGB ``uint8``, shape (height, width, 3).
+
+    Attributes:
+        picture: The composite, square.
+        left_image: The first source whole, pale where the composite does not show it; grey if it is unreadable.
+        right_image: The second source.
+        unreadable: Whether a source could not be read and is shown grey.
+    """
+
+    picture: Image8
+    left_image: Image8
+    right_image: Image8
+    unreadable: bool
+
+
+def composite_images(renderer: WorkerRenderer, row: int, source_side: int = _SOURCE_SIDE) -> CompositeImages:
+    """The images of the composite in a row of the plans.
+
+    Args:
+        renderer: The renderer, with the image size of the composite.
+        row: The row, which is a composite.
+        source_side: The longer side of the sources in pixels.
+    """
+    batch, views = renderer.render(row, row + 1), _views(renderer, row)
+    plan = renderer.plans.rows(row, row + 1)
+    sources = [
+        _source_image(renderer, int(rows[0]), views, side, source_side)
+        for side, rows in enumerate((plan.left, plan.right))
+    ]
+    return CompositeImages(batch.images[0].numpy(), *sources, len(batch.unreadable) > 0)
+
+
+def composite_details(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
+    """What :func:`preview` says of the composite in a row of the plans, without images: no pixel is read."""
     catalog, plans = renderer.catalog, renderer.plans
-    plan, batch = plans.rows(row, row + 1), renderer.render(row, row + 1)
+    plan = plans.rows(row, row + 1)
     batch_texts = texts(plans, plan, renderer.tokenizer)
-    views = geometry(plans, plan, row, renderer.augmentation, batch_texts.may_turn)
+    views = _views(renderer, row)
     caption = batch_texts.captions[0]
     first = Entry(int(plan.left[0]), int(plan.left_caption[0]))
     second = Entry(int(plan.right[0]), int(plan.right_caption[0]))
@@ -76,16 +117,13 @@ def _sample(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
     swapped = bool(plan.swapped[0]) and plans.policy.caption in ("both-orders", "one")
     mirrored = views.mirrored[0] & batch_texts.may_mirror[0]
     return {
-        "picture": _uri(batch.images[0].numpy()),
-        "left_image": _source_uri(renderer, first.row, views, 0),
-        "right_image": _source_uri(renderer, second.row, views, 1),
         "left_key": catalog.keys[first.row],
         "right_key": catalog.keys[second.row],
         "left_caption": captions[0],
         "right_caption": captions[1],
         "caption": caption,
         "parts": tuple(split_caption(caption, captions[0], captions[1], swapped)),
-        "shortened": batch.shortened > 0,
+        "shortened": batch_texts.shortened > 0,
         "layout": plan.shapes[plan.layout[0]].name,
         "kept": tuple(visible_share(views, catalog.sizes[[[first.row, second.row]]])[0].tolist()),
         "mirrored": tuple(mirrored.tolist()),
@@ -93,16 +131,21 @@ def _sample(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
         "why": partner_reason(plans, first, second),
         "hits": tuple(applied_rules(plans, first, second, int(plan.wording[0]))),
         "passed": 0 if compiled_rules is None else len(compiled_rules.constraints) + len(compiled_rules.exclusions),
-        "unreadable": len(batch.unreadable) > 0,
     }
 
 
-def _source_uri(renderer: WorkerRenderer, row: int, views: Geometry, side: int) -> str:
-    """A ``data:`` URI of a source's thumbnail, pale where the composite does not show it; grey if it is unreadable."""
+def _views(renderer: WorkerRenderer, row: int) -> Geometry:
+    plans, plan = renderer.plans, renderer.plans.rows(row, row + 1)
+    may_turn = texts(plans, plan, renderer.tokenizer).may_turn
+    return geometry(plans, plan, row, renderer.augmentation, may_turn)
+
+
+def _source_image(renderer: WorkerRenderer, row: int, views: Geometry, side: int, longest: int) -> Image8:
+    """A source's thumbnail, pale where the composite does not show it; grey if it is unreadable."""
     try:
         pixels = renderer.catalog.image(row)
     except (OSError, DecodeError):
-        return _uri(np.full((_SOURCE_SIDE, _SOURCE_SIDE, 3), GREY, dtype=np.uint8))
+        return np.full((longest, longest, 3), GREY, dtype=np.uint8)
     box, hidden = np.zeros(4), np.zeros(4)
     place, window = views.tiles.place[0], views.tiles.window[0, side]
     if (place[side, 2:] > place[side, :2]).all():
@@ -116,7 +159,7 @@ def _source_uri(renderer: WorkerRenderer, row: int, views: Geometry, side: int) 
             covered[[0, 2]] = 1 - covered[[2, 0]]
         covered = turn_boxes(covered[None], -views.turns[:, side])[0]
         hidden = np.tile(box[:2], 2) + covered * np.tile(box[2:] - box[:2], 2)
-    return _uri(faded_thumbnail(pixels, box, _SOURCE_SIDE, hidden))
+    return faded_thumbnail(pixels, box, longest, hidden)
 
 
 def faded_thumbnail(pixels: Image8, box: Float64s, side: int, hidden: Float64s | None = None) -> Image8:

@@ -117,7 +117,12 @@ def sample_content(row: Mapping[str, Any]) -> dict[str, Any]:
     """
     for uri in (row["picture"], row["left_image"], row["right_image"]):
         checked_image(uri)
-    return {**row, "sides": _SIDES.get(row["layout"], ("first", "second"))}
+    return {**row, "sides": layout_sides(row["layout"])}
+
+
+def layout_sides(layout: str) -> tuple[str, str]:
+    """The names, under ``samples`` in the words, of the parts of a composite that its two sources fill."""
+    return _SIDES.get(layout, ("first", "second"))
 
 
 def checked_image(uri: str) -> str:

@@ -42,7 +42,7 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
         "fallbacks": fallbacks,
         "planned": planned,
         "reasons": [say(f"sheet.fallback.{code}", n=readable.count(n)) for code, n in counts if n],
-        "samples": [{**sample_content(row), "why": _why(row["why"], say)} for row in data["samples"]],
+        "samples": [{**sample_content(row), "why": partner_sentence(row["why"], say)} for row in data["samples"]],
     }
     return page("sheet.html", say, content)
 
@@ -105,8 +105,13 @@ def _rule_name(rule: Mapping[str, Any], say: Words) -> str:
     return quoted if rule["line"] is None else say("sheet.caution.at_line", rule=quoted, line=rule["line"])
 
 
-def _why(why: Mapping[str, Any], say: Words) -> str:
-    """The reason why a partner was chosen, in words."""
+def partner_sentence(why: Mapping[str, Any], say: Words) -> str:
+    """The reason why a partner was chosen, in words.
+
+    Args:
+        why: The reason, see :func:`clipc.prepare.evidence.partner_reason`.
+        say: The words of the language.
+    """
     code = f"sheet.why.{why['code']}"
     numbers = {name: readable.count(why[name]) for name in ("rank", "of", "draws") if name in why}
     reason = say(code, **numbers, name=why.get("name")) if code in say.table else str(why["code"])

@@ -16,7 +16,7 @@ from clipc.report import readable
 LANGUAGES = ("en", "ja")
 """The codes of the languages that have files of words."""
 
-_FILES = ("{lang}.yaml", "worth.{lang}.yaml", "use.{lang}.yaml")
+_FILES = ("{lang}.yaml", "worth.{lang}.yaml", "use.{lang}.yaml", "review.{lang}.yaml")
 """The files of words; no two have a first key in common."""
 
 

@@ -1,1 +1,1 @@
-"""The local page on which experts decide on composites."""
+"""The local page on which experts accept or reject composites, and the rules that their decisions suggest."""
