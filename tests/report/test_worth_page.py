@@ -148,7 +148,8 @@ def private_example() -> tuple[dict[str, Any], list[str]]:
     data["worth"]["gates"][0]["rules"] = {"name": secret[6]}
     data["another table"] = [{"anything": text["path"]}]
     for row in data["untrained"]:
-        row |= {"column": text["column"], "metric": f"probe/{text['column']}/all/top1", "model": text["path"]}
+        metric = row["metric"].replace("/label/", f"/{text['column']}/")
+        row |= {"metric": metric, "model": text["path"], **({"column": text["column"]} if "column" in row else {})}
     return data, secret
 
 

@@ -17,6 +17,7 @@ from clipc.cli.common import (
     Overrides,
     SourceParameters,
     data_section,
+    names_of,
     print_catalog,
     print_note,
     print_result,
@@ -59,6 +60,8 @@ def pilot(
     approved_by: str | None = None,
     roi: Path | None = None,
     decisions: Path | None = None,
+    attributes: str | None = None,
+    public: str | None = None,
     format_: Annotated[Literal["html", "md"], Parameter(name="--format")] = "html",
     redact: Annotated[bool, Parameter(negative="")] = False,
     out: OutFolder = None,
@@ -99,6 +102,12 @@ def pilot(
             With them the report says what composition saves. They may be given later; nothing is trained again.
         decisions: A file (CSV, JSON Lines) of experts' decisions on composites with the columns left, right, layout,
             decision (accept or reject), by, when. Without it no verdict is better than to extend the pilot.
+        attributes: What the bias audit tests, separated by commas: gender, age, skin tone, or column:NAME such as
+            column:camera; by default all lists of words that the captions name. May be given later; that stage alone is
+            run again.
+        public: A public model to compare the trained ones with, untouched: MODEL:WEIGHTS such as
+            ViT-B-32:laion2b_s34b_b79k, hf-hub:OWNER/NAME, local-dir:FOLDER or a run. If it cannot be reached, the pilot
+            goes on without it. May be given later; nothing is trained again.
         format_: html, or md for Markdown.
         redact: Write a report without pictures, captions, names and paths, beside the complete one.
         out: The folder of all results; by default runs/pilot-NAME, with -ja appended for --lang ja.
@@ -138,6 +147,8 @@ def pilot(
         go_on=go_on,
         figures=None if roi is None else read_figures(roi),
         decisions=() if decisions is None else read_decisions(decisions),
+        attributes=names_of(attributes),
+        public=public,
         command=shlex.join(["clipc", *sys.argv[1:]]),
     )
 

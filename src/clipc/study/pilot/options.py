@@ -34,6 +34,10 @@ class PilotOptions:
         go_on: Whether to go on where a stage says that this makes no sense.
         figures: The user's figures, for the return on investment. They change no trial and no stage.
         decisions: Experts' decisions on composites, for the gate of meaning. They change no trial and no stage either.
+        attributes: What the bias audit looks for, as :class:`~clipc.audit.bias.audit.BiasOptions` names it; empty for
+            all word lists that the captions name. Other attributes run that stage alone again.
+        public: A public model (as :meth:`clipc.models.model.ClipModel.load` takes it) that the trained models are
+            compared with, untouched; it changes no trial and no stage.
         command: The command line, for the report.
     """
 
@@ -48,6 +52,8 @@ class PilotOptions:
     pictures: bool = True
     figures: RoiFigures | None = None
     decisions: Sequence[Decision] = ()
+    attributes: tuple[str, ...] = ()
+    public: str | None = None
     command: str = "clipc pilot"
     stages: tuple[str, ...] = ("doctor", "preview", "bias", "experiment", "curve", "confirm")
     arms: tuple[str, ...] = ()

@@ -75,6 +75,7 @@ def next_step(
         data=options.data.model_copy(update={"pairs": pairs}),
         stages=STEP_STAGES,
         arms=(pilot.tables["baseline"], winner),
+        public=None,
     )
     frozen = _frozen(results, steps)
     step: dict[str, Any] = {

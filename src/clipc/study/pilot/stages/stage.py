@@ -58,6 +58,7 @@ class Context:
         study: The study before it was bound to data.
         design: The study on the catalog.
         asked: All that results follow from, ready for JSON; a saved result with other inputs does not count.
+        asked_alone: What one stage's result follows from besides, by the stage's name.
         timer: Measures the time since the pilot began.
         announce: Told what happens.
         progress: Receives the progress of long steps.
@@ -70,6 +71,7 @@ class Context:
     study: Study
     design: PilotDesign
     asked: dict[str, Any]
+    asked_alone: Mapping[str, dict[str, Any]]
     timer: Timer
     announce: Announce = unheard
     progress: Progress = silent
@@ -79,6 +81,10 @@ class Context:
     def seconds_left(self) -> float:
         """The rest of the time, in seconds; may be negative."""
         return self.options.minutes * 60 - self.timer.seconds
+
+    def asked_of(self, stage: str) -> dict[str, Any]:
+        """All that a stage's result follows from."""
+        return self.asked | self.asked_alone.get(stage, {})
 
     def settled(self, name: str, settle: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What was decided once from measured times; it is kept, so that what was stopped resumes with the same.
@@ -160,8 +166,8 @@ def read_results(folder: Path, names: Sequence[str]) -> dict[str, StageResult]:
 
 def _read(context: Context, name: str) -> StageResult | None:
     saved = Run(context.folder).read_json(f"stages/{name}.json")
-    return None if saved is None or saved["asked"] != context.asked else StageResult(**saved["result"])
+    return None if saved is None or saved["asked"] != context.asked_of(name) else StageResult(**saved["result"])
 
 
 def _write(context: Context, name: str, result: StageResult) -> None:
-    Run(context.folder).write_json(f"stages/{name}.json", {"asked": context.asked, "result": asdict(result)})
+    Run(context.folder).write_json(f"stages/{name}.json", {"asked": context.asked_of(name), "result": asdict(result)})
