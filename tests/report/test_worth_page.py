@@ -99,6 +99,21 @@ def test_the_words_of_a_case(case_name: str, lang: str, says: str) -> None:
     assert says in Page(page(case_name, lang)).text
 
 
+def test_a_better_public_model_is_named_as_what_to_use() -> None:
+    data = decided_example("stop")
+    data["worth"]["alternatives"][0]["name"] = "public-model"
+    for lang in LANGUAGES:
+        assert words(lang)("worth.next.model.stop_public") in DecisionWords(data, words(lang)).next_steps()
+
+
+def test_what_opens_the_gate_of_an_audit_without_anything_to_test() -> None:
+    data = decided_example("extend")
+    data["worth"]["gates"][1] |= {"code": "bias-nothing-tested"}
+    data["worth"]["composition"]["missing"] = ["bias-nothing-tested"]
+    steps = DecisionWords(data, words("en")).next_steps()
+    assert any("--attributes column:camera" in step for step in steps)
+
+
 @pytest.mark.parametrize("term", ["対比学習", "合成率", "線形評価", "意味整合性", "採用見送り", "人日"])
 def test_the_glossary_has_the_terms(term: str) -> None:
     text = Page(page("adopt", "ja")).text

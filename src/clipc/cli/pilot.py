@@ -53,6 +53,7 @@ def pilot(
     pictures: bool = True,
     options: SourceParameters = DEFAULT_OPTIONS,
     set_overrides: Overrides = (),
+    tune: Annotated[int, Parameter(validator=Number(gte=0, lte=200))] = 0,
     stage: str | None = None,
     plan: Annotated[bool, Parameter(negative="")] = False,
     go_on: Annotated[bool, Parameter(negative="")] = False,
@@ -91,7 +92,9 @@ def pilot(
         pictures: Show pictures in the report; --no-pictures for private ones.
         options: How the source is read.
         set_overrides: More overrides.
-        stage: Run this stage again, with those before it as they are: doctor, preview, bias, experiment, curve or
+        tune: Try so many settings of each arm (share of composites and when they end, temperature, batch) on the
+            validation split before the experiment; every arm gets as many. Needs clipc[tuning].
+        stage: Run this stage again, with those before it as they are: doctor, preview, bias, tune, experiment, curve or
             confirm.
         plan: Print the stages with their minutes and cost, and run none of them.
         go_on: Go on where a stage says that this makes no sense.
@@ -144,6 +147,7 @@ def pilot(
         recipe=recipe,
         templates=templates,
         pictures=pictures,
+        tune=tune,
         go_on=go_on,
         figures=None if roi is None else read_figures(roi),
         decisions=() if decisions is None else read_decisions(decisions),

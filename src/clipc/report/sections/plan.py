@@ -39,6 +39,8 @@ def plan_sentences(plan: Mapping[str, Any], say: Words) -> Iterator[str]:
     numbers = {"arms": len(plan["arms"]), **{name: plan[name] for name in ("seeds", "trials", "jobs")}}
     minutes = {"minutes": f"{plan['minutes']:.1f}", "allowed": f"{plan['allowed_minutes']:g}"}
     yield say("pilot.plan.trials", **numbers, **minutes)
+    if plan.get("tries"):
+        yield say("pilot.plan.tries", n=plan["tries"])
     yield say("pilot.plan.seeds_asked" if plan["seeds_asked"] else "pilot.plan.seeds_fit")
     if plan["left_out"]:
         names = say("page.list").join(say.arm(name) for name in plan["left_out"])

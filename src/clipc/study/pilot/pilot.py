@@ -20,6 +20,7 @@ from clipc.study.pilot.stages.doctor import examine
 from clipc.study.pilot.stages.experiment import compare
 from clipc.study.pilot.stages.preview import preview_composites
 from clipc.study.pilot.stages.stage import Announce, Context, Stage, run_stages, stage_rows, unheard
+from clipc.study.pilot.stages.tune import tune
 from clipc.study.pilot.tables import beside_arms
 from clipc.study.pilot.worth import pilot_worth
 from clipc.study.recipes import check_recipes
@@ -30,11 +31,12 @@ STAGES: Final[Mapping[str, Stage]] = {
     "doctor": examine,
     "preview": preview_composites,
     "bias": audit_plan,
+    "tune": tune,
     "experiment": compare,
     "curve": low_data_curve,
     "confirm": confirm,
 }
-"""The stages in their order."""
+"""The stages in their order; ``tune`` runs where it is asked for."""
 
 
 def run_pilot(
@@ -69,7 +71,7 @@ def run_pilot(
             that going on makes no sense.
         Interrupted: On Ctrl-C or SIGTERM; the same call resumes the pilot.
     """
-    stages = {name: STAGES[name] for name in STAGES if name in options.stages}
+    stages = {name: STAGES[name] for name in STAGES if name in options.stages or (name == "tune" and options.tune)}
     if stage is not None and stage not in stages:
         raise unknown_name("stage", stage, stages)
     context = make_context(options, folder, catalog, announce, progress, watch)
@@ -80,8 +82,8 @@ def run_pilot(
         minutes = _add_minutes(folder, context.timer.seconds / 60)
     tables: dict[str, Any] = {}
     for result in results.values():
-        curves = [*tables.get("curves", ()), *result.tables.get("curves", ())]
-        tables |= {**result.tables, "curves": curves}
+        lists = {name: [*tables.get(name, ()), *result.tables.get(name, ())] for name in ("curves", "search")}
+        tables |= {**result.tables, **lists}
     if public is not None and "experiment" in results:
         rows = beside_arms(public.rows(tables["metrics"]), tables)
         tables["untrained"] = [*tables["untrained"], *rows]
@@ -136,6 +138,8 @@ def _asked(options: PilotOptions, design: PilotDesign, catalog: Catalog) -> dict
         "jobs": options.jobs,
         "stages": list(options.stages),
         "arms": list(options.arms),
+        **({"tune": options.tune} if options.tune else {}),
+        **({"settings": dict(options.settings)} if options.settings else {}),
         "pictures": options.pictures,
     }
 

@@ -93,13 +93,16 @@ class Context:
             name: The name of the file, without its suffix.
             settle: Decides it, if it was not decided for the same inputs before.
         """
-        run = Run(self.folder)
-        saved = run.read_json(f"{name}.json")
-        if saved is not None and saved["asked"] == self.asked:
-            return saved["settled"]
+        if (kept := self.kept(name)) is not None:
+            return kept
         decided = settle()
-        run.write_json(f"{name}.json", {"asked": self.asked, "settled": decided})
+        Run(self.folder).write_json(f"{name}.json", {"asked": self.asked, "settled": decided})
         return decided
+
+    def kept(self, name: str) -> dict[str, Any] | None:
+        """What was settled for the same inputs; None where nothing was."""
+        saved = Run(self.folder).read_json(f"{name}.json")
+        return saved["settled"] if saved is not None and saved["asked"] == self.asked else None
 
 
 Stage = Callable[[Context, Results], StageResult]
