@@ -28,21 +28,23 @@ def tune(context: Context, _: Results) -> StageResult:
     found holds for all later stages; sizes of the curve that are too small for a batch take a smaller one.
 
     Raises:
-        UserError: Optuna is not installed, trials do not validate, or the baseline diverged with all settings.
+        UserError: Optuna is not installed, trials do not validate, or the baseline or all treatments diverged with all
+            of their settings.
     """
     # What a call that was stopped had settled already must not shift the ranges.
     design, data = scoped(context, experiment_scope(context) | {"settings": {}})
-    tries, baseline = context.options.tune, design.study.baseline_name
+    tries = context.options.tune
     ranges = {name: ranges_of(recipe) for name, recipe in design.recipes.items()}
     study = design.study.with_settings(ranges).model_copy(update={"search": Search(trials=tries)})
     journal = context.folder / "records" / "search.journal"
     found = search(study, data, context.folder, journal, jobs=workers(context)[0], progress=context.progress)
     settings = {result.arm: result.settings for result in found}
-    if settings[baseline] is None:
-        raise UserError(
-            f"the loss was not a number in any of the {tries} settings of {baseline!r}, so there is nothing to compare "
-            "with; set precision=fp32 or a lower learning_rate."
-        )
+    for names in ([design.study.baseline_name], design.study.treatments):
+        if all(settings[name] is None for name in names):
+            raise UserError(
+                f"the loss was not a number in any of the {tries} settings of {' and '.join(names)}, so there is "
+                "nothing to compare; set precision=fp32 or a lower learning_rate."
+            )
     context.settled("tune", lambda: {"settings": settings})
     values: dict[str, Any] = {"tries": tries, "arms": len(settings)}
     return StageResult(True, "tuned", values, {"search": [asdict(result) for result in found]})
