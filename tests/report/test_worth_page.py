@@ -71,7 +71,7 @@ def test_markdown_says_the_same(case: tuple[dict[str, Any], str, str]) -> None:
 def test_the_terminal_has_both_verdicts() -> None:
     lines = decision_lines(decided_example("extend"), words("en"))
     assert lines[0] == "Model: extend the pilot. Composition: extend the pilot."
-    assert any("clipc audit" in line for line in lines)
+    assert any("--stage bias" in line for line in lines)
     assert decision_lines(pilot_example(), words("en")) == []
 
 

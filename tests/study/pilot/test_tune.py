@@ -37,6 +37,7 @@ def test_each_arm_gets_as_many_tries_and_keeps_the_best(tuned: tuple[Path, dict[
     for row, arm in zip(tables["search"], tables["arms"], strict=True):
         assert row["settings"].items() <= arm["changes"].items()
         assert ("policy.rho" in row["settings"]) == (arm["name"] != "clip")
+    assert "one-recipe" not in tables["not_shown"]
     for lang in ("en", "ja"):
         page = render_pilot(tables, lang=lang)
         assert words(lang)("study.search.title") in page

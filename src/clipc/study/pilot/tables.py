@@ -12,8 +12,9 @@ from clipc.prepare.plans import group_of, make_plans
 from clipc.prepare.preview import preview
 from clipc.recipe.recipe import Recipe
 from clipc.render.worker import WorkerRenderer
-from clipc.study.limitations import Codes
+from clipc.study.limitations import Codes, search_limits
 from clipc.study.results import Outcome, composes
+from clipc.study.search_results import SearchResult
 
 CONTROLS: Final = ("wrong-caption", "self-halves")
 """The controls of the built-in study: there is a sentence on what cannot be said without each of them."""
@@ -99,6 +100,12 @@ def pilot_limits(policies: Sequence[Policy], catalog: Catalog, plan: Mapping[str
     if policies:
         codes.append(partners_limit(policies, catalog))
     return [*codes, "figures-elsewhere"]
+
+
+def tuned_limits(tables: Mapping[str, Any]) -> Codes:
+    """The codes in ``not_shown`` as they are where a stage before the experiment has tuned the arms (``search``)."""
+    untuned = [code for code in tables["not_shown"] if code != "one-recipe"]
+    return [*untuned, *search_limits([SearchResult(**row) for row in tables["search"]])]
 
 
 def partners_limit(policies: Sequence[Policy], catalog: Catalog) -> str:
