@@ -211,6 +211,7 @@ def test_other_attributes_run_the_audit_alone_again(
     assert [table["name"] for table in tables["bias"]["attributes"]] == ["label"]
     assert {file.name for file, stamp in stamps.items() if file.stat().st_mtime_ns != stamp} == {"bias.json"}
     assert tables["comparisons"] == done[1]["comparisons"]
+    assert ("no-audit" in tables["not_shown"]) == (tables["bias_gate"]["tested"] == 0)
 
 
 def test_a_pilot_stops_where_going_on_makes_no_sense(

@@ -21,7 +21,7 @@ from clipc.study.pilot.stages.experiment import compare
 from clipc.study.pilot.stages.preview import preview_composites
 from clipc.study.pilot.stages.stage import Announce, Context, Stage, run_stages, stage_rows, unheard
 from clipc.study.pilot.stages.tune import tune
-from clipc.study.pilot.tables import beside_arms, tuned_limits
+from clipc.study.pilot.tables import beside_arms, limits_left
 from clipc.study.pilot.worth import pilot_worth
 from clipc.study.recipes import check_recipes
 from clipc.study.run import BoardCallback, evaluation_options
@@ -84,8 +84,8 @@ def run_pilot(
     for result in results.values():
         lists = {name: [*tables.get(name, ()), *result.tables.get(name, ())] for name in ("curves", "search")}
         tables |= {**result.tables, **lists}
-    if {"tune", "experiment"} <= results.keys():
-        tables["not_shown"] = tuned_limits(tables)
+    if "experiment" in results:
+        tables["not_shown"] = limits_left(tables)
     if public is not None and "experiment" in results:
         rows = beside_arms(public.rows(tables["metrics"]), tables)
         tables["untrained"] = [*tables["untrained"], *rows]

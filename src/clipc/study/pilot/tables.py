@@ -102,10 +102,16 @@ def pilot_limits(policies: Sequence[Policy], catalog: Catalog, plan: Mapping[str
     return [*codes, "figures-elsewhere"]
 
 
-def tuned_limits(tables: Mapping[str, Any]) -> Codes:
-    """The codes in ``not_shown`` as they are where a stage before the experiment has tuned the arms (``search``)."""
-    untuned = [code for code in tables["not_shown"] if code != "one-recipe"]
-    return [*untuned, *search_limits([SearchResult(**row) for row in tables["search"]])]
+def limits_left(tables: Mapping[str, Any]) -> Codes:
+    """The codes in ``not_shown`` of an experiment, without those that the pilot's other stages have answered.
+
+    Args:
+        tables: The tables of all stages; ``search`` holds what tuning found, ``bias_gate`` what the bias audit did.
+    """
+    searched = [SearchResult(**row) for row in tables.get("search", ())]
+    audited = (tables.get("bias_gate") or {}).get("tested", 0)
+    answered = [*(["one-recipe"] if searched else []), *(["no-audit"] if audited else [])]
+    return [*(code for code in tables["not_shown"] if code not in answered), *search_limits(searched)]
 
 
 def partners_limit(policies: Sequence[Policy], catalog: Catalog) -> str:
