@@ -441,10 +441,12 @@ STAGES = [
 
 
 def untrained(arms: list[str]) -> list[dict[str, Any]]:
-    """The probe on the start's features, beside the arms'."""
+    """The probe on the start's features and a public model, beside the arms'."""
     rows = [{"arm": name, "mean": 0.91 + 0.01 * i, "low": 0.89, "high": 0.95, "n": 3} for i, name in enumerate(arms)]
-    probe = {"metric": "probe/label/all/top1", "column": "label", "model": "starter", "chance": 1 / 21}
-    return [{**probe, "mean": 0.924, "low": 0.888, "high": 0.96, "n": 210, "arms": rows}]
+    shared = {"mean": 0.924, "low": 0.888, "high": 0.96, "n": 210, "chance": 1 / 21, "arms": rows}
+    probe = {"kind": "probe", "metric": "probe/label/all/top1", "column": "label", "model": "starter"}
+    public = {"kind": "public", "metric": "zero_shot/label/top1", "model": "ViT-B-32:laion2b_s34b_b79k"}
+    return [{**probe, **shared}, {**public, **shared}]
 
 
 def with_few_captions(data: dict[str, Any]) -> dict[str, Any]:

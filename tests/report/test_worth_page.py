@@ -71,7 +71,7 @@ def test_markdown_says_the_same(case: tuple[dict[str, Any], str, str]) -> None:
 def test_the_terminal_has_both_verdicts() -> None:
     lines = decision_lines(decided_example("extend"), words("en"))
     assert lines[0] == "Model: extend the pilot. Composition: extend the pilot."
-    assert any("clipc audit" in line for line in lines)
+    assert any("--stage bias" in line for line in lines)
     assert decision_lines(pilot_example(), words("en")) == []
 
 
@@ -97,6 +97,21 @@ def test_a_pilot_without_worth_has_the_page_that_it_had() -> None:
 )
 def test_the_words_of_a_case(case_name: str, lang: str, says: str) -> None:
     assert says in Page(page(case_name, lang)).text
+
+
+def test_a_better_public_model_is_named_as_what_to_use() -> None:
+    data = decided_example("stop")
+    data["worth"]["alternatives"][0]["name"] = "public-model"
+    for lang in LANGUAGES:
+        assert words(lang)("worth.next.model.stop_public") in DecisionWords(data, words(lang)).next_steps()
+
+
+def test_what_opens_the_gate_of_an_audit_without_anything_to_test() -> None:
+    data = decided_example("extend")
+    data["worth"]["gates"][1] |= {"code": "bias-nothing-tested"}
+    data["worth"]["composition"]["missing"] = ["bias-nothing-tested"]
+    steps = DecisionWords(data, words("en")).next_steps()
+    assert any("--attributes column:camera" in step for step in steps)
 
 
 @pytest.mark.parametrize("term", ["対比学習", "合成率", "線形評価", "意味整合性", "採用見送り", "人日"])
@@ -148,7 +163,8 @@ def private_example() -> tuple[dict[str, Any], list[str]]:
     data["worth"]["gates"][0]["rules"] = {"name": secret[6]}
     data["another table"] = [{"anything": text["path"]}]
     for row in data["untrained"]:
-        row |= {"column": text["column"], "metric": f"probe/{text['column']}/all/top1", "model": text["path"]}
+        metric = row["metric"].replace("/label/", f"/{text['column']}/")
+        row |= {"metric": metric, "model": text["path"], **({"column": text["column"]} if "column" in row else {})}
     return data, secret
 
 

@@ -13,6 +13,7 @@ from clipc.cli.common import (
     OutFolder,
     Overrides,
     SourceParameters,
+    names_of,
     open_source,
     print_result,
     recipe_changes,
@@ -82,7 +83,7 @@ def audit(
             the run's folder audit, by default.
         as_json: Print the tables as one JSON object.
     """
-    names = tuple(name.strip() for name in (attributes or "").split(",") if name.strip())
+    names = names_of(attributes)
     is_run = (Path(source) / "recipe.yaml").is_file()
     if not is_run and against is not None:
         raise UserError("--against compares the models of two runs; name a run's folder first, not a source.")

@@ -93,6 +93,11 @@ def warn_of_small_split(catalog: "Catalog", split: str) -> None:
         print_note(f"warning: {words('en').limit(limit['code'], limit)}")
 
 
+def names_of(given: str | None) -> tuple[str, ...]:
+    """The names in an option that separates them by commas; none where it is not given."""
+    return tuple(name.strip() for name in (given or "").split(",") if name.strip())
+
+
 def print_note(message: str) -> None:
     """Prints a message to standard error."""
     print(f"  {sentence(message)}", file=sys.stderr)

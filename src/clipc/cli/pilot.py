@@ -17,6 +17,7 @@ from clipc.cli.common import (
     Overrides,
     SourceParameters,
     data_section,
+    names_of,
     print_catalog,
     print_note,
     print_result,
@@ -52,6 +53,7 @@ def pilot(
     pictures: bool = True,
     options: SourceParameters = DEFAULT_OPTIONS,
     set_overrides: Overrides = (),
+    tune: Annotated[int, Parameter(validator=Number(gte=0, lte=200))] = 0,
     stage: str | None = None,
     plan: Annotated[bool, Parameter(negative="")] = False,
     go_on: Annotated[bool, Parameter(negative="")] = False,
@@ -59,6 +61,8 @@ def pilot(
     approved_by: str | None = None,
     roi: Path | None = None,
     decisions: Path | None = None,
+    attributes: str | None = None,
+    public: str | None = None,
     format_: Annotated[Literal["html", "md"], Parameter(name="--format")] = "html",
     redact: Annotated[bool, Parameter(negative="")] = False,
     out: OutFolder = None,
@@ -88,7 +92,9 @@ def pilot(
         pictures: Show pictures in the report; --no-pictures for private ones.
         options: How the source is read.
         set_overrides: More overrides.
-        stage: Run this stage again, with those before it as they are: doctor, preview, bias, experiment, curve or
+        tune: Try so many settings of each arm (share of composites and when they end, temperature, batch) on the
+            validation split before the experiment; every arm gets as many. Needs clipc[tuning].
+        stage: Run this stage again, with those before it as they are: doctor, preview, bias, tune, experiment, curve or
             confirm.
         plan: Print the stages with their minutes and cost, and run none of them.
         go_on: Go on where a stage says that this makes no sense.
@@ -99,6 +105,12 @@ def pilot(
             With them the report says what composition saves. They may be given later; nothing is trained again.
         decisions: A file (CSV, JSON Lines) of experts' decisions on composites with the columns left, right, layout,
             decision (accept or reject), by, when. Without it no verdict is better than to extend the pilot.
+        attributes: What the bias audit tests, separated by commas: gender, age, skin tone, or column:NAME such as
+            column:camera; by default all lists of words that the captions name. May be given later; that stage alone is
+            run again.
+        public: A public model to compare the trained ones with, untouched: MODEL:WEIGHTS such as
+            ViT-B-32:laion2b_s34b_b79k, hf-hub:OWNER/NAME, local-dir:FOLDER or a run. If it cannot be reached, the pilot
+            goes on without it. May be given later; nothing is trained again.
         format_: html, or md for Markdown.
         redact: Write a report without pictures, captions, names and paths, beside the complete one.
         out: The folder of all results; by default runs/pilot-NAME, with -ja appended for --lang ja.
@@ -135,9 +147,12 @@ def pilot(
         recipe=recipe,
         templates=templates,
         pictures=pictures,
+        tune=tune,
         go_on=go_on,
         figures=None if roi is None else read_figures(roi),
         decisions=() if decisions is None else read_decisions(decisions),
+        attributes=names_of(attributes),
+        public=public,
         command=shlex.join(["clipc", *sys.argv[1:]]),
     )
 

@@ -60,7 +60,8 @@ class DecisionSteps(DecisionNumbers):
         model = self.worth["model"]
         code, row = model["verdict"], self.smallest_gain()
         if code == "stop" and "not-better" in model["reasons"] and row is not None:
-            yield self.say("worth.next.model.stop", name=self.alternative(row["name"]))
+            key = "stop_public" if row["name"] == "public-model" else "stop"
+            yield self.say(f"worth.next.model.{key}", name=self.alternative(row["name"]))
         elif code == "stop":
             yield self.say("worth.next.model.stop_cost")
         elif code == "extend":

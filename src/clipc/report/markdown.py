@@ -83,9 +83,9 @@ def _behind(texts: DecisionWords, say: Words) -> Iterator[str]:
         yield _text(facts["gain"])
     if others := alternative_rows(texts, say):
         yield f"### {say('worth.detail.alternatives')}"
-        keys = ("alternative", "metric", "model", "against", "difference", "interval")
+        keys = ("alternative", "metric", "model", "against", "difference", "interval", "n")
         names = ("name", "metric", "value", "against", "difference", "interval", "n")
-        head = [*(say(f"worth.detail.{key}") for key in keys), "n"]
+        head = [say(f"worth.detail.{key}") for key in keys]
         yield _table(head, [[row[key] for key in names] for row in others])
     yield f"## {say('worth.gate.title')}"
     yield from (f"- **{gate['name']}**: {gate['status_text']}. {_text(gate['text'])}" for gate in texts.gates())

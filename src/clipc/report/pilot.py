@@ -12,7 +12,7 @@ from clipc.report.sections.effects import effect_strips
 from clipc.report.sections.gains import gain_table
 from clipc.report.sections.headline import headline
 from clipc.report.sections.plan import plan, untrained
-from clipc.report.sections.procedure import procedure, reproduction
+from clipc.report.sections.procedure import procedure, reproduction, search
 from clipc.report.sections.results import limits, power, results
 from clipc.report.sections.stages import confirmation, doctor_findings, stages
 from clipc.report.sections.training import composites, cost, training
@@ -21,8 +21,8 @@ from clipc.report.words import Words, words
 
 SECTIONS: Final[tuple[Section, ...]] = (
     *(decision, headline, worth, stages, plan, effect_strips, untrained, gain_table, curves, results, confirmation),
-    *(limits, power, composites, doctor_findings, bias_findings, bias_associations, procedure, training, cost),
-    *(reproduction, glossary),
+    *(search, limits, power, composites, doctor_findings, bias_findings, bias_associations, procedure, training),
+    *(cost, reproduction, glossary),
 )
 
 

@@ -74,7 +74,9 @@ class EvaluationOptions:
         options = {"templates": self.templates, "lang": self.lang, "shots": list(self.shots), **own}
         return {"version": MEASURING, **options}
 
-    def evaluate(self, model: Encoder, catalog: Catalog, *, probe: bool = True) -> Evaluation:
+    def evaluate(
+        self, model: Encoder, catalog: Catalog, *, probe: bool = True, progress: Progress = silent
+    ) -> Evaluation:
         """Measures a model on :attr:`split`."""
         evaluators = (*EVALUATORS, *(own_evaluator(name) for name, _ in self.evaluators))
         return evaluate(
@@ -86,6 +88,7 @@ class EvaluationOptions:
             shots=self.shots,
             probe=probe,
             evaluators=evaluators,
+            progress=progress,
         )
 
 

@@ -200,6 +200,20 @@ def test_a_stage_alone_is_run_again_and_the_others_are_read(
         run_pilot(pilot_options, folder, stage="previw")
 
 
+def test_other_attributes_run_the_audit_alone_again(
+    pilot_options: PilotOptions, done: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pilot"
+    shutil.copytree(done[0], folder)
+    stamps = {file: file.stat().st_mtime_ns for file in (folder / "stages").iterdir()}
+    monkeypatch.setattr(experiment, "_settle", lambda *_: SETTLED)
+    tables = run_pilot(replace(pilot_options, attributes=("column:label",)), folder)
+    assert [table["name"] for table in tables["bias"]["attributes"]] == ["label"]
+    assert {file.name for file, stamp in stamps.items() if file.stat().st_mtime_ns != stamp} == {"bias.json"}
+    assert tables["comparisons"] == done[1]["comparisons"]
+    assert ("no-audit" in tables["not_shown"]) == (tables["bias_gate"]["tested"] == 0)
+
+
 def test_a_pilot_stops_where_going_on_makes_no_sense(
     pilot_options: PilotOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

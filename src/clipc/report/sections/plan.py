@@ -39,6 +39,8 @@ def plan_sentences(plan: Mapping[str, Any], say: Words) -> Iterator[str]:
     numbers = {"arms": len(plan["arms"]), **{name: plan[name] for name in ("seeds", "trials", "jobs")}}
     minutes = {"minutes": f"{plan['minutes']:.1f}", "allowed": f"{plan['allowed_minutes']:g}"}
     yield say("pilot.plan.trials", **numbers, **minutes)
+    if plan.get("tries"):
+        yield say("pilot.plan.tries", n=plan["tries"])
     yield say("pilot.plan.seeds_asked" if plan["seeds_asked"] else "pilot.plan.seeds_fit")
     if plan["left_out"]:
         names = say("page.list").join(say.arm(name) for name in plan["left_out"])
@@ -50,9 +52,11 @@ def plan_sentences(plan: Mapping[str, Any], say: Words) -> Iterator[str]:
 
 
 def untrained(data: Mapping[str, Any], say: Words) -> Markup:
-    """Linear probes on the features of the start beside those of the arms; empty without any."""
-    probes = [
-        {**probe, "arms": [{**row, "kind": kind(row["arm"], data)} for row in probe["arms"]]}
-        for probe in data.get("untrained", ())
-    ]
-    return fragment("untrained.html", say, probes=probes) if probes else Markup()
+    """Linear probes on the start's features, and the public model, beside the arms; empty without any."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for row in data.get("untrained", ()):
+        is_probe = row["kind"] == "probe"
+        title = say("pilot.untrained.column", column=row["column"]) if is_probe else say.metric(row["metric"])
+        arms = [{**arm, "kind": kind(arm["arm"], data)} for arm in row["arms"]]
+        kinds.setdefault(row["kind"], []).append({**row, "title": title, "arms": arms})
+    return fragment("untrained.html", say, kinds=list(kinds.items())) if kinds else Markup()

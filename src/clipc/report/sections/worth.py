@@ -84,7 +84,8 @@ def alternative_rows(texts: DecisionWords, say: Words) -> list[dict[str, str]]:
         value, ends = texts.with_interval(row["difference"], texts.gain)
         levels = {key: readable.level(texts.unit, row[key]) for key in ("value", "against")}
         names = {"name": texts.alternative(row["name"]), "metric": say.metric(row["metric"])}
-        rows.append({**names, **levels, "difference": value, "interval": ends, "n": texts.n(row)})
+        n = f"{row['seeds']} × {readable.count(row['items'])}"
+        rows.append({**names, **levels, "difference": value, "interval": ends, "n": n})
     return rows
 
 

@@ -27,7 +27,10 @@ def planned_stages(context: Context) -> dict[str, Any]:
     plan = experiment_plan(context, scoped(context, scope)[0], scope)
     light = STAGE_SECONDS + IMAGE_SECONDS * len(context.catalog)
     seconds: dict[str, float] = {"doctor": light, "preview": STAGE_SECONDS, "bias": STAGE_SECONDS}
-    seconds["experiment"] = 60 * scope["minutes"]
+    tries = context.options.tune
+    if tries:
+        seconds["tune"] = 60 * scope["minutes"] * tries / (tries + scope["seeds"])
+    seconds["experiment"] = 60 * scope["minutes"] - seconds.get("tune", 0.0)
     left = context.options.minutes * 60 - sum(seconds.values())
     fits = dict.fromkeys(seconds, True)
     arms = [context.design.study.baseline_name, context.design.study.treatments[-1]]
@@ -41,6 +44,6 @@ def planned_stages(context: Context) -> dict[str, Any]:
     stages = [
         {"name": name, "minutes": time / 60, "core_hours": time * cores() / 3600, "fits": fits[name]}
         for name, time in seconds.items()
-        if name in context.options.stages
+        if name in (*context.options.stages, "tune")
     ]
     return {**plan, "stages": stages}

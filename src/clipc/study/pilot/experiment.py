@@ -15,6 +15,7 @@ from clipc.study.pilot.options import PilotOptions
 from clipc.study.pilot.pace import FeaturePace, measure_features, measure_trials
 from clipc.study.pilot.regime import Cost, Scope, seconds_needed, settle, smaller_arm_sets, subset_sizes
 from clipc.study.pilot.stages.stage import Context
+from clipc.study.recipes import arm_recipe
 from clipc.study.run import evaluation_options, jobs_for, renderer_for
 
 REPORT_SECONDS: Final = 15.0
@@ -34,12 +35,15 @@ def experiment_scope(context: Context) -> dict[str, Any]:
     """What fits the time, as ``pilot.json`` holds it, so that a pilot that was stopped resumes the same trials.
 
     Returns:
-        ``pairs``, ``arms``, ``seeds``, ``renderer``, ``minutes``, ``feature_minutes`` and ``pace``.
+        ``pairs``, ``arms``, ``seeds``, ``renderer``, ``minutes``, ``feature_minutes``, ``pace``, and ``settings``: for
+        each arm the values that were tuned for it, by dotted key, or None where it diverged with all of them; empty
+        where nothing was tuned (yet).
 
     Raises:
         UserError: The time is too short.
     """
-    return context.settled("pilot", lambda: _settle(context))
+    scope, given = context.settled("pilot", lambda: _settle(context)), {"settings": context.options.settings}
+    return scope | (context.kept("tune") or given)
 
 
 def scoped(context: Context, scope: Mapping[str, Any]) -> tuple[PilotDesign, Catalog]:
@@ -51,16 +55,22 @@ def scoped(context: Context, scope: Mapping[str, Any]) -> tuple[PilotDesign, Cat
 
 
 def with_scope(design: PilotDesign, settled: Mapping[str, Any]) -> PilotDesign:
-    """The design with the arms, seeds and renderer that were settled."""
-    study, arms = design.study, settled["arms"]
-    study = study.with_settings({arm.name: {} if arm.name in arms else None for arm in study.expanded_arms})
+    """The design with the arms, seeds, renderer and values that were settled; a batch never exceeds the design's."""
+    study, tuned = design.study, settled.get("settings", {})
+    values = {arm.name: tuned.get(arm.name, {}) if arm.name in settled["arms"] else None for arm in study.expanded_arms}
+    for name, value in values.items():
+        if value and "batch_size" in value:
+            values[name] = value | {"batch_size": min(value["batch_size"], design.baseline.batch_size)}
+    study = study.with_settings(values)
+    arms = [arm.name for arm in study.expanded_arms]
     update = {
         "controls": tuple(name for name in study.controls if name in arms),
         "seeds": study.seeds[: settled["seeds"]],
         "set": {**study.set, "renderer": settled["renderer"]},
     }
-    recipes = {name: recipe for name, recipe in design.recipes.items() if name in arms}
-    return PilotDesign(study.model_copy(update=update), recipes, design.reason)
+    study = study.model_copy(update=update)
+    recipes = {arm.name: arm_recipe(study, arm, study.seeds[0], "all") for arm in study.expanded_arms}
+    return PilotDesign(study, recipes, design.reason)
 
 
 def _settle(context: Context) -> dict[str, Any]:
@@ -82,8 +92,8 @@ def _settle(context: Context) -> dict[str, Any]:
     left = context.seconds_left - REPORT_SECONDS
     share = EXPERIMENT_SHARE if options.continues else 1.0
     # The smallest comparison may take all of the time: what follows it is worth less than an answer.
-    scope = settle(share * left, costs, arms, options.seed_range, jobs) or settle(
-        left, costs, arms, options.seed_range, jobs
+    scope = settle(share * left, costs, arms, options.seed_range, jobs, options.tune) or settle(
+        left, costs, arms, options.seed_range, jobs, options.tune
     )
     if scope is None:
         raise _too_short(options, costs, arms, jobs, options.minutes * 60 - left)
@@ -120,7 +130,7 @@ def _too_short(
     least = options.seed_range[0]
 
     def minutes(cost: Cost, names: Sequence[str]) -> str:
-        return f"{math.ceil((seconds_needed(cost, names, least, jobs) + spent) / 60):,}"
+        return f"{math.ceil((seconds_needed(cost, names, least + options.tune, jobs) + spent) / 60):,}"
 
     return UserError(
         f"{options.minutes:g} minutes are too short for a pilot: it needs --minutes {minutes(costs[-1], arms[-1])} for "
@@ -145,6 +155,7 @@ def experiment_plan(context: Context, design: PilotDesign, settled: Mapping[str,
         "seeds": len(design.study.seeds),
         "seeds_asked": options.seeds is not None,
         "trials": len(kept) * len(design.study.seeds),
+        "tries": options.tune,
         "minutes": settled["minutes"],
         "feature_minutes": settled["feature_minutes"],
         "allowed_minutes": options.minutes,

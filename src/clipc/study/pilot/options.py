@@ -1,8 +1,8 @@
 """The options of a pilot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from clipc.audit.decisions import Decision
 from clipc.recipe.data import Data
@@ -31,9 +31,15 @@ class PilotOptions:
         pictures: Whether the report shows images.
         stages: The names of the stages to run.
         arms: The names of the arms to run; all if empty.
+        tune: How many settings are tried for each arm on the validation split before the experiment; 0 for none.
+        settings: For each arm, by name, values of its recipe by dotted key, such as an earlier pilot tuned them.
         go_on: Whether to go on where a stage says that this makes no sense.
         figures: The user's figures, for the return on investment. They change no trial and no stage.
         decisions: Experts' decisions on composites, for the gate of meaning. They change no trial and no stage either.
+        attributes: What the bias audit looks for, as :class:`~clipc.audit.bias.audit.BiasOptions` names it; empty for
+            all word lists that the captions name. Other attributes run that stage alone again.
+        public: A public model (as :meth:`clipc.models.model.ClipModel.load` takes it) that the trained models are
+            compared with, untouched; it changes no trial and no stage.
         command: The command line, for the report.
     """
 
@@ -48,9 +54,13 @@ class PilotOptions:
     pictures: bool = True
     figures: RoiFigures | None = None
     decisions: Sequence[Decision] = ()
+    attributes: tuple[str, ...] = ()
+    public: str | None = None
     command: str = "clipc pilot"
     stages: tuple[str, ...] = ("doctor", "preview", "bias", "experiment", "curve", "confirm")
     arms: tuple[str, ...] = ()
+    tune: int = 0
+    settings: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict[str, Mapping[str, Any] | None])
     go_on: bool = False
 
     @property

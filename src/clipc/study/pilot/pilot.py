@@ -12,6 +12,7 @@ from clipc.study.pilot.costs import planned_stages
 from clipc.study.pilot.design import PilotDesign, bind, pilot_study
 from clipc.study.pilot.experiment import workers
 from clipc.study.pilot.options import PilotOptions
+from clipc.study.pilot.public import measure_public
 from clipc.study.pilot.stages.bias import audit_plan
 from clipc.study.pilot.stages.confirm import confirm
 from clipc.study.pilot.stages.curve import low_data_curve
@@ -19,6 +20,8 @@ from clipc.study.pilot.stages.doctor import examine
 from clipc.study.pilot.stages.experiment import compare
 from clipc.study.pilot.stages.preview import preview_composites
 from clipc.study.pilot.stages.stage import Announce, Context, Stage, run_stages, stage_rows, unheard
+from clipc.study.pilot.stages.tune import tune
+from clipc.study.pilot.tables import beside_arms, limits_left
 from clipc.study.pilot.worth import pilot_worth
 from clipc.study.recipes import check_recipes
 from clipc.study.run import BoardCallback, evaluation_options
@@ -28,11 +31,12 @@ STAGES: Final[Mapping[str, Stage]] = {
     "doctor": examine,
     "preview": preview_composites,
     "bias": audit_plan,
+    "tune": tune,
     "experiment": compare,
     "curve": low_data_curve,
     "confirm": confirm,
 }
-"""The stages in their order."""
+"""The stages in their order; ``tune`` runs where it is asked for."""
 
 
 def run_pilot(
@@ -67,21 +71,27 @@ def run_pilot(
             that going on makes no sense.
         Interrupted: On Ctrl-C or SIGTERM; the same call resumes the pilot.
     """
-    stages = {name: STAGES[name] for name in STAGES if name in options.stages}
+    stages = {name: STAGES[name] for name in STAGES if name in options.stages or (name == "tune" and options.tune)}
     if stage is not None and stage not in stages:
         raise unknown_name("stage", stage, stages)
     context = make_context(options, folder, catalog, announce, progress, watch)
     try:
+        public = measure_public(context)  # First, so that its time counts and a wrong name is reported at once.
         results = run_stages(context, stages, stage)
     finally:
         minutes = _add_minutes(folder, context.timer.seconds / 60)
     tables: dict[str, Any] = {}
     for result in results.values():
-        curves = [*tables.get("curves", ()), *result.tables.get("curves", ())]
-        tables |= {**result.tables, "curves": curves}
+        lists = {name: [*tables.get(name, ()), *result.tables.get(name, ())] for name in ("curves", "search")}
+        tables |= {**result.tables, **lists}
+    if "experiment" in results:
+        tables["not_shown"] = limits_left(tables)
+    if public is not None and "experiment" in results:
+        rows = beside_arms(public.rows(tables["metrics"]), tables)
+        tables["untrained"] = [*tables["untrained"], *rows]
+        tables["not_shown"] = [*tables["not_shown"], *(() if rows else ["no-public-model"])]
     if results.keys() >= {"experiment", "curve"}:
-        figures, decisions = options.figures, options.decisions
-        tables["worth"] = pilot_worth(context, results, tables, minutes, figures=figures, decisions=decisions)
+        tables["worth"] = pilot_worth(context, results, tables, minutes, public)
     budget = {"minutes": options.minutes, "minutes_taken": minutes, "jobs": workers(context)[0]}
     return tables | {"budget": budget, "stages": stage_rows(results)}
 
@@ -89,12 +99,14 @@ def run_pilot(
 def plan_pilot(
     options: PilotOptions, folder: Path, *, catalog: Catalog | None = None, progress: Progress = silent
 ) -> dict[str, Any]:
-    """What a pilot would run, why, and for how long; measures the pace, and runs no trial.
+    """What a pilot would run, why, and for how long; measures the pace and the public model, and runs no trial.
 
     What is settled here holds for the pilot that follows with the same options. Returns the tables of
     :func:`~clipc.study.pilot.costs.planned_stages`.
     """
-    return planned_stages(make_context(options, folder, catalog, progress=progress))
+    context = make_context(options, folder, catalog, progress=progress)
+    measure_public(context)  # Its time is not the stages'.
+    return planned_stages(context)
 
 
 def make_context(
@@ -111,7 +123,8 @@ def make_context(
     catalog = catalog or options.data.open(progress)
     design = bind(study, catalog)
     asked = _asked(options, design, catalog)
-    return Context(options, folder, catalog, study, design, asked, timer, announce, progress, watch)
+    alone = {"bias": {"attributes": list(options.attributes)}} if options.attributes else {}
+    return Context(options, folder, catalog, study, design, asked, alone, timer, announce, progress, watch)
 
 
 def _asked(options: PilotOptions, design: PilotDesign, catalog: Catalog) -> dict[str, Any]:
@@ -127,6 +140,8 @@ def _asked(options: PilotOptions, design: PilotDesign, catalog: Catalog) -> dict
         "jobs": options.jobs,
         "stages": list(options.stages),
         "arms": list(options.arms),
+        **({"tune": options.tune} if options.tune else {}),
+        **({"settings": dict(options.settings)} if options.settings else {}),
         "pictures": options.pictures,
     }
 

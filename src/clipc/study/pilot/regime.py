@@ -49,7 +49,12 @@ class Scope:
 
 
 def settle(
-    seconds: float, costs: Sequence[Cost], arms: Sequence[Sequence[str]], seeds: tuple[int, int], jobs: int
+    seconds: float,
+    costs: Sequence[Cost],
+    arms: Sequence[Sequence[str]],
+    seeds: tuple[int, int],
+    jobs: int,
+    tries: int = 0,
 ) -> Scope | None:
     """The largest scope that fits the time.
 
@@ -61,6 +66,7 @@ def settle(
         arms: The sets of arms to choose from, largest first.
         seeds: The smallest and the largest number of seeds.
         jobs: How many trials run at a time.
+        tries: How many settings are tried for each arm before; a try costs as much as a trial.
 
     Returns:
         The scope; None if not even the smallest fits.
@@ -69,7 +75,7 @@ def settle(
     for cost in costs:
         for names in arms:
             for number in range(most, least - 1, -1):
-                needed = cost.seconds(len(names) * number, jobs)
+                needed = cost.seconds(len(names) * (number + tries), jobs)
                 if needed <= seconds * PLANNED_SHARE:
                     return Scope(cost.pairs, tuple(names), number, needed)
     return None

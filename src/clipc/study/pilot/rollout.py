@@ -75,6 +75,9 @@ def next_step(
         data=options.data.model_copy(update={"pairs": pairs}),
         stages=STEP_STAGES,
         arms=(pilot.tables["baseline"], winner),
+        public=None,
+        tune=0,
+        settings=_tuned(run),
     )
     frozen = _frozen(results, steps)
     step: dict[str, Any] = {
@@ -114,6 +117,11 @@ def judged(tables: Mapping[str, Any], winner: str) -> dict[str, Any]:
     }
     failed = [code for code, holds in codes.items() if holds]
     return {"passed": not failed, "code": failed[0] if failed else "passed", "verdict": verdict}
+
+
+def _tuned(run: Run) -> dict[str, Any]:
+    """The values that the pilot tuned for each arm; empty where it did not tune."""
+    return (run.read_json("tune.json") or {"settled": {"settings": {}}})["settled"]["settings"]
 
 
 def _next_share(steps: list[dict[str, Any]], pairs: int) -> float | None:

@@ -12,8 +12,9 @@ from clipc.prepare.plans import group_of, make_plans
 from clipc.prepare.preview import preview
 from clipc.recipe.recipe import Recipe
 from clipc.render.worker import WorkerRenderer
-from clipc.study.limitations import Codes
+from clipc.study.limitations import Codes, search_limits
 from clipc.study.results import Outcome, composes
+from clipc.study.search_results import SearchResult
 
 CONTROLS: Final = ("wrong-caption", "self-halves")
 """The controls of the built-in study: there is a sentence on what cannot be said without each of them."""
@@ -99,6 +100,18 @@ def pilot_limits(policies: Sequence[Policy], catalog: Catalog, plan: Mapping[str
     if policies:
         codes.append(partners_limit(policies, catalog))
     return [*codes, "figures-elsewhere"]
+
+
+def limits_left(tables: Mapping[str, Any]) -> Codes:
+    """The codes in ``not_shown`` of an experiment, without those that the pilot's other stages have answered.
+
+    Args:
+        tables: The tables of all stages; ``search`` holds what tuning found, ``bias_gate`` what the bias audit did.
+    """
+    searched = [SearchResult(**row) for row in tables.get("search", ())]
+    audited = (tables.get("bias_gate") or {}).get("tested", 0)
+    answered = [*(["one-recipe"] if searched else []), *(["no-audit"] if audited else [])]
+    return [*(code for code in tables["not_shown"] if code not in answered), *search_limits(searched)]
 
 
 def partners_limit(policies: Sequence[Policy], catalog: Catalog) -> str:

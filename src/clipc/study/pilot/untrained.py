@@ -29,16 +29,16 @@ def untrained_probes(recipe: Recipe, catalog: Catalog, progress: Progress = sile
         progress: Receives the number of features computed.
 
     Returns:
-        Rows of ``metric`` (the name of the trained models' metric), ``column``, ``model``, ``mean``, ``low`` and
-        ``high`` (the 95% interval over test images), ``n`` and ``chance``. Empty without labels, and where trials
-        start from random weights.
+        Rows of ``kind`` (``probe``), ``metric`` (the name of the trained models' metric), ``column``, ``model``,
+        ``mean``, ``low`` and ``high`` (the 95% interval over test images), ``n`` and ``chance``. Empty without labels,
+        and where trials start from random weights.
     """
     rows: list[dict[str, Any]] = []
     for column, task in _tasks(recipe, catalog, progress):
         accuracy = t_interval(_hits(task))
         interval = {"low": max(0.0, accuracy.low), "high": min(1.0, accuracy.high), "n": accuracy.n}
-        name = {"metric": f"probe/{column}/all/top1", "column": column, "model": recipe.model, "mean": accuracy.mean}
-        rows.append({**name, **interval, "chance": 1 / len(task.names)})
+        name = {"kind": "probe", "metric": f"probe/{column}/all/top1", "column": column, "model": recipe.model}
+        rows.append({**name, "mean": accuracy.mean, **interval, "chance": 1 / len(task.names)})
     return rows
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from clipc.audit.decisions import Decision, consensus
 from clipc.evaluate.measurement import Measurement
 from clipc.study.pilot.experiment import experiment_scope, scoped, workers
+from clipc.study.pilot.public import PublicModel
 from clipc.study.pilot.stages.curve import measured
 from clipc.study.pilot.stages.stage import Context, Results
 from clipc.study.pilot.untrained import untrained_hits
-from clipc.study.worth.figures import RoiFigures
 from clipc.study.worth.tables import WorthInputs, worth_tables
 
 
@@ -21,9 +21,7 @@ def pilot_worth(
     results: Results,
     tables: Mapping[str, Any],
     minutes: float,
-    *,
-    figures: RoiFigures | None = None,
-    decisions: Sequence[Decision] = (),
+    public: PublicModel | None = None,
 ) -> dict[str, Any]:
     """The table ``worth`` of a pilot whose experiment and curve are done; nothing is trained.
 
@@ -35,8 +33,7 @@ def pilot_worth(
         results: The stages' results.
         tables: Their tables.
         minutes: What the pilot took.
-        figures: The user's figures, if given.
-        decisions: Experts' decisions on composites, for the gate of meaning.
+        public: The public model that the trained one is compared with, if given.
     """
     winner, baseline = results["experiment"].values["winner"], tables["baseline"]
     metric = decision_metric(tables)
@@ -54,11 +51,14 @@ def pilot_worth(
             metrics=tables["metrics"],
             baseline=baseline,
             arm=winner,
-            alternatives=_alternatives(context, results, metric),
-            gates={"meaning": with_acceptance(tables.get("meaning"), decisions), "bias": tables.get("bias_gate")},
+            alternatives=_linear_probe(context, metric) | _public(public, metric),
+            gates={
+                "meaning": with_acceptance(tables.get("meaning"), context.options.decisions),
+                "bias": tables.get("bias_gate"),
+            },
             credit=credit,
             costs=_costs(context, tables, winner, minutes),
-            figures=figures,
+            figures=context.options.figures,
             metric=metric,
             candidates=len(tables["verdict"]["arms"]),
         )
@@ -84,7 +84,7 @@ def with_acceptance(meaning: Mapping[str, Any] | None, decisions: Sequence[Decis
     return {**meaning, "acceptance": {"accepted": sum(accepted), "decided": len(accepted)}}
 
 
-def _alternatives(context: Context, results: Results, metric: str) -> dict[str, Measurement]:
+def _linear_probe(context: Context, metric: str) -> dict[str, Measurement]:
     """The linear probe on the start's features, on the items of the decision's metric; empty where there is none."""
     columns = context.catalog.about.label_columns[:1]
     column = next((c for c in columns if metric.startswith(f"zero_shot/{c}/")), None)
@@ -103,6 +103,12 @@ def _alternatives(context: Context, results: Results, metric: str) -> dict[str, 
         counts = np.bincount(labels)
         hits = hits * len(labels) / (np.count_nonzero(counts) * counts[labels])
     return {"linear-probe": Measurement(metric, hits)}
+
+
+def _public(public: PublicModel | None, metric: str) -> dict[str, Measurement]:
+    """The public model's measurement of the decision's metric; empty where there is none."""
+    one = None if public is None else public.measurements.get(metric)
+    return {} if one is None else {"public-model": one}
 
 
 def _costs(context: Context, tables: Mapping[str, Any], arm: str, minutes: float) -> dict[str, Any]:

@@ -18,13 +18,14 @@ def audit_plan(context: Context, _: Results) -> StageResult:
     """
     arm = context.design.study.treatments[-1]
     recipe = context.design.recipes[arm]
-    tables = audit_bias(context.catalog, recipe.policy, BiasOptions(), seed=recipe.seed, progress=context.progress)
+    options = BiasOptions(context.options.attributes)
+    tables = audit_bias(context.catalog, recipe.policy, options, seed=recipe.seed, progress=context.progress)
     plan = next(reversed(tables["plans"]))
     across = [table_of(attribute, plan, "across") for attribute in tables["attributes"]]
     gate = {
         "tested": sum(table["tested"] for table in across),
         "amplified": sum(table["found"] for table in across),
-        "corrected": False,
+        "corrected": recipe.policy.weights is not None,
     }
     values: dict[str, Any] = {**gate, "arm": arm, "attributes": len(tables["attributes"])}
     code = "nothing" if not gate["tested"] else "amplified" if gate["amplified"] else "none"

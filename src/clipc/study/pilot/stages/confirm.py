@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from clipc.catalog.catalog import Catalog
 from clipc.study.pilot.design import PilotDesign
 from clipc.study.pilot.experiment import REPORT_SECONDS, experiment_scope, scoped, workers
 from clipc.study.pilot.pace import measure_trials
@@ -21,7 +22,7 @@ def confirm(context: Context, results: Results) -> StageResult:
         return StageResult(True, "pixels")
     arms = [context.design.study.baseline_name, results["experiment"].values["winner"]]
     design, data = scoped(context, experiment)
-    pixels = _on_pixels(design, arms)
+    pixels, _ = _on_pixels(context, arms)
     jobs = workers(context)[0]
 
     def settle() -> dict[str, Any]:
@@ -54,20 +55,15 @@ def confirm(context: Context, results: Results) -> StageResult:
 
 def confirm_seconds(context: Context, arms: list[str]) -> float:
     """The time that two arms take with pixels; a model of each is trained for a few seconds to measure it."""
-    scope = experiment_scope(context)
-    design, data = scoped(context, scope)
-    pixels = _on_pixels(design, arms)
+    pixels, data = _on_pixels(context, arms)
     jobs, threads = workers(context)
     renderer = renderer_for(pixels.recipes[arms[0]], data, jobs, context.progress)
     evaluation = evaluation_options(pixels.study)
     pace = measure_trials(pixels.recipes, arms[0], data, evaluation, renderer, jobs, threads, context.progress)
-    return -(-len(arms) // jobs) * pace.trial_seconds(pixels.baseline, scope["pairs"]) / PLANNED_SHARE
+    return -(-len(arms) // jobs) * pace.trial_seconds(pixels.baseline, data.splits["train"]) / PLANNED_SHARE
 
 
-def _on_pixels(design: PilotDesign, arms: list[str]) -> PilotDesign:
-    """The design with two arms, one seed, and pixels in place of kept features."""
-    study = design.study
-    study = study.with_settings({arm.name: {} if arm.name in arms else None for arm in study.expanded_arms})
-    changes = {"set": {**study.set, "renderer": "auto"}, "seeds": study.seeds[:1], "controls": (), "contrasts": ()}
-    recipes = {name: design.recipes[name].model_copy(update={"renderer": "auto"}) for name in arms}
-    return PilotDesign(study.model_copy(update=changes), recipes, design.reason)
+def _on_pixels(context: Context, arms: list[str]) -> tuple[PilotDesign, Catalog]:
+    """The design with two arms, one seed, and pixels in place of kept features; and its data."""
+    scope = {**experiment_scope(context), "arms": arms, "seeds": 1, "renderer": "auto"}
+    return scoped(context, scope)

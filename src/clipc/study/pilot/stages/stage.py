@@ -58,6 +58,7 @@ class Context:
         study: The study before it was bound to data.
         design: The study on the catalog.
         asked: All that results follow from, ready for JSON; a saved result with other inputs does not count.
+        asked_alone: What one stage's result follows from besides, by the stage's name.
         timer: Measures the time since the pilot began.
         announce: Told what happens.
         progress: Receives the progress of long steps.
@@ -70,6 +71,7 @@ class Context:
     study: Study
     design: PilotDesign
     asked: dict[str, Any]
+    asked_alone: Mapping[str, dict[str, Any]]
     timer: Timer
     announce: Announce = unheard
     progress: Progress = silent
@@ -80,6 +82,10 @@ class Context:
         """The rest of the time, in seconds; may be negative."""
         return self.options.minutes * 60 - self.timer.seconds
 
+    def asked_of(self, stage: str) -> dict[str, Any]:
+        """All that a stage's result follows from."""
+        return self.asked | self.asked_alone.get(stage, {})
+
     def settled(self, name: str, settle: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What was decided once from measured times; it is kept, so that what was stopped resumes with the same.
 
@@ -87,13 +93,16 @@ class Context:
             name: The name of the file, without its suffix.
             settle: Decides it, if it was not decided for the same inputs before.
         """
-        run = Run(self.folder)
-        saved = run.read_json(f"{name}.json")
-        if saved is not None and saved["asked"] == self.asked:
-            return saved["settled"]
+        if (kept := self.kept(name)) is not None:
+            return kept
         decided = settle()
-        run.write_json(f"{name}.json", {"asked": self.asked, "settled": decided})
+        Run(self.folder).write_json(f"{name}.json", {"asked": self.asked, "settled": decided})
         return decided
+
+    def kept(self, name: str) -> dict[str, Any] | None:
+        """What was settled for the same inputs; None where nothing was."""
+        saved = Run(self.folder).read_json(f"{name}.json")
+        return saved["settled"] if saved is not None and saved["asked"] == self.asked else None
 
 
 Stage = Callable[[Context, Results], StageResult]
@@ -160,8 +169,8 @@ def read_results(folder: Path, names: Sequence[str]) -> dict[str, StageResult]:
 
 def _read(context: Context, name: str) -> StageResult | None:
     saved = Run(context.folder).read_json(f"stages/{name}.json")
-    return None if saved is None or saved["asked"] != context.asked else StageResult(**saved["result"])
+    return None if saved is None or saved["asked"] != context.asked_of(name) else StageResult(**saved["result"])
 
 
 def _write(context: Context, name: str, result: StageResult) -> None:
-    Run(context.folder).write_json(f"stages/{name}.json", {"asked": context.asked, "result": asdict(result)})
+    Run(context.folder).write_json(f"stages/{name}.json", {"asked": context.asked_of(name), "result": asdict(result)})
