@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from clipc.checksums import DamageError, check_files, write_checksums
-from clipc.errors import UserError, first_line
+from clipc.errors import UserError, first_line, invalid_fields
 from clipc.files import whole_folder
-from clipc.json_files import read_object
+from clipc.json_files import parse_json
 
 logger = logging.getLogger(__name__)
 
 MAX_CHECKPOINTS: Final = 2
 """The number of checkpoints kept on disk."""
 _DAMAGE_ERRORS: Final = (
-    *(UserError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, SafetensorError),
+    *(ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, SafetensorError),
     *(pickle.UnpicklingError, FileNotFoundError, NotADirectoryError, IsADirectoryError),
 )
 """Errors that readers raise for a damaged or missing file, and PyTorch for the state of another model."""
@@ -174,7 +174,11 @@ def checkpoint_steps(folder: Path) -> list[int]:
 def _load(checkpoint: Path, step: int) -> State:
     if not check_files(checkpoint):
         logger.warning("%s has no checksums, as those of earlier versions; its weights cannot be checked.", checkpoint)
-    progress = read_object(checkpoint / "progress.json", Progress, "the older one is taken")
+    progress = parse_json((checkpoint / "progress.json").read_bytes())
+    try:
+        Progress.model_validate(progress, strict=True)
+    except ValidationError as error:
+        raise DamageError(str(invalid_fields(error, "progress.json", Progress))) from None
     if (own := progress.pop("step")) != step:
         raise DamageError(f"its progress.json is that of step {own:,}")
     average = checkpoint / "average.safetensors"
