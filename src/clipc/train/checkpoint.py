@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from clipc.checksums import DamageError, check_files, write_checksums
-from clipc.errors import UserError, first_line, invalid_fields
+from clipc.errors import UserError, first_line
 from clipc.files import whole_folder
-from clipc.json_files import parse_json
+from clipc.json_files import load_object
 
 logger = logging.getLogger(__name__)
 
@@ -174,11 +174,10 @@ def checkpoint_steps(folder: Path) -> list[int]:
 def _load(checkpoint: Path, step: int) -> State:
     if not check_files(checkpoint):
         logger.warning("%s has no checksums, as those of earlier versions; its weights cannot be checked.", checkpoint)
-    progress = parse_json((checkpoint / "progress.json").read_bytes())
     try:
-        Progress.model_validate(progress, strict=True)
-    except ValidationError as error:
-        raise DamageError(str(invalid_fields(error, "progress.json", Progress))) from None
+        progress = load_object(checkpoint / "progress.json", Progress)
+    except ValueError as error:
+        raise DamageError(f"progress.json: {error}") from None
     if (own := progress.pop("step")) != step:
         raise DamageError(f"its progress.json is that of step {own:,}")
     average = checkpoint / "average.safetensors"
