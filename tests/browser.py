@@ -26,10 +26,8 @@ class Tab:
         messages: What its pages wrote to the console, errors and refusals by the content security policy among them.
     """
 
-    def __init__(self, address: str) -> None:
-        from websockets.sync.client import connect
-
-        self._socket = connect(address, max_size=1 << 26)
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
         self._numbers = itertools.count(1)
         self._session: str | None = None
         self.requests: list[str] = []
@@ -106,10 +104,6 @@ class Tab:
         shot = self.send("Page.captureScreenshot", captureBeyondViewport=True, format="png")
         file.write_bytes(base64.b64decode(shot["data"]))
 
-    def close(self) -> None:
-        """Ends the connection."""
-        self._socket.close()
-
 
 def find_browser() -> str | None:
     """The program of a browser that understands the DevTools protocol; None where there is none."""
@@ -146,6 +140,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def tab(browser: str) -> Iterator[Tab]:
     """A new tab of the headless browser."""
-    made = Tab(browser)
-    yield made
-    made.close()
+    from websockets.sync.client import connect
+
+    with connect(browser, max_size=1 << 26, close_timeout=1) as socket:
+        yield Tab(socket)

@@ -120,11 +120,11 @@ def invalid_value(error: Mapping[str, Any], name: str, advice: str | None = None
             message = f"{name}{': ' if name else ''}{error['msg'].removeprefix('Value error, ')}"
         case _ if error["loc"][-1:] == ("[key]",):
             message = f"a key under {name} must be text, not {value!r}; write it in quotes"
-        case "too_short" | "too_long":
-            count = error["ctx"].get("min_length", error["ctx"].get("max_length"))
-            message = f"{name} needs {count} values, not {len(value)}{hint}"
         case _ if advice:
             message = f"{name} cannot be {_describe(value)}{hint}"
+        case "too_short" | "too_long":
+            count = error["ctx"].get("min_length", error["ctx"].get("max_length"))
+            message = f"{name} needs {count} values, not {len(value)}"
         case "literal_error" if isinstance(value, str):
             expected = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
             return str(unknown_name(f"value of {name}", value, expected))

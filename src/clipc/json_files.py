@@ -40,17 +40,40 @@ def read_object(file: Path, schema: "type[BaseModel] | None", advice: str) -> di
         UserError: The file is missing, larger than :data:`~clipc.limits.OWN_BYTES`, no JSON, or not of the schema.
     """
     try:
-        with file.open("rb") as stream:
-            data = stream.read(OWN_BYTES + 1)
-        if len(data) > OWN_BYTES:
-            raise ValueError(f"it is larger than {OWN_BYTES >> 20} MiB")
-        value = parse_json(data)
-        if not isinstance(value, dict):
-            raise ValueError("it holds no JSON object")
+        return load_object(file, schema)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise UserError(f"{file} cannot be read ({reason}); {advice}.") from error
-    return value if schema is None else checked(value, schema, str(file), advice)
+
+
+def load_object(file: Path, schema: "type[BaseModel] | None") -> dict[str, Any]:
+    """As :func:`read_object`, for callers that make the sentence themselves.
+
+    Raises:
+        ValueError: Something is wrong; the message is the reason.
+        OSError: The file cannot be read.
+    """
+    with file.open("rb") as stream:
+        data = stream.read(OWN_BYTES + 1)
+    if len(data) > OWN_BYTES:
+        raise ValueError(f"it is larger than {OWN_BYTES >> 20} MiB")
+    value = parse_json(data)
+    if not isinstance(value, dict):
+        raise ValueError("it holds no JSON object")
+    if schema is not None and (fault := _fault(value, schema)) is not None:
+        raise ValueError(fault)
+    return value
+
+
+def _fault(value: dict[str, Any], schema: "type[BaseModel]") -> str | None:
+    """What is wrong with an object, with the key; None if nothing is."""
+    from pydantic import ValidationError
+
+    try:
+        schema.model_validate(value, strict=True)
+    except ValidationError as error:
+        return str(invalid_fields(error, "", schema)).removeprefix(": ").rstrip(".")
+    return None
 
 
 def checked(value: dict[str, Any], schema: "type[BaseModel]", where: str, advice: str) -> dict[str, Any]:
@@ -65,10 +88,6 @@ def checked(value: dict[str, Any], schema: "type[BaseModel]", where: str, advice
     Raises:
         UserError: It is not of the schema; the message names the key.
     """
-    from pydantic import ValidationError
-
-    try:
-        schema.model_validate(value, strict=True)
-    except ValidationError as error:
-        raise UserError(f"{str(invalid_fields(error, where, schema)).rstrip('.')}; {advice}.") from None
+    if (fault := _fault(value, schema)) is not None:
+        raise UserError(f"{where}: {fault}; {advice}.")
     return value

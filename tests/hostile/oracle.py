@@ -52,7 +52,7 @@ def judge(generator: Generator, seed: Sequence[int], folder: Path) -> Verdict:
     root = folder / "root"
     for part in (root, folder / "outside", folder / "cache"):
         part.mkdir(parents=True)
-    words, base = folder / "words.json", _status("VmRSS")
+    words = folder / "words.json"
 
     def prepare() -> None:
         words.write_text(json.dumps(generator(np.random.Generator(np.random.Philox(key=[*seed])), root)))
@@ -62,7 +62,8 @@ def judge(generator: Generator, seed: Sequence[int], folder: Path) -> Verdict:
     assert code == 0, (folder / "prepared").read_text("utf-8", "replace")
     code, usage, hung = _in_child(lambda: _run(json.loads(words.read_text()), folder / "outside"), folder / "told")
     told = (folder / "told").read_bytes().decode("utf-8", "replace")
-    seconds, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 - base
+    seconds = usage.ru_utime + usage.ru_stime
+    memory = usage.ru_maxrss * 1024 - int((folder / "told.base").read_text())
     shutil.rmtree(folder, ignore_errors=True)
     return Verdict(code, told, seconds, memory, list(_faults(code, told, seconds, memory, hung)))
 
@@ -87,8 +88,8 @@ def _run(words: list[str], outside: Path) -> NoReturn:
 def _read(source: str, *options: str) -> None:
     """Opens a source as all commands do, and shows its images and captions to a small model."""
     from clipc.catalog.images.decode import DecodeError
-    from clipc.catalog.options import SourceOptions
-    from clipc.cli.common import open_source
+    from clipc.catalog.open import open_catalog
+    from clipc.cli.common import print_catalog
     from clipc.models.tokenizer import load_tokenizer
     from clipc.progress import line_progress
     from clipc.render.evaluation_view import Resizing, evaluation_view
@@ -96,7 +97,8 @@ def _read(source: str, *options: str) -> None:
     fields = dict(option.split("=", 1) for option in options)
     lists = ("caption_columns", "label_columns", "caption_templates")
     typed = {name: (value,) if name in lists else value for name, value in fields.items()}
-    catalog = open_source(source, SourceOptions(**typed), line_progress(sys.stderr))  # type: ignore[arg-type]
+    catalog = open_catalog(source, progress=line_progress(sys.stderr), **typed)
+    print_catalog(catalog)
     tokenizer = load_tokenizer("nano")
     for row in range(min(len(catalog), 20)):
         tokenizer(catalog.captions(row)[:5])
@@ -206,6 +208,7 @@ def _in_child(action: Callable[[], object], output: Path) -> tuple[int, resource
             )
             os.environ["CLIPC_CACHE"] = str(output.parent / "cache")
             os.chdir(output.parent)
+            output.with_suffix(".base").write_text(str(_status("VmRSS")))
             limit = _status("VmSize") + _ROOM
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -19,6 +19,8 @@ from clipc.audit.decisions import read_decisions
 from clipc.compose.rules.read import read_rules
 from clipc.report.words import words
 from clipc.review.app import review_app
+from clipc.review.book import DecisionBook
+from clipc.review.queue import ReviewQueue
 from clipc.review.sitting import SHOWN, Sitting
 from clipc.web import HEADERS, Access
 
@@ -128,8 +130,6 @@ def test_mined_rules_are_offered(page: Page, labels: Callable[[int], tuple[str, 
 
 
 def test_the_agreement_of_two_experts_is_told(page: Page, sitting: Sitting, queue: Any) -> None:
-    from clipc.review.book import DecisionBook
-
     other = DecisionBook(sitting.book.file, "佐藤")
     for row in range(10):
         page.post("decisions", {"row": row, "accept": row % 2 == 0})
@@ -252,26 +252,28 @@ def test_every_filter_has_words() -> None:
         assert all(f"review.show.{show}" in words(lang).table for show in SHOWN)
 
 
-def test_a_killed_program_loses_no_decision_that_was_answered(factory: Path, tmp_path: Path) -> None:
-    """kill -9 while decisions are posted: every answered one is read again, and the same command goes on."""
-    command = [sys.executable, "-m", "clipc", "review", str(factory), "--by", "Mori", "--out", str(tmp_path), "--json"]
+def test_a_killed_program_loses_no_decision_that_was_answered(
+    factory: Path, queue: ReviewQueue, tmp_path: Path
+) -> None:
+    """kill -9 while decisions are posted: every answered one is read again, and the next sitting goes on there."""
+    command = [sys.executable, "-m", "clipc", "review", str(factory), "policy.group=null", "--by", "Mori", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    answered = 0
-    for kill_after in (7, 5):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        assert process.stdout is not None
-        started = json.loads(process.stdout.readline())
-        assert started["accepted"] == answered
-        base = started["address"].partition("?")[0]
-        for row in range(answered, answered + kill_after):
-            data = json.dumps({"row": row, "accept": True}).encode()
-            with urllib.request.urlopen(urllib.request.Request(f"{base}decisions", data)) as answer:
-                assert json.loads(answer.read())["progress"]["accepted"] == row + 1
-        answered += kill_after
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        with (tmp_path / "decisions.csv").open("ab") as file:
-            file.write(b"plate 1,plate 2,left-ri")  # the decision that was being written
-        assert len(read_decisions(tmp_path / "decisions.csv")) == answered
+    process = subprocess.Popen([*command, "--out", str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    base = json.loads(process.stdout.readline())["address"]
+    for row in range(9):
+        data = json.dumps({"row": row, "accept": True}).encode()
+        with urllib.request.urlopen(urllib.request.Request(f"{base}decisions", data)) as answer:
+            assert json.loads(answer.read())["progress"]["accepted"] == row + 1
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"{base}state")
+    file = tmp_path / "decisions.csv"
+    with file.open("ab") as stream:
+        stream.write(b"10.png,11.png,left-ri")  # the decision that was being written
+    assert len(read_decisions(file)) == 9
+    again = Sitting(queue, DecisionBook(file, "Mori"), tmp_path / "rules.yaml", None)
+    assert again.rows("accepted") == list(range(9))  # the same queue, and all answered decisions
+    again.decide(9, False)
+    assert len(read_decisions(file)) == 10

@@ -78,6 +78,10 @@ def test_broken_records_are_named(trial: Trial, tmp_path: Path, text: str) -> No
     value = json.loads(file.read_text())
     value["items"]["values/zero_shot/label/top1"]["zlib"] = "AAAA"
     file.write_text(json.dumps(value))
+    with pytest.raises(UserError, match=r"is not a valid record of a trial \(its checksum differs\)"):
+        read_record(trial, MEASURING, file)
+    del value["checksum"]
+    file.write_text(json.dumps(value))
     with pytest.raises(UserError, match="is not a valid record"):
         read_record(trial, MEASURING, file)
 
@@ -98,6 +102,7 @@ def test_a_record_whose_metrics_are_not_described_is_named(
     file = tmp_path / "one.json"
     write_record(trial, MEASURING, file)
     value = json.loads(file.read_text())
+    del value["checksum"]  # as if it was written so
     if change is None:
         del value["descriptions"]["zero_shot/label/top1"]
     else:

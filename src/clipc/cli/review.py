@@ -25,6 +25,8 @@ from clipc.files import write_text
 from clipc.progress import terminal
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from clipc.review.sitting import Sitting
 
 
@@ -72,8 +74,7 @@ def review(
     from clipc.recipe.recipe import read_recipe
 
     resolved = read_recipe(recipe, recipe_changes(overrides, set_overrides, rules))
-    if not mine:
-        import clipc.web  # noqa: F401 - says before long work that the extra is missing
+    listener = None if mine else _listener(port)  # Before long work: the extra or the port may be missing.
 
     from clipc.review.book import DecisionBook
     from clipc.review.queue import review_queue
@@ -86,17 +87,23 @@ def review(
         catalog = open_source(source, options, progress)
         queue = review_queue(resolved, catalog, count, score=score, progress=progress)
         sitting = Sitting(queue, book, folder / "rules.yaml", resolved.policy.rules)
-    if mine:
+    if listener is None:
         _print_mined(sitting, folder / "candidate-rules.yaml", as_json)
-        return
-    _serve(sitting, source, port, options.lang, as_json)
+    else:
+        _serve(sitting, source, listener, options.lang, as_json)
 
 
-def _serve(sitting: "Sitting", source: str, port: int, lang: str, as_json: bool) -> None:
+def _listener(port: int) -> "socket":
+    from clipc.web import listen
+
+    return listen("127.0.0.1", port)
+
+
+def _serve(sitting: "Sitting", source: str, listener: "socket", lang: str, as_json: bool) -> None:
     from clipc.review.app import review_app
-    from clipc.web import Access, address, listen, run_server
+    from clipc.web import Access, address, run_server
 
-    access, listener = Access.of_host("127.0.0.1", always_token=True), listen("127.0.0.1", port)
+    access = Access.of_host("127.0.0.1", always_token=True)
     place = address(listener, access) + ("?lang=ja" if lang == "ja" else "")
     book, counts = sitting.book, sitting.progress()
     decided = counts["accepted"] + counts["rejected"]

@@ -95,11 +95,9 @@ def composite_images(renderer: WorkerRenderer, row: int, source_side: int = _SOU
     """
     batch, views = renderer.render(row, row + 1), _views(renderer, row)
     plan = renderer.plans.rows(row, row + 1)
-    sources = [
-        _source_image(renderer, int(rows[0]), views, side, source_side)
-        for side, rows in enumerate((plan.left, plan.right))
-    ]
-    return CompositeImages(batch.images[0].numpy(), *sources, len(batch.unreadable) > 0)
+    left = _source_image(renderer, int(plan.left[0]), views, 0, source_side)
+    right = _source_image(renderer, int(plan.right[0]), views, 1, source_side)
+    return CompositeImages(batch.images[0].numpy(), left, right, len(batch.unreadable) > 0)
 
 
 def composite_details(renderer: WorkerRenderer, row: int) -> dict[str, Any]:

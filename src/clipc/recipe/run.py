@@ -140,7 +140,7 @@ class Run:
         """The records in this rank's metrics file; damaged lines are left out, and all but the last are told of."""
         if not self._metrics.is_file():
             return
-        damaged: list[int] = []
+        number, damaged = 0, list[int]()
         with self._metrics.open(encoding="utf-8", errors="replace") as lines:
             for number, line in enumerate(lines, 1):
                 try:

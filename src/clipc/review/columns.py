@@ -70,7 +70,8 @@ def rule_columns(pairs: Catalog) -> list[RuleColumn]:
         name for name in CatalogColumns(pairs).names if name not in (*BUILT_IN_COLUMNS, "split", "width", "height")
     ]
     columns: list[RuleColumn] = []
-    for name in dict.fromkeys([*labels, *(["label"] if "label" in names else []), *names]):
+    main: list[str] = ["label"] if "label" in names else []
+    for name in dict.fromkeys([*labels, *main, *names]):
         if (column := _column(pairs, name)) is not None and not any(_equal(column, other) for other in columns):
             columns.append(column)
     return columns

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from clipc.checksums import DamageError, sealed, unsealed
+from clipc.checksums import sealed, unsealed
 from clipc.errors import UserError
 from clipc.evaluate.measurement import dump_measurements, load_measurements
 from clipc.files import write_text
-from clipc.json_files import read_object
+from clipc.json_files import load_object
 from clipc.limits import OWN_BYTES
 from clipc.recipe.run import Run
 from clipc.recipe.run_files import DataFacts, Environment, Finished
@@ -146,10 +146,9 @@ def _read(evaluation: EvaluationOptions, file: Path) -> dict[str, Any] | None:
     """The content of a record; None where there is no file, or the evaluation had other options."""
     if not file.is_file():
         return None
-    value = read_object(file, Record, _ADVICE)
     try:
-        value = unsealed(value)
-    except DamageError as error:
+        value = unsealed(load_object(file, Record))
+    except (OSError, ValueError) as error:
         raise _invalid_record(file, error) from error
     return value if value["measuring"] == evaluation.as_json() else None
 

@@ -18,14 +18,14 @@ from safetensors.torch import load_file, save_file
 from clipc.checksums import DamageError, check_files, write_checksums
 from clipc.errors import UserError, first_line
 from clipc.files import whole_folder
-from clipc.json_files import read_object
+from clipc.json_files import load_object
 
 logger = logging.getLogger(__name__)
 
 MAX_CHECKPOINTS: Final = 2
 """The number of checkpoints kept on disk."""
 _DAMAGE_ERRORS: Final = (
-    *(UserError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, SafetensorError),
+    *(ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, SafetensorError),
     *(pickle.UnpicklingError, FileNotFoundError, NotADirectoryError, IsADirectoryError),
 )
 """Errors that readers raise for a damaged or missing file, and PyTorch for the state of another model."""
@@ -174,7 +174,10 @@ def checkpoint_steps(folder: Path) -> list[int]:
 def _load(checkpoint: Path, step: int) -> State:
     if not check_files(checkpoint):
         logger.warning("%s has no checksums, as those of earlier versions; its weights cannot be checked.", checkpoint)
-    progress = read_object(checkpoint / "progress.json", Progress, "the older one is taken")
+    try:
+        progress = load_object(checkpoint / "progress.json", Progress)
+    except ValueError as error:
+        raise DamageError(f"progress.json: {error}") from None
     if (own := progress.pop("step")) != step:
         raise DamageError(f"its progress.json is that of step {own:,}")
     average = checkpoint / "average.safetensors"

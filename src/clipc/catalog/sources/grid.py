@@ -125,11 +125,14 @@ def _checked(grid: Grid, path: Path) -> Grid:
 def _separated(path: Path, coding: Encoding, text: str) -> Grid:
     layout = text_layout(text)
     if layout.width > COLUMNS:
-        raise UserError(f"{path} has {layout.width:,} columns, more than {COLUMNS:,}; keep those that are needed.")
+        raise UserError(f"{path} has more than {COLUMNS:,} columns; keep those that are needed.")
 
     def rows() -> Iterator[tuple[int, list[str] | str]]:
         with open(path, encoding=coding.codec, errors=coding.errors, newline="") as file:
-            yield from islice(separated_rows(file, layout.dialect), layout.above, None)
+            try:
+                yield from islice(separated_rows(file, layout.dialect), layout.above, None)
+            except (UserError, UnicodeError) as error:
+                raise UserError(f"{path}: {first_line(error)}.") from None
 
     if layout.width < 2 and 2 * len(_NAME_AND_WORDS.findall(text)) > len(text.splitlines()):
         raise UserError(f"{path}: only a space is between image files and captions; write a tab there.")

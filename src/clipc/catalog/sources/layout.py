@@ -10,10 +10,15 @@ from typing import Any, NamedTuple
 
 from clipc.catalog.rows import IMAGE_SUFFIXES, NAMES
 from clipc.catalog.sources.template import plain_name
+from clipc.errors import UserError
+from clipc.limits import COLUMNS
 
 _SEPARATORS = ",\t;|"
 _SAMPLE = 200
 _MAX_ABOVE = 20
+_MOST_LINES = 1000
+"""The lines of one row: quoted cells may hold line breaks."""
+_MOST_UNCLOSED = 1000
 _NUMBERED = re.compile(r".+\.\w{3,4}#\d+")
 _SEP_LINE = re.compile(r"\"?sep=(.)\"?\r?\n?", re.IGNORECASE)
 # Backslash and quotation mark within quotation marks, and text after it: malformed unless it is an escape.
@@ -68,7 +73,7 @@ def text_layout(text: str) -> Layout:
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
             dialect = Dialect(separator, quoting, backslashes and quoting == csv.QUOTE_MINIMAL)
             numbered = list(islice(separated_rows(io.StringIO(text, newline=""), dialect), _SAMPLE))
-            rows = [row for _, row in numbered]
+            rows = [row[: COLUMNS + 1] if isinstance(row, list) else row for _, row in numbered]
             layout = _layout([row if isinstance(row, list) else [] for row in rows], dialect, int(told is not None))
             if layout.width < 2:
                 continue
@@ -89,17 +94,22 @@ def text_layout(text: str) -> Layout:
 
 
 def separated_rows(file: Iterable[str], dialect: Dialect) -> Iterator[tuple[int, list[str] | str]]:
-    """Numbered rows, or what is wrong with one. A quote that is never closed costs its own line, not those after it."""
+    """Numbered rows, or what is wrong with one. A quote that is never closed costs its own line, not those after it.
+
+    Raises:
+        UserError: Quotation marks of so many rows are not closed that looking for their ends would take too long.
+    """
     again: list[str] = []
     used: list[str] = []
     lines = (line.replace('\\"', '""') for line in file) if dialect.backslashes else iter(file)
 
     def feed() -> Iterator[str]:
-        while (line := again.pop() if again else next(lines, None)) is not None:
+        while len(used) < _MOST_LINES and (line := again.pop() if again else next(lines, None)) is not None:
             used.append(line)
             yield line
 
     reader = csv.reader(feed(), delimiter=dialect.separator, quoting=dialect.quoting)
+    faults = 0
     for number in count(1):
         used.clear()
         try:
@@ -111,7 +121,12 @@ def separated_rows(file: Iterable[str], dialect: Dialect) -> Iterator[tuple[int,
         if row is None:
             return
         unclosed = len(used) > 1 and sum(line.count('"') for line in used) % 2 == 1
-        if len(used) > 1 and (fault or unclosed):
+        if len(used) > 1 and (fault or unclosed or len(used) >= _MOST_LINES):
+            faults += 1
+            if faults > _MOST_UNCLOSED:
+                raise UserError(
+                    f"quotation marks are not closed in more than {_MOST_UNCLOSED:,} rows; save the table anew."
+                )
             again.extend(reversed(used[1:]))
             reader = csv.reader(feed(), delimiter=dialect.separator, quoting=dialect.quoting)
             fault = "a quotation mark is not closed"

@@ -48,6 +48,7 @@ def list_files(root: Path, allowed: Path | None = None) -> Listing:
     listing = Listing([], [], [], [])
     real_root, real_allowed = root.resolve(), (allowed or root).resolve()
     followed: set[Path] = set()
+    odd: list[tuple[str, str]] = []
     waiting = [""]
     while waiting:
         prefix = waiting.pop()
@@ -70,12 +71,12 @@ def list_files(root: Path, allowed: Path | None = None) -> Listing:
                     if "." not in name and entry.is_symlink() and not os.path.exists(entry.path):
                         gone = os.readlink(entry.path)
                         listing.missing.append((prefix + name, f"is a link to {gone}, which does not exist"))
-                    elif name.lower().endswith(IMAGE_SUFFIXES):  # which are looked at when they are read
+                    elif name.lower().endswith((*IMAGE_SUFFIXES, ".tar")):  # which are looked at when they are read
                         listing.files.append(prefix + name)
                     elif not _is_file(entry):
-                        listing.missing.append((prefix + name, "is no file, or a link to none"))
+                        odd.append((prefix + name, "is no file, or a link to none"))
                     elif entry.is_symlink() and not _is_below(entry, real_root, real_allowed):
-                        listing.missing.append((prefix + name, f"is a link that leads out of {allowed or root}"))
+                        odd.append((prefix + name, f"is a link that leads out of {allowed or root}"))
                     else:
                         listing.files.append(prefix + name)
                     continue
@@ -93,6 +94,13 @@ def list_files(root: Path, allowed: Path | None = None) -> Listing:
                     followed.add(target)
                 inner.append(f"{prefix}{name}/")
         waiting += sorted(inner, reverse=True)
+    # So are the texts of images, which are then refused with the reason.
+    images = {os.path.splitext(file)[0] for file in listing.files} if odd else set[str]()
+    for name, reason in odd:
+        if os.path.splitext(name)[0] in images:
+            listing.files.append(name)
+        else:
+            listing.missing.append((name, reason))
     listing.missing.sort()
     return listing
 

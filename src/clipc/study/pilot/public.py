@@ -26,7 +26,7 @@ class PublicModel:
 
     Attributes:
         name: Its name, as the user gave it.
-        measurements: Its measurements by name, without linear probes; empty where it could not be measured.
+        measurements: Its main metrics by name; empty where it could not be measured.
     """
 
     name: str
@@ -78,10 +78,12 @@ def measure_public(context: Context) -> PublicModel | None:
 
 
 def _evaluate(context: Context, name: str) -> dict[str, Any]:
-    """The measurements of a model, ready for JSON."""
+    """The main metrics of a model, ready for JSON."""
+    study = context.design.study
     model = ClipModel.load(name).to(choose_device(context.design.baseline.device))
-    options = evaluation_options(context.design.study)
+    options = evaluation_options(study)
     evaluation = options.evaluate(model, context.catalog, probe=False, progress=context.progress)
-    descriptions, arrays = dump_measurements(evaluation.measurements)
+    main = {key: one for key, one in evaluation.measurements.items() if one.default_main or key in study.main}
+    descriptions, arrays = dump_measurements(main)
     values = {key: array.tolist() for key, array in arrays.items()}
-    return {"metrics": evaluation.metrics, "descriptions": descriptions, "arrays": values}
+    return {"metrics": {key: one.value for key, one in main.items()}, "descriptions": descriptions, "arrays": values}
