@@ -66,7 +66,7 @@ def rule_columns(pairs: Catalog) -> list[RuleColumn]:
         pairs: The training pairs.
     """
     labels = [name for name in pairs.about.label_columns if name in pairs.table.column_names]
-    names = [
+    names: list[str] = [
         name for name in CatalogColumns(pairs).names if name not in (*BUILT_IN_COLUMNS, "split", "width", "height")
     ]
     columns: list[RuleColumn] = []
