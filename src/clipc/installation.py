@@ -47,6 +47,6 @@ def _source_folder() -> Path | None:
 
 
 def _shown(path: Path) -> str:
-    """A path as the user would type it from the current folder."""
+    """A path as the user would type it: short in the folder that clipc was installed from, whole elsewhere."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return str(path.relative_to(here)) if here == _source_folder() and path.is_relative_to(here) else str(path)

@@ -49,6 +49,15 @@ def tokens(text: str) -> str:
     return f" {' '.join(words)} " if words else " "
 
 
+def is_searchable(text: str) -> bool:
+    """Whether :func:`tokens` can find the words of a text here: it has no kana or kanji, or SudachiPy is installed."""
+    try:
+        tokens(text)
+    except UserError:
+        return False
+    return True
+
+
 def pattern(terms: Sequence[str]) -> str:
     """An RE2 pattern that finds any of the terms as whole words in the result of :func:`tokens`.
 
