@@ -150,7 +150,8 @@ async function showRow(announcement = "", quiet = false) {
   });
   showColumns(table);
   at("reasons").replaceChildren(...table.reasons.map((reason) => element("li", reason)));
-  if (at("position").getBoundingClientRect().top < 0 || at("accept").getBoundingClientRect().top > innerHeight) at("work").scrollIntoView();
+  const [top, bottom, end] = [at("position").getBoundingClientRect().top, at("picture").getBoundingClientRect().bottom, at("accept").getBoundingClientRect().top];
+  if (announcement && (top < 0 || bottom > end)) at("work").scrollIntoView();
   if (fromDone) at("position").focus();
   announce(`${announcement} ${position}. ${decision ?? ""} ${table.caption}`);
   for (const next of rows.slice(place + 1, place + 3)) load(next).catch(() => {});
@@ -223,6 +224,7 @@ let opener = null;
 
 function offer(rules, chosen = null) {
   at("dialog-none").hidden = rules.length > 0;
+  at("accept-rule").hidden = at("why").parentElement.hidden = rules.length === 0;
   at("dialog-list").replaceChildren(...rules.map((rule) => {
     const label = element("label", undefined, rule.contradicted ? "rule contradicted" : "rule");
     const choice = element("input");
@@ -272,8 +274,8 @@ async function openDialog(mined) {
     offered = answer.rules;
     at("dialog-none").textContent = mined ? answer.sentence : at("dialog-none").dataset.none;
     offer(offered);
-    const first = document.querySelector("#dialog-list input");
-    if (first && at("dialog").contains(document.activeElement)) first.focus();
+    const first = document.querySelector("#dialog-list input") ?? at(mined ? "close" : "first-word");
+    if (at("dialog").open) first.focus();
   } catch (error) {
     complain(say("failed", { reason: error.message }), "dialog-problem");
   }
