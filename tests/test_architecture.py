@@ -32,6 +32,7 @@ EVERYWHERE = {
     "extension",
     "files",
     "identity",
+    "installation",
     "json_files",
     "limits",
     "progress",
@@ -67,7 +68,7 @@ def test_arrows_go_one_way(package: str) -> None:
             assert target in allowed, f"{file.relative_to(PACKAGE)} imports {module}"
 
 
-@pytest.mark.parametrize("module", ["errors", "identity", "limits", "progress"])
+@pytest.mark.parametrize("module", ["errors", "identity", "installation", "limits", "progress"])
 def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == set()
 
@@ -95,6 +96,7 @@ def test_only_the_command_line_and_the_package_know_all_packages() -> None:
         "extension.py",
         "files.py",
         "identity.py",
+        "installation.py",
         "json_files.py",
         "limits.py",
         "progress.py",

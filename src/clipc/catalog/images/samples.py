@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from clipc.installation import install_command
 from clipc.limits import PIXELS, SIDE
 
 Intensity = Mapping[str, Sequence[float]]
@@ -166,7 +167,7 @@ def size_shown(width: int, height: int, orientation: int, most: int = PIXELS) ->
     return (height, width) if orientation in ON_THE_SIDE else (width, height)
 
 
-def extra_package(module: str, what: str, install: str) -> Any:
+def extra_package(module: str, what: str, extra: str) -> Any:
     """An optional package.
 
     Raises:
@@ -175,4 +176,4 @@ def extra_package(module: str, what: str, install: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise DecodeError(f"{what}, for which clipc needs another package: pip install '{install}'") from None
+        raise DecodeError(f"{what}, for which clipc needs another package: {install_command(extra)}") from None
