@@ -4,7 +4,6 @@ What is found becomes a generator, or a case of one. ``PYTHONPATH=src pytest tes
 cases and every kind in full; a failure names the kind and the two numbers by which :func:`judge` makes the case again.
 """
 
-import os
 from pathlib import Path
 
 import pytest
@@ -37,9 +36,10 @@ def _faults(generator: Generator, seeds: range, folder: Path) -> list[str]:
     return faults
 
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that are forked")
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="forks, and reads /proc")
 
 
+@pytest.mark.timeout(900)  # half a minute of processor time; where other programs hold the cores, longer
 def test_a_hundred_cases(tmp_path: Path, bases: Path) -> None:
     # Names are cheap; large images, and runs that resume, are not. All are tried with more numbers by the soak tests.
     groups = [(names.KINDS, range(1, 7)), (documents.KINDS, range(1, 3)), (tables.KINDS, range(1, 4, 2))]
