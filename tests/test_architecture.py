@@ -76,9 +76,13 @@ def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == set()
 
 
-@pytest.mark.parametrize("module", ["extension", "files", "web"])
+@pytest.mark.parametrize("module", ["extension", "files"])
 def test_what_knows_the_users_errors_alone(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == {"clipc.errors"}
+
+
+def test_pages_know_errors_and_how_their_extra_is_installed() -> None:
+    assert imports(PACKAGE / "web.py") == {"clipc.errors", "clipc.installation"}
 
 
 def test_checksums_know_files_alone() -> None:

@@ -228,7 +228,7 @@ def arrays_digest(*arrays: npt.NDArray[Any]) -> str:
 def _is_damaged(folder: Path, row_bytes: int, stamps: tuple[int, ...]) -> bool:
     """Whether rows differ from their checksums; looked at again when the files' times (``stamps``) have changed."""
     try:
-        values, keys = (np.memmap(folder / name, np.uint8, mode="r") for name in _PARTS[:2])
+        values, keys = (np.memmap(folder / name, np.uint8, mode="r").data for name in _PARTS[:2])
     except (OSError, ValueError):  # nothing was written yet
         return False
     begin = 0

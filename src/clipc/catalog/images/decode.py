@@ -1,15 +1,17 @@
 """Encoded image bytes to RGB pixels."""
 
+from math import prod
+
 import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.images.dicom import dicom_size, is_dicom, read_dicom
 from clipc.catalog.images.jpeg import check_scans, jpeg_header, jpeg_size, scale_options, with_simplejpeg
-from clipc.catalog.images.pillow import pillow_size, read_with_pillow
+from clipc.catalog.images.pillow import open_image, pillow_size, read_with_pillow
 from clipc.catalog.images.samples import DecodeError, Intensity, Samples, show
 from clipc.catalog.images.tiff import has_fixed_range, is_tiff, read_tiff, tiff_size
 
-__all__ = ["DecodeError", "decode", "header_suffices", "image_size", "read_samples"]
+__all__ = ["DecodeError", "decode", "header_suffices", "image_size", "pixel_count", "read_samples"]
 
 
 def decode(
@@ -84,6 +86,21 @@ def image_size(data: bytes) -> tuple[int, int]:
     if is_tiff(data):
         return tiff_size(data)
     return dicom_size(data) if is_dicom(data) else pillow_size(data)
+
+
+def pixel_count(data: bytes) -> int:
+    """The number of pixels by the header; unlike :func:`image_size` it never loads pixels, as a PNG's orientation does.
+
+    Raises:
+        DecodeError: There is no such header.
+    """
+    if data[:3] == b"\xff\xd8\xff":
+        header = jpeg_header(data)
+        return header.width * header.height
+    if is_tiff(data) or is_dicom(data):
+        return prod(image_size(data))
+    image = open_image(data)
+    return image.width * image.height
 
 
 def header_suffices(data: bytes) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.catalog import inside
-from clipc.catalog.images.decode import DecodeError, header_suffices, image_size, read_samples
+from clipc.catalog.images.decode import DecodeError, header_suffices, image_size, pixel_count, read_samples
 from clipc.catalog.images.intensity import brightness, measure_intensity, sample_of, usable_values
 from clipc.catalog.images.samples import Intensity, show
 from clipc.catalog.lfs import LFS_POINTER, is_lfs_pointer
@@ -205,14 +205,14 @@ def inspect_image(
         ValueError: It is rejected.
     """
     data, tail, size = reader.read(place)
-    width, height = image_size(data)
-    with _one_large_image if width * height > _LARGE else nullcontext():
+    with _one_large_image if pixel_count(data) > _LARGE else nullcontext():
         samples = read_samples(data, deep=bool(intensity))
         pixels = show(samples, intensity)
         bright = brightness(samples, pixels) if sampled else None
         content, dhash = content_hash(data, tail, size), difference_hash(pixels)
-    if data[:3] != b"\xff\xd8\xff":  # of JPEGs alone the header tells the size, which may be decoded reduced
-        height, width, _ = pixels.shape
+    height, width, _ = pixels.shape
+    if data[:3] == b"\xff\xd8\xff":  # which may be decoded at reduced size
+        width, height = image_size(data)
     return ImageFacts(size, width, height, content, dhash, samples.notes, bright)
 
 
