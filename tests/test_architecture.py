@@ -25,7 +25,7 @@ ORDER = (
 BELOW = {package: set[str]().union(*ORDER[row + 1 :]) for row, packages in enumerate(ORDER) for package in packages}
 BELOW |= {"report": set()}
 BELOW["cli"] |= {"report"}
-EVERYWHERE = {"array_cache", "errors", "extension", "files", "identity", "progress"}
+EVERYWHERE = {"array_cache", "errors", "extension", "files", "identity", "installation", "progress"}
 HEAVY = {"torch", "open_clip", "torchvision", "matplotlib", "sklearn", "scipy"}
 
 
@@ -56,7 +56,7 @@ def test_arrows_go_one_way(package: str) -> None:
             assert target in allowed, f"{file.relative_to(PACKAGE)} imports {module}"
 
 
-@pytest.mark.parametrize("module", ["errors", "identity", "progress"])
+@pytest.mark.parametrize("module", ["errors", "identity", "installation", "progress"])
 def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == set()
 
@@ -79,6 +79,7 @@ def test_only_the_command_line_and_the_package_know_all_packages() -> None:
         "extension.py",
         "files.py",
         "identity.py",
+        "installation.py",
         "progress.py",
     }
 

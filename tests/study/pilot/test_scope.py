@@ -59,7 +59,7 @@ def test_a_curve_after_slow_trials_has_fewer(
     monkeypatch.setattr(curve, "LEAST_CURVE_PAIRS", 20)
     with in_process():
         context = make_context(replace(pilot_options, minutes=20), tmp_path)
-        # Two seconds a trial are measured; 24 trials of two workers fit 60 seconds, half as many of twice the length.
+        # Two seconds a trial are measured; 24 trials of two workers fit 60 seconds, half as many at four seconds.
         fast = curve.curve_scope(context, "clip-c", 60)
         as_measured = curve.curve_scope(context, "clip-c", 60, trial_seconds=1.5)
         slow = curve.curve_scope(context, "clip-c", 60, trial_seconds=4)
