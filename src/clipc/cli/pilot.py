@@ -93,7 +93,7 @@ def pilot(
         options: How the source is read.
         set_overrides: More overrides.
         tune: Try so many settings of each arm (share of composites and when they end, temperature, batch) on the
-            validation split before the experiment; every arm gets as many. Needs clipc[tuning].
+            validation split before the experiment; every arm gets as many. Needs Optuna.
         stage: Run this stage again, with those before it as they are: doctor, preview, bias, tune, experiment, curve or
             confirm.
         plan: Print the stages with their minutes and cost, and run none of them.
