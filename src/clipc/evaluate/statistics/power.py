@@ -11,8 +11,9 @@ _MANY: Final = 1_000_000
 def seeds_needed(sd: float, difference: float, *, power: float = 0.8, level: float = 0.05) -> int:
     """The smallest number of seeds for which a paired two-sided t test detects a difference with a given power.
 
-    The power is exact, by the noncentral t distribution; above a million seeds it is that of a normal one. A standard deviation estimated from few seeds is uncertain
-    (from three seeds by a factor of about two either way), and so is the result.
+    The power is exact, by the noncentral t distribution; above a million seeds it is that of a normal one. A standard
+    deviation estimated from few seeds is uncertain (from three seeds by a factor of about two either way), and so is
+    the result.
 
     Args:
         sd: The standard deviation of paired differences over seeds, >= 0.
