@@ -104,6 +104,22 @@ CANDIDATES: Final = Table(
     SHARED,
     PLAIN,
 )
+CONFIRMED: Final = Table(
+    "| arm at 100 epochs | rsicd |",
+    "screening-kept-100-again",
+    AGAIN.columns,
+    {
+        "clip, 100 epochs": PLAIN | {"epochs": 100},
+        "clip, 50 epochs, temperature 0.1": PLAIN | {"temperature": 0.1},
+        "clip-c": {},
+        "clip-c to the end": {"policy.until": 1},
+        "clip-c, same class": {"policy.group": "label"},
+        "clip-c, whole batches": {"policy.mixing": "batches"},
+        **CONTROLS,
+    },
+    SHARED,
+    PLAIN,
+)
 BOTH_SIZES: Final = tuple(("rsicd", pairs, metric) for pairs in (250, 1000) for metric in (RECALL, ZERO_SHOT))
 HEADS: Final = {
     "image_size": 192,
@@ -135,7 +151,7 @@ SETTINGS: Final = Table(
     HEADS,
     {},
 )
-TABLES: Final = {"again": AGAIN, "candidates": CANDIDATES, "sizes": SIZES, "settings": SETTINGS}
+TABLES: Final = {"again": AGAIN, "candidates": CANDIDATES, "confirmed": CONFIRMED, "sizes": SIZES, "settings": SETTINGS}
 
 
 def value(recipe: dict[str, Any] | None, key: str) -> Any:
