@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipc.catalog.catalog import About, Catalog, fingerprint, first_rows
+from clipc.catalog.catalog import About, Catalog, fingerprint, first_rows, inside
 
 
 def table(**more: Any) -> pa.Table:
@@ -60,3 +60,8 @@ def test_equal_captions_have_equal_numbers_whatever_the_chunks() -> None:
     part = catalog.take([3, 6])
     assert part.caption_ids.tolist() == [0, 1, 2]
     assert catalog.take([]).caption_ids.tolist() == []
+
+
+def test_a_link_to_itself_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
+    assert inside(tmp_path, "self.png") == tmp_path.resolve() / "self.png"

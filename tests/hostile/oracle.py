@@ -73,8 +73,9 @@ def _run(words: list[str], outside: Path) -> NoReturn:
 
     def hear(event: str, arguments: tuple[object, ...]) -> None:
         if event == "open" and isinstance(arguments[0], (str, bytes)):
-            path = os.fsdecode(arguments[0])
-            if os.path.realpath(path).startswith(place):
+            path, flags = os.fsdecode(arguments[0]), arguments[2]
+            last_link_refused = isinstance(flags, int) and flags & os.O_NOFOLLOW
+            if os.path.realpath(os.path.dirname(path) if last_link_refused else path).startswith(place):
                 os.write(1, f"\nOPENED OUTSIDE: {path!r}\n".encode("utf-8", "backslashreplace"))
 
     sys.addaudithook(hear)

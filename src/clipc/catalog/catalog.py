@@ -259,8 +259,8 @@ def inside(root: Path, name: str) -> Path:
     Raises:
         UserError: The name leads out of the root (``..``, an absolute path, a link).
     """
-    path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()):
+    path = Path(os.path.realpath(root / name))  # unlike Path.resolve also of links in a circle
+    if not path.is_relative_to(os.path.realpath(root)):
         raise UserError(f"{name!r} leads out of {root}; images must lie below the source's folder.")
     return path
 

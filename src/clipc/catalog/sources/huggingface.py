@@ -3,6 +3,7 @@
 The images' bytes are written once into one file, and the catalog's rows point into it.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -151,7 +152,7 @@ def _bytes(value: Any, readable: Sequence[Path]) -> bytes | str:
         return "the image is empty"
     if not isinstance(value, Mapping) or not value.get("path"):
         return "there is no image"
-    path = Path(str(value["path"])).resolve()
+    path = Path(os.path.realpath(str(value["path"]).replace("\0", "")))
     if not any(path.is_relative_to(folder.resolve()) for folder in readable):
         return "the image is stored in a file outside the set"
     try:
