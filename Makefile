@@ -4,7 +4,7 @@ RUN := .venv/bin/
 STAMP := .venv/.installed
 PEERS := .venv/.installed-peers
 
-.PHONY: setup pilot test soak bench lint types clean
+.PHONY: setup pilot test test-install soak bench lint types clean
 
 setup: $(STAMP)
 
@@ -27,6 +27,10 @@ pilot: setup
 # Processes that tests start import our modules too; where bytecode may not be written, each would compile all of them.
 test: $(PEERS)
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN)pytest -n 2 --dist worksteal
+
+# A new environment by the words of the README and docs/install.md; needs a network, some minutes and 15 GB.
+test-install: $(PEERS)
+	$(RUN)pytest -m install -p no:xdist --timeout 3600 tests/install
 
 soak: $(PEERS)
 	OMP_NUM_THREADS=1 $(RUN)pytest -m soak -n 2 --timeout 3600

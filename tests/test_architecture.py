@@ -28,7 +28,7 @@ BELOW |= {"report": set()}
 BELOW["cli"] |= {"report", "web"}
 for pages in ("inference", "review"):
     BELOW[pages] |= {"report", "web"}
-EVERYWHERE = {"array_cache", "errors", "extension", "files", "identity", "progress"}
+EVERYWHERE = {"array_cache", "errors", "extension", "files", "identity", "installation", "progress"}
 HEAVY = {"torch", "open_clip", "torchvision", "matplotlib", "sklearn", "scipy"}
 
 
@@ -59,14 +59,18 @@ def test_arrows_go_one_way(package: str) -> None:
             assert target in allowed, f"{file.relative_to(PACKAGE)} imports {module}"
 
 
-@pytest.mark.parametrize("module", ["errors", "identity", "progress"])
+@pytest.mark.parametrize("module", ["errors", "identity", "installation", "progress"])
 def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == set()
 
 
-@pytest.mark.parametrize("module", ["extension", "files", "web"])
+@pytest.mark.parametrize("module", ["extension", "files"])
 def test_what_knows_the_users_errors_alone(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == {"clipc.errors"}
+
+
+def test_the_web_server_knows_no_package() -> None:
+    assert imports(PACKAGE / "web.py") == {"clipc.errors", "clipc.installation"}
 
 
 def test_cached_arrays_know_files_alone() -> None:
@@ -82,6 +86,7 @@ def test_only_the_command_line_and_the_package_know_all_packages() -> None:
         "extension.py",
         "files.py",
         "identity.py",
+        "installation.py",
         "progress.py",
         "web.py",
     }

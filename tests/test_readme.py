@@ -121,7 +121,7 @@ def test_every_command_is_understood(document: str) -> None:
             elif words[0] == "make":
                 assert set(words[1:]) <= targets, words
             else:
-                assert words[0] in ("git", "pip"), f"{document}: {words}"
+                assert words[0] in ("git", "pip", "uv"), f"{document}: {words}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

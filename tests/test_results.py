@@ -14,21 +14,42 @@ ZERO_SHOT: Final = "zero_shot/label/mean_per_class"
 
 
 class Table(NamedTuple):
-    """A table of paired differences from plain CLIP at 50 epochs.
+    """A table of paired differences from plain CLIP, in points.
 
     Attributes:
         header: Its first cells.
         study: The folder of its records.
-        columns: The data set and the metric of each column.
+        columns: The data set, the number of pairs and the metric of each column.
         arms: Its rows, by what their recipes change.
+        shared: What the recipes of all rows have, unless a row changes it.
+        plain: What plain CLIP changes.
     """
 
     header: str
     study: str
-    columns: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[str, int, str], ...]
     arms: dict[str, dict[str, Any]]
+    shared: dict[str, Any]
+    plain: dict[str, Any]
 
 
+SHARED: Final[dict[str, Any]] = {
+    "epochs": 100,
+    "temperature": None,
+    "batch_size": 128,
+    "policy.rho": 0.5,
+    "policy.until": 0.7,
+    "policy.treatment": "compose",
+    "policy.group": None,
+    "policy.rules.name": None,
+    "policy.mixing": "rows",
+    "policy.added": False,
+    "policy.partner": "random",
+    "policy.caption": "join",
+    "policy.joiner": None,
+    "policy.layout": "centre-halves",
+    "policy.halves": 0,
+}
 PLAIN: Final[dict[str, Any]] = {"policy.rho": 0, "epochs": 50}
 CONTROLS: Final[dict[str, dict[str, Any]]] = {
     "*self-halves*": {"policy.partner": "self", "policy.caption": "first"},
@@ -38,7 +59,7 @@ CONTROLS: Final[dict[str, dict[str, Any]]] = {
 AGAIN: Final = Table(
     "| arm | rsicd |",
     "screening-kept-again",
-    (("rsicd", RECALL), ("rsicd", ZERO_SHOT), ("flickr8k", RECALL)),
+    (("rsicd", 250, RECALL), ("rsicd", 250, ZERO_SHOT), ("flickr8k", 250, RECALL)),
     {
         "clip, 100 epochs": PLAIN | {"epochs": 100},
         "clip-c": {"epochs": 50},
@@ -48,11 +69,13 @@ AGAIN: Final = Table(
         "clip-c, whole batches": {"epochs": 50, "policy.mixing": "batches"},
         **{name: {"epochs": 50} | changes for name, changes in CONTROLS.items()},
     },
+    SHARED,
+    PLAIN,
 )
 CANDIDATES: Final = Table(
     "| candidate | rsicd |",
     "screening-kept-100",
-    (("rsicd", RECALL), ("rsicd", ZERO_SHOT)),
+    (("rsicd", 250, RECALL), ("rsicd", 250, ZERO_SHOT)),
     {
         "clip, 25 epochs": PLAIN | {"epochs": 25},
         "clip, 100 epochs": PLAIN | {"epochs": 100},
@@ -78,24 +101,41 @@ CANDIDATES: Final = Table(
         "*augmentation*": {"policy.treatment": "augment"},
         "*half an image*": {"policy.treatment": "half"},
     },
+    SHARED,
+    PLAIN,
 )
-SHARED: Final = {
-    "epochs": 100,
-    "temperature": None,
+BOTH_SIZES: Final = tuple(("rsicd", pairs, metric) for pairs in (250, 1000) for metric in (RECALL, ZERO_SHOT))
+HEADS: Final = {
+    "image_size": 192,
+    "epochs": 50,
+    "learning_rate": 0.001,
+    "weight_decay": 0.1,
     "batch_size": 128,
-    "policy.rho": 0.5,
-    "policy.until": 0.7,
-    "policy.treatment": "compose",
-    "policy.group": None,
-    "policy.rules.name": None,
-    "policy.mixing": "rows",
-    "policy.added": False,
-    "policy.partner": "random",
-    "policy.caption": "join",
-    "policy.joiner": None,
-    "policy.layout": "centre-halves",
-    "policy.halves": 0,
+    "temperature": None,
+    "policy.rho": 0,
 }
+SIZES: Final = Table(
+    "| images |",
+    "resolution-kept",
+    BOTH_SIZES,
+    {f"{size} px": {"image_size": size} for size in (192, 224)},
+    {"policy.rho": 0},
+    {"image_size": 128},
+)
+SETTINGS: Final = Table(
+    "| setting |",
+    "heads-kept",
+    BOTH_SIZES,
+    {
+        **{f"learning rate {rate}": {"learning_rate": rate} for rate in (0.0005, 0.002, 0.004)},
+        **{f"weight decay {decay}": {"weight_decay": decay} for decay in (0.01, 0.5)},
+        **{f"temperature {temperature}": {"temperature": temperature} for temperature in (0.1, 0.2)},
+        **{f"batch of {size}": {"batch_size": size} for size in (64, 250)},
+    },
+    HEADS,
+    {},
+)
+TABLES: Final = {"again": AGAIN, "candidates": CANDIDATES, "sizes": SIZES, "settings": SETTINGS}
 
 
 def value(recipe: dict[str, Any] | None, key: str) -> Any:
@@ -104,14 +144,17 @@ def value(recipe: dict[str, Any] | None, key: str) -> Any:
     return recipe
 
 
-def differences(folder: Path, changes: dict[str, Any], metric: str) -> list[float]:
+def differences(table: Table, column: tuple[str, int, str], changes: dict[str, Any]) -> list[float]:
     """The paired differences from plain CLIP, in points, over all seeds that both have."""
+    data, pairs, metric = column
     values: dict[str, dict[int, float]] = defaultdict(dict)
-    for file in folder.glob("*.json"):
+    for file in (ROOT / "results" / table.study / data).glob("*.json"):
         record = json.loads(file.read_text("utf-8"))
         recipe, metrics = record["recipe"], record["metrics"]
-        for arm, its in (("clip", PLAIN), ("arm", changes)):
-            wanted = SHARED | its
+        if record["data"]["pairs"]["train"] != pairs:
+            continue
+        for arm, its in (("clip", table.plain), ("arm", changes)):
+            wanted = table.shared | its
             keys = [key for key in wanted if wanted["policy.rho"] or key == "policy.rho" or "policy" not in key]
             if metric in metrics and all(value(recipe, key) == wanted[key] for key in keys):
                 values[arm][recipe["seed"]] = 100 * metrics[metric]
@@ -126,17 +169,17 @@ def rows(table: Table) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize(
     ("table", "row"),
-    [(table, row) for table in (AGAIN, CANDIDATES) for row in rows(table)],
-    ids=lambda part: part[0] if isinstance(part, tuple) and not isinstance(part, Table) else "",
+    [(name, row) for name, table in TABLES.items() for row in rows(table)],
+    ids=lambda part: part if isinstance(part, str) else part[0],
 )
-def test_the_tables_of_the_screenings_are_those_of_their_records(table: Table, row: tuple[str, ...]) -> None:
+def test_the_tables_are_those_of_their_records(table: str, row: tuple[str, ...]) -> None:
     arm, *cells = row
-    for cell, (data, metric) in zip(cells, table.columns, strict=True):
-        found = differences(ROOT / "results" / table.study / data, table.arms[arm], metric)
+    for cell, column in zip(cells, TABLES[table].columns, strict=True):
+        found = differences(TABLES[table], column, TABLES[table].arms[arm])
         expected = f"{mean(found):+.1f} ({len(found)})".replace("-", "−") if found else ""
-        assert cell == expected, f"{arm}, {data}, {metric}"
+        assert cell == expected, f"{arm}, {column}"
 
 
-@pytest.mark.parametrize("table", [AGAIN, CANDIDATES], ids=["again", "candidates"])
-def test_every_arm_of_the_screenings_is_in_their_tables(table: Table) -> None:
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_arm_is_in_its_table(table: Table) -> None:
     assert [row[0] for row in rows(table)] == list(table.arms)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from clipc.errors import UserError
+from clipc.installation import install_command
 
 try:
     import uvicorn
@@ -26,9 +27,8 @@ try:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 except ImportError as error:
-    raise UserError(
-        "the local page needs Starlette and uvicorn, the extra serve: pip install 'clipc[serve]'."
-    ) from error
+    install = install_command("serve")
+    raise UserError(f"the local page needs Starlette and uvicorn, the extra serve: {install}") from error
 
 HEADERS: Final = {
     "content-security-policy": (

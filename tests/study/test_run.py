@@ -312,6 +312,7 @@ def test_a_board_counts_what_others_finish(tmp_path: Path) -> None:
     left = board.seconds_left()
     assert left is not None
     assert left == pytest.approx(30 / 1.5 * 2.5, rel=0.05)
+    assert board.seconds_per_trial == pytest.approx(30 / 1.5, rel=0.05)
 
 
 def test_a_board_shows_validation_and_never_the_test_split(done: tuple[Study, Catalog, Path]) -> None:

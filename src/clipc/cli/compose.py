@@ -21,6 +21,7 @@ from clipc.cli.common import (
 )
 from clipc.errors import first_names
 from clipc.files import write_json, write_text
+from clipc.installation import install_command
 from clipc.progress import terminal
 from clipc.report.readable import percent
 
@@ -72,7 +73,8 @@ def compose(
     with terminal() as progress:
         catalog = open_source(source, options, progress)
         if check:
-            _print_checks(check_rules(resolved.policy, catalog), as_json)
+            checks, given = check_rules(resolved.policy, catalog), resolved.policy.rules
+            _print_checks(checks, len(given.examples) if given else 0, as_json)
             return
         tables = contact_sheet(resolved, catalog, count, progress=progress)
     sheet = (out or Path("runs") / f"compose-{source_slug(source)}") / "sheet.html"
@@ -131,8 +133,15 @@ def _short(text: str) -> str:
     return shorten(text, 100, placeholder=" ...")
 
 
-def _print_checks(checks: "list[ExampleResult]", as_json: bool) -> None:
-    """Prints which examples of the rules agree with the expert's expectation, and exits with code 1 if one does not."""
+def _print_checks(checks: "list[ExampleResult]", examples: int, as_json: bool) -> None:
+    """Prints which examples of the rules agree with the expert's expectation, and exits with code 1 if one does not.
+
+    Args:
+        checks: The results of the examples that could be checked.
+        examples: The number of all examples.
+        as_json: Whether to print JSON.
+    """
+    not_checked = examples - len(checks)
     wrong = sum(not check.as_expected for check in checks)
     tables: list[dict[str, Any]] = []
     lines: list[str] = []
@@ -144,7 +153,9 @@ def _print_checks(checks: "list[ExampleResult]", as_json: bool) -> None:
         expectation = "as expected" if check.as_expected else "NOT AS EXPECTED"
         lines.append(f"{number:3d}  {expectation}: {_pair(example.a)} + {_pair(example.b)}: {result}")
     lines.append(f"{len(checks) - wrong} of {len(checks)} examples come out as expected.")
-    print_result({"examples": tables, "wrong": wrong}, as_json, lines)
+    if not_checked:
+        lines.append(f"{not_checked} more are in Japanese; to check them: {install_command('ja')}")
+    print_result({"examples": tables, "wrong": wrong, "not_checked": not_checked}, as_json, lines)
     if wrong:
         sys.exit(1)
 

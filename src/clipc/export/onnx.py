@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from clipc.errors import UserError
+from clipc.installation import install_command
 from clipc.models.model import ClipModel
 
 TOLERANCE: Final = 1e-4
@@ -50,7 +51,7 @@ def export_onnx(model: ClipModel, folder: Path) -> dict[str, float]:
         for package in ("onnx", "onnxruntime", "onnxscript"):
             import_module(package)
     except ImportError as error:
-        raise UserError(f'{error.name} is missing; install it with pip install "clipc[onnx]".') from error
+        raise UserError(f"{error.name} is missing; install it with: {install_command('onnx')}") from error
     folder.mkdir(parents=True, exist_ok=True)
     towers: dict[str, tuple[nn.Module, str, Callable[[int], torch.Tensor]]] = {
         "image": (_ImageTower(model), "images", lambda count: _images(count, model.image_size)),

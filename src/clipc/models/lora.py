@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from clipc.errors import UserError
+from clipc.installation import install_command
 from clipc.models.layers import TOWERS, Tower, tower_prefix
 
 ADAPTER: Final = "default"
@@ -36,7 +37,7 @@ def add_lora(clip: nn.Module, rank: int, alpha: float, seed: int = 0, towers: Se
 
         from clipc.models.lora_attention import AdaptedAttention
     except ImportError as error:
-        raise UserError('adapters (tune.lora) need peft; install it with: pip install "clipc[lora]".') from error
+        raise UserError(f"adapters (tune.lora) need peft; install it with: {install_command('lora')}") from error
     # peft compares a list with the ends of names, so one tower's names would match layers of the other too.
     full_names = "|".join(re.escape(name) for name in targets)
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=full_names)  # pyright: ignore[reportArgumentType]

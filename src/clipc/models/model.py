@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from clipc.errors import UserError
 from clipc.files import expand_home, whole_folder
+from clipc.models.image_input import ImageInput, image_batch
 from clipc.models.image_tower import image_pooled, project_image
 from clipc.models.model_config import (
     CONFIG_FILE,
@@ -202,16 +203,22 @@ class ClipModel(nn.Module):
         """The number of parameters."""
         return sum(p.numel() for p in self.parameters())
 
-    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
+    def encode_image(self, images: torch.Tensor | Sequence[ImageInput]) -> torch.Tensor:
         """Images to unit vectors.
 
         Args:
-            images: RGB ``uint8``, shape (B, S, S, 3); normalised here, on the model's device. Or the pooled output of
-                the image tower's trunk (:meth:`pooled_images`), floating point, shape (B, width).
+            images: Paths, PIL images or arrays of any size (:func:`~clipc.models.image_input.image_batch`). Or RGB
+                ``uint8``, shape (B, S, S, 3); normalised here, on the model's device. Or the pooled output of the
+                image tower's trunk (:meth:`pooled_images`), floating point, shape (B, width).
 
         Returns:
             ``float32``, shape (B, D), each of length 1.
+
+        Raises:
+            UserError: An image cannot be read.
         """
+        if not isinstance(images, torch.Tensor):
+            images = image_batch(images, self.image_size, self.resizing)
         if images.is_floating_point():
             features = project_image(self.clip, images.to(self.device).float())
         elif getattr(self.clip.visual, "head_dropout", 0.0):  # open_clip's own encoder has no dropout there

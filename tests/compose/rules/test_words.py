@@ -161,7 +161,7 @@ assert tokens("Ärzte in Paris") == " ärzte in paris "
 try:
     tokens("右肺")
 except UserError as error:
-    assert 'pip install "clipc[ja]"' in str(error)
+    assert str(error).endswith("needs SudachiPy: " + install_command("ja"))
 else:
     raise AssertionError
 """

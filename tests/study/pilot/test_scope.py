@@ -5,7 +5,7 @@ import pytest
 
 from clipc.errors import UserError
 from clipc.study.pilot.options import PilotOptions
-from clipc.study.pilot.pilot import plan_pilot, run_pilot
+from clipc.study.pilot.pilot import make_context, plan_pilot, run_pilot
 from clipc.study.pilot.stages import curve
 
 from ..in_process import in_process
@@ -51,3 +51,18 @@ def test_the_plan_has_minutes_and_cost_and_runs_nothing(
         short = plan_pilot(replace(pilot_options, minutes=0.6), tmp_path / "short")
     assert {row["name"]: row["fits"] for row in short["stages"]}["curve"] is False
     assert not (tmp_path / "short" / "records").exists()
+
+
+def test_a_curve_after_slow_trials_has_fewer(
+    pilot_options: PilotOptions, tmp_path: Path, measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curve, "LEAST_CURVE_PAIRS", 20)
+    with in_process():
+        context = make_context(replace(pilot_options, minutes=20), tmp_path)
+        # Two seconds a trial are measured; 24 trials of two workers fit 60 seconds, half as many at four seconds.
+        fast = curve.curve_scope(context, "clip-c", 60)
+        as_measured = curve.curve_scope(context, "clip-c", 60, trial_seconds=1.5)
+        slow = curve.curve_scope(context, "clip-c", 60, trial_seconds=4)
+    assert as_measured == fast
+    assert slow["seeds"] < fast["seeds"]
+    assert slow["seconds"] == 2 * fast["seconds"] * slow["seeds"] / fast["seeds"]

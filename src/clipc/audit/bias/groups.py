@@ -11,6 +11,7 @@ from clipc.compose.arrays import Float64s, Int64s
 from clipc.errors import UserError
 from clipc.evaluate.measurement import Measurement
 from clipc.evaluate.statistics.benjamini_hochberg import benjamini_hochberg
+from clipc.installation import install_command
 
 MIN_IMAGES: Final = 20
 """Groups with fewer images are flagged and not tested."""
@@ -80,7 +81,7 @@ def metric_frame() -> Any:
     try:
         return import_module("fairlearn.metrics").MetricFrame
     except ImportError:
-        raise UserError('group gaps of models need fairlearn: pip install "clipc[fairlearn]"') from None
+        raise UserError(f"group gaps of models need fairlearn: {install_command('fairlearn')}") from None
 
 
 def _mean(_: Any, values: Any) -> float:

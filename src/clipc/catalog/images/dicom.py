@@ -139,4 +139,4 @@ def _check_decoder(dataset: Any) -> None:
 
 
 def _pydicom(module: str) -> Any:
-    return extra_package(f"pydicom.{module}", "a DICOM image", "clipc[medical]")
+    return extra_package(f"pydicom.{module}", "a DICOM image", "medical")

@@ -105,7 +105,7 @@ def from_pillow(image: Any) -> Samples:
 def _deep_png(data: bytes, orientation: int) -> Samples:
     """A PNG of 16 bits in colour or with transparency, which Pillow reads as 8 bits."""
     kind = f"a PNG of 16 bits, {_PNG_DEEP_COLOURS[data[25]]}, which is to be scaled"
-    codecs = extra_package("imagecodecs", kind, "clipc[images]")
+    codecs = extra_package("imagecodecs", kind, "images")
     with damage_refused("the image"):
         values: npt.NDArray[Any] = codecs.png_decode(data)
     alpha = None

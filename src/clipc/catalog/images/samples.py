@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from clipc.installation import install_command
+
 MAX_PIXELS = 100_000_000
 """The largest image that is decoded, in pixels; larger ones are rejected by their header."""
 
@@ -146,7 +148,7 @@ def size_shown(width: int, height: int, orientation: int) -> tuple[int, int]:
     return (height, width) if orientation in ON_THE_SIDE else (width, height)
 
 
-def extra_package(module: str, what: str, install: str) -> Any:
+def extra_package(module: str, what: str, extra: str) -> Any:
     """An optional package.
 
     Raises:
@@ -155,4 +157,4 @@ def extra_package(module: str, what: str, install: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise DecodeError(f"{what}, for which clipc needs another package: pip install '{install}'") from None
+        raise DecodeError(f"{what}, for which clipc needs another package: {install_command(extra)}") from None

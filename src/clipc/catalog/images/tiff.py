@@ -244,8 +244,8 @@ def _numbers(values: npt.NDArray[Any], form: TiffForm, orientation: int) -> Samp
 
 
 def _tifffile(form: TiffForm) -> Any:
-    package = extra_package("tifffile", form.kind, "clipc[images]")
-    extra_package("imagecodecs", form.kind, "clipc[images]")
+    package = extra_package("tifffile", form.kind, "images")
+    extra_package("imagecodecs", form.kind, "images")
     if form.photometric not in (0, 1, 2):
         raise DecodeError(f"{form.kind} of an unusual kind of colours; export it as RGB of 8 bits")
     logging.getLogger("tifffile").addHandler(_SILENT)

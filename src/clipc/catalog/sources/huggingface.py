@@ -20,6 +20,7 @@ from clipc.catalog.sources.pairs import split_labels
 from clipc.catalog.values import captions, main_label
 from clipc.errors import UserError
 from clipc.files import whole_file
+from clipc.installation import install_command
 
 DATASET_FILES = ("dataset_dict.json", "dataset_info.json", "state.json")
 """Files by which a dataset saved on disk is recognised."""
@@ -38,7 +39,7 @@ class _Part(NamedTuple):
 
 
 def huggingface(source: str | Path, name: str, options: SourceOptions, blob: Path) -> Source:
-    """The pairs in a dataset of the ``datasets`` package (``pip install 'clipc[hub]'``).
+    """The pairs in a dataset of the ``datasets`` package (the extra ``hub``).
 
     Splits are the dataset's own; class numbers become class names.
 
@@ -164,7 +165,7 @@ def _load(source: str | Path) -> dict[str, Any]:
     try:
         import datasets
     except ImportError:
-        raise UserError("Hugging Face datasets need the extra: pip install 'clipc[hub]'.") from None
+        raise UserError(f"Hugging Face datasets need another package: {install_command('hub')}") from None
     try:
         if isinstance(source, Path):
             dataset: Any = datasets.load_from_disk(str(source))

@@ -17,6 +17,7 @@ from clipc.compose.rules.columns import CatalogColumns
 from clipc.compose.rules.compile import compile_rules
 from clipc.compose.rules.compiled import CompiledRules
 from clipc.compose.rules.schema import Example, Rules
+from clipc.compose.rules.words import is_searchable
 from clipc.errors import UserError, unknown_name
 
 
@@ -41,7 +42,9 @@ class ExampleResult:
 
 
 def check(rules: Rules, catalog: Catalog, wording: Wording) -> list[ExampleResult]:
-    """The rules' decisions on their own examples.
+    """The rules' decisions on their own examples, in their order.
+
+    Examples with Japanese text are left out where SudachiPy, which finds the words in it, is not installed.
 
     Args:
         rules: The rules, with examples.
@@ -53,10 +56,15 @@ def check(rules: Rules, catalog: Catalog, wording: Wording) -> list[ExampleResul
     """
     examples = _ExampleEntries.of(rules, catalog)
     compiled_rules = compile_rules(rules, examples, wording)
+    checked = (example for example in rules.examples if _is_searchable(example))
     return [
-        _check_example(example, *examples.sides[number], compiled_rules)
-        for number, example in enumerate(rules.examples)
+        _check_example(example, *sides, compiled_rules) for example, sides in zip(checked, examples.sides, strict=True)
     ]
+
+
+def _is_searchable(example: Example) -> bool:
+    pairs = (pair for pair in (example.a, example.b) if not isinstance(pair, str))
+    return all(is_searchable(str(value)) for pair in pairs for value in pair.values())
 
 
 def _check_example(
@@ -83,7 +91,7 @@ class _ExampleEntries:
     Attributes:
         catalog: The entries of the catalog.
         sources: For each entry its number in the catalog, or, for an inline pair, the values by column.
-        sides: For each example the entries of a and the entries of b, as indices into ``sources``.
+        sides: For each example that is checked the entries of a and the entries of b, as indices into ``sources``.
         types: The types of the columns, by name.
     """
 
@@ -94,7 +102,7 @@ class _ExampleEntries:
 
     @classmethod
     def of(cls, rules: Rules, catalog: Catalog) -> "_ExampleEntries":
-        """The entries of all examples."""
+        """The entries of all examples that are checked."""
         columns, entries = CatalogColumns(catalog), Entries.of(catalog)
         row_of = {key: row for row, key in enumerate(catalog.keys)}
         # Inline pairs may use the names of columns and the names that the rules give to columns.
@@ -106,6 +114,8 @@ class _ExampleEntries:
         sources: list[int | Mapping[str, Any]] = []
         sides: list[tuple[list[int], list[int]]] = []
         for number, example in enumerate(rules.examples):
+            if not _is_searchable(example):
+                continue
             pair: list[list[int]] = []
             for side, value in (("a", example.a), ("b", example.b)):
                 where = rules.place("examples", number, side)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from clipc.errors import UserError
+from clipc.installation import install_command
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +47,15 @@ def tokens(text: str) -> str:
     for run in _RUN.finditer(unicodedata.normalize("NFKC", text).lower()):
         words += _morphemes(run[0]) if run[1] else (run[0],)
     return f" {' '.join(words)} " if words else " "
+
+
+def is_searchable(text: str) -> bool:
+    """Whether :func:`tokens` can find the words of a text here: it has no kana or kanji, or SudachiPy is installed."""
+    try:
+        tokens(text)
+    except UserError:
+        return False
+    return True
 
 
 def pattern(terms: Sequence[str]) -> str:
@@ -133,7 +143,7 @@ def _analyser() -> Any:
     try:
         from sudachipy import Dictionary, SplitMode
     except ImportError:
-        raise UserError('finding words in Japanese text needs SudachiPy: pip install "clipc[ja]"') from None
+        raise UserError(f"finding words in Japanese text needs SudachiPy: {install_command('ja')}") from None
     dictionary: Any = Dictionary()
     make = dictionary.tokenizer if hasattr(dictionary, "tokenizer") else dictionary.create
     return make(mode=SplitMode.A).tokenize

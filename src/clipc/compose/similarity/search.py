@@ -7,6 +7,7 @@ import numpy as np
 
 from clipc.compose.arrays import Float32s, Int64s
 from clipc.errors import UserError
+from clipc.installation import install_command
 from clipc.progress import Progress, silent
 
 EXACT_UP_TO: Final = 200_000
@@ -112,7 +113,7 @@ def approximate(base: Float32s, progress: Progress = silent) -> Search:
         import faiss  # pyright: ignore[reportMissingTypeStubs]
     except ImportError:
         raise UserError(
-            f'neighbours among more than {EXACT_UP_TO:,} vectors need FAISS: pip install "clipc[faiss]"; '
+            f"neighbours among more than {EXACT_UP_TO:,} vectors need FAISS: {install_command('faiss')}; "
             "or draw partners at random."
         ) from None
     m, d = base.shape

@@ -83,16 +83,19 @@ def _plan(context: Context, design: PilotDesign) -> list[PlannedTrial]:
 
 
 def _settle(context: Context, results: Results) -> dict[str, Any]:
-    return curve_scope(context, results["experiment"].values["winner"], context.seconds_left)
+    values = results["experiment"].values
+    return curve_scope(context, values["winner"], context.seconds_left, values.get("trial_seconds"))
 
 
-def curve_scope(context: Context, winner: str, seconds: float) -> dict[str, Any]:
+def curve_scope(context: Context, winner: str, seconds: float, trial_seconds: float | None = None) -> dict[str, Any]:
     """The sizes, arms and seeds of the curve that fit a time.
 
     Args:
         context: What the stages share.
         winner: The arm beside plain CLIP.
         seconds: The time.
+        trial_seconds: How long a trial of the experiment took; where that is longer than the measured pace promised,
+            trials of the curve are expected to be longer in proportion.
 
     Returns:
         ``sizes`` (none where nothing fits), ``arms``, ``seeds``, ``seconds``, and why there are no sizes: ``code``, and
@@ -105,7 +108,12 @@ def curve_scope(context: Context, winner: str, seconds: float) -> dict[str, Any]
     nothing: dict[str, Any] = {"sizes": [], "arms": arms, "seeds": 0, "seconds": 0.0, "code": "few-pairs", "needed": 0}
     if not sizes:
         return nothing
-    trial = {s: pace.trial_seconds(bind(context.study, subsample(context.catalog, s)).baseline, s) for s in sizes}
+
+    def expected(size: int) -> float:
+        return pace.trial_seconds(bind(context.study, subsample(context.catalog, size)).baseline, size)
+
+    slower = max(1.0, (trial_seconds or 0.0) / expected(pairs))
+    trial = {size: slower * expected(size) for size in sizes}
     for first in range(len(sizes)):
         kept = sizes[first:]
         # Seeds are settled as in the experiment: one trial of this cost stands for one of each size.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clipc.recipe.recipe import Recipe
+from clipc.study.board import StatusBoard
 from clipc.study.pilot.experiment import experiment_plan, experiment_scope, scoped, workers
 from clipc.study.pilot.stages.stage import Context, Results, StageResult
 from clipc.study.pilot.tables import beside_arms, composing_cost, composites, pilot_limits, training_curves
@@ -20,6 +21,12 @@ def compare(context: Context, _: Results) -> StageResult:
     study, plan = design.study, experiment_plan(context, design, scope)
     context.announce("plan", plan)
     jobs = workers(context)[0]
+    seconds: list[float | None] = [None]
+
+    def watch(board: StatusBoard) -> None:
+        seconds[0] = board.seconds_per_trial
+        context.watch(board)
+
     tables = run_study(
         study,
         context.folder,
@@ -27,7 +34,7 @@ def compare(context: Context, _: Results) -> StageResult:
         jobs=jobs,
         command=context.options.command,
         progress=context.progress,
-        watch=context.watch,
+        watch=watch,
     )
     finished = finished_trials(study, plan_study(study, data, context.folder, context.folder / "records"))
     shown: Mapping[str, Recipe] = {name: design.recipes[name] for name in study.treatments}
@@ -43,6 +50,8 @@ def compare(context: Context, _: Results) -> StageResult:
     best = winner(tables)
     headline = tables["verdict"]["headline"]["code"]
     values: dict[str, Any] = {"winner": best, "seeds": plan["seeds"], "arms": len(plan["arms"]), "headline": headline}
+    # Of a trial of one worker; none where all trials had a record.
+    values["trial_seconds"] = None if seconds[0] is None else jobs * seconds[0]
     return StageResult(True, headline, values, tables)
 
 
