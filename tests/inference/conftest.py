@@ -14,7 +14,7 @@ from clipc.train.train import train
 @pytest.fixture(scope="session")
 def tiny_run(tiny_source: Path, tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run on the tiny set."""
-    changes = (f"model={tiny_model}", f"data.source={tiny_source}", "epochs=40", "samples=null", "batch_size=20")
+    changes = (f"model={tiny_model}", f"data.source={tiny_source}", "samples=1600", "batch_size=20")
     recipe = read_recipe("nano", (*changes, "validations=1", "precision=fp32", "policy.rho=0", "warmup=0.1"))
     return train(recipe, tmp_path_factory.mktemp("used") / "run").folder
 

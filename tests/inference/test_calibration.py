@@ -25,7 +25,7 @@ def drawn(n: int, seed: int, classes: int = 3, scale: float = 20.0) -> tuple[np.
     cosines = 0.15 * rng.standard_normal((n, classes))
     chances = np.exp(scale * cosines)
     chances /= chances.sum(axis=1, keepdims=True)
-    return cosines, np.array([rng.choice(classes, p=row) for row in chances])
+    return cosines, (rng.random((n, 1)) > chances.cumsum(axis=1)[:, :-1]).sum(axis=1)
 
 
 def test_the_scale_of_a_calibrated_classifier_is_recovered() -> None:

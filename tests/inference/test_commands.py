@@ -57,7 +57,7 @@ def test_training_goes_on_and_the_card_keeps_the_line(
     assert json.loads(out)["run"] == str(tmp_path / "next")
     recipe = (tmp_path / "next" / "recipe.yaml").read_text("utf-8")
     assert f"model: {tiny_run}" in recipe
-    assert "learning_rate: 0.0001" in recipe
+    assert "learning_rate: 0.0002" in recipe
     assert "epochs: 2" in recipe
     card = (export_model(tmp_path / "next", tmp_path / "card") / "README.md").read_text("utf-8")
     assert "It goes on from earlier runs" in card

@@ -16,7 +16,9 @@ from clipc.recipe.run import Run
 def begun(folder: Path, model: str, catalog: Catalog) -> tuple[Run, Recipe]:
     recipe, run = make_recipe({"model": model, "samples": 64}), Run(folder)
     write_recipe(recipe, folder / "recipe.yaml")
-    run.begin(recipe, {"clipc": "9.9"}, catalog)
+    run.write_json("environment.json", {"clipc": "9.9", "run": "0123456789"})
+    data = {"name": catalog.about.name, "fingerprint": catalog.fingerprint, "pairs": catalog.splits}
+    run.write_json("data.json", {**data, "captions": {"train": 80}})
     record_ancestors(run, recipe, catalog)
     return run, recipe
 

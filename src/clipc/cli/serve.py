@@ -61,6 +61,6 @@ def serve(
             has_classes = bool(names or catalog.about.label_columns)
             more = training_validation(index, options.cache, progress) if has_classes else None
             classifier = make_classifier(index, wanted, more) if has_classes else None
-            search.own_scores  # noqa: B018 - computed now, so that the first query does not wait for it
+            _ = search.own_scores  # Computed now, so that the first query does not wait for it.
         print(f"{address(listener, access)}  (stop with Ctrl-C)", flush=True)
         run_server(Service(search, classifier).app(access), listener)
