@@ -53,7 +53,7 @@ def pilot(
     pictures: bool = True,
     options: SourceParameters = DEFAULT_OPTIONS,
     set_overrides: Overrides = (),
-    tune: Annotated[int, Parameter(validator=Number(gte=0, lte=200))] = 0,
+    tune: Annotated[int, Parameter(validator=Number(gte=2, lte=200))] = 0,
     stage: str | None = None,
     plan: Annotated[bool, Parameter(negative="")] = False,
     go_on: Annotated[bool, Parameter(negative="")] = False,

@@ -50,6 +50,8 @@ def pilot_study(options: PilotOptions) -> Study:
         raise UserError(
             f"a pilot needs at least {LEAST_SEEDS} seeds to estimate the variation between seeds, not {options.seeds}."
         )
+    if options.tune == 1:
+        raise UserError("one setting of an arm is no choice: tune with two at least, or leave tuning out.")
     fixed = [change for change in options.overrides if change.partition("=")[0].split(".")[0] in FIXED_KEYS]
     if fixed:
         raise UserError(f"{fixed[0]!r} cannot be set for a pilot: it sets {', '.join(FIXED_KEYS)} itself.")

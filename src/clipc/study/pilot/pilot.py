@@ -71,7 +71,8 @@ def run_pilot(
             that going on makes no sense.
         Interrupted: On Ctrl-C or SIGTERM; the same call resumes the pilot.
     """
-    stages = {name: STAGES[name] for name in STAGES if name in options.stages or (name == "tune" and options.tune)}
+    asked = {*options.stages, "tune"} if options.tune else {*options.stages} - {"tune"}
+    stages = {name: STAGES[name] for name in STAGES if name in asked}
     if stage is not None and stage not in stages:
         raise unknown_name("stage", stage, stages)
     context = make_context(options, folder, catalog, announce, progress, watch)
