@@ -236,10 +236,8 @@ def _is_damaged(folder: Path, row_bytes: int, stamps: tuple[int, ...]) -> bool:
         end = begin + rows
         if end * 8 > len(keys) or end * row_bytes > len(values):
             return True
-        if (
-            zlib.crc32(keys[begin * 8 : end * 8].data, zlib.crc32(values[begin * row_bytes : end * row_bytes].data))
-            != crc
-        ):
+        of_values = zlib.crc32(values[begin * row_bytes : end * row_bytes])
+        if zlib.crc32(keys[begin * 8 : end * 8], of_values) != crc:
             return True
         begin = end
     return False

@@ -125,6 +125,8 @@ def invalid_value(error: Mapping[str, Any], name: str, advice: str | None = None
         case "too_short" | "too_long":
             count = error["ctx"].get("min_length", error["ctx"].get("max_length"))
             message = f"{name} needs {count} values, not {len(value)}"
+        case "model_type" | "dict_type":
+            message = f"{name} must hold keys with values, not {_describe(value)}"
         case "literal_error" if isinstance(value, str):
             expected = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
             return str(unknown_name(f"value of {name}", value, expected))

@@ -21,11 +21,19 @@ def install_command(extra: str) -> str:
         extra: The name of the extra, as ``pyproject.toml`` has it.
     """
     folder = _source_folder()
-    package = f"{_shown(folder)}[{extra}]" if folder else f"clipc[{extra}]"
-    return f"{_pip_install()} '{package}'"
+    return pip_install(f"{_shown(folder)}[{extra}]" if folder else f"clipc[{extra}]")
 
 
-def _pip_install() -> str:
+def pip_install(package: str) -> str:
+    """The command that installs a package into the environment of the Python that runs now.
+
+    Args:
+        package: Its name or folder.
+    """
+    return f"{_pip_command()} '{package}'"
+
+
+def _pip_command() -> str:
     python = _shown(Path(sys.executable))
     if find_spec("pip") is None:
         return f"uv pip install --python {python}"

@@ -67,6 +67,6 @@ def test_a_difference_leaves_what_was_there(tiny_model: str, tmp_path: Path, mon
 def test_missing_packages_are_named(tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(UserError, match=r'pip install "clipc\[onnx\]"'):
+    with pytest.raises(UserError, match=r"pip install '.*\[onnx\]'"):
         export_onnx(ClipModel.create(tiny_model), tmp_path / "onnx")
     assert not (tmp_path / "onnx").exists()

@@ -205,7 +205,8 @@ def _read_json(path: Path) -> tuple[Config, Config]:
     content = read_object(path, None, "restore the file, or name another model")
     config, preprocess = content.get("model_cfg", content), content.get("preprocess_cfg", {})
     beside = path.parent.iterdir() if path.name == CONFIG_FILE else ()
-    sizes = [file.stat().st_size for file in beside if file.suffix in _WEIGHTS_SUFFIXES and file.is_file()]
+    # Other kinds of weights, and empty files, are refused by those who read them.
+    sizes = [size for file in beside if file.suffix == ".safetensors" and (size := file.stat().st_size)]
     check_config(config, preprocess, str(path), max(sizes, default=None))
     return config, preprocess
 

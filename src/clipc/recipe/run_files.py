@@ -65,8 +65,8 @@ class Validated(RunFile):
 class Best(Validated):
     """The metrics that a run was judged by, and their step."""
 
-    step: _Count
-    recall: float = Field(alias="text_to_image/recall@1")
+    step: _Count | None = None
+    recall: float | None = Field(default=None, alias="text_to_image/recall@1")
 
 
 class Finished(RunFile):

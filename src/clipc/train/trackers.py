@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Protocol
 
 from clipc.errors import UserError
 from clipc.files import write_json
-from clipc.installation import install_command
+from clipc.installation import install_command, pip_install
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +67,8 @@ def make_trackers(
         try:
             trackers.append(_SafeTracker(tracker, starters[tracker]()))
         except ImportError as error:
-            raise UserError(
-                f"{tracker} is not installed ({error}): {install_command(tracker)}; or leave it out of track."
-            ) from error
+            install = pip_install(tracker) if tracker == "tensorboard" else install_command(tracker)
+            raise UserError(f"{tracker} is not installed ({error}): {install}; or leave it out of track.") from error
         except Exception as error:
             # A user watches the start of a new run and can react; a run that resumes by itself must not end here.
             if resumed_at == 0:

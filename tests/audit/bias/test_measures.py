@@ -118,5 +118,5 @@ def test_without_fairlearn_the_message_names_the_command(monkeypatch: pytest.Mon
 
     monkeypatch.setitem(sys.modules, "fairlearn", None)
     monkeypatch.setitem(sys.modules, "fairlearn.metrics", None)
-    with pytest.raises(UserError, match=r'pip install "clipc\[fairlearn\]"'):
+    with pytest.raises(UserError, match=r"pip install '.*\[fairlearn\]'"):
         group_gaps({}, np.zeros(3, dtype=np.int64), ("x",), 0.05)

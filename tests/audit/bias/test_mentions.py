@@ -84,7 +84,7 @@ def test_a_file_extends_the_lists(tmp_path: Path) -> None:
         ("attributes: {gender: {female: woman}}", "must be a list of words"),
         ("attribute: {}", "needs the keys attributes, concepts or stopwords"),
         ("attributes: {x: {y: [yes, no]}}", None),
-        ("a: [", "cannot be read as YAML"),
+        ("a: [", "is not valid YAML"),
     ],
 )
 def test_a_wrong_file_is_one_clear_sentence(text: str, message: str | None, tmp_path: Path) -> None:

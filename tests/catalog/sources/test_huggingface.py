@@ -102,5 +102,5 @@ def test_a_name_that_cannot_be_had_is_a_users_error(monkeypatch: pytest.MonkeyPa
     import sys
 
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(UserError, match="extra"):
+    with pytest.raises(UserError, match="need another package"):
         open_catalog("hf:nobody/nothing")

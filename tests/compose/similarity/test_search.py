@@ -47,7 +47,7 @@ def test_many_vectors_go_to_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
     base = clustered(400)
     monkeypatch.setattr(module, "EXACT_UP_TO", 399)
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(UserError, match=r'more than 399 vectors need FAISS: pip install "clipc\[faiss\]"'):
+    with pytest.raises(UserError, match=r"more than 399 vectors need FAISS: .*pip install '.*\[faiss\]'"):
         search_among(base)
     monkeypatch.setattr(module, "EXACT_UP_TO", 400)
     assert search_among(base)(base[:3], 1)[:, 0].tolist() == [0, 1, 2]

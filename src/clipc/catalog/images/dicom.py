@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clipc.catalog.images.samples import DecodeError, Samples, damage_refused, extra_package, size_shown
+from clipc.installation import install_command
 
 _TAGS = [
     "Modality", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows",
@@ -139,4 +140,4 @@ def _check_decoder(dataset: Any) -> None:
 
 
 def _pydicom(module: str) -> Any:
-    return extra_package(f"pydicom.{module}", "a DICOM image", "medical")
+    return extra_package(f"pydicom.{module}", "a DICOM image", lambda: install_command("medical"))

@@ -11,6 +11,7 @@ from clipc.catalog.images.formats import what_it_is
 from clipc.catalog.images.jpeg import exif_orientation, reduction
 from clipc.catalog.images.samples import DecodeError, Samples, damage_refused, extra_package, size_shown
 from clipc.errors import first_line
+from clipc.installation import install_command, pip_install
 from clipc.limits import PIXELS, REDUCED_PIXELS
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
@@ -30,7 +31,7 @@ def open_image(data: bytes) -> Any:
 
     formats = _FORMATS
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS and b"avif" not in data[8:64]:
-        package = extra_package("pillow_heif", "a HEIC image", "pillow-heif")
+        package = extra_package("pillow_heif", "a HEIC image", lambda: pip_install("pillow-heif"))
         package.register_heif_opener()
         formats = ("HEIF",)
     try:
@@ -111,7 +112,7 @@ def from_pillow(image: Any) -> Samples:
 def _deep_png(data: bytes, orientation: int) -> Samples:
     """A PNG of 16 bits in colour or with transparency, which Pillow reads as 8 bits."""
     kind = f"a PNG of 16 bits, {_PNG_DEEP_COLOURS[data[25]]}, which is to be scaled"
-    codecs = extra_package("imagecodecs", kind, "images")
+    codecs = extra_package("imagecodecs", kind, lambda: install_command("images"))
     with damage_refused("the image"):
         values: npt.NDArray[Any] = codecs.png_decode(data)
     alpha = None

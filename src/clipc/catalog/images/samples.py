@@ -1,7 +1,7 @@
 """Image samples of any depth, and how they become RGB pixels of 8 bits."""
 
 import importlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from clipc.installation import install_command
 from clipc.limits import PIXELS, SIDE
 
 Intensity = Mapping[str, Sequence[float]]
@@ -167,7 +166,7 @@ def size_shown(width: int, height: int, orientation: int, most: int = PIXELS) ->
     return (height, width) if orientation in ON_THE_SIDE else (width, height)
 
 
-def extra_package(module: str, what: str, extra: str) -> Any:
+def extra_package(module: str, what: str, install: Callable[[], str]) -> Any:
     """An optional package.
 
     Raises:
@@ -176,4 +175,4 @@ def extra_package(module: str, what: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise DecodeError(f"{what}, for which clipc needs another package: {install_command(extra)}") from None
+        raise DecodeError(f"{what}, for which clipc needs another package: {install()}") from None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from clipc.catalog.images.pillow import from_pillow
 from clipc.catalog.images.samples import DecodeError, Samples, damage_refused, extra_package, size_shown
+from clipc.installation import install_command
 
 _MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAX_BYTES = 400_000_000
@@ -244,8 +245,8 @@ def _numbers(values: npt.NDArray[Any], form: TiffForm, orientation: int) -> Samp
 
 
 def _tifffile(form: TiffForm) -> Any:
-    package = extra_package("tifffile", form.kind, "images")
-    extra_package("imagecodecs", form.kind, "images")
+    package = extra_package("tifffile", form.kind, lambda: install_command("images"))
+    extra_package("imagecodecs", form.kind, lambda: install_command("images"))
     if form.photometric not in (0, 1, 2):
         raise DecodeError(f"{form.kind} of an unusual kind of colours; export it as RGB of 8 bits")
     logging.getLogger("tifffile").addHandler(_SILENT)

@@ -58,5 +58,5 @@ def untrained(data: Mapping[str, Any], say: Words) -> Markup:
         is_probe = row["kind"] == "probe"
         title = say("pilot.untrained.column", column=row["column"]) if is_probe else say.metric(row["metric"])
         arms = [{**arm, "kind": kind(arm["arm"], data)} for arm in row["arms"]]
-        kinds.setdefault(row["kind"], []).append({**row, "title": title, "arms": arms})
+        kinds.setdefault("probe" if is_probe else "public", []).append({**row, "title": title, "arms": arms})
     return fragment("untrained.html", say, kinds=list(kinds.items())) if kinds else Markup()
