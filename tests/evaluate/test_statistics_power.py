@@ -48,6 +48,7 @@ def test_ends_of_the_range() -> None:
     assert seeds_needed(0.0, 0.01) == seeds_needed(1.0, 1000.0) == 2
     assert seeds_needed(1.0, 1e-6) == pytest.approx(7.8489e12, rel=1e-4)  # (1.96 + 0.8416)^2 / 1e-12
     assert seeds_needed(1.0, 1e-12) == pytest.approx(7.8489e24, rel=1e-4)
+    assert all(2 <= seeds_needed(1.0, 10.0**power) <= 5 for power in range(1, 9))
     for wrong in (0.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="no number of seeds"):
             seeds_needed(0.1, wrong)

@@ -55,4 +55,6 @@ def _power(shift: float, seeds: int, level: float) -> float:
 
     critical = float(t.isf(level / 2, seeds - 1))
     # The lower tail is computed by symmetry, because nct.cdf(-critical, ..., shift) is NaN for some arguments.
-    return float(nct.sf(critical, seeds - 1, shift) + nct.sf(critical, seeds - 1, -shift))
+    power = float(nct.sf(critical, seeds - 1, shift) + nct.sf(critical, seeds - 1, -shift))
+    # Far out it is not a number either; there the normal distribution is as good.
+    return NormalDist().cdf(shift - critical) if math.isnan(power) else power
