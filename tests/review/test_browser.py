@@ -121,6 +121,7 @@ def test_a_sitting_with_the_keyboard_alone(
     assert tab.messages == []
 
 
+@pytest.mark.soak
 def test_two_hundred_decisions_in_one_sitting(tab: Tab, url: str, sitting: Sitting) -> None:
     shown(tab, url, 1280)
     begin = time.monotonic()
