@@ -46,7 +46,8 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 def hundred(folder: Path) -> list[str]:
     """The faults of a hundred cases, made in a folder."""
-    own_files.make_bases(bases := folder / "bases")
+    (bases := folder / "bases").mkdir()
+    own_files.make_bases(bases)
     # Names are cheap; large images, and runs that resume, are not. All are tried with more numbers by the soak tests.
     groups = [(names.KINDS, range(1, 7)), (documents.KINDS, range(1, 3)), (tables.KINDS, range(1, 4, 2))]
     groups += [(images.KINDS, range(1, 2)), (own_files.own_kinds(bases), range(1, 2)), (images.KINDS[:2], range(3, 4))]
