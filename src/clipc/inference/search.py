@@ -16,7 +16,6 @@ from clipc.errors import UserError
 from clipc.evaluate.embed import embed_texts
 from clipc.inference.image_index import ImageIndex
 from clipc.progress import Progress, silent
-from clipc.render.evaluation_view import evaluation_view
 
 WEAK: Final = 0.1
 """A hit is weak where no more than this share of images score as low with a caption of their own."""
@@ -151,7 +150,5 @@ def encode_one(index: ImageIndex, image: Bytes) -> Float32s:
         index: The index, for its model.
         image: RGB ``uint8``, shape (height, width, 3).
     """
-    clip = index.model.clip
-    view = evaluation_view(image, clip.image_size, clip.resizing)
     with torch.inference_mode():
-        return clip.encode_image(torch.from_numpy(view[None])).float().cpu().numpy()
+        return index.model.clip.encode_image([image]).cpu().numpy()
