@@ -1,5 +1,6 @@
 """Runs a case in a process of its own and judges it: how it ended, what it said, its time, memory and files."""
 
+import gc
 import json
 import os
 import re
@@ -9,11 +10,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import numpy as np
+from PIL import Image
 
 Rng = np.random.Generator
 Generator = Callable[[Rng, Path], Sequence[str]]
@@ -49,6 +52,7 @@ def judge(generator: Generator, seed: Sequence[int], folder: Path) -> Verdict:
         seed: Two numbers, which make the same case again.
         folder: A folder that does not exist; it is removed afterwards.
     """
+    _settle()
     root = folder / "root"
     for part in (root, folder / "outside", folder / "cache"):
         part.mkdir(parents=True)
@@ -192,6 +196,14 @@ def _faults(code: int, told: str, seconds: float, memory: int, hung: bool) -> It
         yield f"{len(sentences)} sentences at the end"
     if any(len(line) > _LONGEST + 100 for line in told.splitlines()):
         yield "a line of more than 1,600 characters"
+
+
+@cache
+def _settle() -> None:
+    """Makes forks cheap: what each would import is imported, and the garbage collector touches no page of it."""
+    Image.init()
+    gc.collect()
+    gc.freeze()
 
 
 def _in_child(action: Callable[[], object], output: Path) -> tuple[int, resource.struct_rusage, bool]:

@@ -11,7 +11,8 @@ from typing import Final
 
 import pytest
 
-import clipc.export.export  # What the cases would import is imported here, once.
+import clipc.cli  # What the cases would import is imported here, once.
+import clipc.export.export
 import clipc.study.study
 import clipc.train.train  # noqa: F401
 

@@ -26,7 +26,7 @@ def test_search(capsys: pytest.CaptureFixture[str], tiny_run: Path, tiny_source:
     code, out, _ = run(capsys, "search", tiny_run, tiny_source, "--image", image, "--out", page)
     assert code == 0
     assert "most similar to the image 03.png" in out
-    assert page.is_file()
+    assert page.read_text("utf-8").count("<h1>") == 1
     assert page.with_suffix(".ja.html").is_file()
 
 

@@ -12,6 +12,7 @@ from clipc.report.sections.bias import (
     bias_associations,
     bias_correction,
     bias_findings,
+    bias_headline,
     bias_model,
     bias_sentences,
     bias_summary,
@@ -126,3 +127,21 @@ def test_the_short_section_says_what_was_audited_and_what_failed_or_is_missing(
     assert escape(f"<b>{ATTACK}") in bias_summary({"bias": {"failed": f"<b>{ATTACK}"}}, say)
     assert say("bias.short.missing") in bias_summary({"bias": None}, say)
     assert bias_summary({}, say) == ""
+
+
+def test_the_headline_counts_associations_across_the_halves_before_and_after_the_correction(
+    tables: dict[str, Any],
+) -> None:
+    say = words("en")
+    across = [finding for finding in tables["summary"] if finding["code"] == "across"]
+    corrected = [finding for finding in tables["summary"] if finding["code"] == "corrected"]
+    before, after = across[-1]["found"], sum(finding["after"] for finding in corrected)
+    assert bias_headline(tables, say) == (
+        f"Composites show {before} associations of groups with concepts across their halves; corrected by partner "
+        f"weights, {after}."
+    )
+    assert render_audit(tables).count("<h1>") == 1
+    nothing = {**tables, "summary": [{"code": "nothing"}], "plans": {}, "correction": None}
+    assert bias_headline(nothing, say) == "There are too few examples to test composites for bias."
+    none = {**nothing, "summary": [{"code": "across_none", "plan": "policy", "attribute": "camera", "tested": 4}]}
+    assert bias_headline(none, say).startswith("No association")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from clipc.report.quality import render_quality
-from clipc.report.sections.quality import quality_findings, quality_samples, quality_sentences
+from clipc.report.sections.quality import quality_findings, quality_headline, quality_samples, quality_sentences
 from clipc.report.words import LANGUAGES, words
 
 ATTACK = "<script>alert(1)</script>"
@@ -101,3 +101,12 @@ def test_an_image_from_elsewhere_is_refused() -> None:
     tables["samples"][0]["picture"] = "https://example.org/a.png"
     with pytest.raises(ValueError, match="data URI"):
         render_quality(tables)
+
+
+def test_the_headline_says_whether_the_score_can_be_trusted() -> None:
+    say, tables = words("en"), tables_of()
+    assert quality_headline(tables, say) == "The score tells true captions from swapped ones."
+    assert f"<h1>{quality_headline(tables, say)}</h1>" in render_quality(tables)
+    poor = {**tables["calibration"], "random": {**tables["calibration"]["random"], "score": area(0.52, 0.45, 0.6)}}
+    assert "hardly" in quality_headline(tables_of(calibration=poor), say)
+    assert quality_headline(tables_of(calibration=None), say).startswith("15,952 composites are scored")

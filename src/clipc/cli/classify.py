@@ -82,7 +82,7 @@ def classify(
     with terminal() as progress:
         catalog = open_source(source, options, progress)
         index = ImageIndex.of(used, catalog, cache=options.cache, progress=progress)
-        classifier = make_classifier(index, wanted, training_validation(index, options.cache, progress))
+        classifier = make_classifier(index, wanted, training_validation(index, options.cache, progress), progress)
         rows = None if split == "all" else (catalog.split_names == split).nonzero()[0]
         tables = classify_tables(classifier, index, rows)
         say = words("en")

@@ -60,7 +60,7 @@ def serve(
             wanted = ClassifierOptions(classes=names, lang=options.lang, accuracy=accuracy)
             has_classes = bool(names or catalog.about.label_columns)
             more = training_validation(index, options.cache, progress) if has_classes else None
-            classifier = make_classifier(index, wanted, more) if has_classes else None
+            classifier = make_classifier(index, wanted, more, progress) if has_classes else None
             _ = search.own_scores  # Computed now, so that the first query does not wait for it.
         print(f"{address(listener, access)}  (stop with Ctrl-C)", flush=True)
         run_server(Service(search, classifier).app(access), listener)

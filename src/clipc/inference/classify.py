@@ -149,13 +149,16 @@ class ClassLabels:
         return cls(tuple(classes or all_names), ids)
 
 
-def make_classifier(index: ImageIndex, options: ClassifierOptions, more: ImageIndex | None = None) -> ImageClassifier:
+def make_classifier(
+    index: ImageIndex, options: ClassifierOptions, more: ImageIndex | None = None, progress: Progress = silent
+) -> ImageClassifier:
     """A classifier, calibrated on labelled validation images.
 
     Args:
         index: The images to classify; their validation split calibrates, if it has labels of these classes.
         options: What the classifier shall do.
         more: The data that the model was trained on, whose validation split is taken otherwise.
+        progress: Called with the number of prompts encoded, which take minutes for thousands of classes.
 
     Raises:
         UserError: There are no classes, or fewer than two; a class with an alarm is none; or templates are wrong.
@@ -163,7 +166,14 @@ def make_classifier(index: ImageIndex, options: ClassifierOptions, more: ImageIn
     names, labels, features, where = _validation(index, options, more)
     if len(names) < 2:
         raise UserError("a classifier needs two classes or more; name them with --classes 'scratch, dent'.")
-    encode, enough = index.model.clip.encode_text, len(labels) >= LEAST
+    enough, encoded = len(labels) >= LEAST, 0
+
+    def encode(texts: list[str]) -> torch.Tensor:
+        nonlocal encoded
+        features, encoded = index.model.clip.encode_text(texts), encoded + len(texts)
+        progress("prompts of classes", encoded, 0)
+        return features
+
     if isinstance(options.templates, str):
         set_name = options.templates
         if set_name == "auto":

@@ -212,7 +212,7 @@ def _by_class(
     prompts = options.templates if isinstance(options.templates, tuple) else templates[columns[0]]
     wanted = ClassifierOptions(templates=prompts, lang=options.lang, accuracy=options.accuracy)
     indexes = [ImageIndex.of(model, pairs, cache=options.cache, progress=progress) for model in (old, new)]
-    models = [make_classifier(index, wanted) for index in indexes]
+    models = [make_classifier(index, wanted, progress=progress) for index in indexes]
     labels = ClassLabels.of(pairs, models[0].names)
     rows = np.flatnonzero((pairs.split_names == options.split) & (labels.ids >= 0))
     right = labels.ids[rows]

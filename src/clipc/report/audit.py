@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from clipc.report.page import Section, experiment_page
-from clipc.report.sections.bias import bias_associations, bias_correction, bias_findings, bias_model
+from clipc.report.sections.bias import (
+    bias_associations,
+    bias_correction,
+    bias_findings,
+    bias_headline,
+    bias_model,
+)
 from clipc.report.words import words
 
 SECTIONS: Final[tuple[Section, ...]] = (bias_findings, bias_correction, bias_model, bias_associations)
@@ -23,4 +29,5 @@ def render_audit(tables: Mapping[str, Any], *, lang: str = "en", more: Sequence[
     """
     say = words(lang)
     data = {"bias": tables, "created": tables["created"], "clipc": tables["clipc"]}
-    return experiment_page((*SECTIONS, *more), data, say, say("page.audit", name=tables["source"]["name"]))
+    title, headline = say("page.audit", name=tables["source"]["name"]), bias_headline(tables, say)
+    return experiment_page((*SECTIONS, *more), data, say, title, headline=headline)

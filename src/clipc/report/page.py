@@ -44,11 +44,22 @@ def page(template: str, say: Words, content: Mapping[str, Any]) -> str:
     return _engine().get_template(template).render(say=say, style=styles, num=readable, icons=_ICONS, **content)
 
 
-def experiment_page(sections: Sequence[Section], data: Mapping[str, Any], say: Words, title: str) -> str:
-    """The page of an experiment: title, date, and its sections in order."""
+def experiment_page(
+    sections: Sequence[Section], data: Mapping[str, Any], say: Words, title: str, *, headline: str = ""
+) -> str:
+    """The page of an experiment: title, date, and its sections in order.
+
+    Args:
+        sections: What the page shows.
+        data: The tables of the sections.
+        say: The words of the page's language.
+        title: What the page is about, in its first line.
+        headline: What was found, in one sentence, for pages whose first section does not begin with it.
+    """
     pieces = [section(data, say) for section in sections]
     content = {
         "title": title,
+        "headline": headline,
         "created": format_date(data["created"], say),
         "sections": pieces,
         "version": data["clipc"],

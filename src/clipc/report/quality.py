@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from clipc.report.page import Section, experiment_page
-from clipc.report.sections.quality import quality_findings, quality_samples
+from clipc.report.sections.quality import quality_findings, quality_headline, quality_samples
 from clipc.report.words import words
 
 SECTIONS: Final[tuple[Section, ...]] = (quality_findings, quality_samples)
@@ -24,4 +24,5 @@ def render_quality(tables: Mapping[str, Any], *, lang: str = "en", more: Sequenc
     """
     say = words(lang)
     data = {"quality": tables, "created": tables["created"], "clipc": tables["clipc"]}
-    return experiment_page((*SECTIONS, *more), data, say, say("page.quality", name=tables["source"]["name"]))
+    title, headline = say("page.quality", name=tables["source"]["name"]), quality_headline(tables, say)
+    return experiment_page((*SECTIONS, *more), data, say, title, headline=headline)

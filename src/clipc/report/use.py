@@ -1,7 +1,7 @@
 """The pages of a model in use: the result of a search, a classification, and a comparison of two models."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -11,14 +11,17 @@ from clipc.report.sections.use import (
     calibration_sentences,
     classified_images,
     classifier_findings,
+    classify_headline,
+    compare_headline,
     comparison_classes,
     comparison_examples,
     comparison_findings,
     comparison_thresholds,
     model_sentence,
+    search_headline,
     search_hits,
 )
-from clipc.report.words import words
+from clipc.report.words import Words, words
 
 SECTIONS: Final[Mapping[str, tuple[Section, ...]]] = {
     "search": (search_hits,),
@@ -26,6 +29,13 @@ SECTIONS: Final[Mapping[str, tuple[Section, ...]]] = {
     "compare": (comparison_findings, comparison_classes, comparison_examples, comparison_thresholds),
 }
 """The sections of each kind of page."""
+
+HEADLINES: Final[Mapping[str, Callable[[Mapping[str, Any], Words], str]]] = {
+    "search": search_headline,
+    "classify": classify_headline,
+    "compare": compare_headline,
+}
+"""What was found, in one sentence, for each kind of page."""
 
 
 def render_use(tables: Mapping[str, Any], *, lang: str = "en", more: Sequence[Section] = ()) -> str:
@@ -42,7 +52,8 @@ def render_use(tables: Mapping[str, Any], *, lang: str = "en", more: Sequence[Se
     """
     say, kind = words(lang), str(tables["kind"])
     title = say(f"use.{kind}_page", name=tables["source"]["name"])
-    return experiment_page((*SECTIONS[kind], *more), tables, say, title)
+    headline = HEADLINES[kind](tables, say)
+    return experiment_page((*SECTIONS[kind], *more), tables, say, title, headline=headline)
 
 
 SERVE_ASSETS: Final[Mapping[str, str]] = {"page.css": "text/css", "page.js": "text/javascript"}

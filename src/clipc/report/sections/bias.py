@@ -116,6 +116,21 @@ def _results(results: Mapping[str, Any], attribute: str, tables: Mapping[str, An
     return {"gaps": gaps, "skew": None if skew is None else {**skew, "worst": worst}}
 
 
+def bias_headline(tables: Mapping[str, Any], say: Words) -> str:
+    """How many associations the composites of the audited plan show across their halves, and after a correction."""
+    findings: Sequence[Mapping[str, Any]] = tables["summary"]
+    plan = next(reversed([name for name in tables["plans"] if name != "corrected"]), None)
+    across = [finding for finding in findings if finding["code"] == "across" and finding["plan"] == plan]
+    tested = any(finding["code"] in ("across", "across_none") for finding in findings)
+    if not across:
+        return say("bias.headline.none" if tested else "bias.headline.untested")
+    n = readable.count(sum(finding["found"] for finding in across))
+    if tables["correction"] is None:
+        return say("bias.headline.found", n=n)
+    after = sum(finding["after"] for finding in findings if finding["code"] == "corrected")
+    return say("bias.headline.corrected", n=n, after=readable.count(after))
+
+
 def bias_sentences(tables: Mapping[str, Any], say: Words) -> list[str]:
     """The sentences of an audit's summary."""
     return [_sentence(finding, tables, say) for finding in tables["summary"]]

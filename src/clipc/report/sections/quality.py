@@ -35,6 +35,19 @@ def quality_samples(data: Mapping[str, Any], say: Words) -> Markup:
     return fragment("quality_samples.html", say, groups=[group for group in groups if group[1]])
 
 
+def quality_headline(tables: Mapping[str, Any], say: Words) -> str:
+    """Whether the score tells true captions from swapped ones."""
+    calibration = tables["calibration"]
+    if calibration is None or calibration["random"] is None:
+        return say("quality.headline.untried", n=readable.count(tables["scores"]["candidates"]))
+    return say(f"quality.headline.{_worth(calibration['random']['score'])}")
+
+
+def _worth(area: Mapping[str, float]) -> str:
+    """What an area under the curve allows, by the lower end of its interval."""
+    return "good" if area["low"] >= 0.8 else "fair" if area["low"] >= 0.6 else "poor"
+
+
 def quality_sentences(tables: Mapping[str, Any], say: Words) -> list[str]:
     """The sentences of a quality audit's summary.
 
@@ -55,10 +68,9 @@ def quality_sentences(tables: Mapping[str, Any], say: Words) -> list[str]:
         sentences.append(say("quality.summary.few", n=calibration["composites"], split=calibration["split"]))
     else:
         area = calibration["random"]["score"]
-        code = "good" if area["low"] >= 0.8 else "fair" if area["low"] >= 0.6 else "poor"
         values = {"auc": f"{area['mean']:.2f}", "low": f"{area['low']:.2f}", "high": f"{area['high']:.2f}"}
         tried = {"n": readable.count(calibration["composites"]), "split": calibration["split"]}
-        sentences.append(say(f"quality.summary.{code}", **values, **tried))
+        sentences.append(say(f"quality.summary.{_worth(area)}", **values, **tried))
     return sentences if experts is None else [*sentences, *_expert_sentences(experts, say)]
 
 

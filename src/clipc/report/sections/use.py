@@ -24,8 +24,9 @@ def search_hits(data: Mapping[str, Any], say: Words) -> Markup:
         }
         for hit in data["hits"]
     ]
-    title = say("use.search.title")
-    return fragment("use_images.html", say, title=title, sentences=search_sentences(data, say), images=images)
+    title, headline = say("use.search.title"), search_headline(data, say)
+    sentences = [sentence for sentence in search_sentences(data, say) if sentence != headline]
+    return fragment("use_images.html", say, title=title, sentences=sentences, images=images)
 
 
 def hit_basis(hit: Mapping[str, Any], say: Words) -> str:
@@ -36,14 +37,20 @@ def hit_basis(hit: Mapping[str, Any], say: Words) -> str:
     return say("page.list").join(parts)
 
 
-def search_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
-    """What was found, and whether to rely on it."""
-    hits, numbers = data["hits"], {"total": readable.count(data["total"]), "query": data["query"]}
-    sentences = [model_sentence(data["model"], say)]
-    if not hits:
-        return [*sentences, say("use.search.none")]
+def search_headline(data: Mapping[str, Any], say: Words) -> str:
+    """What was found."""
+    if not data["hits"]:
+        return say("use.search.none")
     code = "use.search.lead_image" if data["image_query"] else "use.search.lead"
-    sentences.append(say(code, n=readable.count(len(hits)), **numbers))
+    numbers = {"n": readable.count(len(data["hits"])), "total": readable.count(data["total"])}
+    return say(code, query=data["query"], **numbers)
+
+
+def search_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
+    """The model, what was found, and whether to rely on it."""
+    hits, sentences = data["hits"], [model_sentence(data["model"], say), search_headline(data, say)]
+    if not hits:
+        return sentences
     if hits[0]["weak"]:
         sentences.append(say("use.search.all_weak"))
     elif any(hit["weak"] for hit in hits):
@@ -75,8 +82,10 @@ def classifier_findings(data: Mapping[str, Any], say: Words) -> Markup:
         for row in data["calibration"]["classes"]
     ]
     heads = [say(f"use.classify.{name}") for name in ("class", "images", "recall")]
-    title, sentences = say("use.classify.title"), [*classify_sentences(data, say), say("use.classify.holds")]
-    return fragment("use_table.html", say, title=title, sentences=sentences, heads=heads, rows=rows, verdict=None)
+    title, headline = say("use.classify.title"), classify_headline(data, say)
+    sentences = [sentence for sentence in classify_sentences(data, say) if sentence != headline]
+    sentences.append(say("use.classify.holds"))
+    return fragment("use_table.html", say, title=title, sentences=sentences, heads=heads, rows=rows)
 
 
 def classified_images(data: Mapping[str, Any], say: Words) -> Markup:
@@ -102,6 +111,18 @@ def answer_text(row: Mapping[str, Any], say: Words) -> str:
     return say(code, name=row["class"], probability=f"{row['probability']:.0%}")
 
 
+def classify_headline(data: Mapping[str, Any], say: Words) -> str:
+    """The accuracy to expect, or that nothing is known about it."""
+    return _accuracy_sentence(data["calibration"], say)
+
+
+def _accuracy_sentence(facts: Mapping[str, Any], say: Words) -> str:
+    n, least = readable.count(facts["n"]), readable.count(facts["least"])
+    if facts["accuracy"] is not None:
+        return say("use.classify.accuracy", share=_share(facts["accuracy"], say))
+    return say("use.classify.too_few" if facts["n"] else "use.classify.uncalibrated", n=n, least=least)
+
+
 def classify_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
     """What is known of a classifier's accuracy, when it abstains, its alarms, and how it did where labels are known."""
     sentences = [model_sentence(data["model"], say), *calibration_sentences(data, say)]
@@ -117,15 +138,10 @@ def calibration_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
         data: ``calibration`` (:class:`clipc.inference.calibration.Calibration`) and ``templates``.
         say: The words of the language.
     """
-    facts, sentences = data["calibration"], list[str]()
-    n, least = readable.count(facts["n"]), readable.count(facts["least"])
-    if facts["accuracy"] is None and facts["n"]:
-        sentences.append(say("use.classify.too_few", n=n, least=least))
-    elif facts["accuracy"] is None:
-        sentences.append(say("use.classify.uncalibrated", least=least))
-    else:
-        sentences.append(say("use.classify.calibrated", n=n, source=facts["source"], templates=data["templates"]))
-        sentences.append(say("use.classify.accuracy", share=_share(facts["accuracy"], say)))
+    facts = data["calibration"]
+    n, sentences = readable.count(facts["n"]), [_accuracy_sentence(facts, say)]
+    if facts["accuracy"] is not None:
+        sentences.insert(0, say("use.classify.calibrated", n=n, source=facts["source"], templates=data["templates"]))
         sentences.append(_abstention(facts["abstention"], say))
         if facts["few"]:
             sentences.append(say("use.classify.few", n=n))
@@ -171,7 +187,7 @@ def _measured(measured: Mapping[str, Any], say: Words) -> list[str]:
 
 
 def comparison_findings(data: Mapping[str, Any], say: Words) -> Markup:
-    """The verdict on the new model, and every metric of both."""
+    """What the verdict on the new model rests on, and every metric of both."""
     rows = [
         {
             "name": say.metric(row["name"]),
@@ -185,16 +201,19 @@ def comparison_findings(data: Mapping[str, Any], say: Words) -> Markup:
         for row in data["metrics"]
     ]
     heads = [say(f"use.compare.{name}") for name in ("metric", "old", "new", "difference")]
-    first, *sentences = compare_sentences(data, say)
-    tone = {"better": "gain", "worse": "loss"}.get(data["outcome"], "")
-    content = {"title": say("use.compare.title"), "sentences": sentences, "heads": heads, "rows": rows}
-    return fragment("use_table.html", say, **content, verdict=(tone, first))
+    title, (_, *sentences) = say("use.compare.title"), compare_sentences(data, say)
+    return fragment("use_table.html", say, title=title, sentences=sentences, heads=heads, rows=rows)
+
+
+def compare_headline(data: Mapping[str, Any], say: Words) -> str:
+    """The verdict on the new model."""
+    code = {"no evidence": "unclear"}.get(data["outcome"], data["outcome"])
+    return say(f"use.compare.{code}")
 
 
 def compare_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
     """The verdict first, then the classes that got worse, what it rests on, and the thresholds."""
-    code = {"no evidence": "unclear"}.get(data["outcome"], data["outcome"])
-    sentences = [say(f"use.compare.{code}")]
+    sentences = [compare_headline(data, say)]
     if data["worse"]:
         sentences.append(say("use.compare.worse_classes", names=say("page.list").join(data["worse"])))
     names = {name: model_name(data["models"][name], say) for name in ("old", "new")}
@@ -232,7 +251,7 @@ def comparison_classes(data: Mapping[str, Any], say: Words) -> Markup:
     ]
     heads = [say(f"use.compare.{name}") for name in ("class", "images", "old", "new", "difference")]
     title, sentences = say("use.compare.per_class"), [say("use.compare.per_class_lead")]
-    return fragment("use_table.html", say, title=title, sentences=sentences, heads=heads, rows=rows, verdict=None)
+    return fragment("use_table.html", say, title=title, sentences=sentences, heads=heads, rows=rows)
 
 
 def comparison_examples(data: Mapping[str, Any], say: Words) -> Markup:
@@ -261,7 +280,7 @@ def comparison_thresholds(data: Mapping[str, Any], say: Words) -> Markup:
     if not sentences:
         return Markup()
     title = say("use.compare.thresholds")
-    return fragment("use_table.html", say, title=title, sentences=sentences, heads=[], rows=[], verdict=None)
+    return fragment("use_table.html", say, title=title, sentences=sentences, heads=[], rows=[])
 
 
 def threshold_sentences(data: Mapping[str, Any], say: Words) -> list[str]:
