@@ -90,8 +90,13 @@ def test_ten_thousand_requests_from_32_clients(server: tuple[subprocess.Popen[st
 
     assert all_clients(CLIENTS * 32)[False] == 0
     before = megabytes(process)
-    assert all_clients(REQUESTS)[False] == 0
-    assert megabytes(process) < before + 100
+    assert all_clients(REQUESTS // 2)[False] == 0
+    half = megabytes(process)
+    assert all_clients(REQUESTS // 2)[False] == 0
+    end = megabytes(process)
+    # The threads' heaps settle in the first thousands of requests; what leaks grows on.
+    assert half < before + 200
+    assert end < half + 50
     assert process.poll() is None
 
 

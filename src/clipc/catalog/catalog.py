@@ -38,7 +38,7 @@ the catalog's root and the encoded image is its bytes ``[offset, offset + size)`
 ``height`` are in pixels as shown, that is after EXIF rotation. ``content`` is a 64-bit hash of the
 encoded image, so that equal images can be found without decoding them. Catalogs that :func:`clipc.catalog.open_catalog`
 makes also have ``dhash`` (``uint64``): a difference hash that near-identical images share, null where the
-image was not decoded or is too flat to have one.
+image was not decoded or has none (see :func:`~clipc.catalog.images.inspect_images.difference_hash`).
 """
 
 REJECTS = pa.schema([("file", pa.string()), ("row", pa.int64()), ("key", pa.string()), ("reason", pa.string())])

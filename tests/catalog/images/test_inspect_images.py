@@ -69,6 +69,14 @@ def test_near_copies_share_their_difference_hash(picture) -> None:
     assert difference_hash(np.full((50, 50, 3), 77, np.uint8)) is None
 
 
+def test_plain_gradients_are_not_taken_for_near_copies() -> None:
+    columns, rows = np.meshgrid(np.arange(180), np.arange(160))
+    for grey in (columns, 180 - columns, rows, columns // 2 + rows // 3):
+        assert difference_hash(np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)) is None
+    waves = 100 + 50 * np.sin(columns / 20) * np.cos(rows / 15)
+    assert difference_hash(np.repeat(waves[..., None], 3, axis=2).astype(np.uint8)) is not None
+
+
 def test_the_progress_reaches_its_end(tmp_path: Path, picture) -> None:
     for n in range(5):
         (tmp_path / f"{n}.jpg").write_bytes(picture(n))

@@ -30,7 +30,7 @@ VALUES: Final = (
     *("metrics", "comparisons", "verdict", "curves", "power", "training", "confirmation", "untrained"),
     *("doctor", "preview", "meaning", "bias", "bias_gate"),
 )
-"""The tables of the page that hold neither times nor dates."""
+"""The tables of the page that hold no times, and no dates but those of the audits."""
 
 WORTH: Final = ("curve", "equivalence", "gain", "alternatives", "gates", "model", "composition", "to_decide")
 
@@ -57,6 +57,8 @@ def start(source: str, model: str, folder: Path) -> int:
         with in_process():
             tables = run_pilot(options, folder / "pilot")
         values: dict[str, Any] = {name: tables[name] for name in VALUES} | {n: tables["worth"][n] for n in WORTH}
+        for audit in ("doctor", "bias"):
+            values[audit] = {name: value for name, value in values[audit].items() if name != "created"}
         values["trials"] = [[t["metrics"] for r in arm["results"] for t in r["trials"]] for arm in tables["arms"]]
         (folder / "values.json").write_text(json.dumps(values))
         code = 0

@@ -29,6 +29,8 @@ DECODED_UP_TO = 100_000
 
 _PIECE = 64 << 10
 _FLAT = 8
+_ALIKE = 1
+"""A difference hash with so few bits of one kind, of 64, says nothing: many unlike images have it."""
 _SMALL = 64
 _LARGE = 16_000_000
 _one_large_image = Lock()
@@ -260,7 +262,8 @@ def difference_hash(pixels: npt.NDArray[np.uint8]) -> int | None:
         pixels: RGB ``uint8`` of shape (height, width, 3).
 
     Returns:
-        The hash; None for an image so flat that only noise would be hashed.
+        The hash; None where it would say nothing: of an image so flat that only noise would be hashed, and of one that
+        becomes lighter, or does not, from left to right in nearly every place, as all plain gradients do.
     """
     from PIL import Image
 
@@ -268,7 +271,10 @@ def difference_hash(pixels: npt.NDArray[np.uint8]) -> int | None:
     grey = np.asarray(small).astype(np.int16)
     if int(grey.max()) - int(grey.min()) < _FLAT:
         return None
-    return int.from_bytes(np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes(), "big")
+    lighter = grey[:, 1:] > grey[:, :-1]
+    if not _ALIKE < lighter.sum() < lighter.size - _ALIKE:
+        return None
+    return int.from_bytes(np.packbits(lighter).tobytes(), "big")
 
 
 def mirrored_hashes(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
