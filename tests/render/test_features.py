@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
@@ -16,7 +17,7 @@ from clipc.compose.rules.schema import Rules
 from clipc.errors import UserError
 from clipc.prepare.plans import make_plans
 from clipc.render.crop import Augmentation
-from clipc.render.features import FeatureRenderer, KeptCaptions, KeptImages, check_plans, check_policy
+from clipc.render.features import FeatureRenderer, KeptCaptions, KeptImages, check_policy
 from clipc.render.kept_views import HALVES
 from clipc.render.texts import names_a_side
 from clipc.render.worker import WorkerRenderer
@@ -167,20 +168,34 @@ def test_captions_that_name_a_side_never_have_a_mirrored_view(tiny_catalog: Cata
     [
         ({"layout": "cutmix"}, "policy.layout=cutmix has none"),
         ({"caption": "spatial"}, "policy.caption=spatial has none"),
-        ({"template": "{a} beside {b}"}, "a template"),
-        ({"rules": Rules.model_validate({"images": [{"whole": True}]})}, "keep images whole"),
     ],
 )
-def test_what_has_no_features_is_refused_in_one_sentence(
-    policy: dict[str, Any], words: str, tiny_catalog: Catalog
-) -> None:
-    plans = make_plans(Policy(rho=0.5, **policy), tiny_catalog.split("train"), 0)
+def test_what_has_no_features_is_refused_in_one_sentence(policy: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
-        check_plans(plans, captions_kept=True)
+        check_policy(Policy(rho=0.5, **policy), captions_kept=True)
     assert "\n" not in str(caught.value)
-    check_plans(make_plans(Policy(rho=0), tiny_catalog.split("train"), 0), captions_kept=True)
-    if "rules" not in policy:  # which are read with the data
-        with pytest.raises(UserError, match=words):
-            check_policy(plans.policy, captions_kept=True)
-    if policy.keys() <= {"caption", "template"}:
-        check_plans(plans, captions_kept=False)  # the text tower reads these captions itself
+    check_policy(Policy(rho=0, **policy), captions_kept=True)
+    if "caption" in policy:
+        check_policy(Policy(rho=0.5, **policy), captions_kept=False)  # the text tower reads these captions itself
+
+
+@pytest.mark.parametrize("rule", [{"whole": True}, {"region": "box"}])
+def test_images_that_are_not_cut_stand_whole_in_composites(rule: dict[str, Any], tiny_catalog: Catalog) -> None:
+    boxes = [[0.0, 0.0, 20.0, 20.0] if row % 3 == 0 else None for row in range(len(tiny_catalog))]
+    kind = ["kept" if box else "cut" for box in boxes]
+    table = tiny_catalog.table.append_column("box", pa.array(boxes, pa.list_(pa.float32())))
+    catalog = replace(tiny_catalog, table=table.append_column("kind", pa.array(kind)))
+    rules = Rules.model_validate({"images": [{"when": "kind = 'kept'", **rule}]})
+    features = renderer(catalog, rho=1, rules=rules)
+    batch, plan = features.render(0, 60), features.plans.rows(0, 60)
+    is_kept = np.array([value == "kept" for value in features.catalog.column("kind")])
+    half = np.searchsorted(HALVES, plan.layout)
+    shown = np.where(is_kept[np.stack([plan.left, plan.right])], -1, half)  # -1: a whole view
+    composed = plan.right >= 0
+    assert np.allclose(batch.images[composed, 2], shown.mean(axis=0)[composed])
+    assert np.allclose(batch.images[composed, 0], ((plan.left + plan.right) / 2)[composed])
+    assert (is_kept[plan.left] & composed).any()
+    # A rule that no image meets changes nothing.
+    idle = Rules.model_validate({"images": [{"when": "kind = 'none'", **rule}]})
+    same, plain = (renderer(catalog, rho=1, **policy).render(0, 60).images for policy in ({"rules": idle}, {}))
+    assert torch.equal(same, plain)

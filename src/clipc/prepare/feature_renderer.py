@@ -33,7 +33,6 @@ from clipc.render.features import (
     FeatureRenderer,
     KeptCaptions,
     KeptImages,
-    check_plans,
     check_policy,
     needs_halves,
     needs_strong,
@@ -169,7 +168,12 @@ def make_feature_run(
         UserError: The model or the policy is not made for it.
     """
     captions_kept = keep_captions(model)
-    check_plans(plans, captions_kept)
+    check_policy(plans.policy, captions_kept)
+    if captions_kept and plans.policy.composes and any(w.joiner or w.template for w in plans.wordings):
+        logger.warning(
+            "features of joint captions are the mean of both captions', so the joiner or template between them is left "
+            "out; renderer=auto reads it."
+        )
     kept, pairs, halves = KeptFeatures(model, recipe.data.cache, progress), plans.catalog, needs_halves(plans.policy)
     if recipe.validations and "val" in catalog.splits:
         kept.keep(catalog.split("val"), captions=captions_kept)

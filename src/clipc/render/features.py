@@ -92,7 +92,8 @@ class FeatureRenderer:
 
     Order, partners, captions and ids are those of the other renderers. A plain example shows one of the image's views,
     or the whole image. A composite's features are the mean of those of its two halves; of a half that is shown alone
-    the other one is grey.
+    the other one is grey. An image that composites must not cut, or of which they must keep a marked region, stands in
+    one with the features of a view of the whole image.
 
     Attributes:
         plans: The plans to render.
@@ -169,11 +170,28 @@ class FeatureRenderer:
             assert images.halves_row is not None
             half = np.searchsorted(HALVES, plan.layout[halved])[:, None]
             parts = images.halves[images.halves_row[rows[halved]], view[halved], half].astype(np.float32)
+            for side, uncut in enumerate(self._uncut(plan).T):
+                parts[uncut[halved], side] = whole_or_view(halved & uncut, side)
             if (alone := plan.half_alone[halved]).any():
                 assert images.grey is not None
                 parts[alone, 1] = images.grey[half[alone, 0]]
             features[halved] = parts.mean(axis=1)
         return features
+
+    def _uncut(self, plan: Plan) -> Bools:
+        """Which images of composites show more than a centre half: all of the image, or a region; shape (n, 2)."""
+        inputs = self.plans.inputs
+        rows = np.stack([plan.left, np.where(plan.right < 0, plan.left, plan.right)], axis=1)
+        uncut = np.zeros(rows.shape, dtype=np.bool_)
+        if inputs.regions is not None:
+            uncut |= np.isfinite(inputs.regions[rows]).all(axis=2)
+        if (rules := inputs.compiled_rules) is not None:
+            start = self.plans.entries.first[rows]
+            entries = start + np.stack([plan.left_caption, plan.right_caption], axis=1)
+            uncut |= rules.whole[entries]
+            if rules.regions is not None:
+                uncut |= np.isfinite(rules.regions[entries]).all(axis=2)
+        return uncut
 
     def _allowed(self, rows: npt.NDArray[np.integer], first: Int64s, second: Int64s) -> Bools:
         """Which views may be shown: mirrored ones only where no caption names a side; shape (n, 2, V)."""
@@ -200,7 +218,7 @@ class FeatureRenderer:
 
 
 def check_policy(policy: Policy, captions_kept: bool) -> None:
-    """Checks that the examples of a policy have features, as far as the policy alone tells.
+    """Checks that the examples of a policy have features.
 
     Args:
         policy: The policy.
@@ -217,31 +235,6 @@ def check_policy(policy: Policy, captions_kept: bool) -> None:
         raise _no_features(
             f"policy.caption={policy.caption} has none where the text tower is locked ({', '.join(CAPTIONS)} have)"
         )
-    if captions_kept and policy.template is not None:
-        raise _no_features(_TEMPLATE)
-
-
-def check_plans(plans: Plans, captions_kept: bool) -> None:
-    """Checks that the examples of plans have features: those of the policy, and what its rules make of them.
-
-    Args:
-        plans: The plans.
-        captions_kept: Whether captions too are features.
-
-    Raises:
-        UserError: They have none.
-    """
-    check_policy(plans.policy, captions_kept)
-    rules = plans.inputs.compiled_rules
-    if plans.policy.rho == 0 or rules is None:
-        return
-    if rules.whole.any() or rules.regions is not None:
-        raise _no_features("the rules keep images whole or move their halves")
-    if captions_kept and any(wording.template is not None for wording in plans.wordings):
-        raise _no_features(_TEMPLATE)
-
-
-_TEMPLATE: Final = "a template of captions has none where the text tower is locked"
 
 
 def _no_features(problem: str) -> UserError:
