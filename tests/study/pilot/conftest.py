@@ -49,4 +49,5 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
     monkeypatch.setattr(Context, "seconds_left", property(lambda self: 60 * self.options.minutes))
     monkeypatch.setattr(experiment, "measure_trials", measured)
     monkeypatch.setattr(experiment, "measure_features", lambda *_: FeaturePace())
+    monkeypatch.setattr(experiment, "share_of_cores", lambda: 1.0)
     return measured

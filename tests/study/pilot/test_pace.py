@@ -3,7 +3,7 @@ import pytest
 from clipc.catalog.catalog import Catalog
 from clipc.models.model import ClipModel
 from clipc.recipe.recipe import Recipe, read_recipe
-from clipc.study.pilot.pace import FeaturePace, Pace, measure_features
+from clipc.study.pilot.pace import FeaturePace, Pace, measure_features, share_of_cores
 from clipc.study.pilot.untrained import untrained_probes
 
 
@@ -46,3 +46,7 @@ def test_the_start_s_own_features_are_probed(kept: Recipe, tiny_catalog: Catalog
     assert (row["metric"], row["column"], row["n"], row["chance"]) == ("probe/label/all/top1", "label", 10, 0.25)
     assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1
     assert untrained_probes(read_recipe("nano"), tiny_catalog) == []
+
+
+def test_the_share_of_the_cores_is_told() -> None:
+    assert 0 < share_of_cores() <= 1

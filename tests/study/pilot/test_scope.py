@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from clipc.errors import UserError
+from clipc.study.pilot import experiment
 from clipc.study.pilot.options import PilotOptions
 from clipc.study.pilot.pilot import make_context, plan_pilot, run_pilot
 from clipc.study.pilot.stages import curve
@@ -30,12 +31,21 @@ def test_too_little_time_leaves_out_controls_and_then_asks_for_more(
     pilot_options: PilotOptions, tmp_path: Path, measured: Measured
 ) -> None:
     # Less than the 16 seconds of five arms and 3 seeds, once 15 seconds for the page are set aside.
-    plan = plan_of(replace(pilot_options, minutes=32 / 60), tmp_path)
+    plan = plan_of(replace(pilot_options, minutes=32 / 60, stages=("experiment",)), tmp_path)
     assert plan["left_out"]
     assert set(plan["left_out"]) <= {"self-halves", "wrong-caption"}
     assert plan["seeds"] >= 3
     with pytest.raises(UserError, match=r"too short for a pilot: it needs --minutes 1 for 3 seeds of 3 arms on 40"):
         run_pilot(replace(pilot_options, minutes=0.3, stages=("experiment",)), tmp_path)
+
+
+def test_a_busy_machine_is_named(
+    pilot_options: PilotOptions, tmp_path: Path, measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "share_of_cores", lambda: 0.25)
+    with pytest.raises(UserError, match=r"on all 40\. Other programs hold about 75% of the cores now; without them less"):
+        run_pilot(replace(pilot_options, minutes=1), tmp_path)
+    assert not (tmp_path / "stages").exists()  # said before anything else runs
 
 
 def test_the_plan_has_minutes_and_cost_and_runs_nothing(
@@ -48,7 +58,7 @@ def test_the_plan_has_minutes_and_cost_and_runs_nothing(
     assert sum(row["minutes"] for row in planned["stages"]) < 20
     assert all(row["fits"] and row["core_hours"] > 0 for row in planned["stages"])
     with in_process():
-        short = plan_pilot(replace(pilot_options, minutes=0.6), tmp_path / "short")
+        short = plan_pilot(replace(pilot_options, minutes=0.75), tmp_path / "short")
     assert {row["name"]: row["fits"] for row in short["stages"]}["curve"] is False
     assert not (tmp_path / "short" / "records").exists()
 

@@ -1,18 +1,12 @@
 """What the stages of a pilot will take, before any of them runs."""
 
-from typing import Any, Final
+from typing import Any
 
 from clipc.files import cores
-from clipc.study.pilot.experiment import REPORT_SECONDS, experiment_plan, experiment_scope, scoped
+from clipc.study.pilot.experiment import REPORT_SECONDS, experiment_plan, experiment_scope, light_seconds, scoped
 from clipc.study.pilot.stages.confirm import confirm_seconds
 from clipc.study.pilot.stages.curve import curve_scope
 from clipc.study.pilot.stages.stage import Context
-
-IMAGE_SECONDS: Final = 0.004
-"""A rough time for each image in the stages without training: it is decoded once, and read from the cache then."""
-
-STAGE_SECONDS: Final = 5.0
-"""A rough time of a stage without training, however few images there are."""
 
 
 def planned_stages(context: Context) -> dict[str, Any]:
@@ -25,8 +19,7 @@ def planned_stages(context: Context) -> dict[str, Any]:
     """
     scope = experiment_scope(context)
     plan = experiment_plan(context, scoped(context, scope)[0], scope)
-    light = STAGE_SECONDS + IMAGE_SECONDS * len(context.catalog)
-    seconds: dict[str, float] = {"doctor": light, "preview": STAGE_SECONDS, "bias": STAGE_SECONDS}
+    seconds = light_seconds(context.catalog)
     tries = context.options.tune
     if tries:
         seconds["tune"] = 60 * scope["minutes"] * tries / (tries + scope["seeds"])

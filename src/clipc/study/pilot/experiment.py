@@ -1,5 +1,6 @@
 """What of a pilot's experiment fits the time: settled once, from the measured pace."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,17 +13,37 @@ from clipc.progress import Progress
 from clipc.recipe.recipe import Recipe
 from clipc.study.pilot.design import PilotDesign, bind
 from clipc.study.pilot.options import PilotOptions
-from clipc.study.pilot.pace import FeaturePace, measure_features, measure_trials
+from clipc.study.pilot.pace import FeaturePace, measure_features, measure_trials, share_of_cores
 from clipc.study.pilot.regime import Cost, Scope, seconds_needed, settle, smaller_arm_sets, subset_sizes
 from clipc.study.pilot.stages.stage import Context
 from clipc.study.recipes import arm_recipe
 from clipc.study.run import evaluation_options, jobs_for, renderer_for
+
+logger = logging.getLogger(__name__)
 
 REPORT_SECONDS: Final = 15.0
 """Seconds reserved for reading the records, the probe on the start's features and writing the report."""
 
 EXPERIMENT_SHARE: Final = 0.75
 """The share of the time that the experiment may take where stages follow it."""
+
+STAGE_SECONDS: Final = 5.0
+"""A rough time of a stage without training, however few images there are."""
+
+IMAGE_SECONDS: Final = 0.004
+"""A rough time for each image in the stages without training: it is decoded once, and read from the cache then."""
+
+_BUSY: Final = 0.7
+"""Below this share of the cores the machine is called busy."""
+
+
+def light_seconds(catalog: Catalog) -> dict[str, float]:
+    """A rough time of each stage without training."""
+    return {
+        "doctor": STAGE_SECONDS + IMAGE_SECONDS * len(catalog),
+        "preview": STAGE_SECONDS,
+        "bias": STAGE_SECONDS,
+    }
 
 
 def workers(context: Context) -> tuple[int, int]:
@@ -76,7 +97,14 @@ def with_scope(design: PilotDesign, settled: Mapping[str, Any]) -> PilotDesign:
 def _settle(context: Context) -> dict[str, Any]:
     design, catalog, options, progress = context.design, context.catalog, context.options, context.progress
     running = workers(context)
-    jobs = running[0]
+    jobs, share_now = running[0], share_of_cores()
+    if share_now < _BUSY:
+        logger.warning(
+            "other programs hold about %.0f%% of this machine's cores, so everything takes about %.1f times as long as "
+            "on a quiet machine.",
+            100 * (1 - share_now),
+            1 / share_now,
+        )
     renderer = _renderer(design.recipes, catalog, jobs, progress)
     features = FeaturePace()
     if renderer == "features":
@@ -89,14 +117,15 @@ def _settle(context: Context) -> dict[str, Any]:
         recipe = bind(context.study, subsample(catalog, pairs)).baseline
         costs.append(Cost(pairs, features.seconds(catalog, pairs), pace.trial_seconds(recipe, pairs)))
     arms = smaller_arm_sets(list(design.recipes), design.study.controls)
-    left = context.seconds_left - REPORT_SECONDS
+    light = sum(time for name, time in light_seconds(catalog).items() if name in options.stages)
+    left = context.seconds_left - REPORT_SECONDS - light / share_now
     share = EXPERIMENT_SHARE if options.continues else 1.0
     # The smallest comparison may take all of the time: what follows it is worth less than an answer.
     scope = settle(share * left, costs, arms, options.seed_range, jobs, options.tune) or settle(
         left, costs, arms, options.seed_range, jobs, options.tune
     )
     if scope is None:
-        raise _too_short(options, costs, arms, jobs, options.minutes * 60 - left)
+        raise _too_short(options, costs, arms, jobs, options.minutes * 60 - left, share_now)
     return _as_json(scope, costs) | {"renderer": renderer, "pace": asdict(pace)}
 
 
@@ -124,10 +153,15 @@ def _as_json(scope: Scope, costs: Sequence[Cost]) -> dict[str, Any]:
 
 
 def _too_short(
-    options: PilotOptions, costs: Sequence[Cost], arms: Sequence[Sequence[str]], jobs: int, spent: float
+    options: PilotOptions,
+    costs: Sequence[Cost],
+    arms: Sequence[Sequence[str]],
+    jobs: int,
+    spent: float,
+    share_now: float,
 ) -> UserError:
-    """The sentence that asks for enough time."""
-    least = options.seed_range[0]
+    """The sentence that asks for enough time, and on a busy machine says that it is one."""
+    least, is_busy = options.seed_range[0], share_now < _BUSY
 
     def minutes(cost: Cost, names: Sequence[str]) -> str:
         return f"{math.ceil((seconds_needed(cost, names, least + options.tune, jobs) + spent) / 60):,}"
@@ -136,6 +170,7 @@ def _too_short(
         f"{options.minutes:g} minutes are too short for a pilot: it needs --minutes {minutes(costs[-1], arms[-1])} for "
         f"{least} seeds of {len(arms[-1])} arms on {costs[-1].pairs:,} training pairs, and --minutes "
         f"{minutes(costs[0], arms[0])} for all {len(arms[0])} arms on all {costs[0].pairs:,}."
+        + (f" Other programs hold about {1 - share_now:.0%} of the cores now; without them less will do." * is_busy)
     )
 
 

@@ -1,8 +1,10 @@
 """The pace of this machine: seconds of training, of evaluation, and of features that are kept."""
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 from clipc.catalog.catalog import Catalog
 from clipc.catalog.subsample import subsample
 from clipc.evaluate.embed import embed_images
+from clipc.files import cores
 from clipc.prepare.feature_renderer import keep_features, keep_training_features, kept_features, kept_key
 from clipc.progress import Progress, silent
 from clipc.recipe.recipe import Recipe
@@ -28,11 +31,13 @@ from clipc.train.validation import validate
 TRAINING_SECONDS: Final = 4.0
 """How long a model trains to measure the pace."""
 
-_SAMPLE: Final = 48
-"""The number of pairs whose features are computed to measure the pace."""
+_SAMPLE: Final = 96
+"""The number of pairs of the other splits whose features are computed to measure the pace."""
 
-_PACE_PAIRS: Final = 256
+_PACE_PAIRS: Final = 128
 """On kept features the pace is measured with so many training pairs, on which it hardly depends."""
+
+_SHARE_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -84,28 +89,41 @@ class FeaturePace:
         return self.start + pairs * self.training + others * self.other
 
 
+def share_of_cores() -> float:
+    """The share of the cores that this process gets, in (0, 1]: clearly below 1 where other programs hold them."""
+    until = time.perf_counter() + _SHARE_SECONDS
+    block = bytes(1 << 20)
+
+    def work(_: int) -> None:
+        while time.perf_counter() < until:
+            hashlib.sha256(block)  # which lets other threads run
+
+    wall, used = time.perf_counter(), time.process_time()
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(work, range(cores())))
+    return min(1.0, (time.process_time() - used) / (time.perf_counter() - wall) / cores())
+
+
 def measure_features(recipes: Sequence[Recipe], catalog: Catalog, progress: Progress = silent) -> FeaturePace:
-    """Computes the features of a few pairs, spread over the catalog; what other runs have kept so costs nothing.
+    """Computes the features of the pairs that the pace is measured with; what other runs have kept so costs nothing.
 
     Args:
         recipes: Recipes of trials on kept features.
         catalog: The data.
         progress: Receives the number of features computed.
     """
-    train = catalog.split("train")
-    others = catalog.take(np.flatnonzero(catalog.split_names != "train"))
+    sample = subsample(catalog, min(_PACE_PAIRS, catalog.splits["train"])).split("train")
+    others = _spread(catalog.take(np.flatnonzero(catalog.split_names != "train")), _SAMPLE)
     start = training = other = 0.0
     for recipe in {kept_key(recipe): recipe for recipe in recipes}.values():
         timer = _Lap()
         kept, captions = kept_features(recipe, catalog, progress)
         start += timer.lap()
-        sample = _spread(train, _SAMPLE)
         kept.keep(sample, captions=captions)
         keep_training_features(kept, recipe, sample)
         training += timer.lap() / len(sample)
-        sample = _spread(others, 2 * _SAMPLE)
-        kept.keep(sample, captions=captions)
-        other += timer.lap() / len(sample)
+        kept.keep(others, captions=captions)
+        other += timer.lap() / len(others)
     return FeaturePace(start, training, other)
 
 

@@ -10,7 +10,7 @@ from clipc.progress import Progress, silent
 from clipc.recipe.run import Run, environment
 from clipc.study.pilot.costs import planned_stages
 from clipc.study.pilot.design import PilotDesign, bind, pilot_study
-from clipc.study.pilot.experiment import workers
+from clipc.study.pilot.experiment import experiment_scope, workers
 from clipc.study.pilot.options import PilotOptions
 from clipc.study.pilot.public import measure_public
 from clipc.study.pilot.stages.bias import audit_plan
@@ -78,6 +78,8 @@ def run_pilot(
     context = make_context(options, folder, catalog, announce, progress, watch)
     try:
         public = measure_public(context)  # First, so that its time counts and a wrong name is reported at once.
+        if "experiment" in stages and stage is None:
+            experiment_scope(context)  # Before the other stages, so that too little time is reported at once.
         results = run_stages(context, stages, stage)
     finally:
         minutes = _add_minutes(folder, context.timer.seconds / 60)
