@@ -3,11 +3,14 @@ import logging
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from clipc import cli
 from clipc.cli import main
 from clipc.cli.study_screen import study_lines
 from clipc.study.verdict import credit
@@ -335,3 +338,16 @@ def test_rules_are_told_on_the_terminal_and_a_preset_can_be_copied(
     code, _, err = run_command("compose", tiny_source, "--rules", "satelite")
     assert code == 2
     assert "did you mean 'satellite'" in err
+
+
+def test_loading_the_large_libraries_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "_PATIENCE", 0.01)
+    for is_loading in (True, False):
+        module = SimpleNamespace(__spec__=SimpleNamespace(_initializing=is_loading))
+        monkeypatch.delitem(sys.modules, "open_clip", raising=False)
+        with cli._loading_told():  # pyright: ignore[reportPrivateUsage]
+            monkeypatch.setitem(sys.modules, "open_clip", module)
+            time.sleep(0.1)
+        assert ("loading PyTorch" in capsys.readouterr().err) == is_loading

@@ -4,9 +4,10 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
+from threading import Event, Thread
 from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -27,6 +28,10 @@ from clipc.cli.study import study
 from clipc.cli.train import train
 from clipc.errors import UserError, sentence
 from clipc.files import disk_error
+
+
+_PATIENCE = 1.0
+"""Seconds without a word before it is said that libraries are loaded."""
 
 
 def _shown_default(value: Any) -> Any:
@@ -63,7 +68,30 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     with suppress(OSError):  # the working folder may be gone
         if (here := os.getcwd()) not in sys.path:
             sys.path.append(here)
-    exit_after(lambda: app(arguments, exit_on_error=False, print_error=False, result_action="return_none"))
+    with _loading_told():
+        exit_after(lambda: app(arguments, exit_on_error=False, print_error=False, result_action="return_none"))
+
+
+@contextmanager
+def _loading_told() -> Generator[None]:
+    """Says so on standard error where loading the large libraries takes long, so that no command begins in silence."""
+    ended = Event()
+
+    def watch() -> None:
+        while not ended.wait(_PATIENCE):
+            modules = [sys.modules[name] for name in ("torch", "open_clip") if name in sys.modules]
+            if any(getattr(module.__spec__, "_initializing", False) for module in modules):
+                print("loading PyTorch and the libraries around it ...", file=sys.stderr, flush=True)
+                return
+            if "open_clip" in sys.modules:
+                return
+
+    if "open_clip" not in sys.modules:
+        Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def exit_after(command: Callable[[], object]) -> NoReturn:

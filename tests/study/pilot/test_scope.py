@@ -43,7 +43,9 @@ def test_a_busy_machine_is_named(
     pilot_options: PilotOptions, tmp_path: Path, measured: Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "share_of_cores", lambda: 0.25)
-    with pytest.raises(UserError, match=r"on all 40\. Other programs hold about 75% of the cores now; without them less"):
+    with pytest.raises(
+        UserError, match=r"on all 40\. Other programs hold about 75% of the cores now; without them less"
+    ):
         run_pilot(replace(pilot_options, minutes=1), tmp_path)
     assert not (tmp_path / "stages").exists()  # said before anything else runs
 
