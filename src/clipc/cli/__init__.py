@@ -29,7 +29,6 @@ from clipc.cli.train import train
 from clipc.errors import UserError, sentence
 from clipc.files import disk_error
 
-
 _PATIENCE = 1.0
 """Seconds without a word before it is said that libraries are loaded."""
 
