@@ -1,11 +1,11 @@
 """Batches of rows of Parquet files, whose columns may unpack to far more than the file, and hold what is no text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from clipc.errors import UserError, first_line
-from clipc.limits import BATCH_BYTES, UNPACKED_BYTES, UNPACKED_TIMES
+from clipc.limits import BATCH_BYTES, CELL, UNPACKED_BYTES, UNPACKED_TIMES
 
 
 def rows_of(batch: Any) -> Iterator[dict[str, Any] | str]:
@@ -28,9 +28,10 @@ def safe_batch(path: Path, metadata: Any) -> int:
         metadata: Its metadata, as pyarrow reads them.
 
     Raises:
-        UserError: A column of a row group is a thousand times its packed size.
+        UserError: A column of a row group is a thousand times its packed size, or a text that is stored once for many
+            rows is longer than :data:`~clipc.limits.CELL`.
     """
-    largest = 1
+    largest, long_texts = 1, dict[str, int]()
     with open(path, "rb") as file:
         for group in range(metadata.num_row_groups):
             for place in range(metadata.num_columns):
@@ -43,8 +44,33 @@ def safe_batch(path: Path, metadata: Any) -> int:
                     )
                 if column.has_dictionary_page:
                     file.seek(column.dictionary_page_offset)
-                    largest = max(largest, _page_bytes(file.read(16)))
+                    page = _page_bytes(file.read(16))
+                    largest = max(largest, page)
+                    if page > CELL and column.physical_type == "BYTE_ARRAY" and "." not in column.path_in_schema:
+                        long_texts.setdefault(column.path_in_schema, group)
+    for name, group in long_texts.items():
+        _check_texts(path, name, range(group, metadata.num_row_groups))
     return max(1, BATCH_BYTES // largest)
+
+
+def _check_texts(path: Path, name: str, groups: Iterable[int]) -> None:
+    """Checks the lengths of a column's texts that are stored once for many rows, before they are repeated."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path, read_dictionary=[name])
+    for group in groups:
+        for batch in file.iter_batches(batch_size=1, row_groups=[group], columns=[name]):
+            values = batch.column(0)
+            if not (pa.types.is_dictionary(values.type) and pa.types.is_string(values.type.value_type)):
+                return
+            longest = pc.max(pc.binary_length(values.dictionary)).as_py() or 0
+            if longest > CELL:
+                raise UserError(
+                    f"{path}: a text of the column {name} has {longest:,} bytes, more than {CELL:,}; leave it out."
+                )
+            break
 
 
 def _page_bytes(header: bytes) -> int:
