@@ -1,5 +1,6 @@
 import csv
 import io
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from clipc.catalog.open import open_catalog
 from clipc.catalog.options import SourceOptions
 from clipc.catalog.rows import Reject, Row, SourceInfo
+from clipc.catalog.sources.layout import Dialect, separated_rows
 from clipc.catalog.sources.table import table
 from clipc.errors import UserError
 
@@ -182,3 +184,9 @@ def test_a_workbook_is_to_be_saved_as_csv(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"PK\3\4 and more" if name != "t.xls" else b"\xd0\xcf\x11\xe0")
     with pytest.raises(UserError, match=r"save the sheet as CSV"):
         open_catalog(tmp_path / name)
+
+
+def test_a_file_of_empty_lines_is_refused_soon() -> None:
+    lines = itertools.chain(["image,caption\n"], itertools.repeat("\n"))  # endless
+    with pytest.raises(UserError, match="more than 1,000,000 empty lines follow one another"):
+        list(separated_rows(lines, Dialect(",", csv.QUOTE_MINIMAL)))

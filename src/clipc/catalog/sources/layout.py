@@ -18,6 +18,7 @@ _SAMPLE = 200
 _MAX_ABOVE = 20
 _MOST_LINES = 1000
 """The lines of one row: quoted cells may hold line breaks."""
+_MOST_EMPTY = 1_000_000
 _MOST_UNCLOSED = 1000
 _NUMBERED = re.compile(r".+\.\w{3,4}#\d+")
 _SEP_LINE = re.compile(r"\"?sep=(.)\"?\r?\n?", re.IGNORECASE)
@@ -97,7 +98,8 @@ def separated_rows(file: Iterable[str], dialect: Dialect) -> Iterator[tuple[int,
     """Numbered rows, or what is wrong with one. A quote that is never closed costs its own line, not those after it.
 
     Raises:
-        UserError: Quotation marks of so many rows are not closed that looking for their ends would take too long.
+        UserError: Quotation marks of so many rows are not closed that looking for their ends would take too long, or so
+            many empty lines follow one another that the file is none that a person or a program would write.
     """
     again: list[str] = []
     used: list[str] = []
@@ -109,7 +111,7 @@ def separated_rows(file: Iterable[str], dialect: Dialect) -> Iterator[tuple[int,
             yield line
 
     reader = csv.reader(feed(), delimiter=dialect.separator, quoting=dialect.quoting)
-    faults = 0
+    faults = empty = 0
     for number in count(1):
         used.clear()
         try:
@@ -131,7 +133,10 @@ def separated_rows(file: Iterable[str], dialect: Dialect) -> Iterator[tuple[int,
             reader = csv.reader(feed(), delimiter=dialect.separator, quoting=dialect.quoting)
             fault = "a quotation mark is not closed"
         if fault or row:
+            empty = 0
             yield number, fault or row
+        elif (empty := empty + 1) > _MOST_EMPTY:
+            raise UserError(f"more than {_MOST_EMPTY:,} empty lines follow one another; save the table anew.")
 
 
 def clean_cells(row: list[str]) -> list[str]:
