@@ -1,13 +1,19 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clipc.errors import UserError
+from clipc.study.design import Study
 from clipc.study.pilot import experiment
 from clipc.study.pilot.options import PilotOptions
 from clipc.study.pilot.pilot import make_context, plan_pilot, run_pilot
 from clipc.study.pilot.stages import curve
+from clipc.study.pilot.stages.stage import Context
+from clipc.study.run import PlannedTrial
+from clipc.train.timing import Timer
 
 from ..in_process import in_process
 from .tiny_pilot import Measured, plan_of
@@ -78,3 +84,26 @@ def test_a_curve_after_slow_trials_has_fewer(
     assert as_measured == fast
     assert slow["seeds"] < fast["seeds"]
     assert slow["seconds"] == 2 * fast["seconds"] * slow["seeds"] / fast["seeds"]
+
+
+def test_seeds_of_the_curve_for_which_no_time_is_left_are_left_out(
+    pilot_options: PilotOptions, tmp_path: Path, measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, runs = [0.0], list[int]()
+
+    def run(_: Study, planned: Sequence[PlannedTrial], **__: Any) -> None:
+        runs.append(len(planned))
+        clock[0] += 400  # more than expected
+
+    monkeypatch.setattr(curve, "LEAST_CURVE_PAIRS", 20)
+    monkeypatch.setattr(curve, "run_pending", run)
+    with in_process():
+        context = make_context(replace(pilot_options, minutes=20, seeds=9), tmp_path)
+        scope = curve.curve_scope(context, "clip-c", 1200)
+        monkeypatch.setattr(Timer, "seconds", property(lambda _: clock[0]))
+        monkeypatch.setattr(Context, "seconds_left", property(lambda _: 1200 - clock[0]))
+        assert scope["seeds"] == 9
+        assert curve._run(context, scope)["seeds"] == 6  # pyright: ignore[reportPrivateUsage]
+    assert runs == [2 * 3, 2 * 6]
+    assert (kept := context.kept("curve")) is not None
+    assert kept["seeds"] == 6

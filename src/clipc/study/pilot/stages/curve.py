@@ -26,21 +26,32 @@ def low_data_curve(context: Context, results: Results) -> StageResult:
     """Trains plain CLIP and the winner on an eighth, a quarter and a half of the pairs; each seed draws its own.
 
     Each size is trained as suits it; all sizes of a seed are nested. Where time is short, small sizes and seeds are
-    left out.
+    left out; where trials then take longer than expected, the last seeds too.
     """
     scope = context.settled("curve", lambda: _settle(context, results))
     if not scope["sizes"]:
         return StageResult(True, scope["code"], {"needed": scope["needed"]}, {"curves": []})
-    designs = curve_designs(context, scope)
-    planned = [trial for size in scope["sizes"] for trial in _plan(context, designs[size])]
-    study = designs[scope["sizes"][-1]].study
-    jobs = workers(context)[0]
-    run_pending(study, planned, jobs=jobs, progress=context.progress, on_update=context.watch)
+    scope = _run(context, scope)
     groups = measured(context, results)
     metrics = [m["key"] for m in results["experiment"].tables["metrics"] if m["main"]]
     sizes = sorted({size for _, size in groups})
     values: dict[str, Any] = {"sizes": sizes, "seeds": scope["seeds"], "winner": scope["arms"][-1]}
     return StageResult(True, "measured", values, {"curves": [_curve(groups, scope["arms"], m) for m in metrics]})
+
+
+def _run(context: Context, scope: dict[str, Any]) -> dict[str, Any]:
+    """Runs a few seeds at a time while time is left; returns the scope with the seeds that were run."""
+    designs = curve_designs(context, scope)
+    planned = [trial for size in scope["sizes"] for trial in _plan(context, designs[size])]
+    study, jobs, slowest = designs[scope["sizes"][-1]].study, workers(context)[0], 0.0
+    for first in range(0, scope["seeds"], LEAST_SEEDS):
+        if slowest > context.seconds_left - REPORT_SECONDS:
+            return context.settle_anew("curve", scope | {"seeds": first})
+        seeds, begin = study.seeds[: first + LEAST_SEEDS], context.timer.seconds
+        few = [trial for trial in planned if trial.trial.recipe.seed in seeds]
+        run_pending(study, few, jobs=jobs, progress=context.progress, on_update=context.watch)
+        slowest = max(slowest, context.timer.seconds - begin)
+    return scope
 
 
 def measured(context: Context, results: Results) -> Groups:

@@ -95,7 +95,10 @@ class Context:
         """
         if (kept := self.kept(name)) is not None:
             return kept
-        decided = settle()
+        return self.settle_anew(name, settle())
+
+    def settle_anew(self, name: str, decided: dict[str, Any]) -> dict[str, Any]:
+        """Keeps another decision than before."""
         Run(self.folder).write_json(f"{name}.json", {"asked": self.asked, "settled": decided})
         return decided
 
