@@ -151,7 +151,29 @@ SETTINGS: Final = Table(
     HEADS,
     {},
 )
-TABLES: Final = {"again": AGAIN, "candidates": CANDIDATES, "confirmed": CONFIRMED, "sizes": SIZES, "settings": SETTINGS}
+SCORES: Final = Table(
+    "| arm, test split |",
+    "score",
+    (
+        ("rsicd", 250, RECALL),
+        ("rsicd", 250, ZERO_SHOT),
+        ("ucm-captions", 250, RECALL),
+        ("ucm-captions", 250, "zero_shot/label/top1"),
+    ),
+    {
+        "clip-c": {},
+        "clip-c, the best 70% by score": {"policy.score.by": "baseline", "policy.score.keep": 0.7},
+        "clip-c, better ones oftener": {"policy.score.by": "baseline", "policy.score.weight": 2},
+        "*any 70%*": {"policy.score.by": "random", "policy.score.keep": 0.7},
+        "*self-halves*": CONTROLS["*self-halves*"],
+    },
+    SHARED | {"policy.score.by": None, "policy.score.keep": 1, "policy.score.weight": 0},
+    PLAIN,
+)
+TABLES: Final = {
+    **{"again": AGAIN, "candidates": CANDIDATES, "confirmed": CONFIRMED},
+    **{"sizes": SIZES, "settings": SETTINGS, "scores": SCORES},
+}
 
 
 GONE: Final = {"policy.added": None, "policy.halves": None}
