@@ -17,7 +17,7 @@ from clipc.catalog.sources.listing import Listing, list_files
 from clipc.catalog.sources.records import are_worth_reading, image_record, read_record
 from clipc.catalog.sources.sidecars import TEXT_SUFFIXES, texts_beside, texts_in_parallel
 from clipc.catalog.sources.texts import Texts
-from clipc.errors import UserError, first_names
+from clipc.errors import LISTED_CLASSES, UserError, first_names
 
 # fmt: off
 _UNREAD_IMAGES = {
@@ -232,7 +232,8 @@ def _with_classes(
         caption = class_caption(names.get(label) or readable(label), lang)
         yield Row(keys[file], [caption], label, split, file, more={"folder": inner} if has_inner else {})
     info.class_captions = count
-    info.notes.append(f"{count:,} captions were made from the class names that the folders give: {first_names(labels)}")
+    listed = first_names(labels, LISTED_CLASSES)
+    info.notes.append(f"{count:,} captions were made from the class names that the folders give: {listed}")
     if tables:
         info.warnings.append(
             f"captions were made from the names of folders, and {_are_not_read(tables)}: if captions are there, write "
