@@ -40,7 +40,7 @@ def folder(
     An image's caption is the ``.txt`` or ``.caption`` of the same name beside it, or in a folder parallel to the
     image's (``images/17.jpg``, ``text/17.txt``), or in a ``.json`` beside it, which may have a label and a split too.
     If no image has one, the outermost folder of an image is its class,
-    and its caption is made from the class name (``a photo of a {class name}``, or the readable name in
+    and its caption is made from the class name (``photo of {class name}``, or the readable name in
     ``classes.json``). Folders named ``train``, ``val`` or ``test`` are splits.
 
     Args:
