@@ -6,6 +6,8 @@ from clipc.errors import first_names, unknown_name
 def test_first_names() -> None:
     assert first_names(["a", "b"]) == "a, b"
     assert first_names([str(n) for n in range(1007)]) == "0, 1, 2, 3, 4 and 1,002 more"
+    assert first_names("abcdef") == "a, b, c, d, e, f"  # The name of the last says more than "and 1 more".
+    assert first_names("abcdefg") == "a, b, c, d, e and 2 more"
     assert first_names({"en": 1, 2: 3}) == "en, 2"
     assert first_names([os.fsdecode(b"\xff.jpg"), "x" * 500]) == "\\udcff.jpg, " + "x" * 100
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
 _MAX_COMPARED = 10_000
+LISTED_CLASSES = 10
+"""So many classes are all named in a message; of more, the first ones."""
 _MAX_LISTED = 60
 _LONGEST_NAME = 100
 _LONGEST_LINE = 200
@@ -56,12 +58,13 @@ def shortened(text: str) -> str:
 
 
 def first_names(names: Collection[object], most: int = 5) -> str:
-    """Names for a message: the first few, and how many more there are.
+    """Names for a message: the first few, and how many more there are, if more than one.
 
     Args:
         names: The names; those of files need not be valid text, and of long ones only the beginning is shown.
-        most: How many are written out.
+        most: How many are written out; one more is too, since its name says more than "and 1 more".
     """
+    most += len(names) == most + 1
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     listed = ", ".join(str(name)[:_LONGEST_NAME] for name in islice(names, most))
     return listed.encode("utf-8", "backslashreplace").decode() + more

@@ -6,7 +6,7 @@ import pytest
 
 from clipc.catalog.catalog import Catalog
 from clipc.compose.policy import Policy
-from clipc.prepare.plans import MIN_CLASS_SIZE, group_of, make_plans
+from clipc.prepare.plans import MIN_CLASS_SIZE, auto_group, group_of, make_plans
 from clipc.recipe.recipe import read_recipe
 from clipc.recipe.yaml_table import built_in
 
@@ -27,6 +27,8 @@ def test_without_labels_or_with_classes_too_small_any_pair_is_a_partner(tiny_cat
     assert group_of(Policy(group="auto"), few) is None
     assert group_of(Policy(group="label"), few) == "label"
     assert group_of(Policy(), pairs) is None
+    assert auto_group(few) == {"column": None, "code": "small-classes"}
+    assert auto_group(replace(pairs, about=replace(pairs.about, label_columns=())))["code"] == "no-labels"
 
 
 def test_classes_of_one_caption_do_not_keep_partners_together(tiny_catalog: Catalog) -> None:
@@ -39,6 +41,7 @@ def test_classes_of_one_caption_do_not_keep_partners_together(tiny_catalog: Cata
 
     classes = captioned([[f"a photo of a {label} plate"] for label in labels])
     assert group_of(Policy(group="auto"), classes) is None
+    assert auto_group(classes)["code"] == "single-captions"
     assert group_of(Policy(group="label"), classes) == "label"
     plan = make_plans(Policy(rho=1, group="auto"), classes, 0).rows(0, 80)
     assert all(labels[a] != labels[b] for a, b in zip(plan.left, plan.right, strict=True))

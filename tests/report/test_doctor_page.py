@@ -52,6 +52,27 @@ def test_the_page_holds_the_findings_and_loads_nothing(tables: dict[str, Any], l
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_cleaned_list_is_named_only_once_it_is_written(tables: dict[str, Any], lang: str) -> None:
+    data = {**tables, "removed": [{"key": "0", "code": "leaked-images"}]}
+    page = render_doctor(data, lang=lang)
+    assert "clipc doctor SOURCE --fix" in page
+    assert "keys.csv" not in page
+    assert "--keys runs/check/keys.csv" in render_doctor({**data, "keys": "runs/check/keys.csv"}, lang=lang)
+
+
+def test_pictures_that_would_be_the_same_are_left_out(tables: dict[str, Any]) -> None:
+    view = {**tables["views"][0], "whole": "data:image/png;base64,AA", "window": "data:image/png;base64,BB"}
+    kinds = [view | {"scale": 2.0}, view | {"scale": 2.0, "window": view["whole"]}, view | {"scale": 0.8}]
+    for n, (kind, images) in enumerate(zip(kinds, (3, 2, 1), strict=True)):
+        html = render_doctor({**tables, "findings": [], "views": [kind]})
+        assert html.count("<img ") == images, n
+        assert str(escape(words("en")(f"doctor.views.lead_{images}"))) in html
+    mixed = render_doctor({**tables, "findings": [], "views": kinds})
+    assert mixed.count("<img ") == 6
+    assert words("en")("doctor.views.fewer") in mixed
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
 def test_texts_of_the_data_are_escaped(tables: dict[str, Any], lang: str) -> None:
     bad = deepcopy(tables)
     bad["source"]["name"] = ATTACK

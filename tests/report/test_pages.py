@@ -253,7 +253,7 @@ def test_the_sheet_shows_sources_statistics_and_why() -> None:
         "number 3 of its 10 nearest",
         "least similar of 4 drawn, similarity −0.12",
         "31% visible · mirrored",
-        "breaks none of 4 rules",
+        "breaks none of the 4 rules on what may be composed",
         "Not mirrored (right) mirror: false",
         "a picture could not be read",
     ):
@@ -277,7 +277,7 @@ def test_every_rule_is_shown_with_its_reason_and_what_it_removes() -> None:
 def test_the_sheet_warns_of_what_an_expert_should_look_into() -> None:
     data = sheet_example()
     text = Page(render_sheet(data)).text
-    assert "Rules without effect: “forbid: word(a.caption, 'left')”, “joiner: ; (when a.view = 'PA')”." in text
+    assert "2 of 6 rules have no effect on these data" in text
     assert "stay plain" not in text
     data["statistics"]["fallbacks"] = {"never": 5, "unknown": 900, "alone": 10}
     data["statistics"]["shortened_share"] = 0.5
@@ -300,14 +300,14 @@ def test_the_sheet_warns_of_what_an_expert_should_look_into() -> None:
             "en",
             [
                 "No effect: no row has a value in box, lot.",
-                "because no row has a value in their columns or fields: “forbid:",
+                "Without a value in their columns or fields: 1. Name your columns",
             ],
         ),
         (
             "ja",
             [
                 "効果なし：box、lot に値のある行がない。",
-                "必要な列やフィールドに値のある行がなく、効果のないルール：「forbid:",
+                "必要な列やフィールドに値のある行がないもの：1件。",
             ],
         ),
     ],
@@ -321,8 +321,18 @@ def test_the_sheet_says_why_a_rule_can_have_no_effect(lang: str, said: list[str]
     assert all(sentence in text for sentence in said)
     if lang == "en":
         assert "No effect: it applies to no pair." in text
-        assert "they apply to no pair of this data: “joiner: ; (when a.view = 'PA')”." in text
-        assert "Rules without effect" not in text
+        assert "Applying to no pair of these data: 1." in text
+        assert "Rules without effect (2)" in text
+        assert "Met by none" not in text
+
+
+def test_the_pictures_come_before_the_rules_and_idle_rules_are_folded() -> None:
+    html = render_sheet(sheet_example())
+    pictures, rules, folded = (
+        html.index(part) for part in ('class="composites"', "Effect of the rules", "without effect (2)")
+    )
+    assert pictures < rules < folded
+    assert html.index("forbid: word(a.caption") > folded
 
 
 def test_a_sheet_without_rules_or_composites() -> None:
@@ -370,10 +380,27 @@ def test_every_value_of_a_policy_has_words(lang: str) -> None:
         {"template": "{a} beside {b}"},
         {"group": "patient"},
         {"mixing": "batches"},
+        {"group": "auto"},
     ]:
         facts = policy_facts(plain | change, say)
         assert all(name and text for name, text in facts)
         assert not {"None", *map(str, change.values())} & {text for _, text in facts}
+
+
+def test_a_policy_says_what_its_groups_and_rules_come_to() -> None:
+    say, plain = words("en"), sheet_example()["policy"]
+    auto, name = plain | {"group": "auto"}, say("policy.name.group")
+
+    def said(code: str, **changes: str) -> str:
+        return dict(policy_facts(auto | changes, say, {"column": "label", "code": code}))[name]
+
+    assert said("same-class") == "pairs of the same class (equal values of “label”)"
+    assert said("no-labels") == "nothing: the data have no labels"
+    assert said("single-captions").endswith("only where there is no other")
+    assert "mostly from the same class" in said("single-captions", partner="nearest")
+    rules = {"name": "x", "pairs": [{}], "never": [{}], "images": [{}], "captions": [{"forbid": "a"}, {"joiner": ";"}]}
+    facts = dict(policy_facts(plain | {"rules": rules}, say))
+    assert facts[say("policy.name.rules")] == "“x”: 3 on what may be composed, 2 on how it is composed"
 
 
 def get_args_of(field: str) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from clipc.limits import OWN_BYTES
 
 _WHOLE_NUMBER = re.compile(r"-?\d+")
 _WORDNET = re.compile(r"n\d{8}")
-_CLASS_SENTENCE = {"en": "a photo of {article} {name}", "ja": "{name}の写真"}
+_CLASS_SENTENCE = {"en": "photo of {name}", "ja": "{name}の写真"}
+"""In English without articles, as headlines are: no article would fit scratches, crazing and a gear alike."""
 
 
 def read_class_names(folder: Path, info: SourceInfo) -> None:
@@ -128,9 +129,8 @@ def readable(label: str) -> str:
 
 
 def class_caption(name: str, lang: str = "en") -> str:
-    """The caption of an image of which only the class is known: ``a photo of a {class name}``."""
-    article = "an" if name[:1].lower() in set("aeiou") else "a"
-    return _CLASS_SENTENCE.get(lang, _CLASS_SENTENCE["en"]).format(name=name, article=article)
+    """The caption of an image of which only the class is known: ``photo of {class name}``."""
+    return _CLASS_SENTENCE.get(lang, _CLASS_SENTENCE["en"]).format(name=name)
 
 
 def _is_flat(raw: Any) -> bool:

@@ -25,6 +25,9 @@ from clipc.installation import install_command
 from clipc.progress import terminal
 from clipc.report.readable import percent
 
+_MOST_LISTED = 5
+"""Of more rules without effect only the number is printed."""
+
 if TYPE_CHECKING:
     from clipc.compose.rules.check import ExampleResult
 
@@ -87,7 +90,7 @@ def compose(
 
 def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
     """The lines for the terminal."""
-    from clipc.report.sheet import few_captions_sentence
+    from clipc.report.sheet import few_captions_sentence, idle_counts
     from clipc.report.words import words
 
     statistics, rules = tables["statistics"], tables["rules"]
@@ -113,7 +116,13 @@ def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
         lines.append(f"The rules allow {rules['share']:.1%} of random partners{end}")
         idle = [rule for rule in (*refusing, *rules["shapes"]) if not rule["share"]]
         without_effect = [f"  {_short(rule['text'])} ({_reason(rule, rules['candidates'])})" for rule in idle]
-        lines += [*effects, *(["Without effect on these data:", *without_effect] if without_effect else [])]
+        if len(idle) > _MOST_LISTED:
+            lines += [
+                *effects,
+                f"{sum(idle_counts(rules).values())} rules have no effect on these data; the sheet says why.",
+            ]
+        else:
+            lines += [*effects, *(["Without effect on these data:", *without_effect] if without_effect else [])]
     if tables["advice"] and statistics["composed"]:
         lines.append(f"A hint: {tables['advice']}")
     return [*lines, f"The sheet: {sheet}"]

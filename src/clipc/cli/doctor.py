@@ -71,13 +71,13 @@ def doctor(
             suited = suited_recipe(catalog)
             resolved = read_recipe(suited.name, changes, suited.changes)
         tables = examine(catalog, resolved, pixels=pixels, speed=speed, progress=progress)
-    pages = write_pages(folder / "doctor.html", tables, render_doctor, options.lang)
-    small_tables = without_images(tables)
-    write_json(folder / "doctor.json", small_tables)
     files = {"page": str(folder / "doctor.html")}
     if fix:
         files["keys"] = str(folder / "keys.csv")
         _write_keys(folder / "keys.csv", kept_keys(catalog, tables))
+    pages = write_pages(folder / "doctor.html", {**tables, **files}, render_doctor, options.lang)
+    small_tables = without_images(tables)
+    write_json(folder / "doctor.json", small_tables)
     if as_json:
         print_result({**small_tables, **files}, True, [])
     else:
@@ -131,8 +131,6 @@ def _closing_lines(tables: Mapping[str, Any], files: Mapping[str, str], pages: s
         parts = ", ".join(f"{name} {speed[name]:.2f} ms" for name in ("read", "decode", "resize", "transfer"))
         yield f"Loading an image: {parts}; {speed['cores']} cores give about {speed['per_second']:,.0f} a second."
     yield f"A recipe to start with: {recipe_command(tables)}"
-    if "keys" in files:
-        yield f"{clean_sentence(tables, say).rstrip('.')}: --keys {files['keys']}"
-    elif tables["removed"]:
-        yield f"{clean_sentence(tables, say).rstrip('.')}: --fix writes it."
+    if "keys" in files or tables["removed"]:
+        yield clean_sentence({**tables, **files}, say)
     yield f"The page: {pages}"

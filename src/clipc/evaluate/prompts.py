@@ -11,7 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from clipc.catalog.classes import as_whole_numbers, class_order
-from clipc.errors import UserError, first_names, unknown_name
+from clipc.errors import LISTED_CLASSES, UserError, first_names, unknown_name
 from clipc.json_files import parse_json
 from clipc.limits import YAML_BYTES
 from clipc.yaml_text import parse_yaml
@@ -150,8 +150,9 @@ def _names_in_order(path: Path, names: Sequence[str], ordered: Sequence[str]) ->
             "write one name for each, in this order, or 'label: name' in a .yaml file."
         )
     if numbers is not None and numbers not in (list(range(count)), list(range(1, count + 1))):
+        listed = first_names(ordered, LISTED_CLASSES)
         raise UserError(
-            f"{path} lists names without labels, but the labels ({first_names(ordered)}) do not run from 0 to "
+            f"{path} lists names without labels, but the labels ({listed}) do not run from 0 to "
             f"{count - 1} or from 1 to {count}; write 'label: name' in a .yaml file."
         )
     if numbers is None and ordered != sorted(ordered, key=_natural):

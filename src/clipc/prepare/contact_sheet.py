@@ -13,7 +13,7 @@ from clipc.evaluate.ceiling import few_captions_facts
 from clipc.prepare.caption_advice import caption_advice
 from clipc.prepare.new_model import tokenizer_for
 from clipc.prepare.plan_statistics import statistics
-from clipc.prepare.plans import make_plans
+from clipc.prepare.plans import auto_group, make_plans
 from clipc.prepare.preview import preview
 from clipc.prepare.scores.reference import KeptViewsOf, make_scorer
 from clipc.prepare.scores.table import Scorer
@@ -49,6 +49,7 @@ def contact_sheet(recipe: Recipe, catalog: Catalog, count: int = 24, *, progress
         "source": summary(catalog),
         "few_captions": few_captions_facts(catalog),
         "policy": recipe.policy.model_dump(mode="json", exclude_none=True),
+        "group": auto_group(pairs) if recipe.policy.group == "auto" else None,
         "statistics": statistics(renderer),
         "advice": caption_advice(captions, tokenizer),
         "rules": effects(compiled_rules, pairs) if compiled_rules is not None else None,

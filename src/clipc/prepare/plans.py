@@ -168,12 +168,24 @@ def group_of(policy: Policy, pairs: Catalog) -> str | None:
     ``auto`` is the main label column, if there is one, its classes hold at least :data:`MIN_CLASS_SIZE` pairs each on
     average, and no class of several pairs has a single caption, which both pairs of a composite would share.
     """
-    if policy.group != "auto":
-        return policy.group
+    return policy.group if policy.group != "auto" else auto_group(pairs)["column"]
+
+
+def auto_group(pairs: Catalog) -> dict[str, Any]:
+    """What ``policy.group=auto`` comes to on these pairs.
+
+    Returns:
+        ``column``, the column of :func:`group_of` or None, and why, as ``code``: ``same-class``; ``no-labels``,
+        ``small-classes`` or ``single-captions`` where there is none.
+    """
     column = next(iter(pairs.about.label_columns), None)
-    if column is None or MIN_CLASS_SIZE * len(pairs.table[column].drop_null().unique()) > len(pairs):
-        return None
-    return None if _single_captions(pairs, column) else column
+    if column is None:
+        return {"column": None, "code": "no-labels"}
+    if MIN_CLASS_SIZE * len(pairs.table[column].drop_null().unique()) > len(pairs):
+        return {"column": None, "code": "small-classes"}
+    if _single_captions(pairs, column):
+        return {"column": None, "code": "single-captions"}
+    return {"column": column, "code": "same-class"}
 
 
 def _single_captions(pairs: Catalog, column: str) -> bool:

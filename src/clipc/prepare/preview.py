@@ -14,6 +14,7 @@ from clipc.catalog.images.decode import DecodeError
 from clipc.compose.arrays import Float64s
 from clipc.compose.captions.language import without_stop
 from clipc.compose.layouts.tiles import turn_boxes
+from clipc.compose.rules.schema import Rules
 from clipc.prepare.evidence import Entry, applied_rules, partner_reason
 from clipc.render.batch import GREY
 from clipc.render.cuts import window_boxes
@@ -111,7 +112,6 @@ def composite_details(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
     second = Entry(int(plan.right[0]), int(plan.right_caption[0]))
     # In the wrong-caption control the second caption belongs to a third pair.
     captions = [catalog.caption(*first), catalog.caption(*(int(column[0]) for column in plan.second_caption))]
-    compiled_rules = plans.inputs.compiled_rules
     swapped = bool(plan.swapped[0]) and plans.policy.caption in ("both-orders", "one")
     mirrored = views.mirrored[0] & batch_texts.may_mirror[0]
     return {
@@ -128,8 +128,15 @@ def composite_details(renderer: WorkerRenderer, row: int) -> dict[str, Any]:
         "turns": tuple(views.turns[0].tolist()),
         "why": partner_reason(plans, first, second),
         "hits": tuple(applied_rules(plans, first, second, int(plan.wording[0]))),
-        "passed": 0 if compiled_rules is None else len(compiled_rules.constraints) + len(compiled_rules.exclusions),
+        "passed": _refusing(plans.policy.rules),
     }
+
+
+def _refusing(rules: Rules | None) -> int:
+    """How many of the expert's rules can refuse a composite: all but those on how it is made."""
+    if rules is None:
+        return 0
+    return len(rules.pairs) + len(rules.never) + sum(rule.forbid is not None for rule in rules.captions)
 
 
 def _views(renderer: WorkerRenderer, row: int) -> Geometry:

@@ -1,6 +1,6 @@
 """The page of the data doctor: findings with their worst cases, what the model will see, speed, and a recipe."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from clipc.report import readable
@@ -18,7 +18,8 @@ def render_doctor(data: Mapping[str, Any], *, lang: str = "en") -> str:
     """The findings of the data doctor as one self-contained HTML page.
 
     Args:
-        data: The tables of :func:`clipc.audit.doctor.doctor`.
+        data: The tables of :func:`clipc.audit.doctor.doctor`, and as ``keys`` the file of the cleaned list, where it
+            was written.
         lang: The language of the page, one of :data:`clipc.report.words.LANGUAGES`.
 
     Raises:
@@ -45,11 +46,12 @@ def render_doctor(data: Mapping[str, Any], *, lang: str = "en") -> str:
         "severities": [code for code in ("stop", "warning", "note") if any(f["severity"] == code for f in findings)],
         "findings": findings,
         "views": views,
+        "views_lead": _views_lead(views, say),
         "loss": _loss(data, say),
         "speed": None if data["speed"] is None else _speed(data["speed"], say),
         "recipe": {**data["recipe"], "lines": list(recipe_reasons(data["recipe"], say))},
         "command": recipe_command(data),
-        "clean": clean_sentence(data, say) if data["removed"] else None,
+        "clean": clean_sentence(data, say) if data["removed"] or data.get("keys") else None,
         "total": readable.count(sum(pairs.values())),
     }
     return page("doctor.html", say, content)
@@ -97,9 +99,11 @@ def recipe_reasons(recipe: Mapping[str, Any], say: Words) -> Iterator[str]:
 
 
 def clean_sentence(data: Mapping[str, Any], say: Words) -> str:
-    """How many pairs a cleaned list of keys keeps."""
+    """How many pairs a cleaned list of keys keeps, and how it is written or, where it was (``keys``), used."""
     pairs = sum(data["source"]["pairs"].values())
-    return say("doctor.clean", kept=readable.count(pairs - len(data["removed"])), pairs=readable.count(pairs))
+    counts = {"kept": readable.count(pairs - len(data["removed"])), "pairs": readable.count(pairs)}
+    file = data.get("keys")
+    return say("doctor.clean", **counts) if file is None else say("doctor.clean_written", file=file, **counts)
 
 
 def _yaml(value: Any) -> str:
@@ -137,7 +141,21 @@ def _view(view: Mapping[str, Any], data: Mapping[str, Any], say: Words) -> dict[
         texts = [say("doctor.views.scale", scale=f"{view['scale']:.1f}", loss=readable.percent(view["loss"]))]
     if view["structure"] is not None:
         texts.append(say("doctor.views.structure", pixels=readable.tidy(view["structure"])))
-    return {**view, "texts": texts, "size": data["model"]["image_size"]}
+    return {**view, "texts": texts, "size": data["model"]["image_size"], "shown": _shown(view)}
+
+
+def _shown(view: Mapping[str, Any]) -> tuple[str, ...]:
+    """The pictures of a view that differ from each other."""
+    if view["scale"] <= 1:
+        return ("whole",)
+    return ("whole", "model") if view["window"] == view["whole"] else ("whole", "window", "model")
+
+
+def _views_lead(views: Sequence[Mapping[str, Any]], say: Words) -> str:
+    """What stands where in the views."""
+    shown = {len(view["shown"]) for view in views}
+    lead = say(f"doctor.views.lead_{max(shown, default=1)}")
+    return f"{lead} {say('doctor.views.fewer')}" if len(shown) > 1 else lead
 
 
 def _speed(speed: Mapping[str, Any], say: Words) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from clipc.report.words import Words
 _HALVES = ("centre-halves", "squeezed-halves", "region")
 
 
-def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]:
+def policy_facts(
+    policy: Mapping[str, Any], say: Words, group: Mapping[str, Any] | None = None
+) -> list[tuple[str, str]]:
     """A policy as pairs of a readable key and a readable value; keys without effect are left out.
 
     A value without words is shown as it is.
@@ -16,6 +18,7 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
     Args:
         policy: Fields of :class:`clipc.compose.policy.Policy`.
         say: The words of the page's language.
+        group: What ``group: auto`` comes to on the data, see :func:`clipc.prepare.plans.auto_group`; None if unknown.
     """
     until = policy.get("until", 1)
     share = {"share": f"{policy['rho']:.0%}", "until": f"{until:.0%}"}
@@ -35,8 +38,7 @@ def policy_facts(policy: Mapping[str, Any], say: Words) -> list[tuple[str, str]]
     facts += _joining(policy, say)
     facts.append(("partner", _value("partner", policy, say)))
     if policy.get("group"):
-        auto = policy["group"] == "auto"
-        facts.append(("group", say("policy.group_auto" if auto else "policy.group_value", column=policy["group"])))
+        facts.append(("group", _group(policy, group, say)))
     if weights := policy.get("weights"):
         column = weights.startswith("column:")
         facts.append(("weights", _column(weights.removeprefix("column:"), say) if column else weights))
@@ -56,6 +58,18 @@ def _value(key: str, policy: Mapping[str, Any], say: Words) -> str:
     numbers = {name: str(policy.get(name)) for name in ("neighbours", "draws")}
     phrase = f"policy.{key}.{policy[key]}"
     return say(phrase, **numbers) if phrase in say.table else str(policy[key])
+
+
+def _group(policy: Mapping[str, Any], found: Mapping[str, Any] | None, say: Words) -> str:
+    """What partners are restricted to; where that is nothing, why, and what becomes of equal captions."""
+    if policy["group"] != "auto":
+        return say("policy.group_value", column=policy["group"])
+    if found is None:
+        return say("policy.group_auto")
+    text = say(f"policy.group_found.{found['code']}", column=found["column"])
+    if found["code"] != "single-captions":
+        return text
+    return say("policy.equal_nearest" if policy["partner"] == "nearest" else "policy.equal_random", restriction=text)
 
 
 def _column(name: str, say: Words) -> str:
@@ -102,5 +116,13 @@ def _score(score: Mapping[str, Any], say: Words) -> str:
 
 
 def _rules(rules: Mapping[str, Any], say: Words) -> str:
-    count = sum(len(rules.get(section, ())) for section in ("pairs", "images", "captions", "never"))
-    return say("policy.rules_value", name=rules["name"], n=count)
+    captions = rules.get("captions", ())
+    refusing = (
+        len(rules.get("pairs", ()))
+        + len(rules.get("never", ()))
+        + sum(rule.get("forbid") is not None for rule in captions)
+    )
+    shaping = len(rules.get("images", ())) + sum(rule.get("forbid") is None for rule in captions)
+    counts = {"what": refusing, "how": shaping}
+    parts = [say(f"policy.rules_{name}", n=n) for name, n in counts.items() if n]
+    return say("policy.rules_value", name=rules["name"], parts=say("page.list").join(parts) or say("page.none"))

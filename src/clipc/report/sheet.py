@@ -1,6 +1,6 @@
 """The contact sheet of ``clipc compose``: composites with their sources, plan statistics, and effects of the rules."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from clipc.report import readable
@@ -12,6 +12,7 @@ from clipc.report.words import Words, words
 # one rule removes, and of captions that one rule keeps plain.
 _PLAIN, _SHORTENED, _NEARLY_ALL, _MANY_EXCLUDED = 0.2, 0.2, 0.99, 0.5
 _MAX_RULE_TEXT: Final = 48
+_SECTIONS: Final = ("constraints", "exclusions", "shapes")
 
 
 def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
@@ -36,8 +37,10 @@ def render_sheet(data: dict[str, Any], *, lang: str = "en") -> str:
         "source": data["source"],
         "statistics": statistics,
         "rules": rules,
+        "working": _working(rules),
+        "idle": _idle(rules, say),
         "rules_name": (data["policy"].get("rules") or {}).get("name"),
-        "policy": policy_facts(data["policy"], say),
+        "policy": policy_facts(data["policy"], say, data.get("group")),
         "limitations": [*few_captions_sentence(data, say), *_limitations(statistics, rules, say)],
         "fallbacks": fallbacks,
         "planned": planned,
@@ -80,13 +83,9 @@ def _limitations(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None,
         yield say("sheet.caution.shortened", share=f"{statistics['shortened_share']:.0%}")
     if rules is None:
         return
-    idle = [rule for rule in (*rules["constraints"], *rules["exclusions"], *rules["shapes"]) if rule["share"] == 0]
-    by_reason: dict[str, list[str]] = {}
-    for rule in idle:
-        by_reason.setdefault((rule.get("no_effect") or {}).get("code", "idle"), []).append(_rule_name(rule, say))
-    for code in ("empty-columns", "no-match", "idle"):
-        if code in by_reason and (code != "idle" or rules["candidates"]):
-            yield say(f"sheet.caution.{code}", rules=say("page.list").join(by_reason[code]))
+    if idle := idle_counts(rules):
+        numbers = {"n": readable.count(sum(idle.values())), "of": readable.count(_count(_rows(rules)))}
+        yield say("sheet.caution.idle", **numbers)
     # With groups, partners are drawn within groups, so a rule may remove nearly all random pairs without harm.
     limit = _NEARLY_ALL if rules["groups"] is None else 1.0
     for rule in rules["constraints"]:
@@ -96,6 +95,54 @@ def _limitations(statistics: Mapping[str, Any], rules: Mapping[str, Any] | None,
     for rule in rules["exclusions"]:
         if rule["share"] >= _MANY_EXCLUDED:
             yield say("sheet.caution.many_plain", rule=_rule_name(rule, say), share=f"{rule['share']:.0%}")
+
+
+def idle_counts(rules: Mapping[str, Any]) -> dict[str, int]:
+    """How many rules have no effect, by reason: ``empty-columns``, ``no-match``, or ``idle`` (met by no pair tried).
+
+    Args:
+        rules: See :func:`clipc.compose.rules.effects.effects`.
+    """
+    rows = [row for row in _rows(rules) if _is_idle(row, rules)]
+    by_reason = {code: [row for row in rows if _reason(row) == code] for code in ("empty-columns", "no-match", "idle")}
+    return {code: _count(of_code) for code, of_code in by_reason.items() if of_code}
+
+
+def _rows(rules: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for section in _SECTIONS for row in rules[section]]
+
+
+def _count(rows: Iterable[Mapping[str, Any]]) -> int:
+    """The number of an expert's rules in some rows: a rule on how images are shown may have several, of one line."""
+    return len({row["text"] if row["line"] is None else row["line"] for row in rows})
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    return (row.get("no_effect") or {}).get("code", "idle")
+
+
+def _is_idle(row: Mapping[str, Any], rules: Mapping[str, Any]) -> bool:
+    """Whether a rule has no effect; without random pairs only what can have none is known."""
+    return row["share"] == 0 and (_reason(row) != "idle" or bool(rules["candidates"]))
+
+
+def _working(rules: Mapping[str, Any] | None) -> dict[str, list[Mapping[str, Any]]]:
+    """The rules with an effect, section by section."""
+    if rules is None:
+        return {}
+    return {section: [row for row in rules[section] if not _is_idle(row, rules)] for section in _SECTIONS}
+
+
+def _idle(rules: Mapping[str, Any] | None, say: Words) -> dict[str, Any]:
+    """The rules without effect, section by section, their number, and a sentence for each reason."""
+    if rules is None:
+        return {"count": 0}
+    counts = idle_counts(rules)
+    return {
+        **{section: [row for row in rules[section] if _is_idle(row, rules)] for section in _SECTIONS},
+        "count": sum(counts.values()),
+        "sentences": [say(f"sheet.idle.{code}", n=readable.count(n)) for code, n in counts.items()],
+    }
 
 
 def _rule_name(rule: Mapping[str, Any], say: Words) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,22 @@ def test_repeated_captions_and_their_false_negatives(make: Make) -> None:
     assert finding.values["most"] == 10
     assert finding.values["false_negatives"] == pytest.approx(15 * 90 / (40 * 39), abs=1e-3)
     assert finding.examples[0].count == 10
+
+
+def test_captions_made_from_class_names_are_one_note(make: Make) -> None:
+    rows = [
+        {"caption": f"a photo of {('scratches', 'crazing')[i % 2]}", "split": ("train", "test")[i > 30]}
+        for i in range(40)
+    ]
+    data = make(rows)
+    checks = (alike_captions, repeated_captions, leaked_captions)
+    assert {f.code for check in checks for f in check(data)} == {"template", "repeated-captions", "leaked-captions"}
+    about = replace(data.catalog.about, class_captions=True)
+    made = replace(data, catalog=replace(data.catalog, about=about))
+    (finding,) = (f for check in checks for f in check(made))
+    assert (finding.code, finding.severity, finding.count) == ("class-captions", "note", 40)
+    assert finding.values == {"distinct": 2}
+    assert [example.count for example in finding.examples] == [20, 20]
 
 
 def test_leaked_captions(make: Make) -> None:

@@ -48,12 +48,12 @@ def test_class_folders_with_splits(tmp_path: Path, picture) -> None:
     catalog = open_catalog(tmp_path)
     assert catalog.splits == {"train": 4, "val": 4, "test": 4}
     assert set(catalog.column("label")) == {"pitted_surface", "inclusion"}
-    assert {catalog.captions(row)[0] for row in range(12)} == {"a photo of a pitted surface", "a photo of an inclusion"}
+    assert {catalog.captions(row)[0] for row in range(12)} == {"photo of pitted surface", "photo of inclusion"}
     assert catalog.about.class_captions
     assert open_catalog(tmp_path).about.class_captions  # from the cache
     assert open_catalog(tmp_path, lang="ja").captions(0) == ["inclusionの写真"]
     (tmp_path / "classes.json").write_text('{"inclusion": "slag inclusion"}', encoding="utf-8")
-    assert open_catalog(tmp_path).captions(0) == ["a photo of a slag inclusion"]
+    assert open_catalog(tmp_path).captions(0) == ["photo of slag inclusion"]
 
 
 def test_an_image_changed_in_place_is_noticed(tmp_path: Path, picture) -> None:

@@ -132,7 +132,7 @@ def test_clip_benchmark_layout(tmp_path: Path, write_tar, picture) -> None:
     catalog = open_catalog(tmp_path)
     assert catalog.splits == {"test": 4, "train": 4}
     assert catalog.about.class_names["label"] == {"0": "cat", "1": "aeroplane"}
-    assert catalog.captions(1) == ["a photo of an aeroplane"]
+    assert catalog.captions(1) == ["photo of aeroplane"]
     assert any("made from class names" in note for note in catalog.about.notes)
     assert catalog.about.class_captions
 

@@ -75,18 +75,24 @@ def languages(data: DoctorData) -> Iterator[Finding]:
 def alike_captions(data: DoctorData) -> Iterator[Finding]:
     """Captions that are the same for all images (``constant``), or differ in a few words of one pattern (``template``).
 
-    - ``constant``: one caption is that of more than half of the pairs. Where all captions were made from class names
-      this is a matter of the classes' balance, and no finding here.
+    - ``class-captions``: all were made from class names, in the place of the others: that they repeat and have one
+      pattern is then no fault of the data.
+    - ``constant``: one caption is that of more than half of the pairs.
     - ``template``: four of five captions have the same three words (four characters in Japanese) at their beginning or
       end.
     """
     captions = data.captions
     total = len(captions.ids)
+    if data.catalog.about.class_captions:
+        values = {"distinct": len(captions.texts)}
+        every = np.ones(len(captions.texts), dtype=np.bool_)
+        yield Finding("class-captions", "note", total, total, values, _commonest(captions, every)[:5])
+        return
     if total < _MIN_CAPTIONS:
         return
     commonest = int(captions.counts.argmax())
     share = captions.counts[commonest] / total
-    if share > _CONSTANT and not data.catalog.about.class_captions:
+    if share > _CONSTANT:
         count = int(captions.counts[commonest])
         examples = _commonest(captions, np.arange(len(captions.texts)) == commonest)
         values = {"caption": captions.texts[commonest], "distinct": len(captions.texts)}

@@ -1,4 +1,7 @@
-"""Checks of captions that occur more than once: within training, and in training and the test split."""
+"""Checks of captions that occur more than once: within training, and in training and the test split.
+
+Captions that were all made from class names repeat by their nature, which is one note elsewhere (``class-captions``).
+"""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -30,7 +33,7 @@ def repeated_captions(data: DoctorData) -> Iterator[Finding]:
     """
     captions, train = data.captions, data.train
     ids = captions.ids[train[captions.owners]]
-    if not len(ids):
+    if not len(ids) or data.catalog.about.class_captions:
         return
     counts = np.bincount(ids, minlength=len(captions.texts))
     repeats = int(len(ids) - (counts > 0).sum())
@@ -68,7 +71,7 @@ def leaked_captions(data: DoctorData) -> Iterator[Finding]:
     captions = data.captions
     split = "test" if (data.splits == "test").any() else "val"
     in_train, in_test = data.train[captions.owners], (data.splits == split)[captions.owners]
-    if not in_train.any() or not in_test.any():
+    if not in_train.any() or not in_test.any() or data.catalog.about.class_captions:
         return
     texts = [bare(text) or text for text in captions.texts]
     train_ids, test_ids = np.unique(captions.ids[in_train]), np.unique(captions.ids[in_test])

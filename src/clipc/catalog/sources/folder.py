@@ -17,7 +17,7 @@ from clipc.catalog.sources.listing import Listing, list_files
 from clipc.catalog.sources.records import are_worth_reading, image_record, read_record
 from clipc.catalog.sources.sidecars import TEXT_SUFFIXES, texts_beside, texts_in_parallel
 from clipc.catalog.sources.texts import Texts
-from clipc.errors import UserError, first_names
+from clipc.errors import LISTED_CLASSES, UserError, first_names
 
 # fmt: off
 _UNREAD_IMAGES = {
@@ -40,7 +40,7 @@ def folder(
     An image's caption is the ``.txt`` or ``.caption`` of the same name beside it, or in a folder parallel to the
     image's (``images/17.jpg``, ``text/17.txt``), or in a ``.json`` beside it, which may have a label and a split too.
     If no image has one, the outermost folder of an image is its class,
-    and its caption is made from the class name (``a photo of a {class name}``, or the readable name in
+    and its caption is made from the class name (``photo of {class name}``, or the readable name in
     ``classes.json``). Folders named ``train``, ``val`` or ``test`` are splits.
 
     Args:
@@ -232,7 +232,8 @@ def _with_classes(
         caption = class_caption(names.get(label) or readable(label), lang)
         yield Row(keys[file], [caption], label, split, file, more={"folder": inner} if has_inner else {})
     info.class_captions = count
-    info.notes.append(f"{count:,} captions were made from the class names that the folders give: {first_names(labels)}")
+    listed = first_names(labels, LISTED_CLASSES)
+    info.notes.append(f"{count:,} captions were made from the class names that the folders give: {listed}")
     if tables:
         info.warnings.append(
             f"captions were made from the names of folders, and {_are_not_read(tables)}: if captions are there, write "

@@ -166,7 +166,7 @@ def propose_template(names: Sequence[str], label: str | None, sample: Sequence[M
         text = f"{{{noun}}}、{slot}" if noun and label else f"{slot if label else f'{{{noun}}}'}の写真"
         text += "".join(f"、{name}{{{name}}}" for name in rest[:2])
     else:
-        text = f"a {{{noun}}} with {slot}" if noun and label else f"a photo of a {slot if label else f'{{{noun}}}'}"
+        text = f"a {{{noun}}} with {slot}" if noun and label else f"photo of {slot if label else f'{{{noun}}}'}"
         text += "".join(f", {name} {{{name}}}" for name in rest[:2])
     return read_template(text, str)
 

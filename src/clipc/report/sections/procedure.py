@@ -21,7 +21,7 @@ def question(data: Mapping[str, Any], say: Words) -> Markup:
 
 def procedure(data: Mapping[str, Any], say: Words) -> Markup:
     """The data, the training, the effort, and the changes of each arm."""
-    policies = [(arm["arm"], policy_facts(arm["policy"], say)) for arm in data.get("composites", ())]
+    policies = [(arm["arm"], policy_facts(arm["policy"], say, arm.get("group"))) for arm in data.get("composites", ())]
     core_seconds = sum(seconds for arm in data["arms"] for seconds in _trial_values(arm, "core_seconds"))
     arms = [_arm(arm, data) for arm in data["arms"]]
     return fragment("procedure.html", say, data=data, policies=policies, core_seconds=core_seconds, arms=arms)

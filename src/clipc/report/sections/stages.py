@@ -26,8 +26,11 @@ def stage_sentence(name: str, row: Mapping[str, Any], say: Words) -> str:
         say: The words of the language.
     """
     values = {key: _readable(key, value, say) for key, value in row["values"].items()}
+    code = f"pilot.stage.{name}.{row['code']}"
+    if row["values"].get(row["code"]) == 1 and f"{code}_one" in say.table:
+        code += "_one"
     try:
-        return say(f"pilot.stage.{name}.{row['code']}", **values)
+        return say(code, **values)
     except KeyError:
         return str(row["code"])
 

@@ -8,7 +8,7 @@ from clipc.catalog.catalog import Catalog
 from clipc.compose.policy import Policy
 from clipc.evaluate.statistics.interval import t_interval
 from clipc.prepare.new_model import tokenizer_for
-from clipc.prepare.plans import group_of, make_plans
+from clipc.prepare.plans import auto_group, group_of, make_plans
 from clipc.prepare.preview import preview
 from clipc.recipe.recipe import Recipe
 from clipc.render.worker import WorkerRenderer
@@ -61,12 +61,16 @@ def beside_arms(probes: Sequence[Mapping[str, Any]], tables: Mapping[str, Any]) 
 
 
 def composites(arm: str, recipe: Recipe, catalog: Catalog, pictures: bool) -> dict[str, Any]:
-    """An arm's policy, and sample composites with captions; no samples where it makes none or ``pictures`` is False."""
+    """An arm's policy, and sample composites with captions; no samples where it makes none or ``pictures`` is False.
+
+    ``group`` says what partners of the same class come to on these pairs, where the policy asks for them.
+    """
     samples: list[dict[str, Any]] = []
     if pictures and composes(recipe.policy):
         plans = make_plans(recipe.policy.without_baseline, catalog.split("train"), recipe.seed, cache=recipe.data.cache)
         samples = preview(WorkerRenderer(plans, recipe.augmentation, 64, tokenizer_for(recipe, catalog)), IMAGES)
-    return {"arm": arm, "policy": recipe.policy.model_dump(mode="json"), "samples": samples}
+    group = auto_group(catalog.split("train")) if recipe.policy.group == "auto" else None
+    return {"arm": arm, "policy": recipe.policy.model_dump(mode="json"), "group": group, "samples": samples}
 
 
 def training_curves(outcome: Outcome) -> dict[str, Any]:
