@@ -109,7 +109,7 @@ def test_output_that_cannot_be_written_is_one_sentence() -> None:
         words = [sys.executable, "-m", "clipc", "compose", "--print-rules", "factory"]
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("clipc: a file or standard output could not be read or written (No space")
+    assert "clipc: a file or standard output could not be read or written (No space" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -328,8 +328,7 @@ def test_rules_are_told_on_the_terminal_and_a_preset_can_be_copied(
     assert json.loads((tmp_path / "plan-statistics.json").read_text())["rules"]["constraints"][0]["removed"] > 0
     code, out, _ = run_command("compose", tiny_source, "--rules", "factory", "--out", tmp_path, "--count", "2")
     assert code == 0
-    assert "\n  region: defect_box (no row has a value in defect_box)\n" in out
-    assert "(it applies to no pair)" in out
+    assert re.search(r"\d+ rules have no effect on these data; the sheet says why", out)
     shapes = json.loads((tmp_path / "plan-statistics.json").read_text())["rules"]["shapes"]
     assert shapes[-1]["no_effect"] == {"code": "empty-columns", "columns": ["defect_box"]}
     code, out, _ = run_command("compose", "--print-rules", "satellite")

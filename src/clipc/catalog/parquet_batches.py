@@ -56,7 +56,6 @@ def safe_batch(path: Path, metadata: Any) -> int:
 def _check_texts(path: Path, name: str, groups: Iterable[int]) -> None:
     """Checks the lengths of a column's texts that are stored once for many rows, before they are repeated."""
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path, read_dictionary=[name])
@@ -65,7 +64,7 @@ def _check_texts(path: Path, name: str, groups: Iterable[int]) -> None:
             values = batch.column(0)
             if not (pa.types.is_dictionary(values.type) and pa.types.is_string(values.type.value_type)):
                 return
-            longest = pc.max(pc.binary_length(values.dictionary)).as_py() or 0
+            longest = max(map(len, values.dictionary.cast(pa.binary()).to_pylist()), default=0)
             if longest > CELL:
                 raise UserError(
                     f"{path}: a text of the column {name} has {longest:,} bytes, more than {CELL:,}; leave it out."
