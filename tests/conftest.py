@@ -100,6 +100,7 @@ def cnn_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def run_command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """A function that runs clipc with some words: its exit code, what it printed, and what it told meanwhile."""
+    import open_clip  # noqa: F401  Else the first command says that it loads it.
 
     def run(*words: object) -> tuple[int, str, str]:
         from clipc.cli import main
