@@ -1,6 +1,7 @@
 """Recipes, studies, rules and lists that are too deep, too long, of other types, or ask for too much."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -141,6 +142,7 @@ def study_values(rng: Rng, root: Path) -> Sequence[str]:
     ]  # fmt: skip
     study = {**_STUDY, **changes[int(rng.integers(len(changes)))]} if rng.integers(3) else mutated(_STUDY, rng)
     study = study if isinstance(study, dict) else {"a": study}
+    sys.set_int_max_str_digits(0)  # for numbers of thousands of digits; every case has a process of its own
     # A wrong metric name keeps a study that is well-formed from being run.
     text = json.dumps(study | {"data": {"source": str(root / "none.csv")}} if "data" not in study else study)
     (root / "s.yaml").write_text(text.replace("NaN", ".nan").replace("Infinity", ".inf"))

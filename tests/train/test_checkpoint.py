@@ -189,6 +189,17 @@ def test_one_of_another_run_or_model_counts_as_damaged(tmp_path: Path, caplog: p
     assert "another model" in caplog.text
 
 
+def test_a_best_step_without_its_metric_gives_way_to_the_older_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_checkpoint(tmp_path, state(5))
+    save_checkpoint(tmp_path, State(9, state(9).model, {}, {"best": {"step": 4}}))
+    found = load_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 5
+    assert "holds no step or no mean_recall" in caplog.text
+
+
 def test_those_of_earlier_versions_are_read_with_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save_checkpoint(tmp_path, state(5))
     (tmp_path / "step-5" / CHECKSUMS).unlink()

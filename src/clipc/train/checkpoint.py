@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -19,6 +19,7 @@ from clipc.checksums import DamageError, check_files, write_checksums
 from clipc.errors import UserError, first_line
 from clipc.files import whole_folder
 from clipc.json_files import load_object
+from clipc.train.validation import SELECTION_METRIC
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,13 @@ class Progress(BaseModel):
     run: str | None = None
     precision: str | None = None
     best: dict[str, int | float] | None = None
+
+    @field_validator("best")
+    @classmethod
+    def _check_best(cls, best: dict[str, int | float] | None) -> dict[str, int | float] | None:
+        if best is not None and not best.keys() >= {"step", SELECTION_METRIC}:
+            raise ValueError(f"holds no step or no {SELECTION_METRIC}")
+        return best
 
 
 @dataclass(frozen=True)
