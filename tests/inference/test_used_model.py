@@ -49,7 +49,7 @@ def test_a_pilot_without_its_trials_is_a_sentence(tiny_run: Path, tmp_path: Path
 
     pilot(tmp_path, tiny_run, "gain")
     shutil.rmtree(tmp_path / "trials")
-    with pytest.raises(UserError, match="are not in"):
+    with pytest.raises(UserError, match="no model of clipc is in"):
         UsedModel.open(str(tmp_path))
 
 

@@ -91,7 +91,7 @@ def test_a_pilot_without_worth_has_the_page_that_it_had() -> None:
         ("adopt", "ja", "人日"),
         ("unknown", "ja", "roi.ja.yaml"),
         ("unknown", "en", "--roi FILE"),
-        ("stop", "en", "use a linear probe on the untouched starter instead"),
+        ("stop", "en", "use a simple classifier on the pretrained model (linear probe) instead"),
         ("points", "en", "Value of the gained points"),
     ],
 )

@@ -35,6 +35,7 @@ def study_file(tiny_source: Path, tiny_model: str, tmp_path_factory: pytest.Temp
         "set": {**settings, "validations": 2, "checkpoint_seconds": 0.1},
         "sizes": [16, "all"],
         "seeds": 2,
+        "keep_models": "first",
         "controls": ["augment"],
         "arms": {
             "clip": {"policy.rho": 0},
@@ -70,7 +71,9 @@ def test_every_trial_has_a_record_and_none_is_run_twice(done: tuple[Study, Catal
     assert len(list((folder / "records").glob("*.json"))) == 4 * 2 * 2  # two arms are one recipe
     assert len(finished_trials(study, planned)) == len(planned)
     assert [p.trial.recipe.seed for p in planned] == [0] * 10 + [1] * 10
-    assert not list(folder.glob("trials/*/model*"))
+    kept = {file.parent for file in folder.glob("trials/*/model*")}
+    assert kept == {p.trial.folder for p in planned if p.trial.recipe.seed == 0}
+    assert not list(folder.glob("trials/*/model-last"))
     stamps = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
     run_pending(study, planned)
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == stamps

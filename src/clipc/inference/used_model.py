@@ -42,7 +42,7 @@ class UsedModel:
         """Loads a model.
 
         Of a finished pilot it is the arm with the largest gain over plain CLIP, or plain CLIP where that arm is worse;
-        of its seeds the one that did best on validation.
+        of its seeds the first, whose models a pilot keeps, or where there are several the best one on validation.
 
         Args:
             name: The folder of a run, of a pilot or of a model, ``hf-hub:OWNER/NAME``, or ``NAME:WEIGHTS`` with a tag
@@ -98,10 +98,10 @@ def best_trial(folder: Path) -> tuple[Path, str]:
         arm = tables["baseline"]
     results = next((one["results"] for one in tables["arms"] if one["name"] == arm), [])
     names = [name for trial in (results[-1]["trials"] if results else ()) for name in trial["runs"]]
-    runs = [run for name in names if (run := Run(folder / "trials" / name)).finished is not None]
+    runs = [run for name in names if (run := Run(folder / "trials" / name)).finished is not None and run.model.is_dir()]
     if not runs:
         raise UserError(
-            f"the trials of {arm} are not in {folder / 'trials'} any more; run the pilot again, or a train."
+            f"no model of {arm} is in {folder / 'trials'} any more; run the pilot in another folder, or train one."
         )
     return max(runs, key=_validation).folder, arm
 

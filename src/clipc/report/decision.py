@@ -73,6 +73,8 @@ class DecisionWords(DecisionSteps):
         names = self.say("page.list").join(self.alternative(r["name"]) for r in self.worth["alternatives"])
         threshold = self.gain(self.worth["thresholds"]["gain"])
         values = {"name": self.alternative(row["name"]), "names": names, "threshold": threshold}
+        if code in ("not-better", "undecided") and not self.worth["thresholds"]["gain"]:
+            code += "_zero"
         return self.say(f"worth.why.model.{code}", gain=gain, interval=ends, **values)
 
     def _measured(self) -> tuple[Mapping[str, Any], Format] | None:
@@ -114,6 +116,7 @@ class DecisionWords(DecisionSteps):
         levels = {key: readable.level(self.unit, row[key]) for key in ("value", "against")}
         note = self.say(
             "worth.value.model_text",
+            arm=self.worth["model_arm"],
             model=levels["value"],
             against=levels["against"],
             name=self.alternative(row["name"]),

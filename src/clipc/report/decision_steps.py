@@ -90,10 +90,21 @@ class DecisionSteps(DecisionNumbers):
         else:
             values = {"seeds": more["seeds"], "now": row["seeds"]}
             if more["test_items"] is None:
-                yield self.say("worth.next.seeds", **values)
+                yield self._priced(self.say("worth.next.seeds", **values), row["seeds"], 0)
             else:
                 items = {"items": readable.count(more["test_items"]), "now_items": readable.count(row["items"])}
-                yield self.say("worth.next.seeds_items", **values, **items)
+                sentence = self.say("worth.next.seeds_items", **values, **items)
+                yield self._priced(sentence, row["seeds"], max(0, more["test_items"] - row["items"]))
+
+    def _priced(self, sentence: str, seeds: int, pairs: int) -> str:
+        """A sentence that asks for more seeds and test pairs, with what they cost by the user's figures."""
+        figures = self.worth["figures"]
+        if figures is None:
+            return sentence
+        hours = self.worth["costs"]["hours"] * self.worth["to_decide"]["seeds"] / seeds
+        cost = hours * figures["machine"]["hour"] + pairs * figures["pair"]
+        values = {"hours": readable.tidy(hours), "pairs": readable.count(pairs), "cost": self.money(cost)}
+        return sentence + self.space() + self.say(f"worth.next.price{'' if pairs else '_seeds'}", **values)
 
     def _do(self, code: str) -> str:
         gate = next((g for g in self.worth["gates"] if g["code"] == code), None)
@@ -141,9 +152,11 @@ class DecisionSteps(DecisionNumbers):
 
     def _proposal(self) -> str:
         code = self.worth["composition"]["verdict"]
+        verdict = self.say(f"worth.verdict.{self.worth['model']['verdict']}")
+        model = self.space() + self.say("worth.meeting.model", verdict=verdict)
         if code != "extend":
-            return self.say(f"worth.meeting.propose.{code}")
+            return self.say(f"worth.meeting.propose.{code}") + model
         step = self.composition_steps()[0]
         if step == self.say("worth.next.small"):
-            return self.say("worth.meeting.propose.small")
-        return self.say("worth.meeting.propose.extend", step=step)
+            return self.say("worth.meeting.propose.small") + model
+        return self.say("worth.meeting.propose.extend", step=step.removesuffix("。")) + model

@@ -77,7 +77,7 @@ class Study(BaseModel):
         evaluators: Your own evaluators, as ``module:object``; they run besides the built-in ones.
         sections: Your own sections of the page, as ``module:object``; they follow the built-in ones.
         search: The options of the search; needed where there are ranges.
-        keep_models: Whether trained models are kept; otherwise only their metrics are.
+        keep_models: Which trained models are kept: none, those of the first seed (``first``), or all with both weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,7 +102,7 @@ class Study(BaseModel):
     evaluators: tuple[Name, ...] = ()
     sections: tuple[Name, ...] = ()
     search: Search | None = None
-    keep_models: bool = False
+    keep_models: bool | Literal["first"] = False
     _settings_by_arm: Mapping[str, dict[str, Any]] | None = PrivateAttr(default=None)
 
     @field_validator("controls", "sizes", "shots", "main", "evaluators", "sections", mode="before")

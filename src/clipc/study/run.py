@@ -224,7 +224,7 @@ def run_and_record(
     threads: int,
     progress: Progress = silent,
 ) -> None:
-    """Runs one trial, writes its record, and removes its models unless the study keeps them.
+    """Runs one trial, writes its record, and removes the models that the study does not keep.
 
     If the loss or a weight became non-finite, the record holds the step at which it did instead of metrics.
 
@@ -255,8 +255,9 @@ def run_and_record(
         raise UserError(f"arm {trial.arm!r}, {planned.size:,} pairs, seed {trial.recipe.seed}: {error}") from error
     else:
         write_record(trial, evaluation, record)
-    if not study.keep_models:
-        for model in (run.model, run.last_model):
+    if study.keep_models is not True:
+        is_kept = study.keep_models == "first" and trial.recipe.seed == study.seeds[0]
+        for model in (run.last_model, *(() if is_kept else (run.model,))):
             shutil.rmtree(model, ignore_errors=True)
     if study.main and (outcome := read_record(trial, evaluation, record)) is not None:
         metrics_table([outcome], study.main)

@@ -201,10 +201,10 @@ def _try(search: ArmSearch, folder: Path, threads: int, progress: Progress = sil
     try:
         summary = train(recipe.with_threads(threads), run.folder, catalog=search.catalog, progress=report).finished
         optuna_study.tell(trial.number, (summary or {})["best"]["mean_recall"], skip_if_finished=True)
-        _remove_files(run, study.keep_models)
+        _remove_files(run, study.keep_models is True)
     except (_Pruned, Diverged):
         optuna_study.tell(trial.number, state=states.PRUNED, skip_if_finished=True)
-        _remove_files(run, study.keep_models)
+        _remove_files(run, study.keep_models is True)
     except optuna.exceptions.UpdateFinishedTrialError:
         pass  # Another process has marked this try as dead, and enqueued its settings again.
     except BaseException:

@@ -83,7 +83,9 @@ def curve_designs(context: Context, scope: dict[str, Any]) -> dict[int, PilotDes
     for size in scope["sizes"]:
         bound = bind(context.study, subsample(data, size))
         design = with_scope(bound, {**experiment, "arms": scope["arms"], "seeds": scope["seeds"]})
-        study = design.study.model_copy(update={"sizes": (size,), "controls": (), "contrasts": ()})
+        study = design.study.model_copy(
+            update={"sizes": (size,), "controls": (), "contrasts": (), "keep_models": False}
+        )
         designs[size] = PilotDesign(study, design.recipes, design.reason)
     return designs
 
