@@ -1,5 +1,6 @@
 """The model that a name means: a run, a pilot (its best arm), a folder, or a tag of open_clip's."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from clipc.progress import Progress, silent
 from clipc.recipe.recipe import recipe_of_run
 from clipc.recipe.run import Run
 from clipc.study.pilot.stages.stage import read_results
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,11 @@ class UsedModel:
             return cls(name, ClipModel.load(name), scorer_fingerprint(name))
         folder, arm = best_trial(folder) if (folder / "stages").is_dir() else (folder, None)
         run = next((Run(f) for f in (folder, folder.resolve().parent) if (f / "recipe.yaml").is_file()), None)
+        if run is not None and run.finished is None:
+            logger.warning(
+                "the training of %s has not ended, so its model is not the final one; the same clipc train goes on.",
+                name,
+            )
         return cls(name, ClipModel.load(folder), scorer_fingerprint(str(folder)), run, arm)
 
     def image_encoder(self, cache: Path | None = None, progress: Progress = silent) -> Encoder:
