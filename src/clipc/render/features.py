@@ -17,6 +17,7 @@ from clipc.compose.streams import rows_uniform
 from clipc.errors import UserError
 from clipc.render.batch import Batch, Tokenizer, sources
 from clipc.render.crop import DRAWS, TRIES
+from clipc.render.geometry import marked
 from clipc.render.kept_views import HALVES
 from clipc.render.texts import names_a_side, text_id, texts
 
@@ -180,18 +181,10 @@ class FeatureRenderer:
 
     def _uncut(self, plan: Plan) -> Bools:
         """Which images of composites show more than a centre half: all of the image, or a region; shape (n, 2)."""
-        inputs = self.plans.inputs
         rows = np.stack([plan.left, np.where(plan.right < 0, plan.left, plan.right)], axis=1)
-        uncut = np.zeros(rows.shape, dtype=np.bool_)
-        if inputs.regions is not None:
-            uncut |= np.isfinite(inputs.regions[rows]).all(axis=2)
-        if (rules := inputs.compiled_rules) is not None:
-            start = self.plans.entries.first[rows]
-            entries = start + np.stack([plan.left_caption, plan.right_caption], axis=1)
-            uncut |= rules.whole[entries]
-            if rules.regions is not None:
-                uncut |= np.isfinite(rules.regions[entries]).all(axis=2)
-        return uncut
+        entries = self.plans.entries.first[rows] + np.stack([plan.left_caption, plan.right_caption], axis=1)
+        whole, region = marked(self.plans, rows, entries)
+        return whole | np.isfinite(region).all(axis=2)
 
     def _allowed(self, rows: npt.NDArray[np.integer], first: Int64s, second: Int64s) -> Bools:
         """Which views may be shown: mirrored ones only where no caption names a side; shape (n, 2, V)."""

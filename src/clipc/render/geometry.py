@@ -107,6 +107,22 @@ def _source_views(plans: Plans, views: Float64s, sizes: Int32s, rows: Int32s, en
     corner, extent = np.tile(views[..., :2], 2), np.tile(views[..., 2:] - views[..., :2], 2)
     whole_image = np.concatenate([np.zeros_like(sizes), sizes], axis=-1)
     bounds = ((whole_image - corner) / extent).astype(np.float32)
+    whole, region = marked(plans, rows, entries)
+    view_region = ((region * np.tile(sizes, 2) - corner) / extent).astype(np.float32)
+    return Views(bounds, view_region, whole)
+
+
+def marked(plans: Plans, rows: Int32s, entries: Int64s) -> tuple[Bools, Float32s]:
+    """What composites must show of images: all of it, or a region, as the rules and the policy's column say.
+
+    Args:
+        plans: The plans.
+        rows: The images, shape (...).
+        entries: The entries that they are shown with, shape (...).
+
+    Returns:
+        Whether an image must stay whole, shape (...); and its region, NaN where there is none, shape (..., 4).
+    """
     inputs = plans.inputs
     no_region: Float32s = np.full((*rows.shape, 4), np.nan, dtype=np.float32)
     region = no_region if inputs.regions is None else inputs.regions[rows]
@@ -116,5 +132,4 @@ def _source_views(plans: Plans, views: Float64s, sizes: Int32s, rows: Int32s, en
         if inputs.compiled_rules.regions is not None:
             from_rules = inputs.compiled_rules.regions[entries]
             region = np.where(np.isnan(from_rules), region, from_rules)
-    view_region = ((region * np.tile(sizes, 2) - corner) / extent).astype(np.float32)
-    return Views(bounds, view_region, whole)
+    return whole, region
