@@ -30,7 +30,7 @@ from clipc.errors import UserError
 from clipc.files import write_json
 
 DEFAULT_MINUTES: Final = 20.0
-DEMO_MINUTES: Final = 4.0
+DEMO_MINUTES: Final = 6.0
 """The default times for everything."""
 
 DEMO_PAIRS: Final = 140
@@ -77,7 +77,7 @@ def pilot(
         source: A tar, a folder or glob of tars, a table (CSV, TSV, JSONL, Parquet), a folder of images, a
             Hugging Face dataset (hf:owner/name), or the built-in demo set.
         overrides: Changes to the recipe of all arms as key=value, such as policy.rho=0.3 or epochs=30.
-        minutes: Minutes for everything (default: 20; 4 for the demo).
+        minutes: Minutes for everything (default: 20; 6 for the demo).
         seeds: The number of seeds, at least 3; by default as many as fit, up to 12.
         pairs: Use only so many of the training pairs; a smaller set is part of a larger one.
         rules: Rules of an expert on what may be composed: a YAML file, or the name of a preset. They hold in the
