@@ -221,6 +221,7 @@ def test_a_pilot_stops_where_going_on_makes_no_sense(
         return StageResult(False, "stop", {"reason": "the doctor found leaks"})
 
     monkeypatch.setattr(module, "STAGES", {**STAGES, "doctor": refuse})
+    monkeypatch.setattr(experiment, "_settle", lambda *_: SETTLED)
     with pytest.raises(UserError, match=r"stops after the stage doctor: the doctor found leaks.*--go-on"):
         run_pilot(replace(pilot_options, go_on=False), tmp_path)
     tables = run_pilot(replace(pilot_options, stages=("doctor", "preview")), tmp_path)
