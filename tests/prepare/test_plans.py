@@ -52,5 +52,5 @@ def test_classes_of_one_caption_do_not_keep_partners_together(tiny_catalog: Cata
 
 
 @pytest.mark.parametrize("name", built_in("recipe"))
-def test_small_recipes_stay_within_classes_and_the_large_ones_do_as_the_paper(name: str) -> None:
-    assert read_recipe(name).policy.group == ("auto" if name in ("small", "nano") else None)
+def test_recipes_draw_partners_from_all_classes_as_the_paper_does(name: str) -> None:
+    assert read_recipe(name).policy.group is None

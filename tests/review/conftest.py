@@ -44,7 +44,7 @@ def factory_catalog(factory: Path) -> Catalog:
 @pytest.fixture(scope="session")
 def any_partner() -> Recipe:
     """A recipe whose composites are of any two pairs."""
-    return read_recipe("small", ("policy.group=null",))
+    return read_recipe("small")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,162 @@
+"""The evidence in docs/results.md, computed again from the records and the studies' files with NumPy and SciPy alone."""
+
+import base64
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from ruamel.yaml import YAML
+from scipy import stats
+
+Floats = npt.NDArray[np.float64]
+
+ROOT: Final = Path(__file__).parents[1]
+RECALL: Final = "retrieval/text_equal/mean_recall"
+MEAN_PER_CLASS: Final = "zero_shot/label/mean_per_class"
+TOP1: Final = "zero_shot/label/top1"
+COLUMNS: Final = (
+    ("rsicd", RECALL),
+    ("rsicd", MEAN_PER_CLASS),
+    ("ucm-captions", RECALL),
+    ("ucm-captions", TOP1),
+    ("flickr8k", RECALL),
+)
+NAMES: Final = {
+    "clip-100": "*clip, 100 epochs*",
+    "clip-c": "clip-c",
+    "guarded": "clip-c, same class",
+    "near": "clip-c, neighbours",
+    "as-published": "composed as published",
+    "self-halves": "*self-halves*",
+    "wrong-caption": "*wrong caption*",
+    "captions-alone": "*captions alone*",
+    "augmentation": "*augmentation*",
+}
+ELSEWHERE: Final[dict[str, dict[str, Any]]] = {"flickr8k": {"guarded": None, "near": {"policy.partner": "nearest"}}}
+"""The changes with which the study ran on a set, as the study's file says."""
+PLAIN: Final[dict[str, Any]] = {
+    **{"policy.group": None, "policy.partner": "random", "policy.caption": "join"},
+    **{"policy.layout": "centre-halves", "policy.treatment": "compose"},
+}
+"""What a policy is where neither study nor recipe says anything."""
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    return YAML(typ="safe").load(file.read_text("utf-8"))
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+@cache
+def arms(data: str) -> dict[str, dict[str, Any]]:
+    """For each arm of the study what its recipe has of the keys that tell the arms apart."""
+    study = read_yaml(ROOT / "results" / "evidence-kept.yaml")
+    recipe = dict(flat(read_yaml(ROOT / "src" / "clipc" / "recipes" / f"{study['recipe']}.yaml")))
+    changed = {name: its for name, its in (study["arms"] | ELSEWHERE.get(data, {})).items() if its is not None}
+    keys = {key for its in changed.values() for key in its} | PLAIN.keys()
+    shared = PLAIN | recipe | study["set"]
+    told = {name: {key: (shared | its).get(key) for key in keys} for name, its in changed.items()}
+    # A recipe without composites is recorded without the rest of its policy.
+    return {
+        name: {key: value for key, value in its.items() if its["policy.rho"] or key in ("policy.rho", "epochs")}
+        for name, its in told.items()
+    }
+
+
+@cache
+def values(data: str, metric: str) -> dict[str, dict[int, Floats]]:
+    """For each arm and seed the values of the test items, in points."""
+    found: dict[str, dict[int, Floats]] = {name: {} for name in arms(data)}
+    for file in sorted((ROOT / "results" / "evidence-kept" / data).glob("n250-*.json")):
+        record = json.loads(file.read_text("utf-8"))
+        recipe = dict(flat(record["recipe"]))
+        (name,) = (name for name, its in arms(data).items() if all(recipe[key] == its[key] for key in its))
+        packed = record["items"][f"values/{metric}"]
+        raw = np.frombuffer(zlib.decompress(base64.b64decode(packed["zlib"])), packed["kind"]).astype(np.float64)
+        # Items are kept in half precision; the metric is exact.
+        found[name][recipe["seed"]] = 100 * (raw + record["metrics"][metric] - raw.mean())
+    return found
+
+
+def two_way(differences: Floats) -> tuple[float, float]:
+    """The interval over seeds and test items: the pigeonhole bootstrap of Owen (2007)."""
+    seeds, items = differences.shape
+    generator = np.random.default_rng(0)
+    drawn = generator.multinomial(items, np.full(items, 1 / items), size=2000) / items
+    means = drawn @ differences.T
+    of_seeds, of_items = differences.mean(axis=1).var(ddof=1) / seeds, means.mean(axis=1).var(ddof=1)
+    joint = (means - differences.mean(axis=1)).var(axis=1, ddof=1).mean() / seeds
+    variance = max(of_seeds + of_items - joint, of_seeds, of_items)
+    freedom = variance**2 / (of_seeds**2 / (seeds - 1) + of_items**2 / (items - 1))
+    margins = ((variance, freedom), (of_seeds, seeds - 1), (of_items, items - 1))
+    margin = max(stats.t.ppf(0.975, freedom) * variance**0.5 for variance, freedom in margins)
+    return float(differences.mean() - margin), float(differences.mean() + margin)
+
+
+def holm(p_values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    """P values corrected over all of them (Holm 1979)."""
+    corrected, highest = {}, 0.0
+    for rank, key in enumerate(sorted(p_values, key=lambda key: p_values[key])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[key]))
+        corrected[key] = highest
+    return corrected
+
+
+@cache
+def judged(data: str) -> dict[tuple[str, str], str]:
+    """For each arm and main metric of a set the cell of the table."""
+    cells, p_values, signs = {}, {}, {}
+    for metric in (metric for its, metric in COLUMNS if its == data):
+        found = values(data, metric)
+        for name in found.keys() - {"clip"}:
+            seeds = sorted(found["clip"].keys() & found[name].keys())
+            assert len(seeds) == 24, (data, name)
+            differences = np.stack([found[name][seed] - found["clip"][seed] for seed in seeds])
+            test = stats.ttest_1samp(differences.mean(axis=1), 0)
+            low, high = test.confidence_interval(0.95)
+            wide = two_way(differences)
+            p_values[name, metric] = float(test.pvalue)
+            signs[name, metric] = "gain" if min(low, *wide) > 0 else "loss" if max(high, *wide) < 0 else ""
+            cells[name, metric] = f"{differences.mean():+.1f} [{low:+.1f}, {high:+.1f}]".replace("-", "−")
+    corrected = holm(p_values)
+    return {
+        key: f"**{cell}, {signs[key]}**" if signs[key] and corrected[key] < 0.05 else cell
+        for key, cell in cells.items()
+    }
+
+
+def expected() -> dict[str, list[str]]:
+    """The rows of the table."""
+    rows: dict[str, list[str]] = {}
+    for name, title in NAMES.items():
+        rows[title] = [judged(data).get((name, metric), "") for data, metric in COLUMNS]
+    return rows
+
+
+def shown() -> dict[str, list[str]]:
+    text = (ROOT / "docs" / "results.md").read_text("utf-8")
+    lines = text.split("| arm, 250 pairs |")[1].split("\n\n")[0].splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0]: row[1:] for row in rows}
+
+
+@pytest.mark.parametrize("title", NAMES.values())
+def test_the_main_table_is_that_of_its_records(title: str) -> None:
+    assert shown()[title] == expected()[title]
+
+
+if __name__ == "__main__":
+    for title, cells in expected().items():
+        print(f"| {title} | {' | '.join(cells)} |")
