@@ -204,6 +204,6 @@ def test_who_waits_for_another_process_says_so(tmp_path: Path, caplog: pytest.Lo
         waiting.start()
         waiting.join(0.3)
         assert waiting.is_alive()
-        assert "another process computes rows" in caplog.text
+        assert "computing the same features" in caplog.text
     waiting.join(30)
     np.testing.assert_array_equal(rows_of(store, keys), squares(keys)(np.arange(4)))

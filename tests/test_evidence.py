@@ -1,4 +1,4 @@
-"""The evidence in docs/results.md, computed again from the records and the studies' files with NumPy and SciPy alone."""
+"""The evidence in docs/results.md, computed again from the records and the studies' files with SciPy alone."""
 
 import base64
 import json
@@ -124,7 +124,7 @@ def judged(data: str) -> dict[tuple[str, str], str]:
             seeds = sorted(found["clip"].keys() & found[name].keys())
             assert len(seeds) == 24, (data, name)
             differences = np.stack([found[name][seed] - found["clip"][seed] for seed in seeds])
-            test = stats.ttest_1samp(differences.mean(axis=1), 0)
+            test: Any = stats.ttest_1samp(differences.mean(axis=1), 0)
             low, high = test.confidence_interval(0.95)
             wide = two_way(differences)
             p_values[name, metric] = float(test.pvalue)

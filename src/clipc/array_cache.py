@@ -210,7 +210,7 @@ class KeyedRows:
                     try:
                         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     except BlockingIOError:
-                        logger.info(f"another process computes rows of {self.folder}; this one waits until it is done.")
+                        logger.info("another trial or command is computing the same features; this one waits for them.")
                         fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

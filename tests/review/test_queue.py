@@ -56,7 +56,7 @@ def test_a_score_puts_doubtful_composites_first(factory_catalog: Catalog, any_pa
 def test_rules_of_the_recipe_hold_in_the_queue(factory_catalog: Catalog, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text("pairs:\n  - require: a.camera = b.camera\n", "utf-8")
-    recipe = read_recipe("small", (f'policy.rules="{file}"'))
+    recipe = read_recipe("small", (f'policy.rules="{file}"',))
     queue = review_queue(recipe, factory_catalog, 100)
     cameras = queue.pairs.column("camera")
     assert all(cameras[a] == cameras[b] for a, b in zip(queue.plans.plan.left, queue.plans.plan.right, strict=True))

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -31,6 +32,8 @@ from clipc.files import disk_error
 
 _PATIENCE = 1.0
 """Seconds without a word before it is said that libraries are loaded."""
+_BETWEEN_WORDS = 2.5
+"""Seconds until it is said again."""
 
 
 def _shown_default(value: Any) -> Any:
@@ -77,12 +80,14 @@ def _loading_told() -> Generator[None]:
     ended = Event()
 
     def watch() -> None:
+        told, next_word = "loading PyTorch and the libraries around it ...", 0.0
         while not ended.wait(_PATIENCE):
             modules = [sys.modules[name] for name in ("torch", "open_clip") if name in sys.modules]
-            if any(getattr(module.__spec__, "_initializing", False) for module in modules):
-                print("loading PyTorch and the libraries around it ...", file=sys.stderr, flush=True)
-                return
-            if "open_clip" in sys.modules:
+            loading = any(getattr(module.__spec__, "_initializing", False) for module in modules)
+            if loading and time.monotonic() >= next_word:
+                print(told, file=sys.stderr, flush=True)
+                told, next_word = "still loading ...", time.monotonic() + _BETWEEN_WORDS
+            if not loading and "open_clip" in sys.modules:
                 return
 
     if "open_clip" not in sys.modules:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from clipc.recipe.run import Run
 
 _CHANGE = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
+_MANY_REPEATED = 0.2
+"""The share of captions that repeat from which on it is said that recall has a ceiling."""
 
 
 def train(
@@ -172,6 +175,13 @@ def _show_run(run: "Run", catalog: "Catalog", as_json: bool) -> None:
             f"On validation, of step {best['step']}: mean recall {best['mean_recall']:.1%} "
             f"(recall@1 {best['text_to_image/recall@1']:.1%}, chance {chance:.1%}, n = {n})."
         )
+        pairs = catalog.split("val")
+        captions = Counter(caption for row in range(len(pairs)) for caption in pairs.captions(row))
+        if (repeated := captions.total() - list(captions.values()).count(1)) > _MANY_REPEATED * captions.total():
+            lines.append(
+                f"{repeated:,} of its {captions.total():,} captions stand there more than once, and no model can tell "
+                "equal ones apart, so this recall has a ceiling; clipc eval tells it."
+            )
     if wise_ft and wise_ft.get("taken", True):
         lines.append(
             f"WiSE-FT: {wise_ft['alpha']:.0%} tuned weights and the rest initial weights did best on validation."

@@ -260,10 +260,10 @@ def test_a_pilot_on_kept_features_is_confirmed_with_pixels(
     ("policy", "code"),
     [
         (Policy(), "random-partners"),
-        (Policy(partner="nearest"), "one-way-of-partners"),
-        (Policy(group="label"), "one-way-of-partners"),
-        (Policy(group="auto"), "one-way-of-partners"),
-        (Policy.model_validate({"rules": "factory"}), "one-way-of-partners"),
+        (Policy(partner="nearest"), "partners-tried"),
+        (Policy(group="label"), "partners-tried"),
+        (Policy(group="auto"), "partners-tried"),
+        (Policy.model_validate({"rules": "factory"}), "partners-tried"),
     ],
 )
 def test_a_report_does_not_call_chosen_partners_random(policy: Policy, code: str, tiny_catalog: Catalog) -> None:

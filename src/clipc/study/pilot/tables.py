@@ -121,4 +121,4 @@ def limits_left(tables: Mapping[str, Any]) -> Codes:
 def partners_limit(policies: Sequence[Policy], catalog: Catalog) -> str:
     """The code of the limitation that concerns partners: whether they were random or chosen in one way."""
     random_partners = all(p.partner == "random" and p.rules is None and group_of(p, catalog) is None for p in policies)
-    return "random-partners" if random_partners else "one-way-of-partners"
+    return "random-partners" if random_partners else "partners-tried"
