@@ -14,7 +14,7 @@ ZERO_SHOT: Final = "zero_shot/label/mean_per_class"
 
 
 class Table(NamedTuple):
-    """A table of paired differences from plain CLIP, in points.
+    """A table of paired differences from a baseline, in points.
 
     Attributes:
         header: Its first cells.
@@ -22,7 +22,7 @@ class Table(NamedTuple):
         columns: The data set, the number of pairs and the metric of each column.
         arms: Its rows, by what their recipes change.
         shared: What the recipes of all rows have, unless a row changes it.
-        plain: What plain CLIP changes.
+        plain: What the baseline, mostly plain CLIP, changes.
     """
 
     header: str
@@ -170,7 +170,27 @@ SCORES: Final = Table(
     SHARED | {"policy.score.by": None, "policy.score.keep": 1, "policy.score.weight": 0},
     PLAIN,
 )
+PARTS: Final = Table(
+    "| changed in clip-c |",
+    "evidence-screen",
+    (("rsicd", 250, RECALL), ("rsicd", 250, ZERO_SHOT)),
+    {
+        "*clip, 100 epochs*": {"policy.rho": 0},
+        **{f"share {rho}": {"policy.rho": rho} for rho in (0.15, 0.3, 1)},
+        **{f"until {until}": {"policy.until": until} for until in (0.5, 1)},
+        "one caption": {"policy.caption": "one"},
+        "left-right only": {"policy.axis": "left-right"},
+        "neighbours": {"policy.partner": "nearest"},
+        "same class": {"policy.group": "label"},
+        "temperature 0.07": {"temperature": 0.07},
+        "batch of 64": {"batch_size": 64},
+        "false negatives unmasked": {"mask_false_negatives": False},
+    },
+    SHARED | {"policy.axis": "random", "mask_false_negatives": True},
+    {},
+)
 TABLES: Final = {
+    "parts": PARTS,
     **{"again": AGAIN, "candidates": CANDIDATES, "confirmed": CONFIRMED},
     **{"sizes": SIZES, "settings": SETTINGS, "scores": SCORES},
 }

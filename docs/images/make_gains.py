@@ -10,6 +10,7 @@ that docs/results.md names.
 import json
 import sys
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,18 +55,19 @@ COLOURS = {
     "from scratch, versions to 0.3": "#8a8a8a",
     "starter, 250 pairs, validation": "#b45309",
     "starter, 250 pairs, test": "#0b5394",
+    "starter, more pairs, test": "#15803d",
 }
 
 
-def point(study: str, data: str, epochs: int, start: str) -> Point | None:
-    """The point of a study's default composition at so many epochs; None while it has fewer than two paired seeds."""
+def point(study: str, data: str, size: str, epochs: int, start: str) -> Point | None:
+    """The point of a study's default composition at so many pairs and epochs; None with fewer than two paired seeds."""
     arms: Mapping[bool, dict[int, float]] = {True: {}, False: {}}
-    for file in (RESULTS / study / data).glob("n250-*.json"):
+    for file in (RESULTS / study / data).glob(f"{size}-*.json"):
         record: dict[str, Any] = json.loads(file.read_text("utf-8"))
         recipe, policy = record["recipe"], record["recipe"]["policy"]
         plain = policy["rho"] == 0
         default = all(policy.get(key) in values for key, values in DEFAULT.items())
-        same = (recipe["epochs"], recipe["temperature"], recipe["batch_size"]) == (epochs, None, 128)
+        same = (recipe["epochs"], recipe["temperature"]) == (epochs, None) and recipe["batch_size"] in (125, 128)
         if same and (plain or default):
             arms[plain][recipe["seed"]] = 100 * record["metrics"][METRIC]
     seeds = sorted(arms[True].keys() & arms[False].keys())
@@ -77,12 +79,15 @@ def point(study: str, data: str, epochs: int, start: str) -> Point | None:
 
 
 def points() -> list[Point]:
-    """All points."""
-    validation, test = "starter, 250 pairs, validation", "starter, 250 pairs, test"
-    asked = [("screening-kept-again", data, 50, validation) for data in ("rsicd", "flickr8k")]
-    asked += [("screening-kept-100-again", data, 100, validation) for data in ("rsicd", "flickr8k")]
-    asked += [("evidence-kept", data, 100, test) for data in MARKS]
-    return [*FROZEN, *(found for its in asked if (found := point(*its)))]
+    """All points, in the order of the legend at each number of times."""
+    _, validation, few, more = COLOURS
+    asked = [("screening-kept-again", data, "n250", 50, validation) for data in ("rsicd", "flickr8k")]
+    asked += [("screening-kept-100-again", data, "n250", 100, validation) for data in ("rsicd", "flickr8k")]
+    asked += [("evidence-kept", data, "n250", 100, few) for data in MARKS]
+    asked += [("evidence-kept", data, "n1000", 100, more) for data in MARKS]
+    asked += [("evidence-all", data, size, 30, more) for data, size in (("ucm-captions", "n1680"), ("rsicd", "n8734"))]
+    found = [*FROZEN, *(its for one in asked if (its := point(*one)))]
+    return sorted(found, key=lambda its: (its.times, list(COLOURS).index(its.start)))
 
 
 def draw(file: Path) -> None:
@@ -90,11 +95,13 @@ def draw(file: Path) -> None:
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "clipc", "font.family": "sans-serif", "font.size": 10})
     figure, axis = plt.subplots(figsize=(8.4, 4.2), layout="constrained")
     axis.axhline(0, color="#1c1c1c", linewidth=0.8)
-    for number, its in enumerate(points()):
-        times = its.times * 1.05 ** (number % 7 - 3)
-        colour = COLOURS[its.start]
-        axis.plot([times, times], [its.low, its.high], color=colour, linewidth=1.4)
-        axis.plot(times, its.gain, MARKS[its.data], color=colour, markersize=7)
+    for _, group in groupby(points(), key=lambda its: its.times):
+        same = list(group)
+        for number, its in enumerate(same):
+            times = its.times * 1.045 ** (number - (len(same) - 1) / 2)
+            colour = COLOURS[its.start]
+            axis.plot([times, times], [its.low, its.high], color=colour, linewidth=1.4)
+            axis.plot(times, its.gain, MARKS[its.data], color=colour, markersize=7)
     axis.set_xscale("log")
     axis.set_xticks([3, 5, 10, 20, 50, 100], ["3", "5", "10", "20", "50", "100"])
     axis.minorticks_off()
