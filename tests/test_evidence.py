@@ -1,8 +1,10 @@
-"""The evidence in docs/results.md, computed again from the records and the studies' files with SciPy alone."""
+"""The evidence in docs/results.md, computed again: its tables with SciPy alone, what a pair is worth also as clipc does."""
 
 import base64
 import json
+import math
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,6 +15,8 @@ import numpy.typing as npt
 import pytest
 from ruamel.yaml import YAML
 from scipy import stats
+
+from clipc.evaluate.statistics.equivalence import equivalence
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,6 +78,14 @@ def arms(data: str, recipe_name: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def items(record: Mapping[str, Any], metric: str) -> Floats:
+    """The values of the test items, in points."""
+    packed = record["items"][f"values/{metric}"]
+    raw = np.frombuffer(zlib.decompress(base64.b64decode(packed["zlib"])), packed["kind"]).astype(np.float64)
+    # Items are kept in half precision; the metric is exact.
+    return 100 * (raw + record["metrics"][metric] - raw.mean())
+
+
 @cache
 def values(data: str, recipe_name: str, size: int, metric: str) -> dict[str, dict[int, Floats]]:
     """For each arm and seed the values of the test items, in points."""
@@ -83,10 +95,7 @@ def values(data: str, recipe_name: str, size: int, metric: str) -> dict[str, dic
         record = json.loads(file.read_text("utf-8"))
         recipe = dict(flat(record["recipe"]))
         (name,) = (name for name, its in wanted.items() if all(recipe[key] == its[key] for key in its))
-        packed = record["items"][f"values/{metric}"]
-        raw = np.frombuffer(zlib.decompress(base64.b64decode(packed["zlib"])), packed["kind"]).astype(np.float64)
-        # Items are kept in half precision; the metric is exact.
-        found[name][recipe["seed"]] = 100 * (raw + record["metrics"][metric] - raw.mean())
+        found[name][recipe["seed"]] = items(record, metric)
     return found
 
 
@@ -155,6 +164,33 @@ def shown(table: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize("table", TABLES)
 def test_the_main_tables_are_those_of_their_records(table: str, title: str) -> None:
     assert shown(table)[title] == expected(table)[title]
+
+
+def curve(metric: str, epochs: int) -> tuple[dict[int, list[Floats]], list[Floats]]:
+    """Of the curve plain CLIP after so many epochs by number of pairs, and clip-c with 250; in order of seeds."""
+    plain, composed = defaultdict[int, dict[int, Floats]](dict), dict[int, Floats]()
+    for file in (ROOT / "results" / "evidence-curve" / "rsicd").glob("*.json"):
+        record = json.loads(file.read_text("utf-8"))
+        recipe, pairs = record["recipe"], record["data"]["pairs"]["train"]
+        if recipe["policy"]["rho"] == 0 and recipe["epochs"] == epochs:
+            plain[pairs][recipe["seed"]] = items(record, metric)
+        elif recipe["policy"]["rho"] and pairs == 250:
+            composed[recipe["seed"]] = items(record, metric)
+    seeds = sorted(composed)
+    return {n: [plain[n][seed] for seed in seeds] for n in sorted(plain)}, [composed[seed] for seed in seeds]
+
+
+@pytest.mark.parametrize("epochs", [50, 100])
+@pytest.mark.parametrize("metric", METRICS["rsicd"])
+def test_the_equivalence_is_that_of_its_records(metric: str, epochs: int) -> None:
+    plain, composed = curve(metric, epochs)
+    means = [np.mean(its) for its in plain.values()]
+    slow = math.exp(np.interp(np.mean(composed), means, np.log(list(plain))))
+    found = equivalence(list(plain.values()), list(plain), composed, 250)
+    assert found.value == pytest.approx(slow)
+    text = (ROOT / "docs" / "results.md").read_text("utf-8")
+    (row,) = (line for line in text.splitlines() if line.startswith(f"| plain CLIP, {epochs} epochs |"))
+    assert f" {found.value:.0f} [{found.low:.0f}, {found.high:.0f}] " in row
 
 
 if __name__ == "__main__":
