@@ -1,4 +1,4 @@
-"""The evidence in docs/results.md, computed again: its tables with SciPy alone, what a pair is worth also as clipc does."""
+"""The evidence in docs/results.md, computed again: its tables with SciPy alone."""
 
 import base64
 import json

@@ -123,10 +123,15 @@ def test_mined_rules_are_offered(page: Page, labels: Callable[[int], tuple[str, 
     answer = page.get("rules")
     assert answer["sentence"] == ""
     assert "rejected, 100% (95% interval" in answer["rules"][0]["evidence"]
+    assert re.match(r"Never where (dent meets scratch|scratch meets dent) \(label\)", answer["rules"][0]["title"])
     page.post("rules", {"id": answer["rules"][0]["id"], "why": "seen"})
     left = page.get("composites?show=undecided")["rows"]
     assert left
     assert all(set(labels(row)) != {"dent", "scratch"} for row in left)
+    assert answer["rules"][0]["yaml"] not in [rule["yaml"] for rule in page.get("rules")["rules"]]
+    page.post("rules/withdraw", {"text": page.get("state")["rules"][0]["text"]})
+    assert page.get("rules")["rules"][0]["yaml"] == answer["rules"][0]["yaml"]
+    assert "no such rule" in page.post("rules/withdraw", {"text": "forbid: a.label = 'x'"}, 400)["error"]
 
 
 def test_the_agreement_of_two_experts_is_told(page: Page, sitting: Sitting, queue: Any) -> None:

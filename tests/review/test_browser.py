@@ -121,6 +121,56 @@ def test_a_sitting_with_the_keyboard_alone(
     assert tab.messages == []
 
 
+def test_a_rule_is_chosen_changed_made_of_words_and_withdrawn(tab: Tab, url: str, sitting: Sitting) -> None:
+    shown(tab, url, 1280)
+    press(tab, "r", "2 of 300")
+    shown(tab, url, 1280)  # After a reload the page still knows the latest rejection.
+    tab.press("p")
+    tab.wait("document.activeElement.name === 'rule'")
+    tab.press(" ")
+    first = tab.run("document.getElementById('yaml').textContent")
+    tab.press("ArrowDown")
+    assert tab.run("document.getElementById('yaml').textContent") != first
+    focus_by_tab(tab, "first-word")
+    tab.write("dent")
+    focus_by_tab(tab, "second-word")
+    tab.write("stain")
+    tab.press("Enter")
+    tab.wait("document.getElementById('yaml').textContent.includes('dent')")
+    focus_by_tab(tab, "accept-rule")
+    tab.press("Enter")
+    tab.wait("document.getElementById('rules').children.length === 1")
+    assert str(sitting.rules.file) in tab.run("document.getElementById('rules-note').textContent")
+    tab.run("document.querySelector('#rules button').focus()")
+    tab.press("Enter")
+    tab.wait("document.getElementById('rules').children.length === 0")
+    assert not read_rules(sitting.rules.file).pairs
+    assert tab.messages == []
+
+
+def test_a_held_key_decides_once_and_skipped_ones_come_again(tab: Tab, url: str, sitting: Sitting) -> None:
+    shown(tab, url, 1280)
+    focus_by_tab(tab, "show")
+    tab.press("Enter")
+    assert tab.run("document.activeElement.id") == "position"
+    focus_by_tab(tab, "accept")
+    held = {"key": "Enter", "code": "Enter", "text": "\r", "windowsVirtualKeyCode": 13}
+    tab.send("Input.dispatchKeyEvent", type="keyDown", **held)
+    for _ in range(3):
+        tab.wait("!busy")
+        tab.send("Input.dispatchKeyEvent", type="keyDown", autoRepeat=True, **held)
+    tab.send("Input.dispatchKeyEvent", type="keyUp", **held)
+    tab.wait("document.getElementById('said').textContent === 'Accepted.'")
+    assert len(read_decisions(sitting.book.file)) == 1
+    tab.run("rows.splice(3)")  # The last of a short queue.
+    for _ in range(2):
+        tab.press("s")
+    tab.wait("!document.getElementById('done').hidden")
+    focus_by_tab(tab, "again")
+    tab.press("Enter")
+    tab.wait("document.getElementById('position').textContent === 'Composite 1 of 299'")
+
+
 @pytest.mark.soak
 def test_two_hundred_decisions_in_one_sitting(tab: Tab, url: str, sitting: Sitting) -> None:
     shown(tab, url, 1280)
@@ -159,7 +209,7 @@ def test_a_screen_reader_is_told_names_and_changes(tab: Tab, url: str) -> None:
         name for role, name in named if role in ("button", "combobox", "checkbox", "image", "progressbar", "link")
     ]
     assert all(controls)
-    assert {"Accept", "Reject", "Skip", "Undo", "Back", "Propose a rule"} <= set(controls)
+    assert {"Accept", "Reject", "Skip", "Undo last", "Back", "Propose a rule"} <= set(controls)
     assert any(name.startswith("Composite of two pictures: plate") for role, name in named if role == "image")
     press(tab, "a", "2 of 300")
     tab.wait("/^Accepted\\. Composite 2 of 300\\. .*plate/.test(document.getElementById('status').textContent)")

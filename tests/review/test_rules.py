@@ -14,7 +14,7 @@ from clipc.compose.rules.schema import NeverRule, PairRule, Rules
 from clipc.review.columns import rule_columns
 from clipc.review.proposals import proposals
 from clipc.review.queue import ReviewQueue, removed
-from clipc.review.rules_file import rule_yaml, rules_text, with_rule
+from clipc.review.rules_file import rule_yaml, rules_text, with_rule, without_rule
 from clipc.review.sitting import Sitting
 
 words = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp", "Cn", "Co")), min_size=1).filter(
@@ -86,6 +86,8 @@ def test_a_rule_is_added_and_nothing_else_changes(name: str) -> None:
     before, after = parse_rules(text, "a.yaml"), parse_rules(added, "a.yaml")
     assert after.pairs == (*before.pairs, rule)
     assert after.model_copy(update={"pairs": before.pairs}) == before
+    assert parse_rules(without_rule(added, rule), "a.yaml") == before
+    assert lines <= set(without_rule(added, rule).splitlines())
 
 
 @given(value=words, why=words)
@@ -98,6 +100,8 @@ def test_any_text_survives(value: str, why: str) -> None:
     read = parse_rules(text, "rules.yaml")
     assert (read.pairs, read.never) == ((rules[0],), (rules[1],))
     assert parse_rules(rule_yaml(rules[0]), "rules.yaml").pairs == (rules[0],)
+    assert parse_rules(without_rule(text, rules[1]), "rules.yaml").pairs == (rules[0],)
+    assert not parse_rules(without_rule(text, rules[0]), "rules.yaml").pairs
 
 
 def test_rules_are_written_with_their_comments_where_their_file_is_there(tmp_path: Path) -> None:

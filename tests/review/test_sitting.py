@@ -34,8 +34,8 @@ def test_a_new_sitting_knows_the_decisions_and_rules(sitting: Sitting, queue: Re
     sitting.rules.accept(sitting.proposals(3)[0].id, "because")
     again = Sitting(queue, DecisionBook(sitting.book.file, "Mori"), sitting.rules.file, None)
     assert again.progress() == sitting.progress()
-    assert [(r.text, r.why, r.removes) for r in again.rules.accepted] == [
-        (r.text, r.why, r.removes) for r in sitting.rules.accepted
+    assert [(r.text, r.rule.why, r.removes) for r in again.rules.accepted] == [
+        (r.text, r.rule.why, r.removes) for r in sitting.rules.accepted
     ]
     assert again.rows("undecided") == sitting.rows("undecided")
     assert again.undo() == (True, 7)

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
@@ -64,6 +64,7 @@ class _Pages:
             Route("/undo", self._post(self._undo), methods=["POST"]),
             Route("/words", self._post(self._word_rule), methods=["POST"]),
             Route("/rules", self._post(self._accept_rule), methods=["POST"]),
+            Route("/rules/withdraw", self._post(self._withdraw_rule), methods=["POST"]),
         ]
 
     def _get(self, answer: Callable[[Request, Words], Any]) -> Callable[[Request], Response]:
@@ -112,14 +113,16 @@ class _Pages:
     def _state(self, _: Request, say: Words) -> Any:
         sitting = self.sitting
         experts = sorted({each.by for each in sitting.book.decisions()})
-        rules = [{"text": rule.text, "why": rule.why, "removes": rule.removes} for rule in sitting.rules.accepted]
+        accepted = sitting.rules.accepted
+        rules = [{"text": each.text, "why": each.rule.why or "", "removes": each.removes} for each in accepted]
         sentences = [_agreement(row, say) for row in sitting.book.agreement()]
         return {
             "progress": sitting.progress(),
             "experts": experts,
             "agreement": sentences,
             "rules": rules,
-            "rules_file": sitting.rules.file.name,
+            "rules_file": str(sitting.rules.file),
+            "rejected": sitting.latest_rejection(),
         }
 
     def _composites(self, request: Request, _: Words) -> Any:
@@ -164,6 +167,10 @@ class _Pages:
         self.sitting.rules.accept(number, str(asked.get("why", "")))
         return {"progress": self.sitting.progress()}
 
+    def _withdraw_rule(self, asked: Mapping[str, Any], _: Words) -> Any:
+        self.sitting.rules.withdraw(str(asked.get("text", "")))
+        return {"progress": self.sitting.progress()}
+
     def _row(self, row: Any) -> int:
         """A row of the queue that a request names; nothing else names a composite."""
         if not isinstance(row, int) or isinstance(row, bool) or not 0 <= row < len(self.sitting.queue):
@@ -175,7 +182,10 @@ class _Pages:
             rule.proposal,
             {"n": readable.count(rule.removes), "of": readable.count(len(self.sitting.queue))},
         )
-        values = dict(zip(("first", "second"), proposal.values, strict=False))
+        values = _sides(proposal.values)
+        if proposal.conditions:
+            said = [say(f"review.rule.if.{c.code}", column=c.column, **_sides(c.values)) for c in proposal.conditions]
+            values["conditions"] = say("review.rule.and").join(said)
         effect = say("review.rule.removes", **numbers)
         accepted, rejected = self.sitting.own_counts(rule)
         if accepted or rejected:
@@ -197,6 +207,10 @@ class _Pages:
             "yaml": rule_yaml(proposal.rule),
             "contradicted": accepted > 0,
         }
+
+
+def _sides(values: Sequence[str]) -> dict[str, str]:
+    return dict(zip(("first", "second"), values, strict=False))
 
 
 def _in_words(details: dict[str, Any], say: Words) -> dict[str, Any]:

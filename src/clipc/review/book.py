@@ -35,13 +35,14 @@ class DecisionBook:
         if file.suffix.lower() not in (".csv", ".jsonl"):
             raise UserError(f"{file} is no decisions file: name one that ends in .csv or .jsonl.")
         self._lock = threading.Lock()
-        self._history: list[tuple[Composite, bool | None]] = []
         self._state: tuple[int, int] | None = None
         self._all: list[Decision] = []
         self.mine: dict[Composite, bool] = {
             each.composite: each.decision == "accept" for each in self.decisions() if each.by == self.by
         }
         """Whether this expert accepts each composite that they decided on, the latest last."""
+        self._history: list[tuple[Composite, bool | None]] = [(composite, None) for composite in self.mine]
+        """What was decided, the latest last, and what held before."""
 
     def decide(self, composite: Composite, accept: bool) -> None:
         """Appends a decision; it is on the disk when this returns.
@@ -66,12 +67,11 @@ class DecisionBook:
             UserError: The file cannot be written.
         """
         with self._lock:
-            composite, before = self._history[-1] if self._history else (next(reversed(self.mine), None), None)
-            if composite is None:
+            if not self._history:
                 return None
+            composite, before = self._history[-1]
             append_decision(self.file, decide(*composite, accept=before, by=self.by))
-            if self._history:
-                self._history.pop()
+            self._history.pop()
             self.mine.pop(composite, None)
             if before is not None:
                 self.mine[composite] = before

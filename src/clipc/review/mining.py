@@ -15,7 +15,7 @@ from clipc.compose.rules.schema import PairRule, Rules
 from clipc.evaluate.statistics.interval import Interval
 from clipc.prepare.scores.composites import Composites
 from clipc.review.columns import RuleColumn
-from clipc.review.proposals import RuleProposal
+from clipc.review.proposals import Condition, RuleProposal
 from clipc.review.queue import as_candidates, removed
 
 MIN_DECISIONS: Final = 40
@@ -81,9 +81,10 @@ def mine_rules(
     tests = [test for column in columns for test in _tests(column, composites, finding)]
     if not tests or not rejected[finding].any() or rejected[finding].all() or finding.all():
         return []
-    rules = [PairRule(forbid=text) for text in _expressions(tests, rejected, finding)]
-    if not rules:
+    conditions = _expressions(tests, rejected, finding)
+    if not conditions:
         return []
+    rules = [PairRule(forbid=text) for text in conditions]
     rest = np.flatnonzero(~finding)
     hits = removed(Rules(pairs=tuple(rules)), plans, as_candidates(composites[rest]))
     support = np.array([hit.sum() for hit in hits], dtype=np.int64)
@@ -93,9 +94,12 @@ def mine_rules(
     share = rejected[rest].mean()
     mined = [
         MinedRule(
-            RuleProposal(rule, "mined"), int(n), int(k), Interval(float(k / n), float(lo), float(hi), int(n), level)
+            RuleProposal(rule, "mined", conditions=said),
+            int(n),
+            int(k),
+            Interval(float(k / n), float(lo), float(hi), int(n), level),
         )
-        for rule, n, k, lo, hi in zip(rules, support, refused, low, high, strict=True)
+        for rule, said, n, k, lo, hi in zip(rules, conditions.values(), support, refused, low, high, strict=True)
         if n and lo > share
     ]
     return sorted(mined, key=lambda rule: -rule.precision.low)
@@ -103,11 +107,14 @@ def mine_rules(
 
 @dataclass(frozen=True, eq=False)
 class _Test:
-    """A symmetric condition on two pairs: whether it holds for each composite, and both forms of it as text."""
+    """A symmetric condition on two pairs: whether it holds for each composite, and both forms of it.
+
+    A form is the text that a rule has, and the condition that a sentence says.
+    """
 
     holds: Bools
-    true: str
-    false: str
+    true: tuple[str, Condition]
+    false: tuple[str, Condition]
 
 
 def _first_half(plans: Plans, composites: Composites) -> Bools:
@@ -123,24 +130,32 @@ def _tests(column: RuleColumn, composites: Composites, finding: Bools) -> Iterat
         return
     one, other = column.codes[composites.left], column.codes[composites.right]
     known = (one >= 0) & (other >= 0)
-    yield _Test(known & (one != other), f"{a} <> {b}", f"{a} = {b}")
+    name = column.name
+    yield _Test(
+        known & (one != other), (f"{a} <> {b}", Condition("differ", name)), (f"{a} = {b}", Condition("equal", name))
+    )
     if not column.has_kinds:
         return
     shown = np.concatenate([one[finding], other[finding]])
     values, counts = np.unique(shown[shown >= 0], return_counts=True)
     frequent = np.sort(values[np.argsort(-counts, kind="stable")][:_MOST_VALUES]).tolist()
     for code in frequent:
-        value = column.literal(code)
-        either = f"({a} = {value} or {b} = {value})"
-        yield _Test((one == code) | (other == code), either, f"({a} <> {value} and {b} <> {value})")
+        value, said = column.literal(code), (column.readable[code],)
+        yield _Test(
+            (one == code) | (other == code),
+            (f"({a} = {value} or {b} = {value})", Condition("either", name, said)),
+            (f"({a} <> {value} and {b} <> {value})", Condition("neither", name, said)),
+        )
     for x, y in combinations_with_replacement(frequent, 2):
         holds = ((one == x) & (other == y)) | ((one == y) & (other == x))
         if holds[finding].sum() < _MIN_LEAF:
             continue
         u, v = column.literal(x), column.literal(y)
         here, there = f"({a} = {u} and {b} = {v})", f"({a} = {v} and {b} = {u})"
-        true = here if x == y else f"({here} or {there})"
-        yield _Test(holds, true, f"not {true}")
+        true, said = here if x == y else f"({here} or {there})", (column.readable[x], column.readable[y])
+        yield _Test(
+            holds, (true, Condition("both", name, said)), (f"not {true}", Condition("not_both", name, said))
+        )
 
 
 def _number_tests(column: RuleColumn, composites: Composites, finding: Bools) -> Iterator[_Test]:
@@ -151,19 +166,24 @@ def _number_tests(column: RuleColumn, composites: Composites, finding: Bools) ->
     if not len(seen):
         return
     for limit in np.unique([float(f"{value:.3g}") for value in np.quantile(seen, np.linspace(0.1, 0.9, 9))]):
-        text = f"abs({column.side('a')} - {column.side('b')})"
+        text, said = f"abs({column.side('a')} - {column.side('b')})", (f"{limit:g}",)
         with np.errstate(invalid="ignore"):
-            yield _Test(distance > limit, f"{text} > {limit:g}", f"{text} <= {limit:g}")
+            holds = distance > limit
+        yield _Test(
+            holds,
+            (f"{text} > {limit:g}", Condition("farther", column.name, said)),
+            (f"{text} <= {limit:g}", Condition("nearer", column.name, said)),
+        )
 
 
-def _expressions(tests: Sequence[_Test], rejected: Bools, finding: Bools) -> list[str]:
-    """The expressions of a tree's leaves in which most composites are rejected, without needless conditions."""
+def _expressions(tests: Sequence[_Test], rejected: Bools, finding: Bools) -> dict[str, tuple[Condition, ...]]:
+    """The expressions of a tree's leaves in which most composites are rejected, with their needed conditions."""
     from sklearn.tree import DecisionTreeClassifier
 
     features = np.stack([test.holds for test in tests], axis=1)[finding]
     wrong = rejected[finding]
     tree = DecisionTreeClassifier(max_depth=_DEPTH, min_samples_leaf=_MIN_LEAF, random_state=0).fit(features, wrong)
-    texts: list[str] = []
+    found: dict[str, tuple[Condition, ...]] = {}
     for path in _paths(tree.tree_):
         holds = [(tests[number].holds[finding] if true else ~tests[number].holds[finding]) for number, true in path]
         hits = np.logical_and.reduce(holds)
@@ -171,8 +191,9 @@ def _expressions(tests: Sequence[_Test], rejected: Bools, finding: Bools) -> lis
             continue
         kept = _pruned(path, holds, wrong)
         parts = [tests[number].true if true else tests[number].false for number, true in kept]
-        texts.append(" and ".join(parts) if len(parts) > 1 else _bare(parts[0]))
-    return list(dict.fromkeys(texts))
+        text = " and ".join(text for text, _ in parts) if len(parts) > 1 else _bare(parts[0][0])
+        found.setdefault(text, tuple(said for _, said in parts))
+    return found
 
 
 def _paths(tree: object, node: int = 0) -> Iterator[list[tuple[int, bool]]]:

@@ -2,9 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from clipc.compose.rules.schema import NeverRule, PairRule
 from clipc.review.columns import RuleColumn
+
+
+class Condition(NamedTuple):
+    """One condition of a mined rule, for a sentence.
+
+    Attributes:
+        code: What it says of two pairs: ``differ`` or ``equal`` in the column, ``either`` or ``neither`` has a value,
+            ``both`` or ``not_both`` of two values, ``farther`` apart than a number or ``nearer``.
+        column: The name of the column.
+        values: The readable values, or the number.
+    """
+
+    code: str
+    column: str
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -18,12 +34,14 @@ class RuleProposal:
             pair with this value), or ``mined`` (what decisions have in common).
         column: The readable name of the column; empty for ``mined``.
         values: The readable values that it names.
+        conditions: What must hold together, for ``mined``.
     """
 
     rule: PairRule | NeverRule
     code: str
     column: str = ""
     values: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def text(self) -> str:

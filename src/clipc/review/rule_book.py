@@ -14,7 +14,7 @@ from clipc.files import write_text
 from clipc.review.mining import MinedRule
 from clipc.review.proposals import RuleProposal
 from clipc.review.queue import ReviewQueue, removed
-from clipc.review.rules_file import rules_text, with_rule
+from clipc.review.rules_file import rules_text, with_rule, without_rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +44,19 @@ class AcceptedRule:
     """A rule of the rules file that the plan of the queue does not know.
 
     Attributes:
-        text: The rule as ``key: expression``.
-        why: The expert's reason, or empty text.
+        rule: The rule, with the expert's reason.
         hits: Which composites of the queue it removes, ``bool``, shape (m,).
     """
 
-    text: str
-    why: str
+    rule: PairRule | NeverRule
     hits: Bools
+
+    @property
+    def text(self) -> str:
+        """The rule as ``key: expression``, without its reason; it names the rule on the page."""
+        if isinstance(self.rule, NeverRule):
+            return f"never: {self.rule.when}"
+        return f"{'require' if self.rule.require else 'forbid'}: {self.rule.expression}"
 
     @property
     def removes(self) -> int:
@@ -129,6 +134,27 @@ class RuleBook:
         write_text(self.file, new)
         self.accepted = accepted
 
+    def has(self, rule: PairRule | NeverRule) -> bool:
+        """Whether an accepted rule says the same, whatever its reason."""
+        return any(rule == each.rule.model_copy(update={"why": None}) for each in self.accepted)
+
+    def withdraw(self, text: str) -> None:
+        """Takes an accepted rule out of the file again.
+
+        Args:
+            text: The accepted rule's :attr:`AcceptedRule.text`.
+
+        Raises:
+            UserError: There is no such accepted rule, or the file cannot be written.
+        """
+        chosen = next((each for each in self.accepted if each.text == text), None)
+        if chosen is None:
+            raise UserError("there is no such rule; load the page again.")
+        new = without_rule(self._text(), chosen.rule, self.file.name)
+        accepted = self._new_rules(new)
+        write_text(self.file, new)
+        self.accepted = accepted
+
     def _text(self) -> str:
         return self.file.read_text(encoding="utf-8") if self.file.is_file() else self._base
 
@@ -138,9 +164,7 @@ class RuleBook:
         pairs = [rule for rule in rules.pairs if rule not in self._planned.pairs]
         never = [rule for rule in rules.never if rule not in self._planned.never]
         hits = self._hits(pairs, never, rules)
-        named = [(f"{'require' if rule.require else 'forbid'}: {rule.expression}", rule) for rule in pairs]
-        named += [(f"never: {rule.when}", rule) for rule in never]
-        return [AcceptedRule(name, rule.why or "", hits[rule]) for name, rule in named]
+        return [AcceptedRule(rule, hits[rule]) for rule in (*pairs, *never)]
 
     def _hits(
         self, pairs: Sequence[PairRule], never: Sequence[NeverRule], names: Rules | None = None

@@ -65,6 +65,30 @@ def with_rule(text: str, rule: PairRule | NeverRule, where: str = "rules.yaml") 
     return result
 
 
+def without_rule(text: str, rule: PairRule | NeverRule, where: str = "rules.yaml") -> str:
+    """The text of a rules file without one of its rules; comments and the other rules stay.
+
+    Args:
+        text: The text of a valid rules file.
+        rule: The rule, which the file has.
+        where: The file's name, for messages.
+
+    Raises:
+        UserError: The text is no rules file.
+    """
+    before, section = parse_rules(text, where), _section(rule)
+    own = list(getattr(before, section))
+    place = own.index(rule)
+    document: Any = _yaml().load(text)
+    del document[section][place], own[place]
+    if not own:
+        del document[section]
+    result = _dump(document)
+    after = parse_rules(result, where)
+    assert after == before.model_copy(update={section: tuple(own)}), "a rule was lost or changed"
+    return result
+
+
 def _section(rule: PairRule | NeverRule) -> str:
     return "never" if isinstance(rule, NeverRule) else "pairs"
 

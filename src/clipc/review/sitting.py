@@ -138,19 +138,26 @@ class Sitting:
         self._mark(composite, self.book.mine.get(composite))
         return True, self.queue.rows.get(composite)
 
+    def latest_rejection(self) -> int | None:
+        """The row that this expert rejected last, in this sitting or an earlier one; None without one in the queue."""
+        rows = (self.queue.rows.get(each) for each, accept in reversed(self.book.mine.items()) if not accept)
+        return next((row for row in rows if row is not None), None)
+
     def proposals(self, row: int) -> list[OfferedRule]:
         """The rules that the rejection of a composite suggests, with what each would remove of the queue.
 
-        Rules that would remove the whole queue are left out.
+        Rules that would remove the whole queue, and accepted ones, are left out.
         """
         plan = self.queue.plans.plan
         proposed = proposals(self.columns, int(plan.left[row]), int(plan.right[row]))
-        return [rule for rule in self.rules.offer(proposed) if 0 < rule.removes < len(self.queue)]
+        offered = self.rules.offer([each for each in proposed if not self.rules.has(each.rule)])
+        return [rule for rule in offered if 0 < rule.removes < len(self.queue)]
 
     def mined(self) -> tuple[list[OfferedRule], dict[str, int]]:
         """The rules that all experts' decisions suggest, and the counts that say whether these were enough.
 
-        Decisions on pairs that are not in training, or in a layout that the policy does not have, are left out.
+        Accepted rules are left out, and so are decisions on pairs that are not in training, or in a layout that the
+        policy does not have.
         """
         keys, layout = set(self.queue.pairs.keys), find_layout(self.queue.plans.policy.layout)
         layouts = {layout.all_shapes[code].name for code in layout.codes}
@@ -166,7 +173,8 @@ class Sitting:
             "enough": int(enough_decisions(accepted)),
         }
         mined = mine_rules(self.queue.plans, self.columns, composites, accepted)
-        return self.rules.offer([rule.proposal for rule in mined], mined), counts
+        new = [rule.proposal for rule in mined if not self.rules.has(rule.proposal.rule)]
+        return self.rules.offer(new, mined), counts
 
     def word_rule(self, first: str, second: str) -> OfferedRule:
         """The rule that no caption with a word is joined to one with another, with what it would remove.

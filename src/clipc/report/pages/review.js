@@ -13,6 +13,8 @@ let shown = null;       // the shown composite
 let rejected = null;    // the row that was rejected last
 let busy = false;       // a decision is on its way
 let rulesFile = "";
+let skipped = false;    // whether composites were passed without a decision
+const yamlBox = at("yaml-box"); // It moves below the chosen rule, and out of the list before that is written anew.
 const kept = new Map(); // rows that were loaded, with their images
 
 class Refused extends Error {}
@@ -50,7 +52,8 @@ function load(row) {
   return kept.get(row);
 }
 
-function announce(text) {
+function announce(text, seen = text) {
+  at("said").textContent = seen;
   at("status").textContent = "";
   setTimeout(() => { at("status").textContent = text; }, 30); // Two equal texts in a row are announced twice.
 }
@@ -77,13 +80,19 @@ function showProgress(progress) {
 async function showState() {
   const state = await ask("state");
   rulesFile = state.rules_file;
+  rejected ??= state.rejected;
   showProgress(state.progress);
   const list = at("rules");
   at("rules-note").textContent = state.rules.length ? fill(at("rules-note").dataset.some, { file: rulesFile }) : at("rules-note").dataset.none;
   list.replaceChildren(...state.rules.map((rule) => {
     const item = element("li");
     item.append(element("code", rule.text), ` ${rule.why} `);
-    item.append(element("span", fill(list.dataset.removes, { n: rule.removes, of: state.progress.total }), "note"));
+    item.append(element("span", fill(list.dataset.removes, { n: rule.removes, of: state.progress.total }), "note"), " ");
+    const withdraw = element("button", list.dataset.withdraw);
+    withdraw.type = "button";
+    withdraw.setAttribute("aria-label", `${list.dataset.withdraw}: ${rule.text}`);
+    withdraw.addEventListener("click", () => withdrawRule(rule.text));
+    item.append(withdraw);
     return item;
   }));
   const note = at("agreement-note");
@@ -117,6 +126,7 @@ async function showRow(announcement = "", quiet = false) {
   at("done").hidden = !empty;
   if (empty) {
     shown = null;
+    at("again").hidden = !skipped || at("show").value !== "undecided";
     announce(`${announcement} ${phrases.empty}`);
     if (!quiet) at("done-title").focus();
     return;
@@ -153,7 +163,7 @@ async function showRow(announcement = "", quiet = false) {
   const [top, bottom, end] = [at("position").getBoundingClientRect().top, at("picture").getBoundingClientRect().bottom, at("accept").getBoundingClientRect().top];
   if (announcement && (top < 0 || bottom > end)) at("work").scrollIntoView();
   if (fromDone) at("position").focus();
-  announce(`${announcement} ${position}. ${decision ?? ""} ${table.caption}`);
+  announce(`${announcement} ${position}. ${decision ?? ""} ${table.caption}`, announcement);
   for (const next of rows.slice(place + 1, place + 3)) load(next).catch(() => {});
 }
 
@@ -166,6 +176,7 @@ async function filter(keep = null, announcement = "") {
     complain(say("failed", { reason: error.message }));
     return;
   }
+  skipped = false;
   place = Math.max(0, keep === null ? 0 : rows.findIndex((row) => row >= keep));
   await showRow(announcement, true);
 }
@@ -217,6 +228,7 @@ function step(by) {
     return;
   }
   place = Math.min(rows.length, place + by);
+  skipped ||= by > 0;
   showRow(by > 0 ? phrases.skipped : "");
 }
 
@@ -225,6 +237,8 @@ let opener = null;
 function offer(rules, chosen = null) {
   at("dialog-none").hidden = rules.length > 0;
   at("accept-rule").hidden = at("why").parentElement.hidden = rules.length === 0;
+  yamlBox.hidden = true;
+  at("dialog-rules").append(yamlBox);
   at("dialog-list").replaceChildren(...rules.map((rule) => {
     const label = element("label", undefined, rule.contradicted ? "rule contradicted" : "rule");
     const choice = element("input");
@@ -239,16 +253,14 @@ function offer(rules, chosen = null) {
     choice.checked = rule.id === chosen;
     return label;
   }));
-  at("dialog-rules").append(at("yaml-box"));
-  at("yaml-box").hidden = true;
   const checked = document.querySelector("#dialog-list input:checked");
   if (checked) showYaml(rules.find((rule) => rule.id === chosen), checked.parentElement);
 }
 
 function showYaml(rule, label) {
   at("yaml").textContent = rule.yaml;
-  label.after(at("yaml-box"));
-  at("yaml-box").hidden = false;
+  label.after(yamlBox);
+  yamlBox.hidden = false;
 }
 
 let offered = [];
@@ -302,9 +314,23 @@ async function acceptRule() {
     return complain(say("failed", { reason: error.message }), "dialog-problem");
   }
   at("dialog").close();
+  await rulesChanged("rule_accepted");
+}
+
+async function withdrawRule(text) {
+  try {
+    await ask("rules/withdraw", { text });
+  } catch (error) {
+    return complain(say("failed", { reason: error.message }));
+  }
+  await rulesChanged("rule_withdrawn");
+  at("rules-title").focus();
+}
+
+async function rulesChanged(phrase) {
   kept.clear();
   await showState();
-  await filter(rows[place] ?? null, say("rule_accepted", { file: rulesFile }));
+  await filter(rows[place] ?? null, say(phrase, { file: rulesFile }));
 }
 
 const keys = {
@@ -317,6 +343,12 @@ const keys = {
 };
 
 document.addEventListener("keydown", (event) => {
+  // A key that is held decides once.
+  if (event.repeat && ["Enter", " "].includes(event.key) && event.target.closest("button")) event.preventDefault();
+  if (event.key === "Enter" && event.target.closest("main select")) {
+    event.preventDefault();
+    return at(at("work").hidden ? "done-title" : "position").focus();
+  }
   if (!at("keys").checked || at("dialog").open || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.target.closest("input:not([type=checkbox]), select, textarea")) return;
   // While an input method for Japanese is on, the key is named by its place alone.
@@ -328,7 +360,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 for (const [id, action] of Object.entries({
-  accept: keys.a, reject: keys.r, skip: keys.s, undo: keys.u, back: keys.b, propose: keys.p, "done-undo": keys.u,
+  accept: keys.a, reject: keys.r, skip: keys.s, undo: keys.u, back: keys.b, propose: keys.p, "done-undo": keys.u, again: () => filter(),
   mine: () => openDialog(true), make: makeWordRule, "accept-rule": acceptRule, close: () => at("dialog").close(),
 })) at(id).addEventListener("click", action);
 
