@@ -189,8 +189,38 @@ PARTS: Final = Table(
     SHARED | {"policy.axis": "random", "mask_false_negatives": True},
     {},
 )
+WHOLE: Final = Table(
+    "| whole images or halves |",
+    "whole-images",
+    AGAIN.columns,
+    {
+        "clip, 100 epochs": {"policy.rho": 0},
+        "clip-c": {},
+        "clip-c, same class": {"policy.group": "label"},
+        "whole images": {"policy.layout": "blend"},
+        "whole images, same class": {"policy.layout": "blend", "policy.group": "label"},
+        "*wrong caption*": {"policy.caption": "wrong"},
+        "*whole images, wrong caption*": {"policy.layout": "blend", "policy.caption": "wrong"},
+        "*captions alone*": {"policy.layout": "first-image"},
+    },
+    SHARED,
+    PLAIN,
+)
+ALL: Final = Table(
+    "| all pairs |",
+    "evidence-all",
+    (
+        ("ucm-captions", 1680, RECALL),
+        ("ucm-captions", 1680, "zero_shot/label/top1"),
+        ("rsicd", 8734, RECALL),
+        ("rsicd", 8734, ZERO_SHOT),
+    ),
+    {"clip-c": {}},
+    SHARED | {"epochs": 30},
+    {"policy.rho": 0},
+)
 TABLES: Final = {
-    "parts": PARTS,
+    **{"parts": PARTS, "whole": WHOLE, "all": ALL},
     **{"again": AGAIN, "candidates": CANDIDATES, "confirmed": CONFIRMED},
     **{"sizes": SIZES, "settings": SETTINGS, "scores": SCORES},
 }
