@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,24 @@ class Tab:
         """Saves a picture of the whole page."""
         shot = self.send("Page.captureScreenshot", captureBeyondViewport=True, format="png")
         file.write_bytes(base64.b64decode(shot["data"]))
+
+
+@contextmanager
+def running(app: Any, access: Any) -> Iterator[str]:
+    """An application on a free port of this machine, as long as the context lasts; gives its address."""
+    import uvicorn
+
+    from clipc.web import address, listen
+
+    listener = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield address(listener, access)
+    server.should_exit = True
+    thread.join()
 
 
 def find_browser() -> str | None:

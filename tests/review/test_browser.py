@@ -1,19 +1,17 @@
 """The review page in a real headless browser, with the keyboard alone, on a wide and on a narrow screen."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
-from browser import Tab
+from browser import Tab, running
 from clipc.audit.decisions import read_decisions
 from clipc.compose.rules.read import read_rules
 from clipc.review.app import review_app
 from clipc.review.sitting import Sitting
-from clipc.web import Access, address, listen
+from clipc.web import Access
 
 WIDTHS = (1280, 400)
 
@@ -21,15 +19,9 @@ WIDTHS = (1280, 400)
 @pytest.fixture
 def url(sitting: Sitting) -> Iterator[str]:
     """The address of a running page."""
-    access, listener = Access(token="secret"), listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(review_app(sitting, access), log_level="error", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield address(listener, access)
-    server.should_exit = True
-    thread.join()
+    access = Access(token="secret")
+    with running(review_app(sitting, access), access) as where:
+        yield where
 
 
 def shown(tab: Tab, url: str, width: int, lang: str = "en") -> None:

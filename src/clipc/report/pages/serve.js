@@ -22,7 +22,7 @@ function tell(text, isError = false) {
 async function ask(address, options) {
   const response = await fetch(address, options);
   const body = await response.json().catch(() => ({ error: say.broken }));
-  if (!response.ok) throw new Error(body.error);
+  if (!response.ok) throw new Error((options && say[`error_${response.status}`]) || body.error);
   return body;
 }
 
@@ -32,13 +32,20 @@ async function run(work) {
   try {
     await work(() => mine === latest);
   } catch (error) {
-    if (mine === latest) tell(error instanceof TypeError ? say.gone : error.message, true);
+    if (mine !== latest) return;
+    // What an earlier question found is no answer to this one.
+    showOwn(null);
+    at("hits").replaceChildren();
+    at("scores").hidden = true;
+    tell(error instanceof TypeError ? say.gone : error.message, true);
   }
 }
 
-function showHits(result) {
+function showHits(result, like = null) {
   const hits = result.hits;
-  tell(hits.length && hits[0].weak ? say.all_weak : fill(say.found, { n: hits.length, total: result.total.toLocaleString("en") }));
+  const numbers = { n: hits.length, total: result.total.toLocaleString("en"), key: like };
+  tell(hits.length && hits[0].weak ? say.all_weak : fill(like === null ? say.found : say.found_like, numbers));
+  at("scores").hidden = hits.length === 0;
   at("hits").replaceChildren(...hits.map((hit) => {
     const item = element("li", "sample");
     const image = element("img");
@@ -53,12 +60,13 @@ function showHits(result) {
     const basis = element("p", "basis", parts.join(say.list));
     const more = element("button", "more", say.more);
     more.type = "button";
+    more.setAttribute("aria-label", `${say.more}: ${hit.captions[0] || hit.key}`);
     more.addEventListener("click", () => run(async (current) => {
       const found = await ask(`api/search?row=${hit.row}`);
       if (!current()) return;
       showOwn(`${hit.image}?side=320`);
-      showHits(found);
-      at("status").scrollIntoView({ block: "nearest" });
+      showHits(found, hit.key);
+      at("status").focus();
     }));
     item.append(image, caption, basis, element("code", "", hit.key), element("br"), more);
     return item;
@@ -106,6 +114,10 @@ function searchText(text) {
   });
 }
 
+// A key that is held asks once.
+document.addEventListener("keydown", (event) => {
+  if (event.repeat && event.key === "Enter") event.preventDefault();
+});
 at("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = at("text").value.trim();
