@@ -28,6 +28,7 @@ METRICS: Final = {"rsicd": (RECALL, MEAN_PER_CLASS), "ucm-captions": (RECALL, TO
 """The main metrics of each set."""
 TABLES: Final = {
     "| arm, 250 pairs |": ("starter-250", 250, ("rsicd", "ucm-captions", "flickr8k")),
+    "| arm, 1,000 pairs |": ("starter-1000", 1000, ("rsicd",)),
 }
 """The first cell of each table, and the recipe, the number of pairs and the sets of its study."""
 NAMES: Final = {
@@ -150,7 +151,8 @@ def expected(table: str) -> dict[str, list[str]]:
     """The rows of a table."""
     recipe_name, size, sets = TABLES[table]
     cells = [(judged(data, recipe_name, size), metric) for data in sets for metric in METRICS[data]]
-    return {title: [found.get((name, metric), "") for found, metric in cells] for name, title in NAMES.items()}
+    rows = {title: [found.get((name, metric), "") for found, metric in cells] for name, title in NAMES.items()}
+    return {title: row for title, row in rows.items() if any(row)}
 
 
 def shown(table: str) -> dict[str, list[str]]:
@@ -160,10 +162,9 @@ def shown(table: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows}
 
 
-@pytest.mark.parametrize("title", NAMES.values())
 @pytest.mark.parametrize("table", TABLES)
-def test_the_main_tables_are_those_of_their_records(table: str, title: str) -> None:
-    assert shown(table)[title] == expected(table)[title]
+def test_the_main_tables_are_those_of_their_records(table: str) -> None:
+    assert shown(table) == expected(table)
 
 
 def curve(metric: str, epochs: int) -> tuple[dict[int, list[Floats]], list[Floats]]:

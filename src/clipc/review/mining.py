@@ -153,9 +153,7 @@ def _tests(column: RuleColumn, composites: Composites, finding: Bools) -> Iterat
         u, v = column.literal(x), column.literal(y)
         here, there = f"({a} = {u} and {b} = {v})", f"({a} = {v} and {b} = {u})"
         true, said = here if x == y else f"({here} or {there})", (column.readable[x], column.readable[y])
-        yield _Test(
-            holds, (true, Condition("both", name, said)), (f"not {true}", Condition("not_both", name, said))
-        )
+        yield _Test(holds, (true, Condition("both", name, said)), (f"not {true}", Condition("not_both", name, said)))
 
 
 def _number_tests(column: RuleColumn, composites: Composites, finding: Bools) -> Iterator[_Test]:
