@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ class Tab:
 
 
 @contextmanager
-def running(app: Any, access: Any) -> Iterator[str]:
+def running(app: Any, access: Any) -> Generator[str]:
     """An application on a free port of this machine, as long as the context lasts; gives its address."""
     import uvicorn
 

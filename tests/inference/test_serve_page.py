@@ -27,8 +27,8 @@ def upload(tab: Tab, content: str) -> None:
 
 
 RED = (
-    "await new Promise((done) => { const canvas = document.createElement('canvas'); const pen = canvas.getContext('2d'); "
-    "pen.fillStyle = 'red'; pen.fillRect(0, 0, 300, 150); canvas.toBlob(done); })"
+    "await new Promise((done) => { const canvas = document.createElement('canvas'); "
+    "const pen = canvas.getContext('2d'); pen.fillStyle = 'red'; pen.fillRect(0, 0, 300, 150); canvas.toBlob(done); })"
 )
 
 
