@@ -12,6 +12,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from clipc.translation import translate
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
@@ -63,7 +65,7 @@ def bar_progress(console: "Console") -> "tuple[Bars, Progress]":
 
     def show(what: str, done: int, total: int) -> None:
         if what not in tasks:
-            tasks[what] = bars.add_task(what, total=total or None, rate="")
+            tasks[what] = bars.add_task(translate(what), total=total or None, rate="")
         speed = bars.tasks[tasks[what]].speed
         rate = f"{speed:,.0f}/s" if speed and speed >= 10 else ""
         bars.update(tasks[what], completed=done, total=total or None, rate=rate)
@@ -84,11 +86,11 @@ def line_progress(stream: TextIO, interval: float = 10.0) -> Progress:
         if last_line == math.inf if finished else now - last_line < interval:
             return
         last_lines[what] = math.inf if finished else now
-        remaining = (
-            f", {duration((now - start) / done * (total - done))} left" if total and done and not finished else ""
-        )
-        out_of = f"/{total:,}" if total else ""
-        print(f"{what}: {done:,}{out_of} in {duration(now - start)}{remaining}", file=stream, flush=True)
+        count = f"{done:,}/{total:,}" if total else f"{done:,}"
+        told = f"{count} in {duration(now - start)}"
+        if total and done and not finished:
+            told += f", {duration((now - start) / done * (total - done))} left"
+        print(f"{translate(what)}: {translate(told)}", file=stream, flush=True)
 
     return show
 

@@ -60,10 +60,10 @@ def fold_of_rows(catalog: Catalog, folds: int, group_column: str | None = None, 
     _, group_of = np.unique(groups, return_inverse=True)
     sizes = np.bincount(group_of)
     if len(sizes) < 2 * folds:
-        what = f"the column {group_column!r} holds" if group_column else f"{catalog.about.name} has"
+        what = f"the column {group_column!r}" if group_column else catalog.about.name
         raise UserError(
-            f"{what} {len(sizes)} groups of pairs that must stay together; {folds} folds need {2 * folds} at least. "
-            "Ask for fewer folds."
+            f"{what}: there are {len(sizes)} groups of pairs that must stay together; {folds} folds need {2 * folds} "
+            "at least. Ask for fewer folds."
         )
     classes = class_of_groups(catalog, np.arange(len(catalog)), group_of, len(sizes))
     ranks = np.full(len(sizes), np.iinfo(np.uint64).max, np.uint64)

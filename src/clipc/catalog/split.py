@@ -62,9 +62,9 @@ def with_splits(
     rows = np.flatnonzero(is_train & ~np.isin(groups, groups[~is_train]))
     splits = _choose(catalog, rows, groups[rows], shares, seed)
     if splits is None:
-        what = f"the column {group_column!r} holds" if group_column else f"{catalog.about.name} has"
+        what = f"the column {group_column!r}" if group_column else catalog.about.name
         raise UserError(
-            f"{what} too few groups of pairs to set some aside for {' and '.join(shares)}; "
+            f"{what}: there are too few groups of pairs to set some aside for {' and '.join(shares)}; "
             "name the splits in the source."
         )
     for name, split_rows in splits.items():

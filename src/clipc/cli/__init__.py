@@ -29,6 +29,7 @@ from clipc.cli.study import study
 from clipc.cli.train import train
 from clipc.errors import UserError, sentence
 from clipc.files import disk_error
+from clipc.translation import VARIABLE, translate, wanted_language
 
 _PATIENCE = 1.0
 """Seconds without a word before it is said that libraries are loaded."""
@@ -70,8 +71,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     with suppress(OSError):  # the working folder may be gone
         if (here := os.getcwd()) not in sys.path:
             sys.path.append(here)
-    with _loading_told():
+    words = sys.argv[1:] if arguments is None else arguments
+    with _terminal_language(words), _loading_told():
         exit_after(lambda: app(arguments, exit_on_error=False, print_error=False, result_action="return_none"))
+
+
+@contextmanager
+def _terminal_language(arguments: Sequence[str]) -> Generator[None]:
+    """Settles the language of the terminal for a command and for the processes that it starts."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = wanted_language(arguments, os.environ)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 @contextmanager
@@ -85,7 +101,7 @@ def _loading_told() -> Generator[None]:
             modules = [sys.modules[name] for name in ("torch", "open_clip") if name in sys.modules]
             loading = any(getattr(module.__spec__, "_initializing", False) for module in modules)
             if loading and time.monotonic() >= next_word:
-                print(told, file=sys.stderr, flush=True)
+                print(translate(told), file=sys.stderr, flush=True)
                 told, next_word = "still loading ...", time.monotonic() + _BETWEEN_WORDS
             if not loading and "open_clip" in sys.modules:
                 return
@@ -118,7 +134,7 @@ def exit_after(command: Callable[[], object]) -> NoReturn:
             command()
         sys.stdout.flush()
     except (UserError, CycloptsError, Interrupted) as error:
-        print(f"clipc: {sentence(error)}", file=sys.stderr)
+        print(f"clipc: {translate(sentence(error))}", file=sys.stderr)
         sys.exit(130 if isinstance(error, Interrupted) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -127,7 +143,7 @@ def exit_after(command: Callable[[], object]) -> NoReturn:
     except Exception as error:
         if (told := disk_error(error)) is None:
             raise
-        print(f"clipc: {sentence(told)}", file=sys.stderr)
+        print(f"clipc: {translate(sentence(told))}", file=sys.stderr)
         _discard_output()
         sys.exit(2)
     sys.exit(0)

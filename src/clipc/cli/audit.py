@@ -23,6 +23,7 @@ from clipc.cli.common import (
 from clipc.errors import UserError
 from clipc.files import write_json
 from clipc.progress import Progress, terminal
+from clipc.translation import terminal_language
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,7 +156,7 @@ def _audit_quality(
     written = {**tables, "samples": shown}
     write_json(folder / "quality.json", written)
     page = write_pages(folder / "quality.html", tables, render_quality, options.lang)
-    lines = [*quality_sentences(tables, words("en")), f"The page: {page}"]
+    lines = [*quality_sentences(tables, words(terminal_language())), f"The page: {page}"]
     print_result({**written, "page": str(folder / "quality.html")}, as_json, lines)
 
 
@@ -196,7 +197,7 @@ def _lines(tables: dict[str, Any]) -> "Sequence[str]":
     from clipc.report.sections.bias import bias_sentences
     from clipc.report.words import words
 
-    lines = bias_sentences(tables, words("en"))
+    lines = bias_sentences(tables, words(terminal_language()))
     if (correction := tables["correction"]) and correction["file"]:
         lines.append(f"To train with the partner weights: policy.weights={correction['file']}")
     return lines

@@ -21,6 +21,7 @@ from clipc.cli.common import (
 from clipc.errors import UserError
 from clipc.files import write_text
 from clipc.progress import terminal
+from clipc.translation import terminal_language
 
 _IMAGES = 48
 
@@ -85,7 +86,7 @@ def classify(
         classifier = make_classifier(index, wanted, training_validation(index, options.cache, progress), progress)
         rows = None if split == "all" else (catalog.split_names == split).nonzero()[0]
         tables = classify_tables(classifier, index, rows)
-        say = words("en")
+        say = words(terminal_language())
         lines = classify_sentences({**tables, "samples": []}, say)
         least_certain = sorted(tables["rows"], key=lambda row: row["probability"])[:_IMAGES]
         if out is None:

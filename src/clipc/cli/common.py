@@ -17,6 +17,7 @@ from clipc.catalog.options import SourceOptions
 from clipc.errors import printable, sentence
 from clipc.files import check_writable, write_text
 from clipc.progress import Progress
+from clipc.translation import terminal_language, translate
 
 if TYPE_CHECKING:
     from clipc.catalog.catalog import Catalog
@@ -73,15 +74,24 @@ def open_source(source: str, options: SourceOptions, progress: Progress) -> "Cat
 def print_catalog(catalog: "Catalog") -> None:
     """Prints to standard error the number of pairs, the notes on reading and the most frequent reasons of rejects."""
     splits = ", ".join(f"{count:,} {name}" for name, count in catalog.splits.items())
-    warnings = [f"warning: {text}" for text in catalog.about.warnings]
-    lines = [f"{catalog.about.name}: {splits} pairs", *catalog.about.notes, *warnings]
+    warnings = [f"warning: {_reading(text)}" for text in catalog.about.warnings]
+    lines = [f"{catalog.about.name}: {translate(f'{splits} pairs')}", *map(_reading, catalog.about.notes), *warnings]
     if rejects := len(catalog.rejects):
         counts = Counter(catalog.rejects["reason"].to_pylist()).most_common(3)
-        reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts)
+        reasons = "; ".join(f"{_reading(reason)} ({count:,})" for reason, count in counts)
         listed = f"all are listed in {catalog.rejects_file}"
         unlisted = "the cache cannot be written, so there is no list of them"
         lines.append(f"{rejects:,} were rejected: {reasons}; {listed if catalog.rejects_file else unlisted}")
-    print("\n  ".join(map(sentence, lines)), file=sys.stderr)
+    print("\n  ".join(translate(sentence(line)) for line in lines), file=sys.stderr)
+
+
+def _reading(text: str) -> str:
+    """What reading a source said, as pages say it in the terminal's language."""
+    if terminal_language() == "en":
+        return text
+    from clipc.report.words import words
+
+    return words(terminal_language()).reading(text)
 
 
 def warn_of_small_split(catalog: "Catalog", split: str) -> None:
@@ -90,7 +100,7 @@ def warn_of_small_split(catalog: "Catalog", split: str) -> None:
     from clipc.report.words import words
 
     if (limit := small_split(catalog, split)) is not None:
-        print_note(f"warning: {words('en').limit(limit['code'], limit)}")
+        print_note(f"warning: {words(terminal_language()).limit(limit['code'], limit)}")
 
 
 def names_of(given: str | None) -> tuple[str, ...]:
@@ -100,7 +110,7 @@ def names_of(given: str | None) -> tuple[str, ...]:
 
 def print_note(message: str) -> None:
     """Prints a message to standard error."""
-    print(f"  {sentence(message)}", file=sys.stderr)
+    print(f"  {translate(sentence(message))}", file=sys.stderr)
 
 
 class _LogHandler(logging.Handler):
@@ -131,7 +141,8 @@ def source_slug(source: str) -> str:
 
 def print_result(result: Any, as_json: bool, lines: Sequence[str]) -> None:
     """Prints the result as JSON, or the readable lines, to standard output."""
-    print(printable(json.dumps(result, ensure_ascii=False) if as_json else "\n".join(lines)))
+    text = json.dumps(result, ensure_ascii=False) if as_json else "\n".join(map(translate, lines))
+    print(printable(text))
 
 
 def write_pages(file: Path, tables: dict[str, Any], render: Callable[..., str], lang: str) -> str:

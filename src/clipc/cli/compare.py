@@ -18,6 +18,7 @@ from clipc.cli.common import (
 )
 from clipc.files import write_json
 from clipc.progress import terminal
+from clipc.translation import terminal_language
 
 
 def compare(
@@ -60,7 +61,7 @@ def compare(
         catalog = open_source(source, options, progress)
         warn_of_small_split(catalog, split)
         tables = compare_models(*models, catalog, wanted, progress=progress)
-    say = words("en")
+    say = words(terminal_language())
     lines = [*compare_sentences(tables, say), *threshold_sentences(tables, say)]
     written = {**tables, "examples": [{k: v for k, v in row.items() if k != "image"} for row in tables["examples"]]}
     if out is not None:

@@ -24,6 +24,7 @@ from clipc.files import write_json, write_text
 from clipc.installation import install_command
 from clipc.progress import terminal
 from clipc.report.readable import percent
+from clipc.translation import terminal_language
 
 _MOST_LISTED = 5
 """Of more rules without effect only the number is printed."""
@@ -107,7 +108,7 @@ def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
         lines.append(
             f"{statistics['equal_captions']:,} composites join two equal captions, since no other was allowed."
         )
-    lines += few_captions_sentence(tables, words("en"))
+    lines += few_captions_sentence(tables, words(terminal_language()))
     if rules is not None:
         never: list[dict[str, Any]] = [{**rule, "text": f"never: {rule['text']}"} for rule in rules["exclusions"]]
         refusing = [*rules["constraints"], *never]

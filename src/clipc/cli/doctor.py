@@ -22,6 +22,7 @@ from clipc.cli.common import (
 from clipc.errors import sentence
 from clipc.files import whole_file, write_json
 from clipc.progress import terminal
+from clipc.translation import terminal_language, translate
 
 
 def doctor(
@@ -100,11 +101,11 @@ def _print_findings(tables: Mapping[str, Any]) -> None:
     from clipc.report.doctor import finding_texts
     from clipc.report.words import words
 
-    say = words("en")
+    say = words(terminal_language())
     rows = [(finding["severity"], finding_texts(finding, say)) for finding in tables["findings"]]
     if not sys.stdout.isatty():
         for severity, texts in rows:
-            print(sentence(f"{severity}: {texts['title']}. {texts['advice']}"))
+            print(translate(sentence(f"{severity}: {texts['title']}. {texts['advice']}")))
         return
     from rich.console import Console
     from rich.table import Table
@@ -112,11 +113,11 @@ def _print_findings(tables: Mapping[str, Any]) -> None:
 
     table = Table(box=None, padding=(0, 2, 1, 0), show_header=bool(rows))
     for name in ("severity", "finding", "what to do"):
-        table.add_column(name, ratio=None if name == "severity" else 1)
+        table.add_column(translate(name), ratio=None if name == "severity" else 1)
     styles = {"stop": "bold white on red", "warning": "bold yellow", "note": "dim"}
     for severity, texts in rows:
         cells = (Text(sentence(texts[name])) for name in ("title", "advice"))
-        table.add_row(Text(f" {severity} ", styles[severity]), *cells)
+        table.add_row(Text(f" {translate(severity)} ", styles[severity]), *cells)
     Console().print(table)
 
 
@@ -124,7 +125,7 @@ def _closing_lines(tables: Mapping[str, Any], files: Mapping[str, str], pages: s
     from clipc.report.doctor import clean_sentence, headline, recipe_command
     from clipc.report.words import words
 
-    say = words("en")
+    say = words(terminal_language())
     yield headline(tables, say)
     yield f"Untrained, the loss is ln {tables['loss']['batch']} = {tables['loss']['untrained']:.2f}."
     if speed := tables["speed"]:

@@ -28,6 +28,7 @@ from clipc.cli.common import (
 from clipc.cli.study_screen import live_board, study_lines
 from clipc.errors import UserError
 from clipc.files import write_json
+from clipc.translation import terminal_language
 
 DEFAULT_MINUTES: Final = 20.0
 DEMO_MINUTES: Final = 6.0
@@ -157,7 +158,7 @@ def pilot(
     )
 
     def announce(name: str, facts: Mapping[str, Any]) -> None:
-        say = words("en")
+        say = words(terminal_language())
         if name == "plan":
             sentences = [facts["recipe_reason"], *plan_sentences(facts, say)]
         else:
@@ -207,7 +208,7 @@ def pilot(
     if redact:
         redacted = partial(render_pilot if html else pilot_markdown, redact=True)
         pages.append(write_pages(folder / f"report-redacted.{format_}", tables, redacted, options.lang))
-    lines = [*study_lines(tables), *decision_lines(tables, words("en"))]
+    lines = [*study_lines(tables), *decision_lines(tables, words(terminal_language()))]
     print_result(tables, as_json, [*lines, *(f"The report: {page}" for page in pages)])
 
 
@@ -216,7 +217,7 @@ def _plan_lines(planned: Mapping[str, Any]) -> list[str]:
     from clipc.report.sections.plan import plan_sentences
     from clipc.report.words import words
 
-    say = words("en")
+    say = words(terminal_language())
     lines = [
         f"{say('pilot.stage_name.' + row['name']):26s} {row['minutes']:6.1f} min {row['core_hours']:6.2f} core-hours"
         + ("" if row["fits"] else "  (not within these minutes)")

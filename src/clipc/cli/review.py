@@ -23,6 +23,7 @@ from clipc.cli.common import (
 from clipc.errors import UserError
 from clipc.files import write_text
 from clipc.progress import terminal
+from clipc.translation import terminal_language, translate
 
 if TYPE_CHECKING:
     from socket import socket
@@ -110,8 +111,9 @@ def _serve(sitting: "Sitting", source: str, listener: "socket", lang: str, as_js
     if as_json:
         print(json.dumps({"address": place, "decisions": str(book.file), "rules": str(sitting.rules.file), **counts}))
     else:
-        print(f"{counts['total']:,} composites, {decided:,} of them decided by {book.by}. The page: {place}")
-        print("It is for this machine alone. Ctrl-C ends it; every decision is saved when it is made.", flush=True)
+        counted = f"{counts['total']:,} composites, {decided:,} of them decided by {book.by}. The page: {place}"
+        alone = "It is for this machine alone. Ctrl-C ends it; every decision is saved when it is made."
+        print(translate(counted), translate(alone), sep="\n", flush=True)
     run_server(review_app(sitting, access), listener)
     counts = sitting.progress()
     print_note(f"{counts['accepted']:,} accepted and {counts['rejected']:,} rejected by {book.by}, in {book.file}")
@@ -127,7 +129,7 @@ def _print_mined(sitting: "Sitting", file: Path, as_json: bool) -> None:
     from clipc.report.words import words
     from clipc.review.rules_file import with_rule
 
-    say = words("en")
+    say = words(terminal_language())
     rules, counts = sitting.mined()
     text, lines, tables = "", list[str](), list[dict[str, Any]]()
     for offered in rules:

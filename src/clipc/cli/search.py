@@ -17,6 +17,7 @@ from clipc.cli.common import (
 )
 from clipc.errors import UserError
 from clipc.progress import terminal
+from clipc.translation import terminal_language
 
 
 def search(
@@ -63,7 +64,7 @@ def search(
         searching = ImageSearch(index, options.cache, progress)
         hits = searching.for_text(query or "", count) if pixels is None else searching.for_image(pixels, count)
         tables = search_tables(index, query or (image.name if image else ""), hits, image_query=pixels is not None)
-        say = words("en")
+        say = words(terminal_language())
         lines = [
             f"{hit['rank']:4d}  {hit['key']}  {'weak  ' if hit['weak'] else ''}{hit_basis(hit, say)}  "
             f"{hit['captions'][0] if hit['captions'] else ''}"

@@ -9,6 +9,7 @@ from clipc.cli.classify import read_classes
 from clipc.cli.common import DEFAULT_OPTIONS, SourceParameters, open_source, print_catalog
 from clipc.errors import UserError
 from clipc.progress import terminal
+from clipc.translation import translate
 
 
 def serve(
@@ -62,5 +63,5 @@ def serve(
             more = training_validation(index, options.cache, progress) if has_classes else None
             classifier = make_classifier(index, wanted, more, progress) if has_classes else None
             _ = search.own_scores  # Computed now, so that the first query does not wait for it.
-        print(f"{address(listener, access)}  (stop with Ctrl-C)", flush=True)
+        print(f"{address(listener, access)}  ({translate('stop with Ctrl-C')})", flush=True)
         run_server(Service(search, classifier).app(access), listener)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipc.errors import sentence
 from clipc.progress import Progress, bar_progress, duration, line_progress
+from clipc.translation import translate
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,7 +59,8 @@ def live_board() -> Generator[tuple[Progress, "BoardCallback"]]:
 def _summary(board: "StatusBoard") -> str:
     left = board.seconds_left()
     elapsed = duration(time.monotonic() - board.start_time)
-    return f"{board.finished} of {len(board.trials)} trials in {elapsed}" + (f", {duration(left)} left" if left else "")
+    done = f"{board.finished} of {len(board.trials)} trials in {elapsed}"
+    return translate(f"{done}, {duration(left)} left" if left else done)
 
 
 def _table(board: "StatusBoard", height: int) -> "Table":
@@ -69,8 +71,8 @@ def _table(board: "StatusBoard", height: int) -> "Table":
     has_sizes = len({row.size for row in rows}) > 1
     table = Table(title=_summary(board), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name, justify in (("arm", "left"), *((("pairs", "right"),) if has_sizes else ()), ("trials", "left")):
-        table.add_column(name, justify=justify)  # pyright: ignore[reportArgumentType]
-    table.add_column("validation recall", justify="right")
+        table.add_column(translate(name), justify=justify)  # pyright: ignore[reportArgumentType]
+    table.add_column(translate("validation recall"), justify="right")
     limit = max(4, height - 5)
     if hidden := max(0, len(rows) - limit):
         rows = sorted(rows, key=lambda row: (not row.running, row.finished + row.diverged == row.seeds))[:limit]
@@ -78,11 +80,11 @@ def _table(board: "StatusBoard", height: int) -> "Table":
         left = row.seeds - row.finished - row.diverged - row.running
         marks = "●" * row.finished + "✕" * row.diverged + "◐" * row.running + "·" * left
         if row.diverged:
-            marks += f" diverged ({row.diverged} of {row.seeds} seeds)"
+            marks += " " + translate(f"diverged ({row.diverged} of {row.seeds} seeds)")
         recall = "" if row.mean_recall is None else f"{row.mean_recall:.1%}"
         table.add_row(Text(sentence(row.arm)), *((f"{row.size:,}",) if has_sizes else ()), marks, recall)
     if hidden:
-        table.add_row(f"and {hidden} more", *("" for _ in range(len(table.columns) - 1)))
+        table.add_row(translate(f"and {hidden} more"), *("" for _ in range(len(table.columns) - 1)))
     return table
 
 
@@ -106,7 +108,7 @@ def study_lines(tables: dict[str, Any]) -> list[str]:
             lines.append(f"{key}{bound}, in {'points' if unit == SHARE else unit} against {tables['baseline']}:")
         for row in rows:
             low, high = row["interval"]
-            interval = "[no interval]"
+            interval = translate("[no interval]")
             if low is not None and high is not None:
                 interval = f"[{', '.join(format(factor * end, spec).strip() for end in (low, high))}]"
             verdict = row["verdict"]
@@ -115,7 +117,7 @@ def study_lines(tables: dict[str, Any]) -> list[str]:
             elif row["credit"] == "open":
                 verdict = "gain, cause open"
             size = f" n={row['size']:,}" if len(tables["sizes"]) > 1 else ""
-            lines.append(f"  {row['arm']:{width}s}{size} {factor * row['difference']:{spec}} {interval:16s} {verdict}")
+            lines.append(f"  {row['arm']:{width}s}{size} {factor * row['difference']:{spec}} {interval:16s} {translate(verdict)}")
     waiting_count = sum(r["verdict"] == WAITING for r in comparisons)
     if waiting_count:
         planned = len(tables["seeds"])

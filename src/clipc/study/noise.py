@@ -201,7 +201,9 @@ def _with_unit(value: float, unit: str) -> str:
 def _seeds_text(difference: float, seeds: int, unit: str = SHARE) -> str:
     if unit != SHARE:
         return f"{_with_unit(difference, unit)} need {seeds:,} seeds"
-    return f"{100 * difference:g} {'point needs' if difference == 0.01 else 'points need'} {seeds:,} seeds"
+    if difference == 0.01:
+        return f"1 point needs {seeds:,} seeds"
+    return f"{100 * difference:g} points need {seeds:,} seeds"
 
 
 def _planned_seeds(seeds: int) -> str:
