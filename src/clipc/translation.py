@@ -105,7 +105,7 @@ class _Template:
         filled: list[str | _Hole] = [parts[0]]
         for number, word, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
             filled += [_Hole(int(number), bool(word)), text]
-        pieces = tuple(source.removesuffix(".").split("{}"))
+        pieces = tuple(_stem(source).split("{}"))
         letters = sum(letter.isalpha() for letter in "".join(pieces))
         return cls(pieces, tuple(filled), max(pieces, key=len), letters)
 
@@ -144,7 +144,7 @@ class _Templates:
 @cache
 def _templates(lang: str) -> _Templates:
     pairs = {source.replace("\n", " "): target for source, target in catalogue(lang).items()}
-    # What is said of something, such as "is empty" or ", 3 of them", follows it in a line; "resumes after " comes first.
+    # What is said of something, such as "is empty" or ", 3 of them", follows it; "resumes after " comes before it.
     for source, target in tuple(pairs.items()):
         between = "" if source.startswith(_ENDS) else " "
         if between == "" or (target.startswith(_PARTICLES) and not source.startswith("{}")):
@@ -152,9 +152,14 @@ def _templates(lang: str) -> _Templates:
             pairs.setdefault(f"{{}}{between}{source}", f"{{0}}{between}{moved}")
         if source.endswith(" "):
             pairs.setdefault(f"{source}{{}}", f"{target}{{{source.count('{}')}}}")
-    plain = {source.removesuffix("."): target.removesuffix("。") for source, target in pairs.items()}
+    plain = {_stem(source): target.removesuffix("。") for source, target in pairs.items()}
     templates = [_Template.of(source, target) for source, target in pairs.items() if "{}" in source]
     return _Templates(plain, sorted(templates, key=lambda one: -sum(map(len, one.pieces))))
+
+
+def _stem(text: str) -> str:
+    """A message without its full stop; three of them stay."""
+    return text if text.endswith("...") else text.removesuffix(".")
 
 
 def _alone(told: str) -> str:
@@ -175,7 +180,7 @@ class _Lookup:
         return self._joined(text) if whole is None else whole
 
     def _template(self, text: str) -> str | None:
-        body = text.removesuffix(".")
+        body = _stem(text)
         end = "。" if len(body) < len(text) else ""
         if (plain := self.known.plain.get(body)) is not None:
             return plain + end

@@ -117,7 +117,9 @@ def study_lines(tables: dict[str, Any]) -> list[str]:
             elif row["credit"] == "open":
                 verdict = "gain, cause open"
             size = f" n={row['size']:,}" if len(tables["sizes"]) > 1 else ""
-            lines.append(f"  {row['arm']:{width}s}{size} {factor * row['difference']:{spec}} {interval:16s} {translate(verdict)}")
+            lines.append(
+                f"  {row['arm']:{width}s}{size} {factor * row['difference']:{spec}} {interval:16s} {translate(verdict)}"
+            )
     waiting_count = sum(r["verdict"] == WAITING for r in comparisons)
     if waiting_count:
         planned = len(tables["seeds"])

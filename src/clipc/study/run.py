@@ -132,9 +132,10 @@ def check_weights(study: Study, pending: Sequence[PlannedTrial]) -> None:
     for blocked in (p for p in pending if p.missing_weights_message):
         arm = blocked.trial.arm
         count = sum(p.trial.arm == arm for p in pending)
+        note = f" Note of the study: {study.note}" if study.note else ""
         raise UserError(
             f"the study {study.name}, arm {arm!r}: {blocked.missing_weights_message} Trials of this arm that are still "
-            f"to run: {count}; --report shows the finished ones.{f' Note of the study: {study.note}' if study.note else ''}"
+            f"to run: {count}; --report shows the finished ones.{note}"
         )
 
 
