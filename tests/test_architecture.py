@@ -39,6 +39,7 @@ EVERYWHERE = {
     "json_files",
     "limits",
     "progress",
+    "translation",
     "yaml_text",
 }
 HEAVY = {"torch", "open_clip", "torchvision", "matplotlib", "sklearn", "scipy"}
@@ -71,7 +72,7 @@ def test_arrows_go_one_way(package: str) -> None:
             assert target in allowed, f"{file.relative_to(PACKAGE)} imports {module}"
 
 
-@pytest.mark.parametrize("module", ["errors", "identity", "installation", "limits", "progress"])
+@pytest.mark.parametrize("module", ["errors", "identity", "installation", "limits", "translation"])
 def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == set()
 
@@ -79,6 +80,10 @@ def test_what_is_used_everywhere_uses_nothing(module: str) -> None:
 @pytest.mark.parametrize("module", ["extension", "files"])
 def test_what_knows_the_users_errors_alone(module: str) -> None:
     assert imports(PACKAGE / f"{module}.py") == {"clipc.errors"}
+
+
+def test_progress_knows_the_terminals_language_alone() -> None:
+    assert imports(PACKAGE / "progress.py") == {"clipc.translation"}
 
 
 def test_pages_know_errors_and_how_their_extra_is_installed() -> None:
@@ -107,6 +112,7 @@ def test_only_the_command_line_and_the_package_know_all_packages() -> None:
         "json_files.py",
         "limits.py",
         "progress.py",
+        "translation.py",
         "web.py",
         "yaml_text.py",
     }
