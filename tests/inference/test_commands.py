@@ -1,6 +1,7 @@
 """The commands of a model in use, and training that goes on from an earlier run."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,28 @@ def test_an_image_file_that_is_none(
         code, _, err = run(capsys, "search", tiny_run, tiny_source, "--image", file)
         assert code == 2
         assert "cannot be read" in err
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("command", [("serve", "RUN", "SOURCE"), ("review", "SOURCE", "--by", "Mori")])
+def test_a_page_without_its_packages_says_what_installs_them(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_run: Path,
+    tiny_source: Path,
+    command: tuple[str, ...],
+    package: str,
+) -> None:
+    for name in [*sys.modules]:
+        if name.startswith((f"{package}.", "clipc.web", "clipc.inference.serve", "clipc.review.app")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    places = {"RUN": str(tiny_run), "SOURCE": str(tiny_source)}
+    code, _, err = run(capsys, *(places.get(word, word) for word in command))
+    assert code == 2
+    assert "the local page needs Starlette and uvicorn: " in err
+    assert "[serve]'" in err
+    assert "Traceback" not in err
 
 
 def test_training_goes_on_and_the_card_keeps_the_line(

@@ -37,15 +37,16 @@ def serve(
         port: The port; 0 takes any that is free.
         options: How the source is read.
     """
-    from clipc.inference.classify import ClassifierOptions, make_classifier, training_validation
-    from clipc.inference.image_index import ImageIndex
-    from clipc.inference.search import ImageSearch
-    from clipc.inference.serve import Service
-    from clipc.inference.used_model import UsedModel
-    from clipc.web import Access, address, listen, run_server  # First, because it may say what to install.
+    from clipc.web import Access, address, listen, run_server
 
     access = Access.of_host(host)
-    with listen(host, port) as listener:
+    with listen(host, port) as listener:  # Before long work: the extra or the port may be missing.
+        from clipc.inference.classify import ClassifierOptions, make_classifier, training_validation
+        from clipc.inference.image_index import ImageIndex
+        from clipc.inference.search import ImageSearch
+        from clipc.inference.serve import Service
+        from clipc.inference.used_model import UsedModel
+
         used = UsedModel.open(model)
         with terminal() as progress:
             if source is None:
