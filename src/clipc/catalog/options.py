@@ -5,7 +5,7 @@ This module imports no library, so that ``clipc --help`` is there at once.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,13 @@ class SourceOptions:
     intensity: Literal["auto"] | None = None
     cache: Path | None = None
     lang: Literal["en", "ja"] = "en"
+
+    captions_needed: ClassVar[bool] = True
+    """Whether an image without a caption is refused."""
+
+
+@dataclass(frozen=True)
+class ImageOptions(SourceOptions):
+    """How a source is read of which the images are wanted: captions are taken where there are some."""
+
+    captions_needed: ClassVar[bool] = False
