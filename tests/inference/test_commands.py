@@ -1,14 +1,17 @@
 """The commands of a model in use, and training that goes on from an earlier run."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from clipc.catalog.options import SourceOptions
 from clipc.cli import main
 from clipc.export.export import export_model
 from clipc.inference.used_model import UsedModel
+from clipc.recipe.recipe import recipe_of_run
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
@@ -29,6 +32,46 @@ def test_search(capsys: pytest.CaptureFixture[str], tiny_run: Path, tiny_source:
     assert "most similar to the image 03.png" in out
     assert page.read_text("utf-8").count("<h1>") == 1
     assert page.with_suffix(".ja.html").is_file()
+
+
+def test_images_without_captions_are_searched_and_classified(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tiny_source: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    for file in sorted(tiny_source.parent.glob("*.png"))[:30]:
+        shutil.copy(file, folder)
+    (tmp_path / "new.csv").write_text("image\n" + "".join(f"new/{file.name}\n" for file in folder.iterdir()), "utf-8")
+    for source in (folder, tmp_path / "new.csv"):
+        code, out, err = run(capsys, "search", tiny_run, source, "a red plate", "--count", 3)
+        assert code == 0
+        assert "30 images have no caption" in err
+        assert "too few pairs with captions" in out
+        code, out, _ = run(capsys, "classify", tiny_run, source, "--classes", "red,blue,green,white", "--json")
+        assert code == 0
+        assert len(json.loads(out)["rows"]) == 30
+        code, _, err = run(capsys, "doctor", source)
+        assert code == 2
+        assert "caption" in err
+
+
+def test_equal_captions_say_nothing_of_a_score(
+    capsys: pytest.CaptureFixture[str], tiny_run: Path, tiny_source: Path, tmp_path: Path
+) -> None:
+    rows = "".join(f"{file},photo\n" for file in sorted(tiny_source.parent.glob("*.png")))
+    (tmp_path / "equal.csv").write_text(f"image,caption\n{rows}", "utf-8")
+    words = ("search", tiny_run, tmp_path / "equal.csv", "a red plate", "--images", tiny_source.parent, "--json")
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert all(hit["typical"] is None for hit in json.loads(out)["hits"])
+
+
+def test_the_runs_own_source_is_read_as_in_training(tiny_run: Path, tiny_source: Path) -> None:
+    used, said = UsedModel.open(str(tiny_run)), SourceOptions(key_column="name")
+    recipe = recipe_of_run(tiny_run)
+    assert used.source_options(str(tiny_source), said).key_column == "name"
+    assert used.source_options(str(tiny_source), SourceOptions()).label_columns == recipe.data.label_columns
+    assert used.source_options("other.csv", said) is said
 
 
 @pytest.mark.parametrize("words", [(), ("a plate", "--image", "x.png")])

@@ -22,7 +22,12 @@ _MANY_LABELS = 20
 _LONGEST_KEY = 200
 
 
-def build(source: Source, progress: Progress = silent, intensity: Literal["auto"] | None = None) -> Catalog:
+def build(
+    source: Source,
+    progress: Progress = silent,
+    intensity: Literal["auto"] | None = None,
+    captions_needed: bool = True,
+) -> Catalog:
     """Reads a source, checks every row and image, and makes the catalog of the valid ones.
 
     A row is rejected (and listed in the rejects with the reason) if it has no caption with a word in it, text that is
@@ -32,6 +37,7 @@ def build(source: Source, progress: Progress = silent, intensity: Literal["auto"
         source: The source to read.
         progress: Receives the number of rows read and of images checked.
         intensity: Whether the images are scaled as one set (:class:`~clipc.catalog.rows.SourceOptions`).
+        captions_needed: Whether a row without a caption is rejected.
 
     Raises:
         UserError: Not one row is valid; the message says why.
@@ -40,7 +46,7 @@ def build(source: Source, progress: Progress = silent, intensity: Literal["auto"
     rejects: list[Reject] = []
     columns = Columns()
     origins: list[tuple[str, int | None]] = []  # the file and row to name if the image is rejected
-    for number, row in enumerate(_valid_rows(source.read(info), rejects)):
+    for number, row in enumerate(_valid_rows(source.read(info), rejects, captions_needed)):
         columns.add(row)
         origins.append((row.place or row.file, row.number))
         if number % 1000 == 999:
@@ -65,6 +71,8 @@ def build(source: Source, progress: Progress = silent, intensity: Literal["auto"
         labels = list(map(str, table[name].drop_null().unique().to_pylist()))
         names = info.class_names.get(name, {})
         info.warnings += filter(None, [numeric_class_warning(name, labels, names), variant_warning(name, labels)])
+    if uncaptioned := sum(not captions for captions in table["captions"].to_pylist()):
+        info.notes.append(f"{uncaptioned:,} images have no caption")
     if columns.left_out:
         info.warnings.append(f"only the first {COLUMNS:,} metadata columns are kept: take those that you need not away")
     notes, warnings = tuple(info.notes), tuple(info.warnings)
@@ -82,7 +90,7 @@ def build(source: Source, progress: Progress = silent, intensity: Literal["auto"
     return Catalog(table, source.root, fingerprint(table, scale), about, rejected)
 
 
-def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable[Row]:
+def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject], captions_needed: bool) -> Iterable[Row]:
     """The rows without an error, captions and splits normalised; the others are added to the rejects."""
     keys: set[str] = set()
     for row in rows:
@@ -94,7 +102,7 @@ def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable
             " ".join(caption.replace("\0", " ").split()) if len(caption) <= 2 * CAPTION else caption
             for caption in row.captions
         ]
-        error = _error(row) or ("an earlier row has the same key" if row.key in keys else None)
+        error = _error(row, captions_needed) or ("an earlier row has the same key" if row.key in keys else None)
         if error is not None:
             rejects.append(Reject(_printable(row.place or row.file), row.number, _printable(row.key), error))
             continue
@@ -106,7 +114,7 @@ def _valid_rows(rows: Iterable[Row | Reject], rejects: list[Reject]) -> Iterable
         yield row
 
 
-def _error(row: Row) -> str | None:
+def _error(row: Row, captions_needed: bool) -> str | None:
     if not row.key.strip():
         return "it has no key"
     for what, text in (("key", row.key), ("file name", row.file), ("label", row.label or "")):
@@ -122,7 +130,7 @@ def _error(row: Row) -> str | None:
         return f"a caption has {max(map(len, row.captions)):,} characters, more than {CAPTION:,}"
     if not all(map(_is_text, row.captions)):
         return "bad characters in a caption: it is not in the encoding that the source is read with"
-    if not any(map(_has_word, row.captions)):
+    if captions_needed and not any(map(_has_word, row.captions)):
         return "the caption is empty" if any(row.captions) or row.captions else "there is no caption"
     return None
 

@@ -70,6 +70,8 @@ def open_catalog(
         options = replace(options, images=Path(expand_home(str(options.images))))
     store = cache_folder(options.cache)
     read_as = {k: v for k, v in asdict(options).items() if k not in ("images", "keys", "group_column", "cache")}
+    if not options.captions_needed:
+        read_as["captions_needed"] = False
     is_code = is_object_reference(str(source)) and not str(source).startswith("hf:")
     if is_code and isinstance(source, str) and not os.path.exists(source):
         # The catalog is made anew when the code of the user's own source has changed.
@@ -83,7 +85,9 @@ def open_catalog(
             f"{source} is no table, so --caption-template has no columns to make captions from; "
             "write a CSV file with the image paths and the columns, and name that."
         )
-    catalog = through_cache(pairs, read_as, store, lambda: build(pairs, progress, options.intensity))
+    catalog = through_cache(
+        pairs, read_as, store, lambda: build(pairs, progress, options.intensity, options.captions_needed)
+    )
     if options.keys is not None:
         catalog = with_keys_of(catalog, options.keys)
     return catalog if options.group_column is None else with_splits(catalog, group_column=options.group_column)

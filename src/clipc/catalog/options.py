@@ -47,11 +47,11 @@ class SourceOptions:
     lang: Literal["en", "ja"] = "en"
 
     captions_needed: ClassVar[bool] = True
-    """Whether an image without a caption is refused."""
+    """Whether an image without a caption is rejected."""
 
 
 @dataclass(frozen=True)
 class ImageOptions(SourceOptions):
-    """How a source is read of which the images are wanted: captions are taken where there are some."""
+    """How a source is read to search or classify its images: those without a caption are taken too."""
 
     captions_needed: ClassVar[bool] = False

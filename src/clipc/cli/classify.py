@@ -14,7 +14,7 @@ from clipc.cli.common import (
     Json,
     OutFolder,
     SourceParameters,
-    open_source,
+    open_images,
     print_result,
     write_pages,
 )
@@ -81,7 +81,7 @@ def classify(
         raise UserError("--alarm needs the share of false alarms that it may raise: add --false-alarms 1%.")
     used = UsedModel.open(model)
     with terminal() as progress:
-        catalog = open_source(source, options, progress)
+        catalog = open_images(source, options, used, progress)
         index = ImageIndex.of(used, catalog, cache=options.cache, progress=progress)
         classifier = make_classifier(index, wanted, training_validation(index, options.cache, progress), progress)
         rows = None if split == "all" else (catalog.split_names == split).nonzero()[0]

@@ -6,21 +6,22 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, default_name_transform
 
-from clipc.catalog.options import SourceOptions
-from clipc.errors import printable, sentence
+from clipc.catalog.options import ImageOptions, SourceOptions
+from clipc.errors import UserError, printable, sentence
 from clipc.files import check_writable, write_text
 from clipc.progress import Progress
 from clipc.translation import terminal_language, translate
 
 if TYPE_CHECKING:
     from clipc.catalog.catalog import Catalog
+    from clipc.inference.used_model import UsedModel
     from clipc.recipe.data import Data
 
 
@@ -67,6 +68,25 @@ def data_section(source: str, options: SourceOptions) -> "Data":
 def open_source(source: str, options: SourceOptions, progress: Progress) -> "Catalog":
     """The catalog of a source, with a summary on standard error."""
     catalog = data_section(source, options).open(progress)
+    print_catalog(catalog)
+    return catalog
+
+
+def open_images(source: str, options: SourceOptions, used: "UsedModel", progress: Progress) -> "Catalog":
+    """The catalog of a source whose images a model searches or classifies, with a summary on standard error.
+
+    The source that the model was trained on is read as it was then. Images without captions are taken too. Where there
+    are captions, pairs are set aside as in training, because what a score is worth is read from them.
+    """
+    from clipc.catalog.open import open_catalog
+    from clipc.catalog.split import with_splits
+
+    if (known := used.source_options(source, options)) != options:
+        print_note(f"{source} is read as in training.")
+    catalog = open_catalog(source, ImageOptions(**vars(known)), progress=progress)
+    if catalog.caption_counts.any():
+        with suppress(UserError):  # Few pairs are searched without splits.
+            catalog = with_splits(catalog)
     print_catalog(catalog)
     return catalog
 

@@ -11,7 +11,7 @@ from clipc.cli.common import (
     Json,
     OutFile,
     SourceParameters,
-    open_source,
+    open_images,
     print_result,
     write_pages,
 )
@@ -59,7 +59,7 @@ def search(
     pixels = None if image is None else read_image_file(image)
     used = UsedModel.open(model)
     with terminal() as progress:
-        catalog = open_source(source, options, progress)
+        catalog = open_images(source, options, used, progress)
         index = ImageIndex.of(used, catalog, cache=options.cache, progress=progress)
         searching = ImageSearch(index, options.cache, progress)
         hits = searching.for_text(query or "", count) if pixels is None else searching.for_image(pixels, count)

@@ -6,7 +6,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from clipc.cli.classify import read_classes
-from clipc.cli.common import DEFAULT_OPTIONS, SourceParameters, open_source, print_catalog
+from clipc.cli.common import DEFAULT_OPTIONS, SourceParameters, open_images, print_catalog
 from clipc.errors import UserError
 from clipc.progress import terminal
 from clipc.translation import translate
@@ -55,7 +55,7 @@ def serve(
                     raise UserError(f"the data of {model} are not known, or not here; name the source after it.")
                 print_catalog(catalog)
             else:
-                catalog = open_source(source, options, progress)
+                catalog = open_images(source, options, used, progress)
             index = ImageIndex.of(used, catalog, cache=options.cache, progress=progress)
             search = ImageSearch(index, options.cache, progress)
             names = read_classes(classes)

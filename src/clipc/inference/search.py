@@ -114,17 +114,21 @@ class ImageSearch:
         """The cosines of up to 1,000 images with their own first captions, ascending: what a right answer scores.
 
         They are of the validation split where there is one, because a model scores the pairs that it was trained on
-        higher; else of all pairs. Empty for fewer than 20 pairs.
+        higher; else of all pairs. Empty for fewer than 20 images with captions, and where all captions are equal, which
+        then say nothing of their images.
         """
         catalog = self.index.catalog
         held_out = next((name for name in ("val", "test") if catalog.splits.get(name, 0) >= 20), None)
-        rows = np.flatnonzero(catalog.split_names == held_out) if held_out else np.arange(len(catalog))
+        captioned = catalog.caption_counts > 0
+        rows = np.flatnonzero(captioned & (catalog.split_names == held_out) if held_out else captioned)
         if len(rows) < 20:
             return np.empty(0, np.float32)
         rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _PAIRS_COMPARED)).astype(np.int64)]
+        captions = [catalog.caption(int(row), 0) for row in rows]
+        if len(set(captions)) == 1:
+            return np.empty(0, np.float32)
 
         def compute() -> npt.NDArray[np.float32]:
-            captions = [catalog.caption(int(row), 0) for row in rows]
             texts = embed_texts(self.index.model.clip, captions, progress=self.progress).numpy()
             return np.sort((texts * self.index.features(rows)).sum(axis=1)).astype(np.float32)
 

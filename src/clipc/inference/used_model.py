@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clipc.catalog.catalog import Catalog
+from clipc.catalog.options import SourceOptions
 from clipc.errors import UserError
 from clipc.evaluate.embed import Encoder
 from clipc.files import expand_home
@@ -86,6 +87,22 @@ class UsedModel:
             return recipe_of_run(self.run.folder).data.open(progress)
         except UserError:
             return None
+
+    def source_options(self, source: str, options: SourceOptions) -> SourceOptions:
+        """How a source is read: as in training where it is the run's own, but for what the user says otherwise.
+
+        Args:
+            source: The source.
+            options: What the user says.
+        """
+        if self.run is None:
+            return options
+        data, unsaid = recipe_of_run(self.run.folder).data, SourceOptions()
+        if Path(expand_home(source)).absolute() != Path(expand_home(data.source)).absolute():
+            return options
+        read = {name: getattr(data, name) for name in vars(unsaid)}
+        said = {name: value for name, value in vars(options).items() if value != getattr(unsaid, name)}
+        return SourceOptions(**{**read, **said, "cache": options.cache})
 
     def as_json(self) -> dict[str, Any]:
         """Name, arm and fingerprint, for tables."""

@@ -163,8 +163,29 @@ def test_coco_joins_by_id_and_tells_what_has_no_partner(folder: Path) -> None:
     assert isinstance(reject, Reject)
     assert (row.captions, empty.captions) == (["a"], [])
     assert "99" in reject.reason
-    with pytest.raises(UserError, match=r"without captions.*captions_\*"):
+    with pytest.raises(UserError, match=r"neither captions nor boxes.*captions_\*"):
         document_records({"images": images, "annotations": [{"image_id": 17, "bbox": [1, 2, 3, 4]}]}, "x.json")
+
+
+def test_coco_boxes_give_a_label_and_a_box_and_captions_by_a_template(folder: Path) -> None:
+    images = [{"id": n, "file_name": f"{n:03d}.jpg"} for n in range(3)]
+    notes = [
+        {"image_id": 0, "category_id": 1, "bbox": [1, 2, 2, 2]},
+        {"image_id": 0, "category_id": 2, "bbox": [0, 0, 3, 1]},
+        {"image_id": 0, "category_id": 1, "bbox": [4, 4, 1, 1.5]},
+        {"image_id": 1, "category_id": 2, "bbox": [0, 0, 4, 4]},
+        {"image_id": 1, "category_id": 3, "bbox": [0, 0, 9, 9]},
+        {"image_id": 1, "category_id": 1, "bbox": [0, 0, "x", 9]},
+    ]
+    path = folder / "instances.json"
+    categories = [{"id": 1, "name": "scratch"}, {"id": 2, "name": "dent"}]
+    path.write_text(json.dumps({"images": images, "annotations": notes, "categories": categories}))
+    with pytest.raises(UserError, match=r"--caption-template \".*\{label"):
+        rows_of(path)
+    options = SourceOptions(caption_templates=("a part with a {label}",))
+    rows = [row for row in table(path, "set", options).read(SourceInfo()) if isinstance(row, Row)]
+    assert [(row.label, row.more["box"]) for row in rows[:2]] == [("scratch", "1,2,5,5.5"), ("dent", "0,0,4,4")]
+    assert rows[0].captions == ["a part with a scratch"]
 
 
 @pytest.mark.parametrize("document", [{f"k{n}": n for n in range(5000)}, {"a": {"b": 1}}, {}, 5, "x", {"info": [1, 2]}])

@@ -69,7 +69,9 @@ def _object_records(document: Any, name: str) -> tuple[str, list[Any]]:
         raise UserError(f"{name} holds no records; clipc reads {_FORMS}.")
     images, annotations = document.get("images"), document.get("annotations")
     if images and annotations and _is_records(images) and _is_records(annotations):
-        return "COCO captions", _coco(images, annotations, name)
+        if any(isinstance(note, dict) and "caption" in note for note in annotations):
+            return "COCO captions", _coco(images, annotations)
+        return "COCO boxes", _coco_boxes(images, annotations, document.get("categories"), name)
     columns, data = document.get("columns"), document.get("data")
     if isinstance(columns, list) and isinstance(data, list):  # pandas, orient="split"
         rows = [dict(zip(map(str, columns), row, strict=False)) if isinstance(row, list) else None for row in data]
@@ -141,10 +143,43 @@ def _is_captions(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
 
 
-def _coco(images: list[Any], annotations: list[Any], name: str) -> list[Any]:
+def _coco_boxes(images: list[Any], annotations: list[Any], categories: Any, name: str) -> list[Any]:
+    """One record an image: as ``label`` the category that covers most of it, as ``box`` x0,y0,x1,y1 around that one."""
+    names = {str(each.get("id")): str(each.get("name")) for each in categories or () if isinstance(each, dict)}
+    boxes: dict[str, dict[str, list[list[float]]]] = {}
+    for note in annotations:
+        if isinstance(note, dict) and str(note.get("category_id")) in names and (box := _box(note.get("bbox"))):
+            own = boxes.setdefault(str(note.get("image_id")), {})
+            own.setdefault(names[str(note.get("category_id"))], []).append(box)
+    if not boxes:
+        raise UserError(
+            f"{name} holds COCO annotations with neither captions nor boxes of named categories; name the file "
+            "captions_*.json of the set."
+        )
+
+    def label_and_box(own: Mapping[str, list[list[float]]]) -> dict[str, Any]:
+        if not own:
+            return {"label": None, "box": None}
+        label = max(own, key=lambda each: sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in own[each]))
+        x0, y0, x1, y1 = zip(*own[label], strict=True)
+        return {"label": label, "box": f"{min(x0):g},{min(y0):g},{max(x1):g},{max(y1):g}"}
+
+    return [
+        {**image, **label_and_box(boxes.get(str(image.get("id")), {}))} if isinstance(image, dict) else "is no object"
+        for image in images
+    ]
+
+
+def _box(box: Any) -> list[float] | None:
+    """COCO's x, y, width and height as x0, y0, x1, y1; None where it is no box."""
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, int | float) for value in box):
+        return None
+    x, y, width, height = map(float, box)
+    return [x, y, x + width, y + height] if width > 0 and height > 0 else None
+
+
+def _coco(images: list[Any], annotations: list[Any]) -> list[Any]:
     """One record an image, with the captions of its annotations."""
-    if not any(isinstance(note, dict) and "caption" in note for note in annotations):
-        raise UserError(f"{name} holds COCO annotations without captions; name the file captions_*.json of the set.")
     captions: dict[str, list[Any]] = {}
     for note in annotations:
         if isinstance(note, dict):

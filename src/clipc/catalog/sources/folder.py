@@ -94,12 +94,12 @@ def folder(
             )
         info.notes.extend(numbers)
         if text_of or record_of:
-            rows = _with_texts(shown, text_of, record_of, contents, options.lang, info)
+            rows = _with_texts(shown, text_of, record_of, contents, options, info)
         else:
             info.guessed_label = None if options.label_columns else "label"
             tables = sorted(file for suffix in _UNREAD_TABLES for file in by_suffix.get(suffix, ()))
             hints = [*numbers, *_hints(by_suffix)] + ([_are_not_read(unread)] if 0 < len(unread) <= _FEW_TEXTS else [])
-            rows = _with_classes(path, shown, options.lang, info, hints, tables)
+            rows = _with_classes(path, shown, options, info, hints, tables)
         for row in rows:
             if prefix and isinstance(row, Row):
                 row.file = prefix + row.file
@@ -158,7 +158,7 @@ def _with_texts(
     text_of: Mapping[str, str],
     record_of: Mapping[str, str],
     contents: Texts,
-    lang: str,
+    options: SourceOptions,
     info: SourceInfo,
 ) -> Iterator[Row | Reject]:
     """The pairs of images with their captions.
@@ -168,7 +168,7 @@ def _with_texts(
         text_of: The texts of images, which hold captions.
         record_of: The ``.json`` of images, whose captions are preferred to the texts.
         contents: What the files hold.
-        lang: The language to take where captions are in several.
+        options: The language to take where captions are in several, and whether they are needed.
         info: Receives the notes.
     """
     if text_of:
@@ -181,7 +181,7 @@ def _with_texts(
     keys = _keys(images)
     for file in images:
         text, json = text_of.get(file), record_of.get(file)
-        if text is None and json is None:
+        if text is None and json is None and options.captions_needed:
             yield Reject(file, None, keys[file], "there is no .txt with its caption beside it")
             continue
         if text in shared or json in shared:
@@ -193,7 +193,7 @@ def _with_texts(
         row = Row(keys[file], [], None, folders[_folder_of(file)].split, file)
         try:
             if json is not None:
-                record = image_record(read_record(contents.read(json)), lang, text is not None)
+                record = image_record(read_record(contents.read(json)), options.lang, text is not None)
                 row.captions, row.label, row.split = record.captions, record.label, record.split or row.split
                 row.more = record.more
             if text is not None and not any(map(str.strip, row.captions)):
@@ -205,7 +205,12 @@ def _with_texts(
 
 
 def _with_classes(
-    path: Path, images: Sequence[str], lang: str, info: SourceInfo, hints: Sequence[str], tables: Sequence[str]
+    path: Path,
+    images: Sequence[str],
+    options: SourceOptions,
+    info: SourceInfo,
+    hints: Sequence[str],
+    tables: Sequence[str],
 ) -> Iterator[Row | Reject]:
     folders = meanings({_folder_of(image) for image in images})
     if len(counted := [image for image in images if _folder_of(image) in folders]) < len(images):
@@ -214,6 +219,10 @@ def _with_classes(
         info.warnings.append(f"{passed}: move them into one of these if they belong to the set")
         images, hints = counted, [passed, *hints]
     labels = class_order(folder.label for folder in folders.values() if folder.label is not None)
+    if len(labels) < 2 and not options.captions_needed:
+        keys = _keys(images)
+        yield from (Row(keys[file], [], None, None, file) for file in images)
+        return
     if len(labels) < 2:
         where = f" (but in {first_names(sorted(folder for folder in folders if folder))})" if any(folders) else ""
         raise UserError(
@@ -229,7 +238,7 @@ def _with_classes(
             yield Reject(file, None, keys[file], "it has no .txt with a caption beside it and is in no class folder")
             continue
         count += 1
-        caption = class_caption(names.get(label) or readable(label), lang)
+        caption = class_caption(names.get(label) or readable(label), options.lang)
         yield Row(keys[file], [caption], label, split, file, more={"folder": inner} if has_inner else {})
     info.class_captions = count
     listed = first_names(labels, LISTED_CLASSES)

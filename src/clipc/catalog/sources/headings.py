@@ -170,7 +170,7 @@ def find_headings(
     templates = [read_template(text, lambda name: exact_name(name, names)) for text in options.caption_templates]
     captions = [exact[name] for name in options.caption_columns]
     captions = captions or ([] if templates else caption_columns([n for n in names if n not in assigned], options.lang))
-    if not (captions or templates):
+    if options.captions_needed and not (captions or templates):
         label = next((exact[name] for name in options.label_columns), next(iter(free("label")), None))
         proposal = propose_template([name for name in names if name not in assigned], label, sample)
         advice = f', or make them from columns, such as --caption-template "{proposal.text}"' if proposal else ""
