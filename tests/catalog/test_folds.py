@@ -91,5 +91,5 @@ def test_the_order_of_rows_and_the_splits_before_change_no_fold() -> None:
 
 def test_too_few_groups_are_told() -> None:
     catalog = catalog_of(hashes(30), groups=[f"p{i % 6}" for i in range(30)])
-    with pytest.raises(UserError, match=r"'patient' holds 6 groups .*; 5 folds need 10 at least"):
+    with pytest.raises(UserError, match=r"'patient': there are 6 groups .*; 5 folds need 10 at least"):
         with_fold(catalog, 5, 0, "patient")

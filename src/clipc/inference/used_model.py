@@ -100,9 +100,9 @@ class UsedModel:
         data, unsaid = recipe_of_run(self.run.folder).data, SourceOptions()
         if Path(expand_home(source)).absolute() != Path(expand_home(data.source)).absolute():
             return options
-        read = {name: getattr(data, name) for name in vars(unsaid)}
-        said = {name: value for name, value in vars(options).items() if value != getattr(unsaid, name)}
-        return SourceOptions(**{**read, **said, "cache": options.cache})
+        read: dict[str, Any] = {name: getattr(data, name) for name in vars(unsaid)}
+        said: dict[str, Any] = {n: value for n, value in vars(options).items() if value != getattr(unsaid, n)}
+        return SourceOptions(**(read | said | {"cache": options.cache}))
 
     def as_json(self) -> dict[str, Any]:
         """Name, arm and fingerprint, for tables."""
