@@ -1,7 +1,7 @@
 """The model that a name means: a run, a pilot (its best arm), a folder, or a tag of open_clip's."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +100,8 @@ class UsedModel:
         data, unsaid = recipe_of_run(self.run.folder).data, SourceOptions()
         if Path(expand_home(source)).absolute() != Path(expand_home(data.source)).absolute():
             return options
-        read: dict[str, Any] = {name: getattr(data, name) for name in vars(unsaid)}
         said: dict[str, Any] = {n: value for n, value in vars(options).items() if value != getattr(unsaid, n)}
-        return SourceOptions(**(read | said | {"cache": options.cache}))
+        return replace(data.options, **{"cache": options.cache, **said})
 
     def as_json(self) -> dict[str, Any]:
         """Name, arm and fingerprint, for tables."""

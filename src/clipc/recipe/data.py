@@ -32,10 +32,14 @@ class Data(BaseModel, SourceOptions, frozen=True, extra="forbid", use_attribute_
             raise ValueError("fold counts from 0 and is below folds; set folds too")
         return self
 
+    @property
+    def options(self) -> SourceOptions:
+        """How the source is read."""
+        return SourceOptions(**self.model_dump(exclude={"source", "pairs", "subset", "folds", "fold"}))
+
     def open(self, progress: Progress = silent) -> Catalog:
         """The catalog, split if the source has no splits, or into folds."""
-        options = self.model_dump(exclude={"source", "pairs", "subset", "folds", "fold"})
-        catalog = open_catalog(self.source, **options, progress=progress)
+        catalog = open_catalog(self.source, self.options, progress=progress)
         if self.folds is None:
             catalog = with_splits(catalog)
         else:
