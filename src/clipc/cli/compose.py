@@ -59,7 +59,7 @@ def compose(
         count: The number of composites on the sheet.
         options: How the source is read.
         set_overrides: More overrides.
-        out: The folder for sheet.html; runs/compose-NAME by default.
+        out: The folder for sheet.html; runs/compose-NAME or, with rules, runs/compose-NAME-RULES by default.
         as_json: Print the tables of the sheet as one JSON object.
     """
     from clipc.compose.rules.read import preset_text
@@ -81,7 +81,8 @@ def compose(
             _print_checks(checks, len(given.examples) if given else 0, as_json)
             return
         tables = contact_sheet(resolved, catalog, count, progress=progress)
-    sheet = (out or Path("runs") / f"compose-{source_slug(source)}") / "sheet.html"
+    name = "-".join([source_slug(source), *([source_slug(rules)] if rules else [])])
+    sheet = (out or Path("runs") / f"compose-{name}") / "sheet.html"
     write_text(sheet, render_sheet(tables, lang=options.lang))
     write_json(sheet.with_name("plan-statistics.json"), {name: tables[name] for name in ("statistics", "rules")})
     print_result(
@@ -93,9 +94,12 @@ def _lines(tables: dict[str, Any], sheet: Path, count: int) -> list[str]:
     """The lines for the terminal."""
     from clipc.report.sheet import few_captions_sentence, idle_counts
     from clipc.report.words import words
+    from clipc.study.pilot.design import COMPOSITION
 
     statistics, rules = tables["statistics"], tables["rules"]
-    lines = [f"{statistics['composed']:,} of {statistics['rows']:,} examples are composites."]
+    shares = ", ".join(f"{key}={value:g}" for key, value in COMPOSITION.items())
+    composed = f"{statistics['composed']:,} of {statistics['rows']:,} examples are composites"
+    lines = [f"{composed}; a pilot composes with {shares}."]
     if len(tables["samples"]) < count and statistics["composed"] < count:
         lines.append(f"So the sheet shows {len(tables['samples'])}, not {count}; a larger policy.rho makes more.")
     plain = {reason: n for reason, n in statistics["fallbacks"].items() if n}
