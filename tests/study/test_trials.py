@@ -59,7 +59,7 @@ def test_going_on_says_what_is_missing_and_how_it_is_made(
 ) -> None:
     study, records, _ = cloned
     more = study.model_copy(update={"seeds": (0, 1, 2)})
-    told = r"no model folder .*/start; .* 1 trial of this arm still has to run; .* The start is made by: clipc"
+    told = r"no model folder .*/start; .* Trials of this arm that are still to run: 1; .* The start is made by: clipc"
     with pytest.raises(UserError, match=told):
         run_study(more, tmp_path, records=records)
     assert run_study(more, tmp_path, records=records, train=False)["finished"] == 6

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from importlib.resources import files
 from typing import Any, Final
 
@@ -185,7 +186,7 @@ class _Pages:
         values = _sides(proposal.values)
         if proposal.conditions:
             said = [say(f"review.rule.if.{c.code}", column=c.column, **_sides(c.values)) for c in proposal.conditions]
-            values["conditions"] = say("review.rule.and").join(said)
+            values["conditions"] = reduce(lambda one, other: say("review.rule.and", first=one, second=other), said)
         effect = say("review.rule.removes", **numbers)
         accepted, rejected = self.sitting.own_counts(rule)
         if accepted or rejected:
