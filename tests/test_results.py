@@ -72,38 +72,6 @@ AGAIN: Final = Table(
     SHARED,
     PLAIN,
 )
-CANDIDATES: Final = Table(
-    "| candidate | rsicd |",
-    "screening-kept-100",
-    (("rsicd", 250, RECALL), ("rsicd", 250, ZERO_SHOT)),
-    {
-        "clip, 25 epochs": PLAIN | {"epochs": 25},
-        "clip, 100 epochs": PLAIN | {"epochs": 100},
-        "clip, temperature 0.1": PLAIN | {"temperature": 0.1},
-        "clip, temperature 0.03": PLAIN | {"temperature": 0.03},
-        "clip, batch of 64": PLAIN | {"batch_size": 64},
-        "clip-c": {},
-        **{f"clip-c, share {rho}": {"policy.rho": rho} for rho in (0.3, 0.7, 1)},
-        **{f"clip-c until {until}": {"policy.until": until} for until in (0.5, 0.85, 1)},
-        "clip-c, same class": {"policy.group": "label"},
-        "clip-c, another class": {"policy.rules.name": "another class"},
-        "clip-c, neighbours": {"policy.partner": "nearest"},
-        "clip-c, diverse": {"policy.partner": "diverse"},
-        "clip-c, one caption": {"policy.caption": "one"},
-        "clip-c, temperature 0.1": {"temperature": 0.1},
-        "clip-c, temperature 0.03": {"temperature": 0.03},
-        "clip-c, batch of 64": {"batch_size": 64},
-        "clip-c, second loss on halves": {"policy.halves": 1},
-        "clip-c, whole batches": {"policy.mixing": "batches"},
-        "clip-c, added to the loss": {"policy.added": True},
-        **CONTROLS,
-        "*images alone*": {"policy.caption": "first"},
-        "*augmentation*": {"policy.treatment": "augment"},
-        "*half an image*": {"policy.treatment": "half"},
-    },
-    SHARED,
-    PLAIN,
-)
 CONFIRMED: Final = Table(
     "| arm at 100 epochs | rsicd |",
     "screening-kept-100-again",
@@ -221,7 +189,7 @@ ALL: Final = Table(
 )
 TABLES: Final = {
     **{"parts": PARTS, "whole": WHOLE, "all": ALL},
-    **{"again": AGAIN, "candidates": CANDIDATES, "confirmed": CONFIRMED},
+    **{"again": AGAIN, "confirmed": CONFIRMED},
     **{"sizes": SIZES, "settings": SETTINGS, "scores": SCORES},
 }
 
