@@ -85,6 +85,13 @@ def test_holes_and_messages_within_messages_are_filled() -> None:
     assert "a.pt" in told
 
 
+def test_two_messages_with_brackets_are_not_taken_for_one() -> None:
+    told = translate(
+        "the source names no val split; clipc made test (18 of 180 pairs) and val (9 of 180 pairs) with seed 0."
+    )
+    assert "test（180組中18組）とval（180組中9組）" in told
+
+
 def test_english_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "en")
     assert translate("still loading ...") == "still loading ..."

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 VARIABLE = "CLIPC_LANG"
 """The environment variable of the terminal's language, which worker processes inherit."""
@@ -129,6 +129,8 @@ class _Template:
         found += [text[place:end], *[""] * without]
         if not first and found[0].endswith(":"):  # What comes before a colon is said of nothing after it.
             return None
+        if not all(map(_is_whole, found)):
+            return None
         by_chance = self.letters < _FEW_LETTERS and not all(hole.strip()[:1].isdecimal() for hole in found)
         return None if by_chance else found
 
@@ -155,6 +157,12 @@ def _templates(lang: str) -> _Templates:
     plain = {_stem(source): target.removesuffix("。") for source, target in pairs.items()}
     templates = [_Template.of(source, target) for source, target in pairs.items() if "{}" in source]
     return _Templates(plain, sorted(templates, key=lambda one: -sum(map(len, one.pieces))))
+
+
+def _is_whole(hole: str) -> bool:
+    """Whether brackets are closed after they are opened: else it holds the end of one message and more."""
+    depths = list(accumulate((character == "(") - (character == ")") for character in hole))
+    return not depths or (min(depths) >= 0 and depths[-1] == 0)
 
 
 def _stem(text: str) -> str:

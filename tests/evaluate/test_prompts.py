@@ -1,11 +1,23 @@
 """Prompts: grammar, the sets that ship, and the user's own files."""
 
+import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from clipc.catalog.open import open_catalog
+from clipc.catalog.options import ImageOptions
 from clipc.errors import UserError
-from clipc.evaluate.prompts import LANGUAGES, TEMPLATE_SETS, built_in_templates, fill, read_class_names, read_templates
+from clipc.evaluate.prompts import (
+    LANGUAGES,
+    TEMPLATE_SETS,
+    built_in_templates,
+    fill,
+    prompt_language,
+    read_class_names,
+    read_templates,
+)
 
 
 @pytest.mark.parametrize(
@@ -170,3 +182,23 @@ def test_names_by_label_find_numbers_with_zeros(tmp_path: Path) -> None:
     assert read_class_names(tmp_path / "n.yaml", ["010", "007"]) == {"007": "bolt", "010": "nut"}
     with pytest.raises(UserError, match=r"no name for the label\(s\) 07"):
         read_class_names(tmp_path / "n.yaml", ["07", "7", "10"])
+
+
+@pytest.mark.parametrize(
+    ("captions", "names", "lang"),
+    [
+        (["a gear", "a dent", "傷の写真"], [], "en"),
+        (["歯車", "へこみ", "a dent"], ["dent"], "ja"),
+        ([], ["傷", "へこみ"], "ja"),
+        ([], ["scratch"], "en"),
+        ([], [], "en"),
+    ],
+)
+def test_prompts_are_in_the_language_of_the_captions(
+    captions: list[str], names: list[str], lang: str, tmp_path: Path
+) -> None:
+    rows = [{"image": f"{n}.png", "caption": text} for n, text in enumerate(captions or ["", ""])]
+    for row in rows:
+        Image.new("RGB", (8, 8)).save(tmp_path / row["image"])
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert prompt_language(open_catalog(tmp_path / "pairs.jsonl", ImageOptions()), names) == lang

@@ -22,7 +22,7 @@ from clipc.files import whole_file
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 13
+FORMAT = 14
 """Increased whenever catalogs cached by an older clipc must be made anew."""
 
 _FILES_WATCHED = 20_000

@@ -28,8 +28,8 @@ class SourceOptions:
         intensity: auto scales all images alike, from the values that a sample of them uses: for sets of 12 bits in 16,
             or of values without a fixed range. By default each type's whole range is shown.
         cache: Where catalogs are stored; $CLIPC_CACHE or the user's cache folder by default.
-        lang: Language of the demo set, of captions made from class names, of prompts and of pages; and which captions
-            are taken where they are in several languages.
+        lang: Language of pages, of the terminal and of the demo set, and of captions made from class names unless all
+            of these are in English letters; and which captions are taken where they are in several languages.
     """
 
     images: Path | None = None

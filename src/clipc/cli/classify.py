@@ -72,7 +72,6 @@ def classify(
     wanted = ClassifierOptions(
         classes=read_classes(classes),
         templates=read_templates(Path(templates)) if Path(templates).is_file() else templates,
-        lang=options.lang,
         accuracy=accuracy,
         false_alarms=None if false_alarms is None else read_share(false_alarms, "--false-alarms"),
         alarms=alarm,

@@ -55,7 +55,7 @@ def compare(
     from clipc.report.words import words
 
     prompts = read_templates(Path(templates)) if Path(templates).is_file() else templates
-    wanted = CompareOptions(split, prompts, options.lang, accuracy, cache=options.cache)
+    wanted = CompareOptions(split, prompts, accuracy, cache=options.cache)
     models = UsedModel.open(old), UsedModel.open(new)
     with terminal() as progress:
         catalog = open_source(source, options, progress)

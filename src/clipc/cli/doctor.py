@@ -105,7 +105,8 @@ def _print_findings(tables: Mapping[str, Any]) -> None:
     rows = [(finding["severity"], finding_texts(finding, say)) for finding in tables["findings"]]
     if not sys.stdout.isatty():
         for severity, texts in rows:
-            print(translate(sentence(f"{severity}: {texts['title']}. {texts['advice']}")))
+            parts = (translate(severity), sentence(texts["title"]), sentence(texts["advice"]))
+            print(("{}：{}。{}" if terminal_language() == "ja" else "{}: {}. {}").format(*parts))
         return
     from rich.console import Console
     from rich.table import Table

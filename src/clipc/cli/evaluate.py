@@ -68,7 +68,7 @@ def evaluate(
     from clipc.evaluate.against import differences, template_names
     from clipc.evaluate.evaluation import Evaluation
     from clipc.evaluate.evaluation import evaluate as measure
-    from clipc.evaluate.prompts import read_templates
+    from clipc.evaluate.prompts import prompt_language, read_templates
     from clipc.evaluate.sugarcrepe import evaluate_sugarcrepe
     from clipc.evaluate.winoground import evaluate_winoground
 
@@ -78,8 +78,11 @@ def evaluate(
             warn_of_small_split(catalog, split)
 
         def measure_all(clip: ClipModel, prompts: Prompts) -> Evaluation:
-            shared: Any = {"split": split, "probe": probe, "lang": options.lang}
-            parts = [] if catalog is None else [measure(clip, catalog, templates=prompts, progress=progress, **shared)]
+            parts: list[Evaluation] = []
+            if catalog is not None:
+                lang = prompt_language(catalog)
+                shared: Any = {"split": split, "probe": probe, "lang": lang, "progress": progress}
+                parts.append(measure(clip, catalog, templates=prompts, **shared))
             if sugarcrepe is not None and options.images is not None:
                 parts.append(evaluate_sugarcrepe(clip, sugarcrepe, options.images, progress=progress))
             if winoground is not None:

@@ -59,7 +59,7 @@ def serve(
             index = ImageIndex.of(used, catalog, cache=options.cache, progress=progress)
             search = ImageSearch(index, options.cache, progress)
             names = read_classes(classes)
-            wanted = ClassifierOptions(classes=names, lang=options.lang, accuracy=accuracy)
+            wanted = ClassifierOptions(classes=names, accuracy=accuracy)
             has_classes = bool(names or catalog.about.label_columns)
             more = training_validation(index, options.cache, progress) if has_classes else None
             classifier = make_classifier(index, wanted, more, progress) if has_classes else None

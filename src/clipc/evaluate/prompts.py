@@ -6,10 +6,11 @@ from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ruamel.yaml import YAML
 
+from clipc.catalog.catalog import Catalog
 from clipc.catalog.classes import as_whole_numbers, class_order
 from clipc.errors import LISTED_CLASSES, UserError, first_names, unknown_name
 from clipc.json_files import parse_json
@@ -22,6 +23,7 @@ TEMPLATE_SETS = ("general", "satellite", "x-ray", "factory")
 LANGUAGES = ("en", "ja")
 """The languages of built-in templates."""
 
+_JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 _SLOT = re.compile(r"(?:\b(a|an|the) )?\{\}", re.IGNORECASE)
 _HAS_ARTICLE = re.compile(r"(a|an|the|some|one|two|many|several) ", re.IGNORECASE)
 _VOWEL_LETTER_SILENT_H = re.compile(r"[aeiou]|h(?:our|onest|onou?r|eir)", re.IGNORECASE)
@@ -79,6 +81,20 @@ def built_in_templates(name: str, lang: str = "en") -> tuple[str, ...]:
         raise unknown_name("prompt language", lang, LANGUAGES)
     source = files("clipc.evaluate").joinpath("prompts", f"{name}.yaml")
     return check_templates(YAML(typ="safe").load(source.read_text(encoding="utf-8"))[lang], name)
+
+
+def prompt_language(catalog: Catalog, class_names: Sequence[str] = ()) -> Literal["en", "ja"]:
+    """The language of built-in prompts: that of the captions, because a model reads what it has learnt from.
+
+    Args:
+        catalog: The data; up to 1,000 rows of it are read.
+        class_names: The names of classes, which decide where there are no captions.
+    """
+    counts = catalog.caption_counts
+    rows = range(0, len(catalog), max(1, len(catalog) // 1000))
+    texts = [catalog.caption(row, 0) for row in rows if counts[row]] or class_names
+    japanese = sum(_JAPANESE.search(text) is not None for text in texts)
+    return "ja" if 2 * japanese > len(texts) else "en"
 
 
 def check_templates(templates: Sequence[str], where: str) -> tuple[str, ...]:

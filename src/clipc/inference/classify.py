@@ -13,7 +13,7 @@ from clipc.catalog.classes import class_order
 from clipc.compose.arrays import Bools, Float32s, Float64s, Int64s
 from clipc.errors import UserError, unknown_name
 from clipc.evaluate.choices import share
-from clipc.evaluate.prompts import built_in_templates, check_templates
+from clipc.evaluate.prompts import built_in_templates, check_templates, prompt_language
 from clipc.evaluate.rare_classes import rare_classes
 from clipc.evaluate.zeroshot import UNBALANCED, choose_templates, classifier
 from clipc.inference.calibration import (
@@ -39,7 +39,6 @@ class ClassifierOptions:
         classes: The names of the classes; empty for those of the main label column.
         templates: ``auto`` (the built-in set that does best on validation), the name of a built-in set, or templates
             with ``{}`` for the name.
-        lang: The language of built-in templates.
         accuracy: The accuracy that answers shall have; the classifier abstains where it is not sure enough.
         false_alarms: The largest share of false alarms of the classes in ``alarms``; None for no alarms.
         alarms: Classes with an alarm; by default the rare ones (less than half of the largest class's images).
@@ -47,7 +46,6 @@ class ClassifierOptions:
 
     classes: tuple[str, ...] = ()
     templates: str | tuple[str, ...] = "auto"
-    lang: str = "en"
     accuracy: float = 0.95
     false_alarms: float | None = None
     alarms: tuple[str, ...] = ()
@@ -175,11 +173,12 @@ def make_classifier(
         return features
 
     if isinstance(options.templates, str):
+        lang = prompt_language(index.catalog, names)
         set_name = options.templates
         if set_name == "auto":
             images = torch.from_numpy(features)
-            set_name = choose_templates(encode, images, labels, names, options.lang) if enough else "general"
-        templates = built_in_templates(set_name, options.lang)
+            set_name = choose_templates(encode, images, labels, names, lang) if enough else "general"
+        templates = built_in_templates(set_name, lang)
     else:
         set_name, templates = "own", check_templates(options.templates, "the list of templates")
     weights = classifier(encode, names, templates).cpu().numpy()

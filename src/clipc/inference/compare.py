@@ -16,6 +16,7 @@ from clipc.errors import UserError
 from clipc.evaluate.against import differences, template_names
 from clipc.evaluate.choices import share
 from clipc.evaluate.evaluation import Evaluation, evaluate
+from clipc.evaluate.prompts import prompt_language
 from clipc.evaluate.statistics.holm import holm
 from clipc.evaluate.statistics.paired_hits import PairedHits, paired_hits
 from clipc.inference.classify import ClassifierOptions, ClassLabels, ImageClassifier, make_classifier
@@ -41,7 +42,6 @@ class CompareOptions:
         split: The split to compare on.
         templates: As for :func:`clipc.evaluate.evaluation.evaluate`; what ``auto`` chooses for the old model holds for
             both.
-        lang: The language of built-in templates.
         accuracy: The accuracy that answers of a classifier shall have, for the thresholds.
         examples: The number of examples of what got worse.
         cache: The cache folder; None for the default one.
@@ -49,7 +49,6 @@ class CompareOptions:
 
     split: str = "test"
     templates: str | tuple[str, ...] = "auto"
-    lang: str = "en"
     accuracy: float = 0.95
     examples: int = 12
     cache: Path | None = None
@@ -98,7 +97,7 @@ def compare_models(
         if evaluations and prompts == "auto":
             prompts = template_names(evaluations[0])
         encoder = _Indexed(model, options.cache, progress)
-        shared: Any = {"split": options.split, "probe": False, "lang": options.lang, "progress": progress}
+        shared: Any = {"split": options.split, "probe": False, "lang": prompt_language(catalog), "progress": progress}
         evaluations.append(evaluate(encoder, pairs, templates=prompts, **shared))
     metrics = _metrics(*evaluations)
     tables: dict[str, Any] = {
@@ -210,7 +209,7 @@ def _by_class(
     if not columns or columns[0] not in templates:
         return {}
     prompts = options.templates if isinstance(options.templates, tuple) else templates[columns[0]]
-    wanted = ClassifierOptions(templates=prompts, lang=options.lang, accuracy=options.accuracy)
+    wanted = ClassifierOptions(templates=prompts, accuracy=options.accuracy)
     indexes = [ImageIndex.of(model, pairs, cache=options.cache, progress=progress) for model in (old, new)]
     models = [make_classifier(index, wanted, progress=progress) for index in indexes]
     labels = ClassLabels.of(pairs, models[0].names)

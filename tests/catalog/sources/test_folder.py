@@ -51,9 +51,11 @@ def test_class_folders_with_splits(tmp_path: Path, picture) -> None:
     assert {catalog.captions(row)[0] for row in range(12)} == {"photo of pitted surface", "photo of inclusion"}
     assert catalog.about.class_captions
     assert open_catalog(tmp_path).about.class_captions  # from the cache
-    assert open_catalog(tmp_path, lang="ja").captions(0) == ["inclusionの写真"]
+    assert open_catalog(tmp_path, lang="ja").captions(0) == ["photo of inclusion"]
     (tmp_path / "classes.json").write_text('{"inclusion": "slag inclusion"}', encoding="utf-8")
     assert open_catalog(tmp_path).captions(0) == ["photo of slag inclusion"]
+    (tmp_path / "classes.json").write_text('{"inclusion": "介在物"}', encoding="utf-8")
+    assert open_catalog(tmp_path, lang="ja").captions(0) == ["介在物の写真"]
 
 
 def test_an_image_changed_in_place_is_noticed(tmp_path: Path, picture) -> None:

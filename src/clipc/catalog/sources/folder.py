@@ -231,6 +231,8 @@ def _with_classes(
             "their names and captions into the folder, or the images of each class into a folder of its own."
         )
     keys, names, count = _keys(images), info.class_names.get("label", {}), 0
+    said = {label: names.get(label) or readable(label) for label in labels}
+    lang = "en" if all(map(str.isascii, said.values())) else options.lang
     has_inner = any(folder.inner for folder in folders.values())
     for file in images:
         split, label, inner = folders[_folder_of(file)]
@@ -238,7 +240,7 @@ def _with_classes(
             yield Reject(file, None, keys[file], "it has no .txt with a caption beside it and is in no class folder")
             continue
         count += 1
-        caption = class_caption(names.get(label) or readable(label), options.lang)
+        caption = class_caption(said[label], lang)
         yield Row(keys[file], [caption], label, split, file, more={"folder": inner} if has_inner else {})
     info.class_captions = count
     listed = first_names(labels, LISTED_CLASSES)

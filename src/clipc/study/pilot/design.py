@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from clipc.catalog.catalog import Catalog
 from clipc.errors import UserError, unknown_name
+from clipc.evaluate.prompts import prompt_language
 from clipc.prepare.plans import group_of
 from clipc.recipe.recipe import Recipe, read_recipe
 from clipc.recipe.suited import suited_recipe
@@ -62,7 +63,7 @@ def pilot_study(options: PilotOptions) -> Study:
         )
     recipe = {} if options.recipe is None else {"recipe": options.recipe}
     seeds = _first_seeds(study.seeds, options.seed_range[1])
-    shared = {"data": options.data, "templates": options.templates, "lang": options.data.lang, "seeds": seeds}
+    shared = {"data": options.data, "templates": options.templates, "seeds": seeds}
     study = study.model_copy(update=shared | recipe)
     return with_arms(study, options.arms) if options.arms else study
 
@@ -95,6 +96,7 @@ def bind(study: Study, catalog: Catalog) -> PilotDesign:
     pairs = catalog.splits.get("train", 0)
     if pairs < 8:
         raise UserError(f"{catalog.about.name} has {pairs} training pairs; a pilot needs at least 8, better 1,000.")
+    study = study.model_copy(update={"lang": prompt_language(catalog)})
     given, defaults, reason = flatten(study.set), dict[str, Any](), ""
     if "recipe" not in study.model_fields_set:
         suited = suited_recipe(catalog)
