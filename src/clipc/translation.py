@@ -27,7 +27,7 @@ _SHORT = 100
 _MOST_JOINTS = 6
 _JOINTS = (
     (". ", "。", False),
-    ("; ", "；", False),
+    ("; ", "。", False),
     (": ", "：", False),
     (" and ", "と", True),
     (", ", "、", True),
@@ -92,7 +92,7 @@ class _Hole:
 
 @dataclass(frozen=True)
 class _Template:
-    """A message with holes, and its translation, both without the full stop at the end."""
+    """A message with holes, without the full stop at the end, and its translation."""
 
     pieces: tuple[str, ...]
     target: tuple[str | _Hole, ...]
@@ -101,7 +101,7 @@ class _Template:
 
     @classmethod
     def of(cls, source: str, target: str) -> "_Template":
-        parts = _HOLE.split(target.removesuffix("。"))
+        parts = _HOLE.split(target)
         filled: list[str | _Hole] = [parts[0]]
         for number, word, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
             filled += [_Hole(int(number), bool(word)), text]
@@ -145,7 +145,10 @@ class _Templates:
 
 @cache
 def _templates(lang: str) -> _Templates:
-    pairs = {source.replace("\n", " "): target for source, target in catalogue(lang).items()}
+    pairs = {
+        source.replace("\n", " "): target if source.endswith("?") else target.removesuffix("。")
+        for source, target in catalogue(lang).items()
+    }
     # What is said of something, such as "is empty" or ", 3 of them", follows it; "resumes after " comes before it.
     for source, target in tuple(pairs.items()):
         between = "" if source.startswith(_ENDS) else " "
@@ -154,7 +157,7 @@ def _templates(lang: str) -> _Templates:
             pairs.setdefault(f"{{}}{between}{source}", f"{{0}}{between}{moved}")
         if source.endswith(" "):
             pairs.setdefault(f"{source}{{}}", f"{target}{{{source.count('{}')}}}")
-    plain = {_stem(source): target.removesuffix("。") for source, target in pairs.items()}
+    plain = {_stem(source): target for source, target in pairs.items()}
     templates = [_Template.of(source, target) for source, target in pairs.items() if "{}" in source]
     return _Templates(plain, sorted(templates, key=lambda one: -sum(map(len, one.pieces))))
 
@@ -209,12 +212,13 @@ class _Lookup:
         return self._filled(template, holes)
 
     def _filled(self, template: _Template, holes: Sequence[str]) -> str:
-        told = ""
+        told, is_told = "", False
         for part in template.target:
-            if isinstance(part, str):
-                told += part
+            if isinstance(part, str):  # A space separates names from Japanese words, not these from each other.
+                told += part.lstrip() if is_told and not told[-1:].isascii() and not part[1:2].isascii() else part
                 continue
             text = self._hole(holes[part.number], part.is_word)
+            is_told = text != holes[part.number]
             if not text.startswith(_PARTICLES):
                 told += text
             elif told.endswith(" "):  # It follows a name.
@@ -233,6 +237,10 @@ class _Lookup:
         return text if told is None else told
 
     def _joined(self, text: str) -> str | None:
+        place, _, said = text.partition(": ")
+        if said and " " not in place:  # A file or a key, of which something is said.
+            told = self.message(said)
+            return None if told is None else f"{place} {told}" if told.startswith(_PARTICLES) else f"{place}：{told}"
         for joint, joint_there, needs_both in _JOINTS:
             at = -1
             for _ in range(_MOST_JOINTS):

@@ -35,7 +35,7 @@ def test_wrong_sources_are_told_what_there_is(tmp_path: Path, picture) -> None:
     cases = {
         str(tmp_path / "picturs"): "but there is",
         str(tmp_path / "no" / "where"): "does not exist",
-        str(tmp_path / "pictures"): "nothing in it",
+        str(tmp_path / "pictures"): "is an empty folder",
         str(tmp_path / "*.tar"): "there is no",
     }
     (tmp_path / "notes.pdf").write_bytes(b"%PDF")

@@ -48,9 +48,7 @@ def test_searching_with_the_keyboard_alone(tab: Tab, url: str) -> None:
     assert tab.messages == []
 
 
-@pytest.mark.parametrize(
-    ("lang", "sentence"), [("en", "no image that can be read"), ("ja", "画像として読み取れません")]
-)
+@pytest.mark.parametrize(("lang", "sentence"), [("en", "no image that can be read"), ("ja", "画像として読み取れない")])
 def test_a_failed_upload_leaves_no_earlier_answer(tab: Tab, url: str, lang: str, sentence: str) -> None:
     tab.open(f"{url}?lang={lang}")
     tab.run(f"(async () => sendImage(new File([{RED}], 'a.png')))()")

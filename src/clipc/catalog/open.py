@@ -188,7 +188,9 @@ def _in_folder(path: Path, store: Path, options: SourceOptions) -> Source:
             f"{path} holds compressed files ({first_names(compressed)}); {_UNPACK}, and name the folder again."
         )
     entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    there = first_names([entry.name + "/" * entry.is_dir() for entry in entries]) or "nothing"
+    if not entries:
+        raise UserError(f"{path} is an empty folder. A source is {KINDS}.")
+    there = first_names([entry.name + "/" * entry.is_dir() for entry in entries])
     raise UserError(f"{path} holds no pairs: there is {there} in it. A source is {KINDS}.")
 
 
@@ -277,4 +279,4 @@ def _near(path: Path) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(path.name, os.listdir(path.parent), n=1, cutoff=0.6)
-    return f", but there is {path.parent / close[0]}" if close else f" in {path.parent}"
+    return f", but there is {path.parent / close[0]}" if close else f" in the folder {path.parent}"

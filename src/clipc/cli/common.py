@@ -93,9 +93,12 @@ def open_images(source: str, options: SourceOptions, used: "UsedModel", progress
 
 def print_catalog(catalog: "Catalog") -> None:
     """Prints to standard error the number of pairs, the notes on reading and the most frequent reasons of rejects."""
-    splits = ", ".join(f"{count:,} {name}" for name, count in catalog.splits.items())
+    if terminal_language() == "ja":
+        splits = "、".join(f"{name} {count:,}組" for name, count in catalog.splits.items())
+    else:
+        splits = ", ".join(f"{count:,} {name}" for name, count in catalog.splits.items()) + " pairs"
     warnings = [f"warning: {_reading(text)}" for text in catalog.about.warnings]
-    lines = [f"{catalog.about.name}: {translate(f'{splits} pairs')}", *map(_reading, catalog.about.notes), *warnings]
+    lines = [f"{catalog.about.name}: {splits}", *map(_reading, catalog.about.notes), *warnings]
     if rejects := len(catalog.rejects):
         counts = Counter(catalog.rejects["reason"].to_pylist()).most_common(3)
         reasons = "; ".join(f"{_reading(reason)} ({count:,})" for reason, count in counts)
@@ -182,4 +185,4 @@ def write_pages(file: Path, tables: dict[str, Any], render: Callable[..., str], 
     write_text(file, render(tables, lang=lang))
     second = file.with_suffix(f".{other}{file.suffix}")
     write_text(second, render(tables, lang=other))
-    return f"{file} (and {second.name})"
+    return f"{file}（および {second.name}）" if terminal_language() == "ja" else f"{file} (and {second.name})"

@@ -104,9 +104,9 @@ def _print_findings(tables: Mapping[str, Any]) -> None:
     say = words(terminal_language())
     rows = [(finding["severity"], finding_texts(finding, say)) for finding in tables["findings"]]
     if not sys.stdout.isatty():
+        colon, stop = ("：", "。") if terminal_language() == "ja" else (": ", ". ")
         for severity, texts in rows:
-            parts = (translate(severity), sentence(texts["title"]), sentence(texts["advice"]))
-            print(("{}：{}。{}" if terminal_language() == "ja" else "{}: {}. {}").format(*parts))
+            print(sentence(f"{translate(severity)}{colon}{texts['title']}{stop}{texts['advice']}"))
         return
     from rich.console import Console
     from rich.table import Table
@@ -130,8 +130,11 @@ def _closing_lines(tables: Mapping[str, Any], files: Mapping[str, str], pages: s
     yield headline(tables, say)
     yield f"Untrained, the loss is ln {tables['loss']['batch']} = {tables['loss']['untrained']:.2f}."
     if speed := tables["speed"]:
-        parts = ", ".join(f"{name} {speed[name]:.2f} ms" for name in ("read", "decode", "resize", "transfer"))
-        yield f"Loading an image: {parts}; {speed['cores']} cores give about {speed['per_second']:,.0f} a second."
+        yield (
+            f"Loading an image: read {speed['read']:.2f} ms, decode {speed['decode']:.2f} ms, resize "
+            f"{speed['resize']:.2f} ms, transfer {speed['transfer']:.2f} ms; {speed['cores']} cores give about "
+            f"{speed['per_second']:,.0f} a second."
+        )
     yield f"A recipe to start with: {recipe_command(tables)}"
     if "keys" in files or tables["removed"]:
         yield clean_sentence({**tables, **files}, say)

@@ -65,8 +65,9 @@ def search(
         hits = searching.for_text(query or "", count) if pixels is None else searching.for_image(pixels, count)
         tables = search_tables(index, query or (image.name if image else ""), hits, image_query=pixels is not None)
         say = words(terminal_language())
+        weak = f"{say('use.search.weak')}  "
         lines = [
-            f"{hit['rank']:4d}  {hit['key']}  {'weak  ' if hit['weak'] else ''}{hit_basis(hit, say)}  "
+            f"{hit['rank']:4d}  {hit['key']}  {weak if hit['weak'] else ''}{hit_basis(hit, say)}  "
             f"{hit['captions'][0] if hit['captions'] else ''}"
             for hit in tables["hits"]
         ]

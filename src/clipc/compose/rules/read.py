@@ -93,10 +93,10 @@ def _file_text(file: Path) -> str:
     if file.is_dir():
         raise UserError(f"{file} is a folder; name a rules file in it.")
     if not file.is_file():
-        message = f"there is no rules file {file}"
         if file.suffix or len(file.parts) > 1:
-            raise UserError(f"{message}.")
-        raise UserError(f"{message}, and {unknown_name('preset', str(file), preset_names())}")
+            raise UserError(f"there is no rules file {file}.")
+        unknown = unknown_name("preset", str(file), preset_names())
+        raise UserError(f"there is no rules file {file}, and {unknown}")
     try:
         with file.open("rb") as stream:
             data = stream.read(_MAX_BYTES + 1)
