@@ -99,8 +99,9 @@ def check_writable(path: Path, what: Literal["file", "folder"]) -> None:
         UserError: There is a file in the place of a folder or a folder in the place of a file, or no right to write.
     """
     if os.path.exists(path) and os.path.isdir(path) != (what == "folder"):
-        there = "file" if what == "folder" else "folder"
-        raise UserError(f"{path} is a {there}; name a {what}{'' if what == 'folder' else ' in it'}.")
+        raise UserError(
+            f"{path} is a file; name a folder." if what == "folder" else f"{path} is a folder; name a file in it."
+        )
     place = next((part for part in (path, *path.absolute().parents) if os.path.exists(part)), Path())
     if place != path and not os.path.isdir(place):
         raise UserError(f"{path} cannot be written, because {place} is a file; name another {what}.")

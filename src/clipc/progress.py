@@ -87,10 +87,10 @@ def line_progress(stream: TextIO, interval: float = 10.0) -> Progress:
             return
         last_lines[what] = math.inf if finished else now
         count = f"{done:,}/{total:,}" if total else f"{done:,}"
-        told = f"{count} in {duration(now - start)}"
+        told = translate(f"{count} in {duration(now - start)}")
         if total and done and not finished:
-            told += f", {duration((now - start) / done * (total - done))} left"
-        print(f"{translate(what)}: {translate(told)}", file=stream, flush=True)
+            told += translate(f", {duration((now - start) / done * (total - done))} left")
+        print(f"{translate(what)}: {told}", file=stream, flush=True)
 
     return show
 

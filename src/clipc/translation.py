@@ -7,7 +7,7 @@ translated in turn, or names, which are not. A line that no template matches sta
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -20,15 +20,15 @@ LANGUAGES = ("en", "ja")
 
 _LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")
 _FEW_LETTERS = 7
-"""A template with fewer letters would match by chance, so its holes must begin with digits, as in ``25 min``."""
-_MOST_CHARACTERS = 12_000
+"""A template with fewer letters would match by chance, so its holes must be numbers, as in ``25 min``."""
+_MOST_CHARACTERS = 30_000
 """So many characters of a line and its parts are looked up, so that no line takes long."""
 _SHORT = 100
 _MOST_JOINTS = 6
 _JOINTS = (
     (". ", "。", False),
-    ("; ", "。", False),
     (": ", "：", False),
+    ("; ", "。", False),
     (" and ", "と", True),
     (", ", "、", True),
 )
@@ -37,6 +37,8 @@ _PARTICLES = ("は", "が", "を", "の ", "に", "で、")
 _ENDS = (" ", ",", ";", ":")
 _QUOTES = ("'", '"', "`")
 _HOLE = re.compile(r"\{(\d+)(!?)\}")
+_NAME = re.compile(r"(\S+): (?P<said>.+)")
+_ROW = re.compile(r"(.+?), (?:line|row) (?P<row>[\d,]+): (?P<said>.+)")
 
 
 def terminal_language() -> str:
@@ -131,8 +133,12 @@ class _Template:
             return None
         if not all(map(_is_whole, found)):
             return None
-        by_chance = self.letters < _FEW_LETTERS and not all(hole.strip()[:1].isdecimal() for hole in found)
-        return None if by_chance else found
+        if self.letters < _FEW_LETTERS:
+            numbers = all(hole.strip()[:1].isdecimal() for hole in found) and not any(
+                " " in hole for hole in found[:-1]
+            )
+            return found if numbers else None
+        return found
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ class _Templates:
 @cache
 def _templates(lang: str) -> _Templates:
     pairs = {
-        source.replace("\n", " "): target if source.endswith("?") else target.removesuffix("。")
+        source.replace("\n", " "): target if _stem(source) == source else target.removesuffix("。")
         for source, target in catalogue(lang).items()
     }
     # What is said of something, such as "is empty" or ", 3 of them", follows it; "resumes after " comes before it.
@@ -186,9 +192,22 @@ class _Lookup:
     left: int = field(default=_MOST_CHARACTERS)
 
     def message(self, text: str) -> str | None:
-        """A message of one template, or of several with a full stop, a semicolon or the like between them."""
-        whole = self._template(text)
-        return self._joined(text) if whole is None else whole
+        """A message of one template, said of a place or not, or of several with a full stop or the like between them."""
+        return (
+            self._at_place(text, _ROW, self._template)
+            or self._template(text)
+            or self._at_place(text, _ROW, self.message)
+            or self._at_place(text, _NAME, self.message)
+            or self._joined(text)
+        )
+
+    def _at_place(self, text: str, places: re.Pattern[str], told: Callable[[str], str | None]) -> str | None:
+        """What is said of a file, of one of its rows, or of a key."""
+        place = places.fullmatch(text)
+        if place is None or (said := told(place["said"])) is None:
+            return None
+        name = f"{place[1]}、{place['row']}行目" if places is _ROW else place[1]
+        return f"{name} {said}" if said.startswith(_PARTICLES) else f"{name}：{said}"
 
     def _template(self, text: str) -> str | None:
         body = _stem(text)
@@ -229,7 +248,8 @@ class _Lookup:
 
     def _hole(self, text: str, is_word: bool = False) -> str:
         inner = text.strip()
-        is_name = inner[:1] in _QUOTES or (" " not in inner and not is_word)
+        is_quoted = inner[:1] in _QUOTES and inner.endswith(inner[0])
+        is_name = is_quoted or (" " not in inner and not is_word)
         if not inner or is_name:
             return text
         told = self.message(text) if text[0] == " " else None
@@ -237,26 +257,21 @@ class _Lookup:
         return text if told is None else told
 
     def _joined(self, text: str) -> str | None:
-        place, _, said = text.partition(": ")
-        if said and " " not in place:  # A file or a key, of which something is said.
-            told = self.message(said)
-            return None if told is None else f"{place} {told}" if told.startswith(_PARTICLES) else f"{place}：{told}"
+        """Messages with something between them; where both are known, or else where one is."""
+        partly: str | None = None
         for joint, joint_there, needs_both in _JOINTS:
             at = -1
             for _ in range(_MOST_JOINTS):
                 if self.left <= 0 or (at := text.find(joint, at + 1)) < 0:
                     break
                 before, after = text[:at], text[at + len(joint) :]
-                # A full stop that is no end of a sentence, such as that of a name, joins nothing.
                 told = self.message(before) if " " in before else None
                 rest = self.message(after) if " " in after and not (needs_both and told is None) else None
-                if (told is None and rest is None) or (needs_both and rest is None):
-                    continue
-                told, rest = before if told is None else told, after if rest is None else rest
-                if joint == ": " and rest.startswith(_PARTICLES):
-                    return f"{told} {rest}"
-                return f"{told}{joint_there}{_alone(rest)}"
-        return self._with_remark(text) if text.endswith(")") else None
+                if told and rest:
+                    return f"{told}{joint_there}{_alone(rest)}"
+                if (told or rest) and not needs_both and partly is None:
+                    partly = f"{told or before}{joint_there}{_alone(rest or after)}"
+        return partly or (self._with_remark(text) if text.endswith(")") else None)
 
     def _with_remark(self, text: str) -> str | None:
         """A message that ends in brackets."""

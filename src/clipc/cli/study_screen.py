@@ -60,7 +60,7 @@ def _summary(board: "StatusBoard") -> str:
     left = board.seconds_left()
     elapsed = duration(time.monotonic() - board.start_time)
     done = f"{board.finished} of {len(board.trials)} trials in {elapsed}"
-    return translate(f"{done}, {duration(left)} left" if left else done)
+    return translate(done) + (translate(f", {duration(left)} left") if left else "")
 
 
 def _table(board: "StatusBoard", height: int) -> "Table":

@@ -232,7 +232,7 @@ def _summary(trainer: Trainer) -> str:
     policy = recipe.policy
     until = f" until {policy.until:.0%} of the run" if policy.until < 1 else ""
     treated = "composed" if policy.composes else "treated as a control"
-    composites = f"{policy.rho:.0%} of them {treated}{until}" if policy.rho else "none composed"
+    composites = f"{policy.rho:.0%} of them are {treated}{until}" if policy.rho else "none composed"
     times = trainer.steps * recipe.batch_size / len(trainer.renderer.plans.catalog)
     start = f"resumes after {trainer.step:,} of " if trainer.step else ""
     return (
