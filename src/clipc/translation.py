@@ -192,7 +192,7 @@ class _Lookup:
     left: int = field(default=_MOST_CHARACTERS)
 
     def message(self, text: str) -> str | None:
-        """A message of one template, said of a place or not, or of several with a full stop or the like between them."""
+        """A message of one template, said of a place or not, or of several with a full stop between them."""
         return (
             self._at_place(text, _ROW, self._template)
             or self._template(text)
