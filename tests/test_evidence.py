@@ -28,7 +28,7 @@ METRICS: Final = {"rsicd": (RECALL, MEAN_PER_CLASS), "ucm-captions": (RECALL, TO
 """The main metrics of each set."""
 TABLES: Final = {
     "| arm, 250 pairs |": ("starter-250", 250, ("rsicd", "ucm-captions", "flickr8k")),
-    "| arm, 1,000 pairs |": ("starter-1000", 1000, ("rsicd",)),
+    "| arm, 1,000 pairs |": ("starter-1000", 1000, ("rsicd", "flickr8k")),
 }
 """The first cell of each table, and the recipe, the number of pairs and the sets of its study."""
 NAMES: Final = {
