@@ -29,8 +29,10 @@ def pilot(folder: Path, run: Path, verdict: str) -> None:
     write_json(folder / "stages" / "experiment.json", {"asked": {}, "result": result})
 
 
-@pytest.mark.parametrize(("verdict", "arm"), [("gain", "clipc"), ("no evidence", "clipc"), ("loss", "clip")])
-def test_a_pilot_is_its_best_arm(tiny_run: Path, tmp_path: Path, verdict: str, arm: str) -> None:
+@pytest.mark.parametrize(
+    ("verdict", "arm"), [("gain", "clipc"), ("shared", "clipc"), ("none", "clip"), ("loss", "clip")]
+)
+def test_a_pilot_is_plain_clip_unless_an_arm_gained(tiny_run: Path, tmp_path: Path, verdict: str, arm: str) -> None:
     pilot(tmp_path, tiny_run, verdict)
     used = UsedModel.open(str(tmp_path))
     assert used.arm == arm

@@ -45,8 +45,8 @@ class UsedModel:
     def open(cls, name: str) -> "UsedModel":
         """Loads a model.
 
-        Of a finished pilot it is the arm with the largest gain over plain CLIP, or plain CLIP where that arm is worse;
-        of its seeds the first, whose models a pilot keeps, or where there are several the best one on validation.
+        Of a finished pilot it is plain CLIP, unless the best arm gains over it, as the report's verdict says; of its
+        seeds the first, whose models a pilot keeps, or where there are several the best one on validation.
 
         Args:
             name: The folder of a run, of a pilot or of a model, ``hf-hub:OWNER/NAME``, or ``NAME:WEIGHTS`` with a tag
@@ -118,7 +118,7 @@ def best_trial(folder: Path) -> tuple[Path, str]:
     if result is None:
         raise UserError(f"the pilot in {folder} has compared no arms yet; let it finish, or name one of its trials.")
     arm, tables = result.values["winner"], result.tables
-    if tables["verdict"]["arms"].get(arm) in ("loss", "mixed"):
+    if tables["verdict"]["arms"].get(arm) not in ("gain", "uncontrolled", "shared"):
         arm = tables["baseline"]
     results = next((one["results"] for one in tables["arms"] if one["name"] == arm), [])
     names = [name for trial in (results[-1]["trials"] if results else ()) for name in trial["runs"]]
